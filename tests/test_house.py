@@ -11,12 +11,14 @@ import sys
 import sysconfig
 import venv
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 import sgbench
 from sgbench.cli.main import parser
+from sgbench.composition import catalogue
 from sgbench.paths import conf_dir
 from tests.rooms import ROOT, catalogue_folders
 from tests.run.tiny import WORDS
@@ -194,6 +196,46 @@ def test_docstrings_of_functions_begin_with_a_verb() -> None:
             if text and not begins_with_a_verb(text):
                 begun.append(f"{path.relative_to(ROOT)}:{node.lineno} {text.splitlines()[0]}")
     assert begun == []
+
+
+def shared_names(classes: Iterable[str], entries: set[str]) -> set[str]:
+    """Find the last names that several paths of classes share, unless all of them are entries of the catalogue.
+
+    An entry's class is named after the entry in its own group, and records hold its path.
+    """
+    paths: dict[str, set[str]] = {}
+    for path in classes:
+        paths.setdefault(path.rpartition(".")[2], set()).add(path)
+    return {name for name, alike in paths.items() if len(alike) > 1 and not alike <= entries}
+
+
+@pytest.mark.parametrize(
+    ("classes", "entries", "expected"),
+    [
+        (["a.Step", "b.Step", "b.Walk"], set(), {"Step"}),
+        (["a.Step", "b.Step"], {"a.Step"}, {"Step"}),
+        (["a.Step", "b.Step"], {"a.Step", "b.Step"}, set()),
+        (["a.Step", "b.Walk"], set(), set()),
+    ],
+)
+def test_shared_names_are_those_of_other_classes_than_entries(
+    classes: list[str], entries: set[str], expected: set[str]
+) -> None:
+    """By hand: one name in two files, of which none, one or both are entries."""
+    assert shared_names(classes, entries) == expected
+
+
+def test_no_two_public_classes_share_a_name() -> None:
+    """A name means one thing in the whole package."""
+    classes = []
+    for path in (ROOT / "sgbench").rglob("*.py"):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        nodes = ast.parse(path.read_text()).body
+        classes += [f"{module}.{node.name}" for node in nodes if isinstance(node, ast.ClassDef)]
+    public = [name for name in classes if not name.rpartition(".")[2].startswith("_")]
+    groups = catalogue.TARGET_GROUPS
+    targets = {str(entry.target) for group in groups for entry in catalogue.entries(group).values()}
+    assert shared_names(public, targets) == set()
 
 
 def test_few_modules_lie_loose() -> None:

@@ -14,7 +14,7 @@ from sgbench.cli import energy
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.energy.decision import Decision, DecisionTimes
-from sgbench.energy.interval import Interval
+from sgbench.energy.interval import BoundedValue
 from sgbench.energy.meter import Metered, meters
 from sgbench.energy.price import price
 from sgbench.energy.text import amount, joules_interval
@@ -214,7 +214,7 @@ def decide(spec: RunSpec, confidences: tuple[float, ...]) -> list[Decision]:
     return times.decisions()
 
 
-def _tree(each: Decision, cost: Interval | None) -> dict[str, object]:
+def _tree(each: Decision, cost: BoundedValue | None) -> dict[str, object]:
     return {
         "rule": each.rule,
         "accuracy": each.accuracy,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sgbench.records.record import RunRecord
     from sgbench.records.submission import ExternalRecord
     from sgbench.submissions.check import Checked
-    from sgbench.submissions.make import Author, Made
+    from sgbench.submissions.make import Author, SubmissionSummary
 
 SUBMISSIONS = Path("submissions")
 LICENCES = ("CC0-1.0", "CC-BY-4.0", "MIT", "Apache-2.0", "BSD-3-Clause")
@@ -88,7 +88,7 @@ def _make(args: argparse.Namespace) -> int:
     return _tell(made, references_of(args))
 
 
-def _tell(made: Made, references: References) -> int:
+def _tell(made: SubmissionSummary, references: References) -> int:
     """Print what was made and what a check finds in it; a folder that the check would refuse is a failure."""
     from sgbench.submissions.check import check
     from sgbench.submissions.verify.judge import DataJudge
@@ -105,7 +105,7 @@ def _tell(made: Made, references: References) -> int:
     return 0
 
 
-def _what(made: Made, found: Checked) -> str:
+def _what(made: SubmissionSummary, found: Checked) -> str:
     from sgbench.leaderboard.labels import surrogate_call
 
     method = None if found.submission is None else found.submission.method
@@ -120,7 +120,7 @@ def _what(made: Made, found: Checked) -> str:
     return ", ".join(parts)
 
 
-def _made(args: argparse.Namespace, author: Author) -> Made:
+def _made(args: argparse.Namespace, author: Author) -> SubmissionSummary:
     from sgbench.submissions.external import make_external
     from sgbench.submissions.make import make
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from sgbench.encoders.base import drawn
 from sgbench.errors import InputError
-from sgbench.signals.spikes import Events, Signal, dense
+from sgbench.signals.spikes import Signal, SparseSpikes, dense
 from sgbench.signals.trajectory import Batch, valid_steps
 
 Change = Callable[[Batch], Batch]
@@ -129,7 +129,9 @@ def coarsened(severity: float, generator: torch.Generator, dt_s: float) -> Chang
         x = torch.cat([x, torch.zeros_like(x[:1]).expand(missing, *x.shape[1:])]) if missing else x
         x = x.unflatten(0, (-1, factor)).sum(1)
         lengths = torch.div(batch.lengths + factor - 1, factor, rounding_mode="floor")
-        return batch._replace(x=Events.of(x) if isinstance(batch.x, Events) else x, lengths=lengths)
+        return batch._replace(
+            x=SparseSpikes.of(x) if isinstance(batch.x, SparseSpikes) else x, lengths=lengths
+        )
 
     return change
 
@@ -142,7 +144,7 @@ def require_class(batch: Batch) -> None:
 
 def given(x: Signal) -> Given:
     """List the entries other than 0 of an input [T, B, N], on the processor and in the order of samples."""
-    events = (x if isinstance(x, Events) else Events.of(x)).to("cpu")
+    events = (x if isinstance(x, SparseSpikes) else SparseSpikes.of(x)).to("cpu")
     rows, samples = events.rows(), events.shape[1]
     step, sample = torch.div(rows, samples, rounding_mode="floor"), rows % samples
     order = torch.argsort(sample, stable=True)
@@ -166,5 +168,5 @@ def put_back(like: Signal, found: Given) -> Signal:
         value = torch.zeros(len(kept), dtype=found.value.dtype).index_add_(0, inverse, found.value)
     row = torch.div(kept, channels, rounding_mode="floor")
     shape = (like.shape[0], samples, channels)
-    made = Events.from_rows(row, kept % channels, value, shape, like.dtype).to(like.device)
-    return made if isinstance(like, Events) else made.dense()
+    made = SparseSpikes.from_rows(row, kept % channels, value, shape, like.dtype).to(like.device)
+    return made if isinstance(like, SparseSpikes) else made.dense()

@@ -129,7 +129,7 @@ def integral(line: Sequence[LinePoint]) -> float:
     )
 
 
-class Course(NamedTuple):
+class LoopSamples(NamedTuple):
     """Holds what a closed loop collects on its way: g . dr at each of its evenly spaced points."""
 
     shares: tuple[float, ...]
@@ -142,7 +142,7 @@ class Course(NamedTuple):
 
 def closed_loop(
     gradient: Callable[[Tensor], Tensor], centre: Tensor, first: Tensor, second: Tensor, *, points: int
-) -> Course:
+) -> LoopSamples:
     r"""Integrate a gradient around an ellipse, whose integral is 0 where it is one.
 
     .. math:: \oint g(r) \cdot dr, \qquad r(\phi) = c + a \cos\phi + b \sin\phi
@@ -168,12 +168,12 @@ def closed_loop(
         place = centre + math.cos(angle) * first + math.sin(angle) * second
         along = (math.cos(angle) * second - math.sin(angle) * first) * (2 * math.pi / points)
         shares.append((gradient(place) @ along).item())
-    return Course(tuple(shares))
+    return LoopSamples(tuple(shares))
 
 
 def closed_loops(
     loss: WeightLoss, generator: torch.Generator, *, radius: float, points: int, planes: int
-) -> list[Course]:
+) -> list[LoopSamples]:
     """Integrate the surrogate gradient around circles in random planes of all weights.
 
     Args:

@@ -139,7 +139,7 @@ class Point(NamedTuple):
     highest: float
 
 
-class Curve(NamedTuple):
+class RobustnessCurve(NamedTuple):
     """The scores of one disturbance, undisturbed first, or the reason why there are none."""
 
     name: str
@@ -172,7 +172,7 @@ class Disturbed:
     input_is_spikes: bool
     draws: int
 
-    def curves(self, names: Sequence[str], levels: Sequence[float] | None = None) -> list[Curve]:
+    def curves(self, names: Sequence[str], levels: Sequence[float] | None = None) -> list[RobustnessCurve]:
         """Score the network undisturbed, then with each disturbance at each severity.
 
         Args:
@@ -190,7 +190,7 @@ class Disturbed:
 
     def curve(
         self, name: str, severities: Sequence[float], clean: tuple[Literal["accuracy", "loss"], float]
-    ) -> Curve:
+    ) -> RobustnessCurve:
         """Score one disturbance at its severities; where it is not defined, state the reason."""
         kind = DISTURBANCES[name]
         measure, start = clean
@@ -205,8 +205,8 @@ class Disturbed:
         except NonFiniteError as error:
             raise NonFiniteError(f"robustness, {name}: {error}") from error
         except InputError as error:
-            return Curve(name, kind.says, measure, (), None, str(error))
-        return Curve(name, kind.says, measure, tuple(points), area(points), None)
+            return RobustnessCurve(name, kind.says, measure, (), None, str(error))
+        return RobustnessCurve(name, kind.says, measure, tuple(points), area(points), None)
 
     def at(self, name: str, severity: float, draw: int) -> float:
         """Score one draw at one severity; each severity starts from the same random numbers of the draw."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sgbench.encoders.base import Encoder, packed
 from sgbench.errors import require_number
-from sgbench.signals.spikes import Events
+from sgbench.signals.spikes import SparseSpikes
 
 
 class Latency(Encoder):
@@ -40,7 +40,7 @@ class Latency(Encoder):
         self.tau_eff_s = require_number("encoder.tau_eff_s", tau_eff_s, low=0, open_low=True)
         self.threshold = require_number("encoder.threshold", threshold, low=0, high=1, open_low=True)
 
-    def encode(self, values: Tensor, generator: torch.Generator) -> Events:
+    def encode(self, values: Tensor, generator: torch.Generator) -> SparseSpikes:
         """Send one spike a channel, at the time when a leaky membrane would reach threshold [T, B, N]."""
         fires = values > self.threshold
         safe = torch.where(fires, values, torch.ones_like(values))

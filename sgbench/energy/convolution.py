@@ -16,7 +16,7 @@ from sgbench.energy.per_sample import PerSample
 from sgbench.engine.kernels import codes, counting
 from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.pool import Image
-from sgbench.signals.spikes import Events, Signal
+from sgbench.signals.spikes import Signal, SparseSpikes
 
 
 class Fan:
@@ -74,7 +74,7 @@ class Fan:
         operations, counts = (np.empty(steps * batch, np.int64) for _ in range(2))
         words = np.zeros((steps * batch, self.masks.shape[1]), np.uint64)
         into = (operations, words, counts)
-        if isinstance(signal, Events):
+        if isinstance(signal, SparseSpikes):
             events = (signal.indptr.cpu().numpy(), signal.index.cpu().numpy())
             counting.spread_events(*events, self.synapses, self.masks, self.first, self.last, *into)
         else:

@@ -14,7 +14,7 @@ from sgbench.engine.kernels import codes
 from sgbench.engine.kernels.blocks_backward import TOGETHER
 from sgbench.engine.numba_events import Rows
 from sgbench.engine.numba_steps import RESETS, SHAPES, WIRINGS
-from sgbench.engine.plan import Carry, Course, LayerPlan
+from sgbench.engine.plan import Carry, LayerPlan, SavedActivations
 
 LANES = 16  # numbers of which a row has a multiple: what is too much is 0 and stays so
 
@@ -83,7 +83,12 @@ class BlockLayer:
         return rows.indptr, rows.index, rows.value_as(self.number)
 
     def bound_forward(
-        self, kernel: Callable[..., int], rows: Rows, arriving: np.ndarray, course: Course, carry: Carry
+        self,
+        kernel: Callable[..., int],
+        rows: Rows,
+        arriving: np.ndarray,
+        course: SavedActivations,
+        carry: Carry,
     ) -> Callable[[int, int], int]:
         """Return the loop forward, to be called for ranges of samples."""
         _, batch, neurons = self.plan.shape
@@ -139,7 +144,7 @@ class BlockLayer:
         array = (gradient[0] if same else gradient).detach().contiguous().numpy()
         return array.reshape(-1, gradient.shape[-1]), 0 if same else self.plan.shape[1]
 
-    def psi(self, course: Course, low: int, high: int) -> np.ndarray:
+    def psi(self, course: SavedActivations, low: int, high: int) -> np.ndarray:
         """Compute the surrogate derivative of a block whose surrogate has no compiled form."""
         surrogate = self.plan.spec.surrogate
         if surrogate is None or self.curve[0] != codes.GIVEN:

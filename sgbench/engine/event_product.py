@@ -11,8 +11,8 @@ from torch import Tensor
 from sgbench.engine import density
 from sgbench.engine.matmul import add_product, multiply, multiply_into
 from sgbench.engine.numba_events import ProductSum, Rows, sum_rows, unpacked
-from sgbench.engine.plan import Course, Drive, LayerPlan
-from sgbench.signals.spikes import Events
+from sgbench.engine.plan import Drive, LayerPlan, SavedActivations
+from sgbench.signals.spikes import SparseSpikes
 
 
 class Origin(Protocol):
@@ -33,7 +33,7 @@ class GivenEvents:
         events: all of them.
     """
 
-    def __init__(self, events: Events) -> None:
+    def __init__(self, events: SparseSpikes) -> None:
         self.steps, self.batch, _ = events.shape
         value = None if events.value is None else events.value.numpy()
         self.all = Rows(events.indptr.numpy(), events.index.numpy(), value)
@@ -51,7 +51,7 @@ class Fired:
         course: of that layer.
     """
 
-    def __init__(self, plan: LayerPlan, course: Course) -> None:
+    def __init__(self, plan: LayerPlan, course: SavedActivations) -> None:
         self.steps, self.batch, _ = plan.shape
         self.words = course.words
         self.all: Rows | None = None

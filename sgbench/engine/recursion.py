@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from sgbench.engine.coefficients import CoefficientGradients
-from sgbench.engine.plan import Carry, Course, IncomingGradients, LayerPlan, Product, chunks, part
+from sgbench.engine.plan import Carry, IncomingGradients, LayerPlan, Product, SavedActivations, chunks, part
 
 
 class LayerOutcome(NamedTuple):
@@ -54,7 +54,7 @@ class Stage:
 
     plan: LayerPlan
     product: Product
-    course: Course
+    course: SavedActivations
     inputs: tuple[Tensor | None, ...]
 
     @property
@@ -88,7 +88,7 @@ class Link(NamedTuple):
 
     plan: LayerPlan
     product: Product
-    course: Course
+    course: SavedActivations
     given: LayerOutcome
 
 
@@ -122,12 +122,12 @@ class Unrolled(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         """Compute the gradients of all inputs in a row."""
-        fields = len(Course._fields)
+        fields = len(SavedActivations._fields)
         # An output comes back with this very pass behind it, into which no gradient asked for below may walk.
         saved = [tensor.detach() for tensor in ctx.saved_tensors[: fields * len(ctx.links)]]
         links = []
         for position, (plan, product) in enumerate(ctx.links):
-            course = Course(*saved[position * fields : (position + 1) * fields])
+            course = SavedActivations(*saved[position * fields : (position + 1) * fields])
             given = LayerOutcome(*grads[position * OUTCOMES : (position + 1) * OUTCOMES])  # type: ignore[arg-type]
             links.append(Link(plan, product, course, given))
         return None, None, *ctx.passes.backward(links)
@@ -162,7 +162,9 @@ class Chunks:
 class _Adjoint:
     """One layer's part of one backward pass."""
 
-    def __init__(self, plan: LayerPlan, product: Product, course: Course, given: LayerOutcome) -> None:
+    def __init__(
+        self, plan: LayerPlan, product: Product, course: SavedActivations, given: LayerOutcome
+    ) -> None:
         self.plan, self.product, self.course = plan, product, course
         self.given = self._sorted(given)
         self.sums = CoefficientGradients(plan, course)

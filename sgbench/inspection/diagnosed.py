@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sgbench.diagnosis.landscape import (
-    Course,
+    LoopSamples,
     Plane,
     WeightLoss,
     closed_loops,
@@ -122,7 +122,7 @@ def scanned_line(
 
 def looped(
     run: StoredRun, *, weights: str, batches: int, radius: float, points: int, planes: int
-) -> list[Course]:
+) -> list[LoopSamples]:
     """Integrate the surrogate gradient of a run around closed loops in random planes.
 
     Args:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sgbench.diagnosis.landscape import Course, Plane
-from sgbench.diagnosis.robustness import Curve
+from sgbench.diagnosis.landscape import LoopSamples, Plane
+from sgbench.diagnosis.robustness import RobustnessCurve
 from sgbench.records.diagnosis import Diagnosis, LayerDiagnosis, LinePoint
 from sgbench.tables import aligned, number_text
 
@@ -80,7 +80,7 @@ def line_text(line: Sequence[LinePoint]) -> str:
     return "\n".join(aligned([head, *rows], words=0))
 
 
-def loops_text(courses: Sequence[Course]) -> str:
+def loops_text(courses: Sequence[LoopSamples]) -> str:
     """Write the integral around each loop beside that of its absolute value."""
     rows = []
     for place, course in enumerate(courses):
@@ -110,7 +110,7 @@ def plane_text(found: Plane) -> str:
     )
 
 
-def robustness_text(curves: Sequence[Curve]) -> str:
+def robustness_text(curves: Sequence[RobustnessCurve]) -> str:
     """Write the score at each severity, the unit of severities, and each curve's mean over its first point."""
     lines = []
     for curve in curves:

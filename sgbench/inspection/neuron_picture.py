@@ -7,7 +7,7 @@ import torch
 from sgbench.inspection.neuron_response import Response, rates, response, spike_train, step_current
 from sgbench.neurons.base import Neuron
 from sgbench.neurons.sequence import SequenceNeuron
-from sgbench.plots.neuron import NeuronPicture, RateCurve, ResponseCurves
+from sgbench.plots.neuron import NeuronPicture, ResponseCurve, ResponseCurves
 
 SENT = {
     "binary": "spikes",
@@ -39,7 +39,7 @@ def neuron_picture(name: str, neuron: Neuron, formula: str = "") -> NeuronPictur
         sent_label=SENT[neuron.sends],
         is_binary=neuron.sends == "binary",
         responses=responses,
-        rate=RateCurve(rate.current.numpy(), rate.sent.numpy()),
+        rate=ResponseCurve(rate.current.numpy(), rate.sent.numpy()),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from sgbench.diagnosis.robustness import DISTURBANCES, Curve, Disturbed, Score, checked_names
+from sgbench.diagnosis.robustness import DISTURBANCES, Disturbed, RobustnessCurve, Score, checked_names
 from sgbench.errors import require_count
 from sgbench.inspection.stored_run import StoredRun, load_selected, stored_run
 from sgbench.metrics.evaluation import Evaluation
@@ -31,7 +31,7 @@ def robustness(
     batches: int | None = None,
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
-) -> list[Curve]:
+) -> list[RobustnessCurve]:
     """Measure how the validation score of a finished run falls with each disturbance, severity by severity.
 
     Args:
@@ -53,7 +53,7 @@ def robustness(
 
 def curves_of(
     run: StoredRun, what: Sequence[str], *, levels: Sequence[float] | None, draws: int, batches: int | None
-) -> list[Curve]:
+) -> list[RobustnessCurve]:
     """Measure the robustness of a run that was rebuilt from its record; see `robustness`."""
     names = checked_names(what)
     if batches is not None:
@@ -98,7 +98,7 @@ def scorer(run: StoredRun) -> Score:
     return score
 
 
-def _compare_with_record(run: StoredRun, found: Sequence[Curve]) -> None:
+def _compare_with_record(run: StoredRun, found: Sequence[RobustnessCurve]) -> None:
     """Report where the undisturbed score is not the record's, e.g. on another machine."""
     told = None if run.record is None else run.record.validation
     known = [curve for curve in found if curve.points]

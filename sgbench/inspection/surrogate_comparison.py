@@ -9,7 +9,7 @@ from typing import Any
 from sgbench.inspection import surrogate_curves as curves
 from sgbench.inspection.surrogate_facts import facts, plain
 from sgbench.plots.comparison import ComparisonPicture, shared_window
-from sgbench.plots.surrogate import Curve
+from sgbench.plots.surrogate import CurveBand
 from sgbench.surrogates.base import Surrogate
 from sgbench.tables import number_text
 
@@ -65,12 +65,12 @@ def comparison_picture(made: Mapping[str, Surrogate], width: float) -> Compariso
     )
 
 
-def _slope(surrogate: Surrogate, ends: tuple[float, float]) -> Curve:
+def _slope(surrogate: Surrogate, ends: tuple[float, float]) -> CurveBand:
     u = curves.grid(*ends, surrogate.kinks, POINTS)
-    return Curve(u.numpy(), curves.slope_of(surrogate, u, curves.DRAWS).mean.numpy())
+    return CurveBand(u.numpy(), curves.slope_of(surrogate, u, curves.DRAWS).mean.numpy())
 
 
-def _shape(surrogate: Surrogate, width: float) -> Curve | None:
+def _shape(surrogate: Surrogate, width: float) -> CurveBand | None:
     """Return the slope at peak 1, stretched along u to a width."""
     stretch = _stretch(surrogate, width)
     if stretch is None:
@@ -78,4 +78,4 @@ def _shape(surrogate: Surrogate, width: float) -> Curve | None:
     kinks = tuple(kink * stretch for kink in surrogate.kinks)
     u = curves.grid(-REACH * width, REACH * width, kinks, POINTS)
     slope = curves.slope_of(surrogate, u / stretch, curves.DRAWS).mean / curves.top(surrogate)
-    return Curve(u.numpy(), slope.numpy())
+    return CurveBand(u.numpy(), slope.numpy())

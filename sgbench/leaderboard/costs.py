@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sgbench.energy.crossover import EnergyComparison, compare
 from sgbench.energy.pool import pooled
-from sgbench.energy.price import EnergyEstimate, Interval, price
+from sgbench.energy.price import BoundedValue, EnergyEstimate, price
 from sgbench.energy.stability import Duel, duels, parts
 from sgbench.errors import InputError
 from sgbench.records.counts import Count, OpCounts
@@ -33,8 +33,8 @@ class Energy:
     `missing` names what even a given number leaves out.
     """
 
-    dynamic_nj: Interval | None
-    static_nj: Interval | None
+    dynamic_nj: BoundedValue | None
+    static_nj: BoundedValue | None
     missing: tuple[str, ...]
     reasons: tuple[str, ...]
 
@@ -151,13 +151,13 @@ def _energy(estimates: Sequence[EnergyEstimate], target: EnergyTarget) -> Energy
     )
 
 
-def _mean(found: Sequence[Interval | None]) -> Interval | None:
+def _mean(found: Sequence[BoundedValue | None]) -> BoundedValue | None:
     """Average value and ends of an energy over seeds, if every seed has one."""
     given = [interval for interval in found if interval is not None]
     if len(given) < len(found):
         return None
     n = len(given)
-    return Interval(
+    return BoundedValue(
         math.fsum(interval.value for interval in given) / n,
         math.fsum(interval.low for interval in given) / n,
         math.fsum(interval.high for interval in given) / n,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sgbench.composition import catalogue
 from sgbench.composition.catalogue import Entry
-from sgbench.composition.data_facts import Facts, facts_of
+from sgbench.composition.data_facts import DataSetFacts, facts_of
 from sgbench.errors import InputError, require_number
 from sgbench.leaderboard.baseline import WITHOUT, baseline_deviations
 from sgbench.leaderboard.score import Measure, measure_of
@@ -82,7 +82,7 @@ class ProtocolReference:
         return self.facts.target == "class_per_step"
 
     @cached_property
-    def facts(self) -> Facts:
+    def facts(self) -> DataSetFacts:
         """Return the facts of the data set.
 
         Raises:

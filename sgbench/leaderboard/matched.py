@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sgbench.energy.crossover import EnergyComparison, synapse_rate
-from sgbench.energy.interval import Interval
+from sgbench.energy.interval import BoundedValue
 from sgbench.energy.stability import Duel
 from sgbench.errors import InputError
 from sgbench.leaderboard.costs import beside, stability
@@ -82,13 +82,13 @@ def shown_targets(board: Board, rows: Iterable[tuple[MethodRow, Matched]]) -> li
     return [found[name] for name in sorted(found, key=lambda name: (found[name].quantised, name))]
 
 
-def rate_word(rate: Interval) -> str | None:
+def rate_word(rate: BoundedValue) -> str | None:
     """Name the network that needs less energy whatever its events, or return None where a share of them decides.
 
     No network uses more than all connections in all steps, so from there on the spiking one needs less always.
 
-    >>> rate_word(Interval(4.55, 1.0, 5.0)), rate_word(Interval(0, 0, 0)), rate_word(Interval(0.5, 0, 2))
-    ('always', 'never', None)
+    >>> [rate_word(BoundedValue(*ends)) for ends in ((4.55, 1.0, 5.0), (0, 0, 0), (0.5, 0, 2))]
+    ['always', 'never', None]
     """
     if rate.low >= ALWAYS:
         return "always"
@@ -104,12 +104,12 @@ def end_text(end: float) -> str:
     return "always" if end >= ALWAYS else number_text(100 * end)
 
 
-def rate_text(rate: Interval | None) -> str:
+def rate_text(rate: BoundedValue | None) -> str:
     """Write a crossover in percent, with its ends where they differ; see `rate_word` for those that are none.
 
-    >>> rate_text(Interval(0.0981, 0.0981, 0.0981)), rate_text(Interval(0.16, 0.0, 4.55)), rate_text(None)
+    >>> rate_text(BoundedValue(0.0981, 0.0981, 0.0981)), rate_text(BoundedValue(0.16, 0.0, 4.55)), rate_text(None)
     ('9.81', '16 (0 to always)', '-')
-    >>> rate_text(Interval(4.55, 4.55, 4.55)), rate_text(Interval(0.0, 0.0, 0.0))
+    >>> rate_text(BoundedValue(4.55, 4.55, 4.55)), rate_text(BoundedValue(0.0, 0.0, 0.0))
     ('always', 'never')
     """
     if rate is None:

@@ -44,7 +44,7 @@ class Segment(NamedTuple):
     arrival: int | None  # which arrival came at its end
 
 
-class Layer(NamedTuple):
+class SimulatedLayer(NamedTuple):
     """What was simulated."""
 
     tape: list[Segment]
@@ -95,7 +95,7 @@ class _Events(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, by_time: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor | None, None, None]:
         """Compute the adjoints by going through the tape of events from its end."""
-        made: Layer = ctx.made
+        made: SimulatedLayer = ctx.made
         tape, jumps = made.tape, ctx.jumps
         by_spike = jumps.new_zeros(len(tape), *jumps.shape[::2])
         segment, sample, neuron, place = made.places
@@ -152,7 +152,9 @@ class _Adjoint:
 
 
 @torch.no_grad()
-def simulate(arrivals: Arrivals, ends: Tensor, membrane: Membrane, recurrent: Tensor | None) -> Layer:
+def simulate(
+    arrivals: Arrivals, ends: Tensor, membrane: Membrane, recurrent: Tensor | None
+) -> SimulatedLayer:
     """Run a layer from arrival to arrival; neurons that do not hear each other each have a clock of their own."""
     times, jumps = arrivals
     state = _State(jumps.new_zeros(jumps.shape[::2]), membrane, recurrent)
@@ -204,7 +206,7 @@ class _State:
         self.u = mem * self.u + self.membrane.share * (mem - syn) * self.i
         self.i = syn * self.i
 
-    def layer(self) -> Layer:
+    def layer(self) -> SimulatedLayer:
         """Put the spikes of each sample in the order of their times."""
         fires = torch.stack([each.fires for each in self.tape])
         at = torch.stack([each.at for each in self.tape])
@@ -218,7 +220,7 @@ class _State:
         shape = (len(self.u), int(counts.max()) if counts.numel() else 0)
         times, source = time.new_full(shape, NEVER), neuron.new_zeros(shape)
         times[sample, place], source[sample, place] = time, neuron
-        return Layer(self.tape, Spikes(times, source), (segment, sample, neuron, place), self.u)
+        return SimulatedLayer(self.tape, Spikes(times, source), (segment, sample, neuron, place), self.u)
 
 
 def crossing(u: Tensor, i: Tensor, left: Tensor, membrane: Membrane) -> Tensor:

@@ -15,9 +15,9 @@ from sgbench.inits.base import Init
 from sgbench.networks.layers import DenseLayer
 from sgbench.networks.spike_times import (
     NEVER,
-    Answer,
     Arrivals,
     Membrane,
+    ReadoutActivity,
     Spikes,
     SpikeTimes,
     in_order,
@@ -109,10 +109,10 @@ class FirstSpike(SpikeTimes):
         times = first_spikes(arrivals, ends, self.membrane)
         return in_order(times), times.detach().isinf().double().mean(0)
 
-    def answered(self, layer: DenseLayer, arrivals: Arrivals, lengths: Tensor, steps: int) -> Answer:
+    def answered(self, layer: DenseLayer, arrivals: Arrivals, lengths: Tensor, steps: int) -> ReadoutActivity:
         """Return the times of the readout."""
         times = first_spikes(arrivals, lengths.double(), self.membrane)
-        return Answer(
+        return ReadoutActivity(
             times_as_output(times, lengths, steps), times, in_order(times), torch.zeros_like(times.detach())
         )
 

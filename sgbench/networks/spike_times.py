@@ -58,7 +58,7 @@ class Arrivals(NamedTuple):
     jumps: Tensor  # [B, K, N]
 
 
-class Answer(NamedTuple):
+class ReadoutActivity(NamedTuple):
     """What the readout hands on."""
 
     output: Tensor  # [T, B, C]
@@ -134,7 +134,7 @@ class SpikeTimes(Network):
         """Compute what a layer sends, and the share of samples in which each neuron is silent [N]."""
 
     @abstractmethod
-    def answered(self, layer: DenseLayer, arrivals: Arrivals, lengths: Tensor, steps: int) -> Answer:
+    def answered(self, layer: DenseLayer, arrivals: Arrivals, lengths: Tensor, steps: int) -> ReadoutActivity:
         """Compute what the readout answers."""
 
     def trained_steps(self, steps: int) -> int:
@@ -187,7 +187,7 @@ class SpikeTimes(Network):
         return _Woken(layer.weight.double(), self.wake if self.training else 0.0)
 
     def _trajectory(
-        self, answer: Answer, sent: list[Spikes], lengths: Tensor, steps: int, keep: Keep
+        self, answer: ReadoutActivity, sent: list[Spikes], lengths: Tensor, steps: int, keep: Keep
     ) -> Trajectory:
         dtype = self.readout.weight.dtype
         if answer.spikes is not None:

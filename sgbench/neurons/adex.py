@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sgbench.errors import require_number
 from sgbench.neurons.base import Operations, SpikingNeuron
-from sgbench.neurons.quantity import Number, Rate, Threshold, Value
+from sgbench.neurons.quantity import EulerRate, Number, Threshold, Value
 from sgbench.neurons.takeoff import Takeoff
 from sgbench.surrogates.base import Surrogate
 
@@ -94,8 +94,8 @@ class AdEx(SpikingNeuron):
         learn_threshold: str,
     ) -> None:
         super().__init__(surrogate, reset, reset_gradient, reset_to=reset_to)
-        self.rate = Rate("tau_mem_s", tau_mem_s, dt_s=dt_s, learn=learn_tau_mem_s, features=features)
-        self.rate_adapt = Rate(
+        self.rate = EulerRate("tau_mem_s", tau_mem_s, dt_s=dt_s, learn=learn_tau_mem_s, features=features)
+        self.rate_adapt = EulerRate(
             "tau_adapt_s", tau_adapt_s, dt_s=dt_s, learn=learn_tau_adapt_s, features=features
         )
         self.takeoff = Takeoff(sharpness=sharpness, rheobase=rheobase)

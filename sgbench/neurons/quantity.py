@@ -138,7 +138,7 @@ class Decay(Quantity):
         return bounded_sigmoid(self.logit)
 
 
-class Rate(Quantity):
+class EulerRate(Quantity):
     r"""The rate dt/tau of a forward Euler step in (0, 1), told as a time constant, fixed or learnable.
 
     Learnable ones are stored as a logit, :math:`dt/\tau = \sigma(w)`, as in `Decay`: tau stays above dt.
@@ -153,7 +153,7 @@ class Rate(Quantity):
     Raises:
         InputError: a time constant that is not above the time step.
 
-    >>> Rate("tau_mem_s", 0.02, dt_s=0.001)()
+    >>> EulerRate("tau_mem_s", 0.02, dt_s=0.001)()
     0.05
     """
 

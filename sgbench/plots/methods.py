@@ -35,7 +35,7 @@ class TuningCurve:
 
 
 @dataclass(frozen=True)
-class Profile:
+class PerformanceProfile:
     """The share of a method's runs above each normalised score."""
 
     name: str
@@ -88,7 +88,7 @@ def tuning_figure(curves: Sequence[TuningCurve], *, what: str) -> Figure:
     return figure
 
 
-def across_figure(profiles: Sequence[Profile], ranks: MeanRanks | None) -> Figure:
+def across_figure(profiles: Sequence[PerformanceProfile], ranks: MeanRanks | None) -> Figure:
     """Draw performance profiles, and under them mean ranks where there are several tasks.
 
     Args:
@@ -121,7 +121,7 @@ def _frame(axes: Axes) -> None:
     axes.grid(color=GRID, linewidth=0.8)
 
 
-def _draw_profiles(axes: Axes, profiles: Sequence[Profile]) -> None:
+def _draw_profiles(axes: Axes, profiles: Sequence[PerformanceProfile]) -> None:
     _frame(axes)
     for number, profile in enumerate(profiles[:MAX_LINES]):
         # Above a score the share is that of the runs beyond it, up to the next one.

@@ -17,7 +17,7 @@ from sgbench.networks.base import Chain
 from sgbench.replicas.replica import Replica
 from sgbench.replicas.stack import Stack
 from sgbench.rules.bptt import Bptt
-from sgbench.signals.spikes import Events
+from sgbench.signals.spikes import SparseSpikes
 from sgbench.signals.trajectory import Batch, Trajectory
 
 
@@ -137,7 +137,7 @@ class StackedPasses:
 
 
 def _is_sparse(batch: Batch) -> bool:
-    return isinstance(batch.x, Events) and batch.x.density <= density.WEIGHT_DENSE
+    return isinstance(batch.x, SparseSpikes) and batch.x.density <= density.WEIGHT_DENSE
 
 
 def _sum_of_potentials(states: Sequence[Carry]) -> Tensor:

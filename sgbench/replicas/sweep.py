@@ -84,7 +84,7 @@ def run_sweep(
     return view.problems
 
 
-class Pool(Protocol):
+class GroupRunner(Protocol):
     """Runs groups of points somewhere."""
 
     def run(self, groups: Sequence[PointGroup]) -> None:
@@ -104,7 +104,7 @@ def _starter(
     count: int,
     largest: int | None,
     bars: Mapping[int, Bar] | None,
-) -> Callable[[Hear, Tick], Pool]:
+) -> Callable[[Hear, Tick], GroupRunner]:
     """Return what makes the pool of a place, which is there, once somebody listens."""
     cluster = where.cluster(workers)
     if cluster is None:

@@ -28,7 +28,7 @@ from sgbench.rules.forward import (
     Forward,
     ReadoutTraces,
     Span,
-    Traced,
+    TraceCost,
     check_forward,
     decay_of,
     step_slopes,
@@ -135,7 +135,7 @@ class EProp(LearningRule):
         error = ("own_trace", "errors_of_others")
         weights = ("weights_of_others",) if self.feedback == "symmetric" else ()
         learnt = sizes.straight if self.feedback == "adaptive" else 0
-        traced = Traced(0.0, 0.0)
+        traced = TraceCost(0.0, 0.0)
         if self.form == "online":
             traced = traced_forward(network, sizes, stretch=self._stretch)
         return Demand(

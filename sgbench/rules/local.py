@@ -23,7 +23,7 @@ from sgbench.rules.forward import (
     STRETCH,
     Forward,
     ReadoutTraces,
-    Traced,
+    TraceCost,
     check_forward,
     decay_of,
     step_slopes,
@@ -111,7 +111,7 @@ class Local(LearningRule):
         readout = sizes.readout
         local = len(sizes.hidden) * readout.neurons * readout.states
         online = self.form == "online"
-        traced = traced_forward(network, sizes) if online else Traced(sizes.steps * sizes.states, 0.0)
+        traced = traced_forward(network, sizes) if online else TraceCost(sizes.steps * sizes.states, 0.0)
         return Demand(
             numbers=traced.numbers + (min(STRETCH, sizes.steps) if online else sizes.steps) * local,
             weight_products=sizes.synapses + traced.products,

@@ -107,7 +107,7 @@ class Reinforce(LearningRule):
         return ((groups.sum(0) - groups) / (len(groups) - 1)).flatten()
 
 
-class Scores:
+class SpikeLogProbability:
     """The log-probability of the spikes of a pass, gathered call by call.
 
     Args:
@@ -130,14 +130,14 @@ class Scores:
 
 
 @contextmanager
-def scored(network: Network, inside: Tensor) -> Iterator[Scores]:
+def scored(network: Network, inside: Tensor) -> Iterator[SpikeLogProbability]:
     """Run a network step by step, its drawn spikes as constants, and gather how likely they are.
 
     Args:
         network: whose neurons fire by chance.
         inside: steps that count, of the samples that are about to run [T, B].
     """
-    scores = Scores(inside)
+    scores = SpikeLogProbability(inside)
 
     def heard(place: int, surrogate: Surrogate, arguments: tuple[Tensor], spikes: Tensor) -> Tensor:
         given, firing = spikes.detach(), surrogate.firing

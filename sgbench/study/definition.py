@@ -109,7 +109,7 @@ class Settle(Strict):
     """A best cell for each combination of the values of these keys; none: one best cell a task, its reference."""
 
 
-class Task(Strict):
+class StudyTask(Strict):
     """One task of a study: which experiment, what counts, and how long a run takes."""
 
     title: Text
@@ -129,7 +129,7 @@ class Task(Strict):
     """The task of the study, or of the one that it extends, whose cells and ranges of settings this one takes."""
 
     @model_validator(mode="after")
-    def _threshold(self) -> Task:
+    def _threshold(self) -> StudyTask:
         """Require the score that counts as solved where the outcome is solved, and nowhere else."""
         if (self.outcome == "solved") != (self.solved_from is not None):
             raise ValueError("solved_from is needed where the outcome is solved, and there alone")
@@ -167,7 +167,7 @@ class Study(Strict):
     extends: Name | None = None
     """The study whose blocks these are, on other tasks; its hypotheses are not decided here."""
     seeds: dict[Literal["tuning", "map", "report"], Seeds]
-    tasks: dict[Name, Task]
+    tasks: dict[Name, StudyTask]
     blocks: dict[Name, StudyBlock]
 
     @model_validator(mode="after")

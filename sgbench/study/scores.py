@@ -15,7 +15,7 @@ from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method
 from sgbench.statistics.pairs import Floats
 from sgbench.study.cells import Cell, Settled, task_reference
-from sgbench.study.definition import Study, Task, Word
+from sgbench.study.definition import Study, StudyTask, Word
 from sgbench.study.settle import selection
 from sgbench.study.store import StoreEntry
 
@@ -321,6 +321,6 @@ def read_scores(study: Study, settled: Settled, entries: Iterable[StoreEntry]) -
     return StudyScores(study, settled, (score_of(entry, study) for entry in entries))
 
 
-def margin_of(task: Task) -> float:
+def margin_of(task: StudyTask) -> float:
     """Return the difference within which two methods count as equal, in points or as a share of solved runs."""
     return DEFAULT_MARGIN[task.outcome] if task.margin is None else task.margin

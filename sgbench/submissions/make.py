@@ -40,7 +40,7 @@ class Author:
 
 
 @dataclass(frozen=True)
-class Made:
+class SubmissionSummary:
     """Lists what was written."""
 
     folder: str
@@ -59,7 +59,7 @@ def make(
     references: References,
     method: str | None = None,
     protocol: str | None = None,
-) -> Made:
+) -> SubmissionSummary:
     """Collect the records of one method with all that is needed to check them.
 
     The method is the one that validation selects among the runs with its choices of entries; runs of it with other
@@ -208,7 +208,7 @@ def head_of(author: Author, protocol: str, name: str, files: Mapping[str, bytes]
     }
 
 
-def write(target: Path, submission: Submission, files: Mapping[str, bytes]) -> Made:
+def write(target: Path, submission: Submission, files: Mapping[str, bytes]) -> SubmissionSummary:
     """Write the submission's folder, the whole of it or nothing.
 
     Raises:
@@ -217,7 +217,7 @@ def write(target: Path, submission: Submission, files: Mapping[str, bytes]) -> M
     """
     folder = target / submission.protocol / submission.method_id
     write_folder(folder, {**files, SUBMISSION: to_json(submission)})
-    return Made(
+    return SubmissionSummary(
         folder=str(folder),
         protocol=submission.protocol,
         method_id=submission.method_id,

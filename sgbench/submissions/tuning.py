@@ -23,7 +23,7 @@ Studies = Mapping[str, int]
 NONE: Studies = MappingProxyType({})
 
 
-class Stopped(NamedTuple):
+class StoppedTrial(NamedTuple):
     """A run that was stopped early, with what has to be set to turn the method handed in into its own."""
 
     settings: Change
@@ -34,7 +34,7 @@ def make_log(
     chosen: Method,
     name: str,
     records: Sequence[RunRecord],
-    stopped: Sequence[Stopped] = (),
+    stopped: Sequence[StoppedTrial] = (),
     studies: Studies = NONE,
 ) -> TuningLog:
     """Make the log of all runs that took part in a choice; a run that was not tuned for has none in it.
@@ -72,7 +72,7 @@ def _trial(chosen: Method, record: RunRecord, studies: Studies) -> TuningTrial:
     )
 
 
-def _stopped_trial(stopped: Stopped, studies: Studies) -> TuningTrial:
+def _stopped_trial(stopped: StoppedTrial, studies: Studies) -> TuningTrial:
     pruned = stopped.pruned
     return TuningTrial(
         method_id=pruned.method_id,

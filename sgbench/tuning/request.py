@@ -13,7 +13,7 @@ from sgbench.leaderboard.deviation import References, method_deviations
 from sgbench.records.method import method_id
 from sgbench.records.spec import Protocol, RunSpec
 from sgbench.records.tuning import Strategy
-from sgbench.tuning.space import Interval, space_of, words_of
+from sgbench.tuning.space import SearchInterval, space_of, words_of
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Task:
+class SearchTask:
     """What a request comes to.
 
     Args:
@@ -55,7 +55,7 @@ class Task:
     composer: PointComposer
     base: RunSpec
     protocol: Protocol
-    space: dict[str, Interval]
+    space: dict[str, SearchInterval]
 
     @property
     def base_id(self) -> str:
@@ -85,7 +85,7 @@ class Task:
         return tuple(first.model_copy(update={"seed": seed}) for seed in seeds)
 
 
-def task_of(request: Request) -> Task:
+def task_of(request: Request) -> SearchTask:
     """Compose what a request searches, and check its budget.
 
     Raises:
@@ -117,7 +117,7 @@ def task_of(request: Request) -> Task:
     deviation = next(method_deviations(base.method, protocol.seeds[0], reference), None)
     if deviation is not None:
         raise InputError(f"{name}: {deviation}; no board would rank what comes of it, so leave that out")
-    return Task(request, composer, base, protocol, space)
+    return SearchTask(request, composer, base, protocol, space)
 
 
 def _check_words(words: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from sgbench.exchange.constructors import readout
 from sgbench.exchange.snntorch_weights import from_snntorch
 from sgbench.networks.layers import DenseLayer
 from sgbench.neurons.leaky import Leaky
-from sgbench.signals.spikes import Events
+from sgbench.signals.spikes import SparseSpikes
 from sgbench.surrogates.atan import Atan
 from sgbench.surrogates.base import Surrogate
 from sgbench.surrogates.fast_sigmoid import FastSigmoid
@@ -103,7 +103,7 @@ class Accelerated(nn.Module):
                 f"accelerate: input has shape {tuple(x.shape)}; [time, batch, {self._layers[0].weight.shape[1]}] "
                 f"is needed, all time steps at once"
             )
-        signal = Events.of(x) if _is_sparse(x) else x
+        signal = SparseSpikes.of(x) if _is_sparse(x) else x
         runs = self._engine.unroll(self._layers, signal, keep_u=self._fires_by is None, keep_spikes=False)
         output, u, _ = runs[-1]
         if output is None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sgbench.datasets.tonic_sets import UNSTATED, channels_of
 from sgbench.errors import InputError
-from sgbench.yours.scratch import Kept, stacked
+from sgbench.yours.scratch import SpilledArrays, stacked
 
 VALUES_AXES, TRACES_AXES = 2, 3
 PAIR = 2
@@ -157,7 +157,7 @@ class _Reading:
 
     def _each(self, samples: Iterable[Any]) -> NDArray[Any] | list[NDArray[Any]] | EventArrays:
         """Convert samples that come one by one to arrays."""
-        times_us, others = Kept(), Kept()
+        times_us, others = SpilledArrays(), SpilledArrays()
         are_events = False
         for place, sample in enumerate(samples):
             are_events = _is_events(sample) if place == 0 else are_events

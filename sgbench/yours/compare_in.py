@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 from sgbench.errors import InputError, require_count, require_number
 from sgbench.statistics.rank_places import places
 from sgbench.training.creation import create
-from sgbench.yours.own_course import Course, Loss, Outcome, cross_entropy
+from sgbench.yours.own_course import Loss, RunScores, TrainingSetup, cross_entropy
 from sgbench.yours.own_data import own_data
 from sgbench.yours.own_table import OwnRow, OwnTable
 
@@ -64,7 +64,7 @@ def compare_in(  # noqa: PLR0913 - each has a default
     given = _surrogates(surrogates)
     _require_numbers({"seeds": seeds, "epochs": epochs, "batch_size": batch_size}, lr)
     data = own_data(train, test, validation, groups)
-    course = Course(make_module, data, epochs, batch_size, lr, loss or cross_entropy, time_first)
+    course = TrainingSetup(make_module, data, epochs, batch_size, lr, loss or cross_entropy, time_first)
     return OwnTable(_rows(_outcomes(course, given, seeds, progress)), data.notes)
 
 
@@ -75,17 +75,17 @@ def _require_numbers(counts: Mapping[str, int], lr: float) -> None:
 
 
 def _outcomes(
-    course: Course, given: Mapping[str, Callable[[], Any]], seeds: int, progress: bool
-) -> dict[str, dict[int, Outcome]]:
+    course: TrainingSetup, given: Mapping[str, Callable[[], Any]], seeds: int, progress: bool
+) -> dict[str, dict[int, RunScores]]:
     """Run each surrogate with each seed; returns what came of them by surrogate and seed."""
-    found: dict[str, dict[int, Outcome]] = {name: {} for name in given}
+    found: dict[str, dict[int, RunScores]] = {name: {} for name in given}
     runs = [(name, seed) for name in given for seed in range(seeds)]
     for name, seed in tqdm(runs, disable=not progress, unit="run", leave=False):
         found[name][seed] = course.run(given[name], seed)
     return found
 
 
-def _rows(found: Mapping[str, Mapping[int, Outcome]]) -> list[OwnRow]:
+def _rows(found: Mapping[str, Mapping[int, RunScores]]) -> list[OwnRow]:
     """Build a row for each surrogate, with the ranks that it may have."""
     ranked = places({name: {seed: run.test for seed, run in each.items()} for name, each in found.items()})
     return [

@@ -18,7 +18,7 @@ Loss = Callable[[Any, Tensor], Tensor]
 OVER_TIME = 3  # axes of an output that has steps
 
 
-class Outcome(NamedTuple):
+class RunScores(NamedTuple):
     """What one run came to: two accuracies, and whether its loss left the finite."""
 
     validation: float
@@ -38,7 +38,7 @@ def _logits(output: Any) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Course:
+class TrainingSetup:
     """What all runs have in common."""
 
     make_module: Callable[[], nn.Module]
@@ -49,7 +49,7 @@ class Course:
     loss: Loss
     time_first: bool
 
-    def run(self, make_surrogate: Callable[[], Any], seed: int) -> Outcome:
+    def run(self, make_surrogate: Callable[[], Any], seed: int) -> RunScores:
         """Train once and return validation and test accuracy, and whether the loss left the finite."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -60,8 +60,10 @@ class Course:
                 self._fit(module, seed)
             except NonFiniteError:
                 guess = 1 / self.data.classes
-                return Outcome(guess, guess, failed=True)
-            return Outcome(self._accuracy(module, "validation"), self._accuracy(module, "test"), failed=False)
+                return RunScores(guess, guess, failed=True)
+            return RunScores(
+                self._accuracy(module, "validation"), self._accuracy(module, "test"), failed=False
+            )
 
     def _fit(self, module: nn.Module, seed: int) -> None:
         """Train a module and leave it with the weights of the epoch that validation selects."""

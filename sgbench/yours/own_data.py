@@ -14,7 +14,7 @@ from sgbench.datasets.base import Split
 from sgbench.errors import InputError
 from sgbench.yours.arrays import PAIR, Part, in_order, plain
 from sgbench.yours.division import Divided, divide
-from sgbench.yours.scratch import Kept, stacked
+from sgbench.yours.scratch import SpilledArrays, stacked
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _part(given: Any, name: str) -> Part:
 
 def _one_by_one(given: Any, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
     """Collect what a data set hands out sample by sample; above 64 MB it is stored in a file."""
-    kept, labels = Kept(), []
+    kept, labels = SpilledArrays(), []
     for sample, label in in_order(given, name):
         kept.add(plain(sample))
         labels.append(label)

@@ -14,7 +14,7 @@ from sgbench.encoders.base import Form
 from sgbench.errors import InputError
 from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.yours.arrays import TRACES_AXES, EventArrays, Part
-from sgbench.yours.scratch import Kept, room
+from sgbench.yours.scratch import SpilledArrays, room
 
 STEP_US = 1000
 """Duration of a step of arrays that come in steps; any would do, since time constants are counted in steps."""
@@ -27,7 +27,7 @@ AT_ONCE = 2**22
 """Numbers that are looked at together."""
 
 
-class Made(NamedTuple):
+class SplitSamples(NamedTuple):
     """Samples of all splits, and what they need."""
 
     splits: dict[Split, Samples]
@@ -39,7 +39,7 @@ class Made(NamedTuple):
 
 def samples_of_events(
     parts: dict[Split, Part], targets: dict[Split, torch.Tensor], dt_s: float | None, notes: list[str]
-) -> Made:
+) -> SplitSamples:
     """Convert spikes with times of their own to samples, in the order of time."""
     found: dict[Split, tuple[EventArrays, NDArray[np.int64]]] = {
         name: (part.values, part.order)
@@ -67,7 +67,7 @@ def samples_of_events(
         )
         for name, (events, order) in found.items()
     }
-    return Made(splits, "spikes", n_inputs, steps, step_us * 1e-6)
+    return SplitSamples(splits, "spikes", n_inputs, steps, step_us * 1e-6)
 
 
 def _trains_of_events(
@@ -86,7 +86,7 @@ def _trains_of_events(
 
 def _packed(pieces: Iterator[SpikeTrains]) -> SpikeTrains:
     """Join the samples of all pieces one after another, in files where they are many."""
-    channel, time_us, counts, duration_us = Kept(), Kept(), [np.zeros(1, np.int64)], []
+    channel, time_us, counts, duration_us = SpilledArrays(), SpilledArrays(), [np.zeros(1, np.int64)], []
     n_channels = 0
     for piece in pieces:
         channel.add(piece.channel.numpy())
@@ -140,7 +140,7 @@ class _Rows:
 
 def samples_of_arrays(
     parts: dict[Split, Part], targets: dict[Split, torch.Tensor], dt_s: float | None, notes: list[str]
-) -> Made:
+) -> SplitSamples:
     """Convert arrays to samples: zeros and ones over time are spikes; else training data scale the numbers."""
     rows: dict[Split, _Rows] = {name: _Rows(part) for name, part in parts.items()}
     shapes = {(len(each.row) + 1, each.row[-1]) for each in rows.values()}
@@ -160,7 +160,7 @@ def samples_of_arrays(
         spiking: dict[Split, Samples] = {
             name: Samples(_packed(_trains(each, step_us)), targets[name], None) for name, each in rows.items()
         }
-        return Made(spiking, "spikes", n_inputs, longest, step_us * 1e-6)
+        return SplitSamples(spiking, "spikes", n_inputs, longest, step_us * 1e-6)
     low, high = _range(rows["train"])
     if low.min() < 0 or high.max() > 1:
         notes.append(
@@ -172,7 +172,7 @@ def samples_of_arrays(
     for name, each in rows.items():
         lengths = None if each.lengths is None else torch.from_numpy(each.lengths)
         splits[name] = Samples(torch.from_numpy(_scaled(each, low, high)), targets[name], lengths)
-    return Made(splits, "traces" if over_time else "values", n_inputs, longest, step_us * 1e-6)
+    return SplitSamples(splits, "traces" if over_time else "values", n_inputs, longest, step_us * 1e-6)
 
 
 def _first_bad(rows: _Rows) -> int | None:

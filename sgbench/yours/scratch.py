@@ -35,10 +35,10 @@ def room(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         return np.memmap(file, dtype, mode="w+", shape=shape).view(np.ndarray)
 
 
-class Kept:
+class SpilledArrays:
     """Arrays that come one by one, of which at most 64 MB wait in memory.
 
-    >>> kept = Kept()
+    >>> kept = SpilledArrays()
     >>> kept.add(np.arange(2))
     >>> kept.add(np.arange(3))
     >>> [each.tolist() for each in kept.arrays()], kept.joined(np.int32).tolist()

@@ -32,8 +32,8 @@ from sgbench.replicas.grouping import groups, why_alone
 from sgbench.replicas.moves import moves_of
 from sgbench.replicas.replica import Replica
 from sgbench.replicas.stack import Stack
-from sgbench.replicas.team import Stopped, Team
-from sgbench.signals.spikes import Events
+from sgbench.replicas.team import StopRequested, Team
+from sgbench.signals.spikes import SparseSpikes
 from sgbench.signals.trajectory import Batch
 from sgbench.training.provenance import Code
 from sgbench.training.run_folder import folder_of
@@ -356,7 +356,10 @@ def test_dense_batches_are_passed_over_one_by_one(tmp_path: Path) -> None:
     """Must match: the step of an input with so many events that a product is faster."""
     one, other = (team_of("seed=0,1", "encoder=rate", root=tmp_path / name) for name in ("one", "other"))
     (batches,) = first_batches(one)
-    full = [batch._replace(x=Events.of(torch.ones(*batch.x.shape, dtype=torch.float64))) for batch in batches]
+    full = [
+        batch._replace(x=SparseSpikes.of(torch.ones(*batch.x.shape, dtype=torch.float64)))
+        for batch in batches
+    ]
     assert one.passes is not None
     assert not one.passes.take(full)
     one.train_batch(full)
@@ -424,7 +427,7 @@ def test_stopped_then_continued(batches: int, tmp_path: Path) -> None:
     words = ("normalisation=none,tdbn", "dropout=shared_mask", "protocol.epochs=4", "encoder=rate")
     specs = sweep(*words, root=tmp_path / "runs")
     asked = itertools.count()
-    with pytest.raises(Stopped):
+    with pytest.raises(StopRequested):
         Crew(list(enumerate(specs)), lambda _: None, lambda: next(asked) >= batches).run()
     assert all((folder_of(spec) / "replica.ckpt").exists() for spec in specs)
     found = together(specs)

@@ -33,7 +33,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Answer:
+class FrontPageAnswer:
     """What a front page says: one line, why, what speaks against it, and board by board."""
 
     headline: str
@@ -46,7 +46,7 @@ class Answer:
     powers: Table | None  # what the seeds of each board can show
 
 
-def answer_of(sources: Sources, found: AcrossTasks | str) -> Answer:
+def answer_of(sources: Sources, found: AcrossTasks | str) -> FrontPageAnswer:
     """Answer from the boards which surrogate to use, for the front page.
 
     Args:
@@ -63,7 +63,7 @@ def answer_of(sources: Sources, found: AcrossTasks | str) -> Answer:
     if any(each.surrogate for each in sources.beside.advice):
         evidence = (f"On the boards: {headline}", *evidence)
         headline = _sentence([each.sentence for each in sources.beside.advice])
-    return Answer(
+    return FrontPageAnswer(
         headline,
         _advice_table(sources),
         tuple(each.command for each in sources.beside.advice if each.surrogate),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sgbench.tables import NONE
@@ -71,27 +71,6 @@ class Table:
     head: int = 0  # the column whose cells name their rows
     notes: tuple[str, ...] = ()
     is_filtered: bool = False  # whether a page offers to filter its rows
-
-
-class Notes:
-    """Numbers the notes below a table; the same text gets the same number.
-
-    >>> notes = Notes()
-    >>> notes.mark(["a part"]), notes.mark(["one seed", "a part"]), notes.texts
-    ((1,), (2, 1), ['a part', 'one seed'])
-    """
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def mark(self, texts: Iterable[str]) -> tuple[int, ...]:
-        """Give each of these notes a number, and return the numbers."""
-        numbers = []
-        for text in texts:
-            if text not in self.texts:
-                self.texts.append(text)
-            numbers.append(self.texts.index(text) + 1)
-        return tuple(numbers)
 
 
 def texts(*titles: str) -> tuple[Column, ...]:
