@@ -112,11 +112,13 @@ class _Suggesting(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print a line on standard error and leave with exit code 2."""
-        found = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
-        if found is None or not ("COMMAND" in message or "ACTION" in message):
+        choices = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        if choices is None or not ("COMMAND" in message or "ACTION" in message):
             super().error(message)
-        known = [name.strip(" '") for name in found.group(2).split(",")]
-        raise InputError(f"{self.prog} {found.group(1)}: no such command; {suggest(found.group(1), known)}")
+        known = [name.strip(" '") for name in choices.group(2).split(",")]
+        raise InputError(
+            f"{self.prog} {choices.group(1)}: no such command; {suggest(choices.group(1), known)}"
+        )
 
 
 def parser() -> argparse.ArgumentParser:

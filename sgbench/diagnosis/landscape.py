@@ -55,8 +55,8 @@ def whole_loss(network: Network, batches: Sequence[Batch], objective: Objective)
 
     def gradient(place: Tensor) -> Tensor:
         put(parameters(loss_at.network), place)
-        found = bptt_gradients(loss_at.network, batches, objective)
-        return torch.cat(list(found.values())).cpu()
+        gradients = bptt_gradients(loss_at.network, batches, objective)
+        return torch.cat(list(gradients.values())).cpu()
 
     start = place_of(network)
     return WeightLoss(value, gradient, lambda: start, place_of)
@@ -190,11 +190,11 @@ def closed_loops(
     require_count("--points", points, low=FEWEST_POINTS)
     centre = loss.place()
     length *= centre.norm().item() or 1.0
-    found = []
+    loops = []
     for _ in range(require_count("--planes", planes)):
         first, second = length * two_directions(len(centre), generator)
-        found.append(closed_loop(loss.gradient, centre, first, second, points=points))
-    return found
+        loops.append(closed_loop(loss.gradient, centre, first, second, points=points))
+    return loops
 
 
 def two_directions(size: int, generator: torch.Generator, first: Tensor | None = None) -> Tensor:

@@ -200,8 +200,8 @@ class Disturbed:
                 raise InputError("the input is values, not spikes")
             for severity in severities:
                 draws = range(self.draws if kind.is_drawn else 1)
-                found = [self.at(name, severity, draw) for draw in draws]
-                points.append(Point(severity, sum(found) / len(found), min(found), max(found)))
+                scores = [self.at(name, severity, draw) for draw in draws]
+                points.append(Point(severity, sum(scores) / len(scores), min(scores), max(scores)))
         except NonFiniteError as error:
             raise NonFiniteError(f"robustness, {name}: {error}") from error
         except InputError as error:

@@ -93,8 +93,8 @@ def validation_batches(run: StoredRun, count: int) -> list[Batch]:
     """
     run.parts.data.setup()
     return [
-        Batch(each.x.to(run.parts.device), *(part.to(run.parts.device) for part in each[1:]))
-        for each in itertools.islice(run.parts.data.evaluation("validation"), count)
+        Batch(batch.x.to(run.parts.device), *(part.to(run.parts.device) for part in batch[1:]))
+        for batch in itertools.islice(run.parts.data.evaluation("validation"), count)
     ]
 
 

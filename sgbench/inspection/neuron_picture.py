@@ -43,12 +43,12 @@ def neuron_picture(name: str, neuron: Neuron, formula: str = "") -> NeuronPictur
     )
 
 
-def _curves(title: str, found: Response) -> ResponseCurves:
+def _curves(title: str, measured: Response) -> ResponseCurves:
     return ResponseCurves(
         title=title,
-        current=found.current.numpy(),
-        sent=found.sent.numpy(),
-        potential=found.potential.numpy(),
-        threshold=None if found.threshold is None else found.threshold.numpy(),
-        states={name: values.numpy() for name, values in found.others.items()},
+        current=measured.current.numpy(),
+        sent=measured.sent.numpy(),
+        potential=measured.potential.numpy(),
+        threshold=None if measured.threshold is None else measured.threshold.numpy(),
+        states={name: values.numpy() for name, values in measured.others.items()},
     )

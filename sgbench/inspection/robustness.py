@@ -65,7 +65,7 @@ def curves_of(
     def validation() -> Iterable[Batch]:
         every = itertools.islice(run.parts.data.evaluation("validation"), batches)
         device = run.parts.device
-        return (Batch(each.x.to(device), *(part.to(device) for part in each[1:])) for each in every)
+        return (Batch(batch.x.to(device), *(part.to(device) for part in batch[1:])) for batch in every)
 
     disturbed = Disturbed(
         run.parts.network,
@@ -76,10 +76,10 @@ def curves_of(
         input_is_spikes=run.parts.encoder.output == "binary",
         draws=draws,
     )
-    found = disturbed.curves(names, levels)
+    curves = disturbed.curves(names, levels)
     if batches is None:
-        _compare_with_record(run, found)
-    return found
+        _compare_with_record(run, curves)
+    return curves
 
 
 def scorer(run: StoredRun) -> Score:
@@ -98,13 +98,13 @@ def scorer(run: StoredRun) -> Score:
     return score
 
 
-def _compare_with_record(run: StoredRun, found: Sequence[RobustnessCurve]) -> None:
+def _compare_with_record(run: StoredRun, curves: Sequence[RobustnessCurve]) -> None:
     """Report where the undisturbed score is not the record's, e.g. on another machine."""
-    told = None if run.record is None else run.record.validation
-    known = [curve for curve in found if curve.points]
-    if told is None or not known:
+    scores = None if run.record is None else run.record.validation
+    known = [curve for curve in curves if curve.points]
+    if scores is None or not known:
         return
-    expected = told.loss if known[0].measure == "loss" else told.accuracy
+    expected = scores.loss if known[0].measure == "loss" else scores.accuracy
     if known[0].points[0].mean != expected:
         log.warning(
             "%s: undisturbed %s is %.6g, the record says %.6g; another machine or version rounds otherwise",

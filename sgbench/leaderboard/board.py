@@ -75,7 +75,7 @@ def show(
     """
     findings: list[Finding] = []
     price_lists = _price_lists(references)
-    targets = tuple(each for each in price_lists if each.on_boards)
+    targets = tuple(price_list for price_list in price_lists if price_list.on_boards)
     measured = measure_all(
         root,
         layout=layout,
@@ -97,7 +97,7 @@ def show(
         board = _board(root, methods, reference, price_lists, layout=layout, findings=findings)
         if methods or board.outsiders:
             boards.append(board)
-    return Boards(tuple(boards), tuple(sorted(findings, key=lambda each: each.path)), measured)
+    return Boards(tuple(boards), tuple(sorted(findings, key=lambda problem: problem.path)), measured)
 
 
 def _with_outsiders(root: Path, layout: Layout, only: str | None) -> Iterable[str]:
@@ -123,7 +123,7 @@ def _board(
     findings: list[Finding],
 ) -> Board:
     protocol, classes = reference.protocol, reference.classes
-    targets = [each for each in price_lists if each.on_boards]
+    targets = [price_list for price_list in price_lists if price_list.on_boards]
     if layout == "runs":
         return board_of(
             measured,
@@ -137,11 +137,13 @@ def _board(
     dossiers = fitting(read_dossiers(folder), folder, reference.measure)
     findings += dossiers.findings
     standings = {
-        each.method_id: BoardStanding(division_of(each.method, reference), dossiers.of(each.method_id))
-        for each in measured
+        group.method_id: BoardStanding(division_of(group.method, reference), dossiers.of(group.method_id))
+        for group in measured
     }
     outsiders = read_outsiders(folder, dossiers, measure=reference.measure, findings=findings)
-    findings += _without_records(folder, dossiers, {*standings, *(each.method_id for each in outsiders)})
+    findings += _without_records(
+        folder, dossiers, {*standings, *(outsider.method_id for outsider in outsiders)}
+    )
     return board_of(
         measured,
         protocol=protocol,
@@ -169,13 +171,13 @@ def build(
         InputError: there is no such folder, or no record in it.
         StorageError: a file cannot be written.
     """
-    found = show(root, layout=layout, references=references, protocol=protocol, meanwhile=_load_drawing)
-    if not found.boards and not found.findings:
+    boards = show(root, layout=layout, references=references, protocol=protocol, meanwhile=_load_drawing)
+    if not boards.boards and not boards.findings:
         way = "make one with 'sgbench run'" if layout == "runs" else "add some with 'sgbench board add'"
         raise InputError(f"{root}: no record found; {way}, or name a folder with --root")
-    is_large = any(len(board.rows) >= MANY_ROWS for board in found.boards)
+    is_large = any(len(board.rows) >= MANY_ROWS for board in boards.boards)
     with _drawing_executor(apart=is_large and processors() > 1) as executor:
-        return [_write(board, root, layout, executor) for board in found.boards], found.findings
+        return [_write(board, root, layout, executor) for board in boards.boards], boards.findings
 
 
 def _load_drawing() -> None:
@@ -243,11 +245,11 @@ def check(root: Path, *, references: References) -> tuple[list[str], tuple[Findi
     Raises:
         InputError: there is no such folder.
     """
-    found = show(root, layout="leaderboards", references=references)
-    findings = list(found.findings)
-    for board in found.boards:
+    boards = show(root, layout="leaderboards", references=references)
+    findings = list(boards.findings)
+    for board in boards.boards:
         findings += _stale_files(board, root)
-    names = [board.protocol.name for board in found.boards]
+    names = [board.protocol.name for board in boards.boards]
     for name in protocols(root, layout="leaderboards"):
         folder = root / name
         findings += Objects(folder).check()
@@ -293,9 +295,9 @@ def rebuild(root: Path) -> str:
 
 def _difference(path: Path, expected: bytes) -> str | None:
     try:
-        found = read_bytes(
+        stored = read_bytes(
             path, limit=max(MAX_BYTES, len(expected))
         )  # of 20,000 methods it is larger than records
-        return None if found == expected else "is not what the records give"
+        return None if stored == expected else "is not what the records give"
     except InputError as error:
         return str(error).removeprefix(f"{path}: ")

@@ -70,13 +70,13 @@ def costs(group: Sequence[RunRecord], *, targets: Sequence[EnergyTarget], dt_s: 
     fits_s = [record.timing.fit_s for record in finished]
     together = _together(counts)
     # Energy is linear in counts: of equal test sets, that of the sum is the mean, priced once.
-    equal = len({(found.samples, found.steps) for found in counts}) == 1
+    equal = len({(count.samples, count.steps) for count in counts}) == 1
     shares = [together] if together is not None and equal else counts
     return Costs(
         spikes=_amount(counts, _spikes),
         synaptic_operations=_amount(counts, _synaptic_operations),
         energies={
-            target.name: _energy([price(found, target=target, dt_s=dt_s) for found in shares], target)
+            target.name: _energy([price(share, target=target, dt_s=dt_s) for share in shares], target)
             for target in targets
         },
         parameters=max(trained, default=None),
@@ -130,10 +130,18 @@ def _synaptic_operations(counts: OpCounts) -> list[tuple[str, Count]]:
 def _amount(counts: Sequence[OpCounts], pick: Callable[[OpCounts], list[tuple[str, Count]]]) -> Amount:
     if not counts:
         return Amount(None, (NOT_RUN,))
-    missing = {f"{place}: {count.reason}" for found in counts for place, count in pick(found) if count.reason}
+    missing = {
+        f"{place}: {count.reason}"
+        for counted_run in counts
+        for place, count in pick(counted_run)
+        if count.reason
+    }
     if missing:
         return Amount(None, tuple(sorted(missing)))
-    per_seed = [sum(count.total or 0 for _, count in pick(found)) / found.samples for found in counts]
+    per_seed = [
+        sum(count.total or 0 for _, count in pick(counted_run)) / counted_run.samples
+        for counted_run in counts
+    ]
     return Amount(math.fsum(per_seed) / len(per_seed))
 
 
@@ -151,10 +159,10 @@ def _energy(estimates: Sequence[EnergyEstimate], target: EnergyTarget) -> Energy
     )
 
 
-def _mean(found: Sequence[BoundedValue | None]) -> BoundedValue | None:
+def _mean(intervals: Sequence[BoundedValue | None]) -> BoundedValue | None:
     """Average value and ends of an energy over seeds, if every seed has one."""
-    given = [interval for interval in found if interval is not None]
-    if len(given) < len(found):
+    given = [interval for interval in intervals if interval is not None]
+    if len(given) < len(intervals):
         return None
     n = len(given)
     return BoundedValue(

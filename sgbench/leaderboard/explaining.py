@@ -39,10 +39,10 @@ def explain_two(
     protocol = protocol or (names[0] if len(names) == 1 else None)
     if protocol is None:
         raise InputError(f"--protocol: one of {', '.join(names)} is needed")
-    found = show(root, layout=layout, references=references, protocol=protocol)
-    if not found.boards:
+    boards = show(root, layout=layout, references=references, protocol=protocol)
+    if not boards.boards:
         raise InputError(f"{root / protocol}: no valid record")
-    (board,) = found.boards
+    (board,) = boards.boards
     rows = find_row(board, a), find_row(board, b)
     unsaid = untold(references.of(protocol))
     asked_of = () if unsaid else rows
@@ -53,7 +53,7 @@ def explain_two(
 def _hits(root: Path, layout: Layout, protocol: str, row: MethodRow) -> Hits:
     """Score the stored predictions of a method's finished seeds sample by sample."""
     objects = Objects(root / protocol)
-    found = {}
+    hits = {}
     for seed in sorted(set(row.scores) - set(row.failed_seeds)):
         if layout == "leaderboards":
             path = root / protocol / RECORDS / row.method_id / f"{seed}.json"
@@ -64,5 +64,5 @@ def _hits(root: Path, layout: Layout, protocol: str, row: MethodRow) -> Hits:
             beside = path.with_name(PREDICTIONS)
             data = read_bytes(beside, limit=MAX_PREDICTION_BYTES) if beside.is_file() else None
         if data is not None:
-            found[seed] = parse_predictions(data, str(path)).hits
-    return found
+            hits[seed] = parse_predictions(data, str(path)).hits
+    return hits

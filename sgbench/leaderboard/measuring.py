@@ -61,12 +61,12 @@ def measure_all(
         with suppress(InputError):  # which each of its records will say
             references.of(path.relative_to(root).parts[0])  # composed here, once for all processes
     work = partial(_part, root=root, layout=layout, references=references, targets=targets)
-    found: dict[str, list[Measured]] = {}
+    by_method: dict[str, list[Measured]] = {}
     for part in _parts(work, paths, layout, meanwhile):
         findings += part.findings
         for name, measured in part.measured:
-            found.setdefault(name, []).append(measured)
-    return found
+            by_method.setdefault(name, []).append(measured)
+    return by_method
 
 
 def ranked(measured: Iterable[Measured], folder: Path) -> list[Measured]:
@@ -77,12 +77,12 @@ def ranked(measured: Iterable[Measured], folder: Path) -> list[Measured]:
         folder: of the protocol, in a leaderboards folder.
     """
     dossiers = read_dossiers(folder)
-    kept = []
-    for each in measured:
-        dossier = dossiers.of(each.method_id)
-        if dossier.notice is None and not dossier.is_claimed(each.scores.keys() - set(each.failed_seeds)):
-            kept.append(each)
-    return kept
+    remaining = []
+    for method in measured:
+        dossier = dossiers.of(method.method_id)
+        if dossier.notice is None and not dossier.is_claimed(method.scores.keys() - set(method.failed_seeds)):
+            remaining.append(method)
+    return remaining
 
 
 def processors() -> int:
@@ -140,7 +140,7 @@ def _part(
     for group in read_paths(paths, root, layout=layout, references=references, findings=findings):
         reference = references.of(group.records[0].protocol)
         _ = reference.measure  # says so where nobody knows what guessing loses
-        found = measure(
+        result = measure(
             group.records,
             row_id=group.row_id,
             classes=reference.classes,
@@ -149,5 +149,5 @@ def _part(
             targets=targets,
             dt_s=reference.protocol.dt_s,
         )
-        measured.append((reference.protocol.name, found))
+        measured.append((reference.protocol.name, result))
     return _Part(measured, findings)

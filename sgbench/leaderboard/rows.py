@@ -169,20 +169,20 @@ def measure(
     return Measured(
         method_id=row_id or ordered[0].method_id,
         method=ordered[0].method,
-        source=next((found for record in ordered if (found := source_of(record))), None),
+        source=next((source for record in ordered if (source := source_of(record))), None),
         scores=dict(zip(seeds, tested, strict=True)),
         selection={record.seed: _selection(record, score) for record in ordered},
         failed_seeds=tuple(record.seed for record in ordered if record.status == "failed"),
         costs=costs(ordered, targets=targets, dt_s=dt_s),
         test_samples=frozenset(record.test.samples for record in ordered if record.test),
-        steps_per_sample=frozenset(found.steps / found.samples for found in counts),
+        steps_per_sample=frozenset(count.steps / count.samples for count in counts),
     )
 
 
 def _tested(record: RunRecord, score: Measure) -> float:
     """Return the test score of a record, where a failed run counts as guessing."""
-    found = None if record.test is None else record.test.loss if score.is_loss else record.test.accuracy
-    return score.guess if found is None else found
+    test_score = None if record.test is None else record.test.loss if score.is_loss else record.test.accuracy
+    return score.guess if test_score is None else test_score
 
 
 def _selection(record: RunRecord, score: Measure) -> float:
@@ -218,14 +218,14 @@ def board_of(
         outsiders: results of code outside the catalogue.
         price_lists: over which methods are compared; by default those of the columns.
     """
-    everything = sorted(measured, key=lambda each: each.method_id)
-    ordered = [each for each in everything if not each.method.is_baseline]
-    methods = [each.method for each in ordered]
+    everything = sorted(measured, key=lambda method: method.method_id)
+    ordered = [method for method in everything if not method.method.is_baseline]
+    methods = [method.method for method in ordered]
     varying = varying_parameters(methods)
-    latencies = frozenset().union(*(each.steps_per_sample for each in ordered))
-    twice = {method_of_row(each.method_id) for each in ordered if "-" in each.method_id}
-    rows = [_row(each, varying, standings.get(each.method_id), twice) for each in ordered]
-    plain = _plain_rows([each for each in everything if each.method.is_baseline], standings, score)
+    latencies = frozenset().union(*(method.steps_per_sample for method in ordered))
+    twice = {method_of_row(method.method_id) for method in ordered if "-" in method.method_id}
+    rows = [_row(method, varying, standings.get(method.method_id), twice) for method in ordered]
+    plain = _plain_rows([method for method in everything if method.method.is_baseline], standings, score)
     return Board(
         protocol=protocol,
         targets=tuple(targets),
@@ -239,7 +239,7 @@ def board_of(
         baselines=tuple(row for row in plain if not row.is_claimed and not _is_retired(row)),
         classes=classes,
         measure=score,
-        test_samples=tuple(sorted(frozenset().union(*(each.test_samples for each in everything)))),
+        test_samples=tuple(sorted(frozenset().union(*(method.test_samples for method in everything)))),
         latency_s=next(iter(latencies)) * protocol.dt_s if len(latencies) == 1 else None,
     )
 
@@ -247,38 +247,40 @@ def board_of(
 def _plain_rows(
     measured: Sequence[Measured], standings: Mapping[str, BoardStanding], score: Measure
 ) -> list[MethodRow]:
-    varying = varying_parameters([each.method for each in measured])
-    return list(_in_order([_row(each, varying, standings.get(each.method_id)) for each in measured], score))
+    varying = varying_parameters([method.method for method in measured])
+    return list(
+        _in_order([_row(method, varying, standings.get(method.method_id)) for method in measured], score)
+    )
 
 
 def _row(
-    each: Measured,
+    measured: Measured,
     varying: Varying,
     standing: BoardStanding | None,
     twice: Collection[str] = (),
 ) -> MethodRow:
     """Make a row; `twice` are methods of several sources, each of which its row names."""
-    told = labels(each.method, varying)
-    if method_of_row(each.method_id) in twice:
-        told[SOURCE] = f"source {each.source or 'not stated'}"
-    if each.method.is_baseline:
+    texts = labels(measured.method, varying)
+    if method_of_row(measured.method_id) in twice:
+        texts[SOURCE] = f"source {measured.source or 'not stated'}"
+    if measured.method.is_baseline:
         own, differing = (
-            each.method.parameters["network"],
-            varying.get("network", {}).get(each.method.label, set()),
+            measured.method.parameters["network"],
+            varying.get("network", {}).get(measured.method.label, set()),
         )
-        told.pop("network", None)
-        name = call(each.method.label, {key: own[key] for key in own if key in (*TOLD, *differing)})
+        texts.pop("network", None)
+        name = call(measured.method.label, {key: own[key] for key in own if key in (*TOLD, *differing)})
     else:
-        name = surrogate_call(each.method.label, each.method.parameters["surrogate"])
+        name = surrogate_call(measured.method.label, measured.method.parameters["surrogate"])
     return MethodRow(
-        method_id=each.method_id,
+        method_id=measured.method_id,
         place=None,
         surrogate=name,
-        varying=told,
-        score=summarise(list(each.scores.values())),
-        scores=each.scores,
-        failed_seeds=each.failed_seeds,
-        costs=each.costs,
+        varying=texts,
+        score=summarise(list(measured.scores.values())),
+        scores=measured.scores,
+        failed_seeds=measured.failed_seeds,
+        costs=measured.costs,
         standing=standing,
     )
 
@@ -288,9 +290,9 @@ def _is_retired(row: MethodRow) -> bool:
 
 
 def _ranked(rows: Iterable[MethodRow], score: Measure) -> tuple[MethodRow, ...]:
-    kept = list(rows)
-    found = places({row.method_id: score.signed(row.scores) for row in kept})
-    return _in_order([replace(row, place=found[row.method_id]) for row in kept], score)
+    unranked = list(rows)
+    rank_places = places({row.method_id: score.signed(row.scores) for row in unranked})
+    return _in_order([replace(row, place=rank_places[row.method_id]) for row in unranked], score)
 
 
 def _in_order(rows: Sequence[MethodRow], score: Measure) -> tuple[MethodRow, ...]:

@@ -42,10 +42,10 @@ class Measure:
         """Format one score, or a difference of two."""
         return f"{value:.4g}" if self.is_loss else f"{100 * value:.2f}"
 
-    def summary(self, found: Summary) -> str:
+    def summary(self, summary: Summary) -> str:
         """Format a mean with its half-width."""
-        half = "" if found.half_width is None else f" ± {self.text(found.half_width)}"
-        return f"{self.text(found.mean)}{half}"
+        half = "" if summary.half_width is None else f" ± {self.text(summary.half_width)}"
+        return f"{self.text(summary.mean)}{half}"
 
     def signed(self, scores: Mapping[int, float]) -> dict[int, float]:
         """Return the scores with the sign by which larger is better."""

@@ -271,14 +271,14 @@ class Size:
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if count(self._scaled(middle)) < wanted else (low, middle)
-        found = min((self._scaled(low), self._scaled(high)), key=lambda each: abs(count(each) - wanted))
-        least = count(found)
+        closest = min((self._scaled(low), self._scaled(high)), key=lambda width: abs(count(width) - wanted))
+        least = count(closest)
         if least > TOO_LARGE * wanted:
             raise InputError(
                 f"network: one unit a layer makes {least:,} parameters, but the spiking network has {wanted:,}; "
                 f"let it see less (network.sees=counts), or allow more with network.parameters=N"
             )
-        return found
+        return closest
 
     def _scaled(self, first: int) -> list[int]:
         return [max(1, round(first * neurons / self.shape[0])) for neurons in self.shape]

@@ -185,5 +185,5 @@ def _pair(sigma_steps: object) -> tuple[float, float]:
     """Check and return the first and the last standard deviation."""
     if isinstance(sigma_steps, str) or not isinstance(sigma_steps, Sequence) or len(sigma_steps) != 2:  # noqa: PLR2004
         raise InputError(f"network.sigma_steps={sigma_steps!r}: two numbers such as [2.0, 0.5] are needed")
-    first, last = (require_number("network.sigma_steps", each, low=NARROWEST) for each in sigma_steps)
+    first, last = (require_number("network.sigma_steps", sigma, low=NARROWEST) for sigma in sigma_steps)
     return first, last

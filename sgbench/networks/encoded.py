@@ -85,8 +85,8 @@ class Encoded(Chain):
         ]
         back = {"recurrence": recurrence, "recurrence_gradient": recurrence_gradient}
         for position, width in enumerate(_sizes(widths)):
-            made = DenseLayer(f"hidden{position}", size, width, make_neuron(width), bias=bias, **back)
-            layers.append(made)
+            new_layer = DenseLayer(f"hidden{position}", size, width, make_neuron(width), bias=bias, **back)
+            layers.append(new_layer)
             size = width
         layers.append(DenseLayer("readout", size, n_outputs, make_readout(n_outputs), bias=bias))
         for layer in layers:

@@ -85,31 +85,31 @@ class _Events(torch.autograd.Function):
         ctx: Any, times: Tensor, jumps: Tensor, recurrent: Tensor | None, ends: Tensor, membrane: Membrane
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Simulate the layer and return its spikes, their sources and the last potentials."""
-        made = simulate(Arrivals(times, jumps), ends, membrane, recurrent)
-        ctx.made, ctx.membrane, ctx.recurrent = made, membrane, recurrent
+        simulated = simulate(Arrivals(times, jumps), ends, membrane, recurrent)
+        ctx.made, ctx.membrane, ctx.recurrent = simulated, membrane, recurrent
         ctx.jumps, ctx.comes = jumps, times < ends[:, None]
-        ctx.mark_non_differentiable(made.spikes.source, made.u)
-        return made.spikes.times, made.spikes.source, made.u
+        ctx.mark_non_differentiable(simulated.spikes.source, simulated.u)
+        return simulated.spikes.times, simulated.spikes.source, simulated.u
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, by_time: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor | None, None, None]:
         """Compute the adjoints by going through the tape of events from its end."""
-        made: SimulatedLayer = ctx.made
-        tape, jumps = made.tape, ctx.jumps
+        simulated: SimulatedLayer = ctx.made
+        tape, jumps = simulated.tape, ctx.jumps
         by_spike = jumps.new_zeros(len(tape), *jumps.shape[::2])
-        segment, sample, neuron, place = made.places
+        segment, sample, neuron, place = simulated.places
         by_spike[segment, sample, neuron] = by_time[sample, place]
         adjoint = _Adjoint(ctx.membrane, ctx.recurrent, jumps.new_zeros(jumps.shape[::2]))
         to_times, to_jumps = jumps.new_zeros(ctx.comes.shape), torch.zeros_like(jumps)
         for number in range(len(tape) - 1, -1, -1):
-            each = tape[number]
-            if each.arrival is not None:
-                comes = ctx.comes[:, each.arrival]
-                to_jumps[:, each.arrival] = adjoint.q * comes[:, None]
-                to_times[:, each.arrival] = (adjoint.later() * jumps[:, each.arrival]).sum(1) * comes
-            adjoint.fire(each, by_spike[number])
-            adjoint.back(each.span)
+            step = tape[number]
+            if step.arrival is not None:
+                comes = ctx.comes[:, step.arrival]
+                to_jumps[:, step.arrival] = adjoint.q * comes[:, None]
+                to_times[:, step.arrival] = (adjoint.later() * jumps[:, step.arrival]).sum(1) * comes
+            adjoint.fire(step, by_spike[number])
+            adjoint.back(step.span)
         return to_times, to_jumps, adjoint.to_recurrent, None, None
 
 
@@ -208,13 +208,13 @@ class _State:
 
     def layer(self) -> SimulatedLayer:
         """Put the spikes of each sample in the order of their times."""
-        fires = torch.stack([each.fires for each in self.tape])
-        at = torch.stack([each.at for each in self.tape])
+        fires = torch.stack([segment.fires for segment in self.tape])
+        at = torch.stack([segment.at for segment in self.tape])
         segment, sample, neuron = fires.nonzero(as_tuple=True)
         time = at[segment, sample, neuron]
         by_time = time.argsort(dim=0, stable=True)
         order = by_time[sample[by_time].argsort(dim=0, stable=True)]
-        segment, sample, neuron, time = (each[order] for each in (segment, sample, neuron, time))
+        segment, sample, neuron, time = (column[order] for column in (segment, sample, neuron, time))
         counts = torch.bincount(sample, minlength=len(self.u))
         place = torch.arange(len(sample), device=sample.device) - (counts.cumsum(0) - counts)[sample]
         shape = (len(self.u), int(counts.max()) if counts.numel() else 0)
@@ -247,10 +247,10 @@ def crossing(u: Tensor, i: Tensor, left: Tensor, membrane: Membrane) -> Tensor:
     peak = torch.where(peaks, ratio, 1.0).log() * (mem * syn / (mem - syn))
     high = torch.minimum(peak, left.expand_as(peak)).clamp(min=0.0)
     top = a * torch.exp(-high / mem) - b * torch.exp(-high / syn)
-    found = (peaks & (top > membrane.threshold)).nonzero(as_tuple=True)
+    crossings = (peaks & (top > membrane.threshold)).nonzero(as_tuple=True)
     delay = torch.full_like(u, NEVER)
-    if len(found[0]):
-        delay[found] = _root(a[found], b[found], high[found], membrane)
+    if len(crossings[0]):
+        delay[crossings] = _root(a[crossings], b[crossings], high[crossings], membrane)
     return delay
 
 

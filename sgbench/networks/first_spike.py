@@ -139,7 +139,7 @@ def first_spikes(arrivals: Arrivals, ends: Tensor, membrane: Membrane) -> Tensor
     jumps = arrivals.jumps.masked_fill(~comes[..., None], 0.0)
     # The last prefix of arrivals that the spike is made of, from all prefixes at once and without gradient.
     with torch.no_grad():
-        sums = [each.cumsum(1) for each in _weighted(jumps, at, membrane)]
+        sums = [term.cumsum(1) for term in _weighted(jumps, at, membrane)]
         time, reaches = _crossing(sums, membrane)
         upcoming = torch.nn.functional.pad(torch.where(comes, arrivals.times, NEVER), (0, 1), value=NEVER)
         slack = ROUNDING * membrane.tau_syn
@@ -148,7 +148,7 @@ def first_spikes(arrivals: Arrivals, ends: Tensor, membrane: Membrane) -> Tensor
         fires = valid.any(1)
         last = valid.to(torch.int8).argmax(1) if valid.shape[1] else fires.long()
         used = torch.arange(at.shape[1], device=at.device)[:, None] <= last[:, None]  # [B, K, N]
-    sums = [each.sum(1) for each in _weighted(jumps.masked_fill(~used, 0.0), at, membrane)]
+    sums = [term.sum(1) for term in _weighted(jumps.masked_fill(~used, 0.0), at, membrane)]
     time, reaches = _crossing(sums, membrane)
     return torch.where(fires & reaches & (time < ends[:, None]), time, NEVER)
 

@@ -194,8 +194,8 @@ class SpikeTimes(Network):
             sent = [*sent, answer.spikes]
         layers = [*self.hidden_layers, *([self.readout] if answer.spikes is not None else [])]
         grids = [
-            on_grid(each, steps, layer.neurons).to(dtype)
-            for each, layer in zip(sent, layers, strict=True)
+            on_grid(spikes, steps, layer.neurons).to(dtype)
+            for spikes, layer in zip(sent, layers, strict=True)
             if SPIKES in keep
         ]
         rest = [
@@ -284,7 +284,7 @@ def on_grid(spikes: Spikes, steps: int, neurons: int) -> Tensor:
 
 def firing_neuron(membrane: Membrane) -> Synaptic:
     """Return the neuron that a clocked machine steps: exact for events at the beginnings of steps."""
-    made = Synaptic(
+    neuron = Synaptic(
         Zero(normalisation="raw", scale=1.0),  # gradients go through times
         alpha=math.exp(-1 / membrane.tau_syn),
         beta=math.exp(-1 / membrane.tau_mem),
@@ -295,21 +295,21 @@ def firing_neuron(membrane: Membrane) -> Synaptic:
         learn_beta="none",
         learn_threshold="none",
     )
-    made.input_gain = ExactGain(membrane)  # type: ignore[assignment]
-    return made
+    neuron.input_gain = ExactGain(membrane)  # type: ignore[assignment]
+    return neuron
 
 
 def integrating_readout(membrane: Membrane) -> SynapticReadout:
     """Build the same neuron without a threshold."""
-    made = SynapticReadout(
+    neuron = SynapticReadout(
         alpha=math.exp(-1 / membrane.tau_syn),
         beta=math.exp(-1 / membrane.tau_mem),
         input_gain="one",
         learn_alpha="none",
         learn_beta="none",
     )
-    made.input_gain = ExactGain(membrane)  # type: ignore[assignment]
-    return made
+    neuron.input_gain = ExactGain(membrane)  # type: ignore[assignment]
+    return neuron
 
 
 class ExactGain:

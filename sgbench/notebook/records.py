@@ -74,11 +74,11 @@ class Records(Sequence[RunRecord]):
 def _cells(record: RunRecord) -> tuple[str, ...]:
     scores = (
         ""
-        if found is None
-        else f"{found.loss:.4g}"
-        if found.accuracy is None
-        else f"{100 * found.accuracy:.2f} %"
-        for found in (record.validation, record.test)
+        if score is None
+        else f"{score.loss:.4g}"
+        if score.accuracy is None
+        else f"{100 * score.accuracy:.2f} %"
+        for score in (record.validation, record.test)
     )
     method = record.method.label
     return (record.protocol, method, record.method_id, str(record.seed), record.status, *scores)
@@ -102,7 +102,7 @@ def load_records(root: Path | str | None = None, *, layout: Layout = "runs") -> 
         except InputError as error:
             left_out.append(str(error))
     records.sort(key=lambda record: (record.protocol, record.method_id, record.seed))
-    return Records(records, [*(f"{found.path}: {found.reason}" for found in findings), *left_out])
+    return Records(records, [*(f"{finding.path}: {finding.reason}" for finding in findings), *left_out])
 
 
 class BoardTable:
@@ -178,14 +178,14 @@ def board(
         raise InputError(
             f"board: protocol '{chosen}' has no records in {folder}; {suggest(str(chosen), names)}"
         )
-    references = References([Path(each) for each in config_dirs], allow_targets)
-    found = show(folder, layout=layout, references=references, protocol=chosen)
-    left_out = [f"{each.path}: {each.reason}" for each in found.findings]
-    if not found.boards:
+    references = References([Path(config_dir) for config_dir in config_dirs], allow_targets)
+    boards = show(folder, layout=layout, references=references, protocol=chosen)
+    left_out = [f"{finding.path}: {finding.reason}" for finding in boards.findings]
+    if not boards.boards:
         raise InputError(
             f"board: {chosen} has no comparable record; {left_out[0] if left_out else 'none is there'}"
         )
-    return BoardTable(found.boards[0], left_out)
+    return BoardTable(boards.boards[0], left_out)
 
 
 class Sentences(str):
@@ -222,13 +222,13 @@ def explain(
     Raises:
         InputError: no such method, or a protocol has to be named.
     """
-    references = References([Path(each) for each in config_dirs], allow_targets)
-    found = explain_two(
+    references = References([Path(config_dir) for config_dir in config_dirs], allow_targets)
+    explanation = explain_two(
         a, b, root=_root(root, layout), layout=layout, references=references, protocol=protocol
     )
-    told = Sentences("\n".join(found.sentences))
-    told.explanation = found
-    return told
+    text = Sentences("\n".join(explanation.sentences))
+    text.explanation = explanation
+    return text
 
 
 def _root(root: Path | str | None, layout: Layout) -> Path:

@@ -256,8 +256,8 @@ def _under_way(member: Replica, kind: Literal["began", "epoch"]) -> WorkerMessag
 
 def _alike(members: Sequence[Replica]) -> list[list[Replica]]:
     """Group replicas by the shapes of all parameters and the kind of optimiser."""
-    found: dict[tuple[object, ...], list[Replica]] = {}
+    by_kind: dict[tuple[object, ...], list[Replica]] = {}
     for member in members:
         shapes = tuple(tuple(parameter.shape) for parameter in member.parts.network.parameters())
-        found.setdefault((type(member.parts.optimizer), shapes), []).append(member)
-    return list(found.values())
+        by_kind.setdefault((type(member.parts.optimizer), shapes), []).append(member)
+    return list(by_kind.values())

@@ -119,9 +119,9 @@ class StackedPasses:
         losses = self._losses(outputs, batches)
         (gradients,) = torch.autograd.grad(losses.sum(), outputs)
         for chain, gradient, slots in zip(self.chains, gradients, self.slots, strict=True):
-            for slot, found in zip(slots, chain.backward(gradient), strict=True):
-                if slot is not None and found is not None:
-                    slot.copy_(found)
+            for slot, input_gradient in zip(slots, chain.backward(gradient), strict=True):
+                if slot is not None and input_gradient is not None:
+                    slot.copy_(input_gradient)
         centres = torch.stack([_sum_of_potentials(chain.states) for chain in self.chains])
         return losses.detach(), centres
 

@@ -121,11 +121,11 @@ class Slurm:
         memory = {"mem": f"{needs.memory_bytes >> 20}M", "cpus_per_task": needs.threads}
         try:
             executor.update_parameters(**{**memory, **self.settings})
-            found = executor.submit_array(list(jobs))
+            jobs_started = executor.submit_array(list(jobs))
         except Exception as error:
             raise InputError(f"hydra.launcher.on=slurm: {one_printable_line(error)}") from error
         self.asked_s, self.answered = -ASK_S, False
-        return [job.job_id for job in found]
+        return [job.job_id for job in jobs_started]
 
     def ended(self, handles: Sequence[str]) -> Mapping[str, str]:
         """Ask SLURM's controller which jobs have ended; one that does not answer has ended nothing."""

@@ -115,7 +115,7 @@ class Team:
         """Check everything that the optimiser's step depends on, and make the step."""
         began_s = time.perf_counter()
         losses = torch.stack([progress.loss for progress in reached.values()])
-        centres = torch.stack([_sum_of_states(self.members[row], each) for row, each in reached.items()])
+        centres = torch.stack([_sum_of_states(self.members[row], states) for row, states in reached.items()])
         for row in self._not_finite(list(reached), losses + centres):
             try:
                 with self.stack.lent(row):
@@ -152,7 +152,7 @@ class Team:
         failures: dict[int, Exception] = {}
         for row in range(len(self.members)):
             try:
-                check_optimizer_state({name: each[row] for name, each in self.stack.moves.state.items()})
+                check_optimizer_state({name: tensor[row] for name, tensor in self.stack.moves.state.items()})
             except NonFiniteError as error:
                 failures[row] = error
         return failures

@@ -30,10 +30,10 @@ class _Asked:
         """Note the SIGTERM that the sweep sends."""
         self.stop = True
 
-    def say(self, told: WorkerMessage) -> None:
+    def say(self, message: WorkerMessage) -> None:
         """Send a message to the sweep."""
         try:
-            self.pipe.send(told)
+            self.pipe.send(message)
         except OSError:  # it has been killed
             self.stop = True
 

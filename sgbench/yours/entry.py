@@ -166,11 +166,11 @@ def _stored(prepared: Prepared, data_dir: Path | None) -> tuple[Path, str]:
     folder = own.folder(root)
     if own.missing(root) is not None:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as made:
-            store(prepared.splits, Path(made) / "whole")
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            store(prepared.splits, Path(scratch) / "whole")
             if folder.exists():
                 shutil.rmtree(folder)  # of an attempt that was ended
-            (Path(made) / "whole").rename(folder)
+            (Path(scratch) / "whole").rename(folder)
     return folder, sha256
 
 

@@ -92,12 +92,12 @@ def concatenated(arrays: Sequence[NDArray[Any]], dtype: DTypeLike) -> NDArray[An
     """Join arrays of one row shape one after another."""
     rows = sum(map(len, arrays))
     tail = arrays[0].shape[1:] if arrays else ()
-    made = room((rows, *tail), dtype)
+    joined = room((rows, *tail), dtype)
     start = 0
-    for each in arrays:
-        made[start : start + len(each)] = each
-        start += len(each)
-    return made
+    for array in arrays:
+        joined[start : start + len(array)] = array
+        start += len(array)
+    return joined
 
 
 def stacked(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
@@ -106,7 +106,7 @@ def stacked(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
     >>> stacked([np.zeros(2, int), np.ones(2)]).tolist()
     [[0.0, 0.0], [1.0, 1.0]]
     """
-    made = room((len(arrays), *arrays[0].shape), np.result_type(*{each.dtype for each in arrays}))
-    for place, each in enumerate(arrays):
-        made[place] = each
-    return made
+    stack = room((len(arrays), *arrays[0].shape), np.result_type(*{array.dtype for array in arrays}))
+    for place, array in enumerate(arrays):
+        stack[place] = array
+    return stack

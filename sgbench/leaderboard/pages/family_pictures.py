@@ -34,13 +34,13 @@ def profiles(across: AcrossTasks) -> list[PerformanceProfile]:
     """Compute the share of each family's runs above each score that occurs, between common ends."""
     lowest = min(float(scores.min()) for standing in across.standings for scores in standing.tasks)
     ends = min(lowest, 0.9) - 0.02, 1.0
-    found = []
+    curves = []
     for standing in across.standings:
         steps = np.unique(np.concatenate([ends, *standing.tasks]))
-        found.append(
+        curves.append(
             PerformanceProfile(standing.name, steps, 100 * performance_profile(standing.tasks, steps))
         )
-    return found
+    return curves
 
 
 def mean_ranks(across: AcrossTasks) -> MeanRanks | None:

@@ -53,11 +53,11 @@ def pictures_in(catalogue: Path) -> dict[str, Path]:
     Args:
         catalogue: where the build of the catalogue's pages put them, or a folder that is not there.
     """
-    found = {}
+    pictures = {}
     for group in PICTURED:
         for path in sorted((catalogue / group).glob("*.svg")):
-            found[f"{group}s/{path.name}"] = path
-    return found
+            pictures[f"{group}s/{path.name}"] = path
+    return pictures
 
 
 def pictures_of(listed: Iterable[str], site: Path, drawn: Mapping[str, Path]) -> dict[str, Path]:

@@ -105,7 +105,8 @@ def _page(group: Sequence[RunRecord], place: BoardPlace, sources: Sources, known
             "verifications": verification_table(row, board),
             "provenance": provenance_table(records),
             "files": [
-                record_path(folder / each.protocol, row.method_id, each.seed).as_posix() for each in records
+                record_path(folder / record.protocol, row.method_id, record.seed).as_posix()
+                for record in records
             ],
         },
         "boards.html",
@@ -115,14 +116,14 @@ def _page(group: Sequence[RunRecord], place: BoardPlace, sources: Sources, known
 
 def _facts(place: BoardPlace) -> list[tuple[str, str]]:
     row, measure = place.row, place.board.measure
-    found = [("method id", row.method_id), (measure.title, measure.summary(row.score))]
+    facts = [("method id", row.method_id), (measure.title, measure.summary(row.score))]
     if row.place is not None:
-        found.append(("rank", f"{rank_text(row)} of {len(place.board.rows)}, group {row.place.groups}"))
+        facts.append(("rank", f"{rank_text(row)} of {len(place.board.rows)}, group {row.place.groups}"))
     if row.standing is not None:
-        found += [("division", row.standing.division), ("checked", checked_text(row.standing.dossier))]
+        facts += [("division", row.standing.division), ("checked", checked_text(row.standing.dossier))]
     if row.costs.parameters is not None:
-        found.append(("trainable parameters", f"{row.costs.parameters:,}"))
-    return found
+        facts.append(("trainable parameters", f"{row.costs.parameters:,}"))
+    return facts
 
 
 def _superseded_by(place: BoardPlace, sources: Sources) -> str | None:
@@ -138,7 +139,7 @@ def _command(records: Sequence[RunRecord], sources: Sources, known: Sequence[str
         reference = sources.references.of(records[0].protocol)
     except InputError:
         return ""
-    return run_line(method_words(records[0].method, reference, known), (each.seed for each in records))
+    return run_line(method_words(records[0].method, reference, known), (record.seed for record in records))
 
 
 def _choices(method: Method, sources: Sources) -> Table:
@@ -148,8 +149,10 @@ def _choices(method: Method, sources: Sources) -> Table:
         if pick == NOTHING and not method.parameters[group]:
             continue
         page = sources.page_of(PAGED[group], pick) if group in PAGED else None
-        told = ", ".join(f"{key}={parameter_text(value)}" for key, value in method.parameters[group].items())
-        rows.append((Cell(group), Cell(inert(pick), link=page, is_code=True), Cell(told or NONE)))
+        parameters = ", ".join(
+            f"{key}={parameter_text(value)}" for key, value in method.parameters[group].items()
+        )
+        rows.append((Cell(group), Cell(inert(pick), link=page, is_code=True), Cell(parameters or NONE)))
     if method.clip_norm is not None:
         rows.append((Cell("clip_norm"), Cell(NONE), Cell(f"{method.clip_norm:g}")))
     return Table("Entries and numbers that make the method", texts("choice", "entry", "numbers"), tuple(rows))

@@ -31,22 +31,22 @@ def row_table(board: Board, rows: Sequence[MethodRow], *, caption: str) -> Table
 
 
 def _columns(board: Board, rows: Sequence[MethodRow], notes: Notes) -> tuple[Column, ...]:
-    found = [Column("rank", is_number=True), *texts("alike", "method", *board.varying)]
-    found += numbers(board.measure.title, "± 95 % interval", "seeds", "spikes", "synaptic operations")
+    columns = [Column("rank", is_number=True), *texts("alike", "method", *board.varying)]
+    columns += numbers(board.measure.title, "± 95 % interval", "seeds", "spikes", "synaptic operations")
     for target in board.targets:
         left_out = "; ".join(target.missing)
         gap = [f"a part, not a whole: prices of {target.name} leave out {left_out}"] if left_out else []
         marks = notes.numbers(gap)
-        found.append(Column(f"{target.name} dynamic, nJ", is_number=True, notes=marks))
+        columns.append(Column(f"{target.name} dynamic, nJ", is_number=True, notes=marks))
         if has_static(target):
-            found.append(Column(f"{target.name} static, µJ", is_number=True, notes=marks))
-    found += numbers("parameters")
+            columns.append(Column(f"{target.name} static, µJ", is_number=True, notes=marks))
+    columns += numbers("parameters")
     claimed = notes.numbers([CLAIMED])
-    found.append(Column("training, s", is_number=True, notes=claimed))
+    columns.append(Column("training, s", is_number=True, notes=claimed))
     if _stand(rows):
-        found.append(Column("settings tried", is_number=True, notes=claimed))
-        found += texts("division", "checked")
-    return tuple(found)
+        columns.append(Column("settings tried", is_number=True, notes=claimed))
+        columns += texts("division", "checked")
+    return tuple(columns)
 
 
 def _stand(rows: Sequence[MethodRow]) -> bool:

@@ -65,8 +65,10 @@ def read_reproductions(path: Path) -> Reproductions | None:
         tuple(tuple(_cell(title, text) for title, text in zip(head, row, strict=True)) for row in rows),
         is_filtered=True,
     )
-    told = sorted(_sections(text, failing), key=lambda each: not each.failing)
-    return Reproductions(f"Of {len(rows)} figures {agree} agree with what was published.", table, tuple(told))
+    sections = sorted(_sections(text, failing), key=lambda section: not section.failing)
+    return Reproductions(
+        f"Of {len(rows)} figures {agree} agree with what was published.", table, tuple(sections)
+    )
 
 
 def _named(rows: list[list[str]]) -> list[list[str]]:

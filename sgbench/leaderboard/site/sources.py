@@ -57,7 +57,7 @@ class Sources:
     @cached_property
     def places(self) -> dict[str, BoardPlace]:
         """Find where each method stands, by its id."""
-        found = {}
+        by_method = {}
         for board in self.boards:
             parts = {
                 "ranked": board.rows,
@@ -66,13 +66,13 @@ class Sources:
                 "retired": board.retired,
             }
             for part, rows in parts.items():
-                found |= {row.method_id: BoardPlace(board, row, part) for row in rows}
-        return found
+                by_method |= {row.method_id: BoardPlace(board, row, part) for row in rows}
+        return by_method
 
     @cached_property
     def by_id(self) -> dict[str, Measured]:
         """Index measured methods by their ids."""
-        return {each.method_id: each for methods in self.measured.values() for each in methods}
+        return {method.method_id: method for methods in self.measured.values() for method in methods}
 
     @cached_property
     def ranked(self) -> dict[str, list[Measured]]:
@@ -131,8 +131,8 @@ def read_sources(
     Raises:
         InputError: there is no such folder, or an energy target's file is not usable.
     """
-    found = show(root, layout="leaderboards", references=references)
-    return Sources(root, references, commit, found.boards, found.measured, found.findings, beside)
+    boards = show(root, layout="leaderboards", references=references)
+    return Sources(root, references, commit, boards.boards, boards.measured, boards.findings, beside)
 
 
 def method_path(protocol: str, method_id: str) -> str:

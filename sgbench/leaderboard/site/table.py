@@ -33,8 +33,10 @@ class Cell:
         """
         if self.order is None:
             return None
-        found = f"{self.order:.{KEY_DIGITS}g}"
-        return None if PLAIN_NUMBER.fullmatch(self.text) and self.text.replace(",", "") == found else found
+        rounded = f"{self.order:.{KEY_DIGITS}g}"
+        return (
+            None if PLAIN_NUMBER.fullmatch(self.text) and self.text.replace(",", "") == rounded else rounded
+        )
 
     @property
     def is_plain(self) -> bool:

@@ -54,12 +54,12 @@ def read_outsiders(
             groups.setdefault(record.method_id, []).append(record)
         except InputError as error:
             findings.append(finding(path, error))
-    found = [_outsider(group, dossiers, measure) for group in groups.values()]
-    return tuple(sorted(found, key=lambda each: _order(each, measure)))
+    outsiders = [_outsider(group, dossiers, measure) for group in groups.values()]
+    return tuple(sorted(outsiders, key=lambda outsider: _order(outsider, measure)))
 
 
-def _order(each: Outsider, measure: Measure) -> tuple[bool, float, str]:
-    return each.dossier.notice is not None, -measure.better(each.score.mean), each.method_id
+def _order(outsider: Outsider, measure: Measure) -> tuple[bool, float, str]:
+    return outsider.dossier.notice is not None, -measure.better(outsider.score.mean), outsider.method_id
 
 
 def _outsider(group: list[ExternalRecord], dossiers: Dossiers, measure: Measure) -> Outsider:

@@ -91,7 +91,7 @@ def read_shelf(root: Path, *, layout: Layout, references: References, only: str 
         (record for group in groups for record in group.records),
         key=lambda record: (record.protocol, record.method_id, record.seed),
     )
-    return Shelf(tuple(records), tuple(sorted(findings, key=lambda each: each.path)))
+    return Shelf(tuple(records), tuple(sorted(findings, key=lambda problem: problem.path)))
 
 
 def read_methods(
@@ -144,7 +144,7 @@ def read_paths(
         for path in files:
             try:
                 record = reader.comparable(path, path.parts[depth:], layout)
-                first = next((each for of in rows.values() for each in of if source_of(each)), record)
+                first = next((record for of in rows.values() for record in of if source_of(record)), record)
                 if layout == "leaderboards":  # whose folders have one source each
                     require_same_source(record, first)
                 row = folder[-1] if layout == "leaderboards" else row_beside(record, source_of(first))
@@ -152,7 +152,7 @@ def read_paths(
                 findings.append(finding(path, error))
                 continue
             rows.setdefault(row, []).append(record)
-        yield from (RowRecords(*each) for each in rows.items())
+        yield from (RowRecords(*row) for row in rows.items())
 
 
 def add(sources: Sequence[Path], board_dir: Path, *, references: References) -> RecordsAdded:
@@ -179,9 +179,9 @@ def add(sources: Sequence[Path], board_dir: Path, *, references: References) -> 
             raise InputError(f"{source}: no such folder; name a runs folder, or one inside it")
     remove_abandoned(board_dir)  # by one that was killed
     for source in sources:
-        found = read_runs(source, references=references)
-        refused += found.findings
-        for record, path in found.records:
+        runs = read_runs(source, references=references)
+        refused += runs.findings
+        for record, path in runs.records:
             try:
                 check_predictions(record, path.parent)
                 folder = board_dir / record.protocol
