@@ -11,7 +11,7 @@ import sys
 import sysconfig
 import venv
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,9 @@ from sgbench.composition import catalogue
 from sgbench.paths import conf_dir
 from tests.rooms import ROOT, catalogue_folders
 from tests.run.tiny import WORDS
-from tests.verbs import VERBS
+from tests.verbs import CLASS_VERBS, VERBS, third_person
+
+OF_CLASSES = {*CLASS_VERBS, *map(third_person, VERBS)}
 
 
 @pytest.fixture(scope="module")
@@ -162,10 +164,19 @@ def test_verbs_are_listed_in_order_and_once() -> None:
     assert list(VERBS) == sorted(set(VERBS))
 
 
-def begins_with_a_verb(docstring: str) -> bool:
+def begins_with_a_verb(docstring: str, verbs: Collection[str] = VERBS) -> bool:
     """Say whether a docstring begins with a verb of the list that is no noun in its place."""
     first = re.match(r"(\w+)( of\b)?", docstring)
-    return first is not None and first[1] in VERBS and first[2] is None
+    return first is not None and first[1] in verbs and first[2] is None
+
+
+def documented(*kinds: type[ast.AST]) -> Iterator[tuple[str, str]]:
+    """Yield the place and the docstring of each function or class of the package that has one."""
+    for path in [*(ROOT / "sgbench").rglob("*.py"), *(ROOT / "hydra_plugins").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            text = ast.get_docstring(node) if isinstance(node, kinds) else None  # type: ignore[arg-type]
+            if text:
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", text  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -187,15 +198,23 @@ def test_fragments_are_told_from_sentences(docstring: str, expected: bool) -> No
 
 def test_docstrings_of_functions_begin_with_a_verb() -> None:
     """Of tests/verbs.py, to which a new one is added on purpose."""
-    begun = []
-    for path in [*(ROOT / "sgbench").rglob("*.py"), *(ROOT / "hydra_plugins").rglob("*.py")]:
-        for node in ast.walk(ast.parse(path.read_text())):
-            text = (
-                ast.get_docstring(node) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else None
-            )
-            if text and not begins_with_a_verb(text):
-                begun.append(f"{path.relative_to(ROOT)}:{node.lineno} {text.splitlines()[0]}")
-    assert begun == []
+    places = documented(ast.FunctionDef, ast.AsyncFunctionDef)
+    assert [(place, text.splitlines()[0]) for place, text in places if not begins_with_a_verb(text)] == []
+
+
+@pytest.mark.parametrize(
+    ("docstring", "expected"),
+    [("Holds one row.", True), ("Passes names on.", True), ("One row.", False), ("What is held.", False)],
+)
+def test_fragments_of_classes_are_told_from_sentences(docstring: str, expected: bool) -> None:
+    """By hand: two verbs in the third person, a noun and a clause."""
+    assert begins_with_a_verb(docstring, OF_CLASSES) == expected
+
+
+def test_docstrings_of_classes_begin_with_a_verb() -> None:
+    """In the third person, of tests/verbs.py, so that each is a sentence without the name of its class."""
+    places = documented(ast.ClassDef)
+    assert [(p, text.splitlines()[0]) for p, text in places if not begins_with_a_verb(text, OF_CLASSES)] == []
 
 
 def shared_names(classes: Iterable[str], entries: set[str]) -> set[str]:

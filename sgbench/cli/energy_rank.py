@@ -28,7 +28,7 @@ MOST_METHODS = 12  # of which every pair is printed
 
 @dataclass(frozen=True)
 class Contestant:
-    """One method over its finished seeds."""
+    """Holds one method that is ranked by energy, with the means over its finished seeds."""
 
     label: str
     records: tuple[RunRecord, ...]

@@ -108,7 +108,7 @@ def commands_of(top: argparse.ArgumentParser) -> list[str]:
 
 
 class _Suggesting(argparse.ArgumentParser):
-    """A parser that answers a wrong command with the nearest one, in one line; so do those of its subcommands."""
+    """Parses words, and answers a wrong command with the nearest one in one line; so do its subcommands."""
 
     def error(self, message: str) -> NoReturn:
         """Print a line on standard error and leave with exit code 2."""

@@ -20,7 +20,7 @@ WITHOUT_CLASSES = ("trace", "spikes")
 
 @dataclass(frozen=True)
 class DataSetFacts:
-    """The numbers that boards and sweeps need; the class of the data set takes them from the same file."""
+    """Holds the numbers that boards and sweeps need; the class of the data set takes them from the same file."""
 
     classes: int | None  # None where the target is a trace or spikes: then the loss is the score
     sizes: dict[str, int]

@@ -106,7 +106,7 @@ def facts_of(name: str, classes: int | None = None) -> SensorFacts:
 
 
 class Tonic(EventFiles, entry="tonic"):
-    r"""Any data set of tonic with a class a sample, read by tonic itself, which fetches it at the first use.
+    r"""Reads any data set of tonic with a class a sample through tonic itself, which fetches it at the first use.
 
     The test part is tonic's where it has one; otherwise, as with validation, a fifth of each class, by a fixed
     seed. Channel :math:`(p H + y) W + x`. Times of a camera count from a sample's first event, those of a cochlea

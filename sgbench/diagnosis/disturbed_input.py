@@ -25,7 +25,7 @@ Change = Callable[[Batch], Batch]
 
 
 class Given(NamedTuple):
-    """The entries of an input that are not 0, sample by sample and in each of them step by step."""
+    """Holds the entries of an input that are not 0, sample by sample and in each of them step by step."""
 
     step: Tensor  # int64 [entries]
     sample: Tensor  # int64 [entries]

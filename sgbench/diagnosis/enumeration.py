@@ -33,7 +33,7 @@ MOST_SPIKES = 16
 
 
 class Expected(NamedTuple):
-    """Two gradients of one network, by layer [P]."""
+    """Holds two gradients of one network, by layer [P]."""
 
     exact: Gradients  # of the expected loss
     surrogate: Gradients  # the expectation of the surrogate gradient

@@ -28,7 +28,7 @@ FIRST_TARGET = 100
 
 
 class Exact(NamedTuple):
-    """How a surrogate's gradient compares with the exact one over many tiny networks."""
+    """Compares a surrogate's gradient with the exact one over many tiny networks."""
 
     cosine: float  # median
     cosine_low: float  # 10 % quantile

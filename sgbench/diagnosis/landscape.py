@@ -25,7 +25,7 @@ MOST_ON_A_SIDE = 101
 
 
 class WeightLoss(NamedTuple):
-    """A loss of all weights, and what back-propagation with the surrogate gives for its gradient."""
+    """Computes a loss of all weights, and the gradient that back-propagation with the surrogate gives for it."""
 
     value: Callable[[Tensor], float]
     gradient: Callable[[Tensor], Tensor]
@@ -213,7 +213,7 @@ def two_directions(size: int, generator: torch.Generator, first: Tensor | None =
 
 
 class Plane(NamedTuple):
-    """The loss over a plane of weights w(a, b) = w_0 + a d_1 + b d_2."""
+    """Holds the loss over a plane of weights w(a, b) = w_0 + a d_1 + b d_2."""
 
     first: tuple[float, ...]  # a of each column
     second: tuple[float, ...]  # b of each row

@@ -28,7 +28,7 @@ MOST_LEVELS = 50
 
 @dataclass(frozen=True)
 class Disturbance:
-    """One kind of disturbance.
+    """Describes one way to disturb a network or its input at test time.
 
     Args:
         says: what a severity is, with its unit.
@@ -131,7 +131,7 @@ DISTURBANCES: dict[str, Disturbance] = {
 
 
 class Point(NamedTuple):
-    """The score at one severity, over the draws of what is drawn."""
+    """Holds the score at one severity, over the draws of what is drawn."""
 
     severity: float | None  # None: undisturbed, where no number says so
     mean: float
@@ -140,7 +140,7 @@ class Point(NamedTuple):
 
 
 class RobustnessCurve(NamedTuple):
-    """The scores of one disturbance, undisturbed first, or the reason why there are none."""
+    """Holds the scores of one disturbance, undisturbed first, or the reason why there are none."""
 
     name: str
     says: str
@@ -152,7 +152,7 @@ class RobustnessCurve(NamedTuple):
 
 @dataclass(frozen=True)
 class Disturbed:
-    """Disturbs one network and scores it, as often as is asked.
+    """Holds disturbs one network and scores it, as often as is asked.
 
     Args:
         network: stays as it is.

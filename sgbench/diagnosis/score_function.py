@@ -29,7 +29,7 @@ LEAST_COSINE = 0.5
 
 
 class Estimated(NamedTuple):
-    """Two expected gradients of one network with the same noise, by layer [P]."""
+    """Holds two expected gradients of one network with the same noise, by layer [P]."""
 
     halves: tuple[Gradients, Gradients]  # of the expected loss by its score function, from draws of their own
     surrogate: Gradients  # the mean of the surrogate gradient

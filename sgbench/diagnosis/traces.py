@@ -27,7 +27,7 @@ GRID = 4001
 
 @dataclass
 class LayerTrace:
-    """One layer's currents, potentials and spikes, step by step; currents carry gradients after a backward pass."""
+    """Holds one layer's currents, potentials and spikes by step; currents carry gradients after a backward pass."""
 
     name: str
     neurons: int
@@ -63,7 +63,7 @@ class LayerTrace:
 
 
 class TracedBatch(NamedTuple):
-    """One network, run forward and backward over one batch."""
+    """Holds one network that was run forward and backward over one batch."""
 
     network: Network  # with gradients in `.grad`
     layers: list[LayerTrace]

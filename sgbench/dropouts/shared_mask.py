@@ -12,7 +12,7 @@ from sgbench.errors import InputError, require_number
 
 
 class SharedMask(Dropout):
-    r"""A neuron is silent to the next layer for a whole sample, or heard in all of its time steps.
+    r"""Silences neurons to the next layer for whole samples; the others are heard in all time steps.
 
     .. math:: x'_i[t] = \frac{m_i}{1 - p} \, x_i[t], \qquad m_i \sim \mathrm{Bernoulli}(1 - p)
 

@@ -71,7 +71,7 @@ class Encoder(ABC):
 
 
 class ChangeEncoder(Encoder):
-    """Codes of what a trace changes by, on two channels a trace: channel n tells rises of trace n, N + n falls.
+    """Encodes a trace by its changes on two channels: channel n signals rises of trace n, channel N + n falls.
 
     Args:
         steps: number of time steps T.

@@ -14,7 +14,7 @@ from sgbench.signals.spikes import SparseSpikes
 
 
 class Binned(Encoder):
-    r"""The spike at time t falls into step :math:`\lfloor t / dt \rfloor`; several in one step are one.
+    r"""Puts the spike at time t into step :math:`\lfloor t / dt \rfloor`; several in one step are one.
 
     A sample is as long as its own duration; what lies beyond the last step is refused, or dropped if asked for.
 

@@ -13,7 +13,7 @@ from sgbench.signals.spikes import SparseSpikes
 
 
 class Burst(Encoder):
-    r"""A burst whose number of spikes and whose interval depend on the value.
+    r"""Encodes a value as a burst whose number of spikes and whose interval depend on it.
 
     .. math:: n(x) = \lceil n_\max x \rceil, \qquad
        d(x) = \lceil d_\max - (d_\max - d_\min) x \rceil \text{ steps between spikes}

@@ -21,7 +21,7 @@ POLARITIES = ("separate", "merged")
 
 
 class EventBins(Encoder):
-    r"""The spike at time t falls into step :math:`\lfloor t / dt \rfloor` of the input that its channel belongs to.
+    r"""Puts the spike at time t into step :math:`\lfloor t / dt \rfloor` of the input that its channel belongs to.
 
     .. math:: x_m[t] = \Big|\{\text{spikes } (n, t'):\ m = \mathrm{fold}(n),\ \lfloor t' / dt \rfloor = t\}\Big|
 

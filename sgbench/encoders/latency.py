@@ -13,7 +13,7 @@ from sgbench.signals.spikes import SparseSpikes
 
 
 class Latency(Encoder):
-    r"""Time to first spike of a leaky membrane charged by a constant current.
+    r"""Encodes a value as the time to the first spike of a leaky membrane charged by a constant current.
 
     .. math:: t(x) = \tau_\mathrm{eff} \ln \frac{x}{x - x_\theta}, \qquad \text{silent if } x \le x_\theta
 

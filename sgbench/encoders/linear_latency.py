@@ -13,7 +13,7 @@ from sgbench.signals.spikes import SparseSpikes
 
 
 class LinearLatency(Encoder):
-    r"""The larger the value the earlier the spike, in proportion.
+    r"""Encodes a value as a spike time: the larger the value the earlier the spike, in proportion.
 
     .. math:: t(x) = t_\mathrm{last} (1 - x), \qquad \text{silent if } x \le x_\theta
 

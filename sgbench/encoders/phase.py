@@ -13,7 +13,7 @@ from sgbench.signals.spikes import SparseSpikes
 
 
 class Phase(Encoder):
-    r"""Spike k of a period stands for the binary digit of weight 2^-(k + 1), and is that large.
+    r"""Encodes a value in binary: spike k of a period stands for the digit of weight 2^-(k + 1), and is that large.
 
     .. math:: x \approx \sum_{k=0}^{K-1} 2^{-(k+1)} s[k], \qquad \text{error} < 2^{-K}
 

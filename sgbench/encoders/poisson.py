@@ -13,7 +13,7 @@ from sgbench.signals.spikes import SparseSpikes
 
 
 class Poisson(Encoder):
-    r"""A spike where a Poisson process of rate x r_max has at least one event in the step.
+    r"""Sends a spike where a Poisson process of rate x r_max has at least one event in the step.
 
     .. math:: P(s = 1) = 1 - e^{-x\, r_\max\, dt}
 

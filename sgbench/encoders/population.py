@@ -13,7 +13,7 @@ from sgbench.signals.spikes import SparseSpikes
 
 
 class Population(Encoder):
-    r"""K neurons per value with Gaussian receptive fields; the nearer the value the earlier the spike.
+    r"""Encodes a value by K neurons with Gaussian receptive fields; the nearer the value the earlier the spike.
 
     .. math:: g_k(x) = e^{-(x - c_k)^2 / 2 \sigma^2}, \quad c_k = \frac{k - 1/2}{K - 2}, \quad
        \sigma = \frac{1}{\beta (K - 2)}, \quad t_k = t_\mathrm{last} (1 - g_k)

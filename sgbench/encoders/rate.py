@@ -13,7 +13,7 @@ from sgbench.signals.spikes import SparseSpikes
 
 
 class Rate(Encoder):
-    r"""Bernoulli spikes, :math:`P(s = 1) = x \cdot r_\max \cdot dt` in each step.
+    r"""Draws Bernoulli spikes, :math:`P(s = 1) = x \cdot r_\max \cdot dt` in each step.
 
     Args:
         steps: number of time steps T.

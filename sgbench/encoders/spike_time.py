@@ -13,7 +13,7 @@ from sgbench.signals.spikes import SparseSpikes
 
 
 class SpikeTime(Encoder):
-    r"""Every channel fires exactly once, at a time that grows with the value; silence carries nothing.
+    r"""Lets every channel fire exactly once, at a time that grows with the value; silence carries nothing.
 
     .. math:: t(x) = t_\mathrm{first} + x (t_\mathrm{last} - t_\mathrm{first})
 

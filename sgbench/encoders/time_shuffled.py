@@ -16,7 +16,7 @@ ORDERS = ("apart", "together")
 
 
 class TimeShuffled(Encoder):
-    r"""The steps of each sample in random order, drawn anew in each epoch.
+    r"""Shuffles the steps of each sample, anew in each epoch.
 
     .. math:: x_i[\pi_i(t)] = s_i[t], \qquad \pi_i \text{ a random order of the sample's steps}
 

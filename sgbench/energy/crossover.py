@@ -18,7 +18,7 @@ NARROW_BITS = 8  # operands up to here are those of a quantised network
 
 @dataclass(frozen=True)
 class EnergyComparison:
-    """A spiking network beside its matched ones on one target, dynamic energy an inference [nJ].
+    """Compares a spiking network with its matched ones on one target, dynamic energy an inference [nJ].
 
     Rates are events a synapse and step. `crossover` is None where the networks cannot be priced alike, and 0 where
     the spiking one costs more even when nothing fires.

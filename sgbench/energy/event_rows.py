@@ -18,7 +18,7 @@ Rows = NDArray[np.int64]
 
 
 class Came(NamedTuple):
-    """Events of a signal up to each sample's length."""
+    """Counts the events of a signal up to each sample's length."""
 
     rows: Rows  # of each step of each sample [T, B]
     of_samples: Rows  # [B]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class BoundedValue:
-    """A value between the ends that its evidence allows.
+    """Holds a value between the ends that its evidence allows.
 
     >>> BoundedValue(2.0, 1.0, 4.0).times(10).plus(BoundedValue(1.0, 1.0, 1.0))
     BoundedValue(value=21.0, low=11.0, high=41.0)

@@ -12,7 +12,7 @@ from sgbench.records.counts import LayerCounts, OpCounts, SynapseCounts
 
 @dataclass(frozen=True)
 class Piece:
-    """The cores of one layer, consecutive in the order of layers."""
+    """Holds the cores of one layer, consecutive in the order of layers."""
 
     layer: str
     first_core: int

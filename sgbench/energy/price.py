@@ -29,7 +29,7 @@ from sgbench.records.files import first_problem
 
 @dataclass(frozen=True)
 class Term:
-    """One summand of the dynamic energy: an operation of one layer, or of all together (layer None)."""
+    """Holds one summand of the dynamic energy: an operation of one layer, or of all together (layer None)."""
 
     operation: Operation
     layer: str | None
@@ -40,7 +40,7 @@ class Term:
 
 @dataclass(frozen=True)
 class EnergyEstimate:
-    """The energy of one inference [nJ] on one target; a number is None where `reasons` says why.
+    """Holds the energy of one inference [nJ] on one target; a number is None where `reasons` says why.
 
     `missing` names what even a given number leaves out: with it the number is a part, not a whole. `assumptions`
     are what the number takes for granted of the network.

@@ -24,7 +24,7 @@ NJ_PER_MJ = 1e6
 
 @dataclass(frozen=True)
 class EnergyVerdict:
-    """One measured number beside its prediction [nJ]."""
+    """Compares one measured number with its prediction [nJ]."""
 
     case: str
     label: str

@@ -20,7 +20,7 @@ LANES = 16  # numbers of which a row has a multiple: what is too much is 0 and s
 
 
 class BlockLayer:
-    """One layer's numbers; nothing that is as long as time.
+    """Holds one layer's numbers, none of them as long as time.
 
     Args:
         plan: of the layer.

@@ -90,7 +90,7 @@ class BlockPasses:
 
 
 class RepeatedChain:
-    """A chain that is run batch after batch, its room kept; weights are read where they lie.
+    """Runs a chain batch after batch in the same memory; weights are read where they lie.
 
     Args:
         stages: of the chain, from `fused.stages_of`.
@@ -166,7 +166,7 @@ def unroll_blocks(
 
 
 class GradientSums(NamedTuple):
-    """Sums of a layer's gradients, by columns and as wide as the loops' rows."""
+    """Holds the sums of a layer's gradients, by columns and as wide as the loops' rows."""
 
     columns: np.ndarray  # [K, width]
     bias: np.ndarray  # [width]

@@ -10,7 +10,7 @@ from sgbench.engine.spec import COEFFICIENTS
 
 
 class CoefficientGradients:
-    """Sums of products of adjoints with what they multiply in the recursion.
+    """Adds up products of adjoints with what they multiply in the recursion.
 
     Args:
         plan: whose coefficients may learn.

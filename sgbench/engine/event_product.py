@@ -16,7 +16,7 @@ from sgbench.signals.spikes import SparseSpikes
 
 
 class Origin(Protocol):
-    """Defines where spikes come from."""
+    """Defines where the spikes of a product come from."""
 
     steps: int
     batch: int
@@ -27,7 +27,7 @@ class Origin(Protocol):
 
 
 class GivenEvents:
-    """Spikes from outside.
+    """Provides spikes that the caller gives.
 
     Args:
         events: all of them.
@@ -44,7 +44,7 @@ class GivenEvents:
 
 
 class Fired:
-    """Spikes of the layer before, which has run when they are asked for.
+    """Provides the spikes of the layer before, which has run when they are asked for.
 
     Args:
         plan: of that layer.
@@ -64,7 +64,7 @@ class Fired:
 
 
 class EventProduct:
-    """I = W s + b for spikes s, with its gradients.
+    """Computes I = W s + b for spikes s, and its gradients.
 
     Args:
         weight: [M, K].

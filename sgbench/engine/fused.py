@@ -48,7 +48,7 @@ def missing() -> str | None:
 
 
 class _Link(NamedTuple):
-    """A layer of a chain."""
+    """Holds a layer of a chain that the fused engine runs."""
 
     layer: EngineLayer
     spec: LinearSpec

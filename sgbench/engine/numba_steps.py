@@ -112,7 +112,7 @@ class _Fixed(NamedTuple):
 
 
 class _Bound:
-    """A layer's arrays as the loops take them, made once for a pass."""
+    """Holds a layer's arrays as the loops take them, made once for a pass."""
 
     def __init__(self, fixed: _Fixed, course: SavedActivations, carry: Carry) -> None:
         self.number, self.per_step, self.width, self.coefficients, self.wires = fixed

@@ -52,7 +52,7 @@ class IncomingGradients(NamedTuple):
 
 
 class ChunkAdjoints(NamedTuple):
-    """Adjoints of a chunk [n, B, M] from which gradients of coefficients are made."""
+    """Holds adjoints of a chunk [n, B, M] from which gradients of coefficients are made."""
 
     u: Tensor
     w: Tensor
@@ -125,7 +125,7 @@ class Product(Protocol):
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """A layer, who makes its steps, and what has to be remembered."""
+    """Says who makes a layer's steps, and what has to be remembered."""
 
     layer: EngineLayer
     spec: LinearSpec

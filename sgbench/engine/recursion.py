@@ -43,7 +43,7 @@ OUTCOMES = len(LayerOutcome._fields)
 
 @dataclass(frozen=True)
 class Stage:
-    """A layer of the chain.
+    """Holds a layer of the chain and how it goes forward and back.
 
     Args:
         plan: what it does.
@@ -84,7 +84,7 @@ def run(stages: Sequence[Stage], passes: Passes) -> list[LayerOutcome]:
 
 
 class Link(NamedTuple):
-    """A layer on the way back: what it went through, and what reaches its outcomes from outside."""
+    """Holds a layer on the way back: what it went through, and what reaches its outcomes from outside."""
 
     plan: LayerPlan
     product: Product
@@ -160,7 +160,7 @@ class Chunks:
 
 
 class _Adjoint:
-    """One layer's part of one backward pass."""
+    """Computes one layer's part of one backward pass."""
 
     def __init__(
         self, plan: LayerPlan, product: Product, course: SavedActivations, given: LayerOutcome

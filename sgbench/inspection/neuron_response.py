@@ -24,7 +24,7 @@ NOT_DRAWN = ("u", "s")  # of a state: the potential has its own place, and so ha
 
 
 class Response(NamedTuple):
-    """One neuron over time, [T] each."""
+    """Describes one neuron over time, [T] each."""
 
     current: Tensor
     sent: Tensor

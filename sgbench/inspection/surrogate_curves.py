@@ -22,7 +22,7 @@ DEFAULT_SLOPE = 25.0  # of the reference where there is no width to match
 
 
 class SampledCurve(NamedTuple):
-    """A curve that may be random: its mean and, where it is, the central 80 % of the draws."""
+    """Holds a curve that may be random: its mean and, where it is, the central 80 % of the draws."""
 
     mean: Tensor
     low: Tensor | None = None
@@ -30,7 +30,7 @@ class SampledCurve(NamedTuple):
 
 
 class ReferenceCurve(NamedTuple):
-    """A fast sigmoid to compare with, and how it was matched."""
+    """Holds a fast sigmoid to compare with, and how it was matched."""
 
     surrogate: Surrogate
     label: str

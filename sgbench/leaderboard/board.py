@@ -35,7 +35,7 @@ MANY_ROWS = 200  # of a board, from which its tables take as long as its picture
 
 @dataclass(frozen=True)
 class Boards:
-    """The boards that a tree of records gives, and the files that were left out."""
+    """Holds the boards that a tree of records gives, and the files that were left out."""
 
     boards: tuple[Board, ...]
     findings: tuple[Finding, ...]

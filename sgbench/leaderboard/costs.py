@@ -20,7 +20,7 @@ NOT_RUN = "no seed of this method finished"
 
 @dataclass(frozen=True)
 class Amount:
-    """A mean over finished seeds, or None where `reasons` says why."""
+    """Holds a mean over finished seeds, or None where `reasons` says why."""
 
     value: float | None
     reasons: tuple[str, ...] = ()
@@ -28,7 +28,7 @@ class Amount:
 
 @dataclass(frozen=True)
 class Energy:
-    """Energy per inference on one target; a number is None where `reasons` says why.
+    """Holds energy per inference on one target; a number is None where `reasons` says why.
 
     `missing` names what even a given number leaves out.
     """
@@ -41,7 +41,7 @@ class Energy:
 
 @dataclass(frozen=True)
 class Costs:
-    """All costs of one method; synaptic operations are those that an event-driven machine executes."""
+    """Holds all costs of one method; synaptic operations are those that an event-driven machine executes."""
 
     spikes: Amount
     synaptic_operations: Amount

@@ -37,7 +37,7 @@ NUMERIC = re.compile(
 
 @dataclass(frozen=True)
 class ProtocolReference:
-    """The catalogue's own word on a protocol: its values, a method that follows it everywhere, and all entries."""
+    """Holds the catalogue's word on a protocol: its values, a method that follows it everywhere, all entries."""
 
     protocol: Protocol
     method: Method
@@ -92,7 +92,7 @@ class ProtocolReference:
 
 
 class References:
-    """The references of the protocols that a board meets, each composed once.
+    """Composes the references of the protocols that a board meets, each once.
 
     Args:
         config_dirs: folders with entries of the user's own.

@@ -156,7 +156,7 @@ def tuned(name: str, family: Sequence[Measured], measure: Measure) -> Tuned:
 
 @dataclass(frozen=True)
 class FamilyStanding:
-    """A family over all tasks."""
+    """Summarises a family of methods over all tasks."""
 
     name: str
     interquartile_mean: float
@@ -169,7 +169,7 @@ class FamilyStanding:
 
 @dataclass(frozen=True)
 class AcrossTasks:
-    """Families that ran on every task, the best first."""
+    """Compares families that ran on every task, the best first."""
 
     tasks: tuple[str, ...]
     standings: tuple[FamilyStanding, ...]

@@ -25,7 +25,7 @@ NEVER, ALWAYS = 0.0, 1.0
 
 @dataclass(frozen=True)
 class Matched:
-    """One method beside the same network without spikes, on every price list that prices both."""
+    """Compares one method with the same network without spikes, on every price list that prices both."""
 
     rate: float  # events a synapse and step
     comparisons: dict[str, EnergyComparison]  # by target

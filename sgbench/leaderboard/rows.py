@@ -30,7 +30,7 @@ TOLD = ("sees",)
 
 @dataclass(frozen=True)
 class Measured:
-    """What a board keeps of one method's records; the records themselves are let go."""
+    """Holds what a board keeps of one method's records; the records themselves are let go."""
 
     method_id: str  # and a source behind it where another one of the method came before
     method: Method
@@ -47,7 +47,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class BoardStanding:
-    """What a leaderboards folder says of a method beside its records."""
+    """Holds what a leaderboards folder says of a method beside its records."""
 
     division: Division
     dossier: Dossier
@@ -55,7 +55,7 @@ class BoardStanding:
 
 @dataclass(frozen=True)
 class MethodRow:
-    """One method."""
+    """Holds one method's row of a board."""
 
     method_id: str
     place: RankPlace | None
@@ -81,7 +81,7 @@ class MethodRow:
 
 @dataclass(frozen=True)
 class Board:
-    """All rows of one protocol, in the order of their means; those without a rank last."""
+    """Holds all rows of one protocol, in the order of their means; those without a rank last."""
 
     protocol: Protocol
     targets: tuple[EnergyTarget, ...]
@@ -104,7 +104,7 @@ class Board:
 
 
 class _Guess(TypedDict):
-    """What decides how a failed seed counts."""
+    """Says how a failed seed counts."""
 
     classes: int | None
     guess_loss: float | None

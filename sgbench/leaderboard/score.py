@@ -13,7 +13,7 @@ from sgbench.statistics.pairs import Floats
 
 @dataclass(frozen=True)
 class Measure:
-    """A score by its name, and what guessing gives: as that a failed seed counts.
+    """Names a score, and holds what guessing gives: a failed seed counts as that.
 
     >>> accuracy, loss = Measure("accuracy", 0.1), Measure("loss", 0.06)
     >>> accuracy.text(0.9342), loss.text(0.0311234), loss.signed({0: 0.03})

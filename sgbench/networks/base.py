@@ -27,14 +27,14 @@ MakeNeuron = Callable[[int], Neuron]
 
 
 class Source(NamedTuple):
-    """Where that comes from which a layer receives, and what it declares to hold."""
+    """Says where that comes from which a layer receives, and what it declares to hold."""
 
     name: str
     kind: Literal["binary", "real"]
 
 
 class Network(nn.Module, ABC):
-    """Wiring of layers over time."""
+    """Connects layers, which own every weight, and runs them over time."""
 
     layers: nn.ModuleList  # of Layer, the readout last
     engine: Engine
@@ -159,7 +159,7 @@ class Network(nn.Module, ABC):
 
 
 class Chain(Network):
-    """Layers one after another, each run over all time steps before the next begins."""
+    """Runs layers one after another, each over all time steps before the next begins."""
 
     def unroll(
         self,

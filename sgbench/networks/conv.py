@@ -26,7 +26,7 @@ PLACES = ("currents", "spikes")
 
 
 class Conv(Chain):
-    """A chain of convolutional layers, each with or without pooling, and a dense readout.
+    """Wires a chain of convolutional layers, each with or without pooling, and a dense readout.
 
     Pooling of currents comes between a convolution and its neurons, of which there is then one for each window;
     pooling of spikes comes behind the neurons. The largest of spikes is a spike again, their mean is not: the layer

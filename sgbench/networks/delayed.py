@@ -20,7 +20,7 @@ AWAY = 1e-4  # share of the longest delay by which a delay starts from either en
 
 
 class DelayedLayer(DenseLayer):
-    r"""A dense layer of which every synapse delays what it transmits.
+    r"""Delays what each synapse of a dense layer transmits.
 
     .. math:: I_i[t] = \sum_j W_{ij} \sum_{k=0}^{D} \kappa(k; d_{ij}) \, x_j[t-k], \qquad d = D \, \sigma(w)
 
@@ -102,7 +102,7 @@ class DelayedLayer(DenseLayer):
 
 
 class Delayed(Chain):
-    """A chain of dense layers with learnt delays, and a readout.
+    """Wires a chain of dense layers with learnt delays, and a readout.
 
     The Gaussian narrows in the course of training, from the first to the last of `sigma_steps`, in equal ratios
     from epoch to epoch; wide kernels feel where a delay should move, narrow ones are what a chip can do.

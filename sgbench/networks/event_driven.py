@@ -27,7 +27,7 @@ WIRINGS = ("none", "all_to_all")
 
 
 class EventDriven(SpikeTimes):
-    r"""Dense layers of current-based leaky neurons from spike to spike, trained by EventProp, their exact gradient.
+    r"""Runs dense current-based leaky neurons from spike to spike, trained by EventProp, their exact gradient.
 
     .. math:: \tau_m \dot V = -V + I, \qquad \dot I = -I / \tau_s + \sum_k w_k \delta(t - t_k), \qquad
         V \to 0 \text{ where } V = \theta

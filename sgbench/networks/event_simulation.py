@@ -35,7 +35,7 @@ NEWTON_STEPS = 100
 
 
 class Segment(NamedTuple):
-    """A stretch without events, and what happened at its end."""
+    """Holds a stretch without events, and what happened at its end."""
 
     span: Tensor  # [B, N] or [B, 1]
     fires: Tensor  # [B, N]
@@ -45,7 +45,7 @@ class Segment(NamedTuple):
 
 
 class SimulatedLayer(NamedTuple):
-    """What was simulated."""
+    """Holds a layer's simulated spikes and the stretches between them."""
 
     tape: list[Segment]
     spikes: Spikes
@@ -78,7 +78,7 @@ def run_events(
 
 
 class _Events(torch.autograd.Function):
-    """Spike times forward, EventProp's adjoint backward."""
+    """Computes spike times forward, and EventProp's adjoint backward."""
 
     @staticmethod
     def forward(
@@ -114,7 +114,7 @@ class _Events(torch.autograd.Function):
 
 
 class _Adjoint:
-    """Derivatives of the loss by potentials and currents, on the way back.
+    """Holds the derivatives of the loss by potentials and currents, on the way back.
 
     Args:
         membrane: of the neurons.
@@ -166,7 +166,7 @@ def simulate(
 
 
 class _State:
-    """Potentials and currents of a layer on the way forward.
+    """Holds potentials and currents of a layer on the way forward.
 
     Args:
         zeros: [B, N].

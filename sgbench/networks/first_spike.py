@@ -32,7 +32,7 @@ ROUNDING = 1e-9
 
 
 class FirstSpike(SpikeTimes):
-    r"""Dense layers of neurons that fire once at most, trained by the exact gradient of their spike times.
+    r"""Wires dense layers of neurons that fire at most once, trained by the exact gradient of their spike times.
 
     A spike at time :math:`t_j` makes a synaptic current that decays with :math:`\tau_s`. With C the earliest
     arrivals after which the potential reaches the threshold before the next one comes, a neuron fires at

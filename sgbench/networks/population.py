@@ -12,7 +12,7 @@ from sgbench.neurons.base import Neuron
 
 
 class PopulationLayer(Layer):
-    r"""K neurons for each input, each with a weight and a bias of its own; neuron n K + k hears input n alone.
+    r"""Wires K neurons to each input with weights and biases of their own; neuron n K + k hears input n alone.
 
     .. math:: I_{nK+k}[t] = w_{nK+k} \, x_n[t] + b_{nK+k}
 

@@ -32,7 +32,7 @@ NEVER = math.inf
 
 
 class Membrane(NamedTuple):
-    """Numbers of a layer's neurons, times in steps."""
+    """Holds numbers of a layer's neurons, times in steps."""
 
     tau_mem: float  # infinite where the potential does not leak
     tau_syn: float
@@ -45,21 +45,21 @@ class Membrane(NamedTuple):
 
 
 class Spikes(NamedTuple):
-    """Spikes of a layer in the order of their times, those that there are not at the end."""
+    """Holds spikes of a layer in the order of their times, those that there are not at the end."""
 
     times: Tensor  # [B, K] with gradient, infinite where there is none
     source: Tensor  # which neuron [B, K]
 
 
 class Arrivals(NamedTuple):
-    """What reaches a layer: when, and by how much the current of each neuron jumps."""
+    """Holds what reaches a layer: when, and by how much the current of each neuron jumps."""
 
     times: Tensor  # [B, K] ascending, infinite where nothing comes
     jumps: Tensor  # [B, K, N]
 
 
 class ReadoutActivity(NamedTuple):
-    """What the readout hands on."""
+    """Holds spikes, their times and the final potential of the readout."""
 
     output: Tensor  # [T, B, C]
     times: Tensor | None  # [B, C]
@@ -68,7 +68,7 @@ class ReadoutActivity(NamedTuple):
 
 
 class SpikeTimes(Network):
-    """Dense layers whose spikes lie between steps; gradients go through times, in float64 whatever the weights.
+    """Runs dense layers whose spikes lie between steps; gradients go through times, always in float64.
 
     An event in step k of the input arrives at time k; a spike at time t falls into step floor(t) of what is
     counted, two of one neuron in one step are one there. Nothing happens behind a sample's end, so a neuron that
@@ -214,7 +214,7 @@ class SpikeTimes(Network):
 
 
 class _Woken:
-    """A weight whose gradient is lowered where the neuron behind it is silent, so that a step makes it grow.
+    """Lowers the gradient of a weight where the neuron behind it is silent, so that a step makes it grow.
 
     Args:
         weight: [N, inputs].
@@ -313,7 +313,7 @@ def integrating_readout(membrane: Membrane) -> SynapticReadout:
 
 
 class ExactGain:
-    r"""What a current adds to the potential within a step.
+    r"""Computes what a current adds to the potential within a step.
 
     .. math:: \frac{\tau_s}{\tau_m - \tau_s} (e^{-1/\tau_m} - e^{-1/\tau_s}), \qquad
         \text{without a leak: } 1 - e^{-1/\tau_s}

@@ -23,7 +23,7 @@ CONNECTS = ("add", "and", "iand")
 
 
 class ResidualBlock(NamedTuple):
-    """Places of a block's layers in the network; without a shortcut the block's own input takes its place."""
+    """Holds where a block's layers lie in the network; without a shortcut the block's own input takes its place."""
 
     name: str
     first: int
@@ -32,7 +32,7 @@ class ResidualBlock(NamedTuple):
 
 
 class SpikingResnet(Network):
-    r"""Residual blocks that join spikes element by element: SEW ResNet.
+    r"""Wires residual blocks that join spikes element by element: SEW ResNet.
 
     .. math:: O[t] = g(A[t], S[t]), \quad A = \text{two convolutional layers behind each other}, \qquad
         g = \begin{cases} A + S & \text{add} \\ A S & \text{and} \\ (1 - A) S & \text{iand} \end{cases}

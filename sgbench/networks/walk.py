@@ -20,7 +20,7 @@ from sgbench.signals.spikes import Signal, dense
 
 
 class Jacobians(NamedTuple):
-    """Derivatives of each step of a neuron, diagonal because the step is elementwise; None where there is none."""
+    """Holds derivatives of each step of a neuron, diagonal since it is elementwise; None where there is none."""
 
     by_current: tuple[Tensor | None, ...]  # of each field of the state [n, B, N]
     by_state: tuple[
@@ -29,7 +29,7 @@ class Jacobians(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """What a layer went through, without history."""
+    """Holds what a layer went through, without history."""
 
     arriving: Tensor  # [n, B, K]
     before: Any  # the state before each step, its fields [n, B, N]

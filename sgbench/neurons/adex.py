@@ -22,7 +22,7 @@ class AdExState(NamedTuple):
 
 
 class AdEx(SpikingNeuron):
-    r"""Exponential integrate-and-fire neuron with an adaptation current (AdEx), by forward Euler.
+    r"""Models an exponential integrate-and-fire neuron with an adaptation current (AdEx), by forward Euler.
 
     .. math::
         \tau \dot u &= -u + \Delta e^{(u - u_T)/\Delta} - w + R I, \qquad s[t] = H(u[t] - \theta) \\

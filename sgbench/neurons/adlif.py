@@ -21,7 +21,7 @@ class AdLifState(NamedTuple):
 
 
 class AdLif(SpikingNeuron):
-    r"""Leaky integrate-and-fire neuron with a current that follows its potential and its spikes.
+    r"""Models a leaky integrate-and-fire neuron with a current that follows its potential and its spikes.
 
     .. math::
         w[t] &= \rho w[t-1] + a u[t-1] + b s[t-1] \\

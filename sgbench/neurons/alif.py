@@ -21,7 +21,7 @@ class AlifState(NamedTuple):
 
 
 class Alif(SpikingNeuron):
-    r"""Leaky integrate-and-fire neuron whose threshold rises with each of its spikes.
+    r"""Models a leaky integrate-and-fire neuron whose threshold rises with each of its spikes.
 
     .. math::
         a[t] &= \rho a[t-1] + s[t-1] \\

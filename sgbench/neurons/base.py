@@ -21,7 +21,7 @@ RESET_GRADIENTS = ("detached", "attached")
 
 
 class Operations(NamedTuple):
-    """Arithmetic of one neuron in one step, executed in every step whatever its input.
+    """Counts the arithmetic of one neuron in one step, executed in every step whatever its input.
 
     The reset is counted as one addition each time, as a clocked machine does it; the additions that spikes
     trigger are synaptic operations and counted from the spikes themselves.
@@ -35,7 +35,7 @@ class Operations(NamedTuple):
 
 
 class Neuron(nn.Module, ABC):
-    """One layer's neurons; a state is a NamedTuple of tensors [B, N] that the caller carries.
+    """Models one layer's neurons; a state is a NamedTuple of tensors [B, N] that the caller carries.
 
     A spiking neuron's state has a field `s`, the spikes of its last step.
     """
@@ -190,7 +190,7 @@ class ResetPotential:
 
 
 class SpikingNeuron(Neuron):
-    """A neuron that fires when its potential u exceeds its threshold, and starts from rest, all zeros.
+    """Models a neuron that fires when its potential u exceeds its threshold, and starts from rest, all zeros.
 
     A subclass names its state's type, sets `threshold`, and writes `step`.
 

@@ -23,7 +23,7 @@ class ConductanceState(NamedTuple):
 
 
 class Conductance(SpikingNeuron):
-    r"""Leaky neuron whose input opens channels towards two reversal potentials (conductance-based LIF).
+    r"""Models a leaky neuron whose input opens channels towards two reversal potentials (conductance-based LIF).
 
     .. math::
         g_e[t] &= \alpha_e g_e[t-1] + \max(I[t], 0), \qquad g_i[t] = \alpha_i g_i[t-1] + \max(-I[t], 0) \\

@@ -25,7 +25,7 @@ class DhLifState(NamedTuple):
 
 
 class DhLif(SpikingNeuron):
-    r"""Leaky integrate-and-fire neuron whose inputs arrive on K dendritic branches, each with its own memory.
+    r"""Models a leaky integrate-and-fire neuron whose inputs arrive on K dendritic branches with own memories.
 
     .. math::
         d_k[t] &= \beta_k d_k[t-1] + g(\beta_k) I_k[t] \\

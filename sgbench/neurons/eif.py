@@ -21,7 +21,7 @@ class EifState(NamedTuple):
 
 
 class Eif(SpikingNeuron):
-    r"""Leaky neuron that takes off exponentially beyond its rheobase (EIF), by forward Euler.
+    r"""Models a leaky neuron that takes off exponentially beyond its rheobase (EIF), by forward Euler.
 
     .. math:: \tau \dot u = -u + \Delta e^{(u - u_T)/\Delta} + R I, \qquad s[t] = H(u[t] - \theta)
 

@@ -22,7 +22,7 @@ class IzhikevichState(NamedTuple):
 
 
 class Izhikevich(SpikingNeuron):
-    r"""Quadratic neuron with a recovery current, by forward Euler; rest is 0 and the peak of a spike theta.
+    r"""Models a quadratic neuron with a recovery current, by forward Euler; rest is 0 and a spike's peak theta.
 
     .. math::
         \tau \dot u &= a_0\, u\,(u - u_c) - w + I, \qquad s[t] = H(u[t] - \theta) \\

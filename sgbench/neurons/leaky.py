@@ -20,7 +20,7 @@ class LeakyState(NamedTuple):
 
 
 class Leaky(SpikingNeuron):
-    r"""Leaky integrate-and-fire neuron.
+    r"""Models a leaky integrate-and-fire neuron.
 
     .. math:: u[t] = \beta u[t-1] + g I[t] - \theta s[t-1], \qquad s[t] = H(u[t] - \theta)
 

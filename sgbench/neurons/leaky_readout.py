@@ -19,7 +19,7 @@ class ReadoutState(NamedTuple):
 
 
 class LeakyReadout(Neuron):
-    r"""Leaky integrator without spikes or reset, read out by the loss.
+    r"""Models a leaky integrator without spikes or reset, read out by the loss.
 
     .. math:: u[t] = \beta u[t-1] + g I[t]
 

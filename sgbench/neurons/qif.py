@@ -21,7 +21,7 @@ class QifState(NamedTuple):
 
 
 class Qif(SpikingNeuron):
-    r"""Neuron with a quadratic flow between rest and a critical potential (QIF), by forward Euler.
+    r"""Models a neuron with a quadratic flow between rest and a critical potential (QIF), by forward Euler.
 
     .. math:: \tau \dot u = a_0\, u\,(u - u_c) + R I, \qquad s[t] = H(u[t] - \theta)
 

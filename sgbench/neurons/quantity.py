@@ -18,7 +18,7 @@ NEAREST_TO_BOUND = 1.2e-7  # of a decay to be learnt, a little more than sigmoid
 
 
 class Quantity(nn.Module):
-    """A number of a neuron: one for the layer or a range over its neurons, fixed or learnable.
+    """Holds a number of a neuron: one for the layer or a range over its neurons, fixed or learnable.
 
     A pair of values, [first, last], is spread in equal steps from the layer's first neuron to its last. Of more
     than two values each is that of an equal share of the neurons, in their order: [0, 0, 1, 1] is 0 in one half and
@@ -97,7 +97,7 @@ def _spread(values: list[float], features: int) -> Tensor:
 
 
 class Decay(Quantity):
-    r"""A decay per step in [0, 1], fixed or learnable.
+    r"""Holds a decay per step in [0, 1], fixed or learnable.
 
     Learnable ones are stored as a logit, :math:`\beta = \sigma(w)`: no gradient step can leave (0, 1). Beyond
     :math:`|w| = 16`, where rounding would make the decay 1 and its gradient 0 for good, the value stays that of
@@ -139,7 +139,7 @@ class Decay(Quantity):
 
 
 class EulerRate(Quantity):
-    r"""The rate dt/tau of a forward Euler step in (0, 1), told as a time constant, fixed or learnable.
+    r"""Holds the rate dt/tau of a forward Euler step in (0, 1), given as a time constant, fixed or learnable.
 
     Learnable ones are stored as a logit, :math:`dt/\tau = \sigma(w)`, as in `Decay`: tau stays above dt.
 
@@ -178,7 +178,7 @@ def bounded_sigmoid(logit: Tensor) -> Tensor:
 
 
 class Number(Quantity):
-    """A number of a neuron that may be learnt as it is, without bounds.
+    """Holds a number of a neuron that may be learnt as it is, without bounds.
 
     Args:
         name: of the parameter, for messages.
@@ -201,7 +201,7 @@ class Number(Quantity):
 
 
 class Positive(Quantity):
-    r"""A number above 0, fixed or learnable: a threshold, a time constant, a frequency.
+    r"""Holds a number above 0, fixed or learnable: a threshold, a time constant, a frequency.
 
     Learnable ones are stored as a logarithm, :math:`\theta = e^w`: no gradient step can make them negative.
 
@@ -229,7 +229,7 @@ class Positive(Quantity):
 
 
 class Threshold(Positive):
-    """A firing threshold; see `Positive`.
+    """Holds a firing threshold above 0; see `Positive`.
 
     Args:
         value: initial threshold [units of the potential].

@@ -21,7 +21,7 @@ class SynapticState(NamedTuple):
 
 
 class Synaptic(SpikingNeuron):
-    r"""Leaky integrate-and-fire neuron with an exponentially decaying synaptic current (current-based LIF).
+    r"""Models a leaky integrate-and-fire neuron with an exponentially decaying synaptic current (CUBA LIF).
 
     .. math::
         i[t] &= \alpha i[t-1] + I[t] \\

@@ -20,7 +20,7 @@ class SynapticReadoutState(NamedTuple):
 
 
 class SynapticReadout(Neuron):
-    r"""Leaky integrator of an exponentially decaying current, without spikes or reset, read out by the loss.
+    r"""Models a leaky integrator of an exponentially decaying current, without spikes or reset, read by the loss.
 
     .. math::
         i[t] &= \alpha i[t-1] + I[t] \\

@@ -13,7 +13,7 @@ from sgbench.tables import html_table
 
 
 class Names(Sequence[str]):
-    """Names of entries or groups, which print with a line on each.
+    """Lists names of entries or groups, which print with a line on each.
 
     Args:
         rows: a name, and what is said of it.
@@ -54,7 +54,7 @@ class Names(Sequence[str]):
 
 
 class Shown:
-    """One entry with its parameters, formula and sources; it prints as `sgbench show` does.
+    """Shows one entry with its parameters, formula and sources; it prints as `sgbench show` does.
 
     Args:
         entry: as its file has it.

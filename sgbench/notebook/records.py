@@ -106,7 +106,7 @@ def load_records(root: Path | str | None = None, *, layout: Layout = "runs") -> 
 
 
 class BoardTable:
-    """A board that prints itself; its rows have ranks, scores with intervals, and costs.
+    """Shows a board that prints itself; its rows have ranks, scores with intervals, and costs.
 
     Args:
         board: made of records.
@@ -189,7 +189,7 @@ def board(
 
 
 class Sentences(str):
-    """An explanation in sentences, a line each; `explanation` has its numbers."""
+    """Holds an explanation in sentences, a line each; `explanation` has its numbers."""
 
     explanation: Explanation
     __slots__ = ("explanation",)

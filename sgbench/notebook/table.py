@@ -18,7 +18,7 @@ from sgbench.tables import html_table
 
 @dataclass(frozen=True, repr=False)
 class SweepTable:
-    """A row for each combination of a sweep, with means over seeds; it prints as `sgbench sweep show` does.
+    """Holds a row for each combination of a sweep, with means over seeds; it prints as `sgbench sweep show` does.
 
     Args:
         results: by combination.

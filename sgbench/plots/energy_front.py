@@ -22,7 +22,7 @@ LEGEND_COLUMNS = 4
 
 @dataclass(frozen=True)
 class FrontMethod:
-    """One method, the same in every panel."""
+    """Describes one method, the same in every panel."""
 
     label: str
     accuracies: tuple[float, ...]  # by seed [%], or losses

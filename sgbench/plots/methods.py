@@ -26,7 +26,7 @@ LEGEND: dict[str, Any] = {"frameon": False, "loc": "outside right center", "font
 
 @dataclass(frozen=True)
 class TuningCurve:
-    """Expected test scores of the setting that validation selects, of 1, 2, ... settings tried."""
+    """Holds expected test scores of the setting that validation selects, of 1, 2, ... settings tried."""
 
     name: str
     scores: tuple[float, ...]  # accuracies in % or losses
@@ -36,7 +36,7 @@ class TuningCurve:
 
 @dataclass(frozen=True)
 class PerformanceProfile:
-    """The share of a method's runs above each normalised score."""
+    """Holds the share of a method's runs above each normalised score."""
 
     name: str
     scores: NDArray[np.float64]  # rising
@@ -45,7 +45,7 @@ class PerformanceProfile:
 
 @dataclass(frozen=True)
 class MeanRanks:
-    """Mean ranks over tasks, and how far two lie apart that are told apart."""
+    """Holds mean ranks over tasks, and how far two lie apart that are told apart."""
 
     by_name: dict[str, float]  # 1 the best
     critical_difference: float

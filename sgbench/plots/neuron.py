@@ -21,7 +21,7 @@ IN_A_LINE = 120  # characters of a formula
 
 @dataclass(frozen=True)
 class ResponseCurves:
-    """One neuron over time, an array of [T] each."""
+    """Describes one neuron over time, an array of [T] each."""
 
     title: str
     current: Floats

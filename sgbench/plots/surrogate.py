@@ -22,7 +22,7 @@ FORWARD_STYLE: Any = {"color": INK, "linewidth": 1.5, "linestyle": ":", "zorder"
 
 @dataclass(frozen=True)
 class CurveBand:
-    """A curve over u that may be random: its mean and, where it is, the central 80 % of the draws."""
+    """Holds a curve over u that may be random: its mean and, where it is, the central 80 % of the draws."""
 
     u: Floats
     mean: Floats
@@ -41,7 +41,7 @@ class HalfWidth:
 
 @dataclass(frozen=True)
 class ReferenceCurves:
-    """Another surrogate to compare with."""
+    """Holds the curves of another surrogate to compare with."""
 
     label: str
     slope: Floats

@@ -33,7 +33,7 @@ ALONE_BYTES = 1 << 30  # of a run that shares nothing, beyond its network
 
 @dataclass(frozen=True)
 class JobNeeds:
-    """What a job asks a cluster for.
+    """Says what a job asks a cluster for.
 
     Args:
         memory_bytes: at most.

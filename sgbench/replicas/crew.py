@@ -30,7 +30,7 @@ CHECKPOINT_S = 5.0  # between two checkpoints of a group, and so the most that a
 
 
 class WorkerMessage(NamedTuple):
-    """What a worker says of a point."""
+    """Reports what a worker says of a point."""
 
     place: int
     kind: Literal["noted", "began", "epoch", "ended", "refused", "pruned"]
@@ -47,7 +47,7 @@ Bar = tuple[float, ...]
 
 
 class Crew:
-    """Replicas in step until each has its record.
+    """Trains replicas in step until each has its record.
 
     Args:
         points: place in the sweep and spec of each.

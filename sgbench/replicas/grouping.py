@@ -13,7 +13,7 @@ from sgbench.replicas.moves import KINDS, LACKING
 
 @dataclass(frozen=True)
 class PointGroup:
-    """Points for one worker.
+    """Lists the points of a sweep that one worker runs.
 
     Args:
         places: of the points in the sweep.

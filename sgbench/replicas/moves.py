@@ -16,7 +16,7 @@ Numbers = dict[str, Any]
 
 
 class Moves(ABC):
-    """The rule of one kind of optimiser.
+    """Steps all replicas by the rule of one kind of optimiser.
 
     Args:
         numbers: of each row, as in the optimiser's `defaults`.
@@ -70,7 +70,7 @@ class Moves(ABC):
 
 
 class AdamMoves(Moves):
-    """Adam and AdamW (Kingma & Ba 2015; Loshchilov & Hutter 2019), as `torch.optim.Adam` rounds it."""
+    """Steps by Adam and AdamW (Kingma & Ba 2015; Loshchilov & Hutter 2019), as `torch.optim.Adam` rounds it."""
 
     buffers: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
 
@@ -125,7 +125,7 @@ class AdamMoves(Moves):
 
 
 class SgdMoves(Moves):
-    """Stochastic gradient descent with momentum, as `torch.optim.SGD` rounds it."""
+    """Steps by stochastic gradient descent with momentum, as `torch.optim.SGD` rounds it."""
 
     buffers: ClassVar[tuple[str, ...]] = ("momentum_buffer",)
 

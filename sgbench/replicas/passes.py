@@ -64,7 +64,7 @@ def _why_not(member: Replica) -> str | None:
 
 
 class StackedPasses:
-    """Forward, loss and backward of all replicas of a team.
+    """Runs forward, loss and backward of all replicas of a team.
 
     Args:
         members: whom `why_not_stacked` has nothing to say of.

@@ -18,7 +18,7 @@ STORE_BYTES = 100 << 20  # of Ray's own store of objects, through which nothing 
 
 
 class RayCluster:
-    """Tasks on Ray.
+    """Runs groups of a sweep as tasks on Ray.
 
     Args:
         workers: tasks at a time on a cluster of this machine alone, or None for one a core.

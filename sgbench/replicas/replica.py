@@ -35,7 +35,7 @@ log = logging.getLogger("sgbench")
 
 
 class Replica(Attempt):
-    """A try at a run that shares its process with others.
+    """Runs one attempt that shares its process with others.
 
     Args:
         place: of the point in the sweep.

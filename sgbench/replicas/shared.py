@@ -16,7 +16,7 @@ KEPT_BYTES = 128 << 20  # of encoded batches that are kept from one evaluation t
 
 
 class Shared:
-    """Batches of many replicas, each made once.
+    """Makes batches of many replicas, each once.
 
     Args:
         members: all replicas of the group; their data differ in the seed alone.

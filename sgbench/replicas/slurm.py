@@ -26,7 +26,7 @@ GONE = "Invalid job id"
 
 @dataclass
 class SlurmGroupJob(GroupJob):
-    """A group that saves and is queued again on SLURM's signal before a time-out or for a preemption."""
+    """Saves and queues a group again on SLURM's signal before a time-out or for a preemption."""
 
     def __call__(self) -> None:
         """Run the group of points with SLURM's signals."""
@@ -67,7 +67,7 @@ def _preemption() -> int:
 
 
 class Slurm:
-    """Arrays of jobs on SLURM.
+    """Runs groups of a sweep as arrays of jobs on SLURM.
 
     Args:
         workers: jobs that run at a time, or None for as many as SLURM lets.

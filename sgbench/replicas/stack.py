@@ -16,7 +16,7 @@ ALIGNED = 16  # entries at which a parameter may begin, so that its rows stay wh
 
 
 class Stack:
-    """Networks whose parameters are moved together; what is computed of one does not touch another.
+    """Moves the parameters of many networks together; what is computed of one does not touch another.
 
     The parameters stay those of their networks: their storage becomes a part of a row.
 

@@ -85,7 +85,7 @@ def run_sweep(
 
 
 class GroupRunner(Protocol):
-    """Runs groups of points somewhere."""
+    """Runs groups of points here or on a cluster."""
 
     def run(self, groups: Sequence[PointGroup]) -> None:
         """Run all; on an interrupt, all save what they have and stop."""

@@ -19,11 +19,11 @@ from sgbench.training.train_loop import check_optimizer_state
 
 
 class StopRequested(Exception):  # noqa: N818 - no error
-    """Somebody asked to stop; the last whole epoch is what is kept."""
+    """Reports that somebody asked to stop; the last whole epoch is kept."""
 
 
 class Team:
-    """Replicas whose networks and optimisers are alike enough for one stack.
+    """Trains replicas whose networks and optimisers are alike enough for one stack.
 
     Args:
         members: at least one.

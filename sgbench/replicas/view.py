@@ -22,7 +22,7 @@ MOST_ROWS = 12  # what a terminal of 24 lines has room for
 
 
 class BestSoFar(NamedTuple):
-    """The best score on validation so far."""
+    """Holds the best score on validation so far."""
 
     rank: float  # accuracy, or where there are no classes the loss below zero: the larger the better
     text: str
@@ -31,7 +31,7 @@ class BestSoFar(NamedTuple):
 
 @dataclass
 class PointRow:
-    """Points of one kind."""
+    """Counts the points of a sweep of one kind by their state."""
 
     points: int = 0
     done: int = 0
@@ -40,7 +40,7 @@ class PointRow:
 
 
 class SweepView:
-    """What of a sweep is done, running and failed, at which epoch, the best so far, and the time left.
+    """Shows what of a sweep is done, running and failed, at which epoch, the best so far, and the time left.
 
     The best is that of validation, of points under way from their first epoch on.
 

@@ -20,7 +20,7 @@ STOPPED = 130
 
 
 class _Asked:
-    """Whether to stop: a signal asked for it, or nobody listens any more."""
+    """Says whether to stop: a signal asked for it, or nobody listens any more."""
 
     def __init__(self, pipe: Connection) -> None:
         self.pipe = pipe

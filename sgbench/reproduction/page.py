@@ -21,7 +21,7 @@ UNMEASURED = "not measured"
 
 
 class PageEntry(NamedTuple):
-    """What the page says of one reproduction."""
+    """Holds what the page says of one reproduction."""
 
     rows: tuple[str, ...]  # of the table, one a figure
     section: str

@@ -48,7 +48,7 @@ FULL = (*RECURRENT[:-1], "network.recurrence_gradient=full")
 
 
 class EProp(LearningRule):
-    r"""Eligibility propagation: what each synapse did to its own neuron, times what reaches that neuron.
+    r"""Multiplies what each synapse did to its own neuron by the error that reaches that neuron: e-prop.
 
     Forward in time, each synapse carries how it moved its neuron's state z through the neuron alone:
 
@@ -188,7 +188,7 @@ class EProp(LearningRule):
 
 
 class _Traces:
-    """The eligibilities of all layers, behind the readout's filter.
+    """Holds the eligibilities of all layers, behind the readout's filter.
 
     Args:
         network: a chain with a leaky readout.

@@ -36,7 +36,7 @@ READOUT = "neuron@readout=leaky_readout"
 
 
 class Span(NamedTuple):
-    """What all layers went through in a stretch."""
+    """Holds what all layers went through in a stretch."""
 
     first: int  # its first step
     hidden: list[Stretch]  # with the Jacobians of their neurons
@@ -44,7 +44,7 @@ class Span(NamedTuple):
 
 
 class Forward:
-    """A pass forward in time: the states of all layers.
+    """Runs a pass forward in time, with the states of all layers.
 
     It does not go on behind the longest sample, where an update would have no gradient.
 
@@ -132,7 +132,7 @@ def slope_of(stretch: Stretch) -> Tensor:
 
 
 class ReadoutTraces:
-    """Gradients of a leaky readout's weights, from spikes filtered as its units do.
+    """Computes gradients of a leaky readout's weights, from spikes filtered as its units do.
 
     Args:
         network: whose readout it is.
@@ -162,7 +162,7 @@ def decay_of(network: Network) -> Any:
 
 
 class TraceCost(NamedTuple):
-    """What a pass forward holds of one sample, and what its traces multiply in a step."""
+    """Counts what a pass forward holds of one sample, and what its traces multiply in a step."""
 
     numbers: float
     products: float  # beside one a synapse

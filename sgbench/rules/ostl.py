@@ -34,7 +34,7 @@ DEEP = (*RECURRENT, "network.hidden=[6,5]")
 
 
 class Ostl(LearningRule):
-    r"""Credit goes over time within a layer, and over layers within a step; no path does both by turns.
+    r"""Assigns credit over time within a layer, and over layers within a step; no path does both by turns.
 
     .. math::
         g^l[t] := W^{l+1\,\top} \Bigl(\psi^{l+1}[t] \, g^{l+1}[t]\Bigr), \qquad

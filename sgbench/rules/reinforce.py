@@ -27,7 +27,7 @@ BY_CHANCE = ("firing=escape", "loss=per_step", "network.recurrence=all_to_all")
 
 
 class Reinforce(LearningRule):
-    r"""REINFORCE: the gradient of the expected loss from drawn spikes alone, without a surrogate.
+    r"""Estimates the gradient of the expected loss from drawn spikes alone, without a surrogate: REINFORCE.
 
     .. math:: \hat g = \frac{1}{BK} \sum_{b,k} \Big[ (L_{bk} - c_{bk}) \, \nabla_w \sum_{t < T_b, i}
         \log P(s_i[t] \mid u_i[t]) + \nabla_w L_{bk} \Big]
@@ -108,7 +108,7 @@ class Reinforce(LearningRule):
 
 
 class SpikeLogProbability:
-    """The log-probability of the spikes of a pass, gathered call by call.
+    """Sums the log-probability of the spikes of a pass, call by call.
 
     Args:
         inside: steps that count [T, B].

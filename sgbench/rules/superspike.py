@@ -36,7 +36,7 @@ SPIKE_TRAINS = (
 
 
 class SuperSpike(LearningRule):
-    r"""Error, slope and presynaptic trace: the error of output spikes goes straight to each hidden layer.
+    r"""Multiplies error, slope and presynaptic trace; output errors go straight to each hidden layer.
 
     .. math::
         e_k[t] = \frac{\partial L}{\partial s_k[t]}

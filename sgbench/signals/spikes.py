@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class SparseSpikes:
-    """Non-zero input [T, B, N] in compressed sparse rows; row t * B + b is step t of sample b.
+    """Holds non-zero input [T, B, N] in compressed sparse rows; row t * B + b is step t of sample b.
 
     No gradient flows through it. The events of row r are `index[indptr[r]:indptr[r + 1]]`. Values other than 1 are
     kept in `value`, never made binary. Lengths of samples travel beside it, in `Batch.lengths`.

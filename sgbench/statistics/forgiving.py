@@ -21,7 +21,7 @@ PLANE_AXES = 4  # [methods, widths, rates, seeds]
 
 @dataclass(frozen=True)
 class Forgiving:
-    """A share of settings with its interval over seeds; the ends are None for fewer than five seeds."""
+    """Holds a share of settings with its interval over seeds; the ends are None for fewer than five seeds."""
 
     share: float
     low: float | None  # share that is shown to be close to the best

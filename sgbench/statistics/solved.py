@@ -19,7 +19,7 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Share:
-    """A share of runs with its interval."""
+    """Holds a share of runs with its interval."""
 
     share: float
     low: float
@@ -66,7 +66,7 @@ def wilson(solved: float, runs: float, *, confidence: float = 0.95) -> Share:
 
 @dataclass(frozen=True)
 class SharesApart:
-    """Two shares and their difference A minus B."""
+    """Compares two shares by their difference A minus B."""
 
     a: Share
     b: Share

@@ -53,7 +53,7 @@ MIN_SEEDS = 5
 
 @dataclass(frozen=True)
 class Rules:
-    """Says how comparisons are decided.
+    """Holds margins and levels by which comparisons of a study are decided.
 
     Args:
         error: of a comparison: that of the pair, with Holm's correction, or pooled over methods, with Dunnett's.
@@ -68,7 +68,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Compared:
-    """One method against the reference on one task."""
+    """Compares one method with the reference on one task."""
 
     task: str
     method: str

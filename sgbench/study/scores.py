@@ -147,7 +147,7 @@ def canonical(value: object) -> str:
 
 @dataclass(frozen=True)
 class RunTable:
-    """Runs of several cells with the same seeds: as many of the planned seeds as have a run of every cell.
+    """Holds runs of several cells with the same seeds: as many of the planned seeds as have a run of every cell.
 
     Args:
         cells: rows.
@@ -200,7 +200,7 @@ class RunTable:
 
 
 class StudyScores:
-    """All runs of a study, found by their settings whichever block they were stored with.
+    """Finds all runs of a study by their settings, whichever block they were stored with.
 
     A run that two blocks share is stored once. A cell is therefore looked up by what it sets: its own keys, then
     the settings that its task starts from, then what the task's experiment has where nothing is stated.

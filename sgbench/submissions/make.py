@@ -30,7 +30,7 @@ from sgbench.submissions.tuning import best, make_log
 
 @dataclass(frozen=True)
 class Author:
-    """Who hands in, and under what terms."""
+    """Names who hands in, and under what terms."""
 
     name: str
     contact: str
@@ -41,7 +41,7 @@ class Author:
 
 @dataclass(frozen=True)
 class SubmissionSummary:
-    """Lists what was written."""
+    """Summarises the submission that was written."""
 
     folder: str
     protocol: str

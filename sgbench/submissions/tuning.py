@@ -24,7 +24,7 @@ NONE: Studies = MappingProxyType({})
 
 
 class StoppedTrial(NamedTuple):
-    """A run that was stopped early, with what has to be set to turn the method handed in into its own."""
+    """Holds a run that was stopped early, with what has to be set to turn the method handed in into its own."""
 
     settings: Change
     pruned: Pruned

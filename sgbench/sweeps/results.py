@@ -32,7 +32,7 @@ TASK = "experiment"
 
 @dataclass(frozen=True)
 class SettingRow:
-    """One combination of a sweep's axes."""
+    """Describes one combination of a sweep's axes."""
 
     settings: dict[str, str]
     surrogate: str
@@ -55,7 +55,7 @@ class SettingRow:
 
 @dataclass(frozen=True)
 class Results:
-    """A sweep with its rows, in the order in which it runs."""
+    """Holds a sweep with its rows, in the order in which it runs."""
 
     name: str
     protocol: str

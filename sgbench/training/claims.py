@@ -19,7 +19,7 @@ STALE_S = 120.0  # without one, and a claim of another machine is taken to be le
 
 
 class FolderClaim(NamedTuple):
-    """Who claims a folder.
+    """Names the process that holds a folder of a run.
 
     Args:
         host: name of the machine.

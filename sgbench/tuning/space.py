@@ -14,7 +14,7 @@ Setting = dict[str, float]
 
 
 class SearchInterval(NamedTuple):
-    """From where to where a number is searched, and how evenly."""
+    """Says from where to where a number is searched, and how evenly."""
 
     low: float
     high: float

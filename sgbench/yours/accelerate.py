@@ -29,14 +29,14 @@ PROBE_TOLERANCE = 1e-4
 
 
 class Pass(NamedTuple):
-    """What the last layer did over all steps."""
+    """Holds what the last layer did over all steps."""
 
     spikes: Tensor  # [T, B, C]
     potential: Tensor  # membrane potential before its reset, as snnTorch returns it [T, B, C]
 
 
 class SharedLayer(DenseLayer):
-    """A dense layer whose weights are those of snnTorch's modules, so that training one trains the other.
+    """Shares the weights of snnTorch's modules with a dense layer, so that training one trains the other.
 
     Args:
         layer: with the neurons and the recurrence, whose own weights are left behind.
@@ -73,7 +73,7 @@ def by_columns(weight: Any) -> nn.Parameter:
 
 
 class Accelerated(nn.Module):
-    """A snnTorch network that takes all time steps at once.
+    """Runs a snnTorch network over all time steps at once.
 
     Its parameters are the network's own, so optimisers and `state_dict` of either serve both.
 

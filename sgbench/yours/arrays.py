@@ -20,7 +20,7 @@ EXAMPLE = "give (x, y) with x [samples, time, channels], [samples, features] or 
 
 @dataclass(frozen=True)
 class EventArrays:
-    """Spikes of samples, each with its times [us] and channels.
+    """Holds spikes of samples, each with its times [us] and channels.
 
     Args:
         times_us: whole numbers, one array a sample.
@@ -33,7 +33,7 @@ class EventArrays:
 
 @dataclass(frozen=True)
 class Part:
-    """Samples with their labels.
+    """Holds samples of a user's arrays with their labels.
 
     Args:
         values: an array [samples, features] or [samples, time, channels], a list of arrays [time, channels] of
@@ -128,7 +128,7 @@ def in_order(given: Any, name: str) -> Iterator[tuple[Any, Any]]:
 
 @dataclass(frozen=True)
 class _Reading:
-    """How the samples of a part are read."""
+    """Says how the samples of a part are read."""
 
     name: str
     unit: Unit

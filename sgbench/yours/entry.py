@@ -48,7 +48,7 @@ FREE = (
 
 @dataclass(frozen=True)
 class Terms:
-    """What of a protocol a user may set; all of it enters the protocol's name.
+    """Holds what of a protocol a user may set; all of it enters the protocol's name.
 
     Args:
         hidden: neurons of each hidden layer.
@@ -69,7 +69,7 @@ class Terms:
 
 @dataclass(frozen=True)
 class WrittenEntry:
-    """An entry that has been written, or was there already.
+    """Holds an entry that has been written, or was there already.
 
     Args:
         name: of the data set and the experiment; the protocol is this with `_v1`.

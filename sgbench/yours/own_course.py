@@ -19,7 +19,7 @@ OVER_TIME = 3  # axes of an output that has steps
 
 
 class RunScores(NamedTuple):
-    """What one run came to: two accuracies, and whether its loss left the finite."""
+    """Holds what one run came to: two accuracies, and whether its loss left the finite."""
 
     validation: float
     test: float
@@ -39,7 +39,7 @@ def _logits(output: Any) -> Tensor:
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """What all runs have in common."""
+    """Holds what all runs have in common."""
 
     make_module: Callable[[], nn.Module]
     data: OwnData

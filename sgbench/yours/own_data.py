@@ -19,7 +19,7 @@ from sgbench.yours.scratch import SpilledArrays, stacked
 
 @dataclass(frozen=True)
 class OwnData:
-    """Inputs and classes of three parts.
+    """Holds inputs and classes of three parts.
 
     Args:
         parts: their samples, and the numbers of their classes.

@@ -19,7 +19,7 @@ OUTSIDE = (
 
 @dataclass(frozen=True)
 class OwnRow:
-    """What one surrogate reached in a user's network.
+    """Holds what one surrogate reached in a user's network.
 
     Args:
         surrogate: its name.
@@ -42,7 +42,7 @@ class OwnRow:
 
 
 class OwnTable:
-    """A row for each surrogate, the best first, marked as outside the catalogue.
+    """Shows a row for each surrogate, the best first, marked as outside the catalogue.
 
     Args:
         rows: in any order.

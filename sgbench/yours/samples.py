@@ -28,7 +28,7 @@ AT_ONCE = 2**22
 
 
 class SplitSamples(NamedTuple):
-    """Samples of all splits, and what they need."""
+    """Holds samples of all splits, and what they need."""
 
     splits: dict[Split, Samples]
     form: Form
@@ -104,7 +104,7 @@ def _packed(pieces: Iterator[SpikeTrains]) -> SpikeTrains:
 
 
 class _Rows:
-    """The samples of a part as an array [samples, features] or [samples, steps, channels], read in pieces.
+    """Reads the samples of a part in pieces of an array [samples, features] or [samples, steps, channels].
 
     Samples of unlike lengths have zeros behind them.
     """

@@ -36,7 +36,7 @@ def room(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
 
 
 class SpilledArrays:
-    """Arrays that come one by one, of which at most 64 MB wait in memory.
+    """Collects arrays that come one by one, of which at most 64 MB wait in memory.
 
     >>> kept = SpilledArrays()
     >>> kept.add(np.arange(2))

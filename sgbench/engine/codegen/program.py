@@ -27,7 +27,7 @@ LONGEST = 120
 
 @dataclass(frozen=True)
 class Program:
-    """Holds what a step computes.
+    """Lists the operations that a neuron's step computes.
 
     Args:
         outputs: values of "output", and of "centred" and "fed" where they are wanted.

@@ -72,7 +72,7 @@ class TracedTensor(Tensor):
 
 
 class Recorder:
-    """Writes down what a step does.
+    """Records the operations that a neuron's step does with tensors.
 
     Args:
         shape: of one part of one step `[B, *features]`.

@@ -28,7 +28,7 @@ PER_CENT = 100
 
 @dataclass(frozen=True)
 class Explanation:
-    """The sentences, and what they rest on."""
+    """Holds the sentences of an explanation, and what they rest on."""
 
     a: str
     b: str

@@ -23,7 +23,7 @@ UNEQUAL = "The budgets differ, so the medians are in no order."
 
 @dataclass(frozen=True)
 class Studies:
-    """The searches of one method.
+    """Summarises the searches of one method.
 
     Args:
         bests: mean validation score of the best setting of each study, larger is better; minus infinity where every

@@ -21,7 +21,7 @@ MOST_NAMED = 6
 
 @dataclass(frozen=True)
 class Line:
-    """What one board says of two of its methods."""
+    """Holds what one board says of two of its methods."""
 
     protocol: str
     page: str
@@ -34,7 +34,7 @@ class Line:
 
 @dataclass(frozen=True)
 class FrontPageAnswer:
-    """What a front page says: one line, why, what speaks against it, and board by board."""
+    """Holds what a front page says: one line, why, what speaks against it, and board by board."""
 
     headline: str
     advice: Table | None  # what the study says, a line a kind of network

@@ -26,7 +26,7 @@ ATTEMPTS = 20  # to take the place of a site while others do too
 
 @dataclass(frozen=True)
 class Written:
-    """What was written."""
+    """Counts the files of a site that were written."""
 
     files: int
     bytes: int

@@ -18,7 +18,7 @@ ITEM = re.compile(r"^- (.+(?:\n  .+)*)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class ReproductionText:
-    """What is said of one reproduction beside its figures."""
+    """Holds what is said of one reproduction beside its figures."""
 
     name: str
     line: str
@@ -28,7 +28,7 @@ class ReproductionText:
 
 @dataclass(frozen=True)
 class Reproductions:
-    """All figures, and what is said of each reproduction."""
+    """Holds all figures, and what is said of each reproduction."""
 
     summary: str
     table: Table

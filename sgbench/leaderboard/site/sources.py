@@ -25,7 +25,7 @@ CONTROL = "control"
 
 @dataclass(frozen=True)
 class BoardPlace:
-    """Where a method stands: on which board, in which row, and as what."""
+    """Says where a method stands: on which board, in which row, and as what."""
 
     board: Board
     row: MethodRow
@@ -34,7 +34,7 @@ class BoardPlace:
 
 @dataclass(frozen=True)
 class Sources:
-    """What a site is built from.
+    """Holds what a site is built from.
 
     Args:
         root: the leaderboards folder.

@@ -16,7 +16,7 @@ ONE_LINE, MANY_LINES = 20, 45  # characters that are not broken, and those that 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell; its text is escaped where it is put into a page."""
+    """Describes one cell; its text is escaped where it is put into a page."""
 
     text: str
     order: float | None = None  # what a column of numbers is sorted by; None comes last
@@ -56,7 +56,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """The head of a column."""
+    """Holds the head of a column."""
 
     title: str
     is_number: bool = False
@@ -65,7 +65,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with its caption; the first of its columns that is marked names the row."""
+    """Holds a table with its caption; the first of its columns that is marked names the row."""
 
     caption: str
     columns: tuple[Column, ...]

@@ -32,7 +32,7 @@ SAME_TARGET = 1e-6
 
 
 class Judge(Protocol):
-    """What only data sets, losses and networks themselves can say; handed in, since these need torch."""
+    """Decides what only data sets, losses and networks themselves can say; handed in, since these need torch."""
 
     def loss_of(self, outputs: Outputs, reference: ProtocolReference) -> float:
         """Compute the loss that a protocol fixes."""
@@ -57,7 +57,7 @@ class Judge(Protocol):
 
 @dataclass(frozen=True)
 class ScoreClaim:
-    """What a record says of its run on the test set."""
+    """Holds what a record says of its run on the test set."""
 
     accuracy: float | None
     loss: float | None  # of a task without classes

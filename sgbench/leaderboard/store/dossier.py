@@ -23,7 +23,7 @@ Stored = TypeVar("Stored", Submission, Verification, Notice)
 
 @dataclass(frozen=True)
 class Dossier:
-    """Of one method; empty where nothing but its records is known."""
+    """Holds submission, verifications and notice of one method; empty where only its records are known."""
 
     submission: Submission | None = None
     verifications: tuple[Verification, ...] = ()  # in the order of the tiers
@@ -60,7 +60,7 @@ class Dossier:
 
 @dataclass(frozen=True)
 class Dossiers:
-    """Of all methods of a protocol, by method, and the files that say nothing."""
+    """Holds the dossiers of all methods of a protocol, and the files that say nothing."""
 
     by_method: Mapping[str, Dossier]
     findings: tuple[Finding, ...]

@@ -19,7 +19,7 @@ EXTERNAL = "external"
 
 @dataclass(frozen=True)
 class Outsider:
-    """One external submission."""
+    """Holds one result of code outside this package, as it was submitted."""
 
     method_id: str
     score: Summary

@@ -25,7 +25,7 @@ RUN_DEPTH = 3  # <protocol>/<method_id>/<seed>
 
 @dataclass(frozen=True)
 class Shelf:
-    """What a folder tree holds: readable, comparable records, and everything that was left out."""
+    """Holds what a folder tree holds: readable, comparable records, and everything that was left out."""
 
     records: tuple[RunRecord, ...]
     findings: tuple[Finding, ...]
@@ -36,7 +36,7 @@ class Shelf:
 
 
 class RowRecords(NamedTuple):
-    """The records behind one row of a board: of one method and, of classes of one's own, one source."""
+    """Holds the records behind one row of a board: of one method and, of classes of one's own, one source."""
 
     row_id: str  # the method's id, and a source behind it where another one came before
     records: list[RunRecord]
@@ -44,7 +44,7 @@ class RowRecords(NamedTuple):
 
 @dataclass(frozen=True)
 class RecordsAdded:
-    """What became of the records of `add`."""
+    """Holds what became of the records of `add`."""
 
     added: tuple[str, ...]
     already_there: tuple[str, ...]
@@ -199,7 +199,7 @@ def record_path(folder: Path, row_id: str, seed: int) -> Path:
 
 @dataclass(frozen=True)
 class Runs:
-    """Comparable records of a runs folder with their files, and everything that was left out."""
+    """Holds comparable records of a runs folder with their files, and everything that was left out."""
 
     records: tuple[tuple[RunRecord, Path], ...]
     findings: tuple[Finding, ...]

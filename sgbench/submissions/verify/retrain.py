@@ -69,7 +69,7 @@ def retrained(
 
 @dataclass(frozen=True)
 class UnsubmittedRow:
-    """A method on a board that nobody handed in: its records and nothing else."""
+    """Holds a method on a board that nobody handed in: its records and nothing else."""
 
     method_id: str
     method: Method
