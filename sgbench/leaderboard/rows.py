@@ -6,7 +6,6 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TypedDict
 
 from sgbench.leaderboard.costs import Costs, costs
 from sgbench.leaderboard.labels import call, surrogate_call
@@ -103,43 +102,6 @@ class Board:
     latency_s: float | None  # modelled duration of one inference; None where records differ
 
 
-class _Guess(TypedDict):
-    """Says how a failed seed counts."""
-
-    classes: int | None
-    guess_loss: float | None
-    guess_accuracy: float | None
-
-
-def make_board(
-    records: Iterable[RunRecord],
-    *,
-    protocol: Protocol,
-    targets: Mapping[str, EnergyTarget],
-    classes: int | None,
-    guess_loss: float | None = None,
-    guess_accuracy: float | None = None,
-) -> Board:
-    """Group, average, price and rank; the same board from the same records in whatever order.
-
-    Args:
-        records: of this protocol; each pair of method and seed once.
-        protocol: the catalogue's own, not one that a record carries.
-        targets: price lists by name.
-        classes: of the protocol's data set, by the catalogue's word: no record can move the chance level.
-        guess_loss: where there are none, the test loss without learning.
-        guess_accuracy: where they are not equally frequent, the test accuracy without learning.
-    """
-    groups: dict[str, list[RunRecord]] = {}
-    for record in records:
-        groups.setdefault(record.method_id, []).append(record)
-    chosen = tuple(targets[name] for name in sorted(targets))
-    guess: _Guess = {"classes": classes, "guess_loss": guess_loss, "guess_accuracy": guess_accuracy}
-    measured = [measure(group, targets=chosen, dt_s=protocol.dt_s, **guess) for group in groups.values()]
-    score = measure_of(classes, guess_loss, guess_accuracy)
-    return board_of(measured, protocol=protocol, targets=chosen, classes=classes, score=score)
-
-
 def measure(
     group: Sequence[RunRecord],
     *,
@@ -206,7 +168,7 @@ def board_of(
     outsiders: tuple[Outsider, ...] = (),
     price_lists: Sequence[EnergyTarget] = (),
 ) -> Board:
-    """Rank methods that are already measured; see `make_board`.
+    """Rank methods that are already measured; the same board whatever their order.
 
     Args:
         measured: each method once.

@@ -11,8 +11,6 @@ from sgbench.statistics.solved import (
     boschloo_table,
     compare_seeds,
     compare_shares,
-    power_of_shares,
-    runs_to_tell_shares,
     wilson,
 )
 
@@ -66,25 +64,6 @@ def test_paired_seeds_are_mcnemars() -> None:
     assert result.p == pytest.approx(2 * 9 / 2**8)
     assert result.difference == pytest.approx(0.6)
     assert compare_shares(8, 10, 2, 10).p != pytest.approx(result.p, abs=1e-3)
-
-
-def test_power_is_that_of_all_tables() -> None:
-    """By enumeration with scipy's test over all tables of four runs each."""
-    power = 0.0
-    for a in range(5):
-        for b in range(5):
-            p = stats.boschloo_exact([[a, b], [4 - a, 4 - b]], n=32).pvalue
-            if p <= 0.2 + 1e-9:
-                power += stats.binom.pmf(a, 4, 0.9) * stats.binom.pmf(b, 4, 0.2)
-    assert power_of_shares(0.9, 0.2, 4, level=0.2) == pytest.approx(power)
-
-
-def test_runs_needed_are_the_first_that_have_the_power() -> None:
-    """Power is below 0.8 with one run less; equal shares are never told apart."""
-    runs = runs_to_tell_shares(0.5, 1.0)
-    assert power_of_shares(0.5, 1.0, runs - 1) < 0.8 <= power_of_shares(0.5, 1.0, runs)
-    assert runs_to_tell_shares(0.5, 0.5) is None
-    assert runs_to_tell_shares(0.5, 0.55, most=10) is None
 
 
 @pytest.mark.parametrize(

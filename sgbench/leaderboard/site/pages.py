@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 from sgbench.leaderboard.measuring import MANY, SHARES, processors, shares
@@ -31,12 +30,6 @@ def site_files(sources: Sources) -> Iterator[SiteFile]:
         workers, shares(paths, "leaderboards", workers * SHARES), partial(_of_methods, sources)
     )
     yield from static_files()
-
-
-def site_pages(sources: Sources) -> Iterator[Page]:
-    """Yield the pages alone, before they are put into their templates."""
-    pages_and_files = chain(_boards_and_texts(sources), method_files(sources, record_paths(sources)))
-    return (item for item in pages_and_files if isinstance(item, Page))
 
 
 def _of_methods(sources: Sources, paths: Sequence[Path]) -> Iterator[SiteFile]:

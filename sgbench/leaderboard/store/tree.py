@@ -23,18 +23,6 @@ RECORDS = "records"
 RUN_DEPTH = 3  # <protocol>/<method_id>/<seed>
 
 
-@dataclass(frozen=True)
-class Shelf:
-    """Holds what a folder tree holds: readable, comparable records, and everything that was left out."""
-
-    records: tuple[RunRecord, ...]
-    findings: tuple[Finding, ...]
-
-    def of(self, protocol: str) -> tuple[RunRecord, ...]:
-        """Return the records of one protocol on this shelf."""
-        return tuple(record for record in self.records if record.protocol == protocol)
-
-
 class RowRecords(NamedTuple):
     """Holds the records behind one row of a board: of one method and, of classes of one's own, one source."""
 
@@ -77,21 +65,6 @@ def protocols(root: Path, *, only: str | None = None, layout: Layout = "runs") -
     if only not in names:
         raise InputError(f"{root} has no protocol '{only}'; {suggest(only, names)}")
     return [only]
-
-
-def read_shelf(root: Path, *, layout: Layout, references: References, only: str | None = None) -> Shelf:
-    """Read every record of a runs folder or of a leaderboards folder; see `read_methods`.
-
-    Raises:
-        InputError: `root` is no folder, or has none for the protocol asked for.
-    """
-    findings: list[Finding] = []
-    groups = read_methods(root, layout=layout, references=references, findings=findings, only=only)
-    records = sorted(
-        (record for group in groups for record in group.records),
-        key=lambda record: (record.protocol, record.method_id, record.seed),
-    )
-    return Shelf(tuple(records), tuple(sorted(findings, key=lambda problem: problem.path)))
 
 
 def read_methods(
