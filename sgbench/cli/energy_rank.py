@@ -20,6 +20,7 @@ from sgbench.leaderboard import costs
 from sgbench.records.counts import OpCounts
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.files import read_model
+from sgbench.records.method import by_method
 from sgbench.records.record import RunRecord
 from sgbench.tables import aligned
 
@@ -51,16 +52,16 @@ def answer(args: argparse.Namespace) -> int:
     targets = energy.pick(args.target, args.config_dir)
     methods = contestants(args.sources)
     chosen, dt_s = [*targets.values()], methods[0].dt_s
-    by_method = {method.label: costs.beside(method.counts, targets=chosen, dt_s=dt_s) for method in methods}
+    comparisons = {method.label: costs.beside(method.counts, targets=chosen, dt_s=dt_s) for method in methods}
     stability = costs.stability(
         {method.label: method.counts for method in methods}, targets=chosen, dt_s=dt_s
     )
     if args.plot is not None:
         _plot(methods, targets, args.plot)
     if args.json:
-        energy.say_json(_tree(methods, by_method, stability))
+        energy.say_json(_tree(methods, comparisons, stability))
         return 0
-    energy.say([*beside_lines(methods, by_method), "", *stability_lines(stability)])
+    energy.say([*beside_lines(methods, comparisons), "", *stability_lines(stability)])
     return 0
 
 
@@ -96,11 +97,8 @@ def contestants(sources: Sequence[Path]) -> list[Contestant]:
     Raises:
         InputError: no finished record, or records of several protocols, which are not comparable.
     """
-    groups: dict[str, list[RunRecord]] = {}
-    for path in _record_files(sources):
-        record = read_model(path, RunRecord)
-        if record.counts is not None and record.test is not None:
-            groups.setdefault(record.method_id, []).append(record)
+    records = [read_model(path, RunRecord) for path in _record_files(sources)]
+    groups = by_method(record for record in records if record.counts is not None and record.test is not None)
     if not groups:
         raise InputError(f"{', '.join(map(str, sources))}: no record of a finished run")
     protocols = sorted({record.protocol for group in groups.values() for record in group})

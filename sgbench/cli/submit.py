@@ -27,29 +27,7 @@ def register(commands: Any) -> None:
         "submit", help="hand in a result: make a folder of runs, check it, accept it"
     )
     actions = submit.add_subparsers(title="actions", metavar="ACTION", required=True)
-    make_parser = actions.add_parser(
-        "make", help="collect the runs of one method with everything that checks them"
-    )
-    make_parser.add_argument("source", type=Path, metavar="DIR", help="a runs folder or one inside it")
-    make_parser.add_argument("--name", required=True, help="what the method is called")
-    make_parser.add_argument("--contact", required=True, help="a mail address, or @ and a GitHub name")
-    make_parser.add_argument("--paper", help="arXiv:1901.09948, doi:10.1000/x or an https address")
-    make_parser.add_argument("--code", metavar="URL", help="the https address of the code")
-    make_parser.add_argument("--licence", choices=LICENCES, default="CC-BY-4.0", help="default: CC-BY-4.0")
-    make_parser.add_argument("--method", metavar="ID", help="where the folder has runs of several methods")
-    make_parser.add_argument("--protocol", metavar="NAME", help="where it has runs of several protocols")
-    make_parser.add_argument(
-        "--external",
-        action="store_true",
-        help="code outside the catalogue: DIR holds predictions, <seed>.csv",
-    )
-    make_parser.add_argument(
-        "--failed", type=int, nargs="*", default=[], metavar="SEED", help="with --external"
-    )
-    make_parser.add_argument(
-        "--to", type=Path, default=SUBMISSIONS, metavar="DIR", help="default: submissions"
-    )
-    finish(make_parser, _make)
+    _add_make(actions)
     checked = actions.add_parser("check", help="what CI runs on a pull request")
     checked.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a submission")
     checked.add_argument("--strict", action="store_true", help="warnings count too")
@@ -75,6 +53,27 @@ def register(commands: Any) -> None:
             metavar="DIR",
             help="the boards; default: leaderboards",
         )
+
+
+def _add_make(actions: Any) -> None:
+    """Add the action `make` with its options."""
+    words = actions.add_parser("make", help="collect the runs of one method with everything that checks them")
+    words.add_argument("source", type=Path, metavar="DIR", help="a runs folder or one inside it")
+    words.add_argument("--name", required=True, help="what the method is called")
+    words.add_argument("--contact", required=True, help="a mail address, or @ and a GitHub name")
+    words.add_argument("--paper", help="arXiv:1901.09948, doi:10.1000/x or an https address")
+    words.add_argument("--code", metavar="URL", help="the https address of the code")
+    words.add_argument("--licence", choices=LICENCES, default="CC-BY-4.0", help="default: CC-BY-4.0")
+    words.add_argument("--method", metavar="ID", help="where the folder has runs of several methods")
+    words.add_argument("--protocol", metavar="NAME", help="where it has runs of several protocols")
+    words.add_argument(
+        "--external",
+        action="store_true",
+        help="code outside the catalogue: DIR holds predictions, <seed>.csv",
+    )
+    words.add_argument("--failed", type=int, nargs="*", default=[], metavar="SEED", help="with --external")
+    words.add_argument("--to", type=Path, default=SUBMISSIONS, metavar="DIR", help="default: submissions")
+    finish(words, _make)
 
 
 def _make(args: argparse.Namespace) -> int:

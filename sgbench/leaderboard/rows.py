@@ -127,7 +127,7 @@ def measure(
     counts = [record.counts for record in ordered if record.counts]
     seeds = [record.seed for record in ordered]
     score = measure_of(classes, guess_loss, guess_accuracy)
-    tested = [_tested(record, score) for record in ordered]
+    tested = [score.of(record.test) for record in ordered]
     return Measured(
         method_id=row_id or ordered[0].method_id,
         method=ordered[0].method,
@@ -141,17 +141,11 @@ def measure(
     )
 
 
-def _tested(record: RunRecord, score: Measure) -> float:
-    """Return the test score of a record, where a failed run counts as guessing."""
-    test_score = None if record.test is None else record.test.loss if score.is_loss else record.test.accuracy
-    return score.guess if test_score is None else test_score
-
-
 def _selection(record: RunRecord, score: Measure) -> float:
     """Return the validation score of a record, where a failed run counts as guessing too."""
     by_loss = record.method.protocol.monitor == "validation_loss"
     if score.is_loss:
-        return -(score.guess if record.validation is None else record.validation.loss)
+        return -score.of(record.validation)
     if record.validation is None or record.validation.accuracy is None:
         return math.log(score.guess) if by_loss else score.guess
     return -record.validation.loss if by_loss else record.validation.accuracy

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from sgbench.records.content import Scores
 from sgbench.statistics.intervals import Summary
 from sgbench.statistics.pairs import Floats
 
@@ -37,6 +38,11 @@ class Measure:
     def unit(self) -> str:
         """Return the unit of a difference of two scores."""
         return "in loss" if self.is_loss else "points"
+
+    def of(self, scores: Scores | None) -> float:
+        """Return the score of a split, where a run that failed counts as guessing; NaN where that is unknown."""
+        value = None if scores is None else scores.loss if self.is_loss else scores.accuracy
+        return self.guess if value is None else value
 
     def text(self, value: float) -> str:
         """Format one score, or a difference of two."""

@@ -19,6 +19,7 @@ from sgbench.leaderboard.store.tree import candidates, protocols
 from sgbench.notebook.frame import data_frame
 from sgbench.paths import default_runs_dir
 from sgbench.records.files import read_model
+from sgbench.records.method import by_method
 from sgbench.records.record import RunRecord
 from sgbench.tables import few, html_table
 
@@ -64,10 +65,7 @@ class Records(Sequence[RunRecord]):
         Raises:
             InputError: pandas is not installed.
         """
-        groups: dict[str, list[RunRecord]] = {}
-        for record in self.records:
-            groups.setdefault(f"{record.protocol}/{record.method_id}", []).append(record)
-        table = to_table(groups.values())
+        table = to_table(by_method(self.records).values())
         return data_frame(list(table), list(zip(*table.values(), strict=True)))
 
 

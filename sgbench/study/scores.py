@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from sgbench.errors import InputError
+from sgbench.leaderboard.score import measure_of
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method
 from sgbench.statistics.pairs import Floats
@@ -74,8 +75,8 @@ def score_of(entry: StoreEntry, study: Study) -> Score:
                 f"record's method has {settings.get(key)}"
             )
     validation = selection(record)[0]
-    guess = 1 / (record.classes or 1)
-    accuracy = guess if record.test is None or record.test.accuracy is None else record.test.accuracy
+    measure = measure_of(record.classes, None)
+    accuracy = measure.of(record.test)
     threshold = study.tasks[entry.task].solved_from
     return Score(
         block=entry.block,
@@ -89,7 +90,7 @@ def score_of(entry: StoreEntry, study: Study) -> Score:
         log_spikes=_log_spikes(record),
         failed=record.status == "failed",
         solved=None if threshold is None else accuracy >= threshold,
-        guess=PERCENT * guess,
+        guess=PERCENT * measure.guess,
     )
 
 

@@ -18,7 +18,7 @@ from sgbench.records.content import EpochScores, Failure, LayerActivity, Provena
 from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.files import to_json
-from sgbench.records.method import method_id
+from sgbench.records.method import by_method, method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import GROUPS, NEUTRAL_CHOICES, Method, Protocol, entry_group
 
@@ -391,9 +391,6 @@ def make_board(
         guess_loss: where there are none, the test loss without learning.
         guess_accuracy: where they are not equally frequent, the test accuracy without learning.
     """
-    groups: dict[str, list[RunRecord]] = {}
-    for record in records:
-        groups.setdefault(record.method_id, []).append(record)
     chosen = tuple(targets[name] for name in sorted(targets))
     measured = [
         measure(
@@ -404,7 +401,7 @@ def make_board(
             guess_loss=guess_loss,
             guess_accuracy=guess_accuracy,
         )
-        for group in groups.values()
+        for group in by_method(records).values()
     ]
     score = measure_of(classes, guess_loss, guess_accuracy)
     return board_of(measured, protocol=protocol, targets=chosen, classes=classes, score=score)

@@ -11,6 +11,7 @@ from sgbench.leaderboard.store.answers import claim_of
 from sgbench.leaderboard.store.dossier import Dossier, Dossiers
 from sgbench.leaderboard.store.reading import Finding, finding
 from sgbench.records.files import read_model, to_json, write_atomic
+from sgbench.records.method import by_method
 from sgbench.records.submission import ExternalRecord
 from sgbench.statistics.intervals import Summary, summarise
 
@@ -40,7 +41,7 @@ def read_outsiders(
         findings: collects what was left out.
     """
     start = folder / EXTERNAL
-    groups: dict[str, list[ExternalRecord]] = {}
+    records: list[ExternalRecord] = []
     for path in sorted(start.rglob("*.json")) if start.is_dir() and not start.is_symlink() else ():
         try:
             record = read_model(path, ExternalRecord)
@@ -51,10 +52,10 @@ def read_outsiders(
             claim = claim_of(record)
             if claim is not None and (claim.loss is None) == measure.is_loss:
                 raise InputError(f"{path}: does not state the {measure.kind}, which the protocol compares")
-            groups.setdefault(record.method_id, []).append(record)
+            records.append(record)
         except InputError as error:
             findings.append(finding(path, error))
-    outsiders = [_outsider(group, dossiers, measure) for group in groups.values()]
+    outsiders = [_outsider(group, dossiers, measure) for group in by_method(records).values()]
     return tuple(sorted(outsiders, key=lambda outsider: _order(outsider, measure)))
 
 
