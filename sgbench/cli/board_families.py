@@ -8,14 +8,23 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.board_options import add_source, asked, finish, references_of, root_of, say, say_json, warn
+from sgbench.cli.board_options import (
+    add_source,
+    asked,
+    finish,
+    references_of,
+    root_of,
+    say,
+    say_json,
+    tree_of,
+    warn,
+)
 from sgbench.errors import InputError
 from sgbench.tables import aligned, markdown
 
 if TYPE_CHECKING:
     from sgbench.leaderboard.families import AcrossTasks, Tuned
     from sgbench.leaderboard.score import Measure
-    from sgbench.leaderboard.store.reading import Finding
 
 CURVE_POINTS = (1, 5, 10)
 
@@ -41,9 +50,8 @@ def _across(args: argparse.Namespace) -> int:
 
     _check_plot(args)
     by = check_groups(args.by.split(","))
-    findings: list[Finding] = []
     references = references_of(args)
-    measured = measure_all(root_of(args), layout=args.layout, references=references, findings=findings)
+    measured, findings = measure_all(tree_of(args))
     if args.layout == "leaderboards":
         measured = {name: ranked(methods, root_of(args) / name) for name, methods in measured.items()}
     wanted = {name: having(measured[name], args.only) for name in asked(args.protocol, sorted(measured))}
@@ -102,15 +110,8 @@ def _tuning(args: argparse.Namespace) -> int:
 
     _check_plot(args)
     by = check_groups(args.by.split(","))
-    findings: list[Finding] = []
     references = references_of(args)
-    measured = measure_all(
-        root_of(args),
-        layout=args.layout,
-        references=references,
-        findings=findings,
-        protocol=args.protocol,
-    )
+    measured, findings = measure_all(tree_of(args, only=args.protocol))
     if args.layout == "leaderboards":
         measured = {name: ranked(methods, root_of(args) / name) for name, methods in measured.items()}
     if len(measured) != 1:

@@ -14,8 +14,8 @@ from sgbench.leaderboard.pages.brief import brief_cells, brief_head, brief_markd
 from sgbench.leaderboard.pages.explain import Explanation
 from sgbench.leaderboard.pages.export import to_table
 from sgbench.leaderboard.rows import Board
-from sgbench.leaderboard.store.reading import Finding, Layout
-from sgbench.leaderboard.store.tree import candidates, protocols
+from sgbench.leaderboard.store.reading import Layout
+from sgbench.leaderboard.store.tree import RecordTree, candidates, protocols
 from sgbench.notebook.frame import data_frame
 from sgbench.paths import default_runs_dir
 from sgbench.records.files import read_model
@@ -92,9 +92,9 @@ def load_records(root: Path | str | None = None, *, layout: Layout = "runs") -> 
     Raises:
         InputError: there is no such folder.
     """
-    findings: list[Finding] = []
+    paths, findings = candidates(_root(root, layout), layout=layout)
     records, left_out = [], []
-    for path in candidates(_root(root, layout), layout=layout, findings=findings):
+    for path in paths:
         try:
             records.append(read_model(path, RunRecord))
         except InputError as error:
@@ -177,7 +177,7 @@ def board(
             f"board: protocol '{chosen}' has no records in {folder}; {suggest(str(chosen), names)}"
         )
     references = References([Path(config_dir) for config_dir in config_dirs], allow_targets)
-    boards = show(folder, layout=layout, references=references, protocol=chosen)
+    boards = show(RecordTree(folder, layout, references, only=chosen))
     left_out = [f"{finding.path}: {finding.reason}" for finding in boards.findings]
     if not boards.boards:
         raise InputError(
@@ -221,9 +221,7 @@ def explain(
         InputError: no such method, or a protocol has to be named.
     """
     references = References([Path(config_dir) for config_dir in config_dirs], allow_targets)
-    explanation = explain_two(
-        a, b, root=_root(root, layout), layout=layout, references=references, protocol=protocol
-    )
+    explanation = explain_two(a, b, tree=RecordTree(_root(root, layout), layout, references, only=protocol))
     text = Sentences("\n".join(explanation.sentences))
     text.explanation = explanation
     return text

@@ -17,7 +17,7 @@ from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.store import tree as store
 from sgbench.leaderboard.store.reading import Finding
 from sgbench.leaderboard.store.sources import require_same_source
-from sgbench.leaderboard.store.tree import add, read_methods
+from sgbench.leaderboard.store.tree import RecordTree, add, read_methods
 from sgbench.records.files import to_json
 from sgbench.records.record import RunRecord
 from tests.leaderboard.factory import (
@@ -41,11 +41,10 @@ class Tree(NamedTuple):
 
 def read(root: Path, layout: store.Layout = "runs", only: str | None = None) -> Tree:
     """The tree as a board sees it."""
-    findings: list[Finding] = []
-    rows = read_methods(root, layout=layout, references=REFERENCES, findings=findings, only=only)
-    records = sorted(
-        (each for row in rows for each in row.records), key=lambda each: (each.method_id, each.seed)
-    )
+    rows = list(read_methods(RecordTree(root, layout, REFERENCES, only=only)))
+    findings = [row for row in rows if isinstance(row, Finding)]
+    records = [record for row in rows if not isinstance(row, Finding) for record in row.records]
+    records.sort(key=lambda record: (record.method_id, record.seed))
     return Tree(tuple(records), tuple(sorted(findings, key=lambda each: each.path)))
 
 
@@ -86,7 +85,7 @@ def test_two_peoples_classes_of_one_name_have_a_row_each(tmp_path: Path) -> None
     name = mine[0].method_id
     folders = sorted(path.name for path in (boards / "toy_v1" / "records").iterdir())
     assert folders == [name, f"{name}-bbbbbbbb"]
-    (board,) = show(boards, layout="leaderboards", references=REFERENCES).boards
+    (board,) = show(RecordTree(boards, "leaderboards", REFERENCES)).boards
     rows = {row.method_id: (sorted(row.scores), row.varying["source"]) for row in board.rows}
     assert rows == {
         name: ([0, 1, 2], "source aaaaaaaa"),
@@ -102,7 +101,7 @@ def test_a_class_that_changed_between_seeds_has_two_rows_and_no_submission(tmp_p
     """Of a runs folder: seed 2 is of another source. Must differ: one source, and none stated, have one row."""
     for found in (of_source("a", 0), of_source(None, 1), of_source("b", 2)):
         write_run(tmp_path, found)
-    (board,) = show(tmp_path, layout="runs", references=REFERENCES).boards
+    (board,) = show(RecordTree(tmp_path, "runs", REFERENCES)).boards
     assert sorted((sorted(row.scores), row.varying["source"]) for row in board.rows) == [
         ([0, 1], "source aaaaaaaa"),
         ([2], "source bbbbbbbb"),
@@ -111,7 +110,7 @@ def test_a_class_that_changed_between_seeds_has_two_rows_and_no_submission(tmp_p
     with pytest.raises(InputError, match="another source than those of seed 0"):
         require_same_source(of_source("b", 2), of_source("a", 0))
     (tmp_path / "toy_v1" / record().method_id / "2" / "record.json").unlink()
-    (board,) = show(tmp_path, layout="runs", references=REFERENCES).boards
+    (board,) = show(RecordTree(tmp_path, "runs", REFERENCES)).boards
     assert board.rows[0].varying == {}
     assert board.rows[0].method_id == record().method_id
 

@@ -26,7 +26,7 @@ from sgbench.leaderboard.site.table import Cell, Table, texts
 from sgbench.leaderboard.site.tuning_maps import method_maps
 from sgbench.leaderboard.store.dossier import Dossier
 from sgbench.leaderboard.store.reading import Finding
-from sgbench.leaderboard.store.tree import candidates, read_paths, record_path
+from sgbench.leaderboard.store.tree import read_paths, record_path
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import GROUPS, NOTHING, Method
 from sgbench.tables import NONE
@@ -43,8 +43,8 @@ PARTS = {
 
 def record_paths(sources: Sources) -> list[Path]:
     """List the files of all records, those of a method side by side."""
-    again: list[Finding] = []  # the same as those of the boards, which are named there
-    return candidates(sources.root, layout="leaderboards", findings=again)
+    paths, _ = sources.tree.candidates()  # what is left out is named with the boards
+    return paths
 
 
 def method_files(sources: Sources, paths: Sequence[Path]) -> Iterator[Page | SiteFile]:
@@ -54,15 +54,11 @@ def method_files(sources: Sources, paths: Sequence[Path]) -> Iterator[Page | Sit
         sources: boards and catalogue.
         paths: of its records, those of a method side by side.
     """
-    again: list[Finding] = []
-    groups = read_paths(
-        paths, sources.root, layout="leaderboards", references=sources.references, findings=again
-    )
     known = experiments(sources.references.config_dirs)
-    for group in groups:
-        place = sources.places.get(group.row_id)
-        if place is not None:
-            yield from _files_of(group.records, place, sources, known)
+    for row in read_paths(paths, sources.tree):
+        place = None if isinstance(row, Finding) else sources.places.get(row.row_id)
+        if place is not None and not isinstance(row, Finding):
+            yield from _files_of(row.records, place, sources, known)
 
 
 def _files_of(

@@ -16,6 +16,7 @@ from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.rows import Board, Measured, MethodRow
 from sgbench.leaderboard.site.beside import Beside
 from sgbench.leaderboard.store.reading import Finding
+from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.paths import conf_dir
 
 NOTHING_BESIDE = Beside()
@@ -53,6 +54,11 @@ class Sources:
     measured: Mapping[str, Sequence[Measured]]
     findings: tuple[Finding, ...] = field(default=())
     beside: Beside = field(default=NOTHING_BESIDE)
+
+    @property
+    def tree(self) -> RecordTree:
+        """Return the records behind the boards."""
+        return RecordTree(self.root, "leaderboards", self.references)
 
     @cached_property
     def places(self) -> dict[str, BoardPlace]:
@@ -131,7 +137,7 @@ def read_sources(
     Raises:
         InputError: there is no such folder, or an energy target's file is not usable.
     """
-    boards = show(root, layout="leaderboards", references=references)
+    boards = show(RecordTree(root, "leaderboards", references))
     return Sources(root, references, commit, boards.boards, boards.measured, boards.findings, beside)
 
 

@@ -30,17 +30,17 @@ class Outsider:
 
 
 def read_outsiders(
-    folder: Path, dossiers: Dossiers, *, measure: Measure, findings: list[Finding]
-) -> tuple[Outsider, ...]:
-    """Read the external results in the folder of one protocol, the best first.
+    folder: Path, dossiers: Dossiers, *, measure: Measure
+) -> tuple[tuple[Outsider, ...], list[Finding]]:
+    """Read the external results in the folder of one protocol, the best first, and name what was left out.
 
     Args:
         folder: of the protocol, in a leaderboards folder.
         dossiers: of that folder; a result without a submission is a finding.
         measure: what the protocol compares.
-        findings: collects what was left out.
     """
     start = folder / EXTERNAL
+    findings: list[Finding] = []
     records: list[ExternalRecord] = []
     for path in sorted(start.rglob("*.json")) if start.is_dir() and not start.is_symlink() else ():
         try:
@@ -56,7 +56,7 @@ def read_outsiders(
         except InputError as error:
             findings.append(finding(path, error))
     outsiders = [_outsider(group, dossiers, measure) for group in by_method(records).values()]
-    return tuple(sorted(outsiders, key=lambda outsider: _order(outsider, measure)))
+    return tuple(sorted(outsiders, key=lambda outsider: _order(outsider, measure))), findings
 
 
 def _order(outsider: Outsider, measure: Measure) -> tuple[bool, float, str]:

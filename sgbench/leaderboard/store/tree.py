@@ -67,62 +67,83 @@ def protocols(root: Path, *, only: str | None = None, layout: Layout = "runs") -
     return [only]
 
 
-def read_methods(
-    root: Path,
-    *,
-    layout: Layout,
-    references: References,
-    findings: list[Finding],
-    only: str | None = None,
-) -> Iterator[RowRecords]:
-    """Read the records of one row after the other, so that ten thousand are never in memory together.
-
-    Nothing in the tree is trusted. A file that cannot be read, does not lie where its content says, or deviates
-    from the protocol joins the findings; the others still count.
+@dataclass(frozen=True)
+class RecordTree:
+    """Names a folder of records, how it is laid out, and what of it is read.
 
     Args:
         root: a runs folder or a leaderboards folder.
         layout: which of the two.
-        references: against which each record is checked.
-        findings: collects what was left out.
-        only: read this protocol alone.
+        references: what the catalogue says of protocols, against which each record is checked.
+        only: the one protocol that is read, or None for all.
+    """
+
+    root: Path
+    layout: Layout
+    references: References
+    only: str | None = None
+
+    def protocols(self) -> list[str]:
+        """List the protocols that are read.
+
+        Raises:
+            InputError: `root` is no folder, or has none for the protocol asked for.
+        """
+        return protocols(self.root, only=self.only, layout=self.layout)
+
+    def candidates(self) -> tuple[list[Path], list[Finding]]:
+        """List the files that have to be records; see the function of this name."""
+        return candidates(self.root, layout=self.layout, only=self.only)
+
+
+def read_methods(tree: RecordTree) -> Iterator[RowRecords | Finding]:
+    """Read the records of one row after the other, so that ten thousand are never in memory together.
+
+    Nothing in the tree is trusted. In place of a file that cannot be read, does not lie where its content says, or
+    deviates from the protocol a finding comes; the others still count.
 
     Raises:
-        InputError: `root` is no folder, or has none for the protocol asked for.
+        InputError: the root is no folder, or has none for the protocol asked for.
     """
-    paths = candidates(root, layout=layout, findings=findings, only=only)
-    yield from read_paths(paths, root, layout=layout, references=references, findings=findings)
+    paths, findings = tree.candidates()
+    yield from findings
+    yield from read_paths(paths, tree)
 
 
-def candidates(root: Path, *, layout: Layout, findings: list[Finding], only: str | None = None) -> list[Path]:
-    """List the files of a tree that have to be records, those of one method side by side.
+def candidates(root: Path, *, layout: Layout, only: str | None = None) -> tuple[list[Path], list[Finding]]:
+    """List the files of a tree that have to be records, those of one method side by side, and what was left out.
 
     Raises:
         InputError: `root` is no folder, or has none for the protocol asked for.
     """
     names = protocols(root, only=only, layout=layout)
     starts = [root / name if layout == "runs" else root / name / RECORDS for name in names]
-    findings += [_link(path) for path in [*root.iterdir(), *starts] if path.is_symlink() and path.is_dir()]
-    return [path for start in starts if not start.is_symlink() for path in _files(start, layout, findings)]
+    findings = [_link(path) for path in [*root.iterdir(), *starts] if path.is_symlink() and path.is_dir()]
+    paths: list[Path] = []
+    for start in starts:
+        if not start.is_symlink():
+            files, left_out = _files(start, layout)
+            paths += files
+            findings += left_out
+    return paths, findings
 
 
-def read_paths(
-    paths: Iterable[Path], root: Path, *, layout: Layout, references: References, findings: list[Finding]
-) -> Iterator[RowRecords]:
+def read_paths(paths: Iterable[Path], tree: RecordTree) -> Iterator[RowRecords | Finding]:
     """Read the records in these files, one row after the other; see `read_methods`."""
-    reader = RecordReader(references)
-    depth = len(root.parts)
-    for folder, files in groupby(paths, key=lambda path: path.parts[: -2 if layout == "runs" else -1]):
+    reader = RecordReader(tree.references)
+    on_board = tree.layout == "leaderboards"
+    depth = len(tree.root.parts)
+    for folder, files in groupby(paths, key=lambda path: path.parts[: -1 if on_board else -2]):
         rows: dict[str, list[RunRecord]] = {}
         for path in files:
             try:
-                record = reader.comparable(path, path.parts[depth:], layout)
+                record = reader.comparable(path, path.parts[depth:], tree.layout)
                 first = next((record for of in rows.values() for record in of if source_of(record)), record)
-                if layout == "leaderboards":  # whose folders have one source each
+                if on_board:  # whose folders have one source each
                     require_same_source(record, first)
-                row = folder[-1] if layout == "leaderboards" else row_beside(record, source_of(first))
+                row = folder[-1] if on_board else row_beside(record, source_of(first))
             except InputError as error:
-                findings.append(finding(path, error))
+                yield finding(path, error)
                 continue
             rows.setdefault(row, []).append(record)
         yield from (RowRecords(*row) for row in rows.items())
@@ -192,9 +213,12 @@ def read_runs(source: Path, *, references: References, trials: bool = False) -> 
     if not source.is_dir():
         raise InputError(f"{source}: no such folder; name a runs folder, or one inside it")
     reader = RecordReader(references, trials=trials)
-    findings: list[Finding] = []
+    # A source may be the folder of one run, so its own parents count for the place of a record.
+    full = source.resolve()
+    paths, findings = _files(source, "runs")
     records: list[tuple[RunRecord, Path]] = []
-    for path, place in _source_files([source], findings):
+    for path in paths:
+        place = (full / path.relative_to(source)).parts[-RUN_DEPTH - 1 :]
         try:
             records.append((reader.comparable(path, place, "runs"), path))
         except InputError as error:
@@ -220,36 +244,27 @@ def place_record(target: Path, record: RunRecord) -> bool:
     return True
 
 
-def _source_files(sources: Sequence[Path], findings: list[Finding]) -> Iterator[tuple[Path, tuple[str, ...]]]:
-    for source in sources:
-        # A source may be the folder of one run, so its own parents count for the place of a record.
-        full = source.resolve()
-        for path in _files(source, "runs", findings):
-            place = (full / path.relative_to(source)).parts
-            yield path, place[-RUN_DEPTH - 1 :]
-
-
-def _files(start: Path, layout: Layout, findings: list[Finding]) -> Iterator[Path]:
-    """Yield the paths of candidate files in sorted order; links to folders are named, not followed."""
+def _files(start: Path, layout: Layout) -> tuple[list[Path], list[Finding]]:
+    """List the paths of candidate files in sorted order; links to folders are named, not followed."""
+    paths: list[Path] = []
+    findings: list[Finding] = []
 
     def complain(error: OSError) -> None:
         findings.append(Finding(str(error.filename), f"cannot be read: {error.strerror}"))
 
     if not start.exists():
-        return
+        return paths, findings
     for where, folders, files in os.walk(start, onerror=complain):
         here = Path(where)
         if layout == "runs" and RECORD in files:
             folders.clear()  # the rest of a run's folder belongs to loggers
         depth = len(here.relative_to(start).parts)
         links = [name for name in folders if (here / name).is_symlink() and depth < RUN_DEPTH]
-        findings.extend(
-            Finding(str(here / name), "a link to a folder, which is not followed") for name in links
-        )
+        findings += [_link(here / name) for name in links]
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if (name == RECORD) if layout == "runs" else not name.startswith("."):
-                yield here / name
+        wanted = (name for name in sorted(files) if name == RECORD or layout != "runs")
+        paths += [here / name for name in wanted if not name.startswith(".")]
+    return paths, findings
 
 
 def _link(path: Path) -> Finding:
