@@ -99,7 +99,7 @@ class InputGain:
     Euler in front of an exact decay beta = exp(-dt/tau).
 
     Args:
-        kind: one of the three.
+        kind: "one", "one_minus_beta" or "dt_over_tau", as above.
         beta: initial decay; `dt_over_tau` has no gain for 0.
 
     Raises:
@@ -144,7 +144,7 @@ class ResetPotential:
     otherwise. Of a leaky neuron, f(u) is beta u + I.
 
     Args:
-        reset: one of the four.
+        reset: "subtract", "subtract_decayed", "zero" or "none", as above.
         reset_gradient: "detached" or "attached" (the gradient also flows through s).
         to: u_r.
     """
@@ -198,7 +198,7 @@ class SpikingNeuron(Neuron):
         surrogate: spike forward, slope backward.
         reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
         reset_gradient: "detached" or "attached".
-        reset_to: potential that `zero` sets.
+        reset_to: potential that `zero` sets [units of u].
     """
 
     output: ClassVar[Literal["binary", "real"]] = "binary"

@@ -62,7 +62,7 @@ class Sgru(_Gated):
 
     Args:
         surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a threshold per neuron.
+        features: number of neurons, needed for a value per neuron.
         threshold: theta, below 1: h lies within (-1, 1).
         reset: "none", "subtract" or "zero".
         reset_gradient: "detached" or "attached".

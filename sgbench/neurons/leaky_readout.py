@@ -24,7 +24,7 @@ class LeakyReadout(Neuron):
     .. math:: u[t] = \beta u[t-1] + g I[t]
 
     Args:
-        features: number of units, needed for a decay per unit.
+        features: number of neurons, needed for a value per neuron.
         beta: decay per step [1].
         input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
         learn_beta: "none", "shared" or "per_neuron".

@@ -37,7 +37,7 @@ class Slstm(Neuron):
 
     Args:
         surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a threshold per neuron.
+        features: number of neurons, needed for a value per neuron.
         threshold: theta, below 1: h lies within (-1, 1).
         forget_bias: b_f; at 0 an untrained cell forgets half in each step.
         reset: "none", "subtract" or "zero".

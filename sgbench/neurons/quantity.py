@@ -28,7 +28,7 @@ class Quantity(nn.Module):
         name: of the parameter, for messages.
         value: initial value, the pair, or the list.
         learn: "none", "shared" (one for the layer) or "per_neuron".
-        features: number of neurons; needed for "per_neuron" and for a pair.
+        features: number of neurons, needed for a value per neuron.
         low, high, open_low: allowed range, as in `require_number`.
 
     Raises:
@@ -107,7 +107,7 @@ class Decay(Quantity):
         name: of the parameter, for messages.
         value: initial decay per step, or a pair; see `Quantity`.
         learn: "none", "shared" (one for the layer) or "per_neuron".
-        features: number of neurons; needed for "per_neuron".
+        features: number of neurons, needed for a value per neuron.
 
     Raises:
         InputError: a value outside [0, 1], or nearer than 1.2e-7 to 0 or 1 where it is to be learnt.
@@ -148,7 +148,7 @@ class EulerRate(Quantity):
         tau_s: initial time constant [s], or a pair; see `Quantity`.
         dt_s: time step [s].
         learn: "none", "shared" (one for the layer) or "per_neuron".
-        features: number of neurons; needed for "per_neuron".
+        features: number of neurons, needed for a value per neuron.
 
     Raises:
         InputError: a time constant that is not above the time step.
@@ -184,7 +184,7 @@ class Number(Quantity):
         name: of the parameter, for messages.
         value: initial value, or a pair; see `Quantity`.
         learn: "none", "shared" (one for the layer) or "per_neuron".
-        features: number of neurons; needed for "per_neuron".
+        features: number of neurons, needed for a value per neuron.
 
     >>> Number("a", 0.5, learn="none", features=None)()
     0.5
@@ -209,7 +209,7 @@ class Positive(Quantity):
         name: of the parameter, for messages.
         value: initial value, or a pair; see `Quantity`.
         learn: "none", "shared" (one for the layer) or "per_neuron".
-        features: number of neurons; needed for "per_neuron".
+        features: number of neurons, needed for a value per neuron.
 
     Raises:
         InputError: a value that is not above 0.
@@ -234,7 +234,7 @@ class Threshold(Positive):
     Args:
         value: initial threshold [units of the potential].
         learn: "none", "shared" (one for the layer) or "per_neuron".
-        features: number of neurons; needed for "per_neuron".
+        features: number of neurons, needed for a value per neuron.
 
     >>> Threshold(1.0, learn="shared", features=None)().item()
     1.0

@@ -27,7 +27,7 @@ class SynapticReadout(Neuron):
         u[t] &= \beta u[t-1] + g i[t]
 
     Args:
-        features: number of units, needed for a decay per unit.
+        features: number of neurons, needed for a value per neuron.
         alpha: decay of the current per step, exp(-dt/tau_syn) [1].
         beta: decay of the potential per step, exp(-dt/tau) [1].
         input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
