@@ -47,12 +47,12 @@ def disk_full(error: BaseException) -> StorageError | None:
     >>> str(disk_full(OSError(errno.ENOSPC, "No space left on device", "/runs/a")))
     '/runs/a: No space left on device; free space or choose another folder'
     """
-    found: BaseException | None = error
-    while found is not None:
-        if isinstance(found, OSError) and found.errno in FULL:
-            where = "" if found.filename is None else f"{found.filename}: "
-            return StorageError(f"{where}{found.strerror}; free space or choose another folder")
-        found = found.__cause__ or found.__context__
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in FULL:
+            where = "" if cause.filename is None else f"{cause.filename}: "
+            return StorageError(f"{where}{cause.strerror}; free space or choose another folder")
+        cause = cause.__cause__ or cause.__context__
     return None
 
 

@@ -89,7 +89,7 @@ class RunRecord(RecordContent):
         splits = [
             (name, scores) for name in ("validation", "test") if (scores := getattr(self, name)) is not None
         ]
-        told = {
+        facts = {
             "protocol": self.protocol,
             "method": f"{self.method.label} {self.method_id}",
             "seed": str(self.seed),
@@ -98,7 +98,7 @@ class RunRecord(RecordContent):
             **{name: _scores_text(scores) for name, scores in splits},
             "training": f"{self.timing.fit_s:.3g} s",
         }
-        return html_table([("run", ""), *told.items()])
+        return html_table([("run", ""), *facts.items()])
 
     @model_validator(mode="after")
     def _consistent(self, info: ValidationInfo) -> RunRecord:

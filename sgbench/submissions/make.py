@@ -82,7 +82,9 @@ def make(
     of = next(record.method for record in records if record.method_id == chosen)
     reference = references.of(of.protocol.name)
     seeds = _complete(records, chosen, reference.protocol)
-    ours = _of_one_source([each for each in records if each.method_id == chosen and each.seed in seeds])
+    ours = _of_one_source(
+        [record for record in records if record.method_id == chosen and record.seed in seeds]
+    )
     trials = reference.protocol.trial_seeds
     alike = [record for record in records if record.method.choices == of.choices and record.seed in trials]
     studies, stopped = searched(next(iter(places.values())).parent.parent, of)
