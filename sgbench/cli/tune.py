@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from sgbench.records.record import RunRecord
     from sgbench.records.spec import RunSpec
     from sgbench.replicas.crew import Bar
-    from sgbench.tuning.outcomes import SettingOutcome
-    from sgbench.tuning.request import SearchTask
+    from sgbench.tuning.outcomes import Outcome
+    from sgbench.tuning.request import Task
     from sgbench.tuning.told import Found
 
 STRATEGIES: tuple[Strategy, ...] = ("sobol", "random", "tpe")
@@ -110,7 +110,7 @@ def _run(specs: Sequence[RunSpec], bars: Mapping[int, Bar], *, workers: int | No
     run_sweep(specs, range(len(specs)), workers=workers, largest=None, headline=headline, bars=bars)
 
 
-def _report(task: SearchTask, chosen: SettingOutcome, workers: int | None) -> list[RunRecord | None]:
+def _report(task: Task, chosen: Outcome, workers: int | None) -> list[RunRecord | None]:
     """Run the chosen setting with the reporting seeds."""
     from sgbench.training.run_folder import stored_record
     from sgbench.tuning.search import wait_for
@@ -122,7 +122,7 @@ def _report(task: SearchTask, chosen: SettingOutcome, workers: int | None) -> li
     return [stored_record(spec) for spec in specs]
 
 
-def _next(task: SearchTask, chosen: SettingOutcome, reported: Sequence[RunRecord | None]) -> int:
+def _next(task: Task, chosen: Outcome, reported: Sequence[RunRecord | None]) -> int:
     """Describe the scores of the reporting seeds, and the next command."""
     from sgbench.statistics.intervals import summarise
     from sgbench.sweeps.text import percent
@@ -146,7 +146,7 @@ def _next(task: SearchTask, chosen: SettingOutcome, reported: Sequence[RunRecord
     return 1 if failed else 0
 
 
-def _tree(task: SearchTask, outcome: Found, reported: Sequence[RunRecord | None]) -> dict[str, Any]:
+def _tree(task: Task, outcome: Found, reported: Sequence[RunRecord | None]) -> dict[str, Any]:
     chosen = outcome.chosen
     return {
         "protocol": task.protocol.name,

@@ -20,7 +20,7 @@ from sgbench.replicas.replica import Replica
 from sgbench.replicas.room import fitting, need_bytes
 from sgbench.replicas.shared import Shared
 from sgbench.replicas.stack import Stack
-from sgbench.replicas.team import StopRequested, Team, validated, watched
+from sgbench.replicas.team import Stopped, Team, validated, watched
 from sgbench.training import memory
 from sgbench.training.provenance import Code
 from sgbench.training.run_folder import finished_record, folder_of, locked
@@ -85,7 +85,7 @@ class Crew:
         """Run all points, as many at a time as fit.
 
         Raises:
-            StopRequested: somebody asked to; checkpoints of the last whole epoch are in place.
+            Stopped: somebody asked to; checkpoints of the last whole epoch are in place.
         """
         torch.set_num_threads(1)
         memory.keep_freed_memory()
@@ -106,7 +106,7 @@ class Crew:
                 self._save()
             try:
                 teams = self._epoch(teams, shared)
-            except StopRequested:
+            except Stopped:
                 self._save()
                 raise
 
@@ -176,7 +176,7 @@ class Crew:
         everybody = [member for team in teams for member in team.members]
         for batches in shared.epoch(everybody):
             if self.stop():
-                raise StopRequested
+                raise Stopped
             going = []
             for team in teams:
                 own = [batches[member.spec.seed, member.training.epoch] for member in team.members]

@@ -15,7 +15,7 @@ from sgbench.errors import InputError
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.crew import Bar, Crew, WorkerMessage
 from sgbench.replicas.progress import ProgressWriter
-from sgbench.replicas.team import StopRequested
+from sgbench.replicas.team import Stopped
 from sgbench.replicas.worker import run_alone
 from sgbench.training import late_modules
 from sgbench.training.provenance import Code
@@ -64,9 +64,7 @@ class GroupJob:
         writer = ProgressWriter(self.progress)
         whole = False
         try:
-            with contextlib.suppress(
-                StopRequested, KeyboardInterrupt
-            ):  # what was asked for, after all is saved
+            with contextlib.suppress(Stopped, KeyboardInterrupt):  # what was asked for, after all is saved
                 if not self._is_asked(writer):
                     self._run(writer)
                     whole = True

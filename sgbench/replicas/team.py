@@ -18,7 +18,7 @@ from sgbench.signals.trajectory import Batch
 from sgbench.training.train_loop import check_optimizer_state
 
 
-class StopRequested(Exception):  # noqa: N818 - no error
+class Stopped(Exception):  # noqa: N818 - no error
     """Reports that somebody asked to stop; the last whole epoch is kept."""
 
 
@@ -185,7 +185,7 @@ def validated(member: Replica, batches: Iterator[Batch], stop: Callable[[], bool
     """Score a member on validation after an epoch, or return why that failed.
 
     Raises:
-        StopRequested: somebody asked to.
+        Stopped: somebody asked to.
     """
     with member.clock():
         try:
@@ -202,7 +202,7 @@ def watched(member: Replica, evaluation: Evaluation, stop: Callable[[], bool]) -
     """Score the test split after a member's epoch if that was requested, or return why that failed.
 
     Raises:
-        StopRequested: somebody asked to.
+        Stopped: somebody asked to.
     """
     if not member.spec.trainer.watch_test_score:
         return None
@@ -220,5 +220,5 @@ def watched(member: Replica, evaluation: Evaluation, stop: Callable[[], bool]) -
 def _until(stop: Callable[[], bool], batches: Iterator[Batch]) -> Iterator[Batch]:
     for batch in batches:
         if stop():
-            raise StopRequested
+            raise Stopped
         yield batch

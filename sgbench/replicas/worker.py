@@ -12,7 +12,7 @@ from sgbench.engine import fused
 from sgbench.errors import SgbenchError, one_printable_line
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.crew import Bar, Crew, Say, WorkerMessage
-from sgbench.replicas.team import StopRequested
+from sgbench.replicas.team import Stopped
 from sgbench.training import late_modules
 from sgbench.training.build import DTYPES
 
@@ -73,7 +73,7 @@ def work(
             run_alone(points, asked.say)
             return
         Crew(points, asked.say, lambda: asked.stop, largest=largest, room_bytes=room_bytes, bars=bars).run()
-    except (StopRequested, KeyboardInterrupt):
+    except (Stopped, KeyboardInterrupt):
         os._exit(STOPPED)
 
 

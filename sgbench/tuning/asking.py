@@ -12,7 +12,7 @@ import numpy as np
 
 from sgbench.errors import InputError
 from sgbench.records.tuning import Strategy
-from sgbench.tuning.space import SearchInterval, Setting, setting_at
+from sgbench.tuning.space import Interval, Setting, setting_at
 
 STRATEGIES: tuple[Strategy, ...] = ("sobol", "random", "tpe")
 STARTUP = 2
@@ -64,7 +64,7 @@ class Random:
 
     ahead = True
 
-    def __init__(self, space: Mapping[str, SearchInterval], keys: Sequence[str], name: str) -> None:
+    def __init__(self, space: Mapping[str, Interval], keys: Sequence[str], name: str) -> None:
         self.space = space
         self.keys = tuple(keys)
         self.name = name
@@ -110,7 +110,7 @@ class Tpe:
 
     ahead = False
 
-    def __init__(self, space: Mapping[str, SearchInterval], name: str) -> None:
+    def __init__(self, space: Mapping[str, Interval], name: str) -> None:
         try:
             import optuna
         except ImportError as error:
@@ -155,7 +155,7 @@ class Tpe:
         )
 
 
-def distribution_of(optuna: Any, interval: SearchInterval) -> Any:
+def distribution_of(optuna: Any, interval: Interval) -> Any:
     """Return an interval as Optuna has it; one before 3, which hydra-optuna-sweeper asks for, has other names."""
     found = optuna.distributions
     if hasattr(found, "FloatDistribution"):
@@ -164,9 +164,7 @@ def distribution_of(optuna: Any, interval: SearchInterval) -> Any:
     return kind(interval.low, interval.high)
 
 
-def asker_of(
-    strategy: Strategy, space: Mapping[str, SearchInterval], keys: Sequence[str], name: str
-) -> Asker:
+def asker_of(strategy: Strategy, space: Mapping[str, Interval], keys: Sequence[str], name: str) -> Asker:
     """Return who chooses settings.
 
     Args:

@@ -19,7 +19,7 @@ from sgbench.tuning.asking import Tried
 
 
 @dataclass(frozen=True)
-class SettingOutcome:
+class Outcome:
     """Describes one setting with what its runs came to.
 
     Args:
@@ -49,7 +49,7 @@ class SettingOutcome:
         return sum(spec.method.protocol.epochs for spec in self.specs) - self.epochs
 
 
-def outcome_of(asked: Asked, specs: Sequence[RunSpec]) -> SettingOutcome:
+def outcome_of(asked: Asked, specs: Sequence[RunSpec]) -> Outcome:
     """Look up the records of a setting.
 
     Args:
@@ -70,7 +70,7 @@ def outcome_of(asked: Asked, specs: Sequence[RunSpec]) -> SettingOutcome:
     if state in ("finished", "pruned"):
         monitor = specs[0].method.protocol.monitor
         score = statistics.fmean(score_of(each, monitor) for each in ended)
-    return SettingOutcome(asked, tuple(specs), state, score, epochs)
+    return Outcome(asked, tuple(specs), state, score, epochs)
 
 
 def stored_pruned(spec: RunSpec) -> Pruned | None:
@@ -103,7 +103,7 @@ def _epochs(ended: RunRecord | Pruned) -> int:
     return ended.epochs if isinstance(ended, Pruned) else len(ended.curve)
 
 
-def best_of(outcomes: Sequence[SettingOutcome]) -> SettingOutcome | None:
+def best_of(outcomes: Sequence[Outcome]) -> Outcome | None:
     """Return the setting that validation selects, by the mean over seeds; of equal ones the first by id."""
     finished = [each for each in outcomes if each.state == "finished" and each.score is not None]
     return max(

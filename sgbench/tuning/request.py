@@ -13,7 +13,7 @@ from sgbench.leaderboard.deviation import References, method_deviations
 from sgbench.records.method import method_id
 from sgbench.records.spec import Protocol, RunSpec
 from sgbench.records.tuning import Strategy
-from sgbench.tuning.space import SearchInterval, space_of, words_of
+from sgbench.tuning.space import Interval, space_of, words_of
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class SearchTask:
+class Task:
     """Holds a checked request: the run in the middle of its space, and the numbers that are searched.
 
     Args:
@@ -55,7 +55,7 @@ class SearchTask:
     composer: PointComposer
     base: RunSpec
     protocol: Protocol
-    space: dict[str, SearchInterval]
+    space: dict[str, Interval]
 
     @property
     def base_id(self) -> str:
@@ -85,7 +85,7 @@ class SearchTask:
         return tuple(first.model_copy(update={"seed": seed}) for seed in seeds)
 
 
-def task_of(request: Request) -> SearchTask:
+def task_of(request: Request) -> Task:
     """Compose what a request searches, and check its budget.
 
     Raises:
@@ -117,7 +117,7 @@ def task_of(request: Request) -> SearchTask:
     deviation = next(method_deviations(base.method, protocol.seeds[0], reference), None)
     if deviation is not None:
         raise InputError(f"{name}: {deviation}; no board would rank what comes of it, so leave that out")
-    return SearchTask(request, composer, base, protocol, space)
+    return Task(request, composer, base, protocol, space)
 
 
 def _check_words(words: Sequence[str]) -> None:

@@ -22,8 +22,8 @@ from sgbench.training.run_folder import folder_of, is_held, stored_record
 from sgbench.training.runner import run_spec
 from sgbench.tuning.asking import asker_of
 from sgbench.tuning.bars import bar_of
-from sgbench.tuning.outcomes import SettingOutcome, best_of, outcome_of, stored_pruned
-from sgbench.tuning.request import SearchTask
+from sgbench.tuning.outcomes import Outcome, best_of, outcome_of, stored_pruned
+from sgbench.tuning.request import Task
 
 Runner = Callable[[Sequence[RunSpec], Mapping[int, Bar]], None]
 """Runs specs side by side and leaves their records; some are stopped where they stay below a bar."""
@@ -42,7 +42,7 @@ class Search:
         say: told one line a round.
     """
 
-    def __init__(self, task: SearchTask, runner: Runner, say: Callable[[str], None]) -> None:
+    def __init__(self, task: Task, runner: Runner, say: Callable[[str], None]) -> None:
         self.task = task
         self.runner = runner
         self.say = say
@@ -53,7 +53,7 @@ class Search:
         self.path = task.folder / JOURNALS / f"{request.strategy}-{task.base_id}.json"
         self.ahead = self.asker.ahead and not request.prune
 
-    def run(self) -> list[SettingOutcome]:
+    def run(self) -> list[Outcome]:
         """Ask and run until every study has its settings; returns what came of all of them.
 
         Raises:
@@ -77,7 +77,7 @@ class Search:
                 wait_for(outcome.specs)
         return [outcome_of(each.asked, each.specs) for each in outcomes]
 
-    def _is_left(self, outcome: SettingOutcome) -> bool:
+    def _is_left(self, outcome: Outcome) -> bool:
         """Say whether a setting was asked for and nobody runs it."""
         return outcome.state == "open" and outcome.asked.method_id not in self.begun and not _is_run(outcome)
 
@@ -105,12 +105,12 @@ class Search:
             asked=(),
         )
 
-    def _write(self, journal: Journal, new: Sequence[SettingOutcome]) -> None:
+    def _write(self, journal: Journal, new: Sequence[Outcome]) -> None:
         if new:
             asked = (*journal.asked, *(each.asked for each in new))
             write_atomic(self.path, to_json(journal.model_copy(update={"asked": asked})))
 
-    def _outcomes(self, journal: Journal) -> list[SettingOutcome]:
+    def _outcomes(self, journal: Journal) -> list[Outcome]:
         """Return the settings of this request's studies, study by study."""
         request = self.task.request
         return [
@@ -119,10 +119,10 @@ class Search:
             for asked in journal.of_study(study)[: request.trials]
         ]
 
-    def _outcome(self, asked: Asked) -> SettingOutcome:
+    def _outcome(self, asked: Asked) -> Outcome:
         return outcome_of(asked, self.task.specs(dict(asked.setting), self.task.protocol.trial_seeds))
 
-    def _ask(self, outcomes: Sequence[SettingOutcome]) -> list[SettingOutcome]:
+    def _ask(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """Ask for the next setting of each study, or for all where none depends on results."""
         found = []
         for study in range(self.task.request.studies):
@@ -133,13 +133,13 @@ class Search:
                     found.append(known[-1])
         return found
 
-    def _asked(self, study: int, known: Sequence[SettingOutcome]) -> SettingOutcome:
+    def _asked(self, study: int, known: Sequence[Outcome]) -> Outcome:
         setting = self.asker.ask(study, [each.tried for each in known])
         specs = self.task.specs(setting, self.task.protocol.trial_seeds)
         asked = Asked(study=study, number=len(known), method_id=method_id(specs[0].method), setting=setting)
         return outcome_of(asked, specs)
 
-    def _check_budget(self, outcomes: Sequence[SettingOutcome]) -> None:
+    def _check_budget(self, outcomes: Sequence[Outcome]) -> None:
         """Refuse to ask for more settings than a submission may have tried, those tried elsewhere included."""
         protocol = self.task.protocol
         ours = {each.asked.method_id for each in outcomes}
@@ -151,7 +151,7 @@ class Search:
                 f"ask for fewer with --studies or --trials, or name another folder with paths.runs_dir=DIR"
             )
 
-    def _round(self, outcomes: Sequence[SettingOutcome], known: Sequence[SettingOutcome]) -> None:
+    def _round(self, outcomes: Sequence[Outcome], known: Sequence[Outcome]) -> None:
         specs: list[RunSpec] = []
         bars: dict[int, Bar] = {}
         for each in outcomes:
@@ -167,7 +167,7 @@ class Search:
             self.say(f"round of {len(outcomes)} settings, {len(specs)} runs{so_far}")
             self.runner(specs, bars)
 
-    def _bar(self, study: int, known: Sequence[SettingOutcome]) -> Bar:
+    def _bar(self, study: int, known: Sequence[Outcome]) -> Bar:
         earlier = [each for each in known if each.asked.study == study and each.state == "finished"]
         found = [stored_record(spec) for each in earlier for spec in each.specs]
         protocol = self.task.base.method.protocol
@@ -175,7 +175,7 @@ class Search:
         return bar_of(records, monitor=protocol.monitor, epochs=protocol.epochs)
 
 
-def _is_run(outcome: SettingOutcome) -> bool:
+def _is_run(outcome: Outcome) -> bool:
     """Say whether some process runs one of its open runs now."""
     folders = [folder_of(spec) for spec in filter(_is_open, outcome.specs)]
     return any(folder.is_dir() and is_held(folder) for folder in folders)
@@ -200,7 +200,7 @@ def _is_open(spec: RunSpec) -> bool:
     return stored_record(spec) is None and stored_pruned(spec) is None
 
 
-def tried_in(task: SearchTask) -> set[str]:
+def tried_in(task: Task) -> set[str]:
     """Return the ids of all methods with records in a folder that differ from this one in searched numbers alone.
 
     Args:

@@ -13,7 +13,7 @@ DIGITS = 3
 Setting = dict[str, float]
 
 
-class SearchInterval(NamedTuple):
+class Interval(NamedTuple):
     """Says from where to where a number is searched, and how evenly."""
 
     low: float
@@ -23,7 +23,7 @@ class SearchInterval(NamedTuple):
     def at(self, share: float) -> float:
         """Return the number at a share of the interval, with three significant digits.
 
-        >>> SearchInterval(0.01, 1.0, True).at(0.5), SearchInterval(0.0, 3.0, False).at(0.5)
+        >>> Interval(0.01, 1.0, True).at(0.5), Interval(0.0, 3.0, False).at(0.5)
         (0.1, 1.5)
         """
         if self.is_log:
@@ -33,13 +33,13 @@ class SearchInterval(NamedTuple):
     def rounded(self, value: float) -> float:
         """Return a number with three significant digits that lies within.
 
-        >>> SearchInterval(0.0504, 5.0, True).rounded(0.05041)
+        >>> Interval(0.0504, 5.0, True).rounded(0.05041)
         0.0504
         """
         return min(max(float(f"{value:.{DIGITS}g}"), self.low), self.high)
 
 
-def space_of(method: Method, protocol: Protocol) -> dict[str, SearchInterval]:
+def space_of(method: Method, protocol: Protocol) -> dict[str, Interval]:
     """Return by key what of a protocol's search space a method has.
 
     Widths and slopes are searched in units of the neuron's threshold, so that neurons of other thresholds search
@@ -79,7 +79,7 @@ def _value(method: Method, key: str) -> object:
     return method.parameters.get(group, {}).get(name, MISSING)
 
 
-def _interval(key: str, allowed: SearchRange, method: Method) -> SearchInterval:
+def _interval(key: str, allowed: SearchRange, method: Method) -> Interval:
     factor = 1.0
     if allowed.unit != "number":
         threshold = _value(method, "neuron.threshold")
@@ -88,7 +88,7 @@ def _interval(key: str, allowed: SearchRange, method: Method) -> SearchInterval:
                 f"{key}: is searched in units of the threshold, and this neuron has no positive one"
             )
         factor = threshold if allowed.unit == "threshold" else 1 / threshold
-    return SearchInterval(allowed.low * factor, allowed.high * factor, allowed.scale == "log")
+    return Interval(allowed.low * factor, allowed.high * factor, allowed.scale == "log")
 
 
 def words_of(setting: Mapping[str, float]) -> tuple[str, ...]:
@@ -100,10 +100,10 @@ def words_of(setting: Mapping[str, float]) -> tuple[str, ...]:
     return tuple(f"{key}={value:.12g}" for key, value in setting.items())
 
 
-def setting_at(space: Mapping[str, SearchInterval], shares: Mapping[str, float]) -> Setting:
+def setting_at(space: Mapping[str, Interval], shares: Mapping[str, float]) -> Setting:
     """Return the setting at a place of the unit cube, of which a method may lack dimensions.
 
-    >>> space = {"optimizer.lr": SearchInterval(0.01, 1.0, True)}
+    >>> space = {"optimizer.lr": Interval(0.01, 1.0, True)}
     >>> setting_at(space, {"optimizer.lr": 0.5, "surrogate.width_fwhm": 0.1})
     {'optimizer.lr': 0.1}
     """

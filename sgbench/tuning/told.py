@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sgbench.statistics.tuning_curves import median_of_bests
-from sgbench.tuning.outcomes import SettingOutcome, best_of
-from sgbench.tuning.request import SearchTask
+from sgbench.tuning.outcomes import Outcome, best_of
+from sgbench.tuning.request import Task
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class StudyBest:
     """Holds the best setting of one study, or None where every setting failed or was stopped."""
 
     study: int
-    best: SettingOutcome | None
+    best: Outcome | None
     tried: int
 
 
@@ -34,13 +34,13 @@ class Found:
     """
 
     studies: tuple[StudyBest, ...]
-    chosen: SettingOutcome | None
+    chosen: Outcome | None
     score: float | None
     saved_epochs: int
     epochs: int
 
 
-def found_of(outcomes: Sequence[SettingOutcome]) -> Found:
+def found_of(outcomes: Sequence[Outcome]) -> Found:
     """Summarise the settings of a search.
 
     Args:
@@ -66,7 +66,7 @@ def found_of(outcomes: Sequence[SettingOutcome]) -> Found:
     )
 
 
-def lines_of(found: Found, task: SearchTask) -> list[str]:
+def lines_of(found: Found, task: Task) -> list[str]:
     """Return what a search came to, for people."""
     from sgbench.tables import aligned
     from sgbench.tuning.space import words_of
@@ -89,7 +89,7 @@ def lines_of(found: Found, task: SearchTask) -> list[str]:
     return lines
 
 
-def _told(score: float | None, task: SearchTask) -> str:
+def _told(score: float | None, task: Task) -> str:
     if score is None:
         return "-"
     if task.base.method.protocol.monitor == "validation_accuracy":

@@ -32,7 +32,7 @@ from sgbench.replicas.grouping import groups, why_alone
 from sgbench.replicas.moves import moves_of
 from sgbench.replicas.replica import Replica
 from sgbench.replicas.stack import Stack
-from sgbench.replicas.team import StopRequested, Team
+from sgbench.replicas.team import Stopped, Team
 from sgbench.signals.spikes import SparseSpikes
 from sgbench.signals.trajectory import Batch
 from sgbench.training.provenance import Code
@@ -427,7 +427,7 @@ def test_stopped_then_continued(batches: int, tmp_path: Path) -> None:
     words = ("normalisation=none,tdbn", "dropout=shared_mask", "protocol.epochs=4", "encoder=rate")
     specs = sweep(*words, root=tmp_path / "runs")
     asked = itertools.count()
-    with pytest.raises(StopRequested):
+    with pytest.raises(Stopped):
         Crew(list(enumerate(specs)), lambda _: None, lambda: next(asked) >= batches).run()
     assert all((folder_of(spec) / "replica.ckpt").exists() for spec in specs)
     found = together(specs)

@@ -20,10 +20,10 @@ from sgbench.replicas.crew import Bar
 from sgbench.training.run_folder import folder_of, locked
 from sgbench.tuning.asking import Random, Sobol, Tpe, Tried, distribution_of
 from sgbench.tuning.bars import bar_of
-from sgbench.tuning.outcomes import SettingOutcome
-from sgbench.tuning.request import Request, SearchTask, task_of
+from sgbench.tuning.outcomes import Outcome
+from sgbench.tuning.request import Request, Task, task_of
 from sgbench.tuning.search import Search
-from sgbench.tuning.space import SearchInterval, space_of
+from sgbench.tuning.space import Interval, space_of
 from sgbench.tuning.told import found_of
 from tests.leaderboard import factory
 
@@ -31,7 +31,7 @@ WIDTH, RATE = "surrogate.width_fwhm", "optimizer.lr"
 Score = Callable[[RunSpec], float | None]
 
 
-def task(root: Path, *words: str, **request: object) -> SearchTask:
+def task(root: Path, *words: str, **request: object) -> Task:
     """A search under digits_tuned_v2 that writes into a folder."""
     words = ("protocol=digits_tuned_v2", "surrogate=atan", f"paths.runs_dir={root}", *words)
     return task_of(Request(words, **request))  # type: ignore[arg-type]
@@ -63,7 +63,7 @@ class Toy:
             factory.write_run(Path(spec.paths.runs_dir), made)
 
 
-def searched(wanted: SearchTask, toy: Toy) -> list[SettingOutcome]:
+def searched(wanted: Task, toy: Toy) -> list[Outcome]:
     """All settings of a search."""
     return Search(wanted, toy, lambda line: None).run()
 
@@ -73,7 +73,7 @@ def test_every_method_gets_the_same_places_of_the_space(tmp_path: Path) -> None:
 
     Must differ: studies; another strategy.
     """
-    space = {WIDTH: SearchInterval(0.05, 5.0, True), RATE: SearchInterval(0.0005, 0.1, True)}
+    space = {WIDTH: Interval(0.05, 5.0, True), RATE: Interval(0.0005, 0.1, True)}
     for strategy in (Random, Sobol):
         ours = strategy(space, (WIDTH, RATE), "toy_v1")
         lone = strategy({RATE: space[RATE]}, (WIDTH, RATE), "toy_v1")
@@ -90,7 +90,7 @@ def test_every_method_gets_the_same_places_of_the_space(tmp_path: Path) -> None:
     )
     # Of every two neighbours from an even place on, a sequence of Sobol's has one in each half of each axis.
     shares = [
-        Sobol({"a": SearchInterval(0.0, 1.0, False)}, ("a",), "toy_v1").ask(0, tried[:number])["a"]
+        Sobol({"a": Interval(0.0, 1.0, False)}, ("a",), "toy_v1").ask(0, tried[:number])["a"]
         for number in (0, 1)
     ]
     assert sorted(share < 0.5 for share in shares) == [False, True]
@@ -101,8 +101,8 @@ def test_widths_are_searched_in_thresholds() -> None:
     words = ["protocol=digits_tuned_v2", "neuron.threshold=2.0"]
     method = compose(words).method
     space = space_of(method, method.protocol)
-    assert space[WIDTH] == pytest.approx(SearchInterval(0.1, 10.0, True))
-    assert space[RATE] == SearchInterval(0.0005, 0.1, True)
+    assert space[WIDTH] == pytest.approx(Interval(0.1, 10.0, True))
+    assert space[RATE] == Interval(0.0005, 0.1, True)
 
 
 def test_a_search_runs_each_setting_once_with_the_seeds_that_choose(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_two_workers_share_a_search(tmp_path: Path) -> None:
     assert len({each.method_id for each in journal.asked}) == 4
 
 
-def asked_by_another(wanted: SearchTask) -> list[SettingOutcome]:
+def asked_by_another(wanted: Task) -> list[Outcome]:
     """What a second worker would run now; it writes the journal."""
     second = Search(wanted, Toy(), lambda line: None)
     with second._journal() as journal:
@@ -192,7 +192,7 @@ def asked_by_another(wanted: SearchTask) -> list[SettingOutcome]:
 def test_tpe_looks_at_results(tmp_path: Path) -> None:
     """The same history gives the same question; another history another; all states can be told."""
     pytest.importorskip("optuna")
-    space = {WIDTH: SearchInterval(0.05, 5.0, True)}
+    space = {WIDTH: Interval(0.05, 5.0, True)}
     asker = Tpe(space, "toy_v1")
     history = [
         Tried({WIDTH: width}, "finished", -abs(math.log(width))) for width in (0.05, 0.2, 1.0, 3.0, 5.0)
@@ -275,8 +275,8 @@ def test_an_older_optuna_has_its_own_names_for_intervals() -> None:
         for name in ("UniformDistribution", "LogUniformDistribution")
     }
     old = SimpleNamespace(distributions=SimpleNamespace(**kinds))
-    assert distribution_of(old, SearchInterval(0.1, 1.0, True)) == ("LogUniformDistribution", (0.1, 1.0))
-    assert distribution_of(old, SearchInterval(0.0, 1.0, False)) == ("UniformDistribution", (0.0, 1.0))
+    assert distribution_of(old, Interval(0.1, 1.0, True)) == ("LogUniformDistribution", (0.1, 1.0))
+    assert distribution_of(old, Interval(0.0, 1.0, False)) == ("UniformDistribution", (0.0, 1.0))
 
 
 def test_without_optuna_one_line_names_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
