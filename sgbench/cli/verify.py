@@ -75,7 +75,9 @@ def _verify_rows(args: argparse.Namespace) -> int:
         if row.method_id.startswith(args.method or "")
     ]
     if args.method is not None and not rows:
-        raise InputError(f"--method {args.method}: no row of {args.folder} that waits for it begins so")
+        raise InputError(
+            f"--method {args.method}: no row of {args.folder} with such an id waits for re-training"
+        )
     verdicts: dict[str, dict[str, Any]] = {}
     for row in rows:
         try:

@@ -249,7 +249,7 @@ def test_rows_of_a_board_that_nobody_handed_in(capsys: pytest.CaptureFixture[str
     assert main(["verify", str(BOARD), "--tier", "rescored"]) == 2
     assert "rows without a submission have no weights" in capsys.readouterr().err
     assert main(["verify", str(BOARD), "--tier", "retrained", "--method", "ffff"]) == 2
-    assert "begins so" in capsys.readouterr().err
+    assert "waits for re-training" in capsys.readouterr().err
 
 
 @pytest.mark.slow
