@@ -6,11 +6,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from sgbench.errors import InputError, require_count, require_number
 from sgbench.statistics.pairs import Floats
-from sgbench.statistics.same_samples import mcnemar
 
 GRID = 1000  # values of the common share over which a p-value is maximised
 MAX_RUNS = 200
@@ -113,34 +111,6 @@ def compare_shares(
     return _apart(
         wilson(solved_a, runs_a, confidence=confidence), wilson(solved_b, runs_b, confidence=confidence), p
     )
-
-
-def compare_seeds(solved_a: ArrayLike, solved_b: ArrayLike, *, confidence: float = 0.95) -> SharesApart:
-    """Compare how often two methods solve a task by McNemar's exact test, runs paired by seed.
-
-    Only seeds that one method solves and the other does not count. The interval is Newcombe's for unpaired runs,
-    too wide where the seeds that solve the task are the same.
-
-    Source: McNemar 1947, Psychometrika 12(2); Newcombe 1998, Statistics in Medicine 17(8).
-
-    Args:
-        solved_a: whether each seed of A solves the task [seeds].
-        solved_b: the same of B, in the same order [seeds].
-        confidence: of the intervals.
-
-    Raises:
-        InputError: where the two are not of equal length, or not of truth values.
-
-    >>> compare_seeds([True] * 6, [False] * 6).p
-    0.03125
-    """
-    a, b = np.asarray(solved_a), np.asarray(solved_b)
-    if a.dtype != bool or b.dtype != bool or a.ndim != 1 or a.shape != b.shape or not len(a):
-        raise InputError(
-            f"solved: true or false for the same seeds of both is needed, not {a.shape} and {b.shape}"
-        )
-    shares = [wilson(int(runs.sum()), len(runs), confidence=confidence) for runs in (a, b)]
-    return _apart(shares[0], shares[1], mcnemar(a, b).p)
 
 
 def _apart(a: Share, b: Share, p: float) -> SharesApart:

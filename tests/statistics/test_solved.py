@@ -9,7 +9,6 @@ from scipy import stats
 from sgbench.errors import InputError
 from sgbench.statistics.solved import (
     boschloo_table,
-    compare_seeds,
     compare_shares,
     wilson,
 )
@@ -56,16 +55,6 @@ def test_boschloo_finds_what_fisher_does_not() -> None:
     assert (boschloo_table(8, 8) <= fisher + 1e-12).all()
 
 
-def test_paired_seeds_are_mcnemars() -> None:
-    """By hand: seven seeds that only A solves and one that only B does have p = 2 (1 + 8) / 2^8."""
-    a = np.array([True] * 8 + [False] * 2)
-    b = np.array([True] * 1 + [False] * 7 + [True] * 1 + [False] * 1)
-    result = compare_seeds(a, b)
-    assert result.p == pytest.approx(2 * 9 / 2**8)
-    assert result.difference == pytest.approx(0.6)
-    assert compare_shares(8, 10, 2, 10).p != pytest.approx(result.p, abs=1e-3)
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -74,8 +63,6 @@ def test_paired_seeds_are_mcnemars() -> None:
         (lambda: compare_shares(3, 2, 0, 2), "solved_a=3"),
         (lambda: compare_shares(0, 0, 0, 2), "runs_a=0"),
         (lambda: compare_shares(0, 201, 0, 2), "up to 200 runs"),
-        (lambda: compare_seeds([True], [True, False]), "same seeds"),
-        (lambda: compare_seeds([1.0], [0.0]), "true or false"),
     ],
 )
 def test_impossible_counts_are_refused(call: object, message: str) -> None:
