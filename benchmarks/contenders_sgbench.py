@@ -13,7 +13,7 @@ from sgbench.networks.base import DenseLayer
 from sgbench.neurons.base import Neuron
 from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout
-from sgbench.signals.spikes import Events, Signal
+from sgbench.signals.spikes import Signal, SparseSpikes
 from sgbench.surrogates.atan import Atan
 
 
@@ -100,7 +100,7 @@ def _signal(task: Task) -> Signal:
         return (
             task.x.flatten(0, 1).contiguous(memory_format=torch.channels_last).unflatten(0, task.x.shape[:2])
         )
-    return task.x if task.sizes.density is None else Events.of(task.x)
+    return task.x if task.sizes.density is None else SparseSpikes.of(task.x)
 
 
 def _layer(stage: Stage, *, on_images: bool) -> ConvLayer | DenseLayer:

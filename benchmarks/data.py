@@ -32,7 +32,7 @@ from sgbench.datasets.base import Samples
 from sgbench.datasets.batches import Batches
 from sgbench.encoders.event_bins import EventBins
 from sgbench.errors import SgbenchError
-from sgbench.signals.spikes import Events
+from sgbench.signals.spikes import SparseSpikes
 from sgbench.signals.trajectory import Batch
 from sgbench.training.memory import keep_freed_memory, peak_bytes, reset_peak
 
@@ -144,7 +144,7 @@ def _gate(settings: DataSettings, samples: Samples, spikes: int) -> None:
     """Every spike that was made arrives, as counts."""
     found, seen = 0.0, 0
     for batch in _batches(settings, samples, form="count"):
-        if not isinstance(batch.x, Events) or batch.x.value is None:
+        if not isinstance(batch.x, SparseSpikes) or batch.x.value is None:
             raise GateError("sgbench: counts are not packed")
         found += float(batch.x.value.sum(dtype=torch.float64))
         seen += len(batch.target)

@@ -17,7 +17,7 @@ from benchmarks import report
 from benchmarks.measure import Spread, interleave, limited, ratios
 from benchmarks.memory import MIB, give_back
 from sgbench.composition.compose import compose
-from sgbench.signals.spikes import Events
+from sgbench.signals.spikes import SparseSpikes
 from sgbench.signals.trajectory import Batch
 from sgbench.training.build import build
 from sgbench.training.memory import peak_bytes, reset_peak
@@ -123,7 +123,7 @@ def step_of(settings: RulesSettings, name: str, recurrence: str) -> Step:
     )
     random = torch.Generator().manual_seed(settings.seed)
     shape = (settings.steps, settings.batch, settings.inputs)
-    x = Events.of((torch.rand(shape, generator=random) < DENSITY).float())
+    x = SparseSpikes.of((torch.rand(shape, generator=random) < DENSITY).float())
     outputs = parts.network.readout.neurons
     target = torch.randint(outputs, (settings.batch,), generator=random)
     if "spikes" in parts.objective.loss.targets:

@@ -24,7 +24,7 @@ from benchmarks.measure import Clock, Spread, Times, limited, neighbour, ratios
 from benchmarks.whole_run_data import task_words
 from sgbench.composition.compose import compose as compose_spec
 from sgbench.records.spec import RunSpec
-from sgbench.signals.spikes import Events
+from sgbench.signals.spikes import SparseSpikes
 from sgbench.signals.trajectory import SPIKES, Batch
 from sgbench.training.build import Parts, build
 from sgbench.training.learner import Learner
@@ -205,7 +205,7 @@ def _timed(times: Times, once: Callable[[], list[Any]]) -> list[Any]:
 
 
 def _packed(batch: Batch) -> Batch:
-    return batch if isinstance(batch.x, Events) else batch._replace(x=Events.of(batch.x))
+    return batch if isinstance(batch.x, SparseSpikes) else batch._replace(x=SparseSpikes.of(batch.x))
 
 
 @torch.no_grad()

@@ -67,7 +67,11 @@ def _is_importing(frame: FrameType | None) -> bool:
 def _children() -> list[Any]:
     """List what saves when it is told to stop: processes that this one started, and jobs of a cluster."""
     module, cluster = sys.modules.get("multiprocessing"), sys.modules.get("sgbench.replicas.cluster")
-    jobs = [] if cluster is None else [each for each in threading.enumerate() if each.name == cluster.SAVING]
+    jobs = (
+        []
+        if cluster is None
+        else [thread for thread in threading.enumerate() if thread.name == cluster.SAVING]
+    )
     return [*([] if module is None else module.active_children()), *jobs]
 
 

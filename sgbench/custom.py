@@ -11,7 +11,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class CustomSurrogate(Surrogate):
-    """A surrogate whose slope is any elementwise function of u; serves as snnTorch's `spike_grad` too.
+    """Makes a surrogate whose slope is any elementwise function of u; serves as snnTorch's `spike_grad` too.
 
     It declares no peak, area or width, so its height is the function's own. It is no entry of the catalogue: a
     run is named by what can be written down, and that is an entry of your own (CONTRIBUTING.md).

@@ -10,27 +10,27 @@ from numbers import Real
 
 
 class SgbenchError(Exception):
-    """Base of all expected errors; the command prints its message on one line, without a traceback."""
+    """Reports an expected error; the command prints its message on one line, without a traceback."""
 
     exit_code = 1
 
 
 class InputError(SgbenchError, ValueError):
-    """A name, number or file given by the user is not usable; exit code 2."""
+    """Reports a name, number or file of the user's that is not usable; exit code 2."""
 
     exit_code = 2
 
 
 class NonFiniteError(SgbenchError, ArithmeticError):
-    """A layer produced NaN or infinity; the run stops and its record names the layer."""
+    """Reports that a layer produced NaN or infinity; the run stops and its record names the layer."""
 
 
 class RunBusyError(SgbenchError):
-    """Another process is writing the same run."""
+    """Reports that another process is writing the same run."""
 
 
 class StorageError(SgbenchError, OSError):
-    """A file or folder cannot be written: read-only, full, or missing rights; exit code 2."""
+    """Reports a file or folder that cannot be written: read-only, full, or missing rights; exit code 2."""
 
     exit_code = 2
 
@@ -47,12 +47,12 @@ def disk_full(error: BaseException) -> StorageError | None:
     >>> str(disk_full(OSError(errno.ENOSPC, "No space left on device", "/runs/a")))
     '/runs/a: No space left on device; free space or choose another folder'
     """
-    found: BaseException | None = error
-    while found is not None:
-        if isinstance(found, OSError) and found.errno in FULL:
-            where = "" if found.filename is None else f"{found.filename}: "
-            return StorageError(f"{where}{found.strerror}; free space or choose another folder")
-        found = found.__cause__ or found.__context__
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in FULL:
+            where = "" if cause.filename is None else f"{cause.filename}: "
+            return StorageError(f"{where}{cause.strerror}; free space or choose another folder")
+        cause = cause.__cause__ or cause.__context__
     return None
 
 

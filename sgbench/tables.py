@@ -116,3 +116,28 @@ def html_table(rows: Sequence[Sequence[str]], notes: Sequence[str] = ()) -> str:
     below = "".join(f"<p>{escape(note)}</p>" for note in notes)
     inside = "".join(f"<tr>{line}</tr>" for line in lines)
     return f"<table><thead><tr>{top}</tr></thead><tbody>{inside}</tbody></table>{below}"
+
+
+class Notes:
+    """Numbers the notes below a table; the same text gets the same number.
+
+    >>> notes = Notes()
+    >>> notes.numbers(["a part"]), notes.numbers(["one seed", "a part"]), notes.marks(["a part"]), notes.texts
+    ((1,), (2, 1), ' [1]', ['a part', 'one seed'])
+    """
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def numbers(self, texts: Iterable[str]) -> tuple[int, ...]:
+        """Give each of these notes a number, and return the numbers."""
+        numbers = []
+        for text in texts:
+            if text not in self.texts:
+                self.texts.append(text)
+            numbers.append(self.texts.index(text) + 1)
+        return tuple(numbers)
+
+    def marks(self, texts: Iterable[str]) -> str:
+        """Write the numbers of a cell's notes as they stand behind it, e.g. ' [1] [3]'."""
+        return "".join(f" [{number}]" for number in self.numbers(texts))

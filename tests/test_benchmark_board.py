@@ -8,6 +8,7 @@ from benchmarks import board
 from benchmarks.__main__ import main
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import References
+from sgbench.leaderboard.store.tree import RecordTree
 
 
 def test_its_records_are_rows_of_the_board(tmp_path) -> None:
@@ -16,7 +17,7 @@ def test_its_records_are_rows_of_the_board(tmp_path) -> None:
     for seed in (0, 0, 1):
         root = tmp_path / str(len(found))
         assert len(list(board.write_records(root, board.BoardSettings(methods=3, seed=seed)))) == 15
-        boards = show(root, layout="leaderboards", references=References())
+        boards = show(RecordTree(root, "leaderboards", References()))
         assert not boards.findings
         found.append([row.scores for row in boards.boards[0].rows])
     assert found[0] == found[1] != found[2]

@@ -19,7 +19,7 @@ from sgbench.encoders.time_shuffled import TimeShuffled
 from sgbench.engine.bins import beyond, edges_us
 from sgbench.errors import InputError
 from sgbench.signals.spike_trains import SpikeTrains
-from sgbench.signals.spikes import Events
+from sgbench.signals.spikes import SparseSpikes
 from tests.run.tiny import WORDS
 
 NOTHING = torch.Generator()
@@ -60,7 +60,7 @@ def test_as_counts_every_spike_arrives_where_it_belongs(drawn, dt_s, steps, pool
     assert torch.equal(found.dense(), torch.from_numpy(wanted))
     assert code.truncated(trains) == late
     assert found.dense().sum() + late == len(drawn)
-    again = Events.of(found.dense())
+    again = SparseSpikes.of(found.dense())
     assert torch.equal(found.indptr, again.indptr)
     assert torch.equal(found.index, again.index)
 

@@ -23,7 +23,7 @@ from sgbench.encoders.latency import Latency
 from sgbench.encoders.rate import Rate
 from sgbench.errors import InputError
 from sgbench.signals.spike_trains import SpikeTrains
-from sgbench.signals.spikes import Events, dense
+from sgbench.signals.spikes import SparseSpikes, dense
 from sgbench.signals.streams import generator
 from tests.entries import made
 
@@ -100,12 +100,12 @@ def test_shape_dtype_and_declared_output(name, form, dtype):
 @every_form
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_spikes_come_packed_and_in_order(name, form, dtype):
-    """Expected: the contract of `Events`; equal, field by field, to those found in the dense form by `nonzero`."""
+    """Expected: the contract of `SparseSpikes`; equal, field by field, to what `nonzero` finds when dense."""
     encoder, values = make(name), SOME[form](dtype)
     signal = encoder.encode(values, torch.Generator().manual_seed(0))
-    assert isinstance(signal, Events) == (name not in ("direct", "count_only", "time_shuffled_direct"))
-    if isinstance(signal, Events):
-        found = Events.of(signal.dense())
+    assert isinstance(signal, SparseSpikes) == (name not in ("direct", "count_only", "time_shuffled_direct"))
+    if isinstance(signal, SparseSpikes):
+        found = SparseSpikes.of(signal.dense())
         assert torch.equal(signal.indptr, found.indptr)
         assert torch.equal(signal.index, found.index)
         assert (signal.value is None) or torch.equal(signal.value, found.value)

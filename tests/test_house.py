@@ -11,16 +11,20 @@ import sys
 import sysconfig
 import venv
 import zipfile
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 import sgbench
 from sgbench.cli.main import parser
+from sgbench.composition import catalogue
 from sgbench.paths import conf_dir
 from tests.rooms import ROOT, catalogue_folders
 from tests.run.tiny import WORDS
-from tests.verbs import VERBS
+from tests.verbs import CLASS_VERBS, VERBS, third_person
+
+OF_CLASSES = {*CLASS_VERBS, *map(third_person, VERBS)}
 
 
 @pytest.fixture(scope="module")
@@ -160,10 +164,19 @@ def test_verbs_are_listed_in_order_and_once() -> None:
     assert list(VERBS) == sorted(set(VERBS))
 
 
-def begins_with_a_verb(docstring: str) -> bool:
+def begins_with_a_verb(docstring: str, verbs: Collection[str] = VERBS) -> bool:
     """Say whether a docstring begins with a verb of the list that is no noun in its place."""
     first = re.match(r"(\w+)( of\b)?", docstring)
-    return first is not None and first[1] in VERBS and first[2] is None
+    return first is not None and first[1] in verbs and first[2] is None
+
+
+def documented(*kinds: type[ast.AST]) -> Iterator[tuple[str, str]]:
+    """Yield the place and the docstring of each function or class of the package that has one."""
+    for path in [*(ROOT / "sgbench").rglob("*.py"), *(ROOT / "hydra_plugins").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            text = ast.get_docstring(node) if isinstance(node, kinds) else None  # type: ignore[arg-type]
+            if text:
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", text  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -185,15 +198,63 @@ def test_fragments_are_told_from_sentences(docstring: str, expected: bool) -> No
 
 def test_docstrings_of_functions_begin_with_a_verb() -> None:
     """Of tests/verbs.py, to which a new one is added on purpose."""
-    begun = []
-    for path in [*(ROOT / "sgbench").rglob("*.py"), *(ROOT / "hydra_plugins").rglob("*.py")]:
-        for node in ast.walk(ast.parse(path.read_text())):
-            text = (
-                ast.get_docstring(node) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else None
-            )
-            if text and not begins_with_a_verb(text):
-                begun.append(f"{path.relative_to(ROOT)}:{node.lineno} {text.splitlines()[0]}")
-    assert begun == []
+    places = documented(ast.FunctionDef, ast.AsyncFunctionDef)
+    assert [(place, text.splitlines()[0]) for place, text in places if not begins_with_a_verb(text)] == []
+
+
+@pytest.mark.parametrize(
+    ("docstring", "expected"),
+    [("Holds one row.", True), ("Passes names on.", True), ("One row.", False), ("What is held.", False)],
+)
+def test_fragments_of_classes_are_told_from_sentences(docstring: str, expected: bool) -> None:
+    """By hand: two verbs in the third person, a noun and a clause."""
+    assert begins_with_a_verb(docstring, OF_CLASSES) == expected
+
+
+def test_docstrings_of_classes_begin_with_a_verb() -> None:
+    """In the third person, of tests/verbs.py, so that each is a sentence without the name of its class."""
+    places = documented(ast.ClassDef)
+    assert [(p, text.splitlines()[0]) for p, text in places if not begins_with_a_verb(text, OF_CLASSES)] == []
+
+
+def shared_names(classes: Iterable[str], entries: set[str]) -> set[str]:
+    """Find the last names that several paths of classes share, unless all of them are entries of the catalogue.
+
+    An entry's class is named after the entry in its own group, and records hold its path.
+    """
+    paths: dict[str, set[str]] = {}
+    for path in classes:
+        paths.setdefault(path.rpartition(".")[2], set()).add(path)
+    return {name for name, alike in paths.items() if len(alike) > 1 and not alike <= entries}
+
+
+@pytest.mark.parametrize(
+    ("classes", "entries", "expected"),
+    [
+        (["a.Step", "b.Step", "b.Walk"], set(), {"Step"}),
+        (["a.Step", "b.Step"], {"a.Step"}, {"Step"}),
+        (["a.Step", "b.Step"], {"a.Step", "b.Step"}, set()),
+        (["a.Step", "b.Walk"], set(), set()),
+    ],
+)
+def test_shared_names_are_those_of_other_classes_than_entries(
+    classes: list[str], entries: set[str], expected: set[str]
+) -> None:
+    """By hand: one name in two files, of which none, one or both are entries."""
+    assert shared_names(classes, entries) == expected
+
+
+def test_no_two_public_classes_share_a_name() -> None:
+    """A name means one thing in the whole package."""
+    classes = []
+    for path in (ROOT / "sgbench").rglob("*.py"):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        nodes = ast.parse(path.read_text()).body
+        classes += [f"{module}.{node.name}" for node in nodes if isinstance(node, ast.ClassDef)]
+    public = [name for name in classes if not name.rpartition(".")[2].startswith("_")]
+    groups = catalogue.TARGET_GROUPS
+    targets = {str(entry.target) for group in groups for entry in catalogue.entries(group).values()}
+    assert shared_names(public, targets) == set()
 
 
 def test_few_modules_lie_loose() -> None:

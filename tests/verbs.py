@@ -1,4 +1,6 @@
-"""The verbs with which docstrings of functions begin, in the imperative; a new one is added here on purpose.
+"""The verbs with which docstrings begin: of functions in the imperative, of classes in the third person.
+
+A new one is added here on purpose.
 
 Some of these words are nouns too: `Sample spikes` begins with a verb, `Sample of spikes` does not, so none may
 have an `of` behind it. Where a verb of the list says the same as a new one, take that.
@@ -22,3 +24,22 @@ VERBS = tuple(
     Unlock Unpack Update Use Validate Verify Wait Warn Weigh Wrap Write Yield
     """.split()  # noqa: SIM905 - a verb a line would be two hundred lines
 )
+
+CLASS_VERBS = tuple(
+    """
+    Defines Drives Fixes Follows Goes Has Models Names Numbers Provides Requests Saves Shares Stands States Steps
+    Varies Watches Wires
+    """.split()  # noqa: SIM905 - alike with the list above
+)
+"""Verbs in the third person with which docstrings of classes begin, beside those of `VERBS` with their ending."""
+
+
+def third_person(verb: str) -> str:
+    """Conjugate a verb of the list.
+
+    >>> third_person("Copy"), third_person("Pass"), third_person("Say"), third_person("Do")
+    ('Copies', 'Passes', 'Says', 'Does')
+    """
+    if verb.endswith("y") and verb[-2] not in "aeiou":
+        return verb[:-1] + "ies"
+    return verb + ("es" if verb.endswith(("s", "sh", "ch", "x", "z", "Do")) else "s")

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 @dataclass
 class ReplicasConf:
-    """What can be set of it as hydra.launcher.NAME."""
+    """Holds what can be set of the launcher as hydra.launcher.NAME."""
 
     _target_: str = "hydra_plugins.sgbench_replicas.launcher.ReplicasLauncher"
     workers: Optional[int] = None  # noqa: UP045 - OmegaConf reads it; processes; null is one a core, or a job for 16 points

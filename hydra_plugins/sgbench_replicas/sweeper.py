@@ -14,7 +14,7 @@ from hydra.core.override_parser.types import Override
 
 @dataclass
 class PointsConf:
-    """Points beside the grid, by kind; see `sgbench.composition.points`."""
+    """Holds points beside the grid, by kind; see `sgbench.composition.points`."""
 
     zip: Any = None
     list: Any = None
@@ -24,7 +24,7 @@ class PointsConf:
 
 @dataclass
 class PlannedConf:
-    """As of Hydra's basic sweeper, and points beside its grid."""
+    """Holds the settings of Hydra's basic sweeper, and points beside its grid."""
 
     _target_: str = "hydra_plugins.sgbench_replicas.sweeper.PlannedSweeper"
     max_batch_size: Optional[int] = None  # noqa: UP045 - OmegaConf reads it

@@ -18,7 +18,7 @@ Numbers = NDArray[np.int64]
 SEEDS = 2**62
 
 
-class Spikes(NamedTuple):
+class SampleSpikes(NamedTuple):
     """Holds the spikes of one sample."""
 
     channel: Numbers
@@ -89,12 +89,14 @@ class Events(Augmentation):
         varied = []
         for number, seed in enumerate(seeds):
             own = slice(bounds[number], bounds[number + 1])
-            spikes = Spikes(channel[own], time_us[own], int(values.duration_us[number]))
+            spikes = SampleSpikes(channel[own], time_us[own], int(values.duration_us[number]))
             random = np.random.Generator(np.random.PCG64(seed))
             varied.append(self._one(spikes, random, values.n_channels, image))
         return packed(varied, values)
 
-    def _one(self, spikes: Spikes, random: np.random.Generator, channels: int, image: Image | None) -> Spikes:
+    def _one(
+        self, spikes: SampleSpikes, random: np.random.Generator, channels: int, image: Image | None
+    ) -> SampleSpikes:
         if self.crop_us:
             spikes = cropped(spikes, random, self.crop_us)
         if self.stretch:
@@ -114,32 +116,32 @@ class Events(Augmentation):
         return with_noise(spikes, random, self.noise_hz, channels) if self.noise_hz else spikes
 
 
-def some(spikes: Spikes, keep: NDArray[np.bool_]) -> Spikes:
+def some(spikes: SampleSpikes, keep: NDArray[np.bool_]) -> SampleSpikes:
     """Keep the spikes that a mask marks."""
     return spikes._replace(channel=spikes.channel[keep], time_us=spikes.time_us[keep])
 
 
-def within(spikes: Spikes) -> Spikes:
+def within(spikes: SampleSpikes) -> SampleSpikes:
     """Keep the spikes from 0 to the sample's end; the end itself belongs to no step."""
     return some(spikes, (spikes.time_us >= 0) & (spikes.time_us < spikes.duration_us))
 
 
-def cropped(spikes: Spikes, random: np.random.Generator, window_us: int) -> Spikes:
+def cropped(spikes: SampleSpikes, random: np.random.Generator, window_us: int) -> SampleSpikes:
     """Cut a window out at a random place; a sample that is no longer stays whole."""
     if spikes.duration_us <= window_us:
         return spikes
     first_us = math.floor(random.random() * (spikes.duration_us - window_us + 1))
-    return within(Spikes(spikes.channel, spikes.time_us - first_us, window_us))
+    return within(SampleSpikes(spikes.channel, spikes.time_us - first_us, window_us))
 
 
-def stretched(spikes: Spikes, factor: float) -> Spikes:
+def stretched(spikes: SampleSpikes, factor: float) -> SampleSpikes:
     """Multiply times by a factor; a shorter sample ends earlier, a longer one loses what lies beyond the end."""
     time_us = np.floor(spikes.time_us * factor).astype(np.int64)
     duration_us = min(spikes.duration_us, max(1, math.ceil(spikes.duration_us * factor)))
-    return within(Spikes(spikes.channel, time_us, duration_us))
+    return within(SampleSpikes(spikes.channel, time_us, duration_us))
 
 
-def jittered(spikes: Spikes, random: np.random.Generator, deviation_us: float) -> Spikes:
+def jittered(spikes: SampleSpikes, random: np.random.Generator, deviation_us: float) -> SampleSpikes:
     """Move each spike by a normal number (Box and Muller 1958), reflected at 0 and at the end."""
     first, second = random.random((2, len(spikes.time_us)))
     normal = np.sqrt(-2 * np.log1p(-first)) * np.cos(2 * np.pi * second)
@@ -150,8 +152,8 @@ def jittered(spikes: Spikes, random: np.random.Generator, deviation_us: float) -
 
 
 def moved(
-    spikes: Spikes, random: np.random.Generator, most: int, channels: int, image: Image | None
-) -> Spikes:
+    spikes: SampleSpikes, random: np.random.Generator, most: int, channels: int, image: Image | None
+) -> SampleSpikes:
     """Shift all channels by one number, or all pixels by one in x and one in y; what leaves is lost."""
     down, right = (np.floor(random.random(2) * (2 * most + 1)) - most).astype(np.int64)
     if image is None:
@@ -164,7 +166,9 @@ def moved(
     return some(spikes._replace(channel=spikes.channel + down * width + right), inside)
 
 
-def with_noise(spikes: Spikes, random: np.random.Generator, rate_hz: float, channels: int) -> Spikes:
+def with_noise(
+    spikes: SampleSpikes, random: np.random.Generator, rate_hz: float, channels: int
+) -> SampleSpikes:
     """Add spikes of a Poisson process over all channels: exponential gaps, then a channel each."""
     mean_us = 1e6 / (rate_hz * channels)
     times: list[NDArray[np.float64]] = []
@@ -176,14 +180,14 @@ def with_noise(spikes: Spikes, random: np.random.Generator, rate_hz: float, chan
     time_us = np.floor(np.concatenate(times) if times else np.empty(0)).astype(np.int64)
     time_us = time_us[time_us < spikes.duration_us]
     channel = np.floor(random.random(len(time_us)) * channels).astype(np.int64)
-    return Spikes(
+    return SampleSpikes(
         np.concatenate([spikes.channel, channel]),
         np.concatenate([spikes.time_us, time_us]),
         spikes.duration_us,
     )
 
 
-def packed(samples: list[Spikes], like: SpikeTrains) -> SpikeTrains:
+def packed(samples: list[SampleSpikes], like: SpikeTrains) -> SpikeTrains:
     """Put samples one after another into one set of trains, each in the order of time."""
     indptr = np.zeros(len(samples) + 1, np.int64)
     np.cumsum([len(own.channel) for own in samples], out=indptr[1:])

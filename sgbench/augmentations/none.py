@@ -9,7 +9,7 @@ from sgbench.encoders.base import Image, Values
 
 
 class NoAugmentation(Augmentation):
-    """Every epoch sees the samples as they are."""
+    """Leaves the samples of every epoch as they are."""
 
     def vary(self, values: Values, generator: torch.Generator, image: Image | None) -> Values:
         """Return the samples unchanged."""

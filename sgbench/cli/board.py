@@ -20,6 +20,7 @@ from sgbench.cli.board_options import (
     root_of,
     say,
     say_json,
+    tree_of,
 )
 from sgbench.errors import printable
 from sgbench.tables import few
@@ -90,9 +91,7 @@ def _build(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.board import build
     from sgbench.tables import counted
 
-    built, findings = build(
-        root_of(args), layout=args.layout, references=references_of(args), protocol=args.protocol
-    )
+    built, findings = build(tree_of(args, only=args.protocol))
     if args.json:
         say_json(
             {"boards": [asdict(board) for board in built], "left_out": [asdict(item) for item in findings]}
@@ -174,16 +173,16 @@ def _show(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.board import show
     from sgbench.leaderboard.pages.brief import brief_markdown
 
-    found = show(root_of(args), layout=args.layout, references=references_of(args), protocol=args.protocol)
-    for board in found.boards:
+    boards = show(tree_of(args, only=args.protocol))
+    for board in boards.boards:
         if args.markdown:
             sys.stdout.write(brief_markdown(board))
         else:
             _print(board)
-    if not found.boards:
+    if not boards.boards:
         say(f"no board: {root_of(args)} holds no valid record")
-    _left_out(found.findings)
-    return 1 if found.findings else 0
+    _left_out(boards.findings)
+    return 1 if boards.findings else 0
 
 
 def _print(board: Board) -> None:

@@ -8,14 +8,23 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.board_options import add_source, asked, finish, references_of, root_of, say, say_json, warn
+from sgbench.cli.board_options import (
+    add_source,
+    asked,
+    finish,
+    references_of,
+    root_of,
+    say,
+    say_json,
+    tree_of,
+    warn,
+)
 from sgbench.errors import InputError
 from sgbench.tables import aligned, markdown
 
 if TYPE_CHECKING:
     from sgbench.leaderboard.families import AcrossTasks, Tuned
     from sgbench.leaderboard.score import Measure
-    from sgbench.leaderboard.store.reading import Finding
 
 CURVE_POINTS = (1, 5, 10)
 
@@ -41,23 +50,22 @@ def _across(args: argparse.Namespace) -> int:
 
     _check_plot(args)
     by = check_groups(args.by.split(","))
-    findings: list[Finding] = []
     references = references_of(args)
-    measured = measure_all(root_of(args), layout=args.layout, references=references, findings=findings)
+    measured, findings = measure_all(tree_of(args))
     if args.layout == "leaderboards":
         measured = {name: ranked(methods, root_of(args) / name) for name, methods in measured.items()}
     wanted = {name: having(measured[name], args.only) for name in asked(args.protocol, sorted(measured))}
-    found = across_tasks(wanted, {name: references.of(name).measure for name in wanted}, by=by)
+    comparison = across_tasks(wanted, {name: references.of(name).measure for name in wanted}, by=by)
     if args.plot is not None:
-        _plot_across(found, args.plot)
+        _plot_across(comparison, args.plot)
     if args.json:
         standings = [
-            {**asdict(each), "tasks": [list(map(float, task)) for task in each.tasks]}
-            for each in found.standings
+            {**asdict(standing), "tasks": [list(map(float, task)) for task in standing.tasks]}
+            for standing in comparison.standings
         ]
-        say_json({**asdict(found), "standings": standings})
+        say_json({**asdict(comparison), "standings": standings})
         return warn(findings)
-    header, *rows = _across_table(found, args.by)
+    header, *rows = _across_table(comparison, args.by)
     if args.markdown:
         for line in markdown(header, rows, numbers=range(1, len(header))).splitlines():
             say(line)
@@ -70,29 +78,29 @@ def _across(args: argparse.Namespace) -> int:
         "intervals draw seeds anew within each task and cover training noise on fixed test sets: the truth in"
     )
     say("about 90 of 100 cases with five seeds, 95 with many")
-    if found.ranks is not None:
+    if comparison.ranks is not None:
         say(
-            f"ranks over {len(found.tasks)} tasks: Friedman p = {found.ranks.p:.2g}; mean ranks less than "
-            f"{found.ranks.critical_difference:.2f} apart are not told apart (Nemenyi, 5 %)"
+            f"ranks over {len(comparison.tasks)} tasks: Friedman p = {comparison.ranks.p:.2g}; mean ranks less "
+            f"than {comparison.ranks.critical_difference:.2f} apart are not told apart (Nemenyi, 5 %)"
         )
-    if found.left_out:
-        say(f"left out, since not on every task: {', '.join(found.left_out)}")
+    if comparison.left_out:
+        say(f"left out, since not on every task: {', '.join(comparison.left_out)}")
     return warn(findings)
 
 
-def _across_table(found: AcrossTasks, by: str) -> Iterator[list[str]]:
+def _across_table(comparison: AcrossTasks, by: str) -> Iterator[list[str]]:
     """Yield the lines of the table of families over tasks, its head first."""
-    told = any(count > 1 for each in found.standings for count in each.settings)
-    head = [by, "interquartile mean, %", "95 % interval", "mean rank", *found.tasks]
-    yield [*head, *(["settings here"] if told else [])]
-    for each in found.standings:
+    varies = any(count > 1 for standing in comparison.standings for count in standing.settings)
+    head = [by, "interquartile mean, %", "95 % interval", "mean rank", *comparison.tasks]
+    yield [*head, *(["settings here"] if varies else [])]
+    for standing in comparison.standings:
         yield [
-            each.name,
-            f"{100 * each.interquartile_mean:.2f}",
-            f"{100 * each.low:.2f} to {100 * each.high:.2f}",
-            "-" if each.mean_rank is None else f"{each.mean_rank:.2f}",
-            *(f"{100 * float(task.mean()):.2f}" for task in each.tasks),
-            *([" ".join(map(str, each.settings))] if told else []),
+            standing.name,
+            f"{100 * standing.interquartile_mean:.2f}",
+            f"{100 * standing.low:.2f} to {100 * standing.high:.2f}",
+            "-" if standing.mean_rank is None else f"{standing.mean_rank:.2f}",
+            *(f"{100 * float(task.mean()):.2f}" for task in standing.tasks),
+            *([" ".join(map(str, standing.settings))] if varies else []),
         ]
 
 
@@ -102,32 +110,25 @@ def _tuning(args: argparse.Namespace) -> int:
 
     _check_plot(args)
     by = check_groups(args.by.split(","))
-    findings: list[Finding] = []
     references = references_of(args)
-    measured = measure_all(
-        root_of(args),
-        layout=args.layout,
-        references=references,
-        findings=findings,
-        protocol=args.protocol,
-    )
+    measured, findings = measure_all(tree_of(args, only=args.protocol))
     if args.layout == "leaderboards":
         measured = {name: ranked(methods, root_of(args) / name) for name, methods in measured.items()}
     if len(measured) != 1:
         raise InputError(f"--protocol: one of {', '.join(sorted(measured)) or 'none'} is needed")
     ((protocol, methods),) = measured.items()
     measure = references.of(protocol).measure
-    found = [
+    families = [
         tuned(name, family, measure) for name, family in families(having(methods, args.only), by).items()
     ]
-    found.sort(key=lambda each: (-measure.better(each.best_test), each.name))
+    families.sort(key=lambda family: (-measure.better(family.best_test), family.name))
     if args.plot is not None:
-        _plot_tuning(found, measure, args.plot)
+        _plot_tuning(families, measure, args.plot)
     if args.json:
-        say_json({"protocol": protocol, "families": [asdict(each) for each in found]})
+        say_json({"protocol": protocol, "families": [asdict(family) for family in families]})
         return warn(findings)
     say(protocol)
-    header, *rows = _tuning_table(found, args.by, measure)
+    header, *rows = _tuning_table(families, args.by, measure)
     _table(header, rows)
     say(
         f"{measure.title}, of settings that validation selects; settings here: those with records, not those that"
@@ -141,20 +142,23 @@ def _tuning(args: argparse.Namespace) -> int:
     return warn(findings)
 
 
-def _tuning_table(found: Sequence[Tuned], by: str, measure: Measure) -> Iterator[list[str]]:
+def _tuning_table(families: Sequence[Tuned], by: str, measure: Measure) -> Iterator[list[str]]:
     """Yield the lines of the table of families over settings, its head first."""
     head = [by, "settings here", "failed runs, %", "best on validation", "mean of ten best"]
     yield [*head, "over slopes (slopes)", *(f"best of {n}" for n in CURVE_POINTS)]
-    for each in found:
-        slopes = each.slope_sensitivity
+    for family in families:
+        slopes = family.slope_sensitivity
         yield [
-            each.name,
-            str(each.settings),
-            f"{100 * each.failed_share:.0f}",
-            measure.text(each.best_test),
-            measure.text(each.ten_best),
-            "-" if slopes is None else f"{measure.text(slopes)} ({each.slopes})",
-            *(measure.text(each.expected_test[n - 1]) if n <= each.settings else "-" for n in CURVE_POINTS),
+            family.name,
+            str(family.settings),
+            f"{100 * family.failed_share:.0f}",
+            measure.text(family.best_test),
+            measure.text(family.ten_best),
+            "-" if slopes is None else f"{measure.text(slopes)} ({family.slopes})",
+            *(
+                measure.text(family.expected_test[n - 1]) if n <= family.settings else "-"
+                for n in CURVE_POINTS
+            ),
         ]
 
 

@@ -16,6 +16,7 @@ from sgbench.tables import few
 if TYPE_CHECKING:
     from sgbench.leaderboard.deviation import References
     from sgbench.leaderboard.store.reading import Finding
+    from sgbench.leaderboard.store.tree import RecordTree
 
 LEADERBOARDS = Path("leaderboards")
 UNKNOWN = "none"
@@ -61,6 +62,13 @@ def root_of(args: argparse.Namespace) -> Path:
     if args.root is not None:
         return args.root
     return default_runs_dir() if args.layout == "runs" else LEADERBOARDS
+
+
+def tree_of(args: argparse.Namespace, *, only: str | None = None) -> RecordTree:
+    """Name the records that are read, of all protocols or of one."""
+    from sgbench.leaderboard.store.tree import RecordTree
+
+    return RecordTree(root_of(args), args.layout, references_of(args), only)
 
 
 def commit_of(root: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import textwrap
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,16 +16,16 @@ from sgbench.cli.board_options import (
     add_source,
     asked,
     finish,
-    references_of,
-    root_of,
     say,
     say_json,
+    tree_of,
     warn,
 )
 from sgbench.errors import InputError, printable, suggest
 
 if TYPE_CHECKING:
     from sgbench.leaderboard.store.reading import Finding
+    from sgbench.records.record import RunRecord
 
 WIDTH = 100
 
@@ -59,14 +60,7 @@ def register(actions: Any) -> None:
 def _explain(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.explaining import explain_two
 
-    explained = explain_two(
-        args.a,
-        args.b,
-        root=root_of(args),
-        layout=args.layout,
-        references=references_of(args),
-        protocol=args.protocol,
-    )
+    explained = explain_two(args.a, args.b, tree=tree_of(args, only=args.protocol))
     if args.json:
         say_json(asdict(explained))
         return 0
@@ -77,16 +71,23 @@ def _explain(args: argparse.Namespace) -> int:
 
 def _export(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.pages.export import Standings, encode, to_table, write
-    from sgbench.leaderboard.store.tree import protocols, read_methods
+    from sgbench.leaderboard.store.reading import Finding
+    from sgbench.leaderboard.store.tree import read_methods
 
-    root = root_of(args)
     findings: list[Finding] = []
-    chosen = asked(args.protocol, protocols(root, layout=args.layout))
-    references = references_of(args)
-    groups = read_methods(root, layout=args.layout, references=references, findings=findings)
-    standings = Standings(root, references=references, findings=findings)
+    tree = tree_of(args)
+    chosen = asked(args.protocol, tree.protocols())
+
+    def groups() -> Iterator[list[RunRecord]]:
+        for row in read_methods(tree):
+            if isinstance(row, Finding):
+                findings.append(row)
+            elif row.records[0].protocol in chosen:
+                yield row.records
+
+    standings = Standings(tree.root, references=tree.references, findings=findings)
     table = to_table(
-        (group.records for group in groups if group.records[0].protocol in chosen),
+        groups(),
         standing_of=standings.of if args.layout == "leaderboards" else None,
     )
     if args.out is not None:

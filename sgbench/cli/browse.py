@@ -64,11 +64,11 @@ def list_entries(args: argparse.Namespace) -> int:
     if args.group is None:
         return _list_groups(args)
     known = catalogue.entries(args.group, args.config_dir)
-    found = selection.select(args.group, known, args)
+    selected = selection.select(args.group, known, args)
     if args.json:
-        return _write_json([as_dict(entry) for entry in found.values()])
-    if found:
-        _write(columns([row_of(name, entry) for name, entry in found.items()]))
+        return _write_json([as_dict(entry) for entry in selected.values()])
+    if selected:
+        _write(columns([row_of(name, entry) for name, entry in selected.items()]))
     else:
         _write(f"no {args.group} passes {' '.join(selection.chosen_words(args))}\n")
     counts = {} if args.library else selection.preset_counts(args.group, known, args)

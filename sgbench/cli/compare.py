@@ -47,17 +47,17 @@ def compare(args: argparse.Namespace) -> int:
     from sgbench.inspection.surrogate_comparison import comparison
     from sgbench.training.creation import create
 
-    made = {
+    surrogates = {
         name: create(f"{GROUP}/{name}", config_dirs=args.config_dir, allow_targets=args.allow_target)
         for name in names
     }
-    rows = comparison(made, width)
+    rows = comparison(surrogates, width)
     if args.json:
         sys.stdout.write(json.dumps({"width": width, "entries": rows}, indent=1, sort_keys=True) + "\n")
     else:
         sys.stdout.write(table(rows, width))
     if args.plot is not None:
-        _draw(made, width, args.plot)
+        _draw(surrogates, width, args.plot)
         if not args.json:
             sys.stdout.write(f"\npicture: {args.plot}\n")
     return 0
@@ -95,12 +95,12 @@ def _checked_width(word: str) -> float:
     return require_number("--width", value, low=1e-6, high=1e6)
 
 
-def _draw(made: Mapping[str, Surrogate], width: float, path: Path) -> None:
+def _draw(surrogates: Mapping[str, Surrogate], width: float, path: Path) -> None:
     from sgbench.inspection.surrogate_comparison import comparison_picture
     from sgbench.plots import style
     from sgbench.plots.comparison import comparison_figure
 
-    picture = comparison_picture(made, width)
+    picture = comparison_picture(surrogates, width)
     style.save(lambda: comparison_figure(picture), path)
 
 

@@ -63,12 +63,12 @@ def root(args: argparse.Namespace) -> Path:
 
 def list_data(args: argparse.Namespace) -> int:
     """Print one line for each data set of the catalogue."""
-    found = [_facts(entry, args) for entry in catalogue.entries("dataset", args.config_dir).values()]
+    datasets = [_facts(entry, args) for entry in catalogue.entries("dataset", args.config_dir).values()]
     if args.json:
-        sys.stdout.write(json.dumps({"data_dir": str(root(args)), "datasets": found}, indent=1) + "\n")
+        sys.stdout.write(json.dumps({"data_dir": str(root(args)), "datasets": datasets}, indent=1) + "\n")
         return 0
     rows = [["name", "samples", "target", "licence", "here", "what"]]
-    for facts in found:
+    for facts in datasets:
         sizes = "+".join(str(facts["sizes"].get(split) or "?") for split in SPLITS)
         a_step = " a step" if facts["target"] == "class_per_step" else ""
         target = f"{facts['classes']} classes{a_step}" if "class" in facts["target"] else facts["target"]
@@ -78,17 +78,17 @@ def list_data(args: argparse.Namespace) -> int:
         "",
         *aligned(rows, words=len(rows[0])),
     ]
-    sys.stdout.write("\n".join([*lines, *_how_to_get(found)]) + "\n")
+    sys.stdout.write("\n".join([*lines, *_how_to_get(datasets)]) + "\n")
     return 0
 
 
-def _how_to_get(found: list[dict[str, Any]]) -> list[str]:
+def _how_to_get(datasets: list[dict[str, Any]]) -> list[str]:
     """Write for each way to get files one line with all data sets that need it."""
     names: dict[str, list[str]] = {}
-    for facts in found:
+    for facts in datasets:
         if facts["get"]:
             names.setdefault(f"({facts['download']}): {facts['get']}", []).append(facts["name"])
-    return [f"\n{', '.join(each)} {text}" for text, each in names.items()]
+    return [f"\n{', '.join(names_of_one)} {text}" for text, names_of_one in names.items()]
 
 
 def _facts(entry: catalogue.Entry, args: argparse.Namespace) -> dict[str, Any]:
@@ -135,14 +135,14 @@ def download_data(args: argparse.Namespace) -> int:
     from sgbench.datasets.event_files import EventFiles
 
     for name in args.names:
-        made = make(catalogue.entry("dataset", name, args.config_dir), args)
-        if not isinstance(made, EventFiles):
-            hint = made.missing(root(args)) or "it needs no download"
+        dataset = make(catalogue.entry("dataset", name, args.config_dir), args)
+        if not isinstance(dataset, EventFiles):
+            hint = dataset.missing(root(args)) or "it needs no download"
             raise InputError(f"data set {name}: nothing is fetched for it; {hint}")
-        if made.missing(root(args)) is None:
-            sys.stdout.write(f"{name}: is here already, in {root(args) / made.folder}\n")
+        if dataset.missing(root(args)) is None:
+            sys.stdout.write(f"{name}: is here already, in {root(args) / dataset.folder}\n")
             continue
-        for line in fetch(made, root(args)):
+        for line in fetch(dataset, root(args)):
             sys.stdout.write(f"{line}\n")
     return 0
 
@@ -150,9 +150,9 @@ def download_data(args: argparse.Namespace) -> int:
 def check_data(args: argparse.Namespace) -> int:
     """Load and verify data sets; stop at the first that is not whole with one line and exit code 2."""
     for name in args.names:
-        made, splits, sha256 = load(name, args)
+        dataset, splits, sha256 = load(name, args)
         sizes = ", ".join(f"{split} {len(splits[split].target)}" for split in SPLITS)
-        said = "checksum right" if made.sha256 else f"checksum {sha256[:12]}, none is published"
+        said = "checksum right" if dataset.sha256 else f"checksum {sha256[:12]}, none is published"
         sys.stdout.write(f"{name}: {sizes}; {said}\n")
     return 0
 
@@ -161,9 +161,9 @@ def print_checksum(args: argparse.Namespace) -> int:
     """Print the SHA-256 of a data set's samples as they are, whatever the entry states."""
     from sgbench.datasets.checks import check
 
-    made = make(catalogue.entry("dataset", args.name, args.config_dir), args)
-    made.sha256 = None  # so that it is computed and not compared
-    sys.stdout.write(f"{check(made, made.load(root(args)))}\n")
+    dataset = make(catalogue.entry("dataset", args.name, args.config_dir), args)
+    dataset.sha256 = None  # so that it is computed and not compared
+    sys.stdout.write(f"{check(dataset, dataset.load(root(args)))}\n")
     return 0
 
 
@@ -175,9 +175,9 @@ def load(name: str, args: argparse.Namespace) -> tuple[DataSet, dict[Split, Samp
     """
     from sgbench.datasets.checks import check
 
-    made = make(catalogue.entry("dataset", name, args.config_dir), args)
-    splits = made.load(root(args))
-    return made, splits, check(made, splits)
+    dataset = make(catalogue.entry("dataset", name, args.config_dir), args)
+    splits = dataset.load(root(args))
+    return dataset, splits, check(dataset, splits)
 
 
 def show_data(args: argparse.Namespace) -> int:
@@ -189,17 +189,17 @@ def show_data(args: argparse.Namespace) -> int:
     if args.samples < 1:
         raise InputError(f"--samples {args.samples}: at least 1 is needed")
     entry = catalogue.entry("dataset", args.name, args.config_dir)
-    made, splits, sha256 = load(args.name, args)
+    dataset, splits, sha256 = load(args.name, args)
     from sgbench.inspection.data_summary import summary
 
-    rows = [["what", entry.line], ["source", made.source], ["licence", made.licence]]
+    rows = [["what", entry.line], ["source", dataset.source], ["licence", dataset.licence]]
     rows += [["parameters", ", ".join(f"{key}={value}" for key, value in entry.parameters.items()) or "none"]]
-    rows += [*summary(made, splits), ["sha256", sha256]]
+    rows += [*summary(dataset, splits), ["sha256", sha256]]
     sys.stdout.write("\n".join(aligned(rows, words=2)) + "\n")
     if args.plot is not None:
         from sgbench.inspection.sample_picture import draw
 
-        draw(args.name, made, splits[args.split], args.split, args.plot, count=args.samples)
+        draw(args.name, dataset, splits[args.split], args.split, args.plot, count=args.samples)
         sys.stdout.write(f"picture: {args.plot}\n")
     return 0
 
@@ -228,20 +228,20 @@ def prepare(args: argparse.Namespace) -> int:
     from sgbench.datasets.spoken import Spoken
 
     entry = catalogue.entry("dataset", args.name, args.config_dir)
-    made = make(entry, args)
-    if not isinstance(made, Spoken):
+    dataset = make(entry, args)
+    if not isinstance(dataset, Spoken):
         raise InputError(
             f"dataset '{args.name}': is not made of recorded words, so there is nothing to prepare"
         )
     _, splits, _ = load(args.name, args)
-    for split, own in made.utterances(root(args) / made.folder).items():
+    for split, own in dataset.utterances(root(args) / dataset.folder).items():
         path = args.to / f"{args.name}_{split}.h5"
         write(
             path,
             splits[split],
-            words=made.words,
-            speakers=[each.speaker for each in own],
-            numbers=[each.number for each in own],
+            words=dataset.words,
+            speakers=[recording.speaker for recording in own],
+            numbers=[recording.number for recording in own],
         )
         sys.stdout.write(f"{path}: {len(own)} samples\n")
     return 0

@@ -77,13 +77,13 @@ def _panels(words: Sequence[str]) -> int:
     run = _run(args)
     finished = run.record is not None and run.record.status == "finished"
     weights = (args.weights or ("initial,selected" if finished else "initial")).split(",")
-    found = [diagnosed(run, name, panels, args.batches) for name in sorted(weights)]
-    tree = {"run": run.name, "diagnoses": [each.model_dump(mode="json") for each in found]}
-    _tell(args, tree, "\n\n".join(as_text(each) for each in found))
+    diagnoses = [diagnosed(run, name, panels, args.batches) for name in sorted(weights)]
+    tree = {"run": run.name, "diagnoses": [diagnosis.model_dump(mode="json") for diagnosis in diagnoses]}
+    _tell(args, tree, "\n\n".join(as_text(diagnosis) for diagnosis in diagnoses))
     if args.plot is not None:
         from sgbench.plots.diagnosis import diagnosis_figure
 
-        _draw(args, lambda: diagnosis_figure(found))
+        _draw(args, lambda: diagnosis_figure(diagnoses))
     return 0
 
 
@@ -127,7 +127,7 @@ def _plane(words: Sequence[str]) -> int:
     from sgbench.inspection.diagnosis_text import plane_text
 
     run = _run(args)
-    found = scanned_plane(
+    plane = scanned_plane(
         run,
         weights=args.weights,
         towards=args.towards,
@@ -135,7 +135,7 @@ def _plane(words: Sequence[str]) -> int:
         radius=args.radius,
         points=args.points,
     )
-    _tell(args, {"run": run.name, **found._asdict()}, plane_text(found))
+    _tell(args, {"run": run.name, **plane._asdict()}, plane_text(plane))
     if args.plot is not None:
         from sgbench.plots.landscape import plane_figure
 
@@ -144,7 +144,7 @@ def _plane(words: Sequence[str]) -> int:
         if args.towards:
             marks.append((1.0, 0.0, "selected weights"))
             labels = ("from initial to selected weights", "random direction")
-        _draw(args, lambda: plane_figure(*found, labels=labels, marks=marks))
+        _draw(args, lambda: plane_figure(*plane, labels=labels, marks=marks))
     return 0
 
 
@@ -195,21 +195,23 @@ def _exact(words: Sequence[str]) -> int:
                 f"'{word}': the networks are fixed; only surrogate=NAME and its numbers are chosen"
             )
     spec = compose(args.words, config_dirs=args.config_dir, allow_targets=args.allow_target)
-    found = exact(
+    comparison = exact(
         lambda: construct("surrogate", spec.targets["surrogate"], spec.method.parameters["surrogate"]),
         noise_slope=args.noise,
     )
-    title = f"{' '.join(args.words)}, escape noise of slope {args.noise:g}, {found.networks} tiny networks"
+    title = (
+        f"{' '.join(args.words)}, escape noise of slope {args.noise:g}, {comparison.networks} tiny networks"
+    )
     text = (
         f"{title}\n"
-        f"cosine {found.cosine:.3f} (median), {found.cosine_low:.3f} (10 % quantile); norm ratio "
-        f"{found.norm_ratio:.3g}; signs agree {found.sign_agreement:.0%}"
+        f"cosine {comparison.cosine:.3f} (median), {comparison.cosine_low:.3f} (10 % quantile); norm ratio "
+        f"{comparison.norm_ratio:.3g}; signs agree {comparison.sign_agreement:.0%}"
     )
-    _tell(args, {"noise_slope": args.noise, **found._asdict()}, text)
+    _tell(args, {"noise_slope": args.noise, **comparison._asdict()}, text)
     if args.plot is not None:
         from sgbench.plots.landscape import exact_figure
 
-        _draw(args, lambda: exact_figure(found.cosines, found.norm_ratios, title=title))
+        _draw(args, lambda: exact_figure(comparison.cosines, comparison.norm_ratios, title=title))
     return 0
 
 

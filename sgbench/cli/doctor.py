@@ -38,11 +38,13 @@ def collect() -> dict[str, Any]:
     """Collect the report on the installation under stable keys."""
     from sgbench.training.provenance import processor, versions
 
-    found = versions()
-    problems = [f"{name} is not installed: pip install {name}" for name, v in found.items() if v == "missing"]
+    installed = versions()
+    problems = [
+        f"{name} is not installed: pip install {name}" for name, v in installed.items() if v == "missing"
+    ]
     report: dict[str, Any] = {
         "python": sys.version.split()[0],
-        "versions": found,
+        "versions": installed,
         "extras": {name: _extra(name, extra) for name, extra in EXTRAS.items()},
         "places of sweeps": _places(),
         "processor": processor(),
@@ -51,7 +53,7 @@ def collect() -> dict[str, Any]:
         "runs_dir": _folder(default_runs_dir(), "SGBENCH_RUNS", problems),
         "data_dir": _folder(default_data_dir(), "SGBENCH_DATA", problems),
     }
-    if found["torch"] != "missing":
+    if installed["torch"] != "missing":
         report |= {"devices": _devices(), "engines": _engines(), "data": _data(problems)}
     report["problems"] = problems
     return report
@@ -112,7 +114,7 @@ def _engines() -> dict[str, str]:
         for name in ("leaky", "adex")
     }
     layer = layers["leaky"]
-    chosen = {name: Engine("auto").describe([each]) for name, each in layers.items()}
+    chosen = {name: Engine("auto").describe([layer]) for name, layer in layers.items()}
     report = {
         "auto": f"{chosen['leaky'].name}: {chosen['leaky'].reason}",
         "auto, nonlinear neurons": f"{chosen['adex'].name}: {chosen['adex'].reason}",

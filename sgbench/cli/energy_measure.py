@@ -14,7 +14,7 @@ from sgbench.cli import energy
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.energy.decision import Decision, DecisionTimes
-from sgbench.energy.interval import Interval
+from sgbench.energy.interval import BoundedValue
 from sgbench.energy.meter import Metered, meters
 from sgbench.energy.price import price
 from sgbench.energy.text import amount, joules_interval
@@ -40,7 +40,9 @@ def answer_validate(args: argparse.Namespace) -> int:
     """Print predictions beside measurements; a case that fails is a finding about prices, not an error."""
     verdicts = validate(load_cases(args.config_dir), energy.pick([], args.config_dir))
     if args.json:
-        energy.say_json([{**asdict(each), "ratio": each.ratio, "inside": each.inside} for each in verdicts])
+        energy.say_json(
+            [{**asdict(verdict), "ratio": verdict.ratio, "inside": verdict.inside} for verdict in verdicts]
+        )
     elif args.update is not None:
         update(args.update, validation_markdown(verdicts))
     elif args.markdown:
@@ -57,23 +59,23 @@ def rows(verdicts: Sequence[EnergyVerdict]) -> list[list[str]]:
         head,
         *[
             [
-                each.case,
-                each.label,
-                each.target,
-                amount(each.predicted_nj, each.per),
-                amount(each.measured_nj, each.per),
-                f"{each.ratio:.3g}",
-                "yes" if each.inside else "NO",
-                each.why or "",
+                verdict.case,
+                verdict.label,
+                verdict.target,
+                amount(verdict.predicted_nj, verdict.per),
+                amount(verdict.measured_nj, verdict.per),
+                f"{verdict.ratio:.3g}",
+                "yes" if verdict.inside else "NO",
+                verdict.why or "",
             ]
-            for each in verdicts
+            for verdict in verdicts
         ],
     ]
 
 
 def summary(verdicts: Sequence[EnergyVerdict]) -> str:
     """Describe how many published measurements the predictions agree with."""
-    inside = sum(each.inside for each in verdicts)
+    inside = sum(verdict.inside for verdict in verdicts)
     return f"{inside} of {len(verdicts)} predictions hold; ratio: predicted over measured"
 
 
@@ -101,13 +103,13 @@ def update(path: Path, lines: Sequence[str]) -> None:
 def answer_train(args: argparse.Namespace) -> int:
     """Print the products, seconds and bytes that a record's training took."""
     record, _ = energy.read_record(args.record)
-    found = training_cost(record, _learning(record, args), _sizes(record, args))
+    cost = training_cost(record, _learning(record, args), _sizes(record, args))
     if args.json:
-        host = [each.model_dump() for each in record.host_energy or ()]
-        tree = {"total": found.total, "per_second": found.per_second, "host_energy": host}
-        energy.say_json({**asdict(found), **tree})
+        host = [energy_reading.model_dump() for energy_reading in record.host_energy or ()]
+        tree = {"total": cost.total, "per_second": cost.per_second, "host_energy": host}
+        energy.say_json({**asdict(cost), **tree})
     else:
-        energy.say([*report(found), *_host(record)])
+        energy.say([*report(cost), *_host(record)])
     return 0
 
 
@@ -128,22 +130,22 @@ def _sizes(record: RunRecord, args: argparse.Namespace) -> dict[str, int]:
     return sizes
 
 
-def report(found: TrainingCost) -> list[str]:
+def report(cost: TrainingCost) -> list[str]:
     """Write the table of a training's cost, and a line about what was measured."""
     rows = [["multiply-accumulates", "of the whole training", "share, %"]]
     for name in ("forward", "weight_gradients", "input_gradients", "validation", "total"):
-        number = getattr(found, name)
-        share = f"{100 * number / found.total:.1f}" if found.total else "-"
+        number = getattr(cost, name)
+        share = f"{100 * number / cost.total:.1f}" if cost.total else "-"
         rows.append([name.replace("_", " "), f"{number:.4g}", share])
-    rate = "" if found.per_second is None else f", {found.per_second:.3g} multiply-accumulates a second"
-    memory = "not measured" if found.peak_bytes is None else f"{found.peak_bytes / 2**20:.0f} MiB"
-    backward = f"{found.adjoint_updates:.4g} updates of neurons backward"
+    rate = "" if cost.per_second is None else f", {cost.per_second:.3g} multiply-accumulates a second"
+    memory = "not measured" if cost.peak_bytes is None else f"{cost.peak_bytes / 2**20:.0f} MiB"
+    backward = f"{cost.adjoint_updates:.4g} updates of neurons backward"
     return [
         *aligned(rows, words=1),
         "",
-        f"{found.epochs} epochs of {found.samples} samples, {backward}",
-        f"took {found.seconds:.3g} s{rate}; peak memory {memory}",
-        f"the rule holds {found.memory_bytes / 2**20:.3g} MiB to learn from a batch",
+        f"{cost.epochs} epochs of {cost.samples} samples, {backward}",
+        f"took {cost.seconds:.3g} s{rate}; peak memory {memory}",
+        f"the rule holds {cost.memory_bytes / 2**20:.3g} MiB to learn from a batch",
     ]
 
 
@@ -154,8 +156,9 @@ def _host(record: RunRecord) -> list[str]:
             "host energy: not available (no meter that could be read, or not this run alone from its start)"
         ]
     return [
-        f"host energy, {each.meter}: {each.fit_j:.4g} J to train, {each.test_j:.4g} J to test, idle included"
-        for each in record.host_energy
+        f"host energy, {reading.meter}: {reading.fit_j:.4g} J to train, {reading.test_j:.4g} J to test, "
+        "idle included"
+        for reading in record.host_energy
     ]
 
 
@@ -166,18 +169,25 @@ def answer_decide(args: argparse.Namespace) -> int:
     """Print accuracy and cost of an answer after each step, and at each confidence."""
     spec = compose(args.words, config_dirs=args.config_dir, allow_targets=args.allow_target)
     (target,) = energy.pick([args.target], args.config_dir).values()
-    found = decide(spec, tuple(args.confidence or (0.5, 0.9, 0.99)))
+    decisions = decide(spec, tuple(args.confidence or (0.5, 0.9, 0.99)))
     dt_s = spec.method.protocol.dt_s
-    costs = [price(each.counts, target=target, dt_s=dt_s).dynamic_nj for each in found]
+    costs = [price(decision.counts, target=target, dt_s=dt_s).dynamic_nj for decision in decisions]
     if args.json:
-        energy.say_json([_tree(each, cost) for each, cost in zip(found, costs, strict=True)])
+        energy.say_json([_tree(decision, cost) for decision, cost in zip(decisions, costs, strict=True)])
         return 0
     rows = [["answer", "accuracy, %", "mean steps", f"dynamic energy on {target.name}"]]
-    last = sum(each.rule.startswith("step") for each in found)
+    last = sum(decision.rule.startswith("step") for decision in decisions)
     every = -(-last // MOST_ROWS)
-    for index, (each, cost) in enumerate(zip(found, costs, strict=True)):
+    for index, (decision, cost) in enumerate(zip(decisions, costs, strict=True)):
         if index >= last or (index + 1) % every == 0 or index + 1 == last:
-            rows.append([each.rule, f"{100 * each.accuracy:.2f}", f"{each.steps:.4g}", joules_interval(cost)])
+            rows.append(
+                [
+                    decision.rule,
+                    f"{100 * decision.accuracy:.2f}",
+                    f"{decision.steps:.4g}",
+                    joules_interval(cost),
+                ]
+            )
     energy.say(aligned(rows, words=1))
     return 0
 
@@ -214,27 +224,27 @@ def decide(spec: RunSpec, confidences: tuple[float, ...]) -> list[Decision]:
     return times.decisions()
 
 
-def _tree(each: Decision, cost: Interval | None) -> dict[str, object]:
+def _tree(decision: Decision, cost: BoundedValue | None) -> dict[str, object]:
     return {
-        "rule": each.rule,
-        "accuracy": each.accuracy,
-        "steps": each.steps,
+        "rule": decision.rule,
+        "accuracy": decision.accuracy,
+        "steps": decision.steps,
         "dynamic_nj": None if cost is None else asdict(cost),
     }
 
 
 def answer_meter(args: argparse.Namespace) -> int:
     """Run a command and print the energy that it took; without a command, list the meters of this machine."""
-    found, missing = meters()
+    available, missing = meters()
     words = args.words[1:] if args.words[:1] == ["--"] else args.words
     if not words:
         if args.json:
-            energy.say_json({"meters": [meter.name for meter in found], "not_available": missing})
+            energy.say_json({"meters": [meter.name for meter in available], "not_available": missing})
         else:
-            energy.say([*(meter.name for meter in found), *missing])
+            energy.say([*(meter.name for meter in available), *missing])
         return 0
     idle_s = require_number("--idle", args.idle, low=0, open_low=True)
-    if not found:
+    if not available:
         raise InputError(f"no meter of energy on this machine: {'; '.join(missing)}")
     codes: list[int] = []
 
@@ -242,22 +252,22 @@ def answer_meter(args: argparse.Namespace) -> int:
         codes.append(subprocess.run(words, check=False).returncode)  # noqa: S603 - the user's own words
 
     try:
-        readings = Metered(found, idle_s=idle_s).run(work)
+        readings = Metered(available, idle_s=idle_s).run(work)
     except FileNotFoundError as error:
         raise InputError(f"{words[0]}: no such command") from error
     if args.json:
-        energy.say_json([{**asdict(each), "net_j": each.net_j} for each in readings])
+        energy.say_json([{**asdict(reading), "net_j": reading.net_j} for reading in readings])
     else:
         rows = [["meter", "energy, J", "above idle, J", "seconds", "idle, W"]]
         rows += [
             [
-                each.meter,
-                f"{each.energy_j:.4g}",
-                f"{each.net_j:.4g}",
-                f"{each.seconds:.4g}",
-                f"{each.idle_w:.3g}",
+                reading.meter,
+                f"{reading.energy_j:.4g}",
+                f"{reading.net_j:.4g}",
+                f"{reading.seconds:.4g}",
+                f"{reading.idle_w:.3g}",
             ]
-            for each in readings
+            for reading in readings
         ]
         energy.say([*aligned(rows, words=1), *missing])
     return codes[0]

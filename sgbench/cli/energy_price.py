@@ -54,7 +54,9 @@ def details(target: EnergyTarget) -> list[str]:
     """Describe everything that one target's file states."""
     lines = [f"{target.name}: {target.title}", "", *textwrap.wrap(target.about, 100), ""]
     rows = [["term", "cost", "scope", "basis", "node, nm", "V", "evidence"]]
-    rows += [[each.operation, _ends(each), *_evidence(each)] for each in target.prices]
+    rows += [
+        [unit_price.operation, _ends(unit_price), *_evidence(unit_price)] for unit_price in target.prices
+    ]
     for memory in target.memories:
         sizes = ", ".join(f"{size.access_pj:g} pJ at {size.size_bytes / 1024:g} KiB" for size in memory.sizes)
         rows += [[name, f"{sizes} a {memory.per}", *_evidence(memory)] for name in memory.operations]
@@ -64,13 +66,16 @@ def details(target: EnergyTarget) -> list[str]:
         rows.append(["static power of a chip", f"{static.value_mw:g}{ends} mW", *_evidence(static)])
     lines += aligned(rows, words=7) if len(rows) > 1 else [str(target.unpriced)]
     lines += ["", *(f"inside another price: {name}" for name in target.included_elsewhere)]
-    lines += [f"left out: {each}" for each in target.missing]
+    lines += [f"left out: {gap}" for gap in target.missing]
     if target.chip is not None:
         limits = target.chip.model_dump(exclude={"source", "mark", "unchecked"}, exclude_none=True)
         lines += [f"chip, {name}: {_plain(value)}" for name, value in limits.items()]
-        lines += [f"not checked: {each}" for each in target.chip.unchecked]
+        lines += [f"not checked: {limit}" for limit in target.chip.unchecked]
         lines.append(f"source of the limits ({target.chip.mark}): {target.chip.source}")
-    return [*lines, *dict.fromkeys(f"source ({each.mark}): {each.source}" for each in evidence_of(target))]
+    return [
+        *lines,
+        *dict.fromkeys(f"source ({evidence.mark}): {evidence.source}" for evidence in evidence_of(target)),
+    ]
 
 
 def _ends(price: Price) -> str:
@@ -78,9 +83,11 @@ def _ends(price: Price) -> str:
     return f"{price.value_pj:g}{ends} pJ{f' a {price.per}' if price.per else ''}"
 
 
-def _evidence(each: Evidence) -> list[str]:
-    node, voltage = (NONE if value is None else f"{value:g}" for value in (each.node_nm, each.voltage_v))
-    return [each.scope, each.basis, node, voltage, each.mark]
+def _evidence(evidence: Evidence) -> list[str]:
+    node, voltage = (
+        NONE if value is None else f"{value:g}" for value in (evidence.node_nm, evidence.voltage_v)
+    )
+    return [evidence.scope, evidence.basis, node, voltage, evidence.mark]
 
 
 def _plain(value: object) -> str:
@@ -92,16 +99,16 @@ def answer_price(args: argparse.Namespace) -> int:
     record, counts = energy.read_record(args.record)
     targets = energy.pick(args.target, args.config_dir)
     dt_s = record.method.protocol.dt_s
-    found = [price(counts, target=target, dt_s=dt_s) for target in targets.values()]
+    estimates = [price(counts, target=target, dt_s=dt_s) for target in targets.values()]
     if args.plot is not None:
-        _plot(found, args.plot, title=f"{record.method.choices['dataset']}, {record.method_id}")
+        _plot(estimates, args.plot, title=f"{record.method.choices['dataset']}, {record.method_id}")
     if args.json:
-        targets_tree = [estimate_tree(estimate) for estimate in found]
+        targets_tree = [estimate_tree(estimate) for estimate in estimates]
         energy.say_json({"footprint": asdict(footprint(counts)), "targets": targets_tree})
         return 0
     energy.say([*about(counts), training(record), ""])
     rows = [["target", "evidence", "dynamic energy an inference", "static"]]
-    for estimate in found:
+    for estimate in estimates:
         part = " *" if estimate.missing and estimate.dynamic_nj is not None else ""
         rows.append(
             [
@@ -112,7 +119,7 @@ def answer_price(args: argparse.Namespace) -> int:
             ]
         )
     energy.say(aligned(rows, words=4))
-    energy.say(["*: a part; sgbench energy explain names what it leaves out", *_reasons(found)])
+    energy.say(["*: a part; sgbench energy explain names what it leaves out", *_reasons(estimates)])
     return 0
 
 
@@ -137,26 +144,30 @@ def _bar(estimate: EnergyEstimate) -> tuple[float, EnergyBar] | None:
     return total.value, EnergyBar(estimate.target, tuple(terms), joules_interval(total) + grade)
 
 
-def _reasons(found: list[EnergyEstimate]) -> list[str]:
-    return [f"{each.target}: no total: {'; '.join(each.reasons)}" for each in found if each.reasons]
+def _reasons(estimates: list[EnergyEstimate]) -> list[str]:
+    return [
+        f"{estimate.target}: no total: {'; '.join(estimate.reasons)}"
+        for estimate in estimates
+        if estimate.reasons
+    ]
 
 
 def about(counts: OpCounts) -> list[str]:
     """Describe the size and the activity of the network, before any price."""
-    found = footprint(counts)
+    usage = footprint(counts)
     lines = [
-        f"a sample: {_mean(found.spikes_sent)} spikes, {_mean(found.synaptic_operations)} synaptic operations; "
-        f"{100 * found.activation_sparsity:.3g} % of connections times steps go unused"
+        f"a sample: {_mean(usage.spikes_sent)} spikes, {_mean(usage.synaptic_operations)} synaptic operations; "
+        f"{100 * usage.activation_sparsity:.3g} % of connections times steps go unused"
     ]
-    if found.weights is not None:
-        sizes = ", ".join(f"{size:,.0f} B at {bits} bits" for bits, size in found.bytes_by_bits.items())
+    if usage.weights is not None:
+        sizes = ", ".join(f"{size:,.0f} B at {bits} bits" for bits, size in usage.bytes_by_bits.items())
         zeros = (
             ""
-            if found.connection_sparsity is None
-            else f", {100 * found.connection_sparsity:.3g} % of them 0"
+            if usage.connection_sparsity is None
+            else f", {100 * usage.connection_sparsity:.3g} % of them 0"
         )
         lines.append(
-            f"memory: {found.weights:,} weights{zeros}, {found.state_words:,.0f} words of state: {sizes}"
+            f"memory: {usage.weights:,} weights{zeros}, {usage.state_words:,.0f} words of state: {sizes}"
         )
     return lines
 
@@ -205,10 +216,10 @@ def explanation(estimate: EnergyEstimate, target: EnergyTarget) -> list[str]:
         time = f"{estimate.latency_s:.3g} s an inference"
         lines.append(f"static: {joules_interval(estimate.static_nj)}, for {time}")
     lines += [f"no total: {reason}" for reason in estimate.reasons]
-    lines += [f"assumed: {each}" for each in estimate.assumptions]
-    lines += [f"left out: {each}" for each in estimate.missing]
+    lines += [f"assumed: {assumption}" for assumption in estimate.assumptions]
+    lines += [f"left out: {gap}" for gap in estimate.missing]
     sources = dict.fromkeys(
-        f"source ({each.mark}, {each.scope}): {each.source}" for each in evidence_of(target)
+        f"source ({evidence.mark}, {evidence.scope}): {evidence.source}" for evidence in evidence_of(target)
     )
     return [*lines, *sources]
 
@@ -218,27 +229,29 @@ def answer_fit(args: argparse.Namespace) -> int:
     record, counts = energy.read_record(args.record)
     (target,) = energy.pick([args.target], args.config_dir).values()
     choices = record.method.choices
-    found = fit(counts, target=target, neurons={role: choices[role] for role in ("neuron", "readout")})
+    chip_fit = fit(counts, target=target, neurons={role: choices[role] for role in ("neuron", "readout")})
     if args.json:
-        energy.say_json({**asdict(found), "fits": found.fits})
+        energy.say_json({**asdict(chip_fit), "fits": chip_fit.fits})
     else:
-        energy.say(report(found))
-    return 0 if found.fits else 1
+        energy.say(report(chip_fit))
+    return 0 if chip_fit.fits else 1
 
 
-def report(found: ChipFit) -> list[str]:
+def report(chip_fit: ChipFit) -> list[str]:
     """Describe how a network fits a chip, with the reasons and with what nobody checked."""
     rows = [["layer", "first core", "cores", "because of"]]
-    rows += [[each.layer, str(each.first_core), str(each.cores), each.decides] for each in found.pieces]
-    verdict = "fits, as far as was checked" if found.fits else "does not fit"
-    size = f"cores: {found.cores}, chips: {found.chips}"
+    rows += [
+        [piece.layer, str(piece.first_core), str(piece.cores), piece.decides] for piece in chip_fit.pieces
+    ]
+    verdict = "fits, as far as was checked" if chip_fit.fits else "does not fit"
+    size = f"cores: {chip_fit.cores}, chips: {chip_fit.chips}"
     return [
-        f"{found.target}: {verdict}; {size}",
+        f"{chip_fit.target}: {verdict}; {size}",
         "",
         *aligned(rows, words=1),
         "",
-        *[f"not supported: {each}" for each in found.unsupported],
-        *[f"to be changed: {each}" for each in found.changes],
-        *[f"not checked: {each}" for each in found.unchecked],
-        f"source ({found.mark}): {found.source}",
+        *[f"not supported: {feature}" for feature in chip_fit.unsupported],
+        *[f"to be changed: {change}" for change in chip_fit.changes],
+        *[f"not checked: {limit}" for limit in chip_fit.unchecked],
+        f"source ({chip_fit.mark}): {chip_fit.source}",
     ]

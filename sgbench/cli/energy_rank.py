@@ -20,6 +20,7 @@ from sgbench.leaderboard import costs
 from sgbench.records.counts import OpCounts
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.files import read_model
+from sgbench.records.method import by_method
 from sgbench.records.record import RunRecord
 from sgbench.tables import aligned
 
@@ -28,7 +29,7 @@ MOST_METHODS = 12  # of which every pair is printed
 
 @dataclass(frozen=True)
 class Contestant:
-    """One method over its finished seeds."""
+    """Holds one method that is ranked by energy, with the means over its finished seeds."""
 
     label: str
     records: tuple[RunRecord, ...]
@@ -49,20 +50,22 @@ class Contestant:
 def answer(args: argparse.Namespace) -> int:
     """Print methods beside networks without spikes, and how stable their order is."""
     targets = energy.pick(args.target, args.config_dir)
-    found = contestants(args.sources)
-    chosen, dt_s = [*targets.values()], found[0].dt_s
-    by_method = {each.label: costs.beside(each.counts, targets=chosen, dt_s=dt_s) for each in found}
-    stability = costs.stability({each.label: each.counts for each in found}, targets=chosen, dt_s=dt_s)
+    methods = contestants(args.sources)
+    chosen, dt_s = [*targets.values()], methods[0].dt_s
+    comparisons = {method.label: costs.beside(method.counts, targets=chosen, dt_s=dt_s) for method in methods}
+    stability = costs.stability(
+        {method.label: method.counts for method in methods}, targets=chosen, dt_s=dt_s
+    )
     if args.plot is not None:
-        _plot(found, targets, args.plot)
+        _plot(methods, targets, args.plot)
     if args.json:
-        energy.say_json(_tree(found, by_method, stability))
+        energy.say_json(_tree(methods, comparisons, stability))
         return 0
-    energy.say([*beside_lines(found, by_method), "", *stability_lines(stability)])
+    energy.say([*beside_lines(methods, comparisons), "", *stability_lines(stability)])
     return 0
 
 
-def _plot(found: Sequence[Contestant], targets: dict[str, EnergyTarget], path: Path) -> None:
+def _plot(methods: Sequence[Contestant], targets: dict[str, EnergyTarget], path: Path) -> None:
     """Draw accuracy against energy on the targets that tell methods apart, those of the boards first."""
     from sgbench.plots import style
     from sgbench.plots.energy_front import FrontMethod, FrontPanel, front_figure
@@ -70,19 +73,20 @@ def _plot(found: Sequence[Contestant], targets: dict[str, EnergyTarget], path: P
 
     panels = []
     for name, target in sorted(targets.items(), key=lambda item: not item[1].on_boards):
-        energies = [price(each.counts, target=target, dt_s=each.dt_s).dynamic_nj for each in found]
+        energies = [price(method.counts, target=target, dt_s=method.dt_s).dynamic_nj for method in methods]
         known = [Estimate(energy.value, energy.low, energy.high) for energy in energies if energy is not None]
-        if len(known) == len(found) and len(set(known)) > 1:
-            panels.append(FrontPanel(name, tuple(known), _ann_nj(found, target)))
-    methods = [
-        FrontMethod(each.label, tuple(100 * accuracy for accuracy in each.accuracies)) for each in found
+        if len(known) == len(methods) and len(set(known)) > 1:
+            panels.append(FrontPanel(name, tuple(known), _ann_nj(methods, target)))
+    points = [
+        FrontMethod(method.label, tuple(100 * accuracy for accuracy in method.accuracies))
+        for method in methods
     ]
-    style.save(lambda: front_figure(methods, panels), path)
+    style.save(lambda: front_figure(points, panels), path)
 
 
-def _ann_nj(found: Sequence[Contestant], target: EnergyTarget) -> float | None:
+def _ann_nj(methods: Sequence[Contestant], target: EnergyTarget) -> float | None:
     """Return the energy of the network without spikes, where it has a total and is the same for all methods."""
-    energies = {compare(each.counts, target=target, dt_s=each.dt_s).ann_nj for each in found}
+    energies = {compare(method.counts, target=target, dt_s=method.dt_s).ann_nj for method in methods}
     (energy,) = energies if len(energies) == 1 else (None,)
     return None if energy is None else energy.value
 
@@ -93,19 +97,16 @@ def contestants(sources: Sequence[Path]) -> list[Contestant]:
     Raises:
         InputError: no finished record, or records of several protocols, which are not comparable.
     """
-    groups: dict[str, list[RunRecord]] = {}
-    for path in _record_files(sources):
-        record = read_model(path, RunRecord)
-        if record.counts is not None and record.test is not None:
-            groups.setdefault(record.method_id, []).append(record)
+    records = [read_model(path, RunRecord) for path in _record_files(sources)]
+    groups = by_method(record for record in records if record.counts is not None and record.test is not None)
     if not groups:
         raise InputError(f"{', '.join(map(str, sources))}: no record of a finished run")
     protocols = sorted({record.protocol for group in groups.values() for record in group})
     if len(protocols) > 1:
         raise InputError(f"records of protocols {', '.join(protocols)} are not comparable; name one folder")
     labels = _labels({name: group[0] for name, group in groups.items()})
-    found = [_contestant(labels[name], group) for name, group in groups.items()]
-    return sorted(found, key=lambda each: synapse_rate(each.counts))
+    methods = [_contestant(labels[name], group) for name, group in groups.items()]
+    return sorted(methods, key=lambda method: synapse_rate(method.counts))
 
 
 def _record_files(sources: Sequence[Path]) -> Iterator[Path]:
@@ -131,7 +132,7 @@ def _contestant(label: str, group: Sequence[RunRecord]) -> Contestant:
 def _labels(first: dict[str, RunRecord]) -> dict[str, str]:
     """Name each method by the choices in which it differs, and by its id where these are alike."""
     choices = [record.method.choices for record in first.values()]
-    differ = [group for group in choices[0] if len({each[group] for each in choices}) > 1]
+    differ = [group for group in choices[0] if len({choices_of_one[group] for choices_of_one in choices}) > 1]
     texts = {
         name: ", ".join(record.method.choices[group] for group in differ) for name, record in first.items()
     }
@@ -142,12 +143,12 @@ def _labels(first: dict[str, RunRecord]) -> dict[str, str]:
     }
 
 
-def beside_lines(found: Sequence[Contestant], beside: dict[str, tuple[EnergyComparison, ...]]) -> list[str]:
+def beside_lines(methods: Sequence[Contestant], beside: dict[str, tuple[EnergyComparison, ...]]) -> list[str]:
     """Write a table with each method beside its networks without spikes."""
     rows = [["method", "accuracy, %", "rate, %", "crossover, %", "bits, %", "beats its ANN on", "its QNN on"]]
-    bits = beside[found[0].label][0].qnn_bits
-    for each in found:
-        priced = [one for one in beside[each.label] if one.crossover is not None]
+    bits = beside[methods[0].label][0].qnn_bits
+    for method in methods:
+        priced = [one for one in beside[method.label] if one.crossover is not None]
         wide, narrow = ([one for one in priced if one.quantised is each_kind] for each_kind in (False, True))
         crossovers = [one.crossover for one in priced if one.crossover is not None]
         ends = [end for one in crossovers for end in (one.low, one.high)]
@@ -155,11 +156,11 @@ def beside_lines(found: Sequence[Contestant], beside: dict[str, tuple[EnergyComp
         crossing = f"{100 * min(finite):.3g} to {100 * max(finite):.3g}" if finite else "-"
         rows.append(
             [
-                each.label,
-                f"{100 * math.fsum(each.accuracies) / len(each.accuracies):.2f}",
-                f"{100 * synapse_rate(each.counts):.3g}",
+                method.label,
+                f"{100 * math.fsum(method.accuracies) / len(method.accuracies):.2f}",
+                f"{100 * synapse_rate(method.counts):.3g}",
                 crossing,
-                f"{100 * bit_share(each.counts, bits):.3g}",
+                f"{100 * bit_share(method.counts, bits):.3g}",
                 *(f"{sum(one.wins is True for one in kind)} of {len(kind)}" for kind in (wide, narrow)),
             ]
         )
@@ -201,7 +202,7 @@ def stability_lines(stability: Sequence[Duel]) -> list[str]:
 
 
 def _tree(
-    found: Sequence[Contestant], beside: dict[str, tuple[EnergyComparison, ...]], stability: Sequence[Duel]
+    methods: Sequence[Contestant], beside: dict[str, tuple[EnergyComparison, ...]], stability: Sequence[Duel]
 ) -> Any:
     def plain(one: EnergyComparison) -> dict[str, Any]:
         tree = asdict(one)
@@ -212,12 +213,12 @@ def _tree(
     return {
         "methods": [
             {
-                "method": each.label,
-                "accuracies": list(each.accuracies),
-                "rate": synapse_rate(each.counts),
-                "beside": [plain(one) for one in beside[each.label]],
+                "method": method.label,
+                "accuracies": list(method.accuracies),
+                "rate": synapse_rate(method.counts),
+                "beside": [plain(one) for one in beside[method.label]],
             }
-            for each in found
+            for method in methods
         ],
         "stability": [{**asdict(duel), "mean": duel.mean, "certain": duel.certain} for duel in stability],
     }

@@ -54,9 +54,9 @@ def export_command(args: argparse.Namespace) -> int:
     data = io.BytesIO()
     nir.write(data, graph)
     write_atomic(args.nir, data.getvalue())
-    told = {"file": str(args.nir), "nodes": list(graph.nodes), "dt_s": dt_s, "step": args.step}
+    summary = {"file": str(args.nir), "nodes": list(graph.nodes), "dt_s": dt_s, "step": args.step}
     if args.json:
-        sys.stdout.write(json.dumps(told, indent=1, sort_keys=True) + "\n")
+        sys.stdout.write(json.dumps(summary, indent=1, sort_keys=True) + "\n")
     else:
         sys.stdout.write(
             printable(

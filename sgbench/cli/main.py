@@ -108,15 +108,17 @@ def commands_of(top: argparse.ArgumentParser) -> list[str]:
 
 
 class _Suggesting(argparse.ArgumentParser):
-    """A parser that answers a wrong command with the nearest one, in one line; so do those of its subcommands."""
+    """Parses words, and answers a wrong command with the nearest one in one line; so do its subcommands."""
 
     def error(self, message: str) -> NoReturn:
         """Print a line on standard error and leave with exit code 2."""
-        found = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
-        if found is None or not ("COMMAND" in message or "ACTION" in message):
+        choices = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        if choices is None or not ("COMMAND" in message or "ACTION" in message):
             super().error(message)
-        known = [name.strip(" '") for name in found.group(2).split(",")]
-        raise InputError(f"{self.prog} {found.group(1)}: no such command; {suggest(found.group(1), known)}")
+        known = [name.strip(" '") for name in choices.group(2).split(",")]
+        raise InputError(
+            f"{self.prog} {choices.group(1)}: no such command; {suggest(choices.group(1), known)}"
+        )
 
 
 def parser() -> argparse.ArgumentParser:

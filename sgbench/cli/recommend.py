@@ -68,15 +68,15 @@ def recommend(args: argparse.Namespace) -> int:
             raise InputError(f"--layers {args.layers} --steps {args.steps}: 1 or more are needed")
         spikes = None if args.start_spikes is None else _numbers(args.start_spikes, args.layers)
         shape = Shape(layers=args.layers, recurrent=args.recurrent, steps=args.steps, start_spikes=spikes)
-    found = advise(summary, shape, goal=args.goal, budget=args.budget)
+    recommendation = advise(summary, shape, goal=args.goal, budget=args.budget)
     if args.json:
-        tree = {"shape": shape.model_dump(mode="json"), **dataclasses.asdict(found)}
+        tree = {"shape": shape.model_dump(mode="json"), **dataclasses.asdict(recommendation)}
         sys.stdout.write(json.dumps(tree, indent=1) + "\n")
         return 0
     if shape.start_spikes is not None:
         sent = ", ".join(f"{number:.2g}" for number in shape.start_spikes)
         sys.stdout.write(f"before training a neuron sends, by hidden layer: {sent} spikes an inference\n")
-    for line in found.lines:
+    for line in recommendation.lines:
         sys.stdout.write(f"{printable(line)}\n")
     return 0
 

@@ -80,11 +80,14 @@ def _list(args: argparse.Namespace) -> int:
 
     known = [read(name, args.config_dir) for name in names(args.config_dir)]
     if args.json:
-        tree = [each.model_dump(mode="json") for each in known]
+        tree = [experiment.model_dump(mode="json") for experiment in known]
         sys.stdout.write(json.dumps(tree, indent=1, sort_keys=True) + "\n")
         return 0
     rows = [["reproduction", "minutes", "what"]]
-    rows += [[each.name, "-" if each.minutes is None else f"{each.minutes:g}", each.line] for each in known]
+    rows += [
+        [experiment.name, "-" if experiment.minutes is None else f"{experiment.minutes:g}", experiment.line]
+        for experiment in known
+    ]
     sys.stdout.write("\n".join(aligned(rows, words=3)))
     sys.stdout.write("\n\nrun one with: sgbench reproduce NAME\n")
     return 0
@@ -127,9 +130,9 @@ def _show(results: list[ReproductionResult], args: argparse.Namespace) -> None:
     lines = ["", *aligned(table, words=2), ""]
     for result in results:
         one = result.reproduction
-        told = {"reduced": [one.reduced], "likely reason": [one.reason]}
+        details = {"reduced": [one.reduced], "likely reason": [one.reason]}
         if len(results) == 1:
-            told = {"source": one.sources, "not as published": one.differs, **told}
-        lines += [f"{one.name}: {what}: {text}" for what, texts in told.items() for text in texts if text]
+            details = {"source": one.sources, "not as published": one.differs, **details}
+        lines += [f"{one.name}: {what}: {text}" for what, texts in details.items() for text in texts if text]
     lines.append("ours: mean over seeds ± one standard deviation")
     sys.stdout.write("\n".join(lines) + "\n")

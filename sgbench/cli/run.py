@@ -83,7 +83,7 @@ def run_command(words: Sequence[str]) -> int:
 
 def _take(words: list[str], *flags: str) -> tuple[list[str], list[str]]:
     """Split off a flag with a value, given as two words or with `=`; a repeated flag's values are collected."""
-    kept: list[str] = []
+    run_words: list[str] = []
     values: list[str] = []
     rest = iter(words)
     for word in rest:
@@ -94,8 +94,8 @@ def _take(words: list[str], *flags: str) -> tuple[list[str], list[str]]:
                 raise InputError(f"{name}: a value is needed")
             values.append(taken)
         else:
-            kept.append(word)
-    return kept, values
+            run_words.append(word)
+    return run_words, values
 
 
 def _plan(words: list[str], config_dirs: Sequence[Path], allowed: Sequence[str]) -> RunPlan:

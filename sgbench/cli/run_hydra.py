@@ -57,7 +57,7 @@ def _finish_what_others_left(planned: RunPlan, names: Mapping[str, str]) -> int:
 
 
 class Job:
-    """Is what Hydra launches for each point of a sweep; picklable, for launchers that run in other processes.
+    """Runs what Hydra launches for each point of a sweep; picklable, for launchers that run in other processes.
 
     A job takes its spec from the plan. Hydra's basic sweeper and `hydra/sweeper=planned` make the points of the
     plan and no others; another sweeper may choose points as it goes, and a job composes one that is not planned.

@@ -32,19 +32,7 @@ def register(commands: Any) -> None:
         "study", help="pre-registered comparisons in blocks: run, status, report, pause, resume"
     )
     actions = top.add_subparsers(title="actions", metavar="ACTION", required=True)
-    running = actions.add_parser("run", help="run what is not stored yet, at low priority, in one process")
-    _add_common(running)
-    _add_scale(running)
-    running.add_argument("--hours", type=float, metavar="H", help="stop at a whole group after so long")
-    running.add_argument(
-        "--plan", action="store_true", help="print runs and core-hours of each block, and stop"
-    )
-    running.add_argument("--new-epoch", action="store_true", help="go on with another commit than before")
-    running.add_argument("--data-dir", type=Path, metavar="DIR", help="where files of data sets lie")
-    running.add_argument(
-        "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own"
-    )
-    running.set_defaults(handler=run_study)
+    _add_run(actions)
     telling = actions.add_parser("status", help="what is stored of each block, and what is left")
     _add_common(telling)
     _add_scale(telling)
@@ -78,6 +66,23 @@ def register(commands: Any) -> None:
         acting.add_argument("name", metavar="NAME", help="e.g. surrogates")
         acting.add_argument("--runs-dir", type=Path, metavar="DIR", help="where it runs (default: runs)")
         acting.set_defaults(handler=signal_study, signal=number)
+
+
+def _add_run(actions: Any) -> None:
+    """Add the action `run` with its options."""
+    running = actions.add_parser("run", help="run what is not stored yet, at low priority, in one process")
+    _add_common(running)
+    _add_scale(running)
+    running.add_argument("--hours", type=float, metavar="H", help="stop at a whole group after so long")
+    running.add_argument(
+        "--plan", action="store_true", help="print runs and core-hours of each block, and stop"
+    )
+    running.add_argument("--new-epoch", action="store_true", help="go on with another commit than before")
+    running.add_argument("--data-dir", type=Path, metavar="DIR", help="where files of data sets lie")
+    running.add_argument(
+        "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own"
+    )
+    running.set_defaults(handler=run_study)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sgbench.records.record import RunRecord
     from sgbench.records.submission import ExternalRecord
     from sgbench.submissions.check import Checked
-    from sgbench.submissions.make import Author, Made
+    from sgbench.submissions.make import Author, SubmissionSummary
 
 SUBMISSIONS = Path("submissions")
 LICENCES = ("CC0-1.0", "CC-BY-4.0", "MIT", "Apache-2.0", "BSD-3-Clause")
@@ -27,23 +27,7 @@ def register(commands: Any) -> None:
         "submit", help="hand in a result: make a folder of runs, check it, accept it"
     )
     actions = submit.add_subparsers(title="actions", metavar="ACTION", required=True)
-    made = actions.add_parser("make", help="collect the runs of one method with everything that checks them")
-    made.add_argument("source", type=Path, metavar="DIR", help="a runs folder or one inside it")
-    made.add_argument("--name", required=True, help="what the method is called")
-    made.add_argument("--contact", required=True, help="a mail address, or @ and a GitHub name")
-    made.add_argument("--paper", help="arXiv:1901.09948, doi:10.1000/x or an https address")
-    made.add_argument("--code", metavar="URL", help="the https address of the code")
-    made.add_argument("--licence", choices=LICENCES, default="CC-BY-4.0", help="default: CC-BY-4.0")
-    made.add_argument("--method", metavar="ID", help="where the folder has runs of several methods")
-    made.add_argument("--protocol", metavar="NAME", help="where it has runs of several protocols")
-    made.add_argument(
-        "--external",
-        action="store_true",
-        help="code outside the catalogue: DIR holds predictions, <seed>.csv",
-    )
-    made.add_argument("--failed", type=int, nargs="*", default=[], metavar="SEED", help="with --external")
-    made.add_argument("--to", type=Path, default=SUBMISSIONS, metavar="DIR", help="default: submissions")
-    finish(made, _make)
+    _add_make(actions)
     checked = actions.add_parser("check", help="what CI runs on a pull request")
     checked.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a submission")
     checked.add_argument("--strict", action="store_true", help="warnings count too")
@@ -71,6 +55,27 @@ def register(commands: Any) -> None:
         )
 
 
+def _add_make(actions: Any) -> None:
+    """Add the action `make` with its options."""
+    words = actions.add_parser("make", help="collect the runs of one method with everything that checks them")
+    words.add_argument("source", type=Path, metavar="DIR", help="a runs folder or one inside it")
+    words.add_argument("--name", required=True, help="what the method is called")
+    words.add_argument("--contact", required=True, help="a mail address, or @ and a GitHub name")
+    words.add_argument("--paper", help="arXiv:1901.09948, doi:10.1000/x or an https address")
+    words.add_argument("--code", metavar="URL", help="the https address of the code")
+    words.add_argument("--licence", choices=LICENCES, default="CC-BY-4.0", help="default: CC-BY-4.0")
+    words.add_argument("--method", metavar="ID", help="where the folder has runs of several methods")
+    words.add_argument("--protocol", metavar="NAME", help="where it has runs of several protocols")
+    words.add_argument(
+        "--external",
+        action="store_true",
+        help="code outside the catalogue: DIR holds predictions, <seed>.csv",
+    )
+    words.add_argument("--failed", type=int, nargs="*", default=[], metavar="SEED", help="with --external")
+    words.add_argument("--to", type=Path, default=SUBMISSIONS, metavar="DIR", help="default: submissions")
+    finish(words, _make)
+
+
 def _make(args: argparse.Namespace) -> int:
     from pydantic import ValidationError
 
@@ -79,48 +84,50 @@ def _make(args: argparse.Namespace) -> int:
 
     author = Author(args.name, args.contact, args.paper, args.code, args.licence)
     try:
-        made = _made(args, author)
+        summary = _made(args, author)
     except ValidationError as error:
         raise InputError(f"--{first_problem(error)}") from error
     if args.json:
-        say_json(asdict(made))
+        say_json(asdict(summary))
         return 0
-    return _tell(made, references_of(args))
+    return _tell(summary, references_of(args))
 
 
-def _tell(made: Made, references: References) -> int:
+def _tell(summary: SubmissionSummary, references: References) -> int:
     """Print what was made and what a check finds in it; a folder that the check would refuse is a failure."""
     from sgbench.submissions.check import check
     from sgbench.submissions.verify.judge import DataJudge
 
-    found = check(Path(made.folder), references=references, judge=DataJudge(references))
-    say(f"{made.folder}: {_what(made, found)}")
-    say(f"on the test split, seed by seed: {', '.join(map(_score, found.records))}")
-    for problem in found.problems:
+    verdict = check(Path(summary.folder), references=references, judge=DataJudge(references))
+    say(f"{summary.folder}: {_what(summary, verdict)}")
+    say(f"on the test split, seed by seed: {', '.join(map(_score, verdict.records))}")
+    for problem in verdict.problems:
         say(f"{problem.level}: {problem.path}: {problem.message}")
-    if found.refused(strict=False):
+    if verdict.refused(strict=False):
         say("a check refuses it: mend that, remove the folder and make it anew")
         return 1
-    say(f"next: sgbench submit check {made.folder} --strict")
+    say(f"next: sgbench submit check {summary.folder} --strict")
     return 0
 
 
-def _what(made: Made, found: Checked) -> str:
+def _what(summary: SubmissionSummary, verdict: Checked) -> str:
     from sgbench.leaderboard.labels import surrogate_call
 
-    method = None if found.submission is None else found.submission.method
-    parts = [made.protocol, f"division {made.division}", f"{len(made.seeds)} seeds"]
+    method = None if verdict.submission is None else verdict.submission.method
+    parts = [summary.protocol, f"division {summary.division}", f"{len(summary.seeds)} seeds"]
     if method is not None:
         parts.insert(1, surrogate_call(method.label, method.parameters.get("surrogate", {})))
         monitor = method.protocol.monitor.replace("_", " ")
         tuned = (
-            f"one of {made.tuning_trials} settings, by mean {monitor}" if made.tuning_trials else "untuned"
+            f"one of {summary.tuning_trials} settings, by mean {monitor}"
+            if summary.tuning_trials
+            else "untuned"
         )
         parts.append(tuned)
     return ", ".join(parts)
 
 
-def _made(args: argparse.Namespace, author: Author) -> Made:
+def _made(args: argparse.Namespace, author: Author) -> SubmissionSummary:
     from sgbench.submissions.external import make_external
     from sgbench.submissions.make import make
 
@@ -155,38 +162,38 @@ def _check(args: argparse.Namespace) -> int:
 
     references = references_of(args)
     judge = DataJudge(references)
-    found = {
+    verdicts = {
         str(folder): check(folder, references=references, judge=judge, board=args.board)
         for folder in args.folders
     }
-    refused = any(each.refused(strict=args.strict) for each in found.values())
+    refused = any(verdict.refused(strict=args.strict) for verdict in verdicts.values())
     if args.json:
-        say_json({folder: _tree(each, args.strict) for folder, each in found.items()})
+        say_json({folder: _tree(verdict, args.strict) for folder, verdict in verdicts.items()})
         return 1 if refused else 0
-    for folder, each in found.items():
-        for problem in each.problems:
+    for folder, verdict in verdicts.items():
+        for problem in verdict.problems:
             say(f"{problem.level}: {folder}/{problem.path}: {problem.message} [{problem.code}]")
-        verdict = "refused" if each.refused(strict=args.strict) else "fine"
-        say(f"{folder}: {verdict}{_summary(each)}")
+        word = "refused" if verdict.refused(strict=args.strict) else "fine"
+        say(f"{folder}: {word}{_summary(verdict)}")
     return 1 if refused else 0
 
 
-def _tree(found: Checked, strict: bool) -> dict[str, Any]:
-    submission = found.submission
+def _tree(verdict: Checked, strict: bool) -> dict[str, Any]:
+    submission = verdict.submission
     return {
-        "ok": not found.refused(strict=strict),
+        "ok": not verdict.refused(strict=strict),
         "protocol": submission and submission.protocol,
         "method_id": submission and submission.method_id,
         "division": submission and submission.division,
-        "problems": [asdict(problem) for problem in found.problems],
+        "problems": [asdict(problem) for problem in verdict.problems],
     }
 
 
-def _summary(found: Checked) -> str:
-    if found.submission is None:
+def _summary(verdict: Checked) -> str:
+    if verdict.submission is None:
         return ""
-    scores = ", ".join(map(_score, found.records))
-    submission = found.submission
+    scores = ", ".join(map(_score, verdict.records))
+    submission = verdict.submission
     return f"; {submission.name}, {submission.protocol}, {submission.division}: {scores}"
 
 
@@ -209,16 +216,19 @@ def _accept(args: argparse.Namespace) -> int:
     judge, done = DataJudge(references), []
     for folder in args.folders:
         known = set(args.board.glob(f"*/{SUBMITTED}/*.json"))
-        found = accept(folder, args.board, references=references, judge=judge, weights_at=args.weights_at)
-        if found.submission is not None:
-            new = place_of(args.board / found.submission.protocol, found.submission) not in known
-            said = {"protocol": found.submission.protocol, "method_id": found.submission.method_id}
+        verdict = accept(folder, args.board, references=references, judge=judge, weights_at=args.weights_at)
+        if verdict.submission is not None:
+            new = place_of(args.board / verdict.submission.protocol, verdict.submission) not in known
+            said = {"protocol": verdict.submission.protocol, "method_id": verdict.submission.method_id}
             done.append({**said, "new": new})
     if args.json:
         say_json({"accepted": done})
         return 0
-    for each in done:
-        say(f"{each['protocol']} {each['method_id']}: {'accepted' if each['new'] else 'was there already'}")
+    for submission in done:
+        say(
+            f"{submission['protocol']} {submission['method_id']}: "
+            f"{'accepted' if submission['new'] else 'was there already'}"
+        )
     say(f"next: sgbench board build --from leaderboards --root {args.board}")
     return 0
 

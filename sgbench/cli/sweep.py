@@ -171,13 +171,13 @@ def _recall(args: argparse.Namespace, group: str) -> None:
     from sgbench.sweeps.remembered import recall
 
     prefix = "paths.runs_dir="
-    told = [word.removeprefix(prefix) for word in args.overrides if word.startswith(prefix)]
-    found = recall(args.root or Path(*told[-1:] or [default_runs_dir()]), group)
+    roots = [word.removeprefix(prefix) for word in args.overrides if word.startswith(prefix)]
+    last_sweep = recall(args.root or Path(*roots[-1:] or [default_runs_dir()]), group)
     given = {word.lstrip("+").partition("=")[0] for word in (args.name, *args.overrides)}
-    kept = [word for word in found.words if word.lstrip("+").partition("=")[0] not in given]
-    args.overrides = [*kept, *args.overrides]
-    args.config_dir = [*map(Path, found.config_dirs), *args.config_dir]
-    args.allow_target = [*found.allow_targets, *args.allow_target]
+    remembered = [word for word in last_sweep.words if word.lstrip("+").partition("=")[0] not in given]
+    args.overrides = [*remembered, *args.overrides]
+    args.config_dir = [*map(Path, last_sweep.config_dirs), *args.config_dir]
+    args.allow_target = [*last_sweep.allow_targets, *args.allow_target]
 
 
 def _status(args: argparse.Namespace) -> int:

@@ -89,18 +89,18 @@ def tune(args: argparse.Namespace) -> int:
             f"tuning_seeds, as digits_tuned_v2, do not"
         )
     search = Search(task, partial(_run, workers=args.workers), _say)
-    found = found_of(search.run())
-    for line in lines_of(found, task):
+    outcome = found_of(search.run())
+    for line in lines_of(outcome, task):
         _say(line)
-    if found.chosen is None:
+    if outcome.chosen is None:
         raise InputError(
             "validation selects no setting: each has a failed or stopped run; the records tell why, "
             "and --studies asks for more settings"
         )
-    reported = [] if args.no_report else _report(task, found.chosen, args.workers)
+    reported = [] if args.no_report else _report(task, outcome.chosen, args.workers)
     if args.json:
-        sys.stdout.write(json.dumps(_tree(task, found, reported), indent=1) + "\n")
-    return _next(task, found.chosen, reported)
+        sys.stdout.write(json.dumps(_tree(task, outcome, reported), indent=1) + "\n")
+    return _next(task, outcome.chosen, reported)
 
 
 def _run(specs: Sequence[RunSpec], bars: Mapping[int, Bar], *, workers: int | None) -> None:
@@ -128,10 +128,12 @@ def _next(task: Task, chosen: Outcome, reported: Sequence[RunRecord | None]) -> 
     from sgbench.sweeps.text import percent
 
     failed = sum(record is None or record.status != "finished" for record in reported)
-    accuracies = [each.test.accuracy for each in reported if each is not None and each.test is not None]
-    losses = [each.test.loss for each in reported if each is not None and each.test is not None]
+    accuracies = [
+        record.test.accuracy for record in reported if record is not None and record.test is not None
+    ]
+    losses = [record.test.loss for record in reported if record is not None and record.test is not None]
     if accuracies and None not in accuracies:
-        test = percent(summarise([each for each in accuracies if each is not None]))
+        test = percent(summarise([accuracy for accuracy in accuracies if accuracy is not None]))
         _say(f"test accuracy {test} % over {len(accuracies)} seeds")
     elif losses:
         _say(f"test loss {summarise(losses).mean:.4g} over {len(losses)} seeds")
@@ -144,27 +146,27 @@ def _next(task: Task, chosen: Outcome, reported: Sequence[RunRecord | None]) -> 
     return 1 if failed else 0
 
 
-def _tree(task: Task, found: Found, reported: Sequence[RunRecord | None]) -> dict[str, Any]:
-    chosen = found.chosen
+def _tree(task: Task, outcome: Found, reported: Sequence[RunRecord | None]) -> dict[str, Any]:
+    chosen = outcome.chosen
     return {
         "protocol": task.protocol.name,
         "strategy": task.request.strategy,
         "studies": [
             {
-                "study": each.study,
-                "settings": each.tried,
-                "best": None if each.best is None else each.best.asked.method_id,
-                "score": None if each.best is None else each.best.score,
+                "study": study.study,
+                "settings": study.tried,
+                "best": None if study.best is None else study.best.asked.method_id,
+                "score": None if study.best is None else study.best.score,
             }
-            for each in found.studies
+            for study in outcome.studies
         ],
-        "median_of_bests": found.score,
-        "saved_epochs": found.saved_epochs,
-        "epochs": found.epochs,
+        "median_of_bests": outcome.score,
+        "saved_epochs": outcome.saved_epochs,
+        "epochs": outcome.epochs,
         "method_id": None if chosen is None else chosen.asked.method_id,
         "setting": None if chosen is None else chosen.asked.setting,
         "test_accuracy": [
-            None if each is None or each.test is None else each.test.accuracy for each in reported
+            None if record is None or record.test is None else record.test.accuracy for record in reported
         ],
     }
 

@@ -75,20 +75,22 @@ def _verify_rows(args: argparse.Namespace) -> int:
         if row.method_id.startswith(args.method or "")
     ]
     if args.method is not None and not rows:
-        raise InputError(f"--method {args.method}: no row of {args.folder} that waits for it begins so")
-    found: dict[str, dict[str, Any]] = {}
+        raise InputError(
+            f"--method {args.method}: no row of {args.folder} with such an id waits for re-training"
+        )
+    verdicts: dict[str, dict[str, Any]] = {}
     for row in rows:
         try:
-            found[row.method_id] = _trained_again(args, row, references)
+            verdicts[row.method_id] = _trained_again(args, row, references)
         except InputError as error:
-            found[row.method_id] = {"passed": False, "error": str(error)}
+            verdicts[row.method_id] = {"passed": False, "error": str(error)}
             if not args.json:
                 sys.stdout.write(f"{row.method_id} {row.method.label}\nFAILED: {printable(str(error))}\n")
     if args.json:
-        sys.stdout.write(json.dumps(found, indent=1, sort_keys=True) + "\n")
+        sys.stdout.write(json.dumps(verdicts, indent=1, sort_keys=True) + "\n")
     elif not rows:
         sys.stdout.write(f"{printable(str(args.folder))}: no row waits for it\n")
-    return 0 if all(each["passed"] for each in found.values()) else 1
+    return 0 if all(verdict["passed"] for verdict in verdicts.values()) else 1
 
 
 def _trained_again(args: argparse.Namespace, row: UnsubmittedRow, references: References) -> dict[str, Any]:
@@ -113,23 +115,23 @@ def _verify_submission(args: argparse.Namespace) -> int:
     from sgbench.submissions.verify.tiers import Verifier
 
     references = References(args.config_dir, args.allow_target)
-    found = check(args.folder, references=references, judge=DataJudge(references, data=False))
-    errors = [problem for problem in found.problems if problem.level == "error"]
-    if found.submission is None or errors:
+    verdict = check(args.folder, references=references, judge=DataJudge(references, data=False))
+    errors = [problem for problem in verdict.problems if problem.level == "error"]
+    if verdict.submission is None or errors:
         raise InputError(
             f"{args.folder}: {errors[0].path}: {errors[0].message}; see: sgbench submit check {args.folder}"
         )
-    finished = {record.seed: record for record in found.records if claim_of(record) is not None}
-    outcome = Verifier(args.folder, found.submission, finished, references).verify(
+    finished = {record.seed: record for record in verdict.records if claim_of(record) is not None}
+    outcome = Verifier(args.folder, verdict.submission, finished, references).verify(
         args.tier, _seeds(args, sorted(finished))
     )
     written = None
     if args.by is not None:
-        folder = args.board / found.submission.protocol
-        held = place_of(folder, found.submission)
+        folder = args.board / verdict.submission.protocol
+        held = place_of(folder, verdict.submission)
         if not held.is_file():
             raise InputError(f"{held}: not on the board yet; first: sgbench submit accept {args.folder}")
-        written = _write(args, folder, found.submission.method_id, outcome)
+        written = _write(args, folder, verdict.submission.method_id, outcome)
     if args.json:
         sys.stdout.write(json.dumps(asdict(outcome) | {"written": written}, indent=1, sort_keys=True) + "\n")
     else:

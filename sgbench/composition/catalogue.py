@@ -42,7 +42,7 @@ WITHOUT_ENTRY = ("sgbench.datasets.own.Own",)
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of the catalogue."""
+    """Describes one file of the catalogue."""
 
     group: str
     name: str

@@ -19,8 +19,8 @@ WITHOUT_CLASSES = ("trace", "spikes")
 
 
 @dataclass(frozen=True)
-class Facts:
-    """The numbers that boards and sweeps need; the class of the data set takes them from the same file."""
+class DataSetFacts:
+    """Holds the numbers that boards and sweeps need; the class of the data set takes them from the same file."""
 
     classes: int | None  # None where the target is a trace or spikes: then the loss is the score
     sizes: dict[str, int]
@@ -28,7 +28,7 @@ class Facts:
     target: str  # "class", or "class_per_step": each step has a class of its own
 
 
-def facts_of(entry: Entry) -> Facts:
+def facts_of(entry: Entry) -> DataSetFacts:
     """Read the facts in `meta` of a data set's entry.
 
     Raises:
@@ -50,7 +50,7 @@ def facts_of(entry: Entry) -> Facts:
         raise _missing(entry, "sizes", "sizes: {train: 600, validation: 200, test: 200}")
     if not isinstance(sha256, str) or not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise _missing(entry, "sha256", "sha256: <what sgbench data checksum prints>")
-    return Facts(classes, sizes, sha256, target)
+    return DataSetFacts(classes, sizes, sha256, target)
 
 
 def stated(name: str) -> dict[str, Any]:

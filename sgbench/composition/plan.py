@@ -204,7 +204,7 @@ def _not_a_sweep(override: Override) -> str:
 
 
 class PointComposer:
-    """Makes of each point of a sweep what `compose` makes of it alone, at a tenth of the cost.
+    """Composes each point of a sweep as `compose` does it alone, at a tenth of the cost.
 
     Hydra takes 0.1 s to merge the files of one point. Points with equal choices share the merged tree; on a copy
     of it Hydra's own function sets the values. A point with which this fails is composed alone, so that what is

@@ -24,7 +24,7 @@ HEADER = "# Written by `make presets` from sgbench/composition/presets.yaml; edi
 
 
 class Preset(NamedTuple):
-    """One row: the surrogate of a library at its default parameters."""
+    """Names the surrogate of another library at its default parameters."""
 
     library: str
     name: str

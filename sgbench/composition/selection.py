@@ -13,7 +13,7 @@ from sgbench.errors import InputError, suggest
 
 
 class Flag(NamedTuple):
-    """A property that entries of some groups have or lack."""
+    """Holds a property that entries of some groups have or lack."""
 
     key: str  # of `meta`
     default: bool  # where a file says nothing

@@ -24,7 +24,7 @@ MOST_EVENTS = 1 << 26
 
 
 class AslDvs(EventFiles, entry="asl_dvs"):
-    """24 letters signed by five people, 4200 recordings of 0.1 s each, 240x180 pixels.
+    """Loads 24 letters signed by five people, 4200 recordings of 0.1 s each, 240x180 pixels.
 
     There is no official split and the names of the files do not say who signs: validation and test, a tenth each
     by the hash of the names, hold people that training holds too, so scores say nothing about unknown people.

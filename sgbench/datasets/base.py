@@ -27,7 +27,7 @@ Origin = Literal["generated", "bundled", "files"]
 
 
 class Samples(NamedTuple):
-    """One split in memory.
+    """Holds one split of a data set in memory.
 
     Numbers are float64 in [0, 1], or uint8 that stand for themselves divided by 255. Spikes have times of their
     own and are put into steps by the encoder.
@@ -39,7 +39,7 @@ class Samples(NamedTuple):
 
 
 class DataSet(ABC):
-    """A data set; its facts are attributes, known before a download.
+    """Defines a data set, whose facts are attributes that are known before a download.
 
     A class that names its entry takes target, classes, sizes, origin, licence and checksum from the `meta` of that
     file, where they are stated once; what it states itself, or computes from its parameters, goes first. Its

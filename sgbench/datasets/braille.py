@@ -107,7 +107,7 @@ class BrailleLetters(DataSet):
 
 
 class Braille(BrailleLetters, entry="braille"):
-    """Braille letters as the pressures on twelve taxels, four of which touch, in 76 steps of 25 ms.
+    """Loads Braille letters as the pressures on twelve taxels, four of which touch, in 76 steps of 25 ms.
 
     In this form a single nearest neighbour tells all letters apart; see `BrailleDelta`.
 
@@ -127,7 +127,7 @@ class Braille(BrailleLetters, entry="braille"):
 
 
 class BrailleDelta(BrailleLetters, entry="braille_delta"):
-    r"""Braille letters as events: a taxel tells when its pressure has changed by a threshold since it last told.
+    r"""Loads Braille letters as events: a taxel sends one when its pressure has changed by a threshold.
 
     .. math:: s^{\pm}[t] = [\pm(x[t] - r[t-1]) \ge \theta], \qquad r[t] = x[t] \text{ where it told, else } r[t-1]
 

@@ -21,7 +21,7 @@ SPLIT_FILE = Path(__file__).parent / "splits" / "cifar10_dvs.json"
 
 
 class Cifar10Dvs(EventFiles, entry="cifar10_dvs"):
-    """10000 pictures of CIFAR-10 moved on a screen before a camera of 128x128 pixels; a thousand of each class.
+    """Loads 10000 pictures of CIFAR-10 moved before a camera of 128x128 pixels, a thousand of each class.
 
     There is no official split, so that published figures compare different tests. Ours is a file of the package:
     of each class 100 recordings for validation and 100 for the test, by the hash of their names.

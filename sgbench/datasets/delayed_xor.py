@@ -15,7 +15,7 @@ from sgbench.signals.spike_trains import SpikeTrains
 
 
 class DelayedXor(Generated, entry="delayed_xor"):
-    """All channels fire at a low or a high rate in each of two windows; the class is whether the rates differ.
+    """Generates two windows in which all channels fire at a low or a high rate; the class is whether they differ.
 
     Between the windows, and after them while the answer is due, there is noise alone, so the first bit has to be
     remembered for the delay.

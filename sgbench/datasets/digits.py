@@ -16,7 +16,7 @@ FILE = Path("datasets", "data", "digits.csv.gz")
 
 
 class Digits(DataSet, entry="digits"):
-    """1797 real 8x8 images of handwritten digits; stratified split 60/20/20.
+    """Loads 1797 real 8x8 images of handwritten digits; stratified split 60/20/20.
 
     Small and easy: a linear classifier reaches about 95 %, so differences near the ceiling mean little.
 

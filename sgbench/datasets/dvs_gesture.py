@@ -21,7 +21,7 @@ NAME = re.compile(r"[^/]+/user(\d+)_[^/]+/(\d+)\.npy")
 
 
 class DvsGesture(EventFiles, entry="dvs_gesture"):
-    """11 gestures of 29 people under three lights, 128x128 pixels, cut into single gestures, times in milliseconds.
+    """Loads 11 gestures of 29 people under three lights, 128x128 pixels, cut into single gestures, in milliseconds.
 
     As tonic hands it on. Users 24 to 29 are the official test set; validation is all that the users in
     `validation_users` do, so that it asks for unknown people as the test does.

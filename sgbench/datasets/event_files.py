@@ -16,7 +16,7 @@ from sgbench.errors import InputError
 
 
 class FileToFetch(NamedTuple):
-    """One file to fetch."""
+    """Describes one file to fetch."""
 
     url: str
     name: str  # under which it is kept
@@ -25,7 +25,7 @@ class FileToFetch(NamedTuple):
 
 
 class EventFiles(DataSet):
-    """A data set that is read from original files and kept in a prepared form.
+    """Loads a data set from original files and keeps it in a prepared form.
 
     The form is made once for the files, the reader and the parameters (`event_cache`), and holds each split as
     memory to map (`event_store`). Splits whose size nobody has stated are declared as 0 and known after loading.

@@ -18,7 +18,7 @@ LEFT, RIGHT, RECALL, NOISE = range(GROUPS)
 
 
 class EvidenceAccumulation(Generated, entry="evidence_accumulation"):
-    """Cues to the left or right, a delay, then a signal that asks which side had more.
+    """Generates cues to the left or right, a delay, then a signal that asks which side had more.
 
     Four groups of channels: left cue, right cue, recall signal, and noise that fires at a quarter of the rate
     throughout. Each sample prefers one side: a cue is on it with the chance 1 - `minority_chance`. The class is the

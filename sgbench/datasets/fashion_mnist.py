@@ -9,7 +9,7 @@ from sgbench.datasets.idx_images import IdxImages, checksum
 
 
 class FashionMnist(IdxImages, entry="fashion_mnist"):
-    """70000 grey 28x28 pictures of ten kinds of clothes.
+    """Loads 70000 grey 28x28 pictures of ten kinds of clothes.
 
     Source: Xiao, Rasul & Vollgraf 2017, arXiv:1708.07747.
     """

@@ -13,7 +13,7 @@ from sgbench.datasets.idx_images import TRAIN
 
 
 class FashionMnistSmall(FashionMnist, entry="fashion_mnist_small"):
-    """3500 pictures of Fashion-MNIST's training images: 2000 to train, 500 to validate, 1000 to test.
+    """Loads 3500 pictures of Fashion-MNIST's training images: 2000 to train, 500 to validate, 1000 to test.
 
     They are the first of each class in the order of the file, as many of each; the published test images stay
     unseen.

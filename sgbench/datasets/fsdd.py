@@ -72,7 +72,7 @@ class FsddRecordings(Spoken):
 
 
 class Fsdd(FsddRecordings, entry="fsdd"):
-    """Spoken digits as spikes of 64 channels, about 700 a sample, split by recording.
+    """Loads spoken digits as spikes of 64 channels, about 700 a sample, split by recording.
 
     The official test: recordings 0 to 4 of each speaker and digit. Of the 45 official training recordings, 5 to 9
     validate: all voices of the test are known, and so they are in validation. For unknown voices see `FsddSpeaker`.
@@ -86,7 +86,7 @@ class Fsdd(FsddRecordings, entry="fsdd"):
 
 
 class FsddSpeaker(FsddRecordings, entry="fsdd_speaker"):
-    """Spoken digits as spikes of 64 channels, about 700 a sample; test and validation are by unknown voices.
+    """Loads spoken digits as spikes of 64 channels, about 700 a sample; test and validation are by unknown voices.
 
     Args:
         test_speaker: whose recordings are the test.

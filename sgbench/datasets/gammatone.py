@@ -19,7 +19,7 @@ MICRO = 1e-6
 
 @dataclass(frozen=True)
 class FrontEnd:
-    r"""An artificial cochlea.
+    r"""Models a cochlea: sound goes in, spikes of its channels come out.
 
     The sound is freed of its mean and brought to a root mean square of `level`. Channel c filters it with a
     gammatone of fourth order around f_c, where the f_c lie evenly on the scale

@@ -22,7 +22,7 @@ Numbers = NDArray[np.int64]
 
 
 class Generated(DataSet):
-    """A data set that is made of its parameters; its checksum is that of the entry with the same parameters.
+    """Generates a data set from its parameters; its checksum is that of the entry with the same parameters.
 
     Args:
         samples: of train, validation and test.
@@ -78,7 +78,7 @@ def permutation(random: np.random.Generator, count: int) -> Numbers:
 
 
 class ActiveBlocks(NamedTuple):
-    """Groups of neighbouring channels, each firing at random for some steps of one sample; one entry a block."""
+    """Holds groups of neighbouring channels, each firing at random for some steps of a sample, one a block."""
 
     sample: Numbers
     channel: Numbers  # the first

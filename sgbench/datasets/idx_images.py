@@ -27,7 +27,7 @@ Bytes = NDArray[np.uint8]
 
 
 class IdxImages(DataSet):
-    """28x28 grey images of ten classes; the official test set, and a sixth of the rest at random for validation.
+    """Loads 28x28 grey images of ten classes: the official test set, and a random sixth of the rest to validate.
 
     The four files lie, packed or not, in a folder of the data set's own below the data root. Their unpacked
     contents are compared with the published ones while they are read.

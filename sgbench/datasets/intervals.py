@@ -17,7 +17,7 @@ MIN_CLASSES = 2
 
 
 class Intervals(Generated, entry="intervals"):
-    """All channels fire in two volleys; the class is the time between them, one of several.
+    """Generates two volleys of all channels; the class is the time between them, one of several.
 
     The first volley begins at a random step, so that neither volley says anything by itself: the time from one to
     the other has to be measured. Everywhere else there is noise.

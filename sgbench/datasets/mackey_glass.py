@@ -19,7 +19,7 @@ SETTLING = 300  # units of time that are dropped at the start
 
 
 class MackeyGlass(Generated, entry="mackey_glass"):
-    r"""Windows of the Mackey-Glass series; the target of each step is the value some steps later.
+    r"""Generates windows of the Mackey-Glass series; the target of each step is the value some steps later.
 
     .. math:: \dot x = \frac{0.2\, x(t - \tau)}{1 + x(t - \tau)^{10}} - 0.1\, x(t)
 

@@ -9,7 +9,7 @@ from sgbench.datasets.idx_images import IdxImages, checksum
 
 
 class Mnist(IdxImages, entry="mnist"):
-    """70000 grey 28x28 pictures of handwritten digits.
+    """Loads 70000 grey 28x28 pictures of handwritten digits.
 
     Source: LeCun, Bottou, Bengio & Haffner 1998, Proceedings of the IEEE 86(11).
     """

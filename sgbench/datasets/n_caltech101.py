@@ -18,7 +18,7 @@ KINDS = 101
 
 
 class NCaltech101(EventFiles, entry="n_caltech101"):
-    """8709 pictures of 101 classes seen by a camera that makes three small movements; at most 240x180 pixels.
+    """Loads 8709 pictures of 101 classes seen by a camera in three small movements; at most 240x180 pixels.
 
     There is no official split. Ours takes a tenth of each class, at least one recording, for validation and as
     many for the test, in the order of the hashes of their names; pictures begin at their own corner, as in tonic.

@@ -17,7 +17,7 @@ MENDELEY = "https://data.mendeley.com/public-files/datasets/468j46mzdv/files"
 
 
 class Nmnist(EventFiles, entry="nmnist"):
-    """MNIST's 70000 digits, each seen by a camera of 34x34 pixels that makes three small movements in 0.3 s.
+    """Loads MNIST's 70000 digits, each seen by a camera of 34x34 pixels in three small movements of 0.3 s in all.
 
     The official test set; validation is a sixth of each digit's training recordings, chosen by the hash of their
     names. Channel (p H + y) W + x, where p says darker (0) or brighter (1).

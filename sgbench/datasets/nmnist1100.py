@@ -12,7 +12,7 @@ from sgbench.datasets.nmnist import Nmnist
 
 
 class Nmnist1100(Nmnist, entry="nmnist1100"):
-    """A small N-MNIST: the first 1000 training and the first 100 test recordings, about 4100 events each.
+    """Loads a small N-MNIST: the first 1000 training and the first 100 test recordings, about 4100 events each.
 
     The test recordings test; a sixth of each digit's training recordings, chosen by the hash of their names,
     validates. With a test of 100, a score of 92 % is known to 5 points.

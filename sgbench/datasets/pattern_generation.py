@@ -17,7 +17,7 @@ from sgbench.signals.spike_trains import SpikeTrains
 
 
 class PatternGeneration(Generated, entry="pattern_generation"):
-    r"""The input is one frozen Poisson pattern, the target a sum of sines for each output.
+    r"""Generates one frozen Poisson pattern as the input, and a sum of sines for each output as the target.
 
     .. math:: y(t) \propto \sum_k a_k \sin(2 \pi t / P_k + \phi_k), \qquad a \sim U(0.5, 2),\ \phi \sim U(0, 2\pi)
 

@@ -27,7 +27,7 @@ Array = np.ndarray[Any, Any]
 
 
 class Qtdb(DataSet, entry="qtdb"):
-    """Which of six waves of the heartbeat each step of a two-lead electrocardiogram belongs to.
+    """Loads two-lead electrocardiograms; the target of each step is which of six waves of the heartbeat it is in.
 
     Level-crossing events in four channels (rises and falls of each lead), 1300 steps of 4 ms, about five beats a
     sample; labels P, PQ, QR, RS, ST and TP. The official test file; the last 62 training samples validate, in one

@@ -26,7 +26,7 @@ Points = NDArray[np.float64]
 
 
 class Randman(Generated, entry="randman"):
-    r"""Each class is a smooth random manifold; a sample is a point of it, its coordinates are spike times.
+    r"""Generates a smooth random manifold for each class; a sample's spike times are a point's coordinates on it.
 
     .. math:: f_i(x) = \prod_{j=1}^{D} \sum_k w_k A_{ijk} \sin 2\pi (\kappa_k x_j B_{ijk} + C_{ijk}),
        \qquad A, B, C \sim U(0, 1)

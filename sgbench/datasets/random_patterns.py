@@ -15,7 +15,7 @@ from sgbench.signals.spike_trains import SpikeTrains
 
 
 class RandomPatterns(Generated, entry="random_patterns"):
-    """Poisson patterns, each with one of two labels at random; there is nothing to generalise.
+    """Generates Poisson patterns, each with one of two labels at random; there is nothing to generalise.
 
     The task is to memorise: validation and test are the training patterns themselves, and the accuracy is the
     share of them that is known.

@@ -15,7 +15,7 @@ from sgbench.signals.spike_trains import SpikeTrains, concatenated
 
 
 class Redrawn(DataSet):
-    """The samples of another data set in splits of the same sizes, drawn anew and stratified by class.
+    """Draws the samples of another data set anew into splits of the same sizes, stratified by class.
 
     Members of a class get evenly spaced ranks (r + 1/2) / n in a random order; all samples sorted by rank fill
     train, then validation, then test. So each split has each class in proportion, to one sample.

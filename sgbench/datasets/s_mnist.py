@@ -22,7 +22,7 @@ WHITE = 255
 
 
 class SMnist(EventFiles, entry="s_mnist"):
-    r"""MNIST's images row by row; a channel fires where the grey value crosses its threshold between two pixels.
+    r"""Loads MNIST's images row by row; a channel fires where the grey crosses its threshold between two pixels.
 
     Of `channels` = 2 h + 1, h thresholds lie evenly in 0..254. With the image x_k, k = 0..783, channel
     2 h + 1 - i fires at k if :math:`x_k < \theta_i \le x_{k+1}`, channel h + 1 - i if

@@ -22,7 +22,7 @@ ORDERS = ("rows", "permuted")
 
 
 class ImageSequence(DataSet):
-    """Images of another data set as traces: some pixels in each step.
+    """Turns images of another data set into traces, with some pixels in each step.
 
     Args:
         images: where they come from.
@@ -90,7 +90,7 @@ def _flat(values: object) -> Tensor:
 
 
 class SequentialDigits(ImageSequence):
-    """The 8x8 handwritten digits as sequences; see `Digits`.
+    """Turns the 8x8 handwritten digits into sequences; see `Digits`.
 
     Args:
         channels: pixels in each step; they divide 64.
@@ -109,7 +109,7 @@ class SequentialDigits(ImageSequence):
 
 
 class SequentialMnist(ImageSequence):
-    """MNIST as sequences; see `Mnist`.
+    """Turns MNIST into sequences; see `Mnist`.
 
     Args:
         channels: pixels in each step; they divide 784.
@@ -124,7 +124,7 @@ class SequentialMnist(ImageSequence):
 
 
 class SequentialFashionMnist(ImageSequence):
-    """Fashion-MNIST as sequences; see `FashionMnist`.
+    """Turns Fashion-MNIST into sequences; see `FashionMnist`.
 
     Args:
         channels: pixels in each step; they divide 784.

@@ -18,7 +18,7 @@ TRAIN, TEST = "shd_train.h5", "shd_test.h5"
 
 
 class Shd(EventFiles, entry="shd"):
-    """Spoken digits, English and German, as spikes of 700 channels of an artificial cochlea.
+    """Loads spoken digits, English and German, as spikes of 700 channels of an artificial cochlea.
 
     The published files are training and test. Two of the twelve speakers are heard in the test file alone, so
     that it asks for unknown voices; validation therefore does so too: it is all that one or several speakers of

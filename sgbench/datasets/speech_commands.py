@@ -41,7 +41,7 @@ MOST_LIST_BYTES = 16 * 1024 * 1024
 
 
 class SpeechCommands(Spoken, entry="speech_commands"):
-    """35 spoken words as spikes of 64 channels, at most a second each; version 0.02, the official lists.
+    """Loads 35 spoken words as spikes of 64 channels, at most a second each; version 0.02, the official lists.
 
     The lists put all that a speaker says into one split, so that validation and test ask for unknown voices. The
     background noises belong to none. Making the spikes of 105829 recordings takes an hour and a half of one core,

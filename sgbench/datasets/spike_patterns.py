@@ -15,7 +15,7 @@ from sgbench.signals.spike_trains import SpikeTrains
 
 
 class SpikePatterns(Generated, entry="spike_patterns"):
-    """Each input is a frozen Poisson pattern, and its target a Poisson pattern of the outputs, in steps of 1 ms.
+    """Generates frozen Poisson patterns, and for each a Poisson pattern of the outputs as target, in steps of 1 ms.
 
     The task is to learn the pairs by heart: validation and test are the training patterns.
 

@@ -18,7 +18,7 @@ AT_ONCE = 16  # sounds that share the work
 
 
 class Utterance(NamedTuple):
-    """One sample, as its file's name tells."""
+    """Describes one spoken sample, as the name of its file tells."""
 
     name: str  # of the file, below the data set's folder
     label: int
@@ -27,7 +27,7 @@ class Utterance(NamedTuple):
 
 
 class Spoken(EventFiles):
-    """Words as spikes of the channels of a `FrontEnd`; a sample is as long as its sound."""
+    """Loads words as spikes of the channels of a `FrontEnd`; a sample is as long as its sound."""
 
     front_end: ClassVar[FrontEnd]
     words: ClassVar[Sequence[str]]  # of the classes

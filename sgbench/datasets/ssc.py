@@ -22,7 +22,7 @@ MD5 = {
 
 
 class Ssc(EventFiles, entry="ssc"):
-    """35 spoken words as spikes of 700 channels of an artificial cochlea; the official three files.
+    """Loads 35 spoken words as spikes of 700 channels of an artificial cochlea; the official three files.
 
     Source: Cramer, Stradmann, Schemmel & Zenke 2022, IEEE Transactions on Neural Networks and
     Learning Systems 33(7).

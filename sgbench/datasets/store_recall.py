@@ -18,7 +18,7 @@ GROUPS = 4  # of channels: the values 0 and 1, the store command, the recall com
 
 
 class StoreRecall(Generated, entry="store_recall"):
-    """A sequence of bits with commands: at `recall` the answer is the bit that was shown with the last `store`.
+    """Generates bits with commands: at `recall` the answer is the bit that was shown with the last `store`.
 
     Four groups of channels stand for the values 0 and 1 and for the two commands. Of a character, one value's group
     fires, at `store` that command's too, at `recall` only its own. After a recall comes a store and after a store a

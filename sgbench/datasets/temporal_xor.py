@@ -15,7 +15,7 @@ from sgbench.signals.spike_trains import SpikeTrains
 
 
 class TemporalXor(Generated, entry="temporal_xor"):
-    """Two channels fire once each, early or late; the class is whether they differ.
+    """Generates two channels that fire once each, early or late; the class is whether they differ.
 
     Counts say nothing: every sample has two spikes. Each of the four patterns is equally frequent.
 

@@ -25,7 +25,7 @@ FIFTHS = (0.6, 0.2, 0.2)
 FILE_SPLITS: dict[str, Split] = {"train": "train", "valid": "validation", "test": "test"}
 
 
-class Facts(NamedTuple):
+class SensorFacts(NamedTuple):
     """Holds what has to be known of a data set before its files are read."""
 
     sensor_size: tuple[int, int, int]  # width, height, polarities
@@ -33,10 +33,10 @@ class Facts(NamedTuple):
 
 
 UNSTATED = {
-    "SHD": Facts((700, 1, 1), 20),
-    "SSC": Facts((700, 1, 1), 35),
-    "NCALTECH101": Facts((240, 180, 2), 101),
-    "SMNIST": Facts((99, 1, 1), 10),
+    "SHD": SensorFacts((700, 1, 1), 20),
+    "SSC": SensorFacts((700, 1, 1), 35),
+    "NCALTECH101": SensorFacts((240, 180, 2), 101),
+    "SMNIST": SensorFacts((99, 1, 1), 10),
 }
 """Facts that tonic knows only once files are read, or not at all."""
 
@@ -88,7 +88,7 @@ def _class_of(name: str) -> Callable[..., Any]:
     return classes[name]
 
 
-def facts_of(name: str, classes: int | None = None) -> Facts:
+def facts_of(name: str, classes: int | None = None) -> SensorFacts:
     """Look up the facts of a data set by its name; tonic is imported where they are not known without it.
 
     Raises:
@@ -96,17 +96,17 @@ def facts_of(name: str, classes: int | None = None) -> Facts:
     """
     if name in UNSTATED:
         facts = UNSTATED[name]
-        return facts if classes is None else Facts(facts.sensor_size, classes)
+        return facts if classes is None else SensorFacts(facts.sensor_size, classes)
     tonic_class: Any = _class_of(name)
     named = getattr(tonic_class, "classes", None)
     count = len(named) if classes is None and named is not None else classes
     if count is None or tonic_class.sensor_size is None:
         raise InputError(f"tonic's {name} states no classes; set dataset.classes to how many there are")
-    return Facts(tonic_class.sensor_size, count)
+    return SensorFacts(tonic_class.sensor_size, count)
 
 
 class Tonic(EventFiles, entry="tonic"):
-    r"""Any data set of tonic with a class a sample, read by tonic itself, which fetches it at the first use.
+    r"""Reads any data set of tonic with a class a sample through tonic itself, which fetches it at the first use.
 
     The test part is tonic's where it has one; otherwise, as with validation, a fifth of each class, by a fixed
     seed. Channel :math:`(p H + y) W + x`. Times of a camera count from a sample's first event, those of a cochlea

@@ -55,5 +55,5 @@ def activity(
         return values, dict.fromkeys(names[3:], "the neurons of this layer have no surrogate")
     whole = max(1, points)
     mean = slope_sum / whole / peak if peak else 0.0
-    values["passing_steps"] = slope_sum / max(1, first.neurons * sum(len(each) for each in lengths))
+    values["passing_steps"] = slope_sum / max(1, first.neurons * sum(len(length) for length in lengths))
     return values | {"in_window_fraction": inside / whole, "mean_slope": min(1.0, mean)}, {}

@@ -87,22 +87,22 @@ def is_cut_off(layer: LayerDiagnosis, last: LayerDiagnosis) -> bool:
     return layer.grad_norm is not None and layer.grad_norm < VANISHED * (last.grad_norm or 0.0)
 
 
-def advise(found: Diagnosis) -> Iterator[str]:
+def advise(diagnosis: Diagnosis) -> Iterator[str]:
     """Write the advice for a run, one sentence for each thing that stands out.
 
     Args:
-        found: without advice.
+        diagnosis: without advice.
     """
-    before = list(_sentences(found.layers, OF_RUNS))
+    before = list(_sentences(diagnosis.layers, OF_RUNS))
     yield from before
-    yield from _of_agreement(found)
-    if not before and {"flow", "activity"} <= set(found.panels):
+    yield from _of_agreement(diagnosis)
+    if not before and {"flow", "activity"} <= set(diagnosis.panels):
         yield "nothing stands out: the gradient reaches every layer and does not explode"
 
 
-def advise_modules(found: Diagnosis) -> Iterator[str]:
+def advise_modules(diagnosis: Diagnosis) -> Iterator[str]:
     """Write the advice for a user's own torch network, one sentence for each thing that stands out."""
-    yield from list(_sentences(found.layers, OF_MODULES)) or [
+    yield from list(_sentences(diagnosis.layers, OF_MODULES)) or [
         "nothing stands out: the gradient reaches every layer and does not explode"
     ]
 
@@ -162,15 +162,15 @@ def _saturation(layer: LayerDiagnosis) -> str:
     return f"{layer.saturated_fraction or 0.0:.0%} of its neurons fire in more than 90 % of all steps"
 
 
-def _of_agreement(found: Diagnosis) -> Iterator[str]:
-    for line in found.agreements or ():
+def _of_agreement(diagnosis: Diagnosis) -> Iterator[str]:
+    for line in diagnosis.agreements or ():
         if line.reference == "bptt" and line.cosine is not None and line.cosine < AGAINST:
             yield (
                 f"{line.layer}: the gradient has a cosine of {line.cosine:.2f} with full back-propagation through "
                 f"time: credit over time is lost (rule=bptt keeps it)"
             )
-    if found.falling_steps is not None and found.falling_steps < AGAINST:
+    if diagnosis.falling_steps is not None and diagnosis.falling_steps < AGAINST:
         yield (
-            f"the loss falls with {found.falling_steps:.0%} of short steps against the gradient: the surrogate "
+            f"the loss falls with {diagnosis.falling_steps:.0%} of short steps against the gradient: the surrogate "
             f"does not point downhill here, so try another width (width_fwhm=0.5 or width_fwhm=2)"
         )

@@ -153,7 +153,7 @@ class LossAt:
         self.network = copy.deepcopy(network)
         self.batches = batches
         self.objective = objective
-        self.noise = [each.noise_state.clone() for each in surrogates(self.network)]
+        self.noise = [surrogate.noise_state.clone() for surrogate in surrogates(self.network)]
 
     @torch.no_grad()
     def __call__(self) -> float:
@@ -183,18 +183,18 @@ def probe(
         generator: of the directions.
         step_size: by the norm of a layer's weights.
     """
-    made = []
+    passes = []
     layers: list[Any] = list(loss_at.network.layers)
     for layer in layers:
         parameters = list(layer.parameters())
-        size = sum(each.numel() for each in parameters)
+        size = sum(parameter.numel() for parameter in parameters)
         if size == 0:
             continue
         directions = torch.randn(DIRECTIONS, size, generator=generator, dtype=torch.float64)
         if size <= DIRECTIONS:
             directions = torch.eye(size, dtype=torch.float64)
         directions = directions / directions.norm(dim=1, keepdim=True)
-        start = torch.cat([each.detach().double().flatten().cpu() for each in parameters])
+        start = torch.cat([parameter.detach().double().flatten().cpu() for parameter in parameters])
         length = step_size * (start.norm().item() or 1.0)
 
         def loss_beside(offset: Tensor, start: Tensor = start, parameters: Any = parameters) -> float:
@@ -205,20 +205,20 @@ def probe(
             (loss_beside(length * way) - loss_beside(-length * way)) / (2 * length) for way in directions
         ]
         put(parameters, start)
-        found = torch.tensor(slopes, dtype=torch.float64)
+        slope = torch.tensor(slopes, dtype=torch.float64)
         along = directions @ gradients[layer.name].cpu()
-        made.append(agreement(layer.name, "finite_difference", along, found, step_size=step_size))
-    return made
+        passes.append(agreement(layer.name, "finite_difference", along, slope, step_size=step_size))
+    return passes
 
 
 @torch.no_grad()
 def put(parameters: Sequence[Tensor], values: Tensor) -> None:
     """Copy slices of one long vector into the weights."""
     first = 0
-    for each in parameters:
-        part = values[first : first + each.numel()].to(each)
-        each.copy_(part.view(each.shape))
-        first += each.numel()
+    for parameter in parameters:
+        part = values[first : first + parameter.numel()].to(parameter)
+        parameter.copy_(part.view(parameter.shape))
+        first += parameter.numel()
 
 
 def or_missing(reference: Reference, make: Callable[[], list[Agreement]]) -> list[Agreement]:

@@ -18,14 +18,14 @@ from torch import Tensor
 
 from sgbench.encoders.base import drawn
 from sgbench.errors import InputError
-from sgbench.signals.spikes import Events, Signal, dense
+from sgbench.signals.spikes import Signal, SparseSpikes, dense
 from sgbench.signals.trajectory import Batch, valid_steps
 
 Change = Callable[[Batch], Batch]
 
 
 class Given(NamedTuple):
-    """The entries of an input that are not 0, sample by sample and in each of them step by step."""
+    """Holds the entries of an input that are not 0, sample by sample and in each of them step by step."""
 
     step: Tensor  # int64 [entries]
     sample: Tensor  # int64 [entries]
@@ -43,13 +43,13 @@ def jittered(severity: float, generator: torch.Generator, dt_s: float) -> Change
     """
 
     def change(batch: Batch) -> Batch:
-        found = given(batch.x)
-        first, second = torch.rand(len(found.step), 2, generator=generator, dtype=torch.float64).unbind(1)
+        events = given(batch.x)
+        first, second = torch.rand(len(events.step), 2, generator=generator, dtype=torch.float64).unbind(1)
         normal = (-2 * torch.log1p(-first)).sqrt() * torch.cos(2 * math.pi * second)
-        last = (batch.lengths.cpu() - 1)[found.sample]
-        moved = (found.step + severity / dt_s * normal).round().abs()
+        last = (batch.lengths.cpu() - 1)[events.sample]
+        moved = (events.step + severity / dt_s * normal).round().abs()
         moved = (last - (last - moved).abs()).clamp(min=0).minimum(last).long()
-        return batch._replace(x=put_back(batch.x, found._replace(step=moved)))
+        return batch._replace(x=put_back(batch.x, events._replace(step=moved)))
 
     return change
 
@@ -58,9 +58,9 @@ def deleted(severity: float, generator: torch.Generator, dt_s: float) -> Change:
     """Delete each spike with a probability, the severity; a spike deleted at one is deleted at all higher ones."""
 
     def change(batch: Batch) -> Batch:
-        found = given(batch.x)
-        chance = torch.rand(len(found.step), generator=generator, dtype=torch.float64)
-        return batch._replace(x=put_back(batch.x, some(found, chance >= severity)))
+        events = given(batch.x)
+        chance = torch.rand(len(events.step), generator=generator, dtype=torch.float64)
+        return batch._replace(x=put_back(batch.x, some(events, chance >= severity)))
 
     return change
 
@@ -72,18 +72,18 @@ def inserted(severity: float, generator: torch.Generator, dt_s: float) -> Change
     """
 
     def change(batch: Batch) -> Batch:
-        found = given(batch.x)
+        events = given(batch.x)
         steps, samples, channels = batch.x.shape
         lengths = batch.lengths.cpu()
-        own = torch.bincount(found.sample, minlength=samples)
+        own = torch.bincount(events.sample, minlength=samples)
         chance = severity * own / (lengths * channels)
         added = given(drawn(chance[:, None].expand(-1, channels), steps, generator))
         added = some(added, added.step < lengths[added.sample])
-        step, sample, channel = (torch.cat(pair) for pair in zip(found[:3], added[:3], strict=True))
-        together = Given(step, sample, channel, found.value)
-        if found.value is not None:
-            ones = torch.ones(len(added.step), dtype=found.value.dtype)
-            together = together._replace(value=torch.cat([found.value, ones]))
+        step, sample, channel = (torch.cat(pair) for pair in zip(events[:3], added[:3], strict=True))
+        together = Given(step, sample, channel, events.value)
+        if events.value is not None:
+            ones = torch.ones(len(added.step), dtype=events.value.dtype)
+            together = together._replace(value=torch.cat([events.value, ones]))
         return batch._replace(x=put_back(batch.x, together))
 
     return change
@@ -98,8 +98,8 @@ def silenced(severity: float, generator: torch.Generator, dt_s: float) -> Change
         order = torch.randperm(channels, generator=torch.Generator().manual_seed(seed))
         alive = torch.ones(channels, dtype=torch.bool)
         alive[order[: round(severity * channels)]] = False
-        found = given(batch.x)
-        return batch._replace(x=put_back(batch.x, some(found, alive[found.channel])))
+        events = given(batch.x)
+        return batch._replace(x=put_back(batch.x, some(events, alive[events.channel])))
 
     return change
 
@@ -109,9 +109,9 @@ def turned_round(severity: float, generator: torch.Generator, dt_s: float) -> Ch
 
     def change(batch: Batch) -> Batch:
         require_class(batch)
-        found = given(batch.x)
-        last = (batch.lengths.cpu() - 1)[found.sample]
-        inside = some(found._replace(step=last - found.step), found.step <= last)
+        events = given(batch.x)
+        last = (batch.lengths.cpu() - 1)[events.sample]
+        inside = some(events._replace(step=last - events.step), events.step <= last)
         return batch._replace(x=put_back(batch.x, inside))
 
     return change
@@ -129,7 +129,9 @@ def coarsened(severity: float, generator: torch.Generator, dt_s: float) -> Chang
         x = torch.cat([x, torch.zeros_like(x[:1]).expand(missing, *x.shape[1:])]) if missing else x
         x = x.unflatten(0, (-1, factor)).sum(1)
         lengths = torch.div(batch.lengths + factor - 1, factor, rounding_mode="floor")
-        return batch._replace(x=Events.of(x) if isinstance(batch.x, Events) else x, lengths=lengths)
+        return batch._replace(
+            x=SparseSpikes.of(x) if isinstance(batch.x, SparseSpikes) else x, lengths=lengths
+        )
 
     return change
 
@@ -142,7 +144,7 @@ def require_class(batch: Batch) -> None:
 
 def given(x: Signal) -> Given:
     """List the entries other than 0 of an input [T, B, N], on the processor and in the order of samples."""
-    events = (x if isinstance(x, Events) else Events.of(x)).to("cpu")
+    events = (x if isinstance(x, SparseSpikes) else SparseSpikes.of(x)).to("cpu")
     rows, samples = events.rows(), events.shape[1]
     step, sample = torch.div(rows, samples, rounding_mode="floor"), rows % samples
     order = torch.argsort(sample, stable=True)
@@ -150,21 +152,21 @@ def given(x: Signal) -> Given:
     return Given(step[order], sample[order], events.index.long()[order], value)
 
 
-def some(found: Given, keep: Tensor) -> Given:
+def some(events: Given, keep: Tensor) -> Given:
     """Select the entries that are marked to stay."""
-    value = None if found.value is None else found.value[keep]
-    return Given(found.step[keep], found.sample[keep], found.channel[keep], value)
+    value = None if events.value is None else events.value[keep]
+    return Given(events.step[keep], events.sample[keep], events.channel[keep], value)
 
 
-def put_back(like: Signal, found: Given) -> Signal:
+def put_back(like: Signal, events: Given) -> Signal:
     """Build an input of the same kind from entries; values in one place add up, and of spikes two are one."""
     _, samples, channels = like.shape
-    place = (found.step * samples + found.sample) * channels + found.channel
-    kept, inverse = torch.unique(place, return_inverse=True)
+    place = (events.step * samples + events.sample) * channels + events.channel
+    used_places, inverse = torch.unique(place, return_inverse=True)
     value = None
-    if found.value is not None:
-        value = torch.zeros(len(kept), dtype=found.value.dtype).index_add_(0, inverse, found.value)
-    row = torch.div(kept, channels, rounding_mode="floor")
+    if events.value is not None:
+        value = torch.zeros(len(used_places), dtype=events.value.dtype).index_add_(0, inverse, events.value)
+    row = torch.div(used_places, channels, rounding_mode="floor")
     shape = (like.shape[0], samples, channels)
-    made = Events.from_rows(row, kept % channels, value, shape, like.dtype).to(like.device)
-    return made if isinstance(like, Events) else made.dense()
+    rebuilt = SparseSpikes.from_rows(row, used_places % channels, value, shape, like.dtype).to(like.device)
+    return rebuilt if isinstance(like, SparseSpikes) else rebuilt.dense()

@@ -21,9 +21,9 @@ LOWEST_THRESHOLD = 0.05
 
 def weights(network: Network) -> list[nn.Parameter]:
     """Collect the weights of synapses, biases among them: what is learnt but for the neurons' own numbers."""
-    own = {id(each) for layer in network.layers for each in layer.neuron.parameters()}  # type: ignore[union-attr, operator]
-    own |= {id(each) for each in network.learnt_feedback}
-    return [each for each in network.parameters() if id(each) not in own]
+    own = {id(parameter) for layer in network.layers for parameter in layer.neuron.parameters()}  # type: ignore[union-attr, operator]
+    own |= {id(parameter) for parameter in network.learnt_feedback}
+    return [parameter for parameter in network.parameters() if id(parameter) not in own]
 
 
 @torch.no_grad()
@@ -106,9 +106,11 @@ def with_longer_steps(network: Network, severity: float, generator: torch.Genera
     layers: list[Any] = list(copied.layers)
     for layer in layers:
         neuron = layer.neuron
-        numbers = {name: each for name, each in neuron.named_children() if isinstance(each, Quantity)}
+        numbers = {
+            name: quantity for name, quantity in neuron.named_children() if isinstance(quantity, Quantity)
+        }
         gain = getattr(neuron, "input_gain", None)
-        plain = all(isinstance(each, Decay | Threshold) for each in numbers.values())
+        plain = all(isinstance(quantity, Decay | Threshold) for quantity in numbers.values())
         if neuron.recurrence_spec() is None or not plain or layer.taps or not numbers:
             raise InputError(
                 f"layer '{layer.name}': only leaky neurons are defined by decays in longer steps"
@@ -117,9 +119,9 @@ def with_longer_steps(network: Network, severity: float, generator: torch.Genera
             raise InputError(
                 f"layer '{layer.name}': input_gain={gain.kind} changes with the step; it needs one"
             )
-        for name, each in numbers.items():
-            if isinstance(each, Decay):
-                setattr(neuron, name, held(each, each() ** int(severity)))
+        for name, quantity in numbers.items():
+            if isinstance(quantity, Decay):
+                setattr(neuron, name, held(quantity, quantity() ** int(severity)))
     return copied
 
 
@@ -129,10 +131,10 @@ def held(quantity: Quantity, value: Tensor | float) -> Quantity:
     if isinstance(value, Tensor) and value.ndim == 0:
         value = float(value)
     first = float(torch.as_tensor(value).flatten()[0])
-    made = (
+    readouts = (
         Threshold(first, **options)
         if isinstance(quantity, Threshold)
         else type(quantity)(quantity.name, first, **options)  # type: ignore[arg-type]
     )
-    made.spread = value if isinstance(value, Tensor) else None
-    return made
+    readouts.spread = value if isinstance(value, Tensor) else None
+    return readouts

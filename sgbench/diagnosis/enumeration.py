@@ -33,7 +33,7 @@ MOST_SPIKES = 16
 
 
 class Expected(NamedTuple):
-    """Two gradients of one network, by layer [P]."""
+    """Holds two gradients of one network, by layer [P]."""
 
     exact: Gradients  # of the expected loss
     surrogate: Gradients  # the expectation of the surrogate gradient
@@ -64,11 +64,14 @@ def expected_gradients(
         )
     patterns = torch.tensor(list(itertools.product((0.0, 1.0), repeat=bits)), dtype=torch.float64)
     patterns = patterns.view(len(patterns), steps, -1).transpose(0, 1)  # [T, Z, all neurons]
-    found = [_of_sample(network, sample, objective, patterns, noise) for sample in _samples(batch)]
-    count = len(found)
+    by_sample = [_of_sample(network, sample, objective, patterns, noise) for sample in _samples(batch)]
+    count = len(by_sample)
     return Expected(
         *(
-            {name: sum(each[kind][name] for each in found) / count for name in found[0][kind]}
+            {
+                name: sum(gradients[kind][name] for gradients in by_sample) / count
+                for name in by_sample[0][kind]
+            }
             for kind in (0, 1)
         )  # type: ignore[misc]
     )
@@ -88,7 +91,7 @@ def enumerated(
 
 def compare_whole(expected: Expected) -> dict[str, float]:
     """Compare all weights at once; see `sgbench.diagnosis.agreement.compare`."""
-    exact, surrogate = (torch.cat(list(each.values())) for each in (expected.exact, expected.surrogate))
+    exact, surrogate = (torch.cat(list(tensors.values())) for tensors in (expected.exact, expected.surrogate))
     return compare(surrogate, exact)[0]
 
 
@@ -160,7 +163,13 @@ def _losses(objective: Objective, trajectory: Trajectory, sample: Batch) -> Tens
     """Compute the loss of each pattern [Z], as if its trajectory were that of a batch of one."""
 
     def one(output: Tensor, *spikes: Tensor) -> Tensor:
-        alone = Trajectory(output[:, None], sample.lengths, tuple(each[:, None] for each in spikes), (), ())
+        alone = Trajectory(
+            output[:, None],
+            sample.lengths,
+            tuple(spikes_of_layer[:, None] for spikes_of_layer in spikes),
+            (),
+            (),
+        )
         return objective.whole(alone, sample.target)
 
     return torch.func.vmap(one, in_dims=1)(trajectory.output, *trajectory.spikes).double()

@@ -28,7 +28,7 @@ FIRST_TARGET = 100
 
 
 class Exact(NamedTuple):
-    """How a surrogate's gradient compares with the exact one over many tiny networks."""
+    """Compares a surrogate's gradient with the exact one over many tiny networks."""
 
     cosine: float  # median
     cosine_low: float  # 10 % quantile
@@ -55,18 +55,18 @@ def exact(make_surrogate: Callable[[], Surrogate], *, noise_slope: float) -> Exa
 
     Source: Gygax & Zenke 2025, Neural Computation 37(5), for the question; the networks are our own.
     """
-    found = [_one(seed, make_surrogate, noise_slope) for seed in range(NETWORKS)]
-    cosines = sorted(each["cosine"] for each in found if "cosine" in each)
+    comparisons = [_one(seed, make_surrogate, noise_slope) for seed in range(NETWORKS)]
+    cosines = sorted(comparison["cosine"] for comparison in comparisons if "cosine" in comparison)
     if not cosines:
         raise InputError(
             f"{type(make_surrogate()).__name__} gives no gradient in any network; use surrogate=sigmoid"
         )
-    ratios = sorted(each["norm_ratio"] for each in found)
+    ratios = sorted(comparison["norm_ratio"] for comparison in comparisons)
     return Exact(
         cosine=statistics.median_low(cosines),
         cosine_low=float(torch.tensor(cosines, dtype=torch.float64).quantile(0.1)),
         norm_ratio=statistics.median_low(ratios),
-        sign_agreement=statistics.fmean(each["sign_agreement"] for each in found),
+        sign_agreement=statistics.fmean(comparison["sign_agreement"] for comparison in comparisons),
         networks=len(cosines),
         cosines=tuple(cosines),
         norm_ratios=tuple(ratios),

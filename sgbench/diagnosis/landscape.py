@@ -25,7 +25,7 @@ MOST_ON_A_SIDE = 101
 
 
 class WeightLoss(NamedTuple):
-    """A loss of all weights, and what back-propagation with the surrogate gives for its gradient."""
+    """Computes a loss of all weights, and the gradient that back-propagation with the surrogate gives for it."""
 
     value: Callable[[Tensor], float]
     gradient: Callable[[Tensor], Tensor]
@@ -55,8 +55,8 @@ def whole_loss(network: Network, batches: Sequence[Batch], objective: Objective)
 
     def gradient(place: Tensor) -> Tensor:
         put(parameters(loss_at.network), place)
-        found = bptt_gradients(loss_at.network, batches, objective)
-        return torch.cat(list(found.values())).cpu()
+        gradients = bptt_gradients(loss_at.network, batches, objective)
+        return torch.cat(list(gradients.values())).cpu()
 
     start = place_of(network)
     return WeightLoss(value, gradient, lambda: start, place_of)
@@ -129,7 +129,7 @@ def integral(line: Sequence[LinePoint]) -> float:
     )
 
 
-class Course(NamedTuple):
+class LoopSamples(NamedTuple):
     """Holds what a closed loop collects on its way: g . dr at each of its evenly spaced points."""
 
     shares: tuple[float, ...]
@@ -142,7 +142,7 @@ class Course(NamedTuple):
 
 def closed_loop(
     gradient: Callable[[Tensor], Tensor], centre: Tensor, first: Tensor, second: Tensor, *, points: int
-) -> Course:
+) -> LoopSamples:
     r"""Integrate a gradient around an ellipse, whose integral is 0 where it is one.
 
     .. math:: \oint g(r) \cdot dr, \qquad r(\phi) = c + a \cos\phi + b \sin\phi
@@ -168,12 +168,12 @@ def closed_loop(
         place = centre + math.cos(angle) * first + math.sin(angle) * second
         along = (math.cos(angle) * second - math.sin(angle) * first) * (2 * math.pi / points)
         shares.append((gradient(place) @ along).item())
-    return Course(tuple(shares))
+    return LoopSamples(tuple(shares))
 
 
 def closed_loops(
     loss: WeightLoss, generator: torch.Generator, *, radius: float, points: int, planes: int
-) -> list[Course]:
+) -> list[LoopSamples]:
     """Integrate the surrogate gradient around circles in random planes of all weights.
 
     Args:
@@ -190,11 +190,11 @@ def closed_loops(
     require_count("--points", points, low=FEWEST_POINTS)
     centre = loss.place()
     length *= centre.norm().item() or 1.0
-    found = []
+    loops = []
     for _ in range(require_count("--planes", planes)):
         first, second = length * two_directions(len(centre), generator)
-        found.append(closed_loop(loss.gradient, centre, first, second, points=points))
-    return found
+        loops.append(closed_loop(loss.gradient, centre, first, second, points=points))
+    return loops
 
 
 def two_directions(size: int, generator: torch.Generator, first: Tensor | None = None) -> Tensor:
@@ -213,7 +213,7 @@ def two_directions(size: int, generator: torch.Generator, first: Tensor | None =
 
 
 class Plane(NamedTuple):
-    """The loss over a plane of weights w(a, b) = w_0 + a d_1 + b d_2."""
+    """Holds the loss over a plane of weights w(a, b) = w_0 + a d_1 + b d_2."""
 
     first: tuple[float, ...]  # a of each column
     second: tuple[float, ...]  # b of each row

@@ -82,13 +82,15 @@ def diagnose_module(net: nn.Module, batch: Any, loss: MakeLoss) -> Diagnosis:
         for name, trace in seen.items():
             traces[name].append(trace)
             gradients[name].append(_gradient(owners[name]))
-    found = tuple(_layer(name, traces[name], gradients[name]) for name in layers if traces[name][0].currents)
-    return _diagnosis(found, traces, sum(losses) / len(losses))
+    measured = tuple(
+        _layer(name, traces[name], gradients[name]) for name in layers if traces[name][0].currents
+    )
+    return _diagnosis(measured, traces, sum(losses) / len(losses))
 
 
 def _is_spiking(module: nn.Module) -> bool:
     """Say whether a module is a layer of spiking neurons; snnTorch's are told by name, without importing it."""
-    names = {f"{each.__module__}.{each.__name__}" for each in type(module).__mro__}
+    names = {f"{base.__module__}.{base.__name__}" for base in type(module).__mro__}
     return "snntorch._neurons.neurons.SpikingNeuron" in names or isinstance(module, Neuron)
 
 
@@ -97,7 +99,7 @@ def _owners(net: nn.Module, layers: Sequence[str]) -> dict[str, list[nn.Paramete
     owned: dict[str, list[nn.Parameter]] = {name: [] for name in layers}
     waiting: list[nn.Parameter] = []
     for name, weight in net.named_parameters():
-        within = next((each for each in layers if name.startswith(f"{each}.")), None)
+        within = next((layer for layer in layers if name.startswith(f"{layer}.")), None)
         if within is None:
             waiting.append(weight)
         else:
@@ -111,7 +113,9 @@ def _owners(net: nn.Module, layers: Sequence[str]) -> dict[str, list[nn.Paramete
             owned[name] += current
             current = []
         else:
-            current += [each for each in module.parameters(recurse=False) if id(each) in position]
+            current += [
+                parameter for parameter in module.parameters(recurse=False) if id(parameter) in position
+            ]
     if current:
         owned[layers[-1]] += current
     return owned
@@ -123,8 +127,11 @@ def _has_own_weights(module: nn.Module) -> bool:
 
 def _gradient(parameters: Sequence[nn.Parameter]) -> Tensor:
     parts = [
-        (torch.zeros_like(each) if each.grad is None else each.grad).detach().double().flatten()
-        for each in parameters
+        (torch.zeros_like(parameter) if parameter.grad is None else parameter.grad)
+        .detach()
+        .double()
+        .flatten()
+        for parameter in parameters
     ]
     return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.float64)
 
@@ -201,8 +208,8 @@ def _own_step(seen: LayerTrace, module: Any, step: Any, current: Tensor, state: 
 def _flat(trace: LayerTrace) -> LayerTrace:
     """Flatten a trace of images to rows of neurons [B, N]."""
     flat = LayerTrace(trace.name, trace.spikes[0][0].numel(), trace.slope_at, trace.counts_spikes)
-    flat.spikes = [each.flatten(1) for each in trace.spikes]
-    flat.centred = [each.flatten(1) for each in trace.centred]
+    flat.spikes = [spikes.flatten(1) for spikes in trace.spikes]
+    flat.centred = [potential.flatten(1) for potential in trace.centred]
     for current in trace.currents:
         row = current.detach().flatten(1)
         row.grad = None if current.grad is None else current.grad.flatten(1)
@@ -212,11 +219,11 @@ def _flat(trace: LayerTrace) -> LayerTrace:
 
 def _layer(name: str, traces: Sequence[LayerTrace], gradients: Sequence[Tensor]) -> LayerDiagnosis:
     flat = [_flat(trace) for trace in traces]
-    lengths = [torch.full((len(each.spikes[0]),), len(each.spikes)) for each in flat]
+    lengths = [torch.full((len(trace.spikes[0]),), len(trace.spikes)) for trace in flat]
     values: dict[str, Any] = {}
     reasons = dict.fromkeys((*NAMES, "recurrent"), FOREIGN)
-    for found, missing in (flow(flat, lengths), weights(gradients), activity(flat, lengths)):
-        values |= found
+    for panel, missing in (flow(flat, lengths), weights(gradients), activity(flat, lengths)):
+        values |= panel
         reasons |= missing
     return LayerDiagnosis(
         name=name,
@@ -247,7 +254,7 @@ def _diagnosis(
     finite = loss == loss and abs(loss) != float("inf")  # noqa: PLR0124 - NaN differs from itself
     if not finite:
         reasons["loss"] = "the loss is not finite"
-    found = Diagnosis(
+    diagnosis = Diagnosis(
         weights="given",
         split=None,
         samples=sum(len(trace.spikes[0]) for trace in first),
@@ -263,4 +270,4 @@ def _diagnosis(
         advice=(),
         reasons=reasons,
     )
-    return found.model_copy(update={"advice": tuple(advise_modules(found))})
+    return diagnosis.model_copy(update={"advice": tuple(advise_modules(diagnosis))})

@@ -65,7 +65,7 @@ def diagnose_network(  # noqa: PLR0913 - one for each part of a run
     require_finite_weights(network)
     traced = [trace(network, batch, objective) for batch in batches]
     layers = tuple(_layer(traced, place, panels) for place in range(len(traced[0].layers)))
-    loss = sum(each.loss.item() for each in traced) / len(traced)
+    loss = sum(traced_batch.loss.item() for traced_batch in traced) / len(traced)
     values: dict[str, Any] = {
         "loss": loss if math.isfinite(loss) else None,
         "log_slope_per_layer": log_slope([layer.grad_norm or 0.0 for layer in layers]),
@@ -89,8 +89,8 @@ def diagnose_network(  # noqa: PLR0913 - one for each part of a run
         "outlook": outlook(layers) if {"flow", "activity"} <= set(panels) else None,
         "advice": (),
     }
-    found = Diagnosis(**whole, reasons=_reasons(whole, panels))
-    return found.model_copy(update={"advice": tuple(advise(found))})
+    diagnosis = Diagnosis(**whole, reasons=_reasons(whole, panels))
+    return diagnosis.model_copy(update={"advice": tuple(advise(diagnosis))})
 
 
 def checked_panels(panels: Sequence[str]) -> tuple[str, ...]:
@@ -138,14 +138,14 @@ def _reasons(whole: dict[str, Any], panels: Sequence[str]) -> dict[str, str]:
 
 
 def _layer(traced: Sequence[TracedBatch], place: int, panels: Sequence[str]) -> LayerDiagnosis:
-    seen: list[LayerTrace] = [each.layers[place] for each in traced]
-    lengths = [each.lengths for each in traced]
+    seen: list[LayerTrace] = [traced_batch.layers[place] for traced_batch in traced]
+    lengths = [traced_batch.lengths for traced_batch in traced]
     values: dict[str, Any] = {}
     reasons: dict[str, str] = {}
     if "flow" in panels:
-        gradients = [weights_gradient(each.network.layers[place]) for each in traced]
-        for found, missing in (flow(seen, lengths), weights(gradients)):
-            values |= found
+        gradients = [weights_gradient(traced_batch.network.layers[place]) for traced_batch in traced]
+        for panel, missing in (flow(seen, lengths), weights(gradients)):
+            values |= panel
             reasons |= missing
         jacobian = jacobians(traced[0], place)
         if isinstance(jacobian, str):
@@ -155,8 +155,8 @@ def _layer(traced: Sequence[TracedBatch], place: int, panels: Sequence[str]) -> 
     else:
         reasons |= dict.fromkeys((*FLOW, *OF_WEIGHTS, *NAMES), "panel flow was not asked for")
     if "activity" in panels:
-        found, missing = activity(seen, lengths)
-        values |= found
+        panel, missing = activity(seen, lengths)
+        values |= panel
         reasons |= missing
     else:
         reasons |= dict.fromkeys(ACTIVITY, "panel activity was not asked for")
@@ -185,7 +185,9 @@ def _agreements(
 ) -> list[Agreement]:
     """Compare the gradient that trains the network with every reference that there is."""
     bptt = {
-        seen.name: torch.stack([weights_gradient(each.network.layers[place]) for each in traced]).mean(0)
+        seen.name: torch.stack(
+            [weights_gradient(traced_batch.network.layers[place]) for traced_batch in traced]
+        ).mean(0)
         for place, seen in enumerate(traced[0].layers)
     }
     trained = bptt if rule is None else compared.rule_gradients(network, rule, batches, objective)
@@ -224,10 +226,10 @@ def falling_steps(
     A batch whose loss stays what it is, as where no neuron fires for it, tells nothing and is left out.
     """
     falls = []
-    for each, batch in zip(traced, batches, strict=True):
+    for traced_batch, batch in zip(traced, batches, strict=True):
         loss_at = compared.LossAt(network, [batch], objective)
         parameters = [weight for layer in loss_at.network.layers for weight in layer.parameters()]
-        gradient = torch.cat([weights_gradient(layer) for layer in each.network.layers]).cpu()
+        gradient = torch.cat([weights_gradient(layer) for layer in traced_batch.network.layers]).cpu()
         if not bool(gradient.isfinite().all()) or not bool(gradient.any()):
             continue
         start = torch.cat([weight.detach().double().flatten().cpu() for weight in parameters])

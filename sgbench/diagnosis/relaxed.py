@@ -72,9 +72,9 @@ def relaxed(network: Network) -> Network:
         if surrogate.firing is not None and not isinstance(surrogate.firing, Soft):
             raise InputError(f"{type(surrogate.firing).__name__} fires otherwise than by a step")
         if area is None or not math.isfinite(area) or area <= 0:
-            found = "no area" if area is None else f"an area of {area:g}"
+            area_text = "no area" if area is None else f"an area of {area:g}"
             raise InputError(
-                f"{type(surrogate).__name__} has {found}, so that no smooth curve from 0 to 1 has its slope"
+                f"{type(surrogate).__name__} has {area_text}, so that no smooth curve from 0 to 1 has its slope"
             )
         surrogate.escape_probability(torch.zeros(1))
         surrogate.firing, surrogate.output = Soft(), "real"

@@ -28,7 +28,7 @@ MOST_LEVELS = 50
 
 @dataclass(frozen=True)
 class Disturbance:
-    """One kind of disturbance.
+    """Describes one way to disturb a network or its input at test time.
 
     Args:
         says: what a severity is, with its unit.
@@ -131,7 +131,7 @@ DISTURBANCES: dict[str, Disturbance] = {
 
 
 class Point(NamedTuple):
-    """The score at one severity, over the draws of what is drawn."""
+    """Holds the score at one severity, over the draws of what is drawn."""
 
     severity: float | None  # None: undisturbed, where no number says so
     mean: float
@@ -139,8 +139,8 @@ class Point(NamedTuple):
     highest: float
 
 
-class Curve(NamedTuple):
-    """The scores of one disturbance, undisturbed first, or the reason why there are none."""
+class RobustnessCurve(NamedTuple):
+    """Holds the scores of one disturbance, undisturbed first, or the reason why there are none."""
 
     name: str
     says: str
@@ -152,7 +152,7 @@ class Curve(NamedTuple):
 
 @dataclass(frozen=True)
 class Disturbed:
-    """Disturbs one network and scores it, as often as is asked.
+    """Holds disturbs one network and scores it, as often as is asked.
 
     Args:
         network: stays as it is.
@@ -172,7 +172,7 @@ class Disturbed:
     input_is_spikes: bool
     draws: int
 
-    def curves(self, names: Sequence[str], levels: Sequence[float] | None = None) -> list[Curve]:
+    def curves(self, names: Sequence[str], levels: Sequence[float] | None = None) -> list[RobustnessCurve]:
         """Score the network undisturbed, then with each disturbance at each severity.
 
         Args:
@@ -190,7 +190,7 @@ class Disturbed:
 
     def curve(
         self, name: str, severities: Sequence[float], clean: tuple[Literal["accuracy", "loss"], float]
-    ) -> Curve:
+    ) -> RobustnessCurve:
         """Score one disturbance at its severities; where it is not defined, state the reason."""
         kind = DISTURBANCES[name]
         measure, start = clean
@@ -200,13 +200,13 @@ class Disturbed:
                 raise InputError("the input is values, not spikes")
             for severity in severities:
                 draws = range(self.draws if kind.is_drawn else 1)
-                found = [self.at(name, severity, draw) for draw in draws]
-                points.append(Point(severity, sum(found) / len(found), min(found), max(found)))
+                scores = [self.at(name, severity, draw) for draw in draws]
+                points.append(Point(severity, sum(scores) / len(scores), min(scores), max(scores)))
         except NonFiniteError as error:
             raise NonFiniteError(f"robustness, {name}: {error}") from error
         except InputError as error:
-            return Curve(name, kind.says, measure, (), None, str(error))
-        return Curve(name, kind.says, measure, tuple(points), area(points), None)
+            return RobustnessCurve(name, kind.says, measure, (), None, str(error))
+        return RobustnessCurve(name, kind.says, measure, tuple(points), area(points), None)
 
     def at(self, name: str, severity: float, draw: int) -> float:
         """Score one draw at one severity; each severity starts from the same random numbers of the draw."""

@@ -29,7 +29,7 @@ LEAST_COSINE = 0.5
 
 
 class Estimated(NamedTuple):
-    """Two expected gradients of one network with the same noise, by layer [P]."""
+    """Holds two expected gradients of one network with the same noise, by layer [P]."""
 
     halves: tuple[Gradients, Gradients]  # of the expected loss by its score function, from draws of their own
     surrogate: Gradients  # the mean of the surrogate gradient
@@ -112,17 +112,17 @@ def estimated(
         InputError: see `estimated_gradients`.
     """
     few = first_samples(batch, MOST_SAMPLES)
-    found = estimated_gradients(network, few, objective, noise_slope=noise_slope, generator=generator)
-    made = []
-    for name, gradient in found.surrogate.items():
+    estimate = estimated_gradients(network, few, objective, noise_slope=noise_slope, generator=generator)
+    comparisons = []
+    for name, gradient in estimate.surrogate.items():
         if not gradient.numel():
             continue
-        line = agreement(name, "score_function", gradient, found.reference(name))
-        cosine = found.self_agreement(name)
+        line = agreement(name, "score_function", gradient, estimate.reference(name))
+        cosine = estimate.self_agreement(name)
         if cosine is not None and cosine < LEAST_COSINE:
             line = _too_noisy(line, cosine)
-        made.append(line)
-    return made
+        comparisons.append(line)
+    return comparisons
 
 
 def _too_noisy(line: Agreement, cosine: float) -> Agreement:

@@ -27,7 +27,7 @@ GRID = 4001
 
 @dataclass
 class LayerTrace:
-    """One layer's currents, potentials and spikes, step by step; currents carry gradients after a backward pass."""
+    """Holds one layer's currents, potentials and spikes by step; currents carry gradients after a backward pass."""
 
     name: str
     neurons: int
@@ -43,16 +43,16 @@ class LayerTrace:
         if all(current.grad is None for current in self.currents):
             return None
         return torch.stack(
-            [torch.zeros_like(each) if each.grad is None else each.grad for each in self.currents]
+            [torch.zeros_like(current) if current.grad is None else current.grad for current in self.currents]
         )
 
     def potentials(self) -> Tensor:
         """Return the potentials minus threshold [T, B, N]."""
-        return torch.stack([each.detach() for each in self.centred])
+        return torch.stack([potential.detach() for potential in self.centred])
 
     def fired(self) -> Tensor:
         """Return where a spike of any size was sent [T, B, N]."""
-        return torch.stack([each.detach() for each in self.spikes]) != 0
+        return torch.stack([spikes.detach() for spikes in self.spikes]) != 0
 
     def peak(self) -> float:
         """Compute the largest slope of the surrogate near the threshold."""
@@ -63,7 +63,7 @@ class LayerTrace:
 
 
 class TracedBatch(NamedTuple):
-    """One network, run forward and backward over one batch."""
+    """Holds one network that was run forward and backward over one batch."""
 
     network: Network  # with gradients in `.grad`
     layers: list[LayerTrace]
@@ -149,7 +149,7 @@ def _recorded_step(
 
 def _recorded_sequence(seen: LayerTrace, unroll: Callable[..., Any], current: Tensor) -> Any:
     # The neurons see a stack of kept steps, so that each step has a gradient of its own.
-    steps = [leaf_like(each) for each in current.unbind(0)]
+    steps = [leaf_like(step_current) for step_current in current.unbind(0)]
     output, centred, last = unroll(torch.stack(steps))
     seen.currents += steps
     seen.centred += list(centred.unbind(0))

@@ -35,4 +35,4 @@ class Mask(nn.Module, ABC):
 
 def masks(network: nn.Module) -> list[Mask]:
     """List all masks of a network, the first layer's first."""
-    return [each for each in network.modules() if isinstance(each, Mask)]
+    return [module for module in network.modules() if isinstance(module, Mask)]

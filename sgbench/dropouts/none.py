@@ -8,7 +8,7 @@ from sgbench.dropouts.base import Dropout
 
 
 class NoDropout(Dropout):
-    """Every event arrives.
+    """Lets every event arrive.
 
     Source: Neftci, Mostafa & Zenke 2019, IEEE Signal Processing Magazine 36(6), section II.
     """

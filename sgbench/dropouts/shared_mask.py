@@ -12,7 +12,7 @@ from sgbench.errors import InputError, require_number
 
 
 class SharedMask(Dropout):
-    r"""A neuron is silent to the next layer for a whole sample, or heard in all of its time steps.
+    r"""Silences neurons to the next layer for whole samples; the others are heard in all time steps.
 
     .. math:: x'_i[t] = \frac{m_i}{1 - p} \, x_i[t], \qquad m_i \sim \mathrm{Bernoulli}(1 - p)
 
@@ -58,5 +58,5 @@ class SharedOverTime(Mask):
 
     def dropped(self, x: Tensor) -> Tensor:
         """Drop a neuron in all steps of a sample or in none, by one mask for each sample and neuron [B, N]."""
-        kept = self.uniform(*x.shape[1:]) >= self.rate
-        return x * (kept.to(x) / (1 - self.rate))
+        heard = self.uniform(*x.shape[1:]) >= self.rate
+        return x * (heard.to(x) / (1 - self.rate))

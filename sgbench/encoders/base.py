@@ -13,7 +13,7 @@ from torch import Tensor
 from sgbench.engine.bins import beyond
 from sgbench.errors import InputError, require_count, require_number
 from sgbench.signals.spike_trains import SpikeTrains
-from sgbench.signals.spikes import Events, Signal
+from sgbench.signals.spikes import Signal, SparseSpikes
 
 Form = Literal["values", "traces", "spikes"]
 """What a sample is: values [N], a trace [steps, N], or spikes with times of their own."""
@@ -71,7 +71,7 @@ class Encoder(ABC):
 
 
 class ChangeEncoder(Encoder):
-    """Codes of what a trace changes by, on two channels a trace: channel n tells rises of trace n, N + n falls.
+    """Encodes a trace by its changes on two channels: channel n signals rises of trace n, channel N + n falls.
 
     Args:
         steps: number of time steps T.
@@ -89,10 +89,10 @@ class ChangeEncoder(Encoder):
     def changes(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Measure rises and falls [B, steps, N] of traces [B, steps, N], 0 where there is none."""
 
-    def encode(self, values: Tensor, generator: torch.Generator) -> Events:
+    def encode(self, values: Tensor, generator: torch.Generator) -> SparseSpikes:
         """Send rises and falls as spikes, or as how many thresholds were crossed [T, B, 2 N]."""
         changes = torch.cat(self.changes(values), 2).to(values.dtype)
-        return Events.of(over_time(changes, self.steps).transpose(0, 1))
+        return SparseSpikes.of(over_time(changes, self.steps).transpose(0, 1))
 
     def channels(self, n_inputs: int) -> int:
         """Count two channels for each trace."""
@@ -133,7 +133,7 @@ def over_time(values: Tensor, steps: int) -> Tensor:
     return torch.nn.functional.pad(values, (0, 0, 0, steps - values.shape[1]))
 
 
-def drawn(probability: Tensor, steps: int, generator: torch.Generator) -> Events:
+def drawn(probability: Tensor, steps: int, generator: torch.Generator) -> SparseSpikes:
     """Draw independent spikes [T, B, N] of these probabilities, in every step [B, N] or of each [B, S, N].
 
     The numbers are drawn sample by sample, so that the code does not depend on the batch.
@@ -143,10 +143,10 @@ def drawn(probability: Tensor, steps: int, generator: torch.Generator) -> Events
     fires = chance.to(probability.device) < over_time(probability, steps)
     step, sample, channel = fires.transpose(0, 1).nonzero(as_tuple=True)
     shape = (steps, batch, channels)
-    return Events.from_rows(step * batch + sample, channel, None, shape, probability.dtype)
+    return SparseSpikes.from_rows(step * batch + sample, channel, None, shape, probability.dtype)
 
 
-def packed(step: Tensor, fires: Tensor, steps: int, dtype: torch.dtype) -> Events:
+def packed(step: Tensor, fires: Tensor, steps: int, dtype: torch.dtype) -> SparseSpikes:
     """Pack at most one spike a channel as events [T, B, M], from the step of each channel.
 
     Args:
@@ -162,7 +162,7 @@ def packed(step: Tensor, fires: Tensor, steps: int, dtype: torch.dtype) -> Event
     place = place[order]
     sample = place // channels
     row = when[order].long() * batch + sample
-    return Events.from_rows(row, place - sample * channels, None, (steps, batch, channels), dtype)
+    return SparseSpikes.from_rows(row, place - sample * channels, None, (steps, batch, channels), dtype)
 
 
 def in_order(
@@ -172,7 +172,7 @@ def in_order(
     shape: tuple[int, int, int],
     dtype: torch.dtype,
     value: Tensor | None = None,
-) -> Events:
+) -> SparseSpikes:
     """Pack spikes as events, given in the order of samples and, within one, of channels.
 
     Args:
@@ -185,7 +185,7 @@ def in_order(
     """
     order = stable_order(step.to(_short(shape[0])))
     row = (step.long() * shape[1] + sample)[order]
-    return Events.from_rows(row, channel[order], None if value is None else value[order], shape, dtype)
+    return SparseSpikes.from_rows(row, channel[order], None if value is None else value[order], shape, dtype)
 
 
 def one_a_step(trains: SpikeTrains, dt_s: float, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -10,11 +10,11 @@ from torch import Tensor
 from sgbench.encoders.base import Encoder, Form, filled_steps, require_crop
 from sgbench.engine.bins import binned
 from sgbench.signals.spike_trains import SpikeTrains
-from sgbench.signals.spikes import Events
+from sgbench.signals.spikes import SparseSpikes
 
 
 class Binned(Encoder):
-    r"""The spike at time t falls into step :math:`\lfloor t / dt \rfloor`; several in one step are one.
+    r"""Puts the spike at time t into step :math:`\lfloor t / dt \rfloor`; several in one step are one.
 
     A sample is as long as its own duration; what lies beyond the last step is refused, or dropped if asked for.
 
@@ -40,7 +40,7 @@ class Binned(Encoder):
         super().__init__(steps=steps, dt_s=dt_s)
         self.crop = require_crop(crop)
 
-    def encode(self, values: SpikeTrains, generator: torch.Generator) -> Events:
+    def encode(self, values: SpikeTrains, generator: torch.Generator) -> SparseSpikes:
         """Put spikes with times into steps, several of a channel in one step as one [T, B, N]."""
         return binned(values, self.steps, self.dt_s)
 

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from sgbench.encoders.base import ROUNDING, Encoder, slack
 from sgbench.errors import require_count, require_number
-from sgbench.signals.spikes import Events
+from sgbench.signals.spikes import SparseSpikes
 
 
 class Burst(Encoder):
-    r"""A burst whose number of spikes and whose interval depend on the value.
+    r"""Encodes a value as a burst whose number of spikes and whose interval depend on it.
 
     .. math:: n(x) = \lceil n_\max x \rceil, \qquad
        d(x) = \lceil d_\max - (d_\max - d_\min) x \rceil \text{ steps between spikes}
@@ -42,7 +42,7 @@ class Burst(Encoder):
         self.shortest_s = require_number("encoder.shortest_s", shortest_s, low=self.dt_s)
         self.longest_s = require_number("encoder.longest_s", longest_s, low=self.shortest_s)
 
-    def encode(self, values: Tensor, generator: torch.Generator) -> Events:
+    def encode(self, values: Tensor, generator: torch.Generator) -> SparseSpikes:
         """Send each value as a burst from step 0 on, longer and denser for a larger value [T, B, N]."""
         # In double precision, so that nothing but the rounding of the values themselves is left to forgive.
         exact = values.double()
@@ -52,4 +52,4 @@ class Burst(Encoder):
         interval = torch.ceil(longest - span * exact - (ROUNDING + span * slack(values))).long()
         step = torch.arange(self.steps, device=values.device)[:, None, None]
         fires = (step % interval == 0) & (step < count * interval)
-        return Events.of(fires.to(values.dtype))
+        return SparseSpikes.of(fires.to(values.dtype))

@@ -13,7 +13,7 @@ from sgbench.signals.spike_trains import SpikeTrains
 
 
 class CountOnly(Encoder):
-    r"""Each channel's mean over the steps of its sample, in every one of them: what counts tell without times.
+    r"""Replaces each channel by its mean over the steps of its sample: counts remain, times are lost.
 
     .. math:: x[t] = \frac{\mathrm{gain}}{T_b} \sum_{t' < T_b} s[t'], \qquad t < T_b
 

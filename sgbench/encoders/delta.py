@@ -10,7 +10,7 @@ from sgbench.encoders.base import ChangeEncoder
 
 
 class Delta(ChangeEncoder):
-    r"""Spikes of two channels per trace where it has risen, or fallen, by the threshold within a step.
+    r"""Sends a spike on one of two channels per trace where it rises, or falls, by the threshold within a step.
 
     .. math:: s^{+}[t] = [x[t] - x[t-1] \ge \theta], \qquad s^{-}[t] = [x[t-1] - x[t] \ge \theta]
 

@@ -12,7 +12,7 @@ from sgbench.errors import require_number
 
 
 class Direct(Encoder):
-    """Constant input, or a trace as it is: the first layer makes spikes of it and needs multiplications.
+    """Passes on constant input, or a trace as it is: the first layer makes the spikes and needs multiplications.
 
     Args:
         steps: number of time steps T.

@@ -14,14 +14,14 @@ from sgbench.encoders.base import Encoder, Form, Image, filled_steps, require_cr
 from sgbench.engine.bins import AS_THEY_ARE, binned
 from sgbench.errors import InputError, require_choice, require_count
 from sgbench.signals.spike_trains import SpikeTrains
-from sgbench.signals.spikes import Events
+from sgbench.signals.spikes import SparseSpikes
 
 FORMS = ("binary", "count")
 POLARITIES = ("separate", "merged")
 
 
 class EventBins(Encoder):
-    r"""The spike at time t falls into step :math:`\lfloor t / dt \rfloor` of the input that its channel belongs to.
+    r"""Puts the spike at time t into step :math:`\lfloor t / dt \rfloor` of the input that its channel belongs to.
 
     .. math:: x_m[t] = \Big|\{\text{spikes } (n, t'):\ m = \mathrm{fold}(n),\ \lfloor t' / dt \rfloor = t\}\Big|
 
@@ -78,7 +78,7 @@ class EventBins(Encoder):
         if self.form == "count":
             self.output = "real"  # pyright: ignore[reportAttributeAccessIssue] - the others' is of their class
 
-    def encode(self, values: SpikeTrains, generator: torch.Generator) -> Events:
+    def encode(self, values: SpikeTrains, generator: torch.Generator) -> SparseSpikes:
         """Put recorded spikes into steps and inputs, as spikes or as counts [T, B, M]."""
         fold, inputs = self._fold(values.n_channels)
         return binned(values, self.steps, self.dt_s, fold=fold, inputs=inputs, counts=self.form == "count")

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from sgbench.encoders.base import Encoder, packed
 from sgbench.errors import require_number
-from sgbench.signals.spikes import Events
+from sgbench.signals.spikes import SparseSpikes
 
 
 class Latency(Encoder):
-    r"""Time to first spike of a leaky membrane charged by a constant current.
+    r"""Encodes a value as the time to the first spike of a leaky membrane charged by a constant current.
 
     .. math:: t(x) = \tau_\mathrm{eff} \ln \frac{x}{x - x_\theta}, \qquad \text{silent if } x \le x_\theta
 
@@ -40,7 +40,7 @@ class Latency(Encoder):
         self.tau_eff_s = require_number("encoder.tau_eff_s", tau_eff_s, low=0, open_low=True)
         self.threshold = require_number("encoder.threshold", threshold, low=0, high=1, open_low=True)
 
-    def encode(self, values: Tensor, generator: torch.Generator) -> Events:
+    def encode(self, values: Tensor, generator: torch.Generator) -> SparseSpikes:
         """Send one spike a channel, at the time when a leaky membrane would reach threshold [T, B, N]."""
         fires = values > self.threshold
         safe = torch.where(fires, values, torch.ones_like(values))

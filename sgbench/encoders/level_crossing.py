@@ -11,7 +11,7 @@ from sgbench.encoders.base import ChangeEncoder
 
 
 class LevelCrossing(ChangeEncoder):
-    r"""Spikes of two channels per trace, one for each level, theta apart, that it has risen or fallen by.
+    r"""Sends a spike for each level, theta apart, that a trace has risen or fallen by, on two channels per trace.
 
     A reference follows the trace in whole thresholds, starting at x[0]:
 

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from sgbench.encoders.base import ROUNDING, Encoder, packed, slack
 from sgbench.errors import require_number
-from sgbench.signals.spikes import Events
+from sgbench.signals.spikes import SparseSpikes
 
 
 class LinearLatency(Encoder):
-    r"""The larger the value the earlier the spike, in proportion.
+    r"""Encodes a value as a spike time: the larger the value the earlier the spike, in proportion.
 
     .. math:: t(x) = t_\mathrm{last} (1 - x), \qquad \text{silent if } x \le x_\theta
 
@@ -40,7 +40,7 @@ class LinearLatency(Encoder):
         self.last_s = require_number("encoder.last_s", last_s, low=0)
         self.threshold = require_number("encoder.threshold", threshold, low=0, high=1)
 
-    def encode(self, values: Tensor, generator: torch.Generator) -> Events:
+    def encode(self, values: Tensor, generator: torch.Generator) -> SparseSpikes:
         """Send one spike a channel, earlier in proportion to the value [T, B, N]."""
         last = self.last_s / self.dt_s
         # In double precision, so that nothing but the rounding of the values themselves is left to forgive.

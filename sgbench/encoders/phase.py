@@ -9,11 +9,11 @@ from torch import Tensor
 
 from sgbench.encoders.base import Encoder
 from sgbench.errors import require_count
-from sgbench.signals.spikes import Events
+from sgbench.signals.spikes import SparseSpikes
 
 
 class Phase(Encoder):
-    r"""Spike k of a period stands for the binary digit of weight 2^-(k + 1), and is that large.
+    r"""Encodes a value in binary: spike k of a period stands for the digit of weight 2^-(k + 1), and is that large.
 
     .. math:: x \approx \sum_{k=0}^{K-1} 2^{-(k+1)} s[k], \qquad \text{error} < 2^{-K}
 
@@ -40,10 +40,10 @@ class Phase(Encoder):
         if phases > 24:  # noqa: PLR2004 - the digits of a float32
             require_count("encoder.phases", f"{phases}, above 24")
 
-    def encode(self, values: Tensor, generator: torch.Generator) -> Events:
+    def encode(self, values: Tensor, generator: torch.Generator) -> SparseSpikes:
         """Send the binary digits of values period by period, a spike as large as its digit's weight [T, B, N]."""
         whole = torch.floor(values * 2**self.phases).clamp_(max=2**self.phases - 1).long()
         phase = torch.arange(self.steps, device=values.device) % self.phases
         digit = (whole >> (self.phases - 1 - phase)[:, None, None]) & 1
         weight = torch.exp2(-(phase + 1.0)).to(values.dtype)
-        return Events.of(digit * weight[:, None, None])
+        return SparseSpikes.of(digit * weight[:, None, None])

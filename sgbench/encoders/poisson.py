@@ -9,11 +9,11 @@ from torch import Tensor
 
 from sgbench.encoders.base import Encoder, Form, drawn
 from sgbench.errors import require_number
-from sgbench.signals.spikes import Events
+from sgbench.signals.spikes import SparseSpikes
 
 
 class Poisson(Encoder):
-    r"""A spike where a Poisson process of rate x r_max has at least one event in the step.
+    r"""Sends a spike where a Poisson process of rate x r_max has at least one event in the step.
 
     .. math:: P(s = 1) = 1 - e^{-x\, r_\max\, dt}
 
@@ -38,6 +38,6 @@ class Poisson(Encoder):
         super().__init__(steps=steps, dt_s=dt_s)
         self.max_rate_hz = require_number("encoder.max_rate_hz", max_rate_hz, low=0, open_low=True)
 
-    def encode(self, values: Tensor, generator: torch.Generator) -> Events:
+    def encode(self, values: Tensor, generator: torch.Generator) -> SparseSpikes:
         """Draw a spike where a Poisson process has at least one event in the step [T, B, N]."""
         return drawn(-torch.expm1(-values * (self.max_rate_hz * self.dt_s)), self.steps, generator)

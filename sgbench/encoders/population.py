@@ -9,11 +9,11 @@ from torch import Tensor
 
 from sgbench.encoders.base import Encoder, packed
 from sgbench.errors import require_count, require_number
-from sgbench.signals.spikes import Events
+from sgbench.signals.spikes import SparseSpikes
 
 
 class Population(Encoder):
-    r"""K neurons per value with Gaussian receptive fields; the nearer the value the earlier the spike.
+    r"""Encodes a value by K neurons with Gaussian receptive fields; the nearer the value the earlier the spike.
 
     .. math:: g_k(x) = e^{-(x - c_k)^2 / 2 \sigma^2}, \quad c_k = \frac{k - 1/2}{K - 2}, \quad
        \sigma = \frac{1}{\beta (K - 2)}, \quad t_k = t_\mathrm{last} (1 - g_k)
@@ -56,7 +56,7 @@ class Population(Encoder):
         width = 1 / (self.beta * (self.neurons - 2))
         return torch.exp(-((values[..., None] - centres) / width).square() / 2)
 
-    def encode(self, values: Tensor, generator: torch.Generator) -> Events:
+    def encode(self, values: Tensor, generator: torch.Generator) -> SparseSpikes:
         """Send one spike a neuron, the earlier the nearer the value is to its centre [T, B, N K]."""
         response = self.responses(values).flatten(1)
         step = torch.floor((1 - response) * (self.last_s / self.dt_s))

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from sgbench.encoders.base import Encoder, Form, drawn
 from sgbench.errors import InputError, require_number
-from sgbench.signals.spikes import Events
+from sgbench.signals.spikes import SparseSpikes
 
 
 class Rate(Encoder):
-    r"""Bernoulli spikes, :math:`P(s = 1) = x \cdot r_\max \cdot dt` in each step.
+    r"""Draws Bernoulli spikes, :math:`P(s = 1) = x \cdot r_\max \cdot dt` in each step.
 
     Args:
         steps: number of time steps T.
@@ -42,6 +42,6 @@ class Rate(Encoder):
                 f"at most {1 / dt_s:g} Hz"
             )
 
-    def encode(self, values: Tensor, generator: torch.Generator) -> Events:
+    def encode(self, values: Tensor, generator: torch.Generator) -> SparseSpikes:
         """Draw independent spikes in each step with a probability proportional to the value [T, B, N]."""
         return drawn(values * (self.max_rate_hz * self.dt_s), self.steps, generator)

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from sgbench.encoders.base import Encoder, packed
 from sgbench.errors import InputError, require_number
-from sgbench.signals.spikes import Events
+from sgbench.signals.spikes import SparseSpikes
 
 
 class SpikeTime(Encoder):
-    r"""Every channel fires exactly once, at a time that grows with the value; silence carries nothing.
+    r"""Lets every channel fire exactly once, at a time that grows with the value; silence carries nothing.
 
     .. math:: t(x) = t_\mathrm{first} + x (t_\mathrm{last} - t_\mathrm{first})
 
@@ -52,7 +52,7 @@ class SpikeTime(Encoder):
                     f"encoder.{name}={time_s:g}: not before the end, {steps} steps of {dt_s:g} s"
                 )
 
-    def encode(self, values: Tensor, generator: torch.Generator) -> Events:
+    def encode(self, values: Tensor, generator: torch.Generator) -> SparseSpikes:
         """Send one spike a channel at a time that grows with the value [T, B, N], or N + 1 with a bias."""
         time_s = self.first_s + values * (self.last_s - self.first_s)
         if self.bias_s is not None:

@@ -11,7 +11,7 @@ from sgbench.encoders.base import ChangeEncoder
 
 
 class StepForward(ChangeEncoder):
-    r"""A baseline follows the trace by at most one threshold a step; each of its steps is a spike.
+    r"""Follows a trace by a baseline that moves at most one threshold a step; each of its moves is a spike.
 
     .. math:: s^{\pm}[t] = [\pm(x[t] - r[t-1]) > \theta], \qquad r[t] = r[t-1] + \theta (s^{+}[t] - s^{-}[t])
 

@@ -10,13 +10,13 @@ from torch import Tensor
 from sgbench.encoders.base import Encoder, Form, filled_steps, in_order, one_a_step, require_crop
 from sgbench.errors import require_choice
 from sgbench.signals.spike_trains import SpikeTrains
-from sgbench.signals.spikes import Events
+from sgbench.signals.spikes import SparseSpikes
 
 ORDERS = ("apart", "together")
 
 
 class TimeShuffled(Encoder):
-    r"""The steps of each sample in random order, drawn anew in each epoch.
+    r"""Shuffles the steps of each sample, anew in each epoch.
 
     .. math:: x_i[\pi_i(t)] = s_i[t], \qquad \pi_i \text{ a random order of the sample's steps}
 
@@ -49,7 +49,7 @@ class TimeShuffled(Encoder):
         self.crop = require_crop(crop)
         self.order = require_choice("encoder.channels", channels, ORDERS)
 
-    def encode(self, values: SpikeTrains, generator: torch.Generator) -> Events:
+    def encode(self, values: SpikeTrains, generator: torch.Generator) -> SparseSpikes:
         """Send spikes with the steps of each sample in a random order [T, B, N]."""
         lengths = self.lengths(values)
         step, sample, channel = one_a_step(values, self.dt_s, lengths)

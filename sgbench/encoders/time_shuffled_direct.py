@@ -12,7 +12,7 @@ from sgbench.errors import require_number
 
 
 class TimeShuffledDirect(Encoder):
-    r"""A trace as a current, its steps in an order that is drawn anew for each sample in each epoch.
+    r"""Passes on a trace as a current with its steps shuffled, anew for each sample in each epoch.
 
     .. math:: x[\pi(t)] = \mathrm{gain} \cdot v[t], \qquad \pi \text{ a random order of the trace's steps}
 

@@ -16,11 +16,11 @@ from sgbench.energy.per_sample import PerSample
 from sgbench.engine.kernels import codes, counting
 from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.pool import Image
-from sgbench.signals.spikes import Events, Signal
+from sgbench.signals.spikes import Signal, SparseSpikes
 
 
 class Fan:
-    r"""The synapses of one convolution, as its stride and padding wire them.
+    r"""Holds the synapses of one convolution, as its stride and padding wire them.
 
     An event at row y reaches the rows :math:`v` with :math:`|v \cdot stride - y| \le padding`, columns alike.
 
@@ -74,7 +74,7 @@ class Fan:
         operations, counts = (np.empty(steps * batch, np.int64) for _ in range(2))
         words = np.zeros((steps * batch, self.masks.shape[1]), np.uint64)
         into = (operations, words, counts)
-        if isinstance(signal, Events):
+        if isinstance(signal, SparseSpikes):
             events = (signal.indptr.cpu().numpy(), signal.index.cpu().numpy())
             counting.spread_events(*events, self.synapses, self.masks, self.first, self.last, *into)
         else:
@@ -88,7 +88,7 @@ class Fan:
 
 
 class Reached(NamedTuple):
-    """Places of a layer that something has come to, in each row."""
+    """Holds places of a layer that something has come to, in each row."""
 
     counts: Rows
     words: NDArray[np.uint64]  # [T B, blocks], a bit for each place
@@ -119,7 +119,7 @@ def _as_bits(places: NDArray[np.bool_]) -> NDArray[np.uint64]:
 
 
 class Fans(NamedTuple):
-    """The convolution into a layer and the one among its neurons."""
+    """Holds the convolution into a layer and the one among its neurons."""
 
     into: Fan
     among: Fan | None

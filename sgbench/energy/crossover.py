@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from sgbench.energy.baseline import levels_bits, matched_ann
-from sgbench.energy.interval import Interval
+from sgbench.energy.interval import BoundedValue
 from sgbench.energy.price import price
 from sgbench.errors import InputError
 from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
@@ -18,22 +18,22 @@ NARROW_BITS = 8  # operands up to here are those of a quantised network
 
 @dataclass(frozen=True)
 class EnergyComparison:
-    """A spiking network beside its matched ones on one target, dynamic energy an inference [nJ].
+    """Compares a spiking network with its matched ones on one target, dynamic energy an inference [nJ].
 
     Rates are events a synapse and step. `crossover` is None where the networks cannot be priced alike, and 0 where
     the spiking one costs more even when nothing fires.
     """
 
     target: str
-    spiking_nj: Interval | None
-    ann_nj: Interval | None
+    spiking_nj: BoundedValue | None
+    ann_nj: BoundedValue | None
     ann_bits: int  # of weights
     qnn_bits: int  # of activations of the quantised network
     quantised: (
         bool  # whether the target's operands are narrow, and hold these: its ANN is then the quantised one
     )
     rate: float
-    crossover: Interval | None
+    crossover: BoundedValue | None
     reasons: tuple[str, ...]
 
     @property
@@ -89,8 +89,8 @@ def compare(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> EnergyCom
 
 
 def _crossing(
-    still: Interval | None, whole: Interval | None, other: Interval | None, rate: float
-) -> Interval | None:
+    still: BoundedValue | None, whole: BoundedValue | None, other: BoundedValue | None, rate: float
+) -> BoundedValue | None:
     """Return the firing rate at which both energies are equal, as far as prices fix it."""
     if still is None or whole is None or other is None or not whole.value > still.value:
         return None
@@ -98,7 +98,7 @@ def _crossing(
     for end in ENDS:
         zero, one, against = (getattr(energy, end) for energy in (still, whole, other))
         rates.append(max(0.0, rate * (against - zero) / (one - zero)) if one > zero else math.inf)
-    return Interval(rates[0], min(rates), max(rates))
+    return BoundedValue(rates[0], min(rates), max(rates))
 
 
 def silenced(counts: OpCounts) -> OpCounts:

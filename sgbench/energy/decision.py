@@ -18,7 +18,7 @@ from sgbench.signals.trajectory import SPIKES, Batch, Trajectory
 
 @dataclass(frozen=True)
 class Decision:
-    """One rule for when to answer."""
+    """Describes one rule for when to answer, with what it reaches and costs."""
 
     rule: str  # "step 5", or "confidence 0.9"
     accuracy: float

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sgbench.energy.interval import Interval, exactly
+from sgbench.energy.interval import BoundedValue, exactly
 from sgbench.energy.placement import Traffic, stored_weights
 from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
 from sgbench.records.energy import Operation
@@ -45,19 +45,19 @@ TRANSPORT: tuple[Operation, ...] = ("spike_message", "hop_east_west", "hop_north
 
 
 @dataclass(frozen=True)
-class Demand:
+class OperationDemand:
     """Says how often one operation occurs in one layer over the test set, or why that is unknown."""
 
     operation: Operation
     layer: str
     place: str  # for messages
-    count: Interval | None
+    count: BoundedValue | None
     reason: str | None = None
 
 
 def demands(
     counts: OpCounts, traffic: dict[str, Traffic], *, wanted: frozenset[str] | None = None
-) -> Iterator[Demand]:
+) -> Iterator[OperationDemand]:
     """Yield every operation that a layer does, or may do; messages and hops where layers have places on a chip.
 
     Args:
@@ -69,14 +69,14 @@ def demands(
         for operation, place, needed, factor in _asked(layer):
             if needed.total != 0 and (wanted is None or operation in wanted):
                 total = None if needed.total is None else exactly(needed.total * factor)
-                yield Demand(operation, layer.name, place, total, needed.reason)
+                yield OperationDemand(operation, layer.name, place, total, needed.reason)
         if layer.name in traffic:
             moved = traffic[layer.name]
             for operation, count in zip(
                 TRANSPORT, (moved.messages, moved.east_west, moved.north_south), strict=True
             ):
-                yield Demand(operation, layer.name, layer.name, count)
-    yield Demand("step", counts.layers[0].name, "the network", exactly(counts.steps))
+                yield OperationDemand(operation, layer.name, layer.name, count)
+    yield OperationDemand("step", counts.layers[0].name, "the network", exactly(counts.steps))
 
 
 def _asked(layer: LayerCounts) -> Iterator[tuple[Operation, str, Count, float]]:

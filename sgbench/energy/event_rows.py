@@ -11,14 +11,14 @@ from torch import Tensor
 
 from sgbench.engine.arrays import FLOATS, rows_of
 from sgbench.engine.kernels import counting
-from sgbench.signals.spikes import Events, Signal
+from sgbench.signals.spikes import Signal, SparseSpikes
 
 Rows = NDArray[np.int64]
 """Whole numbers [T, B], of each step of each sample."""
 
 
 class Came(NamedTuple):
-    """Events of a signal up to each sample's length."""
+    """Counts the events of a signal up to each sample's length."""
 
     rows: Rows  # of each step of each sample [T, B]
     of_samples: Rows  # [B]
@@ -41,7 +41,7 @@ def count_events(signal: Signal, lengths: Tensor) -> Came:
     steps, batch, width = signal.shape
     rows, of_samples = np.empty((steps, batch), np.int64), np.zeros(batch, np.int64)
     into = (lengths.cpu().numpy(), rows, of_samples)
-    if not isinstance(signal, Events) and signal.device.type == "cpu" and signal.dtype in FLOATS:
+    if not isinstance(signal, SparseSpikes) and signal.device.type == "cpu" and signal.dtype in FLOATS:
         entries = rows_of(signal.detach().contiguous(), width)
         total, filled = counting.count_rows(entries, *into)
     else:
@@ -51,7 +51,7 @@ def count_events(signal: Signal, lengths: Tensor) -> Came:
 
 def _indptr(signal: Signal) -> NDArray[np.int64]:
     """Return where the events of each row begin and end; a signal on an accelerator is counted there."""
-    if isinstance(signal, Events):
+    if isinstance(signal, SparseSpikes):
         return signal.indptr.cpu().numpy()
     counts = torch.sum(signal.detach().bool(), 2, dtype=torch.int64).cpu().numpy()
     return np.append(0, counts.cumsum())

@@ -17,7 +17,7 @@ ARITHMETIC = ("accumulate", "multiply_accumulate", "neuron_", "spike_sent", "bia
 
 @dataclass(frozen=True)
 class ChipFit:
-    """The answer for one network on one target."""
+    """Says whether one network fits one target's chip, and what would have to change."""
 
     target: str
     pieces: tuple[Piece, ...]

@@ -17,7 +17,7 @@ WIDTHS = (32, 16, 8, 4)
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over samples and half of its 95 % interval; None where the record does not hold the squares."""
+    """Holds a mean over samples and half of its 95 % interval; None where the record lacks the squares."""
 
     value: float
     half: float | None

@@ -15,7 +15,7 @@ MJ_PER_J = 1e3
 
 @dataclass(frozen=True)
 class Meter:
-    """One counter of energy: its name, its reading in joules, and where it starts anew."""
+    """Reads one counter of energy: its name, its reading in joules, and where it starts anew."""
 
     name: str
     read_j: Callable[[], float]

@@ -252,7 +252,7 @@ def _hidden(inputs: tuple[Any, ...]) -> Tensor | None:
 
 
 class _Watch(TorchFunctionMode):
-    """Sees what a network computes between its modules."""
+    """Watches what a network computes between its modules."""
 
     def __init__(self, counter: ModuleCounter) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ from sgbench.records.counts import Count, Spread
 
 
 class PerSample:
-    """Synaptic operations and spikes of each sample of one batch [B], over all layers.
+    """Holds synaptic operations and spikes of each sample of one batch [B], over all layers.
 
     >>> per_sample, squares = PerSample(2), Counter()
     >>> per_sample.synaptic_operations += np.array([3, 4])

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from sgbench.energy.interval import Interval
+from sgbench.energy.interval import BoundedValue
 from sgbench.records.chip import Chip
 from sgbench.records.counts import LayerCounts, OpCounts, SynapseCounts
 
 
 @dataclass(frozen=True)
 class Piece:
-    """The cores of one layer, consecutive in the order of layers."""
+    """Holds the cores of one layer, consecutive in the order of layers."""
 
     layer: str
     first_core: int
@@ -24,9 +24,9 @@ class Piece:
 class Traffic:
     """Holds what one layer's spikes become on the way, summed over the test set."""
 
-    messages: Interval
-    east_west: Interval
-    north_south: Interval
+    messages: BoundedValue
+    east_west: BoundedValue
+    north_south: BoundedValue
 
 
 def synapse_count(group: SynapseCounts, steps: int) -> int | None:
@@ -130,9 +130,9 @@ def _traffic(
     )
     width, height = _mesh(chip, last_core(pieces))
     return Traffic(
-        messages=Interval(messages, messages, messages),
-        east_west=Interval(east_west, 0.0, max(east_west, messages * (width - 1))),
-        north_south=Interval(north_south, 0.0, max(north_south, messages * (height - 1))),
+        messages=BoundedValue(messages, messages, messages),
+        east_west=BoundedValue(east_west, 0.0, max(east_west, messages * (width - 1))),
+        north_south=BoundedValue(north_south, 0.0, max(north_south, messages * (height - 1))),
     )
 
 

@@ -12,13 +12,13 @@ from sgbench.composition import catalogue
 from sgbench.energy.demand import (
     NEEDED,
     TRANSPORT,
-    Demand,
+    OperationDemand,
     demands,
     narrowed,
     state_bytes,
     weight_bytes,
 )
-from sgbench.energy.interval import Interval, total
+from sgbench.energy.interval import BoundedValue, total
 from sgbench.energy.memory import access_pj
 from sgbench.energy.placement import chips_needed, place, traffic
 from sgbench.errors import InputError
@@ -29,18 +29,18 @@ from sgbench.records.files import first_problem
 
 @dataclass(frozen=True)
 class Term:
-    """One summand of the dynamic energy: an operation of one layer, or of all together (layer None)."""
+    """Holds one summand of the dynamic energy: an operation of one layer, or of all together (layer None)."""
 
     operation: Operation
     layer: str | None
     count_per_inference: float
     price: Price | MemoryPrice
-    energy_nj: Interval
+    energy_nj: BoundedValue
 
 
 @dataclass(frozen=True)
 class EnergyEstimate:
-    """The energy of one inference [nJ] on one target; a number is None where `reasons` says why.
+    """Holds the energy of one inference [nJ] on one target; a number is None where `reasons` says why.
 
     `missing` names what even a given number leaves out: with it the number is a part, not a whole. `assumptions`
     are what the number takes for granted of the network.
@@ -48,8 +48,8 @@ class EnergyEstimate:
 
     target: str
     latency_s: float
-    dynamic_nj: Interval | None
-    static_nj: Interval | None
+    dynamic_nj: BoundedValue | None
+    static_nj: BoundedValue | None
     terms: tuple[Term, ...]
     missing: tuple[str, ...]
     reasons: tuple[str, ...]
@@ -57,7 +57,7 @@ class EnergyEstimate:
     assumptions: tuple[str, ...] = ()
 
     @property
-    def whole_nj(self) -> Interval | None:
+    def whole_nj(self) -> BoundedValue | None:
         """Add dynamic and static energy, as far as the target has both."""
         if self.dynamic_nj is None or self.static_nj is None:
             return self.dynamic_nj
@@ -121,7 +121,7 @@ def _left_out(target: EnergyTarget) -> set[str]:
     return {*target.included_elsewhere, *named, *stood_for}
 
 
-def _unpriced(asked: Iterable[Demand], target: EnergyTarget) -> tuple[str, ...]:
+def _unpriced(asked: Iterable[OperationDemand], target: EnergyTarget) -> tuple[str, ...]:
     """List the needed operations that occur and that the target does not account for."""
     accounted = {*target.priced, *_left_out(target)}
     names = [
@@ -132,14 +132,14 @@ def _unpriced(asked: Iterable[Demand], target: EnergyTarget) -> tuple[str, ...]:
     return tuple(name for name in dict.fromkeys(names) if name not in accounted)
 
 
-def _occurring(missing: Iterable[str], asked: tuple[Demand, ...]) -> list[str]:
+def _occurring(missing: Iterable[str], asked: tuple[OperationDemand, ...]) -> list[str]:
     """List what a target leaves out, without operations that this network never does."""
     absent = {*NEEDED} - {demand.operation for demand in asked if demand.count is None or demand.count.value}
     return [item for item in missing if item.split(":")[0].strip() not in absent]
 
 
 def _terms(
-    asked: tuple[Demand, ...], counts: OpCounts, target: EnergyTarget
+    asked: tuple[OperationDemand, ...], counts: OpCounts, target: EnergyTarget
 ) -> tuple[list[Term], tuple[str, ...]]:
     """Price the operations of every layer, and describe the counts that are missing."""
     layers = {layer.name: layer for layer in counts.layers}
@@ -174,10 +174,10 @@ def _inferences(counts: OpCounts, target: EnergyTarget) -> int:
 
 def _one_count_nj(
     item: Price | MemoryPrice, operation: Operation, layer: LayerCounts, counts: OpCounts
-) -> Interval:
+) -> BoundedValue:
     """Compute the energy of one count [nJ]."""
     if isinstance(item, Price):
-        return Interval(item.value_pj, item.low_pj, item.high_pj).times(1e-3 / item.counts_each)
+        return BoundedValue(item.value_pj, item.low_pj, item.high_pj).times(1e-3 / item.counts_each)
     size = weight_bytes(layer, counts.steps) if operation == "weight_read" else state_bytes(layer)
     if size is None:
         raise InputError("the size of its memory is not known")
@@ -201,12 +201,12 @@ def _summed(terms: Iterable[Term]) -> tuple[Term, ...]:
     )
 
 
-def _static(target: EnergyTarget, latency_s: float, chips: int) -> Interval | None:
+def _static(target: EnergyTarget, latency_s: float, chips: int) -> BoundedValue | None:
     """Return static power times duration [nJ], or None where a price already contains it, or may."""
     if target.static is None or any(item.scope in ALONE for item in target.prices):
         return None
     power = target.static
-    return Interval(power.value_mw, power.low_mw, power.high_mw).times(latency_s * 1e6 * chips)
+    return BoundedValue(power.value_mw, power.low_mw, power.high_mw).times(latency_s * 1e6 * chips)
 
 
 def _assumptions(counts: OpCounts, target: EnergyTarget, chips: int) -> Iterable[str]:

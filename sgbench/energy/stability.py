@@ -7,10 +7,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sgbench.energy.interval import Interval, total
+from sgbench.energy.interval import BoundedValue, total
 from sgbench.energy.price import EnergyEstimate
 
-Parts = dict[str, Interval]
+Parts = dict[str, BoundedValue]
 """Energy of one inference [nJ], by operation."""
 
 MOST_DOUBTS = 12
@@ -42,7 +42,7 @@ def parts(estimates: Sequence[EnergyEstimate]) -> Parts | None:
     """Average the energy over seeds by operation; None where a seed has no total."""
     if not estimates or any(estimate.dynamic_nj is None for estimate in estimates):
         return None
-    by_operation: dict[str, list[Interval]] = {}
+    by_operation: dict[str, list[BoundedValue]] = {}
     for estimate in estimates:
         for term in estimate.terms:
             by_operation.setdefault(term.operation, []).append(term.energy_nj)
@@ -59,10 +59,10 @@ def duels(methods: Mapping[str, Mapping[str, Parts | None]]) -> tuple[Duel, ...]
     Args:
         methods: of each method, what `parts` gives on each target.
 
-    >>> cheap, dear = {"accumulate": Interval(1, 1, 2)}, {"accumulate": Interval(3, 3, 6)}
+    >>> cheap, dear = {"accumulate": BoundedValue(1, 1, 2)}, {"accumulate": BoundedValue(3, 3, 6)}
     >>> duels({"a": {"chip": cheap}, "b": {"chip": dear}})[0].certain
     True
-    >>> other = {"accumulate": Interval(0.5, 0.5, 1), "neuron_update": Interval(1, 0.1, 2)}
+    >>> other = {"accumulate": BoundedValue(0.5, 0.5, 1), "neuron_update": BoundedValue(1, 0.1, 2)}
     >>> duels({"a": {"chip": cheap}, "b": {"chip": other}})[0].share
     {'chip': 0.5}
     """
@@ -85,7 +85,7 @@ def duels(methods: Mapping[str, Mapping[str, Parts | None]]) -> tuple[Duel, ...]
 
 def cheaper_share(a: Parts, b: Parts) -> float | None:
     """Compute the share of corners in which a costs less than b, a tie counting half; None where all are ties."""
-    zero = Interval(0, 0, 0)
+    zero = BoundedValue(0, 0, 0)
     names = sorted({*a, *b})
     spans = [(a.get(name, zero), b.get(name, zero)) for name in names]
     lows = [x.low - y.low for x, y in spans]

@@ -9,7 +9,7 @@ from torch import nn
 
 
 class StoredWeights(NamedTuple):
-    """Numbers of one group of connections."""
+    """Holds numbers of one group of connections."""
 
     numbers: int
     zeros: int

@@ -12,7 +12,7 @@ from sgbench.records.counts import Count, LayerCounts, SynapseCounts, Wiring
 
 @dataclass
 class ConnectionGroup:
-    """One group of connections into a module."""
+    """Describes one group of connections into a module."""
 
     source: str
     wiring: Wiring
@@ -26,7 +26,7 @@ class ConnectionGroup:
 
 @dataclass
 class Tally:
-    """Totals of one module; `counts` has the names of the fields of `LayerCounts` that are not 0."""
+    """Holds totals of one module; `counts` has the names of the fields of `LayerCounts` that are not 0."""
 
     name: str
     module: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from sgbench.energy.interval import Interval
+from sgbench.energy.interval import BoundedValue
 from sgbench.energy.price import EnergyEstimate, Term, evidence_of
 from sgbench.records.energy import EnergyTarget, MemoryPrice
 
@@ -26,11 +26,13 @@ def joules(energy_nj: float) -> str:
     return f"{energy_nj * 1e3:.3g} pJ"
 
 
-def joules_interval(energy: Interval | None) -> str:
+def joules_interval(energy: BoundedValue | None) -> str:
     """Write a value with its ends where they differ.
 
-    >>> joules_interval(Interval(2000, 1000, 3000)), joules_interval(Interval(5, 5, 5)), joules_interval(None)
-    ('2 uJ (1 uJ to 3 uJ)', '5 nJ', '-')
+    >>> joules_interval(BoundedValue(2000, 1000, 3000)), joules_interval(BoundedValue(5, 5, 5))
+    ('2 uJ (1 uJ to 3 uJ)', '5 nJ')
+    >>> joules_interval(None)
+    '-'
     """
     if energy is None:
         return NONE
@@ -39,10 +41,10 @@ def joules_interval(energy: Interval | None) -> str:
     return f"{joules(energy.value)} ({joules(energy.low)} to {joules(energy.high)})"
 
 
-def amount(energy: Interval, per: str) -> str:
+def amount(energy: BoundedValue, per: str) -> str:
     """Write an energy of one inference, or of one second as a power.
 
-    >>> amount(Interval(68e6, 68e6, 68e6), "second")
+    >>> amount(BoundedValue(68e6, 68e6, 68e6), "second")
     '68 mW'
     """
     text = joules_interval(energy)
@@ -53,10 +55,10 @@ def amount(energy: Interval, per: str) -> str:
     return text
 
 
-def percent(share: Interval) -> str:
+def percent(share: BoundedValue) -> str:
     """Write a share with its ends where they differ.
 
-    >>> percent(Interval(0.051, 0.04, 0.06))
+    >>> percent(BoundedValue(0.051, 0.04, 0.06))
     '5.1 % (4 to 6)'
     """
     value, low, high = (f"{100 * bound:.3g}" for bound in (share.value, share.low, share.high))

@@ -18,7 +18,7 @@ BY_EVENTS = ("event_driven", "first_spike")
 
 @dataclass(frozen=True)
 class TrainingCost:
-    """Multiply-accumulates through connections over a whole training, as a clocked machine forms them.
+    """Counts the multiply-accumulates through connections over a whole training, as a clocked machine forms them.
 
     Neurons' own arithmetic and the optimiser's are left out: they grow with neurons and weights, not synapses.
     """

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from sgbench.composition import catalogue
-from sgbench.energy.interval import Interval
+from sgbench.energy.interval import BoundedValue
 from sgbench.energy.price import price
 from sgbench.errors import InputError
 from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
@@ -24,14 +24,14 @@ NJ_PER_MJ = 1e6
 
 @dataclass(frozen=True)
 class EnergyVerdict:
-    """One measured number beside its prediction [nJ]."""
+    """Compares one measured number with its prediction [nJ]."""
 
     case: str
     label: str
     target: str
     per: str
-    predicted_nj: Interval
-    measured_nj: Interval
+    predicted_nj: BoundedValue
+    measured_nj: BoundedValue
     why: str | None  # what is likely missing; None where the prediction holds
 
     @property
@@ -79,15 +79,17 @@ def validate(cases: Mapping[str, EnergyCase], targets: Mapping[str, EnergyTarget
     return verdicts
 
 
-def _verdict(name: str, case: EnergyCase, point: CasePoint, target: str, energy: Interval) -> EnergyVerdict:
+def _verdict(
+    name: str, case: EnergyCase, point: CasePoint, target: str, energy: BoundedValue
+) -> EnergyVerdict:
     """Hold a predicted energy against the measured one."""
-    measured = Interval(point.measured_nj.value, point.measured_nj.low, point.measured_nj.high)
+    measured = BoundedValue(point.measured_nj.value, point.measured_nj.low, point.measured_nj.high)
     verdict = EnergyVerdict(name, point.label, target, case.per, energy, measured, None)
     why = None if verdict.inside else point.why or case.why
     return EnergyVerdict(name, point.label, target, case.per, energy, measured, why)
 
 
-def _predicted(name: str, case: EnergyCase, target: EnergyTarget) -> list[Interval]:
+def _predicted(name: str, case: EnergyCase, target: EnergyTarget) -> list[BoundedValue]:
     """Return the energies that a case's prices predict, one for each point."""
     if case.compare == "left_out_line":
         if len(target.fitted_to) != len(case.points):
@@ -102,7 +104,7 @@ def _predicted(name: str, case: EnergyCase, target: EnergyTarget) -> list[Interv
     return [_with_offset(estimate, offsets, index) for index, estimate in enumerate(alone)]
 
 
-def left_out_line(points: Sequence[FitPoint], index: int) -> Interval:
+def left_out_line(points: Sequence[FitPoint], index: int) -> BoundedValue:
     r"""Predict the energy of one second [nJ] at one point from a line of least squares through the other points.
 
     The prediction is a weighted sum of the other powers, so its ends follow from how they were rounded; how far
@@ -113,7 +115,7 @@ def left_out_line(points: Sequence[FitPoint], index: int) -> Interval:
 
     >>> line = [FitPoint(events_per_s=x, power_mw=1 + 2 * x, half_mw=0.5) for x in (1.0, 2.0, 4.0)]
     >>> left_out_line(line, 2)
-    Interval(value=9000000.0, low=6500000.0, high=11500000.0)
+    BoundedValue(value=9000000.0, low=6500000.0, high=11500000.0)
     """
     others = [point for other, point in enumerate(points) if other != index]
     mean = math.fsum(point.events_per_s for point in others) / len(others)
@@ -122,22 +124,22 @@ def left_out_line(points: Sequence[FitPoint], index: int) -> Interval:
     weights = [1 / len(others) + away * (point.events_per_s - mean) / squares for point in others]
     power = math.fsum(weight * point.power_mw for weight, point in zip(weights, others, strict=True))
     doubt = math.fsum(abs(weight) * point.half_mw for weight, point in zip(weights, others, strict=True))
-    return Interval(power, power - doubt, power + doubt).times(NJ_PER_MJ)
+    return BoundedValue(power, power - doubt, power + doubt).times(NJ_PER_MJ)
 
 
-def _with_offset(alone: Interval, offsets: Sequence[float], index: int) -> Interval:
+def _with_offset(alone: BoundedValue, offsets: Sequence[float], index: int) -> BoundedValue:
     """Add to prices a fixed energy: the mean of what the other points measure beyond their prices, with its range.
 
     Ends of the prices move the offset against them, as it was fitted with them: only its own range counts.
     """
     others = [offset for other, offset in enumerate(offsets) if other != index]
     mean = math.fsum(others) / len(others)
-    return Interval(alone.value + mean, alone.value + min(others), alone.value + max(others))
+    return BoundedValue(alone.value + mean, alone.value + min(others), alone.value + max(others))
 
 
-def _priced(name: str, case: EnergyCase, point: CasePoint, target: EnergyTarget) -> Interval:
+def _priced(name: str, case: EnergyCase, point: CasePoint, target: EnergyTarget) -> BoundedValue:
     """Price a point, from the fewest events at the low ends to the most at the high ends."""
-    energies: list[Interval] = []
+    energies: list[BoundedValue] = []
     for end in ENDS:
         counts = counts_of(point, end)
         estimate = price(counts, target=target, dt_s=point.duration_s / point.steps)
@@ -148,7 +150,7 @@ def _priced(name: str, case: EnergyCase, point: CasePoint, target: EnergyTarget)
                 f"energy case '{name}': no total on {target.name}: {'; '.join(estimate.reasons)}"
             )
         energies.append(energy)
-    return Interval(energies[0].value, energies[1].low, energies[2].high)
+    return BoundedValue(energies[0].value, energies[1].low, energies[2].high)
 
 
 def counts_of(point: CasePoint, end: str) -> OpCounts:

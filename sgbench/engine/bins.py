@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sgbench.engine.arrays import FLOATS
 from sgbench.errors import StorageError
 from sgbench.signals.spike_trains import SpikeTrains, in_microseconds
-from sgbench.signals.spikes import Events
+from sgbench.signals.spikes import SparseSpikes
 
 AS_THEY_ARE: NDArray[np.int32] = np.empty(0, np.int32)
 NARROW = 1 << 16  # inputs that two bytes can tell apart
@@ -28,7 +28,7 @@ def binned(
     fold: NDArray[np.int32] = AS_THEY_ARE,
     inputs: int | None = None,
     counts: bool = False,
-) -> Events:
+) -> SparseSpikes:
     r"""Bin the spikes into steps, :math:`\lfloor t / dt \rfloor < T`, as events [T, B, M].
 
     Args:
@@ -67,7 +67,9 @@ def binned(
         else:
             loops.fill_binary(channel, first, fold, words, indptr, index)
     shape = (steps, len(trains), width)
-    return Events(torch.from_numpy(indptr), torch.from_numpy(index)[: indptr[-1]], value, shape, trains.dtype)
+    return SparseSpikes(
+        torch.from_numpy(indptr), torch.from_numpy(index)[: indptr[-1]], value, shape, trains.dtype
+    )
 
 
 @functools.cache
@@ -82,7 +84,7 @@ def _loops() -> Any:
 
 def _sorted(
     trains: SpikeTrains, steps: int, dt_s: float, fold: NDArray[np.int32], width: int, *, counts: bool
-) -> Events:
+) -> SparseSpikes:
     """Bin the spikes by sorting, without compiled loops."""
     step, channel = trains.step_of(dt_s).numpy(), trains.channel.numpy()
     batch, inside = len(trains), step < steps
@@ -91,7 +93,7 @@ def _sorted(
     places, number = np.unique(key, return_counts=True)
     row, index = (torch.from_numpy(part) for part in np.divmod(places, width))
     value = torch.from_numpy(number).to(trains.dtype) if counts else None
-    return Events.from_rows(row, index, value, (steps, batch, width), trains.dtype)
+    return SparseSpikes.from_rows(row, index, value, (steps, batch, width), trains.dtype)
 
 
 def _stream(

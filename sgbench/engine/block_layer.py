@@ -15,7 +15,7 @@ from sgbench.engine.kernels import codes
 from sgbench.engine.kernels.blocks_backward import TOGETHER
 from sgbench.engine.numba_events import Rows
 from sgbench.engine.numba_steps import RESETS, SHAPES, WIRINGS
-from sgbench.engine.plan import Carry, Course, LayerPlan
+from sgbench.engine.plan import Carry, LayerPlan, SavedActivations
 from sgbench.engine.spec import Coefficient
 
 LANES = 16  # numbers of which a row has a multiple: what is too much is 0 and stays so
@@ -30,7 +30,7 @@ def _repeated(value: float, neurons: int, width: int, number: type) -> np.ndarra
 
 
 class BlockLayer:
-    """One layer's numbers; nothing that is as long as time.
+    """Holds one layer's numbers, none of them as long as time.
 
     Args:
         plan: of the layer.
@@ -107,7 +107,7 @@ class BlockLayer:
         more = plan.fires or plan.second or plan.gained or plan.layer.recurrent is not None
         return self.alike and not more
 
-    def read_forward(self, course: Course, carry: Carry) -> tuple[Any, ...]:
+    def read_forward(self, course: SavedActivations, carry: Carry) -> tuple[Any, ...]:
         """Return what the loop of the layer before needs to advance this readout; see `kernels.readout`."""
         state, output = rows_of(carry.u, self.width), rows_of(course.x, self.plan.shape[2])
         return self.columns, self.begin, state, self.coefficients[0][0], output
@@ -122,7 +122,7 @@ class BlockLayer:
         kernel: Callable[..., tuple[int, int]],
         rows: Rows,
         arriving: np.ndarray,
-        course: Course,
+        course: SavedActivations,
         carry: Carry,
         readout: tuple[Any, ...],
     ) -> Callable[[int, int], tuple[int, int]]:
@@ -153,7 +153,7 @@ class BlockLayer:
         kernel: Callable[..., None],
         rows: Rows,
         arriving: np.ndarray,
-        course: Course,
+        course: SavedActivations,
         gradient: Tensor | None,
     ) -> Callable[..., None]:
         """Return the loop backward, to be called with what comes from behind, what is written and the samples."""
@@ -207,7 +207,7 @@ class BlockLayer:
         array = (gradient[0] if same else gradient).detach().contiguous().numpy()
         return array.reshape(-1, gradient.shape[-1]), 0 if same else self.plan.shape[1]
 
-    def psi(self, course: Course, low: int, high: int) -> np.ndarray:
+    def psi(self, course: SavedActivations, low: int, high: int) -> np.ndarray:
         """Compute the surrogate derivative of a block whose surrogate has no compiled form."""
         surrogate = self.plan.spec.surrogate
         if surrogate is None or self.curve[0] != codes.GIVEN:

@@ -25,9 +25,9 @@ from sgbench.engine.kernels.blocks_forward import forward_block
 from sgbench.engine.layer import ways_back
 from sgbench.engine.matmul import multiply
 from sgbench.engine.numba_events import Rows
-from sgbench.engine.plan import Carry, Course, LayerPlan
+from sgbench.engine.plan import Carry, LayerPlan, SavedActivations
 from sgbench.engine.recursion import OUTCOMES, Chunks, LayerOutcome, Link, Stage
-from sgbench.signals.spikes import Events
+from sgbench.signals.spikes import SparseSpikes
 
 BLOCK = 32  # samples: states of 256 neurons then stay in the nearest cache
 WIDE = 64  # neurons of a layer from which on its product with weights is a library's
@@ -90,7 +90,7 @@ class BlockPasses:
 
 
 class RepeatedChain:
-    """A chain that is run batch after batch, its room kept; weights are read where they lie.
+    """Runs a chain batch after batch in the same memory; weights are read where they lie.
 
     Args:
         stages: of the chain, from `fused.stages_of`.
@@ -101,7 +101,7 @@ class RepeatedChain:
         self.stages = stages
         self.states: list[Carry] = []  # after the last step
 
-    def forward(self, events: Events) -> Tensor:
+    def forward(self, events: SparseSpikes) -> Tensor:
         """Run the chain forward and return the last layer's output [T, B, M], which the next call overwrites.
 
         Args:
@@ -146,7 +146,7 @@ def blocks_of(layers: Sequence[BlockLayer]) -> list[tuple[int, int]]:
 
 
 def unroll_blocks(
-    layers: Sequence[BlockLayer], rows: Rows, courses: Sequence[Course], carries: Sequence[Carry]
+    layers: Sequence[BlockLayer], rows: Rows, courses: Sequence[SavedActivations], carries: Sequence[Carry]
 ) -> list[int]:
     """Run all layers forward, written into courses and carries; return how many packed spikes each received.
 
@@ -176,7 +176,7 @@ def unroll_blocks(
 
 
 class GradientSums(NamedTuple):
-    """Sums of a layer's gradients, by columns and as wide as the loops' rows."""
+    """Holds the sums of a layer's gradients, by columns and as wide as the loops' rows."""
 
     columns: np.ndarray  # [K, width]
     bias: np.ndarray  # [width]
@@ -199,7 +199,7 @@ class GradientSums(NamedTuple):
 def pull_back_blocks(
     layers: Sequence[BlockLayer],
     rows: Rows,
-    courses: Sequence[Course],
+    courses: Sequence[SavedActivations],
     given: Sequence[Tensor | None],
 ) -> list[GradientSums]:
     """Compute the gradients of all layers' weights.
@@ -236,7 +236,7 @@ class _BackwardPass:
         self,
         layers: Sequence[BlockLayer],
         rows: Rows,
-        courses: Sequence[Course],
+        courses: Sequence[SavedActivations],
         given: Sequence[Tensor | None],
     ) -> None:
         self.layers = layers

@@ -5,19 +5,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sgbench.engine.plan import Course, Kept, LayerPlan
+from sgbench.engine.plan import ChunkAdjoints, LayerPlan, SavedActivations
 from sgbench.engine.spec import COEFFICIENTS
 
 
 class CoefficientGradients:
-    """Sums of products of adjoints with what they multiply in the recursion.
+    """Adds up products of adjoints with what they multiply in the recursion.
 
     Args:
         plan: whose coefficients may learn.
         course: what the layer went through.
     """
 
-    def __init__(self, plan: LayerPlan, course: Course) -> None:
+    def __init__(self, plan: LayerPlan, course: SavedActivations) -> None:
         self.plan = plan
         self.course = course
         self.values = dict(zip(COEFFICIENTS, plan.coefficients, strict=True))
@@ -25,16 +25,16 @@ class CoefficientGradients:
         self.parameters = plan.surrogate_parameters
         self.of_surrogate = [torch.zeros_like(parameter) for parameter in self.parameters]
 
-    def room(self, steps: int) -> Kept:
+    def room(self, steps: int) -> ChunkAdjoints:
         """Create the buffers for a chunk's adjoints, empty where no gradient needs them."""
         learns = bool(self.sums)
         if not learns and not self.parameters:
-            return Kept(*[self.plan.nothing] * len(Kept._fields))
+            return ChunkAdjoints(*[self.plan.nothing] * len(ChunkAdjoints._fields))
         nothing, shape = self.plan.nothing, (steps, *self.plan.shape[1:])
         wanted = (learns, learns and self.plan.second, learns, bool(self.parameters))
-        return Kept(*(nothing.new_empty(shape) if is_wanted else nothing for is_wanted in wanted))
+        return ChunkAdjoints(*(nothing.new_empty(shape) if is_wanted else nothing for is_wanted in wanted))
 
-    def add(self, first: int, last: int, adjoints: Kept) -> None:
+    def add(self, first: int, last: int, adjoints: ChunkAdjoints) -> None:
         """Add a chunk's share to the gradients of coefficients and surrogate parameters."""
         if self.parameters and self.plan.spec.surrogate is not None:
             with torch.enable_grad():
@@ -48,7 +48,7 @@ class CoefficientGradients:
             for name, total in self.sums.items():
                 total.add_(products[name]().sum((0, 1)))
 
-    def _products(self, first: int, last: int, adjoints: Kept) -> dict:  # type: ignore[type-arg]
+    def _products(self, first: int, last: int, adjoints: ChunkAdjoints) -> dict:  # type: ignore[type-arg]
         """Return for each coefficient a function that gives its gradient's summands [n, B, M]."""
         u, w, s = self._before(first, last)
         theta, beta, reset = self.values["threshold"], self.values["decay"], self.plan.spec.reset

@@ -13,7 +13,7 @@ WHOLE_ABOVE = 2**20
 
 
 class DenseProduct:
-    """I = W x + b for dense input x, with its gradients.
+    """Computes I = W x + b for dense input x, and its gradients.
 
     Args:
         weight: [M, K].

@@ -10,10 +10,10 @@ from torch.autograd.function import once_differentiable
 
 from sgbench.engine.event_product import EventProduct, GivenEvents
 from sgbench.engine.warm_up import compiled
-from sgbench.signals.spikes import Events
+from sgbench.signals.spikes import SparseSpikes
 
 
-def event_current(events: Events, weight: Tensor, bias: Tensor | None) -> Tensor:
+def event_current(events: SparseSpikes, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Compute W s + b of all steps [T, B, M] by adding up the weights of what fired.
 
     Args:
@@ -27,7 +27,7 @@ def event_current(events: Events, weight: Tensor, bias: Tensor | None) -> Tensor
 
 class _EventCurrent(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, events: Events, weight: Tensor, bias: Tensor | None) -> Tensor:
+    def forward(ctx: Any, events: SparseSpikes, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Compute the current from events, weight and bias."""
         ctx.product = EventProduct(weight, bias, GivenEvents(events), joined=False)
         room = weight.new_empty(*events.shape[:2], weight.shape[0])

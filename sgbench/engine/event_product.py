@@ -11,12 +11,12 @@ from torch import Tensor
 from sgbench.engine import density
 from sgbench.engine.matmul import add_product, multiply, multiply_into
 from sgbench.engine.numba_events import ProductSum, Rows, sum_rows, unpacked
-from sgbench.engine.plan import Course, Drive, LayerPlan
-from sgbench.signals.spikes import Events
+from sgbench.engine.plan import Drive, LayerPlan, SavedActivations
+from sgbench.signals.spikes import SparseSpikes
 
 
 class Origin(Protocol):
-    """Defines where spikes come from."""
+    """Defines where the spikes of a product come from."""
 
     steps: int
     batch: int
@@ -27,13 +27,13 @@ class Origin(Protocol):
 
 
 class GivenEvents:
-    """Spikes from outside.
+    """Provides spikes that the caller gives.
 
     Args:
         events: all of them.
     """
 
-    def __init__(self, events: Events) -> None:
+    def __init__(self, events: SparseSpikes) -> None:
         self.steps, self.batch, _ = events.shape
         value = None if events.value is None else events.value.numpy()
         self.all = Rows(events.indptr.numpy(), events.index.numpy(), value)
@@ -44,14 +44,14 @@ class GivenEvents:
 
 
 class Fired:
-    """Spikes of the layer before, which has run when they are asked for.
+    """Provides the spikes of the layer before, which has run when they are asked for.
 
     Args:
         plan: of that layer.
         course: of that layer.
     """
 
-    def __init__(self, plan: LayerPlan, course: Course) -> None:
+    def __init__(self, plan: LayerPlan, course: SavedActivations) -> None:
         self.steps, self.batch, _ = plan.shape
         self.words = course.words
         self.all: Rows | None = None
@@ -64,7 +64,7 @@ class Fired:
 
 
 class EventProduct:
-    """I = W s + b for spikes s, with its gradients.
+    """Computes I = W s + b for spikes s, and its gradients.
 
     Args:
         weight: [M, K].

@@ -19,7 +19,7 @@ from sgbench.engine.plan import Keep
 from sgbench.engine.recursion import Chunks, Passes, Stage, run
 from sgbench.engine.spec import LinearSpec
 from sgbench.errors import one_printable_line
-from sgbench.signals.spikes import Events, Signal, dense
+from sgbench.signals.spikes import Signal, SparseSpikes, dense
 
 
 def refusal(layer: EngineLayer, device: torch.device) -> str | None:
@@ -48,7 +48,7 @@ def missing() -> str | None:
 
 
 class _Link(NamedTuple):
-    """A layer of a chain."""
+    """Holds a layer of a chain that the fused engine runs."""
 
     layer: EngineLayer
     spec: LinearSpec
@@ -79,7 +79,7 @@ def _chains(layers: Sequence[EngineLayer], states: Sequence[Any]) -> list[list[_
     return chains
 
 
-def stages_of(layers: Sequence[EngineLayer], signal: Events) -> list[Stage] | None:
+def stages_of(layers: Sequence[EngineLayer], signal: SparseSpikes) -> list[Stage] | None:
     """Return the stages of layers that run as one chain from rest, by blocks of samples, or None."""
     from sgbench.engine.blocks import covers
 
@@ -147,6 +147,6 @@ def _stage(link: _Link, source: Signal | Stage, keep: Keep, window: int | None) 
     if isinstance(source, Tensor):
         product = DenseProduct(weight, bias, source, back=back)
         return Stage(plan, product, plan.course(), (source, weight, bias)), begin
-    origin = GivenEvents(source) if isinstance(source, Events) else Fired(source.plan, source.course)
+    origin = GivenEvents(source) if isinstance(source, SparseSpikes) else Fired(source.plan, source.course)
     events = EventProduct(weight, bias, origin, joined=plan.fires, back=back)
     return Stage(plan, events, plan.course(), (weight, bias)), begin

@@ -20,7 +20,7 @@ from sgbench.engine.layer import EngineLayer, LayerRun, Wanted, one_by_one, star
 from sgbench.engine.layout import Layout
 from sgbench.errors import InputError
 from sgbench.paths import default_loops_dir
-from sgbench.signals.spikes import Events, Signal, dense
+from sgbench.signals.spikes import Signal, SparseSpikes, dense
 
 DTYPES = (torch.float32, torch.float64)
 SAMPLES, NEURONS = 3, 2
@@ -121,7 +121,7 @@ def _current(layer: EngineLayer, signal: Signal) -> Tensor:
     from sgbench.engine.event_current import event_current
 
     synapses = layer.synapses()
-    if synapses is None or not isinstance(signal, Events) or synapses[0].dtype not in DTYPES:
+    if synapses is None or not isinstance(signal, SparseSpikes) or synapses[0].dtype not in DTYPES:
         return layer.current(dense(signal))
     return event_current(signal, *synapses)
 

@@ -86,7 +86,7 @@ class Wanted(NamedTuple):
 
 
 class WaysBack(NamedTuple):
-    """Fixed weights by which gradient goes back in place of a layer's own; None where it takes the layer's own."""
+    """Holds fixed weights by which gradient goes back in place of a layer's own; None stands for those."""
 
     weight: Tensor | None  # in place of W, of its shape
     recurrent: Tensor | None  # in place of V, of its shape
@@ -98,7 +98,7 @@ def ways_back(layer: EngineLayer) -> WaysBack:
 
 
 class LayerRun(NamedTuple):
-    """One layer over all steps."""
+    """Holds what one layer gave over all time steps."""
 
     output: Tensor | None  # [T, B, N], where wanted
     u: Tensor | None  # membrane potential minus threshold [T, B, N], where wanted

@@ -12,7 +12,7 @@ from sgbench.engine.kernels import events
 
 
 class Rows(NamedTuple):
-    """Events of some rows: those of row r are index[indptr[r]:indptr[r + 1]]."""
+    """Holds events of some rows: those of row r are index[indptr[r]:indptr[r + 1]]."""
 
     indptr: np.ndarray  # int64 [R + 1], need not start at 0
     index: np.ndarray  # int32
@@ -64,7 +64,7 @@ def sum_rows(rows: Rows, weights: Tensor, begin: np.ndarray, out: Tensor) -> Non
 
 
 class ProductSum:
-    """Sums of products of events with dense rows, out[k] += value dense[r] over the events (r, k).
+    """Adds up products of events with dense rows, out[k] += value dense[r] over the events (r, k).
 
     The events are sorted by k first, so that each row of `out` is a sum that one thread makes in a fixed order. The
     room for sorting is kept from call to call: new memory would be cold each time.

@@ -11,7 +11,15 @@ from sgbench.engine.arrays import FLOATS, NOTHING, bits_of, in_parts, rows_of
 from sgbench.engine.kernels import backward, codes, forward
 from sgbench.engine.matmul import multiply
 from sgbench.engine.numba_events import ProductSum, no_events, unpacked
-from sgbench.engine.plan import Adjoint, Carry, Course, Drive, IncomingGradients, Kept, LayerPlan
+from sgbench.engine.plan import (
+    Adjoint,
+    Carry,
+    ChunkAdjoints,
+    Drive,
+    IncomingGradients,
+    LayerPlan,
+    SavedActivations,
+)
 
 RESETS = {
     "subtract": codes.SUBTRACT,
@@ -32,7 +40,7 @@ class NumbaSteps:
     def __init__(self) -> None:
         self.fixed: _Fixed | None = None  # from the first pass on
 
-    def advance(self, plan: LayerPlan, course: Course, carry: Carry, drive: Drive) -> None:
+    def advance(self, plan: LayerPlan, course: SavedActivations, carry: Carry, drive: Drive) -> None:
         """Run all steps forward, written into `course` and `carry`."""
         bound = _Bound(self._of(plan), course, carry)
         nothing = NOTHING[bound.number]
@@ -60,11 +68,11 @@ class NumbaSteps:
             bits_of(course.words),
         )
 
-    def backward(self, plan: LayerPlan, course: Course, carry: Carry) -> Adjoint:
+    def backward(self, plan: LayerPlan, course: SavedActivations, carry: Carry) -> Adjoint:
         """Bind the arrays of one backward pass and return what runs its chunks."""
         return _Backward(self._of(plan), plan, course, carry)
 
-    def add_matrix_gradient(self, course: Course, first: int, out: Tensor, total: Tensor) -> None:
+    def add_matrix_gradient(self, course: SavedActivations, first: int, out: Tensor, total: Tensor) -> None:
         """Add to `total` [M, M] the product of the steps' adjoint `out` with the spikes one step earlier."""
         ProductSum(len(total)).add(unpacked(course.words[first - 1 : first - 1 + len(out)]), out, total.T)
 
@@ -104,9 +112,9 @@ class _Fixed(NamedTuple):
 
 
 class _Bound:
-    """A layer's arrays as the loops take them, made once for a pass."""
+    """Holds a layer's arrays as the loops take them, made once for a pass."""
 
-    def __init__(self, fixed: _Fixed, course: Course, carry: Carry) -> None:
+    def __init__(self, fixed: _Fixed, course: SavedActivations, carry: Carry) -> None:
         self.number, self.per_step, self.width, self.coefficients, self.wires = fixed
         self.course = [rows_of(field, self.width) for field in course[:4]]
         self.states = [rows_of(field, self.width) for field in carry]
@@ -119,7 +127,7 @@ class _Bound:
 class _Backward(_Bound):
     """Makes the backward passes of chunks."""
 
-    def __init__(self, fixed: _Fixed, plan: LayerPlan, course: Course, carry: Carry) -> None:
+    def __init__(self, fixed: _Fixed, plan: LayerPlan, course: SavedActivations, carry: Carry) -> None:
         super().__init__(fixed, course, carry)
         layer, spec = plan.layer, plan.spec
         if plan.forgets:
@@ -143,7 +151,7 @@ class _Backward(_Bound):
         self.steepness = self.number(0.0 if kernel is None else kernel.steepness)
         self.height = self.number(0.0 if kernel is None else kernel.height)
 
-    def __call__(self, given: IncomingGradients, first: int, out: Tensor, adjoints: Kept) -> None:
+    def __call__(self, given: IncomingGradients, first: int, out: Tensor, adjoints: ChunkAdjoints) -> None:
         """Run the steps of `out` [n, B, M] backward, the last first."""
         here = self.rows(first, len(out))
         over_time = [

@@ -32,7 +32,7 @@ class Carry(NamedTuple):
     last: Tensor  # spikes forward, adjoint of the current backward
 
 
-class Course(NamedTuple):
+class SavedActivations(NamedTuple):
     """Holds what a layer went through [T, B, M]."""
 
     x: Tensor  # u - threshold
@@ -51,8 +51,8 @@ class IncomingGradients(NamedTuple):
     w: Tensor
 
 
-class Kept(NamedTuple):
-    """Adjoints of a chunk [n, B, M] from which gradients of coefficients are made."""
+class ChunkAdjoints(NamedTuple):
+    """Holds adjoints of a chunk [n, B, M] from which gradients of coefficients are made."""
 
     u: Tensor
     w: Tensor
@@ -77,7 +77,7 @@ class Drive(NamedTuple):
     begin: Tensor | None = None  # bias [M]
 
 
-Adjoint = Callable[[IncomingGradients, int, Tensor, Kept], None]
+Adjoint = Callable[[IncomingGradients, int, Tensor, ChunkAdjoints], None]
 """Backward over the steps from a first one on, into the adjoint of their current, carry and kept."""
 
 
@@ -86,15 +86,15 @@ class Steps(Protocol):
 
     uses_words: bool  # packed spikes, where a recurrent layer needs them for its own gradient
 
-    def advance(self, plan: LayerPlan, course: Course, carry: Carry, drive: Drive) -> None:
+    def advance(self, plan: LayerPlan, course: SavedActivations, carry: Carry, drive: Drive) -> None:
         """Run all steps forward, written into `course` and `carry`."""
         ...
 
-    def backward(self, plan: LayerPlan, course: Course, carry: Carry) -> Adjoint:
+    def backward(self, plan: LayerPlan, course: SavedActivations, carry: Carry) -> Adjoint:
         """Return what runs one backward pass, chunk by chunk, the last first."""
         ...
 
-    def add_matrix_gradient(self, course: Course, first: int, out: Tensor, total: Tensor) -> None:
+    def add_matrix_gradient(self, course: SavedActivations, first: int, out: Tensor, total: Tensor) -> None:
         """Add to `total` [M, M] the product of the steps' adjoint `out` with the spikes one step earlier."""
         ...
 
@@ -125,7 +125,7 @@ class Product(Protocol):
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """A layer, who makes its steps, and what has to be remembered."""
+    """Says who makes a layer's steps, and what has to be remembered."""
 
     layer: EngineLayer
     spec: LinearSpec
@@ -207,7 +207,7 @@ class LayerPlan:
         """Return zero adjoints behind the last step, to be moved in place."""
         return Carry(self.zeros(), self.zeros() if self.second else self.nothing, self.zeros())
 
-    def course(self) -> Course:
+    def course(self) -> SavedActivations:
         """Create the arrays for what has to be remembered of all steps."""
         steps, batch, neurons = self.shape
         attached_zero = self.spec.reset == "zero" and not self.spec.detached
@@ -218,7 +218,7 @@ class LayerPlan:
         blocks = (neurons + 63) // 64
         follows = self.steps.uses_words and self.layer.recurrence == "all_to_all"
         words = (steps, batch, blocks) if self.fires and (self.keep.words or follows) else (0,)
-        return Course(
+        return SavedActivations(
             x=room(),
             w=room(wanted=self.second and (bool(self.learnt) or attached_zero)),
             now=room(wanted="input" in self.learnt or "second_input" in self.learnt),

@@ -9,7 +9,7 @@ from sgbench.engine.plan import Drive
 
 
 class DenseCurrent:
-    """The current of all steps [T, B, M]; autograd has its history, so nothing is sent back from here.
+    """Holds the current of all steps [T, B, M]; autograd has its history, so nothing is sent back from here.
 
     Args:
         current: flat features.

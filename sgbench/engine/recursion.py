@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from sgbench.engine.coefficients import CoefficientGradients
-from sgbench.engine.plan import Carry, Course, IncomingGradients, LayerPlan, Product, chunks, part
+from sgbench.engine.plan import Carry, IncomingGradients, LayerPlan, Product, SavedActivations, chunks, part
 
 
 class LayerOutcome(NamedTuple):
@@ -43,7 +43,7 @@ OUTCOMES = len(LayerOutcome._fields)
 
 @dataclass(frozen=True)
 class Stage:
-    """A layer of the chain.
+    """Holds a layer of the chain and how it goes forward and back.
 
     Args:
         plan: what it does.
@@ -54,7 +54,7 @@ class Stage:
 
     plan: LayerPlan
     product: Product
-    course: Course
+    course: SavedActivations
     inputs: tuple[Tensor | None, ...]
 
     @property
@@ -84,11 +84,11 @@ def run(stages: Sequence[Stage], passes: Passes) -> list[LayerOutcome]:
 
 
 class Link(NamedTuple):
-    """A layer on the way back: what it went through, and what reaches its outcomes from outside."""
+    """Holds a layer on the way back: what it went through, and what reaches its outcomes from outside."""
 
     plan: LayerPlan
     product: Product
-    course: Course
+    course: SavedActivations
     given: LayerOutcome
 
 
@@ -122,12 +122,12 @@ class Unrolled(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         """Compute the gradients of all inputs in a row."""
-        fields = len(Course._fields)
+        fields = len(SavedActivations._fields)
         # An output comes back with this very pass behind it, into which no gradient asked for below may walk.
         saved = [tensor.detach() for tensor in ctx.saved_tensors[: fields * len(ctx.links)]]
         links = []
         for position, (plan, product) in enumerate(ctx.links):
-            course = Course(*saved[position * fields : (position + 1) * fields])
+            course = SavedActivations(*saved[position * fields : (position + 1) * fields])
             given = LayerOutcome(*grads[position * OUTCOMES : (position + 1) * OUTCOMES])  # type: ignore[arg-type]
             links.append(Link(plan, product, course, given))
         return None, None, *ctx.passes.backward(links)
@@ -160,9 +160,11 @@ class Chunks:
 
 
 class _Adjoint:
-    """One layer's part of one backward pass."""
+    """Computes one layer's part of one backward pass."""
 
-    def __init__(self, plan: LayerPlan, product: Product, course: Course, given: LayerOutcome) -> None:
+    def __init__(
+        self, plan: LayerPlan, product: Product, course: SavedActivations, given: LayerOutcome
+    ) -> None:
         self.plan, self.product, self.course = plan, product, course
         self.given = self._sorted(given)
         self.sums = CoefficientGradients(plan, course)

@@ -18,7 +18,7 @@ from sgbench.engine.products import DenseCurrent
 from sgbench.engine.recursion import Chunks, LayerOutcome, Stage, run
 from sgbench.engine.spec import COEFFICIENTS, LinearSpec, requires_grad
 from sgbench.engine.torch_steps import TorchSteps
-from sgbench.signals.spikes import Events, Signal, dense
+from sgbench.signals.spikes import Signal, SparseSpikes, dense
 from sgbench.surrogates.base import Surrogate
 
 
@@ -64,7 +64,7 @@ def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> L
 def product(layer: EngineLayer, signal: Signal) -> Tensor:
     """Compute the current [T, B, ...] of all steps; it is a sum of weights over events where these are few."""
     synapses = layer.synapses()
-    if synapses is None or not isinstance(signal, Events) or signal.density > density.SCAN_DENSE:
+    if synapses is None or not isinstance(signal, SparseSpikes) or signal.density > density.SCAN_DENSE:
         return layer.current(dense(signal))
     weight, bias = synapses
     value = None if signal.value is None else signal.value.to(weight.dtype)

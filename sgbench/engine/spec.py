@@ -24,7 +24,7 @@ Coefficient = Tensor | float
 
 
 class LinearSpec(NamedTuple):
-    """One layer's neurons as numbers; tensors may carry gradient and broadcast against the layer's features.
+    """Describes one layer's neurons by numbers; tensors may carry gradient and broadcast against the features.
 
     To be made by keywords.
 

@@ -7,7 +7,15 @@ import functools
 import torch
 from torch import Tensor
 
-from sgbench.engine.plan import Adjoint, Carry, Course, Drive, IncomingGradients, Kept, LayerPlan
+from sgbench.engine.plan import (
+    Adjoint,
+    Carry,
+    ChunkAdjoints,
+    Drive,
+    IncomingGradients,
+    LayerPlan,
+    SavedActivations,
+)
 
 
 class TorchSteps:
@@ -15,7 +23,7 @@ class TorchSteps:
 
     uses_words = False
 
-    def advance(self, plan: LayerPlan, course: Course, carry: Carry, drive: Drive) -> None:
+    def advance(self, plan: LayerPlan, course: SavedActivations, carry: Carry, drive: Drive) -> None:
         """Run all steps forward, written into `course` and `carry`."""
         if drive.current is None:
             raise TypeError("plain torch follows no events: the current has to be given")
@@ -38,11 +46,11 @@ class TorchSteps:
                 if course.spikes.numel():
                     course.spikes[t] = carry.last
 
-    def backward(self, plan: LayerPlan, course: Course, carry: Carry) -> Adjoint:
+    def backward(self, plan: LayerPlan, course: SavedActivations, carry: Carry) -> Adjoint:
         """Bind one backward pass and return what runs its chunks."""
         return functools.partial(_adjoint, plan, course, carry)
 
-    def add_matrix_gradient(self, course: Course, first: int, out: Tensor, total: Tensor) -> None:
+    def add_matrix_gradient(self, course: SavedActivations, first: int, out: Tensor, total: Tensor) -> None:
         """Add to `total` [M, M] the product of the steps' adjoint `out` with the spikes one step earlier."""
         spikes = course.spikes[first - 1 : first - 1 + len(out)]
         total.addmm_(out.flatten(0, 1).T, spikes.flatten(0, 1))
@@ -50,12 +58,12 @@ class TorchSteps:
 
 def _adjoint(
     plan: LayerPlan,
-    course: Course,
+    course: SavedActivations,
     carry: Carry,
     given: IncomingGradients,
     first: int,
     out: Tensor,
-    adjoints: Kept,
+    adjoints: ChunkAdjoints,
 ) -> None:
     """Move adjoints back through a chunk by torch, the last step first."""
     x = course.x[first : first + len(out)]
@@ -100,7 +108,9 @@ def _potential(plan: LayerPlan, drive: Tensor, carry: Carry) -> None:
         u.mul_(beta).add_(drive)
 
 
-def _total_of_spikes(plan: LayerPlan, given: Tensor, course: Course, t: int, carry: Carry) -> Tensor:
+def _total_of_spikes(
+    plan: LayerPlan, given: Tensor, course: SavedActivations, t: int, carry: Carry
+) -> Tensor:
     """Compute ds[t] from outside and from the step after, whose adjoints `carry` holds."""
     beta, theta, *_, spike, slope = plan.coefficients
     if plan.forgets:

@@ -67,33 +67,47 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistanc
     edges: list[tuple[str, str]] = []
     last = "input"
     for layer in map(_sayable, network.layers):
+        # Images become flat where a dense layer follows.
         if isinstance(layer, DenseLayer) and len(shape) > 1:
             flatten = f"{layer.name}.flatten"
             nodes[flatten] = nir.Flatten({"input": np.array(shape)}, start_dim=0, end_dim=-1)
             edges.append((last, flatten))
             last = flatten
         shape = layer.image_out if isinstance(layer, ConvLayer) else (layer.neurons,)
-        weights, neurons, recurrent = (f"{layer.name}.{part}" for part in ("weights", "neurons", "recurrent"))
-        nodes[weights] = _product(layer)
-        edges.append((last, weights))
-        entry = weights
-        if _integrates_behind_a_synapse(layer):
-            entry = f"{layer.name}.synapses"
-            nodes[entry] = _synapses(layer, shape, dt_s, step)
-            edges.append((weights, entry))
-        nodes[neurons] = _neurons(layer, shape, dt_s, step)
-        edges.append((entry, neurons))
-        if layer.recurrent is not None:
-            nodes[recurrent] = _recurrence(layer)
-            edges += [(neurons, recurrent), (recurrent, neurons)]
-        if unit_resistance:
-            _fold_gain(
-                layer.name, nodes[neurons], [nodes[key] for key in (weights, recurrent) if key in nodes]
-            )
-        last = neurons
+        own_nodes, own_edges = _layer_graph(layer, shape, dt_s, step, unit_resistance=unit_resistance)
+        nodes |= own_nodes
+        edges += [(last, f"{layer.name}.weights"), *own_edges]
+        last = f"{layer.name}.neurons"
     nodes["output"] = nir.Output(output_type={"output": np.array(shape)})
     edges.append((last, "output"))
-    metadata = {
+    return nir.NIRGraph(nodes=nodes, edges=edges, metadata=_metadata(network, dt_s, step))
+
+
+def _layer_graph(
+    layer: Layer, shape: tuple[int, ...], dt_s: float, step: str, *, unit_resistance: bool
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """Make the nodes of one layer, from its weights to its neurons, and the edges between them."""
+    weights, neurons, recurrent = (f"{layer.name}.{part}" for part in ("weights", "neurons", "recurrent"))
+    nodes: dict[str, Any] = {weights: _product(layer)}
+    edges = []
+    entry = weights
+    if _integrates_behind_a_synapse(layer):
+        entry = f"{layer.name}.synapses"
+        nodes[entry] = _synapses(layer, shape, dt_s, step)
+        edges.append((weights, entry))
+    nodes[neurons] = _neurons(layer, shape, dt_s, step)
+    edges.append((entry, neurons))
+    if layer.recurrent is not None:
+        nodes[recurrent] = _recurrence(layer)
+        edges += [(neurons, recurrent), (recurrent, neurons)]
+    if unit_resistance:
+        _fold_gain(layer.name, nodes[neurons], [nodes[key] for key in (weights, recurrent) if key in nodes])
+    return nodes, edges
+
+
+def _metadata(network: Chain | SpikeTimes, dt_s: float, step: str) -> dict[str, Any]:
+    """Say what a graph leaves open: the time step, how to step, and when a spike arrives."""
+    metadata: dict[str, Any] = {
         "dt_s": dt_s,
         "step": step,
         "reset": "same step, to 0",
@@ -102,7 +116,7 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistanc
     }
     if isinstance(network, SpikeTimes):
         metadata |= {"spikes": network.firings, "recurrent_delay_steps": 0}
-    return nir.NIRGraph(nodes=nodes, edges=edges, metadata=metadata)
+    return metadata
 
 
 def _sayable(layer: object) -> Layer:

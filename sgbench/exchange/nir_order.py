@@ -13,7 +13,7 @@ RECURRENT = (*PRODUCTS, "Scale")
 
 
 class GraphLayer(NamedTuple):
-    """One layer of a graph."""
+    """Describes one layer of a NIR graph."""
 
     product: Any  # node of the weights
     neurons: str  # name of the neurons' node

@@ -11,7 +11,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class Bernoulli(Chance):
-    r"""A spike with the escape probability F(u), the surrogate's own primitive from 0 to 1.
+    r"""Draws a spike with the escape probability F(u), the surrogate's own primitive from 0 to 1.
 
     .. math:: P(s = 1) = F(u) = \tfrac12 + \frac{\Psi(u) - \Psi(0)}{\int\psi}, \qquad ds/du := \psi(u)
 

@@ -13,7 +13,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class Chance(Firing):
-    """A spike with a probability of the potential, 0 or 1, drawn from the surrogate's own stream."""
+    """Draws a spike, 0 or 1, with a probability of the potential, from the surrogate's own stream."""
 
     stochastic: ClassVar[bool] = True
 

@@ -15,7 +15,7 @@ LARGEST_EXPONENT = 80.0
 
 
 class Escape(Chance):
-    r"""A spike with a probability of its own, whatever the surrogate; the surrogate stays what goes backward.
+    r"""Draws a spike with a probability of its own, whatever the surrogate; the surrogate stays what goes backward.
 
     .. math:: P(s = 1) = \sigma(k u), \quad \Phi(k u) \quad\text{or}\quad 1 - \exp(-e^{k u}), \qquad
         ds/du := \psi(u)

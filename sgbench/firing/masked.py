@@ -14,7 +14,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class Masked(Firing):
-    r"""While training, a random share of neurons sends the primitive instead of a spike; in evaluation all spike.
+    r"""Sends the primitive in place of a spike from a random share of neurons in training; none in evaluation.
 
     .. math:: s = F(u) + m\,(H(u) - F(u)), \qquad m \sim \mathrm{Bernoulli}(1 - p), \qquad ds/du := \psi(u)
 

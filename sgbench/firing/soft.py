@@ -12,7 +12,7 @@ from sgbench.surrogates.base import Output, Surrogate
 
 
 class Soft(Firing):
-    r"""A graded value in every step, in training and evaluation: the surrogate's primitive from 0 to 1.
+    r"""Sends a graded value in every step, in training and evaluation: the surrogate's primitive from 0 to 1.
 
     .. math:: s = F(u) = \tfrac12 + \frac{\Psi(u) - \Psi(0)}{\int\psi}, \qquad
         \frac{ds}{du} = \frac{\psi(u)}{\int\psi}

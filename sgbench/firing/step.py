@@ -9,7 +9,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class Step(Firing):
-    """One spike above threshold, the surrogate's own forward pass.
+    """Sends one spike above threshold, the surrogate's own forward pass.
 
     >>> import torch
     >>> from sgbench.surrogates.constant import Constant

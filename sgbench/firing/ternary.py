@@ -12,7 +12,7 @@ from sgbench.surrogates.base import Output, Surrogate
 
 
 class Ternary(Firing):
-    r"""A spike of 1 above threshold and of -1 below minus the threshold.
+    r"""Sends a spike of 1 above threshold and of -1 below minus the threshold.
 
     .. math:: s = H(u) - H(-u - 2\theta), \qquad ds/du = \psi(u) + \psi(-u - 2\theta)
 

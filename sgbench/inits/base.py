@@ -66,7 +66,7 @@ class Init(ABC):
 
 
 class ScaledInit(Init):
-    """Weights that depend on the number of inputs alone.
+    """Draws weights that depend on the number of inputs alone.
 
     Args:
         gain: factor on feed-forward weights.

@@ -8,7 +8,7 @@ from sgbench.inits.conditions import ConditionedInit, PotentialStep
 
 
 class BoundedGradient(ConditionedInit):
-    r"""Weights as `centred` draws them, and a surrogate whose peak lets no gradient grow: conditions I to III.
+    r"""Draws weights as `centred` does, and sets a surrogate's peak so that no gradient grows: conditions I to III.
 
     One step back takes gradients :math:`\delta` of the potentials to :math:`J^\top \delta`, with
     :math:`J = \beta + (V - \rho) \psi`. The peak is the largest at which the largest of them cannot grow,

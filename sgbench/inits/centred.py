@@ -8,7 +8,7 @@ from sgbench.inits.conditions import ConditionedInit
 
 
 class Centred(ConditionedInit):
-    r"""Recurrent weights under conditions I and II of Herranz-Celotti & Rouat; feed-forward ones are normal.
+    r"""Draws recurrent weights under conditions I and II of Herranz-Celotti & Rouat; feed-forward ones are normal.
 
     Neurons are taken to fire in every second step, independently. Condition I: the mean potential stays at
     threshold. Condition II: the recurrent current varies as much as the feed-forward current does.

@@ -18,7 +18,7 @@ WIDEST = 1e3  # times as wide, or as narrow, as told
 
 
 class ConditionedInit(Init):
-    r"""Recurrent weights under conditions I and II of Herranz-Celotti & Rouat; feed-forward ones are normal.
+    r"""Draws recurrent weights under conditions I and II of Herranz-Celotti & Rouat; feed-forward ones are normal.
 
     Args:
         entry: its name.

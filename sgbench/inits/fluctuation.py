@@ -11,7 +11,7 @@ from sgbench.inits.base import DrivenLayer, Init, by_row, linear_numbers
 
 
 class Fluctuation(Init):
-    r"""Normal weights under which Poisson input gives the potential a chosen mean and standard deviation.
+    r"""Draws normal weights under which Poisson input gives the potential a chosen mean and standard deviation.
 
     .. math::
         \mu_W = \frac{\mu_U}{n_\mathrm{all} \, \nu dt \, \bar\epsilon}, \qquad

@@ -9,7 +9,7 @@ from sgbench.inits.base import ScaledInit
 
 
 class Kaiming(ScaledInit):
-    r"""Normal weights, :math:`W \sim N(0, \mathrm{gain}^2/n)` for n inputs.
+    r"""Draws normal weights, :math:`W \sim N(0, \mathrm{gain}^2/n)` for n inputs.
 
     Args:
         gain: standard deviation of a neuron's summed input for inputs of unit power.

@@ -10,7 +10,7 @@ from sgbench.inits.base import DrivenLayer, ScaledInit
 
 
 class Shifted(ScaledInit):
-    r"""Normal weights around a mean, :math:`W \sim N(\mathrm{sum}/n, \mathrm{gain}^2/n)` for n inputs.
+    r"""Draws normal weights around a mean, :math:`W \sim N(\mathrm{sum}/n, \mathrm{gain}^2/n)` for n inputs.
 
     Neurons that fire once at most, or learn from the times of their spikes alone, have to fire from the start.
 

@@ -9,7 +9,7 @@ from sgbench.inits.conditions import ConditionedInit, PotentialStep
 
 
 class SteadyGradient(ConditionedInit):
-    r"""Weights as `centred` draws them, and a surrogate whose width keeps the variance of gradients: I, II and IV.
+    r"""Draws weights as `centred` does, and sets a width that keeps the variance of gradients: I, II and IV.
 
     .. math:: \frac1n \sum_j \mathrm E \Big[ (\beta_j + (V_{jj} - \rho_j) \psi_j)^2
         + \psi_j^2 \sum_{i \ne j} V_{ij}^2 \Big] = 1

@@ -9,7 +9,7 @@ from sgbench.inits.base import ScaledInit
 
 
 class Uniform(ScaledInit):
-    r"""Uniform weights, :math:`W \sim \mathrm{gain} \cdot U(-1/\sqrt{n}, 1/\sqrt{n})` for n inputs.
+    r"""Draws uniform weights, :math:`W \sim \mathrm{gain} \cdot U(-1/\sqrt{n}, 1/\sqrt{n})` for n inputs.
 
     Args:
         gain: factor on feed-forward weights.

@@ -7,24 +7,24 @@ from sgbench.signals.spike_trains import MICRO, SpikeTrains
 from sgbench.signals.trajectory import UNLABELLED
 
 
-def summary(made: DataSet, splits: dict[Split, Samples]) -> list[list[str]]:
+def summary(dataset: DataSet, splits: dict[Split, Samples]) -> list[list[str]]:
     """List rows of a name and a text: form, inputs, samples of each class, and how full or long samples are."""
-    rows = [["form", f"{made.form}, {made.n_inputs} inputs"]]
+    rows = [["form", f"{dataset.form}, {dataset.n_inputs} inputs"]]
     for name, part in splits.items():
-        rows.append([name, f"{len(part.target)} samples, {_asked(made, part)}; {_filling(part)}"])
+        rows.append([name, f"{len(part.target)} samples, {_asked(dataset, part)}; {_filling(part)}"])
     return rows
 
 
-def _asked(made: DataSet, part: Samples) -> str:
+def _asked(dataset: DataSet, part: Samples) -> str:
     """Describe the classes and how often each is asked for, or the outputs."""
-    if made.target == "class":
-        return f"of each class {_range(part.target.bincount(minlength=made.n_classes).tolist())}"
-    if made.target == "class_per_step":
+    if dataset.target == "class":
+        return f"of each class {_range(part.target.bincount(minlength=dataset.n_classes).tolist())}"
+    if dataset.target == "class_per_step":
         labels = part.target[part.target != UNLABELLED]
-        shares = labels.bincount(minlength=made.n_classes) / len(labels)
-        told = ", ".join(f"{share:.1%}" for share in shares.tolist())
-        return f"a class in {len(labels) / part.target.numel():.1%} of {part.target.shape[1]} steps ({told})"
-    return f"target: {made.target} of {made.outputs()} outputs in {part.target.shape[1]} steps"
+        shares = labels.bincount(minlength=dataset.n_classes) / len(labels)
+        shares_text = ", ".join(f"{share:.1%}" for share in shares.tolist())
+        return f"a class in {len(labels) / part.target.numel():.1%} of {part.target.shape[1]} steps ({shares_text})"
+    return f"target: {dataset.target} of {dataset.outputs()} outputs in {part.target.shape[1]} steps"
 
 
 def _filling(part: Samples) -> str:

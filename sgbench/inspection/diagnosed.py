@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sgbench.diagnosis.landscape import (
-    Course,
+    LoopSamples,
     Plane,
     WeightLoss,
     closed_loops,
@@ -93,8 +93,8 @@ def validation_batches(run: StoredRun, count: int) -> list[Batch]:
     """
     run.parts.data.setup()
     return [
-        Batch(each.x.to(run.parts.device), *(part.to(run.parts.device) for part in each[1:]))
-        for each in itertools.islice(run.parts.data.evaluation("validation"), count)
+        Batch(batch.x.to(run.parts.device), *(part.to(run.parts.device) for part in batch[1:]))
+        for batch in itertools.islice(run.parts.data.evaluation("validation"), count)
     ]
 
 
@@ -122,7 +122,7 @@ def scanned_line(
 
 def looped(
     run: StoredRun, *, weights: str, batches: int, radius: float, points: int, planes: int
-) -> list[Course]:
+) -> list[LoopSamples]:
     """Integrate the surrogate gradient of a run around closed loops in random planes.
 
     Args:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sgbench.diagnosis.landscape import Course, Plane
-from sgbench.diagnosis.robustness import Curve
+from sgbench.diagnosis.landscape import LoopSamples, Plane
+from sgbench.diagnosis.robustness import RobustnessCurve
 from sgbench.records.diagnosis import Diagnosis, LayerDiagnosis, LinePoint
 from sgbench.tables import aligned, number_text
 
@@ -27,40 +27,43 @@ LAYER_COLUMNS: dict[str, str] = {
 AGREEMENT_COLUMNS = ("cosine", "norm_ratio", "sign_agreement", "relative_bias")
 
 
-def as_text(found: Diagnosis) -> str:
+def as_text(diagnosis: Diagnosis) -> str:
     """Write a diagnosis for people: a line for each layer, agreements, advice."""
-    loss = "not finite" if found.loss is None else f"{found.loss:.4g}"
-    lines = [f"{found.weights} weights, {found.samples} samples of {found.split or 'yours'}, loss {loss}", ""]
+    loss = "not finite" if diagnosis.loss is None else f"{diagnosis.loss:.4g}"
+    lines = [
+        f"{diagnosis.weights} weights, {diagnosis.samples} samples of {diagnosis.split or 'yours'}, loss {loss}",
+        "",
+    ]
     names = [
-        name for name in LAYER_COLUMNS if any(getattr(layer, name) is not None for layer in found.layers)
+        name for name in LAYER_COLUMNS if any(getattr(layer, name) is not None for layer in diagnosis.layers)
     ]
     if names:
         head = ["layer", *(LAYER_COLUMNS[name] for name in names)]
-        lines += aligned([head, *(_row(layer, names) for layer in found.layers)], words=1)
-    if found.agreements:
-        lines += ["", *_agreement_lines(found)]
-    if found.falling_steps is not None:
-        lines.append(f"the loss falls with {found.falling_steps:.0%} of short steps against the gradient")
-    elif "agreement" in found.panels:
-        lines.append(f"short steps: {found.reasons['falling_steps']}")
-    if found.outlook is not None:
-        lines += ["", f"outlook: {found.outlook}"]
-    return "\n".join([*lines, *(f"- {sentence}" for sentence in found.advice)])
+        lines += aligned([head, *(_row(layer, names) for layer in diagnosis.layers)], words=1)
+    if diagnosis.agreements:
+        lines += ["", *_agreement_lines(diagnosis)]
+    if diagnosis.falling_steps is not None:
+        lines.append(f"the loss falls with {diagnosis.falling_steps:.0%} of short steps against the gradient")
+    elif "agreement" in diagnosis.panels:
+        lines.append(f"short steps: {diagnosis.reasons['falling_steps']}")
+    if diagnosis.outlook is not None:
+        lines += ["", f"outlook: {diagnosis.outlook}"]
+    return "\n".join([*lines, *(f"- {sentence}" for sentence in diagnosis.advice)])
 
 
 def _row(layer: LayerDiagnosis, names: Sequence[str]) -> list[str]:
     return [layer.name, *(number_text(getattr(layer, name)) for name in names)]
 
 
-def _agreement_lines(found: Diagnosis) -> list[str]:
+def _agreement_lines(diagnosis: Diagnosis) -> list[str]:
     rows = [
         [line.reference, line.layer, *(number_text(getattr(line, name)) for name in AGREEMENT_COLUMNS)]
-        for line in found.agreements or ()
+        for line in diagnosis.agreements or ()
         if line.layer != "all"
     ]
     missing = [
         f"{line.reference}{'' if line.layer == 'all' else f', {line.layer}'}: {line.reasons['cosine']}"
-        for line in found.agreements or ()
+        for line in diagnosis.agreements or ()
         if line.cosine is None
     ]
     head = ["reference", "layer", *(name.replace("_", " ") for name in AGREEMENT_COLUMNS)]
@@ -72,15 +75,15 @@ def line_text(line: Sequence[LinePoint]) -> str:
     head = ["alpha", "loss", "surrogate slope", "macroscopic slope"]
     rows = [
         [
-            number_text(each)
-            for each in (point.alpha, point.loss, point.surrogate_slope, point.macroscopic_slope)
+            number_text(value)
+            for value in (point.alpha, point.loss, point.surrogate_slope, point.macroscopic_slope)
         ]
         for point in line
     ]
     return "\n".join(aligned([head, *rows], words=0))
 
 
-def loops_text(courses: Sequence[Course]) -> str:
+def loops_text(courses: Sequence[LoopSamples]) -> str:
     """Write the integral around each loop beside that of its absolute value."""
     rows = []
     for place, course in enumerate(courses):
@@ -92,15 +95,15 @@ def loops_text(courses: Sequence[Course]) -> str:
     return "\n".join([*table, note])
 
 
-def plane_text(found: Plane) -> str:
+def plane_text(plane: Plane) -> str:
     """Describe a plane of losses: the middle, the least and the largest, and where the least lies."""
     known = [
         (loss, a, b)
-        for b, row in zip(found.second, found.losses, strict=True)
-        for a, loss in zip(found.first, row, strict=True)
+        for b, row in zip(plane.second, plane.losses, strict=True)
+        for a, loss in zip(plane.first, row, strict=True)
         if loss is not None
     ]
-    count = sum(map(len, found.losses))
+    count = sum(map(len, plane.losses))
     if not known:
         return f"{count} losses, none of them finite"
     least, a, b = min(known)
@@ -110,19 +113,22 @@ def plane_text(found: Plane) -> str:
     )
 
 
-def robustness_text(curves: Sequence[Curve]) -> str:
+def robustness_text(curves: Sequence[RobustnessCurve]) -> str:
     """Write the score at each severity, the unit of severities, and each curve's mean over its first point."""
     lines = []
     for curve in curves:
         if curve.reason is not None:
             lines += [f"{curve.name}: not measured, {curve.reason}", ""]
             continue
-        told = "" if curve.area is None else f"; mean of the curve {curve.area:.3f} of the undisturbed one"
+        area_text = (
+            "" if curve.area is None else f"; mean of the curve {curve.area:.3f} of the undisturbed one"
+        )
         head = ["severity", curve.measure, "lowest", "highest"]
         rows = [
-            [severity_word(point.severity), *(f"{each:.4g}" for each in point[1:])] for point in curve.points
+            [severity_word(point.severity), *(f"{number:.4g}" for number in point[1:])]
+            for point in curve.points
         ]
-        lines += [f"{curve.name}: {curve.says}{told}", *aligned([head, *rows], words=1), ""]
+        lines += [f"{curve.name}: {curve.says}{area_text}", *aligned([head, *rows], words=1), ""]
     return "\n".join(lines).rstrip()
 
 

@@ -56,18 +56,18 @@ def check_entry(path: Path, allow_targets: Sequence[str] = ()) -> list[str]:
     spec = compose([f"{group}={path.stem}"], config_dirs=[folder], allow_targets=allow_targets)
     problems += _in_a_network(spec)
     if group == "surrogate":
-        made = construct(group, spec.targets[group], spec.method.parameters[group]).double()
-        problems += surrogate_problems(made)
+        surrogate = construct(group, spec.targets[group], spec.method.parameters[group]).double()
+        problems += surrogate_problems(surrogate)
     return problems
 
 
 def _in_a_network(spec: RunSpec) -> Iterator[str]:
     """Check that one batch's gradients in the reference network are finite, and the same each time."""
-    found = [_gradients(build(spec)) for _ in range(2)]
-    for name, gradient in found[0].items():
+    gradients = [_gradients(build(spec)) for _ in range(2)]
+    for name, gradient in gradients[0].items():
         if not torch.isfinite(gradient).all():
             yield f"network: the gradient of {name} is not finite on a first batch; look far from threshold"
-        elif not torch.equal(gradient, found[1][name]):
+        elif not torch.equal(gradient, gradients[1][name]):
             yield f"network: the gradient of {name} differs from build to build; draw from the generator passed"
 
 
@@ -76,84 +76,94 @@ def _gradients(parts: Parts) -> dict[str, Tensor]:
     for _ in parts.rule.gradients(parts.network, next(iter(parts.data.epoch(0))), parts.objective):
         pass
     named = parts.network.named_parameters()
-    return {name: each.grad.clone() for name, each in named if each.grad is not None}
+    return {name: parameter.grad.clone() for name, parameter in named if parameter.grad is not None}
 
 
-def surrogate_problems(made: Surrogate) -> list[str]:
+def surrogate_problems(surrogate: Surrogate) -> list[str]:
     """List the contradictions between a surrogate's slope and what it declares.
 
     Args:
-        made: in double precision.
+        surrogate: in double precision.
 
     >>> from sgbench.surrogates.triangle import Triangle
     >>> surrogate_problems(Triangle(slope=1.0, width_fwhm=None, normalisation="peak1", scale=1.0))
     []
     """
     return [
-        *_values(made),
-        *(() if made.stochastic or not made.elementwise else (*_declared(made), *_primitive(made))),
-        *_pickled(made),
+        *_values(surrogate),
+        *(
+            ()
+            if surrogate.stochastic or not surrogate.elementwise
+            else (*_declared(surrogate), *_primitive(surrogate))
+        ),
+        *_pickled(surrogate),
     ]
 
 
-def _slope(made: Surrogate) -> Callable[[float], float]:
-    return lambda u: float(made.derivative(torch.tensor([u], dtype=torch.float64)))
+def _slope(surrogate: Surrogate) -> Callable[[float], float]:
+    return lambda u: float(surrogate.derivative(torch.tensor([u], dtype=torch.float64)))
 
 
-def _values(made: Surrogate) -> Iterator[str]:
+def _values(surrogate: Surrogate) -> Iterator[str]:
     """Check that forward is a step and backward the slope, finite everywhere, in the given dtype."""
     u = torch.linspace(-3, 3, 1201, dtype=torch.float64).requires_grad_()
-    spikes = made(u)
-    if made.output == "binary" and not torch.equal(spikes.detach(), (u > 0).double()):
+    spikes = surrogate(u)
+    if surrogate.output == "binary" and not torch.equal(spikes.detach(), (u > 0).double()):
         yield "forward: is no step at u > 0; leave forward to the base class, and give the slope alone"
-    if not made.stochastic:
+    if not surrogate.stochastic:
         spikes.sum().backward()
-        if u.grad is None or not torch.allclose(u.grad, made.derivative(u.detach()), rtol=1e-6, atol=1e-9):
+        if u.grad is None or not torch.allclose(
+            u.grad, surrogate.derivative(u.detach()), rtol=1e-6, atol=1e-9
+        ):
             yield "backward: is not the slope; leave it to the base class"
-    far = made.derivative(torch.tensor([-1e30, -1e4, 1e4, 1e30], dtype=torch.float32))
+    far = surrogate.derivative(torch.tensor([-1e30, -1e4, 1e4, 1e30], dtype=torch.float32))
     if not torch.isfinite(far).all():
         yield "bell: is not finite far from threshold in single precision; write it so that no number overflows"
     if far.dtype != torch.float32:
         yield f"bell: makes {far.dtype} of torch.float32; use no numbers of another type"
 
 
-def _declared(made: Surrogate) -> Iterator[str]:
+def _declared(surrogate: Surrogate) -> Iterator[str]:
     """Compare peak, area, width and support with the slope itself."""
-    half_width = (made.fwhm or 1.0) / 2
+    half_width = (surrogate.fwhm or 1.0) / 2
     grid = np.linspace(-REACH, REACH, 240_001) * half_width
-    slope = made.derivative(torch.from_numpy(grid)).numpy()
-    factor = _form_factor(made)
+    slope = surrogate.derivative(torch.from_numpy(grid)).numpy()
+    factor = _form_factor(surrogate)
     if (
-        made.peak is not None
-        and made.fwhm is not None
-        and not math.isclose(slope.max(), made.peak, rel_tol=TOLERANCE)
+        surrogate.peak is not None
+        and surrogate.fwhm is not None
+        and not math.isclose(slope.max(), surrogate.peak, rel_tol=TOLERANCE)
     ):
-        yield _told("peak", made.peak, float(slope.max()), "make bell(0) = 1, or shape_peak this")
-    if made.area is not None and math.isfinite(made.area):
-        measured = _area(made, half_width)
-        if not math.isclose(measured, made.area, rel_tol=TOLERANCE):
-            name, scale = ("bell_area", factor) if isinstance(made, BellSurrogate) else ("shape_area", 1.0)
-            yield _told(name, made.area * scale, measured * scale, f"set {name} to what was measured")
-    if made.fwhm is not None and slope.max() > 0:
-        measured = _width(grid, slope)
-        if not math.isclose(measured, made.fwhm, rel_tol=2 * TOLERANCE):
+        yield _told("peak", surrogate.peak, float(slope.max()), "make bell(0) = 1, or shape_peak this")
+    if surrogate.area is not None and math.isfinite(surrogate.area):
+        measured = _area(surrogate, half_width)
+        if not math.isclose(measured, surrogate.area, rel_tol=TOLERANCE):
             name, scale = (
-                ("bell_fwhm", made.steepness) if isinstance(made, BellSurrogate) else ("shape_fwhm", 1.0)
+                ("bell_area", factor) if isinstance(surrogate, BellSurrogate) else ("shape_area", 1.0)
             )
-            yield _told(name, made.fwhm * scale, measured * scale, f"set {name} to what was measured")
-    low, high = made.support
+            yield _told(name, surrogate.area * scale, measured * scale, f"set {name} to what was measured")
+    if surrogate.fwhm is not None and slope.max() > 0:
+        measured = _width(grid, slope)
+        if not math.isclose(measured, surrogate.fwhm, rel_tol=2 * TOLERANCE):
+            name, scale = (
+                ("bell_fwhm", surrogate.steepness)
+                if isinstance(surrogate, BellSurrogate)
+                else ("shape_fwhm", 1.0)
+            )
+            yield _told(name, surrogate.fwhm * scale, measured * scale, f"set {name} to what was measured")
+    low, high = surrogate.support
     outside = grid[((grid < low - 1e-9) | (grid > high + 1e-9)) & (np.abs(slope) > 0)]
     if len(outside):
         yield f"support: declared [{low:.3g}, {high:.3g}], but not 0 at {outside[0]:.3g}; set bell_support"
 
 
-def _area(made: Surrogate, half_width: float) -> float:
+def _area(surrogate: Surrogate, half_width: float) -> float:
     """Integrate the slope, in pieces that grow away from threshold and end at kinks."""
     reach = [0.0, *(half_width * 4.0**power for power in range(-1, 14))]
-    low, high = made.support
-    edges = sorted({*reach, *(-each for each in reach), *map(float, made.kinks)})
-    inside = [each for each in edges if low <= each <= high]
-    return sum(quad(_slope(made), *pair, limit=200)[0] for pair in itertools.pairwise(inside))
+    low, high = surrogate.support
+    edges = sorted({*reach, *(-place for place in reach), *map(float, surrogate.kinks)})
+    inside = [edge for edge in edges if low <= edge <= high]
+    return sum(quad(_slope(surrogate), *pair, limit=200)[0] for pair in itertools.pairwise(inside))
 
 
 def _width(grid: NDArray[np.float64], slope: NDArray[np.float64]) -> float:
@@ -167,32 +177,32 @@ def _width(grid: NDArray[np.float64], slope: NDArray[np.float64]) -> float:
     return float(last - first)
 
 
-def _form_factor(made: Surrogate) -> float:
+def _form_factor(surrogate: Surrogate) -> float:
     """Return the factor that turns an area of the slope into that of the bell or shape."""
-    return made.steepness / made.height if isinstance(made, BellSurrogate) else 1.0
+    return surrogate.steepness / surrogate.height if isinstance(surrogate, BellSurrogate) else 1.0
 
 
-def _primitive(made: Surrogate) -> Iterator[str]:
+def _primitive(surrogate: Surrogate) -> Iterator[str]:
     """Compare the slope of the primitive with the surrogate's, away from kinks."""
-    if not made.has_primitive:
+    if not surrogate.has_primitive:
         return
-    u = torch.linspace(-2, 2, 401, dtype=torch.float64) * (made.fwhm or 1.0)
+    u = torch.linspace(-2, 2, 401, dtype=torch.float64) * (surrogate.fwhm or 1.0)
     away = torch.ones(len(u), dtype=torch.bool)
-    step = 1e-5 * (made.fwhm or 1.0)
-    for kink in (0.0, *made.kinks):
+    step = 1e-5 * (surrogate.fwhm or 1.0)
+    for kink in (0.0, *surrogate.kinks):
         away &= (u - kink).abs() > 10 * step
-    rise = (made.primitive(u + step) - made.primitive(u - step)) / (2 * step)
-    apart = (rise - made.derivative(u)).abs()[away]
-    if len(apart) and float(apart.max()) > TOLERANCE * max(1.0, float(made.derivative(u).abs().max())):
+    rise = (surrogate.primitive(u + step) - surrogate.primitive(u - step)) / (2 * step)
+    apart = (rise - surrogate.derivative(u)).abs()[away]
+    if len(apart) and float(apart.max()) > TOLERANCE * max(1.0, float(surrogate.derivative(u).abs().max())):
         yield (
             f"bell_integral: its slope misses bell by up to {float(apart.max()):.3g}; integrate bell from 0, or "
             f"leave bell_integral out"
         )
 
 
-def _pickled(made: Surrogate) -> Iterator[str]:
+def _pickled(surrogate: Surrogate) -> Iterator[str]:
     try:
-        pickle.loads(pickle.dumps(made))  # noqa: S301 - written in the same line
+        pickle.loads(pickle.dumps(surrogate))  # noqa: S301 - written in the same line
     except Exception as error:  # of somebody's own class
         yield f"pickle: {type(error).__name__}: {error}; sweeps send it to other processes, so keep no lambda in it"
 

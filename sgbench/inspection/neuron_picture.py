@@ -7,7 +7,7 @@ import torch
 from sgbench.inspection.neuron_response import Response, rates, response, spike_train, step_current
 from sgbench.neurons.base import Neuron
 from sgbench.neurons.sequence import SequenceNeuron
-from sgbench.plots.neuron import NeuronPicture, RateCurve, ResponseCurves
+from sgbench.plots.neuron import NeuronPicture, ResponseCurve, ResponseCurves
 
 SENT = {
     "binary": "spikes",
@@ -39,16 +39,16 @@ def neuron_picture(name: str, neuron: Neuron, formula: str = "") -> NeuronPictur
         sent_label=SENT[neuron.sends],
         is_binary=neuron.sends == "binary",
         responses=responses,
-        rate=RateCurve(rate.current.numpy(), rate.sent.numpy()),
+        rate=ResponseCurve(rate.current.numpy(), rate.sent.numpy()),
     )
 
 
-def _curves(title: str, found: Response) -> ResponseCurves:
+def _curves(title: str, measured: Response) -> ResponseCurves:
     return ResponseCurves(
         title=title,
-        current=found.current.numpy(),
-        sent=found.sent.numpy(),
-        potential=found.potential.numpy(),
-        threshold=None if found.threshold is None else found.threshold.numpy(),
-        states={name: values.numpy() for name, values in found.others.items()},
+        current=measured.current.numpy(),
+        sent=measured.sent.numpy(),
+        potential=measured.potential.numpy(),
+        threshold=None if measured.threshold is None else measured.threshold.numpy(),
+        states={name: values.numpy() for name, values in measured.others.items()},
     )

@@ -24,7 +24,7 @@ NOT_DRAWN = ("u", "s")  # of a state: the potential has its own place, and so ha
 
 
 class Response(NamedTuple):
-    """One neuron over time, [T] each."""
+    """Describes one neuron over time, [T] each."""
 
     current: Tensor
     sent: Tensor
@@ -55,7 +55,9 @@ def respond(neuron: Neuron, current: Tensor) -> tuple[Tensor, list[Any]]:
         surrogate.generator = torch.Generator().manual_seed(0)
     if isinstance(neuron, SequenceNeuron):
         sent, x, last = neuron.unroll(given)
-        return sent[..., 0], [last._replace(u=each, s=now) for each, now in zip(x, sent, strict=True)]
+        return sent[..., 0], [
+            last._replace(u=potential, s=now) for potential, now in zip(x, sent, strict=True)
+        ]
     state, sent, states = neuron.initial_state(given[0]), [], []
     for now in given:
         out, state = neuron.step(now, state)
@@ -72,7 +74,7 @@ def response(neuron: Neuron, current: Tensor) -> Response:
     for field in states[0]._fields:
         values = torch.stack([getattr(state, field).flatten() for state in states])  # of each branch
         single = values.shape[1] == 1
-        named |= {field if single else f"{field} {k + 1}": each for k, each in enumerate(values.unbind(1))}
+        named |= {field if single else f"{field} {k + 1}": part for k, part in enumerate(values.unbind(1))}
     potential = centred if isinstance(neuron, SequenceNeuron) else named.get("u", centred)
     threshold = potential - centred
     known = neuron.output == "binary" and bool((threshold > 0).all())

@@ -30,12 +30,14 @@ def draw(
         StorageError: the file cannot be written.
     """
     one = {"features": 1} if entry.group == "neuron" else {}
-    made = create(f"{entry.group}/{entry.name}", config_dirs=config_dirs, allow_targets=allow_targets, **one)
+    surrogate = create(
+        f"{entry.group}/{entry.name}", config_dirs=config_dirs, allow_targets=allow_targets, **one
+    )
     if entry.group == "surrogate":
-        curves = surrogate_picture(entry.name, made)
+        curves = surrogate_picture(entry.name, surrogate)
         style.save(lambda: surrogate_figure(curves), path)
     else:
-        responses = neuron_picture(entry.name, made, formula_of(entry))
+        responses = neuron_picture(entry.name, surrogate, formula_of(entry))
         style.save(lambda: neuron_figure(responses), path)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from sgbench.diagnosis.robustness import DISTURBANCES, Curve, Disturbed, Score, checked_names
+from sgbench.diagnosis.robustness import DISTURBANCES, Disturbed, RobustnessCurve, Score, checked_names
 from sgbench.errors import require_count
 from sgbench.inspection.stored_run import StoredRun, load_selected, stored_run
 from sgbench.metrics.evaluation import Evaluation
@@ -31,7 +31,7 @@ def robustness(
     batches: int | None = None,
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
-) -> list[Curve]:
+) -> list[RobustnessCurve]:
     """Measure how the validation score of a finished run falls with each disturbance, severity by severity.
 
     Args:
@@ -53,7 +53,7 @@ def robustness(
 
 def curves_of(
     run: StoredRun, what: Sequence[str], *, levels: Sequence[float] | None, draws: int, batches: int | None
-) -> list[Curve]:
+) -> list[RobustnessCurve]:
     """Measure the robustness of a run that was rebuilt from its record; see `robustness`."""
     names = checked_names(what)
     if batches is not None:
@@ -65,7 +65,7 @@ def curves_of(
     def validation() -> Iterable[Batch]:
         every = itertools.islice(run.parts.data.evaluation("validation"), batches)
         device = run.parts.device
-        return (Batch(each.x.to(device), *(part.to(device) for part in each[1:])) for each in every)
+        return (Batch(batch.x.to(device), *(part.to(device) for part in batch[1:])) for batch in every)
 
     disturbed = Disturbed(
         run.parts.network,
@@ -76,10 +76,10 @@ def curves_of(
         input_is_spikes=run.parts.encoder.output == "binary",
         draws=draws,
     )
-    found = disturbed.curves(names, levels)
+    curves = disturbed.curves(names, levels)
     if batches is None:
-        _compare_with_record(run, found)
-    return found
+        _compare_with_record(run, curves)
+    return curves
 
 
 def scorer(run: StoredRun) -> Score:
@@ -98,13 +98,13 @@ def scorer(run: StoredRun) -> Score:
     return score
 
 
-def _compare_with_record(run: StoredRun, found: Sequence[Curve]) -> None:
+def _compare_with_record(run: StoredRun, curves: Sequence[RobustnessCurve]) -> None:
     """Report where the undisturbed score is not the record's, e.g. on another machine."""
-    told = None if run.record is None else run.record.validation
-    known = [curve for curve in found if curve.points]
-    if told is None or not known:
+    scores = None if run.record is None else run.record.validation
+    known = [curve for curve in curves if curve.points]
+    if scores is None or not known:
         return
-    expected = told.loss if known[0].measure == "loss" else told.accuracy
+    expected = scores.loss if known[0].measure == "loss" else scores.accuracy
     if known[0].points[0].mean != expected:
         log.warning(
             "%s: undisturbed %s is %.6g, the record says %.6g; another machine or version rounds otherwise",

@@ -73,10 +73,10 @@ def _curves(record: RunRecord) -> Curves:
 def _rates(record: RunRecord) -> tuple[LayerRates, ...]:
     """List rates by epoch, then those of diagnoses during training, then those on validation and test."""
     known: dict[str, list[tuple[str, float]]] = {}
-    for found in record.diagnosis or ():
-        for layer in found.layers:
-            if layer.rate_per_step is not None and found.weights != "selected":
-                known.setdefault(layer.name, []).append((found.weights, layer.rate_per_step))
+    for diagnosis in record.diagnosis or ():
+        for layer in diagnosis.layers:
+            if layer.rate_per_step is not None and diagnosis.weights != "selected":
+                known.setdefault(layer.name, []).append((diagnosis.weights, layer.rate_per_step))
     for split, scores in (("validation", record.validation), ("test", record.test)):
         for line in () if scores is None else scores.activity:
             known.setdefault(line.name, []).append((split, line.rate_per_step))
@@ -115,12 +115,12 @@ def _replayed(run: StoredRun, count: int) -> tuple[ShownSample, ...]:
     for sample in range(min(count, len(batch.lengths))):
         end = int(batch.lengths[sample])
         spikes = {
-            name: each[:end, sample].detach().flatten(1).numpy()
-            for name, each in zip(firing, trajectory.spikes, strict=True)
+            name: spikes[:end, sample].detach().flatten(1).numpy()
+            for name, spikes in zip(firing, trajectory.spikes, strict=True)
         }
         potentials = {
-            name: _few(each[:end, sample].detach().flatten(1).numpy(), spikes.get(name))
-            for name, each in zip(names, trajectory.u, strict=True)
+            name: _few(potential[:end, sample].detach().flatten(1).numpy(), spikes.get(name))
+            for name, potential in zip(names, trajectory.u, strict=True)
         }
         title = f"validation sample {int(batch.position[sample])}"
         if batch.target.ndim == 1:

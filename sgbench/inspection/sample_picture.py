@@ -20,12 +20,12 @@ BYTE = 255
 US_PER_MS = 1000
 
 
-def draw(name: str, made: DataSet, part: Samples, split: Split, path: Path, *, count: int) -> None:
+def draw(name: str, dataset: DataSet, part: Samples, split: Split, path: Path, *, count: int) -> None:
     """Draw some samples of a data set to a file.
 
     Args:
         name: of the entry.
-        made: the data set.
+        dataset: the data set.
         part: a split of it.
         split: its name.
         path: of the file.
@@ -35,16 +35,16 @@ def draw(name: str, made: DataSet, part: Samples, split: Split, path: Path, *, c
         InputError: the path is no picture's.
         StorageError: the file cannot be written.
     """
-    asked = f"of {made.n_classes} classes" if "class" in made.target else f"and their {made.target}"
-    asked += ", one a step" if made.target == "class_per_step" else ""
+    asked = f"of {dataset.n_classes} classes" if "class" in dataset.target else f"and their {dataset.target}"
+    asked += ", one a step" if dataset.target == "class_per_step" else ""
     title = f"{name}, {split}: {len(part.target)} samples {asked}"
     values = part.values
     if isinstance(values, Tensor) and values.ndim == 2 and not _is_image(values):  # noqa: PLR2004
         points = points_of(values, part.target)
-        style.save(lambda: views.points_figure(title, points, made.n_classes), path)
+        style.save(lambda: views.points_figure(title, points, dataset.n_classes), path)
         return
-    samples = samples_of(part, made, count)
-    style.save(lambda: views.samples_figure(title, samples, made.n_classes), path)
+    samples = samples_of(part, dataset, count)
+    style.save(lambda: views.samples_figure(title, samples, dataset.n_classes), path)
 
 
 def chosen(target: Tensor, count: int) -> list[int]:
@@ -67,9 +67,9 @@ def points_of(values: Tensor, target: Tensor) -> views.Points:
     return views.Points(shown[:, 0], shown[:, second], target[:POINTS].numpy())
 
 
-def samples_of(part: Samples, made: DataSet, count: int) -> list[views.Sample]:
+def samples_of(part: Samples, dataset: DataSet, count: int) -> list[views.Sample]:
     """Convert samples to the form in which their picture shows them, with their targets."""
-    is_class = made.target == "class"
+    is_class = dataset.target == "class"
     places = chosen(part.target, count) if is_class else list(range(min(count, len(part.target))))
     samples = []
     for place in places:
@@ -77,9 +77,9 @@ def samples_of(part: Samples, made: DataSet, count: int) -> list[views.Sample]:
         samples.append(
             views.Sample(
                 title=f"sample {place}" + (f": class {int(target)}" if is_class else ""),
-                view=_view(part, made, place),
-                classes=_classes(target) if made.target == "class_per_step" else None,
-                wanted=None if is_class or made.target == "class_per_step" else _wanted(target, made),
+                view=_view(part, dataset, place),
+                classes=_classes(target) if dataset.target == "class_per_step" else None,
+                wanted=None if is_class or dataset.target == "class_per_step" else _wanted(target, dataset),
             )
         )
     return samples
@@ -91,12 +91,12 @@ def _is_image(values: Tensor) -> bool:
 
 
 def _view(
-    part: Samples, made: DataSet, place: int
+    part: Samples, dataset: DataSet, place: int
 ) -> views.Raster | views.Image | views.CameraEvents | views.Traces:
     values = part.values
     if isinstance(values, SpikeTrains):
         own = values[torch.tensor([place])]
-        return _raster(own) if made.image is None else _camera(own, made.image)
+        return _raster(own) if dataset.image is None else _camera(own, dataset.image)
     if values.ndim == 2:  # noqa: PLR2004 - an image
         side = math.isqrt(values.shape[1])
         return views.Image(values[place].view(side, side).numpy())
@@ -126,8 +126,8 @@ def _classes(target: Tensor) -> views.Array:
     return torch.where(target == UNLABELLED, -1, target).numpy()
 
 
-def _wanted(target: Tensor, made: DataSet) -> views.WantedSpikes | views.WantedTraces:
-    if made.target == "spikes":
+def _wanted(target: Tensor, dataset: DataSet) -> views.WantedSpikes | views.WantedTraces:
+    if dataset.target == "spikes":
         step, output = target.nonzero(as_tuple=True)
         return views.WantedSpikes(step.numpy(), output.numpy(), target.shape[1])
     return views.WantedTraces(target.numpy())

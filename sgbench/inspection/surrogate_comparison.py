@@ -9,7 +9,7 @@ from typing import Any
 from sgbench.inspection import surrogate_curves as curves
 from sgbench.inspection.surrogate_facts import facts, plain
 from sgbench.plots.comparison import ComparisonPicture, shared_window
-from sgbench.plots.surrogate import Curve
+from sgbench.plots.surrogate import CurveBand
 from sgbench.surrogates.base import Surrogate
 from sgbench.tables import number_text
 
@@ -17,11 +17,11 @@ POINTS = 1201
 REACH = 2.5  # of the shapes at one width, in widths
 
 
-def comparison(made: Mapping[str, Surrogate], width: float) -> list[dict[str, Any]]:
+def comparison(surrogates: Mapping[str, Surrogate], width: float) -> list[dict[str, Any]]:
     """Return one row per surrogate; `matched` is its shape at peak 1 and this width, None without a width."""
     return [
         plain({"name": name, **facts(surrogate), "matched": _matched(surrogate, width)})
-        for name, surrogate in made.items()
+        for name, surrogate in surrogates.items()
     ]
 
 
@@ -46,18 +46,18 @@ def _stretch(surrogate: Surrogate, width: float) -> float | None:
     return width / surrogate.fwhm if surrogate.fwhm and peak and math.isfinite(peak) else None
 
 
-def comparison_picture(made: Mapping[str, Surrogate], width: float) -> ComparisonPicture:
+def comparison_picture(surrogates: Mapping[str, Surrogate], width: float) -> ComparisonPicture:
     """Collect what the picture of several surrogates shows.
 
     Args:
-        made: surrogates by the name of their entry.
+        surrogates: by the name of their entry.
         width: at which shapes are compared [threshold units].
     """
-    ends = shared_window([curves.window(surrogate) for surrogate in made.values()])
-    shapes = {name: _shape(surrogate, width) for name, surrogate in made.items()}
+    ends = shared_window([curves.window(surrogate) for surrogate in surrogates.values()])
+    shapes = {name: _shape(surrogate, width) for name, surrogate in surrogates.items()}
     return ComparisonPicture(
-        slopes={name: _slope(surrogate, ends) for name, surrogate in made.items()},
-        peaks=tuple(peak for peak in map(curves.top, made.values()) if 0 < peak < math.inf),
+        slopes={name: _slope(surrogate, ends) for name, surrogate in surrogates.items()},
+        peaks=tuple(peak for peak in map(curves.top, surrogates.values()) if 0 < peak < math.inf),
         shapes={name: shape for name, shape in shapes.items() if shape is not None},
         width=number_text(width),
         ends=ends,
@@ -65,12 +65,12 @@ def comparison_picture(made: Mapping[str, Surrogate], width: float) -> Compariso
     )
 
 
-def _slope(surrogate: Surrogate, ends: tuple[float, float]) -> Curve:
+def _slope(surrogate: Surrogate, ends: tuple[float, float]) -> CurveBand:
     u = curves.grid(*ends, surrogate.kinks, POINTS)
-    return Curve(u.numpy(), curves.slope_of(surrogate, u, curves.DRAWS).mean.numpy())
+    return CurveBand(u.numpy(), curves.slope_of(surrogate, u, curves.DRAWS).mean.numpy())
 
 
-def _shape(surrogate: Surrogate, width: float) -> Curve | None:
+def _shape(surrogate: Surrogate, width: float) -> CurveBand | None:
     """Return the slope at peak 1, stretched along u to a width."""
     stretch = _stretch(surrogate, width)
     if stretch is None:
@@ -78,4 +78,4 @@ def _shape(surrogate: Surrogate, width: float) -> Curve | None:
     kinks = tuple(kink * stretch for kink in surrogate.kinks)
     u = curves.grid(-REACH * width, REACH * width, kinks, POINTS)
     slope = curves.slope_of(surrogate, u / stretch, curves.DRAWS).mean / curves.top(surrogate)
-    return Curve(u.numpy(), slope.numpy())
+    return CurveBand(u.numpy(), slope.numpy())

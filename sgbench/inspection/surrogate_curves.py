@@ -22,7 +22,7 @@ DEFAULT_SLOPE = 25.0  # of the reference where there is no width to match
 
 
 class SampledCurve(NamedTuple):
-    """A curve that may be random: its mean and, where it is, the central 80 % of the draws."""
+    """Holds a curve that may be random: its mean and, where it is, the central 80 % of the draws."""
 
     mean: Tensor
     low: Tensor | None = None
@@ -30,7 +30,7 @@ class SampledCurve(NamedTuple):
 
 
 class ReferenceCurve(NamedTuple):
-    """A fast sigmoid to compare with, and how it was matched."""
+    """Holds a fast sigmoid to compare with, and how it was matched."""
 
     surrogate: Surrogate
     label: str
@@ -115,14 +115,14 @@ def corners(surrogate: Surrogate) -> list[float]:
         return declared if surrogate.stochastic else []
     unit = ends[1] - ends[0] if 0 < ends[1] - ends[0] < math.inf else 1.0
     step = 1e-4 * unit
-    found = []
+    edges = []
     for kink in declared:
         near = kink + step * torch.tensor([-2.0, -1.0, 1.0, 2.0], dtype=torch.float64)
         far_left, left, right, far_right = slope_of(surrogate, near).mean.tolist()
         bend = abs((far_right - right) - (left - far_left)) / step * unit
         if abs(right - left) > JUMP * peak or bend > BEND * peak:
-            found.append(kink)
-    return found
+            edges.append(kink)
+    return edges
 
 
 def _all_scales(kinks: tuple[float, ...] = ()) -> Tensor:
@@ -190,10 +190,10 @@ def reference(surrogate: Surrogate) -> ReferenceCurve | None:
     if not SMALLEST <= peak <= LARGEST:
         return None
     if width is None or not SMALLEST <= width <= LARGEST:
-        made = FastSigmoid(slope=DEFAULT_SLOPE, width_fwhm=None, normalisation="peak1", scale=peak)
-        return ReferenceCurve(made, f"peak-matched fast_sigmoid (its default width, {made.fwhm:.2g})")
-    made = FastSigmoid(slope=None, width_fwhm=width, normalisation="peak1", scale=peak)
-    return ReferenceCurve(made, "peak- and width-matched fast_sigmoid")
+        matched = FastSigmoid(slope=DEFAULT_SLOPE, width_fwhm=None, normalisation="peak1", scale=peak)
+        return ReferenceCurve(matched, f"peak-matched fast_sigmoid (its default width, {matched.fwhm:.2g})")
+    matched = FastSigmoid(slope=None, width_fwhm=width, normalisation="peak1", scale=peak)
+    return ReferenceCurve(matched, "peak- and width-matched fast_sigmoid")
 
 
 def same_curve(surrogate: Surrogate, other: Surrogate) -> bool:

@@ -6,7 +6,7 @@ import torch
 
 from sgbench.inspection import surrogate_curves as curves
 from sgbench.inspection.surrogate_facts import headline
-from sgbench.plots.surrogate import Curve, HalfWidth, ReferenceCurves, SurrogatePicture
+from sgbench.plots.surrogate import CurveBand, HalfWidth, ReferenceCurves, SurrogatePicture
 from sgbench.surrogates.base import Surrogate
 
 POINTS = 1201
@@ -57,10 +57,10 @@ def surrogate_picture(name: str, surrogate: Surrogate, points: int = POINTS) -> 
     )
 
 
-def _curve(u: torch.Tensor, samples: curves.SampledCurve) -> Curve:
+def _curve(u: torch.Tensor, samples: curves.SampledCurve) -> CurveBand:
     low = None if samples.low is None else samples.low.numpy()
     high = None if samples.high is None else samples.high.numpy()
-    return Curve(u.numpy(), samples.mean.numpy(), low, high)
+    return CurveBand(u.numpy(), samples.mean.numpy(), low, high)
 
 
 def _half_width(surrogate: Surrogate) -> HalfWidth | None:

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -23,8 +24,8 @@ from sgbench.leaderboard.store.dossier import Dossiers, fitting, read_dossiers
 from sgbench.leaderboard.store.kept import hidden_files, lost_files
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.outside import EXTERNAL, read_outsiders
-from sgbench.leaderboard.store.reading import Finding, Layout, finding
-from sgbench.leaderboard.store.tree import protocols
+from sgbench.leaderboard.store.reading import Finding, finding
+from sgbench.leaderboard.store.tree import RecordTree, protocols
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.files import MAX_BYTES, read_bytes, write_atomic
 
@@ -35,7 +36,7 @@ MANY_ROWS = 200  # of a board, from which its tables take as long as its picture
 
 @dataclass(frozen=True)
 class Boards:
-    """The boards that a tree of records gives, and the files that were left out."""
+    """Holds the boards that a tree of records gives, and the files that were left out."""
 
     boards: tuple[Board, ...]
     findings: tuple[Finding, ...]
@@ -53,58 +54,40 @@ class Built:
     files: tuple[str, ...]
 
 
-def show(
-    root: Path,
-    *,
-    layout: Layout,
-    references: References,
-    protocol: str | None = None,
-    meanwhile: Callable[[], object] | None = None,
-) -> Boards:
-    """Make the boards of a tree in memory.
+def show(tree: RecordTree, *, meanwhile: Callable[[], object] | None = None) -> Boards:
+    """Make the boards of a tree of records in memory.
 
     Args:
-        root: a runs folder or a leaderboards folder.
-        layout: which of the two.
-        references: what the catalogue says of protocols.
-        protocol: make the board of this one alone.
+        tree: the records.
         meanwhile: done by this process while others read a large tree.
 
     Raises:
         InputError: there is no such folder, or an energy target's file is not usable.
     """
-    findings: list[Finding] = []
-    price_lists = _price_lists(references)
-    targets = tuple(each for each in price_lists if each.on_boards)
-    measured = measure_all(
-        root,
-        layout=layout,
-        references=references,
-        targets=targets,
-        findings=findings,
-        protocol=protocol,
-        meanwhile=meanwhile,
-    )
+    price_lists = _price_lists(tree.references)
+    targets = tuple(price_list for price_list in price_lists if price_list.on_boards)
+    measured, findings = measure_all(tree, targets=targets, meanwhile=meanwhile)
     boards: list[Board] = []
-    for name in sorted({*measured, *_with_outsiders(root, layout, protocol)}):
+    for name in sorted({*measured, *_with_outsiders(tree)}):
         try:
-            reference = references.of(name)
+            reference = tree.references.of(name)
             _ = reference.measure  # says so where nobody knows what guessing loses
         except InputError as error:
-            findings.append(finding(root / name / EXTERNAL, error))
+            findings.append(finding(tree.root / name / EXTERNAL, error))
             continue
         methods = measured.get(name, [])
-        board = _board(root, methods, reference, price_lists, layout=layout, findings=findings)
+        board, left_out = _board(tree, methods, reference, price_lists)
+        findings += left_out
         if methods or board.outsiders:
             boards.append(board)
-    return Boards(tuple(boards), tuple(sorted(findings, key=lambda each: each.path)), measured)
+    return Boards(tuple(boards), tuple(sorted(findings, key=lambda problem: problem.path)), measured)
 
 
-def _with_outsiders(root: Path, layout: Layout, only: str | None) -> Iterable[str]:
+def _with_outsiders(tree: RecordTree) -> Iterable[str]:
     """Yield the protocols that hold results of code outside the catalogue, whether or not they hold others."""
-    if layout == "leaderboards":
-        for name in protocols(root, only=only, layout=layout):
-            if (root / name / EXTERNAL).is_dir() and not (root / name).is_symlink():
+    if tree.layout == "leaderboards":
+        for name in tree.protocols():
+            if (tree.root / name / EXTERNAL).is_dir() and not (tree.root / name).is_symlink():
                 yield name
 
 
@@ -114,44 +97,34 @@ def _price_lists(references: References) -> tuple[EnergyTarget, ...]:
 
 
 def _board(
-    root: Path,
+    tree: RecordTree,
     measured: list[Measured],
     reference: ProtocolReference,
     price_lists: tuple[EnergyTarget, ...],
-    *,
-    layout: Layout,
-    findings: list[Finding],
-) -> Board:
-    protocol, classes = reference.protocol, reference.classes
-    targets = [each for each in price_lists if each.on_boards]
-    if layout == "runs":
-        return board_of(
-            measured,
-            protocol=protocol,
-            targets=targets,
-            classes=classes,
-            score=reference.measure,
-            price_lists=price_lists,
-        )
-    folder = root / protocol.name
-    dossiers = fitting(read_dossiers(folder), folder, reference.measure)
-    findings += dossiers.findings
-    standings = {
-        each.method_id: BoardStanding(division_of(each.method, reference), dossiers.of(each.method_id))
-        for each in measured
-    }
-    outsiders = read_outsiders(folder, dossiers, measure=reference.measure, findings=findings)
-    findings += _without_records(folder, dossiers, {*standings, *(each.method_id for each in outsiders)})
-    return board_of(
+) -> tuple[Board, list[Finding]]:
+    """Rank the methods of one protocol, and name the files beside its records that were left out."""
+    rank = partial(
+        board_of,
         measured,
-        protocol=protocol,
-        targets=targets,
-        classes=classes,
+        protocol=reference.protocol,
+        targets=[price_list for price_list in price_lists if price_list.on_boards],
+        classes=reference.classes,
         score=reference.measure,
-        standings=standings,
-        outsiders=outsiders,
         price_lists=price_lists,
     )
+    if tree.layout == "runs":
+        return rank(), []
+    # A leaderboards folder says more of a method than its records: who handed it in, and what was verified.
+    folder = tree.root / reference.protocol.name
+    dossiers = fitting(read_dossiers(folder), folder, reference.measure)
+    standings = {
+        method.method_id: BoardStanding(division_of(method.method, reference), dossiers.of(method.method_id))
+        for method in measured
+    }
+    outsiders, left_out = read_outsiders(folder, dossiers, measure=reference.measure)
+    known = {*standings, *(outsider.method_id for outsider in outsiders)}
+    findings = [*dossiers.findings, *left_out, *_without_records(folder, dossiers, known)]
+    return rank(standings=standings, outsiders=outsiders), findings
 
 
 def _without_records(folder: Path, dossiers: Dossiers, known: set[str]) -> Iterable[Finding]:
@@ -160,22 +133,20 @@ def _without_records(folder: Path, dossiers: Dossiers, known: set[str]) -> Itera
             yield Finding(str(folder), f"speaks of method {name}, of which there is no record")
 
 
-def build(
-    root: Path, *, layout: Layout, references: References, protocol: str | None = None
-) -> tuple[list[Built], tuple[Finding, ...]]:
+def build(tree: RecordTree) -> tuple[list[Built], tuple[Finding, ...]]:
     """Write table.md, table.csv and board.png into <root>/<protocol>/; returns these and what was left out.
 
     Raises:
         InputError: there is no such folder, or no record in it.
         StorageError: a file cannot be written.
     """
-    found = show(root, layout=layout, references=references, protocol=protocol, meanwhile=_load_drawing)
-    if not found.boards and not found.findings:
-        way = "make one with 'sgbench run'" if layout == "runs" else "add some with 'sgbench board add'"
-        raise InputError(f"{root}: no record found; {way}, or name a folder with --root")
-    is_large = any(len(board.rows) >= MANY_ROWS for board in found.boards)
+    boards = show(tree, meanwhile=_load_drawing)
+    if not boards.boards and not boards.findings:
+        way = "make one with 'sgbench run'" if tree.layout == "runs" else "add some with 'sgbench board add'"
+        raise InputError(f"{tree.root}: no record found; {way}, or name a folder with --root")
+    is_large = any(len(board.rows) >= MANY_ROWS for board in boards.boards)
     with _drawing_executor(apart=is_large and processors() > 1) as executor:
-        return [_write(board, root, layout, executor) for board in found.boards], found.findings
+        return [_write(board, tree, executor) for board in boards.boards], boards.findings
 
 
 def _load_drawing() -> None:
@@ -188,11 +159,11 @@ def _drawing_executor(*, apart: bool) -> Executor:
     return ProcessPoolExecutor(1, mp_context=get_context("fork")) if apart else ThreadPoolExecutor(1)
 
 
-def _write(board: Board, root: Path, layout: Layout, executor: Executor) -> Built:
-    folder = root / board.protocol.name
+def _write(board: Board, tree: RecordTree, executor: Executor) -> Built:
+    folder = tree.root / board.protocol.name
     values = to_csv(board)
     drawing = _begin_picture(board, values, executor) if board.rows else None
-    contents = {TABLE: to_markdown(board, layout=layout).encode(), VALUES: values.encode()}
+    contents = {TABLE: to_markdown(board, layout=tree.layout).encode(), VALUES: values.encode()}
     if drawing is None:
         _remove(folder / PICTURE)
     else:
@@ -243,11 +214,11 @@ def check(root: Path, *, references: References) -> tuple[list[str], tuple[Findi
     Raises:
         InputError: there is no such folder.
     """
-    found = show(root, layout="leaderboards", references=references)
-    findings = list(found.findings)
-    for board in found.boards:
+    boards = show(RecordTree(root, "leaderboards", references))
+    findings = list(boards.findings)
+    for board in boards.boards:
         findings += _stale_files(board, root)
-    names = [board.protocol.name for board in found.boards]
+    names = [board.protocol.name for board in boards.boards]
     for name in protocols(root, layout="leaderboards"):
         folder = root / name
         findings += Objects(folder).check()
@@ -293,9 +264,9 @@ def rebuild(root: Path) -> str:
 
 def _difference(path: Path, expected: bytes) -> str | None:
     try:
-        found = read_bytes(
+        stored = read_bytes(
             path, limit=max(MAX_BYTES, len(expected))
         )  # of 20,000 methods it is larger than records
-        return None if found == expected else "is not what the records give"
+        return None if stored == expected else "is not what the records give"
     except InputError as error:
         return str(error).removeprefix(f"{path}: ")

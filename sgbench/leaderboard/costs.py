@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sgbench.energy.crossover import EnergyComparison, compare
 from sgbench.energy.pool import pooled
-from sgbench.energy.price import EnergyEstimate, Interval, price
+from sgbench.energy.price import BoundedValue, EnergyEstimate, price
 from sgbench.energy.stability import Duel, duels, parts
 from sgbench.errors import InputError
 from sgbench.records.counts import Count, OpCounts
@@ -20,7 +20,7 @@ NOT_RUN = "no seed of this method finished"
 
 @dataclass(frozen=True)
 class Amount:
-    """A mean over finished seeds, or None where `reasons` says why."""
+    """Holds a mean over finished seeds, or None where `reasons` says why."""
 
     value: float | None
     reasons: tuple[str, ...] = ()
@@ -28,20 +28,20 @@ class Amount:
 
 @dataclass(frozen=True)
 class Energy:
-    """Energy per inference on one target; a number is None where `reasons` says why.
+    """Holds energy per inference on one target; a number is None where `reasons` says why.
 
     `missing` names what even a given number leaves out.
     """
 
-    dynamic_nj: Interval | None
-    static_nj: Interval | None
+    dynamic_nj: BoundedValue | None
+    static_nj: BoundedValue | None
     missing: tuple[str, ...]
     reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Costs:
-    """All costs of one method; synaptic operations are those that an event-driven machine executes."""
+    """Holds all costs of one method; synaptic operations are those that an event-driven machine executes."""
 
     spikes: Amount
     synaptic_operations: Amount
@@ -70,13 +70,13 @@ def costs(group: Sequence[RunRecord], *, targets: Sequence[EnergyTarget], dt_s: 
     fits_s = [record.timing.fit_s for record in finished]
     together = _together(counts)
     # Energy is linear in counts: of equal test sets, that of the sum is the mean, priced once.
-    equal = len({(found.samples, found.steps) for found in counts}) == 1
+    equal = len({(count.samples, count.steps) for count in counts}) == 1
     shares = [together] if together is not None and equal else counts
     return Costs(
         spikes=_amount(counts, _spikes),
         synaptic_operations=_amount(counts, _synaptic_operations),
         energies={
-            target.name: _energy([price(found, target=target, dt_s=dt_s) for found in shares], target)
+            target.name: _energy([price(share, target=target, dt_s=dt_s) for share in shares], target)
             for target in targets
         },
         parameters=max(trained, default=None),
@@ -130,10 +130,18 @@ def _synaptic_operations(counts: OpCounts) -> list[tuple[str, Count]]:
 def _amount(counts: Sequence[OpCounts], pick: Callable[[OpCounts], list[tuple[str, Count]]]) -> Amount:
     if not counts:
         return Amount(None, (NOT_RUN,))
-    missing = {f"{place}: {count.reason}" for found in counts for place, count in pick(found) if count.reason}
+    missing = {
+        f"{place}: {count.reason}"
+        for counted_run in counts
+        for place, count in pick(counted_run)
+        if count.reason
+    }
     if missing:
         return Amount(None, tuple(sorted(missing)))
-    per_seed = [sum(count.total or 0 for _, count in pick(found)) / found.samples for found in counts]
+    per_seed = [
+        sum(count.total or 0 for _, count in pick(counted_run)) / counted_run.samples
+        for counted_run in counts
+    ]
     return Amount(math.fsum(per_seed) / len(per_seed))
 
 
@@ -151,13 +159,13 @@ def _energy(estimates: Sequence[EnergyEstimate], target: EnergyTarget) -> Energy
     )
 
 
-def _mean(found: Sequence[Interval | None]) -> Interval | None:
+def _mean(intervals: Sequence[BoundedValue | None]) -> BoundedValue | None:
     """Average value and ends of an energy over seeds, if every seed has one."""
-    given = [interval for interval in found if interval is not None]
-    if len(given) < len(found):
+    given = [interval for interval in intervals if interval is not None]
+    if len(given) < len(intervals):
         return None
     n = len(given)
-    return Interval(
+    return BoundedValue(
         math.fsum(interval.value for interval in given) / n,
         math.fsum(interval.low for interval in given) / n,
         math.fsum(interval.high for interval in given) / n,

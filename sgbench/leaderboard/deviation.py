@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sgbench.composition import catalogue
 from sgbench.composition.catalogue import Entry
-from sgbench.composition.data_facts import Facts, facts_of
+from sgbench.composition.data_facts import DataSetFacts, facts_of
 from sgbench.errors import InputError, require_number
 from sgbench.leaderboard.baseline import WITHOUT, baseline_deviations
 from sgbench.leaderboard.score import Measure, measure_of
@@ -37,7 +37,7 @@ NUMERIC = re.compile(
 
 @dataclass(frozen=True)
 class ProtocolReference:
-    """The catalogue's own word on a protocol: its values, a method that follows it everywhere, and all entries."""
+    """Holds the catalogue's word on a protocol: its values, a method that follows it everywhere, all entries."""
 
     protocol: Protocol
     method: Method
@@ -82,7 +82,7 @@ class ProtocolReference:
         return self.facts.target == "class_per_step"
 
     @cached_property
-    def facts(self) -> Facts:
+    def facts(self) -> DataSetFacts:
         """Return the facts of the data set.
 
         Raises:
@@ -92,7 +92,7 @@ class ProtocolReference:
 
 
 class References:
-    """The references of the protocols that a board meets, each composed once.
+    """Composes the references of the protocols that a board meets, each once.
 
     Args:
         config_dirs: folders with entries of the user's own.
@@ -135,13 +135,13 @@ def compose_reference(
     from sgbench.composition.compose import compose
 
     folders = tuple(config_dirs)
-    found = catalogue.entry("protocol", name, folders)
-    fixed = found.parameters.get("fixed")
+    entry = catalogue.entry("protocol", name, folders)
+    fixed = entry.parameters.get("fixed")
     if not isinstance(fixed, dict):
         raise InputError(f"protocol '{name}': fixed has to be a mapping of groups to choices")
     words = [f"{'neuron@readout' if group == 'readout' else group}={pick}" for group, pick in fixed.items()]
     known = catalogue.paths("experiment", folders)
-    experiment = next((each for each in (name, VERSION.sub("", name)) if each in known), None)
+    experiment = next((candidate for candidate in (name, VERSION.sub("", name)) if candidate in known), None)
     if experiment is not None:
         words.insert(0, f"experiment={experiment}")
     method = compose([*words, f"protocol={name}"], config_dirs=folders, allow_targets=allow_targets).method
@@ -151,9 +151,9 @@ def compose_reference(
         method.protocol,
         method,
         entries,
-        guess_loss=_guess(found, "guess_loss"),
-        draws=_draws(found),
-        guess_accuracy=_guess(found, "guess_accuracy", high=1),
+        guess_loss=_guess(entry, "guess_loss"),
+        draws=_draws(entry),
+        guess_accuracy=_guess(entry, "guess_accuracy", high=1),
     )
 
 
@@ -201,17 +201,19 @@ def deviation(
             f"method {record.method_id} seed {record.seed} failed for a reason that is not the method's "
             f"({record.failure.kind}); repeat the run"
         )
-    found = [*_of_method(record.method, reference, known)]
+    deviations = [*_of_method(record.method, reference, known)]
     if not (trials and record.seed in reference.protocol.trial_seeds):
-        found += _seed_deviation(record.seed, reference)
-    found += _fact_deviations(record, reference)
-    found += [line for line in [outside_band(record.method, record.parameters, reference.protocol)] if line]
-    if not found:
+        deviations += _seed_deviation(record.seed, reference)
+    deviations += _fact_deviations(record, reference)
+    deviations += [
+        line for line in [outside_band(record.method, record.parameters, reference.protocol)] if line
+    ]
+    if not deviations:
         return None
-    more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    more = f"; and {len(deviations) - SHOWN} more" if len(deviations) > SHOWN else ""
     return (
         f"method {record.method_id} seed {record.seed} deviates from {reference.protocol.name}: "
-        f"{'; '.join(found[:SHOWN])}{more}"
+        f"{'; '.join(deviations[:SHOWN])}{more}"
     )
 
 

@@ -2,67 +2,61 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.board import show
-from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.pages.explain import Explanation, Hits, explain, find_row, untold
 from sgbench.leaderboard.rows import MethodRow
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.predictions import MAX_PREDICTION_BYTES, parse_predictions
-from sgbench.leaderboard.store.reading import Layout
 from sgbench.leaderboard.store.sources import method_of_row
-from sgbench.leaderboard.store.tree import RECORDS, protocols
+from sgbench.leaderboard.store.tree import RECORDS, RecordTree, protocols
 from sgbench.paths import PREDICTIONS, RECORD
 from sgbench.records.files import read_bytes, read_model
 from sgbench.records.record import RunRecord
 
 
-def explain_two(
-    a: str, b: str, *, root: Path, layout: Layout, references: References, protocol: str | None = None
-) -> Explanation:
+def explain_two(a: str, b: str, *, tree: RecordTree) -> Explanation:
     """Say which of two methods is better, how sure that is, and at what cost.
 
     Args:
         a: the first: its id, its beginning, or its surrogate's name.
         b: the second.
-        root: a runs folder or a leaderboards folder.
-        layout: which of the two.
-        references: what the catalogue says of protocols.
-        protocol: may be left out where records of one alone are there.
+        tree: the records; the protocol may be left out where records of one alone are there.
 
     Raises:
         InputError: no such method, no valid record, or a protocol has to be named.
     """
-    names = protocols(root, layout=layout)
-    protocol = protocol or (names[0] if len(names) == 1 else None)
+    names = protocols(tree.root, layout=tree.layout)
+    protocol = tree.only or (names[0] if len(names) == 1 else None)
     if protocol is None:
         raise InputError(f"--protocol: one of {', '.join(names)} is needed")
-    found = show(root, layout=layout, references=references, protocol=protocol)
-    if not found.boards:
-        raise InputError(f"{root / protocol}: no valid record")
-    (board,) = found.boards
+    boards = show(replace(tree, only=protocol))
+    if not boards.boards:
+        raise InputError(f"{tree.root / protocol}: no valid record")
+    (board,) = boards.boards
     rows = find_row(board, a), find_row(board, b)
-    unsaid = untold(references.of(protocol))
+    unsaid = untold(tree.references.of(protocol))
     asked_of = () if unsaid else rows
-    hits = {row.method_id: stored for row in asked_of if (stored := _hits(root, layout, protocol, row))}
+    hits = {row.method_id: stored for row in asked_of if (stored := _hits(tree, protocol, row))}
     return explain(board, *rows, hits=hits, unsaid=unsaid)
 
 
-def _hits(root: Path, layout: Layout, protocol: str, row: MethodRow) -> Hits:
+def _hits(tree: RecordTree, protocol: str, row: MethodRow) -> Hits:
     """Score the stored predictions of a method's finished seeds sample by sample."""
-    objects = Objects(root / protocol)
-    found = {}
+    folder = tree.root / protocol
+    objects = Objects(folder)
+    hits = {}
     for seed in sorted(set(row.scores) - set(row.failed_seeds)):
-        if layout == "leaderboards":
-            path = root / protocol / RECORDS / row.method_id / f"{seed}.json"
+        if tree.layout == "leaderboards":
+            path = folder / RECORDS / row.method_id / f"{seed}.json"
             sha256 = read_model(path, RunRecord).predictions_sha256
             data = None if sha256 is None else objects.get(sha256, "csv")
         else:
-            path = root / protocol / method_of_row(row.method_id) / str(seed) / RECORD
+            path = folder / method_of_row(row.method_id) / str(seed) / RECORD
             beside = path.with_name(PREDICTIONS)
             data = read_bytes(beside, limit=MAX_PREDICTION_BYTES) if beside.is_file() else None
         if data is not None:
-            found[seed] = parse_predictions(data, str(path)).hits
-    return found
+            hits[seed] = parse_predictions(data, str(path)).hits
+    return hits

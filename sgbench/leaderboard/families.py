@@ -53,7 +53,7 @@ def having(measured: Iterable[Measured], conditions: Sequence[str]) -> list[Meas
     Raises:
         InputError: a condition is not of this form, or names no group.
     """
-    kept = list(measured)
+    selected = list(measured)
     for condition in conditions:
         name, _, value = condition.partition("=")
         group, _, key = name.partition(".")
@@ -63,13 +63,13 @@ def having(measured: Iterable[Measured], conditions: Sequence[str]) -> list[Meas
         wanted = {canonical(value), value}  # text, or a number as it is written
         with suppress(ValueError):
             wanted.add(canonical(float(value)))
-        kept = [
-            each
-            for each in kept
-            if key not in each.method.parameters[group]
-            or canonical(each.method.parameters[group][key]) in wanted
+        selected = [
+            method
+            for method in selected
+            if key not in method.method.parameters[group]
+            or canonical(method.method.parameters[group][key]) in wanted
         ]
-    return kept
+    return selected
 
 
 def families(measured: Iterable[Measured], by: Sequence[str]) -> dict[str, list[Measured]]:
@@ -78,10 +78,10 @@ def families(measured: Iterable[Measured], by: Sequence[str]) -> dict[str, list[
     >>> families([], ["surrogate"])
     {}
     """
-    found: dict[str, list[Measured]] = {}
-    for each in measured:
-        found.setdefault(" ".join(each.method.choices[group] for group in by), []).append(each)
-    return dict(sorted(found.items()))
+    by_family: dict[str, list[Measured]] = {}
+    for method in measured:
+        by_family.setdefault(" ".join(method.method.choices[group] for group in by), []).append(method)
+    return dict(sorted(by_family.items()))
 
 
 def slope_of(method: Method) -> float | None:
@@ -103,19 +103,19 @@ def trials(family: Iterable[Measured], measure: Measure) -> list[Trial]:
     """Convert a family's settings to trials of its tuning; a loss changes sign, so that more is better."""
     return [
         Trial(
-            validation=_mean(each.selection.values()),
-            test=measure.better(_mean(each.scores.values())),
-            slope=slope_of(each.method),
-            runs=len(each.scores),
-            failed=len(each.failed_seeds),
+            validation=_mean(score.selection.values()),
+            test=measure.better(_mean(score.scores.values())),
+            slope=slope_of(score.method),
+            runs=len(score.scores),
+            failed=len(score.failed_seeds),
         )
-        for each in family
+        for score in family
     ]
 
 
 def _mean(values: Iterable[float]) -> float:
-    found = list(values)
-    return math.fsum(found) / len(found)
+    numbers = list(values)
+    return math.fsum(numbers) / len(numbers)
 
 
 @dataclass(frozen=True)
@@ -136,27 +136,27 @@ class Tuned:
 
 def tuned(name: str, family: Sequence[Measured], measure: Measure) -> Tuned:
     """Compute the statistics of one family's tuning; see `sgbench.statistics.tuning_curves`."""
-    found = trials(family, measure)
-    _, test = expected_best(found)
-    over_slopes = slope_sensitivity(found)
-    low, high = best_band(found, np.random.default_rng(RESAMPLING_SEED))
+    settings = trials(family, measure)
+    _, test = expected_best(settings)
+    over_slopes = slope_sensitivity(settings)
+    low, high = best_band(settings, np.random.default_rng(RESAMPLING_SEED))
     return Tuned(
         name=name,
-        settings=len(found),
-        failed_share=failed_share(found),
+        settings=len(settings),
+        failed_share=failed_share(settings),
         best_test=measure.better(float(test[-1])),
-        ten_best=measure.better(best_cells(found)),
+        ten_best=measure.better(best_cells(settings)),
         slope_sensitivity=None if over_slopes is None else measure.better(over_slopes),
-        slopes=len({trial.slope for trial in found if trial.slope is not None}),
-        expected_test=tuple(measure.better(float(each)) for each in test),
-        expected_low=tuple(measure.better(float(each)) for each in low),
-        expected_high=tuple(measure.better(float(each)) for each in high),
+        slopes=len({trial.slope for trial in settings if trial.slope is not None}),
+        expected_test=tuple(measure.better(float(score)) for score in test),
+        expected_low=tuple(measure.better(float(score)) for score in low),
+        expected_high=tuple(measure.better(float(score)) for score in high),
     )
 
 
 @dataclass(frozen=True)
 class FamilyStanding:
-    """A family over all tasks."""
+    """Summarises a family of methods over all tasks."""
 
     name: str
     interquartile_mean: float
@@ -169,7 +169,7 @@ class FamilyStanding:
 
 @dataclass(frozen=True)
 class AcrossTasks:
-    """Families that ran on every task, the best first."""
+    """Compares families that ran on every task, the best first."""
 
     tasks: tuple[str, ...]
     standings: tuple[FamilyStanding, ...]
@@ -192,25 +192,25 @@ def across_tasks(
     """
     tasks = tuple(sorted(measured))
     grouped = {task: families(measured[task], by) for task in tasks}
-    names = sorted({name for found in grouped.values() for name in found})
-    kept = [name for name in names if all(name in grouped[task] for task in tasks)]
-    if not kept:
+    names = sorted({name for methods_by_name in grouped.values() for name in methods_by_name})
+    common_names = [name for name in names if all(name in grouped[task] for task in tasks)]
+    if not common_names:
         raise InputError(f"no {' '.join(by)} ran on all of {', '.join(tasks) or 'no task'}")
-    best = {name: [_selected(grouped[task][name]) for task in tasks] for name in kept}
+    best = {name: [_selected(grouped[task][name]) for task in tasks] for name in common_names}
     scores = {
         name: [
-            measures[task].normalised(np.array([each.scores[seed] for seed in sorted(each.scores)]))
-            for task, each in zip(tasks, best[name], strict=True)
+            measures[task].normalised(np.array([method.scores[seed] for seed in sorted(method.scores)]))
+            for task, method in zip(tasks, best[name], strict=True)
         ]
-        for name in kept
+        for name in common_names
     }
     ranks = None
-    if min(len(tasks), len(kept)) >= MIN_FOR_RANKS:
+    if min(len(tasks), len(common_names)) >= MIN_FOR_RANKS:
         ranks = rank_test(
-            np.array([[scores[name][index].mean() for name in kept] for index in range(len(tasks))])
+            np.array([[scores[name][index].mean() for name in common_names] for index in range(len(tasks))])
         )
-    found = []
-    for place, name in enumerate(kept):
+    standings = []
+    for place, name in enumerate(common_names):
         generator = np.random.Generator(np.random.PCG64(RESAMPLING_SEED))
         low, high = interquartile_interval(scores[name], generator=generator)
         standing = FamilyStanding(
@@ -222,11 +222,11 @@ def across_tasks(
             mean_rank=None if ranks is None else ranks.mean_ranks[place],
             settings=tuple(len(grouped[task][name]) for task in tasks),
         )
-        found.append(standing)
-    found.sort(key=lambda each: (-each.interquartile_mean, each.name))
-    left_out = tuple(name for name in names if name not in kept)
-    return AcrossTasks(tasks, tuple(found), left_out, ranks)
+        standings.append(standing)
+    standings.sort(key=lambda standing: (-standing.interquartile_mean, standing.name))
+    left_out = tuple(name for name in names if name not in common_names)
+    return AcrossTasks(tasks, tuple(standings), left_out, ranks)
 
 
 def _selected(family: Sequence[Measured]) -> Measured:
-    return max(family, key=lambda each: (_mean(each.selection.values()), each.method_id))
+    return max(family, key=lambda method: (_mean(method.selection.values()), method.method_id))

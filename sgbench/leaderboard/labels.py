@@ -38,7 +38,9 @@ def inert(text: str) -> str:
     """
     line = " ".join(text.split()).encode("ascii", "backslashreplace").decode()
     if not line.isprintable():
-        line = "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in line)
+        line = "".join(
+            character if character.isprintable() else f"\\x{ord(character):02x}" for character in line
+        )
     return _ACTIVE.sub(lambda match: f"\\u{ord(match.group()):04x}", line)
 
 

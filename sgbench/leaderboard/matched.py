@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sgbench.energy.crossover import EnergyComparison, synapse_rate
-from sgbench.energy.interval import Interval
+from sgbench.energy.interval import BoundedValue
 from sgbench.energy.stability import Duel
 from sgbench.errors import InputError
 from sgbench.leaderboard.costs import beside, stability
@@ -25,7 +25,7 @@ NEVER, ALWAYS = 0.0, 1.0
 
 @dataclass(frozen=True)
 class Matched:
-    """One method beside the same network without spikes, on every price list that prices both."""
+    """Compares one method with the same network without spikes, on every price list that prices both."""
 
     rate: float  # events a synapse and step
     comparisons: dict[str, EnergyComparison]  # by target
@@ -33,8 +33,8 @@ class Matched:
 
     def cheaper(self, *, quantised: bool) -> tuple[int, int]:
         """Count on how many targets, of how many, the spiking network costs less under every price."""
-        kind = [each for each in self.comparisons.values() if each.quantised is quantised]
-        return sum(each.wins is True for each in kind), len(kind)
+        kind = [comparison for comparison in self.comparisons.values() if comparison.quantised is quantised]
+        return sum(comparison.wins is True for comparison in kind), len(kind)
 
 
 def matched(counts: OpCounts, *, targets: Sequence[EnergyTarget], dt_s: float) -> Matched | None:
@@ -46,12 +46,12 @@ def matched(counts: OpCounts, *, targets: Sequence[EnergyTarget], dt_s: float) -
         dt_s: length of one time step [s].
     """
     try:
-        found = beside(counts, targets=[each for each in targets if _multiplies(each)], dt_s=dt_s)
+        comparisons = beside(counts, targets=[target for target in targets if _multiplies(target)], dt_s=dt_s)
         rate = synapse_rate(counts)
     except (InputError, ZeroDivisionError):  # nothing counted, or no synapse at all
         return None
-    both = {each.target: each for each in found if each.crossover is not None}
-    return Matched(rate, both, found[0].qnn_bits) if both else None
+    both = {comparison.target: comparison for comparison in comparisons if comparison.crossover is not None}
+    return Matched(rate, both, comparisons[0].qnn_bits) if both else None
 
 
 def _multiplies(target: EnergyTarget) -> bool:
@@ -65,30 +65,32 @@ def matched_rows(board: Board) -> list[tuple[MethodRow, Matched]]:
     pairs = []
     for row in board.rows[:MOST_BESIDE]:
         counts = row.costs.counts
-        found = (
+        comparisons = (
             None if counts is None else matched(counts, targets=board.price_lists, dt_s=board.protocol.dt_s)
         )
-        if found is not None:
-            pairs.append((row, found))
+        if comparisons is not None:
+            pairs.append((row, comparisons))
     return pairs
 
 
 def shown_targets(board: Board, rows: Iterable[tuple[MethodRow, Matched]]) -> list[EnergyComparison]:
     """List one comparison for each target with columns of its own: the board's, and those of quantised networks."""
     on_board = {target.name for target in board.targets}
-    found: dict[str, EnergyComparison] = {}
-    for _, each in rows:
-        found |= {name: one for name, one in each.comparisons.items() if one.quantised or name in on_board}
-    return [found[name] for name in sorted(found, key=lambda name: (found[name].quantised, name))]
+    by_target: dict[str, EnergyComparison] = {}
+    for _, energies in rows:
+        by_target |= {
+            name: one for name, one in energies.comparisons.items() if one.quantised or name in on_board
+        }
+    return [by_target[name] for name in sorted(by_target, key=lambda name: (by_target[name].quantised, name))]
 
 
-def rate_word(rate: Interval) -> str | None:
+def rate_word(rate: BoundedValue) -> str | None:
     """Name the network that needs less energy whatever its events, or return None where a share of them decides.
 
     No network uses more than all connections in all steps, so from there on the spiking one needs less always.
 
-    >>> rate_word(Interval(4.55, 1.0, 5.0)), rate_word(Interval(0, 0, 0)), rate_word(Interval(0.5, 0, 2))
-    ('always', 'never', None)
+    >>> [rate_word(BoundedValue(*ends)) for ends in ((4.55, 1.0, 5.0), (0, 0, 0), (0.5, 0, 2))]
+    ['always', 'never', None]
     """
     if rate.low >= ALWAYS:
         return "always"
@@ -104,12 +106,12 @@ def end_text(end: float) -> str:
     return "always" if end >= ALWAYS else number_text(100 * end)
 
 
-def rate_text(rate: Interval | None) -> str:
+def rate_text(rate: BoundedValue | None) -> str:
     """Write a crossover in percent, with its ends where they differ; see `rate_word` for those that are none.
 
-    >>> rate_text(Interval(0.0981, 0.0981, 0.0981)), rate_text(Interval(0.16, 0.0, 4.55)), rate_text(None)
+    >>> rate_text(BoundedValue(0.0981, 0.0981, 0.0981)), rate_text(BoundedValue(0.16, 0.0, 4.55)), rate_text(None)
     ('9.81', '16 (0 to always)', '-')
-    >>> rate_text(Interval(4.55, 4.55, 4.55)), rate_text(Interval(0.0, 0.0, 0.0))
+    >>> rate_text(BoundedValue(4.55, 4.55, 4.55)), rate_text(BoundedValue(0.0, 0.0, 0.0))
     ('always', 'never')
     """
     if rate is None:
@@ -124,9 +126,13 @@ def order(board: Board, rows: Sequence[MethodRow]) -> dict[tuple[str, str], Duel
     Over the corners of the price intervals of every price list; a pair that none of them prices is left out.
     """
     counts = {row.method_id: row.costs.counts for row in rows}
-    known = {name: found for name, found in counts.items() if found is not None}
-    found = stability(known, targets=board.price_lists, dt_s=board.protocol.dt_s)
-    return {pair: duel for each in found for pair, duel in (((each.a, each.b), each), _turned(each))}
+    known = {name: count for name, count in counts.items() if count is not None}
+    duels = stability(known, targets=board.price_lists, dt_s=board.protocol.dt_s)
+    return {
+        pair: duel
+        for verdict in duels
+        for pair, duel in (((verdict.a, verdict.b), verdict), _turned(verdict))
+    }
 
 
 def _turned(duel: Duel) -> tuple[tuple[str, str], Duel]:
@@ -134,9 +140,9 @@ def _turned(duel: Duel) -> tuple[tuple[str, str], Duel]:
     return (duel.b, duel.a), Duel(duel.b, duel.a, share, duel.tied)
 
 
-def mean_share(found: Mapping[tuple[str, str], Duel], name: str) -> float | None:
+def mean_share(duels: Mapping[tuple[str, str], Duel], name: str) -> float | None:
     """Average how often a method costs less than another of its board, over all others; None without any."""
-    means = [duel.mean for (a, _), duel in found.items() if a == name]
+    means = [duel.mean for (a, _), duel in duels.items() if a == name]
     return math.fsum(means) / len(means) if means else None
 
 

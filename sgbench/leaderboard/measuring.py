@@ -13,11 +13,10 @@ from functools import partial
 from pathlib import Path
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.rows import Measured, measure
 from sgbench.leaderboard.store.dossier import read_dossiers
 from sgbench.leaderboard.store.reading import Finding, Layout
-from sgbench.leaderboard.store.tree import candidates, read_paths
+from sgbench.leaderboard.store.tree import RecordTree, read_paths
 from sgbench.records.energy import EnergyTarget
 
 MANY = 1000
@@ -33,40 +32,31 @@ class _Part:
 
 
 def measure_all(
-    root: Path,
+    tree: RecordTree,
     *,
-    layout: Layout,
-    references: References,
-    findings: list[Finding],
     targets: tuple[EnergyTarget, ...] = (),
-    protocol: str | None = None,
     meanwhile: Callable[[], object] | None = None,
-) -> dict[str, list[Measured]]:
-    """Measure the methods of a tree by protocol; see `sgbench.leaderboard.store.tree.read_methods`.
+) -> tuple[dict[str, list[Measured]], list[Finding]]:
+    """Measure the methods of a tree by protocol, and name the files that were left out.
 
     Args:
-        root: a runs folder or a leaderboards folder.
-        layout: which of the two.
-        references: against which each record is checked.
-        findings: collects what was left out.
+        tree: the records; see `sgbench.leaderboard.store.tree.read_methods`.
         targets: price lists.
-        protocol: read this one alone.
         meanwhile: done by this process while others read, if there are others.
 
     Raises:
-        InputError: `root` is no folder, or has none for the protocol asked for.
+        InputError: the root is no folder, or has none for the protocol asked for.
     """
-    paths = candidates(root, layout=layout, findings=findings, only=protocol)
+    paths, findings = tree.candidates()
     for path in paths[:: max(1, len(paths) // SHARES)]:
         with suppress(InputError):  # which each of its records will say
-            references.of(path.relative_to(root).parts[0])  # composed here, once for all processes
-    work = partial(_part, root=root, layout=layout, references=references, targets=targets)
-    found: dict[str, list[Measured]] = {}
-    for part in _parts(work, paths, layout, meanwhile):
+            tree.references.of(path.relative_to(tree.root).parts[0])  # composed here, once for all processes
+    measured: dict[str, list[Measured]] = {}
+    for part in _parts(partial(_part, tree=tree, targets=targets), paths, tree.layout, meanwhile):
         findings += part.findings
-        for name, measured in part.measured:
-            found.setdefault(name, []).append(measured)
-    return found
+        for name, method in part.measured:
+            measured.setdefault(name, []).append(method)
+    return measured, findings
 
 
 def ranked(measured: Iterable[Measured], folder: Path) -> list[Measured]:
@@ -77,12 +67,12 @@ def ranked(measured: Iterable[Measured], folder: Path) -> list[Measured]:
         folder: of the protocol, in a leaderboards folder.
     """
     dossiers = read_dossiers(folder)
-    kept = []
-    for each in measured:
-        dossier = dossiers.of(each.method_id)
-        if dossier.notice is None and not dossier.is_claimed(each.scores.keys() - set(each.failed_seeds)):
-            kept.append(each)
-    return kept
+    remaining = []
+    for method in measured:
+        dossier = dossiers.of(method.method_id)
+        if dossier.notice is None and not dossier.is_claimed(method.scores.keys() - set(method.failed_seeds)):
+            remaining.append(method)
+    return remaining
 
 
 def processors() -> int:
@@ -127,27 +117,23 @@ def shares(paths: Sequence[Path], layout: Layout, count: int) -> list[list[Path]
     return shares
 
 
-def _part(
-    paths: Sequence[Path],
-    *,
-    root: Path,
-    layout: Layout,
-    references: References,
-    targets: tuple[EnergyTarget, ...],
-) -> _Part:
+def _part(paths: Sequence[Path], *, tree: RecordTree, targets: tuple[EnergyTarget, ...]) -> _Part:
     findings: list[Finding] = []
     measured = []
-    for group in read_paths(paths, root, layout=layout, references=references, findings=findings):
-        reference = references.of(group.records[0].protocol)
+    for row in read_paths(paths, tree):
+        if isinstance(row, Finding):
+            findings.append(row)
+            continue
+        reference = tree.references.of(row.records[0].protocol)
         _ = reference.measure  # says so where nobody knows what guessing loses
-        found = measure(
-            group.records,
-            row_id=group.row_id,
+        result = measure(
+            row.records,
+            row_id=row.row_id,
             classes=reference.classes,
             guess_loss=reference.guess_loss,
             guess_accuracy=reference.guess_accuracy,
             targets=targets,
             dt_s=reference.protocol.dt_s,
         )
-        measured.append((reference.protocol.name, found))
+        measured.append((reference.protocol.name, result))
     return _Part(measured, findings)

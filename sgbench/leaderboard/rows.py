@@ -6,7 +6,6 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TypedDict
 
 from sgbench.leaderboard.costs import Costs, costs
 from sgbench.leaderboard.labels import call, surrogate_call
@@ -30,7 +29,7 @@ TOLD = ("sees",)
 
 @dataclass(frozen=True)
 class Measured:
-    """What a board keeps of one method's records; the records themselves are let go."""
+    """Holds what a board keeps of one method's records; the records themselves are let go."""
 
     method_id: str  # and a source behind it where another one of the method came before
     method: Method
@@ -47,7 +46,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class BoardStanding:
-    """What a leaderboards folder says of a method beside its records."""
+    """Holds what a leaderboards folder says of a method beside its records."""
 
     division: Division
     dossier: Dossier
@@ -55,7 +54,7 @@ class BoardStanding:
 
 @dataclass(frozen=True)
 class MethodRow:
-    """One method."""
+    """Holds one method's row of a board."""
 
     method_id: str
     place: RankPlace | None
@@ -81,7 +80,7 @@ class MethodRow:
 
 @dataclass(frozen=True)
 class Board:
-    """All rows of one protocol, in the order of their means; those without a rank last."""
+    """Holds all rows of one protocol, in the order of their means; those without a rank last."""
 
     protocol: Protocol
     targets: tuple[EnergyTarget, ...]
@@ -101,43 +100,6 @@ class Board:
     measure: Measure  # what is compared
     test_samples: tuple[int, ...]  # sizes of the test set that the records state: one, if all is well
     latency_s: float | None  # modelled duration of one inference; None where records differ
-
-
-class _Guess(TypedDict):
-    """What decides how a failed seed counts."""
-
-    classes: int | None
-    guess_loss: float | None
-    guess_accuracy: float | None
-
-
-def make_board(
-    records: Iterable[RunRecord],
-    *,
-    protocol: Protocol,
-    targets: Mapping[str, EnergyTarget],
-    classes: int | None,
-    guess_loss: float | None = None,
-    guess_accuracy: float | None = None,
-) -> Board:
-    """Group, average, price and rank; the same board from the same records in whatever order.
-
-    Args:
-        records: of this protocol; each pair of method and seed once.
-        protocol: the catalogue's own, not one that a record carries.
-        targets: price lists by name.
-        classes: of the protocol's data set, by the catalogue's word: no record can move the chance level.
-        guess_loss: where there are none, the test loss without learning.
-        guess_accuracy: where they are not equally frequent, the test accuracy without learning.
-    """
-    groups: dict[str, list[RunRecord]] = {}
-    for record in records:
-        groups.setdefault(record.method_id, []).append(record)
-    chosen = tuple(targets[name] for name in sorted(targets))
-    guess: _Guess = {"classes": classes, "guess_loss": guess_loss, "guess_accuracy": guess_accuracy}
-    measured = [measure(group, targets=chosen, dt_s=protocol.dt_s, **guess) for group in groups.values()]
-    score = measure_of(classes, guess_loss, guess_accuracy)
-    return board_of(measured, protocol=protocol, targets=chosen, classes=classes, score=score)
 
 
 def measure(
@@ -165,31 +127,25 @@ def measure(
     counts = [record.counts for record in ordered if record.counts]
     seeds = [record.seed for record in ordered]
     score = measure_of(classes, guess_loss, guess_accuracy)
-    tested = [_tested(record, score) for record in ordered]
+    tested = [score.of(record.test) for record in ordered]
     return Measured(
         method_id=row_id or ordered[0].method_id,
         method=ordered[0].method,
-        source=next((found for record in ordered if (found := source_of(record))), None),
+        source=next((source for record in ordered if (source := source_of(record))), None),
         scores=dict(zip(seeds, tested, strict=True)),
         selection={record.seed: _selection(record, score) for record in ordered},
         failed_seeds=tuple(record.seed for record in ordered if record.status == "failed"),
         costs=costs(ordered, targets=targets, dt_s=dt_s),
         test_samples=frozenset(record.test.samples for record in ordered if record.test),
-        steps_per_sample=frozenset(found.steps / found.samples for found in counts),
+        steps_per_sample=frozenset(count.steps / count.samples for count in counts),
     )
-
-
-def _tested(record: RunRecord, score: Measure) -> float:
-    """Return the test score of a record, where a failed run counts as guessing."""
-    found = None if record.test is None else record.test.loss if score.is_loss else record.test.accuracy
-    return score.guess if found is None else found
 
 
 def _selection(record: RunRecord, score: Measure) -> float:
     """Return the validation score of a record, where a failed run counts as guessing too."""
     by_loss = record.method.protocol.monitor == "validation_loss"
     if score.is_loss:
-        return -(score.guess if record.validation is None else record.validation.loss)
+        return -score.of(record.validation)
     if record.validation is None or record.validation.accuracy is None:
         return math.log(score.guess) if by_loss else score.guess
     return -record.validation.loss if by_loss else record.validation.accuracy
@@ -206,7 +162,7 @@ def board_of(
     outsiders: tuple[Outsider, ...] = (),
     price_lists: Sequence[EnergyTarget] = (),
 ) -> Board:
-    """Rank methods that are already measured; see `make_board`.
+    """Rank methods that are already measured; the same board whatever their order.
 
     Args:
         measured: each method once.
@@ -218,14 +174,14 @@ def board_of(
         outsiders: results of code outside the catalogue.
         price_lists: over which methods are compared; by default those of the columns.
     """
-    everything = sorted(measured, key=lambda each: each.method_id)
-    ordered = [each for each in everything if not each.method.is_baseline]
-    methods = [each.method for each in ordered]
+    everything = sorted(measured, key=lambda method: method.method_id)
+    ordered = [method for method in everything if not method.method.is_baseline]
+    methods = [method.method for method in ordered]
     varying = varying_parameters(methods)
-    latencies = frozenset().union(*(each.steps_per_sample for each in ordered))
-    twice = {method_of_row(each.method_id) for each in ordered if "-" in each.method_id}
-    rows = [_row(each, varying, standings.get(each.method_id), twice) for each in ordered]
-    plain = _plain_rows([each for each in everything if each.method.is_baseline], standings, score)
+    latencies = frozenset().union(*(method.steps_per_sample for method in ordered))
+    twice = {method_of_row(method.method_id) for method in ordered if "-" in method.method_id}
+    rows = [_row(method, varying, standings.get(method.method_id), twice) for method in ordered]
+    plain = _plain_rows([method for method in everything if method.method.is_baseline], standings, score)
     return Board(
         protocol=protocol,
         targets=tuple(targets),
@@ -239,7 +195,7 @@ def board_of(
         baselines=tuple(row for row in plain if not row.is_claimed and not _is_retired(row)),
         classes=classes,
         measure=score,
-        test_samples=tuple(sorted(frozenset().union(*(each.test_samples for each in everything)))),
+        test_samples=tuple(sorted(frozenset().union(*(method.test_samples for method in everything)))),
         latency_s=next(iter(latencies)) * protocol.dt_s if len(latencies) == 1 else None,
     )
 
@@ -247,38 +203,40 @@ def board_of(
 def _plain_rows(
     measured: Sequence[Measured], standings: Mapping[str, BoardStanding], score: Measure
 ) -> list[MethodRow]:
-    varying = varying_parameters([each.method for each in measured])
-    return list(_in_order([_row(each, varying, standings.get(each.method_id)) for each in measured], score))
+    varying = varying_parameters([method.method for method in measured])
+    return list(
+        _in_order([_row(method, varying, standings.get(method.method_id)) for method in measured], score)
+    )
 
 
 def _row(
-    each: Measured,
+    measured: Measured,
     varying: Varying,
     standing: BoardStanding | None,
     twice: Collection[str] = (),
 ) -> MethodRow:
     """Make a row; `twice` are methods of several sources, each of which its row names."""
-    told = labels(each.method, varying)
-    if method_of_row(each.method_id) in twice:
-        told[SOURCE] = f"source {each.source or 'not stated'}"
-    if each.method.is_baseline:
+    texts = labels(measured.method, varying)
+    if method_of_row(measured.method_id) in twice:
+        texts[SOURCE] = f"source {measured.source or 'not stated'}"
+    if measured.method.is_baseline:
         own, differing = (
-            each.method.parameters["network"],
-            varying.get("network", {}).get(each.method.label, set()),
+            measured.method.parameters["network"],
+            varying.get("network", {}).get(measured.method.label, set()),
         )
-        told.pop("network", None)
-        name = call(each.method.label, {key: own[key] for key in own if key in (*TOLD, *differing)})
+        texts.pop("network", None)
+        name = call(measured.method.label, {key: own[key] for key in own if key in (*TOLD, *differing)})
     else:
-        name = surrogate_call(each.method.label, each.method.parameters["surrogate"])
+        name = surrogate_call(measured.method.label, measured.method.parameters["surrogate"])
     return MethodRow(
-        method_id=each.method_id,
+        method_id=measured.method_id,
         place=None,
         surrogate=name,
-        varying=told,
-        score=summarise(list(each.scores.values())),
-        scores=each.scores,
-        failed_seeds=each.failed_seeds,
-        costs=each.costs,
+        varying=texts,
+        score=summarise(list(measured.scores.values())),
+        scores=measured.scores,
+        failed_seeds=measured.failed_seeds,
+        costs=measured.costs,
         standing=standing,
     )
 
@@ -288,9 +246,9 @@ def _is_retired(row: MethodRow) -> bool:
 
 
 def _ranked(rows: Iterable[MethodRow], score: Measure) -> tuple[MethodRow, ...]:
-    kept = list(rows)
-    found = places({row.method_id: score.signed(row.scores) for row in kept})
-    return _in_order([replace(row, place=found[row.method_id]) for row in kept], score)
+    unranked = list(rows)
+    rank_places = places({row.method_id: score.signed(row.scores) for row in unranked})
+    return _in_order([replace(row, place=rank_places[row.method_id]) for row in unranked], score)
 
 
 def _in_order(rows: Sequence[MethodRow], score: Measure) -> tuple[MethodRow, ...]:

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from sgbench.records.content import Scores
 from sgbench.statistics.intervals import Summary
 from sgbench.statistics.pairs import Floats
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A score by its name, and what guessing gives: as that a failed seed counts.
+    """Names a score, and holds what guessing gives: a failed seed counts as that.
 
     >>> accuracy, loss = Measure("accuracy", 0.1), Measure("loss", 0.06)
     >>> accuracy.text(0.9342), loss.text(0.0311234), loss.signed({0: 0.03})
@@ -38,14 +39,19 @@ class Measure:
         """Return the unit of a difference of two scores."""
         return "in loss" if self.is_loss else "points"
 
+    def of(self, scores: Scores | None) -> float:
+        """Return the score of a split, where a run that failed counts as guessing; NaN where that is unknown."""
+        value = None if scores is None else scores.loss if self.is_loss else scores.accuracy
+        return self.guess if value is None else value
+
     def text(self, value: float) -> str:
         """Format one score, or a difference of two."""
         return f"{value:.4g}" if self.is_loss else f"{100 * value:.2f}"
 
-    def summary(self, found: Summary) -> str:
+    def summary(self, summary: Summary) -> str:
         """Format a mean with its half-width."""
-        half = "" if found.half_width is None else f" ± {self.text(found.half_width)}"
-        return f"{self.text(found.mean)}{half}"
+        half = "" if summary.half_width is None else f" ± {self.text(summary.half_width)}"
+        return f"{self.text(summary.mean)}{half}"
 
     def signed(self, scores: Mapping[int, float]) -> dict[int, float]:
         """Return the scores with the sign by which larger is better."""

@@ -15,7 +15,7 @@ Varying = dict[str, dict[str, set[str]]]
 
 def varying_parameters(methods: Sequence[Method]) -> Varying:
     """Find by group and choice the parameters in which methods differ; groups that all share are left out."""
-    found: Varying = {}
+    varying: Varying = {}
     for group in GROUPS:
         picks = sorted({method.choices[group] for method in methods})
         by_pick = {
@@ -23,10 +23,10 @@ def varying_parameters(methods: Sequence[Method]) -> Varying:
             for pick in picks
         }
         if len(by_pick) > 1 or any(by_pick.values()):
-            found[group] = by_pick
+            varying[group] = by_pick
     if len({canonical(method.clip_norm) for method in methods}) > 1:
-        found["clip_norm"] = {}
-    return found
+        varying["clip_norm"] = {}
+    return varying
 
 
 def _differing(methods: Sequence[Method], group: str) -> set[str]:
@@ -42,34 +42,34 @@ def _varies(methods: Sequence[Method], group: str, key: str) -> bool:
 
 def labels(method: Method, varying: Varying) -> dict[str, str]:
     """Collect by group what tells a method apart: its choice, and what differs among methods of that choice."""
-    found = {}
+    texts = {}
     for group, by_pick in varying.items():
         if group == "clip_norm":
-            found[group] = _clip_text(method)
+            texts[group] = _clip_text(method)
         elif group != "surrogate":
             pick, parameters = method.choices[group], method.parameters[group]
-            found[group] = call(pick, {key: parameters[key] for key in parameters if key in by_pick[pick]})
-    return found
+            texts[group] = call(pick, {key: parameters[key] for key in parameters if key in by_pick[pick]})
+    return texts
 
 
 def common(methods: Sequence[Method], varying: Varying) -> dict[str, str]:
     """Collect by group what methods share; where choices differ, what those of one choice share."""
-    found: dict[str, list[str]] = {}
+    values_by_group: dict[str, list[str]] = {}
     for group in GROUPS:
         plain = all(method.choices[group] == NEUTRAL_CHOICES.get(group) for method in methods)
         one_each = {method.choices[group]: method for method in reversed(methods)}
         for method in () if plain or group == "surrogate" else one_each.values():
             pick, parameters = method.choices[group], method.parameters[group]
             differing = varying.get(group, {}).get(pick, set())
-            told = {
+            common_texts = {
                 key: value
                 for key, value in parameters.items()
                 if key not in differing and not _is_neutral(f"{group}.{key}", value)
             }
-            text = call(pick, told)
-            if text not in found.setdefault(group, []):
-                found[group].append(text)
-    shared = {group: " or ".join(sorted(texts)) for group, texts in found.items()}
+            text = call(pick, common_texts)
+            if text not in values_by_group.setdefault(group, []):
+                values_by_group[group].append(text)
+    shared = {group: " or ".join(sorted(texts)) for group, texts in values_by_group.items()}
     if methods and "clip_norm" not in varying:
         shared["clip_norm"] = _clip_text(methods[0])
     return shared

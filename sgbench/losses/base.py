@@ -12,7 +12,7 @@ from sgbench.signals.trajectory import Batch, Target, Trajectory, valid_steps
 
 
 class Loss(ABC):
-    """Cross-entropy on logits made of the readout's output over each sample's own steps.
+    """Computes the cross-entropy on logits made of the readout's output over each sample's own steps.
 
     An online loss also splits itself into the shares of steps. Where a share depends on earlier outputs too, what
     it remembers of them is a state that the caller carries, as it carries a neuron's.

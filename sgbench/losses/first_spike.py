@@ -14,7 +14,7 @@ from sgbench.signals.trajectory import Trajectory, valid_steps
 
 
 class FirstSpike(Loss):
-    r"""Cross-entropy on the times of first output spikes: the class whose neuron fires first is the answer.
+    r"""Computes the cross-entropy on the times of first output spikes: the class that fires first is the answer.
 
     .. math:: L = -\ln \frac{e^{-t_c / \tau}}{\sum_k e^{-t_k / \tau}} + \gamma \, (e^{t_c / \tau_\gamma} - 1)
 

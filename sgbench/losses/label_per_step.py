@@ -12,7 +12,7 @@ from sgbench.signals.trajectory import UNLABELLED, Batch, Target, Trajectory, la
 
 
 class LabelPerStep(OutputLoss):
-    r"""Cross-entropy of each step with its own label, averaged over a sample's labelled steps, then over the batch.
+    r"""Averages each step's cross-entropy with its own label over a sample's labelled steps, then over the batch.
 
     .. math:: L = \frac{1}{B} \sum_b \frac{1}{|S_b|} \sum_{t \in S_b} \mathrm{CE}(y_b[t], c_b[t])
 

@@ -10,7 +10,7 @@ from sgbench.signals.trajectory import Trajectory
 
 
 class LastStep(Loss):
-    r"""Cross-entropy on :math:`y[T_b]`, the output of each sample's last step.
+    r"""Computes the cross-entropy on :math:`y[T_b]`, the output of each sample's last step.
 
     Source: a usual readout; Neftci, Mostafa & Zenke 2019, companion code, names it as an alternative.
 

@@ -11,7 +11,7 @@ from sgbench.signals.trajectory import Trajectory
 
 
 class LastWindow(Loss):
-    r"""Cross-entropy on :math:`\frac{1}{W_b} \sum_{t = T_b - W_b}^{T_b - 1} y[t]`, while the answer is due.
+    r"""Computes cross-entropy on :math:`\frac{1}{W_b} \sum_{t = T_b - W_b}^{T_b - 1} y[t]`, when it is due.
 
     W_b is the window in steps, or all of a sample that is shorter. What the readout says before does not count, as
     in tasks that ask at their end.

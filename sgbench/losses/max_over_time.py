@@ -9,7 +9,7 @@ from sgbench.signals.trajectory import Trajectory, all_valid, valid_steps
 
 
 class MaxOverTime(Loss):
-    r"""Cross-entropy on :math:`\max_t y[t]`.
+    r"""Computes the cross-entropy on :math:`\max_t y[t]`.
 
     The initial zero of the readout is not part of the trace: where it is, units that stay negative all tie at
     exactly 0, get no gradient, and the prediction falls on the first of them.

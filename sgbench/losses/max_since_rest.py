@@ -9,7 +9,7 @@ from sgbench.signals.trajectory import Trajectory
 
 
 class MaxSinceRest(Loss):
-    r"""Cross-entropy on :math:`\max(0, \max_t y[t])`: the readout's rest, 0, is part of the trace.
+    r"""Computes the cross-entropy on :math:`\max(0, \max_t y[t])`: the readout's rest, 0, is part of the trace.
 
     An output that stays negative has the logit 0 and no gradient; where all do, the first class is predicted. To
     compare with results that were made so; `max_over_time` has no such floor.

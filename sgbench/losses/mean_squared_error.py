@@ -11,7 +11,7 @@ from sgbench.signals.trajectory import Batch, Target, Trajectory
 
 
 class MeanSquaredError(OutputLoss):
-    r"""Squared difference between output and target, averaged over outputs, each sample's own steps and the batch.
+    r"""Averages the squared error over outputs, each sample's own steps and the batch.
 
     .. math:: L = \frac{1}{B} \sum_b \frac{1}{T_b C} \sum_{t<T_b} \sum_c (y_{bc}[t] - \hat y_{bc}[t])^2
 

@@ -12,7 +12,7 @@ from sgbench.signals.trajectory import Batch, Trajectory, valid_steps
 
 
 class PerStep(Loss):
-    r"""Cross-entropy of every step, averaged over each sample's own steps and then over the batch.
+    r"""Averages the cross-entropy of every step over each sample's own steps and then over the batch.
 
     .. math:: L = \frac{1}{B} \sum_b \frac{1}{T_b} \sum_{t<T_b} \mathrm{CE}(y_b[t], c_b)
 

@@ -11,7 +11,7 @@ from sgbench.signals.trajectory import Trajectory, valid_steps
 
 
 class SpikeCount(Loss):
-    r"""Cross-entropy on the number of output spikes, :math:`\sum_t s[t]`; needs a spiking readout.
+    r"""Computes the cross-entropy on the number of output spikes, :math:`\sum_t s[t]`; needs a spiking readout.
 
     Source: snnTorch `functional.ce_count_loss`; Eshraghian et al. 2023, Proceedings of the IEEE 111(9).
 

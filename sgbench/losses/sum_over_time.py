@@ -9,7 +9,7 @@ from sgbench.signals.trajectory import Trajectory, valid_steps
 
 
 class SumOverTime(Loss):
-    r"""Cross-entropy on :math:`\sum_t y[t]`.
+    r"""Computes the cross-entropy on :math:`\sum_t y[t]`.
 
     Source: a usual readout, e.g. Bittar & Garner 2022, Frontiers in Neuroscience 16 (there summed softmax).
 

@@ -14,14 +14,14 @@ from sgbench.signals.trajectory import Batch, Target, Trajectory
 
 
 class Smoothed(NamedTuple):
-    """The difference of two spike trains under the kernel's two exponentials [B, C], before it is scaled."""
+    """Holds the difference of two spike trains under the kernel's two exponentials [B, C], before it is scaled."""
 
     decaying: Tensor
     rising: Tensor
 
 
 class VanRossum(OutputLoss):
-    r"""Squared difference of the two spike trains, smoothed by a causal kernel.
+    r"""Computes the squared difference of the two spike trains, smoothed by a causal kernel.
 
     .. math:: L = \frac{1}{B} \sum_b \frac{1}{T_b C} \sum_{t<T_b} \sum_c
        \bigl(\lambda * (s_{bc} - \hat s_{bc})\bigr)^2[t], \qquad

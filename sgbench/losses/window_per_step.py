@@ -14,7 +14,7 @@ from sgbench.signals.trajectory import Batch, Trajectory
 
 
 class WindowPerStep(Loss):
-    r"""Cross-entropy of every step while the answer is due, averaged over these steps and then over the batch.
+    r"""Averages the cross-entropy of every step while the answer is due over these steps, then over the batch.
 
     .. math:: L = \frac{1}{B} \sum_b \frac{1}{W_b} \sum_{t = T_b - W_b}^{T_b - 1} \mathrm{CE}(y_b[t], c_b)
 

@@ -12,7 +12,7 @@ SATURATED_RATE = 0.9
 
 
 class Activity(nn.Module):
-    """Spike statistics of one layer; nothing depends on batches or padding.
+    """Collects spike statistics of one layer; nothing depends on batches or padding.
 
     Args:
         layer: name of the layer.

@@ -12,7 +12,7 @@ from sgbench.signals.trajectory import UNLABELLED, Batch, Trajectory, labels_ins
 
 
 class Evaluation(nn.Module):
-    """Accuracy, loss and activity of a split; no accuracy where targets are no classes.
+    """Computes accuracy, loss and activity of a split; no accuracy where targets are no classes.
 
     Where each step has a class of its own, the accuracy is the share of labelled steps that are right.
 

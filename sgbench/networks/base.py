@@ -27,14 +27,14 @@ MakeNeuron = Callable[[int], Neuron]
 
 
 class Source(NamedTuple):
-    """Where that comes from which a layer receives, and what it declares to hold."""
+    """Says where that comes from which a layer receives, and what it declares to hold."""
 
     name: str
     kind: Literal["binary", "real"]
 
 
 class Network(nn.Module, ABC):
-    """Wiring of layers over time."""
+    """Connects layers, which own every weight, and runs them over time."""
 
     layers: nn.ModuleList  # of Layer, the readout last
     engine: Engine
@@ -81,8 +81,8 @@ class Network(nn.Module, ABC):
     @property
     def deployed_numbers(self) -> int:
         """Count the parameters that are deployed: all but those that serve a learning rule alone."""
-        return sum(each.numel() for each in self.parameters()) - sum(
-            each.numel() for each in self.learnt_feedback
+        return sum(parameter.numel() for parameter in self.parameters()) - sum(
+            parameter.numel() for parameter in self.learnt_feedback
         )
 
     @property
@@ -159,7 +159,7 @@ class Network(nn.Module, ABC):
 
 
 class Chain(Network):
-    """Layers one after another, each run over all time steps before the next begins."""
+    """Runs layers one after another, each over all time steps before the next begins."""
 
     def unroll(
         self,
@@ -220,7 +220,7 @@ def require_bias(bias: object) -> None:
 
 def surrogates(module: nn.Module) -> list[Surrogate]:
     """Collect all surrogates of a network or a part of one, the first layer's first."""
-    return [each for each in module.modules() if isinstance(each, Surrogate)]
+    return [submodule for submodule in module.modules() if isinstance(submodule, Surrogate)]
 
 
 @torch.no_grad()

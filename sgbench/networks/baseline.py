@@ -25,13 +25,13 @@ WHOLE = "a network without spikes takes all time steps at once"
 
 
 class Values(NamedTuple):
-    """What a layer without spikes leaves behind; nothing goes on from it."""
+    """Holds what a layer without spikes leaves behind; nothing goes on from it."""
 
     u: Tensor  # its values in the last step [B, N]
 
 
 class Units(nn.Module):
-    """What stands where a spiking layer has its neurons: units that send real numbers and have no threshold."""
+    """Stands where a spiking layer has its neurons: units that send real numbers and have no threshold."""
 
     output: ClassVar[Literal["binary", "real"]] = "real"
     sends: ClassVar[str] = "real"
@@ -50,7 +50,7 @@ class Units(nn.Module):
 
 
 class PlainLayer(nn.Module):
-    """A module of torch's own, and what its values pass through.
+    """Holds a module of torch's own, and what its values pass through.
 
     Args:
         name: as records and messages call it.
@@ -90,7 +90,7 @@ class PlainLayer(nn.Module):
 
 
 class Baseline(Network):
-    """Layers of torch's own in a chain, over what they see of a sample.
+    """Runs layers of torch's own in a chain, over what they see of a sample.
 
     Args:
         layers: the readout last.
@@ -156,7 +156,7 @@ class Baseline(Network):
 
 
 class InputView:
-    r"""What a network without memory sees of a sample.
+    r"""Shows what a network without memory sees of a sample.
 
     .. math::
         \text{counts: } \sum_{t < T_b} x[t] \qquad
@@ -204,7 +204,7 @@ class InputView:
 
 
 class Size:
-    """How wide the hidden layers have to be for a number of parameters.
+    """Finds how wide the hidden layers have to be for a number of parameters.
 
     Args:
         parameters: how many, or None for those of the spiking network that the others describe.
@@ -271,14 +271,14 @@ class Size:
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if count(self._scaled(middle)) < wanted else (low, middle)
-        found = min((self._scaled(low), self._scaled(high)), key=lambda each: abs(count(each) - wanted))
-        least = count(found)
+        closest = min((self._scaled(low), self._scaled(high)), key=lambda width: abs(count(width) - wanted))
+        least = count(closest)
         if least > TOO_LARGE * wanted:
             raise InputError(
                 f"network: one unit a layer makes {least:,} parameters, but the spiking network has {wanted:,}; "
                 f"let it see less (network.sees=counts), or allow more with network.parameters=N"
             )
-        return found
+        return closest
 
     def _scaled(self, first: int) -> list[int]:
         return [max(1, round(first * neurons / self.shape[0])) for neurons in self.shape]

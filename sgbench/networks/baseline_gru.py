@@ -17,7 +17,7 @@ GATES = 3
 
 
 class Gru(Baseline):
-    r"""Gated recurrent units in as many layers and with about as many parameters as a spiking network.
+    r"""Wires gated recurrent units in as many layers and with about as many parameters as a spiking network.
 
     .. math::
         r &= \sigma(W_r x + b_r + V_r h + c_r), \quad z = \sigma(W_z x + b_z + V_z h + c_z) \\

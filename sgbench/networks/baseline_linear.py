@@ -12,7 +12,7 @@ from sgbench.signals.spikes import Signal, dense
 
 
 class Linear(Baseline):
-    r"""A linear classifier, or a linear filter, of what it sees.
+    r"""Applies a linear classifier, or a linear filter, to what it sees.
 
     .. math:: y = W v + b
 

@@ -14,7 +14,7 @@ from sgbench.signals.spikes import Signal, dense
 
 
 class Perceptron(Baseline):
-    r"""Rectified units of what it sees, in as many layers and with about as many parameters as a spiking network.
+    r"""Wires rectified units in as many layers and with about as many parameters as a spiking network.
 
     .. math:: h^l = \max(0, W^l h^{l-1} + b^l), \quad h^0 = v, \quad y = W h^L + b
 

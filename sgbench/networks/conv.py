@@ -26,7 +26,7 @@ PLACES = ("currents", "spikes")
 
 
 class Conv(Chain):
-    """A chain of convolutional layers, each with or without pooling, and a dense readout.
+    """Wires a chain of convolutional layers, each with or without pooling, and a dense readout.
 
     Pooling of currents comes between a convolution and its neurons, of which there is then one for each window;
     pooling of spikes comes behind the neurons. The largest of spikes is a spike again, their mean is not: the layer
@@ -98,13 +98,13 @@ class Conv(Chain):
         pool: Pool | None = None
         for position, count in enumerate(channels):
             require_count("network.channels", count)
-            made = ConvLayer(f"hidden{position}", shape, count, make_neuron, pooling=currents, **options)  # type: ignore[arg-type]
-            made.pool_in = pool
-            shape = made.image_out
+            new_layer = ConvLayer(f"hidden{position}", shape, count, make_neuron, pooling=currents, **options)  # type: ignore[arg-type]
+            new_layer.pool_in = pool
+            shape = new_layer.image_out
             if pooling_of == "spikes" and pooling != "none":
                 pool = Pool(pooling, shape, pool_size, pool_size)
                 shape = pool.image_out
-            layers.append(made)
+            layers.append(new_layer)
         layers.append(DenseLayer("readout", math.prod(shape), n_outputs, make_readout(n_outputs), bias=bias))
         layers[-1].pool_in = pool
         for layer in layers:

@@ -24,7 +24,7 @@ from sgbench.surrogates.zero import Zero
 
 
 class Converted(Network):
-    r"""Dense layers of clip-floor-shift units in training, of integrate-and-fire neurons in every answer.
+    r"""Trains dense layers of clip-floor-shift units that answer as integrate-and-fire neurons.
 
     Training sees what comes in as a rate, the mean over a sample's own steps. A unit sends one of L + 1 levels,
 

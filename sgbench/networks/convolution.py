@@ -16,7 +16,7 @@ from sgbench.networks.pool import Image, Pool
 
 
 class ConvLayer(Layer):
-    """One layer of neurons with convolutions as weights into it and among its neurons.
+    """Holds one layer of neurons with convolutions as weights into it and among its neurons.
 
     Signals stay flat: an image [C, H, W] lies in the order of its indices, the currents of one kind side by side.
 

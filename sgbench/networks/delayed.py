@@ -20,7 +20,7 @@ AWAY = 1e-4  # share of the longest delay by which a delay starts from either en
 
 
 class DelayedLayer(DenseLayer):
-    r"""A dense layer of which every synapse delays what it transmits.
+    r"""Delays what each synapse of a dense layer transmits.
 
     .. math:: I_i[t] = \sum_j W_{ij} \sum_{k=0}^{D} \kappa(k; d_{ij}) \, x_j[t-k], \qquad d = D \, \sigma(w)
 
@@ -102,7 +102,7 @@ class DelayedLayer(DenseLayer):
 
 
 class Delayed(Chain):
-    """A chain of dense layers with learnt delays, and a readout.
+    """Wires a chain of dense layers with learnt delays, and a readout.
 
     The Gaussian narrows in the course of training, from the first to the last of `sigma_steps`, in equal ratios
     from epoch to epoch; wide kernels feel where a delay should move, narrow ones are what a chip can do.
@@ -185,5 +185,5 @@ def _pair(sigma_steps: object) -> tuple[float, float]:
     """Check and return the first and the last standard deviation."""
     if isinstance(sigma_steps, str) or not isinstance(sigma_steps, Sequence) or len(sigma_steps) != 2:  # noqa: PLR2004
         raise InputError(f"network.sigma_steps={sigma_steps!r}: two numbers such as [2.0, 0.5] are needed")
-    first, last = (require_number("network.sigma_steps", each, low=NARROWEST) for each in sigma_steps)
+    first, last = (require_number("network.sigma_steps", sigma, low=NARROWEST) for sigma in sigma_steps)
     return first, last

@@ -24,7 +24,7 @@ WIRINGS = ("one_to_one", "all_to_all")
 
 
 class Encoded(Chain):
-    r"""A learnt encoder, dense layers behind it, and a readout.
+    r"""Wires a learnt encoder, dense layers behind it, and a readout.
 
     The encoder's neurons turn currents into spikes by weights and biases that are trained with everything else, in
     place of a code that is fixed: for each input a population of its own (`one_to_one`), or as many neurons that
@@ -85,8 +85,8 @@ class Encoded(Chain):
         ]
         back = {"recurrence": recurrence, "recurrence_gradient": recurrence_gradient}
         for position, width in enumerate(_sizes(widths)):
-            made = DenseLayer(f"hidden{position}", size, width, make_neuron(width), bias=bias, **back)
-            layers.append(made)
+            new_layer = DenseLayer(f"hidden{position}", size, width, make_neuron(width), bias=bias, **back)
+            layers.append(new_layer)
             size = width
         layers.append(DenseLayer("readout", size, n_outputs, make_readout(n_outputs), bias=bias))
         for layer in layers:

@@ -14,9 +14,9 @@ from sgbench.networks.event_simulation import run_events
 from sgbench.networks.layers import DenseLayer
 from sgbench.networks.spike_times import (
     NEVER,
-    Answer,
     Arrivals,
     Membrane,
+    ReadoutActivity,
     Spikes,
     SpikeTimes,
     times_as_output,
@@ -27,7 +27,7 @@ WIRINGS = ("none", "all_to_all")
 
 
 class EventDriven(SpikeTimes):
-    r"""Dense layers of current-based leaky neurons from spike to spike, trained by EventProp, their exact gradient.
+    r"""Runs dense current-based leaky neurons from spike to spike, trained by EventProp, their exact gradient.
 
     .. math:: \tau_m \dot V = -V + I, \qquad \dot I = -I / \tau_s + \sum_k w_k \delta(t - t_k), \qquad
         V \to 0 \text{ where } V = \theta
@@ -109,15 +109,15 @@ class EventDriven(SpikeTimes):
         spikes, _ = run_events(arrivals, ends, self.membrane, recurrent)
         return spikes, first_of_each(spikes, layer.neurons).detach().isinf().double().mean(0)
 
-    def answered(self, layer: DenseLayer, arrivals: Arrivals, lengths: Tensor, steps: int) -> Answer:
+    def answered(self, layer: DenseLayer, arrivals: Arrivals, lengths: Tensor, steps: int) -> ReadoutActivity:
         """Compute the answer: potentials of the readout, or the first of its spikes."""
         if layer.neuron.output == "real":
             output = potentials(arrivals, steps, self.membrane)
             last = (lengths - 1).view(1, -1, 1).expand(1, -1, output.shape[2])
-            return Answer(output, None, None, output.detach().gather(0, last)[0])
+            return ReadoutActivity(output, None, None, output.detach().gather(0, last)[0])
         spikes, u = run_events(arrivals, lengths.double(), self.membrane, None)
         times = first_of_each(spikes, layer.neurons)
-        return Answer(times_as_output(times, lengths, steps), times, spikes, u)
+        return ReadoutActivity(times_as_output(times, lengths, steps), times, spikes, u)
 
 
 def first_of_each(spikes: Spikes, neurons: int) -> Tensor:

@@ -35,7 +35,7 @@ NEWTON_STEPS = 100
 
 
 class Segment(NamedTuple):
-    """A stretch without events, and what happened at its end."""
+    """Holds a stretch without events, and what happened at its end."""
 
     span: Tensor  # [B, N] or [B, 1]
     fires: Tensor  # [B, N]
@@ -44,8 +44,8 @@ class Segment(NamedTuple):
     arrival: int | None  # which arrival came at its end
 
 
-class Layer(NamedTuple):
-    """What was simulated."""
+class SimulatedLayer(NamedTuple):
+    """Holds a layer's simulated spikes and the stretches between them."""
 
     tape: list[Segment]
     spikes: Spikes
@@ -78,43 +78,43 @@ def run_events(
 
 
 class _Events(torch.autograd.Function):
-    """Spike times forward, EventProp's adjoint backward."""
+    """Computes spike times forward, and EventProp's adjoint backward."""
 
     @staticmethod
     def forward(
         ctx: Any, times: Tensor, jumps: Tensor, recurrent: Tensor | None, ends: Tensor, membrane: Membrane
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Simulate the layer and return its spikes, their sources and the last potentials."""
-        made = simulate(Arrivals(times, jumps), ends, membrane, recurrent)
-        ctx.made, ctx.membrane, ctx.recurrent = made, membrane, recurrent
+        simulated = simulate(Arrivals(times, jumps), ends, membrane, recurrent)
+        ctx.made, ctx.membrane, ctx.recurrent = simulated, membrane, recurrent
         ctx.jumps, ctx.comes = jumps, times < ends[:, None]
-        ctx.mark_non_differentiable(made.spikes.source, made.u)
-        return made.spikes.times, made.spikes.source, made.u
+        ctx.mark_non_differentiable(simulated.spikes.source, simulated.u)
+        return simulated.spikes.times, simulated.spikes.source, simulated.u
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, by_time: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor | None, None, None]:
         """Compute the adjoints by going through the tape of events from its end."""
-        made: Layer = ctx.made
-        tape, jumps = made.tape, ctx.jumps
+        simulated: SimulatedLayer = ctx.made
+        tape, jumps = simulated.tape, ctx.jumps
         by_spike = jumps.new_zeros(len(tape), *jumps.shape[::2])
-        segment, sample, neuron, place = made.places
+        segment, sample, neuron, place = simulated.places
         by_spike[segment, sample, neuron] = by_time[sample, place]
         adjoint = _Adjoint(ctx.membrane, ctx.recurrent, jumps.new_zeros(jumps.shape[::2]))
         to_times, to_jumps = jumps.new_zeros(ctx.comes.shape), torch.zeros_like(jumps)
         for number in range(len(tape) - 1, -1, -1):
-            each = tape[number]
-            if each.arrival is not None:
-                comes = ctx.comes[:, each.arrival]
-                to_jumps[:, each.arrival] = adjoint.q * comes[:, None]
-                to_times[:, each.arrival] = (adjoint.later() * jumps[:, each.arrival]).sum(1) * comes
-            adjoint.fire(each, by_spike[number])
-            adjoint.back(each.span)
+            step = tape[number]
+            if step.arrival is not None:
+                comes = ctx.comes[:, step.arrival]
+                to_jumps[:, step.arrival] = adjoint.q * comes[:, None]
+                to_times[:, step.arrival] = (adjoint.later() * jumps[:, step.arrival]).sum(1) * comes
+            adjoint.fire(step, by_spike[number])
+            adjoint.back(step.span)
         return to_times, to_jumps, adjoint.to_recurrent, None, None
 
 
 class _Adjoint:
-    """Derivatives of the loss by potentials and currents, on the way back.
+    """Holds the derivatives of the loss by potentials and currents, on the way back.
 
     Args:
         membrane: of the neurons.
@@ -152,7 +152,9 @@ class _Adjoint:
 
 
 @torch.no_grad()
-def simulate(arrivals: Arrivals, ends: Tensor, membrane: Membrane, recurrent: Tensor | None) -> Layer:
+def simulate(
+    arrivals: Arrivals, ends: Tensor, membrane: Membrane, recurrent: Tensor | None
+) -> SimulatedLayer:
     """Run a layer from arrival to arrival; neurons that do not hear each other each have a clock of their own."""
     times, jumps = arrivals
     state = _State(jumps.new_zeros(jumps.shape[::2]), membrane, recurrent)
@@ -164,7 +166,7 @@ def simulate(arrivals: Arrivals, ends: Tensor, membrane: Membrane, recurrent: Te
 
 
 class _State:
-    """Potentials and currents of a layer on the way forward.
+    """Holds potentials and currents of a layer on the way forward.
 
     Args:
         zeros: [B, N].
@@ -204,21 +206,21 @@ class _State:
         self.u = mem * self.u + self.membrane.share * (mem - syn) * self.i
         self.i = syn * self.i
 
-    def layer(self) -> Layer:
+    def layer(self) -> SimulatedLayer:
         """Put the spikes of each sample in the order of their times."""
-        fires = torch.stack([each.fires for each in self.tape])
-        at = torch.stack([each.at for each in self.tape])
+        fires = torch.stack([segment.fires for segment in self.tape])
+        at = torch.stack([segment.at for segment in self.tape])
         segment, sample, neuron = fires.nonzero(as_tuple=True)
         time = at[segment, sample, neuron]
         by_time = time.argsort(dim=0, stable=True)
         order = by_time[sample[by_time].argsort(dim=0, stable=True)]
-        segment, sample, neuron, time = (each[order] for each in (segment, sample, neuron, time))
+        segment, sample, neuron, time = (column[order] for column in (segment, sample, neuron, time))
         counts = torch.bincount(sample, minlength=len(self.u))
         place = torch.arange(len(sample), device=sample.device) - (counts.cumsum(0) - counts)[sample]
         shape = (len(self.u), int(counts.max()) if counts.numel() else 0)
         times, source = time.new_full(shape, NEVER), neuron.new_zeros(shape)
         times[sample, place], source[sample, place] = time, neuron
-        return Layer(self.tape, Spikes(times, source), (segment, sample, neuron, place), self.u)
+        return SimulatedLayer(self.tape, Spikes(times, source), (segment, sample, neuron, place), self.u)
 
 
 def crossing(u: Tensor, i: Tensor, left: Tensor, membrane: Membrane) -> Tensor:
@@ -245,10 +247,10 @@ def crossing(u: Tensor, i: Tensor, left: Tensor, membrane: Membrane) -> Tensor:
     peak = torch.where(peaks, ratio, 1.0).log() * (mem * syn / (mem - syn))
     high = torch.minimum(peak, left.expand_as(peak)).clamp(min=0.0)
     top = a * torch.exp(-high / mem) - b * torch.exp(-high / syn)
-    found = (peaks & (top > membrane.threshold)).nonzero(as_tuple=True)
+    crossings = (peaks & (top > membrane.threshold)).nonzero(as_tuple=True)
     delay = torch.full_like(u, NEVER)
-    if len(found[0]):
-        delay[found] = _root(a[found], b[found], high[found], membrane)
+    if len(crossings[0]):
+        delay[crossings] = _root(a[crossings], b[crossings], high[crossings], membrane)
     return delay
 
 

@@ -15,9 +15,9 @@ from sgbench.inits.base import Init
 from sgbench.networks.layers import DenseLayer
 from sgbench.networks.spike_times import (
     NEVER,
-    Answer,
     Arrivals,
     Membrane,
+    ReadoutActivity,
     Spikes,
     SpikeTimes,
     in_order,
@@ -32,7 +32,7 @@ ROUNDING = 1e-9
 
 
 class FirstSpike(SpikeTimes):
-    r"""Dense layers of neurons that fire once at most, trained by the exact gradient of their spike times.
+    r"""Wires dense layers of neurons that fire at most once, trained by the exact gradient of their spike times.
 
     A spike at time :math:`t_j` makes a synaptic current that decays with :math:`\tau_s`. With C the earliest
     arrivals after which the potential reaches the threshold before the next one comes, a neuron fires at
@@ -109,10 +109,10 @@ class FirstSpike(SpikeTimes):
         times = first_spikes(arrivals, ends, self.membrane)
         return in_order(times), times.detach().isinf().double().mean(0)
 
-    def answered(self, layer: DenseLayer, arrivals: Arrivals, lengths: Tensor, steps: int) -> Answer:
+    def answered(self, layer: DenseLayer, arrivals: Arrivals, lengths: Tensor, steps: int) -> ReadoutActivity:
         """Return the times of the readout."""
         times = first_spikes(arrivals, lengths.double(), self.membrane)
-        return Answer(
+        return ReadoutActivity(
             times_as_output(times, lengths, steps), times, in_order(times), torch.zeros_like(times.detach())
         )
 
@@ -139,7 +139,7 @@ def first_spikes(arrivals: Arrivals, ends: Tensor, membrane: Membrane) -> Tensor
     jumps = arrivals.jumps.masked_fill(~comes[..., None], 0.0)
     # The last prefix of arrivals that the spike is made of, from all prefixes at once and without gradient.
     with torch.no_grad():
-        sums = [each.cumsum(1) for each in _weighted(jumps, at, membrane)]
+        sums = [term.cumsum(1) for term in _weighted(jumps, at, membrane)]
         time, reaches = _crossing(sums, membrane)
         upcoming = torch.nn.functional.pad(torch.where(comes, arrivals.times, NEVER), (0, 1), value=NEVER)
         slack = ROUNDING * membrane.tau_syn
@@ -148,7 +148,7 @@ def first_spikes(arrivals: Arrivals, ends: Tensor, membrane: Membrane) -> Tensor
         fires = valid.any(1)
         last = valid.to(torch.int8).argmax(1) if valid.shape[1] else fires.long()
         used = torch.arange(at.shape[1], device=at.device)[:, None] <= last[:, None]  # [B, K, N]
-    sums = [each.sum(1) for each in _weighted(jumps.masked_fill(~used, 0.0), at, membrane)]
+    sums = [term.sum(1) for term in _weighted(jumps.masked_fill(~used, 0.0), at, membrane)]
     time, reaches = _crossing(sums, membrane)
     return torch.where(fires & reaches & (time < ends[:, None]), time, NEVER)
 

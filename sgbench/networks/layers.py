@@ -21,7 +21,7 @@ from sgbench.normalisations.normaliser import Normaliser
 
 
 class Layer(nn.Module):
-    r"""A layer of neurons and the weights into it.
+    r"""Holds a layer of neurons and the weights into it.
 
     .. math:: I[t] = P_\mathrm{out}\, N (W \, D \, P_\mathrm{in} \, x)[t]
 
@@ -164,7 +164,7 @@ class Layer(nn.Module):
 
 
 class DenseLayer(Layer):
-    """Weights into one layer of neurons, and among them.
+    """Holds the weights into one layer of neurons, and among them.
 
     Neurons that take several currents have so many weights per input; currents of one kind lie side by side, and so
     do their weights [currents N, inputs].
@@ -273,7 +273,7 @@ def sent_back(value: Tensor, x: Tensor, carry: Callable[[Tensor], Tensor]) -> Te
 
 
 class _SentBack(torch.autograd.Function):
-    """The value forward; backward also to x, by another linear function."""
+    """Returns the value forward; sends gradients back to x too, by another linear function."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, x: Tensor, carry: Callable[[Tensor], Tensor]) -> Tensor:

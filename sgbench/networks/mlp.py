@@ -22,7 +22,7 @@ from sgbench.networks.base import (
 
 
 class Mlp(Chain):
-    r"""A chain of dense layers of any depth, each optionally recurrent, and a readout.
+    r"""Wires a chain of dense layers of any depth, each optionally recurrent, and a readout.
 
     .. math:: I^l[t] = W^l s^{l-1}[t] + V^l s^l[t-1] + b^l
 

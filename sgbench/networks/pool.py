@@ -17,7 +17,7 @@ Image = tuple[int, int, int]  # channels, height, width
 
 
 class Pool(nn.Module):
-    """The largest value, or the mean, of each window of an image; windows lie side by side.
+    """Takes the largest value, or the mean, of each window of an image; windows lie side by side.
 
     What is left over at the right and at the bottom belongs to no window. Of equal values the first is the one that
     gradient reaches. A window of spikes sends a spike where one of its neurons does, or their mean.

@@ -12,7 +12,7 @@ from sgbench.neurons.base import Neuron
 
 
 class PopulationLayer(Layer):
-    r"""K neurons for each input, each with a weight and a bias of its own; neuron n K + k hears input n alone.
+    r"""Wires K neurons to each input with weights and biases of their own; neuron n K + k hears input n alone.
 
     .. math:: I_{nK+k}[t] = w_{nK+k} \, x_n[t] + b_{nK+k}
 
@@ -51,6 +51,6 @@ class PopulationLayer(Layer):
 
     def weighted(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Multiply each input with the weights of its own neurons, of any leading dimensions, and add the bias."""
-        each = x.repeat_interleave(self.population, -1)
-        current = each.repeat(*[1] * (x.dim() - 1), self.neuron.currents) * weight
+        repeated = x.repeat_interleave(self.population, -1)
+        current = repeated.repeat(*[1] * (x.dim() - 1), self.neuron.currents) * weight
         return current if bias is None else current + bias

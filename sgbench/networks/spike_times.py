@@ -32,7 +32,7 @@ NEVER = math.inf
 
 
 class Membrane(NamedTuple):
-    """Numbers of a layer's neurons, times in steps."""
+    """Holds numbers of a layer's neurons, times in steps."""
 
     tau_mem: float  # infinite where the potential does not leak
     tau_syn: float
@@ -45,21 +45,21 @@ class Membrane(NamedTuple):
 
 
 class Spikes(NamedTuple):
-    """Spikes of a layer in the order of their times, those that there are not at the end."""
+    """Holds spikes of a layer in the order of their times, those that there are not at the end."""
 
     times: Tensor  # [B, K] with gradient, infinite where there is none
     source: Tensor  # which neuron [B, K]
 
 
 class Arrivals(NamedTuple):
-    """What reaches a layer: when, and by how much the current of each neuron jumps."""
+    """Holds what reaches a layer: when, and by how much the current of each neuron jumps."""
 
     times: Tensor  # [B, K] ascending, infinite where nothing comes
     jumps: Tensor  # [B, K, N]
 
 
-class Answer(NamedTuple):
-    """What the readout hands on."""
+class ReadoutActivity(NamedTuple):
+    """Holds spikes, their times and the final potential of the readout."""
 
     output: Tensor  # [T, B, C]
     times: Tensor | None  # [B, C]
@@ -68,7 +68,7 @@ class Answer(NamedTuple):
 
 
 class SpikeTimes(Network):
-    """Dense layers whose spikes lie between steps; gradients go through times, in float64 whatever the weights.
+    """Runs dense layers whose spikes lie between steps; gradients go through times, always in float64.
 
     An event in step k of the input arrives at time k; a spike at time t falls into step floor(t) of what is
     counted, two of one neuron in one step are one there. Nothing happens behind a sample's end, so a neuron that
@@ -134,7 +134,7 @@ class SpikeTimes(Network):
         """Compute what a layer sends, and the share of samples in which each neuron is silent [N]."""
 
     @abstractmethod
-    def answered(self, layer: DenseLayer, arrivals: Arrivals, lengths: Tensor, steps: int) -> Answer:
+    def answered(self, layer: DenseLayer, arrivals: Arrivals, lengths: Tensor, steps: int) -> ReadoutActivity:
         """Compute what the readout answers."""
 
     def trained_steps(self, steps: int) -> int:
@@ -187,15 +187,15 @@ class SpikeTimes(Network):
         return _Woken(layer.weight.double(), self.wake if self.training else 0.0)
 
     def _trajectory(
-        self, answer: Answer, sent: list[Spikes], lengths: Tensor, steps: int, keep: Keep
+        self, answer: ReadoutActivity, sent: list[Spikes], lengths: Tensor, steps: int, keep: Keep
     ) -> Trajectory:
         dtype = self.readout.weight.dtype
         if answer.spikes is not None:
             sent = [*sent, answer.spikes]
         layers = [*self.hidden_layers, *([self.readout] if answer.spikes is not None else [])]
         grids = [
-            on_grid(each, steps, layer.neurons).to(dtype)
-            for each, layer in zip(sent, layers, strict=True)
+            on_grid(spikes, steps, layer.neurons).to(dtype)
+            for spikes, layer in zip(sent, layers, strict=True)
             if SPIKES in keep
         ]
         rest = [
@@ -214,7 +214,7 @@ class SpikeTimes(Network):
 
 
 class _Woken:
-    """A weight whose gradient is lowered where the neuron behind it is silent, so that a step makes it grow.
+    """Lowers the gradient of a weight where the neuron behind it is silent, so that a step makes it grow.
 
     Args:
         weight: [N, inputs].
@@ -284,7 +284,7 @@ def on_grid(spikes: Spikes, steps: int, neurons: int) -> Tensor:
 
 def firing_neuron(membrane: Membrane) -> Synaptic:
     """Return the neuron that a clocked machine steps: exact for events at the beginnings of steps."""
-    made = Synaptic(
+    neuron = Synaptic(
         Zero(normalisation="raw", scale=1.0),  # gradients go through times
         alpha=math.exp(-1 / membrane.tau_syn),
         beta=math.exp(-1 / membrane.tau_mem),
@@ -295,25 +295,25 @@ def firing_neuron(membrane: Membrane) -> Synaptic:
         learn_beta="none",
         learn_threshold="none",
     )
-    made.input_gain = ExactGain(membrane)  # type: ignore[assignment]
-    return made
+    neuron.input_gain = ExactGain(membrane)  # type: ignore[assignment]
+    return neuron
 
 
 def integrating_readout(membrane: Membrane) -> SynapticReadout:
     """Build the same neuron without a threshold."""
-    made = SynapticReadout(
+    neuron = SynapticReadout(
         alpha=math.exp(-1 / membrane.tau_syn),
         beta=math.exp(-1 / membrane.tau_mem),
         input_gain="one",
         learn_alpha="none",
         learn_beta="none",
     )
-    made.input_gain = ExactGain(membrane)  # type: ignore[assignment]
-    return made
+    neuron.input_gain = ExactGain(membrane)  # type: ignore[assignment]
+    return neuron
 
 
 class ExactGain:
-    r"""What a current adds to the potential within a step.
+    r"""Computes what a current adds to the potential within a step.
 
     .. math:: \frac{\tau_s}{\tau_m - \tau_s} (e^{-1/\tau_m} - e^{-1/\tau_s}), \qquad
         \text{without a leak: } 1 - e^{-1/\tau_s}

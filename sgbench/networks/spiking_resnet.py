@@ -23,7 +23,7 @@ CONNECTS = ("add", "and", "iand")
 
 
 class ResidualBlock(NamedTuple):
-    """Places of a block's layers in the network; without a shortcut the block's own input takes its place."""
+    """Holds where a block's layers lie in the network; without a shortcut the block's own input takes its place."""
 
     name: str
     first: int
@@ -32,7 +32,7 @@ class ResidualBlock(NamedTuple):
 
 
 class SpikingResnet(Network):
-    r"""Residual blocks that join spikes element by element: SEW ResNet.
+    r"""Wires residual blocks that join spikes element by element: SEW ResNet.
 
     .. math:: O[t] = g(A[t], S[t]), \quad A = \text{two convolutional layers behind each other}, \qquad
         g = \begin{cases} A + S & \text{add} \\ A S & \text{and} \\ (1 - A) S & \text{iand} \end{cases}
@@ -105,9 +105,9 @@ class SpikingResnet(Network):
     def _add(
         self, name: str, shape: Image, channels: int, make: MakeNeuron, *, side: int = 3, stride: int = 1
     ) -> ConvLayer:
-        made = ConvLayer(name, shape, channels, make, kernel_size=side, stride=stride, **self._options)  # type: ignore[arg-type]
-        self.layers.append(made)
-        return made
+        layer = ConvLayer(name, shape, channels, make, kernel_size=side, stride=stride, **self._options)  # type: ignore[arg-type]
+        self.layers.append(layer)
+        return layer
 
     def _add_block(self, shape: Image, channels: int, stride: int, make: MakeNeuron) -> Image:
         """Append the layers of one block; returns the images behind it."""
@@ -152,11 +152,11 @@ class SpikingResnet(Network):
 
         def run(place: int, signal: Signal) -> Tensor:
             layer: Any = self.layers[place]
-            (made,) = self.engine.unroll(
+            (output,) = self.engine.unroll(
                 [layer], signal, [starts[place]], keep_u=POTENTIAL in keep, window=window
             )
-            runs.append(made)
-            return made.output  # type: ignore[return-value]
+            runs.append(output)
+            return output.output  # type: ignore[return-value]
 
         signal = run(0, x)
         for block in self.blocks:
@@ -165,13 +165,13 @@ class SpikingResnet(Network):
             signal = self.joined(residual, straight)
         run(len(self.layers) - 1, signal)
         sends = [layer.neuron.output == "binary" for layer in self.layers]  # type: ignore[union-attr]
-        spikes = [each.output for each, one in zip(runs, sends, strict=True) if one and SPIKES in keep]
+        spikes = [run.output for run, one in zip(runs, sends, strict=True) if one and SPIKES in keep]
         return Trajectory(
             output=runs[-1].output,  # type: ignore[arg-type]
             lengths=lengths,
             spikes=tuple(spikes),  # type: ignore[arg-type]
-            u=tuple(each.u for each in runs if each.u is not None),
-            state=tuple(each.state for each in runs),
+            u=tuple(run.u for run in runs if run.u is not None),
+            state=tuple(run.state for run in runs),
         )
 
     @property
@@ -182,26 +182,26 @@ class SpikingResnet(Network):
     def sources(self, given: Literal["binary", "real"]) -> list[Source]:
         """Return for each layer the input, layer or block that it receives from."""
         layers: list[Any] = list(self.layers)
-        found = [Source("input", given)]
+        sources = [Source("input", given)]
         source = source_of(layers[0])
         for block in self.blocks:
-            found += [source, source_of(layers[block.first])]
-            found += [] if block.shortcut is None else [source]
+            sources += [source, source_of(layers[block.first])]
+            sources += [] if block.shortcut is None else [source]
             whole = self.connect == "add"
             source = Source(block.name, "real" if whole else "binary")
-        return [*found, source]
+        return [*sources, source]
 
     def received(self, x: Signal, sent: Sequence[Tensor | None]) -> list[Signal | None]:
         """Return what each layer receives; outputs of blocks are computed anew from their spikes."""
-        spikes = [None if each is None else dense(each) for each in sent]
-        found: list[Signal | None] = [x]
+        spikes = [None if signal is None else dense(signal) for signal in sent]
+        received: list[Signal | None] = [x]
         signal = spikes[0]
         for block in self.blocks:
-            found += [signal, spikes[block.first]]
-            found += [] if block.shortcut is None else [signal]
+            received += [signal, spikes[block.first]]
+            received += [] if block.shortcut is None else [signal]
             straight = signal if block.shortcut is None else spikes[block.shortcut]
             signal = self.joined(spikes[block.second], straight)  # type: ignore[arg-type]
-        return [*found, signal]
+        return [*received, signal]
 
 
 def _stages(channels: object, blocks: object) -> list[tuple[int, int]]:
@@ -211,8 +211,8 @@ def _stages(channels: object, blocks: object) -> list[tuple[int, int]]:
             raise InputError(
                 f"network.{name}={given!r}: a list such as [16, 32], one for each stage, is needed"
             )
-        for each in given:
-            require_count(f"network.{name}", each)
+        for source in given:
+            require_count(f"network.{name}", source)
     if len(channels) != len(blocks):  # type: ignore[arg-type]
         raise InputError(
             f"network.blocks={list(blocks)}: {len(channels)} stages have channels; give so many numbers of blocks"  # type: ignore[arg-type, call-overload]

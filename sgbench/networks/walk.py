@@ -20,7 +20,7 @@ from sgbench.signals.spikes import Signal, dense
 
 
 class Jacobians(NamedTuple):
-    """Derivatives of each step of a neuron, diagonal because the step is elementwise; None where there is none."""
+    """Holds derivatives of each step of a neuron, diagonal since it is elementwise; None where there is none."""
 
     by_current: tuple[Tensor | None, ...]  # of each field of the state [n, B, N]
     by_state: tuple[
@@ -29,7 +29,7 @@ class Jacobians(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """What a layer went through, without history."""
+    """Holds what a layer went through, without history."""
 
     arriving: Tensor  # [n, B, K]
     before: Any  # the state before each step, its fields [n, B, N]
@@ -52,7 +52,7 @@ def walk(layer: Layer, signal: Signal, state: Any, *, jacobians: bool) -> Stretc
     current = layer.current(arriving)
     state = neuron.initial_state(current[0]) if state is None else state
     # What draws its spikes cannot be asked for its Jacobian a second time.
-    draws = jacobians and any(each.stochastic for each in surrogates(neuron))
+    draws = jacobians and any(surrogate.stochastic for surrogate in surrogates(neuron))
     states, driven, outputs, drawn = [state], [], [], []
     for now in current.unbind(0):
         taken = now
@@ -67,10 +67,10 @@ def walk(layer: Layer, signal: Signal, state: Any, *, jacobians: bool) -> Stretc
         outputs.append(output)
         states.append(state)
     before = type(state)(*(torch.stack(field) for field in zip(*states[:-1], strict=True)))
-    found = _stacked(drawn) if draws else None
-    if jacobians and found is None:
-        found = differentiated(neuron, torch.stack(driven), before)[2]
-    return Stretch(arriving, before, torch.stack(outputs), state, found)
+    draws_by_step = _stacked(drawn) if draws else None
+    if jacobians and draws_by_step is None:
+        draws_by_step = differentiated(neuron, torch.stack(driven), before)[2]
+    return Stretch(arriving, before, torch.stack(outputs), state, draws_by_step)
 
 
 def differentiated(neuron: Neuron, current: Tensor, state: Any) -> tuple[Tensor, Any, Jacobians]:
@@ -102,14 +102,14 @@ def differentiated(neuron: Neuron, current: Tensor, state: Any) -> tuple[Tensor,
 def _stacked(steps: Sequence[Jacobians]) -> Jacobians:
     """Stack single steps [B, N] to those of a stretch [n, B, N]."""
 
-    def stack(each: Sequence[Tensor | None]) -> Tensor | None:
-        there = [one for one in each if one is not None]
+    def stack(parts: Sequence[Tensor | None]) -> Tensor | None:
+        there = [one for one in parts if one is not None]
         return torch.stack(there) if there else None
 
     return Jacobians(
-        tuple(stack(each) for each in zip(*(step.by_current for step in steps), strict=True)),
+        tuple(stack(draws) for draws in zip(*(step.by_current for step in steps), strict=True)),
         tuple(
-            tuple(stack(each) for each in zip(*row, strict=True))
+            tuple(stack(draws) for draws in zip(*row, strict=True))
             for row in zip(*(step.by_state for step in steps), strict=True)
         ),
     )

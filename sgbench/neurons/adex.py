@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sgbench.errors import require_number
 from sgbench.neurons.base import Operations, SpikingNeuron
-from sgbench.neurons.quantity import Number, Rate, Threshold, Value
+from sgbench.neurons.quantity import EulerRate, Number, Threshold, Value
 from sgbench.neurons.takeoff import Takeoff
 from sgbench.surrogates.base import Surrogate
 
@@ -22,7 +22,7 @@ class AdExState(NamedTuple):
 
 
 class AdEx(SpikingNeuron):
-    r"""Exponential integrate-and-fire neuron with an adaptation current (AdEx), by forward Euler.
+    r"""Models an exponential integrate-and-fire neuron with an adaptation current (AdEx), by forward Euler.
 
     .. math::
         \tau \dot u &= -u + \Delta e^{(u - u_T)/\Delta} - w + R I, \qquad s[t] = H(u[t] - \theta) \\
@@ -94,8 +94,8 @@ class AdEx(SpikingNeuron):
         learn_threshold: str,
     ) -> None:
         super().__init__(surrogate, reset, reset_gradient, reset_to=reset_to)
-        self.rate = Rate("tau_mem_s", tau_mem_s, dt_s=dt_s, learn=learn_tau_mem_s, features=features)
-        self.rate_adapt = Rate(
+        self.rate = EulerRate("tau_mem_s", tau_mem_s, dt_s=dt_s, learn=learn_tau_mem_s, features=features)
+        self.rate_adapt = EulerRate(
             "tau_adapt_s", tau_adapt_s, dt_s=dt_s, learn=learn_tau_adapt_s, features=features
         )
         self.takeoff = Takeoff(sharpness=sharpness, rheobase=rheobase)

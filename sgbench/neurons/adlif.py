@@ -21,7 +21,7 @@ class AdLifState(NamedTuple):
 
 
 class AdLif(SpikingNeuron):
-    r"""Leaky integrate-and-fire neuron with a current that follows its potential and its spikes.
+    r"""Models a leaky integrate-and-fire neuron with a current that follows its potential and its spikes.
 
     .. math::
         w[t] &= \rho w[t-1] + a u[t-1] + b s[t-1] \\
@@ -38,7 +38,7 @@ class AdLif(SpikingNeuron):
         a: coupling of the adaptation to the potential [1].
         b: step of the adaptation per spike [units of u].
         threshold: firing threshold theta [units of u].
-        reset: "subtract", "subtract_decayed", "zero" or "none".
+        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
         reset_gradient: "detached" or "attached".
         learn_beta: "none", "shared" or "per_neuron".
         learn_rho: "none", "shared" or "per_neuron".

@@ -21,7 +21,7 @@ class AhpState(NamedTuple):
 
 
 class Ahp(SpikingNeuron):
-    r"""Leaky neuron that each of its spikes inhibits by a slowly decaying current of its own.
+    r"""Models a leaky neuron that each of its spikes inhibits by a slowly decaying current of its own.
 
     .. math::
         w[t] &= \gamma (w[t-1] + b s[t-1]) \\

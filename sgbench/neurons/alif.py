@@ -21,7 +21,7 @@ class AlifState(NamedTuple):
 
 
 class Alif(SpikingNeuron):
-    r"""Leaky integrate-and-fire neuron whose threshold rises with each of its spikes.
+    r"""Models a leaky integrate-and-fire neuron whose threshold rises with each of its spikes.
 
     .. math::
         a[t] &= \rho a[t-1] + s[t-1] \\
@@ -38,7 +38,7 @@ class Alif(SpikingNeuron):
         rho: decay of the adaptation per step, exp(-dt/tau_adapt) [1].
         kappa: rise of the threshold per spike [units of u].
         threshold: resting threshold theta [units of u].
-        reset: "subtract", "subtract_decayed", "zero" or "none".
+        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
         reset_gradient: "detached" or "attached".
         input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
         learn_beta: "none", "shared" or "per_neuron".

@@ -25,7 +25,7 @@ class AlphaState(NamedTuple):
 
 
 class Alpha(SpikingNeuron):
-    r"""Leaky neuron whose potential answers an input spike with a rise and a fall, one step late.
+    r"""Models a leaky neuron whose potential answers an input spike with a rise and a fall, one step late.
 
     .. math::
         i[t] &= \alpha i[t-1] + I[t] \\

@@ -21,7 +21,7 @@ RESET_GRADIENTS = ("detached", "attached")
 
 
 class Operations(NamedTuple):
-    """Arithmetic of one neuron in one step, executed in every step whatever its input.
+    """Counts the arithmetic of one neuron in one step, executed in every step whatever its input.
 
     The reset is counted as one addition each time, as a clocked machine does it; the additions that spikes
     trigger are synaptic operations and counted from the spikes themselves.
@@ -35,7 +35,7 @@ class Operations(NamedTuple):
 
 
 class Neuron(nn.Module, ABC):
-    """One layer's neurons; a state is a NamedTuple of tensors [B, N] that the caller carries.
+    """Models one layer's neurons; a state is a NamedTuple of tensors [B, N] that the caller carries.
 
     A spiking neuron's state has a field `s`, the spikes of its last step.
     """
@@ -99,7 +99,7 @@ class InputGain:
     Euler in front of an exact decay beta = exp(-dt/tau).
 
     Args:
-        kind: one of the three.
+        kind: "one", "one_minus_beta" or "dt_over_tau", as above.
         beta: initial decay; `dt_over_tau` has no gain for 0.
 
     Raises:
@@ -144,7 +144,7 @@ class ResetPotential:
     otherwise. Of a leaky neuron, f(u) is beta u + I.
 
     Args:
-        reset: one of the four.
+        reset: "subtract", "subtract_decayed", "zero" or "none", as above.
         reset_gradient: "detached" or "attached" (the gradient also flows through s).
         to: u_r.
     """
@@ -190,7 +190,7 @@ class ResetPotential:
 
 
 class SpikingNeuron(Neuron):
-    """A neuron that fires when its potential u exceeds its threshold, and starts from rest, all zeros.
+    """Models a neuron that fires when its potential u exceeds its threshold, and starts from rest, all zeros.
 
     A subclass names its state's type, sets `threshold`, and writes `step`.
 
@@ -198,7 +198,7 @@ class SpikingNeuron(Neuron):
         surrogate: spike forward, slope backward.
         reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
         reset_gradient: "detached" or "attached".
-        reset_to: potential that `zero` sets.
+        reset_to: potential that `zero` sets [units of u].
     """
 
     output: ClassVar[Literal["binary", "real"]] = "binary"

@@ -21,7 +21,7 @@ class ClifState(NamedTuple):
 
 
 class Clif(SpikingNeuron):
-    r"""Leaky neuron whose reset grows with its recent activity (complementary LIF, CLIF).
+    r"""Models a leaky neuron whose reset grows with its recent activity (complementary LIF, CLIF).
 
     .. math::
         v &= u[t-1] - (\theta + \sigma(m[t-1])) s[t-1], \qquad u[t] = \beta v + I[t] \\

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sgbench.errors import require_number
 from sgbench.neurons.base import Operations, SpikingNeuron
-from sgbench.neurons.quantity import Decay, Rate, Threshold, Value
+from sgbench.neurons.quantity import Decay, EulerRate, Threshold, Value
 from sgbench.surrogates.base import Surrogate
 
 
@@ -23,7 +23,7 @@ class ConductanceState(NamedTuple):
 
 
 class Conductance(SpikingNeuron):
-    r"""Leaky neuron whose input opens channels towards two reversal potentials (conductance-based LIF).
+    r"""Models a leaky neuron whose input opens channels towards two reversal potentials (conductance-based LIF).
 
     .. math::
         g_e[t] &= \alpha_e g_e[t-1] + \max(I[t], 0), \qquad g_i[t] = \alpha_i g_i[t-1] + \max(-I[t], 0) \\
@@ -86,7 +86,7 @@ class Conductance(SpikingNeuron):
         learn_threshold: str,
     ) -> None:
         super().__init__(surrogate, reset, reset_gradient, reset_to=reset_to)
-        self.rate = Rate("tau_mem_s", tau_mem_s, dt_s=dt_s, learn=learn_tau_mem_s, features=features)
+        self.rate = EulerRate("tau_mem_s", tau_mem_s, dt_s=dt_s, learn=learn_tau_mem_s, features=features)
         self.alpha_excitatory = Decay("alpha_excitatory", alpha_excitatory, features=features)
         self.alpha_inhibitory = Decay("alpha_inhibitory", alpha_inhibitory, features=features)
         self.reversal_excitatory = require_number("neuron.reversal_excitatory", reversal_excitatory)

@@ -21,7 +21,7 @@ class DexatState(NamedTuple):
 
 
 class Dexat(SpikingNeuron):
-    r"""Leaky neuron whose threshold rises with its spikes and falls back as a double exponential (DEXAT).
+    r"""Models a leaky neuron whose threshold rises with its spikes and falls back as a double exponential (DEXAT).
 
     .. math::
         b_k[t] &= \rho_k b_k[t-1] + (1 - \rho_k) s[t-1], \qquad k = 1, 2 \\

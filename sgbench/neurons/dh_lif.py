@@ -25,7 +25,7 @@ class DhLifState(NamedTuple):
 
 
 class DhLif(SpikingNeuron):
-    r"""Leaky integrate-and-fire neuron whose inputs arrive on K dendritic branches, each with its own memory.
+    r"""Models a leaky integrate-and-fire neuron whose inputs arrive on K dendritic branches with own memories.
 
     .. math::
         d_k[t] &= \beta_k d_k[t-1] + g(\beta_k) I_k[t] \\
@@ -45,7 +45,7 @@ class DhLif(SpikingNeuron):
         slowest: decay per step of the last branch [1]; the time constants between are spaced geometrically.
         input_gain: g: "one", or "one_minus_decay" as in the paper.
         threshold: firing threshold theta [units of u].
-        reset: "subtract", "subtract_decayed", "zero" or "none".
+        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
         reset_gradient: "detached" or "attached".
         learn_alpha: "none", "shared" or "per_neuron".
         learn_branches: "none", "shared" (one decay per branch) or "per_neuron" (one per branch and neuron).

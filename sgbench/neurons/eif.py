@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sgbench.errors import require_number
 from sgbench.neurons.base import Operations, SpikingNeuron
-from sgbench.neurons.quantity import Rate, Threshold, Value
+from sgbench.neurons.quantity import EulerRate, Threshold, Value
 from sgbench.neurons.takeoff import Takeoff
 from sgbench.surrogates.base import Surrogate
 
@@ -21,7 +21,7 @@ class EifState(NamedTuple):
 
 
 class Eif(SpikingNeuron):
-    r"""Leaky neuron that takes off exponentially beyond its rheobase (EIF), by forward Euler.
+    r"""Models a leaky neuron that takes off exponentially beyond its rheobase (EIF), by forward Euler.
 
     .. math:: \tau \dot u = -u + \Delta e^{(u - u_T)/\Delta} + R I, \qquad s[t] = H(u[t] - \theta)
 
@@ -75,7 +75,7 @@ class Eif(SpikingNeuron):
         learn_threshold: str,
     ) -> None:
         super().__init__(surrogate, reset, reset_gradient, reset_to=reset_to)
-        self.rate = Rate("tau_mem_s", tau_mem_s, dt_s=dt_s, learn=learn_tau_mem_s, features=features)
+        self.rate = EulerRate("tau_mem_s", tau_mem_s, dt_s=dt_s, learn=learn_tau_mem_s, features=features)
         self.takeoff = Takeoff(sharpness=sharpness, rheobase=rheobase)
         self.resistance = require_number("neuron.resistance", resistance, low=0, open_low=True)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)

@@ -21,7 +21,7 @@ class EscapeNoiseState(NamedTuple):
 
 
 class EscapeNoise(SpikingNeuron):
-    r"""Leaky neuron that fires with a probability that grows exponentially with its potential (escape noise).
+    r"""Models a leaky neuron that fires with a probability that grows exponentially with its potential.
 
     .. math:: P(s[t] = 1) = 1 - \exp\Big(-\frac{dt}{\tau_0} e^{(u[t] - \theta)/\Delta}\Big), \qquad
         u[t] = \beta u[t-1] + g I[t] - \theta s[t-1]

@@ -15,7 +15,7 @@ class HiddenReset:
     r"""Says what a spike takes from a hidden value h: subtract h - theta s, zero (1 - s) h, none h.
 
     Args:
-        reset: one of the three.
+        reset: "none", "subtract" or "zero", as above.
         reset_gradient: "detached" or "attached".
     """
 

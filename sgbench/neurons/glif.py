@@ -20,7 +20,7 @@ class GlifState(NamedTuple):
 
 
 class Glif(SpikingNeuron):
-    r"""Leaky neuron whose leak, input and reset are mixtures that gates choose (GLIF).
+    r"""Models a leaky neuron whose leak, input and reset are mixtures that gates choose (GLIF).
 
     .. math::
         u[t] &= (1 - a(1 - \beta)) u[t-1] (1 - c s[t-1]) - (1 - a) l - (1 - c) r s[t-1] \\

@@ -23,7 +23,7 @@ class GruState(NamedTuple):
 
 
 class _Gated(Neuron):
-    """Currents of a gated recurrent unit: the recurrent one of the new value stays apart, behind the others."""
+    """Holds currents of a gated recurrent unit: the recurrent one of the new value comes last, apart."""
 
     output: ClassVar[Literal["binary", "real"]] = "binary"
     currents = GATES
@@ -50,7 +50,7 @@ class _Gated(Neuron):
 
 
 class Sgru(_Gated):
-    r"""Gated recurrent unit that fires where its hidden value exceeds a threshold; its recurrence sees the value.
+    r"""Models a gated recurrent unit that fires where its hidden value, which it feeds back, exceeds a threshold.
 
     .. math::
         r &= \sigma(I_r), \quad z = \sigma(I_z), \quad n = \tanh(I_n + r \, V_n u[t-1]) \\
@@ -62,7 +62,7 @@ class Sgru(_Gated):
 
     Args:
         surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a threshold per neuron.
+        features: number of neurons, needed for a value per neuron.
         threshold: theta, below 1: h lies within (-1, 1).
         reset: "none", "subtract" or "zero".
         reset_gradient: "detached" or "attached".
@@ -125,7 +125,7 @@ class Sgru(_Gated):
 
 
 class SpikingGru(_Gated):
-    r"""Gated recurrent unit whose gates and new value are spikes.
+    r"""Models a gated recurrent unit whose gates and new value are spikes.
 
     .. math::
         r = H(I_r), \quad z = H(I_z), \quad n = H(I_n + r \, V_n s[t-1]), \qquad s[t] = (1 - z) n + z s[t-1]

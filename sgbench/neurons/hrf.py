@@ -22,7 +22,7 @@ class HrfState(NamedTuple):
 
 
 class Hrf(SpikingNeuron):
-    r"""Damped harmonic oscillator that fires on its velocity, above a threshold raised by its spikes (HRF).
+    r"""Models a damped harmonic oscillator that fires on its velocity, above a threshold raised by spikes (HRF).
 
     .. math::
         v[t] &= v[t-1] + dt\, u[t-1] \\

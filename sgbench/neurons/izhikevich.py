@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sgbench.errors import require_number
 from sgbench.neurons.base import Operations, SpikingNeuron
-from sgbench.neurons.quantity import Number, Rate, Threshold, Value
+from sgbench.neurons.quantity import EulerRate, Number, Threshold, Value
 from sgbench.surrogates.base import Surrogate
 
 
@@ -22,7 +22,7 @@ class IzhikevichState(NamedTuple):
 
 
 class Izhikevich(SpikingNeuron):
-    r"""Quadratic neuron with a recovery current, by forward Euler; rest is 0 and the peak of a spike theta.
+    r"""Models a quadratic neuron with a recovery current, by forward Euler; rest is 0 and a spike's peak theta.
 
     .. math::
         \tau \dot u &= a_0\, u\,(u - u_c) - w + I, \qquad s[t] = H(u[t] - \theta) \\
@@ -100,8 +100,8 @@ class Izhikevich(SpikingNeuron):
         learn_threshold: str,
     ) -> None:
         super().__init__(surrogate, reset, reset_gradient, reset_to=reset_to)
-        self.rate = Rate("tau_mem_s", tau_mem_s, dt_s=dt_s, learn=learn_tau_mem_s, features=features)
-        self.rate_recovery = Rate(
+        self.rate = EulerRate("tau_mem_s", tau_mem_s, dt_s=dt_s, learn=learn_tau_mem_s, features=features)
+        self.rate_recovery = EulerRate(
             "tau_recovery_s", tau_recovery_s, dt_s=dt_s, learn=learn_tau_recovery_s, features=features
         )
         self.curvature = require_number("neuron.curvature", curvature, low=0, open_low=True)

@@ -20,7 +20,7 @@ class KlifState(NamedTuple):
 
 
 class Klif(SpikingNeuron):
-    r"""Leaky neuron whose potential is scaled by a learnt k and rectified before it fires (KLIF).
+    r"""Models a leaky neuron whose potential is scaled by a learnt k and rectified before it fires (KLIF).
 
     .. math:: u[t] = \max\big(0, k (\beta u[t-1] + g I[t])\big), \qquad s[t] = H(u[t] - \theta)
 

@@ -21,7 +21,7 @@ class LapicqueState(NamedTuple):
 
 
 class Lapicque(SpikingNeuron):
-    r"""Resistor and capacitor in parallel, charged by a current, by forward Euler.
+    r"""Models a resistor and capacitor in parallel, charged by a current, by forward Euler.
 
     .. math:: u[t] = \Big(1 - \frac{dt}{RC}\Big) u[t-1] + \frac{dt}{C} I[t] - \theta s[t-1]
 

@@ -20,7 +20,7 @@ class LeakyState(NamedTuple):
 
 
 class Leaky(SpikingNeuron):
-    r"""Leaky integrate-and-fire neuron.
+    r"""Models a leaky integrate-and-fire neuron.
 
     .. math:: u[t] = \beta u[t-1] + g I[t] - \theta s[t-1], \qquad s[t] = H(u[t] - \theta)
 
@@ -29,10 +29,10 @@ class Leaky(SpikingNeuron):
 
     Args:
         surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a decay per neuron.
+        features: number of neurons, needed for a value per neuron.
         beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
         threshold: firing threshold theta [units of u].
-        reset: "subtract", "subtract_decayed", "zero" or "none".
+        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
         reset_gradient: "detached" or "attached".
         input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
         learn_beta: "none", "shared" or "per_neuron".

@@ -19,12 +19,12 @@ class ReadoutState(NamedTuple):
 
 
 class LeakyReadout(Neuron):
-    r"""Leaky integrator without spikes or reset, read out by the loss.
+    r"""Models a leaky integrator without spikes or reset, read out by the loss.
 
     .. math:: u[t] = \beta u[t-1] + g I[t]
 
     Args:
-        features: number of units, needed for a decay per unit.
+        features: number of neurons, needed for a value per neuron.
         beta: decay per step [1].
         input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
         learn_beta: "none", "shared" or "per_neuron".

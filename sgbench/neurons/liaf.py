@@ -24,7 +24,7 @@ class LiafState(NamedTuple):
 
 
 class Liaf(SpikingNeuron):
-    r"""Leaky neuron that resets as if it fired, but sends an analog value instead of a spike (LIAF).
+    r"""Models a leaky neuron that resets as if it fired, but sends an analog value instead of a spike (LIAF).
 
     .. math:: u[t] = \beta u[t-1] + g I[t] - \theta H(u[t-1] - \theta), \qquad s[t] = f(u[t] - \theta)
 

@@ -25,7 +25,7 @@ class LstmState(NamedTuple):
 
 
 class Slstm(Neuron):
-    r"""Long short-term memory that fires where its hidden value exceeds a threshold; its recurrence sees the value.
+    r"""Models long short-term memory that fires where its hidden value, which it feeds back, exceeds a threshold.
 
     .. math::
         c[t] &= \sigma(I_f + b_f) \, c[t-1] + \sigma(I_i) \tanh(I_g), \qquad h = \sigma(I_o) \tanh(c[t]) \\
@@ -37,7 +37,7 @@ class Slstm(Neuron):
 
     Args:
         surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a threshold per neuron.
+        features: number of neurons, needed for a value per neuron.
         threshold: theta, below 1: h lies within (-1, 1).
         forget_bias: b_f; at 0 an untrained cell forgets half in each step.
         reset: "none", "subtract" or "zero".
@@ -112,7 +112,7 @@ class Slstm(Neuron):
 
 
 class SpikingLstm(Neuron):
-    r"""Long short-term memory whose gates are spikes.
+    r"""Models a long short-term memory whose gates are spikes.
 
     .. math::
         c[t] = \min(1, \; H(I_f) c[t-1] + H(I_i) H(I_g)), \qquad s[t] = H(I_o) c[t]

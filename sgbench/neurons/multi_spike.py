@@ -23,7 +23,7 @@ class MultiSpikeState(NamedTuple):
 
 
 class MultiSpike(SpikingNeuron):
-    r"""Leaky neuron that sends a spike for each of its n thresholds that its potential exceeds, and pays for each.
+    r"""Models a leaky neuron that sends, and pays for, a spike for each of n thresholds that its potential exceeds.
 
     .. math:: s[t] = \sum_{k=1}^{n} H\big(u[t] - (k - \delta)\theta\big), \qquad
         u[t] = \beta u[t-1] + g I[t] - \theta s[t-1]

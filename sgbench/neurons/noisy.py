@@ -23,7 +23,7 @@ class NoisyState(NamedTuple):
 
 
 class Noisy(SpikingNeuron):
-    r"""Leaky neuron with white noise on its membrane.
+    r"""Models a leaky neuron with white noise on its membrane.
 
     .. math:: u[t] = \beta u[t-1] + g I[t] + \sigma \sqrt{1 - \beta^2}\, \xi[t] - \theta s[t-1], \qquad
         \xi \sim \mathcal N(0, 1)

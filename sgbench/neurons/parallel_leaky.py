@@ -16,7 +16,7 @@ RESET_GRADIENTS = ("detached", "attached")
 
 
 class ParallelLeaky(SequenceNeuron):
-    r"""Leaky integrate-and-fire neuron whose reset is iterated K times instead of followed step by step.
+    r"""Models a leaky integrate-and-fire neuron whose reset is iterated K times instead of followed step by step.
 
     .. math:: U[t] = \sum_{k \le t} \beta^{t-k} I[k], \qquad
         s^{(j+1)}[t] = H\Big(U[t] - \theta \sum_{k < t} \beta^{t-k-1} s^{(j)}[k] - \theta\Big), \qquad s^{(-1)} = 0

@@ -16,7 +16,7 @@ STARTS = ("leaky", "uniform")
 
 
 class Psn(SequenceNeuron):
-    r"""Parallel spiking neuron: a learnt matrix over time, and a learnt threshold of each step.
+    r"""Models a parallel spiking neuron: a learnt matrix over time, and a learnt threshold of each step.
 
     .. math:: u[t] = \sum_{k=1}^{T} W_{tk} I[k], \qquad s[t] = H(u[t] - \theta_t)
 
@@ -76,7 +76,7 @@ class Psn(SequenceNeuron):
 
 
 class MaskedPsn(Psn):
-    r"""Parallel spiking neuron that sees the last k steps.
+    r"""Models a parallel spiking neuron that sees the last k steps.
 
     .. math:: u[t] = \sum_k M_{tk} W_{tk} I[k], \qquad
         M_{tk} = \lambda \, [t - k_0 < k \le t] + (1 - \lambda)
@@ -147,7 +147,7 @@ class MaskedPsn(Psn):
 
 
 class SlidingPsn(SequenceNeuron):
-    r"""Parallel spiking neuron with the same few weights at every step.
+    r"""Models a parallel spiking neuron with the same few weights at every step.
 
     .. math:: u[t] = \sum_{j=0}^{k_0-1} W_j I[t - j], \qquad s[t] = H(u[t] - \theta)
 

@@ -15,7 +15,7 @@ ESTIMATES = ("sigmoid", "linear")
 
 
 class Psu(SequenceNeuron):
-    r"""Parallel spiking unit: leaky integration and an estimated reset, both as products over time.
+    r"""Models a parallel spiking unit: leaky integration and an estimated reset, both as products over time.
 
     .. math:: d[t] = \sum_{k \le t} A_{tk} I[k], \qquad u[t] = d[t] - \theta \sum_{k < t} R_{tk} p(d[k]),
         \qquad s[t] = H(u[t] - \theta)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sgbench.errors import require_number
 from sgbench.neurons.base import Operations, SpikingNeuron
-from sgbench.neurons.quantity import Rate, Threshold, Value
+from sgbench.neurons.quantity import EulerRate, Threshold, Value
 from sgbench.surrogates.base import Surrogate
 
 
@@ -21,7 +21,7 @@ class QifState(NamedTuple):
 
 
 class Qif(SpikingNeuron):
-    r"""Neuron with a quadratic flow between rest and a critical potential (QIF), by forward Euler.
+    r"""Models a neuron with a quadratic flow between rest and a critical potential (QIF), by forward Euler.
 
     .. math:: \tau \dot u = a_0\, u\,(u - u_c) + R I, \qquad s[t] = H(u[t] - \theta)
 
@@ -78,7 +78,7 @@ class Qif(SpikingNeuron):
         learn_threshold: str,
     ) -> None:
         super().__init__(surrogate, reset, reset_gradient, reset_to=reset_to)
-        self.rate = Rate("tau_mem_s", tau_mem_s, dt_s=dt_s, learn=learn_tau_mem_s, features=features)
+        self.rate = EulerRate("tau_mem_s", tau_mem_s, dt_s=dt_s, learn=learn_tau_mem_s, features=features)
         self.curvature = require_number("neuron.curvature", curvature, low=0, open_low=True)
         self.critical = require_number("neuron.critical", critical)
         self.resistance = require_number("neuron.resistance", resistance, low=0, open_low=True)

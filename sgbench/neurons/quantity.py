@@ -18,7 +18,7 @@ NEAREST_TO_BOUND = 1.2e-7  # of a decay to be learnt, a little more than sigmoid
 
 
 class Quantity(nn.Module):
-    """A number of a neuron: one for the layer or a range over its neurons, fixed or learnable.
+    """Holds a number of a neuron: one for the layer or a range over its neurons, fixed or learnable.
 
     A pair of values, [first, last], is spread in equal steps from the layer's first neuron to its last. Of more
     than two values each is that of an equal share of the neurons, in their order: [0, 0, 1, 1] is 0 in one half and
@@ -28,7 +28,7 @@ class Quantity(nn.Module):
         name: of the parameter, for messages.
         value: initial value, the pair, or the list.
         learn: "none", "shared" (one for the layer) or "per_neuron".
-        features: number of neurons; needed for "per_neuron" and for a pair.
+        features: number of neurons, needed for a value per neuron.
         low, high, open_low: allowed range, as in `require_number`.
 
     Raises:
@@ -97,7 +97,7 @@ def _spread(values: list[float], features: int) -> Tensor:
 
 
 class Decay(Quantity):
-    r"""A decay per step in [0, 1], fixed or learnable.
+    r"""Holds a decay per step in [0, 1], fixed or learnable.
 
     Learnable ones are stored as a logit, :math:`\beta = \sigma(w)`: no gradient step can leave (0, 1). Beyond
     :math:`|w| = 16`, where rounding would make the decay 1 and its gradient 0 for good, the value stays that of
@@ -107,7 +107,7 @@ class Decay(Quantity):
         name: of the parameter, for messages.
         value: initial decay per step, or a pair; see `Quantity`.
         learn: "none", "shared" (one for the layer) or "per_neuron".
-        features: number of neurons; needed for "per_neuron".
+        features: number of neurons, needed for a value per neuron.
 
     Raises:
         InputError: a value outside [0, 1], or nearer than 1.2e-7 to 0 or 1 where it is to be learnt.
@@ -138,8 +138,8 @@ class Decay(Quantity):
         return bounded_sigmoid(self.logit)
 
 
-class Rate(Quantity):
-    r"""The rate dt/tau of a forward Euler step in (0, 1), told as a time constant, fixed or learnable.
+class EulerRate(Quantity):
+    r"""Holds the rate dt/tau of a forward Euler step in (0, 1), given as a time constant, fixed or learnable.
 
     Learnable ones are stored as a logit, :math:`dt/\tau = \sigma(w)`, as in `Decay`: tau stays above dt.
 
@@ -148,12 +148,12 @@ class Rate(Quantity):
         tau_s: initial time constant [s], or a pair; see `Quantity`.
         dt_s: time step [s].
         learn: "none", "shared" (one for the layer) or "per_neuron".
-        features: number of neurons; needed for "per_neuron".
+        features: number of neurons, needed for a value per neuron.
 
     Raises:
         InputError: a time constant that is not above the time step.
 
-    >>> Rate("tau_mem_s", 0.02, dt_s=0.001)()
+    >>> EulerRate("tau_mem_s", 0.02, dt_s=0.001)()
     0.05
     """
 
@@ -178,13 +178,13 @@ def bounded_sigmoid(logit: Tensor) -> Tensor:
 
 
 class Number(Quantity):
-    """A number of a neuron that may be learnt as it is, without bounds.
+    """Holds a number of a neuron that may be learnt as it is, without bounds.
 
     Args:
         name: of the parameter, for messages.
         value: initial value, or a pair; see `Quantity`.
         learn: "none", "shared" (one for the layer) or "per_neuron".
-        features: number of neurons; needed for "per_neuron".
+        features: number of neurons, needed for a value per neuron.
 
     >>> Number("a", 0.5, learn="none", features=None)()
     0.5
@@ -201,7 +201,7 @@ class Number(Quantity):
 
 
 class Positive(Quantity):
-    r"""A number above 0, fixed or learnable: a threshold, a time constant, a frequency.
+    r"""Holds a number above 0, fixed or learnable: a threshold, a time constant, a frequency.
 
     Learnable ones are stored as a logarithm, :math:`\theta = e^w`: no gradient step can make them negative.
 
@@ -209,7 +209,7 @@ class Positive(Quantity):
         name: of the parameter, for messages.
         value: initial value, or a pair; see `Quantity`.
         learn: "none", "shared" (one for the layer) or "per_neuron".
-        features: number of neurons; needed for "per_neuron".
+        features: number of neurons, needed for a value per neuron.
 
     Raises:
         InputError: a value that is not above 0.
@@ -229,12 +229,12 @@ class Positive(Quantity):
 
 
 class Threshold(Positive):
-    """A firing threshold; see `Positive`.
+    """Holds a firing threshold above 0; see `Positive`.
 
     Args:
         value: initial threshold [units of the potential].
         learn: "none", "shared" (one for the layer) or "per_neuron".
-        features: number of neurons; needed for "per_neuron".
+        features: number of neurons, needed for a value per neuron.
 
     >>> Threshold(1.0, learn="shared", features=None)().item()
     1.0

@@ -22,7 +22,7 @@ class RefractoryState(NamedTuple):
 
 
 class Refractory(SpikingNeuron):
-    r"""Leaky neuron that is deaf and silent for some time behind each spike.
+    r"""Models a leaky neuron that is deaf and silent for some time behind each spike.
 
     .. math::
         u[t] = \begin{cases} \text{the potential after its reset} & k[t-1] > 0 \\

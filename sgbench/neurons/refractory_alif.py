@@ -16,7 +16,7 @@ UNITS = ("resting", "raised")
 
 
 class RefractoryAlifState(NamedTuple):
-    """What a `RefractoryAlif` layer carries from step to step."""
+    """Holds what a `RefractoryAlif` layer carries from step to step."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     a: Tensor  # adaptation [B, N], a trace of its own spikes
@@ -25,7 +25,7 @@ class RefractoryAlifState(NamedTuple):
 
 
 class RefractoryAlif(SpikingNeuron):
-    r"""Adaptive leaky neuron that goes on integrating and fires in none of the n steps behind a spike.
+    r"""Models an adaptive leaky neuron that goes on integrating and fires in none of the n steps behind a spike.
 
     .. math::
         a[t] &= \rho a[t-1] + s[t-1] \\

@@ -25,7 +25,7 @@ class ResonateAndFireState(NamedTuple):
 
 
 class ResonateAndFire(SpikingNeuron):
-    r"""Damped oscillator :math:`z = w + i u` that fires when its imaginary part passes the threshold.
+    r"""Models a damped oscillator :math:`z = w + i u` that fires when its imaginary part passes the threshold.
 
     .. math::
         z[t] = \beta e^{i \omega dt} z[t-1] + I[t], \qquad s[t] = H(\operatorname{Im} z[t] - \theta)

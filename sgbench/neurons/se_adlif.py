@@ -22,7 +22,7 @@ class SeAdLifState(NamedTuple):
 
 
 class SeAdLif(SpikingNeuron):
-    r"""Leaky neuron whose adaptation follows the potential and spike of the same step, which keeps it stable.
+    r"""Models a leaky neuron whose adaptation follows potential and spike of the same step, which keeps it stable.
 
     .. math::
         \hat u[t] &= \beta u[t-1] + g I[t] - (1 - \beta) w[t-1], \qquad s[t] = H(\hat u[t] - \theta) \\

@@ -21,7 +21,7 @@ class SequenceState(NamedTuple):
 
 
 class SequenceNeuron(Neuron):
-    """Neurons of which no step can be made alone; they have `unroll` in place of `step`.
+    """Models neurons of which no step can be made alone; they have `unroll` in place of `step`.
 
     Recurrence, truncated windows and online rules need steps, and refuse them.
 

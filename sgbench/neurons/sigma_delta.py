@@ -22,7 +22,7 @@ class SigmaDeltaState(NamedTuple):
 
 
 class SigmaDelta(SpikingNeuron):
-    r"""Rectifier that adds up what comes in and sends the change of its activation once it is large enough.
+    r"""Models a rectifier that adds up its input and sends the change of its activation once it is large enough.
 
     .. math::
         a[t] &= a[t-1] + I[t], \qquad u[t] = \max(0, a[t] + c) - r[t-1] \\

@@ -21,7 +21,7 @@ class SrmState(NamedTuple):
 
 
 class Srm(SpikingNeuron):
-    r"""Spike response model (SRM0): kernels for what comes in, a kernel for what went out, and no reset.
+    r"""Models a spike response neuron (SRM0): kernels for what comes in, a kernel for what went out, and no reset.
 
     .. math::
         i[t] &= \alpha i[t-1] + I[t], \qquad u[t] = \beta u[t-1] + i[t] \\

@@ -21,7 +21,7 @@ class SynapticState(NamedTuple):
 
 
 class Synaptic(SpikingNeuron):
-    r"""Leaky integrate-and-fire neuron with an exponentially decaying synaptic current (current-based LIF).
+    r"""Models a leaky integrate-and-fire neuron with an exponentially decaying synaptic current (CUBA LIF).
 
     .. math::
         i[t] &= \alpha i[t-1] + I[t] \\
@@ -32,11 +32,11 @@ class Synaptic(SpikingNeuron):
 
     Args:
         surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a decay per neuron.
+        features: number of neurons, needed for a value per neuron.
         alpha: decay of the synaptic current per step, exp(-dt/tau_syn) [1].
         beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
         threshold: firing threshold theta [units of u].
-        reset: "subtract", "subtract_decayed", "zero" or "none".
+        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
         reset_gradient: "detached" or "attached".
         input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
         learn_alpha: "none", "shared" or "per_neuron".

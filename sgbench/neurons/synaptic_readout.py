@@ -20,14 +20,14 @@ class SynapticReadoutState(NamedTuple):
 
 
 class SynapticReadout(Neuron):
-    r"""Leaky integrator of an exponentially decaying current, without spikes or reset, read out by the loss.
+    r"""Models a leaky integrator of an exponentially decaying current, without spikes or reset, read by the loss.
 
     .. math::
         i[t] &= \alpha i[t-1] + I[t] \\
         u[t] &= \beta u[t-1] + g i[t]
 
     Args:
-        features: number of units, needed for a decay per unit.
+        features: number of neurons, needed for a value per neuron.
         alpha: decay of the current per step, exp(-dt/tau_syn) [1].
         beta: decay of the potential per step, exp(-dt/tau) [1].
         input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.

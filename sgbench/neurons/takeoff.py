@@ -9,7 +9,7 @@ from sgbench.errors import require_number
 
 
 class Takeoff:
-    r"""The current that makes a spike take off.
+    r"""Computes the current that makes a spike take off.
 
     .. math:: \Delta e^{(\min(u, \theta) - u_T)/\Delta}
 

@@ -21,7 +21,7 @@ class TcLifState(NamedTuple):
 
 
 class TcLif(SpikingNeuron):
-    r"""A dendrite that takes the current and a soma that fires, each drawing on the other; neither leaks by itself.
+    r"""Models a dendrite that takes the current and a soma that fires, each drawing on the other; neither leaks.
 
     .. math::
         d[t] &= d[t-1] - \gamma s[t-1] - a (u[t-1] - \theta s[t-1]) + I[t] \\

@@ -19,7 +19,7 @@ class TernaryState(NamedTuple):
 
 
 class Ternary(SpikingNeuron):
-    r"""Leaky neuron that sends 1 above its threshold and -1 below minus its threshold.
+    r"""Models a leaky neuron that sends 1 above its threshold and -1 below minus its threshold.
 
     .. math:: s[t] = H(u[t] - \theta) - H(-u[t] - \theta), \qquad u[t] = \beta u[t-1] + g I[t] - \theta s[t-1]
 

@@ -22,7 +22,7 @@ class ThreeCompartmentState(NamedTuple):
 
 
 class ThreeCompartment(SpikingNeuron):
-    r"""A soma that follows the sum of two dendrites: the basal takes what comes in, the apical what comes back.
+    r"""Models a soma that follows the sum of two dendrites: basal for what comes in, apical for what comes back.
 
     .. math::
         b[t] &= \beta (b[t-1] + I[t]), \qquad a[t] = \alpha (a[t-1] + V s[t-1]) \\

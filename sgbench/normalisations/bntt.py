@@ -13,7 +13,7 @@ from sgbench.normalisations.normaliser import CurrentLayer, Normaliser, within
 
 
 class Bntt(Normalisation):
-    r"""Batch normalisation through time: mean, variance and gain of each time step and channel, and no shift.
+    r"""Normalises batches through time: mean, variance and gain of each time step and channel, and no shift.
 
     .. math:: y[t] = \gamma[t] \frac{x[t] - \mu[t]}{\sqrt{\sigma^2[t] + \varepsilon}}
 
@@ -49,7 +49,7 @@ class Bntt(Normalisation):
 
 
 class BnttLayer(Normaliser):
-    """Of one layer; see `Bntt`."""
+    """Normalises the currents of one layer; see `Bntt`."""
 
     folds: ClassVar[bool] = False
 

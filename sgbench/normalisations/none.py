@@ -9,7 +9,7 @@ from sgbench.normalisations.normaliser import CurrentLayer
 
 
 class NoNormalisation(Normalisation):
-    """Currents are what the weights make of the input.
+    """Leaves currents what the weights make of the input.
 
     Source: Neftci, Mostafa & Zenke 2019, IEEE Signal Processing Magazine 36(6), section II.
     """

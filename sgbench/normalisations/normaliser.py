@@ -12,7 +12,7 @@ from sgbench.errors import InputError, require_number
 
 
 class CurrentLayer(Protocol):
-    """What a normalisation may ask of a layer."""
+    """Defines what a normalisation may ask of a layer."""
 
     name: str
 
@@ -33,7 +33,7 @@ class CurrentLayer(Protocol):
 
 
 class Normaliser(nn.Module, ABC):
-    r"""Batch normalisation of a layer's currents: the batch's own statistics in training, running ones behind it.
+    r"""Normalises a layer's currents by the batch's own statistics in training, by running ones afterwards.
 
     .. math:: y = g \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + b
 

@@ -13,7 +13,7 @@ from sgbench.normalisations.normaliser import CurrentLayer, Normaliser, within
 
 
 class Tdbn(Normalisation):
-    r"""Threshold-dependent batch normalisation: one mean and variance over all time steps, samples and pixels.
+    r"""Normalises by threshold: one mean and variance over all time steps, samples and pixels.
 
     .. math:: y = \lambda \, \alpha \theta \frac{x - \mathrm E[x]}{\sqrt{\mathrm{Var}[x] + \varepsilon}} + b
 
@@ -58,7 +58,7 @@ class Tdbn(Normalisation):
 
 
 class TdbnLayer(Normaliser):
-    """Of one layer; see `Tdbn`.
+    """Normalises the currents of one layer; see `Tdbn`.
 
     Args:
         layer: whose currents they are.

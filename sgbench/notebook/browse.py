@@ -13,7 +13,7 @@ from sgbench.tables import html_table
 
 
 class Names(Sequence[str]):
-    """Names of entries or groups, which print with a line on each.
+    """Lists names of entries or groups, which print with a line on each.
 
     Args:
         rows: a name, and what is said of it.
@@ -54,7 +54,7 @@ class Names(Sequence[str]):
 
 
 class Shown:
-    """One entry with its parameters, formula and sources; it prints as `sgbench show` does.
+    """Shows one entry with its parameters, formula and sources; it prints as `sgbench show` does.
 
     Args:
         entry: as its file has it.
@@ -73,9 +73,9 @@ class Shown:
         return self.text.rstrip("\n")
 
     def _repr_html_(self) -> str:
-        found = self.entry
-        rows = [("parameter", "default"), *((key, str(value)) for key, value in found.parameters.items())]
-        return html_table([(f"{found.group}/{found.name}",)], [found.line]) + html_table(rows)
+        entry = self.entry
+        rows = [("parameter", "default"), *((key, str(value)) for key, value in entry.parameters.items())]
+        return html_table([(f"{entry.group}/{entry.name}",)], [entry.line]) + html_table(rows)
 
 
 def list_entries(group: str | None = None, *, config_dirs: Sequence[Path] = ()) -> Names:
@@ -92,9 +92,9 @@ def list_entries(group: str | None = None, *, config_dirs: Sequence[Path] = ()) 
     'bernoulli'
     """
     if group is not None:
-        found = catalogue.entries(group, config_dirs)
-        return Names([row_of(name, entry) for name, entry in found.items()])
-    return Names([(each, ", ".join(catalogue.paths(each, config_dirs))) for each in catalogue.groups()])
+        entries = catalogue.entries(group, config_dirs)
+        return Names([row_of(name, entry) for name, entry in entries.items()])
+    return Names([(group, ", ".join(catalogue.paths(group, config_dirs))) for group in catalogue.groups()])
 
 
 def show_entry(name: str, *, config_dirs: Sequence[Path] = ()) -> Shown:

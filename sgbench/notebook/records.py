@@ -14,11 +14,12 @@ from sgbench.leaderboard.pages.brief import brief_cells, brief_head, brief_markd
 from sgbench.leaderboard.pages.explain import Explanation
 from sgbench.leaderboard.pages.export import to_table
 from sgbench.leaderboard.rows import Board
-from sgbench.leaderboard.store.reading import Finding, Layout
-from sgbench.leaderboard.store.tree import candidates, protocols
+from sgbench.leaderboard.store.reading import Layout
+from sgbench.leaderboard.store.tree import RecordTree, candidates, protocols
 from sgbench.notebook.frame import data_frame
 from sgbench.paths import default_runs_dir
 from sgbench.records.files import read_model
+from sgbench.records.method import by_method
 from sgbench.records.record import RunRecord
 from sgbench.tables import few, html_table
 
@@ -64,21 +65,18 @@ class Records(Sequence[RunRecord]):
         Raises:
             InputError: pandas is not installed.
         """
-        groups: dict[str, list[RunRecord]] = {}
-        for record in self.records:
-            groups.setdefault(f"{record.protocol}/{record.method_id}", []).append(record)
-        table = to_table(groups.values())
+        table = to_table(by_method(self.records).values())
         return data_frame(list(table), list(zip(*table.values(), strict=True)))
 
 
 def _cells(record: RunRecord) -> tuple[str, ...]:
     scores = (
         ""
-        if found is None
-        else f"{found.loss:.4g}"
-        if found.accuracy is None
-        else f"{100 * found.accuracy:.2f} %"
-        for found in (record.validation, record.test)
+        if score is None
+        else f"{score.loss:.4g}"
+        if score.accuracy is None
+        else f"{100 * score.accuracy:.2f} %"
+        for score in (record.validation, record.test)
     )
     method = record.method.label
     return (record.protocol, method, record.method_id, str(record.seed), record.status, *scores)
@@ -94,19 +92,19 @@ def load_records(root: Path | str | None = None, *, layout: Layout = "runs") -> 
     Raises:
         InputError: there is no such folder.
     """
-    findings: list[Finding] = []
+    paths, findings = candidates(_root(root, layout), layout=layout)
     records, left_out = [], []
-    for path in candidates(_root(root, layout), layout=layout, findings=findings):
+    for path in paths:
         try:
             records.append(read_model(path, RunRecord))
         except InputError as error:
             left_out.append(str(error))
     records.sort(key=lambda record: (record.protocol, record.method_id, record.seed))
-    return Records(records, [*(f"{found.path}: {found.reason}" for found in findings), *left_out])
+    return Records(records, [*(f"{finding.path}: {finding.reason}" for finding in findings), *left_out])
 
 
 class BoardTable:
-    """A board that prints itself; its rows have ranks, scores with intervals, and costs.
+    """Shows a board that prints itself; its rows have ranks, scores with intervals, and costs.
 
     Args:
         board: made of records.
@@ -178,18 +176,18 @@ def board(
         raise InputError(
             f"board: protocol '{chosen}' has no records in {folder}; {suggest(str(chosen), names)}"
         )
-    references = References([Path(each) for each in config_dirs], allow_targets)
-    found = show(folder, layout=layout, references=references, protocol=chosen)
-    left_out = [f"{each.path}: {each.reason}" for each in found.findings]
-    if not found.boards:
+    references = References([Path(config_dir) for config_dir in config_dirs], allow_targets)
+    boards = show(RecordTree(folder, layout, references, only=chosen))
+    left_out = [f"{finding.path}: {finding.reason}" for finding in boards.findings]
+    if not boards.boards:
         raise InputError(
             f"board: {chosen} has no comparable record; {left_out[0] if left_out else 'none is there'}"
         )
-    return BoardTable(found.boards[0], left_out)
+    return BoardTable(boards.boards[0], left_out)
 
 
 class Sentences(str):
-    """An explanation in sentences, a line each; `explanation` has its numbers."""
+    """Holds an explanation in sentences, a line each; `explanation` has its numbers."""
 
     explanation: Explanation
     __slots__ = ("explanation",)
@@ -222,13 +220,11 @@ def explain(
     Raises:
         InputError: no such method, or a protocol has to be named.
     """
-    references = References([Path(each) for each in config_dirs], allow_targets)
-    found = explain_two(
-        a, b, root=_root(root, layout), layout=layout, references=references, protocol=protocol
-    )
-    told = Sentences("\n".join(found.sentences))
-    told.explanation = found
-    return told
+    references = References([Path(config_dir) for config_dir in config_dirs], allow_targets)
+    explanation = explain_two(a, b, tree=RecordTree(_root(root, layout), layout, references, only=protocol))
+    text = Sentences("\n".join(explanation.sentences))
+    text.explanation = explanation
+    return text
 
 
 def _root(root: Path | str | None, layout: Layout) -> Path:

@@ -18,7 +18,7 @@ from sgbench.tables import html_table
 
 @dataclass(frozen=True, repr=False)
 class SweepTable:
-    """A row for each combination of a sweep, with means over seeds; it prints as `sgbench sweep show` does.
+    """Holds a row for each combination of a sweep, with means over seeds; it prints as `sgbench sweep show` does.
 
     Args:
         results: by combination.
@@ -70,8 +70,8 @@ class SweepTable:
         for row in self.results.rows:
             scores = [
                 number
-                for found in (row.validation, row.test)
-                for number in ((None, None) if found is None else (found.mean, found.half_width))
+                for scores in (row.validation, row.test)
+                for number in ((None, None) if scores is None else (scores.mean, scores.half_width))
             ]
             counts = [len(row.done), len(row.failed), len(row.missing)]
             rows.append([*(row.settings[key] for key in keys), *scores, *counts, row.method_id])

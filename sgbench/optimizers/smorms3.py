@@ -12,7 +12,7 @@ from sgbench.errors import require_number
 
 
 class Smorms3(torch.optim.Optimizer):
-    r"""Squared mean over root mean squared cubed: each weight has a step and a memory of its own.
+    r"""Steps by squared mean over root mean squared cubed: each weight has a step and a memory of its own.
 
     .. math::
         r &= 1 / (m + 1), \qquad g \leftarrow (1 - r) g + r \nabla, \qquad v \leftarrow (1 - r) v + r \nabla^2 \\

@@ -41,7 +41,7 @@ NARROW_RATIO = 100  # up to here ticks at 1 and 3 do not touch
 
 @dataclass(frozen=True)
 class BoardRow:
-    """One method: scores are accuracies in % or losses."""
+    """Holds one method's row of a picture; scores are accuracies in % or losses."""
 
     name: str
     choices: str  # what else tells it apart, on a line of its own; empty where nothing does
@@ -55,7 +55,7 @@ class BoardRow:
 
 @dataclass(frozen=True)
 class EnergyColumn:
-    """A target for which energies are given, and whether they are a part of what it needs."""
+    """Holds a target for which energies are given, and whether they are a part of what it needs."""
 
     name: str
     is_partial: bool

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sgbench.plots.style import COLOURS
-from sgbench.plots.surrogate import U_LABEL, Curve
+from sgbench.plots.surrogate import U_LABEL, CurveBand
 
 SHORT = 20  # characters of a name, of which four fit in a row
 IN_A_TITLE = 40  # characters of a list of names
@@ -23,9 +23,9 @@ STEEP = 20.0  # ratio of peaks from which the left panel is logarithmic
 class ComparisonPicture:
     """Holds what the picture of several surrogates shows: slopes by the name of the entry."""
 
-    slopes: dict[str, Curve]
+    slopes: dict[str, CurveBand]
     peaks: tuple[float, ...]  # those above 0
-    shapes: dict[str, Curve]  # at one width and peak 1, of those that have a width
+    shapes: dict[str, CurveBand]  # at one width and peak 1, of those that have a width
     width: str  # in words
     ends: tuple[float, float]  # of u in the left panel
     reach: float  # of u in the right panel, to both sides

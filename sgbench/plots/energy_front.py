@@ -22,7 +22,7 @@ LEGEND_COLUMNS = 4
 
 @dataclass(frozen=True)
 class FrontMethod:
-    """One method, the same in every panel."""
+    """Describes one method, the same in every panel."""
 
     label: str
     accuracies: tuple[float, ...]  # by seed [%], or losses
@@ -57,7 +57,9 @@ def front_figure(
         InputError: there is no panel.
     """
     if not panels:
-        raise InputError("no target has a total for every method, and tells them apart; nothing to draw")
+        raise InputError(
+            "no target prices every method completely and at different energies; nothing to draw"
+        )
     panels = panels[:MOST_PANELS]
     across = min(ACROSS, len(panels))
     rows = math.ceil(len(panels) / ACROSS)

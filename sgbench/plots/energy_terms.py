@@ -49,7 +49,7 @@ FEW_IN_LEGEND = 6
 
 
 class DrawnTerm(NamedTuple):
-    """Energy of one operation in one layer."""
+    """Holds energy of one operation in one layer."""
 
     operation: str  # one of those in `FAMILIES`
     layer: str | None

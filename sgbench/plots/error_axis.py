@@ -31,7 +31,7 @@ NO_ERROR = 1e-12  # what has no logarithm stands here
 
 @dataclass(frozen=True)
 class ErrorAxis:
-    r"""A logarithmic axis of errors, labelled with scores.
+    r"""Draws a logarithmic axis of errors, labelled with scores.
 
     .. math:: p = -\log_{10}(1 - a / 100) \text{ of an accuracy } a \text{ in %}, \quad p = \log_{10} l
         \text{ of a loss } l

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Estimate(NamedTuple):
-    """A number with the ends of its interval; where it has none, both ends are the number itself."""
+    """Holds a number with the ends of its interval; where it has none, both ends are the number itself."""
 
     value: float
     low: float

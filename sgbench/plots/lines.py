@@ -17,7 +17,7 @@ STEPS = (1, 2, 5, 10)  # of a decade, between ticks
 
 @dataclass(frozen=True)
 class Tick:
-    """One mark of an axis: where it stands and what it says."""
+    """Describes one mark of an axis: where it stands and what it says."""
 
     at: float
     text: str
@@ -25,7 +25,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class ChartLine:
-    """One line with its name; `points` are those of an SVG's polyline."""
+    """Describes one line with its name; `points` are those of an SVG's polyline."""
 
     name: str
     points: str
@@ -33,7 +33,7 @@ class ChartLine:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart of lines between ticks."""
+    """Holds a chart of lines between ticks."""
 
     title: str
     x_label: str

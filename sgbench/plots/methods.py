@@ -26,7 +26,7 @@ LEGEND: dict[str, Any] = {"frameon": False, "loc": "outside right center", "font
 
 @dataclass(frozen=True)
 class TuningCurve:
-    """Expected test scores of the setting that validation selects, of 1, 2, ... settings tried."""
+    """Holds expected test scores of the setting that validation selects, of 1, 2, ... settings tried."""
 
     name: str
     scores: tuple[float, ...]  # accuracies in % or losses
@@ -35,8 +35,8 @@ class TuningCurve:
 
 
 @dataclass(frozen=True)
-class Profile:
-    """The share of a method's runs above each normalised score."""
+class PerformanceProfile:
+    """Holds the share of a method's runs above each normalised score."""
 
     name: str
     scores: NDArray[np.float64]  # rising
@@ -45,7 +45,7 @@ class Profile:
 
 @dataclass(frozen=True)
 class MeanRanks:
-    """Mean ranks over tasks, and how far two lie apart that are told apart."""
+    """Holds mean ranks over tasks, and how far two lie apart that are told apart."""
 
     by_name: dict[str, float]  # 1 the best
     critical_difference: float
@@ -88,7 +88,7 @@ def tuning_figure(curves: Sequence[TuningCurve], *, what: str) -> Figure:
     return figure
 
 
-def across_figure(profiles: Sequence[Profile], ranks: MeanRanks | None) -> Figure:
+def across_figure(profiles: Sequence[PerformanceProfile], ranks: MeanRanks | None) -> Figure:
     """Draw performance profiles, and under them mean ranks where there are several tasks.
 
     Args:
@@ -121,7 +121,7 @@ def _frame(axes: Axes) -> None:
     axes.grid(color=GRID, linewidth=0.8)
 
 
-def _draw_profiles(axes: Axes, profiles: Sequence[Profile]) -> None:
+def _draw_profiles(axes: Axes, profiles: Sequence[PerformanceProfile]) -> None:
     _frame(axes)
     for number, profile in enumerate(profiles[:MAX_LINES]):
         # Above a score the share is that of the runs beyond it, up to the next one.

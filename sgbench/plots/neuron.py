@@ -21,7 +21,7 @@ IN_A_LINE = 120  # characters of a formula
 
 @dataclass(frozen=True)
 class ResponseCurves:
-    """One neuron over time, an array of [T] each."""
+    """Describes one neuron over time, an array of [T] each."""
 
     title: str
     current: Floats
@@ -32,7 +32,7 @@ class ResponseCurves:
 
 
 @dataclass(frozen=True)
-class RateCurve:
+class ResponseCurve:
     """Holds what goes out per step, in the mean, by the constant current that comes in: an array of [B] each."""
 
     current: Floats
@@ -49,7 +49,7 @@ class NeuronPicture:
     sent_label: str
     is_binary: bool  # whether it sends one spike or none
     responses: tuple[ResponseCurves, ...]
-    rate: RateCurve
+    rate: ResponseCurve
 
 
 def neuron_figure(picture: NeuronPicture) -> Figure:

@@ -18,7 +18,7 @@ MAX_LABEL = 48
 
 @dataclass(frozen=True)
 class Ranked:
-    """One method: the places that it may have, the first 1, and the letters of the groups that it is in."""
+    """Describes one method: the ranks that it may have, from 1 on, and the letters of the groups that it is in."""
 
     name: str
     low: int

@@ -29,7 +29,7 @@ class Curves:
 
 @dataclass(frozen=True)
 class LayerRates:
-    """Spikes of a layer's neurons in a step, at the weights of which they are known."""
+    """Holds spikes of a layer's neurons in a step, at the weights of which they are known."""
 
     name: str
     by_epoch: Array | None  # on validation, an entry an epoch; None where the record does not say

@@ -23,7 +23,7 @@ IN_A_ROW = 5  # classes of a legend
 
 @dataclass(frozen=True)
 class Raster:
-    """Spikes of a sample, one array entry each."""
+    """Holds spikes of a sample, one array entry each."""
 
     time_ms: Array
     channel: Array
@@ -33,14 +33,14 @@ class Raster:
 
 @dataclass(frozen=True)
 class Image:
-    """Grey values [height, width], the larger the darker."""
+    """Holds grey values [height, width], the larger the darker."""
 
     values: Array
 
 
 @dataclass(frozen=True)
 class CameraEvents:
-    """Brighter less darker events of each pixel of a camera [height, width]."""
+    """Holds brighter less darker events of each pixel of a camera [height, width]."""
 
     values: Array
     until_ms: float
@@ -48,7 +48,7 @@ class CameraEvents:
 
 @dataclass(frozen=True)
 class Traces:
-    """Values from 0 to 1 over steps [T, channels]."""
+    """Holds values from 0 to 1 over steps [T, channels]."""
 
     values: Array
 
@@ -71,7 +71,7 @@ class WantedTraces:
 
 @dataclass(frozen=True)
 class Sample:
-    """One sample in the form that it has."""
+    """Describes one sample in the form that it has."""
 
     title: str
     view: Raster | Image | CameraEvents | Traces
@@ -81,7 +81,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Points:
-    """Samples of two values each, an array entry a sample."""
+    """Holds samples of two values each, an array entry a sample."""
 
     x: Array
     y: Array

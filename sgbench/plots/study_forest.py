@@ -28,7 +28,7 @@ MOST_POINTS = 15.0  # beyond which an axis is cut, with an arrow
 
 @dataclass(frozen=True)
 class ForestRow:
-    """One task: a difference with its interval and what it shows."""
+    """Describes one task: a difference with its interval and what it shows."""
 
     label: str
     difference: Estimate
@@ -37,7 +37,7 @@ class ForestRow:
 
 @dataclass(frozen=True)
 class ForestPanel:
-    """One shape: its tasks, the mean over tasks, and where a new task's difference lies."""
+    """Describes one shape: its tasks, the mean over tasks, and where a new task's difference lies."""
 
     title: str
     rows: tuple[ForestRow, ...]

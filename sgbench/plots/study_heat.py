@@ -24,7 +24,7 @@ LACKING: Any = {"facecolor": BAND, "edgecolor": SOFT, "hatch": "////", "linewidt
 
 @dataclass(frozen=True)
 class HeatPanel:
-    """One shape: scores by learning rate and width [rates, widths], None where there is no run."""
+    """Describes one shape: scores by learning rate and width [rates, widths], None where there is no run."""
 
     title: str
     scores: tuple[tuple[float | None, ...], ...]
@@ -32,7 +32,7 @@ class HeatPanel:
 
 @dataclass(frozen=True)
 class HeatMaps:
-    """All shapes of one task; cells within `tolerance` of the best of all are framed."""
+    """Holds all shapes of one task; cells within `tolerance` of the best of all are framed."""
 
     widths: tuple[float, ...]
     rates: tuple[float, ...]

@@ -25,7 +25,7 @@ PANEL = (5.6, 3.9)  # inches
 
 @dataclass(frozen=True)
 class MapPoint:
-    """One width of one shape: mean score with its interval, and the share of runs that failed."""
+    """Describes one width of one shape: mean score with its interval, and the share of runs that failed."""
 
     width: float
     score: Estimate
@@ -34,7 +34,7 @@ class MapPoint:
 
 @dataclass(frozen=True)
 class MapLine:
-    """One shape; its tail decides the colour, from compact and dark to heavy and light."""
+    """Describes one shape; its tail decides the colour, from compact and dark to heavy and light."""
 
     name: str
     tail: float
@@ -43,7 +43,7 @@ class MapLine:
 
 @dataclass(frozen=True)
 class MapPanel:
-    """One task, with the accuracy of guessing; or, of a task that is solved or not, shares of runs in %."""
+    """Describes one task: the accuracy of guessing, or shares of runs in % where a task is solved or not."""
 
     title: str
     guess: float

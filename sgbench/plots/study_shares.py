@@ -23,7 +23,7 @@ TITLE = 26  # characters of a line
 
 @dataclass(frozen=True)
 class ShareMark:
-    """One shape: a share with its interval; its tail decides the colour."""
+    """Describes one shape: a share with its interval; its tail decides the colour."""
 
     name: str
     tail: float
@@ -32,7 +32,7 @@ class ShareMark:
 
 @dataclass(frozen=True)
 class SharePanel:
-    """One task."""
+    """Holds the panel of one task: shares of solved runs by shape."""
 
     title: str
     marks: tuple[ShareMark, ...]
@@ -77,7 +77,7 @@ def _share_panel(axes: Axes, panel: SharePanel) -> None:
 
 @dataclass(frozen=True)
 class DepthLine:
-    """One tail: the share of runs that learn, by depth."""
+    """Describes one tail: the share of runs that learn, by depth."""
 
     name: str
     tail: float
@@ -87,7 +87,7 @@ class DepthLine:
 
 @dataclass(frozen=True)
 class DepthPanel:
-    """One way to start."""
+    """Holds the panel of one way to start: shares of runs that learn, by depth."""
 
     title: str
     lines: tuple[DepthLine, ...]

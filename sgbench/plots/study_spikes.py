@@ -19,7 +19,7 @@ TICK_GAP = 0.08
 
 @dataclass(frozen=True)
 class SpikeMark:
-    """One setting: spikes an inference and accuracy in %, means over seeds."""
+    """Describes one setting: spikes an inference and accuracy in %, means over seeds."""
 
     spikes: float
     accuracy: float
@@ -27,7 +27,7 @@ class SpikeMark:
 
 @dataclass(frozen=True)
 class SpikeSeries:
-    """One shape: its settings; its tail decides the colour."""
+    """Describes one shape: its settings; its tail decides the colour."""
 
     name: str
     tail: float
@@ -36,7 +36,7 @@ class SpikeSeries:
 
 @dataclass(frozen=True)
 class SpikePanel:
-    """One task; `target` is the accuracy at which spikes are compared."""
+    """Describes one task; `target` is the accuracy at which spikes are compared."""
 
     title: str
     target: float

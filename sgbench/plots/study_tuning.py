@@ -19,7 +19,7 @@ TICKS = (1, 3, 5, 10, 15, 20)
 
 @dataclass(frozen=True)
 class TuningLine:
-    """One shape: the expected test score in % of the best of 1, 2, ... settings; its tail decides the colour."""
+    """Describes one shape: the expected test score in % of the best of 1, 2, ... settings; its tail colours it."""
 
     name: str
     tail: float
@@ -28,7 +28,7 @@ class TuningLine:
 
 @dataclass(frozen=True)
 class TuningPanel:
-    """One task."""
+    """Holds the panel of one task: expected scores by settings tried."""
 
     title: str
     lines: tuple[TuningLine, ...]

@@ -21,8 +21,8 @@ FORWARD_STYLE: Any = {"color": INK, "linewidth": 1.5, "linestyle": ":", "zorder"
 
 
 @dataclass(frozen=True)
-class Curve:
-    """A curve over u that may be random: its mean and, where it is, the central 80 % of the draws."""
+class CurveBand:
+    """Holds a curve over u that may be random: its mean and, where it is, the central 80 % of the draws."""
 
     u: Floats
     mean: Floats
@@ -41,7 +41,7 @@ class HalfWidth:
 
 @dataclass(frozen=True)
 class ReferenceCurves:
-    """Another surrogate to compare with."""
+    """Holds the curves of another surrogate to compare with."""
 
     label: str
     slope: Floats
@@ -54,11 +54,11 @@ class SurrogatePicture:
 
     name: str
     headline: str  # its facts in one line
-    slope: Curve
+    slope: CurveBand
     slope_label: str
     peak: float | None
     half_width: HalfWidth | None
-    forward: Curve
+    forward: CurveBand
     forward_label: str
     is_staircase: bool  # whether more than one spike is sent at once
     primitive: Floats | None  # None where the slope is not that of a known curve

@@ -14,7 +14,7 @@ LEAST_LOSS = 1e-6
 
 @dataclass(frozen=True)
 class SweptAxis:
-    """One key with the values that are swept."""
+    """Describes one key with the values that are swept."""
 
     key: str
     label: str  # what it shows and its unit
@@ -33,7 +33,7 @@ class SweptAxis:
 
 @dataclass(frozen=True)
 class SweepRow:
-    """One combination: accuracies on the validation split in %, or losses."""
+    """Describes one combination: accuracies on the validation split in %, or losses."""
 
     settings: dict[str, str]  # value by the key of an axis
     surrogate: str
@@ -47,7 +47,7 @@ class SweepRow:
 
 @dataclass(frozen=True)
 class SweepPicture:
-    """A sweep with its rows, in the order in which it runs."""
+    """Holds a sweep with its rows, in the order in which it runs."""
 
     title: str
     axes: tuple[SweptAxis, ...]

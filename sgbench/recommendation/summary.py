@@ -19,7 +19,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class CellSummary(Strict):
-    """One cell of the regime map on one task, an entry a seed in each list."""
+    """Describes one cell of the regime map on one task, an entry a seed in each list."""
 
     surrogate: Text
     width_fwhm: Finite | None
@@ -54,7 +54,7 @@ class Shape(Strict):
 
 
 class TaskSummary(Strict):
-    """One task of a study: its network, where runs start from, and the cells of the map."""
+    """Describes one task of a study: its network, where runs start from, and the cells of the map."""
 
     title: Text
     shape: Shape
@@ -66,7 +66,7 @@ class TaskSummary(Strict):
 
 
 class StudySummary(Strict):
-    """Holds what `recommend` is fitted to."""
+    """Summarises the study that recommendations are fitted to."""
 
     study: Text
     study_sha256: Text
@@ -76,7 +76,7 @@ class StudySummary(Strict):
 
 
 class Starts(Strict):
-    """Spikes before training, by task and hidden layer."""
+    """Holds spikes before training, by task and hidden layer."""
 
     tasks: dict[Text, tuple[Finite, ...]]
 

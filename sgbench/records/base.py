@@ -23,13 +23,13 @@ MAX_NUMBER = 1e100
 
 
 class Strict(BaseModel):
-    """Unknown keys, NaN, infinity and later changes are all refused."""
+    """Refuses unknown keys, NaN, infinity and later changes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Grown(Strict):
-    """Something stored that has grown: a field that came later is not written where it is None.
+    """Leaves a field that came later out of what is stored where it is None.
 
     So what was stored before it came loads, and its bytes stay what they were.
     """

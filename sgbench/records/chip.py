@@ -10,7 +10,7 @@ from sgbench.records.base import Positive, Strict
 
 
 class Chip(Strict):
-    """Limits of one chip; null where none is published or where there is none.
+    """Holds the limits of one chip; null where none is published or where there is none.
 
     A layer is cut into pieces, each on a core of its own, so that no limit of a core is passed.
     """

@@ -35,7 +35,7 @@ Version = Annotated[Literal[1], BeforeValidator(whole)]
 
 
 class LayerActivity(Strict):
-    """Spiking activity of one layer over a whole split."""
+    """Holds spiking activity of one layer over a whole split."""
 
     name: str = Field(max_length=100)
     rate_per_step: Amount  # spikes per neuron and time step
@@ -45,7 +45,7 @@ class LayerActivity(Strict):
 
 
 class Scores(Grown):
-    """Scores of the selected weights on one split."""
+    """Holds scores of the selected weights on one split."""
 
     LATER: ClassVar[frozenset[str]] = frozenset({"labels"})
 
@@ -58,7 +58,7 @@ class Scores(Grown):
 
 
 class EpochScores(Strict):
-    """One line of the training curve."""
+    """Describes one line of the training curve."""
 
     epoch: Natural
     train_loss: Number
@@ -67,14 +67,14 @@ class EpochScores(Strict):
 
 
 class RateCurve(Strict):
-    """How often one layer fires on the validation split, a number for each epoch of the curve."""
+    """Says how often one layer fires on the validation split, a number for each epoch of the curve."""
 
     name: str = Field(max_length=100)
     rate_per_step: tuple[Amount, ...]  # spikes per neuron and time step
 
 
 class EpochOnTest(Strict):
-    """What the weights of one epoch score on the test split."""
+    """Holds what the weights of one epoch score on the test split."""
 
     epoch: Natural
     accuracy: Fraction | None
@@ -82,21 +82,21 @@ class EpochOnTest(Strict):
 
 
 class SelectedOnTest(Strict):
-    """The epochs that selecting on the test split would have picked; of equal ones the first. No result."""
+    """Holds the epochs that selecting on the test split would have picked; of equal ones the first. No result."""
 
     by_loss: EpochOnTest
     by_accuracy: EpochOnTest | None  # None where there are no classes
 
 
 class Failure(Strict):
-    """Why a run has no result."""
+    """Says why a run has no result."""
 
     kind: str = Field(max_length=100)
     message: str = Field(max_length=2000)
 
 
 class Timing(Strict):
-    """Wall-clock seconds; a continued run adds up its parts."""
+    """Holds wall-clock seconds; a continued run adds up its parts."""
 
     fit_s: Amount
     test_s: Amount
@@ -105,7 +105,7 @@ class Timing(Strict):
 
 
 class HostEnergy(Strict):
-    """What one meter of the host counted, idle power included."""
+    """Holds what one meter of the host counted, idle power included."""
 
     meter: Text = Field(max_length=100)
     fit_j: Amount
@@ -113,7 +113,7 @@ class HostEnergy(Strict):
 
 
 class Provenance(Grown):
-    """By what, on what and from what a record was made."""
+    """Says by what, on what and from what a record was made."""
 
     LATER: ClassVar[frozenset[str]] = frozenset({"truncated_spikes", "own_sources"})
 
@@ -142,7 +142,7 @@ Stage = Annotated[str, StringConstraints(pattern=STAGE.pattern)]
 
 
 class RecordContent(Grown):
-    """All fields of a record, each valid by itself; `RunRecord` holds them against each other."""
+    """Holds all fields of a record, each valid by itself; `RunRecord` holds them against each other."""
 
     LATER: ClassVar[frozenset[str]] = frozenset(
         {

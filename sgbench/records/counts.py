@@ -16,7 +16,7 @@ Wiring = Literal["all_to_all", "one_to_one", "convolution"]
 
 
 class Count(Strict):
-    """An exact total over all test samples and time steps, or the reason why it was not counted.
+    """Holds an exact total over all test samples and time steps, or the reason why it was not counted.
 
     >>> Count(total=12).total
     12
@@ -39,7 +39,7 @@ def _later(what: str) -> Count:
 
 
 class SynapseCounts(Grown):
-    """Operations through one group of connections into a layer.
+    """Holds operations through one group of connections into a layer.
 
     The kind follows from what the source declares (binary spikes: `accumulate`; real values:
     `multiply_accumulate`), never from the values that happened to flow.
@@ -59,7 +59,7 @@ class SynapseCounts(Grown):
 
 
 class LayerCounts(Grown):
-    """All operations of one layer."""
+    """Holds all operations of one layer."""
 
     LATER: ClassVar[frozenset[str]] = frozenset({"synapses_per_pair", "function_evaluations"})
 
@@ -94,7 +94,7 @@ class Spread(Strict):
 
 
 class OpCounts(Grown):
-    """Counts of a whole network over its test set; divide by `samples` for one inference."""
+    """Holds the counts of a whole network over its test set; divide by `samples` for one inference."""
 
     LATER: ClassVar[frozenset[str]] = frozenset({"spread"})
 

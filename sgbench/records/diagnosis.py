@@ -19,7 +19,7 @@ Outlook = Literal["fine", "dead", "explodes"]
 
 
 class Reasoned(Strict):
-    """Values that may be missing, each with the reason why it is."""
+    """Holds values that may be missing, each with the reason why it is."""
 
     OPTIONAL: ClassVar[frozenset[str]] = frozenset()  # fields that may be missing without a reason
     reasons: dict[str, Reason] = Field(default_factory=dict)
@@ -37,7 +37,7 @@ class Reasoned(Strict):
 
 
 class LayerDiagnosis(Reasoned):
-    """The flow of the gradient through one layer, and the layer's activity."""
+    """Holds the flow of the gradient through one layer, and the layer's activity."""
 
     OPTIONAL: ClassVar[frozenset[str]] = frozenset({"passing_steps"})
 
@@ -79,7 +79,7 @@ class LayerDiagnosis(Reasoned):
 
 
 class Agreement(Reasoned):
-    """How near the gradient of one layer's weights comes to another gradient."""
+    """Says how near the gradient of one layer's weights comes to another gradient."""
 
     OPTIONAL: ClassVar[frozenset[str]] = frozenset({"step_size"})
 
@@ -97,7 +97,7 @@ class Agreement(Reasoned):
 
 
 class Loop(Strict):
-    """The integral of a gradient around a closed loop of weights: 0 for the gradient of any function."""
+    """Holds the integral of a gradient around a closed loop of weights: 0 for the gradient of any function."""
 
     integral: Number
     path: Amount
@@ -105,7 +105,7 @@ class Loop(Strict):
 
 
 class LinePoint(Strict):
-    """One point on the line between two sets of weights w(alpha) = (1 - alpha) w_first + alpha w_second."""
+    """Describes one point between two sets of weights, w(alpha) = (1 - alpha) w_first + alpha w_second."""
 
     alpha: Number
     loss: Number | None
@@ -116,7 +116,7 @@ class LinePoint(Strict):
 
 
 class Diagnosis(Reasoned):
-    """What was found in one network with one set of weights."""
+    """Holds what was found in one network with one set of weights."""
 
     OPTIONAL: ClassVar[frozenset[str]] = frozenset({"split"})
 

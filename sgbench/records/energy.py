@@ -65,7 +65,7 @@ Mark = Literal["verified", "secondary", "derived", "memory"]
 
 
 class Evidence(Strict):
-    """Where a number comes from and how far it can be trusted."""
+    """Says where a number comes from and how far it can be trusted."""
 
     scope: Scope
     basis: Literal["simulated", "measured", "fitted", "unstated"]
@@ -76,7 +76,7 @@ class Evidence(Strict):
 
 
 class Price(Evidence):
-    """Energy of one operation [pJ], as an interval."""
+    """Holds energy of one operation [pJ], as an interval."""
 
     operation: Operation
     value_pj: float = Field(ge=0)
@@ -107,14 +107,14 @@ Access = Literal["weight_read", "state_read", "state_write", "event_state_read",
 
 
 class MemorySize(Strict):
-    """What an access to a memory of one size costs [pJ]."""
+    """Holds what an access to a memory of one size costs [pJ]."""
 
     size_bytes: float = Field(gt=0)
     access_pj: float = Field(ge=0)
 
 
 class MemoryPrice(Evidence):
-    """Energy of accesses that grows with the memory they go to: each layer has memories of its own.
+    """Holds energy of accesses that grows with the memory they go to: each layer has memories of its own.
 
     Between two sizes the cost lies between theirs. Below the smallest it lies between nothing in proportion and
     the smallest's. Beyond the largest there is no price.
@@ -141,7 +141,7 @@ class MemoryPrice(Evidence):
 
 
 class StaticPower(Evidence):
-    """Power of one chip, drawn whatever the activity [mW], charged for the duration of an inference."""
+    """Holds power of one chip, drawn whatever the activity [mW], charged for the duration of an inference."""
 
     value_mw: float = Field(ge=0)
     low_mw: float = Field(ge=0)
@@ -157,7 +157,7 @@ class StaticPower(Evidence):
 
 
 class FitPoint(Strict):
-    """One measurement from which prices were fitted."""
+    """Describes one measurement from which prices were fitted."""
 
     events_per_s: float = Field(ge=0)
     power_mw: float = Field(gt=0)
@@ -165,7 +165,7 @@ class FitPoint(Strict):
 
 
 class EnergyTarget(Strict):
-    """One target: its prices, its static power, and the terms that nobody has published."""
+    """Describes one target: its prices, its static power, and the terms that nobody has published."""
 
     name: str = Field(pattern=r"^[a-z0-9_]+$", max_length=40)
     title: str = Field(max_length=100)

@@ -11,7 +11,7 @@ from sgbench.records.energy import Mark
 
 
 class Range(Strict):
-    """A number with the ends that its source allows."""
+    """Holds a number with the ends that its source allows."""
 
     value: float = Field(ge=0)
     low: float = Field(ge=0)
@@ -25,7 +25,7 @@ class Range(Strict):
 
 
 class CaseLayer(Strict):
-    """One layer, or several alike, and what one inference does to it."""
+    """Describes one layer, or several alike, and what one inference does to it."""
 
     name: str = Field(max_length=40)
     neurons: Natural
@@ -37,7 +37,7 @@ class CaseLayer(Strict):
 
 
 class CasePoint(Strict):
-    """One measured number."""
+    """Holds one energy that a publication measured."""
 
     label: str = Field(max_length=60)
     measured_nj: Range  # of an inference, or of a second
@@ -48,7 +48,7 @@ class CasePoint(Strict):
 
 
 class EnergyCase(Strict):
-    """Measurements of one publication and the prices that should predict them.
+    """Holds measurements of one publication and the prices that should predict them.
 
     `compare` says how: "prices" as they stand; "left_out_line" by a line of power over events, fitted anew to the
     other points of the target; "left_out_offset" by prices and a fixed energy fitted to the other points here.

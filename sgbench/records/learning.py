@@ -17,7 +17,7 @@ NEEDS: tuple[Need, ...] = get_args(Need)
 
 
 class EpochAgreement(Strict):
-    """How near the rule's gradient of one layer's weights came to that of back-propagation after an epoch."""
+    """Says how near the rule's gradient of one layer's weights came to that of back-propagation after an epoch."""
 
     epoch: Natural
     layer: Text = Field(max_length=100)
@@ -28,7 +28,7 @@ class EpochAgreement(Strict):
 
 
 class Learning(Strict):
-    """What the rule of a run remembers and multiplies, counted from sizes, not measured."""
+    """Holds what the rule of a run remembers and multiplies, counted from sizes, not measured."""
 
     memory_bytes: Natural
     """Held to learn from one whole batch, beside the weights, their gradients and the batch itself."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from json.encoder import encode_basestring_ascii
+from typing import Protocol, TypeVar
 
 from sgbench.records.base import Value
 from sgbench.records.spec import NEUTRAL_CHOICES, Method
@@ -71,6 +73,26 @@ def method_id(method: Method) -> str:
 
 
 WORDS = {None: "null", True: "true", False: "false"}
+
+
+class OfMethod(Protocol):
+    """Defines what is stored of one method: it has the method's id."""
+
+    @property
+    def method_id(self) -> str:
+        """Return the id of the method."""
+        ...
+
+
+Stored = TypeVar("Stored", bound=OfMethod)
+
+
+def by_method(records: Iterable[Stored]) -> dict[str, list[Stored]]:
+    """Group records, or whatever else is stored of methods, by the method's id, in the order in which they come."""
+    groups: dict[str, list[Stored]] = {}
+    for record in records:
+        groups.setdefault(record.method_id, []).append(record)
+    return groups
 
 
 def same(value: Value, other: Value) -> bool:

@@ -24,7 +24,7 @@ class _Known:
 
 
 class KnownMethods:
-    """The methods of many records, each hashed, checked and kept once; a validation context of `RunRecord`.
+    """Hashes, checks and keeps the methods of many records, each once; a validation context of `RunRecord`.
 
     Two methods are the same here only if their stored text is: 1, 1.0 and true are three different values.
     """
@@ -54,7 +54,7 @@ class KnownMethods:
 
 
 class Scored(NamedTuple):
-    """What every finished run has, and a failed one has not."""
+    """Holds what every finished run has, and a failed one has not."""
 
     validation: Scores
     test: Scores
@@ -64,7 +64,7 @@ class Scored(NamedTuple):
 
 
 class RunRecord(RecordContent):
-    """Everything that is known of one run of one method with one seed."""
+    """Holds everything that is known of one run of one method with one seed."""
 
     @property
     def scored(self) -> Scored:
@@ -89,7 +89,7 @@ class RunRecord(RecordContent):
         splits = [
             (name, scores) for name in ("validation", "test") if (scores := getattr(self, name)) is not None
         ]
-        told = {
+        facts = {
             "protocol": self.protocol,
             "method": f"{self.method.label} {self.method_id}",
             "seed": str(self.seed),
@@ -98,7 +98,7 @@ class RunRecord(RecordContent):
             **{name: _scores_text(scores) for name, scores in splits},
             "training": f"{self.timing.fit_s:.3g} s",
         }
-        return html_table([("run", ""), *told.items()])
+        return html_table([("run", ""), *facts.items()])
 
     @model_validator(mode="after")
     def _consistent(self, info: ValidationInfo) -> RunRecord:

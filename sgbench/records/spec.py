@@ -85,7 +85,7 @@ def choice_words(choices: Mapping[str, str]) -> list[str]:
 
 
 class SearchRange(Strict):
-    """From where to where a number may be searched, and how evenly."""
+    """Says from where to where a number may be searched, and how evenly."""
 
     low: Number
     high: Number
@@ -126,7 +126,7 @@ PREFIXES = (10, 20)
 
 
 class Protocol(Grown):
-    """What makes rows comparable; a published protocol is never edited in meaning, only superseded."""
+    """Fixes what makes rows comparable; a published protocol is never edited in meaning, only superseded."""
 
     LATER: ClassVar[frozenset[str]] = frozenset(
         {"tuning_trials", "search_space", "parameters", "draw", "tuning_seeds", "solved_from"}
@@ -209,7 +209,7 @@ class Protocol(Grown):
 
 
 class Method(Strict):
-    """Entry names and numbers: everything that changes a result in expectation, and nothing else."""
+    """Holds entry names and numbers: everything that changes a result in expectation, and nothing else."""
 
     choices: dict[str, EntryName]
     parameters: dict[str, dict[ParameterName, Value]]
@@ -252,7 +252,7 @@ class Method(Strict):
 
 
 class TrainerSettings(Strict):
-    """How a run is executed; nothing here changes a result in expectation."""
+    """Says how a run is executed; nothing here changes a result in expectation."""
 
     device: Literal["cpu", "cuda", "auto"]
     threads: int = Field(gt=0, le=1024)
@@ -271,14 +271,14 @@ class TrainerSettings(Strict):
 
 
 class PathSettings(Strict):
-    """Where a run reads and writes."""
+    """Says where a run reads and writes."""
 
     runs_dir: str = Field(min_length=1)
     data_dir: str = Field(min_length=1)
 
 
 class RunSpec(Strict):
-    """A checked request for one run."""
+    """Requests one run; everything in it has been checked."""
 
     method: Method
     seed: int = Field(ge=0, le=2**31, strict=True)

@@ -44,7 +44,7 @@ FilePath = Annotated[
 
 
 class FileNote(Strict):
-    """One file of a submission."""
+    """Describes one file of a submission."""
 
     path: FilePath
     sha256: Sha256
@@ -52,7 +52,7 @@ class FileNote(Strict):
 
 
 class Environment(Strict):
-    """Where the runs were made."""
+    """Describes machine and packages with which submitted runs were made."""
 
     commit: Commit | None
     clean: bool | None
@@ -64,7 +64,7 @@ class Environment(Strict):
 
 
 class Submission(Strict):
-    """One method on one protocol, as it is handed in."""
+    """Describes one method on one protocol, as it is handed in."""
 
     schema_version: Version
     protocol: ProtocolName
@@ -111,7 +111,7 @@ def external_id(protocol: str, name: str, code: str) -> str:
 
 
 class ExternalRecord(Grown):
-    """The result of one seed of code outside the catalogue, as far as its predictions say it."""
+    """Holds the result of one seed of code outside the catalogue, as far as its predictions say it."""
 
     LATER: ClassVar[frozenset[str]] = frozenset({"loss", "labels"})
 
@@ -140,7 +140,7 @@ class ExternalRecord(Grown):
 
 
 class TuningTrial(Grown):
-    """One run that took part in choosing the settings, as selection saw it."""
+    """Describes one run that took part in choosing the settings, as selection saw it."""
 
     LATER: ClassVar[frozenset[str]] = frozenset({"study", "epochs"})
 
@@ -169,7 +169,7 @@ class TuningTrial(Grown):
 
 
 class TuningLog(Strict):
-    """Every run that took part in choosing the settings; test scores have no place in it."""
+    """Lists every run that took part in choosing the settings; test scores have no place in it."""
 
     schema_version: Version
     protocol: ProtocolName

@@ -17,7 +17,7 @@ TIERS: tuple[Tier, ...] = ("rescored", "reinferred", "retrained")
 
 
 class Verification(Grown):
-    """The outcome of one check of a claim: by whom, with what, and both numbers side by side."""
+    """Reports the outcome of one check of a claim: by whom, with what, and both numbers side by side."""
 
     LATER: ClassVar[frozenset[str]] = frozenset({"claimed_loss", "verified_loss"})
 
@@ -65,7 +65,7 @@ class Verification(Grown):
 
 
 class Notice(Strict):
-    """Why a method that stays in the store is no longer ranked."""
+    """Says why a method that stays in the store is no longer ranked."""
 
     schema_version: Version
     protocol: ProtocolName

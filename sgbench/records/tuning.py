@@ -20,7 +20,7 @@ Strategy = Literal["random", "sobol", "tpe"]
 
 
 class Pruned(Strict):
-    """Where a run was stopped for its validation curve, and its best scores until then."""
+    """Says where a run was stopped for its validation curve, and its best scores until then."""
 
     method_id: MethodId
     seed: Natural
@@ -30,7 +30,7 @@ class Pruned(Strict):
 
 
 class Asked(Strict):
-    """One setting that a search has asked for, before anything of it ran."""
+    """Describes one setting that a search has asked for, before anything of it ran."""
 
     study: Natural
     number: Natural  # in its study
@@ -39,7 +39,7 @@ class Asked(Strict):
 
 
 class Journal(Strict):
-    """All settings that the studies of one method have asked for; their results stand in records alone."""
+    """Lists all settings that a method's studies have asked for; their results stand in records alone."""
 
     schema_version: JournalVersion
     protocol: ProtocolName

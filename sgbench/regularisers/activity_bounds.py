@@ -13,7 +13,7 @@ from sgbench.signals.trajectory import SPIKES, Keep, Trajectory, valid_steps
 
 
 class ActivityBounds(Regulariser):
-    r"""Quadratic penalties on the spikes n of neuron i in sample b, summed over layers.
+    r"""Adds quadratic penalties on the spikes n of neuron i in sample b, summed over layers.
 
     .. math::
         \lambda_l \langle \max(0, \nu_l - n_{bi})^2 \rangle_{bi}

@@ -14,7 +14,7 @@ from sgbench.signals.trajectory import SPIKES, Batch, Keep, Trajectory, valid_st
 
 
 class FilteredRate(Regulariser):
-    r"""Quadratic distance of each neuron's filtered rate from a target, in every step, summed over layers.
+    r"""Adds each neuron's quadratic distance of its filtered rate from a target, in every step, over all layers.
 
     .. math::
         f[t] &= \kappa f[t-1] + s[t], \qquad \kappa = e^{-dt/\tau} \\

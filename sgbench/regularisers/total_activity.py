@@ -12,7 +12,7 @@ from sgbench.signals.trajectory import SPIKES, Keep, Trajectory, valid_steps
 
 
 class TotalActivity(Regulariser):
-    r"""Penalties on the spikes n of neuron i in sample b, in total over the batch, summed over layers.
+    r"""Adds penalties on the spikes n of neuron i in sample b, in total over the batch, summed over layers.
 
     .. math:: \lambda_1 \sum_{bi} n_{bi} + \lambda_2 \left\langle \left( \sum_b n_{bi} \right)^2 \right\rangle_i
 

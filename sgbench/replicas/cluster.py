@@ -33,7 +33,7 @@ ALONE_BYTES = 1 << 30  # of a run that shares nothing, beyond its network
 
 @dataclass(frozen=True)
 class JobNeeds:
-    """What a job asks a cluster for.
+    """Says what a job asks a cluster for.
 
     Args:
         memory_bytes: at most.
@@ -217,25 +217,25 @@ class ClusterPool:
 
     def _listen(self, started: _Started) -> None:
         """Pass on one message of a job."""
-        for told in started.reader.news():
-            if told.kind == "ended":
-                started.later.add(told.place)
-            elif told.kind == "noted" or told.place in started.open:
-                started.got_on |= told.kind == "epoch" and told.epochs > 0
-                self._pass_on(started, told)
+        for message in started.reader.news():
+            if message.kind == "ended":
+                started.later.add(message.place)
+            elif message.kind == "noted" or message.place in started.open:
+                started.got_on |= message.kind == "epoch" and message.epochs > 0
+                self._pass_on(started, message)
         for place in sorted(started.later):
             record = stored_record(self.specs[place])
             if record is not None:
                 started.later.discard(place)
                 self._pass_on(started, WorkerMessage(place, "ended", record=record))
 
-    def _pass_on(self, started: _Started, told: WorkerMessage) -> None:
-        if told.kind in OVER:
-            if told.place not in started.open:
+    def _pass_on(self, started: _Started, message: WorkerMessage) -> None:
+        if message.kind in OVER:
+            if message.place not in started.open:
                 return
-            started.open.discard(told.place)
+            started.open.discard(message.place)
             started.got_on = True
-        self.hear(told)
+        self.hear(message)
 
     def _left_by(self, started: _Started, how: str) -> list[PointGroup]:
         """Decide what follows from a job that ended before its points.

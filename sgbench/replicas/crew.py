@@ -30,7 +30,7 @@ CHECKPOINT_S = 5.0  # between two checkpoints of a group, and so the most that a
 
 
 class WorkerMessage(NamedTuple):
-    """What a worker says of a point."""
+    """Reports what a worker says of a point."""
 
     place: int
     kind: Literal["noted", "began", "epoch", "ended", "refused", "pruned"]
@@ -47,7 +47,7 @@ Bar = tuple[float, ...]
 
 
 class Crew:
-    """Replicas in step until each has its record.
+    """Trains replicas in step until each has its record.
 
     Args:
         points: place in the sweep and spec of each.
@@ -256,8 +256,8 @@ def _under_way(member: Replica, kind: Literal["began", "epoch"]) -> WorkerMessag
 
 def _alike(members: Sequence[Replica]) -> list[list[Replica]]:
     """Group replicas by the shapes of all parameters and the kind of optimiser."""
-    found: dict[tuple[object, ...], list[Replica]] = {}
+    by_kind: dict[tuple[object, ...], list[Replica]] = {}
     for member in members:
         shapes = tuple(tuple(parameter.shape) for parameter in member.parts.network.parameters())
-        found.setdefault((type(member.parts.optimizer), shapes), []).append(member)
-    return list(found.values())
+        by_kind.setdefault((type(member.parts.optimizer), shapes), []).append(member)
+    return list(by_kind.values())

@@ -13,7 +13,7 @@ from sgbench.replicas.moves import KINDS, LACKING
 
 @dataclass(frozen=True)
 class PointGroup:
-    """Points for one worker.
+    """Lists the points of a sweep that one worker runs.
 
     Args:
         places: of the points in the sweep.
@@ -73,15 +73,15 @@ def groups(specs: Sequence[RunSpec], places: Sequence[int], workers: int) -> lis
     for place in places:
         if place not in apart:
             alike.setdefault(batches_key(specs[place]), []).append(place)
-    found = []
+    groups_of_points = []
     for members in alike.values():
         members.sort(key=lambda place: (specs[place].seed, place))
         count = min(workers, len(members))
         borders = [round(len(members) * part / count) for part in range(count + 1)]
-        found += [
+        groups_of_points += [
             PointGroup(tuple(members[low:high])) for low, high in itertools.pairwise(borders) if high > low
         ]
-    return sorted(found + alone, key=lambda group: -len(group.places))
+    return sorted(groups_of_points + alone, key=lambda group: -len(group.places))
 
 
 def _frozen(parameters: dict[str, Value]) -> tuple[tuple[str, str], ...]:

@@ -115,15 +115,15 @@ class GroupJob:
         return self.asked
 
 
-def _differences(wanted: Mapping[str, str], found: Mapping[str, str]) -> str:
+def _differences(wanted: Mapping[str, str], present: Mapping[str, str]) -> str:
     """Name what is not the same, with what it is here and what it should be.
 
     >>> _differences({"torch": "2.6"}, {"torch": "2.7"})
     'torch 2.7 in place of 2.6'
     """
-    names = sorted({*wanted, *found})
+    names = sorted({*wanted, *present})
     return ", ".join(
-        f"{name} {found.get(name)} in place of {wanted.get(name)}"
+        f"{name} {present.get(name)} in place of {wanted.get(name)}"
         for name in names
-        if wanted.get(name) != found.get(name)
+        if wanted.get(name) != present.get(name)
     )

@@ -16,7 +16,7 @@ Numbers = dict[str, Any]
 
 
 class Moves(ABC):
-    """The rule of one kind of optimiser.
+    """Steps all replicas by the rule of one kind of optimiser.
 
     Args:
         numbers: of each row, as in the optimiser's `defaults`.
@@ -53,11 +53,11 @@ class Moves(ABC):
     def column(self, like: Tensor, numbers: Sequence[float]) -> Tensor | float:
         """Build a column [R, 1] with one number a row; a plain number where all are equal, which is faster."""
         first = numbers[0]
-        return first if all(each == first for each in numbers) else like.new_tensor(numbers)[:, None]
+        return first if all(number == first for number in numbers) else like.new_tensor(numbers)[:, None]
 
     def named(self, like: Tensor, name: str) -> Tensor | float:
         """Look up a setting of the optimisers, such as the learning rate, for each row."""
-        return self.column(like, [float(each[name]) for each in self.numbers])
+        return self.column(like, [float(settings[name]) for settings in self.numbers])
 
     def decayed(
         self, values: Tensor, gradients: Tensor, absent: Tensor | None, decay: Tensor | float
@@ -70,7 +70,7 @@ class Moves(ABC):
 
 
 class AdamMoves(Moves):
-    """Adam and AdamW (Kingma & Ba 2015; Loshchilov & Hutter 2019), as `torch.optim.Adam` rounds it."""
+    """Steps by Adam and AdamW (Kingma & Ba 2015; Loshchilov & Hutter 2019), as `torch.optim.Adam` rounds it."""
 
     buffers: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
 
@@ -107,31 +107,31 @@ class AdamMoves(Moves):
         rate, decay = self.named(values, "lr"), self.named(values, "weight_decay")
         if self.numbers[0]["decoupled_weight_decay"]:
             if not _nothing(decay):
-                kept = torch.ones_like(values) * (1 - rate * decay)
-                values.mul_(kept if absent is None else kept.masked_fill_(absent, 1))
+                decayed = torch.ones_like(values) * (1 - rate * decay)
+                values.mul_(decayed if absent is None else decayed.masked_fill_(absent, 1))
         else:
             self.decayed(values, gradients, absent, decay)
-        betas = [each["betas"] for each in self.numbers]
+        betas = [settings["betas"] for settings in self.numbers]
         mean, square = self.state["exp_avg"], self.state["exp_avg_sq"]
-        second = self.column(values, [each[1] for each in betas])
-        rest = self.column(values, [1 - each[1] for each in betas])
-        mean.lerp_(gradients, self.column(values, [1 - each[0] for each in betas]))  # type: ignore[arg-type]
+        second = self.column(values, [beta[1] for beta in betas])
+        rest = self.column(values, [1 - beta[1] for beta in betas])
+        mean.lerp_(gradients, self.column(values, [1 - beta[0] for beta in betas]))  # type: ignore[arg-type]
         square.mul_(second).addcmul_(gradients * rest, gradients)
-        grown = list(zip(self.numbers, betas, [max(1, each) for each in self.steps], strict=True))
-        size = self.column(values, [-each["lr"] / (1 - beta[0] ** steps) for each, beta, steps in grown])
+        grown = list(zip(self.numbers, betas, [max(1, count) for count in self.steps], strict=True))
+        size = self.column(values, [-rates["lr"] / (1 - beta[0] ** steps) for rates, beta, steps in grown])
         root = self.column(values, [(1 - beta[1] ** steps) ** 0.5 for _, beta, steps in grown])
         spread = square.sqrt().div_(root).add_(self.named(values, "eps"))
         values.add_((mean * size).div_(spread))
 
 
 class SgdMoves(Moves):
-    """Stochastic gradient descent with momentum, as `torch.optim.SGD` rounds it."""
+    """Steps by stochastic gradient descent with momentum, as `torch.optim.SGD` rounds it."""
 
     buffers: ClassVar[tuple[str, ...]] = ("momentum_buffer",)
 
     def _move(self, values: Tensor, gradients: Tensor, absent: Tensor | None) -> None:
         self.decayed(values, gradients, absent, self.named(values, "weight_decay"))
-        momentum = [float(each["momentum"]) for each in self.numbers]
+        momentum = [float(settings["momentum"]) for settings in self.numbers]
         if any(momentum):
             gradients = self._with_momentum(values, gradients, momentum)
         rate = self.named(values, "lr")
@@ -140,16 +140,18 @@ class SgdMoves(Moves):
     def _with_momentum(self, values: Tensor, gradients: Tensor, momentum: list[float]) -> Tensor:
         held, buffer = self.column(values, momentum), self.state["momentum_buffer"]
         taken = [
-            1.0 if steps <= 1 else 1 - each["dampening"]
-            for each, steps in zip(self.numbers, self.steps, strict=True)
+            1.0 if steps <= 1 else 1 - settings["dampening"]
+            for settings, steps in zip(self.numbers, self.steps, strict=True)
         ]
         buffer.mul_(held).add_(gradients * self.column(values, taken))
-        ahead = [bool(each["nesterov"]) for each in self.numbers]
+        ahead = [bool(settings["nesterov"]) for settings in self.numbers]
         direction = buffer
         if any(ahead):
             direction = torch.where(_rows(values, ahead), gradients + buffer * held, buffer)
         if not all(momentum):
-            direction = torch.where(_rows(values, [not each for each in momentum]), gradients, direction)
+            direction = torch.where(
+                _rows(values, [not momentum_of_row for momentum_of_row in momentum]), gradients, direction
+            )
         return direction
 
 
@@ -165,7 +167,7 @@ LACKING = ("amsgrad", "maximize", "capturable", "differentiable")
 def moves_of(optimizers: Sequence[torch.optim.Optimizer]) -> Moves:
     """Build one row-wise update rule from optimisers of one class."""
     kind = KINDS[f"torch.optim.{type(optimizers[0]).__name__}"]
-    return kind([{"decoupled_weight_decay": False, **each.defaults} for each in optimizers])
+    return kind([{"decoupled_weight_decay": False, **optimizer.defaults} for optimizer in optimizers])
 
 
 def _nothing(number: Tensor | float) -> bool:

@@ -17,7 +17,7 @@ from sgbench.networks.base import Chain
 from sgbench.replicas.replica import Replica
 from sgbench.replicas.stack import Stack
 from sgbench.rules.bptt import Bptt
-from sgbench.signals.spikes import Events
+from sgbench.signals.spikes import SparseSpikes
 from sgbench.signals.trajectory import Batch, Trajectory
 
 
@@ -64,7 +64,7 @@ def _why_not(member: Replica) -> str | None:
 
 
 class StackedPasses:
-    """Forward, loss and backward of all replicas of a team.
+    """Runs forward, loss and backward of all replicas of a team.
 
     Args:
         members: whom `why_not_stacked` has nothing to say of.
@@ -119,9 +119,9 @@ class StackedPasses:
         losses = self._losses(outputs, batches)
         (gradients,) = torch.autograd.grad(losses.sum(), outputs)
         for chain, gradient, slots in zip(self.chains, gradients, self.slots, strict=True):
-            for slot, found in zip(slots, chain.backward(gradient), strict=True):
-                if slot is not None and found is not None:
-                    slot.copy_(found)
+            for slot, input_gradient in zip(slots, chain.backward(gradient), strict=True):
+                if slot is not None and input_gradient is not None:
+                    slot.copy_(input_gradient)
         centres = torch.stack([_sum_of_potentials(chain.states) for chain in self.chains])
         return losses.detach(), centres
 
@@ -137,7 +137,7 @@ class StackedPasses:
 
 
 def _is_sparse(batch: Batch) -> bool:
-    return isinstance(batch.x, Events) and batch.x.density <= density.WEIGHT_DENSE
+    return isinstance(batch.x, SparseSpikes) and batch.x.density <= density.WEIGHT_DENSE
 
 
 def _sum_of_potentials(states: Sequence[Carry]) -> Tensor:

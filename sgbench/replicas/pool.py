@@ -100,14 +100,14 @@ class WorkerPool:
         """Receive one message from a worker; if it died, return the points to run again."""
         one = self.running[pipe]
         try:
-            told = pipe.recv()
+            message = pipe.recv()
         except EOFError:
             del self.running[pipe]
             one.process.join()
             return self._left_by(one)
-        if told.kind in ("ended", "refused", "pruned"):
-            one.open.discard(told.place)
-        self.hear(told)
+        if message.kind in ("ended", "refused", "pruned"):
+            one.open.discard(message.place)
+        self.hear(message)
         return []
 
     def _left_by(self, one: _Running) -> list[PointGroup]:

@@ -33,19 +33,19 @@ class ProgressWriter:
         self.is_new = False
         self.written_s = -WRITE_S
 
-    def say(self, told: WorkerMessage) -> None:
+    def say(self, message: WorkerMessage) -> None:
         """Take in a word on a point."""
         self.is_new = True
-        if told.kind == "noted":
-            self.notes.append(told.line)
+        if message.kind == "noted":
+            self.notes.append(message.line)
         else:
-            selected = None if told.selected is None else told.selected.model_dump()
-            self.points[told.place] = {
-                "kind": told.kind,
-                "epochs": told.epochs,
+            selected = None if message.selected is None else message.selected.model_dump()
+            self.points[message.place] = {
+                "kind": message.kind,
+                "epochs": message.epochs,
                 "selected": selected,
-                "line": told.line,
-                "exit_code": told.exit_code,
+                "line": message.line,
+                "exit_code": message.exit_code,
             }
         self.tick()
 
@@ -86,13 +86,13 @@ class ProgressReader:
         """Return what has been said since the last look; a file that is not there, or damaged, says nothing."""
         try:
             tree: Any = parse_tree(read_bytes(self.path), str(self.path))
-            points = {int(place): told for place, told in tree["points"].items()}
+            points = {int(place): message for place, message in tree["points"].items()}
             messages = [WorkerMessage(self.place, "noted", line=line) for line in tree["notes"][self.notes :]]
-            for place, told in points.items():
-                if told != self.points.get(place):
-                    selected = told["selected"]
+            for place, point in points.items():
+                if point != self.points.get(place):
+                    selected = point["selected"]
                     scores = None if selected is None else EpochScores.model_validate(selected)
-                    messages.append(WorkerMessage(place, **{**told, "selected": scores}))
+                    messages.append(WorkerMessage(place, **{**point, "selected": scores}))
             cpu_s = float(tree["cpu_s"])
         except (InputError, ValueError, TypeError, KeyError):
             return []

@@ -18,7 +18,7 @@ STORE_BYTES = 100 << 20  # of Ray's own store of objects, through which nothing 
 
 
 class RayCluster:
-    """Tasks on Ray.
+    """Runs groups of a sweep as tasks on Ray.
 
     Args:
         workers: tasks at a time on a cluster of this machine alone, or None for one a core.
@@ -60,9 +60,9 @@ class RayCluster:
         task = self.ray.remote(
             num_cpus=needs.threads, memory=min(needs.memory_bytes, int(largest)), max_retries=0
         )(_call)
-        found = [task.remote(job) for job in jobs]
-        handles = [each.hex() for each in found]
-        self.tasks |= dict(zip(handles, found, strict=True))
+        tasks = [task.remote(job) for job in jobs]
+        handles = [task.hex() for task in tasks]
+        self.tasks |= dict(zip(handles, tasks, strict=True))
         return handles
 
     def ended(self, handles: Sequence[str]) -> Mapping[str, str]:
@@ -71,7 +71,7 @@ class RayCluster:
         if not open_:
             return {}
         ready, _ = self.ray.wait(list(open_), num_returns=len(open_), timeout=0)
-        return {open_[each]: self._how(each) for each in ready}
+        return {open_[task]: self._how(task) for task in ready}
 
     def _how(self, task: Any) -> str:
         try:
@@ -88,9 +88,9 @@ class RayCluster:
         """Wait until running tasks have saved, and stop the others before they begin."""
         tasks = [self.tasks[handle] for handle in handles]
         _, late = self.ray.wait(tasks, num_returns=len(tasks), timeout=WAIT_S)
-        for each in late:
+        for task in late:
             with contextlib.suppress(Exception):
-                self.ray.cancel(each, force=True)
+                self.ray.cancel(task, force=True)
 
     def close(self) -> None:
         """Leave the cluster; one that was started by this command ends with that."""

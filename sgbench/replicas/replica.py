@@ -35,7 +35,7 @@ log = logging.getLogger("sgbench")
 
 
 class Replica(Attempt):
-    """A try at a run that shares its process with others.
+    """Runs one attempt that shares its process with others.
 
     Args:
         place: of the point in the sweep.
@@ -58,10 +58,10 @@ class Replica(Attempt):
         if spec.force:
             forget_checkpoints(self.folder)
         self.make_loggers()
-        kept = self.kept(REPLICA_CHECKPOINT, "optimizer")
-        if kept is not None:
-            self.optimizer_state = kept["optimizer"]
-            self.training.load_state_dict(kept["sgbench"])
+        checkpoint = self.kept(REPLICA_CHECKPOINT, "optimizer")
+        if checkpoint is not None:
+            self.optimizer_state = checkpoint["optimizer"]
+            self.training.load_state_dict(checkpoint["sgbench"])
 
     @contextlib.contextmanager
     def clock(self) -> Iterator[None]:
@@ -124,14 +124,14 @@ class Replica(Attempt):
     def prune(self) -> None:
         """Write how far the run came, and its best epoch's validation scores; the test split stays closed."""
         best = self.training.curve[self.training.best.epoch or 0]
-        found = Pruned(
+        pruned = Pruned(
             method_id=method_id(self.spec.method),
             seed=self.spec.seed,
             epochs=len(self.training.curve),
             validation_accuracy=best.validation_accuracy,
             validation_loss=best.validation_loss,
         )
-        write_atomic(self.folder / PRUNED, to_json(found))
+        write_atomic(self.folder / PRUNED, to_json(pruned))
 
     def fail(self, error: Exception) -> RunRecord:
         """Store the record of a failed run."""

@@ -16,7 +16,7 @@ KEPT_BYTES = 128 << 20  # of encoded batches that are kept from one evaluation t
 
 
 class Shared:
-    """Batches of many replicas, each made once.
+    """Makes batches of many replicas, each once.
 
     Args:
         members: all replicas of the group; their data differ in the seed alone.
@@ -46,17 +46,17 @@ class Shared:
             _ = data.splits[split]  # open or closed, and told, for this run too
             yield from self.kept[seed, split]
             return
-        made: list[Batch] | None = []
+        batches: list[Batch] | None = []
         for batch in data.evaluation(split):
             yield batch
-            if made is not None:
+            if batches is not None:
                 self.left_bytes -= size_bytes(batch.x)
-                made.append(batch)
+                batches.append(batch)
                 if self.left_bytes < 0:
-                    self.left_bytes += sum(size_bytes(each.x) for each in made)
-                    made = None
-        if made is not None:
-            self.kept[seed, split] = made
+                    self.left_bytes += sum(size_bytes(batch.x) for batch in batches)
+                    batches = None
+        if batches is not None:
+            self.kept[seed, split] = batches
 
 
 def size_bytes(x: Signal) -> int:

@@ -26,7 +26,7 @@ GONE = "Invalid job id"
 
 @dataclass
 class SlurmGroupJob(GroupJob):
-    """A group that saves and is queued again on SLURM's signal before a time-out or for a preemption."""
+    """Saves and queues a group again on SLURM's signal before a time-out or for a preemption."""
 
     def __call__(self) -> None:
         """Run the group of points with SLURM's signals."""
@@ -67,7 +67,7 @@ def _preemption() -> int:
 
 
 class Slurm:
-    """Arrays of jobs on SLURM.
+    """Runs groups of a sweep as arrays of jobs on SLURM.
 
     Args:
         workers: jobs that run at a time, or None for as many as SLURM lets.
@@ -121,11 +121,11 @@ class Slurm:
         memory = {"mem": f"{needs.memory_bytes >> 20}M", "cpus_per_task": needs.threads}
         try:
             executor.update_parameters(**{**memory, **self.settings})
-            found = executor.submit_array(list(jobs))
+            jobs_started = executor.submit_array(list(jobs))
         except Exception as error:
             raise InputError(f"hydra.launcher.on=slurm: {one_printable_line(error)}") from error
         self.asked_s, self.answered = -ASK_S, False
-        return [job.job_id for job in found]
+        return [job.job_id for job in jobs_started]
 
     def ended(self, handles: Sequence[str]) -> Mapping[str, str]:
         """Ask SLURM's controller which jobs have ended; one that does not answer has ended nothing."""

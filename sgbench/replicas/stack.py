@@ -16,7 +16,7 @@ ALIGNED = 16  # entries at which a parameter may begin, so that its rows stay wh
 
 
 class Stack:
-    """Networks whose parameters are moved together; what is computed of one does not touch another.
+    """Moves the parameters of many networks together; what is computed of one does not touch another.
 
     The parameters stay those of their networks: their storage becomes a part of a row.
 
@@ -98,10 +98,10 @@ class Stack:
         """Update these rows by their gradients."""
         still = sorted(set(range(len(self.values))) - set(rows))
         state = [self.values, *self.moves.state.values()]
-        before = [each[still] for each in state] if still else []
+        before = [tensor[still] for tensor in state] if still else []
         self.moves.step(self.values, self.gradients, self.absent, rows)
-        for each, kept in zip(state, before, strict=False):
-            each[still] = kept
+        for tensor, previous in zip(state, before, strict=False):
+            tensor[still] = previous
 
     def finite(self) -> list[bool]:
         """Check whether all weights of each row are finite, by a cheap sum that may give false alarms."""
@@ -110,20 +110,20 @@ class Stack:
     def snapshot(self) -> dict[str, Tensor]:
         """Copy the weights and the optimiser's state as they are now."""
         tensors = {"values": self.values, **self.moves.state}
-        kept = {name: tensor.clone() for name, tensor in tensors.items()}
-        return kept | {"steps": torch.tensor(self.moves.steps)}
+        saved = {name: tensor.clone() for name, tensor in tensors.items()}
+        return saved | {"steps": torch.tensor(self.moves.steps)}
 
     @staticmethod
     def row_of(snapshot: dict[str, Tensor], row: int) -> dict[str, Tensor]:
         """Copy one network's part of a snapshot."""
         return {name: tensor[row].clone() for name, tensor in snapshot.items()}
 
-    def load_row(self, row: int, kept: dict[str, Any]) -> None:
+    def load_row(self, row: int, saved: dict[str, Any]) -> None:
         """Restore one network's weights and optimiser state from its part of a snapshot."""
-        self.values[row] = kept["values"]
-        self.moves.steps[row] = int(kept["steps"])
+        self.values[row] = saved["values"]
+        self.moves.steps[row] = int(saved["steps"])
         for name, tensor in self.moves.state.items():
-            tensor[row] = kept[name]
+            tensor[row] = saved[name]
 
 
 def _strides(parameter: Tensor) -> tuple[int, ...]:

@@ -59,20 +59,20 @@ def run_sweep(
     twins = [place for place in left if first[folder_of(specs[place])] != place]  # the same run once more
     left = sorted(first.values())
     count = max(1, min(workers or where.groups_of(len(left)) or cores(), len(left)))
-    made = groups(specs, left, count)
+    point_groups = groups(specs, left, count)
     start = _starter(specs, where, workers=workers, count=count, largest=largest, bars=bars)
     view = SweepView(specs, finished, headline)
 
-    def hear(told: WorkerMessage) -> None:
-        view.hear(told)
-        if told.exit_code:
-            refused(told.exit_code)
+    def hear(message: WorkerMessage) -> None:
+        view.hear(message)
+        if message.exit_code:
+            refused(message.exit_code)
 
     try:
-        reasons = Counter(group.alone for group in made if group.alone is not None)
+        reasons = Counter(group.alone for group in point_groups if group.alone is not None)
         for reason, points in reasons.items():
             view.say(f"{points} points run alone: {reason}")
-        start(hear, view.tick).run(made)
+        start(hear, view.tick).run(point_groups)
         for place in twins:
             view.hear(
                 WorkerMessage(
@@ -84,8 +84,8 @@ def run_sweep(
     return view.problems
 
 
-class Pool(Protocol):
-    """Runs groups of points somewhere."""
+class GroupRunner(Protocol):
+    """Runs groups of points here or on a cluster."""
 
     def run(self, groups: Sequence[PointGroup]) -> None:
         """Run all; on an interrupt, all save what they have and stop."""
@@ -104,7 +104,7 @@ def _starter(
     count: int,
     largest: int | None,
     bars: Mapping[int, Bar] | None,
-) -> Callable[[Hear, Tick], Pool]:
+) -> Callable[[Hear, Tick], GroupRunner]:
     """Return what makes the pool of a place, which is there, once somebody listens."""
     cluster = where.cluster(workers)
     if cluster is None:

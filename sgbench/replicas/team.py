@@ -19,11 +19,11 @@ from sgbench.training.train_loop import check_optimizer_state
 
 
 class Stopped(Exception):  # noqa: N818 - no error
-    """Somebody asked to stop; the last whole epoch is what is kept."""
+    """Reports that somebody asked to stop; the last whole epoch is kept."""
 
 
 class Team:
-    """Replicas whose networks and optimisers are alike enough for one stack.
+    """Trains replicas whose networks and optimisers are alike enough for one stack.
 
     Args:
         members: at least one.
@@ -115,7 +115,7 @@ class Team:
         """Check everything that the optimiser's step depends on, and make the step."""
         began_s = time.perf_counter()
         losses = torch.stack([progress.loss for progress in reached.values()])
-        centres = torch.stack([_sum_of_states(self.members[row], each) for row, each in reached.items()])
+        centres = torch.stack([_sum_of_states(self.members[row], states) for row, states in reached.items()])
         for row in self._not_finite(list(reached), losses + centres):
             try:
                 with self.stack.lent(row):
@@ -152,7 +152,7 @@ class Team:
         failures: dict[int, Exception] = {}
         for row in range(len(self.members)):
             try:
-                check_optimizer_state({name: each[row] for name, each in self.stack.moves.state.items()})
+                check_optimizer_state({name: tensor[row] for name, tensor in self.stack.moves.state.items()})
             except NonFiniteError as error:
                 failures[row] = error
         return failures

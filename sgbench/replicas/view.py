@@ -22,7 +22,7 @@ MOST_ROWS = 12  # what a terminal of 24 lines has room for
 
 
 class BestSoFar(NamedTuple):
-    """The best score on validation so far."""
+    """Holds the best score on validation so far."""
 
     rank: float  # accuracy, or where there are no classes the loss below zero: the larger the better
     text: str
@@ -31,7 +31,7 @@ class BestSoFar(NamedTuple):
 
 @dataclass
 class PointRow:
-    """Points of one kind."""
+    """Counts the points of a sweep of one kind by their state."""
 
     points: int = 0
     done: int = 0
@@ -40,7 +40,7 @@ class PointRow:
 
 
 class SweepView:
-    """What of a sweep is done, running and failed, at which epoch, the best so far, and the time left.
+    """Shows what of a sweep is done, running and failed, at which epoch, the best so far, and the time left.
 
     The best is that of validation, of points under way from their first epoch on.
 
@@ -79,35 +79,35 @@ class SweepView:
         if self.console.is_terminal:
             self.live.start()
 
-    def hear(self, told: WorkerMessage) -> None:
+    def hear(self, message: WorkerMessage) -> None:
         """Update the counts from a worker's message."""
-        if told.kind == "noted":
-            self.say(told.line)
+        if message.kind == "noted":
+            self.say(message.line)
             return
-        spec, row = self.specs[told.place], self.rows[self.kinds[told.place]]
-        if told.kind in ("began", "epoch"):
-            row.running += told.place not in self.open
-            self.open.add(told.place)
-            self.epochs[told.place] = told.epochs
-            if told.selected is not None:
-                scores = told.selected
-                self._score(told.place, scores.validation_accuracy, scores.validation_loss)
+        spec, row = self.specs[message.place], self.rows[self.kinds[message.place]]
+        if message.kind in ("began", "epoch"):
+            row.running += message.place not in self.open
+            self.open.add(message.place)
+            self.epochs[message.place] = message.epochs
+            if message.selected is not None:
+                scores = message.selected
+                self._score(message.place, scores.validation_accuracy, scores.validation_loss)
             return
-        row.running -= told.place in self.open
-        self.open.discard(told.place)
-        self.epochs[told.place] = spec.method.protocol.epochs
-        self.bests.pop(told.place, None)
-        if told.kind == "pruned":
+        row.running -= message.place in self.open
+        self.open.discard(message.place)
+        self.epochs[message.place] = spec.method.protocol.epochs
+        self.bests.pop(message.place, None)
+        if message.kind == "pruned":
             row.done += 1
-            self.say(f"{self._number()} {_name(spec)}: {told.line}")
+            self.say(f"{self._number()} {_name(spec)}: {message.line}")
             return
-        if told.record is None:
+        if message.record is None:
             row.failed += 1
-            self.problems.append(told.line)
-            self.say(f"{self._number()} {_name(spec)}: {told.line}")
+            self.problems.append(message.line)
+            self.say(f"{self._number()} {_name(spec)}: {message.line}")
             return
-        self._count(told.place, told.record)
-        self.say(f"{self._number()} {self.headline(told.record)}")
+        self._count(message.place, message.record)
+        self.say(f"{self._number()} {self.headline(message.record)}")
 
     def _count(self, place: int, record: RunRecord) -> None:
         row = self.rows[self.kinds[place]]
@@ -136,8 +136,8 @@ class SweepView:
         if not under_way:
             return "-"
         behind = sorted({self.epochs[place] for place in under_way})
-        told = str(behind[0]) if len(behind) == 1 else f"{behind[0]} to {behind[-1]}"
-        return f"{told} of {max(self.specs[place].method.protocol.epochs for place in under_way)}"
+        epochs = str(behind[0]) if len(behind) == 1 else f"{behind[0]} to {behind[-1]}"
+        return f"{epochs} of {max(self.specs[place].method.protocol.epochs for place in under_way)}"
 
     def _number(self) -> str:
         return f"[{self._sum('done') + self._sum('failed')}/{len(self.specs)}]"
@@ -207,15 +207,15 @@ def kinds(specs: Sequence[RunSpec]) -> list[str]:
     if not specs:
         return []
     labels = [_labels(spec) for spec in specs]
-    every = {name for each in labels for name in each}
-    values = {name: {each.get(name, "-") for each in labels} for name in sorted(every)}
-    differing = {name: len(found) for name, found in values.items() if len(found) > 1}
+    every = {name for labels_of_point in labels for name in labels_of_point}
+    values = {name: {labels_of_point.get(name, "-") for labels_of_point in labels} for name in sorted(every)}
+    differing = {name: len(distinct) for name, distinct in values.items() if len(distinct) > 1}
     if "dataset" in differing:
         return [spec.method.choices["dataset"] for spec in specs]
     if "surrogate" in differing or not differing:
         return [spec.method.label for spec in specs]
     axis = min(differing, key=lambda name: (name == "seed", differing[name]))
-    return [f"{axis}={each.get(axis, '-')}" for each in labels]
+    return [f"{axis}={labels_of_point.get(axis, '-')}" for labels_of_point in labels]
 
 
 def _labels(spec: RunSpec) -> dict[str, str]:

@@ -87,13 +87,13 @@ def where_of(settings: Mapping[str, Any]) -> Where:
         name: OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
         for name, value in settings.items()
     }
-    found = Where(**plain)
-    require_choice("hydra.launcher.on", found.on, PLACES)
-    require_count("hydra.launcher.timeout_min", found.timeout_min)
-    if found.memory_gb is not None:
-        require_number("hydra.launcher.memory_gb", found.memory_gb, low=0, open_low=True)
-    if found.on == "ray" and (found.slurm or found.partition is not None):
+    where = Where(**plain)
+    require_choice("hydra.launcher.on", where.on, PLACES)
+    require_count("hydra.launcher.timeout_min", where.timeout_min)
+    if where.memory_gb is not None:
+        require_number("hydra.launcher.memory_gb", where.memory_gb, low=0, open_low=True)
+    if where.on == "ray" and (where.slurm or where.partition is not None):
         raise InputError(
             "hydra.launcher.slurm, hydra.launcher.partition: are of hydra.launcher.on=slurm; leave them out"
         )
-    return found
+    return where

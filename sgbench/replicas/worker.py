@@ -20,7 +20,7 @@ STOPPED = 130
 
 
 class _Asked:
-    """Whether to stop: a signal asked for it, or nobody listens any more."""
+    """Says whether to stop: a signal asked for it, or nobody listens any more."""
 
     def __init__(self, pipe: Connection) -> None:
         self.pipe = pipe
@@ -30,10 +30,10 @@ class _Asked:
         """Note the SIGTERM that the sweep sends."""
         self.stop = True
 
-    def say(self, told: WorkerMessage) -> None:
+    def say(self, message: WorkerMessage) -> None:
         """Send a message to the sweep."""
         try:
-            self.pipe.send(told)
+            self.pipe.send(message)
         except OSError:  # it has been killed
             self.stop = True
 

@@ -21,7 +21,7 @@ Measure = Literal["test_accuracy", "last_accuracy", "last_loss", "lowest_error",
 
 
 class Figure(Strict):
-    """One published figure.
+    """Describes one published figure.
 
     Either `published` with its `tolerance`, both of the same unit as the measure, or a bound.
     """
@@ -64,7 +64,7 @@ class Figure(Strict):
 
 
 class Reproduction(Strict):
-    """One file of conf/experiment/reproduce/."""
+    """Describes one reproduction, as a file of conf/experiment/reproduce/ states it."""
 
     name: Line
     line: Line

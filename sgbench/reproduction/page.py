@@ -21,7 +21,7 @@ UNMEASURED = "not measured"
 
 
 class PageEntry(NamedTuple):
-    """What the page says of one reproduction."""
+    """Holds what the page says of one reproduction."""
 
     rows: tuple[str, ...]  # of the table, one a figure
     section: str
@@ -53,9 +53,9 @@ def as_page(results: Sequence[ReproductionResult], before: str = "") -> str:
     """
     entries = read_page(before)
     for result in results:
-        name, made = result.reproduction.name, _entry(result)
-        if name not in entries or not (_is_unmeasured(made) and _is_of(entries[name], made)):
-            entries[name] = made
+        name, page_entry = result.reproduction.name, _entry(result)
+        if name not in entries or not (_is_unmeasured(page_entry) and _is_of(entries[name], page_entry)):
+            entries[name] = page_entry
     ordered = [entries[name] for name in sorted(entries)]
     verdicts = [verdict for entry in ordered for verdict in entry.verdicts]
     lines = [
@@ -84,35 +84,41 @@ def read_page(text: str) -> dict[str, PageEntry]:
     {}
     """
     head, *sections = text.split("\n## ")
-    told = {each.partition("\n")[0]: f"## {each.strip()}" for each in sections}
+    sections_by_name = {section.partition("\n")[0]: f"## {section.strip()}" for section in sections}
     _, _, table = head.partition(f"{RULE}\n")
-    found: dict[str, list[str]] = {}
+    rows_by_name: dict[str, list[str]] = {}
     name = ""
     for row in table.splitlines():
         name = cells_of(row)[0] or name if row.startswith("|") else ""
         if name:
-            found.setdefault(name, []).append(row)
-    return {name: PageEntry(tuple(each), told[name]) for name, each in found.items() if name in told}
+            rows_by_name.setdefault(name, []).append(row)
+    return {
+        name: PageEntry(tuple(lines), sections_by_name[name])
+        for name, lines in rows_by_name.items()
+        if name in sections_by_name
+    }
 
 
 def _entry(result: ReproductionResult) -> PageEntry:
-    return PageEntry(tuple(f"| {' | '.join(each)} |" for each in rows([result])), "\n".join(_section(result)))
+    return PageEntry(
+        tuple(f"| {' | '.join(cells)} |" for cells in rows([result])), "\n".join(_section(result))
+    )
 
 
 def _is_unmeasured(entry: PageEntry) -> bool:
     return all(verdict == UNMEASURED for verdict in entry.verdicts)
 
 
-def _is_of(before: PageEntry, made: PageEntry) -> bool:
+def _is_of(before: PageEntry, after: PageEntry) -> bool:
     """Say whether what was measured before is what would be measured now."""
-    asked = [_asked(each.rows) for each in (before, made)]
-    methods = [_conditions(each.section) for each in (before, made)]
+    asked = [_asked(entry.rows) for entry in (before, after)]
+    methods = [_conditions(entry.section) for entry in (before, after)]
     return asked[0] == asked[1] and methods[0] == methods[1]
 
 
-def _asked(found: Iterable[str]) -> list[list[str]]:
+def _asked(lines: Iterable[str]) -> list[list[str]]:
     """List each figure with what was published."""
-    return [cells_of(row)[1:3] for row in found]
+    return [cells_of(row)[1:3] for row in lines]
 
 
 def _conditions(section: str) -> str:
@@ -126,8 +132,8 @@ def _section(result: ReproductionResult) -> list[str]:
     evidence: dict[str, list[str]] = {}
     for judged in result.judged:
         evidence.setdefault(judged.figure.evidence, []).append(judged.figure.line)
-    lines += [f"- Evidence: {text} ({'; '.join(told)})." for text, told in evidence.items()]
-    lines += [f"- Not as published: {each}." for each in one.differs]
+    lines += [f"- Evidence: {text} ({'; '.join(sources)})." for text, sources in evidence.items()]
+    lines += [f"- Not as published: {difference}." for difference in one.differs]
     lines += [
         f"- {word}: {text}."
         for word, text in (("Reduced", one.reduced), ("Likely reason", one.reason))
@@ -136,7 +142,7 @@ def _section(result: ReproductionResult) -> list[str]:
     for name, ids in result.methods.items():
         more = "" if len(ids) <= SHOWN_METHODS else f" and {len(ids) - SHOWN_METHODS} more"
         words = " ".join(one.conditions[name])
-        shown = ", ".join(f"`{each}`" for each in ids[:SHOWN_METHODS])
+        shown = ", ".join(f"`{method}`" for method in ids[:SHOWN_METHODS])
         lines.append(f"- Condition {name}{f' (`{words}`)' if words else ''}: methods {shown}{more}.")
     if result.commits:
         lines.append(f"- Runs of commit {', '.join(result.commits)}.")

@@ -42,7 +42,7 @@ def _quoted(text: str) -> str:
 
 @dataclass(frozen=True)
 class ReproductionGrid:
-    """All runs of a reproduction: of each condition its cells, of each cell its seeds."""
+    """Lists all runs of a reproduction: of each condition its cells, of each cell its seeds."""
 
     cells: Mapping[str, Sequence[Mapping[int, RunSpec]]]
 

@@ -14,14 +14,14 @@ ROUNDING = 1e-12
 
 
 class ConditionCell(NamedTuple):
-    """One setting of a condition."""
+    """Describes one setting of a condition."""
 
     values: Mapping[int, float | None]  # the measure by seed; None where there is none
     rank: float  # mean accuracy on validation, by which cells are selected
 
 
 class Judged(NamedTuple):
-    """A figure, what was measured here, and whether the two agree."""
+    """Compares a published figure with what was measured here, and says whether the two agree."""
 
     figure: Figure
     ours: float | None

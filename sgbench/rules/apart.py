@@ -28,7 +28,7 @@ from sgbench.signals.trajectory import POTENTIAL, Batch, Keep, Trajectory
 
 @dataclass(frozen=True)
 class Apart:
-    """A pass in which no gradient crosses from one layer to the next.
+    """Runs a pass in which no gradient crosses from one layer to the next.
 
     Args:
         hidden: what each hidden layer came to, with the history of its own weights and numbers alone.
@@ -108,7 +108,7 @@ class Apart:
 
 @dataclass(frozen=True)
 class ObjectiveSlopes:
-    """The derivatives of an objective by what is seen of each layer; None where it does not look."""
+    """Holds the derivatives of an objective by what is seen of each layer; None where it does not look."""
 
     loss: Tensor  # without gradient
     output: Tensor  # [T, B, C]
@@ -215,7 +215,7 @@ def fixed_feedback(network: Network, gain: float, generator: torch.Generator) ->
 
 
 class Feedback(nn.Module):
-    """Feedback weights of all hidden layers, in their order.
+    """Holds feedback weights of all hidden layers, in their order.
 
     Args:
         weights: one [R, N] for each hidden layer.
@@ -231,7 +231,7 @@ class Feedback(nn.Module):
 
 
 class ReadoutUnits:
-    """The readout's units without its weights: what arrives is their current.
+    """Holds the readout's units without its weights: what arrives is their current.
 
     Args:
         layer: whose they are.

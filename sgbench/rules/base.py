@@ -40,7 +40,7 @@ spike times, by the adjoint of the network between steps."""
 
 @dataclass(frozen=True)
 class Claim:
-    """With what a rule's gradients are compared, where, and in which weights; a test runs it as it stands.
+    """States with what a rule's gradients are compared, where, and in which weights; a test runs it as it stands.
 
     Args:
         reference: the gradient to compare with.
@@ -55,7 +55,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Objective:
-    """What is minimised: a loss and a penalty on activity."""
+    """Holds what is minimised: a loss and a penalty on activity."""
 
     loss: Loss
     regulariser: Regulariser
@@ -73,7 +73,7 @@ class Objective:
 
 
 class Progress(NamedTuple):
-    """One yield of a rule: gradients are in place."""
+    """Reports that a rule has put gradients in place."""
 
     loss: Tensor  # this yield's share of the batch's loss, a scalar without gradient
     trajectory: Trajectory  # what was run, at least its final state

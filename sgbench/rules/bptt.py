@@ -19,7 +19,7 @@ UPDATES = ("per_sequence", "per_window")
 
 
 class Bptt(LearningRule):
-    """Back-propagation through time with the surrogate in place of the spike's derivative.
+    """Propagates errors back through time with the surrogate in place of the spike's derivative.
 
     With a window of K steps no gradient crosses from one window to the next: every state, recurrent spikes
     included, is cut at the border. Weights are updated once a sequence; then the window limits how far credit

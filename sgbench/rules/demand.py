@@ -11,7 +11,7 @@ from sgbench.records.learning import NEEDS, Need
 
 
 class LayerSize(NamedTuple):
-    """How large a layer is."""
+    """Counts a layer's neurons, inputs and synapses."""
 
     neurons: int
     states: int  # numbers that a neuron hands to the next step, its spike included
@@ -27,7 +27,7 @@ class LayerSize(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """How large a network and its batches are, the readout last."""
+    """Says how large a network and its batches are, the readout last."""
 
     layers: tuple[LayerSize, ...]
     steps: int
@@ -77,7 +77,7 @@ class Sizes(NamedTuple):
 
 
 class Demand(NamedTuple):
-    """What a rule takes of one sample."""
+    """Holds what a rule takes of one sample."""
 
     numbers: float  # remembered over all steps of it
     weight_products: float  # a step

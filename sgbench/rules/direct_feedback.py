@@ -21,7 +21,7 @@ DEEP = ("network.hidden=[6,5]", "network.recurrence=all_to_all")
 
 
 class DirectFeedback(LearningRule):
-    r"""Fixed random weights B carry an error from the output straight to the spikes of each hidden layer.
+    r"""Carries an error from the output to the spikes of each hidden layer by fixed random weights B.
 
     .. math:: \frac{dL}{ds^l[t]} := B^{l\,\top} \delta[t], \qquad \delta = \text{readout's adjoint of } e
 

@@ -28,7 +28,7 @@ from sgbench.neurons.base import Neuron
 
 
 class Eligibility:
-    """The traces of one layer's synapses, and the gradients that they make.
+    """Holds the traces of one layer's synapses, and the gradients that they make.
 
     Where all neurons of a layer decay alike and forget their spikes, a field's trace is the same in all of them and
     is kept once.
@@ -114,7 +114,7 @@ class Eligibility:
 
 
 class Filtered:
-    """Spikes filtered by a leaky readout's decay, and the gradient of weights behind them.
+    """Filters spikes by a leaky readout's decay, and computes the gradient of weights behind them.
 
     Args:
         kappa: the decay.
@@ -145,7 +145,7 @@ class Filtered:
 
 
 class _Adjoints(NamedTuple):
-    """P linear functionals of x over a stretch, by what they depend on.
+    """Holds P linear functionals of x over a stretch, by what they depend on.
 
     The first is the stretch's share of the loss; the others are the values of x at its end.
     """

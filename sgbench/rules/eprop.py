@@ -28,7 +28,7 @@ from sgbench.rules.forward import (
     Forward,
     ReadoutTraces,
     Span,
-    Traced,
+    TraceCost,
     check_forward,
     decay_of,
     step_slopes,
@@ -48,7 +48,7 @@ FULL = (*RECURRENT[:-1], "network.recurrence_gradient=full")
 
 
 class EProp(LearningRule):
-    r"""Eligibility propagation: what each synapse did to its own neuron, times what reaches that neuron.
+    r"""Multiplies what each synapse did to its own neuron by the error that reaches that neuron: e-prop.
 
     Forward in time, each synapse carries how it moved its neuron's state z through the neuron alone:
 
@@ -135,7 +135,7 @@ class EProp(LearningRule):
         error = ("own_trace", "errors_of_others")
         weights = ("weights_of_others",) if self.feedback == "symmetric" else ()
         learnt = sizes.straight if self.feedback == "adaptive" else 0
-        traced = Traced(0.0, 0.0)
+        traced = TraceCost(0.0, 0.0)
         if self.form == "online":
             traced = traced_forward(network, sizes, stretch=self._stretch)
         return Demand(
@@ -188,7 +188,7 @@ class EProp(LearningRule):
 
 
 class _Traces:
-    """The eligibilities of all layers, behind the readout's filter.
+    """Holds the eligibilities of all layers, behind the readout's filter.
 
     Args:
         network: a chain with a leaky readout.

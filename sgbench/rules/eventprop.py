@@ -31,7 +31,7 @@ SLOWEST = 1e-6
 
 
 class Eventprop(LearningRule):
-    r"""EventProp in time steps, of current-based neurons: gradients of when neurons fire, not of whether.
+    r"""Computes EventProp in time steps, for current-based neurons: gradients of when neurons fire, not of whether.
 
     With p and q the derivatives of the loss by u and i behind a step, :math:`S_n[t]` that by a spike of neuron n in
     step t (what later layers, recurrence and a loss on spikes make of it),
@@ -118,7 +118,7 @@ class Eventprop(LearningRule):
 
 
 class _Pass(NamedTuple):
-    """What a layer went through, without history."""
+    """Holds what a layer went through, without history."""
 
     layer: DenseLayer
     arrived: Tensor  # [T, B, K]

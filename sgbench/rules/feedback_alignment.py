@@ -20,7 +20,7 @@ DEEP = ("network.hidden=[6,5]", "network.recurrence=all_to_all")
 
 
 class FeedbackAlignment(LearningRule):
-    r"""Errors go back from layer to layer, and from step to step, by fixed random weights in place of W and V.
+    r"""Sends errors back through layers and steps by fixed random weights in place of W and V.
 
     .. math:: \frac{dL}{ds^l[t]} := B^{l+1\,\top} \frac{dL}{dI^{l+1}[t]} + C^{l\,\top} \frac{dL}{dI^l[t+1]},
         \qquad \frac{dL}{dW^l} = \sum_t \frac{dL}{dI^l[t]} \, s^{l-1}[t]^\top

@@ -26,7 +26,7 @@ from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import Objective, learnt_by
 from sgbench.rules.demand import Sizes
 from sgbench.rules.eligibility import Filtered, add_gradient, traces_of
-from sgbench.signals.spikes import Events, Signal
+from sgbench.signals.spikes import Signal, SparseSpikes
 from sgbench.signals.trajectory import Batch, Trajectory
 
 STRETCH = 50
@@ -36,7 +36,7 @@ READOUT = "neuron@readout=leaky_readout"
 
 
 class Span(NamedTuple):
-    """What all layers went through in a stretch."""
+    """Holds what all layers went through in a stretch."""
 
     first: int  # its first step
     hidden: list[Stretch]  # with the Jacobians of their neurons
@@ -44,7 +44,7 @@ class Span(NamedTuple):
 
 
 class Forward:
-    """A pass forward in time: the states of all layers.
+    """Runs a pass forward in time, with the states of all layers.
 
     It does not go on behind the longest sample, where an update would have no gradient.
 
@@ -85,7 +85,7 @@ class Forward:
 
 def part(signal: Signal, first: int, last: int) -> Signal:
     """Select steps [first, last) of a signal."""
-    return signal.window(first, last) if isinstance(signal, Events) else signal[first:last]
+    return signal.window(first, last) if isinstance(signal, SparseSpikes) else signal[first:last]
 
 
 @torch.enable_grad()
@@ -132,7 +132,7 @@ def slope_of(stretch: Stretch) -> Tensor:
 
 
 class ReadoutTraces:
-    """Gradients of a leaky readout's weights, from spikes filtered as its units do.
+    """Computes gradients of a leaky readout's weights, from spikes filtered as its units do.
 
     Args:
         network: whose readout it is.
@@ -161,8 +161,8 @@ def decay_of(network: Network) -> Any:
     return network.readout.neuron.beta()  # type: ignore[operator]
 
 
-class Traced(NamedTuple):
-    """What a pass forward holds of one sample, and what its traces multiply in a step."""
+class TraceCost(NamedTuple):
+    """Counts what a pass forward holds of one sample, and what its traces multiply in a step."""
 
     numbers: float
     products: float  # beside one a synapse
@@ -170,7 +170,7 @@ class Traced(NamedTuple):
 
 def traced_forward(
     network: Network, sizes: Sizes, *, stretch: int = STRETCH, filters: int = 1, readout: bool = False
-) -> Traced:
+) -> TraceCost:
     """Count one stretch of steps, and the traces of hidden synapses.
 
     Args:
@@ -191,7 +191,7 @@ def traced_forward(
         held += filters * traces + size.neurons
         products += filters * (traces + later * (own + shared) * arriving)
         products += size.neurons + (filters - 1) * arriving
-    return Traced(held, products)
+    return TraceCost(held, products)
 
 
 def check_forward(

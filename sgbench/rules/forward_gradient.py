@@ -20,7 +20,7 @@ WORDS = ("network.recurrence=all_to_all",)
 
 
 class ForwardGradient(LearningRule):
-    r"""Forward gradient: the slope of the loss along a random direction, times that direction.
+    r"""Multiplies a random direction by the slope of the loss along it: forward gradient.
 
     .. math:: \hat g = \frac1K \sum_k (\nabla L \cdot v_k) \, v_k, \qquad v_k \sim \mathcal N(0, 1)
 
@@ -78,7 +78,7 @@ class ForwardGradient(LearningRule):
 
 
 class Along(NamedTuple):
-    """What a pass along a direction gives, without history."""
+    """Holds what a pass along a direction gives, without history."""
 
     loss: Tensor
     slope: Tensor

@@ -17,7 +17,7 @@ LEARN = ("none", "readout")
 
 
 class Frozen(LearningRule):
-    r"""No learning at all, or of the readout alone on random hidden layers.
+    r"""Learns nothing at all, or the readout alone on random hidden layers.
 
     .. math:: \frac{dL}{d\theta} := 0 \text{ of what is frozen}, \qquad
         \frac{dL}{d\theta_\mathrm{readout}} \text{ exact, by back-propagation through time}

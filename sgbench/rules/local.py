@@ -23,7 +23,7 @@ from sgbench.rules.forward import (
     STRETCH,
     Forward,
     ReadoutTraces,
-    Traced,
+    TraceCost,
     check_forward,
     decay_of,
     step_slopes,
@@ -34,7 +34,7 @@ from sgbench.signals.trajectory import POTENTIAL, SPIKES, Batch, Trajectory
 
 
 class Local(LearningRule):
-    r"""Every hidden layer learns from a readout of its own with fixed random weights; nothing reaches lower layers.
+    r"""Trains every hidden layer by a readout of its own with fixed random weights; nothing reaches lower layers.
 
     .. math:: y^l = r(G^l s^l), \qquad
         \frac{dL}{dW^l} := \frac{d}{dW^l} \ell(y^l) \text{ with } s^{l-1} \text{ taken as given}
@@ -111,7 +111,7 @@ class Local(LearningRule):
         readout = sizes.readout
         local = len(sizes.hidden) * readout.neurons * readout.states
         online = self.form == "online"
-        traced = traced_forward(network, sizes) if online else Traced(sizes.steps * sizes.states, 0.0)
+        traced = traced_forward(network, sizes) if online else TraceCost(sizes.steps * sizes.states, 0.0)
         return Demand(
             numbers=traced.numbers + (min(STRETCH, sizes.steps) if online else sizes.steps) * local,
             weight_products=sizes.synapses + traced.products,
@@ -219,7 +219,7 @@ def _trajectory(batch: Batch, runs: Sequence[LayerRun], layers: Sequence[Any]) -
 
 
 class LocalReadout(nn.Module):
-    """Fixed weights from one hidden layer to units that are the network's own readout's.
+    """Holds fixed weights from one hidden layer to units that are the network's own readout's.
 
     Args:
         name: of the hidden layer.
@@ -257,7 +257,7 @@ class LocalReadout(nn.Module):
 
 
 class JoinedReadouts:
-    """The network's readout and a local one as one layer; the local one alone sends back.
+    """Joins the network's readout and a local one as one layer; the local one alone sends back.
 
     Args:
         readout: the network's, which `covers` has seen.

@@ -20,7 +20,7 @@ from sgbench.rules.forward import (
     FORMS,
     Forward,
     ReadoutTraces,
-    Traced,
+    TraceCost,
     check_forward,
     step_slopes,
     told_within_steps,
@@ -34,7 +34,7 @@ DEEP = (*RECURRENT, "network.hidden=[6,5]")
 
 
 class Ostl(LearningRule):
-    r"""Credit goes over time within a layer, and over layers within a step; no path does both by turns.
+    r"""Assigns credit over time within a layer, and over layers within a step; no path does both by turns.
 
     .. math::
         g^l[t] := W^{l+1\,\top} \Bigl(\psi^{l+1}[t] \, g^{l+1}[t]\Bigr), \qquad
@@ -84,7 +84,7 @@ class Ostl(LearningRule):
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
         """Count all steps as remembered where unrolled, traces online; errors go down by the layers' weights."""
-        traced = Traced(sizes.steps * sizes.states, 0.0)
+        traced = TraceCost(sizes.steps * sizes.states, 0.0)
         if self.form == "online":
             traced = traced_forward(network, sizes)
         return Demand(

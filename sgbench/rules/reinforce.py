@@ -27,7 +27,7 @@ BY_CHANCE = ("firing=escape", "loss=per_step", "network.recurrence=all_to_all")
 
 
 class Reinforce(LearningRule):
-    r"""REINFORCE: the gradient of the expected loss from drawn spikes alone, without a surrogate.
+    r"""Estimates the gradient of the expected loss from drawn spikes alone, without a surrogate: REINFORCE.
 
     .. math:: \hat g = \frac{1}{BK} \sum_{b,k} \Big[ (L_{bk} - c_{bk}) \, \nabla_w \sum_{t < T_b, i}
         \log P(s_i[t] \mid u_i[t]) + \nabla_w L_{bk} \Big]
@@ -107,8 +107,8 @@ class Reinforce(LearningRule):
         return ((groups.sum(0) - groups) / (len(groups) - 1)).flatten()
 
 
-class Scores:
-    """The log-probability of the spikes of a pass, gathered call by call.
+class SpikeLogProbability:
+    """Sums the log-probability of the spikes of a pass, call by call.
 
     Args:
         inside: steps that count [T, B].
@@ -130,14 +130,14 @@ class Scores:
 
 
 @contextmanager
-def scored(network: Network, inside: Tensor) -> Iterator[Scores]:
+def scored(network: Network, inside: Tensor) -> Iterator[SpikeLogProbability]:
     """Run a network step by step, its drawn spikes as constants, and gather how likely they are.
 
     Args:
         network: whose neurons fire by chance.
         inside: steps that count, of the samples that are about to run [T, B].
     """
-    scores = Scores(inside)
+    scores = SpikeLogProbability(inside)
 
     def heard(place: int, surrogate: Surrogate, arguments: tuple[Tensor], spikes: Tensor) -> Tensor:
         given, firing = spikes.detach(), surrogate.firing

@@ -32,7 +32,7 @@ by every weight [P, ...]. Before the first step there are no states."""
 
 
 class Rtrl(LearningRule):
-    r"""Real-time recurrent learning: the derivative of every state by every weight, carried forward in time.
+    r"""Carries the derivative of every state by every weight forward in time: real-time recurrent learning.
 
     .. math:: G[t] = \frac{\partial h[t]}{\partial h[t-1]} G[t-1] + \frac{\partial h[t]}{\partial w}, \qquad
         \frac{dL}{dw} = \sum_t \Big( \frac{\partial \ell_t}{\partial h[t]} G[t]
@@ -102,7 +102,7 @@ class Rtrl(LearningRule):
 
 
 class Snap1(Rtrl):
-    r"""SnAp-1: real-time recurrent learning without the influence of a neuron on others of its layer.
+    r"""Learns as real-time recurrent learning does, without a neuron's influence on others of its layer: SnAp-1.
 
     .. math:: I[t] = W x[t] + \mathrm{diag}(V) \, s[t-1] + (V - \mathrm{diag}(V)) \, \mathrm{const}(s[t-1])
 

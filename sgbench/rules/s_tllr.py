@@ -31,7 +31,7 @@ FORGETFUL = ("loss=per_step", "network.hidden=[6]", "readout.beta=0.0")
 
 
 class STllr(LearningRule):
-    r"""Errors that go down the layers within a step, times traces of what came before and of what came after.
+    r"""Multiplies errors that go down the layers within a step by traces of what came before and after.
 
     .. math::
         e_{ij}[t] = \alpha_\mathrm{pre} \, \psi_i[t] \sum_{t' \le t} \lambda_\mathrm{pre}^{t-t'} s_j[t']
@@ -102,7 +102,7 @@ class STllr(LearningRule):
 
 
 class _Pairs:
-    """The two traces of one layer.
+    """Holds the two traces of one layer.
 
     Args:
         layer: dense.

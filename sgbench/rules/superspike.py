@@ -22,7 +22,7 @@ from sgbench.rules.apart import (
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.rules.demand import Demand, Sizes, needs
 from sgbench.rules.eligibility import Eligibility
-from sgbench.rules.forward import FORMS, Forward, Traced, check_layers, traced_forward
+from sgbench.rules.forward import FORMS, Forward, TraceCost, check_layers, traced_forward
 from sgbench.signals.trajectory import Batch
 
 FEEDBACKS = ("symmetric", "random", "uniform")
@@ -36,7 +36,7 @@ SPIKE_TRAINS = (
 
 
 class SuperSpike(LearningRule):
-    r"""Error, slope and presynaptic trace: the error of output spikes goes straight to each hidden layer.
+    r"""Multiplies error, slope and presynaptic trace; output errors go straight to each hidden layer.
 
     .. math::
         e_k[t] = \frac{\partial L}{\partial s_k[t]}
@@ -123,7 +123,7 @@ class SuperSpike(LearningRule):
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
         """Count all steps as remembered where unrolled, online two traces a synapse; outputs alone send errors."""
-        traced = Traced(sizes.steps * sizes.states, 0.0)
+        traced = TraceCost(sizes.steps * sizes.states, 0.0)
         if self.form == "online":
             traced = traced_forward(network, sizes, filters=2, readout=True)
         weights = ("weights_of_others",) if self.feedback == "symmetric" else ()

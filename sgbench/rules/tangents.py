@@ -19,7 +19,7 @@ Weights = dict[str, Tensor]
 
 
 class Unrolling(nn.Module):
-    """A network whose call is its `unroll`, so that it can be called with other weights.
+    """Wraps a network so that its call is its `unroll` and it can be called with other weights.
 
     Args:
         network: stays as it is.

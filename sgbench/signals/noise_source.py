@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class NoiseSource:
-    """Normal numbers from a generator of its own, which is a function of seed and epoch in a run.
+    """Draws normal numbers from a generator of its own, which is a function of seed and epoch in a run.
 
     >>> source = NoiseSource()
     >>> source.generator = torch.Generator().manual_seed(3)

@@ -18,7 +18,7 @@ AT_ONCE = 1_000_000  # spikes that are looked at together, about
 
 @dataclass(frozen=True)
 class SpikeTrains:
-    """Spike times of many samples, packed; whole microseconds, so that no step depends on a rounding.
+    """Holds spike times of many samples, packed; whole microseconds, so that no step depends on a rounding.
 
     The spikes of sample s are `channel[indptr[s]:indptr[s + 1]]` at `time_us[indptr[s]:indptr[s + 1]]`, in the
     order of time and, at one time, of channels.

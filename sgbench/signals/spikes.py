@@ -10,8 +10,8 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Events:
-    """Non-zero input [T, B, N] in compressed sparse rows; row t * B + b is step t of sample b.
+class SparseSpikes:
+    """Holds non-zero input [T, B, N] in compressed sparse rows; row t * B + b is step t of sample b.
 
     No gradient flows through it. The events of row r are `index[indptr[r]:indptr[r + 1]]`. Values other than 1 are
     kept in `value`, never made binary. Lengths of samples travel beside it, in `Batch.lengths`.
@@ -23,7 +23,7 @@ class Events:
         shape: (T, B, N).
         dtype: of the dense form.
 
-    >>> events = Events.of(torch.tensor([[[0.0, 1.0, 0.0]], [[2.0, 0.0, 1.0]]]))
+    >>> events = SparseSpikes.of(torch.tensor([[[0.0, 1.0, 0.0]], [[2.0, 0.0, 1.0]]]))
     >>> events.indptr.tolist(), events.index.tolist(), events.value.tolist()
     ([0, 1, 3], [1, 0, 2], [1.0, 2.0, 1.0])
     >>> events.dense().tolist()
@@ -37,27 +37,27 @@ class Events:
     dtype: torch.dtype
 
     @staticmethod
-    def of(dense: Tensor) -> Events:
+    def of(dense: Tensor) -> SparseSpikes:
         """Take the non-zero entries of dense input [T, B, N] that carries no gradient."""
         steps, batch, inputs = dense.shape
         flat = dense.reshape(-1)
         place = _places(flat)
         row = place // max(1, inputs)
         index, value = place - row * inputs, flat[place]
-        return Events.from_rows(
+        return SparseSpikes.from_rows(
             row, index, None if bool((value == 1).all()) else value, (steps, batch, inputs), dense.dtype
         )
 
     @staticmethod
     def from_rows(
         row: Tensor, index: Tensor, value: Tensor | None, shape: tuple[int, ...], dtype: torch.dtype
-    ) -> Events:
+    ) -> SparseSpikes:
         """Make events of rows t * B + b in ascending order and positions along N, one of each event."""
         counts = torch.bincount(row, minlength=shape[0] * shape[1])
         indptr = torch.zeros(len(counts) + 1, dtype=torch.int64, device=row.device)
         torch.cumsum(counts, 0, out=indptr[1:])
         steps, batch, inputs = shape
-        return Events(indptr, index.to(torch.int32), value, (steps, batch, inputs), dtype)
+        return SparseSpikes(indptr, index.to(torch.int32), value, (steps, batch, inputs), dtype)
 
     @property
     def device(self) -> torch.device:
@@ -82,7 +82,7 @@ class Events:
         out[self.rows() * inputs + self.index] = 1 if self.value is None else self.value
         return out.view(self.shape)
 
-    def window(self, first: int, last: int) -> Events:
+    def window(self, first: int, last: int) -> SparseSpikes:
         """Cut out the steps from `first` up to `last`, which is left out."""
         steps, batch, inputs = self.shape
         last = min(last, steps)
@@ -96,7 +96,7 @@ class Events:
             shape=(last - first, batch, inputs),
         )
 
-    def to(self, device: torch.device | str, **_: object) -> Events:
+    def to(self, device: torch.device | str, **_: object) -> SparseSpikes:
         """Copy the events to another device."""
         return replace(
             self,
@@ -106,7 +106,7 @@ class Events:
         )
 
 
-Signal = Tensor | Events
+Signal = Tensor | SparseSpikes
 """What a layer receives: dense values or packed spikes [T, B, ...]."""
 
 
@@ -119,11 +119,11 @@ def _places(flat: Tensor) -> Tensor:
 
 def dense(signal: Signal) -> Tensor:
     """Return input of either kind, packed or dense, in its dense form [T, B, N]."""
-    return signal.dense() if isinstance(signal, Events) else signal
+    return signal.dense() if isinstance(signal, SparseSpikes) else signal
 
 
 def windows(signal: Signal, steps: int) -> list[Signal]:
     """Split input into consecutive parts of at most `steps` steps."""
-    if isinstance(signal, Events):
+    if isinstance(signal, SparseSpikes):
         return [signal.window(first, first + steps) for first in range(0, signal.shape[0], steps)]
     return list(signal.split(steps))

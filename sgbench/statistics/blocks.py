@@ -23,7 +23,7 @@ POOLING_LEVEL = 0.1
 
 @dataclass(frozen=True)
 class BlockModel:
-    """The additive model of scores with a term for each method and each seed."""
+    """Models scores as a sum of a term for each method and one for each seed."""
 
     means: tuple[float, ...]  # of the methods, in the unit of the scores
     variance: float  # of the residual, pooled over methods
@@ -98,7 +98,7 @@ def _epsilon(residual: Floats) -> float:
 
 @dataclass(frozen=True)
 class Contrast:
-    """A weighted sum of method means; the ends are None where the seeds leave no spread to measure it by."""
+    """Holds a weighted sum of method means; the ends are None where the seeds leave no spread to measure it by."""
 
     estimate: float
     error: float  # its standard error

@@ -9,7 +9,7 @@ from typing import Literal
 
 from numpy.typing import ArrayLike
 
-from sgbench.errors import InputError, require_count, require_number
+from sgbench.errors import InputError, require_number
 from sgbench.statistics.blocks import Contrast, ErrorTerm, contrast
 from sgbench.statistics.intervals import t_quantile
 from sgbench.statistics.many_to_one import against_reference, scale_nodes
@@ -268,30 +268,3 @@ def seeds_for_equality(
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
     return high
-
-
-def margin_shown(
-    spread: float, seeds: int, *, level: float = 0.05, power: float = POWER, degrees_per_seed: float = 1.0
-) -> float:
-    """Find the smallest margin within which truly equal methods are shown equal with this power.
-
-    Args:
-        spread: standard deviation of one seed's difference between two methods.
-        seeds: at least two.
-        level: of each one-sided test.
-        power: the share of cases in which equality is shown.
-        degrees_per_seed: of freedom for each seed beyond the first: 1 paired, methods - 1 pooled.
-
-    >>> round(margin_shown(1.0, 5), 2), round(margin_shown(1.0, 5, degrees_per_seed=12), 2)
-    (1.6, 1.33)
-    """
-    require_count("seeds", seeds, low=2)
-    error, degrees = 1 / math.sqrt(seeds), degrees_per_seed * (seeds - 1)
-    low, high = 0.0, error
-    while equivalence_power(high, error, degrees, level=level) < power:
-        low, high = high, 2 * high
-    while high - low > TOLERANCE * high:
-        middle = (low + high) / 2
-        shown = equivalence_power(middle, error, degrees, level=level) >= power
-        low, high = (low, middle) if shown else (middle, high)
-    return high * spread

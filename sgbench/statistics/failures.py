@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sgbench.errors import InputError
-from sgbench.statistics.solved import Share, SharesApart, compare_seeds, compare_shares, wilson
+from sgbench.statistics.solved import Share, wilson
 
 CELL_AXES = 2
 
@@ -48,32 +48,6 @@ def share_of_failures(failed: ArrayLike, *, confidence: float = 0.95) -> Share:
     if variance > 0:
         runs = min(runs, round(share * (1 - share) / variance, 9))
     return wilson(share * runs, runs, confidence=confidence)
-
-
-def compare_failures(
-    failed_a: ArrayLike, failed_b: ArrayLike, *, paired: bool = True, confidence: float = 0.95
-) -> SharesApart:
-    """Compare how often two methods fail in one cell, paired by seed (McNemar) or not (Boschloo).
-
-    Args:
-        failed_a: whether each run of A failed [seeds].
-        failed_b: the same of B [seeds], in the same order if paired.
-        paired: whether runs of one place have one seed.
-        confidence: of the intervals.
-
-    Raises:
-        InputError: where there are no truth values, or paired runs differ in number.
-
-    >>> result = compare_failures([True] * 9 + [False], [False] * 10)
-    >>> result.difference, round(result.p, 4)
-    (0.9, 0.0039)
-    """
-    a, b = _truths(failed_a), _truths(failed_b)
-    if len(a) > 1 or len(b) > 1:
-        raise InputError(f"failed: one cell at a time is compared, not {max(len(a), len(b))}")
-    if paired:
-        return compare_seeds(a[0], b[0], confidence=confidence)
-    return compare_shares(int(a.sum()), a.size, int(b.sum()), b.size, confidence=confidence)
 
 
 def _truths(failed: ArrayLike) -> NDArray[np.bool_]:

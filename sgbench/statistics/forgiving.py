@@ -21,7 +21,7 @@ PLANE_AXES = 4  # [methods, widths, rates, seeds]
 
 @dataclass(frozen=True)
 class Forgiving:
-    """A share of settings with its interval over seeds; the ends are None for fewer than five seeds."""
+    """Holds a share of settings with its interval over seeds; the ends are None for fewer than five seeds."""
 
     share: float
     low: float | None  # share that is shown to be close to the best
@@ -89,39 +89,6 @@ def forgiving_plane(
     """
     table = _scores(scores, PLANE_AXES)
     return _shares(table, tolerance, confidence, lambda above: (above >= 0).mean(axis=(1, 2)))
-
-
-def worst_near(
-    scores: ArrayLike, widths: ArrayLike, *, default: float, low: float = 0.5, high: float = 2.0
-) -> tuple[float, ...]:
-    """Return H: the lowest mean score of each method between half and twice its default width.
-
-    Mean scores over seeds are interpolated straight between neighbouring widths on the logarithmic axis.
-
-    Args:
-        scores: by method, width and seed [methods, widths, seeds]; a failed run at chance.
-        widths: rising, above 0 [widths].
-        default: width round which to look.
-        low: lower end, in defaults.
-        high: upper end, in defaults.
-
-    Raises:
-        InputError: where the range reaches beyond the widths that were run.
-
-    >>> worst_near([[[80.0], [90.0], [70.0]]], [0.5, 1, 2], default=1)
-    (70.0,)
-    """
-    table = _scores(scores, LINE_AXES)
-    places = _log_widths(widths, table.shape[1])
-    require_number("default", default, low=0, open_low=True)
-    ends = np.log([low * default, high * default])
-    if ends[0] < places[0] - 1e-9 or ends[1] > places[-1] + 1e-9:
-        raise InputError(
-            f"default={default:g}: runs at widths from {low * default:g} to {high * default:g} are needed, "
-            f"there are some from {np.exp(places[0]):g} to {np.exp(places[-1]):g}"
-        )
-    inside = np.concatenate([ends, places[(places > ends[0]) & (places < ends[1])]])
-    return tuple(float(np.interp(inside, places, row).min()) for row in table.mean(axis=-1))
 
 
 def _scores(scores: ArrayLike, axes: int) -> Floats:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean over `n` seeds, with half the width of its interval, or None where one seed gives none."""
+    """Holds mean over `n` seeds, with half the width of its interval, or None where one seed gives none."""
 
     mean: float
     half_width: float | None

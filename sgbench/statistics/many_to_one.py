@@ -22,7 +22,7 @@ TAIL = 1e-13  # of the scale's distribution, left out at both ends
 
 @dataclass(frozen=True)
 class AgainstReference:
-    """One method minus the reference; ends and p-value hold for all comparisons of the table at once."""
+    """Compares one method with the reference; ends and p-value hold for all comparisons of the table at once."""
 
     method: int
     difference: float

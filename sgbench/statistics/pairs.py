@@ -25,7 +25,7 @@ PART = 2**20  # p-values that are corrected at once
 
 @dataclass(frozen=True)
 class Comparison:
-    """A minus B over seeds; None where there are too few seeds for a test or no spread for an interval."""
+    """Compares A with B over seeds; None where too few seeds allow a test or no spread an interval."""
 
     difference: float
     low: float | None
@@ -224,7 +224,7 @@ def holm_of_sorted(p: Floats, wanted: Floats, *, level: float) -> tuple[Floats, 
 
 @dataclass(frozen=True)
 class Improvement:
-    """P(A > B): the chance that a run of A beats a run of B, ties counted half."""
+    """Estimates P(A > B): the chance that a run of A beats a run of B, ties counted half."""
 
     probability: float
     low: float

@@ -23,7 +23,7 @@ STEPS = 200
 
 @dataclass(frozen=True)
 class RandomEffects:
-    """An effect over tasks; the prediction is where the effect on one new task of the same kind lies."""
+    """Estimates an effect over tasks, and predicts where it lies on one new task of the same kind."""
 
     mean: float
     error: float  # Hartung and Knapp's

@@ -18,7 +18,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 @dataclass(frozen=True)
 class RankPlace:
-    """The ranks that a method may have, and the letters of the groups of equals that it is in."""
+    """Holds the ranks that a method may have, and the letters of the groups of equals that it is in."""
 
     low: int
     high: int

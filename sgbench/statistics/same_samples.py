@@ -14,7 +14,7 @@ CHUNK = 500  # resamples whose indices are in memory at once
 
 @dataclass(frozen=True)
 class Disagreement:
-    """Test samples that only one of two runs gets right, and McNemar's exact p-value."""
+    """Counts test samples that only one of two runs gets right, with McNemar's exact p-value."""
 
     only_a: int
     only_b: int

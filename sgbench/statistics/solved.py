@@ -6,11 +6,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from sgbench.errors import InputError, require_count, require_number
 from sgbench.statistics.pairs import Floats
-from sgbench.statistics.same_samples import mcnemar
 
 GRID = 1000  # values of the common share over which a p-value is maximised
 MAX_RUNS = 200
@@ -19,7 +17,7 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True)
 class Share:
-    """A share of runs with its interval."""
+    """Holds a share of runs with its interval."""
 
     share: float
     low: float
@@ -66,7 +64,7 @@ def wilson(solved: float, runs: float, *, confidence: float = 0.95) -> Share:
 
 @dataclass(frozen=True)
 class SharesApart:
-    """Two shares and their difference A minus B."""
+    """Compares two shares by their difference A minus B."""
 
     a: Share
     b: Share
@@ -115,34 +113,6 @@ def compare_shares(
     )
 
 
-def compare_seeds(solved_a: ArrayLike, solved_b: ArrayLike, *, confidence: float = 0.95) -> SharesApart:
-    """Compare how often two methods solve a task by McNemar's exact test, runs paired by seed.
-
-    Only seeds that one method solves and the other does not count. The interval is Newcombe's for unpaired runs,
-    too wide where the seeds that solve the task are the same.
-
-    Source: McNemar 1947, Psychometrika 12(2); Newcombe 1998, Statistics in Medicine 17(8).
-
-    Args:
-        solved_a: whether each seed of A solves the task [seeds].
-        solved_b: the same of B, in the same order [seeds].
-        confidence: of the intervals.
-
-    Raises:
-        InputError: where the two are not of equal length, or not of truth values.
-
-    >>> compare_seeds([True] * 6, [False] * 6).p
-    0.03125
-    """
-    a, b = np.asarray(solved_a), np.asarray(solved_b)
-    if a.dtype != bool or b.dtype != bool or a.ndim != 1 or a.shape != b.shape or not len(a):
-        raise InputError(
-            f"solved: true or false for the same seeds of both is needed, not {a.shape} and {b.shape}"
-        )
-    shares = [wilson(int(runs.sum()), len(runs), confidence=confidence) for runs in (a, b)]
-    return _apart(shares[0], shares[1], mcnemar(a, b).p)
-
-
 def _apart(a: Share, b: Share, p: float) -> SharesApart:
     """Compute Newcombe's interval of the difference of two shares, and join it with the test's p-value."""
     difference = a.share - b.share
@@ -189,44 +159,3 @@ def boschloo_table(runs_a: int, runs_b: int) -> Floats:
     p = np.empty(fisher.size)
     p[order] = np.minimum(largest[last], 1.0)
     return p.reshape(fisher.shape)
-
-
-def power_of_shares(share_a: float, share_b: float, runs: int, *, level: float = 0.05) -> float:
-    """Compute the chance that `compare_shares` with this many runs of each method finds the two shares apart.
-
-    Args:
-        share_a: of runs of A that solve the task, from 0 to 1.
-        share_b: the same of B.
-        runs: of each method.
-        level: of the two-sided test.
-
-    >>> round(power_of_shares(0.5, 1.0, 15), 2)
-    0.98
-    """
-    from scipy.stats import binom
-
-    require_number("share_a", share_a, low=0, high=1)
-    require_number("share_b", share_b, low=0, high=1)
-    one_sided = boschloo_table(runs, runs)
-    significant = np.minimum(one_sided, one_sided[::-1, ::-1]) <= level / 2
-    counts = np.arange(runs + 1)
-    return float(binom.pmf(counts, runs, share_a) @ significant @ binom.pmf(counts, runs, share_b))
-
-
-def runs_to_tell_shares(
-    share_a: float, share_b: float, *, level: float = 0.05, power: float = 0.8, most: int = 60
-) -> int | None:
-    """Find the smallest number of runs of each method with which two shares are found apart with this power.
-
-    The power of an exact test is not monotone in the number of runs; this is the first that has it. None beyond
-    `most`.
-
-    >>> runs_to_tell_shares(0.5, 1.0), runs_to_tell_shares(0.3, 0.8)
-    (10, 15)
-    """
-    if share_a == share_b:
-        return None
-    for runs in range(2, most + 1):
-        if power_of_shares(share_a, share_b, runs, level=level) >= power:
-            return runs
-    return None

@@ -19,7 +19,7 @@ NOT_REACHED = math.inf
 
 @dataclass(frozen=True)
 class Needed:
-    """Spikes needed for an accuracy: `NOT_REACHED` where none do, at most this many where `at_most` is set."""
+    """Counts spikes needed for an accuracy: `NOT_REACHED` where none do, an upper bound with `at_most`."""
 
     spikes: float
     at_most: bool
@@ -70,7 +70,7 @@ def spikes_needed(accuracy: ArrayLike, log_spikes: ArrayLike, target: float) -> 
 
 @dataclass(frozen=True)
 class SpikeRatio:
-    """Spikes of a method over those of the reference at one accuracy.
+    """Divides the spikes of a method by those of the reference at one accuracy.
 
     `NOT_REACHED` where only the method does not reach it, 0 where only the reference does not, NaN where neither
     does. No interval for fewer than five seeds, or where leaving out a seed changes whether it is reached.

@@ -15,7 +15,7 @@ from sgbench.statistics.score_table import number_array, score_table
 
 @dataclass(frozen=True)
 class Trend:
-    """The slope of the score on the covariate; the ends are None where all seeds have the same slope."""
+    """Holds the slope of the score on the covariate; the ends are None where all seeds have the same slope."""
 
     slope: float  # in the unit of the scores for each unit of the covariate
     error: float

@@ -19,7 +19,7 @@ DRAWS = 2000
 
 @dataclass(frozen=True)
 class Trial:
-    """One setting: what selects it (the larger the better), what the test set says, and its slope if it has one."""
+    """Describes one setting: what selects it (the larger the better), its test score, and its slope if any."""
 
     validation: float
     test: float

@@ -26,7 +26,7 @@ class Steepness(ABC):
 
 
 class Schedule(Steepness):
-    """A path of the stretch from 1 at the first epoch to `final` at the last one.
+    """Moves the stretch from 1 at the first epoch to `final` at the last one.
 
     Args:
         final: stretch of the last epoch; above 1 the slope narrows.

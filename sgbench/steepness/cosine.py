@@ -8,7 +8,7 @@ from sgbench.steepness.base import Schedule, share
 
 
 class Cosine(Schedule):
-    """From 1 to `final`, slowly at both ends, 1 + (final - 1) (1 - cos(pi p)) / 2.
+    """Moves from 1 to `final`, slowly at both ends, 1 + (final - 1) (1 - cos(pi p)) / 2.
 
     >>> Cosine(final=5.0).factor(0.5)
     3.0

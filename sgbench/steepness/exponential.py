@@ -6,7 +6,7 @@ from sgbench.steepness.base import Schedule, share
 
 
 class Exponential(Schedule):
-    """From 1 to `final` by equal factors, final^p.
+    """Moves from 1 to `final` by equal factors, final^p.
 
     Source: the evolving surrogate of Guo et al. 2022, NeurIPS (IM-Loss) grows its steepness this way.
 

@@ -6,7 +6,7 @@ from sgbench.steepness.base import Steepness
 
 
 class Fixed(Steepness):
-    """The steepness stays what the surrogate's own parameters say.
+    """Leaves the steepness what the surrogate's own parameters say.
 
     >>> Fixed().factor(0.5)
     1.0

@@ -7,7 +7,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class Learned(Steepness):
-    r"""Each layer's stretch c is a parameter of the network, whose logarithm the optimiser moves from 0 on.
+    r"""Learns each layer's stretch c as a parameter, whose logarithm the optimiser moves from 0 on.
 
     .. math:: \partial s/\partial\ln c := \partial\Psi/\partial\ln c
 

@@ -6,7 +6,7 @@ from sgbench.steepness.base import Schedule, share
 
 
 class Linear(Schedule):
-    """From 1 to `final` in equal steps, 1 + (final - 1) p.
+    """Moves from 1 to `final` in equal steps, 1 + (final - 1) p.
 
     >>> Linear(final=5.0).factor(0.25)
     2.0

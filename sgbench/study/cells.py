@@ -23,7 +23,7 @@ Settled = Mapping[str, Mapping[str, Sequence[Cell]]]
 
 @dataclass(frozen=True)
 class StudyPoint:
-    """One run of a study.
+    """Describes one run of a study.
 
     Args:
         block: it is a run of.

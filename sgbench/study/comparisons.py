@@ -13,7 +13,7 @@ from sgbench.statistics.pairs import Floats, holm
 from sgbench.statistics.share_equivalence import share_verdict
 from sgbench.statistics.solved import compare_shares
 from sgbench.study.cells import Cell
-from sgbench.study.definition import Task
+from sgbench.study.definition import StudyTask
 from sgbench.study.scores import RunTable, StudyScores, margin_of
 from sgbench.study.verdicts import HypothesisResult, Item
 
@@ -53,7 +53,7 @@ MIN_SEEDS = 5
 
 @dataclass(frozen=True)
 class Rules:
-    """Says how comparisons are decided.
+    """Holds margins and levels by which comparisons of a study are decided.
 
     Args:
         error: of a comparison: that of the pair, with Holm's correction, or pooled over methods, with Dunnett's.
@@ -68,7 +68,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Compared:
-    """One method against the reference on one task."""
+    """Compares one method with the reference on one task."""
 
     task: str
     method: str
@@ -78,7 +78,7 @@ class Compared:
 
 def compared_scores(
     name: str,
-    task: Task,
+    task: StudyTask,
     methods: Sequence[str],
     scores: Floats,
     reference: str,
@@ -108,7 +108,7 @@ def compared_scores(
 
 
 def compared_shares(
-    name: str, task: Task, methods: Sequence[str], solved: Floats, reference: str, *, level: float
+    name: str, task: StudyTask, methods: Sequence[str], solved: Floats, reference: str, *, level: float
 ) -> list[Compared]:
     """Compare shares of solved runs with the reference: Boschloo's test with Holm's correction.
 
@@ -142,7 +142,7 @@ def compared_shares(
 
 def compared_table(
     name: str,
-    task: Task,
+    task: StudyTask,
     methods: Sequence[str],
     table: RunTable,
     reference: str,

@@ -24,7 +24,7 @@ Word = bool | int | float | str | None
 
 
 class Seeds(Strict):
-    """A run of seeds that follow each other, e.g. 100, 101 and 102."""
+    """Lists seeds that follow each other, e.g. 100, 101 and 102."""
 
     first: int = Field(ge=0, le=2**31)
     count: int = Field(ge=1, le=1000)
@@ -60,7 +60,7 @@ class Draw(Strict):
 
 
 class RandomSettings(Strict):
-    """Settings drawn at random before the study began: the same for everybody who reads the file."""
+    """Holds settings drawn at random before the study began: the same for everybody who reads the file."""
 
     count: int = Field(ge=1, le=1000)
     seed: int = Field(ge=0, le=2**31)
@@ -71,7 +71,7 @@ class RandomSettings(Strict):
 
 
 class CellGrid(Strict):
-    """Cells of a block: starting points, combined with every value and every factor."""
+    """Lists cells of a block: starting points, combined with every value and every factor."""
 
     cells: tuple[dict[Key, Word], ...] = ()
     """Starting points, one by one."""
@@ -109,8 +109,8 @@ class Settle(Strict):
     """A best cell for each combination of the values of these keys; none: one best cell a task, its reference."""
 
 
-class Task(Strict):
-    """One task of a study: which experiment, what counts, and how long a run takes."""
+class StudyTask(Strict):
+    """Describes one task of a study: which experiment, what counts, and how long a run takes."""
 
     title: Text
     words: tuple[Text, ...] = Field(min_length=1)
@@ -129,7 +129,7 @@ class Task(Strict):
     """The task of the study, or of the one that it extends, whose cells and ranges of settings this one takes."""
 
     @model_validator(mode="after")
-    def _threshold(self) -> Task:
+    def _threshold(self) -> StudyTask:
         """Require the score that counts as solved where the outcome is solved, and nowhere else."""
         if (self.outcome == "solved") != (self.solved_from is not None):
             raise ValueError("solved_from is needed where the outcome is solved, and there alone")
@@ -137,7 +137,7 @@ class Task(Strict):
 
 
 class StudyBlock(Strict):
-    """A part of a study that is run, stored and reported as a whole."""
+    """Holds a part of a study that is run, stored and reported as a whole."""
 
     about: Text
     tasks: tuple[Name, ...] = Field(min_length=1)
@@ -159,7 +159,7 @@ class StudyBlock(Strict):
 
 
 class Study(Strict):
-    """A study: its tasks, its seeds and its blocks in the order in which they run."""
+    """Holds a study: its tasks, its seeds and its blocks in the order in which they run."""
 
     about: Text
     registration: Text
@@ -167,7 +167,7 @@ class Study(Strict):
     extends: Name | None = None
     """The study whose blocks these are, on other tasks; its hypotheses are not decided here."""
     seeds: dict[Literal["tuning", "map", "report"], Seeds]
-    tasks: dict[Name, Task]
+    tasks: dict[Name, StudyTask]
     blocks: dict[Name, StudyBlock]
 
     @model_validator(mode="after")
@@ -200,7 +200,7 @@ def _all_seeds(block: StudyBlock) -> list[Seeds]:
 
 
 class Loaded(Strict):
-    """A study as it was read, with the hash of its file."""
+    """Holds a study as it was read, with the hash of its file."""
 
     name: Name
     path: Path

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 from sgbench.composition.plan import PointComposer
 from sgbench.errors import InputError, suggest
 from sgbench.records.files import first_problem, write_atomic
-from sgbench.study.definition import CellGrid, Loaded, RandomSettings, Study, StudyBlock, Task
+from sgbench.study.definition import CellGrid, Loaded, RandomSettings, Study, StudyBlock, StudyTask
 
 
-def extended(study: Study, tasks: Mapping[str, Task]) -> Study:
+def extended(study: Study, tasks: Mapping[str, StudyTask]) -> Study:
     """Make a study of the same blocks, shapes, widths and seeds on other tasks.
 
     A task has the cells and the ranges of random settings of the task that it is like. A block without such a task
@@ -98,7 +98,7 @@ def own_task(
     title: str,
     run_s: float | None,
     config_dirs: Sequence[Path],
-) -> Task:
+) -> StudyTask:
     """Make a task of a study from the words of a run, which has to compose.
 
     Args:
@@ -130,12 +130,12 @@ def own_task(
         "like": like,
     }
     try:
-        return Task.model_validate(tree)
+        return StudyTask.model_validate(tree)
     except ValidationError as error:
         raise InputError(f"task {name}: {first_problem(error)}") from error
 
 
-def extension_text(loaded: Loaded, name: str, task: Task) -> str:
+def extension_text(loaded: Loaded, name: str, task: StudyTask) -> str:
     """Write the file of a study of one task, with the blocks of another study.
 
     Args:
@@ -161,7 +161,7 @@ def extension_text(loaded: Loaded, name: str, task: Task) -> str:
     return head + yaml.safe_dump(tree, sort_keys=False, width=110)
 
 
-def write_extension(loaded: Loaded, name: str, task: Task, folder: Path) -> Path:
+def write_extension(loaded: Loaded, name: str, task: StudyTask, folder: Path) -> Path:
     """Write the file of a study of one task into a folder of entries; return its path.
 
     Args:

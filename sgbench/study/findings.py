@@ -49,7 +49,7 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Findings:
-    """Holds what a report is about.
+    """Holds the scores and verdicts that a study's report tells.
 
     Args:
         loaded: the study.

@@ -29,7 +29,7 @@ REMEDY_WIDTHS = (0.05, 0.2, 0.5, 1.0, 4.0)
 
 @dataclass(frozen=True)
 class BestWidth:
-    """The width with the best mean, its bootstrap interval, and p-values that it lies below or above one half."""
+    """Holds the width with the best mean, its bootstrap interval, and p-values of being below or above one half."""
 
     width: float
     low: float

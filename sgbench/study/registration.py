@@ -22,7 +22,7 @@ SHORT = 12
 
 @dataclass(frozen=True)
 class Version:
-    """One committed version of a file."""
+    """Describes one committed version of a file."""
 
     commit: str
     day: str
@@ -49,7 +49,7 @@ class Registration:
 
 
 class Checkout:
-    """A git checkout that can be asked about commits.
+    """Reads from a git checkout which versions of a file were committed.
 
     Args:
         folder: its root.

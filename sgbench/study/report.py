@@ -55,7 +55,7 @@ MAX_PICTURE_BYTES = 20 * 1024**2
 
 @dataclass(frozen=True)
 class Report:
-    """The pages of a report, the front page first, and a line that each of them carries on top."""
+    """Holds the pages of a report, the front page first, and a line that each of them carries on top."""
 
     pages: tuple[StudyPage, ...]
     banner: str = ""

@@ -31,7 +31,7 @@ RunKey = tuple[str, str, int]
 
 @dataclass(frozen=True)
 class StudyFolders:
-    """Says where a study runs.
+    """Names the folders in which a study finds its store, runs, data and entries.
 
     Args:
         store: its shards.
@@ -50,7 +50,7 @@ class StudyFolders:
 
 @dataclass(frozen=True)
 class RunGroup:
-    """Runs of one task and seed, which share their batches and are run together."""
+    """Holds the runs of one task and seed, which share their batches and are run together."""
 
     points: tuple[StudyPoint, ...]
     specs: tuple[RunSpec, ...]

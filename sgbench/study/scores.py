@@ -11,11 +11,12 @@ from functools import cached_property
 import numpy as np
 
 from sgbench.errors import InputError
+from sgbench.leaderboard.score import measure_of
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method
 from sgbench.statistics.pairs import Floats
 from sgbench.study.cells import Cell, Settled, task_reference
-from sgbench.study.definition import Study, Task, Word
+from sgbench.study.definition import Study, StudyTask, Word
 from sgbench.study.settle import selection
 from sgbench.study.store import StoreEntry
 
@@ -74,8 +75,8 @@ def score_of(entry: StoreEntry, study: Study) -> Score:
                 f"record's method has {settings.get(key)}"
             )
     validation = selection(record)[0]
-    guess = 1 / (record.classes or 1)
-    accuracy = guess if record.test is None or record.test.accuracy is None else record.test.accuracy
+    measure = measure_of(record.classes, None)
+    accuracy = measure.of(record.test)
     threshold = study.tasks[entry.task].solved_from
     return Score(
         block=entry.block,
@@ -89,7 +90,7 @@ def score_of(entry: StoreEntry, study: Study) -> Score:
         log_spikes=_log_spikes(record),
         failed=record.status == "failed",
         solved=None if threshold is None else accuracy >= threshold,
-        guess=PERCENT * guess,
+        guess=PERCENT * measure.guess,
     )
 
 
@@ -147,7 +148,7 @@ def canonical(value: object) -> str:
 
 @dataclass(frozen=True)
 class RunTable:
-    """Runs of several cells with the same seeds: as many of the planned seeds as have a run of every cell.
+    """Holds runs of several cells with the same seeds: as many of the planned seeds as have a run of every cell.
 
     Args:
         cells: rows.
@@ -200,7 +201,7 @@ class RunTable:
 
 
 class StudyScores:
-    """All runs of a study, found by their settings whichever block they were stored with.
+    """Finds all runs of a study by their settings, whichever block they were stored with.
 
     A run that two blocks share is stored once. A cell is therefore looked up by what it sets: its own keys, then
     the settings that its task starts from, then what the task's experiment has where nothing is stated.
@@ -321,6 +322,6 @@ def read_scores(study: Study, settled: Settled, entries: Iterable[StoreEntry]) -
     return StudyScores(study, settled, (score_of(entry, study) for entry in entries))
 
 
-def margin_of(task: Task) -> float:
+def margin_of(task: StudyTask) -> float:
     """Return the difference within which two methods count as equal, in points or as a share of solved runs."""
     return DEFAULT_MARGIN[task.outcome] if task.margin is None else task.margin

@@ -12,6 +12,7 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter, ValidationError
 
 from sgbench.errors import InputError
+from sgbench.leaderboard.score import measure_of
 from sgbench.records.files import first_problem, parse_tree, read_bytes, write_atomic
 from sgbench.records.record import RunRecord
 from sgbench.study.cells import Cell
@@ -58,9 +59,8 @@ def selection(record: RunRecord) -> tuple[float, float]:
     """
     if record.classes is None:
         raise InputError(f"{record.protocol}: studies compare accuracies, and this task has no classes")
-    if record.validation is None or record.validation.accuracy is None:
-        return 1 / record.classes, -math.inf
-    return record.validation.accuracy, -record.validation.loss
+    accuracy = measure_of(record.classes, None).of(record.validation)
+    return accuracy, -math.inf if record.validation is None else -record.validation.loss
 
 
 def _mean(scores: list[tuple[float, float]]) -> tuple[float, float]:

@@ -36,7 +36,7 @@ MethodId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")]
 
 
 class Shard(Strict):
-    """One file of a study's store, as the manifest names it."""
+    """Describes one file of a study's store, as the manifest names it."""
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_]+-[0-9]{3}\.jsonl\.xz$", max_length=80)]
     block: Name
@@ -50,7 +50,7 @@ class Shard(Strict):
 
 
 class Manifest(Strict):
-    """Holds what a study's store holds."""
+    """Lists the shards of a study's store with their hashes."""
 
     study: Name
     study_sha256: Sha256
@@ -60,7 +60,7 @@ class Manifest(Strict):
 
 @dataclass(frozen=True)
 class StoreEntry:
-    """One run in a store: its block, task and cell beside its record."""
+    """Describes one run in a store: its block, task and cell beside its record."""
 
     block: str
     task: str
@@ -75,7 +75,7 @@ class StoreEntry:
 
 
 class Store:
-    """A folder of shards.
+    """Reads and writes the folder of compressed shards that holds a study's records.
 
     Args:
         folder: of one study; it is made when the first shard is written.

@@ -18,7 +18,7 @@ Item = str | float | int | None
 
 @dataclass(frozen=True)
 class HypothesisResult:
-    """One hypothesis and what the runs say of it.
+    """Describes one hypothesis and what the runs say of it.
 
     Args:
         name: H1 to H9.

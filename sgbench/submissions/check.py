@@ -44,7 +44,7 @@ MAX_MESSAGE = 400
 
 @dataclass(frozen=True)
 class Checked:
-    """A submission and everything that is wrong with it; `submission` is None where that cannot be read."""
+    """Holds a submission and everything that is wrong with it; `submission` is None where that cannot be read."""
 
     submission: Submission | None
     records: tuple[Result, ...]
@@ -118,7 +118,7 @@ def _reference(
 
 
 class _Run:
-    """Reads all files of one submission.
+    """Checks all files of one submission and collects its problems.
 
     Args:
         contents: the files.

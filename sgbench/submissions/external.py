@@ -14,7 +14,7 @@ from sgbench.leaderboard.store.outputs import Outputs
 from sgbench.leaderboard.store.predictions import MAX_PREDICTION_BYTES, Predictions
 from sgbench.records.files import read_bytes, to_json
 from sgbench.records.submission import SUBMISSION_VERSION, ExternalRecord, Submission, external_id
-from sgbench.submissions.make import Author, Made, head_of, write
+from sgbench.submissions.make import Author, SubmissionSummary, head_of, write
 
 
 def make_external(
@@ -26,7 +26,7 @@ def make_external(
     judge: Judge,
     protocol: str,
     failed: Sequence[int] = (),
-) -> Made:
+) -> SubmissionSummary:
     """Collect the answers of code outside the catalogue, of which nothing else can be checked: <seed>.csv each.
 
     Args:

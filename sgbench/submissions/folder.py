@@ -28,7 +28,7 @@ Level = Literal["error", "warning"]
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a submission, and how to mend it."""
+    """Describes one thing that is wrong with a submission, and how to mend it."""
 
     code: str
     path: str
@@ -38,7 +38,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Contents:
-    """The files of a submission by their path inside it, in the order of the paths."""
+    """Holds the files of a submission by their path inside it, in the order of the paths."""
 
     root: Path
     files: dict[str, Path]

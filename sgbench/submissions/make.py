@@ -30,7 +30,7 @@ from sgbench.submissions.tuning import best, make_log
 
 @dataclass(frozen=True)
 class Author:
-    """Who hands in, and under what terms."""
+    """Names who hands in, and under what terms."""
 
     name: str
     contact: str
@@ -40,8 +40,8 @@ class Author:
 
 
 @dataclass(frozen=True)
-class Made:
-    """Lists what was written."""
+class SubmissionSummary:
+    """Summarises the submission that was written."""
 
     folder: str
     protocol: str
@@ -59,7 +59,7 @@ def make(
     references: References,
     method: str | None = None,
     protocol: str | None = None,
-) -> Made:
+) -> SubmissionSummary:
     """Collect the records of one method with all that is needed to check them.
 
     The method is the one that validation selects among the runs with its choices of entries; runs of it with other
@@ -82,7 +82,9 @@ def make(
     of = next(record.method for record in records if record.method_id == chosen)
     reference = references.of(of.protocol.name)
     seeds = _complete(records, chosen, reference.protocol)
-    ours = _of_one_source([each for each in records if each.method_id == chosen and each.seed in seeds])
+    ours = _of_one_source(
+        [record for record in records if record.method_id == chosen and record.seed in seeds]
+    )
     trials = reference.protocol.trial_seeds
     alike = [record for record in records if record.method.choices == of.choices and record.seed in trials]
     studies, stopped = searched(next(iter(places.values())).parent.parent, of)
@@ -208,7 +210,7 @@ def head_of(author: Author, protocol: str, name: str, files: Mapping[str, bytes]
     }
 
 
-def write(target: Path, submission: Submission, files: Mapping[str, bytes]) -> Made:
+def write(target: Path, submission: Submission, files: Mapping[str, bytes]) -> SubmissionSummary:
     """Write the submission's folder, the whole of it or nothing.
 
     Raises:
@@ -217,7 +219,7 @@ def write(target: Path, submission: Submission, files: Mapping[str, bytes]) -> M
     """
     folder = target / submission.protocol / submission.method_id
     write_folder(folder, {**files, SUBMISSION: to_json(submission)})
-    return Made(
+    return SubmissionSummary(
         folder=str(folder),
         protocol=submission.protocol,
         method_id=submission.method_id,

@@ -12,10 +12,10 @@ from sgbench.records.files import read_model
 from sgbench.records.method import canonical, identity
 from sgbench.records.spec import Method
 from sgbench.records.tuning import PRUNED, Asked, Pruned, read_journals
-from sgbench.submissions.tuning import Stopped, changes, id_of
+from sgbench.submissions.tuning import StoppedTrial, changes, id_of
 
 
-def searched(folder: Path, chosen: Method) -> tuple[dict[str, int], list[Stopped]]:
+def searched(folder: Path, chosen: Method) -> tuple[dict[str, int], list[StoppedTrial]]:
     """Collect which study asked for each setting, and the runs that were stopped early.
 
     Only settings that differ from the method handed in by searched numbers alone are its tuning; what a journal
@@ -27,12 +27,12 @@ def searched(folder: Path, chosen: Method) -> tuple[dict[str, int], list[Stopped
     """
     ours = identity(chosen)
     studies: dict[str, int] = {}
-    stopped: list[Stopped] = []
+    stopped: list[StoppedTrial] = []
     for asked in (asked for journal in read_journals(folder) for asked in journal.asked):
         settings = changes(ours, {**ours, **{key: canonical(value) for key, value in asked.setting.items()}})
         if asked.method_id not in studies and id_of(ours, settings) == asked.method_id:
             studies[asked.method_id] = asked.study
-            stopped += [Stopped(settings, pruned) for pruned in _pruned(folder, asked, chosen)]
+            stopped += [StoppedTrial(settings, pruned) for pruned in _pruned(folder, asked, chosen)]
     return studies, stopped
 
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from sgbench.leaderboard.deviation import ProtocolReference
-from sgbench.records.method import identity
+from sgbench.records.method import by_method, identity
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, Protocol
 from sgbench.records.submission import SUBMISSION_VERSION, TuningLog, TuningTrial
@@ -23,8 +23,8 @@ Studies = Mapping[str, int]
 NONE: Studies = MappingProxyType({})
 
 
-class Stopped(NamedTuple):
-    """A run that was stopped early, with what has to be set to turn the method handed in into its own."""
+class StoppedTrial(NamedTuple):
+    """Holds a run that was stopped early, with what has to be set to turn the method handed in into its own."""
 
     settings: Change
     pruned: Pruned
@@ -34,7 +34,7 @@ def make_log(
     chosen: Method,
     name: str,
     records: Sequence[RunRecord],
-    stopped: Sequence[Stopped] = (),
+    stopped: Sequence[StoppedTrial] = (),
     studies: Studies = NONE,
 ) -> TuningLog:
     """Make the log of all runs that took part in a choice; a run that was not tuned for has none in it.
@@ -72,7 +72,7 @@ def _trial(chosen: Method, record: RunRecord, studies: Studies) -> TuningTrial:
     )
 
 
-def _stopped_trial(stopped: Stopped, studies: Studies) -> TuningTrial:
+def _stopped_trial(stopped: StoppedTrial, studies: Studies) -> TuningTrial:
     pruned = stopped.pruned
     return TuningTrial(
         method_id=pruned.method_id,
@@ -108,9 +108,8 @@ def best(trials: Sequence[TuningTrial], protocol: Protocol) -> str | None:
 
     A setting of which a run failed, or was stopped early, has no mean and is not selected.
     """
-    scores: dict[str, list[float | None]] = {}
-    for trial in trials:
-        scores.setdefault(trial.method_id, []).append(_score(trial, protocol.monitor))
+    groups = by_method(trials)
+    scores = {name: [_score(trial, protocol.monitor) for trial in group] for name, group in groups.items()}
     means = {
         name: math.fsum(score for score in trial_scores if score is not None) / len(trial_scores)
         for name, trial_scores in sorted(scores.items())

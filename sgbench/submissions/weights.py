@@ -27,7 +27,7 @@ _LAYER = re.compile(r"layers\.(\d{1,4})\.weight")
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """One tensor: its kind and shape, and where its bytes lie behind the header."""
+    """Describes one tensor: its kind and shape, and where its bytes lie behind the header."""
 
     kind: str
     shape: tuple[int, ...]

@@ -56,7 +56,7 @@ ACTIVATIONS = {
 
 
 class ActivationDerivative(Surrogate):
-    r"""Slope of an activation function f of a rate network, :math:`f'(u)`: spiking forward, that network backward.
+    r"""Uses the slope of a rate network's activation f, :math:`f'(u)`: spiking forward, that network backward.
 
     Args:
         activation: relu, sigmoid, tanh, softplus or elu.

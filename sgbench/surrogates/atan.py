@@ -12,7 +12,7 @@ from sgbench.surrogates.bell import BellSurrogate
 
 
 class Atan(BellSurrogate):
-    r"""Slope of the arctangent, :math:`(\alpha/2) / (1 + (\pi\alpha u/2)^2)` before normalisation.
+    r"""Uses the slope of the arctangent, :math:`(\alpha/2) / (1 + (\pi\alpha u/2)^2)` before normalisation.
 
     snnTorch's documentation prints the factor 1/pi where its code has alpha/2; this is the code's.
 

@@ -20,7 +20,7 @@ Output = Literal["binary", "signed", "integer", "real"]
 
 
 class Kernel(NamedTuple):
-    """A derivative that compiled loops know by name: height * form(steepness * u)."""
+    """Describes a derivative that compiled loops know by name: height * form(steepness * u)."""
 
     shape: str
     steepness: float
@@ -28,7 +28,7 @@ class Kernel(NamedTuple):
 
 
 class FiresOtherwise(Protocol):
-    """A forward pass that replaces the step."""
+    """Replaces the step by another forward pass."""
 
     output: ClassVar[Output]
     stochastic: ClassVar[bool]
@@ -52,7 +52,7 @@ class FiresOtherwise(Protocol):
 
 
 class Surrogate(nn.Module, ABC):
-    r"""A stand-in for the derivative of the spike step; u = membrane potential minus threshold.
+    r"""Stands in for the derivative of the spike step; u = membrane potential minus threshold.
 
     A shape has three independent knobs: its form, its width and its height. A subclass gives the form and the
     width through `shape` (the slope of `shape_integral`); this class sets the height:

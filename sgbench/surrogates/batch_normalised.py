@@ -11,7 +11,7 @@ from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
 
 
 class BatchNormalised(Surrogate):
-    r"""Gradient through the fast sigmoid's slope, divided by the norm of its mean over the batch.
+    r"""Divides the gradient through the fast sigmoid's slope by the norm of its mean over the batch.
 
     .. math:: g = \frac{ds}{(1 + k|u|)^2}, \qquad du = \frac{g}{\xi + \lVert \bar g \rVert_2}
 

@@ -14,7 +14,7 @@ from sgbench.surrogates.base import LARGEST, SMALLEST, Kernel, Surrogate
 
 
 class BellSurrogate(Surrogate):
-    r"""A bell around the threshold, symmetric where nothing else is said: one form, stretched by a steepness k.
+    r"""Uses a bell around the threshold, symmetric unless said otherwise: one form, stretched by a steepness k.
 
     .. math:: \mathrm{shape}(u) = h(k) \, \phi(ku), \qquad \phi(0) = 1
 

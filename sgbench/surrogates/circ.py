@@ -11,7 +11,7 @@ from sgbench.surrogates.bell import BellSurrogate
 
 
 class Circ(BellSurrogate):
-    r"""Slope of :math:`z / \sqrt{1 + z^2}` at z = ku: :math:`(1 + (ku)^2)^{-3/2}`.
+    r"""Uses the slope of :math:`z / \sqrt{1 + z^2}` at z = ku: :math:`(1 + (ku)^2)^{-3/2}`.
 
     It is the density of Student's t distribution with two degrees of freedom; its tails fall with the third power.
 

@@ -12,7 +12,7 @@ from sgbench.surrogates.undefined import nan_where_nan
 
 
 class Constant(Surrogate):
-    """Slope 1 everywhere: the straight-through estimator, a control that ignores the membrane potential.
+    """Uses slope 1 everywhere: the straight-through estimator, a control that ignores the membrane potential.
 
     Args:
         normalisation: see `Surrogate`; the peak is 1, the area infinite.

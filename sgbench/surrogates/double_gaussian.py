@@ -11,7 +11,7 @@ from sgbench.surrogates.lobed import LobedSurrogate
 
 
 class DoubleGaussian(LobedSurrogate):
-    r"""Gaussian slope minus a wide one around the same point, so that it is negative away from threshold.
+    r"""Subtracts a wide Gaussian around the same point from a Gaussian slope: negative away from threshold.
 
     .. math:: (1 + p)\,N(u; 0, \sigma) - 2p\,N(u; 0, s\sigma)
 

@@ -16,7 +16,7 @@ SHARPEST = 1e4
 
 
 class Dspike(Surrogate):
-    r"""Slope of a piece of a tanh, :math:`\frac{b}{2\tanh(b/2)} \mathrm{sech}^2(bu)` for :math:`|u| \le 1/2`.
+    r"""Uses the slope of a tanh, :math:`\frac{b}{2\tanh(b/2)} \mathrm{sech}^2(bu)`, for :math:`|u| \le 1/2`.
 
     The primitive rises from 0 at u = -1/2 to 1 at u = 1/2, whatever the sharpness b: from the boxcar of width 1
     (b to 0) to the step (b to infinity). Li et al. move b during training by finite differences of the loss.

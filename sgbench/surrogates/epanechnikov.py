@@ -12,7 +12,7 @@ from sgbench.surrogates.bell import BellSurrogate
 
 
 class Epanechnikov(BellSurrogate):
-    r"""Parabolic slope, :math:`\max(0, 1 - (ku)^2)`: a round top on a compact support.
+    r"""Uses a parabolic slope, :math:`\max(0, 1 - (ku)^2)`: a round top on a compact support.
 
     Args:
         slope: steepness k [1/threshold units]; the support is |u| < 1/k.

@@ -13,7 +13,7 @@ from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
 
 
 class ExpEscape(Surrogate):
-    r"""Slope of an exponential escape probability, :math:`(p_0/\delta) \, e^{u/\delta}`, until that reaches 1.
+    r"""Uses the slope of an exponential escape probability, :math:`(p_0/\delta) \, e^{u/\delta}`, below 1.
 
     The probability :math:`p_0 e^{u/\delta}` reaches 1 at :math:`u^* = \delta \ln(1/p_0)`; above, it stays 1 and its
     slope is 0. stork's `CustomSpike` does not cut and so overflows far above threshold.

@@ -12,7 +12,7 @@ from sgbench.surrogates.bell import BellSurrogate
 
 
 class Exponential(BellSurrogate):
-    r"""Two-sided exponential slope, :math:`e^{-k|u|}`; used by SLAYER.
+    r"""Uses a two-sided exponential slope, :math:`e^{-k|u|}`; used by SLAYER.
 
     Args:
         slope: steepness k [1/threshold units].

@@ -12,7 +12,7 @@ from sgbench.surrogates.bell import BellSurrogate
 
 
 class FakeNumerical(BellSurrogate):
-    r"""Capped reciprocal, :math:`\min(1/|u|, \alpha)` before normalisation: the chord from threshold to the spike.
+    r"""Uses a capped reciprocal, :math:`\min(1/|u|, \alpha)`, not normalised: the chord from threshold to spike.
 
     A bell of the steepness alpha: :math:`\alpha \min(1/|z|, 1)` at :math:`z = \alpha u`, flat for |z| < 1.
 

@@ -10,7 +10,7 @@ from sgbench.surrogates.bell import BellSurrogate
 
 
 class FastSigmoid(BellSurrogate):
-    r"""Slope of the fast sigmoid, :math:`1 / (1 + k|u|)^2`; also called SuperSpike, the rule of that name aside.
+    r"""Uses the slope of the fast sigmoid, :math:`1 / (1 + k|u|)^2`; also called SuperSpike, the rule aside.
 
     Args:
         slope: steepness k [1/threshold units].

@@ -12,7 +12,7 @@ from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
 
 
 class FastSigmoidBeyond(Surrogate):
-    r"""Slope of the fast sigmoid, :math:`1 / (1 + k|u|)^2`, for :math:`u > B` and 0 elsewhere.
+    r"""Uses the slope of the fast sigmoid, :math:`1 / (1 + k|u|)^2`, for :math:`u > B` and 0 elsewhere.
 
     What snnTorch's `SFS` computes in place of the window :math:`|u| < B` that its paper has, which is
     `sparse_fast_sigmoid`. It is here to make results anew that were got with it.

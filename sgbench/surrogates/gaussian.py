@@ -12,7 +12,7 @@ from sgbench.surrogates.bell import BellSurrogate
 
 
 class Gaussian(BellSurrogate):
-    r"""Gaussian slope, :math:`(k/\sqrt\pi) \, e^{-(ku)^2}` before normalisation: the slope of the error function.
+    r"""Uses the error function's slope, a Gaussian, :math:`(k/\sqrt\pi) \, e^{-(ku)^2}` before normalisation.
 
     A standard deviation :math:`\sigma` is the steepness :math:`k = 1/(\sigma\sqrt 2)`.
 

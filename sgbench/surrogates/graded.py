@@ -12,7 +12,7 @@ from sgbench.surrogates.base import LARGEST, SMALLEST, Output, Surrogate
 
 
 class Graded(Surrogate):
-    r"""A spike carries the potential itself; slope 1 above threshold, exponential below.
+    r"""Sends the potential itself as a spike; slope 1 above threshold, exponential below.
 
     .. math:: s = v\,H(u), \qquad \mathrm{shape} = e^{\min(u, 0)/\tau}, \qquad v = u + \theta
 

@@ -13,7 +13,7 @@ from sgbench.surrogates.undefined import nan_where_nan
 
 
 class LeakyRelu(Surrogate):
-    """One-sided slope: k above threshold, the leak below it.
+    """Uses an one-sided slope: k above threshold, the leak below it.
 
     At threshold it is the leak, as the spike there is 0; SpikingJelly, which fires there, takes k. With leak 0
     this is snnTorch's `heaviside`.

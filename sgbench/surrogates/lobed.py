@@ -13,7 +13,7 @@ WIDEST = 100.0  # spread; beyond it what is subtracted is a constant
 
 
 class LobedSurrogate(Surrogate):
-    """A normal density of weight 1 + h minus wider ones of weight 2h in all; the raw area is 1 - h.
+    """Subtracts wider normal densities of weight 2h in all from one of weight 1 + h; the raw area is 1 - h.
 
     Args:
         sigma: standard deviation of the middle Gaussian [threshold units].

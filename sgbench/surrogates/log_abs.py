@@ -12,7 +12,7 @@ from sgbench.surrogates.bell import BellSurrogate
 
 
 class LogAbs(BellSurrogate):
-    r"""Slope of the signed logarithm, :math:`1 / (1 + k|u|)`: the heaviest tails of all bells, of infinite area.
+    r"""Uses the slope of the signed logarithm, :math:`1 / (1 + k|u|)`: the heaviest tails, of infinite area.
 
     SpikingJelly's `NonzeroSignLogAbs` has the height alpha = k, which is `scale` here. snnax 0.0.1 computes this
     form under the name `superspike`.

@@ -12,7 +12,7 @@ from sgbench.surrogates.base import LARGEST, Surrogate
 
 
 class LogTailed(Surrogate):
-    """Slope 1 for 0 < u <= 1, 1/u above, and the leak at and below threshold.
+    """Uses slope 1 for 0 < u <= 1, 1/u above, and the leak at and below threshold.
 
     Args:
         leak: slope at and below threshold.

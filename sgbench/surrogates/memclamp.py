@@ -12,7 +12,7 @@ from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
 
 
 class Memclamp(Surrogate):
-    r"""Slope of the fast sigmoid below threshold, :math:`1 / (1 + k \max(-u, 0))^2`; 1 above it.
+    r"""Uses the slope of the fast sigmoid below threshold, :math:`1 / (1 + k \max(-u, 0))^2`; 1 above it.
 
     Args:
         slope: steepness k below threshold [1/threshold units].

@@ -11,7 +11,7 @@ from sgbench.surrogates.lobed import LobedSurrogate
 
 
 class MultiGaussian(LobedSurrogate):
-    r"""Gaussian slope minus a wide one on each side, so that it is negative away from threshold.
+    r"""Subtracts a wide Gaussian on each side from a Gaussian slope: negative away from threshold.
 
     .. math:: (1 + h)\,N(u; 0, \sigma) - h\,N(u; \sigma, s\sigma) - h\,N(u; -\sigma, s\sigma)
 

@@ -14,7 +14,7 @@ KINKY_LEVELS = 101
 
 
 class MultiSpike(Surrogate):
-    r"""One more spike at every whole threshold above the first, each with the slope of a fast sigmoid.
+    r"""Sends one more spike at every whole threshold above the first, each with the slope of a fast sigmoid.
 
     .. math:: s = \mathrm{clip}(\mathrm{round}(u + \tfrac12), 0, n), \quad
               \mathrm{shape} = \frac{1}{(1 + k|u - \max(0, \mathrm{round}\,u)|)^2}

@@ -11,7 +11,7 @@ from sgbench.surrogates.undefined import nan_where_nan
 
 
 class Multilevel(Surrogate):
-    r"""Spikes are the potential in thresholds, rounded and cut to n; slope 1 where it is not cut.
+    r"""Sends the potential in thresholds, rounded and cut to n; slope 1 where it is not cut.
 
     .. math:: s = \mathrm{round}(\mathrm{clip}(v/\theta, 0, n)), \quad
               \mathrm{shape} = 1 \text{ for } 0 < v < n\theta

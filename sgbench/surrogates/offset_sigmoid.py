@@ -12,7 +12,7 @@ from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
 
 
 class OffsetSigmoid(Surrogate):
-    r"""Slope of the hyperbolic tangent on a constant, :math:`c + \mathrm{sech}^2(ku)`: nowhere below c.
+    r"""Uses a constant plus the slope of tanh, :math:`c + \mathrm{sech}^2(ku)`: nowhere below c.
 
     Args:
         slope: steepness k [1/threshold units].

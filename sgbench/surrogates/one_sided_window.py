@@ -12,7 +12,7 @@ from sgbench.surrogates.undefined import nan_where_nan
 
 
 class OneSidedWindow(Surrogate):
-    r"""Slope 1 for :math:`u \ge -w` and 0 below: everything above threshold learns, and what is not far below.
+    r"""Uses slope 1 for :math:`u \ge -w` and 0 below: everything above threshold learns, and what is just below.
 
     Args:
         window: distance w below threshold from which on the slope is 1 [threshold units].

@@ -14,7 +14,7 @@ KINKY_PERIODS = 100  # whose kinks are listed; there are infinitely many
 
 
 class PeriodicExponential(Surrogate):
-    r"""Exponential slope around every multiple of the threshold, for neurons of several spikes per step.
+    r"""Uses an exponential slope at every multiple of the threshold, for neurons of several spikes per step.
 
     .. math:: e^{-|u|/w} \text{ for } u < 0, \quad e^{-\rho|r|/w} \text{ for } u \ge 0, \quad
               r = u - \theta \, \mathrm{round}(u/\theta)

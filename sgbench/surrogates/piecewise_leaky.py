@@ -14,7 +14,7 @@ from sgbench.surrogates.undefined import nan_where_nan
 
 
 class PiecewiseLeaky(Surrogate):
-    r"""Boxcar slope with a leak: :math:`1/(2w)` for :math:`|u| < w` and c elsewhere, before normalisation.
+    r"""Uses a boxcar slope with a leak, :math:`1/(2w)` for :math:`|u| < w`, else c, before normalisation.
 
     Args:
         half_width: half-width w of the window [threshold units].

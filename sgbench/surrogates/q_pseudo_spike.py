@@ -14,7 +14,7 @@ HEAVIEST, LIGHTEST = 1.0, 100.0  # powers of the tail; the first, left out, woul
 
 
 class QPseudoSpike(BellSurrogate):
-    r"""Bell with a tail of the power q, :math:`(1 + 2k|u|/(q-1))^{-q}`.
+    r"""Uses a bell with a tail of the power q, :math:`(1 + 2k|u|/(q-1))^{-q}`.
 
     The tail index q goes from the heaviest (1, left out) over the fast sigmoid (2) to the exponential (infinity).
     braintools 0.3 divides by q + 1 where the paper and SpikingJelly divide by q - 1, as here.

@@ -12,7 +12,7 @@ from sgbench.surrogates.bell import BellSurrogate
 
 
 class RaisedCosine(BellSurrogate):
-    r"""Raised cosine, :math:`(1 + \cos \pi k u)/2` for :math:`k|u| < 1`: compact, without a corner anywhere.
+    r"""Uses a raised cosine, :math:`(1 + \cos \pi k u)/2` for :math:`k|u| < 1`: compact, without a corner.
 
     Args:
         slope: steepness k [1/threshold units]; the support is |u| < 1/k.

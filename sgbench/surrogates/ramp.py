@@ -12,7 +12,7 @@ from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
 
 
 class Ramp(Surrogate):
-    r"""Clipped linear slope, :math:`(1 + \mathrm{clip}(ku, -1, 1))/2`: from 0 below to 1 above threshold.
+    r"""Uses a clipped linear slope, :math:`(1 + \mathrm{clip}(ku, -1, 1))/2`: from 0 below to 1 above threshold.
 
     stork's `HardTanhSpike` is twice this. Its primitive is not a smoothed step but a smoothed rectifier.
 

@@ -11,7 +11,7 @@ from sgbench.surrogates.undefined import nan_where_nan
 
 
 class Rectangle(BellSurrogate):
-    r"""Boxcar slope, 1 for :math:`k|u| < 1` and 0 elsewhere.
+    r"""Uses a boxcar slope, 1 for :math:`k|u| < 1` and 0 elsewhere.
 
     Args:
         slope: steepness k [1/threshold units]; the support is |u| < 1/k.

@@ -12,7 +12,7 @@ from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
 
 
 class S2nn(Surrogate):
-    r"""Slope of a sigmoid below threshold, of a logarithm above it.
+    r"""Uses the slope of a sigmoid below threshold, of a logarithm above it.
 
     .. math:: \alpha\,\sigma(\alpha u)(1 - \sigma(\alpha u)) \text{ for } u < 0, \quad
               \beta / (1 + u) \text{ for } u \ge 0

@@ -12,7 +12,7 @@ from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
 
 
 class ShiftedExponential(Surrogate):
-    r"""Two-sided exponential slope around a point off threshold, :math:`e^{-k|u - u_0|}`.
+    r"""Uses a two-sided exponential slope around a point off threshold, :math:`e^{-k|u - u_0|}`.
 
     snnTorch's `spike_rate_escape(beta, slope)` subtracts the threshold twice: k = beta, u0 = 1, scale = slope.
 

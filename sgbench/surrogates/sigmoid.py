@@ -12,7 +12,7 @@ from sgbench.surrogates.bell import BellSurrogate
 
 
 class Sigmoid(BellSurrogate):
-    r"""Slope of the logistic function, :math:`k\,\sigma(ku)(1 - \sigma(ku))` before normalisation.
+    r"""Uses the slope of the logistic function, :math:`k\,\sigma(ku)(1 - \sigma(ku))` before normalisation.
 
     Finite for every u, where snnTorch 1.0's `sigmoid` gives NaN for ku < -88.
 

@@ -10,7 +10,7 @@ from sgbench.surrogates.undefined import nan_where_nan
 
 
 class SignFlip(Surrogate):
-    """Slope 1 below threshold and -1 at and above it: no triangle, but what snnTorch's `triangular` computes.
+    """Uses slope 1 below threshold and -1 from it on: no triangle, but what snnTorch's `triangular` computes.
 
     Above threshold weights move away from where the loss falls. It is here to make results anew that were got
     with it; `triangle` is the shape that was meant.

@@ -12,7 +12,7 @@ from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
 
 
 class SparseFastSigmoid(Surrogate):
-    r"""Slope of the fast sigmoid, :math:`1 / (1 + k|u|)^2` for :math:`|u| < B` and 0 elsewhere.
+    r"""Uses the slope of the fast sigmoid, :math:`1 / (1 + k|u|)^2` for :math:`|u| < B` and 0 elsewhere.
 
     Neurons further than B from threshold get no gradient at all, so that a backward pass may skip them. snnTorch
     1.0's `SFS` keeps u > B instead, nearly always 0; this is the paper's window.

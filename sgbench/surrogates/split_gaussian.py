@@ -15,7 +15,7 @@ MOST_SKEW = 0.99
 
 
 class SplitGaussian(BellSurrogate):
-    r"""Gaussian slope of two widths, :math:`e^{-(ku/(1-a))^2}` below threshold and :math:`e^{-(ku/(1+a))^2}` above.
+    r"""Uses a Gaussian of two widths, :math:`e^{-(ku/(1-a))^2}` below threshold, :math:`e^{-(ku/(1+a))^2}` above.
 
     The halves reach half maximum at :math:`(1 \mp a)` halves of the full width, so that width, peak and area are
     those of `Gaussian` with the same k: skew alone is varied. At :math:`a = 0` it is `Gaussian`.

@@ -15,7 +15,7 @@ MOST_TERMS = 64  # each costs a cosine per call
 
 
 class SquarewaveFourier(Surrogate):
-    r"""Slope of the Fourier series of a square wave, cut after n terms: periodic, with lobes of both signs.
+    r"""Uses the slope of a square wave's Fourier series of n terms: periodic, with lobes of both signs.
 
     .. math:: \frac 4 T \sum_{i=1}^{n} \cos \frac{2\pi (2i - 1) u}{T}
 

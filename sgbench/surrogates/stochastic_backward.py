@@ -11,7 +11,7 @@ from sgbench.surrogates.undefined import nan_where_nan
 
 
 class StochasticBackward(Surrogate):
-    r"""Slope 1 above threshold, and below it noise drawn anew in each backward pass, :math:`(U + \mu)\sigma^2`.
+    r"""Uses slope 1 above threshold and, below, noise drawn in each backward pass, :math:`(U + \mu)\sigma^2`.
 
     U is uniform in [-1/2, 1/2), drawn from the surrogate's own generator, one number per element. snnTorch's draws
     from the global one.

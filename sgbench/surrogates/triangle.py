@@ -11,7 +11,7 @@ from sgbench.surrogates.bell import BellSurrogate
 
 
 class Triangle(BellSurrogate):
-    r"""Piecewise linear slope, :math:`\max(0, 1 - k|u|)`.
+    r"""Uses a piecewise linear slope, :math:`\max(0, 1 - k|u|)`.
 
     snnTorch 1.0's `triangular` is something else: its gradient is +1 below and -1 above threshold.
 

@@ -10,7 +10,7 @@ from sgbench.surrogates.undefined import nan_where_nan
 
 
 class Zero(Surrogate):
-    """Slope 0 everywhere: the true derivative of the step, a control under which only the readout learns.
+    """Uses slope 0 everywhere: the true derivative of the step, a control under which only the readout learns.
 
     Args:
         normalisation: raw; there is no peak or area to normalise.

@@ -24,7 +24,7 @@ UNNAMED = "-"
 
 @dataclass(frozen=True)
 class Axis:
-    """One key with the values that are swept, as they are written on the command line."""
+    """Describes one key with the values that are swept, as they are written on the command line."""
 
     key: str
     values: tuple[str, ...]
@@ -41,7 +41,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class SweepPoint:
-    """One combination of the axes: what will be run with each of its seeds."""
+    """Describes one combination of the axes: what will be run with each of its seeds."""
 
     settings: dict[str, str]  # value by axis, without the seed
     seeds: tuple[int, ...]
@@ -50,7 +50,7 @@ class SweepPoint:
 
 @dataclass(frozen=True)
 class SweepGrid:
-    """A sweep with the user's overrides."""
+    """Holds a sweep with the user's overrides."""
 
     name: str
     axes: tuple[Axis, ...]  # with two or more values, without the seed

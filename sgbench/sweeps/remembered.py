@@ -19,7 +19,7 @@ Words = Annotated[tuple[str, ...], Field(max_length=10_000)]
 
 
 class Remembered(Strict):
-    """What a sweep was run with."""
+    """Holds what a sweep was run with."""
 
     words: Words
     config_dirs: Words

@@ -15,7 +15,6 @@ from sgbench.composition.data_facts import facts_of
 from sgbench.errors import InputError, StorageError
 from sgbench.leaderboard.score import Measure, measure_of
 from sgbench.paths import RECORD, run_dir
-from sgbench.records.content import Scores
 from sgbench.records.files import read_model
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
@@ -32,7 +31,7 @@ TASK = "experiment"
 
 @dataclass(frozen=True)
 class SettingRow:
-    """One combination of a sweep's axes."""
+    """Describes one combination of a sweep's axes."""
 
     settings: dict[str, str]
     surrogate: str
@@ -55,7 +54,7 @@ class SettingRow:
 
 @dataclass(frozen=True)
 class Results:
-    """A sweep with its rows, in the order in which it runs."""
+    """Holds a sweep with its rows, in the order in which it runs."""
 
     name: str
     protocol: str
@@ -118,8 +117,8 @@ def _row(
             found[seed] = record
     measure = _measure(spec.method.protocol.name, spec.method.choices["dataset"], config_dirs)
     records = list(found.values())
-    selected = [_score(each.validation, measure) for each in records]
-    tested = [_score(each.test, measure) for each in records]
+    selected = [measure.of(each.validation) for each in records]
+    tested = [measure.of(each.test) for each in records]
     return SettingRow(
         settings=point.settings,
         surrogate=spec.method.label,
@@ -175,12 +174,6 @@ def _measure(protocol: str, dataset: str, config_dirs: tuple[Path, ...]) -> Meas
     except InputError:  # composed on the command line
         told = {}
     return measure_of(classes, told.get("guess_loss"), told.get("guess_accuracy"))
-
-
-def _score(scores: Scores | None, measure: Measure) -> float:
-    """Return a score, where a failed run counts as guessing; NaN if nobody states what guessing loses."""
-    found = None if scores is None else scores.loss if measure.is_loss else scores.accuracy
-    return measure.guess if found is None else found
 
 
 def best_rows(results: Results) -> list[SettingRow]:

@@ -49,7 +49,7 @@ log = logging.getLogger("sgbench")
 
 
 class Attempt:
-    """What a record needs to know.
+    """Holds what a record needs to know of one try at a run.
 
     Args:
         spec: what was asked for.

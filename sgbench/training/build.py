@@ -73,7 +73,7 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 @dataclass(frozen=True)
 class Parts:
-    """Everything that a run is made of."""
+    """Holds everything that a run is made of."""
 
     data: SpikingData
     encoder: Encoder

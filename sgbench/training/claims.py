@@ -18,8 +18,8 @@ BEAT_S = 15.0  # between two signs of life
 STALE_S = 120.0  # without one, and a claim of another machine is taken to be left
 
 
-class Claim(NamedTuple):
-    """Who claims a folder.
+class FolderClaim(NamedTuple):
+    """Names the process that holds a folder of a run.
 
     Args:
         host: name of the machine.
@@ -34,17 +34,17 @@ class Claim(NamedTuple):
     token: str
 
     @staticmethod
-    def mine() -> Claim:
+    def mine() -> FolderClaim:
         """Make one of this process."""
         job = os.environ.get("SLURM_JOB_ID", "-")
-        return Claim(socket.gethostname(), os.getpid(), job, secrets.token_hex(8))
+        return FolderClaim(socket.gethostname(), os.getpid(), job, secrets.token_hex(8))
 
     @staticmethod
-    def read(path: Path) -> Claim | None:
+    def read(path: Path) -> FolderClaim | None:
         """Return what a file says, or None where there is none or its writer was killed before its first word."""
         try:
             host, pid, job, token = path.read_text().split()
-            return Claim(host, int(pid), job, token)
+            return FolderClaim(host, int(pid), job, token)
         except (OSError, ValueError):
             return None
 
@@ -60,7 +60,7 @@ def claimed(folder: Path) -> Iterator[None]:
         RunBusyError: another process holds it.
         OSError: it cannot be written.
     """
-    path, mine = folder / CLAIM, Claim.mine()
+    path, mine = folder / CLAIM, FolderClaim.mine()
     for _ in range(2):
         if _made(path, mine):
             break
@@ -76,11 +76,11 @@ def claimed(folder: Path) -> Iterator[None]:
     finally:
         over.set()
         beating.join()
-        if Claim.read(path) == mine:
+        if FolderClaim.read(path) == mine:
             path.unlink(missing_ok=True)
 
 
-def _made(path: Path, mine: Claim) -> bool:
+def _made(path: Path, mine: FolderClaim) -> bool:
     """Make the file, which only one process can."""
     try:
         handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
@@ -93,9 +93,9 @@ def _made(path: Path, mine: Claim) -> bool:
     return True
 
 
-def _taken_from_dead(path: Path, mine: Claim) -> bool:
+def _taken_from_dead(path: Path, mine: FolderClaim) -> bool:
     """Remove a claim whose process is gone; one that somebody else made meanwhile is put back."""
-    before = Claim.read(path)
+    before = FolderClaim.read(path)
     if not _is_left(path, before, mine):
         return False
     aside = path.with_name(f"{CLAIM}-{mine.token}")
@@ -103,14 +103,14 @@ def _taken_from_dead(path: Path, mine: Claim) -> bool:
         path.rename(aside)
     except FileNotFoundError:  # somebody else was quicker
         return True
-    if Claim.read(aside) != before:
+    if FolderClaim.read(aside) != before:
         with contextlib.suppress(FileExistsError):
             os.link(aside, path)
     aside.unlink()
     return True
 
 
-def _is_left(path: Path, claim: Claim | None, mine: Claim) -> bool:
+def _is_left(path: Path, claim: FolderClaim | None, mine: FolderClaim) -> bool:
     """Say whether the process of a claim is gone: by its job, its id on this machine, or its signs of life."""
     if claim is not None and claim.host == mine.host and claim.pid == mine.pid:
         return False
@@ -131,7 +131,7 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _age_s(path: Path, mine: Claim) -> float:
+def _age_s(path: Path, mine: FolderClaim) -> float:
     """Measure the time since the last sign of life, both ends by the file system's clock, whatever ours does."""
     now = path.with_name(f"{CLAIM}-now-{mine.token}")
     try:

@@ -27,7 +27,7 @@ from sgbench.training.watched import Watched
 
 
 class Training:
-    """The course of one training; a driver hands it batches.
+    """Follows one training over its epochs; a driver hands it batches.
 
     Args:
         parts: what it is made of.

@@ -15,7 +15,7 @@ Part = Literal["train", "validation", "test"]
 
 @dataclass(frozen=True)
 class Epochs:
-    """The course of a training, a function of seed and epoch alone, so that it can be taken up anywhere.
+    """Draws the batches of a training from seed and epoch alone, so that it can be taken up anywhere.
 
     Args:
         steepness: path of the surrogates' stretch.

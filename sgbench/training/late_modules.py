@@ -23,7 +23,7 @@ LOCK = threading.RLock()
 
 @dataclass(frozen=True)
 class Plan:
-    """How a module is postponed.
+    """Says which names of a postponed module are known before it is run.
 
     Args:
         answers: what is said for a name without running the module's file, made at each question.
@@ -35,7 +35,7 @@ class Plan:
 
 
 class Late(ModuleType):
-    """A module whose file has not been run."""
+    """Stands for a module whose file has not been run."""
 
     def __getattr__(self, name: str) -> Any:
         """Answer an attribute from the plan, or run the module's file and ask again."""

@@ -23,7 +23,7 @@ from sgbench.training.train_loop import check_optimizer
 
 
 class Learner(pl.LightningModule):
-    """The one LightningModule; optimisation is manual because rules decide when to step.
+    """Trains under Lightning; optimisation is manual because rules decide when to step.
 
     Args:
         training: any network, rule, loss and selection.
@@ -98,7 +98,7 @@ class Learner(pl.LightningModule):
 
 
 class LightningData(pl.LightningDataModule):
-    """Lightning's view of the data; the test split is handed out once, at the end of a run.
+    """Gives Lightning its view of the data; the test split is handed out once, at the end of a run.
 
     Args:
         data: loaded already.
@@ -192,7 +192,7 @@ class EpochLaps(pl.Callback):
 
 
 class EpochBar(pl.Callback):
-    """One bar over all epochs with the validation scores; silent where standard error is no terminal."""
+    """Shows one bar over all epochs with the validation scores; silent where standard error is no terminal."""
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Open the progress bar, at the epoch from which training goes on."""

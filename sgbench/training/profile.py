@@ -33,7 +33,7 @@ MOST_EVENTS = 20_000  # of the trace, 2 MB
 
 
 class Profile:
-    """Times parts of a fit, each without what is inside it.
+    """Holds times parts of a fit, each without what is inside it.
 
     Args:
         device: of the network; an accelerator is waited for at every border.
@@ -181,7 +181,7 @@ class Profile:
 
 
 class TimedBatches:
-    """Batches whose making is counted to the data.
+    """Counts the time of making batches to the data.
 
     Args:
         batches: of one pass over a split.

@@ -42,7 +42,7 @@ BUILT_FROM = "commit.json"
 
 @dataclass(frozen=True)
 class Code:
-    """What runs here: looked up once, since git and the packages' files take a twentieth of a second.
+    """Describes what code runs here: looked up once, since git and the packages' files take 50 ms.
 
     Args:
         commit: of the checkout, or None outside of one.

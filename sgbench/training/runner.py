@@ -99,7 +99,7 @@ def run_spec(spec: RunSpec, parts: Parts | None = None) -> RunRecord:
 
 
 class _Fitted(Attempt):
-    """A try that Lightning drives."""
+    """Drives one attempt at a run with Lightning."""
 
     def __init__(self, spec: RunSpec, parts: Parts, folder: Path) -> None:
         super().__init__(spec, parts, folder, Code.here())

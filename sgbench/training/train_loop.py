@@ -19,7 +19,7 @@ Monitor = Literal["validation_loss", "validation_accuracy"]
 
 
 class SteppingOptimizer(Protocol):
-    """What is needed of an optimiser."""
+    """Defines what is needed of an optimiser."""
 
     def step(self) -> Any:
         """Update the weights by one step."""
@@ -29,7 +29,7 @@ class SteppingOptimizer(Protocol):
 
 
 class TrainLoop:
-    """One network, one rule, one objective.
+    """Trains one network by one rule on one objective.
 
     Args:
         network: whose weights move.
@@ -123,7 +123,7 @@ def check_optimizer_state(state: Mapping[str, Any]) -> None:
 
 
 class BestEpoch:
-    """The weights of the best epoch, and whether to go on.
+    """Keeps the weights of the best epoch, and says whether to go on.
 
     Args:
         monitor: which validation score decides.

@@ -8,7 +8,7 @@ from sgbench.records.content import EpochOnTest, Scores, SelectedOnTest
 
 
 class Watched:
-    """The test scores of each epoch; nothing of the run reads them before its record is made."""
+    """Keeps the test scores of each epoch; nothing of the run reads them before its record is made."""
 
     def __init__(self) -> None:
         self.scores: dict[int, EpochOnTest | None] = {}  # by epoch; None where there is no finite score

@@ -21,7 +21,7 @@ STARTUP = 2
 
 @dataclass(frozen=True)
 class Tried:
-    """What came of a setting that a study has asked for.
+    """Holds what came of a setting that a study has asked for.
 
     Args:
         setting: its numbers.
@@ -35,7 +35,7 @@ class Tried:
 
 
 class Asker(Protocol):
-    """Chooses the settings of studies."""
+    """Chooses the settings that a search tries next."""
 
     ahead: bool
     """Whether all of its settings are known before any of them has run."""
@@ -51,7 +51,7 @@ class Asker(Protocol):
 
 
 class Random:
-    """Draws settings evenly over the space.
+    """Draws settings evenly at random over the search space.
 
     The same study draws the same place of the space for every method, so that methods differ in what they make of
     it and not in their luck.

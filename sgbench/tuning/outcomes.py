@@ -20,7 +20,7 @@ from sgbench.tuning.asking import Tried
 
 @dataclass(frozen=True)
 class Outcome:
-    """One setting with what its runs came to.
+    """Describes one setting with what its runs came to.
 
     Args:
         asked: the setting and its place.

@@ -18,7 +18,7 @@ from sgbench.tuning.space import Interval, space_of, words_of
 
 @dataclass(frozen=True)
 class Request:
-    """What to search.
+    """Names the method and the budget of a search.
 
     Args:
         words: of the method, as on the command line of `sgbench run`; no seed and none of the searched numbers.
@@ -41,7 +41,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Task:
-    """What a request comes to.
+    """Holds a checked request: the run in the middle of its space, and the numbers that are searched.
 
     Args:
         request: as it was asked.

@@ -30,7 +30,7 @@ Runner = Callable[[Sequence[RunSpec], Mapping[int, Bar]], None]
 
 
 class Search:
-    """One worker of a search; any number of them may share a folder of runs.
+    """Runs one worker of a search; any number of them may share a folder of runs.
 
     What was asked for stands in a journal, what came of it in records. Whoever finds a setting that was asked for
     and that nobody runs takes it up, so a killed worker loses nothing. A journal that is lost is asked for anew:

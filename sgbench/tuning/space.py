@@ -14,7 +14,7 @@ Setting = dict[str, float]
 
 
 class Interval(NamedTuple):
-    """From where to where a number is searched, and how evenly."""
+    """Says from where to where a number is searched, and how evenly."""
 
     low: float
     high: float
@@ -103,7 +103,8 @@ def words_of(setting: Mapping[str, float]) -> tuple[str, ...]:
 def setting_at(space: Mapping[str, Interval], shares: Mapping[str, float]) -> Setting:
     """Return the setting at a place of the unit cube, of which a method may lack dimensions.
 
-    >>> setting_at({"optimizer.lr": Interval(0.01, 1.0, True)}, {"optimizer.lr": 0.5, "surrogate.width_fwhm": 0.1})
+    >>> space = {"optimizer.lr": Interval(0.01, 1.0, True)}
+    >>> setting_at(space, {"optimizer.lr": 0.5, "surrogate.width_fwhm": 0.1})
     {'optimizer.lr': 0.1}
     """
     return {key: interval.at(shares[key]) for key, interval in space.items()}

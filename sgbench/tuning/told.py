@@ -13,7 +13,7 @@ from sgbench.tuning.request import Task
 
 @dataclass(frozen=True)
 class StudyBest:
-    """The best setting of one study, or None where every setting failed or was stopped."""
+    """Holds the best setting of one study, or None where every setting failed or was stopped."""
 
     study: int
     best: Outcome | None
@@ -22,7 +22,7 @@ class StudyBest:
 
 @dataclass(frozen=True)
 class Found:
-    """What a search came to.
+    """Holds the settings that a search chose, and how its studies went.
 
     Args:
         studies: the best of each.

@@ -15,7 +15,7 @@ from sgbench.exchange.constructors import readout
 from sgbench.exchange.snntorch_weights import from_snntorch
 from sgbench.networks.layers import DenseLayer
 from sgbench.neurons.leaky import Leaky
-from sgbench.signals.spikes import Events
+from sgbench.signals.spikes import SparseSpikes
 from sgbench.surrogates.atan import Atan
 from sgbench.surrogates.base import Surrogate
 from sgbench.surrogates.fast_sigmoid import FastSigmoid
@@ -29,14 +29,14 @@ PROBE_TOLERANCE = 1e-4
 
 
 class Pass(NamedTuple):
-    """What the last layer did over all steps."""
+    """Holds what the last layer did over all steps."""
 
     spikes: Tensor  # [T, B, C]
     potential: Tensor  # membrane potential before its reset, as snnTorch returns it [T, B, C]
 
 
 class SharedLayer(DenseLayer):
-    """A dense layer whose weights are those of snnTorch's modules, so that training one trains the other.
+    """Shares the weights of snnTorch's modules with a dense layer, so that training one trains the other.
 
     Args:
         layer: with the neurons and the recurrence, whose own weights are left behind.
@@ -62,8 +62,8 @@ class SharedLayer(DenseLayer):
 
     def acting(self) -> tuple[Tensor, Tensor | None]:
         """Return the weight, and the sum of the biases that snnTorch adds in every step."""
-        found = [each for each in (self.bias, self.second_bias) if each is not None]
-        return self.weight, sum(found[1:], found[0]) if found else None
+        biases = [bias for bias in (self.bias, self.second_bias) if bias is not None]
+        return self.weight, sum(biases[1:], biases[0]) if biases else None
 
 
 def by_columns(weight: Any) -> nn.Parameter:
@@ -73,7 +73,7 @@ def by_columns(weight: Any) -> nn.Parameter:
 
 
 class Accelerated(nn.Module):
-    """A snnTorch network that takes all time steps at once.
+    """Runs a snnTorch network over all time steps at once.
 
     Its parameters are the network's own, so optimisers and `state_dict` of either serve both.
 
@@ -103,7 +103,7 @@ class Accelerated(nn.Module):
                 f"accelerate: input has shape {tuple(x.shape)}; [time, batch, {self._layers[0].weight.shape[1]}] "
                 f"is needed, all time steps at once"
             )
-        signal = Events.of(x) if _is_sparse(x) else x
+        signal = SparseSpikes.of(x) if _is_sparse(x) else x
         runs = self._engine.unroll(self._layers, signal, keep_u=self._fires_by is None, keep_spikes=False)
         output, u, _ = runs[-1]
         if output is None:
@@ -140,7 +140,7 @@ def _as_integrators(layer: SharedLayer) -> Leaky | None:
 
 def network_device(network: nn.Module) -> torch.device:
     """Return the device of the network's first parameter."""
-    return next((each.device for each in network.parameters()), torch.device("cpu"))
+    return next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
 
 
 def accelerate(network: nn.Module, example: Tensor | None = None) -> Accelerated:
@@ -170,8 +170,8 @@ def accelerate(network: nn.Module, example: Tensor | None = None) -> Accelerated
     [1.0, 1.0]
     """
     linears, neurons = _chain(network)
-    made = iter([_surrogate(neuron) for neuron in neurons])
-    layers = from_snntorch(_tensors(linears, neurons), make_surrogate=lambda: next(made)).layers
+    surrogates = iter([_surrogate(neuron) for neuron in neurons])
+    layers = from_snntorch(_tensors(linears, neurons), make_surrogate=lambda: next(surrogates)).layers
     shared = [
         SharedLayer(layer, linear, getattr(neuron, "recurrent", None))  # type: ignore[arg-type]
         for layer, linear, neuron in zip(layers, linears, neurons, strict=True)
@@ -221,7 +221,9 @@ def _is_neuron(module: nn.Module) -> bool:
 def _require_plain(neuron: Any, name: str) -> None:
     """Refuse options of neurons that the engine treats otherwise, each by its name."""
     learnt = [
-        key for key, each in neuron.named_parameters(recurse=False) if each.requires_grad and key != "V"
+        key
+        for key, parameter in neuron.named_parameters(recurse=False)
+        if parameter.requires_grad and key != "V"
     ]
     options = {
         "learn_beta, learn_alpha or learn_threshold": bool(learnt),
@@ -231,20 +233,22 @@ def _require_plain(neuron: Any, name: str) -> None:
         "reset_delay=False": getattr(neuron, "reset_delay", True) is False,
         "all_to_all=False": getattr(neuron, "all_to_all", True) is False,
     }
-    found = next((option for option, given in options.items() if given), None)
-    if found is not None:
+    unsupported = next((option for option, given in options.items() if given), None)
+    if unsupported is not None:
         raise InputError(
-            f"accelerate: module '{name}' has {found}, which the engine does not do; leave it out"
+            f"accelerate: module '{name}' has {unsupported}, which the engine does not do; leave it out"
         )
 
 
 def _tensors(linears: Sequence[nn.Linear], neurons: Sequence[nn.Module]) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = {}
+    state: dict[str, Tensor] = {}
     for place, (linear, neuron) in enumerate(zip(linears, neurons, strict=True)):
-        found |= {f"linear{place}.{key}": value for key, value in linear.state_dict().items()}
-        kept = {key: value for key, value in neuron.state_dict().items() if key.split(".")[0] not in STATES}
-        found |= {f"neuron{place}.{key}": value for key, value in kept.items()}
-    return found
+        state |= {f"linear{place}.{key}": value for key, value in linear.state_dict().items()}
+        parameters = {
+            key: value for key, value in neuron.state_dict().items() if key.split(".")[0] not in STATES
+        }
+        state |= {f"neuron{place}.{key}": value for key, value in parameters.items()}
+    return state
 
 
 STATES = ("mem", "syn", "spk")
@@ -273,8 +277,8 @@ def _surrogate(neuron: Any) -> Surrogate:
     def slope(u: Tensor) -> Tensor:
         with torch.enable_grad():
             free = u.detach().requires_grad_()
-            (found,) = torch.autograd.grad(given(free).sum(), free)
-        return found
+            (gradient,) = torch.autograd.grad(given(free).sum(), free)
+        return gradient
 
     return CustomSurrogate(slope)
 
@@ -284,8 +288,8 @@ def _compare(network: nn.Module, fast: Accelerated, example: Tensor) -> None:
     with torch.no_grad():
         ours = fast(example)
         theirs = network(example)
-    told = theirs if isinstance(theirs, tuple | list) else (theirs,)
-    for name, one, other in zip(("spikes", "potentials"), told, ours, strict=False):
+    theirs_by_kind = theirs if isinstance(theirs, tuple | list) else (theirs,)
+    for name, one, other in zip(("spikes", "potentials"), theirs_by_kind, ours, strict=False):
         if getattr(one, "shape", None) != other.shape:
             raise InputError(
                 f"accelerate: the network's forward gives {name} of shape {tuple(getattr(one, 'shape', ()))} on "

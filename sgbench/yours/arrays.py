@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sgbench.datasets.tonic_sets import UNSTATED, channels_of
 from sgbench.errors import InputError
-from sgbench.yours.scratch import Kept, stacked
+from sgbench.yours.scratch import SpilledArrays, stacked
 
 VALUES_AXES, TRACES_AXES = 2, 3
 PAIR = 2
@@ -20,7 +20,7 @@ EXAMPLE = "give (x, y) with x [samples, time, channels], [samples, features] or 
 
 @dataclass(frozen=True)
 class EventArrays:
-    """Spikes of samples, each with its times [us] and channels.
+    """Holds spikes of samples, each with its times [us] and channels.
 
     Args:
         times_us: whole numbers, one array a sample.
@@ -33,7 +33,7 @@ class EventArrays:
 
 @dataclass(frozen=True)
 class Part:
-    """Samples with their labels.
+    """Holds samples of a user's arrays with their labels.
 
     Args:
         values: an array [samples, features] or [samples, time, channels], a list of arrays [time, channels] of
@@ -128,7 +128,7 @@ def in_order(given: Any, name: str) -> Iterator[tuple[Any, Any]]:
 
 @dataclass(frozen=True)
 class _Reading:
-    """How the samples of a part are read."""
+    """Says how the samples of a part are read."""
 
     name: str
     unit: Unit
@@ -150,14 +150,14 @@ class _Reading:
         """Convert samples that are given together to arrays."""
         if not hasattr(x, "shape") and isinstance(x, Sequence) and len(x):
             return self._each(x)
-        found = plain(x)
-        if found.dtype == object and found.ndim == 1 and not np.isscalar(found[0]):
-            return self._each(list(found))
-        return self._array(found)
+        array = plain(x)
+        if array.dtype == object and array.ndim == 1 and not np.isscalar(array[0]):
+            return self._each(list(array))
+        return self._array(array)
 
     def _each(self, samples: Iterable[Any]) -> NDArray[Any] | list[NDArray[Any]] | EventArrays:
         """Convert samples that come one by one to arrays."""
-        times_us, others = Kept(), Kept()
+        times_us, others = SpilledArrays(), SpilledArrays()
         are_events = False
         for place, sample in enumerate(samples):
             are_events = _is_events(sample) if place == 0 else are_events
@@ -167,23 +167,27 @@ class _Reading:
                 others.add(channel)
             else:
                 others.add(plain(sample))
-        found = others.arrays()
+        channels = others.arrays()
         if are_events:
-            return EventArrays(times_us.arrays(), found)
-        if not found:
+            return EventArrays(times_us.arrays(), channels)
+        if not channels:
             raise InputError(f"{self.name}: has no samples")
-        return self._ragged(found) if len({each.shape for each in found}) > 1 else self._array(stacked(found))
+        return (
+            self._ragged(channels)
+            if len({channel.shape for channel in channels}) > 1
+            else self._array(stacked(channels))
+        )
 
-    def _array(self, found: NDArray[Any]) -> NDArray[Any]:
-        if found.dtype == object:
-            found = self._as_numbers(found)
-        if found.dtype.kind not in "buif":
-            raise InputError(f"{self.name}: samples are of type {found.dtype}, numbers are needed")
-        if found.ndim > TRACES_AXES:
-            found = found.reshape(len(found), found.shape[1], -1)  # frames: all of a frame are channels
-        if found.ndim not in (VALUES_AXES, TRACES_AXES):
-            raise InputError(f"{self.name}: x has shape {found.shape}; {EXAMPLE}")
-        return found
+    def _array(self, array: NDArray[Any]) -> NDArray[Any]:
+        if array.dtype == object:
+            array = self._as_numbers(array)
+        if array.dtype.kind not in "buif":
+            raise InputError(f"{self.name}: samples are of type {array.dtype}, numbers are needed")
+        if array.ndim > TRACES_AXES:
+            array = array.reshape(len(array), array.shape[1], -1)  # frames: all of a frame are channels
+        if array.ndim not in (VALUES_AXES, TRACES_AXES):
+            raise InputError(f"{self.name}: x has shape {array.shape}; {EXAMPLE}")
+        return array
 
     def _as_numbers(self, objects: NDArray[Any]) -> NDArray[np.float64]:
         try:
@@ -193,13 +197,13 @@ class _Reading:
             raise InputError(f"{self.name}: samples hold what is no number: {reason}") from error
 
     def _ragged(self, samples: list[NDArray[Any]]) -> list[NDArray[Any]]:
-        strange = next((each for each in samples if each.dtype.kind not in "buif"), None)
+        strange = next((sample for sample in samples if sample.dtype.kind not in "buif"), None)
         if strange is not None:
             raise InputError(f"{self.name}: samples are of type {strange.dtype}, numbers are needed")
-        if not all(each.ndim and len(each) for each in samples):
+        if not all(sample.ndim and len(sample) for sample in samples):
             raise InputError(f"{self.name}: a sample has no time step; leave it out")
-        flat = [each.reshape(len(each), -1) for each in samples]
-        channels = {each.shape[1] for each in flat}
+        flat = [sample.reshape(len(sample), -1) for sample in samples]
+        channels = {sample.shape[1] for sample in flat}
         if len(channels) > 1:
             raise InputError(
                 f"{self.name}: samples have {sorted(channels)} channels; the same number is needed"
@@ -245,5 +249,5 @@ def _is_events(sample: Any) -> bool:
         return True
     if not isinstance(sample, tuple) or len(sample) != PAIR:
         return False
-    times, channels = (np.asarray(each) for each in sample)
+    times, channels = (np.asarray(part) for part in sample)
     return times.ndim == channels.ndim == 1 and len(times) == len(channels)

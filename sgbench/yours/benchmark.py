@@ -32,12 +32,12 @@ def prepared_entry(  # noqa: PLR0913 - what of data can be told
     """Read a user's data in whatever form it comes, and write its catalogue entry; see `sgbench.benchmark`."""
     if dt_s is not None:
         require_number("dt_s", dt_s, low=0, high=1, open_low=True)
-    found = [
+    parts = [
         None if part is None else part_of(part, called, time_unit=time_unit)
         for called, part in (("test", test), ("validation", validation))
     ]
-    made = prepare(part_of(train, "train", time_unit=time_unit), *found, groups=groups, dt_s=dt_s)
-    return add(name, made, terms or Terms(), data_dir=data_dir)
+    prepared = prepare(part_of(train, "train", time_unit=time_unit), *parts, groups=groups, dt_s=dt_s)
+    return add(name, prepared, terms or Terms(), data_dir=data_dir)
 
 
 def benchmark(  # noqa: PLR0913 - each has a default
@@ -102,13 +102,17 @@ def _with_notes(table: SweepTable, added: WrittenEntry) -> SweepTable:
 
 def _require_names(surrogates: Sequence[str], widths: Sequence[float] | None) -> None:
     """Refuse unknown names, and widths that are no numbers, before any data are read."""
-    if isinstance(surrogates, str) or not all(isinstance(each, str) for each in surrogates) or not surrogates:
+    if (
+        isinstance(surrogates, str)
+        or not all(isinstance(surrogate, str) for surrogate in surrogates)
+        or not surrogates
+    ):
         raise InputError(
             "surrogates: names of the catalogue are needed, e.g. ['atan', 'triangle']; a class of your "
             "own needs an entry, see CONTRIBUTING.md"
         )
-    for each in surrogates:
-        catalogue.entry("surrogate", each)
+    for surrogate in surrogates:
+        catalogue.entry("surrogate", surrogate)
     for width in widths or ():
         require_number("widths", width, low=0, open_low=True)
 

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 from sgbench.errors import InputError, require_count, require_number
 from sgbench.statistics.rank_places import places
 from sgbench.training.creation import create
-from sgbench.yours.own_course import Course, Loss, Outcome, cross_entropy
+from sgbench.yours.own_course import Loss, RunScores, TrainingSetup, cross_entropy
 from sgbench.yours.own_data import own_data
 from sgbench.yours.own_table import OwnRow, OwnTable
 
@@ -64,7 +64,7 @@ def compare_in(  # noqa: PLR0913 - each has a default
     given = _surrogates(surrogates)
     _require_numbers({"seeds": seeds, "epochs": epochs, "batch_size": batch_size}, lr)
     data = own_data(train, test, validation, groups)
-    course = Course(make_module, data, epochs, batch_size, lr, loss or cross_entropy, time_first)
+    course = TrainingSetup(make_module, data, epochs, batch_size, lr, loss or cross_entropy, time_first)
     return OwnTable(_rows(_outcomes(course, given, seeds, progress)), data.notes)
 
 
@@ -75,28 +75,28 @@ def _require_numbers(counts: Mapping[str, int], lr: float) -> None:
 
 
 def _outcomes(
-    course: Course, given: Mapping[str, Callable[[], Any]], seeds: int, progress: bool
-) -> dict[str, dict[int, Outcome]]:
+    course: TrainingSetup, given: Mapping[str, Callable[[], Any]], seeds: int, progress: bool
+) -> dict[str, dict[int, RunScores]]:
     """Run each surrogate with each seed; returns what came of them by surrogate and seed."""
-    found: dict[str, dict[int, Outcome]] = {name: {} for name in given}
+    scores: dict[str, dict[int, RunScores]] = {name: {} for name in given}
     runs = [(name, seed) for name in given for seed in range(seeds)]
     for name, seed in tqdm(runs, disable=not progress, unit="run", leave=False):
-        found[name][seed] = course.run(given[name], seed)
-    return found
+        scores[name][seed] = course.run(given[name], seed)
+    return scores
 
 
-def _rows(found: Mapping[str, Mapping[int, Outcome]]) -> list[OwnRow]:
+def _rows(scores: Mapping[str, Mapping[int, RunScores]]) -> list[OwnRow]:
     """Build a row for each surrogate, with the ranks that it may have."""
-    ranked = places({name: {seed: run.test for seed, run in each.items()} for name, each in found.items()})
+    ranked = places({name: {seed: run.test for seed, run in runs.items()} for name, runs in scores.items()})
     return [
         OwnRow(
             name,
-            test={seed: run.test for seed, run in each.items()},
-            validation={seed: run.validation for seed, run in each.items()},
-            failed=tuple(seed for seed, run in each.items() if run.failed),
+            test={seed: run.test for seed, run in runs.items()},
+            validation={seed: run.validation for seed, run in runs.items()},
+            failed=tuple(seed for seed, run in runs.items() if run.failed),
             place=ranked[name],
         )
-        for name, each in found.items()
+        for name, runs in scores.items()
     ]
 
 
@@ -107,9 +107,13 @@ def _surrogates(given: Sequence[str] | Mapping[str, Any]) -> dict[str, Callable[
             "surrogates: names are needed, e.g. ['atan', 'triangle'], or a mapping of names to functions"
         )
     if isinstance(given, Mapping):
-        wrong = next((name for name, each in given.items() if not callable(each)), None)
+        wrong = next((name for name, maker in given.items() if not callable(maker)), None)
         if wrong is not None:
             raise InputError(f"surrogates: '{wrong}' is no function of the potential")
-        return {name: (lambda each=each: copy.deepcopy(each)) for name, each in given.items()}
-    made = {name: create(f"surrogate/{name}") for name in given}
-    return {name: (lambda each=each: copy.deepcopy(each)) for name, each in made.items()}
+        return {name: _copies_of(surrogate) for name, surrogate in given.items()}
+    return {name: _copies_of(create(f"surrogate/{name}")) for name in given}
+
+
+def _copies_of(surrogate: Any) -> Callable[[], Any]:
+    """Return a maker that copies a surrogate with all that it learns and counts."""
+    return lambda: copy.deepcopy(surrogate)

@@ -48,10 +48,10 @@ def divide(
     for name in ("test", "validation"):
         if name in parts:
             continue
-        kept, held = _split(numbers["train"], owner, name, notes)
-        parts |= {name: parts["train"].taken(held), "train": parts["train"].taken(kept)}
-        numbers |= {name: numbers["train"][held], "train": numbers["train"][kept]}
-        owner = None if owner is None else owner[kept]
+        rest, held = _split(numbers["train"], owner, name, notes)
+        parts |= {name: parts["train"].taken(held), "train": parts["train"].taken(rest)}
+        numbers |= {name: numbers["train"][held], "train": numbers["train"][rest]}
+        owner = None if owner is None else owner[rest]
     notes += _lacking(labels, numbers)
     return {name: (parts[name], numbers[name]) for name in SPLITS}, labels
 
@@ -72,16 +72,16 @@ def _numbered(parts: dict[Split, Part]) -> tuple[list[str], dict[Split, NDArray[
     numbers: dict[Split, NDArray[np.int64]] = {
         name: np.searchsorted(together, part.labels).astype(np.int64) for name, part in parts.items()
     }
-    named = [str(int(each)) if together.dtype.kind in "buif" else str(each) for each in together]
+    named = [str(int(label)) if together.dtype.kind in "buif" else str(label) for label in together]
     return named, numbers
 
 
 def _lacking(labels: list[str], numbers: dict[Split, NDArray[np.int64]]) -> Iterator[str]:
     """Yield a line for each part that lacks samples of some classes."""
-    for name, found in numbers.items():
-        lacks = sorted(set(range(len(labels))) - set(found.tolist()))
+    for name, labels_present in numbers.items():
+        lacks = sorted(set(range(len(labels))) - set(labels_present.tolist()))
         if lacks:
-            called = ", ".join(labels[each] for each in lacks[:SHOWN])
+            called = ", ".join(labels[missing_label] for missing_label in lacks[:SHOWN])
             yield f"{name} has no sample of {len(lacks)} of {len(labels)} classes: {called}"
 
 
@@ -119,6 +119,6 @@ def _by_group(
     while (len(chosen) < len(names) - 1) and np.isin(groups, chosen).sum() < VALIDATION_SHARE * len(target):
         chosen.append(names[len(chosen)])
     held = np.isin(groups, chosen)
-    told = ", ".join(str(each) for each in chosen[:SHOWN]) + (" ..." if len(chosen) > SHOWN else "")
-    notes.append(f"{name} is {int(held.sum())} of {len(target)} training samples, the groups {told}")
+    groups_text = ", ".join(str(group) for group in chosen[:SHOWN]) + (" ..." if len(chosen) > SHOWN else "")
+    notes.append(f"{name} is {int(held.sum())} of {len(target)} training samples, the groups {groups_text}")
     return np.flatnonzero(~held), np.flatnonzero(held)

@@ -48,7 +48,7 @@ FREE = (
 
 @dataclass(frozen=True)
 class Terms:
-    """What of a protocol a user may set; all of it enters the protocol's name.
+    """Holds what of a protocol a user may set; all of it enters the protocol's name.
 
     Args:
         hidden: neurons of each hidden layer.
@@ -69,7 +69,7 @@ class Terms:
 
 @dataclass(frozen=True)
 class WrittenEntry:
-    """An entry that has been written, or was there already.
+    """Holds an entry that has been written, or was there already.
 
     Args:
         name: of the data set and the experiment; the protocol is this with `_v1`.
@@ -166,11 +166,11 @@ def _stored(prepared: Prepared, data_dir: Path | None) -> tuple[Path, str]:
     folder = own.folder(root)
     if own.missing(root) is not None:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as made:
-            store(prepared.splits, Path(made) / "whole")
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            store(prepared.splits, Path(scratch) / "whole")
             if folder.exists():
                 shutil.rmtree(folder)  # of an attempt that was ended
-            (Path(made) / "whole").rename(folder)
+            (Path(scratch) / "whole").rename(folder)
     return folder, sha256
 
 

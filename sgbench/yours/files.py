@@ -44,30 +44,30 @@ def read_part(path: Path, groups: str | None = None) -> tuple[tuple[Any, NDArray
         raise InputError(
             f"{path}: not a .npz file of plain arrays ({reason}); write numpy.savez(path, x=x, y=y)"
         ) from error
-    told = ", ".join(arrays) or "none"
+    names_text = ", ".join(arrays) or "none"
     labels = next((arrays[name] for name in LABELS if arrays.get(name) is not None), None)
     values = next((arrays[name] for name in SAMPLES if arrays.get(name) is not None), None)
     if labels is None:
-        raise InputError(f"{path}: has the arrays {told}; it needs {KEYS}")
+        raise InputError(f"{path}: has the arrays {names_text}; it needs {KEYS}")
     if groups is not None and groups not in arrays:
-        raise InputError(f"{path}: has the arrays {told}, and no '{groups}' for --groups")
+        raise InputError(f"{path}: has the arrays {names_text}, and no '{groups}' for --groups")
     owner = arrays.get(groups or GROUPS)
     if values is not None:
         return (values, labels), owner
     events = {name: arrays[name] for name in EVENTS if arrays.get(name) is not None}
     if len(events) < len(EVENTS):
-        raise InputError(f"{path}: has the arrays {told}; it needs {KEYS}")
+        raise InputError(f"{path}: has the arrays {names_text}; it needs {KEYS}")
     return (_by_sample(events, len(labels), path), labels), owner
 
 
 def _arrays(path: Path, wanted: set[str]) -> dict[str, Any]:
     """Read the arrays of a file by name; those not asked for are None."""
     with np.load(path, allow_pickle=False) as archive, zipfile.ZipFile(path) as packed:
-        found: dict[str, Any] = dict.fromkeys(archive.files)
+        arrays: dict[str, Any] = dict.fromkeys(archive.files)
         for name in wanted & set(archive.files):
             member = packed.getinfo(f"{name}.npy")
-            found[name] = archive[name] if member.compress_type else _mapped(path, packed, member)
-    return found
+            arrays[name] = archive[name] if member.compress_type else _mapped(path, packed, member)
+    return arrays
 
 
 def _mapped(path: Path, packed: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:

@@ -18,8 +18,8 @@ Loss = Callable[[Any, Tensor], Tensor]
 OVER_TIME = 3  # axes of an output that has steps
 
 
-class Outcome(NamedTuple):
-    """What one run came to: two accuracies, and whether its loss left the finite."""
+class RunScores(NamedTuple):
+    """Holds what one run came to: two accuracies, and whether its loss left the finite."""
 
     validation: float
     test: float
@@ -38,8 +38,8 @@ def _logits(output: Any) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Course:
-    """What all runs have in common."""
+class TrainingSetup:
+    """Holds what all runs have in common."""
 
     make_module: Callable[[], nn.Module]
     data: OwnData
@@ -49,7 +49,7 @@ class Course:
     loss: Loss
     time_first: bool
 
-    def run(self, make_surrogate: Callable[[], Any], seed: int) -> Outcome:
+    def run(self, make_surrogate: Callable[[], Any], seed: int) -> RunScores:
         """Train once and return validation and test accuracy, and whether the loss left the finite."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -60,20 +60,22 @@ class Course:
                 self._fit(module, seed)
             except NonFiniteError:
                 guess = 1 / self.data.classes
-                return Outcome(guess, guess, failed=True)
-            return Outcome(self._accuracy(module, "validation"), self._accuracy(module, "test"), failed=False)
+                return RunScores(guess, guess, failed=True)
+            return RunScores(
+                self._accuracy(module, "validation"), self._accuracy(module, "test"), failed=False
+            )
 
     def _fit(self, module: nn.Module, seed: int) -> None:
         """Train a module and leave it with the weights of the epoch that validation selects."""
         optimizer = self._optimizer(module)
         own_step = _is_lightning(module)
         order = torch.Generator().manual_seed(seed)
-        best, kept = float("inf"), module.state_dict()
+        best, best_state = float("inf"), module.state_dict()
         for _ in range(self.epochs):
             module.train()
             for number, (x, y) in enumerate(self._batches("train", order)):
-                found = module.training_step((x, y), number) if own_step else self.loss(module(x), y)  # type: ignore[operator]
-                value = found["loss"] if isinstance(found, Mapping) else found
+                output = module.training_step((x, y), number) if own_step else self.loss(module(x), y)  # type: ignore[operator]
+                value = output["loss"] if isinstance(output, Mapping) else output
                 if not torch.isfinite(value):
                     raise NonFiniteError("the loss is not finite")
                 optimizer.zero_grad()
@@ -81,16 +83,16 @@ class Course:
                 optimizer.step()
             now = self._validation_loss(module)
             if now < best:
-                best, kept = now, copy.deepcopy(module.state_dict())
-        module.load_state_dict(kept)
+                best, best_state = now, copy.deepcopy(module.state_dict())
+        module.load_state_dict(best_state)
 
     def _optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
         if not _is_lightning(module):
             return torch.optim.Adam(module.parameters(), lr=self.lr)
-        found = module.configure_optimizers()  # type: ignore[operator]
-        if not isinstance(found, torch.optim.Optimizer):
+        optimizer = module.configure_optimizers()  # type: ignore[operator]
+        if not isinstance(optimizer, torch.optim.Optimizer):
             raise InputError("compare_in: configure_optimizers() has to return one optimizer alone")
-        return found
+        return optimizer
 
     def _batches(self, split: Split, order: torch.Generator | None) -> Iterator[tuple[Tensor, Tensor]]:
         count = self.data.count(split)
@@ -102,8 +104,8 @@ class Course:
     def _validation_loss(self, module: nn.Module) -> float:
         module.eval()
         with torch.no_grad():
-            found = [float(self.loss(module(x), y)) * len(y) for x, y in self._batches("validation", None)]
-        return sum(found) / self.data.count("validation")
+            losses = [float(self.loss(module(x), y)) * len(y) for x, y in self._batches("validation", None)]
+        return sum(losses) / self.data.count("validation")
 
     def _accuracy(self, module: nn.Module, split: Split) -> float:
         module.eval()
@@ -140,9 +142,9 @@ class Course:
 
 def _give(module: nn.Module, make_surrogate: Callable[[], Any]) -> None:
     neurons = [
-        each
-        for each in module.modules()
-        if type(each).__module__.startswith("snntorch.") and hasattr(each, "spike_grad")
+        item
+        for item in module.modules()
+        if type(item).__module__.startswith("snntorch.") and hasattr(item, "spike_grad")
     ]
     if not neurons:
         raise InputError("compare_in: the module has no neurons of snnTorch, whose spike_grad would be set")

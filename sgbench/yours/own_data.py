@@ -14,12 +14,12 @@ from sgbench.datasets.base import Split
 from sgbench.errors import InputError
 from sgbench.yours.arrays import PAIR, Part, in_order, plain
 from sgbench.yours.division import Divided, divide
-from sgbench.yours.scratch import Kept, stacked
+from sgbench.yours.scratch import SpilledArrays, stacked
 
 
 @dataclass(frozen=True)
 class OwnData:
-    """Inputs and classes of three parts.
+    """Holds inputs and classes of three parts.
 
     Args:
         parts: their samples, and the numbers of their classes.
@@ -61,8 +61,8 @@ def own_data(train: Any, test: Any | None, validation: Any | None, groups: Any |
     """
     notes: list[str] = []
     others = (
-        None if each is None else _part(each, name)
-        for name, each in (("test", test), ("validation", validation))
+        None if part is None else _part(part, name)
+        for name, part in (("test", test), ("validation", validation))
     )
     divided, labels = divide(_part(train, "train"), *others, groups=groups, notes=notes)
     return OwnData(divided, labels, notes)
@@ -87,14 +87,14 @@ def _part(given: Any, name: str) -> Part:
 
 def _one_by_one(given: Any, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
     """Collect what a data set hands out sample by sample; above 64 MB it is stored in a file."""
-    kept, labels = Kept(), []
+    samples, labels = SpilledArrays(), []
     for sample, label in in_order(given, name):
-        kept.add(plain(sample))
+        samples.add(plain(sample))
         labels.append(label)
-    arrays = kept.arrays()
+    arrays = samples.arrays()
     if not arrays:
         raise InputError(f"{name}: has no samples")
-    shapes = {each.shape for each in arrays}
+    shapes = {array.shape for array in arrays}
     if len(shapes) > 1:
         raise InputError(
             f"{name}: samples have shapes such as {sorted(shapes)[:2]}; your network needs them alike"

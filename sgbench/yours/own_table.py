@@ -19,7 +19,7 @@ OUTSIDE = (
 
 @dataclass(frozen=True)
 class OwnRow:
-    """What one surrogate reached in a user's network.
+    """Holds what one surrogate reached in a user's network.
 
     Args:
         surrogate: its name.
@@ -42,7 +42,7 @@ class OwnRow:
 
 
 class OwnTable:
-    """A row for each surrogate, the best first, marked as outside the catalogue.
+    """Shows a row for each surrogate, the best first, marked as outside the catalogue.
 
     Args:
         rows: in any order.
@@ -73,7 +73,7 @@ class OwnTable:
         return data_frame(("surrogate", "seed", "validation", "test", "failed"), runs)
 
     def _cells(self) -> list[list[str]]:
-        found = [["rank", "alike", "surrogate", "test accuracy, %", "seeds", "failed"]]
+        rows = [["rank", "alike", "surrogate", "test accuracy, %", "seeds", "failed"]]
         for row in self.rows:
             rank, letters = (
                 ("-", "") if row.place is None else (f"{row.place.low} to {row.place.high}", row.place.groups)
@@ -81,5 +81,5 @@ class OwnTable:
             half = row.score.half_width
             interval = "" if half is None else f" ± {100 * half:.2f}"
             score = f"{100 * row.score.mean:.2f}{interval}"
-            found.append([rank, letters, row.surrogate, score, str(len(row.test)), str(len(row.failed))])
-        return found
+            rows.append([rank, letters, row.surrogate, score, str(len(row.test)), str(len(row.failed))])
+        return rows

@@ -66,5 +66,7 @@ def prepare(
     are_events = {isinstance(part.values, EventArrays) for part in parts.values()}
     if len(are_events) > 1:
         raise InputError("one part holds events and another arrays; give all as the same")
-    made = (samples_of_events if are_events == {True} else samples_of_arrays)(parts, targets, dt_s, notes)
-    return Prepared(made.splits, made.form, made.n_inputs, labels, made.steps, made.dt_s, notes)
+    samples = (samples_of_events if are_events == {True} else samples_of_arrays)(parts, targets, dt_s, notes)
+    return Prepared(
+        samples.splits, samples.form, samples.n_inputs, labels, samples.steps, samples.dt_s, notes
+    )

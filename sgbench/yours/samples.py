@@ -14,7 +14,7 @@ from sgbench.encoders.base import Form
 from sgbench.errors import InputError
 from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.yours.arrays import TRACES_AXES, EventArrays, Part
-from sgbench.yours.scratch import Kept, room
+from sgbench.yours.scratch import SpilledArrays, room
 
 STEP_US = 1000
 """Duration of a step of arrays that come in steps; any would do, since time constants are counted in steps."""
@@ -27,8 +27,8 @@ AT_ONCE = 2**22
 """Numbers that are looked at together."""
 
 
-class Made(NamedTuple):
-    """Samples of all splits, and what they need."""
+class SplitSamples(NamedTuple):
+    """Holds samples of all splits, and what they need."""
 
     splits: dict[Split, Samples]
     form: Form
@@ -39,15 +39,15 @@ class Made(NamedTuple):
 
 def samples_of_events(
     parts: dict[Split, Part], targets: dict[Split, torch.Tensor], dt_s: float | None, notes: list[str]
-) -> Made:
+) -> SplitSamples:
     """Convert spikes with times of their own to samples, in the order of time."""
-    found: dict[Split, tuple[EventArrays, NDArray[np.int64]]] = {
+    events_by_split: dict[Split, tuple[EventArrays, NDArray[np.int64]]] = {
         name: (part.values, part.order)
         for name, part in parts.items()
         if isinstance(part.values, EventArrays)
     }
     last_us, last_channel, silent = 0, 0, 0
-    for events, order in found.values():
+    for events, order in events_by_split.values():
         for place in order:
             last_us = max(last_us, int(events.times_us[place].max(initial=0)))
             last_channel = max(last_channel, int(events.channels[place].max(initial=0)))
@@ -65,9 +65,9 @@ def samples_of_events(
         name: Samples(
             _packed(_trains_of_events(events, order, steps * step_us, n_inputs)), targets[name], None
         )
-        for name, (events, order) in found.items()
+        for name, (events, order) in events_by_split.items()
     }
-    return Made(splits, "spikes", n_inputs, steps, step_us * 1e-6)
+    return SplitSamples(splits, "spikes", n_inputs, steps, step_us * 1e-6)
 
 
 def _trains_of_events(
@@ -77,8 +77,8 @@ def _trains_of_events(
     counts = np.cumsum([len(events.times_us[place]) for place in order])
     for chosen in np.split(order, np.flatnonzero(np.diff(counts // AT_ONCE)) + 1):
         times_us, channels = (
-            np.concatenate([np.zeros(0, np.int64), *(each[place] for place in chosen)])
-            for each in (events.times_us, events.channels)
+            np.concatenate([np.zeros(0, np.int64), *(times[place] for place in chosen)])
+            for times in (events.times_us, events.channels)
         )
         owner = np.repeat(np.arange(len(chosen)), [len(events.times_us[place]) for place in chosen])
         yield SpikeTrains.of(owner, channels, times_us, np.full(len(chosen), duration_us), n_inputs)
@@ -86,7 +86,7 @@ def _trains_of_events(
 
 def _packed(pieces: Iterator[SpikeTrains]) -> SpikeTrains:
     """Join the samples of all pieces one after another, in files where they are many."""
-    channel, time_us, counts, duration_us = Kept(), Kept(), [np.zeros(1, np.int64)], []
+    channel, time_us, counts, duration_us = SpilledArrays(), SpilledArrays(), [np.zeros(1, np.int64)], []
     n_channels = 0
     for piece in pieces:
         channel.add(piece.channel.numpy())
@@ -104,7 +104,7 @@ def _packed(pieces: Iterator[SpikeTrains]) -> SpikeTrains:
 
 
 class _Rows:
-    """The samples of a part as an array [samples, features] or [samples, steps, channels], read in pieces.
+    """Reads the samples of a part in pieces of an array [samples, features] or [samples, steps, channels].
 
     Samples of unlike lengths have zeros behind them.
     """
@@ -140,27 +140,27 @@ class _Rows:
 
 def samples_of_arrays(
     parts: dict[Split, Part], targets: dict[Split, torch.Tensor], dt_s: float | None, notes: list[str]
-) -> Made:
+) -> SplitSamples:
     """Convert arrays to samples: zeros and ones over time are spikes; else training data scale the numbers."""
     rows: dict[Split, _Rows] = {name: _Rows(part) for name, part in parts.items()}
-    shapes = {(len(each.row) + 1, each.row[-1]) for each in rows.values()}
+    shapes = {(len(row.row) + 1, row.row[-1]) for row in rows.values()}
     if len(shapes) > 1:
-        told = ", ".join(str((len(each.order), *each.row)) for each in rows.values())
-        raise InputError(f"parts have unlike shapes: {told}; give all alike")
+        shapes_text = ", ".join(str((len(row.order), *row.row)) for row in rows.values())
+        raise InputError(f"parts have unlike shapes: {shapes_text}; give all alike")
     ((axes, n_inputs),) = shapes
-    for name, each in rows.items():
-        bad = _first_bad(each)
+    for name, row in rows.items():
+        bad = _first_bad(row)
         if bad is not None:
             raise InputError(f"{name}: sample {bad} holds NaN or infinity; leave it out or fill it in")
     over_time = axes == TRACES_AXES
-    longest = max(each.row[0] for each in rows.values()) if over_time else LATENCY_STEPS
+    longest = max(row.row[0] for row in rows.values()) if over_time else LATENCY_STEPS
     step_us = STEP_US if dt_s is None else max(1, round(dt_s * 1e6))
     if over_time and all(map(_is_binary, rows.values())):
         notes.append(f"zeros and ones are spikes: {n_inputs} channels, {longest} steps")
         spiking: dict[Split, Samples] = {
-            name: Samples(_packed(_trains(each, step_us)), targets[name], None) for name, each in rows.items()
+            name: Samples(_packed(_trains(row, step_us)), targets[name], None) for name, row in rows.items()
         }
-        return Made(spiking, "spikes", n_inputs, longest, step_us * 1e-6)
+        return SplitSamples(spiking, "spikes", n_inputs, longest, step_us * 1e-6)
     low, high = _range(rows["train"])
     if low.min() < 0 or high.max() > 1:
         notes.append(
@@ -169,10 +169,10 @@ def samples_of_arrays(
     else:
         low, high = np.zeros_like(low), np.ones_like(high)
     splits: dict[Split, Samples] = {}
-    for name, each in rows.items():
-        lengths = None if each.lengths is None else torch.from_numpy(each.lengths)
-        splits[name] = Samples(torch.from_numpy(_scaled(each, low, high)), targets[name], lengths)
-    return Made(splits, "traces" if over_time else "values", n_inputs, longest, step_us * 1e-6)
+    for name, row in rows.items():
+        lengths = None if row.lengths is None else torch.from_numpy(row.lengths)
+        splits[name] = Samples(torch.from_numpy(_scaled(row, low, high)), targets[name], lengths)
+    return SplitSamples(splits, "traces" if over_time else "values", n_inputs, longest, step_us * 1e-6)
 
 
 def _first_bad(rows: _Rows) -> int | None:
@@ -193,17 +193,17 @@ def _is_binary(rows: _Rows) -> bool:
 def _range(rows: _Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Compute the smallest and largest training value of each channel."""
     axes = tuple(range(len(rows.row)))
-    each = [(piece.min(axes), piece.max(axes)) for _, piece in rows.pieces()]
-    low, high = (np.array(side, dtype=np.float64) for side in zip(*each, strict=True))
+    extremes = [(piece.min(axes), piece.max(axes)) for _, piece in rows.pieces()]
+    low, high = (np.array(side, dtype=np.float64) for side in zip(*extremes, strict=True))
     return low.min(0), high.max(0)
 
 
 def _scaled(rows: _Rows, low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float32]:
-    made = room((len(rows.order), *rows.row), np.float32)
+    scaled = room((len(rows.order), *rows.row), np.float32)
     span = np.where(high > low, high - low, 1.0)
     for start, piece in rows.pieces():
-        made[start : start + len(piece)] = np.clip((piece - low) / span, 0, 1)
-    return made
+        scaled[start : start + len(piece)] = np.clip((piece - low) / span, 0, 1)
+    return scaled
 
 
 def _trains(rows: _Rows, step_us: int) -> Iterator[SpikeTrains]:

@@ -35,10 +35,10 @@ def room(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         return np.memmap(file, dtype, mode="w+", shape=shape).view(np.ndarray)
 
 
-class Kept:
-    """Arrays that come one by one, of which at most 64 MB wait in memory.
+class SpilledArrays:
+    """Collects arrays that come one by one, of which at most 64 MB wait in memory.
 
-    >>> kept = Kept()
+    >>> kept = SpilledArrays()
     >>> kept.add(np.arange(2))
     >>> kept.add(np.arange(3))
     >>> [each.tolist() for each in kept.arrays()], kept.joined(np.int32).tolist()
@@ -92,12 +92,12 @@ def concatenated(arrays: Sequence[NDArray[Any]], dtype: DTypeLike) -> NDArray[An
     """Join arrays of one row shape one after another."""
     rows = sum(map(len, arrays))
     tail = arrays[0].shape[1:] if arrays else ()
-    made = room((rows, *tail), dtype)
+    joined = room((rows, *tail), dtype)
     start = 0
-    for each in arrays:
-        made[start : start + len(each)] = each
-        start += len(each)
-    return made
+    for array in arrays:
+        joined[start : start + len(array)] = array
+        start += len(array)
+    return joined
 
 
 def stacked(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
@@ -106,7 +106,7 @@ def stacked(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
     >>> stacked([np.zeros(2, int), np.ones(2)]).tolist()
     [[0.0, 0.0], [1.0, 1.0]]
     """
-    made = room((len(arrays), *arrays[0].shape), np.result_type(*{each.dtype for each in arrays}))
-    for place, each in enumerate(arrays):
-        made[place] = each
-    return made
+    stack = room((len(arrays), *arrays[0].shape), np.result_type(*{array.dtype for array in arrays}))
+    for place, array in enumerate(arrays):
+        stack[place] = array
+    return stack

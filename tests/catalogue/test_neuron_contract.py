@@ -16,7 +16,7 @@ from sgbench.composition.compose import compose
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.neurons.base import RESET_GRADIENTS, Neuron
-from sgbench.neurons.quantity import Decay, Positive, Rate
+from sgbench.neurons.quantity import Decay, EulerRate, Positive
 from tests.catalogue.neuron_cases import (
     BATCH,
     ENTRIES,
@@ -227,7 +227,7 @@ def test_every_learnt_number_gets_gradient(name):
 def test_bounded_numbers_stay_in_range_and_alive(name, direction):
     """Expected: decays and rates in (0, 1), others above 0, and a slope, 1e30 beyond where they were stored."""
     for key, number in learning(name).named_modules():
-        if not isinstance(number, Decay | Rate | Positive) or not list(number.parameters()):
+        if not isinstance(number, Decay | EulerRate | Positive) or not list(number.parameters()):
             continue
         (stored,) = number.parameters()
         stored.data += direction * (30.0 if isinstance(number, Positive) else 1e30)

@@ -19,7 +19,7 @@ from sgbench.errors import InputError
 from sgbench.networks.baseline import Baseline
 from sgbench.networks.spike_times import SpikeTimes
 from sgbench.records.spec import RunSpec
-from sgbench.signals.spikes import Events, windows
+from sgbench.signals.spikes import SparseSpikes, windows
 from sgbench.signals.trajectory import POTENTIAL, SPIKES, Batch, Trajectory, detached
 from sgbench.training.build import Parts, build
 from tests.contracts.rows import SMALL, SMALL_NETWORKS, batch_of
@@ -133,7 +133,7 @@ def test_engines_and_forms_of_input_agree(name: str, wiring: str) -> None:
         for packed in (False, True):
             parts = parts_of(name, wiring, engine=engine)
             x = batch_for(parts).x
-            trajectory = ran(parts, Events.of(x) if packed else x)
+            trajectory = ran(parts, SparseSpikes.of(x) if packed else x)
             results.append(
                 (trajectory, torch.autograd.grad(trajectory.output.sum(), parts.network.parameters()))
             )

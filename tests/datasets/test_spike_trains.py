@@ -10,7 +10,7 @@ import torch
 from sgbench.encoders.binned import Binned
 from sgbench.errors import InputError
 from sgbench.signals.spike_trains import SpikeTrains, in_microseconds
-from sgbench.signals.spikes import Events
+from sgbench.signals.spikes import SparseSpikes
 
 
 def some(count: int = 400, samples: int = 7, channels: int = 5, last_us: int = 20_000) -> SpikeTrains:
@@ -81,7 +81,7 @@ def test_binned_spikes_equal_a_dense_count_by_hand():
     np.add.at(counted, (trains.time_us.numpy() // 1000, trains.sample().numpy(), trains.channel.numpy()), 1)
     assert counted.max() > 1  # several in one step are one
     assert torch.equal(signal.dense(), torch.from_numpy((counted > 0).astype(float)))
-    found = Events.of(signal.dense())
+    found = SparseSpikes.of(signal.dense())
     assert torch.equal(signal.indptr, found.indptr)
     assert torch.equal(signal.index, found.index)
     assert signal.value is None

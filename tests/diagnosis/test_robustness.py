@@ -11,13 +11,19 @@ import torch
 
 from sgbench.diagnosis import disturbed_input as of_input
 from sgbench.diagnosis import disturbed_network as of_network
-from sgbench.diagnosis.robustness import DISTURBANCES, Curve, Disturbed, checked_levels, checked_names
+from sgbench.diagnosis.robustness import (
+    DISTURBANCES,
+    Disturbed,
+    RobustnessCurve,
+    checked_levels,
+    checked_names,
+)
 from sgbench.errors import InputError
 from sgbench.losses.base import OutputLoss
 from sgbench.metrics.evaluation import Evaluation
 from sgbench.networks.base import Network
 from sgbench.records.content import Scores
-from sgbench.signals.spikes import Events, dense
+from sgbench.signals.spikes import SparseSpikes, dense
 from sgbench.signals.trajectory import SPIKES, Batch, Trajectory
 from tests.diagnosis.made import network, rectangle
 
@@ -50,12 +56,12 @@ def some_batch(*, packed: bool = True, seed: int = 0) -> Batch:
     lengths = torch.tensor([6, 6, 5, 4, 6, 3, 6, 2])
     x *= (torch.arange(STEPS)[:, None] < lengths)[..., None]
     target = torch.randint(0, 3, (SAMPLES,), generator=generator)
-    return Batch(Events.of(x) if packed else x, target, lengths, torch.arange(SAMPLES))
+    return Batch(SparseSpikes.of(x) if packed else x, target, lengths, torch.arange(SAMPLES))
 
 
 def curves(
     batches: list[Batch], *names: str, levels: list[float] | None = None, **options: Any
-) -> list[Curve]:
+) -> list[RobustnessCurve]:
     """Of the network above."""
     given: dict[str, Any] = {"seed": 0, "dt_s": 1e-3, "input_is_spikes": True, "draws": 2, **options}
     return Disturbed(NETWORK(), lambda: batches, score, **given).curves(names, levels)
@@ -100,7 +106,7 @@ def test_a_symmetric_input_played_backwards_is_itself() -> None:
     x = dense(batch.x)
     for sample, length in enumerate(batch.lengths.tolist()):
         x[:length, sample] += x[:length, sample].flip(0)
-    symmetric = batch._replace(x=Events.of(x))
+    symmetric = batch._replace(x=SparseSpikes.of(x))
     turn = of_input.turned_round(1.0, drawn(), 1e-3)
     assert torch.equal(dense(turn(symmetric).x), x)
     assert not torch.equal(dense(turn(batch).x), dense(batch.x))
@@ -119,7 +125,7 @@ def test_jitter_keeps_spikes_inside_and_none_moves_without_it() -> None:
     for sample, length in enumerate(batch.lengths.tolist()):
         assert not moved[length:, sample].any()
     single = Batch(
-        Events.of(torch.ones(1, 2, 3)), torch.zeros(2).long(), torch.ones(2).long(), torch.arange(2)
+        SparseSpikes.of(torch.ones(1, 2, 3)), torch.zeros(2).long(), torch.ones(2).long(), torch.arange(2)
     )
     assert torch.equal(dense(of_input.jittered(1.0, drawn(), 1e-3)(single).x), torch.ones(1, 2, 3))
 
@@ -128,7 +134,7 @@ def test_what_is_lost_and_added_has_the_expected_counts() -> None:
     """Mathematics: 2000 spikes lost with 0.25 leave 1500 within five deviations of 19; losses are nested."""
     x = torch.zeros(100, 4, 20)
     x[:, :, ::4] = 1
-    batch = Batch(Events.of(x), torch.zeros(4).long(), torch.full((4,), 100), torch.arange(4))
+    batch = Batch(SparseSpikes.of(x), torch.zeros(4).long(), torch.full((4,), 100), torch.arange(4))
     some = dense(of_input.deleted(0.25, drawn(), 1e-3)(batch).x)
     fewer = dense(of_input.deleted(0.5, drawn(), 1e-3)(batch).x)
     assert some.sum() == pytest.approx(1500, abs=97)
@@ -146,7 +152,10 @@ def test_batches_of_another_size_meet_the_same_disturbances() -> None:
     whole = some_batch()
     halves = [
         Batch(
-            Events.of(dense(whole.x)[:, part]), whole.target[part], whole.lengths[part], whole.position[part]
+            SparseSpikes.of(dense(whole.x)[:, part]),
+            whole.target[part],
+            whole.lengths[part],
+            whole.position[part],
         )
         for part in (slice(0, 4), slice(4, 8))
     ]

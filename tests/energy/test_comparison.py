@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sgbench.energy.baseline import bit_operations, levels_bits, matched_ann
 from sgbench.energy.crossover import compare, silenced, synapse_rate
 from sgbench.energy.fit import fit
-from sgbench.energy.interval import Interval
+from sgbench.energy.interval import BoundedValue
 from sgbench.energy.pool import pooled
 from sgbench.energy.price import load_targets, price
 from sgbench.energy.stability import Parts, cheaper_share, duels
@@ -159,7 +159,7 @@ def test_networks_of_other_shapes_are_not_pooled():
 # --- stability of ranks
 
 intervals = st.builds(
-    lambda low, up, more: Interval(low + up, low, low + up + more),
+    lambda low, up, more: BoundedValue(low + up, low, low + up + more),
     st.integers(0, 5).map(float),
     st.integers(0, 3).map(float),
     st.integers(0, 3).map(float),
@@ -173,7 +173,7 @@ some_parts = st.dictionaries(
 @given(some_parts, some_parts)
 def test_share_equals_brute_force_over_corners(a: Parts, b: Parts):
     """Expected: every operation's price at its low or high end for both methods, all combinations."""
-    zero = Interval(0, 0, 0)
+    zero = BoundedValue(0, 0, 0)
     names = sorted({*a, *b})
     scores = []
     for ends in itertools.product(("low", "high"), repeat=len(names)):
@@ -191,7 +191,7 @@ def test_share_equals_brute_force_over_corners(a: Parts, b: Parts):
 
 def test_the_same_prices_for_both_cancel():
     """A method with fewer of every operation is cheaper at every corner, however wide the intervals are."""
-    fewer = {"accumulate": Interval(5, 1, 50), "neuron_update": Interval(5, 1, 50)}
+    fewer = {"accumulate": BoundedValue(5, 1, 50), "neuron_update": BoundedValue(5, 1, 50)}
     more = {name: part.times(1.01) for name, part in fewer.items()}
     (duel,) = duels({"fewer": {"chip": fewer, "same": fewer}, "more": {"chip": more, "same": fewer}})
     assert duel.share == {"chip": 1.0}
@@ -200,7 +200,7 @@ def test_the_same_prices_for_both_cancel():
 
 
 def test_targets_without_a_total_tell_nothing():
-    part = {"accumulate": Interval(1, 1, 1)}
+    part = {"accumulate": BoundedValue(1, 1, 1)}
     assert duels({"a": {"chip": part}, "b": {"chip": None}}) == ()
 
 

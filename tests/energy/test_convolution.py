@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import conv2d
 
 from sgbench.energy.convolution import Fan
-from sgbench.signals.spikes import Events
+from sgbench.signals.spikes import SparseSpikes
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_reached_places_and_operations(image, side, stride):
         signal,
         signal.double(),
         signal.transpose(0, 1).contiguous().transpose(0, 1),
-        Events.of(signal),
+        SparseSpikes.of(signal),
     ):
         operations, reached = fan.spread(form)
         assert operations.tolist() == all_of_it.sum((1, 2, 3)).view(4, 2).tolist()

@@ -27,7 +27,7 @@ from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.neurons.synaptic import Synaptic
 from sgbench.records.counts import OpCounts
-from sgbench.signals.spikes import Events
+from sgbench.signals.spikes import SparseSpikes
 from sgbench.signals.trajectory import SPIKES, Batch
 from sgbench.surrogates.triangle import Triangle
 from sgbench.training.build import build
@@ -394,7 +394,7 @@ def test_batches_order_padding_and_precision_do_not_matter(case, data):
 def test_packed_input_counts_as_dense(case):
     """Expected: the same counts, whether the input comes as a tensor or as its events, binary or not."""
     batch = case.batch
-    packed = batch._replace(x=Events.of(batch.x))
+    packed = batch._replace(x=SparseSpikes.of(batch.x))
     kind = case.input_kind
     assert count(case.network, packed, input_kind=kind) == count(case.network, batch, input_kind=kind)
 

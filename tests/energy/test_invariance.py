@@ -10,7 +10,7 @@ from sgbench.energy.count import OperationCounter
 from sgbench.energy.event_rows import count_events
 from sgbench.engine.choose import ENGINES, Engine
 from sgbench.records.counts import OpCounts
-from sgbench.signals.spikes import Events
+from sgbench.signals.spikes import SparseSpikes
 from sgbench.signals.trajectory import SPIKES, Batch
 from tests.energy.test_count import make_network
 from tests.engine.conftest import loops_in_python  # noqa: F401 - a fixture
@@ -86,7 +86,7 @@ def test_rows_are_counted_alike_in_every_form(dtype):
     lengths = torch.tensor([4, 1, 3])
     expected = np.array([[sum(value != 0 for value in row) for row in step] for step in dense.tolist()])
     expected[1:, 1] = expected[3:, 2] = 0
-    for form in (dense, Events.of(dense), -dense, dense.transpose(0, 1).contiguous().transpose(0, 1)):
+    for form in (dense, SparseSpikes.of(dense), -dense, dense.transpose(0, 1).contiguous().transpose(0, 1)):
         came = count_events(form, lengths)
         assert came.rows.tolist() == expected.tolist()
         assert came.of_samples.tolist() == expected.sum(0).tolist()

@@ -19,7 +19,7 @@ from sgbench.engine.layer import EngineLayer, LayerRun
 from sgbench.networks.base import DenseLayer
 from sgbench.neurons.base import RESET_GRADIENTS, RESETS, Neuron
 from sgbench.neurons.quantity import LEARN
-from sgbench.signals.spikes import Events, Signal, dense
+from sgbench.signals.spikes import Signal, SparseSpikes, dense
 from sgbench.surrogates.atan import Atan
 from sgbench.surrogates.base import Surrogate
 from sgbench.training.build import construct
@@ -298,6 +298,6 @@ def assert_clear(run: Result, where: object = "") -> None:
         assert 0 < output.mean() < 0.95, f"{where}: {output.mean():.2f} of the neurons fire"
 
 
-def packed(x: Tensor) -> Events:
+def packed(x: Tensor) -> SparseSpikes:
     """The same input as events."""
-    return Events.of(x.detach())
+    return SparseSpikes.of(x.detach())

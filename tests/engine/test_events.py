@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from sgbench.signals.spikes import Events, dense, windows
+from sgbench.signals.spikes import SparseSpikes, dense, windows
 
 few = settings(max_examples=60)
 
@@ -23,7 +23,7 @@ def inputs(draw: st.DrawFn) -> Tensor:
     return x if draw(st.booleans()) else x * torch.randn(shape, generator=random)
 
 
-def assert_canonical(events: Events) -> None:
+def assert_canonical(events: SparseSpikes) -> None:
     """The contract that every reader relies on."""
     steps, batch, count = events.shape
     assert (events.indptr.dtype, events.index.dtype) == (torch.int64, torch.int32)
@@ -40,7 +40,7 @@ def assert_canonical(events: Events) -> None:
 def test_by_hand():
     """Expected on paper: two steps, two samples, three channels; row t * B + b."""
     x = torch.tensor([[[0, 1, 1], [0, 0, 0]], [[1, 0, 0], [0, 0, 1]]], dtype=torch.float64)
-    events = Events.of(x)
+    events = SparseSpikes.of(x)
     assert events.indptr.tolist() == [0, 2, 2, 3, 4]
     assert events.index.tolist() == [1, 2, 0, 2]
     assert events.value is None
@@ -48,7 +48,7 @@ def test_by_hand():
     assert events.density == pytest.approx(4 / 12)
     second = events.window(1, 2)
     assert (second.indptr.tolist(), second.index.tolist(), second.shape) == ([0, 1, 2], [0, 2], (1, 2, 3))
-    graded = Events.of(2 * x)
+    graded = SparseSpikes.of(2 * x)
     assert graded.value.tolist() == [2.0] * 4
     assert graded.window(1, 9).value.tolist() == [2.0] * 2
 
@@ -57,7 +57,7 @@ def test_by_hand():
 @given(inputs())
 def test_round_trip(x):
     """Expected: the same tensor, dtype included; values only where one of them is not 1."""
-    events = Events.of(x)
+    events = SparseSpikes.of(x)
     assert_canonical(events)
     assert torch.equal(events.dense(), x)
     assert events.dense().dtype == events.dtype == x.dtype
@@ -71,7 +71,7 @@ def test_round_trip(x):
 @given(inputs(), st.integers(1, 8))
 def test_windows_are_those_of_the_dense_form(x, steps):
     """Expected: `Tensor.split`; put together again they are the whole."""
-    parts = windows(Events.of(x), steps)
+    parts = windows(SparseSpikes.of(x), steps)
     expected = windows(x, steps)
     assert len(parts) == len(expected)
     for part, wanted in zip(parts, expected, strict=True):
@@ -86,7 +86,7 @@ def test_any_window(x, data):
     """Expected: the slice; an end beyond the last step is the last step."""
     first = data.draw(st.integers(0, len(x) - 1))
     last = data.draw(st.integers(first + 1, len(x) + 2))
-    part = Events.of(x).window(first, last)
+    part = SparseSpikes.of(x).window(first, last)
     assert_canonical(part)
     assert torch.equal(part.dense(), x[first:last])
 
@@ -94,14 +94,14 @@ def test_any_window(x, data):
 def test_packing_looks_at_values_not_at_signs():
     """Expected: -0.0 is no event, NaN and infinity are, and come back."""
     x = torch.tensor([[[0.0, -0.0, torch.nan, torch.inf, -1.0]]])
-    events = Events.of(x)
+    events = SparseSpikes.of(x)
     assert events.index.tolist() == [2, 3, 4]
     assert torch.equal(events.dense().nan_to_num(nan=5.0), x.nan_to_num(nan=5.0))
 
 
 def test_moving_keeps_everything():
     """Expected: equal fields on the same device."""
-    events = Events.of(torch.tensor([[[0.0, 2.0]]]))
+    events = SparseSpikes.of(torch.tensor([[[0.0, 2.0]]]))
     moved = events.to("cpu")
     assert moved.device == events.device == torch.device("cpu")
     assert torch.equal(moved.dense(), events.dense())

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
-from sgbench.signals.spikes import Events
+from sgbench.signals.spikes import SparseSpikes
 from tests.engine.cases import BY_HAND, FAST, WIRINGS, Wired, functional, gain_of, neuron, spikes
 from tests.thinned import thinned
 
@@ -41,7 +41,7 @@ def network(
     return layers
 
 
-def gradients(engine: str, layers: list[Wired], signal: Tensor | Events, window: int | None = None):
+def gradients(engine: str, layers: list[Wired], signal: Tensor | SparseSpikes, window: int | None = None):
     """Of all parameters, in order."""
     for layer in layers:
         layer.zero_grad()
@@ -66,7 +66,7 @@ def test_feedback_weights_carry_gradient_back(case):
     layers = network(*case, aligned=True)
     expected = gradients("reference", layers, X)
     for engine in FAST if case[1][0] == "none" else BY_HAND:
-        for signal in (X, Events.of(X)):
+        for signal in (X, SparseSpikes.of(X)):
             assert_same(gradients(engine, layers, signal), expected)
 
 
@@ -120,7 +120,7 @@ def test_windows_cut_all_states(case, window):
     layers = network(*case)
     expected = gradients("reference", layers, X, window)
     for engine in FAST:
-        for signal in (X, Events.of(X)):
+        for signal in (X, SparseSpikes.of(X)):
             assert_same(gradients(engine, layers, signal, window), expected)
     whole = gradients("reference", layers, X)
     assert (whole[0] - expected[0]).abs().max() > 1e-3 * whole[0].abs().max()

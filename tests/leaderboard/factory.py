@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ from sgbench.composition.catalogue import Entry, entry
 from sgbench.composition.data_facts import facts_of
 from sgbench.leaderboard.deviation import ProtocolReference, References
 from sgbench.leaderboard.pages.table import to_markdown
-from sgbench.leaderboard.rows import make_board
+from sgbench.leaderboard.rows import Board, board_of, measure
+from sgbench.leaderboard.score import measure_of
 from sgbench.records.content import EpochScores, Failure, LayerActivity, Provenance, Scores, Timing
 from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.files import to_json
-from sgbench.records.method import method_id
+from sgbench.records.method import by_method, method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import GROUPS, NEUTRAL_CHOICES, Method, Protocol, entry_group
 
@@ -368,3 +370,38 @@ def golden_table() -> str:
 def write() -> None:
     """Rewrite the golden table; review what moved."""
     GOLDEN_TABLE.write_text(golden_table(), encoding="utf-8")
+
+
+def make_board(
+    records: Iterable[RunRecord],
+    *,
+    protocol: Protocol,
+    targets: Mapping[str, EnergyTarget],
+    classes: int | None,
+    guess_loss: float | None = None,
+    guess_accuracy: float | None = None,
+) -> Board:
+    """Group, average, price and rank; the same board from the same records in whatever order.
+
+    Args:
+        records: of this protocol; each pair of method and seed once.
+        protocol: the catalogue's own, not one that a record carries.
+        targets: price lists by name.
+        classes: of the protocol's data set, by the catalogue's word: no record can move the chance level.
+        guess_loss: where there are none, the test loss without learning.
+        guess_accuracy: where they are not equally frequent, the test accuracy without learning.
+    """
+    chosen = tuple(targets[name] for name in sorted(targets))
+    measured = [
+        measure(
+            group,
+            targets=chosen,
+            dt_s=protocol.dt_s,
+            classes=classes,
+            guess_loss=guess_loss,
+            guess_accuracy=guess_accuracy,
+        )
+        for group in by_method(records).values()
+    ]
+    score = measure_of(classes, guess_loss, guess_accuracy)
+    return board_of(measured, protocol=protocol, targets=chosen, classes=classes, score=score)

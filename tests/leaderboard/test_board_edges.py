@@ -28,7 +28,7 @@ from sgbench.leaderboard.pages.family_pictures import mean_ranks, profiles, tuni
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.terminal_energy import add_energy
 from sgbench.leaderboard.pages.terminal_outside import outsider_cells
-from sgbench.leaderboard.rows import Board, make_board
+from sgbench.leaderboard.rows import Board
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.dossier import Dossier, place, read_dossiers
 from sgbench.leaderboard.store.kept import lost_files
@@ -40,7 +40,7 @@ from sgbench.records.submission import ExternalRecord, Submission, external_id
 from sgbench.records.trust import Notice, Verification
 from sgbench.statistics.across_tasks import RankTest
 from sgbench.statistics.intervals import summarise
-from tests.leaderboard.factory import CLASSES, protocol, record, write_board_record, write_run
+from tests.leaderboard.factory import CLASSES, make_board, protocol, record, write_board_record, write_run
 from tests.leaderboard.test_matched import Prices, board, chip
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "leaderboards" / "digits_v1"

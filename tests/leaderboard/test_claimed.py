@@ -19,6 +19,7 @@ from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.rows import Board
+from sgbench.leaderboard.store.tree import RecordTree
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "leaderboards" / "digits_v1"
 SUBMITTED = "e3367789b010"
@@ -26,7 +27,7 @@ REFERENCES = References()
 
 
 def board(root: Path) -> Board:
-    (found,) = show(root, layout="leaderboards", references=REFERENCES, protocol="digits_v1").boards
+    (found,) = show(RecordTree(root, "leaderboards", REFERENCES, only="digits_v1")).boards
     return found
 
 

@@ -11,8 +11,8 @@ import pytest
 from sgbench.cli.main import main
 from sgbench.errors import InputError
 from sgbench.leaderboard.pages.explain import explain, find_row
-from sgbench.leaderboard.rows import Board, make_board
-from tests.leaderboard.factory import CLASSES, method, network_counts, protocol, record, target
+from sgbench.leaderboard.rows import Board
+from tests.leaderboard.factory import CLASSES, make_board, method, network_counts, protocol, record, target
 
 ACCURACIES = {
     "atan": (0.95, 0.96, 0.97, 0.96, 0.95),

@@ -14,11 +14,10 @@ from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import compose_reference
-from sgbench.leaderboard.rows import make_board
 from sgbench.leaderboard.score import Measure
 from sgbench.sweeps.results import _measure
 from sgbench.training.build import construct
-from tests.leaderboard.factory import method, protocol, record
+from tests.leaderboard.factory import make_board, method, protocol, record
 
 TOLD = [
     name

@@ -24,12 +24,12 @@ from sgbench.leaderboard.pages.explain import explain
 from sgbench.leaderboard.pages.picture import picture_of, png
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv
-from sgbench.leaderboard.rows import Board, make_board, measure
+from sgbench.leaderboard.rows import Board, measure
 from sgbench.leaderboard.score import Measure
 from sgbench.records.record import RunRecord
 from sgbench.signals.trajectory import Trajectory
 from sgbench.training.build import build
-from tests.leaderboard.factory import method, protocol, record, reference, target
+from tests.leaderboard.factory import make_board, method, protocol, record, reference, target
 
 GUESS = 0.5
 LOSSES = {"atan": (0.010, 0.012, 0.011), "triangle": (0.20, 0.21, 0.22), "zero": (0.49, None, 0.51)}

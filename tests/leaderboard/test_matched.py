@@ -7,10 +7,10 @@ import pytest
 from sgbench.leaderboard.matched import MOST_DUELS, matched_rows, order, rate_text
 from sgbench.leaderboard.pages.explain import explain, find_row
 from sgbench.leaderboard.pages.table import to_markdown
-from sgbench.leaderboard.rows import Board, make_board
+from sgbench.leaderboard.rows import Board
 from sgbench.records.counts import Count
 from sgbench.records.energy import EnergyTarget
-from tests.leaderboard.factory import CLASSES, method, network_counts, protocol, record, target
+from tests.leaderboard.factory import CLASSES, make_board, method, network_counts, protocol, record, target
 
 Prices = dict[str, tuple[float, float, float]]
 INSIDE = ("neuron_multiplication", "neuron_addition", "neuron_comparison", "bias_addition")

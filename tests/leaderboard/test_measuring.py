@@ -12,6 +12,7 @@ from sgbench.leaderboard import measuring
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import compose_reference
 from sgbench.leaderboard.store.reading import Finding
+from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.records.spec import Method
 from tests.leaderboard.factory import ToyReferences, method, record, write_board_record, write_run
 
@@ -31,10 +32,10 @@ def test_several_processes_read_the_same(tmp_path: Path, monkeypatch: pytest.Mon
         for seed in range(3):
             path = write(tmp_path, record(seed=seed, accuracy=0.9 - 0.01 * number, of=wide(number / 2)))
     path.write_text("{")
-    alone = show(tmp_path, layout=layout, references=REFERENCES)
+    alone = show(RecordTree(tmp_path, layout, REFERENCES))
     monkeypatch.setattr(measuring, "MANY", 1)
     monkeypatch.setattr(measuring.os, "sched_getaffinity", lambda _: {0, 1})
-    together = show(tmp_path, layout=layout, references=REFERENCES)
+    together = show(RecordTree(tmp_path, layout, REFERENCES))
     assert together == alone
     assert [Finding(str(path), alone.findings[0].reason)] == list(alone.findings)
 

@@ -23,6 +23,7 @@ from sgbench.leaderboard.pages import picture as pictures
 from sgbench.leaderboard.pages.picture import picture_of, png
 from sgbench.leaderboard.pages.picture_digest import digest, read_digest, stale
 from sgbench.leaderboard.rows import Board
+from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.plots.board import MAX_ROWS, board_figure
 from sgbench.plots.estimate import Estimate
 from tests.leaderboard.factory import ToyReferences, method, record, write_board_record
@@ -37,7 +38,7 @@ def board(tmp_path: Path) -> Board:
         of = method(parameters={"surrogate": {"width_fwhm": float(number)}})
         for seed in range(2):
             write_board_record(tmp_path, record(seed=seed, accuracy=0.9 - 0.01 * number, of=of))
-    return show(tmp_path, layout="leaderboards", references=REFERENCES).boards[0]
+    return show(RecordTree(tmp_path, "leaderboards", REFERENCES)).boards[0]
 
 
 def test_what_a_picture_shows(board: Board) -> None:
@@ -76,12 +77,12 @@ def test_a_digest_is_read_back(board: Board) -> None:
 
 def test_a_large_tree_is_built_as_a_small_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, board) -> None:
     """Must match: all three files, and they are not stale."""
-    [built], _ = build(tmp_path, layout="leaderboards", references=REFERENCES)
+    [built], _ = build(RecordTree(tmp_path, "leaderboards", REFERENCES))
     alone = [Path(name).read_bytes() for name in built.files]
     monkeypatch.setattr(measuring, "MANY", 1)
     monkeypatch.setattr(boards, "MANY_ROWS", 2)
     monkeypatch.setattr(measuring.os, "sched_getaffinity", lambda _: {0, 1})
-    [again], _ = build(tmp_path, layout="leaderboards", references=REFERENCES)
+    [again], _ = build(RecordTree(tmp_path, "leaderboards", REFERENCES))
     assert [Path(name).read_bytes() for name in again.files] == alone
     assert check(tmp_path, references=REFERENCES)[1] == ()
     assert read_digest(Path(again.files[2])) == digest(alone[1].decode())
@@ -95,7 +96,7 @@ def test_drawing_that_was_ended_is_an_error_of_one_line(
     monkeypatch.setattr(measuring.os, "sched_getaffinity", lambda _: {0, 1})
     monkeypatch.setattr(pictures, "board_figure", lambda _: os.kill(os.getpid(), signal.SIGKILL))
     with pytest.raises(SgbenchError, match="the process that draws pictures was ended"):
-        build(tmp_path, layout="leaderboards", references=REFERENCES)
+        build(RecordTree(tmp_path, "leaderboards", REFERENCES))
     assert not multiprocessing.active_children()
     assert not (tmp_path / board.protocol.name / "board.png").exists()
 

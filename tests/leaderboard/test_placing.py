@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 
 from sgbench.leaderboard.pages.explain import explain
 from sgbench.leaderboard.pages.sections import statements
-from sgbench.leaderboard.rows import make_board
 from sgbench.statistics.pairs import all_pairs, holm
 from sgbench.statistics.rank_places import RankPlace, _bars, _ends, _spell, places
-from tests.leaderboard.factory import method, protocol, record
+from tests.leaderboard.factory import make_board, method, protocol, record
 
 NOISE = (0.001, -0.001, 0.0005, -0.0005, 0.0)
 OTHER_NOISE = (-0.0005, 0.001, 0.0, -0.001, 0.0005)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sgbench.energy.price import Interval, load_targets, price
+from sgbench.energy.price import BoundedValue, load_targets, price
 from sgbench.errors import InputError
 from sgbench.paths import conf_dir
 from sgbench.records.counts import Count
@@ -29,7 +29,7 @@ POWER = {
 }
 
 
-def approx(interval: Interval | None, *expected: float) -> bool:
+def approx(interval: BoundedValue | None, *expected: float) -> bool:
     """Whether an interval has these three numbers."""
     assert interval is not None
     return (interval.value, interval.low, interval.high) == pytest.approx(expected, rel=1e-12)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -15,8 +15,9 @@ from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import compose_reference, deviation
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.store import tree as store
+from sgbench.leaderboard.store.reading import Finding
 from sgbench.leaderboard.store.sources import require_same_source
-from sgbench.leaderboard.store.tree import add, read_shelf
+from sgbench.leaderboard.store.tree import RecordTree, add, read_methods
 from sgbench.records.files import to_json
 from sgbench.records.record import RunRecord
 from tests.leaderboard.factory import (
@@ -31,9 +32,20 @@ from tests.leaderboard.factory import (
 REFERENCES = ToyReferences()
 
 
-def shelf(root: Path, layout: store.Layout = "runs") -> store.Shelf:
+class Tree(NamedTuple):
+    """All comparable records of a folder, by method and seed, and what was left out, by path."""
+
+    records: tuple[RunRecord, ...]
+    findings: tuple[Finding, ...] = ()
+
+
+def read(root: Path, layout: store.Layout = "runs", only: str | None = None) -> Tree:
     """The tree as a board sees it."""
-    return read_shelf(root, layout=layout, references=REFERENCES)
+    rows = list(read_methods(RecordTree(root, layout, REFERENCES, only=only)))
+    findings = [row for row in rows if isinstance(row, Finding)]
+    records = [record for row in rows if not isinstance(row, Finding) for record in row.records]
+    records.sort(key=lambda record: (record.method_id, record.seed))
+    return Tree(tuple(records), tuple(sorted(findings, key=lambda each: each.path)))
 
 
 def test_reads_both_layouts(tmp_path: Path) -> None:
@@ -43,8 +55,8 @@ def test_reads_both_layouts(tmp_path: Path) -> None:
         write_run(tmp_path / "runs", found)
         write_board_record(tmp_path / "boards", found)
     expected = tuple(sorted(records, key=lambda found: (found.method_id, found.seed)))
-    assert shelf(tmp_path / "runs") == store.Shelf(expected, ())
-    assert shelf(tmp_path / "boards", "leaderboards") == store.Shelf(expected, ())
+    assert read(tmp_path / "runs") == Tree(expected, ())
+    assert read(tmp_path / "boards", "leaderboards") == Tree(expected, ())
 
 
 def of_source(source: str | None, seed: int) -> RunRecord:
@@ -73,7 +85,7 @@ def test_two_peoples_classes_of_one_name_have_a_row_each(tmp_path: Path) -> None
     name = mine[0].method_id
     folders = sorted(path.name for path in (boards / "toy_v1" / "records").iterdir())
     assert folders == [name, f"{name}-bbbbbbbb"]
-    (board,) = show(boards, layout="leaderboards", references=REFERENCES).boards
+    (board,) = show(RecordTree(boards, "leaderboards", REFERENCES)).boards
     rows = {row.method_id: (sorted(row.scores), row.varying["source"]) for row in board.rows}
     assert rows == {
         name: ([0, 1, 2], "source aaaaaaaa"),
@@ -82,14 +94,14 @@ def test_two_peoples_classes_of_one_name_have_a_row_each(tmp_path: Path) -> None
     assert "source" in to_markdown(board, layout="leaderboards")
     where = boards / "toy_v1" / "records"
     (where / f"{name}-bbbbbbbb").rename(where / f"{name}-cccccccc")
-    assert ["misplaced" in each.reason for each in shelf(boards, "leaderboards").findings] == [True, True]
+    assert ["misplaced" in each.reason for each in read(boards, "leaderboards").findings] == [True, True]
 
 
 def test_a_class_that_changed_between_seeds_has_two_rows_and_no_submission(tmp_path: Path) -> None:
     """Of a runs folder: seed 2 is of another source. Must differ: one source, and none stated, have one row."""
     for found in (of_source("a", 0), of_source(None, 1), of_source("b", 2)):
         write_run(tmp_path, found)
-    (board,) = show(tmp_path, layout="runs", references=REFERENCES).boards
+    (board,) = show(RecordTree(tmp_path, "runs", REFERENCES)).boards
     assert sorted((sorted(row.scores), row.varying["source"]) for row in board.rows) == [
         ([0, 1], "source aaaaaaaa"),
         ([2], "source bbbbbbbb"),
@@ -98,7 +110,7 @@ def test_a_class_that_changed_between_seeds_has_two_rows_and_no_submission(tmp_p
     with pytest.raises(InputError, match="another source than those of seed 0"):
         require_same_source(of_source("b", 2), of_source("a", 0))
     (tmp_path / "toy_v1" / record().method_id / "2" / "record.json").unlink()
-    (board,) = show(tmp_path, layout="runs", references=REFERENCES).boards
+    (board,) = show(RecordTree(tmp_path, "runs", REFERENCES)).boards
     assert board.rows[0].varying == {}
     assert board.rows[0].method_id == record().method_id
 
@@ -140,7 +152,7 @@ def test_hostile_file_is_named_and_the_rest_counts(tmp_path: Path, name: str) ->
     bad = good.parent.parent / "0" / "record.json"
     bad.parent.mkdir()
     bad.write_bytes(HOSTILE[name])
-    found = shelf(tmp_path)
+    found = read(tmp_path)
     assert [kept.seed for kept in found.records] == [1]
     assert [finding.path for finding in found.findings] == [str(bad)]
     assert "\n" not in found.findings[0].reason
@@ -156,7 +168,7 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     (method_folder / "2" / "record.json").symlink_to(real)
     (method_folder / "0").symlink_to(real.parent)
     (tmp_path / "runs" / "linked_v1").symlink_to(tmp_path / "elsewhere" / "toy_v1")
-    found = shelf(tmp_path / "runs")
+    found = read(tmp_path / "runs")
     assert [item.seed for item in found.records] == [1]
     names = {Path(finding.path).relative_to(tmp_path / "runs").parts[-1] for finding in found.findings}
     assert names == {"0", "record.json", "linked_v1"}
@@ -172,7 +184,7 @@ def test_misplaced_record_is_left_out(tmp_path: Path, folder: str, seed: int) ->
     path = tmp_path / folder.format(id=found.method_id) / "record.json"
     path.parent.mkdir(parents=True)
     path.write_bytes(to_json(found))
-    result = shelf(tmp_path)
+    result = read(tmp_path)
     assert result.records == ()
     assert (
         f"misplaced: what it says of itself belongs to toy_v1/{found.method_id}/0"
@@ -185,7 +197,7 @@ def test_stray_file_among_board_records_is_named(tmp_path: Path) -> None:
     path = write_board_record(tmp_path, record())
     (path.parent / "notes.txt").write_text("hello")
     (path.parent / ".0.json.abc").write_text("half")
-    found = shelf(tmp_path, "leaderboards")
+    found = read(tmp_path, "leaderboards")
     assert len(found.records) == 1
     assert [Path(finding.path).name for finding in found.findings] == ["notes.txt"]
 
@@ -196,16 +208,16 @@ def test_loggers_files_in_a_run_folder_are_ignored(tmp_path: Path) -> None:
     (path.parent / "wandb").mkdir()
     (path.parent / "wandb" / "latest").symlink_to(tmp_path)
     (path.parent / "wandb" / "record.json").write_text("not ours")
-    assert shelf(tmp_path) == store.Shelf((record(),), ())
+    assert read(tmp_path) == Tree((record(),), ())
 
 
 def test_missing_folder_and_unknown_protocol_are_input_errors(tmp_path: Path) -> None:
     """The message names the folder, or the nearest protocol."""
     with pytest.raises(InputError, match="no such folder"):
-        shelf(tmp_path / "nowhere")
+        read(tmp_path / "nowhere")
     write_run(tmp_path, record())
     with pytest.raises(InputError, match="has no protocol 'toy_v2'; did you mean 'toy_v1'"):
-        read_shelf(tmp_path, layout="runs", references=REFERENCES, only="toy_v2")
+        read(tmp_path, only="toy_v2")
 
 
 def reason(**changes: Any) -> str | None:
@@ -271,7 +283,7 @@ def test_deviating_record_is_left_out_of_a_board(tmp_path: Path) -> None:
     """The reason stands in the finding; the others count."""
     write_run(tmp_path, record())
     write_run(tmp_path, record(of=method(protocol_changes={"epochs": 2})))
-    found = shelf(tmp_path)
+    found = read(tmp_path)
     assert len(found.records) == 1
     assert "protocol.epochs is 2, the protocol says 20" in found.findings[0].reason
 

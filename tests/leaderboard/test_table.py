@@ -15,7 +15,7 @@ from sgbench.leaderboard.pages.picture import picture_of, png
 from sgbench.leaderboard.pages.picture_digest import digest, stale
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv
-from sgbench.leaderboard.rows import Board, make_board
+from sgbench.leaderboard.rows import Board
 from sgbench.leaderboard.varying import varying_parameters
 from sgbench.records.counts import Count
 from sgbench.records.energy import EnergyTarget
@@ -26,6 +26,7 @@ from tests.leaderboard.factory import (
     GOLDEN_TABLE,
     gallery,
     golden_table,
+    make_board,
     method,
     network_counts,
     protocol,

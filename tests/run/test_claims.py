@@ -10,7 +10,7 @@ import pytest
 
 from sgbench.errors import RunBusyError
 from sgbench.training import claims
-from sgbench.training.claims import CLAIM, STALE_S, Claim, claimed
+from sgbench.training.claims import CLAIM, STALE_S, FolderClaim, claimed
 from sgbench.training.run_folder import is_held, locked
 
 
@@ -83,7 +83,7 @@ def test_a_claim_of_a_process_that_is_gone_is_taken_over(
     left(tmp_path, **claim)
     if free:
         with claimed(tmp_path):
-            assert Claim.read(tmp_path / CLAIM) != Claim("there", GONE, "-", "abc")
+            assert FolderClaim.read(tmp_path / CLAIM) != FolderClaim("there", GONE, "-", "abc")
         assert list(tmp_path.iterdir()) == []
     else:
         with pytest.raises(RunBusyError), claimed(tmp_path):

@@ -33,7 +33,7 @@ from sgbench.replicas.moves import moves_of
 from sgbench.replicas.replica import Replica
 from sgbench.replicas.stack import Stack
 from sgbench.replicas.team import Stopped, Team
-from sgbench.signals.spikes import Events
+from sgbench.signals.spikes import SparseSpikes
 from sgbench.signals.trajectory import Batch
 from sgbench.training.provenance import Code
 from sgbench.training.run_folder import folder_of
@@ -356,7 +356,10 @@ def test_dense_batches_are_passed_over_one_by_one(tmp_path: Path) -> None:
     """Must match: the step of an input with so many events that a product is faster."""
     one, other = (team_of("seed=0,1", "encoder=rate", root=tmp_path / name) for name in ("one", "other"))
     (batches,) = first_batches(one)
-    full = [batch._replace(x=Events.of(torch.ones(*batch.x.shape, dtype=torch.float64))) for batch in batches]
+    full = [
+        batch._replace(x=SparseSpikes.of(torch.ones(*batch.x.shape, dtype=torch.float64)))
+        for batch in batches
+    ]
     assert one.passes is not None
     assert not one.passes.take(full)
     one.train_batch(full)

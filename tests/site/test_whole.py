@@ -16,7 +16,7 @@ from sgbench.cli.main import main
 from sgbench.composition.compose import compose
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.site.command import experiments, method_words
-from sgbench.leaderboard.store.tree import read_methods
+from sgbench.leaderboard.store.tree import RecordTree, RowRecords, read_methods
 from sgbench.records.method import method_id
 from sgbench.records.spec import Method
 from tests.rooms import ROOT
@@ -101,10 +101,8 @@ def test_a_site_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def methods_of(*protocols: str) -> Iterator[Method]:
     """The methods of committed boards."""
     for name in protocols:
-        groups = read_methods(
-            PUBLISHED, layout="leaderboards", references=References(), findings=[], only=name
-        )
-        yield from (group.records[0].method for group in groups)
+        rows = read_methods(RecordTree(PUBLISHED, "leaderboards", References(), only=name))
+        yield from (row.records[0].method for row in rows if isinstance(row, RowRecords))
 
 
 def require_remade(method: Method, references: References) -> None:

@@ -14,7 +14,6 @@ from sgbench.statistics.equivalence import (
     equivalence_p,
     equivalence_power,
     intersection_union,
-    margin_shown,
     seeds_for_equality,
     verdict,
     verdicts_against,
@@ -113,16 +112,6 @@ def test_power_at_the_margin_is_at_most_the_level() -> None:
     for error in (0.1, 0.5, 2.0):
         assert equivalence_power(1.0, error, 9, difference=1.0) <= 0.05 + 1e-9
     assert equivalence_power(1.0, 0.1, 9, difference=1.0) == pytest.approx(0.05, abs=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("seeds", "paired", "pooled"),
-    [(3, 2.66, 1.74), (5, 1.60, 1.33), (8, 1.15, 1.04), (10, 1.00, 0.93), (20, 0.68, 0.66), (30, 0.55, 0.54)],
-)
-def test_margins_shown(seeds: int, paired: float, pooled: float) -> None:
-    """Reference: another program's values for 13 methods, in standard deviations of a paired difference."""
-    assert margin_shown(1.0, seeds) == pytest.approx(paired, abs=0.006)
-    assert margin_shown(1.0, seeds, degrees_per_seed=12) == pytest.approx(pooled, abs=0.006)
 
 
 def test_seeds_for_equality_are_the_first_that_have_the_power() -> None:

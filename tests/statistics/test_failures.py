@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sgbench.errors import InputError
-from sgbench.statistics.failures import compare_failures, share_of_failures
-from sgbench.statistics.solved import compare_seeds, compare_shares, wilson
+from sgbench.statistics.failures import share_of_failures
+from sgbench.statistics.solved import wilson
 
 
 def test_one_cell_has_wilsons_interval(random: np.random.Generator) -> None:
@@ -33,21 +33,11 @@ def test_cells_that_always_or_never_fail_count_as_their_runs() -> None:
     assert share_of_failures(np.zeros((3, 5), dtype=bool)).high == pytest.approx(wilson(0, 15).high)
 
 
-def test_comparisons_are_those_of_solved_tasks() -> None:
-    """McNemar for runs paired by seed, Boschloo for others; the two differ."""
-    a, b = np.array([True] * 7 + [False]), np.array([True] * 2 + [False] * 6)
-    assert compare_failures(a, b) == compare_seeds(a, b)
-    assert compare_failures(a, b, paired=False) == compare_shares(7, 8, 2, 8)
-    assert compare_failures(a, b).p != compare_failures(a, b, paired=False).p
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: share_of_failures([0, 1]), "true or false"),
         (lambda: share_of_failures(np.zeros(0, dtype=bool)), "true or false"),
-        (lambda: compare_failures([[True], [True]], [True]), "one cell at a time"),
-        (lambda: compare_failures([True], [True, False]), "same seeds"),
     ],
 )
 def test_what_is_no_table_of_failures_is_refused(call: object, message: str) -> None:

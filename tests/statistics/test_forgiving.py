@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from sgbench.errors import InputError
-from sgbench.statistics.forgiving import forgiving_line, forgiving_plane, worst_near
+from sgbench.statistics.forgiving import forgiving_line, forgiving_plane
 
 WIDTHS = [0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0]
 
@@ -77,15 +77,6 @@ def test_no_interval_from_fewer_than_five_seeds(random: np.random.Generator) -> 
     assert forgiving_line(scores, WIDTHS, tolerance=2.0)[0].low is not None
 
 
-def test_worst_near_a_default() -> None:
-    """By hand: half and twice the default lie between widths, and a dip inside the range counts."""
-    scores = np.array([[90.0, 70.0, 90.0, 50.0]])[..., None]
-    assert worst_near(scores, [0.25, 1.0, 4.0, 16.0], default=1.0) == pytest.approx((70.0,))
-    assert worst_near(scores, [0.25, 1.0, 4.0, 16.0], default=4.0) == pytest.approx((70.0,))
-    assert worst_near(scores, [0.25, 1.0, 4.0, 16.0], default=0.5) == pytest.approx((70.0,))
-    assert worst_near(scores[:, :2], [1.0, 4.0], default=2.0, low=0.5, high=1.0) == pytest.approx((80.0,))
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -95,7 +86,6 @@ def test_worst_near_a_default() -> None:
         (lambda: forgiving_line(np.ones((2, 2)), [1, 2], tolerance=2), "3 axes"),
         (lambda: forgiving_line(np.full((1, 2, 1), np.nan), [1, 2], tolerance=2), "missing"),
         (lambda: forgiving_plane(np.ones((1, 2, 2, 1)), tolerance=-1), "tolerance"),
-        (lambda: worst_near(np.ones((1, 2, 1)), [1, 2], default=1), "from 0.5 to 2 are needed"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(call: object, message: str) -> None:

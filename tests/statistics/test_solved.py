@@ -9,10 +9,7 @@ from scipy import stats
 from sgbench.errors import InputError
 from sgbench.statistics.solved import (
     boschloo_table,
-    compare_seeds,
     compare_shares,
-    power_of_shares,
-    runs_to_tell_shares,
     wilson,
 )
 
@@ -58,35 +55,6 @@ def test_boschloo_finds_what_fisher_does_not() -> None:
     assert (boschloo_table(8, 8) <= fisher + 1e-12).all()
 
 
-def test_paired_seeds_are_mcnemars() -> None:
-    """By hand: seven seeds that only A solves and one that only B does have p = 2 (1 + 8) / 2^8."""
-    a = np.array([True] * 8 + [False] * 2)
-    b = np.array([True] * 1 + [False] * 7 + [True] * 1 + [False] * 1)
-    result = compare_seeds(a, b)
-    assert result.p == pytest.approx(2 * 9 / 2**8)
-    assert result.difference == pytest.approx(0.6)
-    assert compare_shares(8, 10, 2, 10).p != pytest.approx(result.p, abs=1e-3)
-
-
-def test_power_is_that_of_all_tables() -> None:
-    """By enumeration with scipy's test over all tables of four runs each."""
-    power = 0.0
-    for a in range(5):
-        for b in range(5):
-            p = stats.boschloo_exact([[a, b], [4 - a, 4 - b]], n=32).pvalue
-            if p <= 0.2 + 1e-9:
-                power += stats.binom.pmf(a, 4, 0.9) * stats.binom.pmf(b, 4, 0.2)
-    assert power_of_shares(0.9, 0.2, 4, level=0.2) == pytest.approx(power)
-
-
-def test_runs_needed_are_the_first_that_have_the_power() -> None:
-    """Power is below 0.8 with one run less; equal shares are never told apart."""
-    runs = runs_to_tell_shares(0.5, 1.0)
-    assert power_of_shares(0.5, 1.0, runs - 1) < 0.8 <= power_of_shares(0.5, 1.0, runs)
-    assert runs_to_tell_shares(0.5, 0.5) is None
-    assert runs_to_tell_shares(0.5, 0.55, most=10) is None
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -95,8 +63,6 @@ def test_runs_needed_are_the_first_that_have_the_power() -> None:
         (lambda: compare_shares(3, 2, 0, 2), "solved_a=3"),
         (lambda: compare_shares(0, 0, 0, 2), "runs_a=0"),
         (lambda: compare_shares(0, 201, 0, 2), "up to 200 runs"),
-        (lambda: compare_seeds([True], [True, False]), "same seeds"),
-        (lambda: compare_seeds([1.0], [0.0]), "true or false"),
     ],
 )
 def test_impossible_counts_are_refused(call: object, message: str) -> None:

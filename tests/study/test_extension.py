@@ -9,14 +9,14 @@ import pytest
 from sgbench.cli.main import main
 from sgbench.errors import InputError
 from sgbench.study.cells import points
-from sgbench.study.definition import Task, load_study
+from sgbench.study.definition import StudyTask, load_study
 from sgbench.study.extension import extended, full_scale, own_task, write_extension
 from tests.study.truth import REFERENCE, study
 
 SETTLED_MINE = {"A1": {"mine": [REFERENCE]}}
 
 
-def mine(like: str) -> Task:
+def mine(like: str) -> StudyTask:
     """A task of digits that takes the cells of another."""
     words = ["experiment=digits", "optimizer.lr=0.003"]
     return own_task(study().study, "mine", words, like=like, title="my digits", run_s=2, config_dirs=[])

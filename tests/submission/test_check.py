@@ -14,6 +14,7 @@ from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import ProtocolReference
 from sgbench.leaderboard.division import division_of
 from sgbench.leaderboard.store.objects import Objects
+from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.records.method import method_id
 from sgbench.records.submission import TuningLog
 from sgbench.submissions.accept import accept
@@ -96,7 +97,7 @@ def test_accepted_submission_is_on_the_board(tmp_path: Path) -> None:
     accept(root, board, references=REFERENCES, judge=JUDGE)
     assert {path: path.read_bytes() for path in board.rglob("*") if path.is_file()} == before
     assert list(Objects(board / "toy_v1").check()) == []
-    (found,) = show(board, layout="leaderboards", references=REFERENCES).boards
+    (found,) = show(RecordTree(board, "leaderboards", REFERENCES)).boards
     assert found.rows == ()  # until somebody runs it again
     (row,) = found.claimed
     assert row.standing is not None

@@ -16,6 +16,7 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import References, compose_reference
 from sgbench.leaderboard.pages.table import to_markdown
+from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.records.files import read_model
 from sgbench.records.method import identity, method_id
 from sgbench.records.submission import Submission
@@ -186,7 +187,7 @@ def test_code_outside_can_only_be_rescored(files: Files, tmp_path: Path, capsys)
     board = tmp_path / "boards"
     assert main(["submit", "accept", str(folder), "--board", str(board)]) == 0
     write_board_record(board, record(of=compose_reference("digits_v1").method))
-    (found,) = show(board, layout="leaderboards", references=References()).boards
+    (found,) = show(RecordTree(board, "leaderboards", References())).boards
     assert "## Code outside the catalogue" in to_markdown(found, layout="leaderboards")
     assert [each.failed_seeds for each in found.outsiders] == [(4,)]
 
@@ -248,7 +249,7 @@ def test_rows_of_a_board_that_nobody_handed_in(capsys: pytest.CaptureFixture[str
     assert main(["verify", str(BOARD), "--tier", "rescored"]) == 2
     assert "rows without a submission have no weights" in capsys.readouterr().err
     assert main(["verify", str(BOARD), "--tier", "retrained", "--method", "ffff"]) == 2
-    assert "begins so" in capsys.readouterr().err
+    assert "waits for re-training" in capsys.readouterr().err
 
 
 @pytest.mark.slow

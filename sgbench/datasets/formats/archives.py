@@ -20,7 +20,7 @@ DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplem
 
 
 class Member(NamedTuple):
-    """One file of an archive."""
+    """Describes one file of an archive."""
 
     name: str
     bytes_: int  # as declared

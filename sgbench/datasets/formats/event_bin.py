@@ -17,7 +17,7 @@ MOST_BYTES = 1 << 28  # of a recording; the longest known have a hundredth
 
 
 class Pixels(NamedTuple):
-    """Events of a camera, in the order of the file."""
+    """Holds events of a camera, in the order of the file."""
 
     x: NDArray[np.int64]
     y: NDArray[np.int64]

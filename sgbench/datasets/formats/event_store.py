@@ -37,11 +37,11 @@ FILES = (*(f"{name}.i32" for name in SPIKES), *(f"{name}.npy" for name in PER_SA
 
 
 class DamagedError(Exception):
-    """A folder that does not hold what its header says, or no header."""
+    """Reports a folder that does not hold what its header says, or that has no header."""
 
 
 class Recording(NamedTuple):
-    """One sample as its reader found it, in any order."""
+    """Holds one sample as its reader found it, in any order."""
 
     channel: ArrayLike  # [spikes]
     time_us: ArrayLike  # [spikes]
@@ -139,7 +139,7 @@ def in_order(recording: Recording, n_channels: int) -> tuple[NDArray[np.int64], 
 
 
 class SpikeFile:
-    """A file of int32, mapped as `numbers`; pieces of it are copied without touching the map.
+    """Maps a file of int32 as `numbers`; pieces of it are copied without touching the map.
 
     Pages of a map that were touched count as memory of the process until it ends; what is copied through the
     system's own copy of the file does not, so that a pass over all samples takes no more memory than one batch.
@@ -178,7 +178,7 @@ class SpikeFile:
 
 @dataclass(frozen=True)
 class StoredTrains(SpikeTrains):
-    """Spike trains in files, which are mapped as a whole and copied batch by batch."""
+    """Reads spike trains from files, which are mapped as a whole and copied batch by batch."""
 
     files: tuple[SpikeFile, ...] = ()
 
@@ -188,7 +188,7 @@ class StoredTrains(SpikeTrains):
 
 
 class PickedTrains(SpikeTrains):
-    """Some samples of files: `channel` and `time_us` are read when they are asked for.
+    """Picks some samples of files; `channel` and `time_us` are read when they are asked for.
 
     Args:
         source: the files.

@@ -57,7 +57,7 @@ def _require_near_places(data: bytes) -> None:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Imports nothing."""
+    """Reads a pickle without importing anything that it names."""
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
         """Return what stands for a name in the pickle, which is never imported."""
@@ -68,7 +68,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 class _Stand:
-    """An object that a pickle may give nothing but what it is made to take."""
+    """Stands for an object of a pickle, which can do nothing but hold what it is given."""
 
     __slots__ = ()
 
@@ -89,7 +89,7 @@ class _Name(_Stand):
 
 
 class _Kind(_Stand):
-    """The type of an array's numbers."""
+    """Holds the type of an array's numbers."""
 
     __slots__ = ("order", "text")
 
@@ -111,7 +111,7 @@ class _Kind(_Stand):
 
 
 class _Array(_Stand):
-    """An array that is announced, until its numbers come."""
+    """Stands for an array that is announced, until its numbers come."""
 
     __slots__ = ("numbers",)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class GivenTensor:
-    """A tensor without samples that a step uses: a parameter, or what is made from parameters.
+    """Holds a tensor without samples that a step uses: a parameter, or what is made from parameters.
 
     Args:
         tensor: as the step uses it, with its history.
@@ -33,7 +33,7 @@ class GivenTensor:
 
 @dataclass(frozen=True)
 class Noise:
-    """Numbers drawn for all samples and neurons in each step, and what torch makes of them alone.
+    """Holds numbers drawn for all samples and neurons in each step, and what torch makes of them alone.
 
     Args:
         stream: the state of the surrogate's generator.

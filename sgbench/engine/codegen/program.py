@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sgbench.engine.codegen.given import GivenTensor, Noise
-from sgbench.engine.codegen.recorder import Recorder, Traced
+from sgbench.engine.codegen.recorder import Recorder, TracedTensor
 from sgbench.engine.codegen.values import Untraceable, Value, as_number, needed, number
 from sgbench.engine.layer import EngineLayer
 from sgbench.errors import one_printable_line
@@ -27,7 +27,7 @@ LONGEST = 120
 
 @dataclass(frozen=True)
 class Program:
-    """Holds what a step computes.
+    """Lists the operations that a neuron's step computes.
 
     Args:
         outputs: values of "output", and of "centred" and "fed" where they are wanted.
@@ -161,7 +161,7 @@ class _Step:
     def _require_samples(self, fields: Sequence[str]) -> None:
         results = [*self.outputs.items(), *zip(fields, self.following, strict=True)]
         for name, result in results:
-            if not isinstance(result, Traced) or result.is_sum or result.is_row:
+            if not isinstance(result, TracedTensor) or result.is_sum or result.is_row:
                 raise Untraceable(f"its step makes a {name} that has no samples")
             if result.dtype != self.recorder.dtype:
                 raise Untraceable(f"its step makes a {name} in {result.dtype}")

@@ -19,7 +19,7 @@ _programs: weakref.WeakKeyDictionary[Any, dict[Any, tuple[Program, LoopSource]]]
 
 
 class _UnknownError(Exception):
-    """Something of which nobody can say whether it has changed."""
+    """Reports something of which nobody can say whether it has changed."""
 
 
 def recalled(

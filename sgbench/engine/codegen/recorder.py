@@ -27,7 +27,7 @@ LINEAR = frozenset({"add", "neg", "mul", "div"})
 """What may be done with a gradient after its sum over samples, as it may be done before."""
 
 
-class Traced(Tensor):
+class TracedTensor(Tensor):
     """Stands for a tensor [B, ...] of a step; holds values, no numbers.
 
     A part is what lies side by side in the last axis: the currents of several gates, for example.
@@ -47,10 +47,12 @@ class Traced(Tensor):
         """Cut the history of a parameter where the step reads it: what comes before runs once in a pass."""
         with torch._C.DisableTorchFunctionSubclass():
             if any(
-                isinstance(argument, Tensor) and argument.requires_grad and not isinstance(argument, Traced)
+                isinstance(argument, Tensor)
+                and argument.requires_grad
+                and not isinstance(argument, TracedTensor)
                 for argument in args
             ):
-                recorder = next(argument.recorder for argument in args if isinstance(argument, Traced))
+                recorder = next(argument.recorder for argument in args if isinstance(argument, TracedTensor))
                 args = tuple(recorder.stand_in(argument) for argument in args)
             return func(*args, **(kwargs or {}))
 
@@ -59,7 +61,7 @@ class Traced(Tensor):
         cls, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         """Record a torch operation on traced tensors in place of executing it."""
-        recorder = next(argument.recorder for argument in flat(args) if isinstance(argument, Traced))
+        recorder = next(argument.recorder for argument in flat(args) if isinstance(argument, TracedTensor))
         return recorder.record(func, args, kwargs or {})
 
     def numpy(self, *_: Any, **__: Any) -> Any:
@@ -70,7 +72,7 @@ class Traced(Tensor):
 
 
 class Recorder:
-    """Writes down what a step does.
+    """Records the operations that a neuron's step does with tensors.
 
     Args:
         shape: of one part of one step `[B, *features]`.
@@ -82,13 +84,13 @@ class Recorder:
         self.dtype = dtype
         self.per_part = math.prod(shape)
         self.given: dict[tuple[int, torch.Size], GivenTensor] = {}
-        self.stand_ins: dict[int, Traced] = {}
+        self.stand_ins: dict[int, TracedTensor] = {}
         self.rows = 0
         self.noises: list[Noise] = []
         self.draws = 0
         self.is_backward = False
 
-    def input(self, name: str, shape: Sequence[int], *, learns: bool = False) -> Traced:
+    def input(self, name: str, shape: Sequence[int], *, learns: bool = False) -> TracedTensor:
         """Declare an array [B, parts * ...] that is given in each step."""
         parts = self._parts(shape)
         return self._traced(
@@ -124,7 +126,11 @@ class Recorder:
 
     def stand_in(self, argument: Any) -> Any:
         """Replace a tensor that gradient has to reach by a traced one; return anything else as it is."""
-        if not isinstance(argument, Tensor) or isinstance(argument, Traced) or not argument.requires_grad:
+        if (
+            not isinstance(argument, Tensor)
+            or isinstance(argument, TracedTensor)
+            or not argument.requires_grad
+        ):
             return argument
         if id(argument) not in self.stand_ins:
             nothing = (Value("row"),)
@@ -135,14 +141,14 @@ class Recorder:
 
     # --- one kind of operation each
 
-    def _elementwise(self, name: str, rule: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
+    def _elementwise(self, name: str, rule: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
         """Record an operation that each element undergoes alone."""
         tensors = [argument for argument in args if isinstance(argument, Tensor)]
         shape = broadcast_shape(tensors)
-        has_samples = not all(isinstance(tensor, Traced) and tensor.is_row for tensor in tensors)
-        if any(isinstance(tensor, Traced) and tensor.is_sum for tensor in tensors):
+        has_samples = not all(isinstance(tensor, TracedTensor) and tensor.is_row for tensor in tensors)
+        if any(isinstance(tensor, TracedTensor) and tensor.is_sum for tensor in tensors):
             if name not in LINEAR or not all(
-                isinstance(tensor, Traced) and tensor.is_sum for tensor in tensors
+                isinstance(tensor, TracedTensor) and tensor.is_sum for tensor in tensors
             ):
                 raise Untraceable(f"its step mixes samples (aten::{name})")
             parts, is_sum = max(len(tensor.values) for tensor in tensors), True  # type: ignore[attr-defined]
@@ -159,7 +165,7 @@ class Recorder:
         traced.is_row = not has_samples
         return traced
 
-    def _shown(self, func: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
+    def _shown(self, func: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
         """Record a view or a copy, whose values are those of its source."""
         shown = args[0]
         if shown.is_row:
@@ -184,7 +190,7 @@ class Recorder:
             shown.is_shared = True
         return self._traced(shape, values, is_sum=shown.is_sum, is_shared=name in VIEWS)
 
-    def _record_sum(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
+    def _record_sum(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
         """Record a sum: over samples where backward sums a gradient, or over parts."""
         summed = args[0]
         if summed.is_row:
@@ -209,7 +215,7 @@ class Recorder:
             values = (total,)
         return self._traced(shape, tuple(as_number(value) for value in values), is_sum=0 in axes)
 
-    def _record_split(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> list[Traced]:
+    def _record_split(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> list[TracedTensor]:
         """Record a split into parts along the last axis."""
         whole, sizes, axis = args[0], args[1], args[2] if len(args) > 2 else 0  # noqa: PLR2004
         width = whole.shape[-1]
@@ -224,7 +230,7 @@ class Recorder:
 
     _record_split_with_sizes = _record_split
 
-    def _record_slice(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
+    def _record_slice(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
         """Record a slice of parts along the last axis."""
         given: tuple[Any, ...] = (*args, *(0, None, None, 1)[len(args) - 1 :])
         whole, axis, first, last, step = given
@@ -237,7 +243,7 @@ class Recorder:
             raise Untraceable(f"its step calls {func.name()} on another axis than the last")
         return self._cut(whole, first, last)
 
-    def _record_slice_backward(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
+    def _record_slice_backward(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
         """Record the backward of a slice: the gradient of the slice with zeros around it."""
         grad, shape, _, first, last, _ = args
         width = self.shape[-1]
@@ -246,7 +252,7 @@ class Recorder:
         values = (number(0),) * (first // width) + grad.values + (number(0),) * behind
         return self._traced(shape, values)
 
-    def _record_cat(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
+    def _record_cat(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
         """Record a concatenation of parts along the last axis."""
         pieces, axis = args[0], args[1] if len(args) > 1 else 0
         shape = list(pieces[0].shape)
@@ -258,21 +264,21 @@ class Recorder:
             shape, tuple(as_number(value) for piece_values in values for value in piece_values)
         )
 
-    def _record_repeat(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
+    def _record_repeat(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
         """Record a repetition of parts along the last axis."""
         whole, times = args
         if any(count != 1 for count in times[:-1]) or len(times) != whole.dim():
             raise Untraceable(f"its step calls {func.name()} on another axis than the last")
         return self._traced((*whole.shape[:-1], whole.shape[-1] * times[-1]), whole.values * times[-1])
 
-    def _draw(self, stream: Tensor, like: Traced) -> Traced:
+    def _draw(self, stream: Tensor, like: TracedTensor) -> TracedTensor:
         if like.shape != self.shape:
             raise Untraceable("its step draws numbers that are not one for each neuron")
         self.noises.append(Noise(stream, self.draws, (), self.is_backward))
         self.draws += 1
         return self._traced(like.shape, (Value("noise", detail=len(self.noises) - 1),))
 
-    def _of_noise(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Traced:
+    def _of_noise(self, func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
         """Leave operations on noise alone to torch at the time of the draw, so that the bits are torch's."""
         source = self.noises[int(args[0].values[0].detail)]  # type: ignore[arg-type]
         calls = (*source.calls, (func, tuple(args[1:]), kwargs))
@@ -285,20 +291,20 @@ class Recorder:
         """Say whether an operation has drawn numbers alone to work on."""
         if (
             not args
-            or not isinstance(args[0], Traced)
+            or not isinstance(args[0], TracedTensor)
             or any(isinstance(argument, Tensor) for argument in args[1:])
         ):
             return False
         return len(args[0].values) == 1 and args[0].values[0].operation == "noise"
 
-    def _in_place(self, target: Any, result: Traced) -> Traced:
+    def _in_place(self, target: Any, result: TracedTensor) -> TracedTensor:
         """Put a result into the tensor that is changed, unless others see it."""
-        if not isinstance(target, Traced) or target.is_shared or target.shape != result.shape:
+        if not isinstance(target, TracedTensor) or target.is_shared or target.shape != result.shape:
             raise Untraceable("its step changes a tensor in place that others see")
         target.values = result.values
         return target
 
-    def _cut(self, whole: Traced, first: int, last: int) -> Traced:
+    def _cut(self, whole: TracedTensor, first: int, last: int) -> TracedTensor:
         """Record a piece along the last axis, which has to hold whole parts."""
         width = self.shape[-1]
         if first % width or last % width:
@@ -311,9 +317,9 @@ class Recorder:
 
     def _operands(self, tensor: Tensor, shape: torch.Size, parts: int) -> Sequence[Value]:
         """Return the values of each part of an operand, broadcast to a shape."""
-        if isinstance(tensor, Traced) and tensor.stands_for is not None:
+        if isinstance(tensor, TracedTensor) and tensor.stands_for is not None:
             tensor = tensor.stands_for
-        if isinstance(tensor, Traced):
+        if isinstance(tensor, TracedTensor):
             return tensor.values * parts if len(tensor.values) == 1 else tensor.values
         if not tensor.requires_grad and (tensor.numel() == 1 or self._is_uniform(tensor)):
             return [number(tensor.flatten()[0].item())] * parts
@@ -369,10 +375,12 @@ class Recorder:
         learns: bool = False,
         is_sum: bool = False,
         is_shared: bool = False,
-    ) -> Traced:
+    ) -> TracedTensor:
         """Make a tensor that stands for values."""
         dtype = torch.bool if values[0].is_truth else self.dtype
-        traced: Traced = Tensor._make_wrapper_subclass(Traced, shape, dtype=dtype, requires_grad=learns)  # type: ignore[attr-defined]
+        traced: TracedTensor = Tensor._make_wrapper_subclass(
+            TracedTensor, shape, dtype=dtype, requires_grad=learns
+        )  # type: ignore[attr-defined]
         traced.values, traced.recorder, traced.is_sum, traced.is_shared = values, self, is_sum, is_shared
         traced.stands_for, traced.is_row = None, False
         return traced

@@ -56,7 +56,7 @@ INDENT = " " * 20
 
 
 class LoopSource:
-    """The two loops of a program.
+    """Writes the two loops of a program.
 
     Args:
         program: what a step computes.

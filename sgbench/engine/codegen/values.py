@@ -12,12 +12,12 @@ INPUTS = frozenset({"input", "row", "noise", "number"})
 
 
 class Untraceable(Exception):  # noqa: N818 - a reason, not a failure
-    """A step that cannot be written as loops; the text says why."""
+    """Reports a step that cannot be written as loops; the text says why."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Value:
-    """A number, and what it is made from; two values are the same only if they are one object.
+    """Stands for a number and what it is made from; two values are the same only if they are one object.
 
     Args:
         operation: what makes it, or one of `INPUTS`.

@@ -41,13 +41,13 @@ def _above(row: MethodRow, board: Board) -> str:
     if not board.rows:
         return NONE
     measure = board.measure
-    found = compare(measure.signed(row.scores), measure.signed(board.rows[0].scores))
+    comparison = compare(measure.signed(row.scores), measure.signed(board.rows[0].scores))
     ends = (
         ""
-        if found.low is None or found.high is None
-        else f" ({measure.text(found.low)} to {measure.text(found.high)})"
+        if comparison.low is None or comparison.high is None
+        else f" ({measure.text(comparison.low)} to {measure.text(comparison.high)})"
     )
-    return f"{measure.text(found.difference)}{ends}"
+    return f"{measure.text(comparison.difference)}{ends}"
 
 
 def about_baselines() -> str:

@@ -40,19 +40,21 @@ def energy_sections(board: Board) -> Iterator[str]:
 def _beside(board: Board, rows: Sequence[tuple[MethodRow, Matched]]) -> str:
     shown = shown_targets(board, rows)
     header = ["method", "id", "events, %"]
-    for each in shown:
-        other = "quantised ANN" if each.quantised else "ANN"
-        header += [f"{each.target}: SNN / {other}, nJ", f"{each.target}: SNN cheaper below, %"]
+    for comparison in shown:
+        other = "quantised ANN" if comparison.quantised else "ANN"
+        header += [f"{comparison.target}: SNN / {other}, nJ", f"{comparison.target}: SNN cheaper below, %"]
     header += ["cheaper than its ANN", "than its quantised ANN"]
     lines = [
         [
             code(row.label),
             row.method_id,
-            number_text(100 * found.rate),
-            *itertools.chain.from_iterable(_against(found.comparisons.get(each.target)) for each in shown),
-            *(_of(found.cheaper(quantised=quantised)) for quantised in (False, True)),
+            number_text(100 * energies.rate),
+            *itertools.chain.from_iterable(
+                _against(energies.comparisons.get(shown_one.target)) for shown_one in shown
+            ),
+            *(_of(energies.cheaper(quantised=quantised)) for quantised in (False, True)),
         ]
-        for row, found in rows
+        for row, energies in rows
     ]
     return grid(header, lines, words=2)
 
@@ -63,13 +65,13 @@ def _against(one: EnergyComparison | None) -> tuple[str, str]:
     return f"{number_text(one.spiking_nj.value)} / {number_text(one.ann_nj.value)}", rate_text(one.crossover)
 
 
-def _of(found: tuple[int, int]) -> str:
-    won, all_of_them = found
+def _of(wins: tuple[int, int]) -> str:
+    won, all_of_them = wins
     return f"{won} of {all_of_them}" if all_of_them else NONE
 
 
 def _about_beside(rows: Sequence[tuple[MethodRow, Matched]], *, cut: bool) -> str:
-    bits = " or ".join(map(str, sorted({found.activation_bits for _, found in rows})))
+    bits = " or ".join(map(str, sorted({energies.activation_bits for _, energies in rows})))
     more = f" The first {MOST_BESIDE} methods; {EVERYTHING}." if cut else ""
     return (
         "ANN: the same layers with units that do not spike, every connection used in every pass; quantised ANN: "
@@ -84,26 +86,26 @@ def _about_beside(rows: Sequence[tuple[MethodRow, Matched]], *, cut: bool) -> st
 
 def _stability(board: Board) -> Iterator[str]:
     rows = ordered_rows(board)
-    found = order(board, rows)
-    if not found:
+    by_pair = order(board, rows)
+    if not by_pair:
         return
     yield "## Whose energy is lower, whoever's prices hold"
     names = [row.method_id for row in rows]
     header = ["method", "id", *(f"than {name[:6]}, %" for name in names), "mean, %"]
     lines = []
     for row in rows:
-        duels = [found.get((row.method_id, name)) for name in names]
+        duels = [by_pair.get((row.method_id, name)) for name in names]
         cells = [
             "" if name == row.method_id else share_text(duel) for name, duel in zip(names, duels, strict=True)
         ]
-        mean = mean_share(found, row.method_id)
+        mean = mean_share(by_pair, row.method_id)
         lines.append([code(row.label), row.method_id, *cells, NONE if mean is None else f"{100 * mean:.0f}"])
     yield grid(header, lines, words=2)
-    yield _about_stability(found, cut=len(board.rows) > MOST_DUELS)
+    yield _about_stability(by_pair, cut=len(board.rows) > MOST_DUELS)
 
 
-def _about_stability(found: Mapping[tuple[str, str], Duel], *, cut: bool) -> str:
-    pairs = [duel for (a, b), duel in found.items() if a < b]
+def _about_stability(duels: Mapping[tuple[str, str], Duel], *, cut: bool) -> str:
+    pairs = [duel for (a, b), duel in duels.items() if a < b]
     certain = sum(duel.certain for duel in pairs)
     counts = sorted({len(duel.share) + len(duel.tied) for duel in pairs})
     same = sum(not duel.share for duel in pairs)

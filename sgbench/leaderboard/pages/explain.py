@@ -28,7 +28,7 @@ PER_CENT = 100
 
 @dataclass(frozen=True)
 class Explanation:
-    """The sentences, and what they rest on."""
+    """Holds the sentences of an explanation, and what they rest on."""
 
     a: str
     b: str
@@ -53,12 +53,12 @@ def find_row(board: Board, word: str) -> MethodRow:
         lambda row: row.method_id.startswith(word),
         lambda row: row.surrogate.partition("(")[0] == word or row.surrogate == word,
     ):
-        found = [row for row in rows if fits(row)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            names = ", ".join(f"{row.method_id} {row.label}" for row in found[:6])
-            raise InputError(f"'{word}' names {len(found)} methods; give an id: {names}")
+        matches = [row for row in rows if fits(row)]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            names = ", ".join(f"{row.method_id} {row.label}" for row in matches[:6])
+            raise InputError(f"'{word}' names {len(matches)} methods; give an id: {names}")
     known = [row.method_id for row in rows] + [row.surrogate.partition("(")[0] for row in rows]
     raise InputError(f"{board.protocol.name} has no method '{word}'; {suggest(word, known)}")
 
@@ -88,27 +88,27 @@ def explain(
     if a.method_id == b.method_id:
         raise InputError(f"both are method {a.method_id}; name two")
     measure = board.measure
-    found = compare(measure.signed(a.scores), measure.signed(b.scores))
+    comparison = compare(measure.signed(a.scores), measure.signed(b.scores))
     adjusted, pairs = _adjusted(board, a, b)
-    verdict = _verdict(found, adjusted)
+    verdict = _verdict(comparison, adjusted)
     sentences = (
         f"A is {a.label} ({a.method_id}), B is {b.label} ({b.method_id}), both on {board.protocol.name}.",
         *(_state(name, row, board) for name, row in (("A", a), ("B", b))),
-        _answer(verdict, found, adjusted, pairs, measure),
+        _answer(verdict, comparison, adjusted, pairs, measure),
         *_chance(a, b, measure),
         *([f"Sample by sample nothing is said: {unsaid}."] if unsaid else _on_samples(a, b, hits, board)),
         *_cost(a, b, board),
         *energy_sentences(a, b, board),
-        *_settle(found, measure),
+        *_settle(comparison, measure),
         *_caveats(a, b, board),
     )
     return Explanation(
         a=a.method_id,
         b=b.method_id,
-        difference=found.difference,
-        low=found.low,
-        high=found.high,
-        p=found.p,
+        difference=comparison.difference,
+        low=comparison.low,
+        high=comparison.high,
+        p=comparison.p,
         p_holm=adjusted,
         verdict=verdict,
         sentences=sentences,
@@ -123,9 +123,9 @@ def answer(board: Board, a: MethodRow, b: MethodRow) -> str:
         a: one.
         b: the other.
     """
-    found = compare(board.measure.signed(a.scores), board.measure.signed(b.scores))
+    comparison = compare(board.measure.signed(a.scores), board.measure.signed(b.scores))
     adjusted, pairs = _adjusted(board, a, b)
-    return _answer(_verdict(found, adjusted), found, adjusted, pairs, board.measure)
+    return _answer(_verdict(comparison, adjusted), comparison, adjusted, pairs, board.measure)
 
 
 def _adjusted(board: Board, a: MethodRow, b: MethodRow) -> tuple[float | None, int]:
@@ -141,12 +141,12 @@ def _adjusted(board: Board, a: MethodRow, b: MethodRow) -> tuple[float | None, i
     return float(holm(p)[place]), len(p)
 
 
-def _verdict(found: Comparison, adjusted: float | None) -> str:
-    if found.p is None:
+def _verdict(comparison: Comparison, adjusted: float | None) -> str:
+    if comparison.p is None:
         return "unknown"
-    sure = found.p if adjusted is None else adjusted
+    sure = comparison.p if adjusted is None else adjusted
     if sure < LEVEL:
-        return "better" if found.difference > 0 else "worse"
+        return "better" if comparison.difference > 0 else "worse"
     return "not told apart"
 
 
@@ -173,8 +173,10 @@ def _state(name: str, row: MethodRow, board: Board) -> str:
     return f"{name}: {text(summary.mean)} % right on the test split over {seeds}{failed}{ends}."
 
 
-def _answer(verdict: str, found: Comparison, adjusted: float | None, pairs: int, measure: Measure) -> str:
-    if found.p is None:
+def _answer(
+    verdict: str, comparison: Comparison, adjusted: float | None, pairs: int, measure: Measure
+) -> str:
+    if comparison.p is None:
         return "Whether A is better than B cannot be said: at least two seeds of each are needed."
     lead = {
         "better": "A is better than B",
@@ -183,19 +185,21 @@ def _answer(verdict: str, found: Comparison, adjusted: float | None, pairs: int,
     }[verdict]
     ends = (
         "the same in every seed"
-        if found.low is None or found.high is None
-        else f"95 % interval {measure.text(found.low)} to {measure.text(found.high)}"
+        if comparison.low is None or comparison.high is None
+        else f"95 % interval {measure.text(comparison.low)} to {measure.text(comparison.high)}"
     )
     how = (
-        f"paired by {len(found.shared)} seeds" if found.shared else "unpaired, since no two seeds are shared"
+        f"paired by {len(comparison.shared)} seeds"
+        if comparison.shared
+        else "unpaired, since no two seeds are shared"
     )
     corrected = (
         "" if adjusted is None else f", and p {_equals(adjusted)} after Holm's correction for {pairs} pairs"
     )
     return (
         f"{lead}: {'B' if measure.is_loss else 'A'} minus {'A' if measure.is_loss else 'B'} is "
-        f"{_by(found.difference, measure)} ({ends}), t-test {how}, "
-        f"p {_equals(found.p)}{corrected}."
+        f"{_by(comparison.difference, measure)} ({ends}), t-test {how}, "
+        f"p {_equals(comparison.p)}{corrected}."
     )
 
 
@@ -205,10 +209,10 @@ def _equals(p: float) -> str:
 
 
 def _chance(a: MethodRow, b: MethodRow, measure: Measure) -> Iterator[str]:
-    found = probability_of_improvement(measure.signed(a.scores), measure.signed(b.scores))
+    chance = probability_of_improvement(measure.signed(a.scores), measure.signed(b.scores))
     yield (
-        f"A run of A beats a run of B with probability {found.probability:.2f} "
-        f"(95 % interval {found.low:.2f} to {found.high:.2f}, from {found.comparisons} comparisons)."
+        f"A run of A beats a run of B with probability {chance.probability:.2f} "
+        f"(95 % interval {chance.low:.2f} to {chance.high:.2f}, from {chance.comparisons} comparisons)."
     )
 
 
@@ -266,15 +270,15 @@ def _ratio(what: str, a: float | None, b: float | None, unit: str) -> str:
     return f"{number_text(a)}{unit} {what} against {number_text(b)}{unit}{times}"
 
 
-def _settle(found: Comparison, measure: Measure) -> Iterator[str]:
+def _settle(comparison: Comparison, measure: Measure) -> Iterator[str]:
     """Describe the experiment that would settle which of two methods is better."""
     noether = f"That A wins three of four runs takes {pairs_needed(SURE)} pairs of runs (Noether's formula)."
-    if found.spread is None:
+    if comparison.spread is None:
         yield f"To settle it, run at least the seeds of the protocol for both. {noether}"
         return
-    n = max(2, min(found.seeds))
-    least = detectable_difference(found.spread, n)
-    needed = seeds_needed(found.difference, found.spread)
+    n = max(2, min(comparison.seeds))
+    least = detectable_difference(comparison.spread, n)
+    needed = seeds_needed(comparison.difference, comparison.spread)
     if needed is None:
         experiment = "no number of seeds up to 10,000 would show a difference this small"
     elif needed <= n:
@@ -282,7 +286,7 @@ def _settle(found: Comparison, measure: Measure) -> Iterator[str]:
     else:
         experiment = f"{needed:,} seeds each would show a difference of this size in 8 of 10 cases"
     yield (
-        f"With {n} seeds and a spread of {_by(found.spread, measure)} between pairs, a difference of "
+        f"With {n} seeds and a spread of {_by(comparison.spread, measure)} between pairs, a difference of "
         f"{_by(least, measure)} is found in 8 of 10 cases; {experiment}. {noether}"
     )
 

@@ -24,11 +24,11 @@ def energy_sentences(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
     yield from _stable(a, b, board)
     for name, row in (("A", a), ("B", b)):
         counts = row.costs.counts
-        found = (
+        energies = (
             None if counts is None else matched(counts, targets=board.price_lists, dt_s=board.protocol.dt_s)
         )
-        if found is not None:
-            yield _beside(name, row, found, board)
+        if energies is not None:
+            yield _beside(name, row, energies, board)
 
 
 def _stable(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
@@ -60,17 +60,17 @@ def _places(shown: Sequence[EnergyComparison], *, quantised: bool) -> Iterator[s
             yield f"{where} on {one.target}"
 
 
-def _beside(name: str, row: MethodRow, found: Matched, board: Board) -> str:
-    shown = shown_targets(board, [(row, found)])
+def _beside(name: str, row: MethodRow, energies: Matched, board: Board) -> str:
+    shown = shown_targets(board, [(row, energies)])
     wide, narrow = (", ".join(_places(shown, quantised=kind)) for kind in (False, True))
     places = [wide] if wide else []
-    places += [f"with {found.activation_bits}-bit activations {narrow}"] if narrow else []
+    places += [f"with {energies.activation_bits}-bit activations {narrow}"] if narrow else []
     same = f" The same network without spikes would need as much {' and '.join(places)}." if places else ""
-    won, all_of_them = found.cheaper(quantised=False)
-    won_narrow, all_narrow = found.cheaper(quantised=True)
+    won, all_of_them = energies.cheaper(quantised=False)
+    won_narrow, all_narrow = energies.cheaper(quantised=True)
     where = [f"{won} of {all_of_them} price lists"] if all_of_them else []
     where += [f"{won_narrow} of {all_narrow} with quantised activations"] if all_narrow else []
     return (
-        f"Spikes use {number_text(100 * found.rate)} % of the connections times steps of {name}.{same} "
+        f"Spikes use {number_text(100 * energies.rate)} % of the connections times steps of {name}.{same} "
         f"{name} needs less energy than it on {', and on '.join(where)}."
     )

@@ -130,16 +130,16 @@ def _count_cells(counts: OpCounts | None) -> dict[str, Cell]:
         "synaptic_operations": [group.effective for layer in layers for group in layer.synapses],
     }
     cells: dict[str, Cell] = {}
-    for name, each in picked.items():
-        total = None if counts is None else _sum(each)
+    for name, counts_of_kind in picked.items():
+        total = None if counts is None else _sum(counts_of_kind)
         cells[name] = total
         cells[f"{name}_per_inference"] = None if counts is None or total is None else total / counts.samples
     return cells
 
 
-def _sum(found: Iterable[Count]) -> int | None:
+def _sum(counts: Iterable[Count]) -> int | None:
     total = 0
-    for count in found:
+    for count in counts:
         if count.total is None:
             return None
         total += count.total

@@ -8,7 +8,7 @@ import numpy as np
 
 from sgbench.leaderboard.families import AcrossTasks, Tuned
 from sgbench.leaderboard.score import Measure
-from sgbench.plots.methods import MeanRanks, Profile, TuningCurve
+from sgbench.plots.methods import MeanRanks, PerformanceProfile, TuningCurve
 from sgbench.statistics.across_tasks import performance_profile
 
 
@@ -30,15 +30,17 @@ def tuning_curves(families: Sequence[Tuned], measure: Measure) -> list[TuningCur
     ]
 
 
-def profiles(across: AcrossTasks) -> list[Profile]:
+def profiles(across: AcrossTasks) -> list[PerformanceProfile]:
     """Compute the share of each family's runs above each score that occurs, between common ends."""
     lowest = min(float(scores.min()) for standing in across.standings for scores in standing.tasks)
     ends = min(lowest, 0.9) - 0.02, 1.0
-    found = []
+    curves = []
     for standing in across.standings:
         steps = np.unique(np.concatenate([ends, *standing.tasks]))
-        found.append(Profile(standing.name, steps, 100 * performance_profile(standing.tasks, steps)))
-    return found
+        curves.append(
+            PerformanceProfile(standing.name, steps, 100 * performance_profile(standing.tasks, steps))
+        )
+    return curves
 
 
 def mean_ranks(across: AcrossTasks) -> MeanRanks | None:

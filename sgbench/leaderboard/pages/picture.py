@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-from sgbench.energy.interval import Interval
+from sgbench.energy.interval import BoundedValue
 from sgbench.leaderboard.pages.picture_digest import KEYWORD, digest
 from sgbench.leaderboard.pages.table import rank_text
 from sgbench.leaderboard.rows import Board, MethodRow
@@ -76,5 +76,5 @@ def _score(summary: Summary, unit: float) -> Estimate:
     return Estimate(unit * summary.mean, unit * (summary.mean - half), unit * (summary.mean + half))
 
 
-def _energy(interval: Interval) -> Estimate:
+def _energy(interval: BoundedValue) -> Estimate:
     return Estimate(interval.value, interval.low, interval.high)

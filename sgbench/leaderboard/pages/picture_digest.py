@@ -43,7 +43,7 @@ def read_digest(path: Path) -> str | None:
 def stale(path: Path, *, table_csv: str) -> str | None:
     """Explain why a picture is not that of a table, or return None if it is."""
     try:
-        found = read_digest(path)
+        drawn_from = read_digest(path)
     except InputError as error:
         return str(error).removeprefix(f"{path}: ")
-    return None if found == digest(table_csv) else "drawn from another table"
+    return None if drawn_from == digest(table_csv) else "drawn from another table"

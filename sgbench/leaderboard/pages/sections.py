@@ -46,11 +46,11 @@ def sections(board: Board) -> Iterator[str]:
         yield "## Baselines without spikes"
         yield grid(*baseline_cells(board), words=2)
         yield about_baselines()
-    found = searches(board)
-    if found:
+    studies = searches(board)
+    if studies:
         yield "## Searches of settings"
-        yield grid(*search_table(board, found), words=2)
-        yield ABOUT if have_one_budget(found) else f"{ABOUT} {UNEQUAL}"
+        yield grid(*search_table(board, studies), words=2)
+        yield ABOUT if have_one_budget(studies) else f"{ABOUT} {UNEQUAL}"
     shown = (*board.rows, *board.claimed, *board.baselines, *board.retired)
     checked = [row for row in shown if _verifications(row)]
     if checked:
@@ -98,19 +98,19 @@ def _compared(a: MethodRow, b: MethodRow, measure: Measure) -> Comparison:
 
 
 def _behind(first: MethodRow, row: MethodRow, measure: Measure) -> list[str]:
-    found = _compared(first, row, measure)
+    comparison = _compared(first, row, measure)
     better = probability_of_improvement(measure.signed(first.scores), measure.signed(row.scores))
     ends = (
         ""
-        if found.low is None or found.high is None
-        else f" ({measure.text(found.low)} to {measure.text(found.high)})"
+        if comparison.low is None or comparison.high is None
+        else f" ({measure.text(comparison.low)} to {measure.text(comparison.high)})"
     )
-    needed = None if found.spread is None else seeds_needed(found.difference, found.spread)
+    needed = None if comparison.spread is None else seeds_needed(comparison.difference, comparison.spread)
     p = None if row.place is None else row.place.p_first
     return [
         code(row.label),
         row.method_id,
-        f"{measure.text(found.difference)}{ends}",
+        f"{measure.text(comparison.difference)}{ends}",
         f"{better.probability:.2f} ({better.low:.2f} to {better.high:.2f})",
         p_text(p),
         NONE if needed is None else f"{needed:,}",
@@ -166,18 +166,18 @@ def _outsiders(board: Board) -> str:
     unit = "" if measure.is_loss else ", %"
     header = ["name", "code", "checked", f"{measure.title} (mean ± 95 % CI)", "seeds", f"every seed{unit}"]
     lines = []
-    for each in board.outsiders:
-        submission = each.dossier.submission
+    for outsider in board.outsiders:
+        submission = outsider.dossier.submission
         seeds = [
-            f"{measure.text(value)}{' (failed)' if seed in each.failed_seeds else ''}"
-            for seed, value in each.scores.items()
+            f"{measure.text(value)}{' (failed)' if seed in outsider.failed_seeds else ''}"
+            for seed, value in outsider.scores.items()
         ]
         line = [
             NONE if submission is None else code(submission.name),
             NONE if submission is None else code(submission.code or NONE),
-            _outside_text(each.dossier),
-            measure.summary(each.score),
-            str(len(each.scores)),
+            _outside_text(outsider.dossier),
+            measure.summary(outsider.score),
+            str(len(outsider.scores)),
             ", ".join(seeds),
         ]
         lines.append(line)
@@ -218,7 +218,7 @@ def statements(board: Board) -> list[str]:
     sizes = " or ".join(f"{size:,}" for size in board.test_samples)
     of_size = f" of {sizes} samples" if sizes else ""
     latency = "" if board.latency_s is None else f" ({number_text(1000 * board.latency_s)} ms)"
-    found = [
+    sentences = [
         f"{'Loss' if board.measure.is_loss else 'Accuracy'} is the mean over seeds with its 95 % Student t-interval"
         f"{'; less is better' if board.measure.is_loss else ''}. The interval covers training noise on "
         f"one fixed test set{of_size}, not the choice of that set.",
@@ -231,18 +231,18 @@ def statements(board: Board) -> list[str]:
         _budget(board),
     ]
     if board.outsiders or any(row.standing for row in board.rows):
-        found.append(
+        sentences.append(
             "closed: only the surrogate, its slope, the neuron's numbers and the learning rate differ from the "
             "protocol's reference; open: anything that the protocol leaves free. Checked: self-reported (by "
             "nobody), rescored (predictions against the labels), reinferred (weights run again), retrained."
         )
-        found.append(
+        sentences.append(
             "Rescoring repeats the score alone; re-inference also operations, energy, parameters and activity, and "
             "what was handed in has no rank before it. Of self-reported rows all is claimed by who ran them; "
             "training time and settings tried are claimed everywhere."
         )
     return [
-        *found,
+        *sentences,
         "Dynamic energy is exact operation counts times published prices; its interval covers the prices, not the "
         f"seeds. Static energy is the power of one chip for the modelled time of an inference{latency}, whatever "
         "the network. Neither was measured on a device.",
@@ -260,7 +260,7 @@ def _guess(board: Board) -> str:
 def _budget(board: Board) -> str:
     budget, space = board.protocol.tuning_trials, board.protocol.search_space
     if space is not None:
-        ranges = "; ".join(f"{key} {each.text}" for key, each in space.items())
+        ranges = "; ".join(f"{key} {search_range.text}" for key, search_range in space.items())
         most = "any number of" if budget is None else f"up to {budget:,}"
         return (
             f"A method may have tried {most} settings of these numbers alone, chosen on validation: {ranges}."
@@ -287,26 +287,29 @@ class Power:
 def power(board: Board) -> Power | None:
     """Compute what the seeds at hand can show, or return None where no pair of methods has two seeds."""
     ranked = [row for row in board.rows if row.place is not None]
-    found = [_compared(ranked[0], row, board.measure) for row in ranked[1:]]
-    spreads = [each.spread for each in found if each.spread is not None]
+    comparisons = [_compared(ranked[0], row, board.measure) for row in ranked[1:]]
+    spreads = [comparison.spread for comparison in comparisons if comparison.spread is not None]
     if not spreads:
         return None
-    spread, n = statistics.median(spreads), max(MIN_PAIR, min(min(each.seeds) for each in found))
+    spread, n = (
+        statistics.median(spreads),
+        max(MIN_PAIR, min(min(comparison.seeds) for comparison in comparisons)),
+    )
     size = 0.1 * board.measure.guess if board.measure.is_loss else 0.01
     return Power(n, spread, detectable_difference(spread, n), size, seeds_needed(size, spread))
 
 
 def _power_sentence(board: Board) -> Iterator[str]:
     """Yield a sentence on what the seeds at hand can show."""
-    found = power(board)
-    if found is None:
+    least = power(board)
+    if least is None:
         return
     text, unit = board.measure.text, "" if board.measure.is_loss else " points"
     named = "a tenth of guessing" if board.measure.is_loss else "1 point"
-    more = "more than 10,000" if found.seeds_for_size is None else f"{found.seeds_for_size:,}"
+    more = "more than 10,000" if least.seeds_for_size is None else f"{least.seeds_for_size:,}"
     yield (
-        f"With {found.seeds} seeds a paired t-test at 5 % finds a true difference of {text(found.least)}{unit} "
-        f"in 8 of 10 cases (the median spread of differences, {text(found.spread)}{unit}; Holm's correction needs "
+        f"With {least.seeds} seeds a paired t-test at 5 % finds a true difference of {text(least.least)}{unit} "
+        f"in 8 of 10 cases (the median spread of differences, {text(least.spread)}{unit}; Holm's correction needs "
         f"more); one of {named} takes {more} seeds. That one method beats another in three of four runs takes "
         f"{pairs_needed(SURE)} pairs of runs to show."
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from sgbench.energy.price import Interval
+from sgbench.energy.price import BoundedValue
 from sgbench.leaderboard.costs import Amount, Energy
 from sgbench.leaderboard.labels import code, prose
 from sgbench.leaderboard.pages.empty import without_rows
@@ -23,23 +23,7 @@ from sgbench.leaderboard.store.reading import Layout
 from sgbench.leaderboard.store.sources import method_of_row
 from sgbench.records.energy import EnergyTarget
 from sgbench.statistics.pairs import MIN_SEEDS
-from sgbench.tables import number_text
-
-
-class Notes:
-    """Numbered notes below a table; the same text gets the same number."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def mark(self, texts: Iterable[str]) -> str:
-        """Give the notes of a cell numbers, and return the marks to put behind it, e.g. ' [1] [3]'."""
-        numbers = []
-        for text in texts:
-            if text not in self.texts:
-                self.texts.append(text)
-            numbers.append(self.texts.index(text) + 1)
-        return "".join(f" [{number}]" for number in numbers)
+from sgbench.tables import Notes, number_text
 
 
 def to_markdown(board: Board, *, layout: Layout) -> str:
@@ -106,10 +90,10 @@ def _header(board: Board, notes: Notes) -> list[str]:
         partial = (
             [f"a part, not a whole: prices of {target.name} leave out {prose(left_out)}"] if left_out else []
         )
-        names.append(f"{target.name}: dynamic energy per inference, nJ{notes.mark(partial)}")
+        names.append(f"{target.name}: dynamic energy per inference, nJ{notes.marks(partial)}")
         if has_static(target):
-            names.append(f"{target.name}: static energy per inference, µJ{notes.mark(partial)}")
-    claimed = notes.mark(["claimed by who ran it: no tier repeats it"]) if _stand(board) else ""
+            names.append(f"{target.name}: static energy per inference, µJ{notes.marks(partial)}")
+    claimed = notes.marks(["claimed by who ran it: no tier repeats it"]) if _stand(board) else ""
     checked = [f"settings tried{claimed}", "division", "checked"] if _stand(board) else []
     return [*names, "trainable parameters", f"training time, s{claimed}", *checked, "records"]
 
@@ -129,7 +113,7 @@ def _cells(row: MethodRow, board: Board, notes: Notes, layout: Layout) -> list[s
         if has_static(target):
             static = None if energy.static_nj is None else energy.static_nj.times(1e-3)
             cells.append(
-                NONE + notes.mark(map(code, energy.reasons)) if static is None else interval_text(static)
+                NONE + notes.marks(map(code, energy.reasons)) if static is None else interval_text(static)
             )
     folder = method_of_row(row.method_id) if layout == "runs" else f"records/{row.method_id}"
     cells.append(NONE if row.costs.parameters is None else f"{row.costs.parameters:,}")
@@ -152,7 +136,7 @@ def rank_text(row: MethodRow) -> str:
     return f"{low}" if low == high else f"{low} to {high}"
 
 
-def interval_text(interval: Interval) -> str:
+def interval_text(interval: BoundedValue) -> str:
     """Write a value with its ends in brackets, where they differ from it."""
     value, low, high = (number_text(number) for number in (interval.value, interval.low, interval.high))
     return value if low == high else f"{value} ({low} to {high})"
@@ -164,21 +148,23 @@ def _score(row: MethodRow, board: Board, notes: Notes) -> str:
         if row.place is None and len(row.scores) < MIN_SEEDS
         else []
     )
-    return board.measure.summary(row.score) + notes.mark(alone)
+    return board.measure.summary(row.score) + notes.marks(alone)
 
 
 def _seeds(row: MethodRow, board: Board, notes: Notes) -> str:
     n, planned = len(row.scores), len(board.protocol.seeds)
     failed = f" ({len(row.failed_seeds)} failed)" if row.failed_seeds else ""
     short = [f"seeds run so far: {n} of the protocol's {planned}"] if n < planned else []
-    return f"{n}{failed}{notes.mark(short)}"
+    return f"{n}{failed}{notes.marks(short)}"
 
 
 def _amount(amount: Amount, notes: Notes) -> str:
-    return NONE + notes.mark(map(code, amount.reasons)) if amount.value is None else number_text(amount.value)
+    return (
+        NONE + notes.marks(map(code, amount.reasons)) if amount.value is None else number_text(amount.value)
+    )
 
 
 def _dynamic(energy: Energy, notes: Notes) -> str:
     if energy.dynamic_nj is None:
-        return NONE + notes.mark([f"no total: {code(reason)}" for reason in energy.reasons])
+        return NONE + notes.marks([f"no total: {code(reason)}" for reason in energy.reasons])
     return interval_text(energy.dynamic_nj)

@@ -33,12 +33,13 @@ def add_energy(console: Console, board: Board, *, spacious: bool) -> None:
     table.add_column("method", overflow="fold")
     heads = ["events\n%"]
     heads += [
-        f"{each.target.replace('_', chr(10))}\n{'QNN' if each.quantised else 'ANN'}, %" for each in shown
+        f"{comparison.target.replace('_', chr(10))}\n{'QNN' if comparison.quantised else 'ANN'}, %"
+        for comparison in shown
     ]
     for head in [*heads, "beats\nANN", "beats\nQNN", "lower\n%"]:
         table.add_column(head, justify="right", no_wrap=True)
-    for row, found in rows:
-        table.add_row(*(Text(cell) for cell in _cells(row, found, shown, duels)))
+    for row, energies in rows:
+        table.add_row(*(Text(cell) for cell in _cells(row, energies, shown, duels)))
     console.print()
     console.print(table)
     for line in _notes():
@@ -46,17 +47,17 @@ def add_energy(console: Console, board: Board, *, spacious: bool) -> None:
 
 
 def _cells(
-    row: MethodRow, found: Matched, shown: list[EnergyComparison], duels: Mapping[tuple[str, str], Duel]
+    row: MethodRow, matched: Matched, shown: list[EnergyComparison], duels: Mapping[tuple[str, str], Duel]
 ) -> Iterator[str]:
     from sgbench.leaderboard.matched import mean_share
     from sgbench.tables import number_text
 
     yield row.label.replace("(", " (")  # a narrow column breaks there
-    yield number_text(100 * found.rate)
-    for each in shown:
-        yield _crossover(found.comparisons.get(each.target))
+    yield number_text(100 * matched.rate)
+    for comparison in shown:
+        yield _crossover(matched.comparisons.get(comparison.target))
     for quantised in (False, True):
-        won, of = found.cheaper(quantised=quantised)
+        won, of = matched.cheaper(quantised=quantised)
         yield f"{won}/{of}" if of else NONE
     mean = mean_share(duels, row.method_id)
     yield NONE if mean is None else f"{100 * mean:.0f}"

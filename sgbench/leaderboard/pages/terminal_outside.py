@@ -16,14 +16,16 @@ def outsider_cells(board: Board) -> Iterator[list[str]]:
     from sgbench.leaderboard.pages.sections import checked_text
 
     yield ["from outside", board.measure.title, "seeds", "checked"]
-    for each in board.outsiders:
-        submission = each.dossier.submission
-        failed = f" ({len(each.failed_seeds)} failed)" if each.failed_seeds else ""
+    for outsider in board.outsiders:
+        submission = outsider.dossier.submission
+        failed = f" ({len(outsider.failed_seeds)} failed)" if outsider.failed_seeds else ""
         yield [
-            each.method_id if submission is None else submission.name,
-            board.measure.summary(each.score),
-            f"{len(each.scores)}{failed}",
-            checked_text(each.dossier) if each.dossier.notice is None else each.dossier.notice.kind,
+            outsider.method_id if submission is None else submission.name,
+            board.measure.summary(outsider.score),
+            f"{len(outsider.scores)}{failed}",
+            checked_text(outsider.dossier)
+            if outsider.dossier.notice is None
+            else outsider.dossier.notice.kind,
         ]
 
 

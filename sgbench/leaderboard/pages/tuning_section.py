@@ -23,7 +23,7 @@ UNEQUAL = "The budgets differ, so the medians are in no order."
 
 @dataclass(frozen=True)
 class Studies:
-    """The searches of one method.
+    """Summarises the searches of one method.
 
     Args:
         bests: mean validation score of the best setting of each study, larger is better; minus infinity where every
@@ -58,12 +58,12 @@ def studies_of(log: TuningLog, protocol: Protocol, measure: Measure) -> Studies 
         return None
     bests = [_best(settings, protocol, measure) for _, settings in sorted(by_study.items())]
     saved = sum(protocol.epochs - trial.epochs for trial in log.trials if trial.epochs is not None)
-    return Studies(tuple(bests), tuple(len(each) for _, each in sorted(by_study.items())), saved)
+    return Studies(tuple(bests), tuple(len(trials) for _, trials in sorted(by_study.items())), saved)
 
 
 def _best(settings: Mapping[str, Sequence[TuningTrial]], protocol: Protocol, measure: Measure) -> float:
     """Return the score of the setting that validation selects in a study."""
-    whole = [trials for trials in settings.values() if all(each.status == "finished" for each in trials)]
+    whole = [trials for trials in settings.values() if all(trial.status == "finished" for trial in trials)]
     if not whole:
         return -math.inf
     by_accuracy = protocol.monitor == "validation_accuracy" and not measure.is_loss
@@ -74,39 +74,39 @@ def _best(settings: Mapping[str, Sequence[TuningTrial]], protocol: Protocol, mea
 def _mean(trials: Sequence[TuningTrial], *, is_loss: bool) -> float:
     """Average a setting's scores over seeds, signed so that larger is better."""
     scores = [
-        -(each.validation_loss or 0.0) if is_loss else each.validation_accuracy or 0.0 for each in trials
+        -(trial.validation_loss or 0.0) if is_loss else trial.validation_accuracy or 0.0 for trial in trials
     ]
     return math.fsum(scores) / len(scores)
 
 
 def searches(board: Board) -> dict[str, Studies]:
     """Collect by method the searches of those whose log names studies."""
-    found = {}
+    studies_by_method = {}
     for row in (*board.rows, *board.claimed):
         log = None if row.standing is None else row.standing.dossier.tuning
         studies = None if log is None else studies_of(log, board.protocol, board.measure)
         if studies is not None:
-            found[row.method_id] = studies
-    return found
+            studies_by_method[row.method_id] = studies
+    return studies_by_method
 
 
-def search_table(board: Board, found: Mapping[str, Studies]) -> tuple[list[str], list[list[str]]]:
+def search_table(board: Board, studies_by_method: Mapping[str, Studies]) -> tuple[list[str], list[list[str]]]:
     """Build head and rows of the table, in the order of medians where all had the same budget.
 
     Args:
         board: whose methods were searched.
-        found: their searches.
+        studies_by_method: their searches.
     """
     head = ["method", "id", "studies", "settings of each", "median of bests", "best of each", "epochs saved"]
-    rows = [row for row in (*board.rows, *board.claimed) if row.method_id in found]
-    if have_one_budget(found):
-        rows.sort(key=lambda row: -found[row.method_id].median)
-    return head, [_cells(row, found[row.method_id], board.measure) for row in rows]
+    rows = [row for row in (*board.rows, *board.claimed) if row.method_id in studies_by_method]
+    if have_one_budget(studies_by_method):
+        rows.sort(key=lambda row: -studies_by_method[row.method_id].median)
+    return head, [_cells(row, studies_by_method[row.method_id], board.measure) for row in rows]
 
 
-def have_one_budget(found: Mapping[str, Studies]) -> bool:
+def have_one_budget(studies_by_method: Mapping[str, Studies]) -> bool:
     """Say whether all methods tried as many settings in as many studies."""
-    return len({each.settings for each in found.values()}) == 1
+    return len({studies.settings for studies in studies_by_method.values()}) == 1
 
 
 def _cells(row: MethodRow, studies: Studies, measure: Measure) -> list[str]:

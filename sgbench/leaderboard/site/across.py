@@ -31,12 +31,12 @@ def compared(sources: Sources) -> AcrossTasks | str:
         return str(error)
 
 
-def across_files(found: AcrossTasks | str, sources: Sources) -> Iterator[Page | SiteFile]:
+def across_files(comparison: AcrossTasks | str, sources: Sources) -> Iterator[Page | SiteFile]:
     """Yield the page of surrogates over all tasks and its picture."""
-    comparable = isinstance(found, AcrossTasks)
-    table = standings_table(found, sources) if isinstance(found, AcrossTasks) else None
-    if isinstance(found, AcrossTasks):
-        shown, ranks = profiles(found), mean_ranks(found)
+    comparable = isinstance(comparison, AcrossTasks)
+    table = standings_table(comparison, sources) if isinstance(comparison, AcrossTasks) else None
+    if isinstance(comparison, AcrossTasks):
+        shown, ranks = profiles(comparison), mean_ranks(comparison)
         yield drawn(PICTURE, (shown, ranks), lambda: across_figure(shown, ranks))
     yield Page(
         "across.html",
@@ -44,11 +44,11 @@ def across_files(found: AcrossTasks | str, sources: Sources) -> Iterator[Page | 
         "Surrogates over all tasks: interquartile means, mean ranks, and how far these tell them apart.",
         "across.html",
         {
-            "why_not": "" if comparable else found,
+            "why_not": "" if comparable else comparison,
             "table": table,
             "picture": picture() if comparable else None,
-            "left_out": found.left_out if isinstance(found, AcrossTasks) else (),
-            "ranks": rank_sentence(found) if isinstance(found, AcrossTasks) else "",
+            "left_out": comparison.left_out if isinstance(comparison, AcrossTasks) else (),
+            "ranks": rank_sentence(comparison) if isinstance(comparison, AcrossTasks) else "",
         },
         "across.html",
         tables={} if table is None else {"": table},
@@ -61,40 +61,40 @@ def picture() -> Picture:
     return Picture(PICTURE, alt, CAPTION)
 
 
-def standings_table(found: AcrossTasks, sources: Sources) -> Table:
+def standings_table(comparison: AcrossTasks, sources: Sources) -> Table:
     """Build the table of surrogates, one line each, the best interquartile mean first."""
     columns = (
         *texts("surrogate"),
         *numbers("interquartile mean, %"),
         *texts("95 % interval"),
-        *numbers("mean rank", *found.tasks),
+        *numbers("mean rank", *comparison.tasks),
     )
-    told = any(count > 1 for each in found.standings for count in each.settings)
+    varies = any(count > 1 for standing in comparison.standings for count in standing.settings)
     rows = []
-    for each in found.standings:
-        page = sources.page_of("surrogate", each.name)
-        control = " (control)" if sources.is_control(each.name) else ""
+    for standing in comparison.standings:
+        page = sources.page_of("surrogate", standing.name)
+        control = " (control)" if sources.is_control(standing.name) else ""
         cells = [
-            Cell(each.name + control, link=page, is_code=True),
-            number(each.interquartile_mean, f"{100 * each.interquartile_mean:.2f}"),
-            Cell(f"{100 * each.low:.2f} to {100 * each.high:.2f}"),
-            number(each.mean_rank, NONE if each.mean_rank is None else f"{each.mean_rank:.2f}"),
+            Cell(standing.name + control, link=page, is_code=True),
+            number(standing.interquartile_mean, f"{100 * standing.interquartile_mean:.2f}"),
+            Cell(f"{100 * standing.low:.2f} to {100 * standing.high:.2f}"),
+            number(standing.mean_rank, NONE if standing.mean_rank is None else f"{standing.mean_rank:.2f}"),
         ]
-        means = [float(task.mean()) for task in each.tasks]
+        means = [float(task.mean()) for task in standing.tasks]
         cells += [number(value, f"{100 * value:.2f}") for value in means]
-        rows.append((*cells, *([Cell(" ".join(map(str, each.settings)))] if told else [])))
-    columns += (Column("settings, task by task"),) if told else ()
+        rows.append((*cells, *([Cell(" ".join(map(str, standing.settings)))] if varies else [])))
+    columns += (Column("settings, task by task"),) if varies else ()
     caption = (
         "Scores between guessing (0 %) and perfection (100 %), each by the setting that validation selects"
     )
     return Table(caption, columns, tuple(rows), is_filtered=len(rows) > 1)
 
 
-def rank_sentence(found: AcrossTasks) -> str:
+def rank_sentence(comparison: AcrossTasks) -> str:
     """Write the sentence on what the mean ranks over tasks show."""
-    if found.ranks is None:
+    if comparison.ranks is None:
         return "One task, or one surrogate, has no ranks to average."
     return (
-        f"Over {len(found.tasks)} tasks Friedman's test gives p = {found.ranks.p:.2g}; mean ranks less than "
-        f"{found.ranks.critical_difference:.2f} apart are not told apart (Nemenyi, 5 %)."
+        f"Over {len(comparison.tasks)} tasks Friedman's test gives p = {comparison.ranks.p:.2g}; mean ranks less "
+        f"than {comparison.ranks.critical_difference:.2f} apart are not told apart (Nemenyi, 5 %)."
     )

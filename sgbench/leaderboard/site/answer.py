@@ -21,7 +21,7 @@ MOST_NAMED = 6
 
 @dataclass(frozen=True)
 class Line:
-    """What one board says of two of its methods."""
+    """Holds what one board says of two of its methods."""
 
     protocol: str
     page: str
@@ -33,8 +33,8 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a front page says: one line, why, what speaks against it, and board by board."""
+class FrontPageAnswer:
+    """Holds what a front page says: one line, why, what speaks against it, and board by board."""
 
     headline: str
     advice: Table | None  # what the study says, a line a kind of network
@@ -46,37 +46,40 @@ class Answer:
     powers: Table | None  # what the seeds of each board can show
 
 
-def answer_of(sources: Sources, found: AcrossTasks | str) -> Answer:
+def answer_of(sources: Sources, comparison: AcrossTasks | str) -> FrontPageAnswer:
     """Answer from the boards which surrogate to use, for the front page.
 
     Args:
         sources: the boards.
-        found: surrogates over all tasks, or why they cannot be compared.
+        comparison: surrogates over all tasks, or why they cannot be compared.
     """
     boards = [board for board in sources.boards if board.rows]
-    if isinstance(found, str) or not boards:
+    if isinstance(comparison, str) or not boards:
         headline = "The boards cannot say yet."
-        reason = found if isinstance(found, str) else "no board ranks a method"
+        reason = comparison if isinstance(comparison, str) else "no board ranks a method"
         evidence: tuple[str, ...] = (f"Nothing is compared over tasks: {reason}.",)
     else:
-        headline, evidence = _headline(found, sources), tuple(_evidence(found, sources))
-    if any(each.surrogate for each in sources.beside.advice):
+        headline, evidence = _headline(comparison, sources), tuple(_evidence(comparison, sources))
+    if any(advice.surrogate for advice in sources.beside.advice):
         evidence = (f"On the boards: {headline}", *evidence)
-        headline = _sentence([each.sentence for each in sources.beside.advice])
-    return Answer(
+        headline = _sentence([advice.sentence for advice in sources.beside.advice])
+    return FrontPageAnswer(
         headline,
         _advice_table(sources),
-        tuple(each.command for each in sources.beside.advice if each.surrogate),
+        tuple(advice.command for advice in sources.beside.advice if advice.surrogate),
         evidence,
         (*_not_tried(sources), *_doubts(boards, sources)),
         tuple(_line(board, board.rows[0], board.rows[1]) for board in boards if len(board.rows) > 1),
-        tuple(_line(board, _best_other(board, sources), each) for board, each in _controls(boards, sources)),
+        tuple(
+            _line(board, _best_other(board, sources), control)
+            for board, control in _controls(boards, sources)
+        ),
         _powers(boards),
     )
 
 
-def _headline(found: AcrossTasks, sources: Sources) -> str:
-    alike = [each.name for each in _alike(found, sources)]
+def _headline(comparison: AcrossTasks, sources: Sources) -> str:
+    alike = [standing.name for standing in _alike(comparison, sources)]
     if len(alike) == 1:
         return f"{alike[0]}, on these tasks."
     return f"Any of {listed(alike)}: these tasks do not tell them apart."
@@ -95,18 +98,18 @@ def _sentence(parts: Sequence[str]) -> str:
 def _advice_table(sources: Sources) -> Table | None:
     rows = [
         (
-            Cell(each.network),
-            Cell(each.surrogate, link=sources.page_of("surrogate", each.surrogate), is_code=True)
-            if each.surrogate
-            else Cell(f"not known yet: {each.why_not}"),
-            number(each.width_fwhm if each.surrogate else None, f"{each.width_fwhm:g}"),
+            Cell(advice.network),
+            Cell(advice.surrogate, link=sources.page_of("surrogate", advice.surrogate), is_code=True)
+            if advice.surrogate
+            else Cell(f"not known yet: {advice.why_not}"),
+            number(advice.width_fwhm if advice.surrogate else None, f"{advice.width_fwhm:g}"),
             *(
                 Cell(text or NONE)
-                for text in (each.widths, each.learning_rates, each.loss, each.out_of_sample)
+                for text in (advice.widths, advice.learning_rates, advice.loss, advice.out_of_sample)
             ),
-            Cell(each.rests_on or NONE),
+            Cell(advice.rests_on or NONE),
         )
-        for each in sources.beside.advice
+        for advice in sources.beside.advice
     ]
     columns = (
         *texts("a network with", "take"),
@@ -121,32 +124,38 @@ def _advice_table(sources: Sources) -> Table | None:
 
 def _not_tried(sources: Sources) -> Iterator[str]:
     """Yield settings and tasks that no run of the study covers, each once."""
-    unknown = dict.fromkeys(what for each in sources.beside.advice for what in each.unknown)
+    unknown = dict.fromkeys(what for advice in sources.beside.advice for what in advice.unknown)
     if unknown:
         yield f"The study did not try {listed([*unknown])}."
 
 
-def _alike(found: AcrossTasks, sources: Sources) -> list[FamilyStanding]:
+def _alike(comparison: AcrossTasks, sources: Sources) -> list[FamilyStanding]:
     """List surrogates, controls left out, whose mean ranks are not told apart from the best of them."""
-    own = [each for each in found.standings if not sources.is_control(each.name)] or [*found.standings]
-    if found.ranks is None:
+    own = [standing for standing in comparison.standings if not sources.is_control(standing.name)] or [
+        *comparison.standings
+    ]
+    if comparison.ranks is None:
         return own[:1]
-    best = min(each.mean_rank for each in own if each.mean_rank is not None)
-    reach = best + found.ranks.critical_difference
-    return [each for each in own if each.mean_rank is not None and each.mean_rank < reach]
+    best = min(standing.mean_rank for standing in own if standing.mean_rank is not None)
+    reach = best + comparison.ranks.critical_difference
+    return [standing for standing in own if standing.mean_rank is not None and standing.mean_rank < reach]
 
 
-def _evidence(found: AcrossTasks, sources: Sources) -> Iterator[str]:
-    first = found.standings[0]
+def _evidence(comparison: AcrossTasks, sources: Sources) -> Iterator[str]:
+    first = comparison.standings[0]
     mean, low, high = (100 * value for value in (first.interquartile_mean, first.low, first.high))
     yield (
-        f"Over {len(found.tasks)} tasks {first.name} has the highest interquartile mean: {mean:.1f} % of the way "
-        f"from guessing to perfection (95 % interval {low:.1f} to {high:.1f})."
+        f"Over {len(comparison.tasks)} tasks {first.name} has the highest interquartile mean: {mean:.1f} % of the "
+        f"way from guessing to perfection (95 % interval {low:.1f} to {high:.1f})."
     )
-    ranks = found.ranks
+    ranks = comparison.ranks
     if ranks is None:
         return
-    named = {each.name: each.mean_rank for each in found.standings if each.mean_rank is not None}
+    named = {
+        standing.name: standing.mean_rank
+        for standing in comparison.standings
+        if standing.mean_rank is not None
+    }
     best = min(named, key=lambda name: (named[name], name))
     yield (
         f"{best} has the best mean rank, {named[best]:.2f} of {len(named)}; mean ranks less than "
@@ -154,11 +163,11 @@ def _evidence(found: AcrossTasks, sources: Sources) -> Iterator[str]:
     )
     controls = [name for name in named if sources.is_control(name)]
     beaten = [name for name in controls if named[name] - named[best] >= ranks.critical_difference]
-    kept = [name for name in controls if name not in beaten]
+    unbeaten = [name for name in controls if name not in beaten]
     if beaten:
         yield f"Of the controls, which are there to be beaten, {best} is told apart from {listed(beaten)}."
-    if kept:
-        yield f"Over all tasks {best} is not told apart from the control {listed(kept)}."
+    if unbeaten:
+        yield f"Over all tasks {best} is not told apart from the control {listed(unbeaten)}."
 
 
 def _doubts(boards: Sequence[Board], sources: Sources) -> Iterator[str]:
@@ -194,16 +203,16 @@ def _near(board: Board, sources: Sources) -> bool:
 def _powers(boards: Sequence[Board]) -> Table | None:
     rows = []
     for board in boards:
-        found, text = power(board), board.measure.text
-        if found is None:
+        smallest, text = power(board), board.measure.text
+        if smallest is None:
             continue
         unit = " in loss" if board.measure.is_loss else " points"
-        needed = found.seeds_for_size
+        needed = smallest.seeds_for_size
         row = (
             Cell(board.protocol.name, link=protocol_path(board.protocol.name), is_code=True),
-            Cell(str(found.seeds), float(found.seeds)),
-            Cell(f"{text(found.least)}{unit}"),
-            Cell(f"{text(found.size)}{unit}"),
+            Cell(str(smallest.seeds), float(smallest.seeds)),
+            Cell(f"{text(smallest.least)}{unit}"),
+            Cell(f"{text(smallest.size)}{unit}"),
             Cell("more than 10,000" if needed is None else f"{needed:,}", needed),
         )
         rows.append(row)

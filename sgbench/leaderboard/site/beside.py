@@ -12,7 +12,7 @@ PICTURED = ("surrogate", "neuron")
 
 @dataclass(frozen=True)
 class Advice:
-    """What a study recommends for one kind of network, in words; without a surrogate, why it cannot yet."""
+    """Holds what a study recommends for one kind of network, in words; without a surrogate, why it cannot yet."""
 
     network: str  # "several hidden layers"
     command: str  # which says the same
@@ -40,7 +40,7 @@ class Advice:
 
 @dataclass(frozen=True)
 class Beside:
-    """What lies beside the records of a site."""
+    """Holds what a site shows beside its records."""
 
     advice: tuple[Advice, ...] = ()  # a line a kind of network
     has_docs: bool = False  # whether the documentation is, or will be, in docs/ of the site
@@ -53,11 +53,11 @@ def pictures_in(catalogue: Path) -> dict[str, Path]:
     Args:
         catalogue: where the build of the catalogue's pages put them, or a folder that is not there.
     """
-    found = {}
+    pictures = {}
     for group in PICTURED:
         for path in sorted((catalogue / group).glob("*.svg")):
-            found[f"{group}s/{path.name}"] = path
-    return found
+            pictures[f"{group}s/{path.name}"] = path
+    return pictures
 
 
 def pictures_of(listed: Iterable[str], site: Path, drawn: Mapping[str, Path]) -> dict[str, Path]:

@@ -16,7 +16,7 @@ from sgbench.leaderboard.store.reading import Finding
 
 @dataclass(frozen=True)
 class BuiltSite:
-    """What was built, and what was left out."""
+    """Lists what was built, and what was left out."""
 
     into: str
     boards: int

@@ -29,7 +29,7 @@ def method_words(method: Method, reference: ProtocolReference, experiments: Iter
         experiments: names of those that the catalogue has.
     """
     known, name = tuple(experiments), method.protocol.name
-    experiment = next((each for each in (name, VERSION.sub("", name)) if each in known), None)
+    experiment = next((candidate for candidate in (name, VERSION.sub("", name)) if candidate in known), None)
     words = [] if experiment is None else [f"experiment={experiment}"]
     words.append(f"protocol={name}")
     ours = reference.method

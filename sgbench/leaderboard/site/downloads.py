@@ -59,9 +59,9 @@ def as_csv(table: Table) -> bytes:
     return out.getvalue().encode()
 
 
-def _unrun(found: str | float | None) -> str | float | None:
+def _unrun(raw: str | float | None) -> str | float | None:
     """Put a text into quotes that a spreadsheet would take for a formula; return everything else unchanged."""
-    return text_cell(found) if isinstance(found, str) and found.startswith(RUN) else found
+    return text_cell(raw) if isinstance(raw, str) and raw.startswith(RUN) else raw
 
 
 def as_json(table: Table) -> bytes:
@@ -85,8 +85,8 @@ def value(cell: Cell) -> str | float | None:
     if cell.text == NONE:
         return None
     if cell.order is not None and _is_number(cell.text):
-        found = float(f"{cell.order:.{DIGITS}g}")
-        return int(found) if found.is_integer() else found
+        rounded = float(f"{cell.order:.{DIGITS}g}")
+        return int(rounded) if rounded.is_integer() else rounded
     return cell.text
 
 

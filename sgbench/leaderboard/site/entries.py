@@ -17,8 +17,8 @@ from sgbench.tables import NONE, counted
 
 REFERENCES: dict[str, Callable[[re.Match[str]], str]] = {
     r"\$\{width_fwhm\}": lambda _: "null",
-    r"\$\{unless:\$\{\.(\w+)\},(.*)\}": lambda found: f"{found[2]}, unless {found[1]} is given",
-    r"\$\{decay:([\d.]+),\$\{protocol\.dt_s\}\}": lambda found: f"exp(-dt / {1000 * float(found[1]):g} ms)",
+    r"\$\{unless:\$\{\.(\w+)\},(.*)\}": lambda match: f"{match[2]}, unless {match[1]} is given",
+    r"\$\{decay:([\d.]+),\$\{protocol\.dt_s\}\}": lambda match: f"exp(-dt / {1000 * float(match[1]):g} ms)",
     r"\$\{protocol\.dt_s\}": lambda _: "dt",
     r"\$\{protocol\.steps\}": lambda _: "steps",
 }
@@ -41,10 +41,10 @@ def entry_files(group: str, sources: Sources) -> Iterator[Page | SiteFile]:
         sources: boards and catalogue.
     """
     known = sources.group(group)
-    canonical = {name: each for name, each in known.items() if not is_preset(each) and "/" not in name}
+    canonical = {name: entry for name, entry in known.items() if not is_preset(entry) and "/" not in name}
     presets: dict[str, list[Entry]] = {}
-    for each in filter(is_preset, known.values()):
-        presets.setdefault(canonical_name(each), []).append(each)
+    for preset in filter(is_preset, known.values()):
+        presets.setdefault(canonical_name(preset), []).append(preset)
     done = _boards_of(group, sources)
     yield _list_page(group, canonical, done, presets)
     for entry in canonical.values():
@@ -57,7 +57,7 @@ def entry_files(group: str, sources: Sources) -> Iterator[Page | SiteFile]:
 
 def _boards_of(group: str, sources: Sources) -> dict[str, list[tuple[Cell, ...]]]:
     """Find for each canonical entry one row a method that uses it."""
-    found: dict[str, list[tuple[Cell, ...]]] = {}
+    boards: dict[str, list[tuple[Cell, ...]]] = {}
     known = sources.group(group)
     for method_id, place in sources.places.items():
         pick = sources.by_id[method_id].method.choices[group]
@@ -74,8 +74,8 @@ def _boards_of(group: str, sources: Sources) -> dict[str, list[tuple[Cell, ...]]
             Cell(measure.summary(row.score), row.score.mean),
             Cell("" if place.part == "ranked" else place.part),
         )
-        found.setdefault(canonical_name(known[pick]), []).append(cells)
-    return found
+        boards.setdefault(canonical_name(known[pick]), []).append(cells)
+    return boards
 
 
 def _list_page(
@@ -91,18 +91,18 @@ def _list_page(
             Cell(str(entry.meta.get("formula") or NONE), is_code=True),
             Cell(str(entry.meta.get("family") or NONE).replace("_", " ")),
             Cell(f"{len(done.get(name, [])):,}", float(len(done.get(name, [])))),
-            *([Cell(", ".join(each.name for each in presets.get(name, [])) or NONE)] if presets else []),
+            *([Cell(", ".join(preset.name for preset in presets.get(name, [])) or NONE)] if presets else []),
         )
         for name, entry in canonical.items()
     )
     columns = (*texts(group, "what it is", "formula", "family"), *numbers("results on boards"))
     columns += texts("in other libraries") if presets else ()
-    told = counted(len(canonical), group)
-    table = Table(told, columns, rows, is_filtered=True)
+    count_text = counted(len(canonical), group)
+    table = Table(count_text, columns, rows, is_filtered=True)
     return Page(
         f"{group}s.html",
         f"{group.capitalize()}s",
-        f"The {told} of the catalogue, with formulas.",
+        f"The {count_text} of the catalogue, with formulas.",
         "entries.html",
         {"group": group, "place": PLACES[group], "table": table},
         f"{group}s.html",
@@ -149,9 +149,9 @@ def _entry_page(
             "entry": entry,
             "place": PLACES[entry.group],
             "family": str(entry.meta.get("family") or NONE).replace("_", " "),
-            "aliases": [str(each) for each in entry.meta.get("aliases") or []],
+            "aliases": [str(alias) for alias in entry.meta.get("aliases") or []],
             "formula": str(entry.meta.get("formula") or ""),
-            "sources": [str(each) for each in entry.meta.get("sources") or []],
+            "sources": [str(source) for source in entry.meta.get("sources") or []],
             "picture": None if picture is None else picture[0],
             "docs": f"docs/catalogue/{entry.group}/{entry.name}.html" if has_docs else None,
             **tables,
@@ -179,22 +179,22 @@ def told(value: object) -> str:
     """
     text = "null" if value is None else str(value)
     for pattern, words in REFERENCES.items():
-        found = re.fullmatch(pattern, text)
-        if found is not None:
-            return words(found)
+        match = re.fullmatch(pattern, text)
+        if match is not None:
+            return words(match)
     return text
 
 
 def _presets(presets: list[Entry]) -> Table:
     rows = tuple(
         (
-            Cell(f"{each.meta['library']} {each.meta.get('version', '')}".strip()),
-            Cell(str(each.meta.get("calls") or NONE), is_code=True),
-            Cell(f"{each.group}={each.name}", is_code=True),
-            Cell(str(each.meta.get("conversion") or NONE)),
-            Cell(str(each.meta.get("bug") or NONE)),
+            Cell(f"{preset.meta['library']} {preset.meta.get('version', '')}".strip()),
+            Cell(str(preset.meta.get("calls") or NONE), is_code=True),
+            Cell(f"{preset.group}={preset.name}", is_code=True),
+            Cell(str(preset.meta.get("conversion") or NONE)),
+            Cell(str(preset.meta.get("bug") or NONE)),
         )
-        for each in presets
+        for preset in presets
     )
     columns = texts("library", "its call", "here", "conversion", "known bug")
     return Table("The same slope in other libraries", columns, rows)

@@ -10,7 +10,7 @@ from sgbench.leaderboard.site.table import Table
 
 @dataclass(frozen=True)
 class SiteFile:
-    """One file of the site; its bytes are made when they are asked for."""
+    """Describes one file of the site; its bytes are made when they are asked for."""
 
     path: str  # from the top of the site, with slashes
     make: Callable[[], bytes]
@@ -19,7 +19,7 @@ class SiteFile:
 
 @dataclass(frozen=True)
 class Download:
-    """A file that a page offers."""
+    """Holds a file that a page offers."""
 
     label: str
     path: str
@@ -27,7 +27,7 @@ class Download:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture on a page, with what it shows in words."""
+    """Holds a picture on a page, with what it shows in words."""
 
     path: str
     alt: str
@@ -36,7 +36,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Page:
-    """A page before it is put into its template."""
+    """Holds a page before it is put into its template."""
 
     path: str
     title: str

@@ -26,18 +26,18 @@ ATTEMPTS = 20  # to take the place of a site while others do too
 
 @dataclass(frozen=True)
 class Written:
-    """What was written."""
+    """Counts the files of a site that were written."""
 
     files: int
     bytes: int
 
 
-def write_site(into: Path, made: Iterable[SiteFile], *, has_docs: bool = False) -> Written:
+def write_site(into: Path, files: Iterable[SiteFile], *, has_docs: bool = False) -> Written:
     """Write a site beside its place and move it there in one step, replacing an earlier site of ours.
 
     Args:
         into: the folder, which may hold a site of ours and nothing else.
-        made: its files.
+        files: its files.
         has_docs: whether its pages link to documentation beside them, which its list then says.
 
     Raises:
@@ -49,7 +49,7 @@ def write_site(into: Path, made: Iterable[SiteFile], *, has_docs: bool = False) 
         into.absolute().parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned_of(into.absolute())
         with new_folder(into.absolute()) as passing:
-            written = _fill(passing, made, has_docs=has_docs)
+            written = _fill(passing, files, has_docs=has_docs)
             passing.chmod(0o755)
             require_ours(into)  # it may have changed meanwhile
             _put(passing, into.absolute())
@@ -61,15 +61,15 @@ def write_site(into: Path, made: Iterable[SiteFile], *, has_docs: bool = False) 
     return written
 
 
-def _fill(folder: Path, made: Iterable[SiteFile], *, has_docs: bool) -> Written:
+def _fill(folder: Path, files: Iterable[SiteFile], *, has_docs: bool) -> Written:
     hashes: dict[str, str] = {}
     size = 0
-    for each in made:
-        data = each.make()
-        path = folder / each.path
+    for site_file in files:
+        data = site_file.make()
+        path = folder / site_file.path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-        hashes[each.path] = hashlib.sha256(data).hexdigest()
+        hashes[site_file.path] = hashlib.sha256(data).hexdigest()
         size += len(data)
     text = json.dumps({"kind": KIND, "docs": has_docs, "files": hashes}, indent=1, sort_keys=True) + "\n"
     (folder / MANIFEST).write_text(text, encoding="utf-8")
@@ -139,19 +139,19 @@ def _list_of(folder: Path) -> dict[str, object]:
 
 def found_in(folder: Path) -> list[str]:
     """List the files below a folder, with slashes, in the order of their names; links count as files."""
-    found = []
+    present = []
     for where, folders, names in os.walk(folder):
         links = [name for name in folders if (Path(where) / name).is_symlink()]
-        found += [(Path(where) / name).relative_to(folder).as_posix() for name in (*names, *links)]
-    return sorted(found)
+        present += [(Path(where) / name).relative_to(folder).as_posix() for name in (*names, *links)]
+    return sorted(present)
 
 
-def compare_site(folder: Path, made: Iterable[SiteFile]) -> Iterator[Finding]:
+def compare_site(folder: Path, files: Iterable[SiteFile]) -> Iterator[Finding]:
     """Yield what is stale, edited, missing or left over in a site.
 
     Args:
         folder: of the site.
-        made: its files, as they should be; pictures are not drawn.
+        files: its files, as they should be; pictures are not drawn.
 
     Raises:
         InputError: it is no site of ours.
@@ -160,26 +160,26 @@ def compare_site(folder: Path, made: Iterable[SiteFile]) -> Iterator[Finding]:
     if known is None:
         raise InputError(f"--site {folder}: no site; build one with: sgbench board site --into {folder}")
     expected = set()
-    for each in made:
-        expected.add(each.path)
-        reason = _difference(folder, each, known)
+    for site_file in files:
+        expected.add(site_file.path)
+        reason = _difference(folder, site_file, known)
         if reason is not None:
-            yield Finding(str(folder / PurePosixPath(each.path)), reason)
+            yield Finding(str(folder / PurePosixPath(site_file.path)), reason)
     for path in found_in(folder):
         if path not in expected and path != MANIFEST:
             yield Finding(str(folder / path), "left over: no page of today's boards has it")
 
 
-def _difference(folder: Path, each: SiteFile, known: dict[str, str]) -> str | None:
-    path = folder / each.path
+def _difference(folder: Path, site_file: SiteFile, known: dict[str, str]) -> str | None:
+    path = folder / site_file.path
     if not path.exists() and not path.is_symlink():
         return "missing"
     try:
         data = read_bytes(path, limit=LARGEST)
     except InputError as error:
         return f"edited: {str(error).removeprefix(f'{path}: ')}"
-    is_edited = hashlib.sha256(data).hexdigest() != known.get(each.path)
-    same = data == each.make() if each.digest is None else digest_in(data) == each.digest
-    if is_edited and not (same and each.digest is None):
+    is_edited = hashlib.sha256(data).hexdigest() != known.get(site_file.path)
+    same = data == site_file.make() if site_file.digest is None else digest_in(data) == site_file.digest
+    if is_edited and not (same and site_file.digest is None):
         return "edited: not what the build wrote"
     return None if same else "stale: the records, or the code, say something else by now"

@@ -21,12 +21,12 @@ MAP_CAPTION = (
 )
 
 
-def front_files(sources: Sources, found: AcrossTasks | str) -> Iterator[Page | SiteFile]:
+def front_files(sources: Sources, comparison: AcrossTasks | str) -> Iterator[Page | SiteFile]:
     """Yield the front page, and the study's regime map where a checkout has it.
 
     Args:
         sources: boards and catalogue.
-        found: surrogates over all tasks, or why they cannot be compared.
+        comparison: surrogates over all tasks, or why they cannot be compared.
     """
     drawn = None if sources.docs is None else sources.docs / "study" / REGIME_MAP
     has_map = drawn is not None and drawn.is_file() and bool(sources.beside.advice)
@@ -44,10 +44,10 @@ def front_files(sources: Sources, found: AcrossTasks | str) -> Iterator[Page | S
         for board in boards
     )
     columns = (*texts("protocol"), *numbers("methods"), *texts("first of them"))
-    answer = answer_of(sources, found)
+    answer = answer_of(sources, comparison)
     tables = {
         "advice": answer.advice,
-        "over tasks": standings_table(found, sources) if isinstance(found, AcrossTasks) else None,
+        "over tasks": standings_table(comparison, sources) if isinstance(comparison, AcrossTasks) else None,
         "seeds": answer.powers,
         "boards": Table("Every board", columns, lines),
     }
@@ -61,7 +61,7 @@ def front_files(sources: Sources, found: AcrossTasks | str) -> Iterator[Page | S
             "map": Picture(REGIME_MAP, MAP_ALT, MAP_CAPTION) if has_map else None,
             "study": "docs/study/README.html" if sources.beside.has_docs else None,
             "size": ", ".join(counted(*size) for size in sizes),
-            "picture": picture() if isinstance(found, AcrossTasks) else None,
+            "picture": picture() if isinstance(comparison, AcrossTasks) else None,
             "table": tables["over tasks"],
             "boards": tables["boards"],
         },

@@ -25,19 +25,21 @@ def seed_table(records: Sequence[RunRecord], board: Board) -> Table:
     columns = (Column("seed", is_number=True), *texts("status"))
     columns += () if is_loss else numbers("test accuracy, %", "validation accuracy, %")
     columns += numbers("test loss", "validation loss", "selected epoch", "training, s")
-    return Table("Every seed", (*columns, *texts("failure")), tuple(_seed(each, is_loss) for each in records))
+    return Table(
+        "Every seed", (*columns, *texts("failure")), tuple(_seed(record, is_loss) for record in records)
+    )
 
 
 def _seed(record: RunRecord, is_loss: bool) -> tuple[Cell, ...]:
     test, validation = record.test, record.validation
-    accuracies = [each and each.accuracy for each in (test, validation)]
-    losses = [None if each is None else each.loss for each in (test, validation)]
+    accuracies = [scores and scores.accuracy for scores in (test, validation)]
+    losses = [None if scores is None else scores.loss for scores in (test, validation)]
     failure = record.failure
     return (
         Cell(str(record.seed), float(record.seed)),
         Cell(record.status),
-        *([] if is_loss else [number(each, f"{100 * (each or 0):.2f}") for each in accuracies]),
-        *(number(each, f"{each or 0:.4g}") for each in losses),
+        *([] if is_loss else [number(accuracy, f"{100 * (accuracy or 0):.2f}") for accuracy in accuracies]),
+        *(number(loss, f"{loss or 0:.4g}") for loss in losses),
         number(record.best_epoch, str(record.best_epoch)),
         number(record.timing.fit_s, number_text(record.timing.fit_s)),
         Cell(NONE if failure is None else f"{inert(failure.kind)}: {inert(failure.message)}"),
@@ -47,13 +49,13 @@ def _seed(record: RunRecord, is_loss: bool) -> tuple[Cell, ...]:
 def curve_charts(records: Sequence[RunRecord], board: Board) -> list[Chart]:
     """Build the charts of training: the validation score of every epoch, and the training loss."""
     wanted: list[tuple[str, str, Callable[[EpochScores], float | None]]] = [
-        ("Training loss", "training loss", lambda each: each.train_loss)
+        ("Training loss", "training loss", lambda epoch: epoch.train_loss)
     ]
     if board.measure.is_loss:
-        wanted.insert(0, ("Validation loss", "validation loss", lambda each: each.validation_loss))
+        wanted.insert(0, ("Validation loss", "validation loss", lambda epoch: epoch.validation_loss))
     else:
         wanted.insert(0, ("Validation accuracy", "validation accuracy, %", _accuracy))
-    found = [
+    charts = [
         chart(
             {f"seed {record.seed}": _points(record.curve, value) for record in records},
             title=f"{title} of every epoch, one line a seed",
@@ -62,18 +64,18 @@ def curve_charts(records: Sequence[RunRecord], board: Board) -> list[Chart]:
         )
         for title, label, value in wanted
     ]
-    return [each for each in found if each is not None]
+    return [panel for panel in charts if panel is not None]
 
 
-def _accuracy(each: EpochScores) -> float | None:
-    return None if each.validation_accuracy is None else 100 * each.validation_accuracy
+def _accuracy(epoch: EpochScores) -> float | None:
+    return None if epoch.validation_accuracy is None else 100 * epoch.validation_accuracy
 
 
 def _points(
     curve: Iterable[EpochScores], value: Callable[[EpochScores], float | None]
 ) -> list[tuple[float, float]]:
-    pairs = [(float(each.epoch), value(each)) for each in curve]
-    return [(epoch, found) for epoch, found in pairs if found is not None]
+    pairs = [(float(epoch.epoch), value(epoch)) for epoch in curve]
+    return [(epoch, y) for epoch, y in pairs if y is not None]
 
 
 def layer_table(records: Sequence[RunRecord]) -> Table | None:
@@ -81,8 +83,8 @@ def layer_table(records: Sequence[RunRecord]) -> Table | None:
     activity: dict[str, list[LayerActivity]] = {}
     counts: dict[str, list[tuple[LayerCounts, int]]] = {}
     for record in records:
-        for each in record.test.activity if record.test else ():
-            activity.setdefault(each.name, []).append(each)
+        for panel in record.test.activity if record.test else ():
+            activity.setdefault(panel.name, []).append(panel)
         for layer in record.counts.layers if record.counts else ():
             counts.setdefault(layer.name, []).append((layer, record.counts.samples if record.counts else 1))
     names = list(dict.fromkeys([*counts, *activity]))
@@ -101,10 +103,10 @@ def _layer(
     name: str, activity: Sequence[LayerActivity], counts: Sequence[tuple[LayerCounts, int]]
 ) -> tuple[Cell, ...]:
     rates = [
-        (mean([each.rate_hz for each in activity]), 1.0),
-        (mean([each.rate_per_step for each in activity]), 1.0),
-        (mean([each.dead_fraction for each in activity]), 100.0),
-        (mean([each.saturated_fraction for each in activity]), 100.0),
+        (mean([layer.rate_hz for layer in activity]), 1.0),
+        (mean([layer.rate_per_step for layer in activity]), 1.0),
+        (mean([layer.dead_fraction for layer in activity]), 100.0),
+        (mean([layer.saturated_fraction for layer in activity]), 100.0),
     ]
     operations = [
         _mean_count(counts, lambda layer: [layer.spikes_sent]),
@@ -116,7 +118,7 @@ def _layer(
         Cell(inert(name), is_code=True),
         number(neurons, f"{neurons or 0:,}"),
         *(number(rate, number_text((rate or 0.0) * unit)) for rate, unit in rates),
-        *(number(each, number_text(each or 0.0)) for each in operations),
+        *(number(count, number_text(count or 0.0)) for count in operations),
     )
 
 
@@ -133,13 +135,13 @@ def _mean_count(
     counts: Sequence[tuple[LayerCounts, int]], pick: Callable[[LayerCounts], Sequence[Count]]
 ) -> float | None:
     """Average one of the counts an inference over seeds; None where a seed was not counted."""
-    found = []
+    y = []
     for layer, samples in counts:
         totals = [count.total for count in pick(layer)]
         if None in totals:
             return None
-        found.append(sum(total for total in totals if total is not None) / samples)
-    return mean(found)
+        y.append(sum(total for total in totals if total is not None) / samples)
+    return mean(y)
 
 
 def energy_tables(row: MethodRow, board: Board) -> list[Table]:
@@ -148,7 +150,7 @@ def energy_tables(row: MethodRow, board: Board) -> list[Table]:
     if counts is None:
         return []
     columns = (*texts("layer", "operation"), *numbers("count", "energy"), *texts("price"))
-    found = []
+    tables = []
     for target in board.targets:
         estimate = price(counts, target=target, dt_s=board.protocol.dt_s)
         rows = tuple(
@@ -161,12 +163,12 @@ def energy_tables(row: MethodRow, board: Board) -> list[Table]:
             )
             for term in estimate.by_layer or estimate.terms
         )
-        gaps = [f"left out: {each}" for each in estimate.missing]
-        notes = tuple([f"no total: {inert(each)}" for each in estimate.reasons] + gaps)
+        gaps = [f"left out: {gap}" for gap in estimate.missing]
+        notes = tuple([f"no total: {inert(reason)}" for reason in estimate.reasons] + gaps)
         total = joules_interval(estimate.dynamic_nj)
         caption = f"{target.name}: dynamic energy of an inference, {total}{' (a part)' if gaps else ''}"
-        found.append(Table(caption, columns, rows, head=1, notes=notes))
-    return found
+        tables.append(Table(caption, columns, rows, head=1, notes=notes))
+    return tables
 
 
 def verification_table(row: MethodRow, board: Board) -> Table | None:
@@ -201,19 +203,22 @@ def provenance_table(records: Sequence[RunRecord]) -> Table:
     columns += texts("python", "torch", "data")
     rows = []
     for record in records:
-        made = record.provenance
-        commit = NONE if made.commit is None else made.commit[:SHOWN_COMMIT]
-        changed = " with changes" if made.clean is False else ""
+        provenance = record.provenance
+        commit = NONE if provenance.commit is None else provenance.commit[:SHOWN_COMMIT]
+        changed = " with changes" if provenance.clean is False else ""
         row = (
             Cell(str(record.seed), float(record.seed)),
             Cell(commit + changed, is_code=True),
-            Cell(made.created_utc),
-            Cell(inert(made.engine)),
-            Cell(inert(made.device)),
-            Cell(inert(made.processor)),
-            Cell(inert(made.python)),
-            Cell(inert(made.versions.get("torch", NONE))),
-            Cell(NONE if made.data_sha256 is None else made.data_sha256[:SHOWN_COMMIT], is_code=True),
+            Cell(provenance.created_utc),
+            Cell(inert(provenance.engine)),
+            Cell(inert(provenance.device)),
+            Cell(inert(provenance.processor)),
+            Cell(inert(provenance.python)),
+            Cell(inert(provenance.versions.get("torch", NONE))),
+            Cell(
+                NONE if provenance.data_sha256 is None else provenance.data_sha256[:SHOWN_COMMIT],
+                is_code=True,
+            ),
         )
         rows.append(row)
     return Table("Provenance", columns, tuple(rows))

@@ -26,7 +26,7 @@ from sgbench.leaderboard.site.table import Cell, Table, texts
 from sgbench.leaderboard.site.tuning_maps import method_maps
 from sgbench.leaderboard.store.dossier import Dossier
 from sgbench.leaderboard.store.reading import Finding
-from sgbench.leaderboard.store.tree import candidates, read_paths, record_path
+from sgbench.leaderboard.store.tree import read_paths, record_path
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import GROUPS, NOTHING, Method
 from sgbench.tables import NONE
@@ -43,8 +43,8 @@ PARTS = {
 
 def record_paths(sources: Sources) -> list[Path]:
     """List the files of all records, those of a method side by side."""
-    again: list[Finding] = []  # the same as those of the boards, which are named there
-    return candidates(sources.root, layout="leaderboards", findings=again)
+    paths, _ = sources.tree.candidates()  # what is left out is named with the boards
+    return paths
 
 
 def method_files(sources: Sources, paths: Sequence[Path]) -> Iterator[Page | SiteFile]:
@@ -54,15 +54,11 @@ def method_files(sources: Sources, paths: Sequence[Path]) -> Iterator[Page | Sit
         sources: boards and catalogue.
         paths: of its records, those of a method side by side.
     """
-    again: list[Finding] = []
-    groups = read_paths(
-        paths, sources.root, layout="leaderboards", references=sources.references, findings=again
-    )
     known = experiments(sources.references.config_dirs)
-    for group in groups:
-        place = sources.places.get(group.row_id)
-        if place is not None:
-            yield from _files_of(group.records, place, sources, known)
+    for row in read_paths(paths, sources.tree):
+        place = None if isinstance(row, Finding) else sources.places.get(row.row_id)
+        if place is not None and not isinstance(row, Finding):
+            yield from _files_of(row.records, place, sources, known)
 
 
 def _files_of(
@@ -105,7 +101,8 @@ def _page(group: Sequence[RunRecord], place: BoardPlace, sources: Sources, known
             "verifications": verification_table(row, board),
             "provenance": provenance_table(records),
             "files": [
-                record_path(folder / each.protocol, row.method_id, each.seed).as_posix() for each in records
+                record_path(folder / record.protocol, row.method_id, record.seed).as_posix()
+                for record in records
             ],
         },
         "boards.html",
@@ -115,14 +112,14 @@ def _page(group: Sequence[RunRecord], place: BoardPlace, sources: Sources, known
 
 def _facts(place: BoardPlace) -> list[tuple[str, str]]:
     row, measure = place.row, place.board.measure
-    found = [("method id", row.method_id), (measure.title, measure.summary(row.score))]
+    facts = [("method id", row.method_id), (measure.title, measure.summary(row.score))]
     if row.place is not None:
-        found.append(("rank", f"{rank_text(row)} of {len(place.board.rows)}, group {row.place.groups}"))
+        facts.append(("rank", f"{rank_text(row)} of {len(place.board.rows)}, group {row.place.groups}"))
     if row.standing is not None:
-        found += [("division", row.standing.division), ("checked", checked_text(row.standing.dossier))]
+        facts += [("division", row.standing.division), ("checked", checked_text(row.standing.dossier))]
     if row.costs.parameters is not None:
-        found.append(("trainable parameters", f"{row.costs.parameters:,}"))
-    return found
+        facts.append(("trainable parameters", f"{row.costs.parameters:,}"))
+    return facts
 
 
 def _superseded_by(place: BoardPlace, sources: Sources) -> str | None:
@@ -138,7 +135,7 @@ def _command(records: Sequence[RunRecord], sources: Sources, known: Sequence[str
         reference = sources.references.of(records[0].protocol)
     except InputError:
         return ""
-    return run_line(method_words(records[0].method, reference, known), (each.seed for each in records))
+    return run_line(method_words(records[0].method, reference, known), (record.seed for record in records))
 
 
 def _choices(method: Method, sources: Sources) -> Table:
@@ -148,8 +145,10 @@ def _choices(method: Method, sources: Sources) -> Table:
         if pick == NOTHING and not method.parameters[group]:
             continue
         page = sources.page_of(PAGED[group], pick) if group in PAGED else None
-        told = ", ".join(f"{key}={parameter_text(value)}" for key, value in method.parameters[group].items())
-        rows.append((Cell(group), Cell(inert(pick), link=page, is_code=True), Cell(told or NONE)))
+        parameters = ", ".join(
+            f"{key}={parameter_text(value)}" for key, value in method.parameters[group].items()
+        )
+        rows.append((Cell(group), Cell(inert(pick), link=page, is_code=True), Cell(parameters or NONE)))
     if method.clip_norm is not None:
         rows.append((Cell("clip_norm"), Cell(NONE), Cell(f"{method.clip_norm:g}")))
     return Table("Entries and numbers that make the method", texts("choice", "entry", "numbers"), tuple(rows))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 from sgbench.leaderboard.measuring import MANY, SHARES, processors, shares
@@ -33,25 +32,19 @@ def site_files(sources: Sources) -> Iterator[SiteFile]:
     yield from static_files()
 
 
-def site_pages(sources: Sources) -> Iterator[Page]:
-    """Yield the pages alone, before they are put into their templates."""
-    found = chain(_boards_and_texts(sources), method_files(sources, record_paths(sources)))
-    return (each for each in found if isinstance(each, Page))
-
-
 def _of_methods(sources: Sources, paths: Sequence[Path]) -> Iterator[SiteFile]:
     return _finished(method_files(sources, paths), sources)
 
 
-def _finished(made: Iterable[Page | SiteFile], sources: Sources) -> Iterator[SiteFile]:
+def _finished(pages: Iterable[Page | SiteFile], sources: Sources) -> Iterator[SiteFile]:
     """Put pages into their templates, each after the files of its tables."""
-    for each in made:
-        if isinstance(each, Page):
-            yield from table_files(each.path, each.tables)
-            page = replace(each, downloads=(*each.downloads, *downloads_of(each.path, each.tables)))
+    for item in pages:
+        if isinstance(item, Page):
+            yield from table_files(item.path, item.tables)
+            page = replace(item, downloads=(*item.downloads, *downloads_of(item.path, item.tables)))
             yield rendered(page, commit=sources.commit, docs=sources.beside.has_docs)
         else:
-            yield each
+            yield item
 
 
 def _boards_and_texts(sources: Sources) -> Iterator[Page | SiteFile]:

@@ -47,7 +47,7 @@ def told(numbers: Any) -> str:
     if hasattr(numbers, "tolist"):
         return told(numbers.tolist())
     if is_dataclass(numbers):
-        return told([getattr(numbers, each.name) for each in fields(numbers)])
+        return told([getattr(numbers, field.name) for field in fields(numbers)])
     if isinstance(numbers, Mapping):
         return told([*numbers.items()])
     if isinstance(numbers, Sequence) and not isinstance(numbers, str):
@@ -57,8 +57,8 @@ def told(numbers: Any) -> str:
 
 def digest_in(data: bytes) -> str | None:
     """Read the digest that a picture carries; None where there is none."""
-    found = DIGEST.search(data)
-    return None if found is None else found.group(1).decode()
+    match = DIGEST.search(data)
+    return None if match is None else match.group(1).decode()
 
 
 def _shorter(outline: re.Match[bytes]) -> bytes:

@@ -74,7 +74,7 @@ def _front(board: Board) -> Iterator[Drawn]:
     panels = list(_panels(board, rows))
     if len(rows) < MIN_SETTINGS or not panels:
         return
-    methods = [FrontMethod(row.label, tuple(unit * each for each in row.scores.values())) for row in rows]
+    methods = [FrontMethod(row.label, tuple(unit * score for score in row.scores.values())) for row in rows]
     path = f"protocols/{board.protocol.name}.front.svg"
     cut = f" The first {MOST_IN_FRONT} of {len(board.rows)} are drawn." if len(board.rows) > len(rows) else ""
     caption = f"Score against cost; the dashed line joins those that no other beats in both.{cut}"
@@ -91,7 +91,11 @@ def _panels(board: Board, rows: Sequence[MethodRow]) -> Iterator[FrontPanel]:
         yield FrontPanel("spikes", tuple(known), None, axis="spikes an inference")
     for target in board.targets:
         energies = [row.costs.energies[target.name].dynamic_nj for row in rows]
-        priced = [Estimate(each.value, each.low, each.high) for each in energies if each is not None]
+        priced = [
+            Estimate(interval.value, interval.low, interval.high)
+            for interval in energies
+            if interval is not None
+        ]
         if len(priced) == len(rows) and len(set(priced)) > 1:
             yield FrontPanel(target.name + (" (a part)" if target.missing else ""), tuple(priced), None)
 
@@ -99,15 +103,15 @@ def _panels(board: Board, rows: Sequence[MethodRow]) -> Iterator[FrontPanel]:
 def _tuning(board: Board, sources: Sources) -> Iterator[Drawn]:
     """Draw how surrogates respond to the settings that were run; nothing where there are too many."""
     measured = families(sources.ranked[board.protocol.name], ("surrogate",))
-    found: list[Tuned] = [
+    families_tuned: list[Tuned] = [
         tuned(name, family, board.measure)
         for name, family in measured.items()
         if MIN_SETTINGS <= len(family) <= MOST_SETTINGS
     ]
-    if not found:
+    if not families_tuned:
         return
-    found.sort(key=lambda each: (-board.measure.better(each.best_test), each.name))
-    curves = tuning_curves(found, board.measure)
+    families_tuned.sort(key=lambda family: (-board.measure.better(family.best_test), family.name))
+    curves = tuning_curves(families_tuned, board.measure)
     path = f"protocols/{board.protocol.name}.tuning.svg"
     caption = "What is to be expected of the best of so many settings, chosen on validation."
     alt = f"Expected test score against settings tried on {board.protocol.name}."

@@ -9,9 +9,9 @@ from sgbench.leaderboard.pages.sections import tried_text, trust_text
 from sgbench.leaderboard.pages.table import has_static, interval_text, rank_text
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.site.sources import method_path
-from sgbench.leaderboard.site.table import Cell, Column, Notes, Table, number, numbers, texts
+from sgbench.leaderboard.site.table import Cell, Column, Table, number, numbers, texts
 from sgbench.statistics.pairs import MIN_SEEDS
-from sgbench.tables import NONE, number_text
+from sgbench.tables import NONE, Notes, number_text
 
 CLAIMED = "claimed by who ran it: no tier repeats it"
 
@@ -31,22 +31,22 @@ def row_table(board: Board, rows: Sequence[MethodRow], *, caption: str) -> Table
 
 
 def _columns(board: Board, rows: Sequence[MethodRow], notes: Notes) -> tuple[Column, ...]:
-    found = [Column("rank", is_number=True), *texts("alike", "method", *board.varying)]
-    found += numbers(board.measure.title, "± 95 % interval", "seeds", "spikes", "synaptic operations")
+    columns = [Column("rank", is_number=True), *texts("alike", "method", *board.varying)]
+    columns += numbers(board.measure.title, "± 95 % interval", "seeds", "spikes", "synaptic operations")
     for target in board.targets:
         left_out = "; ".join(target.missing)
         gap = [f"a part, not a whole: prices of {target.name} leave out {left_out}"] if left_out else []
-        marks = notes.mark(gap)
-        found.append(Column(f"{target.name} dynamic, nJ", is_number=True, notes=marks))
+        marks = notes.numbers(gap)
+        columns.append(Column(f"{target.name} dynamic, nJ", is_number=True, notes=marks))
         if has_static(target):
-            found.append(Column(f"{target.name} static, µJ", is_number=True, notes=marks))
-    found += numbers("parameters")
-    claimed = notes.mark([CLAIMED])
-    found.append(Column("training, s", is_number=True, notes=claimed))
+            columns.append(Column(f"{target.name} static, µJ", is_number=True, notes=marks))
+    columns += numbers("parameters")
+    claimed = notes.numbers([CLAIMED])
+    columns.append(Column("training, s", is_number=True, notes=claimed))
     if _stand(rows):
-        found.append(Column("settings tried", is_number=True, notes=claimed))
-        found += texts("division", "checked")
-    return tuple(found)
+        columns.append(Column("settings tried", is_number=True, notes=claimed))
+        columns += texts("division", "checked")
+    return tuple(columns)
 
 
 def _stand(rows: Sequence[MethodRow]) -> bool:
@@ -62,7 +62,7 @@ def _cells(row: MethodRow, board: Board, notes: Notes) -> tuple[Cell, ...]:
         Cell(NONE if place is None else place.groups),
         Cell(row.surrogate, link=method_path(board.protocol.name, row.method_id), is_code=True),
         *(Cell(row.varying.get(group, NONE), is_code=True) for group in board.varying),
-        number(row.score.mean, measure.text(row.score.mean), notes.mark(alone)),
+        number(row.score.mean, measure.text(row.score.mean), notes.numbers(alone)),
         number(half, NONE if half is None else measure.text(half)),
         _seeds(row, board, notes),
         _amount(costs.spikes, notes),
@@ -87,16 +87,16 @@ def _seeds(row: MethodRow, board: Board, notes: Notes) -> Cell:
     n, planned = len(row.scores), len(board.protocol.seeds)
     failed = f" ({len(row.failed_seeds)} failed)" if row.failed_seeds else ""
     short = [f"seeds run so far: {n} of the protocol's {planned}"] if n < planned else []
-    return Cell(f"{n}{failed}", float(n), notes=notes.mark(short))
+    return Cell(f"{n}{failed}", float(n), notes=notes.numbers(short))
 
 
 def _amount(amount: Amount, notes: Notes) -> Cell:
     if amount.value is None:
-        return Cell(NONE, notes=notes.mark(amount.reasons))
+        return Cell(NONE, notes=notes.numbers(amount.reasons))
     return Cell(number_text(amount.value), amount.value)
 
 
 def _energy(energy: Energy, notes: Notes) -> Cell:
     if energy.dynamic_nj is None:
-        return Cell(NONE, notes=notes.mark(f"no total: {reason}" for reason in energy.reasons))
+        return Cell(NONE, notes=notes.numbers(f"no total: {reason}" for reason in energy.reasons))
     return Cell(interval_text(energy.dynamic_nj), energy.dynamic_nj.value)

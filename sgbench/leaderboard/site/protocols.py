@@ -59,8 +59,8 @@ def first_cell(board: Board) -> Cell:
         return Cell(without_rows(board))
     row = board.rows[0]
     unit = "" if board.measure.is_loss else " %"
-    told = f"{row.label}: {board.measure.summary(row.score)}{unit}"
-    return Cell(told, link=method_path(board.protocol.name, row.method_id))
+    text = f"{row.label}: {board.measure.summary(row.score)}{unit}"
+    return Cell(text, link=method_path(board.protocol.name, row.method_id))
 
 
 def protocol_files(board: Board, sources: Sources) -> Iterator[Page | SiteFile]:
@@ -86,9 +86,9 @@ def csv_as_json(values: str) -> bytes:
 
 
 def _badge(board: Board) -> bytes:
-    label, told = board.protocol.name, counted(len(board.rows), "method")
-    left, right = 7 * len(label) + 12, 7 * len(told) + 12
-    return svg("badge.svg", label=label, told=told, left=left, right=right)
+    label, count_text = board.protocol.name, counted(len(board.rows), "method")
+    left, right = 7 * len(label) + 12, 7 * len(count_text) + 12
+    return svg("badge.svg", label=label, told=count_text, left=left, right=right)
 
 
 def _page(board: Board, sources: Sources, pictures: Sequence[Picture]) -> Page:
@@ -106,8 +106,8 @@ def _page(board: Board, sources: Sources, pictures: Sequence[Picture]) -> Page:
             "parts": _parts(board),
             "pictures": pictures,
             "maps": board_maps(board, sources),
-            "statements": [plain(each) for each in statements(board)],
-            "prices": [plain(each) for target in board.targets for each in evidence(target)],
+            "statements": [plain(statement) for statement in statements(board)],
+            "prices": [plain(sentence) for target in board.targets for sentence in evidence(target)],
             "common": board.common,
             "command": run_command(board, sources),
             "settings": _settings(board),
@@ -123,7 +123,9 @@ def run_command(board: Board, sources: Sources) -> str:
     seeds = ",".join(map(str, board.protocol.seeds))
     known = catalogue.paths("experiment", sources.references.config_dirs)
     stem = board.protocol.name.rpartition("_v")[0]
-    experiment = next((f"experiment={each} " for each in (board.protocol.name, stem) if each in known), "")
+    experiment = next(
+        (f"experiment={candidate} " for candidate in (board.protocol.name, stem) if candidate in known), ""
+    )
     return f"sgbench run -m {experiment}protocol={shlex.quote(board.protocol.name)} seed={seeds}"
 
 
@@ -149,20 +151,20 @@ def _settings(board: Board) -> Table:
 
 def _parts(board: Board) -> list[tuple[str, str, Table]]:
     """List the groups of rows that are shown and not ranked: heading, explanation and table."""
-    found = []
+    parts = []
     if board.claimed:
         about = "Handed in, and nobody has run their weights again with success: all of it is a claim."
-        found.append(("Claimed, and not run again", about, _unranked(board, board.claimed)))
+        parts.append(("Claimed, and not run again", about, _unranked(board, board.claimed)))
     if board.baselines:
         about = "Networks without spikes: what the task takes without them."
-        found.append(("Baselines without spikes", about, _unranked(board, board.baselines)))
+        parts.append(("Baselines without spikes", about, _unranked(board, board.baselines)))
     if board.outsiders:
         about = "Results of code outside the catalogue, scored from their predictions."
-        found.append(("Code outside the catalogue", about, _outsiders(board)))
+        parts.append(("Code outside the catalogue", about, _outsiders(board)))
     if board.retired:
         about = "Kept and shown, not ranked; the reason stands on the page of each."
-        found.append(("Withdrawn and superseded", about, _unranked(board, board.retired)))
-    return found
+        parts.append(("Withdrawn and superseded", about, _unranked(board, board.retired)))
+    return parts
 
 
 def _unranked(board: Board, rows: Sequence[MethodRow]) -> Table:
@@ -172,17 +174,18 @@ def _unranked(board: Board, rows: Sequence[MethodRow]) -> Table:
 def _outsiders(board: Board) -> Table:
     columns = (*texts("name", "code", "checked"), *numbers(board.measure.title), *texts("seeds"))
     rows = []
-    for each in board.outsiders:
-        submission, notice = each.dossier.submission, each.dossier.notice
-        checked = checked_text(each.dossier) if notice is None else f"{notice.kind}: {notice.reason}"
+    for outsider in board.outsiders:
+        submission, notice = outsider.dossier.submission, outsider.dossier.notice
+        checked = checked_text(outsider.dossier) if notice is None else f"{notice.kind}: {notice.reason}"
         code = None if submission is None else address(submission.code)
         line = (
-            Cell(each.method_id if submission is None else submission.name),
+            Cell(outsider.method_id if submission is None else submission.name),
             Cell(NONE if code is None else code, link=code),
             Cell(checked),
-            Cell(board.measure.summary(each.score), each.score.mean),
+            Cell(board.measure.summary(outsider.score), outsider.score.mean),
             Cell(
-                f"{len(each.scores)}" + (f" ({len(each.failed_seeds)} failed)" if each.failed_seeds else "")
+                f"{len(outsider.scores)}"
+                + (f" ({len(outsider.failed_seeds)} failed)" if outsider.failed_seeds else "")
             ),
         )
         rows.append(line)

@@ -84,7 +84,7 @@ def _html(page: Page, commit: str, *, docs: bool) -> bytes:
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    made = Environment(
+    environment = Environment(
         loader=PackageLoader(PACKAGE),
         autoescape=True,
         undefined=StrictUndefined,
@@ -92,8 +92,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {"spans": spans, "address": address}
-    return made
+    environment.filters |= {"spans": spans, "address": address}
+    return environment
 
 
 def spans(text: str) -> list[tuple[bool, str]]:

@@ -18,7 +18,7 @@ ITEM = re.compile(r"^- (.+(?:\n  .+)*)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class ReproductionText:
-    """What is said of one reproduction beside its figures."""
+    """Holds what is said of one reproduction beside its figures."""
 
     name: str
     line: str
@@ -28,7 +28,7 @@ class ReproductionText:
 
 @dataclass(frozen=True)
 class Reproductions:
-    """All figures, and what is said of each reproduction."""
+    """Holds all figures, and what is said of each reproduction."""
 
     summary: str
     table: Table
@@ -65,8 +65,10 @@ def read_reproductions(path: Path) -> Reproductions | None:
         tuple(tuple(_cell(title, text) for title, text in zip(head, row, strict=True)) for row in rows),
         is_filtered=True,
     )
-    told = sorted(_sections(text, failing), key=lambda each: not each.failing)
-    return Reproductions(f"Of {len(rows)} figures {agree} agree with what was published.", table, tuple(told))
+    sections = sorted(_sections(text, failing), key=lambda section: not section.failing)
+    return Reproductions(
+        f"Of {len(rows)} figures {agree} agree with what was published.", table, tuple(sections)
+    )
 
 
 def _named(rows: list[list[str]]) -> list[list[str]]:

@@ -55,12 +55,12 @@ def _received(ends: Sequence[Any]) -> Iterator[SiteFile]:
     waiting = list(ends)
     while waiting:
         for end in wait(waiting):
-            told = _told(end)
-            if isinstance(told, Exception):
-                raise told
-            if told is None:
+            message = _told(end)
+            if isinstance(message, Exception):
+                raise message
+            if message is None:
                 waiting.remove(end)
-            for path, data in told or []:
+            for path, data in message or []:
                 yield SiteFile(path, lambda data=data: data)
 
 
@@ -76,7 +76,7 @@ def _make_all(end: Any, parts: Sequence[Sequence[Path]], make: Make) -> None:
     gc.disable()  # it is short-lived, and looking for cycles would copy what it shares with the others
     try:
         for part in parts:
-            end.send([(each.path, each.make()) for each in make(part)])
+            end.send([(page.path, page.make()) for page in make(part)])
         end.send(None)
     except Exception as error:
         end.send(error)

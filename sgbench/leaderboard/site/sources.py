@@ -16,6 +16,7 @@ from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.rows import Board, Measured, MethodRow
 from sgbench.leaderboard.site.beside import Beside
 from sgbench.leaderboard.store.reading import Finding
+from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.paths import conf_dir
 
 NOTHING_BESIDE = Beside()
@@ -25,7 +26,7 @@ CONTROL = "control"
 
 @dataclass(frozen=True)
 class BoardPlace:
-    """Where a method stands: on which board, in which row, and as what."""
+    """Says where a method stands: on which board, in which row, and as what."""
 
     board: Board
     row: MethodRow
@@ -34,7 +35,7 @@ class BoardPlace:
 
 @dataclass(frozen=True)
 class Sources:
-    """What a site is built from.
+    """Holds what a site is built from.
 
     Args:
         root: the leaderboards folder.
@@ -54,10 +55,15 @@ class Sources:
     findings: tuple[Finding, ...] = field(default=())
     beside: Beside = field(default=NOTHING_BESIDE)
 
+    @property
+    def tree(self) -> RecordTree:
+        """Return the records behind the boards."""
+        return RecordTree(self.root, "leaderboards", self.references)
+
     @cached_property
     def places(self) -> dict[str, BoardPlace]:
         """Find where each method stands, by its id."""
-        found = {}
+        by_method = {}
         for board in self.boards:
             parts = {
                 "ranked": board.rows,
@@ -66,13 +72,13 @@ class Sources:
                 "retired": board.retired,
             }
             for part, rows in parts.items():
-                found |= {row.method_id: BoardPlace(board, row, part) for row in rows}
-        return found
+                by_method |= {row.method_id: BoardPlace(board, row, part) for row in rows}
+        return by_method
 
     @cached_property
     def by_id(self) -> dict[str, Measured]:
         """Index measured methods by their ids."""
-        return {each.method_id: each for methods in self.measured.values() for each in methods}
+        return {method.method_id: method for methods in self.measured.values() for method in methods}
 
     @cached_property
     def ranked(self) -> dict[str, list[Measured]]:
@@ -131,8 +137,8 @@ def read_sources(
     Raises:
         InputError: there is no such folder, or an energy target's file is not usable.
     """
-    found = show(root, layout="leaderboards", references=references)
-    return Sources(root, references, commit, found.boards, found.measured, found.findings, beside)
+    boards = show(RecordTree(root, "leaderboards", references))
+    return Sources(root, references, commit, boards.boards, boards.measured, boards.findings, beside)
 
 
 def method_path(protocol: str, method_id: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sgbench.tables import NONE
@@ -16,7 +16,7 @@ ONE_LINE, MANY_LINES = 20, 45  # characters that are not broken, and those that 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell; its text is escaped where it is put into a page."""
+    """Describes one cell; its text is escaped where it is put into a page."""
 
     text: str
     order: float | None = None  # what a column of numbers is sorted by; None comes last
@@ -33,8 +33,10 @@ class Cell:
         """
         if self.order is None:
             return None
-        found = f"{self.order:.{KEY_DIGITS}g}"
-        return None if PLAIN_NUMBER.fullmatch(self.text) and self.text.replace(",", "") == found else found
+        rounded = f"{self.order:.{KEY_DIGITS}g}"
+        return (
+            None if PLAIN_NUMBER.fullmatch(self.text) and self.text.replace(",", "") == rounded else rounded
+        )
 
     @property
     def is_plain(self) -> bool:
@@ -54,7 +56,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """The head of a column."""
+    """Holds the head of a column."""
 
     title: str
     is_number: bool = False
@@ -63,7 +65,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table with its caption; the first of its columns that is marked names the row."""
+    """Holds a table with its caption; the first of its columns that is marked names the row."""
 
     caption: str
     columns: tuple[Column, ...]
@@ -71,27 +73,6 @@ class Table:
     head: int = 0  # the column whose cells name their rows
     notes: tuple[str, ...] = ()
     is_filtered: bool = False  # whether a page offers to filter its rows
-
-
-class Notes:
-    """Numbers the notes below a table; the same text gets the same number.
-
-    >>> notes = Notes()
-    >>> notes.mark(["a part"]), notes.mark(["one seed", "a part"]), notes.texts
-    ((1,), (2, 1), ['a part', 'one seed'])
-    """
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def mark(self, texts: Iterable[str]) -> tuple[int, ...]:
-        """Give each of these notes a number, and return the numbers."""
-        numbers = []
-        for text in texts:
-            if text not in self.texts:
-                self.texts.append(text)
-            numbers.append(self.texts.index(text) + 1)
-        return tuple(numbers)
 
 
 def texts(*titles: str) -> tuple[Column, ...]:

@@ -65,8 +65,8 @@ def text_pages(sources: Sources) -> Iterator[Page]:
 def _energy(sources: Sources) -> Page:
     folders = sources.references.config_dirs
     targets = load_targets(folders, everything=True)
-    verdicts = sorted(validate(load_cases(folders), targets), key=lambda each: each.inside)
-    inside = sum(each.inside for each in verdicts)
+    verdicts = sorted(validate(load_cases(folders), targets), key=lambda verdict: verdict.inside)
+    inside = sum(verdict.inside for verdict in verdicts)
     columns = (
         *texts("holds", "case", "what", "target", "predicted", "measured"),
         *numbers("predicted over measured"),
@@ -75,7 +75,7 @@ def _energy(sources: Sources) -> Page:
     table = Table(
         f"{inside} of {len(verdicts)} predictions hold; those that fail come first",
         columns,
-        tuple(_verdict(each) for each in verdicts),
+        tuple(_verdict(verdict) for verdict in verdicts),
         head=2,
         is_filtered=True,
     )
@@ -101,7 +101,10 @@ def _energy(sources: Sources) -> Page:
             "table": table,
             "targets": prices,
             "prices": [
-                plain(each) for target in targets.values() if target.on_boards for each in evidence(target)
+                plain(sentence)
+                for target in targets.values()
+                if target.on_boards
+                for sentence in evidence(target)
             ],
         },
         "energy.html",
@@ -109,29 +112,29 @@ def _energy(sources: Sources) -> Page:
     )
 
 
-def _verdict(each: EnergyVerdict) -> tuple[Cell, ...]:
+def _verdict(verdict: EnergyVerdict) -> tuple[Cell, ...]:
     return (
-        Cell("yes" if each.inside else "no"),
-        Cell(each.case, is_code=True),
-        Cell(each.label),
-        Cell(each.target, is_code=True),
-        Cell(amount(each.predicted_nj, each.per), each.predicted_nj.value),
-        Cell(amount(each.measured_nj, each.per), each.measured_nj.value),
-        Cell(f"{each.ratio:.3g}", each.ratio),
-        Cell(each.why or NONE),
+        Cell("yes" if verdict.inside else "no"),
+        Cell(verdict.case, is_code=True),
+        Cell(verdict.label),
+        Cell(verdict.target, is_code=True),
+        Cell(amount(verdict.predicted_nj, verdict.per), verdict.predicted_nj.value),
+        Cell(amount(verdict.measured_nj, verdict.per), verdict.measured_nj.value),
+        Cell(f"{verdict.ratio:.3g}", verdict.ratio),
+        Cell(verdict.why or NONE),
     )
 
 
 def _reproductions(sources: Sources) -> Page:
-    found = None if sources.docs is None else read_reproductions(sources.docs / "reproductions.md")
+    reproductions = None if sources.docs is None else read_reproductions(sources.docs / "reproductions.md")
     return Page(
         "reproductions.html",
         "Reproductions",
         "Published figures and ours, those that do not agree first, each with its reasons.",
         "reproductions.html",
-        {"found": found},
+        {"found": reproductions},
         "reproductions.html",
-        tables={} if found is None else {"": found.table},
+        tables={} if reproductions is None else {"": reproductions.table},
     )
 
 
@@ -143,7 +146,7 @@ def _methodology(sources: Sources) -> Page:
         "methodology.html",
         {
             "statistics": STATISTICS,
-            "boards": [(each.protocol.name, protocol_path(each.protocol.name)) for each in sources.boards],
+            "boards": [(board.protocol.name, protocol_path(board.protocol.name)) for board in sources.boards],
         },
         "methodology.html",
         tables={"statistics": STATISTICS},
@@ -181,14 +184,14 @@ def _retired(sources: Sources) -> Page:
         )
         rows.append(row)
     for board in sources.boards:
-        for each in board.outsiders:
-            notice, submission = each.dossier.notice, each.dossier.submission
+        for outsider in board.outsiders:
+            notice, submission = outsider.dossier.notice, outsider.dossier.submission
             if notice is not None:
-                told = each.method_id if submission is None else submission.name
+                title = outsider.method_id if submission is None else submission.name
                 name = board.protocol.name
                 row = (
                     Cell(name, link=protocol_path(name), is_code=True),
-                    Cell(told),
+                    Cell(title),
                     Cell(notice.kind),
                     Cell(notice.superseded_by or NONE, is_code=True),
                     Cell(notice.reason),

@@ -37,13 +37,13 @@ def board_maps(board: Board, sources: Sources) -> list[Chart]:
 def _charts(tried: Mapping[str, Mapping[str, Points]], board: Board, whose: str) -> list[Chart]:
     names = list(dict.fromkeys(name for numbers in tried.values() for name in numbers))
     what = "validation loss" if board.measure.is_loss else "validation accuracy, %"
-    found = []
+    charts = []
     for name in names:
         lines = {label: numbers[name] for label, numbers in tried.items() if name in numbers}
         positive = all(value > 0 for points in lines.values() for value, _ in points)
         title = f"{name.partition('.')[2]} against {what}, means over seeds {whose}"
-        found.append(chart(lines, title=title, x_label=name, y_label=what, is_log=positive))
-    return [each for each in found if each is not None]
+        charts.append(chart(lines, title=title, x_label=name, y_label=what, is_log=positive))
+    return [panel for panel in charts if panel is not None]
 
 
 def _tried(row: MethodRow, board: Board, sources: Sources) -> dict[str, Points]:
@@ -54,8 +54,10 @@ def _tried(row: MethodRow, board: Board, sources: Sources) -> dict[str, Points]:
         return {}
     names = dict.fromkeys(name for trial in log.trials for name in trial.settings if len(trial.settings) == 1)
     method = sources.by_id[row.method_id].method
-    found = {name: _points(name, log.trials, method, is_loss=board.measure.is_loss) for name in names}
-    return {name: points for name, points in found.items() if len(points) > 1}
+    points_by_name = {
+        name: _points(name, log.trials, method, is_loss=board.measure.is_loss) for name in names
+    }
+    return {name: points for name, points in points_by_name.items() if len(points) > 1}
 
 
 def _points(name: str, trials: Iterable[TuningTrial], method: Method, *, is_loss: bool) -> Points:
@@ -69,7 +71,9 @@ def _points(name: str, trials: Iterable[TuningTrial], method: Method, *, is_loss
         score = trial.validation_loss if is_loss else trial.validation_accuracy
         if value is not None and score is not None:
             scores.setdefault(value, []).append(score if is_loss else 100 * score)
-    return [(value, found) for value in sorted(scores) if (found := mean(scores[value])) is not None]
+    return [
+        (value, mean_score) for value in sorted(scores) if (mean_score := mean(scores[value])) is not None
+    ]
 
 
 def _own(name: str, method: Method) -> float | None:

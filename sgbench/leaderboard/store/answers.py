@@ -32,7 +32,7 @@ SAME_TARGET = 1e-6
 
 
 class Judge(Protocol):
-    """What only data sets, losses and networks themselves can say; handed in, since these need torch."""
+    """Decides what only data sets, losses and networks themselves can say; handed in, since these need torch."""
 
     def loss_of(self, outputs: Outputs, reference: ProtocolReference) -> float:
         """Compute the loss that a protocol fixes."""
@@ -57,7 +57,7 @@ class Judge(Protocol):
 
 @dataclass(frozen=True)
 class ScoreClaim:
-    """What a record says of its run on the test set."""
+    """Holds what a record says of its run on the test set."""
 
     accuracy: float | None
     loss: float | None  # of a task without classes
@@ -67,9 +67,9 @@ class ScoreClaim:
     @property
     def score(self) -> float:
         """Return the score that the run's board compares, accuracy or loss."""
-        found = self.loss if self.accuracy is None else self.accuracy
-        assert found is not None  # noqa: S101 - the schema of both records has one
-        return found
+        value = self.loss if self.accuracy is None else self.accuracy
+        assert value is not None  # noqa: S101 - the schema of both records has one
+        return value
 
 
 def claim_of(record: RunRecord | ExternalRecord) -> ScoreClaim | None:
@@ -93,38 +93,38 @@ def parse_answers(data: bytes, name: str, reference: ProtocolReference) -> Answe
     _require_lines(data, name, reference)
     if reference.classes is None:
         return _outputs(data, name, reference)
-    found = parse_predictions(data, name)
-    if (found.place is not None) != reference.labels_steps:
+    predictions = parse_predictions(data, name)
+    if (predictions.place is not None) != reference.labels_steps:
         wanted = "labelled step" if reference.labels_steps else "sample"
         raise InputError(f"{name}: {reference.protocol.name} needs one answer for each {wanted}")
     if reference.labels_steps:
-        largest = int(max(found.target.max(), found.prediction.max()))
+        largest = int(max(predictions.target.max(), predictions.prediction.max()))
         if largest >= reference.classes:
             raise InputError(f"{name}: class {largest} is beyond 0..{reference.classes - 1}")
-        _require_places(found.place, name, reference)
-    elif found.logits.shape[1] != reference.classes:
+        _require_places(predictions.place, name, reference)
+    elif predictions.logits.shape[1] != reference.classes:
         raise InputError(f"{name}: {reference.classes} logits a sample are needed, one for each class")
-    return found
+    return predictions
 
 
 def _require_lines(data: bytes, name: str, reference: ProtocolReference) -> None:
     """Count the lines before they are read, so that a long table costs no time."""
     by_step = reference.classes is None or reference.labels_steps
     most = reference.test_samples * (reference.protocol.steps if by_step else 1)
-    found = data.count(b"\n") - 1
-    if found > TOO_LONG * most:  # of one that is nearly right the wrong line is named
-        raise InputError(f"{name}: has {found} lines of answers; state each once, at most {most}")
+    count = data.count(b"\n") - 1
+    if count > TOO_LONG * most:  # of one that is nearly right the wrong line is named
+        raise InputError(f"{name}: has {count} lines of answers; state each once, at most {most}")
 
 
 def _outputs(data: bytes, name: str, reference: ProtocolReference) -> Outputs:
     """Read outputs of exactly all samples and steps, since losses need memory for the square of their number."""
-    found, wanted = parse_outputs(data, name), (reference.test_samples, reference.protocol.steps)
-    if found.output.shape[:2] != wanted:
+    outputs, wanted = parse_outputs(data, name), (reference.test_samples, reference.protocol.steps)
+    if outputs.output.shape[:2] != wanted:
         samples, steps = wanted
-        raise InputError(f"{name}: has {_extent(found)}; state all {samples} of {steps}")
-    if reference.facts.target == "spikes" and not np.isin(found.output, (0, 1)).all():
+        raise InputError(f"{name}: has {_extent(outputs)}; state all {samples} of {steps}")
+    if reference.facts.target == "spikes" and not np.isin(outputs.output, (0, 1)).all():
         raise InputError(f"{name}: an output is neither 0 nor 1; hand in spikes")
-    return found
+    return outputs
 
 
 def _require_places(place: Ints | None, name: str, reference: ProtocolReference) -> None:
@@ -147,26 +147,26 @@ def targets_apart(given: Answers, truth: Answers, name: str) -> int:
     return int((np.abs(given.target - truth.target) > near).sum())
 
 
-def _extent(found: Answers) -> str:
-    if isinstance(found, Outputs):
-        samples, steps, outputs = found.target.shape
+def _extent(answers: Answers) -> str:
+    if isinstance(answers, Outputs):
+        samples, steps, outputs = answers.target.shape
         return f"{samples} samples of {steps} steps and {outputs} outputs"
-    return f"{len(found.target)} {'samples' if found.place is None else 'labelled steps'}"
+    return f"{len(answers.target)} {'samples' if answers.place is None else 'labelled steps'}"
 
 
 def same_places(one: Answers, other: Answers) -> bool:
     """Say whether two runs answer for the same steps, where each has a class of its own."""
-    first, second = (each.place if isinstance(each, Predictions) else None for each in (one, other))
+    first, second = (answers.place if isinstance(answers, Predictions) else None for answers in (one, other))
     if first is None or second is None:
         return first is second
     return np.array_equal(first, second)
 
 
-def require_claim(found: Answers, claim: ScoreClaim, name: str, *, loss: float | None = None) -> None:
+def require_claim(answers: Answers, claim: ScoreClaim, name: str, *, loss: float | None = None) -> None:
     """Refuse answers that do not give what is claimed of them.
 
     Args:
-        found: the answers.
+        answers: the answers.
         claim: what is said of them.
         name: of the file, for messages.
         loss: that outputs have.
@@ -174,11 +174,11 @@ def require_claim(found: Answers, claim: ScoreClaim, name: str, *, loss: float |
     Raises:
         InputError: with both numbers.
     """
-    if isinstance(found, Predictions):
-        _require_accuracy(found, claim, name)
+    if isinstance(answers, Predictions):
+        _require_accuracy(answers, claim, name)
         return
-    if len(found.output) != claim.samples:
-        raise InputError(f"{name}: has {len(found.output)} samples, but the record claims {claim.samples}")
+    if len(answers.output) != claim.samples:
+        raise InputError(f"{name}: has {len(answers.output)} samples, but the record claims {claim.samples}")
     assert loss is not None  # noqa: S101 - computed wherever there are outputs
     if not math.isclose(loss, _stated(claim.loss, "loss", name), rel_tol=SAME_LOSS):
         raise InputError(f"{name}: gives a loss of {loss:.6g}, but the record claims {claim.loss:.6g}")
@@ -190,17 +190,17 @@ def _stated(value: float | None, what: str, name: str) -> float:
     return value
 
 
-def _require_accuracy(found: Predictions, claim: ScoreClaim, name: str) -> None:
-    if (claim.labels is None) != (found.place is None):
+def _require_accuracy(predictions: Predictions, claim: ScoreClaim, name: str) -> None:
+    if (claim.labels is None) != (predictions.place is None):
         where = "no step has a class of its own" if claim.labels else "each step has a class of its own"
         raise InputError(
             f"{name}: its record states {claim.labels or 'no'} labels, but {where}; make it anew"
         )
     count, accuracy = claim.labels or claim.samples, _stated(claim.accuracy, "accuracy", name)
-    if len(found.target) != count or abs(found.accuracy - accuracy) > ROUNDING:
+    if len(predictions.target) != count or abs(predictions.accuracy - accuracy) > ROUNDING:
         raise InputError(
-            f"{name}: {int(found.hits.sum())} of {len(found.target)} are right, but the record claims an accuracy "
-            f"of {accuracy:.6g} on {count} answers"
+            f"{name}: {int(predictions.hits.sum())} of {len(predictions.target)} are right, but the record "
+            f"claims an accuracy of {accuracy:.6g} on {count} answers"
         )
 
 

@@ -23,7 +23,7 @@ Stored = TypeVar("Stored", Submission, Verification, Notice)
 
 @dataclass(frozen=True)
 class Dossier:
-    """Of one method; empty where nothing but its records is known."""
+    """Holds submission, verifications and notice of one method; empty where only its records are known."""
 
     submission: Submission | None = None
     verifications: tuple[Verification, ...] = ()  # in the order of the tiers
@@ -33,7 +33,7 @@ class Dossier:
     @property
     def best(self) -> Verification | None:
         """Return the verification of the highest tier that was passed."""
-        passed = [each for each in self.verifications if each.passed]
+        passed = [verification for verification in self.verifications if verification.passed]
         return passed[-1] if passed else None
 
     def is_claimed(self, finished: Iterable[int]) -> bool:
@@ -46,21 +46,21 @@ class Dossier:
             return False
         again = {
             seed
-            for each in self.verifications
-            if each.tier == "reinferred" and each.passed
-            for seed in each.seeds
+            for verification in self.verifications
+            if verification.tier == "reinferred" and verification.passed
+            for seed in verification.seeds
         }
         return self.failed is not None or not again.issuperset(finished)
 
     @property
     def failed(self) -> Verification | None:
         """Return the verification of the lowest tier that was not passed."""
-        return next((each for each in self.verifications if not each.passed), None)
+        return next((verification for verification in self.verifications if not verification.passed), None)
 
 
 @dataclass(frozen=True)
 class Dossiers:
-    """Of all methods of a protocol, by method, and the files that say nothing."""
+    """Holds the dossiers of all methods of a protocol, and the files that say nothing."""
 
     by_method: Mapping[str, Dossier]
     findings: tuple[Finding, ...]
@@ -73,12 +73,14 @@ class Dossiers:
 def read_dossiers(folder: Path) -> Dossiers:
     """Read submissions, verifications and notices from the folder of one protocol of a leaderboards folder."""
     findings: list[Finding] = []
-    submissions = {each.method_id: each for each in _read(folder, SUBMISSIONS, Submission, findings)}
-    notices = {each.method_id: each for each in _read(folder, NOTICES, Notice, findings)}
+    submissions = {
+        submission.method_id: submission for submission in _read(folder, SUBMISSIONS, Submission, findings)
+    }
+    notices = {notice.method_id: notice for notice in _read(folder, NOTICES, Notice, findings)}
     checks: dict[str, list[Verification]] = {}
-    for each in _read(folder, VERIFICATIONS, Verification, findings):
-        checks.setdefault(each.method_id, []).append(each)
-    found = {
+    for verification in _read(folder, VERIFICATIONS, Verification, findings):
+        checks.setdefault(verification.method_id, []).append(verification)
+    by_method = {
         name: Dossier(
             submissions.get(name),
             tuple(sorted(checks.get(name, []), key=_order)),
@@ -87,7 +89,7 @@ def read_dossiers(folder: Path) -> Dossiers:
         )
         for name in sorted({*submissions, *notices, *checks})
     }
-    return Dossiers(found, tuple(findings))
+    return Dossiers(by_method, tuple(findings))
 
 
 def _tuning(submission: Submission | None, folder: Path) -> TuningLog | None:
@@ -102,16 +104,22 @@ def fitting(dossiers: Dossiers, folder: Path, measure: Measure) -> Dossiers:
         folder: of the protocol.
         measure: what its board compares.
     """
-    findings, found = list(dossiers.findings), {}
+    findings, by_method = list(dossiers.findings), {}
     for name, dossier in dossiers.by_method.items():
-        kept = [each for each in dossier.verifications if (each.claimed_loss is not None) == measure.is_loss]
-        found[name] = replace(dossier, verifications=tuple(kept))
-        findings += [
-            Finding(str(place_of(folder, each)), f"states no {measure.kind}, which the board compares")
-            for each in dossier.verifications
-            if each not in kept
+        comparable = [
+            verification
+            for verification in dossier.verifications
+            if (verification.claimed_loss is not None) == measure.is_loss
         ]
-    return Dossiers(found, tuple(findings))
+        by_method[name] = replace(dossier, verifications=tuple(comparable))
+        findings += [
+            Finding(
+                str(place_of(folder, verification)), f"states no {measure.kind}, which the board compares"
+            )
+            for verification in dossier.verifications
+            if verification not in comparable
+        ]
+    return Dossiers(by_method, tuple(findings))
 
 
 def _order(check: Verification) -> tuple[int, str]:

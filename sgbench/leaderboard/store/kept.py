@@ -31,8 +31,8 @@ def lost_files(folder: Path, dossiers: Dossiers) -> Iterator[Finding]:
         folder: of the protocol, in a leaderboards folder.
         dossiers: of that folder.
     """
-    found = (dossier.submission for dossier in dossiers.by_method.values())
-    for submission in (each for each in found if each is not None):
+    submissions = (dossier.submission for dossier in dossiers.by_method.values())
+    for submission in (submission for submission in submissions if submission is not None):
         for note in submission.files:
             path = place_of_file(folder, submission, note)
             reason = _changed(path, note) if note.path.startswith("records/") else _missing(path)

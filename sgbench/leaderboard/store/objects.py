@@ -22,7 +22,7 @@ MAX_OBJECT_BYTES = 64 * 1024 * 1024
 
 
 class ObjectAddress(Strict):
-    """Where an object lies that is too large for the repository; the hash says whether what comes is the same."""
+    """Says where an object lies that is too large for the repository; its hash tells whether the right one came."""
 
     sha256: Sha256
     bytes: Natural
@@ -30,7 +30,7 @@ class ObjectAddress(Strict):
 
 
 class Objects:
-    """The objects of one protocol.
+    """Finds the large files of one protocol by their hash.
 
     Args:
         folder: of the protocol, in a leaderboards folder.

@@ -18,7 +18,7 @@ _LINE = re.compile(rf"\d{{1,9}},\d{{1,9}}(?:,{NUMBER})*")
 
 @dataclass(frozen=True)
 class Outputs:
-    """One run on the test set: what was wanted and what came, in the order of the split."""
+    """Holds wanted and given outputs of one run on the test set, in the order of the split."""
 
     target: Floats  # [samples, steps, outputs]
     output: Floats  # [samples, steps, outputs]

@@ -11,6 +11,7 @@ from sgbench.leaderboard.store.answers import claim_of
 from sgbench.leaderboard.store.dossier import Dossier, Dossiers
 from sgbench.leaderboard.store.reading import Finding, finding
 from sgbench.records.files import read_model, to_json, write_atomic
+from sgbench.records.method import by_method
 from sgbench.records.submission import ExternalRecord
 from sgbench.statistics.intervals import Summary, summarise
 
@@ -19,7 +20,7 @@ EXTERNAL = "external"
 
 @dataclass(frozen=True)
 class Outsider:
-    """One external submission."""
+    """Holds one result of code outside this package, as it was submitted."""
 
     method_id: str
     score: Summary
@@ -29,18 +30,18 @@ class Outsider:
 
 
 def read_outsiders(
-    folder: Path, dossiers: Dossiers, *, measure: Measure, findings: list[Finding]
-) -> tuple[Outsider, ...]:
-    """Read the external results in the folder of one protocol, the best first.
+    folder: Path, dossiers: Dossiers, *, measure: Measure
+) -> tuple[tuple[Outsider, ...], list[Finding]]:
+    """Read the external results in the folder of one protocol, the best first, and name what was left out.
 
     Args:
         folder: of the protocol, in a leaderboards folder.
         dossiers: of that folder; a result without a submission is a finding.
         measure: what the protocol compares.
-        findings: collects what was left out.
     """
     start = folder / EXTERNAL
-    groups: dict[str, list[ExternalRecord]] = {}
+    findings: list[Finding] = []
+    records: list[ExternalRecord] = []
     for path in sorted(start.rglob("*.json")) if start.is_dir() and not start.is_symlink() else ():
         try:
             record = read_model(path, ExternalRecord)
@@ -51,15 +52,15 @@ def read_outsiders(
             claim = claim_of(record)
             if claim is not None and (claim.loss is None) == measure.is_loss:
                 raise InputError(f"{path}: does not state the {measure.kind}, which the protocol compares")
-            groups.setdefault(record.method_id, []).append(record)
+            records.append(record)
         except InputError as error:
             findings.append(finding(path, error))
-    found = [_outsider(group, dossiers, measure) for group in groups.values()]
-    return tuple(sorted(found, key=lambda each: _order(each, measure)))
+    outsiders = [_outsider(group, dossiers, measure) for group in by_method(records).values()]
+    return tuple(sorted(outsiders, key=lambda outsider: _order(outsider, measure))), findings
 
 
-def _order(each: Outsider, measure: Measure) -> tuple[bool, float, str]:
-    return each.dossier.notice is not None, -measure.better(each.score.mean), each.method_id
+def _order(outsider: Outsider, measure: Measure) -> tuple[bool, float, str]:
+    return outsider.dossier.notice is not None, -measure.better(outsider.score.mean), outsider.method_id
 
 
 def _outsider(group: list[ExternalRecord], dossiers: Dossiers, measure: Measure) -> Outsider:

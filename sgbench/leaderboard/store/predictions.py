@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Predictions:
-    """One run on the test set: what was right and what was said, in the order of the split.
+    """Holds right and predicted classes of one run on the test set, in the order of the split.
 
     Where each step has a class of its own, it is labelled steps that are counted here, sample after sample.
     """

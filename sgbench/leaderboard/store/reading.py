@@ -19,7 +19,7 @@ Layout = Literal["runs", "leaderboards"]
 
 @dataclass(frozen=True)
 class Finding:
-    """A file that was left out or is stale, and why."""
+    """Names a file that was left out or is stale, and says why."""
 
     path: str
     reason: str

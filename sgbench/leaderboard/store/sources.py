@@ -20,7 +20,7 @@ def source_of(record: RunRecord) -> str | None:
     stated = record.provenance.own_sources
     if not stated:
         return None
-    hashes = [found for _, found in sorted(stated.items())]
+    hashes = [file_hash for _, file_hash in sorted(stated.items())]
     whole = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
     return whole[:SHOWN_DIGITS]
 
@@ -56,7 +56,7 @@ def row_on_board(records: Path, record: RunRecord) -> str:
     if source_of(record) is None:
         return record.method_id
     there = (read_model(path, RunRecord) for path in sorted((records / record.method_id).glob("*.json")))
-    return row_beside(record, next((found for each in there if (found := source_of(each))), None))
+    return row_beside(record, next((source for record in there if (source := source_of(record))), None))
 
 
 def require_same_source(record: RunRecord, other: RunRecord) -> None:

@@ -23,20 +23,8 @@ RECORDS = "records"
 RUN_DEPTH = 3  # <protocol>/<method_id>/<seed>
 
 
-@dataclass(frozen=True)
-class Shelf:
-    """What a folder tree holds: readable, comparable records, and everything that was left out."""
-
-    records: tuple[RunRecord, ...]
-    findings: tuple[Finding, ...]
-
-    def of(self, protocol: str) -> tuple[RunRecord, ...]:
-        """Return the records of one protocol on this shelf."""
-        return tuple(record for record in self.records if record.protocol == protocol)
-
-
 class RowRecords(NamedTuple):
-    """The records behind one row of a board: of one method and, of classes of one's own, one source."""
+    """Holds the records behind one row of a board: of one method and, of classes of one's own, one source."""
 
     row_id: str  # the method's id, and a source behind it where another one came before
     records: list[RunRecord]
@@ -44,7 +32,7 @@ class RowRecords(NamedTuple):
 
 @dataclass(frozen=True)
 class RecordsAdded:
-    """What became of the records of `add`."""
+    """Holds what became of the records of `add`."""
 
     added: tuple[str, ...]
     already_there: tuple[str, ...]
@@ -79,80 +67,86 @@ def protocols(root: Path, *, only: str | None = None, layout: Layout = "runs") -
     return [only]
 
 
-def read_shelf(root: Path, *, layout: Layout, references: References, only: str | None = None) -> Shelf:
-    """Read every record of a runs folder or of a leaderboards folder; see `read_methods`.
-
-    Raises:
-        InputError: `root` is no folder, or has none for the protocol asked for.
-    """
-    findings: list[Finding] = []
-    groups = read_methods(root, layout=layout, references=references, findings=findings, only=only)
-    records = sorted(
-        (record for group in groups for record in group.records),
-        key=lambda record: (record.protocol, record.method_id, record.seed),
-    )
-    return Shelf(tuple(records), tuple(sorted(findings, key=lambda each: each.path)))
-
-
-def read_methods(
-    root: Path,
-    *,
-    layout: Layout,
-    references: References,
-    findings: list[Finding],
-    only: str | None = None,
-) -> Iterator[RowRecords]:
-    """Read the records of one row after the other, so that ten thousand are never in memory together.
-
-    Nothing in the tree is trusted. A file that cannot be read, does not lie where its content says, or deviates
-    from the protocol joins the findings; the others still count.
+@dataclass(frozen=True)
+class RecordTree:
+    """Names a folder of records, how it is laid out, and what of it is read.
 
     Args:
         root: a runs folder or a leaderboards folder.
         layout: which of the two.
-        references: against which each record is checked.
-        findings: collects what was left out.
-        only: read this protocol alone.
+        references: what the catalogue says of protocols, against which each record is checked.
+        only: the one protocol that is read, or None for all.
+    """
+
+    root: Path
+    layout: Layout
+    references: References
+    only: str | None = None
+
+    def protocols(self) -> list[str]:
+        """List the protocols that are read.
+
+        Raises:
+            InputError: `root` is no folder, or has none for the protocol asked for.
+        """
+        return protocols(self.root, only=self.only, layout=self.layout)
+
+    def candidates(self) -> tuple[list[Path], list[Finding]]:
+        """List the files that have to be records; see the function of this name."""
+        return candidates(self.root, layout=self.layout, only=self.only)
+
+
+def read_methods(tree: RecordTree) -> Iterator[RowRecords | Finding]:
+    """Read the records of one row after the other, so that ten thousand are never in memory together.
+
+    Nothing in the tree is trusted. In place of a file that cannot be read, does not lie where its content says, or
+    deviates from the protocol a finding comes; the others still count.
 
     Raises:
-        InputError: `root` is no folder, or has none for the protocol asked for.
+        InputError: the root is no folder, or has none for the protocol asked for.
     """
-    paths = candidates(root, layout=layout, findings=findings, only=only)
-    yield from read_paths(paths, root, layout=layout, references=references, findings=findings)
+    paths, findings = tree.candidates()
+    yield from findings
+    yield from read_paths(paths, tree)
 
 
-def candidates(root: Path, *, layout: Layout, findings: list[Finding], only: str | None = None) -> list[Path]:
-    """List the files of a tree that have to be records, those of one method side by side.
+def candidates(root: Path, *, layout: Layout, only: str | None = None) -> tuple[list[Path], list[Finding]]:
+    """List the files of a tree that have to be records, those of one method side by side, and what was left out.
 
     Raises:
         InputError: `root` is no folder, or has none for the protocol asked for.
     """
     names = protocols(root, only=only, layout=layout)
     starts = [root / name if layout == "runs" else root / name / RECORDS for name in names]
-    findings += [_link(path) for path in [*root.iterdir(), *starts] if path.is_symlink() and path.is_dir()]
-    return [path for start in starts if not start.is_symlink() for path in _files(start, layout, findings)]
+    findings = [_link(path) for path in [*root.iterdir(), *starts] if path.is_symlink() and path.is_dir()]
+    paths: list[Path] = []
+    for start in starts:
+        if not start.is_symlink():
+            files, left_out = _files(start, layout)
+            paths += files
+            findings += left_out
+    return paths, findings
 
 
-def read_paths(
-    paths: Iterable[Path], root: Path, *, layout: Layout, references: References, findings: list[Finding]
-) -> Iterator[RowRecords]:
+def read_paths(paths: Iterable[Path], tree: RecordTree) -> Iterator[RowRecords | Finding]:
     """Read the records in these files, one row after the other; see `read_methods`."""
-    reader = RecordReader(references)
-    depth = len(root.parts)
-    for folder, files in groupby(paths, key=lambda path: path.parts[: -2 if layout == "runs" else -1]):
+    reader = RecordReader(tree.references)
+    on_board = tree.layout == "leaderboards"
+    depth = len(tree.root.parts)
+    for folder, files in groupby(paths, key=lambda path: path.parts[: -1 if on_board else -2]):
         rows: dict[str, list[RunRecord]] = {}
         for path in files:
             try:
-                record = reader.comparable(path, path.parts[depth:], layout)
-                first = next((each for of in rows.values() for each in of if source_of(each)), record)
-                if layout == "leaderboards":  # whose folders have one source each
+                record = reader.comparable(path, path.parts[depth:], tree.layout)
+                first = next((record for of in rows.values() for record in of if source_of(record)), record)
+                if on_board:  # whose folders have one source each
                     require_same_source(record, first)
-                row = folder[-1] if layout == "leaderboards" else row_beside(record, source_of(first))
+                row = folder[-1] if on_board else row_beside(record, source_of(first))
             except InputError as error:
-                findings.append(finding(path, error))
+                yield finding(path, error)
                 continue
             rows.setdefault(row, []).append(record)
-        yield from (RowRecords(*each) for each in rows.items())
+        yield from (RowRecords(*row) for row in rows.items())
 
 
 def add(sources: Sequence[Path], board_dir: Path, *, references: References) -> RecordsAdded:
@@ -179,9 +173,9 @@ def add(sources: Sequence[Path], board_dir: Path, *, references: References) -> 
             raise InputError(f"{source}: no such folder; name a runs folder, or one inside it")
     remove_abandoned(board_dir)  # by one that was killed
     for source in sources:
-        found = read_runs(source, references=references)
-        refused += found.findings
-        for record, path in found.records:
+        runs = read_runs(source, references=references)
+        refused += runs.findings
+        for record, path in runs.records:
             try:
                 check_predictions(record, path.parent)
                 folder = board_dir / record.protocol
@@ -199,7 +193,7 @@ def record_path(folder: Path, row_id: str, seed: int) -> Path:
 
 @dataclass(frozen=True)
 class Runs:
-    """Comparable records of a runs folder with their files, and everything that was left out."""
+    """Holds comparable records of a runs folder with their files, and everything that was left out."""
 
     records: tuple[tuple[RunRecord, Path], ...]
     findings: tuple[Finding, ...]
@@ -219,9 +213,12 @@ def read_runs(source: Path, *, references: References, trials: bool = False) -> 
     if not source.is_dir():
         raise InputError(f"{source}: no such folder; name a runs folder, or one inside it")
     reader = RecordReader(references, trials=trials)
-    findings: list[Finding] = []
+    # A source may be the folder of one run, so its own parents count for the place of a record.
+    full = source.resolve()
+    paths, findings = _files(source, "runs")
     records: list[tuple[RunRecord, Path]] = []
-    for path, place in _source_files([source], findings):
+    for path in paths:
+        place = (full / path.relative_to(source)).parts[-RUN_DEPTH - 1 :]
         try:
             records.append((reader.comparable(path, place, "runs"), path))
         except InputError as error:
@@ -247,36 +244,27 @@ def place_record(target: Path, record: RunRecord) -> bool:
     return True
 
 
-def _source_files(sources: Sequence[Path], findings: list[Finding]) -> Iterator[tuple[Path, tuple[str, ...]]]:
-    for source in sources:
-        # A source may be the folder of one run, so its own parents count for the place of a record.
-        full = source.resolve()
-        for path in _files(source, "runs", findings):
-            place = (full / path.relative_to(source)).parts
-            yield path, place[-RUN_DEPTH - 1 :]
-
-
-def _files(start: Path, layout: Layout, findings: list[Finding]) -> Iterator[Path]:
-    """Yield the paths of candidate files in sorted order; links to folders are named, not followed."""
+def _files(start: Path, layout: Layout) -> tuple[list[Path], list[Finding]]:
+    """List the paths of candidate files in sorted order; links to folders are named, not followed."""
+    paths: list[Path] = []
+    findings: list[Finding] = []
 
     def complain(error: OSError) -> None:
         findings.append(Finding(str(error.filename), f"cannot be read: {error.strerror}"))
 
     if not start.exists():
-        return
+        return paths, findings
     for where, folders, files in os.walk(start, onerror=complain):
         here = Path(where)
         if layout == "runs" and RECORD in files:
             folders.clear()  # the rest of a run's folder belongs to loggers
         depth = len(here.relative_to(start).parts)
         links = [name for name in folders if (here / name).is_symlink() and depth < RUN_DEPTH]
-        findings.extend(
-            Finding(str(here / name), "a link to a folder, which is not followed") for name in links
-        )
+        findings += [_link(here / name) for name in links]
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if (name == RECORD) if layout == "runs" else not name.startswith("."):
-                yield here / name
+        wanted = (name for name in sorted(files) if name == RECORD or layout != "runs")
+        paths += [here / name for name in wanted if not name.startswith(".")]
+    return paths, findings
 
 
 def _link(path: Path) -> Finding:

@@ -20,7 +20,7 @@ def log_of(submission: Submission, folder: Path) -> TuningLog | None:
         submission: says which file it is.
         folder: of the protocol, in a leaderboards folder.
     """
-    note = next((each for each in submission.files if each.path == LOG_FILE), None)
+    note = next((file for file in submission.files if file.path == LOG_FILE), None)
     if note is None:
         return None
     with suppress(InputError):  # `board check` says what is wrong with it

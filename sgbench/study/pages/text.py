@@ -27,7 +27,7 @@ SHORT_KEYS = {
 
 @dataclass(frozen=True)
 class StudyPicture:
-    """One picture of a page.
+    """Describes one picture of a page.
 
     Args:
         name: of its file.
@@ -54,7 +54,7 @@ class StudyPicture:
 
 @dataclass(frozen=True)
 class StudyPage:
-    """One page: its file, what the front page calls it, its parts of Markdown, and its pictures."""
+    """Describes one page: its file, what the front page calls it, its parts of Markdown, and its pictures."""
 
     name: str
     title: str

@@ -24,7 +24,7 @@ Amount = int | str | None
 
 
 class Difference(NamedTuple):
-    """One number of a record that its network contradicts."""
+    """Names one number of a record that its network contradicts."""
 
     place: str  # in the record, e.g. counts.layers.0.state_reads
     claimed: Amount

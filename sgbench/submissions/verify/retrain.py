@@ -12,7 +12,8 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.store.answers import claim_of
 from sgbench.leaderboard.store.dossier import read_dossiers
-from sgbench.leaderboard.store.tree import read_methods
+from sgbench.leaderboard.store.reading import Finding
+from sgbench.leaderboard.store.tree import RecordTree, read_methods
 from sgbench.records.spec import Method
 from sgbench.statistics.intervals import standard_deviation
 from sgbench.submissions.verify.outcome import TierOutcome, mean, outcome, score_of
@@ -69,7 +70,7 @@ def retrained(
 
 @dataclass(frozen=True)
 class UnsubmittedRow:
-    """A method on a board that nobody handed in: its records and nothing else."""
+    """Holds a method on a board that nobody handed in: its records and nothing else."""
 
     method_id: str
     method: Method
@@ -87,12 +88,9 @@ def own_rows(folder: Path, *, references: References) -> Iterator[UnsubmittedRow
         InputError: there is no such folder.
     """
     dossiers = read_dossiers(folder)
-    groups = read_methods(
-        folder.parent, layout="leaderboards", references=references, findings=[], only=folder.name
-    )
-    for group in groups:
-        if group.row_id != group.records[0].method_id:
-            continue  # a further source of one's own classes: what is verified is said of a method
+    for group in read_methods(RecordTree(folder.parent, "leaderboards", references, only=folder.name)):
+        if isinstance(group, Finding) or group.row_id != group.records[0].method_id:
+            continue  # left out; or a further source of one's own classes: what is verified is said of a method
         claims = {record.seed: claim.score for record in group.records if (claim := claim_of(record))}
         row = UnsubmittedRow(group.row_id, group.records[0].method, claims)
         dossier = dossiers.of(row.method_id)
