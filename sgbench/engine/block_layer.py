@@ -114,14 +114,18 @@ class BlockLayer:
         return room
 
     def rows_of_wires(self) -> np.ndarray:
-        """Copy V into padded rows [width, width] or [1, width]; return an empty array if no gradient crosses it."""
-        if self.matrix is None or self.plan.layer.cut:
+        """Copy V, or what is in its place on the way back, into padded rows [width, width] or [1, width].
+
+        An empty array is returned where no gradient crosses it.
+        """
+        if not self.plan.sends_back:
             return NOTHING[self.number]
-        if self.matrix.dim() == 1:
-            return self._wide(self.matrix[None].numpy())
+        back = self.plan.recurrent_back
+        if back.dim() == 1:
+            return self._wide(back[None].numpy())
         room = np.zeros((self.width, self.width), self.number)
         neurons = self.plan.shape[2]
-        room[:neurons, :neurons] = self.matrix.numpy()
+        room[:neurons, :neurons] = back.numpy()
         return room
 
     def zero_gradients(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

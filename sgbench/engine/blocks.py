@@ -22,7 +22,6 @@ from sgbench.engine.block_layer import BlockLayer
 from sgbench.engine.event_product import EventProduct, GivenEvents
 from sgbench.engine.kernels.blocks_backward import backward_block
 from sgbench.engine.kernels.blocks_forward import forward_block
-from sgbench.engine.layer import ways_back
 from sgbench.engine.matmul import multiply
 from sgbench.engine.numba_events import Rows
 from sgbench.engine.plan import Carry, Course, LayerPlan
@@ -36,14 +35,12 @@ PART = 64  # samples of a part at least: gradients of a part cost time
 
 
 def covers(stages: Sequence[Stage]) -> bool:
-    """Say whether a chain can run by blocks: sparse input, only weights learn, V carries its own gradient."""
+    """Say whether a chain can run by blocks: sparse input, and only weights learn."""
     product = stages[0].product
     if not isinstance(product, EventProduct) or not isinstance(product.origin, GivenEvents):
         return False
     plans = [stage.plan for stage in stages]
     if any(plan.learnt or plan.surrogate_parameters for plan in plans):
-        return False
-    if any(plan.window is not None or ways_back(plan.layer).recurrent is not None for plan in plans):
         return False
     return plans[0].fires and product.origin.rows().count <= density.WEIGHT_DENSE * product.entries
 
@@ -243,27 +240,23 @@ class _BackwardPass:
     def _pull_back(self, low: int, high: int, sums: Sequence[GradientSums]) -> None:
         """Move adjoints back through all layers for the samples [low, high), and add to their sums."""
         number = self.layers[0].number
-        behind = ahead = NOTHING[number]
+        behind = ahead = nothing = NOTHING[number]
         for position in range(len(self.layers) - 1, -1, -1):
             layer, course = self.layers[position], self.courses[position]
-            sends = position > 0
-            out = (
-                np.empty((layer.plan.shape[0] * (high - low), layer.width), number)
-                if sends
-                else NOTHING[number]
-            )
-            arriving = bits_of(self.courses[position - 1].words) if sends else NOTHING[np.uint64]
+            sends = position > 0 and not layer.plan.apart
+            room = (layer.plan.shape[0] * (high - low), layer.width)
+            out = np.empty(room, number) if sends else nothing
+            arriving = bits_of(self.courses[position - 1].words) if position > 0 else NOTHING[np.uint64]
             given = layer.given(self.given[position])
             arguments: tuple[Any, ...] = (
                 *given, behind, ahead, layer.psi(course, low, high), rows_of(course.x, layer.plan.shape[2]),
                 rows_of(course.w, layer.plan.shape[2]), layer.coefficients, layer.alike, *layer.backward_options,
                 self.wires[position], *layer.curve, out,
-                *layer.events(self.rows), arriving, bits_of(course.words), *sums[position], layer.plan.shape[1],
-                low, high,
+                *layer.events(self.rows), arriving, bits_of(course.words), *sums[position],
+                layer.plan.window or layer.plan.shape[0], layer.plan.shape[1], low, high,
             )  # fmt: skip
             backward_block(*arguments)
-            if sends:
-                behind, ahead = _sent_back(out, self.ahead[position - 1], layer)
+            behind, ahead = _sent_back(out, self.ahead[position - 1], layer) if sends else (nothing, nothing)
 
 
 def _sent_back(out: np.ndarray, ahead: np.ndarray, layer: BlockLayer) -> tuple[np.ndarray, np.ndarray]:

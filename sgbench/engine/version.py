@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-ENGINE = "2"
+ENGINE = "3"
 """Raised when sums are made in another order. 1 sorted events and went back in chunks of time; 2 goes by blocks of
-samples, with Adam in one loop."""
+samples, with Adam in one loop; 3 goes so for windows, feedback weights and layers that run apart too."""

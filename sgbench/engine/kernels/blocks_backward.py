@@ -217,7 +217,7 @@ def call_gather(total, group, given, first_given, behind, first_behind, ahead):
 @loop_backward
 def backward_leaky(
     given, per_step, behind, ahead, x, decay, wiring, wires, shape, steepness, height, out, indptr, index, value,
-    arriving, words, d_columns, d_bias, d_wires, batch, low, high,
+    arriving, words, d_columns, d_bias, d_wires, window, batch, low, high,
 ):  # fmt: skip
     """Compute what `backward_block` does, for one state variable, one decay and a detached reset.
 
@@ -231,11 +231,14 @@ def backward_leaky(
     inside = arriving.size > 0
     source, factor = (names, no_value) if inside else (index, value)
     for t in range(steps - 1, -1, -1):
+        linked = t + 1 < steps and (t + 1) % window > 0
+        if not linked:
+            lu[:] = lu.dtype.type(0)
         for start in range(0, count, TOGETHER):
             group = min(TOGETHER, count - start)
             place = t * count + start
             gather_adjoints(total, group, given, t * per_step + low + start, behind, place, ahead)
-            if wiring == ALL_TO_ALL and wires.size and t + 1 < steps:
+            if wiring == ALL_TO_ALL and wires.size and linked:
                 call_products(total, lu, start, wires)
             for g in range(group):
                 o = start + g
@@ -258,7 +261,7 @@ def backward_leaky(
 def backward_block(
     given, per_step, behind, ahead, psi, x, seconds, coefficients, alike, reset, attached, second, gained, fires,
     wiring, wires, shape, steepness, height, out, indptr, index, value, arriving, words, d_columns, d_bias, d_wires,
-    batch, low, high,
+    window, batch, low, high,
 ):  # fmt: skip
     """Compute the adjoints of samples [low, high) from the last step to the first, and their part of all gradients.
 
@@ -267,13 +270,14 @@ def backward_block(
     the block of n samples; without `ahead` it is multiplied already. The adjoint of the layer's own current goes
     into `out` [T n, M] if that has a size.
     `psi` is the surrogate derivative of the block where no shape is known. `wires` is V [M, M], or [1, M]; empty
-    where no gradient goes through it. What has no size is not there.
+    where no gradient goes through it. No adjoint goes from one `window` of steps to that before. What has no size
+    is not there.
     """
     quiet = not (second or gained) and not (attached or reset == ZERO or wiring == ONE_TO_ONE)
     if alike and quiet and (shape != GIVEN or not fires):
         backward_leaky(
             given, per_step, behind, ahead, x, coefficients[0][0], wiring, wires, shape, steepness, height, out,
-            indptr, index, value, arriving, words, d_columns, d_bias, d_wires, batch, low, high,
+            indptr, index, value, arriving, words, d_columns, d_bias, d_wires, window, batch, low, high,
         )  # fmt: skip
         return
     second_spike = coefficients[7]
@@ -287,12 +291,17 @@ def backward_block(
     names = np.empty(max(size, d_columns.shape[0]), np.int32)
     no_value = np.empty(0, d_bias.dtype)
     for t in range(steps - 1, -1, -1):
+        linked = t + 1 < steps and (t + 1) % window > 0
+        if not linked:
+            lu[:] = zero
+            lw[:] = zero
+            now[:] = zero
         for start in range(0, count, TOGETHER):
             group = min(TOGETHER, count - start)
             place = t * count + start
             # 1. What reaches the outputs of these samples: from outside, from the layer behind, through V.
             call_gather(total, group, given, t * per_step + low + start, behind, place, ahead)
-            if wiring == ALL_TO_ALL and wires.size and t + 1 < steps:
+            if wiring == ALL_TO_ALL and wires.size and linked:
                 call_products(total, now, start, wires)
             for g in range(group):
                 o = start + g
@@ -304,7 +313,7 @@ def backward_block(
                     else:
                         for m in range(seen):
                             p[m] = psi[place + g, m]
-                    if wiring == ONE_TO_ONE and wires.size and t + 1 < steps:
+                    if wiring == ONE_TO_ONE and wires.size and linked:
                         for m in range(size):
                             total[g, m] += wires[0, m] * now[o, m]
                     if second:
