@@ -74,9 +74,14 @@ def table(results: Path, root: Path) -> str:
     for name, words in {**RULES, **ORACLES}.items():
         key = key_of(_method(words))
         cells = [f"`{name}`", f"{errors[key[0]]:.0e}", *_measured_cells(name, measured)]
-        cells += [scores[title].get(key, "-") for title in BOARDS]
+        cells += [scores[title].get(key, "-") if _is_on_boards(words) else "-" for title in BOARDS]
         lines.append(cells)
     return markdown(head, lines, numbers=range(1, len(head)))
+
+
+def _is_on_boards(words: Sequence[str]) -> bool:
+    """Say whether a measurement differs from a board's network in nothing that the board fixes."""
+    return not any(word.startswith(("neuron", "network=")) for word in words)
 
 
 def _measured_cells(name: str, measured: Mapping[str, Measured]) -> list[str]:

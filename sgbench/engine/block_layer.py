@@ -102,10 +102,14 @@ class BlockLayer:
 
     @property
     def traces(self) -> bool:
-        """Say whether the layer is a readout of one decay, which can go along in the loop of the layer before."""
+        """Say whether the layer is a readout of one decay, which can go along in the loop of the layer before.
+
+        Its gradient then goes back to the spikes of all steps, so that no window and no layer apart has it.
+        """
         plan = self.plan
         more = plan.fires or plan.second or plan.gained or plan.layer.recurrent is not None
-        return self.alike and not more
+        parted = plan.apart or plan.window is not None
+        return self.alike and not (more or parted)
 
     def read_forward(self, course: SavedActivations, carry: Carry) -> tuple[Any, ...]:
         """Return what the loop of the layer before needs to advance this readout; see `kernels.readout`."""
@@ -160,6 +164,7 @@ class BlockLayer:
         given, per_step = self.given(gradient)
         _, batch, neurons = self.plan.shape
         x, seconds = rows_of(course.x, neurons), rows_of(course.w, neurons)
+        window = self.plan.window or self.plan.shape[0]
         wires, words, events = self.rows_of_wires(), bits_of(course.words), self.events(rows)
 
         def backward(
@@ -168,8 +173,8 @@ class BlockLayer:
         ) -> None:  # fmt: skip
             kernel(
                 given, per_step, behind, ahead, readout, self.psi(course, low, high), x, seconds, self.coefficients,
-                self.alike, *self.backward_options, wires, *self.curve, out, *events, arriving, words, *sums, batch,
-                low, high,
+                self.alike, *self.backward_options, wires, *self.curve, out, *events, arriving, words, *sums,
+                window, batch, low, high,
             )  # fmt: skip
 
         return backward
@@ -182,14 +187,18 @@ class BlockLayer:
         return room
 
     def rows_of_wires(self) -> np.ndarray:
-        """Copy V into padded rows [width, width] or [1, width]; return an empty array if no gradient crosses it."""
-        if self.matrix is None or self.plan.layer.cut:
+        """Copy V, or what is in its place on the way back, into padded rows [width, width] or [1, width].
+
+        An empty array is returned where no gradient crosses it.
+        """
+        if not self.plan.sends_back:
             return NOTHING[self.number]
-        if self.matrix.dim() == 1:
-            return self._wide(self.matrix[None].numpy())
+        back = self.plan.recurrent_back
+        if back.dim() == 1:
+            return self._wide(back[None].numpy())
         room = np.zeros((self.width, self.width), self.number)
         neurons = self.plan.shape[2]
-        room[:neurons, :neurons] = self.matrix.numpy()
+        room[:neurons, :neurons] = back.numpy()
         return room
 
     def zero_gradients(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -22,7 +22,6 @@ from sgbench.engine.block_layer import BlockLayer
 from sgbench.engine.event_product import EventProduct, GivenEvents
 from sgbench.engine.kernels.blocks_backward import backward_block
 from sgbench.engine.kernels.blocks_forward import forward_block
-from sgbench.engine.layer import ways_back
 from sgbench.engine.matmul import multiply
 from sgbench.engine.numba_events import Rows
 from sgbench.engine.plan import Carry, LayerPlan, SavedActivations
@@ -36,14 +35,12 @@ PART = 64  # samples of a part at least: gradients of a part cost time
 
 
 def covers(stages: Sequence[Stage]) -> bool:
-    """Say whether a chain can run by blocks: sparse input, only weights learn, V carries its own gradient."""
+    """Say whether a chain can run by blocks: sparse input, and only weights learn."""
     product = stages[0].product
     if not isinstance(product, EventProduct) or not isinstance(product.origin, GivenEvents):
         return False
     plans = [stage.plan for stage in stages]
     if any(plan.learnt or plan.surrogate_parameters for plan in plans):
-        return False
-    if any(plan.window is not None or ways_back(plan.layer).recurrent is not None for plan in plans):
         return False
     return plans[0].fires and product.origin.rows().count <= density.WEIGHT_DENSE * product.entries
 
@@ -270,12 +267,12 @@ class _BackwardPass:
         readout = (*self.readout, sums[-1].columns, sums[-1].bias) if self.readout else self.nothing
         for position in range(len(self.calls) - 1, -1, -1):
             layer, out = self.layers[position], nowhere
-            if position > 0:
+            sends = position > 0 and not layer.plan.apart
+            if sends:
                 out = np.empty((layer.plan.shape[0] * (high - low), layer.width), number)
             self.calls[position](behind, ahead, readout, out, sums[position], low, high)
             readout = self.nothing
-            if position > 0:
-                behind, ahead = _sent_back(out, self.ahead[position - 1], layer)
+            behind, ahead = _sent_back(out, self.ahead[position - 1], layer) if sends else (nowhere, nowhere)
 
 
 def _sent_back(out: np.ndarray, ahead: np.ndarray, layer: BlockLayer) -> tuple[np.ndarray, np.ndarray]:

@@ -11,7 +11,7 @@ import torch
 
 from sgbench.engine import matmul, reference
 from sgbench.engine.density import FORWARD_DENSE, WEIGHT_DENSE
-from sgbench.engine.layer import EngineLayer, LayerRun, Wanted, traced
+from sgbench.engine.layer import EngineLayer, LayerRun, Wanted, passed_on, traced
 from sgbench.engine.spec import requires_grad
 from sgbench.errors import InputError, suggest
 from sgbench.signals.spikes import Signal
@@ -64,6 +64,7 @@ class Engine:
         keep_u: bool = False,
         keep_spikes: bool = True,
         window: int | None = None,
+        apart: bool = False,
     ) -> list[LayerRun]:
         """Run a chain of layers over all steps.
 
@@ -77,13 +78,14 @@ class Engine:
             keep_u: whether membrane potentials of all steps are wanted.
             keep_spikes: whether the output of layers before the last is wanted.
             window: K; every K steps, from the first on, states go on without their gradient. None: nowhere.
+            apart: whether each layer takes what arrives from the one before without its gradient.
 
         Raises:
             InputError: the engine asked for does not cover a layer.
         """
         starts = [None] * len(layers) if states is None else list(states)
         names = [self._name(layer, start) for layer, start in zip(layers, starts, strict=True)]
-        wanted = Wanted(u=keep_u, spikes=keep_spikes, window=window)
+        wanted = Wanted(u=keep_u, spikes=keep_spikes, window=window, apart=apart)
         runs: list[LayerRun] = []
         # Neighbours on one engine run together; `itertools.groupby` would break the graph of torch.compile.
         while len(runs) < len(layers):
@@ -92,7 +94,7 @@ class Engine:
                 last += 1
             runs += _module(names[first]).unroll(layers[first:last], signal, starts[first:last], wanted)
             if runs[-1].output is not None:
-                signal = runs[-1].output
+                signal = passed_on(runs[-1].output, wanted)
         return runs
 
     def _name(self, layer: EngineLayer, state: Any) -> str:

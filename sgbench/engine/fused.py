@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sgbench.engine import scan
 from sgbench.engine.dense_product import DenseProduct
-from sgbench.engine.layer import EngineLayer, LayerRun, Wanted, ways_back
+from sgbench.engine.layer import EngineLayer, LayerRun, Wanted, passed_on, ways_back
 from sgbench.engine.layout import Layout
 from sgbench.engine.plan import Keep
 from sgbench.engine.recursion import Chunks, Passes, Stage, run
@@ -63,7 +63,7 @@ def unroll(
     for chain in _chains(layers, states):
         runs += _unroll(chain, signal, wanted)
         if runs[-1].output is not None:
-            signal = runs[-1].output
+            signal = passed_on(runs[-1].output, wanted)
     return runs
 
 
@@ -107,7 +107,7 @@ def _stages(chain: Sequence[_Link], signal: Signal, wanted: Wanted) -> tuple[lis
     for position, link in enumerate(chain):
         last = position == len(chain) - 1
         keep = Keep(words=not last, spikes=last or wanted.spikes, x=wanted.u)
-        stage, begin = _stage(link, stages[-1] if stages else signal, keep, wanted.window)
+        stage, begin = _stage(link, stages[-1] if stages else signal, keep, wanted)
         stages.append(stage)
         begins.append(begin)
     return stages, begins
@@ -121,7 +121,7 @@ def _passes(chain: Sequence[_Link], stages: Sequence[Stage]) -> Passes:
     return BlockPasses(stages) if fresh and covers(stages) else Chunks()
 
 
-def _stage(link: _Link, source: Signal | Stage, keep: Keep, window: int | None) -> tuple[Stage, Any]:
+def _stage(link: _Link, source: Signal | Stage, keep: Keep, wanted: Wanted) -> tuple[Stage, Any]:
     """Build a layer's stage behind events, dense input or another stage, and its initial state."""
     from sgbench.engine.event_product import EventProduct, Fired, GivenEvents
     from sgbench.engine.numba_steps import NumbaSteps
@@ -135,7 +135,7 @@ def _stage(link: _Link, source: Signal | Stage, keep: Keep, window: int | None) 
             raise TypeError(f"layer '{layer.name}' cannot follow another in a chain: it has no synapses")
         current = layer.current(dense(source))
         compiled(current.dtype)
-        return scan.current_stage(layer, spec, current, state, steps, keep, window=window)
+        return scan.current_stage(layer, spec, current, state, steps, keep, window=wanted.window)
     weight, bias = synapses
     compiled(weight.dtype)
     shape = source.plan.shape if isinstance(source, Stage) else source.shape
@@ -143,7 +143,7 @@ def _stage(link: _Link, source: Signal | Stage, keep: Keep, window: int | None) 
     begin = layer.neuron.initial_state(like) if state is None else state
     layout, back = Layout.of(like, leading=1), ways_back(layer).weight
     plan = scan.make_plan(layer, spec, layout, begin, like, steps, shape[0], keep)
-    plan = dataclasses.replace(plan, window=window)
+    plan = dataclasses.replace(plan, window=wanted.window, apart=wanted.apart)
     if isinstance(source, Tensor):
         product = DenseProduct(weight, bias, source, back=back)
         return Stage(plan, product, plan.course(), (source, weight, bias)), begin

@@ -83,6 +83,7 @@ class Wanted(NamedTuple):
     u: bool  # membrane potential minus threshold over all steps
     spikes: bool  # output of layers before the last
     window: int | None = None  # steps over which gradient flows back through states; None: all of them
+    apart: bool = False  # no gradient goes from a layer to what arrives from the one before
 
 
 class WaysBack(NamedTuple):
@@ -121,9 +122,14 @@ def one_by_one(
     for layer, state in zip(layers, states, strict=True):
         run = unroll(layer, signal, state, wanted)
         if run.output is not None:
-            signal = run.output
+            signal = passed_on(run.output, wanted)
         runs.append(run)
     return runs
+
+
+def passed_on(output: Tensor, wanted: Wanted) -> Tensor:
+    """Return a layer's output as the next takes it, without history where layers run apart."""
+    return output.detach() if wanted.apart else output
 
 
 def start(layer: EngineLayer, current: Tensor, state: Any) -> Any:

@@ -138,6 +138,7 @@ class LayerPlan:
     learnt: tuple[str, ...]  # coefficients that gradient has to reach
     surrogate_parameters: list[Tensor]  # of the surrogate, those that gradient has to reach
     window: int | None = None  # steps over which gradient flows back through states; None: all of them
+    apart: bool = False  # no gradient goes to what arrives from the layer before
 
     @property
     def fires(self) -> bool:

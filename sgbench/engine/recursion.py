@@ -153,9 +153,10 @@ class Chunks:
             for adjoint in adjoints:
                 adjoint.reach(last)
             for position in range(len(adjoints) - 1, -1, -1):
-                out = adjoints[position].chunk(first, last, sent_back)
-                if position > 0:
-                    sent_back = adjoints[position].product.sent_back(first, last, out)
+                adjoint = adjoints[position]
+                out = adjoint.chunk(first, last, sent_back)
+                sends = position > 0 and not adjoint.plan.apart
+                sent_back = adjoint.product.sent_back(first, last, out) if sends else None
         return [gradient for adjoint in adjoints for gradient in adjoint.gradients()]
 
 

@@ -4,4 +4,5 @@ from __future__ import annotations
 
 ENGINE = "3"
 """Raised when sums are made in another order. 1 sorted events and went back in chunks of time; 2 goes by blocks of
-samples, with Adam in one loop; 3 sends the readout's gradient back as a trace. Forward 3 is 2 to the bit."""
+samples, with Adam in one loop; 3 sends the readout's gradient back as a trace, and goes by blocks for windows,
+feedback weights and layers that run apart too. Forward 3 is 2 to the bit."""

@@ -50,5 +50,6 @@ def _call_all(number: type) -> None:
     blocks_backward.backward_block(
         row, 1, nothing, nothing, (nothing, 0, nothing, number(0), nothing, none), nothing, row, nothing,
         coefficients, False, codes.NONE, False, False, False, True, codes.UNWIRED, nothing, codes.ATAN, number(1),
-        number(1), nothing, indptr, index, none, bits, words, row, line, nothing, 1, 0, 1,
+        number(1), nothing, indptr, index, none, bits, words, row,
+        line, nothing, 1, 1, 0, 1,
     )  # fmt: skip

@@ -22,7 +22,7 @@ from sgbench.networks.base import Chain, Network
 from sgbench.networks.layers import Layer
 from sgbench.neurons.base import Neuron
 from sgbench.rules.base import Objective
-from sgbench.signals.spikes import Signal, dense
+from sgbench.signals.spikes import dense
 from sgbench.signals.trajectory import POTENTIAL, Batch, Keep, Trajectory
 
 
@@ -31,19 +31,21 @@ class Apart:
     """Runs a pass in which no gradient crosses from one layer to the next.
 
     Args:
+        network: which was run.
         hidden: what each hidden layer came to, with the history of its own weights and numbers alone.
-        readout: the network's.
-        arriving: at the readout [T, B, N].
-        given: the readout's current [T, B, R], which its units take as given.
-        units: what the readout's units made of `given`.
+        readout: what the readout came to, likewise.
+        current: of the readout [T, B, R], with the history of its weights; None where its units came with them.
+        given: the same as the units took it, a leaf.
+        window: steps over which gradient flows back within a layer; None: all of them.
         seen: what a loss and a penalty look at; outputs, spikes and potentials are leaves.
     """
 
+    network: Network
     hidden: list[LayerRun]
-    readout: Layer
-    arriving: Tensor
-    given: Tensor
-    units: LayerRun
+    readout: LayerRun
+    current: Tensor | None
+    given: Tensor | None
+    window: int | None
     seen: Trajectory
 
     def slopes(self, objective: Objective, target: Tensor) -> ObjectiveSlopes:
@@ -59,51 +61,45 @@ class Apart:
 
     def of_current(self, error: Tensor) -> Tensor:
         """Convert an error of the outputs [T, B, C] to one of the readout's currents [T, B, R]."""
-        (found,) = torch.autograd.grad(self._output, self.given, error, retain_graph=True)
+        output, given = self.readout.output, self.given
+        if given is None:  # its units are linear, so that their adjoint is the same at any current
+            layer = self.network.readout
+            given = error.new_zeros(*error.shape[:2], layer.neuron.currents * layer.neurons).requires_grad_()
+            output = self.network.engine.unroll([ReadoutUnits(layer)], given, window=self.window)[0].output
+        (found,) = torch.autograd.grad(output, given, error, retain_graph=True)  # type: ignore[arg-type]
         return found
 
-    def learn_readout(self, slopes: ObjectiveSlopes) -> None:
-        """Add the exact gradient of the readout's weights and of its units' numbers."""
-        ends, starts = [self._output], [slopes.output]
-        if self.units.u is not None and slopes.u[-1] is not None:
-            ends, starts = [*ends, self.units.u], [*starts, slopes.u[-1]]
-        torch.autograd.backward(ends, starts)
-        current: Tensor = self.given.grad  # type: ignore[assignment]
-        synapses = self.readout.synapses()
-        if synapses is None:
-            self.readout.current(self.arriving).backward(current)
-            return
-        flat = current.flatten(0, 1)
-        found = [multiply(flat.T, self.arriving.flatten(0, 1)), flat.sum(0)]
-        learnt = [(each, slope) for each, slope in zip(synapses, found, strict=True) if each is not None]
-        torch.autograd.backward([each for each, _ in learnt], [slope for _, slope in learnt])
-
-    def learn(self, place: int, delta: Tensor, feedback: Tensor, slopes: ObjectiveSlopes) -> None:
-        """Add the gradient of a hidden layer's weights and numbers, the error straight from the output.
+    def straight(self, delta: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
+        """Send an error of the readout's currents [T, B, R] to the spikes of each hidden layer [T, B, N].
 
         Args:
-            place: of the layer.
-            delta: error of the readout's currents [T, B, R].
-            feedback: weights that carry it to the spikes [R, N].
+            delta: the error.
+            weights: that carry it to each layer [R, N].
+        """
+        flat = delta.flatten(0, 1)
+        return [multiply(flat, weight).view(*delta.shape[:2], -1) for weight in weights]
+
+    def learn(self, errors: Sequence[Tensor], slopes: ObjectiveSlopes) -> None:
+        """Add gradients of weights and learnt numbers: of hidden layers by their errors, of the readout exactly.
+
+        What a penalty asks of a layer's own spikes and potentials is added to its error.
+
+        Args:
+            errors: of the spikes of each hidden layer [T, B, N].
             slopes: of the objective.
         """
-        self.learn_from(place, multiply(delta.flatten(0, 1), feedback).view(*delta.shape[:2], -1), slopes)
-
-    def learn_from(self, place: int, error: Tensor, slopes: ObjectiveSlopes) -> None:
-        """Add the gradient of a hidden layer's weights and numbers, given the error of its spikes [T, B, N].
-
-        What a penalty asks of the layer's own spikes and potentials is added to the error.
-        """
-        run, own = self.hidden[place], slopes.spikes[place]
-        ends: list[Any] = [run.output]
-        starts = [error if own is None else error + own]
-        if run.u is not None and slopes.u[place] is not None:
-            ends, starts = [*ends, run.u], [*starts, slopes.u[place]]
+        ends: list[Any] = [run.output for run in (*self.hidden, self.readout)]
+        starts = [
+            error if own is None else error + own for error, own in zip(errors, slopes.spikes, strict=True)
+        ]
+        starts.append(slopes.output)
+        for run, slope in zip((*self.hidden, self.readout), slopes.u, strict=False):
+            if run.u is not None and slope is not None:
+                ends.append(run.u)
+                starts.append(slope)
         torch.autograd.backward(ends, starts)
-
-    @property
-    def _output(self) -> Tensor:
-        return self.units.output  # type: ignore[return-value]
+        if self.current is not None:
+            self.current.backward(self.given.grad)  # type: ignore[union-attr]
 
 
 @dataclass(frozen=True)
@@ -116,7 +112,9 @@ class ObjectiveSlopes:
     u: Sequence[Tensor | None]  # of all layers, where potentials are kept
 
 
-def run_apart(network: Network, batch: Batch, keep: Keep, *, window: int | None = None) -> Apart:
+def run_apart(
+    network: Network, batch: Batch, keep: Keep, *, window: int | None = None, by_current: bool = True
+) -> Apart:
     """Run each layer over all steps, with what arrives taken as given.
 
     Args:
@@ -124,28 +122,28 @@ def run_apart(network: Network, batch: Batch, keep: Keep, *, window: int | None 
         batch: input and lengths.
         keep: what the objective looks at.
         window: steps over which gradient flows back within a layer; None: all of them.
+        by_current: whether `of_current` will be asked.
     """
     network.begin_pass(batch.lengths, batch.x.shape[0])
-    engine, potentials = network.engine, POTENTIAL in keep
-    signal: Signal = batch.x
-    hidden: list[LayerRun] = []
-    for layer in network.hidden_layers:
-        hidden += engine.unroll([layer], signal, keep_u=potentials, window=window)
-        signal = hidden[-1].output.detach()  # type: ignore[union-attr]
-    arriving = dense(signal)
-    given = _current(network.readout, arriving).requires_grad_()
-    (units,) = engine.unroll([ReadoutUnits(network.readout)], given, keep_u=potentials, window=window)
-    return Apart(hidden, network.readout, arriving, given, units, _seen(network, batch, [*hidden, units]))
+    layers: list[Any] = [*network.hidden_layers, network.readout]
+    split = by_current and not _is_linear(network.readout)
+    runs = network.engine.unroll(
+        layers[:-1] if split else layers, batch.x, keep_u=POTENTIAL in keep, window=window, apart=True
+    )
+    current = given = None
+    if split:
+        current = network.readout.current(dense(runs[-1].output.detach()))  # type: ignore[union-attr]
+        given = current.detach().requires_grad_()
+        runs += network.engine.unroll(
+            [ReadoutUnits(network.readout)], given, keep_u=POTENTIAL in keep, window=window
+        )
+    return Apart(network, runs[:-1], runs[-1], current, given, window, _seen(network, batch, runs))
 
 
-@torch.no_grad()
-def _current(layer: Layer, arriving: Tensor) -> Tensor:
-    """Compute the current of all steps, without history."""
-    synapses = layer.synapses()
-    if synapses is None:
-        return layer.current(arriving)
-    weight, bias = synapses
-    return multiply(arriving.flatten(0, 1), weight.T, bias).view(*arriving.shape[:2], -1)
+def _is_linear(layer: Layer) -> bool:
+    """Say whether a layer's neurons have an adjoint that does not depend on what they went through."""
+    spec = layer.neuron.recurrence_spec()
+    return spec is not None and spec.surrogate is None
 
 
 def _seen(network: Network, batch: Batch, runs: Sequence[LayerRun]) -> Trajectory:

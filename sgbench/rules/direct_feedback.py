@@ -99,9 +99,7 @@ class DirectFeedback(LearningRule):
         apart = run_apart(network, batch, objective.keep, window=1 if self.temporal == "none" else None)
         slopes = apart.slopes(objective, batch.target)
         delta = apart.of_current(self._error(slopes.output, batch))
-        apart.learn_readout(slopes)
-        for place, weight in enumerate(network.direct_feedback):  # type: ignore[arg-type]
-            apart.learn(place, delta, weight, slopes)
+        apart.learn(apart.straight(delta, list(network.direct_feedback)), slopes)  # type: ignore[arg-type]
         yield Progress(slopes.loss, apart.seen)
 
     def _error(self, slope: Tensor, batch: Batch) -> Tensor:

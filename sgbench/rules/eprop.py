@@ -161,14 +161,9 @@ class EProp(LearningRule):
         apart = run_apart(network, batch, objective.keep)
         slopes = apart.slopes(objective, batch.target)
         delta = apart.of_current(slopes.output)
-        apart.learn_readout(slopes)
-        for place, weight in enumerate(straight_weights(network, self.feedback)):
-            apart.learn(place, delta, weight, slopes)
-            if self.feedback == "adaptive":
-                add_gradient(
-                    network.learnt_feedback[place],
-                    multiply(delta.flatten(0, 1).T, apart.seen.spikes[place].detach().flatten(0, 1)),
-                )
+        apart.learn(apart.straight(delta, straight_weights(network, self.feedback)), slopes)
+        for weight, sent in zip(network.learnt_feedback, apart.seen.spikes, strict=False):
+            add_gradient(weight, multiply(delta.flatten(0, 1).T, sent.detach().flatten(0, 1)))
         return Progress(slopes.loss, apart.seen)
 
     def _online(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:

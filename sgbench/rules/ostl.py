@@ -112,14 +112,15 @@ class Ostl(LearningRule):
         return Progress(total, forward.trajectory())
 
     def _unrolled(self, network: Network, batch: Batch, objective: Objective) -> Progress:
-        apart = run_apart(network, batch, objective.keep)
+        apart = run_apart(network, batch, objective.keep, by_current=False)
         slopes = apart.slopes(objective, batch.target)
-        apart.learn_readout(slopes)
+        errors: list[Tensor] = []
         error, layer = slopes.output, network.readout
         for place in range(len(apart.hidden) - 1, -1, -1):
             error = sent_within_steps(network.engine, layer, apart.seen.spikes[place], error)
-            apart.learn_from(place, error, slopes)
+            errors.insert(0, error)
             layer = network.hidden_layers[place]
+        apart.learn(errors, slopes)
         return Progress(slopes.loss, apart.seen)
 
 

@@ -157,9 +157,7 @@ class SuperSpike(LearningRule):
         return Progress(total, forward.trajectory())
 
     def _unrolled(self, network: Network, batch: Batch, objective: Objective) -> Progress:
-        apart = run_apart(network, batch, objective.keep)
+        apart = run_apart(network, batch, objective.keep, by_current=False)
         slopes = apart.slopes(objective, batch.target)
-        apart.learn_readout(slopes)
-        for place, weight in enumerate(straight_weights(network, self.feedback)):
-            apart.learn(place, slopes.output, weight, slopes)
+        apart.learn(apart.straight(slopes.output, straight_weights(network, self.feedback)), slopes)
         return Progress(slopes.loss, apart.seen)

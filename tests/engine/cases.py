@@ -235,13 +235,16 @@ def result(
     states: Sequence[Any] | None = None,
     keep_u: bool = True,
     keep_spikes: bool = True,
+    window: int | None = None,
 ) -> Result:
     """Run, differentiate the loss, collect; gradients that are not there count as 0."""
     for layer in layers:
         layer.zero_grad()
     if isinstance(signal, Tensor):
         signal = signal.detach().requires_grad_()
-    runs = Engine(engine).unroll(layers, signal, states, keep_u=keep_u, keep_spikes=keep_spikes)
+    runs = Engine(engine).unroll(
+        layers, signal, states, keep_u=keep_u, keep_spikes=keep_spikes, window=window
+    )
     loss(runs).backward()
     gradients = {
         f"{position}.{name}": torch.zeros_like(weight) if weight.grad is None else weight.grad.clone()

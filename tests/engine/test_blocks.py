@@ -13,6 +13,7 @@ from torch import Tensor
 from sgbench.engine import arrays, blocks
 from sgbench.engine.choose import Engine
 from sgbench.engine.layer import LayerRun
+from sgbench.signals.spikes import SparseSpikes
 from tests.engine.cases import (
     NEURONS,
     SHAPES,
@@ -146,6 +147,47 @@ def test_a_readout_that_is_more_goes_by_itself(changes, passed):
     assert passed == [7] * 3
 
 
+@pytest.mark.parametrize("window", [1, 5, 12])
+@pytest.mark.parametrize("kind", ["leaky", "alif"])
+def test_windows_go_by_blocks(kind, window, passed):
+    """Must match: the reference, whose states lose their gradient at each border; must differ: one window."""
+    for wiring, reset_gradient in itertools.product(WIRINGS, ("detached", "attached")):
+        layers = network(kind, wiring, reset_gradient=reset_gradient)
+        whole = result("fused", layers, packed(X), loss=readout_alone, keep_u=False)
+        passed.clear()
+        found = result("fused", layers, packed(X), loss=readout_alone, keep_u=False, window=window)
+        assert passed == [7] * 3
+        expected = result("reference", layers, X, loss=readout_alone, keep_u=False, window=window)
+        assert_same(found, expected, f"{wiring} {reset_gradient}")
+        differs = not torch.allclose(found.gradients["0.weight"], whole.gradients["0.weight"])
+        assert differs == (window < len(X))
+
+
+@pytest.mark.parametrize("window", [None, 5])
+def test_layers_apart_go_by_blocks(window, passed):
+    """Must match: the reference, each layer given the spikes before it as they are; must differ: joined layers."""
+    layers = network("leaky", WIRINGS[3])
+    found = gradients_apart("fused", layers, packed(X), window)
+    assert passed == [7] * 3
+    for one, other in zip(found, gradients_apart("reference", layers, X, window), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-12)
+    joined = result("fused", layers, packed(X), keep_u=False, window=window, loss=spikes_alone)
+    assert not torch.allclose(found[0], joined.gradients["0.weight"])
+    torch.testing.assert_close(found[-2], joined.gradients["2.weight"], rtol=1e-11, atol=1e-12)
+
+
+def spikes_alone(runs: Sequence[LayerRun]) -> Tensor:
+    """A loss of all outputs."""
+    return functional(runs, ("spikes",))
+
+
+def gradients_apart(engine: str, layers: Sequence[Wired], signal: Tensor | SparseSpikes, window: int | None):
+    """Of all parameters in order, where no gradient crosses from layer to layer."""
+    weights = [weight for layer in layers for weight in layer.parameters()]
+    runs = Engine(engine).unroll(layers, signal, window=window, apart=True)
+    return torch.autograd.grad(spikes_alone(runs), weights)
+
+
 @pytest.mark.parametrize("surrogate", ["atan", "fast_sigmoid", "triangle", "sigmoid", "zero"])
 def test_slopes_in_the_loop_and_by_torch(surrogate, passed):
     """Must match: three shapes that the loops know, and others that torch computes."""
@@ -216,15 +258,19 @@ def test_threads_do_not_change_a_bit_of_blocks(monkeypatch, passed):
     assert_same(expected, reference)
 
 
+@pytest.mark.parametrize("recurrence", ["none", "one_to_one", "all_to_all"])
 @pytest.mark.parametrize("sizes", [(11, 16), (64, 70)], ids=str)
-def test_gradient_goes_back_by_feedback_weights(sizes, passed):
-    """Between layers, in wide and in narrow ones; must differ: by the weights themselves."""
-    layers = network("leaky", ("none", "full"), sizes)
+def test_gradient_goes_back_by_feedback_weights(sizes, recurrence, passed):
+    """Between and within layers, in wide and in narrow ones; must differ: by the weights themselves."""
+    layers = network("leaky", (recurrence, "full"), sizes)
     own = result("fused", layers, packed(X), loss=readout_alone, keep_u=False)
     random = torch.Generator().manual_seed(4)
     for layer in layers[1:]:
         drawn = torch.randn(layer.weight.shape, generator=random, dtype=torch.float64)
         layer.feedback_weight = 0.2 * drawn
+    for layer in layers[:-1] if recurrence != "none" else []:
+        drawn = torch.randn(layer.recurrent.shape, generator=random, dtype=torch.float64)
+        layer.recurrent_feedback = 0.2 * drawn
     passed.clear()
     found = result("fused", layers, packed(X), loss=readout_alone, keep_u=False)
     assert passed

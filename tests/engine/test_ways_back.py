@@ -132,3 +132,21 @@ def test_a_window_as_long_as_time_is_none(engine):
     layers = network("synaptic", ("all_to_all", "full"))
     for one, other in zip(gradients(engine, layers, X), gradients(engine, layers, X, 15), strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("case", thinned(CASES, 5), ids=str)
+def test_layers_run_apart(case):
+    """Must match: each layer run by itself by the reference, on what the one before sent; the loss has it all."""
+    layers = network(*case)
+    expected, signal = [], X
+    for layer in layers:
+        (run,) = Engine("reference").unroll([layer], signal, keep_u=True)
+        weights = list(layer.parameters())
+        expected += torch.autograd.grad(functional([run]), weights)
+        signal = run.output.detach()
+    for engine in ("reference", *FAST):
+        for given in (X, SparseSpikes.of(X)):
+            runs = Engine(engine).unroll(layers, given, keep_u=True, apart=True)
+            total = sum(functional([run]) for run in runs)
+            found = torch.autograd.grad(total, [weight for layer in layers for weight in layer.parameters()])
+            assert_same(list(found), expected)

@@ -226,6 +226,7 @@ def test_updates_per_window_need_a_window_and_shares_of_steps():
 
 
 RULES = {
+    "eprop": PER_STEP,
     "local": PER_STEP,
     "ostl": PER_STEP,
     "s_tllr": PER_STEP,

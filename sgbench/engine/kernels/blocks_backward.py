@@ -219,7 +219,7 @@ def call_gather(total, group, given, first_given, behind, first_behind, ahead):
 @loop_backward
 def backward_leaky(
     given, per_step, behind, ahead, readout, x, decay, wiring, wires, shape, steepness, height, out, indptr, index,
-    value, arriving, words, d_columns, d_bias, d_wires, batch, low, high,
+    value, arriving, words, d_columns, d_bias, d_wires, window, batch, low, high,
 ):  # fmt: skip
     """Compute what `backward_block` does, for one state variable, one decay and a detached reset.
 
@@ -241,12 +241,15 @@ def backward_leaky(
     back_through_wires = wiring == ALL_TO_ALL and wires.size > 0
     through_readout_alone = reads and not (given.size or behind.size or back_through_wires)
     for t in range(steps - 1, -1, -1):
+        linked = t + 1 < steps and (t + 1) % window > 0
+        if not linked:
+            lu[:] = lu.dtype.type(0)
         for start in range(0, count, TOGETHER):
             group = min(TOGETHER, count - start)
             place = t * count + start
             if not through_readout_alone:
                 gather_adjoints(total, group, given, t * per_step + low + start, behind, place, ahead)
-                if back_through_wires and t + 1 < steps:
+                if back_through_wires and linked:
                     call_products(total, lu, start, wires)
             for g in range(group):
                 o = start + g
@@ -285,7 +288,7 @@ def backward_leaky(
 def backward_block(
     given, per_step, behind, ahead, readout, psi, x, seconds, coefficients, alike, reset, attached, second, gained,
     fires, wiring, wires, shape, steepness, height, out, indptr, index, value, arriving, words, d_columns, d_bias,
-    d_wires, batch, low, high,
+    d_wires, window, batch, low, high,
 ):  # fmt: skip
     """Compute the adjoints of samples [low, high) from the last step to the first, and their part of all gradients.
 
@@ -296,13 +299,14 @@ def backward_block(
     and the gradients of its columns and bias. The adjoint of the layer's own current goes
     into `out` [T n, M] if that has a size.
     `psi` is the surrogate derivative of the block where no shape is known. `wires` is V [M, M], or [1, M]; empty
-    where no gradient goes through it. What has no size is not there.
+    where no gradient goes through it. No adjoint goes from one `window` of steps to that before. What has no size
+    is not there.
     """
     quiet = not (second or gained) and not (attached or reset == ZERO or wiring == ONE_TO_ONE)
     if alike and quiet and (shape != GIVEN or not fires):
         backward_leaky(
             given, per_step, behind, ahead, readout, x, coefficients[0][0], wiring, wires, shape, steepness, height,
-            out, indptr, index, value, arriving, words, d_columns, d_bias, d_wires, batch, low, high,
+            out, indptr, index, value, arriving, words, d_columns, d_bias, d_wires, window, batch, low, high,
         )  # fmt: skip
         return
     second_spike = coefficients[7]
@@ -322,12 +326,17 @@ def backward_block(
     behind_readout = np.zeros((read, d_begin.size), d_bias.dtype)
     factors = np.zeros(ahead_of_readout.shape[0], d_bias.dtype)
     for t in range(steps - 1, -1, -1):
+        linked = t + 1 < steps and (t + 1) % window > 0
+        if not linked:
+            lu[:] = zero
+            lw[:] = zero
+            now[:] = zero
         for start in range(0, count, TOGETHER):
             group = min(TOGETHER, count - start)
             place = t * count + start
             # 1. What reaches the outputs of these samples: from outside, from the layer behind, through V.
             call_gather(total, group, given, t * per_step + low + start, behind, place, ahead)
-            if wiring == ALL_TO_ALL and wires.size and t + 1 < steps:
+            if wiring == ALL_TO_ALL and wires.size and linked:
                 call_products(total, now, start, wires)
             for g in range(group):
                 o = start + g
@@ -352,7 +361,7 @@ def backward_block(
                     else:
                         for m in range(seen):
                             p[m] = psi[place + g, m]
-                    if wiring == ONE_TO_ONE and wires.size and t + 1 < steps:
+                    if wiring == ONE_TO_ONE and wires.size and linked:
                         for m in range(size):
                             total[g, m] += wires[0, m] * now[o, m]
                     if second:
