@@ -267,7 +267,10 @@ def _is_zero(value: Coefficient) -> bool:
 def _check_firing(name: str, surrogate: Surrogate) -> None:
     """Refuse spikes that are not those of a step at threshold."""
     if surrogate.output != "binary" or surrogate.stochastic or surrogate.firing is not None:
-        raise InputError(f"layer '{name}': its spikes are not those of a step at threshold, which NIR's are")
+        raise InputError(
+            f"layer '{name}': its spikes are not those of a step at threshold, which NIR's are; use a run of "
+            f"firing=step and a surrogate without spikes of its own"
+        )
 
 
 def _array(weight: Tensor) -> np.ndarray:

@@ -69,9 +69,10 @@ class ParallelLeaky(SequenceNeuron):
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
         self.iterations = require_count("neuron.iterations", iterations, low=0)
         if iterations and surrogate.stochastic:
+            instead = "spikes that are not random" if surrogate.firing is None else "firing=step"
             raise InputError(
                 f"neuron.iterations={iterations}: random spikes are drawn anew in each of them; "
-                f"use neuron.iterations=0 or spikes that are not random"
+                f"use {instead} or neuron.iterations=0 and rule=bptt"
             )
         self.reset = require_choice("neuron.reset", reset, RESETS)
         self.detached = require_choice("neuron.reset_gradient", reset_gradient, RESET_GRADIENTS) == "detached"

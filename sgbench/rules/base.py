@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -91,6 +92,7 @@ class LearningRule(ABC):
     by_chance: ClassVar[bool] = (
         False  # whether what it computes depends on numbers that are drawn while training
     )
+    requires: ClassVar[tuple[str, ...]] = ()  # words of a run that it cannot do without, e.g. "firing=escape"
 
     def begin(self, network: Network, generator: torch.Generator) -> None:  # noqa: B027 - most need nothing
         """Add to the network what the rule needs, such as feedback weights, before anything else reads the network.
@@ -122,6 +124,28 @@ class LearningRule(ABC):
         """
         _ = network, sizes  # a rule of a user's own need not say
         return None
+
+    def composed(self, refusal: str) -> str:
+        """Add back-propagation to each remedy of a refusal that would take from this rule what it requires.
+
+        Args:
+            refusal: one line whose remedies stand behind its last "use", alternatives behind "or".
+        """
+        reason, use, remedies = refusal.rpartition("use ")
+        if not use:
+            return refusal
+        parts = re.split(r"(,? or )", remedies)
+        return (
+            reason + use + "".join(f"{part} and rule=bptt" if self._loses(part) else part for part in parts)
+        )
+
+    def _loses(self, remedy: str) -> bool:
+        """Say whether words set something that this rule requires to something else."""
+        words = remedy.replace(",", " ").split()
+        keys = tuple(word.partition("=")[0] + "=" for word in self.requires)
+        return "rule=bptt" not in words and any(
+            word.startswith(keys) and word not in self.requires for word in words
+        )
 
     @abstractmethod
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:

@@ -86,6 +86,7 @@ class EProp(LearningRule):
 
     exact_reference: ClassVar[Claim] = Claim("bptt_cut", RECURRENT)
     must_differ_from: ClassVar[Claim] = Claim("bptt", RECURRENT, weights="hidden")
+    requires: ClassVar[tuple[str, ...]] = ("network.recurrence_gradient=cut",)
 
     def __init__(self, *, update: str, feedback: str | None = None, form: str | None = None) -> None:
         self.update = require_choice("rule.update", update, UPDATES)

@@ -58,6 +58,7 @@ class Eventprop(LearningRule):
 
     exact_reference: ClassVar[Claim] = Claim("event_adjoint", WORDS)
     must_differ_from: ClassVar[Claim] = Claim("bptt", WORDS, weights="hidden")
+    requires: ClassVar[tuple[str, ...]] = ("neuron=synaptic", "firing=step")
 
     def check(self, network: Network, objective: Objective) -> None:
         """Refuse what has no spike times of this kind."""

@@ -253,7 +253,7 @@ def _check_penalty(
 
 
 def check_layers(rule: str, network: Network, instead: str) -> None:
-    """Refuse hidden layers through which synapses have no traces, and numbers of neurons that learn."""
+    """Refuse hidden layers through which synapses have no traces, and neurons in them that learn."""
     if network.needs_all_steps is not None:
         raise InputError(f"rule={rule}: goes step by step, but {network.needs_all_steps}; use rule=bptt")
     for layer in network.hidden_layers:
@@ -268,20 +268,34 @@ def check_layers(rule: str, network: Network, instead: str) -> None:
                 f"rule={rule}: every synapse moves the one current of its neuron, but {type(neuron).__name__} "
                 f"takes several; use {instead}"
             )
-    for group, layer in [("neuron", each) for each in network.hidden_layers] + [("readout", network.readout)]:
-        learnt, words = learnt_by(group, layer.neuron)
-        if learnt:
-            raise InputError(
-                f"rule={rule}: trains weights only, but layer {layer.name} learns {learnt}; use {words} "
-                f"or {instead}"
-            )
+        refuse_learnt(rule, "neuron", layer, instead)
+
+
+def refuse_learnt(rule: str, group: str, layer: Any, instead: str) -> None:
+    """Refuse a layer whose neurons learn.
+
+    Args:
+        rule: its name.
+        group: of the neurons, "neuron" or "readout".
+        layer: of the network.
+        instead: words that take what is refused here.
+
+    Raises:
+        InputError: they learn.
+    """
+    learnt, words = learnt_by(group, layer.neuron)
+    if learnt:
+        raise InputError(
+            f"rule={rule}: trains weights only, but layer {layer.name} learns {learnt}; use {words} or {instead}"
+        )
 
 
 def check_units(rule: str, network: Network, instead: str) -> None:
-    """Refuse a readout that is no leaky one with a single decay."""
+    """Refuse a readout that is no leaky one with a single decay, and one that learns."""
     units = network.readout.neuron
     if not isinstance(units, LeakyReadout):
         raise InputError(f"rule={rule}: needs a leaky readout; use {READOUT} or {instead}")
+    refuse_learnt(rule, "readout", network.readout, instead)
     if units.input_gain.kind != "one" or units.beta.spread is not None:
         raise InputError(
             f"rule={rule}: needs one decay and no gain in the readout; use readout.input_gain=one and a single "

@@ -52,6 +52,7 @@ class Reinforce(LearningRule):
     exact_reference: ClassVar[Claim] = Claim("score_function", BY_CHANCE)
     must_differ_from: ClassVar[Claim] = Claim("bptt", BY_CHANCE, weights="hidden")
     by_chance: ClassVar[bool] = True
+    requires: ClassVar[tuple[str, ...]] = ("firing=escape",)
 
     def __init__(self, *, draws: int, baseline: str) -> None:
         self.draws = require_count("rule.draws", draws)

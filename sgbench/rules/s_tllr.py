@@ -57,6 +57,7 @@ class STllr(LearningRule):
 
     exact_reference: ClassVar[Claim] = Claim("bptt", FORGETFUL, weights="readout")
     must_differ_from: ClassVar[Claim] = Claim("bptt", FORGETFUL, weights="hidden")
+    requires: ClassVar[tuple[str, ...]] = ("network.recurrence_gradient=cut",)
 
     def __init__(self, *, alpha_pre: float, alpha_post: float, lambda_pre: float, lambda_post: float) -> None:
         self.alpha_pre = require_number("rule.alpha_pre", alpha_pre)

@@ -22,7 +22,7 @@ from sgbench.rules.apart import (
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.rules.demand import Demand, Sizes, needs
 from sgbench.rules.eligibility import Eligibility
-from sgbench.rules.forward import FORMS, Forward, TraceCost, check_layers, traced_forward
+from sgbench.rules.forward import FORMS, Forward, TraceCost, check_layers, refuse_learnt, traced_forward
 from sgbench.signals.trajectory import Batch
 
 FEEDBACKS = ("symmetric", "random", "uniform")
@@ -69,6 +69,7 @@ class SuperSpike(LearningRule):
 
     exact_reference: ClassVar[Claim] = Claim("bptt", SPIKE_TRAINS, weights="readout")
     must_differ_from: ClassVar[Claim] = Claim("bptt", SPIKE_TRAINS, weights="hidden")
+    requires: ClassVar[tuple[str, ...]] = ("network.recurrence_gradient=cut",)
 
     def __init__(self, *, feedback: str, form: str | None = None) -> None:
         self.feedback = require_choice("rule.feedback", feedback, FEEDBACKS)
@@ -110,6 +111,7 @@ class SuperSpike(LearningRule):
     @staticmethod
     def _check_online(network: Network, objective: Objective) -> None:
         check_layers("superspike", network, "rule.form=unrolled")
+        refuse_learnt("superspike", "readout", network.readout, "rule.form=unrolled")
         if not isinstance(network.readout, DenseLayer) or not isinstance(objective.loss, VanRossum):
             raise InputError(
                 "rule=superspike: forward in time needs dense weights to the outputs and loss=van_rossum; use "

@@ -128,8 +128,11 @@ def build(spec: RunSpec) -> Parts:
         data_set = draw(data_set, spec.seed)
     encoder: Encoder = _part(spec, "encoder", image=data_set.image)
     steepness: Steepness = _part(spec, "steepness")
-    network = build_network(spec, data_set, encoder, engine, steepness)
     rule: LearningRule = _part(spec, "rule", dt_s=protocol.dt_s)
+    try:
+        network = build_network(spec, data_set, encoder, engine, steepness)
+    except InputError as error:
+        raise InputError(rule.composed(str(error))) from error
     rule.begin(network, generator(spec.seed, "initialisation", "rule"))
     network.to(device=device, dtype=dtype)
     objective = Objective(loss=_part(spec, "loss"), regulariser=_part(spec, "regulariser"))

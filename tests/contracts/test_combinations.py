@@ -32,14 +32,14 @@ from tests.contracts.rows import (
     spec_of,
     trained,
 )
-from tests.entries import spec_with
+from tests.entries import made, spec_with
 from tests.thinned import thinned
 
 SEEDED_ROWS, SEEDED_REFUSALS, PARTS = 60, 20, 12
 CUTTING = ("eprop", "s_tllr", "superspike")
 """Rules that send nothing back over recurrent spikes, and ask the network to say so."""
 OF_FULL_GRADIENTS = ("bounded_gradient", "steady_gradient")
-"""Initialisations that are about what these rules cut: no remedy keeps both."""
+"""Initialisations that are about what these rules cut: no remedy keeps both, so the rule gives way."""
 LOSSES = {"superspike": "van_rossum"}
 """Of rules that learn from one kind of target alone."""
 FIRINGS = {"reinforce": "escape"}
@@ -111,12 +111,12 @@ def refusal_of(row: Row) -> str | None:
     return None
 
 
-def problem_of_remedies(words: str, made: Recipe, message: str) -> Problems:
+def problem_of_remedies(words: str, refused: Recipe, message: str) -> Problems:
     """Train a recipe with each remedy that a message offers; return what went wrong."""
     problems = [] if remedies(message) else [f"{words}: no remedy in: {message}"]
     for remedy in remedies(message):
         try:
-            trained(spec_with(*mended(made, remedy)))
+            trained(spec_with(*mended(refused, remedy)))
         except Exception as error:
             problems.append(f"{words}: {' '.join(remedy)} does not help: {type(error).__name__}: {error}")
     return problems
@@ -179,7 +179,8 @@ def around(rule: str, groups: Sequence[str]) -> list[Recipe]:
         for group in groups
         for name in catalogue.paths("neuron" if group == "readout" else group)
         if "/" not in name  # presets of other libraries are surrogates that are here already
-        if not (rule in CUTTING and name in OF_FULL_GRADIENTS)
+        # A readout that fires, as this rule's does, has no recurrent weights.
+        if not (rule == "superspike" and name in OF_FULL_GRADIENTS)
     ]
 
 
@@ -191,6 +192,24 @@ def test_a_rule_that_cuts_takes_no_initialisation_of_what_it_cuts(init: str) -> 
         wired = {**values, "network.recurrence": "all_to_all", "network.recurrence_gradient": gradient}
         with pytest.raises(InputError, match=says):
             build(spec_with({**choices, "init": init}, wired))
+
+
+@pytest.mark.parametrize(
+    ("rule", "refusal", "expected"),
+    [
+        ("reinforce", "a: b; use firing=step", "a: b; use firing=step and rule=bptt"),
+        ("reinforce", "a: b; use firing=escape or c=1", "a: b; use firing=escape or c=1"),
+        ("eventprop", "use c=d with neuron=leaky, or c=e", "use c=d with neuron=leaky and rule=bptt, or c=e"),
+        ("eventprop", "use neuron=leaky and rule=bptt", "use neuron=leaky and rule=bptt"),
+        ("bptt", "a: b; use firing=step", "a: b; use firing=step"),
+        ("reinforce", "firing=step: says no remedy", "firing=step: says no remedy"),
+    ],
+)
+def test_a_remedy_that_takes_what_a_rule_requires_takes_the_rule_too(
+    rule: str, refusal: str, expected: str
+) -> None:
+    """Expected: back-propagation added to the alternatives that set what the rule requires otherwise, no others."""
+    assert made("rule", rule).composed(refusal) == expected
 
 
 @pytest.mark.parametrize("rule", factors()["rule"])

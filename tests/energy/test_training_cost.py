@@ -21,6 +21,7 @@ from sgbench.training.learning import learning_of
 from tests.leaderboard.factory import record
 
 SIZES = {"train": 10, "validation": 5}
+WITH_CURRENTS = ("neuron=synaptic", "neuron@readout=synaptic_readout")
 CUT = ("network.recurrence=all_to_all", "network.recurrence_gradient=cut")
 
 
@@ -29,11 +30,17 @@ def parts_of(*words):
     return build(compose(["engine=reference", "protocol.batch_size=4", *words]))
 
 
-def costed(*words):
-    """A record of two epochs whose counts are those of one batch of noise."""
-    spec = compose(["engine=reference", *words])
+NOISE = (torch.rand(25, 4, 64, generator=torch.Generator().manual_seed(0)) < 0.1).float()
+
+
+def costed(*words, engine="reference", weights=None):
+    """A record of two epochs whose counts are those of one batch of noise; all weights may be one number."""
+    spec = compose([f"engine={engine}", *words])
     parts = build(spec)
-    x = (torch.rand(25, 4, 64, generator=torch.Generator().manual_seed(0)) < 0.1).float()
+    if weights is not None:
+        for weight in parts.network.parameters():
+            torch.nn.init.constant_(weight, weights)
+    x = NOISE
     batch = Batch(x=x, target=torch.zeros(4), lengths=torch.full((4,), 25), position=torch.arange(4))
     counter = OperationCounter(parts.network, "binary", bits=32)
     parts.network.eval()
@@ -71,6 +78,13 @@ def cost_of(made, sizes):
         ),
         (("protocol.hidden=[8,4]", "rule=local"), (1, 1, 2 * (80 + 40) / (512 + 32 + 40))),
         (("protocol.hidden=[8]", "rule=frozen"), (1, 0, 0)),
+        (("protocol.hidden=[8,4]", *WITH_CURRENTS, "rule=eventprop"), (1, 1, (32 + 40) / (512 + 32 + 40))),
+        (
+            ("protocol.hidden=[8]", *WITH_CURRENTS, "network.recurrence=all_to_all", "rule=eventprop"),
+            (1, 1, (64 + 80) / (512 + 64 + 80)),
+        ),
+        (("protocol.hidden=[8]", "firing=soft", "surrogate.normalisation=area1"), (1, 1, 80 / 592)),
+        (("protocol.hidden=[8]", "firing=escape"), (1, 1, 80 / 592)),
     ],
 )
 def test_by_hand(words, ratios):
@@ -142,6 +156,34 @@ def test_a_converted_network_is_trained_in_one_pass_a_sample():
     once = found.forward + found.weight_gradients + found.input_gradients
     assert found.epochs * counter.get_total_flops() == 2 * once
     assert found.validation == 25 * found.forward
+
+
+@pytest.mark.parametrize(
+    ("weights", "fired"), [(5.0, 8), (0.0, 0)], ids=["all fire at the first event", "none fires"]
+)
+def test_spikes_between_steps_are_priced_by_arrival_by_hand(weights, fired):
+    """On paper: E events a sample by 8 weights, 8 spikes or none by 10; again by weight, and by time."""
+    words = ("protocol.hidden=[8]", "network=first_spike", "loss=first_spike")
+    found = cost_of(costed(*words, engine="auto", weights=weights), SIZES)
+    events = NOISE.sum().item() / NOISE.shape[1]
+    once = events * 8 + fired * 10
+    assert found.forward == found.weight_gradients == 2 * 10 * once
+    assert found.input_gradients == 2 * 10 * fired * 10
+    assert found.validation == 2 * 5 * once
+    assert found.adjoint_updates == 2 * 10 * (fired + bool(fired) * 10)  # the ten outputs fire too
+
+
+def test_neurons_that_fire_again_are_priced_again():
+    """Must match: the arrivals of the spikes that the network itself sends; must differ: one a neuron."""
+    words = ("protocol.hidden=[8]", "network=event_driven")
+    made = costed(*words, engine="auto", weights=1.0)
+    hidden, readout = made.counts.layers
+    spikes = hidden.spikes_sent.total / made.counts.samples
+    found = cost_of(made, SIZES)
+    assert spikes > 8
+    assert found.input_gradients == 2 * 10 * spikes * 10
+    assert found.forward - found.input_gradients == 2 * 10 * NOISE.sum().item() / NOISE.shape[1] * 8
+    assert readout.spikes_sent.total in (None, 0)
 
 
 def test_what_is_not_counted_is_said():

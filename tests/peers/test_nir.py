@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.exchange.nir_export import to_nir
 from sgbench.exchange.nir_import import from_nir
+from sgbench.firing.base import Firing
+from sgbench.firing.escape import Escape
+from sgbench.firing.soft import Soft
 from sgbench.firing.ternary import Ternary
 from sgbench.inits.kaiming import Kaiming
 from sgbench.networks.base import Network
@@ -316,10 +320,19 @@ def adlif(features: int) -> AdLif:
     return AdLif(surrogate(), features, **options, **learn)
 
 
-def ternary(features: int) -> Leaky:
-    made = leaky(features, reset="subtract")
-    Ternary(threshold=1.0).begin(made.surrogate)
-    return made
+NO_STEP = "'hidden0': its spikes are not those of a step at threshold.*firing=step"
+
+
+def fires_by(firing: Firing) -> Callable[[int], Leaky]:
+    """Return how to build neurons that send something else than a step."""
+
+    def build(features: int) -> Leaky:
+        neurons = leaky(features, reset="subtract")
+        neurons.surrogate = Atan(alpha=2.0, width_fwhm=None, normalisation="area1", scale=1.0)
+        firing.begin(neurons.surrogate)
+        return neurons
+
+    return build
 
 
 def slstm(features: int) -> Slstm:
@@ -346,7 +359,9 @@ def psn(features: int) -> Psn:
             lambda: mlp(psn),
             "NIR has no such layer: the neurons of layer 'hidden0' take all time steps at once",
         ),
-        (lambda: mlp(ternary), "'hidden0': its spikes are not those of a step at threshold"),
+        (lambda: mlp(fires_by(Ternary(threshold=1.0))), NO_STEP),
+        (lambda: mlp(fires_by(Escape(noise="logistic", noise_slope=5.0))), NO_STEP),
+        (lambda: mlp(fires_by(Soft())), NO_STEP),
         (lambda: mlp(lambda n: leaky(n, beta=[0.5, 1.0])), "'hidden0': some of its decays are 1"),
         (
             lambda: Delayed(

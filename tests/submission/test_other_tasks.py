@@ -91,6 +91,8 @@ def test_from_runs_to_a_verified_row(made: Made, tmp_path: Path, capsys: pytest.
         ("firing=escape", "rule=reinforce"),
         ("rule=forward_gradient",),
         ("rule=rtrl", "loss=per_step"),
+        ("rule=snap1", "loss=per_step", "network.recurrence=all_to_all"),
+        ("firing=escape",),
         ("network=converted",),
         ("network=first_spike", "loss=first_spike", "init=shifted", "engine=auto"),
         ("network=event_driven", "init=shifted", "engine=auto"),
