@@ -141,7 +141,7 @@ class ClusterPool:
                 (self.folder / STOP).touch()
                 self.cancel_rest()
             self.cluster.close()
-            if whole and not self.lost:
+            if not self.readers or (whole and not self.lost):
                 shutil.rmtree(self.folder, ignore_errors=True)
 
     def _tell_cost(self, place: int) -> None:

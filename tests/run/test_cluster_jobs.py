@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sgbench.cli.main import main
+from sgbench.composition.compose import raw_config
 from sgbench.composition.plan import plan
 from sgbench.errors import InputError, StorageError
 from sgbench.records.content import EpochScores
@@ -145,6 +146,21 @@ def test_an_interrupt_asks_jobs_to_save(tmp_path: Path, monkeypatch: pytest.Monk
     assert (pool.folder / STOP).exists()
 
 
+def test_refused_jobs_leave_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster that takes none of them has written no log worth keeping."""
+
+    def refuse(*_: object) -> None:
+        raise InputError("hydra.launcher.on=slurm: no such partition")
+
+    cluster = Acted()
+    monkeypatch.setattr(cluster, "start", refuse)
+    pool, _ = pool_of(cluster, tmp_path, monkeypatch)
+    with pytest.raises(InputError, match="no such partition"):
+        pool.run([PointGroup((0, 1))])
+    assert cluster.closed
+    assert list((tmp_path / ".jobs").iterdir()) == []
+
+
 def test_memory_is_what_the_replicas_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From `need_bytes`: more replicas need no less; at most what was said; a large network more than a small."""
     pool, _ = pool_of(Acted(), tmp_path, monkeypatch)
@@ -256,6 +272,15 @@ def test_a_job_that_is_asked_to_stop_before_it_begins_runs_nothing(
 def test_a_wrong_setting_is_one_line(settings: dict, said: str) -> None:
     with pytest.raises(InputError, match=said.replace(".", r"\.").replace("(", r"\(")):
         where_of(settings)
+
+
+@pytest.mark.parametrize("word", ["slurm={account: mine}", "slurm.account=mine"])
+def test_settings_of_the_cluster_are_any_keys(word: str) -> None:
+    """Expected: as written. Must differ: a key of ours that is misspelt."""
+    words = [*WORDS, "hydra/launcher=replicas", f"hydra.launcher.{word}"]
+    assert raw_config(words).hydra.launcher.slurm == {"account": "mine"}
+    with pytest.raises(InputError, match=r"'hydra\.launcher\.partitoin' is not known; did you mean 'partition'"):
+        raw_config([*words, "hydra.launcher.partitoin=main"])
 
 
 @pytest.mark.parametrize("on", ["slurm", "ray"])
