@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Protocol
 
 from sgbench.records.spec import RunSpec
-from sgbench.replicas.crew import Bar, WorkerMessage
 from sgbench.replicas.grouping import PointGroup
 from sgbench.replicas.jobs import STOP, GroupJob
+from sgbench.replicas.messages import Bar, WorkerMessage
 from sgbench.replicas.progress import OVER, ProgressReader
 from sgbench.replicas.room import need_bytes, wanted
 from sgbench.training.build import build

@@ -69,7 +69,8 @@ class Code:
 
     def made_by(self, targets: Mapping[str, str]) -> dict[str, str]:
         """Return commit, versions and hashes of one's own classes, which a checkpoint to continue must share."""
-        return {"commit": f"{self.commit} {self.clean}", **self.versions, **own_sources(targets)}
+        changed = " with changes" if self.clean is False else ""
+        return {"commit": f"{self.commit}{changed}", **self.versions, **own_sources(targets)}
 
 
 def collect(

@@ -15,7 +15,7 @@ from sgbench.records.method import identity, method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.records.tuning import JOURNAL_VERSION, JOURNALS, Asked, Journal, readable
-from sgbench.replicas.crew import Bar
+from sgbench.replicas.messages import Bar
 from sgbench.sweeps.awaited import POLL_S
 from sgbench.training.build import build
 from sgbench.training.run_folder import folder_of, is_held, stored_record

@@ -5,6 +5,8 @@ Expected by hand; `make test-cluster` has the real thing.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,9 @@ from sgbench.errors import InputError, StorageError
 from sgbench.records.content import EpochScores
 from sgbench.replicas import cluster as room
 from sgbench.replicas.cluster import MOST_BYTES, ClusterPool, JobNeeds
-from sgbench.replicas.crew import WorkerMessage
 from sgbench.replicas.grouping import PointGroup
 from sgbench.replicas.jobs import STOP, GroupJob
+from sgbench.replicas.messages import WorkerMessage
 from sgbench.replicas.progress import ProgressReader, ProgressWriter
 from sgbench.replicas.where import Where, where_of
 from sgbench.training.provenance import Code
@@ -239,7 +241,7 @@ def job(tmp_path: Path, **settings: Any) -> GroupJob:
 
 def test_other_versions_run_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Expected: which package, both versions, exit code of bad input; no crew is made."""
-    monkeypatch.setattr("sgbench.replicas.jobs.Crew", lambda *_, **__: pytest.fail("was run"))
+    monkeypatch.setattr("sgbench.replicas.crew.Crew", lambda *_, **__: pytest.fail("was run"))
     other = job(tmp_path, made_by={**Code.here().made_by({}), "torch": "1.0"})
     other()
     (told,) = ProgressReader(other.progress, 0).news()
@@ -252,9 +254,16 @@ def test_a_job_that_is_asked_to_stop_before_it_begins_runs_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Expected: not even a crew."""
-    monkeypatch.setattr("sgbench.replicas.jobs.Crew", lambda *_, **__: pytest.fail("was run"))
+    monkeypatch.setattr("sgbench.replicas.crew.Crew", lambda *_, **__: pytest.fail("was run"))
     (tmp_path / STOP).touch()
     job(tmp_path)()
+
+
+@pytest.mark.slow
+def test_a_job_can_hear_signals_before_torch_is_loaded() -> None:
+    """Its class is what has to be imported before; what was told to leave meanwhile would be killed."""
+    code = "import sgbench.replicas.slurm_job, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 # --- words
@@ -279,7 +288,9 @@ def test_settings_of_the_cluster_are_any_keys(word: str) -> None:
     """Expected: as written. Must differ: a key of ours that is misspelt."""
     words = [*WORDS, "hydra/launcher=replicas", f"hydra.launcher.{word}"]
     assert raw_config(words).hydra.launcher.slurm == {"account": "mine"}
-    with pytest.raises(InputError, match=r"'hydra\.launcher\.partitoin' is not known; did you mean 'partition'"):
+    with pytest.raises(
+        InputError, match=r"'hydra\.launcher\.partitoin' is not known; did you mean 'partition'"
+    ):
         raw_config([*words, "hydra.launcher.partitoin=main"])
 
 

@@ -27,12 +27,13 @@ from sgbench.composition.plan import plan
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.replicas.crew import Crew, WorkerMessage
+from sgbench.replicas.crew import Crew
 from sgbench.replicas.grouping import groups, why_alone
+from sgbench.replicas.messages import Stopped, WorkerMessage
 from sgbench.replicas.moves import moves_of
 from sgbench.replicas.replica import Replica
 from sgbench.replicas.stack import Stack
-from sgbench.replicas.team import Stopped, Team
+from sgbench.replicas.team import Team
 from sgbench.signals.spikes import Events
 from sgbench.signals.trajectory import Batch
 from sgbench.training.provenance import Code
