@@ -368,12 +368,19 @@ def test_a_long_sweep_is_held_against_the_runs_that_stand_for_it() -> None:
     settings = sweep_long.LongSettings()
     assert settings.sampled == [(0.001, 0.5, 0), (0.001, 4.0, 3), (0.002, 1.0, 6), (0.002, 8.0, 9)]
     ours = {point: [3.0] * 30 for point in settings.points}
-    theirs = [[3.0] * 4 + [2.0] * 26 for _ in settings.sampled]
-    sweep_long._gate(settings, ours, theirs)
+    theirs = {point: [3.0] * 4 + [2.0] * 26 for point in settings.sampled}
+    sweep_long.gate(settings, ours, theirs)
     with pytest.raises(gate.GateError, match=r"alpha 4.0, seed 3"):
-        sweep_long._gate(settings, {**ours, settings.sampled[1]: [3.0, 3.0, 3.0, 3.1]}, theirs)
+        sweep_long.gate(settings, {**ours, settings.sampled[1]: [3.0, 3.0, 3.0, 3.1]}, theirs)
     with pytest.raises(gate.GateError, match="99 of 100"):
-        sweep_long._gate(settings, {point: ours[point] for point in settings.points[1:]}, theirs)
+        sweep_long.gate(settings, {point: ours[point] for point in settings.points[1:]}, theirs)
+
+
+@pytest.mark.slow
+def test_lightning_and_replicas_train_alike(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ten points, each on both sides: a loss that differs would be refused, and a run that is not there."""
+    assert main(["basic_sweep", "--seeds", "1", "--hidden", "8", "--batch", "640"]) == 0
+    assert "10 runs of 1 epochs" in capsys.readouterr().out
 
 
 def test_a_replica_s_step_is_the_bare_engine_s(tmp_path: Path) -> None:

@@ -16,6 +16,9 @@ from random import Random
 import pytest
 
 from sgbench.paths import RECORD
+from sgbench.records.files import read_model
+from sgbench.records.record import RunRecord
+from sgbench.training.run_folder import folder_of
 from tests.cluster import sweeping
 from tests.cluster.conftest import wait_until
 from tests.cluster.sweeping import LONGER, SLURM
@@ -118,13 +121,22 @@ def test_a_refused_partition_is_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in said
 
 
+def outlasting(root: Path, wanted_s: float) -> int:
+    """How many epochs keep a job of two points busy for so long, by those of the longer sweep in a folder."""
+    points = sweeping.specs(root, *LONGER)
+    lines = [read_model(folder_of(spec) / RECORD, RunRecord) for spec in points]
+    epoch_s = 2 * sum(line.timing.fit_s for line in lines) / sum(len(line.curve) for line in lines)
+    return round(wanted_s / epoch_s)
+
+
 @pytest.mark.slow
 def test_a_time_limit_is_no_end(tmp_path: Path) -> None:
     """Jobs of two minutes, told 75 s before the end: runs that take longer are queued again until they end.
 
     Must differ: no job is lost, so none is handed in a second time.
     """
-    longer = ("protocol.epochs=2500", "protocol.patience=null")
+    sweeping.done(tmp_path / "short", *LONGER)
+    longer = (f"protocol.epochs={outlasting(tmp_path / 'short', 100)}", "protocol.patience=null")
     limits = ("hydra.launcher.timeout_min=2", "hydra.launcher.slurm={signal_delay_s: 75}")
     said = sweeping.done(tmp_path / "there", *SLURM, *limits, *longer, longest_s=LONG_S)
     sweeping.done(tmp_path / "here", *longer, longest_s=LONG_S)
