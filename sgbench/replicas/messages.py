@@ -27,4 +27,4 @@ Bar = tuple[float, ...]
 
 
 class Stopped(Exception):  # noqa: N818 - no error
-    """Ends a group that was asked to stop; its last whole epoch is kept."""
+    """Stops a group that was asked to; its last whole epoch is kept."""

@@ -12,7 +12,7 @@ from sgbench.replicas.jobs import GroupJob
 
 @dataclass
 class SlurmGroupJob(GroupJob):
-    """A group that saves and is queued again on SLURM's signal before a time-out or for a preemption."""
+    """Saves a group of points and has it queued again on SLURM's signal before a time-out or for a preemption."""
 
     def __call__(self) -> None:
         """Run the group of points with SLURM's signals."""

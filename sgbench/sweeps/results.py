@@ -67,8 +67,8 @@ class Results:
     @property
     def seeds(self) -> tuple[int, ...]:
         """Collect all seeds asked for."""
-        found = {seed for row in self.rows for seed in (*row.done, *row.failed, *row.missing)}
-        return tuple(sorted(found))
+        asked = {seed for row in self.rows for seed in (*row.done, *row.failed, *row.missing)}
+        return tuple(sorted(asked))
 
     def count(self, what: str) -> int:
         """Count the runs that are done, failed, missing or running."""
@@ -107,7 +107,7 @@ def _row(
     from sgbench.statistics.intervals import summarise
 
     spec = point.spec
-    found: dict[int, RunRecord] = {}
+    records_of: dict[int, RunRecord] = {}
     for seed in point.seeds:
         try:
             record = _record(root or Path(spec.paths.runs_dir), point, seed)
@@ -115,22 +115,24 @@ def _row(
             unreadable.append(str(error))
             continue
         if record is not None:
-            found[seed] = record
+            records_of[seed] = record
     measure = _measure(spec.method.protocol.name, spec.method.choices["dataset"], config_dirs)
-    records = list(found.values())
-    selected = [_score(each.validation, measure) for each in records]
-    tested = [_score(each.test, measure) for each in records]
+    records = list(records_of.values())
+    selected = [_score(record.validation, measure) for record in records]
+    tested = [_score(record.test, measure) for record in records]
     return SettingRow(
         settings=point.settings,
         surrogate=spec.method.label,
         method_id=method_id(spec.method),
         validation=summarise(selected) if selected else None,
         test=summarise(tested) if tested else None,
-        by_seed=dict(zip(found, selected, strict=True)),
-        done=tuple(seed for seed, each in found.items() if each.status == "finished"),
-        failed=tuple(seed for seed, each in found.items() if each.status == "failed"),
-        missing=tuple(seed for seed in point.seeds if seed not in found),
-        running=tuple(seed for seed in point.seeds if seed not in found and _is_running(root, point, seed)),
+        by_seed=dict(zip(records_of, selected, strict=True)),
+        done=tuple(seed for seed, record in records_of.items() if record.status == "finished"),
+        failed=tuple(seed for seed, record in records_of.items() if record.status == "failed"),
+        missing=tuple(seed for seed in point.seeds if seed not in records_of),
+        running=tuple(
+            seed for seed in point.seeds if seed not in records_of and _is_running(root, point, seed)
+        ),
         spikes=_spikes(records),
         measure=measure,
     )
@@ -147,13 +149,13 @@ def _is_running(root: Path | None, point: SweepPoint, seed: int) -> bool:
 
 def _spikes(records: Sequence[RunRecord]) -> float | None:
     """Average the spikes of all layers per inference over runs; None where a layer's were not counted."""
-    found = []
-    for counts in (each.counts for each in records if each.counts is not None):
+    means = []
+    for counts in (record.counts for record in records if record.counts is not None):
         sent = [layer.spikes_sent.total for layer in counts.layers]
         if None in sent:
             return None
-        found.append(sum(number or 0 for number in sent) / counts.samples)
-    return math.fsum(found) / len(found) if found else None
+        means.append(sum(number or 0 for number in sent) / counts.samples)
+    return math.fsum(means) / len(means) if means else None
 
 
 def _record(root: Path, point: SweepPoint, seed: int) -> RunRecord | None:
@@ -171,16 +173,16 @@ def _record(root: Path, point: SweepPoint, seed: int) -> RunRecord | None:
 def _measure(protocol: str, dataset: str, config_dirs: tuple[Path, ...]) -> Measure:
     classes = facts_of(catalogue.entry("dataset", dataset, config_dirs)).classes
     try:
-        told = catalogue.entry("protocol", protocol, config_dirs).meta
+        meta = catalogue.entry("protocol", protocol, config_dirs).meta
     except InputError:  # composed on the command line
-        told = {}
-    return measure_of(classes, told.get("guess_loss"), told.get("guess_accuracy"))
+        meta = {}
+    return measure_of(classes, meta.get("guess_loss"), meta.get("guess_accuracy"))
 
 
 def _score(scores: Scores | None, measure: Measure) -> float:
     """Return a score, where a failed run counts as guessing; NaN if nobody states what guessing loses."""
-    found = None if scores is None else scores.loss if measure.is_loss else scores.accuracy
-    return measure.guess if found is None else found
+    score = None if scores is None else scores.loss if measure.is_loss else scores.accuracy
+    return measure.guess if score is None else score
 
 
 def best_rows(results: Results) -> list[SettingRow]:
