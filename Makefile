@@ -34,7 +34,7 @@ test: check ## lint, floors, types, tests
 	$(BIN)/python -m pytest
 
 test-slow: $(INSTALLED_DEV) ## whole cross-products, kills, wheels and pixels (under 40 minutes on two cores)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "slow and not cluster"
 	@seed=$$(date +%s); echo "random examples of --hypothesis-seed=$$seed"; \
 	  $(BIN)/python -m pytest -m hypothesis --hypothesis-profile=search --hypothesis-seed=$$seed
 
