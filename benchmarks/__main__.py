@@ -194,6 +194,13 @@ def _add_sweeps(commands: Any) -> None:
         "basic_sweep", help="100 tiny runs as replicas, against Hydra's basic launcher with Lightning"
     )
     _add_counts(basic, (("batch", 128), ("hidden", 64), ("epochs", 1), ("seeds", 10), ("workers", 2)))
+    basic.add_argument(
+        "--basic-seeds",
+        type=int,
+        default=10,
+        metavar="N",
+        help="seeds of the script, which stand for all (10)",
+    )
     basic.set_defaults(handler=_measure, module="sweep_basic", settings="BasicSettings")
     alike = commands.add_parser("equivalence", help="float32: accuracies of replicas and of runs alone")
     _add_counts(alike, (("seeds", 20), ("epochs", 30)))
