@@ -1,9 +1,11 @@
 """`basic_sweep`: a hundred tiny runs as replicas, against Hydra's basic launcher with snnTorch and Lightning.
 
 Two learning rates, five slopes and ten seeds, each sweep as one command of its user. Both start from the same
-weights, see the same batches in the same order, log every epoch, keep the checkpoint that validation selects and test
-it. What is timed is everything, as in `sweep`. With fewer `--basic-seeds`, some points of the script stand for all: the
-rest is reckoned at their mean beyond the start of its process, which is timed apart and counted once.
+weights, see the same batches in the same order, log every epoch, keep the checkpoint that validation selects and
+test it. What is timed is everything, as in `sweep`.
+
+With fewer `--basic-seeds`, some points of the script stand for all: the rest is reckoned at their mean beyond the
+start of its process, which is timed apart and counted once.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from benchmarks import report
 from benchmarks.gate import GateError
 from benchmarks.sweep_long import ALPHAS, RATES, LongSettings, Losses, gate, losses_of, words_of
 from benchmarks.sweep_runs import Clock, Taken, adopt_grandchildren, export, one_thread, sgbench_sweep
-from sgbench.errors import InputError
+from sgbench.errors import InputError, require_count
 
 SCRIPT = Path(__file__).resolve().parent / "basic_lightning.py"
 AIM = 5.0
@@ -46,6 +48,7 @@ def compare(settings: BasicSettings) -> dict[str, Any]:
         GateError: they come to different losses.
         InputError: the script would run more seeds than there are.
     """
+    require_count("--basic-seeds", settings.basic_seeds, low=1)
     if settings.basic_seeds > settings.seeds:
         raise InputError(f"--basic-seeds {settings.basic_seeds}: at most the {settings.seeds} seeds")
     adopt_grandchildren()

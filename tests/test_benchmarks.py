@@ -387,7 +387,7 @@ def test_lightning_and_replicas_train_alike(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_points_that_stand_for_all_are_counted_beyond_their_start() -> None:
-    """By hand: 2 s of start and 10 points in 12 s are 102 s for 100. Must differ: all that was run is as measured."""
+    """By hand: 2 s of start and 10 points in 12 s are 102 s for 100. Must differ: what was run whole."""
     taken, start = sweep_runs.Taken(12.0, 24.0, {}), sweep_runs.Taken(2.0, 4.0, {})
     some = sweep_basic.BasicSettings(seeds=10, basic_seeds=1)
     assert sweep_basic._of_all(taken, start, some) == sweep_runs.Taken(102.0, 204.0, {})
