@@ -34,7 +34,7 @@ test: check ## lint, floors, types, tests
 	$(BIN)/python -m pytest
 
 test-slow: $(INSTALLED_DEV) ## whole cross-products, kills, wheels and pixels (under 40 minutes on two cores)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m "slow and not cluster"
 	@seed=$$(date +%s); echo "random examples of --hypothesis-seed=$$seed"; \
 	  $(BIN)/python -m pytest -m hypothesis --hypothesis-profile=search --hypothesis-seed=$$seed
 
@@ -42,9 +42,9 @@ test-site: $(INSTALLED_DEV) ## the site in a headless Chromium, which has to be 
 	$(BIN)/python -m pip install --quiet --editable '.[browser]'
 	$(BIN)/python -m pytest -n 0 -m site tests/site
 
-test-cluster: $(INSTALLED_DEV) ## sweeps on a real SLURM of one node (Debian: slurm-wlm munge, as root) and on Ray
-	$(BIN)/python -m pip install --quiet --editable '.[slurm,ray]'
-	$(BIN)/python -m pytest -n 0 -m cluster tests/cluster
+test-cluster: $(if $(WITH),,$(INSTALLED_DEV)) ## sweeps on a real SLURM of one node (Debian: slurm-wlm munge, as root) and on Ray
+	$(if $(WITH),,$(BIN)/python -m pip install --quiet --editable '.[slurm,ray]')
+	$(or $(WITH),$(BIN)/python) -m pytest -n 0 -m cluster tests/cluster
 
 test-peers: $(INSTALLED_PEERS) ## presets and statistics against the libraries that have them, in an environment of its own
 	$(PEERS)/bin/python -m pytest tests/peers -m "peers or not slow"
@@ -64,7 +64,7 @@ check: $(INSTALLED_DEV) ## lint, floors, types, committed boards
 	$(BIN)/basedpyright --level error --pythonpath $(BIN)/python
 	$(BIN)/sgbench board check
 
-# WITH names an interpreter that has everything; without it, .venv is made.
+# WITH names an interpreter that has everything; without it, .venv is made. So for test-cluster.
 entry: $(if $(WITH),,$(INSTALLED_DEV)) ## do all that follows from a new entry: golden ids, words to complete
 	$(or $(WITH),$(BIN)/python) -m tests.golden.write --new
 	$(or $(WITH),$(BIN)/python) -m sgbench.composition.names

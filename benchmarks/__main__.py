@@ -22,6 +22,7 @@ EPILOG = """examples:
   python -m benchmarks data
   python -m benchmarks sweep --batch 128 --hidden 256
   python -m benchmarks long_sweep
+  python -m benchmarks basic_sweep
   python -m benchmarks places --on local,slurm
   python -m benchmarks equivalence
   python -m benchmarks counting
@@ -189,6 +190,18 @@ def _add_sweeps(commands: Any) -> None:
     _add_counts(long, (("batch", 128), ("hidden", 64), ("epochs", 30), ("seeds", 10)))
     _add_counts(long, (("workers", 2), ("processes", 4)))
     long.set_defaults(handler=_measure, module="sweep_long", settings="LongSettings")
+    basic = commands.add_parser(
+        "basic_sweep", help="100 tiny runs as replicas, against Hydra's basic launcher with Lightning"
+    )
+    _add_counts(basic, (("batch", 128), ("hidden", 64), ("epochs", 1), ("seeds", 10), ("workers", 2)))
+    basic.add_argument(
+        "--basic-seeds",
+        type=int,
+        default=10,
+        metavar="N",
+        help="seeds of the script, which stand for all (10)",
+    )
+    basic.set_defaults(handler=_measure, module="sweep_basic", settings="BasicSettings")
     alike = commands.add_parser("equivalence", help="float32: accuracies of replicas and of runs alone")
     _add_counts(alike, (("seeds", 20), ("epochs", 30)))
     alike.add_argument("--margin", type=float, default=0.01, metavar="D", help="of accuracy (default 0.01)")
@@ -199,7 +212,7 @@ def _add_sweeps(commands: Any) -> None:
     places.add_argument("--on", default="local", metavar="NAMES", help="local, slurm, ray (default local)")
     _add_counts(places, (("seeds", 50), ("workers", 2)))
     places.set_defaults(handler=_measure, module="places", settings="PlacesSettings")
-    for command in (sweep, long, alike, places):
+    for command in (sweep, long, basic, alike, places):
         _add_json(command)
 
 

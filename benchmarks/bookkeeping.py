@@ -9,8 +9,8 @@ import time
 from rich.console import Console
 
 from sgbench.composition.plan import plan
-from sgbench.replicas.crew import WorkerMessage
 from sgbench.replicas.grouping import groups
+from sgbench.replicas.messages import WorkerMessage
 from sgbench.replicas.view import SweepView
 from sgbench.training.run_folder import finished_record
 

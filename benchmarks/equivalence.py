@@ -19,7 +19,8 @@ from sgbench.composition.plan import plan
 from sgbench.errors import InputError, require_count
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.replicas.crew import Crew, WorkerMessage
+from sgbench.replicas.crew import Crew
+from sgbench.replicas.messages import WorkerMessage
 from sgbench.training.runner import run_spec
 
 LEVEL = 0.05

@@ -1,7 +1,8 @@
 """`places`: what a point of a sweep costs on this machine, on SLURM and on Ray, and how much it leaves on disk.
 
 Points are tiny on purpose (a few epochs of digits), so that what is round the training is most of it. Processor
-time is that of the sweep's own process and its children, and of jobs what they tell of themselves.
+time is that of the sweep's own process and its children, and of jobs what they tell of themselves. Beyond its
+training, in a process that runs already, a point costs what is left once the time of its epochs is taken off.
 """
 
 from __future__ import annotations
@@ -18,21 +19,25 @@ from typing import Any
 
 from benchmarks import report
 from benchmarks.sweep_runs import adopt_grandchildren
+from sgbench.composition.plan import plan
 from sgbench.errors import InputError, require_choice
 from sgbench.paths import RECORD
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
+from sgbench.replicas.crew import Crew
 from sgbench.replicas.where import PLACES
 
 WORDS = (
     "experiment=digits",
-    "protocol.epochs=3",
+    "protocol.patience=null",
     "protocol.steps=6",
     "protocol.hidden=[8]",
     "protocol.batch_size=256",
     "surrogate=atan,triangle",
 )
+EPOCHS = 3
 AIM_CPU_S = 2.0  # a point, in an array of replicas
+AIM_BEYOND_S = 0.1  # a point, in a process that runs already
 TOLD = re.compile(r"jobs took ([0-9.]+) s of processor time")
 
 
@@ -56,6 +61,7 @@ def compare(settings: PlacesSettings) -> dict[str, Any]:
         require_choice("--on", place, PLACES)
     adopt_grandchildren()
     load_before = report.load_average()
+    beyond_s = beyond_training_s(settings.seeds)
     counts = sorted({1, settings.workers})
     rows = [_sweep(place, settings.seeds, count) for count in counts for place in places]
     return {
@@ -64,14 +70,35 @@ def compare(settings: PlacesSettings) -> dict[str, Any]:
         "load_before": load_before,
         "load_after": report.load_average(),
         "points": 2 * settings.seeds,
+        "beyond_training_s_a_point": beyond_s,
         "sweeps": rows,
     }
+
+
+def beyond_training_s(seeds: int) -> float:
+    """CPU time of a point in this process without its epochs: composing, building, scoring, record and weights [s].
+
+    Args:
+        seeds: of each of two surrogates.
+    """
+    _in_process_s(1, EPOCHS)  # imports and compiled loops
+    once_s, twice_s = (_in_process_s(seeds, epochs) for epochs in (EPOCHS, 2 * EPOCHS))
+    return (2 * once_s - twice_s) / (2 * seeds)
+
+
+def _in_process_s(seeds: int, epochs: int) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        began_s = time.process_time()
+        words = [*WORDS, f"protocol.epochs={epochs}", f"seed=range({seeds})", f"paths.runs_dir={folder}"]
+        Crew(list(enumerate(plan(words, multirun=True).specs)), lambda _: None, lambda: False).run()
+        return time.process_time() - began_s
 
 
 def _sweep(place: str, seeds: int, workers: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         command = [
-            *(sys.executable, "-m", "sgbench", "run", "-m", *WORDS, f"seed=range({seeds})"),
+            *(sys.executable, "-m", "sgbench", "run", "-m", *WORDS),
+            *(f"protocol.epochs={EPOCHS}", f"seed=range({seeds})"),
             *("hydra/launcher=replicas", f"hydra.launcher.on={place}", f"hydra.launcher.workers={workers}"),
             f"paths.runs_dir={folder}",
         ]
@@ -118,6 +145,8 @@ def show(tree: dict[str, Any]) -> str:
     return "\n".join(
         [
             f"{tree['points']} tiny points; at most {AIM_CPU_S:g} s of CPU a point is the aim on a cluster",
+            f"in a process that runs already, beyond training: {tree['beyond_training_s_a_point']:.3f} s of CPU a "
+            f"point; at most {AIM_BEYOND_S:g} is the aim",
             report.head_line(tree),
             f"load average before {tree['load_before'][0]:.2f}, after {tree['load_after'][0]:.2f}",
             "",

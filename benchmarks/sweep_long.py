@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,15 @@ from benchmarks.sweep_runs import (
 )
 from benchmarks.whole_run_data import W1Like, task_words
 from sgbench.errors import InputError
+from sgbench.records.record import RunRecord
 
 RATES, ALPHAS = (0.001, 0.002), (0.5, 1.0, 2.0, 4.0, 8.0)
 AIM = 25.0
 COMPARED = 100
 """First training steps whose losses have to be the same; later ones follow single spikes that rounding turns."""
 LOSS_ALLOWED = 3e-3  # relative, of an epoch's mean
+Losses = dict[tuple[float, float, int], list[float]]
+"""By learning rate, alpha and seed, the mean training loss of each epoch."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,29 +76,12 @@ def compare(settings: LongSettings) -> dict[str, Any]:
         raise InputError(f"--processes {settings.processes}: at most the {len(settings.points)} points")
     adopt_grandchildren()
     load_before = report.load_average()
-    task = task_words(settings.batch, settings.hidden, settings.epochs)
-    words = [
-        *(word for word in task if not word.startswith("optimizer.lr")),
-        "surrogate=snntorch/atan",
-        f"surrogate.alpha={','.join(map(str, ALPHAS))}",
-        f"optimizer.lr={','.join(map(str, RATES))}",
-        f"seed={','.join(map(str, range(settings.seeds)))}",
-        "hydra/launcher=replicas",
-        f"hydra.launcher.workers={settings.workers}",
-    ]
     with tempfile.TemporaryDirectory() as folder:
         export(settings, Path(folder), sorted({seed for *_, seed in settings.sampled}))
         theirs = [_alone(settings, point, Path(folder)) for point in settings.sampled]
-    taken, records = sgbench_sweep(words)
-    ours: dict[Any, Any] = {
-        (
-            record.method.parameters["optimizer"]["lr"],
-            record.method.parameters["surrogate"]["alpha"],
-            record.seed,
-        ): [line.train_loss for line in record.curve]
-        for record in records
-    }
-    _gate(settings, ours, [losses for _, losses in theirs])
+    taken, records = sgbench_sweep(words_of(settings))
+    expected = dict(zip(settings.sampled, (losses for _, losses in theirs), strict=True))
+    gate(settings, losses_of(records), expected)
     alone_s = [cpu_s for cpu_s, _ in theirs]
     expected_s = statistics.fmean(alone_s) * len(settings.points)
     return {
@@ -113,6 +100,30 @@ def compare(settings: LongSettings) -> dict[str, Any]:
     }
 
 
+def words_of(settings: LongSettings) -> list[str]:
+    """All points as words, with the launcher."""
+    task = task_words(settings.batch, settings.hidden, settings.epochs)
+    return [
+        *(word for word in task if not word.startswith("optimizer.lr")),
+        "surrogate=snntorch/atan",
+        f"surrogate.alpha={','.join(map(str, ALPHAS))}",
+        f"optimizer.lr={','.join(map(str, RATES))}",
+        f"seed={','.join(map(str, range(settings.seeds)))}",
+        "hydra/launcher=replicas",
+        f"hydra.launcher.workers={settings.workers}",
+    ]
+
+
+def losses_of(records: Sequence[RunRecord]) -> Losses:
+    """Training losses of records by point."""
+    found: Losses = {}
+    for record in records:
+        numbers: Any = record.method.parameters
+        point = (numbers["optimizer"]["lr"], numbers["surrogate"]["alpha"], record.seed)
+        found[point] = [line.train_loss for line in record.curve]
+    return found
+
+
 def _alone(
     settings: LongSettings, point: tuple[float, float, int], folder: Path
 ) -> tuple[float, list[float]]:
@@ -128,9 +139,7 @@ def _alone(
     return clock.cpu_s, json.loads(done.stdout)["losses"]
 
 
-def _gate(
-    settings: LongSettings, ours: dict[tuple[float, float, int], list[float]], theirs: list[list[float]]
-) -> None:
+def gate(settings: LongSettings, ours: Losses, theirs: Losses) -> None:
     """Both have to train alike while rounding has turned no spike.
 
     Raises:
@@ -139,7 +148,7 @@ def _gate(
     if set(ours) != set(settings.points):
         raise GateError(f"gate: {len(ours)} of {len(settings.points)} runs have left a record")
     epochs = max(1, COMPARED * settings.batch // W1Like.sizes["train"])
-    for point, expected in zip(settings.sampled, theirs, strict=True):
+    for point, expected in theirs.items():
         found, wanted = np.array(ours[point][:epochs]), np.array(expected[:epochs])
         apart = np.max(np.abs(found - wanted) / np.abs(wanted))
         if not apart <= LOSS_ALLOWED:

@@ -25,6 +25,7 @@ from benchmarks import (
     replica_step,
     report,
     sweep,
+    sweep_basic,
     sweep_long,
     sweep_runs,
     whole_run,
@@ -368,12 +369,29 @@ def test_a_long_sweep_is_held_against_the_runs_that_stand_for_it() -> None:
     settings = sweep_long.LongSettings()
     assert settings.sampled == [(0.001, 0.5, 0), (0.001, 4.0, 3), (0.002, 1.0, 6), (0.002, 8.0, 9)]
     ours = {point: [3.0] * 30 for point in settings.points}
-    theirs = [[3.0] * 4 + [2.0] * 26 for _ in settings.sampled]
-    sweep_long._gate(settings, ours, theirs)
+    theirs = {point: [3.0] * 4 + [2.0] * 26 for point in settings.sampled}
+    sweep_long.gate(settings, ours, theirs)
     with pytest.raises(gate.GateError, match=r"alpha 4.0, seed 3"):
-        sweep_long._gate(settings, {**ours, settings.sampled[1]: [3.0, 3.0, 3.0, 3.1]}, theirs)
+        sweep_long.gate(settings, {**ours, settings.sampled[1]: [3.0, 3.0, 3.0, 3.1]}, theirs)
     with pytest.raises(gate.GateError, match="99 of 100"):
-        sweep_long._gate(settings, {point: ours[point] for point in settings.points[1:]}, theirs)
+        sweep_long.gate(settings, {point: ours[point] for point in settings.points[1:]}, theirs)
+
+
+@pytest.mark.slow
+def test_lightning_and_replicas_train_alike(capsys: pytest.CaptureFixture[str]) -> None:
+    """Ten points, each on both sides: a loss that differs would be refused, and a run that is not there."""
+    words = ["--seeds", "2", "--basic-seeds", "1", "--hidden", "8", "--batch", "640"]
+    assert main(["basic_sweep", *words]) == 0
+    assert "20 runs of 1 epochs" in (told := capsys.readouterr().out)
+    assert "the script ran 10 of them, which stand for all" in told
+
+
+def test_points_that_stand_for_all_are_counted_beyond_their_start() -> None:
+    """By hand: 2 s of start and 10 points in 12 s are 102 s for 100. Must differ: what was run whole."""
+    taken, start = sweep_runs.Taken(12.0, 24.0, {}), sweep_runs.Taken(2.0, 4.0, {})
+    some = sweep_basic.BasicSettings(seeds=10, basic_seeds=1)
+    assert sweep_basic._of_all(taken, start, some) == sweep_runs.Taken(102.0, 204.0, {})
+    assert sweep_basic._of_all(taken, start, sweep_basic.BasicSettings()) == taken
 
 
 def test_a_replica_s_step_is_the_bare_engine_s(tmp_path: Path) -> None:
@@ -411,6 +429,7 @@ def test_a_replica_s_step_is_the_bare_engine_s(tmp_path: Path) -> None:
         ("sweep --batch 48", "--batch=48: 100 steps have to be whole epochs"),
         ("sweep --workers 0", "--workers=0"),
         ("long_sweep --seeds 1 --processes 11", "--processes 11: at most the 10 points"),
+        ("basic_sweep --seeds 1", "--basic-seeds 10: at most the 1 seeds"),
         ("equivalence --seeds 1", "--seeds=1"),
         ("equivalence --margin 0", "--margin=0"),
     ],

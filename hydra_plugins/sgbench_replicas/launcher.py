@@ -9,7 +9,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 
 @dataclass
@@ -66,4 +66,6 @@ class ReplicasLauncher(Launcher):
         return done
 
 
-ConfigStore.instance().store(group="hydra/launcher", name="replicas", node=ReplicasConf, provider="sgbench")
+SETTINGS = OmegaConf.structured(ReplicasConf)
+OmegaConf.set_struct(SETTINGS.slurm, False)  # else Hydra takes no key that is not there already
+ConfigStore.instance().store(group="hydra/launcher", name="replicas", node=SETTINGS, provider="sgbench")

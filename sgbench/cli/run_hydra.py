@@ -284,7 +284,8 @@ def _report(planned: RunPlan, before: Sequence[int | None], names: Mapping[str, 
         say(line)
     root = planned.specs[0].paths.runs_dir
     where = "" if Path(root) == default_runs_dir() else f" --root {root}"
-    say(f"{finished} of {len(planned.specs)} runs finished; next: sgbench board build --from runs{where}")
+    then = f"; next: sgbench board build --from runs{where}" if finished else ""
+    say(f"{finished} of {len(planned.specs)} runs finished{then}")
     warn_of_chance(guessing, finished)
     for line in problems:
         say_failed(line)

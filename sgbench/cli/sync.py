@@ -54,11 +54,12 @@ def sync(args: argparse.Namespace) -> int:
     paths = sorted(path for path in args.source.rglob(RECORD) if not path.is_symlink())
     if not paths:
         raise InputError(f"{args.source}: holds no record; fill it with sgbench run")
-    from sgbench.training.loggers import require_account
+    from sgbench.training.loggers import require_account, require_server
     from sgbench.training.synced import sync as copy
 
     if args.to == "wandb" and args.mode == "online":
         require_account()
+        require_server()
     if args.table is not None:
         return _send_table(args, paths)
     failed = 0

@@ -16,7 +16,7 @@ from sgbench.records.tuning import Strategy
 if TYPE_CHECKING:
     from sgbench.records.record import RunRecord
     from sgbench.records.spec import RunSpec
-    from sgbench.replicas.crew import Bar
+    from sgbench.replicas.messages import Bar
     from sgbench.tuning.outcomes import Outcome
     from sgbench.tuning.request import Task
     from sgbench.tuning.told import Found

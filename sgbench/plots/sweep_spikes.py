@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from sgbench.errors import InputError
 from sgbench.plots.style import COLOURS, GRID, INK, MARKERS
@@ -12,6 +15,7 @@ from sgbench.plots.sweep_curves import MAX_CURVES
 from sgbench.plots.sweep_numbers import SweepPicture, SweepRow
 
 MIN_TICK_GAP = 0.055  # of the height
+LOG_FROM_RATIO = 4.0  # so that at least two numbers stand at the axis
 
 
 def spikes_figure(picture: SweepPicture) -> Figure:
@@ -36,8 +40,7 @@ def spikes_figure(picture: SweepPicture) -> Figure:
         spikes = [row.spikes or 0.0 for row in rows]
         axes.vlines(spikes, low, high, color=look["color"], alpha=0.4, linewidth=1.5, zorder=2)
         axes.scatter(spikes, score, s=60, label=name, zorder=3, **look)
-    if all(row.spikes for rows in kinds.values() for row in rows):
-        axes.set_xscale("log")
+    _scale(axes, [row.spikes or 0.0 for rows in kinds.values() for row in rows])
     axes.set_xlabel("spikes per inference, all layers", fontsize=14, color=INK)
     axes.set_ylabel(f"{picture.what}\n{axis.scale_note}", fontsize=14, color=INK)
     axes.set_title(picture.title, fontsize=16, color=INK, loc="left", parse_math=False)
@@ -45,6 +48,15 @@ def spikes_figure(picture: SweepPicture) -> Figure:
     axes.grid(color=GRID, linewidth=0.8, zorder=0)
     figure.legend(frameon=False, loc="outside right center", fontsize=13)
     return figure
+
+
+def _scale(axes: Axes, spikes: Sequence[float]) -> None:
+    """Scale the axis of spikes by logarithms, with plain numbers, where they differ much and none is zero."""
+    if min(spikes) > 0 and max(spikes) / min(spikes) > LOG_FROM_RATIO:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _kinds(picture: SweepPicture) -> dict[str, list[SweepRow]]:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Protocol
 
 from sgbench.records.spec import RunSpec
-from sgbench.replicas.crew import Bar, WorkerMessage
 from sgbench.replicas.grouping import PointGroup
 from sgbench.replicas.jobs import STOP, GroupJob
+from sgbench.replicas.messages import Bar, WorkerMessage
 from sgbench.replicas.progress import OVER, ProgressReader
 from sgbench.replicas.room import need_bytes, wanted
 from sgbench.training.build import build
@@ -141,7 +141,7 @@ class ClusterPool:
                 (self.folder / STOP).touch()
                 self.cancel_rest()
             self.cluster.close()
-            if whole and not self.lost:
+            if not self.readers or (whole and not self.lost):
                 shutil.rmtree(self.folder, ignore_errors=True)
 
     def _tell_cost(self, place: int) -> None:

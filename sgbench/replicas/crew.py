@@ -7,43 +7,26 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 
 from sgbench.datasets.batches import SpikingData
 from sgbench.errors import SgbenchError, StorageError, one_printable_line
-from sgbench.records.content import EpochScores
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
+from sgbench.replicas.messages import Bar, Say, Stopped, WorkerMessage
 from sgbench.replicas.replica import Replica
 from sgbench.replicas.room import fitting, need_bytes
 from sgbench.replicas.shared import Shared
 from sgbench.replicas.stack import Stack
-from sgbench.replicas.team import Stopped, Team, validated, watched
+from sgbench.replicas.team import Team, validated, watched
 from sgbench.training import memory
 from sgbench.training.provenance import Code
 from sgbench.training.run_folder import finished_record, folder_of, locked
 
 log = logging.getLogger("sgbench")
 CHECKPOINT_S = 5.0  # between two checkpoints of a group, and so the most that a kill can cost
-
-
-class WorkerMessage(NamedTuple):
-    """Reports what a worker says of a point."""
-
-    place: int
-    kind: Literal["noted", "began", "epoch", "ended", "refused", "pruned"]
-    epochs: int = 0
-    selected: EpochScores | None = None  # of a point under way, the epoch that validation selects so far
-    record: RunRecord | None = None
-    line: str = ""
-    exit_code: int = 0  # of what is told in `line`
-
-
-Say = Callable[[WorkerMessage], None]
-Bar = tuple[float, ...]
-"""By epoch, the validation score below which a run is stopped; signed so that the larger is the better."""
 
 
 class Crew:

@@ -1,4 +1,7 @@
-"""A group of points as one job of a cluster: replicas on some node, and their progress in a file."""
+"""A group of points as one job of a cluster: replicas on some node, and their progress in a file.
+
+A job is read from its file before it can hear a cluster's signals, so torch, which takes seconds, is loaded after.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,8 @@ from pathlib import Path
 
 from sgbench.errors import InputError
 from sgbench.records.spec import RunSpec
-from sgbench.replicas.crew import Bar, Crew, WorkerMessage
+from sgbench.replicas.messages import Bar, Stopped, WorkerMessage
 from sgbench.replicas.progress import ProgressWriter
-from sgbench.replicas.team import Stopped
-from sgbench.replicas.worker import run_alone
 from sgbench.training import late_modules
 from sgbench.training.provenance import Code
 
@@ -85,9 +86,14 @@ class GroupJob:
             for place, _ in self.points:
                 writer.say(WorkerMessage(place, "refused", line=line, exit_code=InputError.exit_code))
             return
+        from sgbench.replicas.crew import Crew
+        from sgbench.replicas.worker import run_alone
+
         if self.alone:
             run_alone(self.points, writer.say)
             return
+        if self._is_asked(writer):  # while torch was loaded
+            raise Stopped
         crew = Crew(
             self.points,
             writer.say,

@@ -13,8 +13,8 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from sgbench.records.spec import RunSpec
-from sgbench.replicas.crew import Bar, WorkerMessage
 from sgbench.replicas.grouping import PointGroup
+from sgbench.replicas.messages import Bar, WorkerMessage
 from sgbench.replicas.worker import prepare, work
 from sgbench.training.memory import available_bytes
 

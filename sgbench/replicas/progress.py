@@ -11,7 +11,7 @@ from typing import Any
 from sgbench.errors import InputError, StorageError, one_printable_line
 from sgbench.records.content import EpochScores
 from sgbench.records.files import parse_tree, read_bytes, write_atomic
-from sgbench.replicas.crew import WorkerMessage
+from sgbench.replicas.messages import WorkerMessage
 
 log = logging.getLogger("sgbench")
 WRITE_S = 1.0  # at least, between two writes

@@ -1,69 +1,25 @@
-"""SLURM through submitit: arrays whose jobs are groups of replicas, begun again when they are told to leave."""
+"""SLURM through submitit: arrays whose jobs are groups of replicas."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any
 
 from sgbench.errors import InputError, one_printable_line
 from sgbench.replicas.cluster import JobNeeds
 from sgbench.replicas.jobs import GroupJob
+from sgbench.replicas.slurm_job import SlurmGroupJob
 
 ASK_S = 5.0  # between two questions to the controller, which serves a whole site
 WAIT_S = 45.0  # for jobs to save and end; SLURM kills them after KillWait, which is 30 s as it ships
 MOST_REQUEUES = 10_000  # each of which a time limit of some epochs may cost
 GONE = "Invalid job id"
 """What SLURM says of ids that it has forgotten."""
-
-
-@dataclass
-class SlurmGroupJob(GroupJob):
-    """Saves and queues a group again on SLURM's signal before a time-out or for a preemption."""
-
-    def __call__(self) -> None:
-        """Run the group of points with SLURM's signals."""
-        preempt = _preemption()
-        self.requeue: Any = signal.getsignal(
-            preempt
-        )  # submitit's: has SLURM queue this job again, and leaves
-        self.told: int | None = None
-        if self.alone:
-            # Lightning has a checkpoint after every epoch, so submitit's own handler may leave at once.
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
-        else:
-            signal.signal(preempt, self._on_signal)
-            signal.signal(signal.SIGTERM, self._on_signal)
-        super().__call__()
-
-    def _on_signal(self, number: int, _: object) -> None:
-        """Ask the group to save at the next batch, since submitit would leave in the middle of one."""
-        self.asked, self.told = True, number
-
-    def stopped(self) -> None:
-        """Queue the job again if SLURM, and not the sweep, asked it to leave."""
-        preempt = _preemption()
-        if self.told == preempt:
-            self.requeue(preempt, None)
-
-    def checkpoint(self) -> Any:
-        """Return the same group for submitit to run again, since folders of runs hold what was saved."""
-        from submitit.helpers import DelayedSubmission  # pyright: ignore[reportMissingImports]
-
-        return DelayedSubmission(replace(self))
-
-
-def _preemption() -> int:
-    """Return the signal that submitit asks SLURM to send."""
-    name = os.environ.get("SUBMITIT_PREEMPT_SIGNAL", "USR2")
-    return getattr(signal, f"SIG{name.removeprefix('SIG')}")
 
 
 class Slurm:

@@ -11,8 +11,8 @@ from typing import Protocol
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.cluster import ClusterPool
-from sgbench.replicas.crew import Bar, WorkerMessage
 from sgbench.replicas.grouping import PointGroup, groups
+from sgbench.replicas.messages import Bar, WorkerMessage
 from sgbench.replicas.pool import WorkerPool
 from sgbench.replicas.view import SweepView
 from sgbench.replicas.where import HERE, Where

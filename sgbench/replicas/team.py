@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 
 from sgbench.errors import NonFiniteError, SgbenchError
+from sgbench.replicas.messages import Stopped
 from sgbench.replicas.moves import moves_of
 from sgbench.replicas.passes import StackedPasses, why_not_stacked
 from sgbench.replicas.replica import Evaluation, Replica
@@ -16,10 +17,6 @@ from sgbench.replicas.stack import Stack
 from sgbench.rules.base import Progress
 from sgbench.signals.trajectory import Batch
 from sgbench.training.train_loop import check_optimizer_state
-
-
-class Stopped(Exception):  # noqa: N818 - no error
-    """Reports that somebody asked to stop; the last whole epoch is kept."""
 
 
 class Team:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.replicas.crew import WorkerMessage
+from sgbench.replicas.messages import WorkerMessage
 
 EVERY_S = 30.0  # between two lines where nothing can be redrawn
 REDRAWN_S = 0.25  # at most so often

@@ -11,8 +11,8 @@ from multiprocessing.connection import Connection
 from sgbench.engine import fused
 from sgbench.errors import SgbenchError, one_printable_line
 from sgbench.records.spec import RunSpec
-from sgbench.replicas.crew import Bar, Crew, Say, WorkerMessage
-from sgbench.replicas.team import Stopped
+from sgbench.replicas.crew import Crew
+from sgbench.replicas.messages import Bar, Say, Stopped, WorkerMessage
 from sgbench.training import late_modules
 from sgbench.training.build import DTYPES
 

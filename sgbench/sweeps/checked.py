@@ -34,9 +34,10 @@ def built(planned: RunPlan) -> tuple[Parts | None, dict[str, float | None]]:
             first = next(iter(surrogates(parts.network)), None)
             widths.setdefault(spec.method.choices["surrogate"], first.fwhm if first else None)
     if any(spec.loggers.get("wandb", {}).get("mode") == "online" for spec in planned.specs):
-        from sgbench.training.loggers import require_account
+        from sgbench.training.loggers import require_account, require_server
 
         require_account()
+        require_server()
     for folder in {spec.paths.runs_dir for spec in planned.specs}:
         require_writable(Path(folder))
     return (None if planned.is_sweep else parts), widths

@@ -29,7 +29,7 @@ def notes(planned: RunPlan, words: Sequence[str], widths: Mapping[str, float | N
     if planned.is_open:
         yield "the sweeper chooses the points as it goes; a run's cost is its validation loss (or its error)"
         return
-    found = [record for spec in planned.specs if (record := finished_record(spec)) is not None]
+    finished = [record for spec in planned.specs if (record := finished_record(spec)) is not None]
     for root in sorted({spec.paths.runs_dir for spec in planned.specs}):
         if planned.is_sweep and not keeps_locks(Path(root)):
             yield (
@@ -37,9 +37,9 @@ def notes(planned: RunPlan, words: Sequence[str], widths: Mapping[str, float | N
                 f"doing a point twice, and a point of a machine that died is free again after {STALE_S:.0f} s"
             )
     if planned.is_sweep:
-        yield f"{len(planned.specs)} runs, {len(found)} already finished"
-    elif found:
-        yield f"already finished ({found[0].provenance.created_utc}); repeat with force=true"
+        yield f"{len(planned.specs)} runs, {len(finished)} already finished"
+    elif finished:
+        yield f"already finished ({finished[0].provenance.created_utc}); repeat with force=true"
     yield from _without_effect(planned, words)
     yield from _unlike_widths(widths)
     yield from _deviations(planned)

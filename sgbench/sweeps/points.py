@@ -33,10 +33,10 @@ class Axis:
     def numbers(self) -> tuple[float, ...] | None:
         """Convert the values to positive numbers; None if one of them is not."""
         try:
-            found = tuple(map(float, self.values))
+            floats = tuple(map(float, self.values))
         except ValueError:
             return None
-        return found if all(0 < number < math.inf for number in found) else None
+        return floats if all(0 < number < math.inf for number in floats) else None
 
 
 @dataclass(frozen=True)
@@ -134,12 +134,12 @@ def _combinations(
     """List each combination of all keys but the seed, with its seeds, in the order of Hydra's basic sweeper."""
     from sgbench.composition.plan import sweep_points
 
-    found: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    seeds_of: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for job in sweep_points(words, config_dirs):
         pairs = [(key, value) for key, _, value in (word.partition("=") for word in job)]
-        seeds = found.setdefault(tuple(pair for pair in pairs if pair[0] != SEED), [])
+        seeds = seeds_of.setdefault(tuple(pair for pair in pairs if pair[0] != SEED), [])
         seeds += [value for key, value in pairs if key == SEED]
-    return [(dict(pairs), seeds) for pairs, seeds in found.items()]
+    return [(dict(pairs), seeds) for pairs, seeds in seeds_of.items()]
 
 
 def _checked(seeds: Sequence[str]) -> tuple[int, ...]:

@@ -54,7 +54,7 @@ def recall(runs_dir: Path, group: str) -> Remembered:
     """
     path = runs_dir / FOLDER / f"{group}.json"
     if not NAME.fullmatch(group) or not path.is_file():
-        known = [each.stem for each in (runs_dir / FOLDER).glob("*.json")]
+        known = [path.stem for path in (runs_dir / FOLDER).glob("*.json")]
         near = suggest(group, known) if known else "give a sweep a name with group=NAME when it is run"
         raise InputError(f"group={group}: no sweep of that name was run in {runs_dir}; {near}")
     return read_model(path, Remembered)

@@ -66,8 +66,8 @@ class Results:
     @property
     def seeds(self) -> tuple[int, ...]:
         """Collect all seeds asked for."""
-        found = {seed for row in self.rows for seed in (*row.done, *row.failed, *row.missing)}
-        return tuple(sorted(found))
+        asked = {seed for row in self.rows for seed in (*row.done, *row.failed, *row.missing)}
+        return tuple(sorted(asked))
 
     def count(self, what: str) -> int:
         """Count the runs that are done, failed, missing or running."""
@@ -106,7 +106,7 @@ def _row(
     from sgbench.statistics.intervals import summarise
 
     spec = point.spec
-    found: dict[int, RunRecord] = {}
+    records_of: dict[int, RunRecord] = {}
     for seed in point.seeds:
         try:
             record = _record(root or Path(spec.paths.runs_dir), point, seed)
@@ -114,22 +114,24 @@ def _row(
             unreadable.append(str(error))
             continue
         if record is not None:
-            found[seed] = record
+            records_of[seed] = record
     measure = _measure(spec.method.protocol.name, spec.method.choices["dataset"], config_dirs)
-    records = list(found.values())
-    selected = [measure.of(each.validation) for each in records]
-    tested = [measure.of(each.test) for each in records]
+    records = list(records_of.values())
+    selected = [measure.of(record.validation) for record in records]
+    tested = [measure.of(record.test) for record in records]
     return SettingRow(
         settings=point.settings,
         surrogate=spec.method.label,
         method_id=method_id(spec.method),
         validation=summarise(selected) if selected else None,
         test=summarise(tested) if tested else None,
-        by_seed=dict(zip(found, selected, strict=True)),
-        done=tuple(seed for seed, each in found.items() if each.status == "finished"),
-        failed=tuple(seed for seed, each in found.items() if each.status == "failed"),
-        missing=tuple(seed for seed in point.seeds if seed not in found),
-        running=tuple(seed for seed in point.seeds if seed not in found and _is_running(root, point, seed)),
+        by_seed=dict(zip(records_of, selected, strict=True)),
+        done=tuple(seed for seed, record in records_of.items() if record.status == "finished"),
+        failed=tuple(seed for seed, record in records_of.items() if record.status == "failed"),
+        missing=tuple(seed for seed in point.seeds if seed not in records_of),
+        running=tuple(
+            seed for seed in point.seeds if seed not in records_of and _is_running(root, point, seed)
+        ),
         spikes=_spikes(records),
         measure=measure,
     )
@@ -146,13 +148,13 @@ def _is_running(root: Path | None, point: SweepPoint, seed: int) -> bool:
 
 def _spikes(records: Sequence[RunRecord]) -> float | None:
     """Average the spikes of all layers per inference over runs; None where a layer's were not counted."""
-    found = []
-    for counts in (each.counts for each in records if each.counts is not None):
+    means = []
+    for counts in (record.counts for record in records if record.counts is not None):
         sent = [layer.spikes_sent.total for layer in counts.layers]
         if None in sent:
             return None
-        found.append(sum(number or 0 for number in sent) / counts.samples)
-    return math.fsum(found) / len(found) if found else None
+        means.append(sum(number or 0 for number in sent) / counts.samples)
+    return math.fsum(means) / len(means) if means else None
 
 
 def _record(root: Path, point: SweepPoint, seed: int) -> RunRecord | None:
@@ -170,10 +172,10 @@ def _record(root: Path, point: SweepPoint, seed: int) -> RunRecord | None:
 def _measure(protocol: str, dataset: str, config_dirs: tuple[Path, ...]) -> Measure:
     classes = facts_of(catalogue.entry("dataset", dataset, config_dirs)).classes
     try:
-        told = catalogue.entry("protocol", protocol, config_dirs).meta
+        meta = catalogue.entry("protocol", protocol, config_dirs).meta
     except InputError:  # composed on the command line
-        told = {}
-    return measure_of(classes, told.get("guess_loss"), told.get("guess_accuracy"))
+        meta = {}
+    return measure_of(classes, meta.get("guess_loss"), meta.get("guess_accuracy"))
 
 
 def best_rows(results: Results) -> list[SettingRow]:

@@ -15,13 +15,17 @@ Pair = tuple[EpochOnTest, Scores]
 
 def optimism(records: Iterable[RunRecord]) -> Iterator[str]:
     """Yield lines with the best scores on the test set beside the honest ones, of runs that were asked for them."""
-    watched = sorted((each for each in records if each.test_selected), key=lambda each: each.protocol)
-    for protocol, group in itertools.groupby(watched, key=lambda each: each.protocol):
-        found = [(each.test_selected, each.test) for each in group if each.test_selected and each.test]
-        by_accuracy = [(each.by_accuracy, test) for each, test in found if each.by_accuracy]
+    watched = sorted(
+        (record for record in records if record.test_selected), key=lambda record: record.protocol
+    )
+    for protocol, group in itertools.groupby(watched, key=lambda record: record.protocol):
+        pairs = [
+            (record.test_selected, record.test) for record in group if record.test_selected and record.test
+        ]
+        by_accuracy = [(best.by_accuracy, test) for best, test in pairs if best.by_accuracy]
         ways = [gain("accuracy", by_accuracy)] if by_accuracy else []
-        ways.append(gain("loss", [(each.by_loss, test) for each, test in found]))
-        where = "" if len(found) == 1 else f", mean of {len(found)} runs on {protocol}"
+        ways.append(gain("loss", [(best.by_loss, test) for best, test in pairs]))
+        where = "" if len(pairs) == 1 else f", mean of {len(pairs)} runs on {protocol}"
         yield f"selected on the test set{where}: {'; '.join(ways)}; not a result"
 
 

@@ -66,10 +66,10 @@ def as_text(results: Results, again: str) -> str:
         again: the command that runs what is missing.
     """
     states = {what: results.count(what) for what in ("done", "failed", "missing")}
-    told = ", ".join(f"{count} {what}" for what, count in states.items() if count or what == "done")
+    counts = ", ".join(f"{count} {what}" for what, count in states.items() if count or what == "done")
     rows, words = cells(results)
     lines = [
-        f"{results.name}: {sum(states.values())} runs of {results.protocol} in {results.root}: {told}",
+        f"{results.name}: {sum(states.values())} runs of {results.protocol} in {results.root}: {counts}",
         "",
         *aligned(rows, words=words),
         "",
@@ -92,8 +92,8 @@ def as_status(results: Results, again: str) -> str:
     states = {what: results.count(what) for what in ("done", "failed", "running", "missing")}
     total = sum(count for what, count in states.items() if what != "running")
     states["missing"] -= states["running"]  # a run under way has no record
-    told = ", ".join(f"{count} {what}" for what, count in states.items() if count or what == "done")
-    lines = [f"{results.name}: {total} runs of {results.protocol} in {results.root}: {told}"]
+    counts = ", ".join(f"{count} {what}" for what, count in states.items() if count or what == "done")
+    lines = [f"{results.name}: {total} runs of {results.protocol} in {results.root}: {counts}"]
     lines += [f"best so far by validation: {_told(row)}" for row in best_rows(results)]
     if states["missing"] and not states["running"]:
         lines.append(f"to run what is missing: {again}")
@@ -136,5 +136,5 @@ def percent(summary: Summary | None) -> str:
 def _told(row: SettingRow) -> str:
     settings = ", ".join(f"{key}={row.settings[key]}" for key in choices_first(list(row.settings)))
     unit = "" if row.measure.is_loss else " %"
-    validation, test = (f"{_told_summary(found, row)}{unit}" for found in (row.validation, row.test))
+    validation, test = (f"{_told_summary(summary, row)}{unit}" for summary in (row.validation, row.test))
     return f"{settings or row.surrogate}: validation {validation}, test {test}"

@@ -41,8 +41,8 @@ def _classes(index: Tensor, target: Tensor, logits: Tensor) -> list[str]:
     classes = logits.shape[1]
     lines = [",".join(["index", "target", "prediction", *(f"logit_{k}" for k in range(classes))])]
     parts = (part.tolist() for part in (index, target, logits.argmax(1), logits))
-    for place, right, found, row in zip(*parts, strict=True):
-        lines.append(f"{place},{right},{found},{_numbers(row)}")
+    for place, right, predicted, row in zip(*parts, strict=True):
+        lines.append(f"{place},{right},{predicted},{_numbers(row)}")
     return lines
 
 

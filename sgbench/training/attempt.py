@@ -103,9 +103,9 @@ class Attempt:
         if not path.is_file():
             return None
         try:
-            found: dict[str, Any] = torch.load(path, weights_only=True)
-            made_by = found["sgbench"]["made_by"]
-            _ = [found[part] for part in parts]
+            checkpoint: dict[str, Any] = torch.load(path, weights_only=True)
+            made_by = checkpoint["sgbench"]["made_by"]
+            _ = [checkpoint[part] for part in parts]
         except Exception as error:
             log.warning("%s is damaged (%s); training starts anew", path, type(error).__name__)
             path.unlink()
@@ -114,7 +114,7 @@ class Attempt:
             log.warning("%s was made by other versions; training starts anew", path)
             path.unlink()
             return None
-        return found
+        return checkpoint
 
     def store(self, record: RunRecord) -> RunRecord:
         """Write the record, delete what only an unfinished run needs, and copy the record to the loggers."""
@@ -198,14 +198,14 @@ class Attempt:
         if test is None:
             return None
         training = self.training
-        found = training.watched.selected(training.best.epoch, test, epochs=len(training.curve))
-        if found is None and (self.spec.trainer.watch_test_score or training.watched.scores):
+        selected = training.watched.selected(training.best.epoch, test, epochs=len(training.curve))
+        if selected is None and (self.spec.trainer.watch_test_score or training.watched.scores):
             log.warning(
                 "%s: no test_selected in the record, since not every epoch was watched; start the run anew with "
                 "trainer.watch_test_score=true force=true",
                 self.folder,
             )
-        return found
+        return selected
 
     def failed(self, error: Exception) -> RunRecord:
         """Make the record of a run that an error has ended; the traceback goes into a file beside it.

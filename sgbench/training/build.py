@@ -190,7 +190,9 @@ def _check_fit(spec: RunSpec, network: Network, objective: Objective) -> None:
     for surrogate in surrogates(network):
         if isinstance(surrogate.firing, Firing):
             surrogate.firing.check(surrogate)
-    sends = next((each.output for each in surrogates(network) if each.output != "binary"), None)
+    sends = next(
+        (surrogate.output for surrogate in surrogates(network) if surrogate.output != "binary"), None
+    )
     if sends is not None and spec.method.parameters["neuron"].get("reset") == "zero":
         raise InputError(
             f"neuron.reset=zero: the neurons send {sends} spikes, which such a reset cannot count; "
@@ -200,8 +202,8 @@ def _check_fit(spec: RunSpec, network: Network, objective: Objective) -> None:
         raise InputError(
             f"neuron={choices['neuron']}: does not fire, so it can only be a readout; use neuron=leaky"
         )
-    wanted, found = objective.loss.readout, network.readout.neuron.output
-    if wanted not in ("any", found):
+    wanted, emitted = objective.loss.readout, network.readout.neuron.output
+    if wanted not in ("any", emitted):
         kind = "spiking" if wanted == "binary" else "non-spiking"
         raise InputError(
             f"loss={choices['loss']}: needs a {kind} readout; use neuron@readout={READOUTS[wanted]}"
@@ -249,10 +251,12 @@ def _optimizer(spec: RunSpec, network: Network, device: torch.device) -> torch.o
     free = values.get("fused", False) is None and not any(values.get(form) for form in OTHER_FORMS)
     if free and target == "torch.optim.Adam" and device.type == "cpu":
         values["fused"] = True
-    made: torch.optim.Optimizer = construct("optimizer", target, values, params=list(network.parameters()))
+    optimizer: torch.optim.Optimizer = construct(
+        "optimizer", target, values, params=list(network.parameters())
+    )
     if values.get("fused"):
-        made.register_step_pre_hook(lay_out_gradients)
-    return made
+        optimizer.register_step_pre_hook(lay_out_gradients)
+    return optimizer
 
 
 def lay_out_gradients(optimizer: torch.optim.Optimizer, *_: object) -> None:

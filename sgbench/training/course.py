@@ -106,7 +106,7 @@ class Training:
 
     @property
     def _is_smooth(self) -> bool:
-        return any(is_smooth(each.firing) for each in surrogates(self.network))
+        return any(is_smooth(surrogate.firing) for surrogate in surrogates(self.network))
 
     def score(self, batch: Batch) -> None:
         """Score one batch; of the test split also its operations and predictions."""
@@ -141,7 +141,7 @@ class Training:
     def rate_curves(self) -> tuple[RateCurve, ...] | None:
         """Return the rates of each layer that fires, or None where none does or no epoch was finished."""
         return (
-            tuple(RateCurve(name=name, rate_per_step=tuple(each)) for name, each in self.rates.items())
+            tuple(RateCurve(name=name, rate_per_step=tuple(rates)) for name, rates in self.rates.items())
             or None
         )
 
@@ -172,7 +172,7 @@ class Training:
         return watched | {
             "best": self.best.state_dict(),
             "curve": [line.model_dump() for line in self.curve],
-            "rates": {name: [*each] for name, each in self.rates.items()},
+            "rates": {name: [*rates] for name, rates in self.rates.items()},
             "fit_s": self.fit_s,
             "resumed": self.resumed,
             "made_by": self.made_by,
@@ -183,7 +183,7 @@ class Training:
         """Restore selection and curve from a checkpoint."""
         self.best.load_state_dict(state["best"])
         self.curve = [EpochScores.model_validate(line) for line in state["curve"]]
-        self.rates = {name: [*each] for name, each in state["rates"].items()}
+        self.rates = {name: [*rates] for name, rates in state["rates"].items()}
         for name, value in self.network.named_buffers():
             value.copy_(state["buffers"][name])
         self.watched.load_state_dict(state.get("watched", {}))

@@ -68,12 +68,12 @@ def create(
     group, _, entry_name = name.partition("/")
     if group not in GROUPS or not entry_name:
         raise InputError(f"'{name}': GROUP/ENTRY is needed, e.g. surrogate/atan; {suggest(group, GROUPS)}")
-    found = catalogue.entry(group, entry_name, config_dirs)
+    entry = catalogue.entry(group, entry_name, config_dirs)
     objects = {key: value for key, value in parameters.items() if key in PROVIDED[group]}
     numbers = {key: value for key, value in parameters.items() if key not in objects}
     for key in numbers:
-        if key not in found.parameters and key not in found.own:
-            known = [*found.own, *found.parameters, *PROVIDED[group]]
+        if key not in entry.parameters and key not in entry.own:
+            known = [*entry.own, *entry.parameters, *PROVIDED[group]]
             raise InputError(f"parameter '{key}' of {name} is not known; {suggest(key, known)}")
     words = [f"{group}={entry_name}", *(f"{group}.{key}={_word(value)}" for key, value in numbers.items())]
     spec = compose(words, config_dirs=config_dirs, allow_targets=allow_targets)
@@ -81,8 +81,8 @@ def create(
         objects["surrogate"] = construct(
             "surrogate", spec.targets["surrogate"], spec.method.parameters["surrogate"]
         )
-    made = construct(group, spec.targets[group], spec.method.parameters[group], **objects)
-    return made.float() if isinstance(made, nn.Module) else made
+    part = construct(group, spec.targets[group], spec.method.parameters[group], **objects)
+    return part.float() if isinstance(part, nn.Module) else part
 
 
 def _word(value: Any) -> str:

@@ -54,7 +54,7 @@ class Diagnosing:
         network = copy.deepcopy(self.parts.network)
         self.epochs.begin(network, "train", epoch)
         try:
-            found = diagnose_network(
+            diagnosis = diagnose_network(
                 network,
                 self.parts.rule,
                 some_batches(self.parts),
@@ -67,12 +67,12 @@ class Diagnosing:
         except SgbenchError as error:
             log.warning("no diagnosis of the %s weights: %s", weights, one_printable_line(error))
             return
-        self.found.append(found)
+        self.found.append(diagnosis)
 
     def state_dict(self) -> list[dict[str, Any]]:
         """Return the diagnoses so far, for a checkpoint."""
-        return [each.model_dump() for each in self.found]
+        return [diagnosis.model_dump() for diagnosis in self.found]
 
     def load_state_dict(self, state: list[dict[str, Any]]) -> None:
         """Restore the diagnoses so far from a checkpoint."""
-        self.found = [Diagnosis.model_validate(each) for each in state]
+        self.found = [Diagnosis.model_validate(tree) for tree in state]

@@ -118,8 +118,8 @@ class Finder:
             package = sys.modules.get(name)
             if isinstance(package, Late) and _lies_in(fullname, name) and not _lies_in(fullname, *plan.apart):
                 run_now(package)
-                found = sys.modules.get(fullname)
-                return None if found is None else _spec(fullname, Present(found))
+                module = sys.modules.get(fullname)
+                return None if module is None else _spec(fullname, Present(module))
         return None
 
 

@@ -67,8 +67,8 @@ class Learner(pl.LightningModule):
         line = self.course.end_epoch()
         self.trainer.should_stop = self.course.best.should_stop
         scores = self.course.evaluation.scores()
-        told = line.model_dump(exclude={"epoch"}, exclude_none=True)
-        self.log_dict(told, prog_bar=True, batch_size=scores.samples)
+        numbers = line.model_dump(exclude={"epoch"}, exclude_none=True)
+        self.log_dict(numbers, prog_bar=True, batch_size=scores.samples)
         self.log_dict(
             {f"rate_hz/{layer.name}": layer.rate_hz for layer in scores.activity}, batch_size=scores.samples
         )
@@ -201,8 +201,8 @@ class EpochBar(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Advance the progress bar by one epoch."""
         accuracy, loss = (trainer.callback_metrics.get(f"validation_{name}") for name in ("accuracy", "loss"))
-        told = "" if accuracy is None else f"{accuracy:.1%}, "
-        self.bar.set_postfix_str(f"validation {told}loss {loss:.3f}", refresh=False)
+        share = "" if accuracy is None else f"{accuracy:.1%}, "
+        self.bar.set_postfix_str(f"validation {share}loss {loss:.3f}", refresh=False)
         self.bar.update(trainer.current_epoch + 1 - self.bar.n)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:

@@ -77,11 +77,11 @@ class Agreeing:
         self.epochs.begin(network, "train", epoch)
         batches = some_batches(self.parts)
         with torch.enable_grad():  # it is called between passes that need none
-            made = rule_gradients(network, self.parts.rule, batches, objective)
+            gradients = rule_gradients(network, self.parts.rule, batches, objective)
             references = bptt_gradients(network, batches, objective)
         for layer, wanted in references.items():
             if wanted.numel():
-                values, _ = compare(made[layer], wanted)
+                values, _ = compare(gradients[layer], wanted)
                 self.found.append(
                     EpochAgreement(
                         epoch=epoch,
@@ -93,8 +93,8 @@ class Agreeing:
 
     def state_dict(self) -> list[dict[str, Any]]:
         """Return the comparisons so far, for a checkpoint."""
-        return [each.model_dump() for each in self.found]
+        return [agreement.model_dump() for agreement in self.found]
 
     def load_state_dict(self, state: list[dict[str, Any]]) -> None:
         """Restore the comparisons so far from a checkpoint."""
-        self.found = [EpochAgreement.model_validate(each) for each in state]
+        self.found = [EpochAgreement.model_validate(tree) for tree in state]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import urllib.request
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
@@ -23,6 +25,9 @@ from sgbench.training.mlflow_runs import MlflowRun
 SUMMARY = "summary.csv"
 FILES = (RECORD, WEIGHTS, PREDICTIONS)
 """Of a run, that go along as an artifact where that was asked for."""
+IN_CONFIG = ("commit", "data_sha256")
+"""Keys of the flat tree that Weights & Biases has among its settings too, where runs are filtered by them."""
+REACH_S = 10.0  # that a server may take to answer
 
 
 def csv_logger(spec: RunSpec, run_dir: Path) -> Logger:
@@ -167,12 +172,34 @@ def require_account() -> None:
         )
 
 
+def require_server() -> None:
+    """Require Weights & Biases to answer, since its client would try again for minutes at each run of a sweep.
+
+    Raises:
+        InputError: it does not.
+    """
+    import wandb
+
+    url = wandb.setup().settings.base_url
+    try:
+        urllib.request.urlopen(url, timeout=REACH_S).close()  # noqa: S310 - the address that wandb itself uses
+    except HTTPError:
+        return  # somebody answered
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"logger.wandb: {url} cannot be reached ({getattr(error, 'reason', error)}); use "
+            f"logger.wandb.mode=offline, and later: sgbench sync RUNS --to wandb"
+        ) from error
+
+
 def publish(loggers: list[Logger], record: RunRecord) -> None:
     """Copy a record's flat tree into each logger's summary and close it; see `sgbench.records.flat`."""
     tree = flat(record)
     for logger in loggers:
         if isinstance(logger, WandbLogger):
             logger.experiment.summary.update(tree)
+            known = {key: tree[key] for key in IN_CONFIG if key in tree}
+            logger.experiment.config.update(known, allow_val_change=True)
             if isinstance(logger, OwnRunLogger) and logger.artifacts:
                 _send_files(logger, record)
             logger.experiment.finish(exit_code=0 if record.status == "finished" else 1)

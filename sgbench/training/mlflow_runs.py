@@ -57,20 +57,20 @@ def mlflow_logger(spec: RunSpec, run_dir: Path, *, uri: str | None) -> Logger:
     if missing:
         raise InputError(f"logger.mlflow: needs {missing[0]}: pip install 'sgbench[mlflow]'")
     name = f"{spec.method.protocol.name}-{method_id(spec.method)}-{spec.seed}"
-    made = MlflowRun(
+    run = MlflowRun(
         experiment_name=spec.group or spec.method.protocol.name,
         run_name=f"{spec.method.label}-{method_id(spec.method)}-{spec.seed}",
         tracking_uri=uri or f"sqlite:///{Path(spec.paths.runs_dir).absolute() / STORE}",
         tags={RUN: name},
     )
-    _forget(made, name)
-    return made
+    _forget(run, name)
+    return run
 
 
-def _forget(made: MlflowRun, name: str) -> None:
+def _forget(logger: MlflowRun, name: str) -> None:
     """Delete earlier copies of a run."""
-    own = made.run_id
-    client: Any = made.experiment
-    for run in client.search_runs([made.experiment_id], filter_string=f"tags.`{RUN}` = '{name}'"):
+    own = logger.run_id
+    client: Any = logger.experiment
+    for run in client.search_runs([logger.experiment_id], filter_string=f"tags.`{RUN}` = '{name}'"):
         if run.info.run_id != own:
             client.delete_run(run.info.run_id)

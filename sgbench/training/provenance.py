@@ -69,7 +69,8 @@ class Code:
 
     def made_by(self, targets: Mapping[str, str]) -> dict[str, str]:
         """Return commit, versions and hashes of one's own classes, which a checkpoint to continue must share."""
-        return {"commit": f"{self.commit} {self.clean}", **self.versions, **own_sources(targets)}
+        changed = " with changes" if self.clean is False else ""
+        return {"commit": f"{self.commit}{changed}", **self.versions, **own_sources(targets)}
 
 
 def collect(
@@ -117,8 +118,8 @@ def foreign_classes(targets: Mapping[str, str]) -> dict[str, str]:
 
 def own_sources(targets: Mapping[str, str]) -> dict[str, str]:
     """Hash the sources of classes from elsewhere, by their choices; one that cannot be read has none."""
-    found = {choice: source_sha256(target) for choice, target in foreign_classes(targets).items()}
-    return {choice: sha256 for choice, sha256 in found.items() if sha256 is not None}
+    sources = {choice: source_sha256(target) for choice, target in foreign_classes(targets).items()}
+    return {choice: sha256 for choice, sha256 in sources.items() if sha256 is not None}
 
 
 def source_sha256(target: str) -> str | None:
@@ -150,7 +151,7 @@ def _tree(node: object) -> object:
     True
     """
     if isinstance(node, list):
-        return [_tree(each) for each in node]
+        return [_tree(item) for item in node]
     if not isinstance(node, ast.AST):
         return repr(node)
     fields = dict(ast.iter_fields(node))
@@ -159,19 +160,19 @@ def _tree(node: object) -> object:
         and ast.get_docstring(node) is not None
     ):
         fields["body"] = node.body[1:]
-    told = [(name, _tree(value)) for name, value in sorted(fields.items()) if value not in (None, [])]
-    return type(node).__name__, told
+    parts = [(name, _tree(value)) for name, value in sorted(fields.items()) if value not in (None, [])]
+    return type(node).__name__, parts
 
 
 def versions() -> dict[str, str]:
     """Collect the version of the engines' arithmetic and of each package that can change a number, or "missing"."""
-    found = {"engine": ENGINE}
+    numbers = {"engine": ENGINE}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            numbers[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "missing"
-    return found
+            numbers[package] = "missing"
+    return numbers
 
 
 def built_from(path: Path) -> tuple[str, bool] | None:

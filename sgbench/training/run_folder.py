@@ -153,11 +153,11 @@ def read_access(path: Path) -> list[str]:
     if not path.is_file():
         return []
     try:
-        found = parse_tree(read_bytes(path), str(path))
+        tree = parse_tree(read_bytes(path), str(path))
     except InputError:
         return [UNKNOWN]
-    stages = found if isinstance(found, list) else [UNKNOWN]
-    return [each if isinstance(each, str) and STAGE.fullmatch(each) else UNKNOWN for each in stages]
+    stages = tree if isinstance(tree, list) else [UNKNOWN]
+    return [stage if isinstance(stage, str) and STAGE.fullmatch(stage) else UNKNOWN for stage in stages]
 
 
 def forget_checkpoints(folder: Path) -> None:

@@ -136,17 +136,17 @@ class _Fitted(Attempt):
         if profile is not None:
             profile.attach(self.parts, self.training, self.loggers)
         trainer = self._trainer(laps)
-        kept = self.kept(CHECKPOINT)
-        if kept is not None:
+        checkpoint = self.kept(CHECKPOINT)
+        if checkpoint is not None:
             # Known before fit, because a run whose patience has run out must not train one epoch more.
-            self.learner.on_load_checkpoint(kept)
+            self.learner.on_load_checkpoint(checkpoint)
         if not self.training.best.should_stop:
             with contextlib.nullcontext() if profile is None else profile.fitting():
                 trainer.fit(
                     self.learner,
                     datamodule=self.data,
-                    ckpt_path=None if kept is None else self.folder / CHECKPOINT,
-                    weights_only=None if kept is None else True,
+                    ckpt_path=None if checkpoint is None else self.folder / CHECKPOINT,
+                    weights_only=None if checkpoint is None else True,
                 )
             laps.lap()
             if profile is not None:
@@ -161,7 +161,7 @@ class _Fitted(Attempt):
             trainer.test(self.learner, datamodule=self.data, verbose=False)
         self.test_s = time.perf_counter() - began_s
         settings = self.spec.trainer
-        if kept is None and not (
+        if checkpoint is None and not (
             settings.watch_test_score or settings.diagnose or settings.watch_agreement or settings.profile
         ):  # these are no part of fitting
             self.host_energy = [

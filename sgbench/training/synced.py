@@ -55,10 +55,10 @@ def sync(
     else:
         logger = (csv_logger if kind == "csv" else tensorboard_logger)(spec, folder)
     for line in record.curve:
-        told = {key: value for key, value in line.model_dump().items() if value is not None}
+        numbers = {key: value for key, value in line.model_dump().items() if value is not None}
         for layer in record.validation_rates or ():
-            told[f"rate_hz/{layer.name}"] = layer.rate_per_step[line.epoch] / record.method.protocol.dt_s
-        logger.log_metrics(told, step=line.epoch)
+            numbers[f"rate_hz/{layer.name}"] = layer.rate_per_step[line.epoch] / record.method.protocol.dt_s
+        logger.log_metrics(numbers, step=line.epoch)
     publish([logger], record)
 
 

@@ -38,7 +38,7 @@ class Watched:
         if epoch is None or self.scores.keys() != set(range(epochs)):
             return None
         lines = {**self.scores, epoch: _line(epoch, test)}
-        finite = [line for each in range(epochs) if (line := lines[each]) is not None]
+        finite = [line for epoch in range(epochs) if (line := lines[epoch]) is not None]
         return SelectedOnTest(
             by_loss=min(finite, key=lambda line: line.loss),
             by_accuracy=None if test.accuracy is None else max(finite, key=lambda line: line.accuracy or 0.0),

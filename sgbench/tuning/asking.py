@@ -122,7 +122,7 @@ class Tpe:
         self.space = space
         self.name = name
         self.distributions: dict[str, Any] = {
-            key: distribution_of(optuna, each) for key, each in space.items()
+            key: distribution_of(optuna, interval) for key, interval in space.items()
         }
 
     def ask(self, study: int, tried: Sequence[Tried]) -> Setting:
@@ -137,30 +137,30 @@ class Tpe:
                 constant_liar=True,
             )
             asked = optuna.create_study(direction="maximize", sampler=sampler)
-            for each in tried:
-                asked.add_trial(self._told(each))
-        found = asked.ask(self.distributions).params
-        return {key: interval.rounded(found[key]) for key, interval in self.space.items()}
+            for trial in tried:
+                asked.add_trial(self._told(trial))
+        drawn = asked.ask(self.distributions).params
+        return {key: interval.rounded(drawn[key]) for key, interval in self.space.items()}
 
-    def _told(self, each: Tried) -> Any:
+    def _told(self, trial: Tried) -> Any:
         states = self.optuna.trial.TrialState
         state = {"finished": states.COMPLETE, "failed": states.FAIL, "open": states.RUNNING}
-        is_pruned = each.state == "pruned"
+        is_pruned = trial.state == "pruned"
         return self.optuna.trial.create_trial(
-            params=each.setting,
+            params=trial.setting,
             distributions=self.distributions,
-            state=states.PRUNED if is_pruned else state[each.state],
-            value=None if is_pruned else each.score,
-            intermediate_values={0: each.score or 0.0} if is_pruned else None,
+            state=states.PRUNED if is_pruned else state[trial.state],
+            value=None if is_pruned else trial.score,
+            intermediate_values={0: trial.score or 0.0} if is_pruned else None,
         )
 
 
 def distribution_of(optuna: Any, interval: Interval) -> Any:
     """Return an interval as Optuna has it; one before 3, which hydra-optuna-sweeper asks for, has other names."""
-    found = optuna.distributions
-    if hasattr(found, "FloatDistribution"):
-        return found.FloatDistribution(interval.low, interval.high, log=interval.is_log)
-    kind = found.LogUniformDistribution if interval.is_log else found.UniformDistribution
+    kinds = optuna.distributions
+    if hasattr(kinds, "FloatDistribution"):
+        return kinds.FloatDistribution(interval.low, interval.high, log=interval.is_log)
+    kind = kinds.LogUniformDistribution if interval.is_log else kinds.UniformDistribution
     return kind(interval.low, interval.high)
 
 

@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Sequence
 
 from sgbench.records.record import RunRecord
-from sgbench.replicas.crew import Bar
+from sgbench.replicas.messages import Bar
 
 WARM_UP = 3
 """One in so many epochs passes before a run may be stopped."""

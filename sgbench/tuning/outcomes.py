@@ -56,28 +56,28 @@ def outcome_of(asked: Asked, specs: Sequence[RunSpec]) -> Outcome:
         asked: the setting.
         specs: its runs.
     """
-    found = [stored_record(spec) or stored_pruned(spec) for spec in specs]
-    ended = [each for each in found if each is not None]
-    epochs = sum(_epochs(each) for each in ended)
+    results = [stored_record(spec) or stored_pruned(spec) for spec in specs]
+    ended = [result for result in results if result is not None]
+    epochs = sum(_epochs(result) for result in ended)
     state: Literal["finished", "failed", "pruned", "open"] = "finished"
-    if len(ended) < len(found):
+    if len(ended) < len(results):
         state = "open"
-    elif any(isinstance(each, RunRecord) and each.status == "failed" for each in ended):
+    elif any(isinstance(result, RunRecord) and result.status == "failed" for result in ended):
         state = "failed"
-    elif any(isinstance(each, Pruned) for each in ended):
+    elif any(isinstance(result, Pruned) for result in ended):
         state = "pruned"
     score = None
     if state in ("finished", "pruned"):
         monitor = specs[0].method.protocol.monitor
-        score = statistics.fmean(score_of(each, monitor) for each in ended)
+        score = statistics.fmean(score_of(result, monitor) for result in ended)
     return Outcome(asked, tuple(specs), state, score, epochs)
 
 
 def stored_pruned(spec: RunSpec) -> Pruned | None:
     """Return where a run was stopped early, or None where it was not."""
     with contextlib.suppress(InputError):
-        found = read_model(folder_of(spec) / PRUNED, Pruned)
-        return found if (found.method_id, found.seed) == (method_id(spec.method), spec.seed) else None
+        pruned = read_model(folder_of(spec) / PRUNED, Pruned)
+        return pruned if (pruned.method_id, pruned.seed) == (method_id(spec.method), spec.seed) else None
     return None
 
 
@@ -105,9 +105,9 @@ def _epochs(ended: RunRecord | Pruned) -> int:
 
 def best_of(outcomes: Sequence[Outcome]) -> Outcome | None:
     """Return the setting that validation selects, by the mean over seeds; of equal ones the first by id."""
-    finished = [each for each in outcomes if each.state == "finished" and each.score is not None]
+    finished = [outcome for outcome in outcomes if outcome.state == "finished" and outcome.score is not None]
     return max(
-        sorted(finished, key=lambda each: each.asked.method_id),
-        key=lambda each: each.score or 0.0,
+        sorted(finished, key=lambda outcome: outcome.asked.method_id),
+        key=lambda outcome: outcome.score or 0.0,
         default=None,
     )

@@ -15,7 +15,7 @@ from sgbench.records.method import identity, method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.records.tuning import JOURNAL_VERSION, JOURNALS, Asked, Journal, readable
-from sgbench.replicas.crew import Bar
+from sgbench.replicas.messages import Bar
 from sgbench.sweeps.awaited import POLL_S
 from sgbench.training.build import build
 from sgbench.training.run_folder import folder_of, is_held, stored_record
@@ -63,19 +63,19 @@ class Search:
         while True:
             with self._journal() as journal:
                 outcomes = self._outcomes(journal)
-                left = [each for each in outcomes if self._is_left(each)]
+                left = [outcome for outcome in outcomes if self._is_left(outcome)]
                 new = self._ask(outcomes)
                 self._check_budget([*outcomes, *new])
-                for each in new:
-                    build(each.specs[0])
+                for outcome in new:
+                    build(outcome.specs[0])
                 self._write(journal, new)
             if not left and not new:
                 break
-            self._round([*left, *(each for each in new if each.state == "open")], outcomes)
+            self._round([*left, *(outcome for outcome in new if outcome.state == "open")], outcomes)
         for outcome in outcomes:
             if outcome.state == "open":
                 wait_for(outcome.specs)
-        return [outcome_of(each.asked, each.specs) for each in outcomes]
+        return [outcome_of(outcome.asked, outcome.specs) for outcome in outcomes]
 
     def _is_left(self, outcome: Outcome) -> bool:
         """Say whether a setting was asked for and nobody runs it."""
@@ -107,7 +107,7 @@ class Search:
 
     def _write(self, journal: Journal, new: Sequence[Outcome]) -> None:
         if new:
-            asked = (*journal.asked, *(each.asked for each in new))
+            asked = (*journal.asked, *(outcome.asked for outcome in new))
             write_atomic(self.path, to_json(journal.model_copy(update={"asked": asked})))
 
     def _outcomes(self, journal: Journal) -> list[Outcome]:
@@ -124,17 +124,17 @@ class Search:
 
     def _ask(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """Ask for the next setting of each study, or for all where none depends on results."""
-        found = []
+        asked = []
         for study in range(self.task.request.studies):
-            known = [each for each in outcomes if each.asked.study == study]
+            known = [outcome for outcome in outcomes if outcome.asked.study == study]
             for _ in range(self.task.request.trials - len(known) if self.ahead else 1):
                 if len(known) < self.task.request.trials:
                     known.append(self._asked(study, known))
-                    found.append(known[-1])
-        return found
+                    asked.append(known[-1])
+        return asked
 
     def _asked(self, study: int, known: Sequence[Outcome]) -> Outcome:
-        setting = self.asker.ask(study, [each.tried for each in known])
+        setting = self.asker.ask(study, [outcome.tried for outcome in known])
         specs = self.task.specs(setting, self.task.protocol.trial_seeds)
         asked = Asked(study=study, number=len(known), method_id=method_id(specs[0].method), setting=setting)
         return outcome_of(asked, specs)
@@ -142,7 +142,7 @@ class Search:
     def _check_budget(self, outcomes: Sequence[Outcome]) -> None:
         """Refuse to ask for more settings than a submission may have tried, those tried elsewhere included."""
         protocol = self.task.protocol
-        ours = {each.asked.method_id for each in outcomes}
+        ours = {outcome.asked.method_id for outcome in outcomes}
         others = tried_in(self.task) - ours
         if len(ours) + len(others) > (protocol.tuning_trials or 0):
             raise InputError(
@@ -154,10 +154,10 @@ class Search:
     def _round(self, outcomes: Sequence[Outcome], known: Sequence[Outcome]) -> None:
         specs: list[RunSpec] = []
         bars: dict[int, Bar] = {}
-        for each in outcomes:
-            self.begun.add(each.asked.method_id)
-            bar = self._bar(each.asked.study, known) if self.task.request.prune else None
-            for spec in filter(_is_open, each.specs):
+        for outcome in outcomes:
+            self.begun.add(outcome.asked.method_id)
+            bar = self._bar(outcome.asked.study, known) if self.task.request.prune else None
+            for spec in filter(_is_open, outcome.specs):
                 if bar is not None:
                     bars[len(specs)] = bar
                 specs.append(spec)
@@ -168,10 +168,12 @@ class Search:
             self.runner(specs, bars)
 
     def _bar(self, study: int, known: Sequence[Outcome]) -> Bar:
-        earlier = [each for each in known if each.asked.study == study and each.state == "finished"]
-        found = [stored_record(spec) for each in earlier for spec in each.specs]
+        earlier = [
+            outcome for outcome in known if outcome.asked.study == study and outcome.state == "finished"
+        ]
+        results = [stored_record(spec) for outcome in earlier for spec in outcome.specs]
         protocol = self.task.base.method.protocol
-        records = [record for record in found if isinstance(record, RunRecord)]
+        records = [record for record in results if isinstance(record, RunRecord)]
         return bar_of(records, monitor=protocol.monitor, epochs=protocol.epochs)
 
 
@@ -207,15 +209,15 @@ def tried_in(task: Task) -> set[str]:
         task: whose folder is looked at.
     """
 
-    def fixed(found: Mapping[str, str]) -> dict[str, str]:
-        return {key: value for key, value in found.items() if key not in task.space}
+    def fixed(choices: Mapping[str, str]) -> dict[str, str]:
+        return {key: value for key, value in choices.items() if key not in task.space}
 
-    wanted, found = fixed(identity(task.base.method)), set()
+    wanted, tried = fixed(identity(task.base.method)), set()
     for folder in task.folder.glob("[0-9a-f]*"):
         for seed in task.protocol.trial_seeds:
             with contextlib.suppress(InputError):
                 record = read_model(folder / str(seed) / RECORD, RunRecord)
                 if fixed(identity(record.method)) == wanted:
-                    found.add(record.method_id)
+                    tried.add(record.method_id)
                 break
-    return found
+    return tried

@@ -58,17 +58,17 @@ def space_of(method: Method, protocol: Protocol) -> dict[str, Interval]:
             f"{protocol.name}: opens no search_space with a budget of tuning_trials; "
             f"tune under one that does: protocol=digits_tuned_v2"
         )
-    found = {
-        key: _interval(key, each, method)
-        for key, each in protocol.search_space.items()
+    space = {
+        key: _interval(key, limits, method)
+        for key, limits in protocol.search_space.items()
         if _value(method, key) is not MISSING
     }
-    if not found:
+    if not space:
         raise InputError(
             f"{method.label}: has none of the numbers that {protocol.name} lets be searched: "
             f"{', '.join(protocol.search_space)}"
         )
-    return found
+    return space
 
 
 MISSING = object()

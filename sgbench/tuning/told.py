@@ -49,32 +49,33 @@ def found_of(outcomes: Sequence[Outcome]) -> Found:
     Source of the score: Dahl et al. 2023, arXiv:2306.07179, section 4.3: the median over studies of the best of
     each; here of validation scores.
     """
-    numbers = sorted({each.asked.study for each in outcomes})
+    numbers = sorted({outcome.asked.study for outcome in outcomes})
     studies = []
     for number in numbers:
-        own = [each for each in outcomes if each.asked.study == number]
+        own = [outcome for outcome in outcomes if outcome.asked.study == number]
         studies.append(StudyBest(number, best_of(own), len(own)))
-    scores = [each.best.score if each.best else None for each in studies]
+    scores = [study.best.score if study.best else None for study in studies]
     median = median_of_bests([-math.inf if score is None else score for score in scores])
-    specs = [spec for each in outcomes for spec in each.specs]
+    specs = [spec for outcome in outcomes for spec in outcome.specs]
     return Found(
         studies=tuple(studies),
         chosen=best_of(outcomes),
         score=None if math.isinf(median) else median,
-        saved_epochs=sum(each.saved_epochs for each in outcomes),
+        saved_epochs=sum(outcome.saved_epochs for outcome in outcomes),
         epochs=sum(spec.method.protocol.epochs for spec in specs),
     )
 
 
-def lines_of(found: Found, task: Task) -> list[str]:
+def lines_of(result: Found, task: Task) -> list[str]:
     """Return what a search came to, for people."""
     from sgbench.tables import aligned
     from sgbench.tuning.space import words_of
 
     rows = [["study", "best validation", "settings", "best setting"]]
-    for each in found.studies:
-        setting = "-" if each.best is None else " ".join(words_of(each.best.asked.setting))
-        rows.append([str(each.study), _told(each.best and each.best.score, task), str(each.tried), setting])
+    for search in result.studies:
+        setting = "-" if search.best is None else " ".join(words_of(search.best.asked.setting))
+        score = _told(search.best and search.best.score, task)
+        rows.append([str(search.study), score, str(search.tried), setting])
     seeds = ", ".join(map(str, task.protocol.trial_seeds))
     monitor = task.base.method.protocol.monitor.replace("_", " ")
     lines = [
@@ -82,10 +83,10 @@ def lines_of(found: Found, task: Task) -> list[str]:
         "",
         *aligned(rows, words=1),
         "",
-        f"median over studies of their best: {_told(found.score, task)}",
+        f"median over studies of their best: {_told(result.score, task)}",
     ]
-    if found.saved_epochs:
-        lines.append(f"pruning saved {found.saved_epochs} of {found.epochs} epochs")
+    if result.saved_epochs:
+        lines.append(f"pruning saved {result.saved_epochs} of {result.epochs} epochs")
     return lines
 
 

@@ -50,10 +50,10 @@ def started(root: Path, *words: str) -> subprocess.Popen[str]:
     )
 
 
-def done(root: Path, *words: str) -> str:
+def done(root: Path, *words: str, longest_s: float = LONGEST_S) -> str:
     """What the whole sweep prints, once it has ended well."""
     process = started(root, *words)
-    said, _ = process.communicate(timeout=LONGEST_S)
+    said, _ = process.communicate(timeout=longest_s)
     assert process.returncode == 0, said
     return said
 

@@ -5,6 +5,8 @@ Expected by hand; `make test-cluster` has the real thing.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,14 +14,15 @@ from typing import Any
 import pytest
 
 from sgbench.cli.main import main
+from sgbench.composition.compose import raw_config
 from sgbench.composition.plan import plan
 from sgbench.errors import InputError, StorageError
 from sgbench.records.content import EpochScores
 from sgbench.replicas import cluster as room
 from sgbench.replicas.cluster import MOST_BYTES, ClusterPool, JobNeeds
-from sgbench.replicas.crew import WorkerMessage
 from sgbench.replicas.grouping import PointGroup
 from sgbench.replicas.jobs import STOP, GroupJob
+from sgbench.replicas.messages import WorkerMessage
 from sgbench.replicas.progress import ProgressReader, ProgressWriter
 from sgbench.replicas.where import Where, where_of
 from sgbench.training.provenance import Code
@@ -145,6 +148,21 @@ def test_an_interrupt_asks_jobs_to_save(tmp_path: Path, monkeypatch: pytest.Monk
     assert (pool.folder / STOP).exists()
 
 
+def test_refused_jobs_leave_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster that takes none of them has written no log worth keeping."""
+
+    def refuse(*_: object) -> None:
+        raise InputError("hydra.launcher.on=slurm: no such partition")
+
+    cluster = Acted()
+    monkeypatch.setattr(cluster, "start", refuse)
+    pool, _ = pool_of(cluster, tmp_path, monkeypatch)
+    with pytest.raises(InputError, match="no such partition"):
+        pool.run([PointGroup((0, 1))])
+    assert cluster.closed
+    assert list((tmp_path / ".jobs").iterdir()) == []
+
+
 def test_memory_is_what_the_replicas_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From `need_bytes`: more replicas need no less; at most what was said; a large network more than a small."""
     pool, _ = pool_of(Acted(), tmp_path, monkeypatch)
@@ -223,7 +241,7 @@ def job(tmp_path: Path, **settings: Any) -> GroupJob:
 
 def test_other_versions_run_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Expected: which package, both versions, exit code of bad input; no crew is made."""
-    monkeypatch.setattr("sgbench.replicas.jobs.Crew", lambda *_, **__: pytest.fail("was run"))
+    monkeypatch.setattr("sgbench.replicas.crew.Crew", lambda *_, **__: pytest.fail("was run"))
     other = job(tmp_path, made_by={**Code.here().made_by({}), "torch": "1.0"})
     other()
     (told,) = ProgressReader(other.progress, 0).news()
@@ -236,9 +254,16 @@ def test_a_job_that_is_asked_to_stop_before_it_begins_runs_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Expected: not even a crew."""
-    monkeypatch.setattr("sgbench.replicas.jobs.Crew", lambda *_, **__: pytest.fail("was run"))
+    monkeypatch.setattr("sgbench.replicas.crew.Crew", lambda *_, **__: pytest.fail("was run"))
     (tmp_path / STOP).touch()
     job(tmp_path)()
+
+
+@pytest.mark.slow
+def test_a_job_can_hear_signals_before_torch_is_loaded() -> None:
+    """Its class is what has to be imported before; what was told to leave meanwhile would be killed."""
+    code = "import sgbench.replicas.slurm_job, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 # --- words
@@ -256,6 +281,17 @@ def test_a_job_that_is_asked_to_stop_before_it_begins_runs_nothing(
 def test_a_wrong_setting_is_one_line(settings: dict, said: str) -> None:
     with pytest.raises(InputError, match=said.replace(".", r"\.").replace("(", r"\(")):
         where_of(settings)
+
+
+@pytest.mark.parametrize("word", ["slurm={account: mine}", "slurm.account=mine"])
+def test_settings_of_the_cluster_are_any_keys(word: str) -> None:
+    """Expected: as written. Must differ: a key of ours that is misspelt."""
+    words = [*WORDS, "hydra/launcher=replicas", f"hydra.launcher.{word}"]
+    assert raw_config(words).hydra.launcher.slurm == {"account": "mine"}
+    with pytest.raises(
+        InputError, match=r"'hydra\.launcher\.partitoin' is not known; did you mean 'partition'"
+    ):
+        raw_config([*words, "hydra.launcher.partitoin=main"])
 
 
 @pytest.mark.parametrize("on", ["slurm", "ray"])

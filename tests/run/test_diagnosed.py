@@ -224,7 +224,8 @@ def test_data_that_are_gone_are_said_in_a_line(tmp_path: Path, capsys: pytest.Ca
 def test_replicas_are_diagnosed_like_the_run_alone(tmp_path: Path) -> None:
     """Expected: the diagnoses of the run alone, in double precision."""
     from sgbench.composition.plan import plan
-    from sgbench.replicas.crew import Crew, WorkerMessage
+    from sgbench.replicas.crew import Crew
+    from sgbench.replicas.messages import WorkerMessage
     from sgbench.training.runner import run_spec
 
     words = [*WORDS, *PANELS, "protocol.precision=float64", "engine=reference", "seed=0,1"]

@@ -7,11 +7,13 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 import pytorch_lightning as pl
 
 import sgbench
+from sgbench.cli.main import main
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.records.flat import flat
@@ -86,6 +88,8 @@ def test_wandb_offline_holds_config_tags_group_and_scores(tmp_path: Path) -> Non
         assert _flat(tree["summary"])[key] == pytest.approx(value), key
     assert "surrogate=atan" in tree["tags"]
     assert tree["config"]["method_id"] == record.method_id
+    assert tree["config"]["commit"] == record.provenance.commit
+    assert tree["config"]["data_sha256"] == record.provenance.data_sha256
     assert (folder_of(compose(WORDS)) / "csv" / "metrics.csv").exists()
     assert '"run_group":"my_sweep"' in _wandb("--json", path)
 
@@ -124,6 +128,25 @@ def test_wandb_online_without_login_is_one_clear_line(monkeypatch: pytest.Monkey
     monkeypatch.setattr(pl.Trainer, "fit", lambda *_, **__: pytest.fail("trained"))
     with pytest.raises(InputError, match=r"logger.wandb: No API key.*logger.wandb.mode=offline"):
         sgbench.run(*WORDS, "logger=wandb")
+
+
+def test_an_unreachable_server_is_told_before_a_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Once, in one line with the remedy; nothing is written."""
+    monkeypatch.setattr("sgbench.training.loggers.require_account", lambda: None)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise URLError("connection refused")
+
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    root = tmp_path / "runs"
+    online = ("logger=wandb", "logger.wandb.mode=online")
+    assert main(["run", "-m", *WORDS, *online, "seed=0,1", f"paths.runs_dir={root}"]) == 2
+    told = capfd.readouterr().err.strip().splitlines()
+    assert len(told) == 1
+    assert "cannot be reached (connection refused); use logger.wandb.mode=offline" in told[0]
+    assert not root.exists()
 
 
 @pytest.mark.slow

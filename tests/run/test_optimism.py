@@ -15,7 +15,8 @@ from sgbench.errors import NonFiniteError, StorageError
 from sgbench.records.content import EpochOnTest, EpochScores, Scores, SelectedOnTest
 from sgbench.records.files import parse_model, read_model, to_json
 from sgbench.records.record import RunRecord
-from sgbench.replicas.crew import Crew, WorkerMessage
+from sgbench.replicas.crew import Crew
+from sgbench.replicas.messages import WorkerMessage
 from sgbench.submissions.plausible import implausible
 from sgbench.sweeps.selected_on_test import optimism
 from sgbench.training.build import build

@@ -10,7 +10,7 @@ from rich.console import Console
 from sgbench.composition.plan import plan
 from sgbench.records.content import EpochScores
 from sgbench.records.record import RunRecord
-from sgbench.replicas.crew import WorkerMessage
+from sgbench.replicas.messages import WorkerMessage
 from sgbench.replicas.view import MOST_ROWS, SweepView, kinds
 from tests.run.tiny import WORDS
 

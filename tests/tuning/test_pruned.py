@@ -29,7 +29,8 @@ from sgbench.records.files import read_model, to_json
 from sgbench.records.record import RunRecord
 from sgbench.records.submission import TuningLog, TuningTrial
 from sgbench.records.tuning import JOURNALS, PRUNED, Asked, Journal, Pruned
-from sgbench.replicas.crew import Crew, WorkerMessage
+from sgbench.replicas.crew import Crew
+from sgbench.replicas.messages import WorkerMessage
 from sgbench.statistics.tuning_curves import Trial, best_band, expected_best, median_of_bests
 from sgbench.submissions.make import make
 from sgbench.submissions.tuning import best, complaints

@@ -16,7 +16,7 @@ from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.records.spec import RunSpec
 from sgbench.records.tuning import JOURNALS, read_journals
-from sgbench.replicas.crew import Bar
+from sgbench.replicas.messages import Bar
 from sgbench.training.run_folder import folder_of, locked
 from sgbench.tuning.asking import Random, Sobol, Tpe, Tried, distribution_of
 from sgbench.tuning.bars import bar_of

@@ -1,0 +1,154 @@
+"""`basic_sweep`: a hundred tiny runs as replicas, against Hydra's basic launcher with snnTorch and Lightning.
+
+Two learning rates, five slopes and ten seeds, each sweep as one command of its user. Both start from the same
+weights, see the same batches in the same order, log every epoch, keep the checkpoint that validation selects and
+test it. What is timed is everything, as in `sweep`.
+
+With fewer `--basic-seeds`, some points of the script stand for all: the rest is reckoned at their mean beyond the
+start of its process, which is timed apart and counted once.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks import report
+from benchmarks.gate import GateError
+from benchmarks.sweep_long import ALPHAS, RATES, LongSettings, Losses, gate, losses_of, words_of
+from benchmarks.sweep_runs import Clock, Taken, adopt_grandchildren, export, one_thread, sgbench_sweep
+from sgbench.errors import InputError, require_count
+
+SCRIPT = Path(__file__).resolve().parent / "basic_lightning.py"
+AIM = 5.0
+BASIC, REPLICAS = "snnTorch and Lightning, basic launcher", "sgbench, replicas"
+
+
+@dataclasses.dataclass(frozen=True)
+class BasicSettings:
+    """How it is measured."""
+
+    batch: int = 128
+    hidden: int = 64
+    epochs: int = 1
+    seeds: int = 10
+    workers: int = 2
+    basic_seeds: int = 10
+
+
+def compare(settings: BasicSettings) -> dict[str, Any]:
+    """Run all points with Hydra's basic launcher, and all as replicas.
+
+    Raises:
+        GateError: they come to different losses.
+        InputError: the script would run more seeds than there are.
+    """
+    require_count("--basic-seeds", settings.basic_seeds, low=1)
+    if settings.basic_seeds > settings.seeds:
+        raise InputError(f"--basic-seeds {settings.basic_seeds}: at most the {settings.seeds} seeds")
+    adopt_grandchildren()
+    load_before = report.load_average()
+    long = LongSettings(
+        settings.batch, settings.hidden, settings.epochs, settings.seeds, settings.workers, processes=0
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        export(settings, Path(folder), range(settings.basic_seeds))
+        theirs, expected = _basic(settings, Path(folder))
+    theirs = _of_all(theirs, _start(), settings)
+    taken, records = sgbench_sweep(words_of(long))
+    gate(long, losses_of(records), expected)
+    return {
+        "command": "basic_sweep",
+        "sizes": {"steps": 100, "batch": settings.batch, "inputs": 700, "hidden": settings.hidden},
+        "settings": dataclasses.asdict(settings),
+        "environment": report.environment(),
+        "load_before": load_before,
+        "load_after": report.load_average(),
+        "runs": len(long.points),
+        "basic_runs": len(expected),
+        "sweeps": {BASIC: _entry(theirs), REPLICAS: _entry(taken)},
+        "times_replicas_cpu": theirs.cpu_s / taken.cpu_s,
+        "times_replicas_wall": theirs.wall_s / taken.wall_s,
+    }
+
+
+def _basic(settings: BasicSettings, folder: Path) -> tuple[Taken, Losses]:
+    """What the multirun of the script took, and its training losses by point, an entry an epoch."""
+    words = [
+        f"lr={','.join(map(str, RATES))}",
+        f"alpha={','.join(map(str, ALPHAS))}",
+        f"seed={','.join(map(str, range(settings.basic_seeds)))}",
+        *(f"{name}={getattr(settings, name)}" for name in ("batch", "epochs")),
+        f"folder={folder}",
+        f"hydra.sweep.dir={folder}/multirun",
+        "hydra.sweep.subdir=${lr}_${alpha}_${seed}",
+    ]
+    taken = _script("-m", *words)
+    losses: Losses = {}
+    for path in (folder / "multirun").glob("*/metrics.csv"):
+        lr, alpha, seed = path.parent.name.split("_")
+        with path.open() as file:
+            found = [row["train_loss"] for row in csv.DictReader(file)]
+        losses[float(lr), float(alpha), int(seed)] = [float(each) for each in found if each]
+    return taken, losses
+
+
+def _script(*words: str) -> Taken:
+    """What a call of the script takes."""
+    command = [sys.executable, "-W", "ignore", str(SCRIPT), *words]
+    with Clock() as clock:
+        done = subprocess.run(command, capture_output=True, text=True, env=one_thread(), check=False)  # noqa: S603
+    if done.returncode != 0:
+        raise GateError(f"gate: {SCRIPT.name} ended with exit code {done.returncode}: {done.stderr[-300:]}")
+    return Taken(clock.cpu_s, clock.wall_s, {})
+
+
+def _start() -> Taken:
+    """What the script takes to import all it needs and show its settings."""
+    return _script("--cfg", "job")
+
+
+def _of_all(taken: Taken, start: Taken, settings: BasicSettings) -> Taken:
+    """What all points take: as measured, or reckoned where some stand for all."""
+    times = settings.seeds / settings.basic_seeds
+    if times == 1:
+        return taken
+    cpu_s = start.cpu_s + times * (taken.cpu_s - start.cpu_s)
+    return Taken(cpu_s, start.wall_s + times * (taken.wall_s - start.wall_s), {})
+
+
+def _entry(taken: Taken) -> dict[str, float]:
+    return {"cpu_s": taken.cpu_s, "wall_s": taken.wall_s}
+
+
+def show(tree: dict[str, Any]) -> str:
+    """The table, and by how much replicas are cheaper."""
+    rows = [
+        [
+            name,
+            f"{entry['cpu_s']:.1f}",
+            f"{entry['wall_s']:.1f}",
+            f"{entry['cpu_s'] / tree['runs']:.3f}",
+        ]
+        for name, entry in tree["sweeps"].items()
+    ]
+    some = tree["basic_runs"] < tree["runs"]
+    stand = f"; the script ran {tree['basic_runs']} of them, which stand for all" if some else ""
+    return "\n".join(
+        [
+            f"{tree['runs']} runs of {tree['settings']['epochs']} epochs: {report.sizes_line(tree['sizes'])}; "
+            f"replicas in {tree['settings']['workers']} processes{stand}",
+            report.head_line(tree),
+            f"load average before {tree['load_before'][0]:.2f}, after {tree['load_after'][0]:.2f}",
+            "",
+            report.table(["a whole sweep", "CPU s", "wall s", "CPU s a point"], rows),
+            "",
+            f"replicas are {tree['times_replicas_cpu']:.1f} times cheaper, {tree['times_replicas_wall']:.1f} times "
+            f"faster; the aim is {AIM:g}",
+        ]
+    )

@@ -1,0 +1,30 @@
+"""What a worker and its sweep say to each other; without torch, so that a job can listen while that is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+from sgbench.records.content import EpochScores
+from sgbench.records.record import RunRecord
+
+
+class WorkerMessage(NamedTuple):
+    """Tells what has become of a point in a worker."""
+
+    place: int
+    kind: Literal["noted", "began", "epoch", "ended", "refused", "pruned"]
+    epochs: int = 0
+    selected: EpochScores | None = None  # of a point under way, the epoch that validation selects so far
+    record: RunRecord | None = None
+    line: str = ""
+    exit_code: int = 0  # of what is told in `line`
+
+
+Say = Callable[[WorkerMessage], None]
+Bar = tuple[float, ...]
+"""By epoch, the validation score below which a run is stopped; signed so that the larger is the better."""
+
+
+class Stopped(Exception):  # noqa: N818 - no error
+    """Stops a group that was asked to; its last whole epoch is kept."""
