@@ -77,6 +77,10 @@ def _across(args: argparse.Namespace) -> int:
         )
     if found.left_out:
         say(f"left out, since not on every task: {', '.join(found.left_out)}")
+    if found.alone:
+        say(
+            f"left out, since all methods there have one {args.by.replace(',', ' ')}: {', '.join(found.alone)}"
+        )
     return warn(findings)
 
 

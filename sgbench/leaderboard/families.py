@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.rows import Measured
@@ -175,12 +176,16 @@ class AcrossTasks:
     standings: tuple[FamilyStanding, ...]
     left_out: tuple[str, ...]
     ranks: RankTest | None  # None with one task or one family
+    alone: tuple[str, ...] = ()  # tasks with a single family, left out since they compare none
 
 
 def across_tasks(
     measured: Mapping[str, Sequence[Measured]], measures: Mapping[str, Measure], *, by: Sequence[str]
 ) -> AcrossTasks:
     """Compare families over tasks: for each task a family is represented by the setting that validation selects.
+
+    Tasks that rank a single family, such as boards of learning rules with one surrogate, compare none and are left
+    out where another task compares some.
 
     Args:
         measured: methods by protocol.
@@ -190,19 +195,19 @@ def across_tasks(
     Raises:
         InputError: no family ran on every task.
     """
-    tasks = tuple(sorted(measured))
-    grouped = {task: families(measured[task], by) for task in tasks}
+    grouped = {task: families(measured[task], by) for task in sorted(measured)}
+    alone = tuple(task for task, found in grouped.items() if len(found) == 1)
+    if len(alone) < len(grouped):
+        grouped = {task: found for task, found in grouped.items() if task not in alone}
+    else:
+        alone = ()
+    tasks = tuple(grouped)
     names = sorted({name for found in grouped.values() for name in found})
     kept = [name for name in names if all(name in grouped[task] for task in tasks)]
     if not kept:
         raise InputError(f"no {' '.join(by)} ran on all of {', '.join(tasks) or 'no task'}")
-    best = {name: [_selected(grouped[task][name]) for task in tasks] for name in kept}
     scores = {
-        name: [
-            measures[task].normalised(np.array([each.scores[seed] for seed in sorted(each.scores)]))
-            for task, each in zip(tasks, best[name], strict=True)
-        ]
-        for name in kept
+        name: [_normalised(_selected(grouped[task][name]), measures[task]) for task in tasks] for name in kept
     }
     ranks = None
     if min(len(tasks), len(kept)) >= MIN_FOR_RANKS:
@@ -211,21 +216,24 @@ def across_tasks(
         )
     found = []
     for place, name in enumerate(kept):
-        generator = np.random.Generator(np.random.PCG64(RESAMPLING_SEED))
-        low, high = interquartile_interval(scores[name], generator=generator)
-        standing = FamilyStanding(
-            name=name,
-            interquartile_mean=interquartile_mean(scores[name]),
-            low=low,
-            high=high,
-            tasks=scores[name],
-            mean_rank=None if ranks is None else ranks.mean_ranks[place],
-            settings=tuple(len(grouped[task][name]) for task in tasks),
+        settings = tuple(len(grouped[task][name]) for task in tasks)
+        found.append(
+            _standing(name, scores[name], None if ranks is None else ranks.mean_ranks[place], settings)
         )
-        found.append(standing)
     found.sort(key=lambda each: (-each.interquartile_mean, each.name))
     left_out = tuple(name for name in names if name not in kept)
-    return AcrossTasks(tasks, tuple(found), left_out, ranks)
+    return AcrossTasks(tasks, tuple(found), left_out, ranks, alone)
+
+
+def _standing(name: str, scores: Tasks, mean_rank: float | None, settings: tuple[int, ...]) -> FamilyStanding:
+    generator = np.random.Generator(np.random.PCG64(RESAMPLING_SEED))
+    low, high = interquartile_interval(scores, generator=generator)
+    return FamilyStanding(name, interquartile_mean(scores), low, high, scores, mean_rank, settings)
+
+
+def _normalised(method: Measured, measure: Measure) -> NDArray[np.float64]:
+    """Scale a method's scores, seed by seed, to 0 for guessing and 1 for perfection."""
+    return measure.normalised(np.array([method.scores[seed] for seed in sorted(method.scores)]))
 
 
 def _selected(family: Sequence[Measured]) -> Measured:

@@ -48,6 +48,7 @@ def across_files(found: AcrossTasks | str, sources: Sources) -> Iterator[Page | 
             "table": table,
             "picture": picture() if comparable else None,
             "left_out": found.left_out if isinstance(found, AcrossTasks) else (),
+            "alone": found.alone if isinstance(found, AcrossTasks) else (),
             "ranks": rank_sentence(found) if isinstance(found, AcrossTasks) else "",
         },
         "across.html",
