@@ -94,13 +94,10 @@ def board_figure(picture: BoardPicture) -> Figure:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     rows = picture.rows[:MAX_ROWS]
-    # The strip above the panels, where no row's label can reach, holds the title and both legends.
-    plain = LEGEND_INCHES * math.ceil(len(picture.baselines) / LEGEND_COLUMNS)
-    head = HEAD_INCHES + LEGEND_INCHES * math.ceil(len(picture.targets) / LEGEND_COLUMNS) + plain
-    row_inches = max(0.5, 0.06 + LINE_INCHES * lines_of(row.label for row in rows))
-    height = head + 1.5 + row_inches * len(rows)
+    plain, head = _strip_inches(picture)
+    width, height = board_size(picture)
     panels = ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - head / height))
-    figure = Figure(figsize=(WIDTH_INCHES, height), layout=panels)
+    figure = Figure(figsize=(width, height), layout=panels)
     scores, spikes, energies = figure.subplots(1, 3, sharey=True, width_ratios=(2.1, 1, 1.5))
     for axes in (scores, spikes, energies):
         _frame(axes, len(rows))
@@ -118,6 +115,22 @@ def board_figure(picture: BoardPicture) -> Figure:
         **LEGEND_STYLE,
     )
     return figure
+
+
+def board_size(picture: BoardPicture) -> tuple[float, float]:
+    """Compute width and height of a board's figure in inches."""
+    rows = picture.rows[:MAX_ROWS]
+    row_inches = max(0.5, 0.06 + LINE_INCHES * lines_of(row.label for row in rows))
+    return WIDTH_INCHES, _strip_inches(picture)[1] + 1.5 + row_inches * len(rows)
+
+
+def _strip_inches(picture: BoardPicture) -> tuple[float, float]:
+    """Compute the heights of the panels' legend and of the strip above the panels, which no row's label reaches.
+
+    The strip holds the title and both legends.
+    """
+    plain = LEGEND_INCHES * math.ceil(len(picture.baselines) / LEGEND_COLUMNS)
+    return plain, HEAD_INCHES + LEGEND_INCHES * math.ceil(len(picture.targets) / LEGEND_COLUMNS) + plain
 
 
 def _frame(axes: Axes, rows: int) -> None:

@@ -86,13 +86,9 @@ def front_figure(
     if not panels:
         raise InputError("no target has a total for every method, and tells them apart; nothing to draw")
     panels = panels[:MOST_PANELS]
-    across = min(ACROSS, len(panels))
-    rows = math.ceil(len(panels) / ACROSS)
-    width = 4.4 * across + 0.4
-    names = [method.label for method in methods]
-    has_plain = any(panel.ann_nj is not None for panel in panels)
-    legend = _Legend.of([*names, ANN_LABEL] if has_plain else names, width)
-    height = 3.9 * rows + legend.height
+    across, rows = min(ACROSS, len(panels)), math.ceil(len(panels) / ACROSS)
+    width, height = front_size(methods, panels)
+    legend = _legend(methods, panels)
     inside = ConstrainedLayoutEngine(rect=(0, legend.height / height, 1, 1 - legend.height / height))
     figure = Figure(figsize=(width, height), layout=inside)
     grid = figure.subplots(rows, across, squeeze=False, sharey=True)
@@ -109,6 +105,22 @@ def front_figure(
     place: Any = {"loc": "lower left", "ncols": legend.columns, "frameon": False, "fontsize": 11}
     figure.legend(list(handles.values()), [legend.texts[name] for name in handles], **place)
     return figure
+
+
+def front_size(methods: Sequence[FrontMethod], panels: Sequence[FrontPanel]) -> tuple[float, float]:
+    """Compute width and height of the figure of fronts in inches."""
+    panels = panels[:MOST_PANELS]
+    return _front_width(panels), 3.9 * math.ceil(len(panels) / ACROSS) + _legend(methods, panels).height
+
+
+def _front_width(panels: Sequence[FrontPanel]) -> float:
+    return 4.4 * min(ACROSS, len(panels)) + 0.4
+
+
+def _legend(methods: Sequence[FrontMethod], panels: Sequence[FrontPanel]) -> _Legend:
+    names = [method.label for method in methods]
+    has_plain = any(panel.ann_nj is not None for panel in panels)
+    return _Legend.of([*names, ANN_LABEL] if has_plain else names, _front_width(panels))
 
 
 def _draw(axes: Axes, panel: FrontPanel, methods: Sequence[FrontMethod], *, is_loss: bool) -> None:

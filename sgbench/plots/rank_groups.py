@@ -37,9 +37,8 @@ def rank_figure(methods: Sequence[Ranked], *, of: int) -> Figure:
     """
     rows = methods[:MAX_ROWS]
     letters = sorted({letter for row in rows for letter in row.groups})[:MAX_GROUPS]
-    labels = [wrapped(row.name, MAX_LABEL, MOST_LINES) for row in rows]
-    row_inches = 0.11 + LINE_INCHES * lines_of(labels)
-    figure = Figure(figsize=(10, 1.3 + row_inches * len(rows)), layout="constrained")
+    labels = _labels(rows)
+    figure = Figure(figsize=rank_size(rows), layout="constrained")
     ranks, groups = figure.subplots(1, 2, sharey=True, width_ratios=(4, max(0.5, 0.3 * len(letters))))
     for axes in (ranks, groups):
         axes.set_ylim(len(rows) - 0.4, -0.6)
@@ -65,3 +64,13 @@ def rank_figure(methods: Sequence[Ranked], *, of: int) -> Figure:
     groups.set_xlabel("alike", fontsize=FONT_SIZE, color=INK)
     groups.spines["left"].set_visible(False)
     return figure
+
+
+def rank_size(methods: Sequence[Ranked]) -> tuple[float, float]:
+    """Compute width and height of the figure of ranks in inches."""
+    rows = methods[:MAX_ROWS]
+    return 10, 1.3 + (0.11 + LINE_INCHES * lines_of(_labels(rows))) * len(rows)
+
+
+def _labels(rows: Sequence[Ranked]) -> list[str]:
+    return [wrapped(row.name, MAX_LABEL, MOST_LINES) for row in rows]

@@ -26,6 +26,7 @@ PUBLISHED = ROOT / "leaderboards"
 _OWN = "; ".join(f"{each} 'self'" for each in ("img-src", "style-src", "script-src"))
 POLICY = f"default-src 'none'; {_OWN}; base-uri 'none'; form-action 'none'"
 TUNING_LOG = "7b643758388b3049d843ccda4e71dbe0996bf425515c1a9137311b06ffcfad97"
+VIEW_BOX = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
 KB, MB = 1000, 1_000_000
 
 
@@ -40,7 +41,7 @@ def test_a_site_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[st
     """Every page is well-formed, loads nothing from elsewhere and leads somewhere; a check finds each change.
 
     Sizes are those that were asked for: a page with its pictures under 1 MB, its HTML under 100 kB, a script under
-    15 kB.
+    15 kB. A picture's place on its page is as large as the picture, at 96 points of a page to 72 of the picture.
     """
     boards, site = tmp_path / "boards", tmp_path / "site"
     for name in ("digits_v1", "mackey_glass_v1"):
@@ -63,6 +64,12 @@ def test_a_site_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[st
             assert found.is_file(), (path, target)
             assert not anchor or anchor in {each for _, tag in page.tags for each in [tag.get("id")]}
             loaded += found.stat().st_size if found.suffix == ".svg" else 0
+        for tag in (tag for kind, tag in page.tags if kind == "img" and tag.get("class") != "badge"):
+            size = [int(str(tag["width"])), int(str(tag["height"]))]
+            if str(tag["src"]).endswith(".svg"):
+                box = VIEW_BOX.search((path.parent / str(tag["src"])).read_text())
+                assert box is not None
+                assert size == [round(float(points) / 72 * 96) for points in box.groups()], path
         assert len(text) < 100 * KB, path
         assert len(text) + loaded < MB, path
         assert not [

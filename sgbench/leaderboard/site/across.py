@@ -8,10 +8,10 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.families import AcrossTasks, across_tasks
 from sgbench.leaderboard.pages.family_pictures import mean_ranks, profiles
 from sgbench.leaderboard.site.files import Page, Picture, SiteFile
-from sgbench.leaderboard.site.pictures import drawn
+from sgbench.leaderboard.site.pictures import drawn, on_page
 from sgbench.leaderboard.site.sources import Sources
 from sgbench.leaderboard.site.table import Cell, Column, Table, number, numbers, texts
-from sgbench.plots.methods import across_figure
+from sgbench.plots.methods import across_figure, across_size
 from sgbench.tables import NONE
 
 PICTURE = "across.svg"
@@ -46,7 +46,7 @@ def across_files(found: AcrossTasks | str, sources: Sources) -> Iterator[Page | 
         {
             "why_not": "" if comparable else found,
             "table": table,
-            "picture": picture() if comparable else None,
+            "picture": picture(found) if isinstance(found, AcrossTasks) else None,
             "left_out": found.left_out if isinstance(found, AcrossTasks) else (),
             "alone": found.alone if isinstance(found, AcrossTasks) else (),
             "ranks": rank_sentence(found) if isinstance(found, AcrossTasks) else "",
@@ -56,10 +56,10 @@ def across_files(found: AcrossTasks | str, sources: Sources) -> Iterator[Page | 
     )
 
 
-def picture() -> Picture:
+def picture(found: AcrossTasks) -> Picture:
     """Describe the picture of surrogates over all tasks: its path and what it shows."""
     alt = "Performance profiles and mean ranks of surrogates over all tasks; the table has the numbers."
-    return Picture(PICTURE, alt, CAPTION)
+    return Picture(PICTURE, alt, CAPTION, on_page(across_size(profiles(found), mean_ranks(found))))
 
 
 def standings_table(found: AcrossTasks, sources: Sources) -> Table:
