@@ -36,12 +36,22 @@ def targets(page: Document) -> Iterator[str]:
         yield from page.values(tag, name)
 
 
+def require_places(path: Path, page: Document) -> None:
+    """The place of each drawing on a page is as large as the drawing, at 96 points of a page to 72 of a drawing."""
+    for tag in (tag for kind, tag in page.tags if kind == "img" and tag.get("class") != "badge"):
+        if str(tag["src"]).endswith(".svg"):
+            box = VIEW_BOX.search((path.parent / str(tag["src"])).read_text())
+            assert box is not None
+            size = [int(str(tag["width"])), int(str(tag["height"]))]
+            assert size == [round(float(points) / 72 * 96) for points in box.groups()], path
+
+
 @pytest.mark.slow
 def test_a_site_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every page is well-formed, loads nothing from elsewhere and leads somewhere; a check finds each change.
 
     Sizes are those that were asked for: a page with its pictures under 1 MB, its HTML under 100 kB, a script under
-    15 kB. A picture's place on its page is as large as the picture, at 96 points of a page to 72 of the picture.
+    15 kB.
     """
     boards, site = tmp_path / "boards", tmp_path / "site"
     for name in ("digits_v1", "mackey_glass_v1"):
@@ -64,12 +74,7 @@ def test_a_site_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[st
             assert found.is_file(), (path, target)
             assert not anchor or anchor in {each for _, tag in page.tags for each in [tag.get("id")]}
             loaded += found.stat().st_size if found.suffix == ".svg" else 0
-        for tag in (tag for kind, tag in page.tags if kind == "img" and tag.get("class") != "badge"):
-            size = [int(str(tag["width"])), int(str(tag["height"]))]
-            if str(tag["src"]).endswith(".svg"):
-                box = VIEW_BOX.search((path.parent / str(tag["src"])).read_text())
-                assert box is not None
-                assert size == [round(float(points) / 72 * 96) for points in box.groups()], path
+        require_places(path, page)
         assert len(text) < 100 * KB, path
         assert len(text) + loaded < MB, path
         assert not [
