@@ -181,7 +181,8 @@ def test_prints_on_a4_without_cut_columns(site: Path, browser: Any) -> None:
     context = browser.new_context(viewport={"width": round(277 / 25.4 * 96), "height": 800})
     opened = context.new_page()
     opened.emulate_media(media="print")
-    for name in ("protocols/digits_v1.html", "protocols/delayed_xor_v1.html", "energy.html", "across.html"):
+    boards = sorted(path.relative_to(site).as_posix() for path in (site / "protocols").glob("*.html"))
+    for name in (*boards, "index.html", "energy.html", "across.html", "reproductions.html"):
         opened.goto((site / name).as_uri())
         wide = opened.evaluate(WIDEST)
         assert wide <= opened.viewport_size["width"] + 1, name
