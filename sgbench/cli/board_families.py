@@ -85,6 +85,10 @@ def _across(args: argparse.Namespace) -> int:
         )
     if comparison.left_out:
         say(f"left out, since not on every task: {', '.join(comparison.left_out)}")
+    if comparison.alone:
+        say(
+            f"left out, since all methods there have one {args.by.replace(',', ' ')}: {', '.join(comparison.alone)}"
+        )
     return warn(findings)
 
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.rows import Measured
@@ -175,12 +176,16 @@ class AcrossTasks:
     standings: tuple[FamilyStanding, ...]
     left_out: tuple[str, ...]
     ranks: RankTest | None  # None with one task or one family
+    alone: tuple[str, ...] = ()  # tasks with a single family, left out since they compare none
 
 
 def across_tasks(
     measured: Mapping[str, Sequence[Measured]], measures: Mapping[str, Measure], *, by: Sequence[str]
 ) -> AcrossTasks:
     """Compare families over tasks: for each task a family is represented by the setting that validation selects.
+
+    Tasks that rank a single family, such as boards of learning rules with one surrogate, compare none and are left
+    out where another task compares some.
 
     Args:
         measured: methods by protocol.
@@ -190,18 +195,19 @@ def across_tasks(
     Raises:
         InputError: no family ran on every task.
     """
-    tasks = tuple(sorted(measured))
-    grouped = {task: families(measured[task], by) for task in tasks}
+    grouped = {task: families(measured[task], by) for task in sorted(measured)}
+    alone = tuple(task for task, methods_by_name in grouped.items() if len(methods_by_name) == 1)
+    if len(alone) < len(grouped):
+        grouped = {task: methods_by_name for task, methods_by_name in grouped.items() if task not in alone}
+    else:
+        alone = ()
+    tasks = tuple(grouped)
     names = sorted({name for methods_by_name in grouped.values() for name in methods_by_name})
     common_names = [name for name in names if all(name in grouped[task] for task in tasks)]
     if not common_names:
         raise InputError(f"no {' '.join(by)} ran on all of {', '.join(tasks) or 'no task'}")
-    best = {name: [_selected(grouped[task][name]) for task in tasks] for name in common_names}
     scores = {
-        name: [
-            measures[task].normalised(np.array([method.scores[seed] for seed in sorted(method.scores)]))
-            for task, method in zip(tasks, best[name], strict=True)
-        ]
+        name: [_normalised(_selected(grouped[task][name]), measures[task]) for task in tasks]
         for name in common_names
     }
     ranks = None
@@ -211,21 +217,24 @@ def across_tasks(
         )
     standings = []
     for place, name in enumerate(common_names):
-        generator = np.random.Generator(np.random.PCG64(RESAMPLING_SEED))
-        low, high = interquartile_interval(scores[name], generator=generator)
-        standing = FamilyStanding(
-            name=name,
-            interquartile_mean=interquartile_mean(scores[name]),
-            low=low,
-            high=high,
-            tasks=scores[name],
-            mean_rank=None if ranks is None else ranks.mean_ranks[place],
-            settings=tuple(len(grouped[task][name]) for task in tasks),
+        settings = tuple(len(grouped[task][name]) for task in tasks)
+        standings.append(
+            _standing(name, scores[name], None if ranks is None else ranks.mean_ranks[place], settings)
         )
-        standings.append(standing)
     standings.sort(key=lambda standing: (-standing.interquartile_mean, standing.name))
     left_out = tuple(name for name in names if name not in common_names)
-    return AcrossTasks(tasks, tuple(standings), left_out, ranks)
+    return AcrossTasks(tasks, tuple(standings), left_out, ranks, alone)
+
+
+def _standing(name: str, scores: Tasks, mean_rank: float | None, settings: tuple[int, ...]) -> FamilyStanding:
+    generator = np.random.Generator(np.random.PCG64(RESAMPLING_SEED))
+    low, high = interquartile_interval(scores, generator=generator)
+    return FamilyStanding(name, interquartile_mean(scores), low, high, scores, mean_rank, settings)
+
+
+def _normalised(method: Measured, measure: Measure) -> NDArray[np.float64]:
+    """Scale a method's scores, seed by seed, to 0 for guessing and 1 for perfection."""
+    return measure.normalised(np.array([method.scores[seed] for seed in sorted(method.scores)]))
 
 
 def _selected(family: Sequence[Measured]) -> Measured:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sgbench.plots.error_axis import ErrorAxis
 from sgbench.plots.estimate import Estimate, broken_line, columns
+from sgbench.plots.labels import lines_of, wrapped
 from sgbench.plots.style import BAND, BLUE, COLOURS, GRID, INK, MARKERS, SOFT, VERMILION
 
 if TYPE_CHECKING:
@@ -29,10 +30,11 @@ WIDTH_INCHES = 14
 HEAD_INCHES = 0.55
 LEGEND_INCHES = 0.25  # each line of a legend
 LEGEND_COLUMNS = 4
+LINE_INCHES = 0.22  # each line of a row's label
 FONT_SIZE = 13  # readable at half the picture's size
 MAX_ROWS = 60
 RANK_POINTS = 66  # between a row's name and its numbers
-MAX_LABEL = 42
+MAX_LABEL, MOST_LINES = 42, 3
 MIN_TICK_GAP = 0.08  # of the axis of scores
 ABOVE, BELOW = -0.12, 0.2  # where a row's mean and its seeds stand
 LOG_FROM_RATIO = 20
@@ -51,6 +53,12 @@ class BoardRow:
     failed: tuple[float, ...]  # what failed runs count as
     spikes: float | None  # per inference; None where they were not counted
     energies: tuple[Estimate | None, ...]  # per inference on each target [nJ]; None without a total
+
+    @property
+    def label(self) -> str:
+        """Write what stands beside the row: its name on one line, what else tells it apart on up to three."""
+        lines = wrapped(self.name, MAX_LABEL), wrapped(self.choices, MAX_LABEL, MOST_LINES)
+        return "\n".join(line for line in lines if line)
 
 
 @dataclass(frozen=True)
@@ -86,12 +94,10 @@ def board_figure(picture: BoardPicture) -> Figure:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     rows = picture.rows[:MAX_ROWS]
-    # The strip above the panels, where no row's label can reach, holds the title and both legends.
-    plain = LEGEND_INCHES * math.ceil(len(picture.baselines) / LEGEND_COLUMNS)
-    head = HEAD_INCHES + LEGEND_INCHES * math.ceil(len(picture.targets) / LEGEND_COLUMNS) + plain
-    height = head + 1.5 + 0.5 * len(rows)
+    plain, head = _strip_inches(picture)
+    width, height = board_size(picture)
     panels = ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - head / height))
-    figure = Figure(figsize=(WIDTH_INCHES, height), layout=panels)
+    figure = Figure(figsize=(width, height), layout=panels)
     scores, spikes, energies = figure.subplots(1, 3, sharey=True, width_ratios=(2.1, 1, 1.5))
     for axes in (scores, spikes, energies):
         _frame(axes, len(rows))
@@ -111,6 +117,22 @@ def board_figure(picture: BoardPicture) -> Figure:
     return figure
 
 
+def board_size(picture: BoardPicture) -> tuple[float, float]:
+    """Compute width and height of a board's figure in inches."""
+    rows = picture.rows[:MAX_ROWS]
+    row_inches = max(0.5, 0.06 + LINE_INCHES * lines_of(row.label for row in rows))
+    return WIDTH_INCHES, _strip_inches(picture)[1] + 1.5 + row_inches * len(rows)
+
+
+def _strip_inches(picture: BoardPicture) -> tuple[float, float]:
+    """Compute the heights of the panels' legend and of the strip above the panels, which no row's label reaches.
+
+    The strip holds the title and both legends.
+    """
+    plain = LEGEND_INCHES * math.ceil(len(picture.baselines) / LEGEND_COLUMNS)
+    return plain, HEAD_INCHES + LEGEND_INCHES * math.ceil(len(picture.targets) / LEGEND_COLUMNS) + plain
+
+
 def _frame(axes: Axes, rows: int) -> None:
     axes.set_ylim(rows - 0.4, -0.6)
     axes.tick_params(labelsize=FONT_SIZE, colors=INK, length=0, axis="y")
@@ -123,8 +145,7 @@ def _frame(axes: Axes, rows: int) -> None:
 
 def _label_rows(axes: Axes, rows: Sequence[BoardRow]) -> None:
     """Write names, choices and ranks beside the rows."""
-    labels = [[row.name, row.choices] for row in rows]
-    axes.set_yticks(range(len(rows)), ["\n".join(_cut(line) for line in lines if line) for lines in labels])
+    axes.set_yticks(range(len(rows)), [row.label for row in rows])
     axes.tick_params(axis="y", pad=RANK_POINTS + 6)
     for label in axes.get_yticklabels():
         label.set_parse_math(False)  # a record's text is no formula
@@ -140,11 +161,6 @@ def _label_rows(axes: Axes, rows: Sequence[BoardRow]) -> None:
             color=SOFT if text == "rank" else INK,
             annotation_clip=False,
         ).set_in_layout(False)
-
-
-def _cut(text: str) -> str:
-    """Cut a text to the longest label."""
-    return text if len(text) <= MAX_LABEL else text[: MAX_LABEL - 1] + "…"
 
 
 def _draw_scores(axes: Axes, rows: Sequence[BoardRow], picture: BoardPicture) -> None:
@@ -169,7 +185,9 @@ def _draw_scores(axes: Axes, rows: Sequence[BoardRow], picture: BoardPicture) ->
     axes.plot([mean.value for mean in means], heights, "o", ms=9, zorder=5, **MEAN_STYLE)
     for number, ((name, _), score) in enumerate(zip(picture.baselines, plain, strict=True)):
         colour = COLOURS[(number + 1) % len(COLOURS)]
-        axes.axvline(score, color=colour, linestyle=":", linewidth=2, zorder=2, label=_cut(name))
+        axes.axvline(
+            score, color=colour, linestyle=":", linewidth=2, zorder=2, label=wrapped(name, MAX_LABEL)
+        )
     guess, (low, high) = picture.guess, ends
     if low < guess < high or (guess > low and not picture.is_loss):
         word = "without learning" if picture.is_loss else "chance"

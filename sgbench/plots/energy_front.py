@@ -13,11 +13,16 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from sgbench.errors import InputError
 from sgbench.plots.estimate import Estimate
+from sgbench.plots.labels import lines_of, wrapped
 from sgbench.plots.style import COLOURS, GRID, INK, MARKERS, SOFT
 
 MOST_PANELS = 6
 ACROSS = 3
-LEGEND_COLUMNS = 4
+LEGEND_COLUMNS, LEGEND_LINES = 4, 3
+LETTER_INCHES, LINE_INCHES = 0.09, 0.2  # of a legend's text
+MARK_INCHES = 0.55  # a marker and the space around it
+LONGEST_LABEL = 60
+ANN_LABEL = "the same without spikes"
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,28 @@ class FrontPanel:
     axis: str = "dynamic energy an inference, nJ"  # what the horizontal axis shows
 
 
+@dataclass(frozen=True)
+class _Legend:
+    """Holds the texts of a legend that is no wider than its figure, and what it takes."""
+
+    texts: dict[str, str]  # by label
+    columns: int
+    height: float  # [inches]
+
+    @classmethod
+    def of(cls, labels: Sequence[str], width: float) -> _Legend:
+        """Break labels into lines and spread them over as many columns as a width in inches holds."""
+        longest = min(LONGEST_LABEL, int((width - MARK_INCHES) / LETTER_INCHES))
+        texts = {label: wrapped(label, longest, LEGEND_LINES) for label in labels}
+        letters = max(len(line) for text in texts.values() for line in text.split("\n"))
+        columns = min(LEGEND_COLUMNS, max(1, int(width / (MARK_INCHES + LETTER_INCHES * letters))))
+        shown = list(texts.values())
+        longest_column = math.ceil(len(shown) / columns)
+        parts = (shown[first : first + longest_column] for first in range(0, len(shown), longest_column))
+        lines = max(sum(lines_of([text]) for text in part) for part in parts)
+        return cls(texts, columns, 0.4 + LINE_INCHES * lines + 0.06 * longest_column)
+
+
 def front_figure(
     methods: Sequence[FrontMethod], panels: Sequence[FrontPanel], *, is_loss: bool = False
 ) -> Figure:
@@ -61,12 +88,11 @@ def front_figure(
             "no target prices every method completely and at different energies; nothing to draw"
         )
     panels = panels[:MOST_PANELS]
-    across = min(ACROSS, len(panels))
-    rows = math.ceil(len(panels) / ACROSS)
-    strip = 0.35 * math.ceil((len(methods) + 1) / LEGEND_COLUMNS) + 0.2
-    height = 3.9 * rows + strip
-    inside = ConstrainedLayoutEngine(rect=(0, strip / height, 1, 1 - strip / height))
-    figure = Figure(figsize=(4.4 * across + 0.4, height), layout=inside)
+    across, rows = min(ACROSS, len(panels)), math.ceil(len(panels) / ACROSS)
+    width, height = front_size(methods, panels)
+    legend = _legend(methods, panels)
+    inside = ConstrainedLayoutEngine(rect=(0, legend.height / height, 1, 1 - legend.height / height))
+    figure = Figure(figsize=(width, height), layout=inside)
     grid = figure.subplots(rows, across, squeeze=False, sharey=True)
     for axes, panel in zip(grid.flat, panels, strict=False):
         _draw(axes, panel, methods, is_loss=is_loss)
@@ -78,9 +104,25 @@ def front_figure(
     handles: dict[str, Any] = {}
     for axes in grid.flat:
         handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    place: Any = {"loc": "lower left", "ncols": LEGEND_COLUMNS, "frameon": False, "fontsize": 11}
-    figure.legend(list(handles.values()), list(handles), **place)
+    place: Any = {"loc": "lower left", "ncols": legend.columns, "frameon": False, "fontsize": 11}
+    figure.legend(list(handles.values()), [legend.texts[name] for name in handles], **place)
     return figure
+
+
+def front_size(methods: Sequence[FrontMethod], panels: Sequence[FrontPanel]) -> tuple[float, float]:
+    """Compute width and height of the figure of fronts in inches."""
+    panels = panels[:MOST_PANELS]
+    return _front_width(panels), 3.9 * math.ceil(len(panels) / ACROSS) + _legend(methods, panels).height
+
+
+def _front_width(panels: Sequence[FrontPanel]) -> float:
+    return 4.4 * min(ACROSS, len(panels)) + 0.4
+
+
+def _legend(methods: Sequence[FrontMethod], panels: Sequence[FrontPanel]) -> _Legend:
+    names = [method.label for method in methods]
+    has_plain = any(panel.ann_nj is not None for panel in panels)
+    return _Legend.of([*names, ANN_LABEL] if has_plain else names, _front_width(panels))
 
 
 def _draw(axes: Axes, panel: FrontPanel, methods: Sequence[FrontMethod], *, is_loss: bool) -> None:
@@ -97,7 +139,7 @@ def _draw(axes: Axes, panel: FrontPanel, methods: Sequence[FrontMethod], *, is_l
     front = [(cost, sign * score) for cost, score in front_of([(e.value, sign * m.mean) for m, e in points])]
     axes.plot(*zip(*front, strict=True), color=SOFT, linewidth=1, linestyle="--", zorder=0)
     if panel.ann_nj is not None:
-        axes.axvline(panel.ann_nj, color=SOFT, linewidth=1.2, linestyle=":", label="the same without spikes")
+        axes.axvline(panel.ann_nj, color=SOFT, linewidth=1.2, linestyle=":", label=ANN_LABEL)
     axes.set_title(panel.name, color=INK, loc="left")
     axes.set_xlabel(panel.axis, color=INK)
     axes.grid(color=GRID, linewidth=0.7, zorder=-1)

@@ -21,6 +21,7 @@ MIN_CURVE = 2  # settings
 MOST_MARKED = 10  # settings up to which each has a marker
 MAX_LINES = 24
 MOST_BANDS = 4  # more would cover each other
+TUNING_SIZE = 10, 5  # [inches]
 LEGEND: dict[str, Any] = {"frameon": False, "loc": "outside right center", "fontsize": 12}
 
 
@@ -68,7 +69,7 @@ def tuning_figure(curves: Sequence[TuningCurve], *, what: str) -> Figure:
             "--plot: no method has two settings here, so there is no curve; run more, "
             "e.g. sgbench run -m width_fwhm=0.5,1,2"
         )
-    figure = Figure(figsize=(10, 5), layout="constrained")
+    figure = Figure(figsize=TUNING_SIZE, layout="constrained")
     axes = figure.subplots()
     _frame(axes)
     for number, curve in enumerate(curves[:MAX_LINES]):
@@ -95,8 +96,7 @@ def across_figure(profiles: Sequence[PerformanceProfile], ranks: MeanRanks | Non
         profiles: the best method first; the first two dozen are drawn.
         ranks: None with one task or one method.
     """
-    height = 5 if ranks is None else 6.5 + 0.25 * len(profiles)
-    figure = Figure(figsize=(11, height), layout="constrained")
+    figure = Figure(figsize=across_size(profiles, ranks), layout="constrained")
     if ranks is None:
         _draw_profiles(figure.subplots(), profiles)
     else:
@@ -105,6 +105,11 @@ def across_figure(profiles: Sequence[PerformanceProfile], ranks: MeanRanks | Non
         _draw_ranks(below, ranks)
     figure.legend(*figure.axes[0].get_legend_handles_labels(), **LEGEND)
     return figure
+
+
+def across_size(profiles: Sequence[PerformanceProfile], ranks: MeanRanks | None) -> tuple[float, float]:
+    """Compute width and height of the figure over tasks in inches."""
+    return 11, 5 if ranks is None else 6.5 + 0.25 * len(profiles)
 
 
 def _look(number: int) -> dict[str, Any]:

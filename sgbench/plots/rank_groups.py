@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from sgbench.plots.labels import lines_of, wrapped
 from sgbench.plots.style import BAND, BLUE, GRID, INK, SOFT
 
 MAX_ROWS = 60
 MAX_GROUPS = 12
 FONT_SIZE = 12
-MAX_LABEL = 48
+MAX_LABEL, MOST_LINES = 48, 4
+LINE_INCHES = 0.21  # each line of a row's label
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ def rank_figure(methods: Sequence[Ranked], *, of: int) -> Figure:
     """
     rows = methods[:MAX_ROWS]
     letters = sorted({letter for row in rows for letter in row.groups})[:MAX_GROUPS]
-    figure = Figure(figsize=(10, 1.3 + 0.32 * len(rows)), layout="constrained")
+    labels = _labels(rows)
+    figure = Figure(figsize=rank_size(rows), layout="constrained")
     ranks, groups = figure.subplots(1, 2, sharey=True, width_ratios=(4, max(0.5, 0.3 * len(letters))))
     for axes in (ranks, groups):
         axes.set_ylim(len(rows) - 0.4, -0.6)
@@ -45,7 +48,7 @@ def rank_figure(methods: Sequence[Ranked], *, of: int) -> Figure:
     ranks.hlines(range(len(rows)), [row.low for row in rows], [row.high for row in rows], BLUE, linewidth=3)
     for side, marker in (("low", "|"), ("high", "|")):
         ranks.plot([getattr(row, side) for row in rows], range(len(rows)), marker, ms=10, mew=2, color=BLUE)
-    ranks.set_yticks(range(len(rows)), [_cut(row.name) for row in rows])
+    ranks.set_yticks(range(len(rows)), labels)
     for label in ranks.get_yticklabels():
         label.set_parse_math(False)  # a record's text is no formula
     ranks.set_xlim(0.5, of + 0.5)
@@ -63,6 +66,11 @@ def rank_figure(methods: Sequence[Ranked], *, of: int) -> Figure:
     return figure
 
 
-def _cut(text: str) -> str:
-    """Cut a text to the longest label."""
-    return text if len(text) <= MAX_LABEL else text[: MAX_LABEL - 1] + "…"
+def rank_size(methods: Sequence[Ranked]) -> tuple[float, float]:
+    """Compute width and height of the figure of ranks in inches."""
+    rows = methods[:MAX_ROWS]
+    return 10, 1.3 + (0.11 + LINE_INCHES * lines_of(_labels(rows))) * len(rows)
+
+
+def _labels(rows: Sequence[Ranked]) -> list[str]:
+    return [wrapped(row.name, MAX_LABEL, MOST_LINES) for row in rows]

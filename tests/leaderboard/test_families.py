@@ -134,18 +134,26 @@ def test_across_tasks_by_hand() -> None:
 
 def test_family_that_misses_a_task_is_left_out() -> None:
     """A mean over other tasks is no comparison."""
-    found = across_tasks(
-        {"a_v1": SETTINGS, "b_v1": SETTINGS[:3]},
-        MEASURES,
-        by=["surrogate"],
-    )
-    assert found.left_out == ("triangle",)
+    other = measured(wide(1.0, surrogate="sigmoid"), (0.7, 0.7))
+    found = across_tasks({"a_v1": SETTINGS, "b_v1": [*SETTINGS[:3], other]}, MEASURES, by=["surrogate"])
+    assert [each.name for each in found.standings] == ["atan"]
+    assert found.left_out == ("sigmoid", "triangle")
     with pytest.raises(InputError, match="no surrogate ran on all of"):
         across_tasks(
             {"a_v1": SETTINGS[:3], "b_v1": SETTINGS[3:]},
             MEASURES,
             by=["surrogate"],
         )
+
+
+def test_a_task_with_one_family_compares_none() -> None:
+    """Must match: the standings without a board on which every method has the same surrogate; it is named."""
+    both = {"a_v1": SETTINGS, "b_v1": SETTINGS}
+    found = across_tasks(both | {"rules_v1": SETTINGS[:3]}, MEASURES, by=["surrogate"])
+    expected = across_tasks(both, MEASURES, by=["surrogate"])
+    assert (found.tasks, found.left_out, found.alone) == (("a_v1", "b_v1"), (), ("rules_v1",))
+    assert [each.mean_rank for each in found.standings] == [each.mean_rank for each in expected.standings]
+    assert expected.alone == across_tasks({"a_v1": SETTINGS[:3]}, MEASURES, by=["surrogate"]).alone == ()
 
 
 def test_unknown_group() -> None:

@@ -48,3 +48,19 @@ def test_panels_of_the_front() -> None:
     assert {(1.0, 91.0), (3.0, 94.0), (0.5, 2.0, 91.0, 91.0), (1.0, 1.0, 90.0, 92.0)} <= marks
     with pytest.raises(InputError, match="nothing to draw"):
         front_figure(methods, [])
+
+
+@pytest.mark.parametrize("panels", [1, 4])
+def test_the_legend_of_long_names_is_inside_its_figure(panels: int) -> None:
+    """By matplotlib's own measure: names of 115 letters, in as many columns as the figure's width holds."""
+    name = (
+        "atan(width_fwhm=0.1), mlp(recurrence_gradient=cut), direct_feedback(error=target), adam(lr=0.00666) "
+    )
+    methods = [FrontMethod(f"{name}{number}", (90.0,)) for number in range(11)]
+    energies = (Estimate(1.0, 1.0, 1.0),) * 11
+    drawn = [FrontPanel(f"chip{number}", energies, None) for number in range(panels)]
+    figure = front_figure(methods, drawn)
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.width
+    assert 0 <= box.y0 < box.y1 <= min(axes.get_tightbbox().y0 for axes in figure.axes if axes.get_visible())

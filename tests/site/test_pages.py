@@ -10,11 +10,14 @@ import shlex
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from PIL import Image
+
 from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.site.answer import answer_of, listed
 from sgbench.leaderboard.site.beside import Beside
 from sgbench.leaderboard.site.downloads import as_csv, as_json
 from sgbench.leaderboard.site.pages import site_files
+from sgbench.leaderboard.site.pictures import size_in
 from sgbench.leaderboard.site.protocols import protocol_files
 from sgbench.leaderboard.site.render import DOCS_SECTIONS
 from sgbench.leaderboard.site.reproductions import read_reproductions
@@ -99,6 +102,15 @@ def test_the_answer_and_its_doubts(tmp_path: Path) -> None:
     found = answer_of(sources_of(tmp_path / "other", swapped), "no task")
     assert found.doubts[0] == "A control has the highest mean on toy_v1: no surrogate shows its worth there."
     assert found.headline == "The boards cannot say yet."
+
+
+def test_sizes_of_pictures(tmp_path: Path) -> None:
+    """By Pillow's picture of 30 by 20; by hand, 72 points of a drawing are 96 of a page; nothing of others."""
+    Image.new("RGB", (30, 20)).save(tmp_path / "made.png")
+    assert size_in((tmp_path / "made.png").read_bytes()) == (30, 20)
+    assert size_in(b'<svg xmlns="x" width="72pt" height="36pt" viewBox="0 0 72 36">') == (96, 48)
+    assert size_in(b"") is None
+    assert size_in((tmp_path / "made.png").read_bytes()[:20]) is None
 
 
 def test_every_text_of_a_stranger_is_inert(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ PUBLISHED = ROOT / "leaderboards"
 _OWN = "; ".join(f"{each} 'self'" for each in ("img-src", "style-src", "script-src"))
 POLICY = f"default-src 'none'; {_OWN}; base-uri 'none'; form-action 'none'"
 TUNING_LOG = "7b643758388b3049d843ccda4e71dbe0996bf425515c1a9137311b06ffcfad97"
+VIEW_BOX = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
 KB, MB = 1000, 1_000_000
 
 
@@ -33,6 +34,16 @@ def targets(page: Document) -> Iterator[str]:
     """What a page links to, shows or loads."""
     for tag, name in (("a", "href"), ("img", "src"), ("script", "src"), ("link", "href")):
         yield from page.values(tag, name)
+
+
+def require_places(path: Path, page: Document) -> None:
+    """The place of each drawing on a page is as large as the drawing, at 96 points of a page to 72 of a drawing."""
+    for tag in (tag for kind, tag in page.tags if kind == "img" and tag.get("class") != "badge"):
+        if str(tag["src"]).endswith(".svg"):
+            box = VIEW_BOX.search((path.parent / str(tag["src"])).read_text())
+            assert box is not None
+            size = [int(str(tag["width"])), int(str(tag["height"]))]
+            assert size == [round(float(points) / 72 * 96) for points in box.groups()], path
 
 
 @pytest.mark.slow
@@ -63,6 +74,7 @@ def test_a_site_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[st
             assert found.is_file(), (path, target)
             assert not anchor or anchor in {each for _, tag in page.tags for each in [tag.get("id")]}
             loaded += found.stat().st_size if found.suffix == ".svg" else 0
+        require_places(path, page)
         assert len(text) < 100 * KB, path
         assert len(text) + loaded < MB, path
         assert not [

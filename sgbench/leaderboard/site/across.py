@@ -8,10 +8,10 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.families import AcrossTasks, across_tasks
 from sgbench.leaderboard.pages.family_pictures import mean_ranks, profiles
 from sgbench.leaderboard.site.files import Page, Picture, SiteFile
-from sgbench.leaderboard.site.pictures import drawn
+from sgbench.leaderboard.site.pictures import drawn, on_page
 from sgbench.leaderboard.site.sources import Sources
 from sgbench.leaderboard.site.table import Cell, Column, Table, number, numbers, texts
-from sgbench.plots.methods import across_figure
+from sgbench.plots.methods import across_figure, across_size
 from sgbench.tables import NONE
 
 PICTURE = "across.svg"
@@ -46,8 +46,9 @@ def across_files(comparison: AcrossTasks | str, sources: Sources) -> Iterator[Pa
         {
             "why_not": "" if comparable else comparison,
             "table": table,
-            "picture": picture() if comparable else None,
+            "picture": picture(comparison) if isinstance(comparison, AcrossTasks) else None,
             "left_out": comparison.left_out if isinstance(comparison, AcrossTasks) else (),
+            "alone": comparison.alone if isinstance(comparison, AcrossTasks) else (),
             "ranks": rank_sentence(comparison) if isinstance(comparison, AcrossTasks) else "",
         },
         "across.html",
@@ -55,10 +56,10 @@ def across_files(comparison: AcrossTasks | str, sources: Sources) -> Iterator[Pa
     )
 
 
-def picture() -> Picture:
+def picture(comparison: AcrossTasks) -> Picture:
     """Describe the picture of surrogates over all tasks: its path and what it shows."""
     alt = "Performance profiles and mean ranks of surrogates over all tasks; the table has the numbers."
-    return Picture(PICTURE, alt, CAPTION)
+    return Picture(PICTURE, alt, CAPTION, on_page(across_size(profiles(comparison), mean_ranks(comparison))))
 
 
 def standings_table(comparison: AcrossTasks, sources: Sources) -> Table:

@@ -10,7 +10,7 @@ from sgbench.composition.catalogue import Entry
 from sgbench.composition.selection import canonical_name, is_preset
 from sgbench.leaderboard.pages.table import rank_text
 from sgbench.leaderboard.site.files import Page, Picture, SiteFile
-from sgbench.leaderboard.site.pictures import digest_in
+from sgbench.leaderboard.site.pictures import digest_in, size_in
 from sgbench.leaderboard.site.sources import Sources, method_path, protocol_path
 from sgbench.leaderboard.site.table import Cell, Table, number, numbers, texts
 from sgbench.tables import NONE, counted
@@ -117,9 +117,9 @@ def _picture(entry: Entry, drawn: Mapping[str, Path]) -> tuple[Picture, SiteFile
     if path is None:
         return None
     what = "slope and primitive" if entry.group == "surrogate" else "responses to currents"
-    digest = (digest_in(path.read_bytes()) if path.is_file() else None) or UNDRAWN
-    file = SiteFile(where, path.read_bytes, digest)
-    return Picture(where, f"{what} of {entry.name}", f"The {what} at the defaults."), file
+    data = path.read_bytes() if path.is_file() else b""
+    file = SiteFile(where, path.read_bytes, digest_in(data) or UNDRAWN)
+    return Picture(where, f"{what} of {entry.name}", f"The {what} at the defaults.", size_in(data)), file
 
 
 def _entry_page(

@@ -27,11 +27,15 @@ class Download:
 
 @dataclass(frozen=True)
 class Picture:
-    """Holds a picture on a page, with what it shows in words."""
+    """Holds a picture on a page, with what it shows in words.
+
+    Its size is part of the page, so that nothing moves when the picture appears.
+    """
 
     path: str
     alt: str
     caption: str
+    size: tuple[int, int] | None  # width and height [px]; None where nobody knows them
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from sgbench.leaderboard.families import AcrossTasks
 from sgbench.leaderboard.site.across import picture, standings_table
 from sgbench.leaderboard.site.answer import answer_of
 from sgbench.leaderboard.site.files import Page, Picture, SiteFile
+from sgbench.leaderboard.site.pictures import size_in
 from sgbench.leaderboard.site.protocols import first_cell
 from sgbench.leaderboard.site.sources import Sources, protocol_path
 from sgbench.leaderboard.site.table import Cell, Table, number, numbers, texts
@@ -30,8 +31,10 @@ def front_files(sources: Sources, comparison: AcrossTasks | str) -> Iterator[Pag
     """
     drawn = None if sources.docs is None else sources.docs / "study" / REGIME_MAP
     has_map = drawn is not None and drawn.is_file() and bool(sources.beside.advice)
+    regime_map = None
     if drawn is not None and has_map:
         yield SiteFile(REGIME_MAP, drawn.read_bytes)
+        regime_map = Picture(REGIME_MAP, MAP_ALT, MAP_CAPTION, size_in(drawn.read_bytes()))
     boards = sources.boards
     records = sum(len(place.row.scores) for place in sources.places.values())
     sizes = (len(boards), "board"), (len(sources.places), "method"), (records, "record")
@@ -58,10 +61,10 @@ def front_files(sources: Sources, comparison: AcrossTasks | str) -> Iterator[Pag
         "front.html",
         {
             "answer": answer,
-            "map": Picture(REGIME_MAP, MAP_ALT, MAP_CAPTION) if has_map else None,
+            "map": regime_map,
             "study": "docs/study/README.html" if sources.beside.has_docs else None,
             "size": ", ".join(counted(*size) for size in sizes),
-            "picture": picture() if isinstance(comparison, AcrossTasks) else None,
+            "picture": picture(comparison) if isinstance(comparison, AcrossTasks) else None,
             "table": tables["over tasks"],
             "boards": tables["boards"],
         },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 KEYWORD = "Description"
 AS_TEXT = {"svg.fonttype": "none"}  # letters as letters: a third of the bytes
+PX_PER_INCH, PX_PER_POINT = 96, 96 / 72  # of a style sheet
+SVG_SIZE = re.compile(rb'<svg [^>]*width="([\d.]+)pt" height="([\d.]+)pt"')
+PNG_HEAD = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 DIGEST = re.compile(rb"<dc:description>([0-9a-f]{64})</dc:description>")
 OUTLINE = re.compile(rb' d="[^"]*"')
 LONG = re.compile(rb"(\d\.\d)\d+")
@@ -53,6 +57,28 @@ def told(numbers: Any) -> str:
     if isinstance(numbers, Sequence) and not isinstance(numbers, str):
         return f"[{' '.join(map(told, numbers))}]"
     return f"{numbers:.9g}" if isinstance(numbers, float) else str(numbers)
+
+
+def on_page(inches: tuple[float, float]) -> tuple[int, int]:
+    """Convert a figure's size to that of its picture on a page.
+
+    >>> on_page((10, 5))
+    (960, 480)
+    """
+    width, height = inches
+    return round(PX_PER_INCH * width), round(PX_PER_INCH * height)
+
+
+def size_in(data: bytes) -> tuple[int, int] | None:
+    """Read the size of a PNG, or of an SVG of matplotlib, in pixels; None of anything else."""
+    if data.startswith(PNG_HEAD) and len(data) >= len(PNG_HEAD) + 8:
+        width, height = struct.unpack_from(">II", data, len(PNG_HEAD))
+        return width, height
+    found = SVG_SIZE.search(data)
+    if found is None:
+        return None
+    width_pt, height_pt = map(float, found.groups())
+    return round(PX_PER_POINT * width_pt), round(PX_PER_POINT * height_pt)
 
 
 def digest_in(data: bytes) -> str | None:

@@ -9,13 +9,13 @@ from sgbench.leaderboard.pages.family_pictures import tuning_curves
 from sgbench.leaderboard.pages.picture import picture_of
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.site.files import Picture, SiteFile
-from sgbench.leaderboard.site.pictures import drawn
+from sgbench.leaderboard.site.pictures import drawn, on_page
 from sgbench.leaderboard.site.sources import Sources
-from sgbench.plots.board import MAX_ROWS, board_figure
-from sgbench.plots.energy_front import FrontMethod, FrontPanel, front_figure
+from sgbench.plots.board import MAX_ROWS, board_figure, board_size
+from sgbench.plots.energy_front import FrontMethod, FrontPanel, front_figure, front_size
 from sgbench.plots.estimate import Estimate
-from sgbench.plots.methods import tuning_figure
-from sgbench.plots.rank_groups import Ranked, rank_figure
+from sgbench.plots.methods import TUNING_SIZE, tuning_figure
+from sgbench.plots.rank_groups import Ranked, rank_figure, rank_size
 
 MOST_IN_FRONT = 24
 MIN_SETTINGS, MOST_SETTINGS = 2, 200  # of a curve, whose time grows with their square
@@ -44,7 +44,8 @@ def _scores(board: Board, values: str) -> Drawn:
     cut = f" The first {MAX_ROWS} of {len(board.rows)} are drawn." if len(board.rows) > MAX_ROWS else ""
     caption = f"Every seed, means with 95 % intervals, spikes and energies.{cut}"
     alt = f"Scores, spikes and energies of the methods of {board.protocol.name}; the table has the numbers."
-    return Picture(path, alt, caption), drawn(path, values, lambda: board_figure(shown))
+    size = on_page(board_size(shown))
+    return Picture(path, alt, caption, size), drawn(path, values, lambda: board_figure(shown))
 
 
 def _ranks(board: Board) -> Iterator[Drawn]:
@@ -64,7 +65,8 @@ def _ranks(board: Board) -> Iterator[Drawn]:
     alt = (
         f"Intervals of ranks on {board.protocol.name}, and groups of methods that are alike; as in the table."
     )
-    yield Picture(path, alt, caption), drawn(path, placed, lambda: rank_figure(placed, of=len(placed)))
+    size = on_page(rank_size(placed))
+    yield Picture(path, alt, caption, size), drawn(path, placed, lambda: rank_figure(placed, of=len(placed)))
 
 
 def _front(board: Board) -> Iterator[Drawn]:
@@ -81,7 +83,7 @@ def _front(board: Board) -> Iterator[Drawn]:
     alt = f"Pareto fronts of the methods of {board.protocol.name}: score against spikes and energies."
     is_loss = board.measure.is_loss
     file = drawn(path, (methods, panels), lambda: front_figure(methods, panels, is_loss=is_loss))
-    yield Picture(path, alt, caption), file
+    yield Picture(path, alt, caption, on_page(front_size(methods, panels))), file
 
 
 def _panels(board: Board, rows: Sequence[MethodRow]) -> Iterator[FrontPanel]:
@@ -116,4 +118,5 @@ def _tuning(board: Board, sources: Sources) -> Iterator[Drawn]:
     caption = "What is to be expected of the best of so many settings, chosen on validation."
     alt = f"Expected test score against settings tried on {board.protocol.name}."
     what = "test loss" if board.measure.is_loss else "test accuracy, %"
-    yield Picture(path, alt, caption), drawn(path, curves, lambda: tuning_figure(curves, what=what))
+    file = drawn(path, curves, lambda: tuning_figure(curves, what=what))
+    yield Picture(path, alt, caption, on_page(TUNING_SIZE)), file

@@ -92,7 +92,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"spans": spans, "address": address}
+    environment.filters |= {"spans": spans, "address": address, "pieces": pieces}
     return environment
 
 
@@ -104,6 +104,15 @@ def spans(text: str) -> list[tuple[bool, str]]:
     """
     parts = text.split("`")
     return [(bool(place % 2), part) for place, part in enumerate(parts) if part]
+
+
+def pieces(text: str) -> list[str]:
+    """Split a title where a line may end inside a long name of a method.
+
+    >>> pieces("mlp(recurrence_gradient=cut) on digits_v1")
+    ['mlp(', 'recurrence_', 'gradient=', 'cut) on digits_', 'v1']
+    """
+    return re.findall(r"[^(=_]*[(=_]|[^(=_]+", text)
 
 
 def address(text: str | None) -> str | None:
