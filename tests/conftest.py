@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import inspect
 import itertools
 import os
 import pickle
@@ -100,6 +101,14 @@ def shipped_files_are_merged_once() -> None:
         return pickle.loads(trees[key])  # noqa: S301 - written in the line above
 
     compose._merge = merged_once
+
+
+@pytest.fixture
+def every_merge_is_hydras(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a test counts Hydra's merges, none is remembered."""
+    from sgbench.composition import compose
+
+    monkeypatch.setattr(compose, "_merge", inspect.unwrap(compose._merge))
 
 
 @pytest.fixture(scope="session")

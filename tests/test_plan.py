@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -69,10 +68,8 @@ def alone(words: Sequence[str], folders: Sequence[Path] = (), allowed: Sequence[
 
 
 @pytest.fixture
-def merges(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+def merges(every_merge_is_hydras: None, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The words of each of Hydra's compositions so far."""
-    own = sgbench.composition.compose
-    monkeypatch.setattr(own, "_merge", inspect.unwrap(own._merge))  # the session's memory would hide some
     counted: list[list[str]] = []
     merge = sgbench.composition.compose.hydra_compose
 

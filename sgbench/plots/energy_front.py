@@ -58,7 +58,7 @@ class _Legend:
 
     @classmethod
     def of(cls, labels: Sequence[str], width: float) -> _Legend:
-        """Break labels into lines and spread them over as many columns as a width in inches holds."""
+        """Wrap labels into lines and spread them over as many columns as a width in inches holds."""
         longest = min(LONGEST_LABEL, int((width - MARK_INCHES) / LETTER_INCHES))
         texts = {label: wrapped(label, longest, LEGEND_LINES) for label in labels}
         letters = max(len(line) for text in texts.values() for line in text.split("\n"))

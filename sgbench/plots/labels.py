@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 def wrapped(text: str, width: int, most: int = 1) -> str:
-    r"""Break a text between its words into lines, and end it with an ellipsis where they are too few.
+    r"""Wrap a text between its words into lines, and end it with an ellipsis where they are too few.
 
     >>> wrapped("atan(alpha=2), eprop, adam(lr=0.01)", 22, most=2)
     'atan(alpha=2), eprop,\nadam(lr=0.01)'

@@ -220,7 +220,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, where: Any, name: str) -> list[dict
     return calls
 
 
-def test_a_single_run_goes_round_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_single_run_goes_round_once(every_merge_is_hydras: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hydra merges the words once, one network is built, no record is read and `sys.argv` stays."""
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
