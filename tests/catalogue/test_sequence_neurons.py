@@ -751,7 +751,9 @@ def test_iterations_of_random_spikes_are_refused():
         "reset": "subtract",
         "reset_gradient": "detached",
     }
-    with pytest.raises(InputError, match=r"neuron\.iterations=3: random spikes .* use .*neuron\.iterations=0"):
+    with pytest.raises(
+        InputError, match=r"neuron\.iterations=3: random spikes .* use .*neuron\.iterations=0"
+    ):
         ParallelLeaky(drawn, beta=0.8, threshold=1.0, iterations=3, **options)
     ParallelLeaky(drawn, beta=0.8, threshold=1.0, iterations=0, **options)
 
