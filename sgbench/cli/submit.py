@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sgbench.submissions.make import Author, SubmissionSummary
 
 SUBMISSIONS = Path("submissions")
+MOST_LEFT_OUT = 5  # runs that are named one by one
 LICENCES = ("CC0-1.0", "CC-BY-4.0", "MIT", "Apache-2.0", "BSD-3-Clause")
 
 
@@ -101,6 +102,10 @@ def _tell(summary: SubmissionSummary, references: References) -> int:
     verdict = check(Path(summary.folder), references=references, judge=DataJudge(references))
     say(f"{summary.folder}: {_what(summary, verdict)}")
     say(f"on the test split, seed by seed: {', '.join(map(_score, verdict.records))}")
+    for line in summary.left_out[:MOST_LEFT_OUT]:
+        say(f"left out: {line}")
+    if len(summary.left_out) > MOST_LEFT_OUT:
+        say(f"left out: {len(summary.left_out) - MOST_LEFT_OUT} runs more")
     for problem in verdict.problems:
         say(f"{problem.level}: {problem.path}: {problem.message}")
     if verdict.refused(strict=False):

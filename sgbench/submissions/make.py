@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,6 +49,7 @@ class SubmissionSummary:
     division: str
     seeds: tuple[int, ...]
     tuning_trials: int
+    left_out: tuple[str, ...]  # runs of the protocol that are not comparable, each with the reason
 
 
 def make(
@@ -77,7 +78,7 @@ def make(
         InputError: runs are missing, ambiguous or not comparable; the line says what to do.
         StorageError: the folder cannot be written.
     """
-    records, places = _runs(source, references, protocol)
+    records, places, left_out = _runs(source, references, protocol)
     chosen = _chosen(records, method)
     of = next(record.method for record in records if record.method_id == chosen)
     reference = references.of(of.protocol.name)
@@ -101,12 +102,12 @@ def make(
             "tuning_trials": len({trial.method_id for trial in log.trials}),
         }
     )
-    return write(target, submission, files)
+    return replace(write(target, submission, files), left_out=left_out)
 
 
 def _runs(
     source: Path, references: References, protocol: str | None
-) -> tuple[list[RunRecord], Mapping[tuple[str, int], Path]]:
+) -> tuple[list[RunRecord], Mapping[tuple[str, int], Path], tuple[str, ...]]:
     runs = read_runs(source, references=references, trials=True)
     names = sorted({record.protocol for record, _ in runs.records})
     if protocol is None and len(names) > 1:
@@ -118,9 +119,12 @@ def _runs(
             raise InputError(f"--protocol {protocol}: no run of it in {source}; {suggest(protocol, names)}")
         more = f"; first: {left[0].path}: {left[0].reason}" if left else ""
         raise InputError(f"{source}: no comparable run{more}")
-    return [record for record, _ in chosen], {
-        (record.method_id, record.seed): path.parent for record, path in chosen
-    }
+    places = {(record.method_id, record.seed): path.parent for record, path in chosen}
+    folder = f"/{chosen[0][0].protocol}/"
+    left_out = tuple(
+        f"{finding.path}: {finding.reason}" for finding in runs.findings if folder in f"/{finding.path}"
+    )
+    return [record for record, _ in chosen], places, left_out
 
 
 def _chosen(records: Sequence[RunRecord], asked: str | None) -> str:
@@ -226,4 +230,5 @@ def write(target: Path, submission: Submission, files: Mapping[str, bytes]) -> S
         division=submission.division,
         seeds=submission.seeds,
         tuning_trials=submission.tuning_trials,
+        left_out=(),
     )

@@ -80,11 +80,27 @@ def test_a_submission_takes_the_largest_complete_prefix_and_tells_what_was_tried
         (True, 101),
     ]
     assert made.tuning_trials == 2
+    assert made.left_out == ()
     submission = read_model(Path(made.folder) / "submission.json", Submission)
     assert not [found for found in head(submission, Apart().of("toy_v1")) if found.code == "seeds"]
     eleven = submission.model_copy(update={"seeds": REPORTING[:11]})
     (problem,) = (found for found in head(eleven, Apart().of("toy_v1")) if found.code == "seeds")
     assert "the first 10 or the first 20 or all of toy_v1" in problem.message
+
+
+def test_a_run_that_is_not_comparable_is_left_out_by_name(tmp_path: Path) -> None:
+    """Expected: one line with its file and the reason; its setting was not tried, for all that the log says."""
+    chosen = write_runs(tmp_path / "runs", range(200, 210), 1.0)
+    other = write_runs(tmp_path / "runs", range(100, 101), 2.0)
+    path = tmp_path / "runs" / "toy_v1" / other / "100" / RECORD
+    tree = json.loads(path.read_bytes())
+    tree["provenance"]["data_sha256"] = "0" * 64
+    path.write_text(json.dumps(tree))
+    made = make(tmp_path / "runs", tmp_path / "out", AUTHOR, references=Apart(), method=chosen)
+    (line,) = made.left_out
+    assert f"{other}/100" in line
+    assert "provenance.data_sha256" in line
+    assert made.tuning_trials == 0
 
 
 def test_too_few_reporting_seeds(tmp_path: Path) -> None:
