@@ -74,8 +74,8 @@ class BlockLayer:
         if not isinstance(value, Tensor):
             return _repeated(value, neurons, self.width, self.number)
         layout = self.plan.layout
-        each = layout.flat(value.detach().to(self.plan.nothing).expand(layout.features))
-        return self._wide(each.contiguous().numpy())
+        coefficient = layout.flat(value.detach().to(self.plan.nothing).expand(layout.features))
+        return self._wide(coefficient.contiguous().numpy())
 
     def _wide(self, array: np.ndarray) -> np.ndarray:
         """Pad an array with zeros to a whole number of vectors; return it unchanged if it already is one."""

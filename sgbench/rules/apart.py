@@ -54,10 +54,10 @@ class Apart:
         sent = [*self.seen.spikes[: len(self.hidden)]]
         potentials = list(self.seen.u)
         leaves = [self.seen.output, *sent, *potentials]
-        found = list(torch.autograd.grad(loss, leaves, allow_unused=True))
-        of_output = found.pop(0)
+        slopes = list(torch.autograd.grad(loss, leaves, allow_unused=True))
+        of_output = slopes.pop(0)
         of_output = torch.zeros_like(self.seen.output) if of_output is None else of_output
-        return ObjectiveSlopes(loss.detach(), of_output, found[: len(sent)], found[len(sent) :])
+        return ObjectiveSlopes(loss.detach(), of_output, slopes[: len(sent)], slopes[len(sent) :])
 
     def of_current(self, error: Tensor) -> Tensor:
         """Convert an error of the outputs [T, B, C] to one of the readout's currents [T, B, R]."""
@@ -66,8 +66,8 @@ class Apart:
             layer = self.network.readout
             given = error.new_zeros(*error.shape[:2], layer.neuron.currents * layer.neurons).requires_grad_()
             output = self.network.engine.unroll([ReadoutUnits(layer)], given, window=self.window)[0].output
-        (found,) = torch.autograd.grad(output, given, error, retain_graph=True)  # type: ignore[arg-type]
-        return found
+        (slope,) = torch.autograd.grad(output, given, error, retain_graph=True)  # type: ignore[arg-type]
+        return slope
 
     def straight(self, delta: Tensor, weights: Sequence[Tensor]) -> list[Tensor]:
         """Send an error of the readout's currents [T, B, R] to the spikes of each hidden layer [T, B, N].
@@ -194,7 +194,7 @@ def straight_weights(network: Network, feedback: str) -> list[Tensor]:
     if feedback == "symmetric":
         return [network.readout.acting()[0].detach()]
     if feedback == "adaptive":
-        return [each.detach() for each in network.learnt_feedback]
+        return [weight.detach() for weight in network.learnt_feedback]
     return list(network.direct_feedback)  # type: ignore[arg-type]
 
 

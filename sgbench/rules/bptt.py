@@ -56,11 +56,13 @@ class Bptt(LearningRule):
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
         """Say what back-propagation remembers: each step, or those of a window, or each arriving spike."""
-        kept = min(self.window or sizes.steps, sizes.steps) if self.update == "per_window" else sizes.steps
+        remembered = (
+            min(self.window or sizes.steps, sizes.steps) if self.update == "per_window" else sizes.steps
+        )
         within = 0 if self.window == 1 else sizes.crossed_within
         arrived = sizes.synapses if isinstance(network, SpikeTimes) else 0  # where each source fires once
         return Demand(
-            numbers=kept * sizes.states + arrived,
+            numbers=remembered * sizes.states + arrived,
             weight_products=sizes.synapses,
             error_products=sizes.between + within,
             needs=("errors_of_others", "weights_of_others", *(() if self.window == 1 else ("future",))),  # type: ignore[arg-type]
@@ -91,7 +93,7 @@ class Bptt(LearningRule):
                 share = share + loss.per_step(now, batch, step, None)[0]
             if share.requires_grad:
                 share.backward()
-            state = tuple(type(each)(*(field.detach() for field in each)) for each in trajectory.state)
+            state = tuple(type(one)(*(field.detach() for field in one)) for one in trajectory.state)
             yield Progress(share.detach(), trajectory)
 
 

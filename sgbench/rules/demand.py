@@ -85,14 +85,14 @@ class Demand(NamedTuple):
     needs: tuple[Need, ...]
 
 
-def needs(*found: Iterable[Need]) -> tuple[Need, ...]:
+def needs(*groups: Iterable[Need]) -> tuple[Need, ...]:
     """Combine needs, each once, in the order of the vocabulary.
 
     >>> needs(("future",), ("own_error", "future"))
     ('own_error', 'future')
     """
-    there = {each for some in found for each in some}
-    return tuple(each for each in NEEDS if each in there)
+    there = {need for some in groups for need in some}
+    return tuple(need for need in NEEDS if need in there)
 
 
 def sizes_of(counts: OpCounts, *, steps: int, cut: bool) -> Sizes:
@@ -113,14 +113,14 @@ def _layer(layer: LayerCounts, steps: int) -> LayerSize:
     words = layer.state_reads.total
     if words is None:
         raise InputError(f"layer {layer.name}: {layer.state_reads.reason}")
-    each = [(group.source, _synapses(group, steps)) for group in layer.synapses]
-    from_input = sum(count for source, count in each if source == "input")
-    within = sum(count for source, count in each if source == layer.name)
+    counts = [(group.source, _synapses(group, steps)) for group in layer.synapses]
+    from_input = sum(count for source, count in counts if source == "input")
+    within = sum(count for source, count in counts if source == layer.name)
     return LayerSize(
         neurons=layer.neurons,
         states=words // (layer.neurons * steps) + bool(layer.neuron_comparisons.total),
         from_input=from_input,
-        from_layers=sum(count for _, count in each) - from_input - within,
+        from_layers=sum(count for _, count in counts) - from_input - within,
         within=within,
         biases=(layer.bias_additions.total or 0) // steps,
     )

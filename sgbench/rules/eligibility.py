@@ -80,20 +80,20 @@ class Eligibility:
         by_sample, last = pre.transpose(0, 1), len(adjoints.start) - 1
         # Filtered spikes depend on all the rest and nothing on them, so the last trace moves first.
         old = traces if _is_triangular(adjoints) else [trace.clone() for trace in traces]
-        found = list(traces) or [pre.new_empty(0)] * (last + 1)
+        advanced = list(traces) or [pre.new_empty(0)] * (last + 1)
         for place in range(last, -1, -1):
             neurons = slice(0, 1) if self.alike and place < last else slice(None)
             of_current = adjoints.current[1 + place][..., neurons].permute(1, 2, 0)
             if not traces:
-                found[place] = torch.bmm(of_current, by_sample)
+                advanced[place] = torch.bmm(of_current, by_sample)
                 continue
             factors = [start[1 + place][:, neurons, None] for start in adjoints.start]
-            moved = found[place].mul_(factors[place])
+            moved = advanced[place].mul_(factors[place])
             for source, factor in enumerate(factors):
                 if source != place and factor.any():
                     moved.addcmul_(factor, old[source])
             moved.baddbmm_(of_current, by_sample)
-        return found
+        return advanced
 
     def _advance_paired(self, adjoints: _Adjoints, spikes: Tensor) -> None:
         """Advance the traces of synapses from each neuron onto itself."""
@@ -102,7 +102,7 @@ class Eligibility:
         moved = list(sums[1:])
         for start, trace in zip(adjoints.start, self.paired, strict=bool(self.paired)):
             gradient = gradient + start[0] * trace
-            moved = [each + start[1 + place] * trace for place, each in enumerate(moved)]
+            moved = [trace_before + start[1 + place] * trace for place, trace_before in enumerate(moved)]
         add_gradient(self.layer.recurrent, gradient.sum(0))
         self.paired = moved
 
@@ -159,8 +159,8 @@ def _adjoints(
 ) -> _Adjoints:
     steps, passes = len(learning), len(fields) + 2
     of_x = [learning.new_zeros(passes, *learning.shape[1:]) for _ in range(len(fields) + 1)]
-    for place, each in enumerate(of_x):
-        each[1 + place] = 1.0
+    for place, impulse in enumerate(of_x):
+        impulse[1 + place] = 1.0
     current = learning.new_zeros(passes, *learning.shape)
     for t in range(steps - 1, -1, -1):
         of_x[-1][0] += learning[t]
@@ -222,7 +222,7 @@ def has_equal_traces(neuron: Neuron) -> bool:
         spec.second_potential,
         spec.second_input,
     )
-    return not any(isinstance(each, Tensor) for each in numbers) and not _acts(spec.second_spike)
+    return not any(isinstance(number, Tensor) for number in numbers) and not _acts(spec.second_spike)
 
 
 def _acts(value: object) -> bool:

@@ -204,13 +204,13 @@ class _Traces:
         learnt = self.network.learnt_feedback
         filters = bool(learnt) or objective.regulariser.decay is not None
         for place, stretch in enumerate(span.hidden):
-            told = slopes @ feedback[place]
+            error = slopes @ feedback[place]
             if filters:
                 filtered = self.sent[place].series(stretch.output)
                 penalty = self._penalty(filtered, objective, batch, span.first)
                 if penalty is not None:
-                    share, told = share + penalty[0], told + penalty[1]
-            self.hidden[place].advance(stretch, told)
+                    share, error = share + penalty[0], error + penalty[1]
+            self.hidden[place].advance(stretch, error)
             if learnt:
                 add_gradient(learnt[place], self.sent[place].paired(slopes))
         self.readout.advance(span.hidden[-1].output, slopes)

@@ -67,7 +67,7 @@ class Eventprop(LearningRule):
                 "rule=eventprop: follows spikes step by step, and the network has none; use rule=bptt"
             )
         if type(network).unroll is not Chain.unroll or not all(
-            type(each) is DenseLayer for each in network.layers
+            type(part) is DenseLayer for part in network.layers
         ):
             raise InputError(
                 f"rule=eventprop: knows dense layers in a chain, {type(network).__name__} has others; "
@@ -77,8 +77,8 @@ class Eventprop(LearningRule):
             _check_neurons(layer)
         if not isinstance(objective.regulariser, NoPenalty):
             raise InputError("rule=eventprop: knows no penalty on activity; use regulariser=none")
-        shaped = (each for layer in network.layers for each in (layer.normaliser, layer.dropout))  # type: ignore[union-attr]
-        if any(each is not None for each in shaped):
+        shaped = (part for layer in network.layers for part in (layer.normaliser, layer.dropout))  # type: ignore[union-attr]
+        if any(part is not None for part in shaped):
             raise InputError(
                 "rule=eventprop: currents are those of weights alone; use normalisation=none and dropout=none"
             )
@@ -105,15 +105,17 @@ class Eventprop(LearningRule):
         trajectory = Trajectory(
             passes[-1].output,
             batch.lengths,
-            tuple(each.output for each in passes if each.fires),
+            tuple(one_pass.output for one_pass in passes if one_pass.fires),
             (),
-            tuple(each.state for each in passes),
+            tuple(one_pass.state for one_pass in passes),
         )
         loss, by_output, by_time = _slopes(trajectory, batch, objective.loss, fires=passes[-1].fires)
         arriving = torch.zeros_like(passes[-1].output)
-        for each in reversed(passes):
+        for one_pass in reversed(passes):
             # A loss on times says what a spike's delay is worth, one on potentials what these are worth.
-            arriving = each.backward(arriving, by_output if each is passes[-1] else None, by_time, inside)
+            arriving = one_pass.backward(
+                arriving, by_output if one_pass is passes[-1] else None, by_time, inside
+            )
             by_time = None
         yield Progress(loss, trajectory)
 
@@ -141,11 +143,13 @@ class _Pass(NamedTuple):
             inside: steps within samples [T, B, 1].
         """
         spec: Any = self.layer.neuron.recurrence_spec()
-        alpha, beta, gain = (float(each) for each in (spec.second_decay, spec.decay, spec.coupling))
+        alpha, beta, gain = (
+            float(coefficient) for coefficient in (spec.second_decay, spec.decay, spec.coupling)
+        )
         theta, leak = float(spec.threshold) if self.fires else 0.0, -math.log(beta)
         first = _first(self.output) if by_time is not None else None
         p = q = torch.zeros_like(self.output[0])
-        later, found = torch.zeros_like(p), torch.empty_like(self.output)
+        later, adjoints = torch.zeros_like(p), torch.empty_like(self.output)
         for step in range(len(self.output) - 1, -1, -1):
             worth = by_spike[step] if self.layer.recurrent is None else by_spike[step] + self._returned(q)
             carried = beta * p
@@ -159,8 +163,8 @@ class _Pass(NamedTuple):
             p = carried if by_potential is None else carried + by_potential[step]
             p, later = p * inside[step], worth * inside[step]
             q = (gain * p + alpha * q) * inside[step]
-            found[step] = q
-        return self._collected(found)
+            adjoints[step] = q
+        return self._collected(adjoints)
 
     def _returned(self, q: Tensor) -> Tensor:
         """Return what a spike's amplitude is worth to the layer itself one step later."""
@@ -182,17 +186,17 @@ class _Pass(NamedTuple):
 
 def _forward(layer: DenseLayer, signal: Tensor) -> _Pass:
     """Run a layer step by step."""
-    made = walk(layer, signal, None, jacobians=False)
+    stretch = walk(layer, signal, None, jacobians=False)
     fires = layer.neuron.output == "binary"
-    before = made.before.s if fires else made.output
-    rate = made.output
+    before = stretch.before.s if fires else stretch.output
+    rate = stretch.output
     if fires:
         spec: Any = layer.neuron.recurrence_spec()
         beta, theta = float(spec.decay), float(spec.threshold)
-        i = torch.cat([made.before.i[1:], made.state.i[None]])
+        i = torch.cat([stretch.before.i[1:], stretch.state.i[None]])
         rate = -math.log(beta) * (float(spec.coupling) * i / (1 - beta) - theta)
         rate = rate.clamp(min=SLOWEST * theta)
-    return _Pass(layer, signal, made.output, before, rate, made.state, fires)
+    return _Pass(layer, signal, stretch.output, before, rate, stretch.state, fires)
 
 
 def _slopes(

@@ -118,17 +118,17 @@ def told_within_steps(network: Network, span: Span, slopes: Tensor) -> list[Tens
         span: of it.
         slopes: of the outputs.
     """
-    told = [slopes @ network.readout.acting()[0]]
+    errors = [slopes @ network.readout.acting()[0]]
     for layer, stretch in zip(network.hidden_layers[:0:-1], span.hidden[:0:-1], strict=True):
-        told.append((told[-1] * slope_of(stretch)) @ layer.acting()[0])
-    return told[::-1]
+        errors.append((errors[-1] * slope_of(stretch)) @ layer.acting()[0])
+    return errors[::-1]
 
 
 def slope_of(stretch: Stretch) -> Tensor:
     """Compute the derivative of each spike by the current of its own step [n, B, N]."""
     spike = stretch.before._fields.index("s")
-    found = stretch.local.by_current[spike]  # type: ignore[union-attr]
-    return torch.zeros_like(stretch.output) if found is None else found
+    slope = stretch.local.by_current[spike]  # type: ignore[union-attr]
+    return torch.zeros_like(stretch.output) if slope is None else slope
 
 
 class ReadoutTraces:

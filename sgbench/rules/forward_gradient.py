@@ -67,14 +67,14 @@ class ForwardGradient(LearningRule):
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         """Average the projections on the drawn directions to a gradient, and yield once a batch."""
         weights, noise = learnt(network), network.rule_noise
-        total, found = {name: torch.zeros_like(each) for name, each in weights.items()}, []
+        total, passes = {name: torch.zeros_like(weight) for name, weight in weights.items()}, []
         for _ in range(self.draws):
-            direction = {name: noise.normal_like(each) for name, each in weights.items()}  # type: ignore[union-attr]
-            found.append(slope_along(network, batch, objective, direction))
+            direction = {name: noise.normal_like(weight) for name, weight in weights.items()}  # type: ignore[union-attr]
+            passes.append(slope_along(network, batch, objective, direction))
             for name, part in direction.items():
-                total[name] += found[-1].slope / self.draws * part
+                total[name] += passes[-1].slope / self.draws * part
         add_gradients(network, total)
-        yield Progress(torch.stack([each.loss for each in found]).mean(), found[-1].trajectory)
+        yield Progress(torch.stack([weight.loss for weight in passes]).mean(), passes[-1].trajectory)
 
 
 class Along(NamedTuple):
@@ -101,6 +101,6 @@ def slope_along(network: Network, batch: Batch, objective: Objective, direction:
         return objective.whole(trajectory, batch.target), (trajectory.output, trajectory.state)
 
     with torch.no_grad():
-        found: Any = torch.func.jvp(passed, (learnt(network),), (direction,), has_aux=True)
-    loss, slope, (output, state) = found
+        moved: Any = torch.func.jvp(passed, (learnt(network),), (direction,), has_aux=True)
+    loss, slope, (output, state) = moved
     return Along(loss, slope, Trajectory(output, batch.lengths, (), (), state))

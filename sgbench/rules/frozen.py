@@ -59,8 +59,8 @@ class Frozen(LearningRule):
             trajectory: Trajectory = network.unroll(batch.x, batch.lengths, keep=objective.keep)
             loss = objective.whole(trajectory, batch.target)
         if loss.requires_grad:
-            found = torch.autograd.grad(loss, learnt, allow_unused=True)
-            for parameter, slope in zip(learnt, found, strict=True):
+            slopes = torch.autograd.grad(loss, learnt, allow_unused=True)
+            for parameter, slope in zip(learnt, slopes, strict=True):
                 if slope is not None:
                     parameter.grad = slope if parameter.grad is None else parameter.grad + slope
         yield Progress(loss.detach(), trajectory)

@@ -138,9 +138,9 @@ class Local(LearningRule):
                 heard = walk(local, stretch.output, states[place], jacobians=False)  # type: ignore[arg-type]
                 states[place] = heard.state
                 behind = self._counting_on(batch)
-                _, told = step_slopes(objective.loss, heard.output, behind, span.first - self.burn_in_steps)
+                _, error = step_slopes(objective.loss, heard.output, behind, span.first - self.burn_in_steps)
                 with torch.no_grad():
-                    traces[place].advance(stretch, told @ local.weight)
+                    traces[place].advance(stretch, error @ local.weight)
         return Progress(total, forward.trajectory())
 
     def _unrolled(self, network: Network, batch: Batch, objective: Objective) -> Progress:
@@ -281,7 +281,7 @@ class JoinedReadouts:
     def covers(readout: Layer) -> bool:
         """Say whether units of any number are those of the readout: no number or draw is that of a single unit."""
         neuron = readout.neuron
-        fixed = not [*neuron.buffers()] and not any(each.stochastic for each in surrogates(neuron))
+        fixed = not [*neuron.buffers()] and not any(surrogate.stochastic for surrogate in surrogates(neuron))
         return fixed and readout.synapses() is not None and not neuron.sees_all_steps
 
     def synapses(self) -> tuple[Tensor, Tensor | None]:
@@ -301,8 +301,8 @@ class JoinedReadouts:
 
     def parted(self, both: LayerRun) -> tuple[LayerRun, LayerRun]:
         """Return what the network's own units came to, and what the local ones did."""
-        found = []
+        runs = []
         for units in (slice(0, self.units), slice(self.units, None)):
-            output, u = (None if each is None else each[..., units] for each in (both.output, both.u))
-            found.append(LayerRun(output, u, type(both.state)(*(field[..., units] for field in both.state))))
-        return found[0], found[1]
+            output, u = (None if values is None else values[..., units] for values in (both.output, both.u))
+            runs.append(LayerRun(output, u, type(both.state)(*(field[..., units] for field in both.state))))
+        return runs[0], runs[1]

@@ -73,7 +73,7 @@ class Ostl(LearningRule):
     def check(self, network: Network, objective: Objective) -> None:
         """Refuse networks without a step of their own, and those that would differ when run a second time."""
         reason = network.needs_all_steps
-        if reason is None and any(each.stochastic for each in surrogates(network)):
+        if reason is None and any(surrogate.stochastic for surrogate in surrogates(network)):
             reason = "its neurons draw by chance, and would draw otherwise the second time"
         if reason is not None:
             raise InputError(
@@ -107,8 +107,8 @@ class Ostl(LearningRule):
             total += share
             with torch.no_grad():
                 readout.advance(span.hidden[-1].output, slopes)
-                for place, told in enumerate(told_within_steps(network, span, slopes)):
-                    traces[place].advance(span.hidden[place], told)
+                for place, error in enumerate(told_within_steps(network, span, slopes)):
+                    traces[place].advance(span.hidden[place], error)
         return Progress(total, forward.trajectory())
 
     def _unrolled(self, network: Network, batch: Batch, objective: Objective) -> Progress:
@@ -135,5 +135,5 @@ def sent_within_steps(engine: Engine, layer: Layer, arriving: Tensor, error: Ten
     """
     leaf = arriving.detach().requires_grad_()
     (run,) = engine.unroll([layer], leaf, window=1)
-    (found,) = torch.autograd.grad(run.output, leaf, error)  # type: ignore[arg-type]
-    return found
+    (slope,) = torch.autograd.grad(run.output, leaf, error)  # type: ignore[arg-type]
+    return slope

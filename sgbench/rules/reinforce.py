@@ -126,8 +126,8 @@ class SpikeLogProbability:
     def total(self) -> Tensor:
         """Sum the log-probabilities over all layers and each sample's own steps [B]."""
         steps, samples = self.inside.shape
-        each = [torch.stack(calls).view(steps, -1, samples).sum(1) for calls in self.calls.values()]
-        return sum(found.masked_fill(~self.inside, 0.0).sum(0) for found in each)  # type: ignore[return-value]
+        per_surrogate = [torch.stack(calls).view(steps, -1, samples).sum(1) for calls in self.calls.values()]
+        return sum(of_calls.masked_fill(~self.inside, 0.0).sum(0) for of_calls in per_surrogate)  # type: ignore[return-value]
 
 
 @contextmanager
@@ -171,14 +171,18 @@ def repeated(batch: Batch, times: int) -> Batch:
 
 def _require_chance(layer: Any) -> None:
     """Refuse a layer whose spikes are not drawn from one firing probability, step by step."""
-    found, whole = surrogates(layer.neuron), layer.neuron.sees_all_steps
-    if found and all(isinstance(each.firing, Chance) for each in found) and not whole:
+    drawn_by, whole = surrogates(layer.neuron), layer.neuron.sees_all_steps
+    if drawn_by and all(isinstance(surrogate.firing, Chance) for surrogate in drawn_by) and not whole:
         return
     # Another firing can give way; a neuron or a surrogate that decides how it fires cannot.
     could = not whole and all(
-        each.firing is not None
-        or (each.output == "binary" and not each.stochastic and type(each).fire is Surrogate.fire)
-        for each in found
+        surrogate.firing is not None
+        or (
+            surrogate.output == "binary"
+            and not surrogate.stochastic
+            and type(surrogate).fire is Surrogate.fire
+        )
+        for surrogate in drawn_by
     )
     raise InputError(
         f"rule=reinforce: layer '{layer.name}' does not draw each spike with a probability of its potential; "

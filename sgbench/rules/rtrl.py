@@ -88,7 +88,7 @@ class Rtrl(LearningRule):
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         """Carry all influences forward in time and yield the gradients once a batch."""
         weights, x = learnt(network), dense(batch.x)
-        total, loss = x.new_zeros(sum(each.numel() for each in weights.values())), x.new_zeros(())
+        total, loss = x.new_zeros(sum(weight.numel() for weight in weights.values())), x.new_zeros(())
         at: Carried = (weights,)
         moving: Carried = (_basis(weights),)
         for step in range(len(x)):
@@ -140,13 +140,13 @@ def _advance(
     step: int,
     weights: Weights,
     state: tuple[Any, ...] | None = None,
-    told: Any = None,
+    loss_state: Any = None,
 ) -> Carried:
     """Advance one step: return its share of the loss, and the new states; without states, the first step."""
     trajectory = run.with_weights(weights, now, batch.lengths, state)
-    told = objective.loss.begin(batch) if state is None else told
-    share, told = objective.loss.per_step(trajectory.output[0], batch, step, told)
-    return (share, trajectory.state) if told is None else (share, trajectory.state, told)
+    loss_state = objective.loss.begin(batch) if state is None else loss_state
+    share, loss_state = objective.loss.per_step(trajectory.output[0], batch, step, loss_state)
+    return (share, trajectory.state) if loss_state is None else (share, trajectory.state, loss_state)
 
 
 def _pushed(advance: Any, at: Carried, moving: Carried) -> tuple[Carried, Carried]:
@@ -186,15 +186,15 @@ def own_spikes_alone(network: Network) -> Iterator[None]:
 
 def _basis(weights: Weights) -> Weights:
     """Return one direction for each weight, by parameter [P, ...]."""
-    count = sum(each.numel() for each in weights.values())
+    count = sum(weight.numel() for weight in weights.values())
     first = next(iter(weights.values()))
     return _parts(torch.eye(count, dtype=first.dtype, device=first.device), weights)
 
 
 def _parts(flat: Tensor, weights: Weights) -> Weights:
     """Split a flat vector over all weights [..., P] by parameter."""
-    pieces = flat.split([each.numel() for each in weights.values()], dim=-1)
+    pieces = flat.split([weight.numel() for weight in weights.values()], dim=-1)
     return {
-        name: piece.reshape((*flat.shape[:-1], *each.shape))
-        for (name, each), piece in zip(weights.items(), pieces, strict=True)
+        name: piece.reshape((*flat.shape[:-1], *weight.shape))
+        for (name, weight), piece in zip(weights.items(), pieces, strict=True)
     }

@@ -79,10 +79,10 @@ class STllr(LearningRule):
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
         """Count one stretch of steps, and a trace of each signal and of each neuron."""
-        traces = sum(each.synapses / each.neurons + each.neurons for each in sizes.hidden)
+        traces = sum(layer.synapses / layer.neurons + layer.neurons for layer in sizes.hidden)
         return Demand(
             numbers=min(STRETCH, sizes.steps) * sizes.states + traces,
-            weight_products=2 * sum(each.synapses for each in sizes.hidden) + sizes.readout.synapses,
+            weight_products=2 * sum(layer.synapses for layer in sizes.hidden) + sizes.readout.synapses,
             error_products=sizes.between,
             needs=("own_trace", "errors_of_others", "weights_of_others"),
         )
@@ -97,8 +97,8 @@ class STllr(LearningRule):
             share, slopes = step_slopes(objective.loss, span.readout.output, batch, span.first)
             total += share
             readout.advance(span.hidden[-1].output, slopes)
-            for place, told in enumerate(told_within_steps(network, span, slopes)):
-                pairs[place].advance(span.hidden[place], told)
+            for place, error in enumerate(told_within_steps(network, span, slopes)):
+                pairs[place].advance(span.hidden[place], error)
         yield Progress(total, forward.trajectory())
 
 
@@ -115,12 +115,12 @@ class _Pairs:
         self.before: Any = 0.0  # of what arrived [B, K]
         self.after: Any = 0.0  # of the neuron's slopes [B, N]
 
-    def advance(self, stretch: Stretch, told: Tensor) -> None:
+    def advance(self, stretch: Stretch, error: Tensor) -> None:
         """Add a stretch's share to the gradients.
 
         Args:
             stretch: with Jacobians.
-            told: the error of the layer's spikes [n, B, N].
+            error: of the layer's spikes [n, B, N].
         """
         rule, slopes = self.rule, slope_of(stretch)
         arriving = self._presynaptic(stretch)
@@ -130,16 +130,16 @@ class _Pairs:
             before.append(self.before)
             after.append(self.after + torch.zeros_like(slope))
             self.after = rule.lambda_post * self.after + slope
-        causal = (told * slopes).flatten(0, 1).T @ torch.stack(before).flatten(0, 1)
-        other = (told * torch.stack(after)).flatten(0, 1).T @ arriving.flatten(0, 1)
-        found = rule.alpha_pre * causal + rule.alpha_post * other
+        causal = (error * slopes).flatten(0, 1).T @ torch.stack(before).flatten(0, 1)
+        other = (error * torch.stack(after)).flatten(0, 1).T @ arriving.flatten(0, 1)
+        gradient = rule.alpha_pre * causal + rule.alpha_post * other
         inputs = stretch.arriving.shape[2]
-        add_gradient(self.layer.weight, found[:, :inputs])
-        add_gradient(self.layer.bias, found[:, inputs])
+        add_gradient(self.layer.weight, gradient[:, :inputs])
+        add_gradient(self.layer.bias, gradient[:, inputs])
         if self.layer.recurrence == "all_to_all":
-            add_gradient(self.layer.recurrent, found[:, inputs + 1 :])
+            add_gradient(self.layer.recurrent, gradient[:, inputs + 1 :])
         elif self.layer.recurrence == "one_to_one":
-            add_gradient(self.layer.recurrent, found[:, inputs + 1 :].diagonal())
+            add_gradient(self.layer.recurrent, gradient[:, inputs + 1 :].diagonal())
 
     def _presynaptic(self, stretch: Stretch) -> Tensor:
         """Return what arrives in each step [n, B, K]: inputs, 1 for the bias, and the last spikes."""

@@ -151,11 +151,11 @@ class SuperSpike(LearningRule):
             share, state, slopes = loss.stretch(span.readout.output, batch, span.first, state)
             total += share
             with torch.no_grad():
-                for told, traces in zip(slopes, filters, strict=True):
+                for error, traces in zip(slopes, filters, strict=True):
                     for trace, weight, stretch in zip(
                         traces, carried, [*span.hidden, span.readout], strict=True
                     ):
-                        trace.advance(stretch, told if weight is None else told @ weight)
+                        trace.advance(stretch, error if weight is None else error @ weight)
         return Progress(total, forward.trajectory())
 
     def _unrolled(self, network: Network, batch: Batch, objective: Objective) -> Progress:

@@ -43,7 +43,9 @@ class Unrolling(nn.Module):
 
 def learnt(network: Network) -> Weights:
     """Return the parameters that learn, without history."""
-    return {name: each.detach() for name, each in network.named_parameters() if each.requires_grad}
+    return {
+        name: parameter.detach() for name, parameter in network.named_parameters() if parameter.requires_grad
+    }
 
 
 def add_gradients(network: Network, gradients: Mapping[str, Tensor]) -> None:

@@ -74,10 +74,10 @@ def size_in(data: bytes) -> tuple[int, int] | None:
     if data.startswith(PNG_HEAD) and len(data) >= len(PNG_HEAD) + 8:
         width, height = struct.unpack_from(">II", data, len(PNG_HEAD))
         return width, height
-    found = SVG_SIZE.search(data)
-    if found is None:
+    size = SVG_SIZE.search(data)
+    if size is None:
         return None
-    width_pt, height_pt = map(float, found.groups())
+    width_pt, height_pt = map(float, size.groups())
     return round(PX_PER_POINT * width_pt), round(PX_PER_POINT * height_pt)
 
 
