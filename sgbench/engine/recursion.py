@@ -68,7 +68,7 @@ class Passes(Protocol):
     """Defines how a chain goes forward and backward."""
 
     def forward(self, stages: Sequence[Stage]) -> list[Carry]:
-        """Run all layers over all steps, written into their courses; return the states after the last step."""
+        """Run all layers over all steps, fill the arrays of each, and return the states after the last step."""
         ...
 
     def backward(self, links: Sequence[Link]) -> list[Tensor | None]:

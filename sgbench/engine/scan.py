@@ -85,7 +85,7 @@ def current_stage(
     *,
     window: int | None = None,
 ) -> tuple[Stage, Any]:
-    """Make a layer whose current [T, B, ...] is known for all steps, and the state that it starts from."""
+    """Prepare a layer whose input current [T, B, ...] is given for all steps; return it and its initial state."""
     layout = Layout.of(current, leading=2)
     flat = layout.flat(current).contiguous()
     begin = layer.neuron.initial_state(current[0]) if state is None else state

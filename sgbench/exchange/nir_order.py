@@ -83,7 +83,7 @@ def _inlined(graph: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:
 
 
 def _behind(here: str, nodes: dict[str, Any], edges: list[tuple[str, str]]) -> list[str]:
-    """List the nodes that a signal goes on to, weights among neurons left out."""
+    """List the nodes that a node sends to, without those of recurrent weights."""
     successors = [b for a, b in edges if a == here]
     missing = [name for name in successors if name not in nodes]
     if missing:

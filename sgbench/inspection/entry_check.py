@@ -124,7 +124,7 @@ def _values(surrogate: Surrogate) -> Iterator[str]:
 
 
 def _declared(surrogate: Surrogate) -> Iterator[str]:
-    """Compare peak, area, width and support with the slope itself."""
+    """List where the peak, area, width or support that a surrogate declares differs from what its slope gives."""
     half_width = (surrogate.fwhm or 1.0) / 2
     grid = np.linspace(-REACH, REACH, 240_001) * half_width
     slope = surrogate.derivative(torch.from_numpy(grid)).numpy()

@@ -74,6 +74,6 @@ class Psu(SequenceNeuron):
 
     @property
     def operations(self) -> Operations:
-        """Count one step's arithmetic: two products over half of the steps each, on average; inputs are kept."""
+        """Count one step's arithmetic: two products over past inputs, which are on average half of all steps."""
         functions = int(self.estimate == "sigmoid")
         return Operations(self.steps + 1, self.steps, 1, state_words=2 * self.steps, functions=functions)

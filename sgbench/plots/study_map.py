@@ -43,7 +43,7 @@ class MapLine:
 
 @dataclass(frozen=True)
 class MapPanel:
-    """Describes one task: the accuracy of guessing, or shares of runs in % where a task is solved or not."""
+    """Describes a panel of one task, whose scale is accuracy above guessing, or % of runs that solve the task."""
 
     title: str
     guess: float

@@ -156,7 +156,7 @@ def _hits(name: str, accuracy: float | None, scores: Scores) -> Iterator[str]:
 
 
 def _labels(name: str, scores: Scores, record: RecordContent) -> Iterator[str]:
-    """Check that a step has at most one label, and that only labelled steps have an accuracy of their own."""
+    """Check of scores by time step that a step has at most one label, and an accuracy only where it has one."""
     if scores.accuracy is None:
         yield f"{name}.labels is stated without an accuracy"
     most = scores.samples * record.method.protocol.steps
@@ -215,7 +215,7 @@ def _chain(counts: OpCounts, record: RecordContent) -> Iterator[str]:
 
 
 def _events(group: SynapseCounts, layer: LayerCounts, sent: int | None) -> Iterator[str]:
-    """Check that each event is one operation per synapse; a recurrent one of a last step comes too late for any."""
+    """Check that operations are events times fan-out, where recurrent spikes of the last step cause none."""
     effective = group.effective.total
     if sent is None or effective is None:
         return

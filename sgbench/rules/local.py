@@ -91,7 +91,7 @@ class Local(LearningRule):
         return self.gain * neurons**-0.5 * normal
 
     def check(self, network: Network, objective: Objective) -> None:
-        """Refuse readout units of several currents, and units that learn, since they serve all layers."""
+        """Refuse readout units of several currents or with learnt numbers, since all layers share these units."""
         neuron = network.readout.neuron
         if neuron.currents > 1:
             raise InputError(

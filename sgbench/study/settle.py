@@ -88,7 +88,7 @@ def read_settled(folder: Path) -> dict[str, dict[str, list[Cell]]]:
 
 
 def write_settled(folder: Path, block: str, settled: Mapping[str, list[Cell]]) -> Path:
-    """Add the cells that a block has settled on to the file beside the store; return its path.
+    """Write the cells that a block has chosen on validation into the file beside the store; return its path.
 
     Raises:
         StorageError: it cannot be written.

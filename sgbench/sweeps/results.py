@@ -65,7 +65,7 @@ class Results:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Collect all seeds asked for."""
+        """Collect the seeds of all rows of the sweep, in order."""
         asked = {seed for row in self.rows for seed in (*row.done, *row.failed, *row.missing)}
         return tuple(sorted(asked))
 

@@ -156,7 +156,7 @@ class Tpe:
 
 
 def distribution_of(optuna: Any, interval: Interval) -> Any:
-    """Return an interval as Optuna has it; one before 3, which hydra-optuna-sweeper asks for, has other names."""
+    """Turn an interval of a search space into a distribution of Optuna, whose classes have other names before 3."""
     kinds = optuna.distributions
     if hasattr(kinds, "FloatDistribution"):
         return kinds.FloatDistribution(interval.low, interval.high, log=interval.is_log)

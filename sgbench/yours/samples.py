@@ -28,7 +28,7 @@ AT_ONCE = 2**22
 
 
 class SplitSamples(NamedTuple):
-    """Holds samples of all splits, and what they need."""
+    """Holds the samples of train, validation and test, with their kind, inputs, steps and length of a step."""
 
     splits: dict[Split, Samples]
     form: Form

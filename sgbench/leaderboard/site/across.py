@@ -22,7 +22,7 @@ CAPTION = (
 
 
 def compared(sources: Sources) -> AcrossTasks | str:
-    """Compare surrogates over all tasks that rank a method, or explain why none can be compared."""
+    """Compare surrogates over all boards that have ranks; return the comparison, or a line that says why not."""
     measured = {name: methods for name, methods in sources.ranked.items() if methods}
     measures = {board.protocol.name: board.measure for board in sources.boards}
     try:
