@@ -48,7 +48,7 @@ class Interrupts:
             self._python_hook(lost)
 
     def _wait(self) -> None:
-        """End the process, after the workers of a sweep, if the interrupting exception was swallowed somewhere."""
+        """Stop the process, after the workers of a sweep, if the interrupting exception was swallowed somewhere."""
         self._was_lost.wait(PATIENCE_S)
         while _children():
             self._was_lost.wait(PATIENCE_S)

@@ -36,7 +36,7 @@ class Activity(nn.Module):
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64), persistent=False)
 
     def update(self, spikes: Tensor, lengths: Tensor) -> None:
-        """Add the count of spikes [T, B, N] of samples of lengths [B] to the totals, whatever sign or size they have."""
+        """Count spikes [T, B, N] of samples of the given lengths [B]; one of any sign or size counts once."""
         sent = spikes != 0
         if not all_valid(lengths, spikes.shape[0]):
             sent &= valid_steps(lengths, spikes.shape[0])[..., None]

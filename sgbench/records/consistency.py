@@ -156,7 +156,7 @@ def _hits(name: str, accuracy: float | None, scores: Scores) -> Iterator[str]:
 
 
 def _labels(name: str, scores: Scores, record: RecordContent) -> Iterator[str]:
-    """Check of scores by time step that a step has at most one label, and an accuracy only where it has one."""
+    """Check that each time step of a score has at most one label, and an accuracy only where it has one."""
     if scores.accuracy is None:
         yield f"{name}.labels is stated without an accuracy"
     most = scores.samples * record.method.protocol.steps
