@@ -1,1 +1,1 @@
-"""Takes a user's own data and networks through the ordinary course."""
+"""Treats a user's own data and networks as shipped ones are treated."""
