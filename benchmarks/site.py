@@ -35,7 +35,10 @@ FILTER = """() => {
   input.dispatchEvent(new Event("input"));
   document.body.offsetHeight;
 }"""
-PAINTED = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+PAINTED = """new Promise(found => new PerformanceObserver(seen => {
+  const paint = seen.getEntriesByName('first-contentful-paint')[0];
+  if (paint) found(paint.startTime);
+}).observe({type: 'paint', buffered: true}))"""
 
 
 @dataclasses.dataclass(frozen=True)
