@@ -108,10 +108,12 @@ def contenders(settings: SweepSettings, folder: Path) -> dict[str, Callable[[], 
     }
 
 
-def export(settings: Sizes, folder: Path, seeds: Iterable[int] = range(SEEDS)) -> None:
-    """Initial weights and the batches of all epochs, for those that do not know sgbench."""
+def export(
+    settings: Sizes, folder: Path, seeds: Iterable[int] = range(SEEDS), extra: Sequence[str] = ()
+) -> None:
+    """Write initial weights and the batches of all epochs, for those that do not know sgbench."""
     for seed in seeds:
-        words = [*task_words(settings.batch, settings.hidden, settings.epochs), f"seed={seed}"]
+        words = [*task_words(settings.batch, settings.hidden, settings.epochs), f"seed={seed}", *extra]
         spec = compose(words, config_dirs=[CONF], allow_targets=[TARGET])
         parts = build(spec)
         parts.data.setup()

@@ -1,7 +1,7 @@
 """One run of a sweep as a user of snnTorch writes it: a process that knows nothing of sgbench.
 
-`python benchmarks/sweep_snntorch.py FOLDER SURROGATE SEED BATCH EPOCHS [LR ALPHA] [full]`; prints a line of
-JSON. With LR and ALPHA, the surrogate is atan.
+`python benchmarks/sweep_snntorch.py FOLDER SURROGATE SEED BATCH EPOCHS [LR ALPHA] [full] [double]`; prints a
+line of JSON. With LR and ALPHA, the surrogate is atan; `double` trains in float64.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Net(nn.Module):
 
 def frames(times: Tensor) -> Tensor:
     """Spikes [T, B, N] of channels that fire once, at the step `times` [B, N]."""
-    return (times[None] == torch.arange(STEPS)[:, None, None]).float()
+    return (times[None] == torch.arange(STEPS)[:, None, None]).to(torch.get_default_dtype())
 
 
 def main(
@@ -97,7 +97,11 @@ if __name__ == "__main__":
         import hydra  # noqa: F401
         import pytorch_lightning  # noqa: F401
         import wandb  # noqa: F401
-    folder, name, seed, batch, epochs, *rest = (word for word in sys.argv[1:] if word != "full")
+    if "double" in sys.argv:
+        torch.set_default_dtype(torch.float64)
+    folder, name, seed, batch, epochs, *rest = (
+        word for word in sys.argv[1:] if word not in ("full", "double")
+    )
     lr, alpha = map(float, rest or ("1e-3", "2.0"))
     slope = surrogate.atan(alpha=alpha) if rest else SPIKE_GRADS[name]()
     main(Path(folder), slope, int(seed), int(batch), int(epochs), lr)
