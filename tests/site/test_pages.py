@@ -136,7 +136,7 @@ def test_every_text_of_a_stranger_is_inert(tmp_path: Path) -> None:
     assert "alert(1)" in page.text
     for each in pages.values():
         assert [found for tag, found in each.tags if tag == "script"] == [
-            {"src": each.values("script", "src")[0], "defer": None}
+            {"src": each.values("script", "src")[0], "defer": None, "blocking": "render"}
         ]
         assert "x" not in each.values("img", "src")
         assert not [
