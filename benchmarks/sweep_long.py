@@ -140,14 +140,14 @@ def gate_in_double(settings: LongSettings, folder: Path) -> None:
         words = [f"surrogate.alpha={alpha}", f"optimizer.lr={lr}", f"seed={seed}", DOUBLE]
         common = task_words(short.batch, short.hidden, short.epochs)
         _, records = sgbench_sweep([*common, "surrogate=snntorch/atan", *words, "hydra/launcher=replicas"])
-        _, expected = _alone(short, point, folder, "double")
+        _, expected = train_alone(short, point, folder, "double")
         compare_losses(point, losses_of(records)[point], expected, ALLOWED_DOUBLE)
 
 
-def _alone(
+def train_alone(
     settings: LongSettings, point: tuple[float, float, int], folder: Path, *extra: str
 ) -> tuple[float, list[float]]:
-    """CPU time [s] and losses of one process."""
+    """Train a point in a process of snnTorch: its CPU time [s] and its losses."""
     lr, alpha, seed = point
     words = [SCRIPT, folder, "atan", seed, settings.batch, settings.epochs, lr, alpha, *extra]
     with Clock() as clock:

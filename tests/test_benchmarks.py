@@ -384,9 +384,9 @@ def test_a_long_sweep_trains_as_snntorch_does_in_float64(
     """A hundred steps of a point on both sides agree to 1e-9; with another slope they do not."""
     settings = sweep_long.LongSettings(hidden=16, processes=1)
     sweep_long.gate_in_double(settings, tmp_path)
-    alone = sweep_long._alone
+    alone = sweep_long.train_alone
     steeper = lambda settings, point, *rest: alone(settings, (point[0], 2 * point[1], point[2]), *rest)  # noqa: E731
-    monkeypatch.setattr(sweep_long, "_alone", steeper)
+    monkeypatch.setattr(sweep_long, "train_alone", steeper)
     with pytest.raises(gate.GateError, match=r"lr 0.001, alpha 0.5, seed 0"):
         sweep_long.gate_in_double(settings, tmp_path)
 
