@@ -81,7 +81,7 @@ def compare(settings: LongSettings) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         gate_in_double(settings, Path(folder))
         export(settings, Path(folder), sorted({seed for *_, seed in settings.sampled}))
-        theirs = [_alone(settings, point, Path(folder)) for point in settings.sampled]
+        theirs = [train_alone(settings, point, Path(folder)) for point in settings.sampled]
     taken, records = sgbench_sweep(words_of(settings))
     expected = dict(zip(settings.sampled, (losses for _, losses in theirs), strict=True))
     gate(settings, losses_of(records), expected)
