@@ -26,7 +26,7 @@ from tests.catalogue.sequence_cases import (
     surrogate,
     tc_lif,
 )
-from tests.rules.test_eprop import assert_equals_cut_bptt, make_network
+from tests.rules.eprop_cases import assert_equals_cut_bptt, make_network
 
 pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")
 

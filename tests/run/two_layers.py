@@ -1,0 +1,89 @@
+"""A network of two hidden layers in float64, input for it, and an optimiser that notes gradients."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import torch
+from torch import Tensor
+
+from sgbench.engine.choose import Engine
+from sgbench.inits.kaiming import Kaiming
+from sgbench.losses.max_over_time import MaxOverTime
+from sgbench.networks.base import Network
+from sgbench.networks.mlp import Mlp
+from sgbench.neurons.leaky import Leaky
+from sgbench.neurons.leaky_readout import LeakyReadout
+from sgbench.regularisers.none import NoPenalty
+from sgbench.rules.base import Objective
+from sgbench.signals.trajectory import Batch
+from sgbench.surrogates.triangle import Triangle
+
+INPUTS, HIDDEN, CLASSES = 5, (6, 4), 3
+STEPS, LENGTHS = 8, (8, 3, 1, 6, 8)
+PLAIN = Objective(loss=MaxOverTime(), regulariser=NoPenalty())
+
+
+class Spoilt(Triangle):
+    """Spikes as usual, a slope that is not a number."""
+
+    def derivative(self, u: Tensor) -> Tensor:
+        return torch.full_like(u, math.nan)
+
+
+def make_network(
+    *, spoilt_layer: int | None = None, readout: str = "leaky_readout", hidden: tuple[int, ...] = HIDDEN
+) -> Mlp:
+    """Two hidden layers in float64; one of them may have a slope that is not a number."""
+    count = itertools.count()
+
+    def spiking(features: int) -> Leaky:
+        kind = Spoilt if next(count) == spoilt_layer else Triangle
+        surrogate = kind(slope=0.5, width_fwhm=None, normalisation="peak1", scale=1.0)
+        options = {"beta": 0.8, "threshold": 0.7, "reset": "subtract", "reset_gradient": "detached"}
+        return Leaky(surrogate, features, learn_beta="none", learn_threshold="none", **options)
+
+    return Mlp(
+        INPUTS,
+        CLASSES,
+        spiking,
+        spiking
+        if readout == "leaky"
+        else lambda features: LeakyReadout(features, beta=0.8, learn_beta="none"),
+        Kaiming(gain=2.0, recurrent_gain=1.0),
+        torch.Generator().manual_seed(4),
+        Engine("reference"),
+        hidden=hidden,
+        recurrence="none",
+        recurrence_gradient="full",
+        bias=True,
+    )
+
+
+def make_batch(samples: int = len(LENGTHS), seed: int = 1) -> Batch:
+    random = torch.Generator().manual_seed(seed)
+    x = (torch.rand(STEPS, samples, INPUTS, generator=random) < 0.5).double()
+    lengths = torch.tensor(list(itertools.islice(itertools.cycle(LENGTHS), samples)))
+    target = torch.randint(CLASSES, (samples,), generator=random)
+    return Batch(x, target, lengths, torch.arange(samples))
+
+
+class Spy:
+    """An optimiser that moves nothing and notes the gradients of each step."""
+
+    def __init__(self, network: Network) -> None:
+        self.weights = list(network.parameters())
+        self.steps: list[Tensor] = []
+
+    def step(self) -> None:
+        self.steps.append(torch.cat([weight.grad.flatten() for weight in self.weights]).clone())
+
+    def zero_grad(self) -> None:
+        for weight in self.weights:
+            weight.grad = None
+
+
+def bits(network: Network) -> list[bytes]:
+    """All weights, so that NaN equals itself."""
+    return [weight.detach().numpy().tobytes() for weight in network.parameters()]
