@@ -18,3 +18,11 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(socket.socket, "connect", closed)
     monkeypatch.setenv("SGBENCH_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of its own."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("SGBENCH_CACHE", str(folder))
+    return folder
