@@ -116,12 +116,12 @@ def words_of(settings: LongSettings) -> list[str]:
 
 def losses_of(records: Sequence[RunRecord]) -> Losses:
     """Training losses of records by point."""
-    found: Losses = {}
+    losses: Losses = {}
     for record in records:
         numbers: Any = record.method.parameters
         point = (numbers["optimizer"]["lr"], numbers["surrogate"]["alpha"], record.seed)
-        found[point] = [line.train_loss for line in record.curve]
-    return found
+        losses[point] = [line.train_loss for line in record.curve]
+    return losses
 
 
 def _alone(
@@ -149,11 +149,11 @@ def gate(settings: LongSettings, ours: Losses, theirs: Losses) -> None:
         raise GateError(f"gate: {len(ours)} of {len(settings.points)} runs have left a record")
     epochs = max(1, COMPARED * settings.batch // W1Like.sizes["train"])
     for point, expected in theirs.items():
-        found, wanted = np.array(ours[point][:epochs]), np.array(expected[:epochs])
-        apart = np.max(np.abs(found - wanted) / np.abs(wanted))
+        actual, wanted = np.array(ours[point][:epochs]), np.array(expected[:epochs])
+        apart = np.max(np.abs(actual - wanted) / np.abs(wanted))
         if not apart <= LOSS_ALLOWED:
             raise GateError(
-                f"gate: lr {point[0]}, alpha {point[1]}, seed {point[2]}: losses {found} and {wanted}"
+                f"gate: lr {point[0]}, alpha {point[1]}, seed {point[2]}: losses {actual} and {wanted}"
             )
 
 
