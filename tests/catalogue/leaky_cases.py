@@ -1,4 +1,4 @@
-"""Leaky and synaptic neurons in float64, input for them, and their runs here and in snnTorch 1.0.
+"""Leaky and synaptic neurons in float64, input for them, and runs with all their gradients.
 
 Legend: T steps, B batch, N neurons; I current, i synaptic current, u membrane potential, s spikes, theta threshold;
 psi(u - theta) surrogate slope, here 1 / (1 + (pi x)^2). The loss is a random linear functional of all spikes and
@@ -8,9 +8,8 @@ potentials, so that every path of the gradient counts.
 import math
 from typing import NamedTuple
 
-import snntorch as snn
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sgbench.engine.choose import Engine
 from sgbench.engine.layer import LayerRun
@@ -151,66 +150,3 @@ def assert_equal_runs(ours: Result, expected: Result, *, rtol: float = RTOL) -> 
 def ours_with(kind: str, given: Drive, **changes: object) -> Result:
     connection = {key: changes.pop(key) for key in ("recurrence", "recurrence_gradient") if key in changes}
     return run_ours(make_neuron(kind, **changes), given, **connection)
-
-
-def number(value: float) -> Tensor:
-    """A float64 tensor: snnTorch would turn a plain float into float32."""
-    return torch.tensor(value, dtype=torch.float64)
-
-
-def theirs(
-    kind: str, reset: str, *, recurrence: str = "none", decays: dict, learn: bool, given: Drive
-) -> nn.Module:
-    """The same neuron in snnTorch, in float64, biases 0."""
-    options = {
-        "threshold": number(THETA),
-        "spike_grad": surrogate(),
-        "reset_mechanism": reset,
-        "learn_beta": learn,
-        **{name: value.clone() for name, value in decays.items()},
-    }
-    if kind == "synaptic":
-        options["learn_alpha"] = learn
-    if recurrence == "none":
-        return {"leaky": snn.Leaky, "synaptic": snn.Synaptic}[kind](**options)
-    options |= {"all_to_all": recurrence == "all_to_all"}
-    options |= {"linear_features": SIZE} if recurrence == "all_to_all" else {"V": given.matrix[0].clone()}
-    neuron = {"leaky": snn.RLeaky, "synaptic": snn.RSynaptic}[kind](**options).double()
-    if recurrence == "all_to_all":
-        neuron.recurrent.weight.data = given.matrix.clone()
-        neuron.recurrent.bias.data.zero_()
-    return neuron
-
-
-def run_theirs(neuron: nn.Module, given: Drive) -> Result:
-    """snnTorch step by step with explicit state; a new neuron for each run, for it keeps its state."""
-    current = given.current.clone().requires_grad_()
-    recurrent = isinstance(neuron, snn.RLeaky | snn.RSynaptic)
-    fields = {snn.Leaky: 1, snn.RLeaky: 2, snn.Synaptic: 2, snn.RSynaptic: 3}[type(neuron)]
-    state = [torch.zeros_like(given.current[0]) for _ in range(fields)]
-    spikes, potential = [], []
-    for now in current:
-        out = neuron(now, *state)
-        state = list(out) if recurrent else list(out[1:])
-        spikes.append(out[0])
-        potential.append(out[-1] - THETA)
-    spikes, potential = torch.stack(spikes), torch.stack(potential)
-    given.loss(spikes, potential).backward()
-    gradients = {"current": current.grad}
-    if recurrent:
-        gradients["recurrent"] = neuron.recurrent.weight.grad if neuron.all_to_all else neuron.V.grad
-    for name in ("alpha", "beta"):
-        if isinstance(getattr(neuron, name, None), nn.Parameter):
-            gradients[name] = getattr(neuron, name).grad
-    return Result(spikes.detach(), potential.detach(), gradients)
-
-
-def against_snntorch(
-    kind: str, reset: str, learn: str, recurrence: str, given: Drive
-) -> tuple[Result, Result]:
-    """Both libraries on the same input, with the same decays to the last bit."""
-    names = ("beta",) if kind == "leaky" else ("alpha", "beta")
-    neuron = make_neuron(kind, reset=reset, **{f"learn_{name}": learn for name in names})
-    decays = {name: torch.as_tensor(getattr(neuron, name)(), dtype=torch.float64).detach() for name in names}
-    other = theirs(kind, reset, recurrence=recurrence, decays=decays, learn=learn != "none", given=given)
-    return run_ours(neuron, given, recurrence=recurrence), run_theirs(other, given)

@@ -1,16 +1,13 @@
-"""Small sweeps that are filled with made-up records, and what `sgbench sweep show` says of them."""
+"""Small sweeps that are filled with made-up records."""
 
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from sgbench.cli.main import main
 from sgbench.composition.plan import plan
 from sgbench.records.spec import RunSpec
 from tests.leaderboard import factory
@@ -33,13 +30,6 @@ def fill(name: str, words: list[str], root: Path, accuracies: Sequence[float | N
     for spec, accuracy in zip(specs, accuracies, strict=False):
         factory.write_run(root, factory.record(of=spec.method, seed=spec.seed, accuracy=accuracy))
     return list(specs)
-
-
-def shown(capsys: Capture, *words: str) -> dict[str, Any]:
-    """The JSON of `sweep show`."""
-    capsys.readouterr()
-    assert main(["sweep", "show", *words, "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
 
 
 def reached(percent: float, samples: int = 359) -> float:

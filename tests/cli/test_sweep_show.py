@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,16 @@ from scipy import stats
 import sgbench
 from sgbench.cli.main import main
 from sgbench.records.method import method_id
-from tests.cli.filled_sweeps import SHAPES, SLOPES, Capture, fill, reached, shown
+from tests.cli.filled_sweeps import SHAPES, SLOPES, Capture, fill, reached
 from tests.run.tiny import WORDS
 from tests.thinned import thinned_rows
+
+
+def shown(capsys: Capture, *words: str) -> dict[str, Any]:
+    """The JSON of `sweep show`."""
+    capsys.readouterr()
+    assert main(["sweep", "show", *words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
 
 
 @pytest.mark.slow

@@ -1,7 +1,4 @@
-"""Each sample of a data set, as we read it and as tonic does.
-
-Legend: H, W of a camera's image; a channel is (p H + y) W + x.
-"""
+"""Each sample of a data set, as we read it and as tonic does."""
 
 from __future__ import annotations
 
@@ -51,7 +48,3 @@ def by_tonic(data: Any, channel: Any, label: Any = int) -> list[tuple[int, list[
         )
         found.append((label(target), rows))
     return found
-
-
-def pixel_channel(height: int, width: int) -> Any:
-    return lambda events: (events["p"].astype(int) * height + events["y"]) * width + events["x"]

@@ -9,7 +9,7 @@ import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -22,9 +22,13 @@ from sgbench.datasets.n_caltech101 import NCaltech101
 from sgbench.datasets.nmnist import Nmnist
 from sgbench.errors import InputError
 from tests.datasets import original_formats as formats
-from tests.datasets.against_tonic import by_tonic, pixel_channel, tonic, whole
+from tests.datasets.against_tonic import by_tonic, tonic, whole
 
 pytestmark = pytest.mark.usefixtures("offline")
+
+
+def pixel_channel(height: int, width: int) -> Any:
+    return lambda events: (events["p"].astype(int) * height + events["y"]) * width + events["x"]
 
 
 # --- N-MNIST and N-Caltech101

@@ -25,9 +25,9 @@ from sgbench.datasets.event_files import EventFiles, below
 from sgbench.datasets.formats import event_cache
 from sgbench.datasets.formats.event_store import DamagedError, Recording, Writer, read
 from sgbench.errors import InputError, StorageError
-from tests.datasets.stored_trains import N
 
 pytestmark = pytest.mark.usefixtures("cache")
+N = 5
 
 
 class Toy(EventFiles):

@@ -6,6 +6,8 @@ Legend: S samples, N channels.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,14 +15,26 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgbench.datasets.formats.event_store import Recording, read
+from sgbench.datasets.formats.event_store import Recording, StoredTrains, Writer, read
 from sgbench.engine.bins import binned
 from sgbench.errors import InputError, StorageError
 from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.training.memory import peak_bytes, reset_peak
-from tests.datasets.stored_trains import N, samples, written
 
 pytestmark = pytest.mark.usefixtures("cache")
+N = 5
+
+
+def written(folder: Path, recordings: Iterable[Recording], channels: int = N) -> StoredTrains:
+    with Writer(folder, channels) as writer:
+        for recording in recordings:
+            writer.add(recording)
+    values = read(folder).values
+    assert isinstance(values, StoredTrains)
+    return values
+
+
+samples = st.lists(st.lists(st.tuples(st.integers(0, N - 1), st.integers(0, 3000)), max_size=12), max_size=6)
 
 
 @settings(max_examples=40)

@@ -1,4 +1,4 @@
-"""Small networks in eighths, given or drawn, what the counter says of them, and a count by hand."""
+"""Small networks in eighths, given or drawn, and what the counter says of them."""
 
 from __future__ import annotations
 
@@ -103,28 +103,6 @@ def totals(counts: OpCounts) -> list[dict[str, Any]]:
     return layers
 
 
-def copying_network(recurrence: str) -> Mlp:
-    """2 inputs, 2 hidden neurons that fire exactly when their input does, 3 readout units; with biases of 0.
-
-    Without memory (decay 0) the potential is 4 x[t] - s[t-1]: 3 or 4 with an input, -1 or 0 without; threshold 1.
-    """
-    network = make_network(2, (2,), 3, recurrence=recurrence, bias=True)
-    hidden = network.layers[0]
-    with torch.no_grad():
-        hidden.weight.copy_(4 * torch.eye(2))
-        if hidden.recurrent is not None:
-            hidden.recurrent.zero_()
-    hidden.neuron.beta.fixed = 0.0
-    return network
-
-
-BY_HAND = make_batch(
-    # sample a (4 steps), sample b (2 steps, then padding that is not 0)
-    torch.tensor(
-        [[[1, 0], [0, 0]], [[1, 1], [0, 1]], [[0, 0], [1, 1]], [[0, 1], [1, 1]]], dtype=torch.float64
-    ),
-    [4, 2],
-)
 NOTHING = {
     "normalisation_operations": 0,
     "pooling_operations": 0,

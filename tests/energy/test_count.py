@@ -13,16 +13,15 @@ from hypothesis import strategies as st
 from sgbench.composition.compose import compose
 from sgbench.energy.count import OperationCounter
 from sgbench.errors import InputError
+from sgbench.networks.mlp import Mlp
 from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.signals.spikes import SparseSpikes
 from sgbench.signals.trajectory import Batch
 from sgbench.training.build import build
 from tests.energy.counted import (
-    BY_HAND,
     NOTHING,
     RECURRENCES,
     cases,
-    copying_network,
     count,
     few,
     inside,
@@ -32,6 +31,30 @@ from tests.energy.counted import (
 )
 
 # --- a count by hand
+
+
+def copying_network(recurrence: str) -> Mlp:
+    """2 inputs, 2 hidden neurons that fire exactly when their input does, 3 readout units; with biases of 0.
+
+    Without memory (decay 0) the potential is 4 x[t] - s[t-1]: 3 or 4 with an input, -1 or 0 without; threshold 1.
+    """
+    network = make_network(2, (2,), 3, recurrence=recurrence, bias=True)
+    hidden = network.layers[0]
+    with torch.no_grad():
+        hidden.weight.copy_(4 * torch.eye(2))
+        if hidden.recurrent is not None:
+            hidden.recurrent.zero_()
+    hidden.neuron.beta.fixed = 0.0
+    return network
+
+
+BY_HAND = make_batch(
+    # sample a (4 steps), sample b (2 steps, then padding that is not 0)
+    torch.tensor(
+        [[[1, 0], [0, 0]], [[1, 1], [0, 1]], [[0, 0], [1, 1]], [[0, 1], [1, 1]]], dtype=torch.float64
+    ),
+    [4, 2],
+)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,23 @@ from torch import Tensor, nn
 
 from sgbench.energy.modules import ModuleCounter
 from sgbench.errors import InputError
-from tests.energy.module_counts import count, few, only, spikes
+from sgbench.records.counts import LayerCounts, OpCounts
+from tests.energy.some_spikes import few, spikes
+
+
+def count(network: nn.Module, *calls: Tensor, kind: str = "real", folded: bool = False) -> OpCounts:
+    """One call a batch of samples, each of one step."""
+    counter = ModuleCounter(network.eval(), input_kind=kind, bits=32, fold_batch_norm=folded)
+    for x in calls:
+        counter(x, samples=len(x), steps=len(x))
+    return counter.result()
+
+
+def only(counts: OpCounts, name: str = "") -> LayerCounts:
+    """The layer of this name, or the only one."""
+    (layer,) = [each for each in counts.layers if not name or each.name == name]
+    return layer
+
 
 # --- convolutions, by brute force
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from sgbench.energy.modules import ModuleCounter
-from tests.energy.module_counts import effective_total, few, spikes
+from sgbench.records.counts import SynapseCounts
+from tests.energy.some_spikes import few, spikes
 
 # --- recurrent layers
 
@@ -157,12 +158,18 @@ def test_snntorch_network_by_a_walk_over_spikes(recurrent):
     fired = [int(each.sum()) for each in sent]
     assert 0 < sum(fired) < 30
     layers = {layer.name: layer for layer in counter.result().layers}
-    assert effective_total(layers["fc1"].synapses) == int(x.sum()) * 3
-    assert effective_total(layers["fc2"].synapses) == sum(fired) * 2
+    assert effective(layers["fc1"].synapses) == int(x.sum()) * 3
+    assert effective(layers["fc2"].synapses) == sum(fired) * 2
     assert layers["fire"].spikes_sent.total == sum(fired)
     assert layers["fire"].neuron_updates.total == 30
     if recurrent is not None:
         fan_out = 3 if recurrent else 1
-        assert effective_total(layers["fire.recurrent"].synapses) == sum(fired[:-1]) * fan_out
+        assert effective(layers["fire.recurrent"].synapses) == sum(fired[:-1]) * fan_out
         assert layers["fire.recurrent"].synapses[0].source == "fire"
     assert {group.operation for layer in layers.values() for group in layer.synapses} == {"accumulate"}
+
+
+def effective(groups: tuple[SynapseCounts, ...]) -> int:
+    (group,) = groups
+    assert group.effective.total is not None
+    return group.effective.total

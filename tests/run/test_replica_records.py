@@ -10,16 +10,27 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from sgbench.composition import catalogue
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
+from sgbench.records.spec import RunSpec
 from sgbench.replicas.crew import Crew
 from sgbench.replicas.messages import Stopped, WorkerMessage
 from sgbench.replicas.team import Team
 from sgbench.training.run_folder import folder_of
 from tests.entries import class_of
-from tests.run.side_by_side import alone, assert_alike, assert_weights_alike, sweep, together
+from tests.run.side_by_side import alone, assert_alike, elsewhere, sweep
+
+
+def together(specs: tuple[RunSpec, ...], **limits: int) -> dict[int, RunRecord]:
+    """Records by place, made side by side."""
+    told: list[WorkerMessage] = []
+    Crew(list(enumerate(specs)), told.append, lambda: False, **limits).run()
+    assert not [each.line for each in told if each.kind == "refused"]
+    return {each.place: each.record for each in told if each.kind == "ended" and each.record is not None}
+
 
 # --- records
 
@@ -99,6 +110,14 @@ def test_records_are_those_of_runs_alone(words: tuple[str, ...], tmp_path: Path)
         assert read_model(folder_of(spec) / "record.json", RunRecord) == record
         assert_alike(record, alone(spec))
         assert_weights_alike(spec)
+
+
+def assert_weights_alike(spec: RunSpec) -> None:
+    """Selected weights of a run among others and of the run alone, to 1e-9."""
+    ours, theirs = (load_file(folder_of(each) / "weights.safetensors") for each in (spec, elsewhere(spec)))
+    assert ours.keys() == theirs.keys()
+    for name, weight in ours.items():
+        torch.testing.assert_close(weight, theirs[name], rtol=1e-9, atol=1e-12, msg=name)
 
 
 # --- replicas that end early, late or not at all

@@ -23,7 +23,9 @@ from sgbench.rules.bptt import Bptt
 from sgbench.rules.eprop import EProp
 from sgbench.signals.trajectory import Batch, Trajectory
 from sgbench.training.train_loop import TrainLoop
-from tests.run.two_layers import PLAIN, STEPS, Spy, bits, make_batch, make_network
+from tests.run.two_layers import STEPS, make_batch, make_network
+
+PLAIN = Objective(loss=MaxOverTime(), regulariser=NoPenalty())
 
 
 class Infinite(MaxOverTime):
@@ -31,6 +33,21 @@ class Infinite(MaxOverTime):
 
     def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
         return super().whole(trajectory, target) * math.inf
+
+
+class Spy:
+    """An optimiser that moves nothing and notes the gradients of each step."""
+
+    def __init__(self, network: Network) -> None:
+        self.weights = list(network.parameters())
+        self.steps: list[Tensor] = []
+
+    def step(self) -> None:
+        self.steps.append(torch.cat([weight.grad.flatten() for weight in self.weights]).clone())
+
+    def zero_grad(self) -> None:
+        for weight in self.weights:
+            weight.grad = None
 
 
 def step_gradient(clip_norm: float | None, network: Mlp | None = None) -> Tensor:
@@ -122,6 +139,11 @@ def test_each_yield_is_one_step_and_its_gradient_is_fresh():
 
 
 # --- what is not finite
+
+
+def bits(network: Network) -> list[bytes]:
+    """All weights, so that NaN equals itself."""
+    return [weight.detach().numpy().tobytes() for weight in network.parameters()]
 
 
 def assert_stops(network: Mlp, message: str, objective: Objective = PLAIN, rule: LearningRule | None = None):

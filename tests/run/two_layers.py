@@ -1,4 +1,4 @@
-"""A network of two hidden layers in float64, input for it, and an optimiser that notes gradients."""
+"""A network of two hidden layers in float64, and input for it."""
 
 from __future__ import annotations
 
@@ -10,19 +10,14 @@ from torch import Tensor
 
 from sgbench.engine.choose import Engine
 from sgbench.inits.kaiming import Kaiming
-from sgbench.losses.max_over_time import MaxOverTime
-from sgbench.networks.base import Network
 from sgbench.networks.mlp import Mlp
 from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout
-from sgbench.regularisers.none import NoPenalty
-from sgbench.rules.base import Objective
 from sgbench.signals.trajectory import Batch
 from sgbench.surrogates.triangle import Triangle
 
 INPUTS, HIDDEN, CLASSES = 5, (6, 4), 3
 STEPS, LENGTHS = 8, (8, 3, 1, 6, 8)
-PLAIN = Objective(loss=MaxOverTime(), regulariser=NoPenalty())
 
 
 class Spoilt(Triangle):
@@ -67,23 +62,3 @@ def make_batch(samples: int = len(LENGTHS), seed: int = 1) -> Batch:
     lengths = torch.tensor(list(itertools.islice(itertools.cycle(LENGTHS), samples)))
     target = torch.randint(CLASSES, (samples,), generator=random)
     return Batch(x, target, lengths, torch.arange(samples))
-
-
-class Spy:
-    """An optimiser that moves nothing and notes the gradients of each step."""
-
-    def __init__(self, network: Network) -> None:
-        self.weights = list(network.parameters())
-        self.steps: list[Tensor] = []
-
-    def step(self) -> None:
-        self.steps.append(torch.cat([weight.grad.flatten() for weight in self.weights]).clone())
-
-    def zero_grad(self) -> None:
-        for weight in self.weights:
-            weight.grad = None
-
-
-def bits(network: Network) -> list[bytes]:
-    """All weights, so that NaN equals itself."""
-    return [weight.detach().numpy().tobytes() for weight in network.parameters()]
