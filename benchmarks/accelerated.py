@@ -37,16 +37,18 @@ def measure(workload: str, rounds: int) -> tuple[Spread, dict[str, float]]:
         task, lambda: fast(task.x).potential, product_weights(task, fast_net.products), list
     )
     losses = slow.step(), quick.step()
-    found = slow.gradients(), quick.gradients()
-    worst = max(float((one - found[1][key]).abs().max() / one.abs().max()) for key, one in found[0].items())
+    gradients = slow.gradients(), quick.gradients()
+    worst = max(
+        float((one - gradients[1][key]).abs().max() / one.abs().max()) for key, one in gradients[0].items()
+    )
     if abs(losses[0] - losses[1]) > TOLERANCE * abs(losses[0]) or worst > TOLERANCE * 10:
         raise SystemExit(f"they compute something else: losses {losses}, gradients apart by {worst:.2g}")
     with limited(1):
         keep_freed_memory()
         times = interleave({"snntorch": slow.step, "accelerated": quick.step}, rounds)
-    cpu = {name: each.cpu_ms for name, each in times.items()}
+    cpu = {name: own.cpu_ms for name, own in times.items()}
     return ratios(cpu["snntorch"], cpu["accelerated"]), {
-        name: Spread.of(each).median for name, each in cpu.items()
+        name: Spread.of(own_ms).median for name, own_ms in cpu.items()
     }
 
 
@@ -57,8 +59,10 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=9)
     given = parser.parse_args()
     ratio, median_ms = measure(given.workload, given.rounds)
-    told = ", ".join(f"{name} {value:.1f} ms" for name, value in median_ms.items())
-    print(f"{given.workload}: {told}; {ratio.median:.1f} times faster ({ratio.low:.1f} to {ratio.high:.1f})")
+    medians = ", ".join(f"{name} {value:.1f} ms" for name, value in median_ms.items())
+    print(
+        f"{given.workload}: {medians}; {ratio.median:.1f} times faster ({ratio.low:.1f} to {ratio.high:.1f})"
+    )
     print(f"torch {torch.__version__}, {given.rounds} rounds, CPU time, 1 thread")
     return 0
 

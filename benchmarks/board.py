@@ -74,7 +74,7 @@ def _published() -> list[RunRecord]:
     """The records of one method that has a width."""
     for path in sorted(PUBLISHED.glob("*/0.json")):
         if read_model(path, RunRecord).method.parameters["surrogate"].get("width_fwhm"):
-            return [read_model(each, RunRecord) for each in sorted(path.parent.glob("*.json"))]
+            return [read_model(seed_path, RunRecord) for seed_path in sorted(path.parent.glob("*.json"))]
     raise InputError(f"{PUBLISHED}: no record of a surrogate with a width")
 
 
@@ -116,14 +116,14 @@ def timed(words: list[str], *, look: bool = False) -> tuple[float, float]:
 
 def _memory_mb(pid: int) -> float:
     """Of a process and all below it, what they share counted once; 0 where the system does not tell."""
-    return sum(_proportional_mb(each) for each in _family(pid))
+    return sum(_proportional_mb(member) for member in _family(pid))
 
 
 def _family(pid: int) -> list[int]:
-    found = [pid]
+    family = [pid]
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        found += [each for child in _text(path).split() for each in _family(int(child))]
-    return found
+        family += [member for child in _text(path).split() for member in _family(int(child))]
+    return family
 
 
 def _proportional_mb(pid: int) -> float:
@@ -141,8 +141,8 @@ def _text(path: Path) -> str:
 
 def show(tree: dict[str, Any]) -> str:
     """The result as a table."""
-    found = Spread.of(tree["wall_s"])
-    rows = [["start to end, s", f"{found.median:.2f}", f"{found.low:.2f}-{found.high:.2f}", f"{AIM_S:g}"]]
+    spread = Spread.of(tree["wall_s"])
+    rows = [["start to end, s", f"{spread.median:.2f}", f"{spread.low:.2f}-{spread.high:.2f}", f"{AIM_S:g}"]]
     if tree["peak_mb"]:
         rows.append(["memory of all processes, MB", f"{tree['peak_mb']:.0f}", "", f"{AIM_MB:g}"])
     head = [f"board build, {tree['records']} records", "median", "of rounds", "aim for 10,000"]

@@ -30,9 +30,9 @@ def per_point_ms(points: int) -> float:
         words = ["experiment=digits", f"surrogate={SURROGATES}", f"seed={seeds}", f"paths.runs_dir={folder}"]
         specs = plan(words, multirun=True).specs
         left = [place for place, spec in enumerate(specs) if finished_record(spec) is None]
-        made = groups(specs, left, workers=2)
+        work_groups = groups(specs, left, workers=2)
         view = SweepView(specs, {}, str, Console(file=io.StringIO(), force_terminal=True, width=80))
-        for group in made:
+        for group in work_groups:
             for place in group.places:
                 for epoch in range(EPOCHS):
                     view.hear(WorkerMessage(place, "epoch", epochs=epoch))

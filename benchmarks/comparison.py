@@ -55,7 +55,7 @@ def compare(settings: Settings, *, with_peers: bool) -> dict[str, Any]:
         GateError: a contender computes something else; nothing was timed.
     """
     with limited(settings.threads) as cores, neighbour(busy=settings.busy):
-        kept = not settings.default_allocator and keep_freed_memory()
+        memory_kept = not settings.default_allocator and keep_freed_memory()
         load_before = report.load_average()
         chosen = builds(with_peers=with_peers)
         task, contenders, rates, findings = _checked(settings, chosen)
@@ -72,7 +72,7 @@ def compare(settings: Settings, *, with_peers: bool) -> dict[str, Any]:
         "sizes": dataclasses.asdict(settings.sizes),
         "settings": {
             **{name: getattr(settings, name) for name in ("threads", "rounds", "precision", "seed", "busy")},
-            "freed_memory_kept": kept,
+            "freed_memory_kept": memory_kept,
             "cores": cores,
         },
         "environment": report.environment(),
@@ -102,9 +102,9 @@ def _checked(
 
 def _entries(contenders: Mapping[str, Contender], times: Mapping[str, Times]) -> dict[str, Any]:
     base = times[BASELINE]
-    found: dict[str, Any] = {}
+    entries: dict[str, Any] = {}
     for name, own in times.items():
-        found[name] = {
+        entries[name] = {
             "model": None if name == LIMIT else "same" if contenders[name].same_model else "near",
             "rounds": dataclasses.asdict(own),
             "cpu_ms": dataclasses.asdict(Spread.of(own.cpu_ms)),
@@ -114,9 +114,9 @@ def _entries(contenders: Mapping[str, Contender], times: Mapping[str, Times]) ->
         }
         if LIMIT in times:
             limit = times[LIMIT]
-            found[name]["share_of_limit_cpu"] = ratios(limit.cpu_ms, own.cpu_ms).median
-            found[name]["share_of_limit_wall"] = ratios(limit.wall_ms, own.wall_ms).median
-    return found
+            entries[name]["share_of_limit_cpu"] = ratios(limit.cpu_ms, own.cpu_ms).median
+            entries[name]["share_of_limit_wall"] = ratios(limit.wall_ms, own.wall_ms).median
+    return entries
 
 
 def show(tree: dict[str, Any]) -> str:
@@ -159,13 +159,13 @@ def _table(tree: dict[str, Any]) -> str:
 
 def _gate_lines(tree: dict[str, Any]) -> list[str]:
     """The largest differences that were found, copy by copy."""
-    found: dict[tuple[str, str], float] = {}
+    largest: dict[tuple[str, str], float] = {}
     for finding in tree["gate"]:
         kind = finding["what"].split(" of ")[0]
         if kind in ("loss", "gradient"):
             key = (finding["where"], kind if finding["allowed"] is not None else f"{kind} (told, not gated)")
-            found[key] = max(found.get(key, 0.0), finding["difference"])
-    copies = {where: "" for where, _ in found}
-    for (where, kind), difference in found.items():
+            largest[key] = max(largest.get(key, 0.0), finding["difference"])
+    copies = {where: "" for where, _ in largest}
+    for (where, kind), difference in largest.items():
         copies[where] += f", {kind} {difference:.0e}"
     return [f"gate, {where}: largest differences{text}" for where, text in copies.items()]

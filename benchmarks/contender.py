@@ -93,11 +93,11 @@ class TorchContender:
 
     def gradients(self) -> dict[str, Tensor]:
         """Of all weights, in the task's order."""
-        found = {}
+        gradients = {}
         for name, weight in self.weights.items():
             grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
-            found[name] = self.restored[name](grad) if name in self.restored else grad
-        return {name: grad.clone() for name, grad in found.items()}
+            gradients[name] = self.restored[name](grad) if name in self.restored else grad
+        return {name: grad.clone() for name, grad in gradients.items()}
 
 
 def copied(module: Any, weight: Tensor, bias: Tensor | None = None) -> Any:
@@ -114,15 +114,15 @@ def rates_by_hooks(modules: Iterable[nn.Module], forward: Callable[[], Tensor]) 
     modules = list(modules)
     means: list[list[float]] = [[] for _ in modules]
 
-    def noting(found: list[float]) -> Callable[..., None]:
+    def noting(sink: list[float]) -> Callable[..., None]:
         def note(_module: nn.Module, _inputs: Any, output: Any) -> None:
             spikes = output[0] if isinstance(output, tuple) else output
-            found.append(spikes.float().mean().item())
+            sink.append(spikes.float().mean().item())
 
         return note
 
     handles = [
-        module.register_forward_hook(noting(found)) for module, found in zip(modules, means, strict=True)
+        module.register_forward_hook(noting(sink)) for module, sink in zip(modules, means, strict=True)
     ]
     try:
         with torch.no_grad():
@@ -130,4 +130,4 @@ def rates_by_hooks(modules: Iterable[nn.Module], forward: Callable[[], Tensor]) 
     finally:
         for handle in handles:
             handle.remove()
-    return [sum(found) / len(found) for found in means]
+    return [sum(rates) / len(rates) for rates in means]

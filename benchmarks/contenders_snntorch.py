@@ -15,8 +15,8 @@ def torch_product(stage: Stage) -> nn.Module:
     """A stage's product on [B, ...] by torch's own modules."""
     if stage.kind == "conv":
         n_out, n_in = stage.weight.shape[:2]
-        made = copied(nn.Conv2d(n_in, n_out, KERNEL, dtype=stage.weight.dtype), stage.weight, stage.bias)
-        return nn.Sequential(made, nn.MaxPool2d(POOL))
+        conv = copied(nn.Conv2d(n_in, n_out, KERNEL, dtype=stage.weight.dtype), stage.weight, stage.bias)
+        return nn.Sequential(conv, nn.MaxPool2d(POOL))
     n_out, n_in = stage.weight.shape
     return nn.Sequential(
         nn.Flatten(), copied(nn.Linear(n_in, n_out, dtype=stage.weight.dtype), stage.weight, stage.bias)
@@ -30,11 +30,11 @@ def synapses(product: nn.Module) -> nn.Module:
 
 def product_weights(task: Task, products: nn.ModuleList) -> dict[str, nn.Parameter]:
     """Weights and biases of all products, by name."""
-    found = {}
+    weights = {}
     for stage, product in zip(task.stages, products, strict=True):
         module = synapses(product)
-        found |= {f"{stage.name}.weight": module.weight, f"{stage.name}.bias": module.bias}
-    return found
+        weights |= {f"{stage.name}.weight": module.weight, f"{stage.name}.bias": module.bias}
+    return weights
 
 
 class SnnTorchNet(nn.Module):

@@ -47,17 +47,17 @@ class CountingSettings:
 def compare(settings: CountingSettings) -> dict[str, Any]:
     """Measure every case."""
     with limited(settings.threads) as cores:
-        kept = not settings.default_allocator and keep_freed_memory()
+        memory_kept = not settings.default_allocator and keep_freed_memory()
         load_before = report.load_average()
-        found = {name: _case(words, _digits(words, settings), settings) for name, words in CASES.items()}
+        cases = {name: _case(words, _digits(words, settings), settings) for name, words in CASES.items()}
         words = tuple(task_words(settings.batch, hidden=64, epochs=1))
         spec = compose(words, config_dirs=[CONF], allow_targets=[TARGET])
-        found[SPIKING] = _case(words, spec, settings)
+        cases[SPIKING] = _case(words, spec, settings)
     return {
         "settings": dataclasses.asdict(settings),
         "environment": report.environment(),
-        "conditions": {"cores": cores, "freed_memory_kept": kept, "load_before": load_before},
-        "cases": found,
+        "conditions": {"cores": cores, "freed_memory_kept": memory_kept, "load_before": load_before},
+        "cases": cases,
     }
 
 

@@ -67,7 +67,7 @@ def compare(settings: DataSettings) -> dict[str, Any]:
     """
     with tempfile.TemporaryDirectory() as folder, limited(settings.threads) as cores:
         root = Path(folder)
-        kept = not settings.default_allocator and keep_freed_memory()
+        memory_kept = not settings.default_allocator and keep_freed_memory()
         load_before = report.load_average()
         with mock.patch.dict(os.environ, {"SGBENCH_CACHE": str(root / "cache")}):
             spikes = data_files.write(root, settings.samples, settings.spikes, settings.seed)
@@ -82,7 +82,7 @@ def compare(settings: DataSettings) -> dict[str, Any]:
     return {
         "command": "data",
         "sizes": {"samples": settings.samples, "spikes": spikes, "channels": data_files.CHANNELS},
-        "settings": {**dataclasses.asdict(settings), "freed_memory_kept": kept, "cores": cores},
+        "settings": {**dataclasses.asdict(settings), "freed_memory_kept": memory_kept, "cores": cores},
         "environment": report.environment(),
         "load_before": load_before,
         "load_after": load_after,
@@ -95,16 +95,18 @@ def compare(settings: DataSettings) -> dict[str, Any]:
 def _entries(settings: DataSettings, times: dict[str, Times]) -> dict[str, Any]:
     """Milliseconds of one batch; with workers only the wall clock sees all of the work."""
     ours = times[OURS]
-    found: dict[str, Any] = {}
+    entries: dict[str, Any] = {}
     for name, own in times.items():
-        cpu_ms, wall_ms = ([each / settings.batches for each in part] for part in (own.cpu_ms, own.wall_ms))
-        found[name] = {
+        cpu_ms, wall_ms = (
+            [total_ms / settings.batches for total_ms in part] for part in (own.cpu_ms, own.wall_ms)
+        )
+        entries[name] = {
             "cpu_ms": dataclasses.asdict(Spread.of(cpu_ms)),
             "wall_ms": dataclasses.asdict(Spread.of(wall_ms)),
             "ratio_cpu": dataclasses.asdict(ratios(own.cpu_ms, ours.cpu_ms)),
             "ratio_wall": dataclasses.asdict(ratios(own.wall_ms, ours.wall_ms)),
         }
-    return found
+    return entries
 
 
 def _prepared(root: Path, count: int) -> tuple[Samples, dict[str, float]]:
@@ -142,16 +144,16 @@ def _batches(settings: DataSettings, samples: Samples, form: str = "binary") -> 
 
 def _gate(settings: DataSettings, samples: Samples, spikes: int) -> None:
     """Every spike that was made arrives, as counts."""
-    found, seen = 0.0, 0
+    spike_sum, seen = 0.0, 0
     for batch in _batches(settings, samples, form="count"):
         if not isinstance(batch.x, SparseSpikes) or batch.x.value is None:
             raise GateError("sgbench: counts are not packed")
-        found += float(batch.x.value.sum(dtype=torch.float64))
+        spike_sum += float(batch.x.value.sum(dtype=torch.float64))
         seen += len(batch.target)
         if seen >= settings.samples:
             break
-    if (found, seen) != (spikes, settings.samples):
-        raise GateError(f"sgbench: {found:.0f} of {spikes} spikes arrive in {seen} samples")
+    if (spike_sum, seen) != (spikes, settings.samples):
+        raise GateError(f"sgbench: {spike_sum:.0f} of {spikes} spikes arrive in {seen} samples")
 
 
 def _steps(settings: DataSettings, root: Path, samples: Samples) -> dict[str, Callable[[], object]]:
@@ -161,12 +163,12 @@ def _steps(settings: DataSettings, root: Path, samples: Samples) -> dict[str, Ca
     def some(stream: Iterator[Any]) -> Callable[[], object]:
         return lambda: [next(stream) is None for _ in range(settings.batches)]
 
-    found: dict[str, Callable[[], object]] = {OURS: some(ours)}
+    contenders: dict[str, Callable[[], object]] = {OURS: some(ours)}
     theirs = data_files.by_tonic(root, settings.steps, settings.batch, settings.workers)
     if theirs is not None:
-        found[TONIC] = some(theirs)
-    found[STEP] = lambda: [step() for _ in range(settings.batches)]
-    return found
+        contenders[TONIC] = some(theirs)
+    contenders[STEP] = lambda: [step() for _ in range(settings.batches)]
+    return contenders
 
 
 def _training_step(settings: DataSettings) -> Callable[[], object]:
@@ -212,10 +214,10 @@ def added_bytes(settings: DataSettings) -> int:
 
 def show(tree: dict[str, Any]) -> str:
     """The table, and the two aims."""
-    used, found = tree["settings"], tree["per_batch"]
+    used, entries = tree["settings"], tree["per_batch"]
     clock = "cpu" if used["workers"] == 0 else "wall"
     rows = []
-    for name, entry in found.items():
+    for name, entry in entries.items():
         own, ratio = entry[f"{clock}_ms"], entry[f"ratio_{clock}"]
         row = [name, *(f"{own[key]:.2f}" for key in ("low", "median", "high"))]
         rows.append([*row, f"{1e3 / own['median']:.0f}", f"{ratio['median']:.1f}"])
@@ -242,10 +244,10 @@ def show(tree: dict[str, Any]) -> str:
             f"{bytes_ / MIB:.0f} MiB at {count} samples" for count, bytes_ in tree["memory_bytes"].items()
         ),
     ]
-    if TONIC in found:
-        times = found[TONIC][f"ratio_{clock}"]["median"]
+    if TONIC in entries:
+        times = entries[TONIC][f"ratio_{clock}"]["median"]
         lines.append(f"aim: {AIM} times tonic; found: {times:.1f} times, {_word(times >= AIM)}")
-    share = 1 / found[STEP][f"ratio_{clock}"]["median"]
+    share = 1 / entries[STEP][f"ratio_{clock}"]["median"]
     lines.append(f"aim: below {SHARE:.0%} of a training step; found: {share:.1%}, {_word(share < SHARE)}")
     return "\n".join(lines)
 

@@ -47,14 +47,14 @@ def compare(settings: EquivalenceSettings) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as other:
         together = _together(_specs(settings, one))
         alone = [run_spec(spec) for spec in _specs(settings, other)]
-    found = [[_accuracy(record) for record in records] for records in (alone, together)]
-    differences = np.subtract(found[1], found[0])
+    accuracies = [[_accuracy(record) for record in records] for records in (alone, together)]
+    differences = np.subtract(accuracies[1], accuracies[0])
     return {
         "command": "equivalence",
         "settings": dataclasses.asdict(settings),
         "environment": report.environment(),
-        "alone": found[0],
-        "together": found[1],
+        "alone": accuracies[0],
+        "together": accuracies[1],
         **verdict(differences, settings.margin),
     }
 
@@ -66,9 +66,9 @@ def _specs(settings: EquivalenceSettings, folder: str) -> tuple[RunSpec, ...]:
 
 
 def _together(specs: tuple[RunSpec, ...]) -> list[RunRecord]:
-    told: list[WorkerMessage] = []
-    Crew(list(enumerate(specs)), told.append, lambda: False).run()
-    records = {each.place: each.record for each in told if each.record is not None}
+    messages: list[WorkerMessage] = []
+    Crew(list(enumerate(specs)), messages.append, lambda: False).run()
+    records = {message.place: message.record for message in messages if message.record is not None}
     return [records[place] for place in range(len(specs))]
 
 

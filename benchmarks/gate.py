@@ -70,7 +70,7 @@ def check_copies(name: str, sizes: Sizes, builds: Mapping[str, Build], seed: int
     Raises:
         GateError: a contender differs, or a layer of the copy is silent, so that nothing would be compared.
     """
-    found = []
+    findings = []
     for where, precision, limits in (
         ("float64 copy", "float64", STRICT),
         ("tiny float32 copy", "float32", TINY),
@@ -84,8 +84,8 @@ def check_copies(name: str, sizes: Sizes, builds: Mapping[str, Build], seed: int
         wanted = Start.of(baseline)
         for contender, build in builds.items():
             if contender != BASELINE:
-                found += compare(contender, where, wanted, Start.of(build(task)), task.dtype)
-    return require(found)
+                findings += compare(contender, where, wanted, Start.of(build(task)), task.dtype)
+    return require(findings)
 
 
 def check_real(
@@ -99,28 +99,28 @@ def check_real(
         GateError: a contender differs.
     """
     starts = {name: Start.of(contender) for name, contender in contenders.items()}
-    found = []
+    findings = []
     for name, start in starts.items():
         if name == BASELINE:
             continue
         if contenders[name].same_model:
-            found += _told(compare(name, "workload itself", starts[BASELINE], start, task.dtype))
+            findings += _told(compare(name, "workload itself", starts[BASELINE], start, task.dtype))
         else:
             finite = 0.0 if all(math.isfinite(loss) for loss in start.losses) else math.inf
-            found.append(Finding(name, "workload itself", "a loss from a finite one", finite, 0.0))
+            findings.append(Finding(name, "workload itself", "a loss from a finite one", finite, 0.0))
             factor = _factor(rates[BASELINE], rates[name])
-            found.append(Finding(name, "workload itself", "firing rate (factor)", factor, RATE_FACTOR))
-    return require(found)
+            findings.append(Finding(name, "workload itself", "firing rate (factor)", factor, RATE_FACTOR))
+    return require(findings)
 
 
-def compare(name: str, where: str, wanted: Start, found: Start, dtype: torch.dtype) -> list[Finding]:
+def compare(name: str, where: str, wanted: Start, actual: Start, dtype: torch.dtype) -> list[Finding]:
     """Losses one by one, and the largest difference of each tensor of gradients."""
     findings = [
         Finding(name, where, f"loss of step {step}", _relative(ours, theirs), LOSS_ALLOWED[dtype])
-        for step, (ours, theirs) in enumerate(zip(found.losses, wanted.losses, strict=True), 1)
+        for step, (ours, theirs) in enumerate(zip(actual.losses, wanted.losses, strict=True), 1)
     ]
     for tensor, theirs in wanted.gradients.items():
-        ours = found.gradients.get(tensor)
+        ours = actual.gradients.get(tensor)
         if ours is None or ours.shape != theirs.shape:
             difference = math.inf
         else:
@@ -155,7 +155,7 @@ def _relative(value: float, reference: float) -> float:
     return abs(value - reference) / max(abs(reference), 1e-12)
 
 
-def _factor(wanted: list[float], found: list[float]) -> float:
+def _factor(wanted: list[float], rates: list[float]) -> float:
     """The largest ratio of two layers' rates, in either direction."""
-    pairs = zip(found, wanted, strict=True)
+    pairs = zip(rates, wanted, strict=True)
     return max(max(ours, 1e-12) / max(theirs, 1e-12) for pair in pairs for ours, theirs in (pair, pair[::-1]))

@@ -123,7 +123,7 @@ def compare(settings: GeneratedSettings) -> dict[str, Any]:
         GateError: the two engines do not do the same.
     """
     with limited(settings.threads) as cores, tempfile.TemporaryDirectory() as folder:
-        kept = keep_freed_memory()
+        memory_kept = keep_freed_memory()
         load_before = report.load_average()
         neurons = {
             kind: {
@@ -137,7 +137,7 @@ def compare(settings: GeneratedSettings) -> dict[str, Any]:
     return {
         "command": "generated",
         "sizes": {"steps": settings.steps, "batch": settings.batch, "inputs": 700, "hidden": settings.hidden},
-        "settings": {**dataclasses.asdict(settings), "freed_memory_kept": kept, "cores": cores},
+        "settings": {**dataclasses.asdict(settings), "freed_memory_kept": memory_kept, "cores": cores},
         "environment": report.environment(),
         "load_before": load_before,
         "load_after": load_after,
@@ -156,8 +156,8 @@ def _layer(kind: str, settings: GeneratedSettings) -> dict[str, Any]:
         layer.once(name, current, weights)
         gradients[name], current.grad = current.grad, None
     flips = int((spikes["generated"] != spikes["reference"]).sum())
-    found, expected = gradients["generated"], gradients["reference"]
-    off = ((found - expected).abs().max() / expected.abs().max()).item()  # type: ignore[operator, union-attr]
+    ours, expected = gradients["generated"], gradients["reference"]
+    off = ((ours - expected).abs().max() / expected.abs().max()).item()  # type: ignore[operator, union-attr]
     if flips or not off < 1e-5:  # noqa: PLR2004 - what the engine promises in float32
         raise GateError(f"gate: {kind}: {flips} other spikes, gradients off by {off:.1e}; nothing was timed")
     for turn in range(3 * settings.rounds):
@@ -212,7 +212,7 @@ def _spec(kind: str, engine: str, settings: GeneratedSettings, folder: Path) -> 
 def _first_step(kind: str, folder: Path) -> dict[str, dict[str, float]]:
     """What the first step takes above the second one, in a new process without a cache and in one with it."""
     environment = {**os.environ, "SGBENCH_LOOPS": str(folder / f"loops_{kind}"), "OMP_NUM_THREADS": "1"}
-    found = {}
+    first_steps = {}
     for name in ("cold", "from_cache"):
         done = subprocess.run(  # noqa: S603 - this very Python
             [sys.executable, "-c", FIRST_STEP, kind],
@@ -222,8 +222,8 @@ def _first_step(kind: str, folder: Path) -> dict[str, dict[str, float]]:
             check=True,
         )
         first, second = (json.loads(line) for line in done.stdout.splitlines())
-        found[name] = {"cpu_ms": first[0] - second[0], "wall_ms": first[1] - second[1]}
-    return found
+        first_steps[name] = {"cpu_ms": first[0] - second[0], "wall_ms": first[1] - second[1]}
+    return first_steps
 
 
 def _add(times: Times, read_ms: tuple[float, float], count: float) -> None:
@@ -234,8 +234,8 @@ def _add(times: Times, read_ms: tuple[float, float], count: float) -> None:
 def _entry(times: dict[str, Times]) -> dict[str, Any]:
     ours, theirs = (times[name].cpu_ms for name in ENGINES)
     return {
-        "rounds": {name: dataclasses.asdict(each) for name, each in times.items()},
-        "cpu_ms": {name: dataclasses.asdict(Spread.of(each.cpu_ms)) for name, each in times.items()},
+        "rounds": {name: dataclasses.asdict(own) for name, own in times.items()},
+        "cpu_ms": {name: dataclasses.asdict(Spread.of(own.cpu_ms)) for name, own in times.items()},
         "times_reference": dataclasses.asdict(ratios(theirs, ours)),
     }
 

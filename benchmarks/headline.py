@@ -78,11 +78,11 @@ def _best_peer(folder: Path, file: str | None) -> str:
     if file is None:
         return ""
     contenders = _read(folder / file)["contenders"]
-    found = {
+    peer_ratios = {
         name: entry["ratio_cpu"]["median"] for name, entry in contenders.items() if entry["model"] == "near"
     }
-    best = max(found, key=found.__getitem__)
-    return f"{best} {found[best]:.1f}"
+    best = max(peer_ratios, key=peer_ratios.__getitem__)
+    return f"{best} {peer_ratios[best]:.1f}"
 
 
 def _machine(tree: dict[str, Any]) -> str:

@@ -59,7 +59,7 @@ def compare(settings: InterruptSettings) -> dict[str, Any]:
         "settings": dataclasses.asdict(settings),
         "environment": report.environment(),
         "conditions": {"load_before": load_before},
-        "tries": [dataclasses.asdict(each) for each in tries],
+        "tries": [dataclasses.asdict(attempt) for attempt in tries],
     }
 
 
@@ -95,9 +95,9 @@ def interrupt(after_s: float) -> Try:
 
 def show(tree: dict[str, Any]) -> str:
     """The result as a table."""
-    tries = [Try(**each) for each in tree["tries"]]
-    times = sorted(each.took_s for each in tries)
-    counts = Counter(each.code for each in tries)
+    tries = [Try(**entry) for entry in tree["tries"]]
+    times = sorted(attempt.took_s for attempt in tries)
+    counts = Counter(attempt.code for attempt in tries)
     rows = [
         [f"exit code {code}", str(count), "all" if code == STOPPED_CODE else "0"]
         for code, count in sorted(counts.items())
@@ -108,6 +108,8 @@ def show(tree: dict[str, Any]) -> str:
         [f"longer than {AIM_S:g} s", str(sum(took > AIM_S for took in times)), "0"],
     ]
     others = [
-        f"{each.after_s:.3f} s: {each.code}: {each.said}" for each in tries if each.code != STOPPED_CODE
+        f"{attempt.after_s:.3f} s: {attempt.code}: {attempt.said}"
+        for attempt in tries
+        if attempt.code != STOPPED_CODE
     ]
     return "\n".join([report.table([f"one Ctrl-C, {len(tries)} tries", "found", "aim"], rows), *others])

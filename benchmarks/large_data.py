@@ -71,7 +71,7 @@ def _children(pid: int) -> list[int]:
     except OSError:
         return []
     own = [int(word) for word in text.split()]
-    return [*own, *(each for child in own for each in _children(child))]
+    return [*own, *(descendant for child in own for descendant in _children(child))]
 
 
 def main() -> None:

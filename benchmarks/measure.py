@@ -86,7 +86,7 @@ def interleave(
     resets = {} if resets is None else resets
     for name in names * warm_up:
         steps[name]()
-    found = {name: Times() for name in names}
+    times = {name: Times() for name in names}
     for turn in range(rounds):
         gc.collect()
         for name in names if turn % 2 == 0 else names[::-1]:
@@ -95,9 +95,9 @@ def interleave(
             clock = Clock()
             steps[name]()
             cpu_ms, wall_ms = clock.read_ms()
-            found[name].cpu_ms.append(cpu_ms)
-            found[name].wall_ms.append(wall_ms)
-    return found
+            times[name].cpu_ms.append(cpu_ms)
+            times[name].wall_ms.append(wall_ms)
+    return times
 
 
 class Clock:

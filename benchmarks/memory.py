@@ -32,7 +32,7 @@ def compare(settings: Settings, *, with_peers: bool) -> dict[str, Any]:
         SgbenchError: a child failed, or the system does not tell its memory.
     """
     load_before = report.load_average()
-    found = {name: _in_child(settings, name) for name in builds(with_peers=with_peers)}
+    contenders = {name: _in_child(settings, name) for name in builds(with_peers=with_peers)}
     return {
         "command": "memory",
         "workload": settings.workload,
@@ -44,7 +44,7 @@ def compare(settings: Settings, *, with_peers: bool) -> dict[str, Any]:
         "environment": report.environment(),
         "load_before": load_before,
         "load_after": report.load_average(),
-        "contenders": found,
+        "contenders": contenders,
     }
 
 

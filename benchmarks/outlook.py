@@ -77,24 +77,26 @@ def joined(runs: Iterable[Finished], path: Path) -> list[Case]:
 
 def told(cases: list[Case], limits: Limits, *, vanished: float = VANISHED) -> np.ndarray:
     """Apply the thresholds; `vanished` is no fitted one, but the rounding of single precision."""
-    found = []
-    for each in cases:
-        explodes = each.overflows or each.passing_steps > limits.passing_steps
-        dead = each.points < limits.points or each.share < vanished
-        found.append("explodes" if explodes else "dead" if dead else "fine")
-    return np.array(found)
+    outcomes = []
+    for run_case in cases:
+        explodes = run_case.overflows or run_case.passing_steps > limits.passing_steps
+        dead = run_case.points < limits.points or run_case.share < vanished
+        outcomes.append("explodes" if explodes else "dead" if dead else "fine")
+    return np.array(outcomes)
 
 
 def balanced(truth: np.ndarray, said: np.ndarray) -> float:
     """Return the mean over outcomes of the share that is told right."""
     return float(
-        np.mean([(said[truth == each] == each).mean() for each in OUTCOMES if (truth == each).any()])
+        np.mean(
+            [(said[truth == outcome] == outcome).mean() for outcome in OUTCOMES if (truth == outcome).any()]
+        )
     )
 
 
 def fitted(cases: list[Case]) -> Limits:
     """Return the thresholds of the best balanced accuracy; of equal ones the median of each."""
-    truth = np.array([each.outcome for each in cases])
+    truth = np.array([run_case.outcome for run_case in cases])
     points = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 5e-2)
     grid = [Limits(*pair) for pair in itertools.product(np.arange(10.0, 80.0, 2.0), points)]
     scores = np.array([balanced(truth, told(cases, limits)) for limits in grid])
@@ -109,28 +111,31 @@ def difference(
     draws = np.random.default_rng(0)
     names = np.unique(groups)
     members = {name: np.flatnonzero(groups == name) for name in names}
-    found = []
+    differences = []
     for _ in range(DRAWS):
         drawn = np.concatenate([members[name] for name in draws.choice(names, len(names))])
-        found.append(balanced(truth[drawn], first[drawn]) - balanced(truth[drawn], second[drawn]))
-    low, high = np.quantile(found, [0.025, 0.975])
+        differences.append(balanced(truth[drawn], first[drawn]) - balanced(truth[drawn], second[drawn]))
+    low, high = np.quantile(differences, [0.025, 0.975])
     return float(low), float(high)
 
 
 def matrix(truth: np.ndarray, said: np.ndarray) -> dict[str, dict[str, int]]:
     """Count what was told of each outcome."""
     return {
-        each: {other: int(((truth == each) & (said == other)).sum()) for other in OUTCOMES}
-        for each in OUTCOMES
-        if (truth == each).any()
+        outcome: {other: int(((truth == outcome) & (said == other)).sum()) for other in OUTCOMES}
+        for outcome in OUTCOMES
+        if (truth == outcome).any()
     }
 
 
 def judged(cases: list[Case], limits: Limits) -> dict[str, Any]:
     """Hold the outlook and the rule of thumb against what came."""
-    truth, said = np.array([each.outcome for each in cases]), told(cases, limits)
+    truth, said = np.array([run_case.outcome for run_case in cases]), told(cases, limits)
     by_count = told(cases, limits, vanished=0.0)
-    rule, groups = np.array([each.rule for each in cases]), np.array([each.setting for each in cases])
+    rule, groups = (
+        np.array([run_case.rule for run_case in cases]),
+        np.array([run_case.setting for run_case in cases]),
+    )
     return {
         "runs": len(cases),
         "settings": len(set(groups)),
@@ -161,16 +166,16 @@ def main() -> None:
     parser.add_argument("--also-fit", metavar="BLOCK", help="a block that then fixes the thresholds too")
     args = parser.parse_args()
     cases = joined(pilots(args.pilots[0], None), args.pilots[1])
-    half = {name: place % 2 for place, name in enumerate(sorted({each.setting for each in cases}))}
-    first, other = ([each for each in cases if half[each.setting] == kind] for kind in (0, 1))
+    half = {name: place % 2 for place, name in enumerate(sorted({run_case.setting for run_case in cases}))}
+    first, other = ([run_case for run_case in cases if half[run_case.setting] == kind] for kind in (0, 1))
     judging = {"pilots, other half": other}
     for block, path in (pair.split("=", 1) for pair in args.study[1:]):
         judging[f"study, block {block}"] = joined(of_study(Path(args.study[0]), block, None), Path(path))
-    found = {"half of the pilots": fitted_and_judged(first, judging)}
+    results = {"half of the pilots": fitted_and_judged(first, judging)}
     if args.also_fit:
         fitting = judging.pop(f"study, block {args.also_fit}")
-        found[f"half of the pilots, and {args.also_fit}"] = fitted_and_judged([*first, *fitting], judging)
-    text = json.dumps(found, indent=1) + "\n"
+        results[f"half of the pilots, and {args.also_fit}"] = fitted_and_judged([*first, *fitting], judging)
+    text = json.dumps(results, indent=1) + "\n"
     if args.out:
         args.out.write_text(text)
     sys.stdout.write(text)

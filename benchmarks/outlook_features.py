@@ -154,11 +154,11 @@ def features(finished: Finished) -> dict[str, Any]:
     """Diagnose the initial weights of one run with one batch."""
     from sgbench.inspection.diagnosed import diagnosed
 
-    found = diagnosed(finished.make(), "initial", ("flow", "activity"), 1)
-    layers = [{name: getattr(layer, name) for name in OF_LAYERS} for layer in found.layers]
-    for layer, told in zip(layers, found.layers, strict=True):
-        layer["overflows"] = "not finite" in told.reasons.get("grad_norm", "")
-    return {"layers": layers, "outlook": found.outlook}
+    diagnosis = diagnosed(finished.make(), "initial", ("flow", "activity"), 1)
+    layers = [{name: getattr(layer, name) for name in OF_LAYERS} for layer in diagnosis.layers]
+    for layer, layer_diagnosis in zip(layers, diagnosis.layers, strict=True):
+        layer["overflows"] = "not finite" in layer_diagnosis.reasons.get("grad_norm", "")
+    return {"layers": layers, "outlook": diagnosis.outlook}
 
 
 def main() -> None:

@@ -47,13 +47,13 @@ class Dense(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Potentials of the last layer [T, B, C]."""
         states = [layer.reset_mem() for layer in self.spiking]  # type: ignore[operator]
-        kept = []
+        potentials = []
         for given in x:
             sent = given
             for place, (dense, spiking) in enumerate(zip(self.dense, self.spiking, strict=True)):
                 sent, states[place] = spiking(dense(sent), states[place])
-            kept.append(states[-1])
-        return torch.stack(kept)
+            potentials.append(states[-1])
+        return torch.stack(potentials)
 
 
 class Images(nn.Module):
@@ -91,12 +91,12 @@ class Recurrent(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Potentials of the second layer [T, B, N]."""
         (s1, m1), (s2, m2) = self.first.reset_mem(), self.second.reset_mem()
-        kept = []
+        potentials = []
         for now in x:
             s1, m1 = self.first(self.into(now), s1, m1)
             s2, m2 = self.second(self.between(s1), s2, m2)
-            kept.append(m2)
-        return torch.stack(kept)
+            potentials.append(m2)
+        return torch.stack(potentials)
 
 
 class Kind(NamedTuple):
@@ -141,7 +141,9 @@ def became(net: nn.Module, batch: tuple[Tensor, Tensor], steps: int) -> str:
         optimizer.zero_grad()
         loss = loss_of(net, batch)
         loss.backward()
-        norm = nn.utils.get_total_norm([each.grad for each in net.parameters() if each.grad is not None])
+        norm = nn.utils.get_total_norm(
+            [weight.grad for weight in net.parameters() if weight.grad is not None]
+        )
         if not math.isfinite(loss.item()) or not math.isfinite(norm.item()):
             return "explodes"
         optimizer.step()
@@ -177,19 +179,19 @@ def main() -> None:
             for weight in net.parameters():
                 if weight.ndim > 1:
                     weight.mul_(gain)
-        told = sgbench.diagnose_module(net, batch, loss_of).outlook
+        prediction = sgbench.diagnose_module(net, batch, loss_of).outlook
         came = became(net, batch, args.steps)
-        rows.append((f"{name}/{shape}/{width}/{gain}", came, told, thumb(kind, shape, width, gain)))
+        rows.append((f"{name}/{shape}/{width}/{gain}", came, prediction, thumb(kind, shape, width, gain)))
         sys.stderr.write(f"{rows[-1]}\n")
     groups, truth, said, rule = (np.array(column) for column in zip(*rows, strict=True))
-    found: dict[str, Any] = {
+    results: dict[str, Any] = {
         "runs": len(rows),
         "settings": len(set(groups)),
         "outlook": {"balanced_accuracy": balanced(truth, said), "told": matrix(truth, said)},
         "rule_of_thumb": {"balanced_accuracy": balanced(truth, rule), "told": matrix(truth, rule)},
         "difference_95": difference(truth, said, rule, groups),
     }
-    text = json.dumps(found, indent=1) + "\n"
+    text = json.dumps(results, indent=1) + "\n"
     if args.out:
         args.out.write_text(text)
     sys.stdout.write(text)

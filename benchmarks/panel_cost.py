@@ -57,7 +57,7 @@ def main() -> None:
         f"{' '.join(args.words)}, {args.batches} batches, load {load:.1f}; CPU time by that of an epoch\n"
     )
     for name, times in took.items():
-        ratios = [each / base for each in times]
+        ratios = [time_s / base for time_s in times]
         sys.stdout.write(
             f"{name:<18} {statistics.median(ratios):6.2f} ({min(ratios):.2f} to {max(ratios):.2f})\n"
         )

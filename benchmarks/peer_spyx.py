@@ -55,7 +55,7 @@ class SpyxContender:
         self.model = sn.Sequential(*(part for stage in self.parts for part in stage))
         self.optimizer = nnx.Optimizer(self.model, optax.adam(LEARNING_RATE), wrt=nnx.Param)
         self.compiled = _train_step(task)
-        self.beginning = [jax.tree.map(jnp.copy, nnx.state(each)) for each in (self.model, self.optimizer)]
+        self.beginning = [jax.tree.map(jnp.copy, nnx.state(part)) for part in (self.model, self.optimizer)]
 
     def step(self) -> float:
         """One compiled step of training."""
@@ -65,8 +65,8 @@ class SpyxContender:
 
     def reset(self) -> None:
         """Arrays are never changed in place, so those of the beginning are put back."""
-        for each, begun in zip((self.model, self.optimizer), self.beginning, strict=True):
-            nnx.update(each, begun)
+        for part, begun in zip((self.model, self.optimizer), self.beginning, strict=True):
+            nnx.update(part, begun)
 
     def gradients(self) -> dict[str, Tensor]:
         """Not compared."""
@@ -74,12 +74,12 @@ class SpyxContender:
 
     def rates(self) -> list[float]:
         """Stage by stage."""
-        found, signal = [], self.x
+        rates, signal = [], self.x
         for stage, parts in zip(self.task.stages, self.parts, strict=True):
             signal, _ = sn.run(sn.Sequential(*parts), signal)
             if stage.fires:
-                found.append(float(signal.mean()))
-        return found
+                rates.append(float(signal.mean()))
+        return rates
 
 
 def _train_step(task: Task) -> Any:
@@ -114,16 +114,16 @@ def _product(stage: Stage, shape: tuple[int, ...], rngs: Any) -> tuple[list[Any]
     weight, bias = stage.weight.numpy(), jnp.asarray(stage.bias.numpy())
     if stage.kind == "conv":
         n_out, n_in = weight.shape[:2]
-        made = nnx.Conv(n_in, n_out, (KERNEL, KERNEL), padding="VALID", rngs=rngs)
-        made.kernel[...] = jnp.asarray(weight.transpose(2, 3, 1, 0))
-        made.bias[...] = bias
+        conv = nnx.Conv(n_in, n_out, (KERNEL, KERNEL), padding="VALID", rngs=rngs)
+        conv.kernel[...] = jnp.asarray(weight.transpose(2, 3, 1, 0))
+        conv.bias[...] = bias
         side = (shape[0] - KERNEL + 1) // POOL
-        return [made, MaxPool()], (side, side, n_out)
+        return [conv, MaxPool()], (side, side, n_out)
     n_out, n_in = weight.shape
-    made = nnx.Linear(n_in, n_out, rngs=rngs)
-    made.kernel[...] = jnp.asarray(weight.T)
-    made.bias[...] = bias
-    return [Flat(), made] if shape[-1:] == CHANNELS[-1:] and len(shape) > 1 else [made], (n_out,)
+    linear = nnx.Linear(n_in, n_out, rngs=rngs)
+    linear.kernel[...] = jnp.asarray(weight.T)
+    linear.bias[...] = bias
+    return [Flat(), linear] if shape[-1:] == CHANNELS[-1:] and len(shape) > 1 else [linear], (n_out,)
 
 
 def _neurons(stage: Stage, shape: tuple[int, ...], rngs: Any) -> Any:

@@ -36,11 +36,11 @@ class Leak(nn.Module):
     def forward(self, current: Tensor) -> Tensor:
         """[T, B, C] to the same."""
         potential = torch.zeros_like(current[0])
-        found = []
+        potentials = []
         for driven in current.unbind(0):
             potential = BETA * potential + driven
-            found.append(potential)
-        return torch.stack(found)
+            potentials.append(potential)
+        return torch.stack(potentials)
 
 
 def spikingjelly(task: Task) -> TorchContender:
@@ -70,10 +70,10 @@ def spikingjelly(task: Task) -> TorchContender:
     def product(stage: Stage) -> nn.Module:
         n_out, n_in = stage.weight.shape[:2]
         if stage.kind == "conv":
-            made = copied(layer.Conv2d(n_in, n_out, KERNEL, step_mode="m"), stage.weight, stage.bias)
-            return nn.Sequential(made, layer.MaxPool2d(POOL, step_mode="m"))
-        made = copied(layer.Linear(n_in, n_out, step_mode="m"), stage.weight, stage.bias)
-        return nn.Sequential(layer.Flatten(step_mode="m"), made)
+            conv = copied(layer.Conv2d(n_in, n_out, KERNEL, step_mode="m"), stage.weight, stage.bias)
+            return nn.Sequential(conv, layer.MaxPool2d(POOL, step_mode="m"))
+        linear = copied(layer.Linear(n_in, n_out, step_mode="m"), stage.weight, stage.bias)
+        return nn.Sequential(layer.Flatten(step_mode="m"), linear)
 
     layers = [module for stage in task.stages for module in (product(stage), neurons(stage))]
     network = nn.Sequential(*layers)
@@ -171,7 +171,7 @@ def sinabs(task: Task) -> TorchContender:
 
 def _like(task: Task, network: nn.Module, forward: Any, firing: list[nn.Module]) -> TorchContender:
     """A contender of a model that is near."""
-    weights = {name: each for name, each in network.named_parameters() if each.requires_grad}
+    weights = {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
     return TorchContender(task, forward, weights, lambda: rates_by_hooks(firing, forward), same_model=False)
 
 
@@ -193,7 +193,7 @@ PEERS = {
 
 def missing() -> dict[str, str]:
     """Peers that cannot be compared here, and what to do about it."""
-    found = {}
+    reasons = {}
     for name, peer in PEERS.items():
         try:
             with warnings.catch_warnings():
@@ -202,5 +202,5 @@ def missing() -> dict[str, str]:
         except ImportError as error:
             absent = getattr(error, "name", None) == peer.module
             why = "not installed" if absent else f"cannot be imported ({one_printable_line(error)})"
-            found[name] = f"{why}: {peer.install}"
-    return found
+            reasons[name] = f"{why}: {peer.install}"
+    return reasons

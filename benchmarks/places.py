@@ -107,9 +107,9 @@ def _sweep(place: str, seeds: int, workers: int) -> dict[str, Any]:
         wall_s, cpu_s = time.perf_counter() - began_s, _children_s() - before
         if done.returncode:
             raise InputError(f"{place}: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
-        told = TOLD.search(done.stdout)
-        if told is not None and place == "slurm":  # its jobs are no children of ours
-            cpu_s += float(told[1])
+        match = TOLD.search(done.stdout)
+        if match is not None and place == "slurm":  # its jobs are no children of ours
+            cpu_s += float(match[1])
         records = [read_model(path, RunRecord) for path in Path(folder).rglob(RECORD)]
         size_bytes = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
     points = len(records)
@@ -118,7 +118,8 @@ def _sweep(place: str, seeds: int, workers: int) -> dict[str, Any]:
         "workers": workers,
         "wall_s": wall_s,
         "cpu_s_a_point": cpu_s / points,
-        "fit_and_test_s_a_point": sum(each.timing.fit_s + each.timing.test_s for each in records) / points,
+        "fit_and_test_s_a_point": sum(record.timing.fit_s + record.timing.test_s for record in records)
+        / points,
         "bytes_a_point": size_bytes / points,
     }
 

@@ -43,15 +43,21 @@ def overhead(specs: Sequence[RunSpec], rounds: int) -> dict[str, Any]:
         batches = list(zip(*streams, strict=True))
         steps = {
             BARE: lambda: [
-                _bare(parts, own) for each in batches for parts, own in zip(alone, each, strict=True)
+                _bare(parts, own)
+                for batch_row in batches
+                for parts, own in zip(alone, batch_row, strict=True)
             ],
             REPLICAS: lambda: _together(team, batches),
         }
         resets = {BARE: lambda: _reset_alone(alone, beginning), REPLICAS: lambda: _reset(team, first)}
         times = interleave(steps, rounds, resets=resets)
     count = BATCHES * len(specs)
-    found = {name: min(each.cpu_ms) / count for name, each in times.items()}
-    return {"step_ms": found, "overhead_ms": found[REPLICAS] - found[BARE], "rounds": _rounds(times, count)}
+    step_ms = {name: min(own.cpu_ms) / count for name, own in times.items()}
+    return {
+        "step_ms": step_ms,
+        "overhead_ms": step_ms[REPLICAS] - step_ms[BARE],
+        "rounds": _rounds(times, count),
+    }
 
 
 @contextlib.contextmanager
@@ -87,10 +93,10 @@ def _reset(team: Team, first: dict[str, Tensor]) -> None:
 
 
 def _together(team: Team, batches: Sequence[Sequence[Batch]]) -> None:
-    for each in batches:
-        if team.train_batch(each):
+    for batch_row in batches:
+        if team.train_batch(batch_row):
             raise RuntimeError("a replica failed")
 
 
 def _rounds(times: dict[str, Times], count: int) -> dict[str, list[float]]:
-    return {name: [each / count for each in own.cpu_ms] for name, own in times.items()}
+    return {name: [total_ms / count for total_ms in own.cpu_ms] for name, own in times.items()}

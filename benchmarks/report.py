@@ -21,7 +21,7 @@ def environment() -> dict[str, Any]:
     """Versions and machine."""
     return {
         "python": platform.python_version(),
-        "versions": {name: found for name in PACKAGES if (found := _version(name)) is not None},
+        "versions": {name: number for name in PACKAGES if (number := _version(name)) is not None},
         "cpu": _cpu(),
         "cores": os.cpu_count(),
         "system": platform.platform(),
@@ -75,10 +75,10 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def head_line(tree: dict[str, Any]) -> str:
     """Machine and versions in one line."""
-    found, cpu = tree["environment"], tree["environment"]["cpu"]
-    versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
+    machine, cpu = tree["environment"], tree["environment"]["cpu"]
+    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
     vectors = " ".join(cpu["vector_units"])
-    return f"{cpu['model']} ({vectors}), {found['cores']} cores; python {found['python']}, {versions}"
+    return f"{cpu['model']} ({vectors}), {machine['cores']} cores; python {machine['python']}, {versions}"
 
 
 def settings_line(tree: dict[str, Any]) -> str:

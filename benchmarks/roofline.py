@@ -52,9 +52,9 @@ def products_of(task: Task) -> Callable[[], None]:
 def _best_s(run: Callable[[], object]) -> float:
     """In CPU time on one thread, where a busy machine does not show in it."""
     clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
-    found = []
+    times_s = []
     for _ in range(REPEATS):
         began_s = clock()
         run()
-        found.append(max(clock() - began_s, 1e-9))
-    return min(found)
+        times_s.append(max(clock() - began_s, 1e-9))
+    return min(times_s)

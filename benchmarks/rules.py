@@ -80,7 +80,7 @@ class RulesSettings:
 
 def compare(settings: RulesSettings) -> dict[str, Any]:
     """Time and memory of all rules, on a layer without recurrence, one that is joined all to all, or both."""
-    found = {}
+    entries = {}
     with limited(settings.threads) as cores:
         load_before = report.load_average()
         for recurrence in RECURRENCES if settings.recurrence is None else (settings.recurrence,):
@@ -89,19 +89,19 @@ def compare(settings: RulesSettings) -> dict[str, Any]:
             # A step of two milliseconds is half as long again behind another rule's, whose arrays fill the caches.
             times = interleave(steps, settings.rounds, resets=steps)
             base = times[BASELINE].cpu_ms
-            found[recurrence] = {
+            entries[recurrence] = {
                 name: {
-                    "cpu_ms": each.cpu_ms,
-                    "times_baseline": dataclasses.asdict(ratios(each.cpu_ms, base)),
+                    "cpu_ms": own.cpu_ms,
+                    "times_baseline": dataclasses.asdict(ratios(own.cpu_ms, base)),
                     "added_bytes": _in_child(settings, name, recurrence),  # by number of steps
                 }
-                for name, each in times.items()
+                for name, own in times.items()
             }
     return {
         "settings": dataclasses.asdict(settings),
         "environment": report.environment(),
         "conditions": {"cores": cores, "load_before": load_before},
-        "recurrence": found,
+        "recurrence": entries,
     }
 
 
@@ -149,7 +149,7 @@ def _in_child(settings: RulesSettings, name: str, recurrence: str) -> dict[str, 
 
 def added_bytes(name: str, recurrence: str, settings: RulesSettings) -> dict[str, int]:
     """What a batch of each length adds to the peak of this process."""
-    found = {}
+    bytes_by_steps = {}
     with limited(settings.threads):
         step_of(dataclasses.replace(settings, steps=10), name, recurrence)()
         for steps in settings.lengths or (settings.steps,):
@@ -158,8 +158,8 @@ def added_bytes(name: str, recurrence: str, settings: RulesSettings) -> dict[str
             reset_peak()
             before = peak_bytes()
             step()
-            found[str(steps)] = peak_bytes() - before  # type: ignore[operator]
-    return found
+            bytes_by_steps[str(steps)] = peak_bytes() - before  # type: ignore[operator]
+    return bytes_by_steps
 
 
 def show(tree: dict[str, Any]) -> str:
@@ -167,15 +167,15 @@ def show(tree: dict[str, Any]) -> str:
     tables = []
     for recurrence, rules in tree["recurrence"].items():
         rows = []
-        for name, each in rules.items():
-            times = Spread(**each["times_baseline"])
+        for name, entry in rules.items():
+            times = Spread(**entry["times_baseline"])
             rows.append(
                 [
                     name,
-                    f"{Spread.of(each['cpu_ms']).median:.1f}",
+                    f"{Spread.of(entry['cpu_ms']).median:.1f}",
                     f"{times.median:.2f}",
                     f"{times.low:.2f}-{times.high:.2f}",
-                    *(f"{added / MIB:.1f}" for added in each["added_bytes"].values()),
+                    *(f"{added / MIB:.1f}" for added in entry["added_bytes"].values()),
                 ]
             )
         lengths = rules[BASELINE]["added_bytes"]

@@ -60,8 +60,8 @@ def rewrite(page: Path = PAGE, results: Path = RESULTS, root: Path = ROOT) -> No
         raise InputError(f"{page}: {START} and {END} are needed once each")
     before, _, rest = text.partition(START)
     _, _, after = rest.partition(END)
-    made = [START, "", table(results, root), "", shown_on_tasks(root), "", END]
-    write_atomic(page, (before + "\n".join(made) + after).encode())
+    lines = [START, "", table(results, root), "", shown_on_tasks(root), "", END]
+    write_atomic(page, (before + "\n".join(lines) + after).encode())
 
 
 def table(results: Path, root: Path) -> str:
@@ -88,7 +88,7 @@ def _measured_cells(name: str, measured: Mapping[str, Measured]) -> list[str]:
     if name not in measured:
         return ["-"] * (len(STEPS) + 2)
     own, base = measured[name], measured[BASELINE]
-    memory = [f"{each / MIB:.1f}" for each in own.bytes_by_steps]
+    memory = [f"{size_bytes / MIB:.1f}" for size_bytes in own.bytes_by_steps]
     crossing = _from(own.bytes_by_steps, base.bytes_by_steps) if name in ONLINE else "-"
     return [*memory, crossing, f"{own.times_baseline.median:.2f}"]
 
@@ -123,12 +123,12 @@ def measurements(results: Path) -> dict[str, Measured]:
             f"{path}: is missing; run: python -m benchmarks rules --recurrence all_to_all --lengths {lengths} "
             f"--json {path}"
         )
-    found = json.loads(path.read_text(encoding="utf-8"))["recurrence"]["all_to_all"]
+    entries = json.loads(path.read_text(encoding="utf-8"))["recurrence"]["all_to_all"]
     return {
         name: Measured(
-            tuple(each["added_bytes"][str(steps)] for steps in STEPS), Spread(**each["times_baseline"])
+            tuple(entry["added_bytes"][str(steps)] for steps in STEPS), Spread(**entry["times_baseline"])
         )
-        for name, each in found.items()
+        for name, entry in entries.items()
     }
 
 
@@ -144,17 +144,21 @@ def identities() -> dict[str, float]:
 
 def accuracies(board: Path) -> dict[Key, str]:
     """Return by rule the mean test accuracy on a committed board with its 95 % interval, if there is one."""
-    found: dict[Key, list[float]] = {}
+    percents: dict[Key, list[float]] = {}
     for path in sorted(board.glob("records/*/*.json")):
         record = read_model(path, RunRecord)
         if record.test is not None and record.test.accuracy is not None:
-            found.setdefault(key_of(record.method), []).append(100 * record.test.accuracy)
-    return {key: _with_interval(each) for key, each in found.items()}
+            percents.setdefault(key_of(record.method), []).append(100 * record.test.accuracy)
+    return {key: _with_interval(values) for key, values in percents.items()}
 
 
 def _with_interval(values: Sequence[float]) -> str:
-    made = summarise(values)
-    return f"{made.mean:.1f}" if made.half_width is None else f"{made.mean:.1f} ± {made.half_width:.1f}"
+    summary = summarise(values)
+    return (
+        f"{summary.mean:.1f}"
+        if summary.half_width is None
+        else f"{summary.mean:.1f} ± {summary.half_width:.1f}"
+    )
 
 
 def key_of(method: Method) -> Key:

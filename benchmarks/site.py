@@ -84,19 +84,19 @@ def _in_browser(path: Path) -> dict[str, list[float]]:
         return {}
     with sync_playwright() as running:
         browser = running.chromium.launch(executable_path=where, args=["--no-sandbox"])
-        found: dict[str, list[float]] = {"first paint": [], "opening": []}
+        times_ms: dict[str, list[float]] = {"first paint": [], "opening": []}
         for _ in range(REPEATS):  # each in a process of its own, whose time starts at nothing
             page = browser.new_context().new_page()
             page.set_default_timeout(PATIENCE_MS)
             session = page.context.new_cdp_session(page)
             session.send("Performance.enable", {"timeDomain": "threadTicks"})
             page.goto(path.as_uri())
-            found["first paint"].append(float(page.evaluate(PAINTED)))
-            found["opening"].append(1000 * _spent_s(session, ALL))
+            times_ms["first paint"].append(float(page.evaluate(PAINTED)))
+            times_ms["opening"].append(1000 * _spent_s(session, ALL))
         for what, script in (("sort", SORT), ("filter", FILTER)):
-            found[what] = [_processor_ms(page, session, script) for _ in range(REPEATS)]
+            times_ms[what] = [_processor_ms(page, session, script) for _ in range(REPEATS)]
         browser.close()
-    return found
+    return times_ms
 
 
 def _processor_ms(page: Any, session: Any, script: str) -> float:
@@ -107,22 +107,24 @@ def _processor_ms(page: Any, session: Any, script: str) -> float:
 
 
 def _spent_s(session: Any, parts: tuple[str, ...]) -> float:
-    told = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
-    return sum(told[part] for part in parts)
+    metrics = {
+        metric["name"]: metric["value"] for metric in session.send("Performance.getMetrics")["metrics"]
+    }
+    return sum(metrics[part] for part in parts)
 
 
 def show(tree: dict[str, Any]) -> str:
     """The result as a table."""
-    found = Spread.of(tree["wall_s"])
-    rows = [["start to end, s", f"{found.median:.2f}", f"{found.low:.2f}-{found.high:.2f}", f"{AIM_S:g}"]]
+    spread = Spread.of(tree["wall_s"])
+    rows = [["start to end, s", f"{spread.median:.2f}", f"{spread.low:.2f}-{spread.high:.2f}", f"{AIM_S:g}"]]
     if tree["peak_mb"]:
         rows.append(["memory of all processes, MB", f"{tree['peak_mb']:.0f}", "", f"{AIM_MB:g}"])
     for what, values_ms in tree["page"].items():
-        each, aim_ms = Spread.of(values_ms), AIMS_MS[what]
+        page_spread, aim_ms = Spread.of(values_ms), AIMS_MS[what]
         row = [
             f"{what} of {ROWS} rows, ms",
-            f"{each.median:.0f}",
-            f"{each.low:.0f}-{each.high:.0f}",
+            f"{page_spread.median:.0f}",
+            f"{page_spread.low:.0f}-{page_spread.high:.0f}",
             f"{aim_ms:g}",
         ]
         rows.append(row)

@@ -61,15 +61,15 @@ def compare(settings: SweepSettings) -> dict[str, Any]:
             f"--batch={settings.batch}: {STEPS} steps have to be whole epochs; 32, 64, 96, 128 are"
         )
     adopt_grandchildren()
-    found: dict[str, list[Taken]] = {}
+    sweeps: dict[str, list[Taken]] = {}
     load_before = report.load_average()
     with tempfile.TemporaryDirectory() as folder:
         export(settings, Path(folder))
         for turn in range(settings.rounds):
             timed = list(contenders(settings, Path(folder)).items())
             for name, once in timed if turn % 2 == 0 else timed[::-1]:
-                found.setdefault(name, []).append(once())
-    _gate({name: taken[0].losses for name, taken in found.items()})
+                sweeps.setdefault(name, []).append(once())
+    _gate({name: taken[0].losses for name, taken in sweeps.items()})
     specs = plan(sweep_words(settings), multirun=True, config_dirs=[CONF], allow_targets=[TARGET]).specs
     return {
         "command": "sweep",
@@ -82,7 +82,7 @@ def compare(settings: SweepSettings) -> dict[str, Any]:
         "training_steps": STEPS,
         "bookkeeping_ms": {points: per_point_ms(points) for points in (5, *POINTS)},
         "step": replica_step.overhead(specs, STEP_ROUNDS),
-        "sweeps": {name: _entry(taken, found[REPLICAS]) for name, taken in found.items()},
+        "sweeps": {name: _entry(taken, sweeps[REPLICAS]) for name, taken in sweeps.items()},
     }
 
 
@@ -96,13 +96,13 @@ def _gate(losses: dict[str, dict[tuple[str, int], list[float]]]) -> None:
     for name, own in losses.items():
         apart = []
         for point, expected in base.items():
-            found = own.get(point, [])
+            own_losses = own.get(point, [])
             apart.append(np.inf)
-            if len(found) == len(expected):
-                apart[-1] = float(np.max(np.abs(np.subtract(found, expected)) / np.abs(expected)))
+            if len(own_losses) == len(expected):
+                apart[-1] = float(np.max(np.abs(np.subtract(own_losses, expected)) / np.abs(expected)))
             if not apart[-1] <= LOSS_ALLOWED:
                 raise GateError(
-                    f"gate: {name}, {point[0]} seed {point[1]}: training losses {found}, but {expected} in "
+                    f"gate: {name}, {point[0]} seed {point[1]}: training losses {own_losses}, but {expected} in "
                     f"{LIGHT}; the times mean nothing"
                 )
         if not np.median(apart) <= TYPICAL:
@@ -112,8 +112,8 @@ def _gate(losses: dict[str, dict[tuple[str, int], list[float]]]) -> None:
 
 
 def _entry(own: Sequence[Taken], replicas: Sequence[Taken]) -> dict[str, Any]:
-    cpu_s, wall_s = [each.cpu_s for each in own], [each.wall_s for each in own]
-    ours_cpu_s, ours_wall_s = [each.cpu_s for each in replicas], [each.wall_s for each in replicas]
+    cpu_s, wall_s = [taken.cpu_s for taken in own], [taken.wall_s for taken in own]
+    ours_cpu_s, ours_wall_s = [taken.cpu_s for taken in replicas], [taken.wall_s for taken in replicas]
     return {
         "rounds": {"cpu_s": cpu_s, "wall_s": wall_s},
         "cpu_s": dataclasses.asdict(Spread.of(cpu_s)),
@@ -164,6 +164,6 @@ def _step_line(step: dict[str, Any]) -> str:
     )
 
 
-def _bookkeeping_line(found: dict[int, float]) -> str:
-    told = ", ".join(f"{found[points]:.0f} ms a point of {points}" for points in POINTS)
-    return f"composing, looking for records, grouping and telling: {told}; at most {BOOKKEEPING_AIM_MS} is the aim"
+def _bookkeeping_line(ms_by_points: dict[int, float]) -> str:
+    costs = ", ".join(f"{ms_by_points[points]:.0f} ms a point of {points}" for points in POINTS)
+    return f"composing, looking for records, grouping and telling: {costs}; at most {BOOKKEEPING_AIM_MS} is the aim"

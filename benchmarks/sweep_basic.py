@@ -93,8 +93,8 @@ def _basic(settings: BasicSettings, folder: Path) -> tuple[Taken, Losses]:
     for path in (folder / "multirun").glob("*/metrics.csv"):
         lr, alpha, seed = path.parent.name.split("_")
         with path.open() as file:
-            found = [row["train_loss"] for row in csv.DictReader(file)]
-        losses[float(lr), float(alpha), int(seed)] = [float(each) for each in found if each]
+            cells = [row["train_loss"] for row in csv.DictReader(file)]
+        losses[float(lr), float(alpha), int(seed)] = [float(cell) for cell in cells if cell]
     return taken, losses
 
 

@@ -119,12 +119,12 @@ def words_of(settings: LongSettings) -> list[str]:
 
 def losses_of(records: Sequence[RunRecord]) -> Losses:
     """Training losses of records by point."""
-    found: Losses = {}
+    losses: Losses = {}
     for record in records:
         numbers: Any = record.method.parameters
         point = (numbers["optimizer"]["lr"], numbers["surrogate"]["alpha"], record.seed)
-        found[point] = [line.train_loss for line in record.curve]
-    return found
+        losses[point] = [line.train_loss for line in record.curve]
+    return losses
 
 
 def gate_in_double(settings: LongSettings, folder: Path) -> None:

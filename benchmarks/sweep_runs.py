@@ -152,7 +152,7 @@ def _snntorch(settings: SweepSettings, folder: Path, extra: Sequence[str]) -> Ta
                 command = [sys.executable, str(SCRIPT), *map(str, words)]
                 child = subprocess.Popen(command, stdout=subprocess.PIPE, env=one_thread())  # noqa: S603
                 running[name, seed] = child
-            point = next((each for each, child in running.items() if child.poll() is not None), None)
+            point = next((key for key, child in running.items() if child.poll() is not None), None)
             if point is None:
                 time.sleep(0.01)
                 continue

@@ -87,7 +87,7 @@ def compare(settings: RunSettings) -> dict[str, Any]:
         tempfile.TemporaryDirectory() as folder,
     ):
         spec = _spec(settings, Path(folder))
-        kept = not settings.default_allocator and keep_freed_memory()
+        memory_kept = not settings.default_allocator and keep_freed_memory()
         load_before = report.load_average()
         bench = _Bench(spec)
         _gate(bench)  # also the warm-up
@@ -95,14 +95,14 @@ def compare(settings: RunSettings) -> dict[str, Any]:
             gc.collect()
             timed: list[tuple[str, Callable[[], Times]]] = [(RUN, bench.run), *bench.parts()]
             for name, once in timed if turn % 2 == 0 else timed[::-1]:
-                found = once()
-                times[name].cpu_ms.append(statistics.fmean(found.cpu_ms) / bench.batches)
-                times[name].wall_ms.append(statistics.fmean(found.wall_ms) / bench.batches)
+                turn_times = once()
+                times[name].cpu_ms.append(statistics.fmean(turn_times.cpu_ms) / bench.batches)
+                times[name].wall_ms.append(statistics.fmean(turn_times.wall_ms) / bench.batches)
         load_after = report.load_average()
     return {
         "command": "run",
         "sizes": {"steps": settings.steps, "batch": settings.batch, "inputs": 700, "hidden": settings.hidden},
-        "settings": {**dataclasses.asdict(settings), "freed_memory_kept": kept, "cores": cores},
+        "settings": {**dataclasses.asdict(settings), "freed_memory_kept": memory_kept, "cores": cores},
         "environment": report.environment(),
         "load_before": load_before,
         "load_after": load_after,
@@ -170,8 +170,11 @@ class _Bench:
 
         times, losses = Times(), []
         for epoch in self.packed:
-            found = _timed(times, lambda epoch=epoch: [train(batch) for batch in epoch])
-            losses.append(sum(each.item() for each in found) / sum(len(batch.target) for batch in epoch))
+            batch_losses = _timed(times, lambda epoch=epoch: [train(batch) for batch in epoch])
+            losses.append(
+                sum(batch_loss.item() for batch_loss in batch_losses)
+                / sum(len(batch.target) for batch in epoch)
+            )
         return times, losses
 
     def loop(self) -> Times:
@@ -197,11 +200,11 @@ class _Bench:
 
 def _timed(times: Times, once: Callable[[], list[Any]]) -> list[Any]:
     clock = Clock()
-    found = once()
+    outputs = once()
     cpu_ms, wall_ms = clock.read_ms()
     times.cpu_ms.append(cpu_ms)
     times.wall_ms.append(wall_ms)
-    return found
+    return outputs
 
 
 def _packed(batch: Batch) -> Batch:

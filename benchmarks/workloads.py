@@ -72,8 +72,8 @@ class Sizes:
         >>> Sizes(steps=5, batch=2).at_most(steps=3, hidden=7)
         Sizes(steps=3, batch=2, inputs=None, hidden=None, classes=None, density=None)
         """
-        found = {name: getattr(self, name) for name in limits}
-        return replace(self, **{n: min(found[n], limits[n]) for n in limits if found[n] is not None})
+        sizes = {name: getattr(self, name) for name in limits}
+        return replace(self, **{n: min(sizes[n], limits[n]) for n in limits if sizes[n] is not None})
 
 
 class Stage(NamedTuple):

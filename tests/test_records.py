@@ -20,7 +20,8 @@ from sgbench.records.files import parse_model, read_bytes, to_json
 from sgbench.records.method import canonical, identity, method_id, same
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Protocol
-from tests.leaderboard.factory import gallery, method, protocol, record
+from tests.leaderboard.factory import method, protocol, record
+from tests.leaderboard.gallery import gallery
 from tests.leaderboard.lies import Tree, at, parsed
 
 PUBLISHED = sorted(

@@ -67,7 +67,11 @@ SLOW = (
         "summed_softmax",
         ("tests/test_losses.py", "tests/test_catalogue.py", "sgbench/losses/summed_softmax.py"),
     ),
-    Example("dataset", "iris", ("tests/test_datasets.py", "tests/test_golden.py", "tests/test_catalogue.py")),
+    Example(
+        "dataset",
+        "iris",
+        ("tests/contracts/test_datasets.py", "tests/test_golden.py", "tests/test_catalogue.py"),
+    ),
     Example("energy", "convention_ac_mac_fp16", ("tests/energy/test_targets.py", "tests/test_catalogue.py")),
 )
 

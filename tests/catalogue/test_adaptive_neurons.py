@@ -15,7 +15,7 @@ from sgbench.neurons.adlif import AdLif
 from sgbench.neurons.alif import Alif
 from sgbench.neurons.base import RESET_GRADIENTS, RESETS, Neuron
 from sgbench.neurons.quantity import LEARN, Number, Threshold
-from tests.catalogue.test_neurons import (
+from tests.catalogue.leaky_cases import (
     BATCH,
     BETA,
     CONNECTIONS,

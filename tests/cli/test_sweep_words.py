@@ -11,7 +11,7 @@ from sgbench.composition.plan import plan
 from sgbench.records.method import method_id
 from sgbench.sweeps.names import names_of
 from sgbench.sweeps.outcome import headline, label
-from tests.cli.test_sweep import SHAPES, fill
+from tests.cli.filled_sweeps import SHAPES, fill
 from tests.leaderboard import factory
 from tests.run.tiny import WORDS
 

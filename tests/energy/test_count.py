@@ -1,133 +1,34 @@
-"""Operation counts against a count by hand and a walk over every synapse, neuron and step.
+"""Operation counts against a count by hand, and what must not matter to them.
 
 Legend: T steps, B batch, N neurons. Only the spikes are taken from the network; what they cost is counted anew.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Any
-
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 
 from sgbench.composition.compose import compose
 from sgbench.energy.count import OperationCounter
-from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
-from sgbench.inits.kaiming import Kaiming
 from sgbench.networks.mlp import Mlp
-from sgbench.neurons.adlif import AdLif
-from sgbench.neurons.alif import Alif
-from sgbench.neurons.base import Neuron
-from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout
-from sgbench.neurons.synaptic import Synaptic
-from sgbench.records.counts import OpCounts
 from sgbench.signals.spikes import SparseSpikes
-from sgbench.signals.trajectory import SPIKES, Batch
-from sgbench.surrogates.triangle import Triangle
+from sgbench.signals.trajectory import Batch
 from sgbench.training.build import build
-
-RECURRENCES = ("none", "one_to_one", "all_to_all")
-ARITHMETIC = {  # multiplications, additions, comparisons, state words per neuron and step, from the equations
-    "leaky": (1, 2, 1, 1),  # beta u; + I, - theta s; > theta; u
-    "synaptic": (2, 3, 1, 2),  # alpha i, beta u; + I, + i, - theta s; > theta; i and u
-    "alif": (
-        3,
-        4,
-        1,
-        2,
-    ),  # rho a, beta u, kappa a; + s, + I, - theta s, theta + kappa a; > threshold; a and u
-    "adlif": (
-        5,
-        5,
-        1,
-        2,
-    ),  # rho w, a u, beta u, gain I, gain w; + a u, + b s, - w, + I, - theta s; > theta; w and u
-    "leaky_readout": (1, 1, 0, 1),  # kappa y; + I; y
-}
-
-
-def make_neuron(kind: str, features: int) -> Neuron:
-    """Decays are a half, so that everything stays exact in float32 too."""
-    surrogate = Triangle(slope=1.0, width_fwhm=None, normalisation="peak1", scale=1.0)
-    options = {"beta": 0.5, "threshold": 1.0, "reset": "subtract", "reset_gradient": "detached"}
-    options |= {"learn_threshold": "none"}
-    if kind == "leaky":
-        return Leaky(surrogate, features, learn_beta="none", **options)
-    if kind == "synaptic":
-        return Synaptic(surrogate, features, alpha=0.5, learn_alpha="none", learn_beta="none", **options)
-    options |= {"learn_beta": "none", "rho": 0.5, "learn_rho": "none"}
-    if kind == "alif":
-        return Alif(surrogate, features, kappa=0.5, learn_kappa="none", **options)
-    if kind == "adlif":
-        return AdLif(surrogate, features, a=0.5, b=0.5, learn_a="none", learn_b="none", **options)
-    return LeakyReadout(features, beta=0.5, learn_beta="none")
-
-
-def make_network(
-    inputs: int,
-    hidden: tuple[int, ...],
-    outputs: int,
-    *,
-    recurrence: str = "none",
-    bias: bool = False,
-    kind: str = "leaky",
-    readout: str = "leaky_readout",
-    seed: int = 0,
-) -> Mlp:
-    """A network whose weights are multiples of 1/8."""
-    network = Mlp(
-        inputs,
-        outputs,
-        lambda features: make_neuron(kind, features),
-        lambda features: make_neuron(readout, features),
-        Kaiming(gain=2.5, recurrent_gain=1.0),
-        torch.Generator().manual_seed(seed),
-        Engine("reference"),
-        hidden=hidden,
-        recurrence=recurrence,
-        recurrence_gradient="full",
-        bias=bias,
-    )
-    with torch.no_grad():
-        for weight in network.parameters():
-            weight.copy_((8 * weight).round() / 8)
-    return network
-
-
-def make_batch(x: Tensor, lengths: list[int]) -> Batch:
-    return Batch(
-        x, torch.zeros(len(lengths), dtype=torch.int64), torch.tensor(lengths), torch.arange(len(lengths))
-    )
-
-
-@torch.no_grad()
-def count(network: Mlp, *batches: Batch, input_kind: str = "binary") -> OpCounts:
-    """What the counter says after all batches."""
-    counter = OperationCounter(network, input_kind, bits=32)
-    for batch in batches:
-        counter.update(batch, network.unroll(batch.x, batch.lengths, keep=frozenset({SPIKES})))
-    return counter.result()
-
-
-def totals(counts: OpCounts) -> list[dict[str, Any]]:
-    """Every total by name, layer by layer; synapses as (source, wiring, operation, effective, dense)."""
-    layers = []
-    for layer in counts.layers:
-        tree = layer.model_dump(exclude={"name", "neuron", "neurons", "state_bits", "synapses"})
-        named: dict[str, Any] = {name: value["total"] for name, value in tree.items()}
-        named["synapses"] = [
-            (each.source, each.wiring, each.operation, each.effective.total, each.dense.total)
-            for each in layer.synapses
-        ]
-        layers.append(named)
-    return layers
-
+from tests.energy.counted import (
+    NOTHING,
+    RECURRENCES,
+    cases,
+    count,
+    few,
+    inside,
+    make_batch,
+    make_network,
+    totals,
+)
 
 # --- a count by hand
 
@@ -208,14 +109,6 @@ def test_equals_the_count_by_hand(recurrence, synapses, with_input):
     }
 
 
-NOTHING = {
-    "normalisation_operations": 0,
-    "pooling_operations": 0,
-    "residual_additions": 0,
-    "delay_operations": 0,
-}
-
-
 def test_one_to_one_reaches_one_neuron():
     """Expected by hand: neuron 0 alone fires in step 0, nothing enters in step 1, where its own synapse ends."""
     x = torch.tensor([[[1, 0]], [[0, 0]]], dtype=torch.float64)
@@ -236,133 +129,6 @@ def test_spike_of_the_last_step_goes_nowhere(recurrence):
     assert ends_there["spikes_sent"] == goes_on["spikes_sent"] == 2
     assert ends_there["synapses"][1][3] == 0
     assert goes_on["synapses"][1][3] == {"one_to_one": 2, "all_to_all": 4}[recurrence]
-
-
-# --- a walk over everything
-
-
-class Case:
-    """One random small network and batch."""
-
-    def __init__(self, seed: int, hidden: list[int], **options: Any) -> None:
-        random = torch.Generator().manual_seed(seed)
-        self.inputs, self.outputs, self.input_kind = 3, 2, options.pop("input_kind")
-        self.kind, self.readout = options["kind"], options["readout"]
-        self.network = make_network(self.inputs, tuple(hidden), self.outputs, seed=seed, **options)
-        steps, samples = 5, 3
-        x = torch.randint(-4, 9, (steps, samples, self.inputs), generator=random).double() / 8
-        x[torch.rand(x.shape, generator=random) < 0.5] = 0
-        x = (x > 0).double() if self.input_kind == "binary" else x
-        lengths = torch.randint(1, steps + 1, (samples,), generator=random)
-        self.batch = make_batch(x, lengths.tolist())
-
-    def __repr__(self) -> str:
-        return f"{self.network}, {self.batch}"
-
-
-cases = st.builds(
-    Case,
-    seed=st.integers(0, 10**6),
-    hidden=st.lists(st.integers(1, 4), min_size=1, max_size=3),
-    recurrence=st.sampled_from(RECURRENCES),
-    bias=st.booleans(),
-    kind=st.sampled_from(["leaky", "synaptic", "alif", "adlif"]),
-    readout=st.sampled_from(["leaky_readout", "leaky"]),
-    input_kind=st.sampled_from(["binary", "real"]),
-)
-few = settings(max_examples=25)
-
-
-def walk(case: Case) -> list[dict[str, Any]]:
-    """Count with one `if` per synapse, neuron, step and sample."""
-    trajectory = case.network.unroll(case.batch.x, case.batch.lengths, keep=frozenset({SPIKES}))
-    signals = [case.batch.x.tolist(), *(spikes.tolist() for spikes in trajectory.spikes)]
-    layers = []
-    for depth, layer in enumerate(case.network.layers):
-        tally: Counter[str] = Counter()
-        spiking = depth + 1 < len(signals)
-        for b, length in enumerate(case.batch.lengths.tolist()):
-            for t in range(length):
-                for n in range(layer.weight.shape[0]):
-                    own = signals[depth + 1][t][b] if spiking else None
-                    before = signals[depth + 1][t - 1][b] if spiking and t > 0 else None
-                    one_neuron(tally, n, signals[depth][t][b], own, before, layer.recurrence)
-        is_readout = depth == len(case.network.layers) - 1
-        kind = case.readout if is_readout else case.kind
-        source_kind = case.input_kind if depth == 0 else "binary"
-        names = ["input", *(f"hidden{k}" for k in range(depth)), layer.name]
-        layers.append(
-            as_totals(tally, kind, source_kind, names[depth], names[depth + 1], layer.recurrence, layer.bias)
-        )
-    return layers
-
-
-def one_neuron(tally, n, sources, own, before, recurrence):
-    """One neuron in one step."""
-    reached = False
-    for value in sources:
-        tally["dense"] += 1
-        if value != 0:
-            tally["effective"] += 1
-            reached = True
-    for m in {"none": [], "one_to_one": [n], "all_to_all": range(len(own or []))}[recurrence]:
-        tally["recurrent dense"] += 1
-        if before is not None and before[m] != 0:
-            tally["recurrent"] += 1
-            reached = True
-    tally["updates"] += 1
-    tally["reached"] += reached
-    tally["spikes"] += own is not None and own[n] != 0
-
-
-def as_totals(tally, kind, source_kind, source, name, recurrence, bias):
-    """The tally under the record's names."""
-    multiplications, additions, comparisons, words = ARITHMETIC[kind]
-    operation = {"binary": "accumulate", "real": "multiply_accumulate"}[source_kind]
-    synapses = [(source, "all_to_all", operation, tally["effective"], tally["dense"])]
-    if recurrence != "none":
-        synapses.append((name, recurrence, "accumulate", tally["recurrent"], tally["recurrent dense"]))
-    biases = 0 if bias is None else tally["updates"]
-    return {
-        "synapses": synapses,
-        "neuron_updates": tally["updates"],
-        "neuron_updates_with_input": tally["reached"],
-        "neuron_multiplications": multiplications * tally["updates"],
-        "neuron_additions": additions * tally["updates"],
-        "neuron_comparisons": comparisons * tally["updates"],
-        "spikes_sent": tally["spikes"],
-        "bias_additions": biases,
-        "weight_reads": biases + tally["effective"] + tally["recurrent"],
-        "state_reads": words * tally["updates"],
-        "state_writes": words * tally["updates"],
-        **NOTHING,
-    }
-
-
-@few
-@given(cases)
-def test_equals_a_walk_over_everything(case):
-    """Expected: brute force, with each neuron's arithmetic read off its equations."""
-    counts = count(case.network, case.batch, input_kind=case.input_kind)
-    assert totals(counts) == walk(case)
-    assert counts.samples == len(case.batch.lengths)
-    assert counts.steps == sum(case.batch.lengths.tolist())
-    assert counts.input_events.total == int((case.batch.x != 0)[inside(case.batch)].sum())
-
-
-def inside(batch: Batch) -> Tensor:
-    """Mask [T, B] of the steps within each sample, step by step."""
-    return torch.tensor([[t < n for n in batch.lengths.tolist()] for t in range(len(batch.x))])
-
-
-def test_the_walk_sees_every_kind_of_event():
-    """A guard: in this case of the strategy's kind no tally is empty or full, so equality says something."""
-    options = {"recurrence": "all_to_all", "bias": True, "kind": "leaky", "readout": "leaky"}
-    case = Case(17, [4, 3], input_kind="real", **options)
-    for layer in walk(case):
-        assert all(value > 0 for name, value in layer.items() if name not in NOTHING and name != "synapses")
-        assert all(0 < effective < dense for *_, effective, dense in layer["synapses"])
-        assert layer["neuron_updates_with_input"] < layer["neuron_updates"]
 
 
 # --- what must not matter

@@ -15,7 +15,7 @@ from sgbench.losses.sum_over_time import SumOverTime
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
 from sgbench.signals.trajectory import SPIKES, Batch
-from tests.energy.test_count import make_network
+from tests.energy.counted import make_network
 from tests.run.tiny import WORDS
 
 STEPS = 6

@@ -12,7 +12,7 @@ from sgbench.engine.choose import ENGINES, Engine
 from sgbench.records.counts import OpCounts
 from sgbench.signals.spikes import SparseSpikes
 from sgbench.signals.trajectory import SPIKES, Batch
-from tests.energy.test_count import make_network
+from tests.energy.counted import make_network
 from tests.engine.conftest import loops_in_python  # noqa: F401 - a fixture
 
 

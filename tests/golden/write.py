@@ -13,7 +13,7 @@ from typing import Any
 
 from sgbench.errors import InputError, SgbenchError, one_printable_line
 from tests.golden import cases
-from tests.leaderboard import factory
+from tests.leaderboard import gallery
 
 METHOD_IDS = "method_ids.json"
 
@@ -45,7 +45,7 @@ def write_all(folder: Path) -> None:
         _write(folder / METHOD_IDS, cases.method_ids())
         for rule in cases.RULES:
             _write(folder / f"record_{rule}.json", cases.tiny_record(rule))
-    factory.write()
+    gallery.write()
 
 
 def write_new(folder: Path) -> None:

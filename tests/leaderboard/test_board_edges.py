@@ -1,4 +1,4 @@
-"""Boards at their edges: nothing ranked, files lost, other folders, prices that no share of events matters to.
+"""Boards and pictures at their edges: nothing ranked, a single setting, prices that no share of events matters to.
 
 Expected values are worked out by hand; each says from what.
 """
@@ -6,10 +6,6 @@ Expected values are worked out by hand; each says from what.
 from __future__ import annotations
 
 import io
-import json
-import shutil
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,166 +16,21 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from sgbench.cli.main import main
-from sgbench.leaderboard.board import rebuild
 from sgbench.leaderboard.deviation import compose_reference
 from sgbench.leaderboard.families import AcrossTasks, FamilyStanding, Tuned
 from sgbench.leaderboard.pages.explain import explain
 from sgbench.leaderboard.pages.family_pictures import mean_ranks, profiles, tuning_curves
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.terminal_energy import add_energy
-from sgbench.leaderboard.pages.terminal_outside import outsider_cells
 from sgbench.leaderboard.rows import Board
 from sgbench.leaderboard.score import Measure
-from sgbench.leaderboard.store.dossier import Dossier, place, read_dossiers
-from sgbench.leaderboard.store.kept import lost_files
-from sgbench.leaderboard.store.outside import Outsider, place_external
 from sgbench.plots import style
 from sgbench.plots.methods import across_figure, tuning_figure
 from sgbench.plots.style import COLOURS
-from sgbench.records.submission import ExternalRecord, Submission, external_id
-from sgbench.records.trust import Notice, Verification
 from sgbench.statistics.across_tasks import RankTest
-from sgbench.statistics.intervals import summarise
-from tests.leaderboard.factory import CLASSES, make_board, protocol, record, write_board_record, write_run
+from tests.leaderboard.factory import record, write_board_record, write_run
+from tests.leaderboard.handed_in import sgbench
 from tests.leaderboard.test_matched import Prices, board, chip
-
-PUBLISHED = Path(__file__).resolve().parents[2] / "leaderboards" / "digits_v1"
-CODE = "https://example.org/mine"
-SHA = "a" * 64
-
-
-def hand_in(root: Path, *accuracies: float, name: str = "My net") -> str:
-    """An accepted result from outside on digits_v1, as the files of a board say it; its id."""
-    folder = root / "digits_v1"
-    identity = external_id("digits_v1", name, CODE)
-    for seed, accuracy in enumerate(accuracies):
-        found = ExternalRecord(
-            schema_version=1,
-            protocol="digits_v1",
-            method_id=identity,
-            seed=seed,
-            status="finished",
-            samples=100,
-            accuracy=accuracy,
-            predictions_sha256=SHA,
-        )
-        place_external(folder, found)
-    files = [{"path": "predictions/0.csv", "sha256": SHA, "bytes": 1}]
-    head = {
-        "protocol": "digits_v1",
-        "method_id": identity,
-        "division": "external",
-        "name": name,
-        "code": CODE,
-    }
-    tree = head | {"schema_version": 1, "contact": "@me", "paper": None, "licence": "CC0-1.0", "method": None}
-    tree |= {"seeds": range(len(accuracies)), "data_sha256": None, "environment": None, "tuning_trials": 0}
-    tree |= {"files": files, "created_utc": "2026-01-01T00:00:00Z"}
-    place(folder, Submission.model_validate_json(json_of(tree)))
-    reference = folder / "objects" / f"{SHA}.csv.ref"
-    reference.parent.mkdir(exist_ok=True)
-    reference.write_text(f'{{"sha256": "{SHA}", "bytes": 1, "url": "{CODE}"}}')
-    return identity
-
-
-def json_of(tree: Mapping[str, object]) -> str:
-    """Lists in place of ranges."""
-    return json.dumps(tree, default=list)
-
-
-def sgbench(*words: str, root: Path) -> int:
-    """A subcommand of `board` on a leaderboards folder."""
-    source = [] if words[0] == "check" else ["--from", "leaderboards"]
-    return main(["board", *words, *source, "--root", str(root)])
-
-
-@pytest.mark.slow
-def test_board_of_results_from_outside_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """By hand: seeds of 0.90 and 0.92 are 91 +- 12.706 x 0.01; a page with them, no picture, checked clean."""
-    identity = hand_in(tmp_path, 0.90, 0.92)
-    assert sgbench("build", root=tmp_path) == 0
-    folder = tmp_path / "digits_v1"
-    assert (
-        f"digits_v1: 0 methods, 0 records, 1 from outside; {folder / 'table.md'}" in capsys.readouterr().out
-    )
-    page = (folder / "table.md").read_text()
-    assert "No method counts: 1 from outside the catalogue; see below." in page
-    assert f"| `My net` | `{CODE}` | self-reported | 91.00 ± 12.71 | 2 | 90.00, 92.00 |" in page
-    assert "| rank |" not in page
-    assert not (folder / "board.png").exists()
-    assert sgbench("show", root=tmp_path) == 0
-    shown = capsys.readouterr().out
-    (line,) = [line for line in shown.splitlines() if line.startswith("My net")]
-    assert line.split()[2:] == ["91.00", "±", "12.71", "2", "self-reported"]
-    assert "no method counts: 1 from outside the catalogue" in shown
-    assert sgbench("check", root=tmp_path) == 0
-    assert "1 board checked (digits_v1), 0 findings" in capsys.readouterr().out
-    reason = {"protocol": "digits_v1", "method_id": identity, "kind": "withdrawn", "superseded_by": None}
-    reason |= {"schema_version": 1, "reason": "wrong data", "created_utc": "2026-01-01T00:00:00Z"}
-    place(folder, Notice.model_validate(reason))
-    assert sgbench("show", root=tmp_path) == 0
-    shown = capsys.readouterr().out
-    assert "no method counts: 1 withdrawn\n" in shown
-    (line,) = [line for line in shown.splitlines() if line.startswith("My net")]
-    assert line.split()[-1] == "withdrawn"
-    (folder / "external" / identity / "1.json").unlink()
-    assert sgbench("check", root=tmp_path) == 1
-
-
-@pytest.mark.slow
-def test_results_from_outside_stand_below_the_others(tmp_path: Path, capsys) -> None:
-    """Must differ: with a record there is a rank, and the block from outside follows; in Markdown too."""
-    hand_in(tmp_path, 0.90, 0.92)
-    write_board_record(tmp_path, record(of=compose_reference("digits_v1").method))
-    assert sgbench("build", root=tmp_path) == 0
-    assert "digits_v1: 1 method, 1 record, 1 from outside;" in capsys.readouterr().out
-    assert sgbench("show", root=tmp_path) == 0
-    shown = capsys.readouterr().out
-    assert shown.index("atan") < shown.index("My net")
-    assert "no method counts" not in shown
-    assert sgbench("show", "--markdown", root=tmp_path) == 0
-    above, below = capsys.readouterr().out.split("\n\n")
-    assert above.startswith("| rank |")
-    assert below.splitlines()[2] == "| My net | 91.00 ± 12.71 | 2 | self-reported |"
-
-
-def test_external_folder_of_an_unknown_protocol_is_named(tmp_path: Path, capsys) -> None:
-    """A folder that no protocol of the catalogue has: one line, no trace of a crash."""
-    hand_in(tmp_path, 0.9)
-    (tmp_path / "digits_v1").rename(tmp_path / "mine_v1")
-    assert sgbench("build", root=tmp_path) == 1
-    assert "left out: " + str(tmp_path / "mine_v1" / "external") in capsys.readouterr().out
-
-
-def test_block_from_outside_in_the_measures_unit() -> None:
-    """A loss is no percentage: 0.03 and 0.05 are 0.04 +- 12.706 x 0.01; a failed check is said, as for methods."""
-    failed = Verification.model_validate_json(
-        json_of(
-            {
-                "schema_version": 1,
-                "protocol": "toy_v1",
-                "method_id": "a" * 12,
-                "tier": "rescored",
-                "passed": False,
-            }
-            | {"verifier": "someone", "seeds": [0], "claimed_accuracy": None, "verified_accuracy": None}
-            | {
-                "claimed_loss": 0.04,
-                "verified_loss": 0.4,
-                "agreement": None,
-                "tolerance": None,
-                "commit": None,
-            }
-            | {"statement": "no", "versions": {}, "created_utc": "2026-01-01T00:00:00Z"}
-        )
-    )
-    scores = {0: 0.03, 1: 0.05}
-    outsider = Outsider("a" * 12, summarise([*scores.values()]), scores, (), Dossier(None, (failed,), None))
-    plain = make_board([record()], protocol=protocol(), targets={}, classes=CLASSES)
-    found = replace(plain, outsiders=(outsider,), measure=Measure("loss", 0.5))
-    head, line = outsider_cells(found)
-    assert head[1] == "test loss"
-    assert line == ["a" * 12, "0.04 ± 0.1271", "2", "failed: rescored"]
 
 
 @pytest.mark.slow
@@ -204,104 +55,6 @@ def test_board_that_a_withdrawal_empties(tmp_path: Path, capsys: pytest.CaptureF
     picture.write_bytes(drawn)
     assert sgbench("check", root=tmp_path) == 1
     assert f"{picture}: shows a board without rows; rebuild with" in capsys.readouterr().out
-
-
-@pytest.fixture
-def published(tmp_path: Path) -> Path:
-    """A copy of what the published board holds of its one submission."""
-    folder = tmp_path / "boards" / "digits_v1"
-    for name in ("records/e3367789b010", "objects", "submissions"):
-        shutil.copytree(PUBLISHED / name, folder / name)
-    return folder
-
-
-def lost(folder: Path) -> list[str]:
-    """Of which files the check complains, and the words after their names."""
-    return [
-        f"{Path(each.path).relative_to(folder)}: {each.reason.partition(';')[0]}"
-        for each in lost_files(folder, read_dossiers(folder))
-    ]
-
-
-def test_every_file_of_a_submission_is_missed(published: Path) -> None:
-    """Whatever is removed is named, one finding a file, and nothing else: 16 files were handed in."""
-    assert lost(published) == []
-    files = [*published.glob("records/*/*"), *published.glob("objects/*")]
-    assert len(files) == 16
-    for path in files:
-        data = path.read_bytes()
-        path.unlink()
-        (said,) = lost(published)
-        assert said.startswith(str(path.relative_to(published)))
-        assert said.endswith("of submission e3367789b010 is not in the store")
-        path.write_bytes(data)
-    shutil.rmtree(published / "records")
-    shutil.rmtree(published / "objects")
-    assert len(lost(published)) == 16
-
-
-def test_an_edited_record_is_not_what_was_handed_in(published: Path) -> None:
-    """One accuracy raised, still a valid record: the hash in the submission tells."""
-    path = next(published.glob("records/*/3.json"))
-    path.write_text(path.read_text().replace('"accuracy": 0.9222', '"accuracy": 0.9722'))
-    assert lost(published) == [
-        f"{path.relative_to(published)}: records/3.json of submission e3367789b010 is not what was handed in"
-    ]
-
-
-def test_a_reference_stands_for_its_object(published: Path) -> None:
-    """Weights that lie elsewhere are not lost."""
-    path = next(published.glob("objects/*.safetensors"))
-    path.rename(path.with_name(f"{path.name}.ref"))
-    assert lost(published) == []
-
-
-def test_check_says_what_is_lost_and_how_to_mend_it(published: Path, capsys) -> None:
-    """The rebuilt table agrees with the records that are left; the lost one is found all the same."""
-    next(published.glob("records/*/3.json")).unlink()
-    root = published.parent
-    assert sgbench("build", root=root) == 0
-    capsys.readouterr()
-    assert sgbench("check", root=root) == 1
-    finding, summary = capsys.readouterr().out.splitlines()
-    assert "records/3.json of submission e3367789b010 is not in the store; restore it from" in finding
-    assert summary == "1 board checked (digits_v1), 1 finding"
-    shutil.rmtree(published / "records")
-    assert sgbench("check", root=root) == 1
-    assert capsys.readouterr().out.count("is not in the store") == 5
-
-
-@pytest.mark.slow
-def test_advice_names_the_folder_it_is_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    """`--root` where another folder than the default was given, and none where it was not."""
-    write_board_record(tmp_path / "leaderboards", record(of=compose_reference("digits_v1").method))
-    monkeypatch.chdir(tmp_path)
-    for given, root in (
-        ([], "leaderboards"),
-        (["--root", f"{tmp_path}/leaderboards"], f"{tmp_path}/leaderboards"),
-    ):
-        assert main(["board", "check", *given]) == 1
-        lines = capsys.readouterr().out.splitlines()[:-1]
-        assert len(lines) == 3
-        assert all(line.endswith(rebuild(Path(root))) for line in lines)
-        assert all(("--root" in line) is bool(given) for line in lines)
-
-
-def test_missing_folder_says_how_it_is_filled(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
-) -> None:
-    """Boards are filled by hand-ins, runs by running: each is told its own."""
-    monkeypatch.chdir(tmp_path)
-    assert main(["board", "check"]) == 2
-    boards = capsys.readouterr().err
-    assert "start in the checkout, or name one with --root, or fill it with 'sgbench board add'" in boards
-    assert main(["board", "show", "--from", "runs", "--root", "none"]) == 2
-    runs = capsys.readouterr().err
-    assert "sgbench run" in runs
-    assert "board add" not in runs
-    (tmp_path / "leaderboards").mkdir()
-    assert main(["board", "build", "--from", "leaderboards"]) == 2
-    assert "no record found; add some with 'sgbench board add'" in capsys.readouterr().err
 
 
 ALWAYS: Prices = {

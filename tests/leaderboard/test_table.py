@@ -23,9 +23,6 @@ from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from tests.leaderboard.factory import (
     CLASSES,
-    GOLDEN_TABLE,
-    gallery,
-    golden_table,
     make_board,
     method,
     network_counts,
@@ -33,6 +30,7 @@ from tests.leaderboard.factory import (
     record,
     target,
 )
+from tests.leaderboard.gallery import GOLDEN_TABLE, gallery, golden_table
 
 
 def board(records: list[RunRecord], targets: dict[str, EnergyTarget] | None = None) -> Board:
@@ -51,7 +49,7 @@ def cells(records: list[RunRecord]) -> list[dict[str, str]]:
 
 
 def test_golden_page() -> None:
-    """Golden: the gallery's page, read and checked by eye; rewrite with python -m tests.leaderboard.factory."""
+    """Golden: the gallery's page, read and checked by eye; rewrite with make golden."""
     assert golden_table() == GOLDEN_TABLE.read_text(encoding="utf-8")
 
 

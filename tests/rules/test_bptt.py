@@ -1,11 +1,10 @@
-"""Back-propagation through time against an adjoint written by hand, finite differences and a literal loop.
+"""Back-propagation through time against an adjoint written by hand and finite differences.
 
 Legend: T steps, B batch, N neurons, K window; i synaptic current, u membrane potential, s spikes, y output; theta
 threshold, alpha, beta, kappa decays, psi(u - theta) the surrogate's slope; W, V, O, b, c weights and biases.
 Everything is in float64.
 """
 
-import copy
 import itertools
 
 import numpy as np
@@ -13,103 +12,32 @@ import pytest
 import torch
 from torch import Tensor
 
-from sgbench.engine.choose import Engine
-from sgbench.errors import InputError
-from sgbench.inits.kaiming import Kaiming
 from sgbench.losses.max_over_time import MaxOverTime
 from sgbench.losses.per_step import PerStep
 from sgbench.networks.mlp import Mlp
 from sgbench.neurons.base import RESET_GRADIENTS, RESETS
-from sgbench.neurons.leaky import Leaky
-from sgbench.neurons.leaky_readout import LeakyReadout
-from sgbench.neurons.synaptic import Synaptic
-from sgbench.regularisers.activity_bounds import ActivityBounds
-from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import Objective
 from sgbench.rules.bptt import Bptt
 from sgbench.signals.trajectory import SPIKES, Batch
-from sgbench.surrogates.fast_sigmoid import FastSigmoid
-from sgbench.surrogates.sigmoid import Sigmoid
-
-INPUTS, HIDDEN, CLASSES = 6, 7, 3
-STEPS, LENGTHS = 13, (13, 9, 1, 6)
-ALPHA, BETA, KAPPA, THETA, SLOPE = 0.6, 0.85, 0.9, 0.8, 5.0
-KINDS = ("leaky", "synaptic")
-RECURRENCES = ("none", "one_to_one", "all_to_all")
-PLAIN = Objective(loss=PerStep(), regulariser=NoPenalty())
-BOUNDS = ActivityBounds(lower_strength=0.7, lower_spikes=2.0, upper_strength=0.4, upper_spikes=1.0)
-
-
-class Smooth(Sigmoid):
-    """The forward is the curve whose slope the backward uses, so the gradient is an ordinary one."""
-
-    def fire(self, u: Tensor, noise: Tensor | None = None) -> Tensor:
-        return self.primitive(u)
-
-
-def make_network(
-    kind: str,
-    recurrence: str,
-    *,
-    reset: str = "subtract",
-    reset_gradient: str = "detached",
-    surrogate: FastSigmoid | Smooth | None = None,
-    hidden: tuple[int, ...] = (HIDDEN,),
-    recurrence_gradient: str = "full",
-) -> Mlp:
-    """A network with biases whose hidden layers fire neither never nor always."""
-    surrogate = surrogate or FastSigmoid(slope=SLOPE, width_fwhm=None, normalisation="peak1", scale=1.0)
-    options = {"beta": BETA, "threshold": THETA, "reset": reset, "reset_gradient": reset_gradient}
-    options |= {"learn_threshold": "none"}
-
-    def neuron(features: int) -> Leaky | Synaptic:
-        if kind == "leaky":
-            return Leaky(surrogate, features, learn_beta="none", **options)
-        return Synaptic(surrogate, features, alpha=ALPHA, learn_alpha="none", learn_beta="none", **options)
-
-    network = Mlp(
-        INPUTS,
-        CLASSES,
-        neuron,
-        lambda features: LeakyReadout(features, beta=KAPPA, learn_beta="none"),
-        Kaiming(gain=1.6, recurrent_gain=0.8),
-        torch.Generator().manual_seed(1),
-        Engine("reference"),
-        hidden=hidden,
-        recurrence=recurrence,
-        recurrence_gradient=recurrence_gradient,
-        bias=True,
-    )
-    random = torch.Generator().manual_seed(2)
-    with torch.no_grad():
-        for layer in network.layers:
-            layer.bias.copy_(0.1 * torch.randn(layer.bias.shape, generator=random, dtype=torch.float64))
-    return network
-
-
-def make_batch(steps: int = STEPS, lengths: tuple[int, ...] = LENGTHS) -> Batch:
-    """Random spikes and classes."""
-    random = torch.Generator().manual_seed(3)
-    x = (torch.rand(steps, len(lengths), INPUTS, generator=random) < 0.4).double()
-    target = torch.randint(CLASSES, (len(lengths),), generator=random)
-    return Batch(x, target, torch.tensor(lengths), torch.arange(len(lengths)))
-
-
-def gradients(network: Mlp, batch: Batch, objective: Objective = PLAIN, *, window: int | None = None):
-    """Gradient of each weight by name, and the loss; one yield a batch."""
-    network.zero_grad()
-    (progress,) = Bptt(window=window).gradients(network, batch, objective)
-    named = {name.removeprefix("layers."): weight.grad for name, weight in network.named_parameters()}
-    return copy.deepcopy(named), progress
-
-
-def relative_error(found: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
-    """Largest over weights of the maximal error relative to the largest gradient of that weight."""
-    assert found.keys() == expected.keys()
-    return max(
-        ((found[name] - expected[name]).abs().max() / expected[name].abs().max()).item() for name in expected
-    )
-
+from tests.rules.bptt_cases import (
+    ALPHA,
+    BETA,
+    BOUNDS,
+    CLASSES,
+    HIDDEN,
+    KAPPA,
+    KINDS,
+    PLAIN,
+    RECURRENCES,
+    SLOPE,
+    THETA,
+    Smooth,
+    gradients,
+    literal_penalty,
+    make_batch,
+    make_network,
+    relative_error,
+)
 
 # --- the adjoint written by hand
 
@@ -291,103 +219,6 @@ def test_what_is_cut_is_missing_from_the_smooth_gradient(change):
     assert relative_error(found, finite_differences(network, SMOOTH_BATCH, PLAIN)) > 1e-3
 
 
-# --- truncated
-
-
-@pytest.mark.parametrize("recurrence", RECURRENCES)
-@pytest.mark.parametrize("window", [STEPS, STEPS + 1, 10 * STEPS])
-def test_window_of_all_steps_is_the_full_gradient(recurrence, window):
-    """Expected: the same computation, so equal bits."""
-    network = make_network("synaptic", recurrence, reset_gradient="attached")
-    full, _ = gradients(network, make_batch())
-    cut, _ = gradients(network, make_batch(), window=window)
-    assert all(torch.equal(cut[name], full[name]) for name in full)
-
-
-def literal_loop(network: Mlp, batch: Batch, window: int, objective: Objective):
-    """Gradients of a synaptic layer with all-to-all recurrence, written out; everything is cut each K steps."""
-    w, b, v, o, c = weights = [
-        weight.detach().clone().requires_grad_()
-        for weight in (
-            network.layers[0].weight,
-            network.layers[0].bias,
-            network.layers[0].recurrent,
-            network.layers[1].weight,
-            network.layers[1].bias,
-        )
-    ]
-    spike = network.layers[0].neuron.surrogate
-    i = u = s = torch.zeros(len(batch.target), HIDDEN, dtype=torch.float64)
-    y = torch.zeros(len(batch.target), CLASSES, dtype=torch.float64)
-    outputs, spikes = [], []
-    for t, x in enumerate(batch.x):
-        if t % window == 0:
-            i, u, s, y = i.detach(), u.detach(), s.detach(), y.detach()
-        i = ALPHA * i + x @ w.T + s @ v.T + b
-        u = BETA * u + i - THETA * s
-        s = spike(u - THETA)
-        y = KAPPA * y + s @ o.T + c
-        outputs.append(y)
-        spikes.append(s)
-    loss = literal_loss(torch.stack(outputs), batch) + literal_penalty(torch.stack(spikes), batch, objective)
-    names = ("0.weight", "0.bias", "0.recurrent", "1.weight", "1.bias")
-    return dict(zip(names, torch.autograd.grad(loss, weights), strict=True)), loss.item()
-
-
-def literal_loss(output: Tensor, batch: Batch) -> Tensor:
-    """Mean over samples of the mean cross-entropy of the sample's own steps."""
-    shares = [
-        torch.nn.functional.cross_entropy(output[:length, b], batch.target[b].expand(int(length)))
-        for b, length in enumerate(batch.lengths)
-    ]
-    return torch.stack(shares).mean()
-
-
-def literal_penalty(spikes: Tensor, batch: Batch, objective: Objective) -> Tensor | float:
-    """The bounds of one layer, sample by sample."""
-    if isinstance(objective.regulariser, NoPenalty):
-        return 0.0
-    counts = [spikes[:length, b].sum(0) for b, length in enumerate(batch.lengths)]
-    lower = torch.stack([(2.0 - count).clamp(min=0) ** 2 for count in counts]).mean()
-    upper = torch.stack([(count.mean() - 1.0).clamp(min=0) ** 2 for count in counts]).mean()
-    return 0.7 * lower + 0.4 * upper
-
-
-@pytest.mark.parametrize("penalty", [NoPenalty(), BOUNDS], ids=["plain", "bounds"])
-@pytest.mark.parametrize("window", [1, 2, 5, STEPS - 1, STEPS])
-def test_window_equals_a_literal_loop(window, penalty):
-    """Expected: a loop that detaches current, potential, spikes and output each K steps, K also not dividing T.
-
-    The loss of all windows is counted, and the penalty once, on the counts of whole samples.
-    """
-    network = make_network("synaptic", "all_to_all", reset_gradient="attached")
-    objective = Objective(loss=PerStep(), regulariser=penalty)
-    found, progress = gradients(network, make_batch(), objective, window=window)
-    expected, loss = literal_loop(network, make_batch(), window, objective)
-    assert relative_error(found, expected) < 1e-10
-    assert progress.loss.item() == pytest.approx(loss, rel=1e-12)
-    assert not progress.loss.requires_grad
-
-
-@pytest.mark.parametrize("recurrence", RECURRENCES)
-@pytest.mark.parametrize("window", [1, 3, STEPS - 1])
-def test_shorter_window_loses_credit_but_not_activity(window, recurrence):
-    """Must differ: K < T gives another gradient of every hidden weight; outputs and spikes stay equal."""
-    network = make_network("leaky", recurrence)
-    objective = Objective(loss=PerStep(), regulariser=BOUNDS)
-    full, whole = gradients(network, make_batch(), objective)
-    cut, parts = gradients(network, make_batch(), objective, window=window)
-    for name in set(full) - {"1.bias", "1.weight"}:
-        assert relative_error({name: cut[name]}, {name: full[name]}) > 1e-3, name
-    assert torch.equal(parts.trajectory.spikes[0], whole.trajectory.spikes[0])
-    for one, other in (
-        (parts.trajectory.output, whole.trajectory.output),
-        (parts.trajectory.state[0].u, whole.trajectory.state[0].u),
-        (parts.trajectory.state[1].u, whole.trajectory.state[1].u),
-    ):
-        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
-
-
 # --- loss and penalty
 
 
@@ -417,10 +248,3 @@ def test_gradients_add_to_what_is_there():
     list(Bptt(window=None).gradients(network, batch, PLAIN))
     twice = {name.removeprefix("layers."): weight.grad for name, weight in network.named_parameters()}
     assert all(torch.equal(twice[name], 2 * once[name]) for name in once)
-
-
-@pytest.mark.parametrize("window", [0, -1, 2.5, True, "3"], ids=repr)
-def test_bad_window_is_refused_by_name(window):
-    """Expected: one line that names the option and what is allowed."""
-    with pytest.raises(InputError, match=r"rule\.window=.*: a whole number of at least 1 is needed"):
-        Bptt(window=window)

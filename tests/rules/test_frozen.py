@@ -14,7 +14,7 @@ from sgbench.rules.frozen import Frozen
 from sgbench.signals.trajectory import Batch
 from sgbench.surrogates.zero import Zero
 from sgbench.training.train_loop import TrainLoop
-from tests.test_network import BATCH, STEPS, full_lengths, inputs, network
+from tests.networks.small_mlp import BATCH, STEPS, full_lengths, inputs, network
 
 OBJECTIVE = Objective(loss=MaxOverTime(), regulariser=NoPenalty())
 

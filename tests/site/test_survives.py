@@ -18,7 +18,7 @@ from sgbench.records.spec import Method
 from sgbench.records.trust import Notice
 from tests.leaderboard import factory
 from tests.leaderboard.factory import method, network_counts, record
-from tests.leaderboard.test_board_edges import hand_in
+from tests.leaderboard.handed_in import hand_in
 from tests.leaderboard.test_loss_boards import with_loss
 from tests.rooms import ROOT
 from tests.site.boards import documents, sources_of, texts

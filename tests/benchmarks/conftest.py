@@ -1,0 +1,12 @@
+"""A machine whose roofline is measured at once."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The roofline of a small product."""
+    monkeypatch.setattr("benchmarks.roofline.GEMM_SIZE", 16)
+    monkeypatch.setattr("benchmarks.roofline.TRIAD_BYTES", 1024)

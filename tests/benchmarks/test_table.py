@@ -1,0 +1,52 @@
+"""The benchmark's tables: their columns, and the README's, which follows the stored results."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import (
+    headline,
+    report,
+)
+from tests.benchmarks.tiny import bench
+
+
+def test_table_is_aligned() -> None:
+    lines = report.table(["a", "b"], [["long name", "1"], ["x", "100"]]).splitlines()
+    assert lines == ["a            b", "long name    1", "x          100"]
+
+
+def test_the_readme_shows_the_stored_results() -> None:
+    """Expected: `python -m benchmarks table`, which reads result files and nothing else."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    shown = readme.split(headline.START)[1].split(headline.END)[0].strip()
+    assert shown == headline.table()
+
+
+def test_a_table_follows_its_files(tmp_path: Path) -> None:
+    """By hand: other medians in the files, other numbers in the table."""
+    for line in headline.LINES:
+        for name in filter(None, (line.file, line.peers)):
+            tree = json.loads((headline.RESULTS / name).read_text())
+            tree["contenders"][headline.BASE]["cpu_ms"]["median"] = 1234.5
+            tree["contenders"][headline.OURS]["cpu_ms"]["median"] = 5.67
+            tree["contenders"][headline.OURS]["ratio_cpu"] = {"median": 2.04, "low": 1.96, "high": 2.13}
+            (tmp_path / name).write_text(json.dumps(tree))
+    row = headline.table(tmp_path).splitlines()[3]
+    assert row.startswith("| the same, 10 % of inputs | 1,234 ms | 5.7 ms | **2.0** (2.0 to 2.1) |")
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", '{"contenders": {}}'])
+def test_a_table_of_broken_results_is_refused(
+    content: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if content is not None:
+        (tmp_path / "w1_ff.json").write_text(content)
+    assert bench(f"table --from {tmp_path}") == 2
+    out, err = capsys.readouterr()
+    assert "w1_ff.json" in err
+    assert err.count("\n") == 1
+    assert out == ""

@@ -1,0 +1,53 @@
+"""Networks of leaky neurons for NIR files to hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from sgbench.engine.choose import Engine
+from sgbench.inits.kaiming import Kaiming
+from sgbench.networks.mlp import Mlp
+from sgbench.neurons.leaky import Leaky
+from sgbench.neurons.leaky_readout import LeakyReadout
+from sgbench.surrogates.atan import Atan
+
+STEPS, BATCH, INPUTS, CLASSES, DT_S = 200, 3, 6, 4, 0.001
+NOTHING = {"learn_threshold": "none"}
+
+
+def surrogate() -> Atan:
+    return Atan(alpha=2.0, width_fwhm=None, normalisation="peak1", scale=1.0)
+
+
+def leaky(features: int, **changes: Any) -> Leaky:
+    options = {
+        "beta": 0.9,
+        "input_gain": "one",
+        "threshold": 1.0,
+        "reset": "zero",
+        "reset_gradient": "detached",
+    }
+    return Leaky(surrogate(), features, **{**options, "learn_beta": "none", **NOTHING, **changes})
+
+
+def readout(features: int, beta: float = 0.9) -> LeakyReadout:
+    return LeakyReadout(features, beta=beta, input_gain="one", learn_beta="none")
+
+
+def given() -> tuple:
+    return Kaiming(gain=2.0, recurrent_gain=0.5), torch.Generator().manual_seed(1), Engine("reference")
+
+
+def mlp(make: Any, last: Any = readout, recurrence: str = "none", *, bias: bool = True) -> Mlp:
+    options = {"hidden": [8, 7], "recurrence": recurrence, "recurrence_gradient": "full", "bias": bias}
+    net = Mlp(INPUTS, CLASSES, make, last, *given(), **options)
+    return with_biases(net)
+
+
+def with_biases(net: Any) -> Any:
+    for layer in net.layers:
+        if layer.bias is not None:
+            layer.bias.data = torch.linspace(-0.1, 0.2, len(layer.bias), dtype=torch.float64)
+    return net

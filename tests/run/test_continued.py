@@ -1,0 +1,153 @@
+"""Runs that were interrupted, continued or begun anew leave the records of undisturbed ones."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import sgbench
+from sgbench.composition.compose import compose
+from sgbench.training.learner import LastEpoch, Learner
+from sgbench.training.run_folder import folder_of
+from sgbench.training.runner import run_spec
+from tests.run.hooks import first_in_fit
+from tests.run.tiny import WORDS, comparable
+
+
+@pytest.mark.slow
+def test_killed_in_mid_run_then_continued(runs_dir: Path) -> None:
+    """SIGKILL after the first checkpoint; the continued record equals an undisturbed one, times apart."""
+    words = (*WORDS, "protocol.epochs=40", "seed=5", "encoder=rate")
+    spec = compose(words)
+    folder = folder_of(spec)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sgbench", "run", *words], stdout=subprocess.DEVNULL, env=dict(os.environ)
+    )
+    deadline = time.monotonic() + 300
+    while not (folder / "last.ckpt").exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert (folder / "last.ckpt").exists()
+    assert not (folder / "record.json").exists(), "the run was meant to be interrupted"
+    continued = run_spec(spec)
+    undisturbed = sgbench.run(*words, f"paths.runs_dir={runs_dir / 'other'}")
+    assert continued.timing.resumed == 1
+    assert undisturbed.timing.resumed == 0
+    assert comparable(continued) == comparable(undisturbed)
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_with_130_and_keeps_the_checkpoint() -> None:
+    """SIGINT in mid-run: exit code 130, one line that says how to go on, no record."""
+    words = (*WORDS, "protocol.epochs=2000", "seed=8")
+    folder = folder_of(compose(words))
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+         f"import sys; from sgbench.cli.main import main; sys.exit(main(['run', *{words!r}]))"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 300
+    while not (folder / "last.ckpt").exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 130, said
+    assert "the same command continues" in said
+    assert (folder / "last.ckpt").exists()
+    assert not (folder / "record.json").exists()
+
+
+def test_a_damaged_checkpoint_starts_anew(caplog: pytest.LogCaptureFixture) -> None:
+    """Half a checkpoint is said and dropped; the result is that of a run from the start."""
+    spec = compose((*WORDS, "seed=4"))
+    folder = folder_of(spec)
+    folder.mkdir(parents=True)
+    (folder / "last.ckpt").write_bytes(b"PK\x03\x04 half a file")
+    record = run_spec(spec)
+    assert record.status == "finished"
+    assert record.timing.resumed == 0
+    assert "damaged" in caplog.text
+
+
+def _stop_after(epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupt training as Ctrl-C would, after the checkpoint of that many epochs."""
+    keep = LastEpoch.on_train_epoch_end
+
+    def keep_and_stop(self: LastEpoch, trainer, pl_module) -> None:
+        keep(self, trainer, pl_module)
+        if trainer.current_epoch + 1 == epochs:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(LastEpoch, "on_train_epoch_end", keep_and_stop)
+
+
+def test_a_continued_run_remembers_its_best_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every epoch from the third on is made bad, so the best lies before the interruption after the fourth."""
+
+    def spoil(self: Learner) -> None:
+        if self.current_epoch >= 2:
+            with torch.no_grad():
+                self.network.layers[1].weight.zero_()
+
+    monkeypatch.setattr(
+        Learner, "on_validation_epoch_start", first_in_fit(spoil, Learner.on_validation_epoch_start)
+    )
+    words = (*WORDS, "protocol.epochs=6")
+    undisturbed = sgbench.run(*words, "force=true")
+    with monkeypatch.context() as patch:
+        _stop_after(4, patch)
+        with pytest.raises(KeyboardInterrupt):
+            sgbench.run(*words, "force=true")
+    (folder_of(compose(words)) / "record.json").unlink()
+    continued = sgbench.run(*words)
+    assert continued.timing.resumed == 1
+    assert continued.best_epoch == undisturbed.best_epoch == 1
+    assert comparable(continued) == comparable(undisturbed)
+
+
+def test_a_run_whose_patience_is_out_trains_no_further_when_continued(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Interrupted after the very epoch that ended training: the continued curve is the undisturbed one."""
+    words = (*WORDS, "optimizer.lr=0.5", "protocol.epochs=20", "protocol.patience=2")
+    undisturbed = sgbench.run(*words)
+    (folder_of(compose(words)) / "record.json").unlink()
+    with monkeypatch.context() as patch:
+        _stop_after(len(undisturbed.curve), patch)
+        with pytest.raises(KeyboardInterrupt):
+            sgbench.run(*words)
+    continued = sgbench.run(*words)
+    assert continued.timing.resumed == 1
+    assert comparable(continued) == comparable(undisturbed)
+
+
+def test_force_starts_from_the_first_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint that lies there is dropped, not continued."""
+    with monkeypatch.context() as patch:
+        _stop_after(1, patch)
+        with pytest.raises(KeyboardInterrupt):
+            sgbench.run(*WORDS)
+    assert (folder_of(compose(WORDS)) / "last.ckpt").exists()
+    assert sgbench.run(*WORDS, "force=true").timing.resumed == 0
+
+
+def test_a_checkpoint_of_other_versions_is_not_continued(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One run is made by one set of versions, which its record states."""
+    with monkeypatch.context() as patch:
+        _stop_after(1, patch)
+        patch.setattr("sgbench.training.provenance.Code.made_by", lambda *_: {"torch": "0.0"})
+        with pytest.raises(KeyboardInterrupt):
+            sgbench.run(*WORDS)
+    assert sgbench.run(*WORDS).timing.resumed == 0
+    assert "other versions" in caplog.text
