@@ -14,7 +14,7 @@ from sgbench.errors import InputError, NonFiniteError
 from sgbench.inits.base import Init
 from sgbench.inits.kaiming import Kaiming
 from sgbench.inits.uniform import Uniform
-from sgbench.networks.base import RECURRENCES, check_finite
+from sgbench.networks.base import RECURRENCES, Provided, check_finite
 from sgbench.networks.mlp import Mlp
 from sgbench.neurons.base import Neuron
 from sgbench.neurons.leaky import Leaky
@@ -53,13 +53,15 @@ def network(
 ) -> Mlp:
     """A small network in float64 whose layers all fire."""
     made = Mlp(
-        N_IN,
-        N_OUT,
-        neurons(kind),
-        lambda features: LeakyReadout(features, beta=0.9, learn_beta="none"),
-        init or Kaiming(gain=2.0, recurrent_gain=0.5),
-        generator(seed, "initialisation"),
-        Engine("auto"),
+        Provided(
+            N_IN,
+            N_OUT,
+            neurons(kind),
+            lambda features: LeakyReadout(features, beta=0.9, learn_beta="none"),
+            init or Kaiming(gain=2.0, recurrent_gain=0.5),
+            generator(seed, "initialisation"),
+            Engine("auto"),
+        ),
         hidden=hidden,
         recurrence=recurrence,
         recurrence_gradient="full",
@@ -409,13 +411,15 @@ def test_bad_values_are_refused_by_name(changes, message):
     options = {"hidden": [4], "recurrence": "none", "recurrence_gradient": "full", "bias": False, **changes}
     with pytest.raises(InputError, match=message):
         Mlp(
-            N_IN,
-            N_OUT,
-            neurons("leaky"),
-            lambda features: LeakyReadout(features, beta=0.9, learn_beta="none"),
-            Kaiming(gain=1.0, recurrent_gain=1.0),
-            generator(0, "initialisation"),
-            Engine("auto"),
+            Provided(
+                N_IN,
+                N_OUT,
+                neurons("leaky"),
+                lambda features: LeakyReadout(features, beta=0.9, learn_beta="none"),
+                Kaiming(gain=1.0, recurrent_gain=1.0),
+                generator(0, "initialisation"),
+                Engine("auto"),
+            ),
             **options,
         )
 

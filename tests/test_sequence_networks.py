@@ -20,6 +20,7 @@ from sgbench.energy.count import OperationCounter
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.inits.kaiming import Kaiming
+from sgbench.networks.base import Provided
 from sgbench.networks.conv import Conv
 from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.delayed import Delayed, DelayedLayer
@@ -103,14 +104,16 @@ def conv(make: object = leaky, *, image: list[int] | None = None, **changes: obj
     image = image or [2, 4, 5]
     n_inputs = image[0] * image[1] * image[2]
     return Conv(
-        n_inputs, CLASSES, make, readout, *given(), image=image, **{**options, "bias": True, **changes}
+        Provided(n_inputs, CLASSES, make, readout, *given()),
+        image=image,
+        **{**options, "bias": True, **changes},
     )
 
 
 def delayed(make: object = leaky, inputs: int = 4, **changes: object) -> Delayed:
     options = {"hidden": [5], "max_delay_steps": 4, "kernel": "gaussian", "sigma_steps": [1.5, 0.5]}
     options |= {"readout_delays": True, "bias": True}
-    return Delayed(inputs, CLASSES, make, readout, *given(), **{**options, **changes})
+    return Delayed(Provided(inputs, CLASSES, make, readout, *given()), **{**options, **changes})
 
 
 def spikes(inputs: int, density: float = 0.4, seed: int = 5, steps: int = STEPS) -> Tensor:
@@ -349,7 +352,7 @@ def targets(layer: object, source: int, *, recurrent: bool = False) -> list[int]
 
 def mlp(make: object, recurrence: str) -> Mlp:
     options = {"hidden": [5], "recurrence": recurrence, "recurrence_gradient": "full", "bias": True}
-    return Mlp(7, CLASSES, make, readout, *given(), **options)
+    return Mlp(Provided(7, CLASSES, make, readout, *given()), **options)
 
 
 NETWORKS = {
@@ -455,8 +458,10 @@ def test_an_image_has_as_many_pixels_as_there_are_inputs(n_inputs, image, messag
         "recurrence_gradient": "full",
     }
     with pytest.raises(InputError, match=message):
-        Conv(n_inputs, CLASSES, leaky, readout, *given(), image=image, **options, bias=False)
-    assert Conv(9, 2, leaky, readout, *given(), image=None, **options, bias=False).layers[0].image_in == (
+        Conv(Provided(n_inputs, CLASSES, leaky, readout, *given()), image=image, **options, bias=False)
+    assert Conv(Provided(9, 2, leaky, readout, *given()), image=None, **options, bias=False).layers[
+        0
+    ].image_in == (
         1,
         3,
         3,

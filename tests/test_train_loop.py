@@ -22,7 +22,7 @@ from sgbench.losses.max_over_time import MaxOverTime
 from sgbench.losses.per_step import PerStep
 from sgbench.metrics.activity import Activity
 from sgbench.metrics.evaluation import Evaluation
-from sgbench.networks.base import Network
+from sgbench.networks.base import Network, Provided
 from sgbench.networks.mlp import Mlp
 from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout
@@ -67,15 +67,17 @@ def make_network(
         return Leaky(surrogate, features, learn_beta="none", learn_threshold="none", **options)
 
     return Mlp(
-        INPUTS,
-        CLASSES,
-        spiking,
-        spiking
-        if readout == "leaky"
-        else lambda features: LeakyReadout(features, beta=0.8, learn_beta="none"),
-        Kaiming(gain=2.0, recurrent_gain=1.0),
-        torch.Generator().manual_seed(4),
-        Engine("reference"),
+        Provided(
+            INPUTS,
+            CLASSES,
+            spiking,
+            spiking
+            if readout == "leaky"
+            else lambda features: LeakyReadout(features, beta=0.8, learn_beta="none"),
+            Kaiming(gain=2.0, recurrent_gain=1.0),
+            torch.Generator().manual_seed(4),
+            Engine("reference"),
+        ),
         hidden=hidden,
         recurrence="none",
         recurrence_gradient="full",

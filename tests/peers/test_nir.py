@@ -28,7 +28,7 @@ from sgbench.firing.escape import Escape
 from sgbench.firing.soft import Soft
 from sgbench.firing.ternary import Ternary
 from sgbench.inits.kaiming import Kaiming
-from sgbench.networks.base import Network
+from sgbench.networks.base import Network, Provided
 from sgbench.networks.conv import Conv
 from sgbench.networks.delayed import Delayed
 from sgbench.networks.mlp import Mlp
@@ -97,7 +97,7 @@ def given() -> tuple:
 
 def mlp(make: Any, last: Any = readout, recurrence: str = "none", *, bias: bool = True) -> Mlp:
     options = {"hidden": [8, 7], "recurrence": recurrence, "recurrence_gradient": "full", "bias": bias}
-    net = Mlp(INPUTS, CLASSES, make, last, *given(), **options)
+    net = Mlp(Provided(INPUTS, CLASSES, make, last, *given()), **options)
     return with_biases(net)
 
 
@@ -105,11 +105,7 @@ def conv(make: Any, recurrence: str = "none", *, stride: int = 2) -> Conv:
     options = {"channels": [3, 4], "kernel_size": 3, "stride": stride, "recurrence": recurrence}
     options |= {"pooling": "none", "pooling_of": "currents", "pool_size": 2}
     net = Conv(
-        2 * 5 * 6,
-        CLASSES,
-        make,
-        readout,
-        *given(),
+        Provided(2 * 5 * 6, CLASSES, make, readout, *given()),
         image=[2, 5, 6],
         **options,
         recurrence_gradient="full",
@@ -365,11 +361,7 @@ def psn(features: int) -> Psn:
         (lambda: mlp(lambda n: leaky(n, beta=[0.5, 1.0])), "'hidden0': some of its decays are 1"),
         (
             lambda: Delayed(
-                INPUTS,
-                CLASSES,
-                leaky,
-                readout,
-                *given(),
+                Provided(INPUTS, CLASSES, leaky, readout, *given()),
                 hidden=[5],
                 max_delay_steps=3,
                 kernel="rounded",

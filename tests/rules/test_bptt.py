@@ -18,6 +18,7 @@ from sgbench.errors import InputError
 from sgbench.inits.kaiming import Kaiming
 from sgbench.losses.max_over_time import MaxOverTime
 from sgbench.losses.per_step import PerStep
+from sgbench.networks.base import Provided
 from sgbench.networks.mlp import Mlp
 from sgbench.neurons.base import RESET_GRADIENTS, RESETS
 from sgbench.neurons.leaky import Leaky
@@ -68,13 +69,15 @@ def make_network(
         return Synaptic(surrogate, features, alpha=ALPHA, learn_alpha="none", learn_beta="none", **options)
 
     network = Mlp(
-        INPUTS,
-        CLASSES,
-        neuron,
-        lambda features: LeakyReadout(features, beta=KAPPA, learn_beta="none"),
-        Kaiming(gain=1.6, recurrent_gain=0.8),
-        torch.Generator().manual_seed(1),
-        Engine("reference"),
+        Provided(
+            INPUTS,
+            CLASSES,
+            neuron,
+            lambda features: LeakyReadout(features, beta=KAPPA, learn_beta="none"),
+            Kaiming(gain=1.6, recurrent_gain=0.8),
+            torch.Generator().manual_seed(1),
+            Engine("reference"),
+        ),
         hidden=hidden,
         recurrence=recurrence,
         recurrence_gradient=recurrence_gradient,

@@ -17,7 +17,7 @@ from sgbench.errors import InputError
 from sgbench.inits.kaiming import Kaiming
 from sgbench.losses.max_over_time import MaxOverTime
 from sgbench.losses.per_step import PerStep
-from sgbench.networks.base import MakeNeuron
+from sgbench.networks.base import MakeNeuron, Provided
 from sgbench.networks.mlp import Mlp
 from sgbench.networks.walk import walk
 from sgbench.neurons.base import RESET_GRADIENTS, RESETS, Neuron, Operations
@@ -101,13 +101,15 @@ def make_network(
 ) -> Mlp:
     """Hidden layers and a leaky readout; equal weights for equal shapes."""
     network = Mlp(
-        INPUTS,
-        CLASSES,
-        make_neuron,
-        lambda features: LeakyReadout(features, beta=0.9, learn_beta="none"),
-        Kaiming(gain=1.6, recurrent_gain=1.2),
-        torch.Generator().manual_seed(1),
-        Engine("reference"),
+        Provided(
+            INPUTS,
+            CLASSES,
+            make_neuron,
+            lambda features: LeakyReadout(features, beta=0.9, learn_beta="none"),
+            Kaiming(gain=1.6, recurrent_gain=1.2),
+            torch.Generator().manual_seed(1),
+            Engine("reference"),
+        ),
         hidden=hidden,
         recurrence=recurrence,
         recurrence_gradient=recurrence_gradient,
