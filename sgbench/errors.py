@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Real
 
 
@@ -140,6 +140,29 @@ def require_count(name: str, value: object, *, low: int = 1) -> int:
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < low:
         raise InputError(f"{name}={value!r}: a whole number of at least {low} is needed")
+    return value
+
+
+def require_counts(name: str, values: object, wanted: str, *, may_be_empty: bool = False) -> list[int]:
+    """Return a list of whole numbers of at least 1, or raise an `InputError` that says what is wanted.
+
+    >>> require_counts("hidden", (64, 32), "a list such as [64]")
+    [64, 32]
+    """
+    is_list = isinstance(values, Sequence) and not isinstance(values, str)
+    if not is_list or not (values or may_be_empty):
+        raise InputError(f"{name}={values!r}: {wanted} is needed")
+    return [require_count(name, value) for value in values]  # type: ignore[attr-defined]
+
+
+def require_flag(name: str, value: object) -> bool:
+    """Return the value if it is true or false, or raise an `InputError`.
+
+    >>> require_flag("bias", True)
+    True
+    """
+    if not isinstance(value, bool):
+        raise InputError(f"{name}={value!r}: true or false is needed")
     return value
 
 

@@ -19,7 +19,7 @@ from sgbench.errors import InputError
 from sgbench.exchange.nir_export import to_nir
 from sgbench.inits.kaiming import Kaiming
 from sgbench.leaderboard.deviation import compose_reference, method_deviations
-from sgbench.networks.base import Network
+from sgbench.networks.base import Network, Provided
 from sgbench.networks.baseline import InputView
 from sgbench.networks.baseline_gru import Gru
 from sgbench.networks.baseline_linear import Linear
@@ -30,6 +30,7 @@ from sgbench.signals.streams import generator
 from sgbench.signals.trajectory import Batch
 from sgbench.training.build import build
 from sgbench.training.runner import run_spec
+from tests.networks.parts import leaky, readout
 from tests.run.tiny import WORDS
 
 STEPS, N_IN, N_OUT = 6, 3, 2
@@ -40,8 +41,8 @@ SIZE = {"match_hidden": None, "match_recurrence": None, "match_bias": None}
 
 
 def made(kind: type[Network], **options: object) -> Network:
-    common = {"init": Kaiming(gain=1.0, recurrent_gain=1.0), "generator": generator(0, "initialisation")}
-    return kind(N_IN, N_OUT, **common, engine=Engine("auto"), **options)  # type: ignore[arg-type]
+    init, random = Kaiming(gain=1.0, recurrent_gain=1.0), generator(0, "initialisation")
+    return kind(Provided(N_IN, N_OUT, leaky, readout, init, random, Engine("auto")), **options)
 
 
 def count(network: Network) -> int:

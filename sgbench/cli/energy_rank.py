@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from sgbench.cli import energy
-from sgbench.energy.baseline import bit_operations, matched_ann
-from sgbench.energy.crossover import EnergyComparison, compare, synapse_rate
+from sgbench.energy.baseline import bit_share
+from sgbench.energy.crossover import EnergyComparison, Matched, matched, synapse_rate
 from sgbench.energy.pool import pooled
-from sgbench.energy.price import price
 from sgbench.energy.stability import Duel
 from sgbench.errors import InputError
 from sgbench.leaderboard import costs
@@ -52,31 +51,34 @@ def answer(args: argparse.Namespace) -> int:
     targets = energy.pick(args.target, args.config_dir)
     methods = contestants(args.sources)
     chosen, dt_s = [*targets.values()], methods[0].dt_s
-    comparisons = {method.label: costs.beside(method.counts, targets=chosen, dt_s=dt_s) for method in methods}
+    beside = {method.label: matched(method.counts, targets=chosen, dt_s=dt_s) for method in methods}
     stability = costs.stability(
         {method.label: method.counts for method in methods}, targets=chosen, dt_s=dt_s
     )
     if args.plot is not None:
-        _plot(methods, targets, args.plot)
+        _plot(methods, beside, targets, args.plot)
     if args.json:
-        energy.say_json(_tree(methods, comparisons, stability))
+        energy.say_json(_tree(methods, beside, stability))
         return 0
-    energy.say([*beside_lines(methods, comparisons), "", *stability_lines(stability)])
+    energy.say([*beside_lines(methods, beside), "", *stability_lines(stability)])
     return 0
 
 
-def _plot(methods: Sequence[Contestant], targets: dict[str, EnergyTarget], path: Path) -> None:
+def _plot(
+    methods: Sequence[Contestant], beside: dict[str, Matched], targets: dict[str, EnergyTarget], path: Path
+) -> None:
     """Draw accuracy against energy on the targets that tell methods apart, those of the boards first."""
     from sgbench.plots import style
     from sgbench.plots.energy_front import FrontMethod, FrontPanel, front_figure
     from sgbench.plots.estimate import Estimate
 
     panels = []
-    for name, target in sorted(targets.items(), key=lambda item: not item[1].on_boards):
-        energies = [price(method.counts, target=target, dt_s=method.dt_s).dynamic_nj for method in methods]
-        known = [Estimate(energy.value, energy.low, energy.high) for energy in energies if energy is not None]
+    for name in sorted(targets, key=lambda name: not targets[name].on_boards):
+        comparisons = [beside[method.label].comparisons[name] for method in methods]
+        energies = [one.spiking_nj for one in comparisons if one.spiking_nj is not None]
+        known = [Estimate(energy.value, energy.low, energy.high) for energy in energies]
         if len(known) == len(methods) and len(set(known)) > 1:
-            panels.append(FrontPanel(name, tuple(known), _ann_nj(methods, target)))
+            panels.append(FrontPanel(name, tuple(known), _shared_ann_nj(comparisons)))
     points = [
         FrontMethod(method.label, tuple(100 * accuracy for accuracy in method.accuracies))
         for method in methods
@@ -84,9 +86,9 @@ def _plot(methods: Sequence[Contestant], targets: dict[str, EnergyTarget], path:
     style.save(lambda: front_figure(points, panels), path)
 
 
-def _ann_nj(methods: Sequence[Contestant], target: EnergyTarget) -> float | None:
+def _shared_ann_nj(comparisons: Sequence[EnergyComparison]) -> float | None:
     """Return the energy of the network without spikes, where it has a total and is the same for all methods."""
-    energies = {compare(method.counts, target=target, dt_s=method.dt_s).ann_nj for method in methods}
+    energies = {comparison.ann_nj for comparison in comparisons}
     (energy,) = energies if len(energies) == 1 else (None,)
     return None if energy is None else energy.value
 
@@ -143,25 +145,21 @@ def _labels(first: dict[str, RunRecord]) -> dict[str, str]:
     }
 
 
-def beside_lines(methods: Sequence[Contestant], beside: dict[str, tuple[EnergyComparison, ...]]) -> list[str]:
+def beside_lines(methods: Sequence[Contestant], beside: dict[str, Matched]) -> list[str]:
     """Write a table with each method beside its networks without spikes."""
     rows = [["method", "accuracy, %", "rate, %", "crossover, %", "bits, %", "beats its ANN on", "its QNN on"]]
-    bits = beside[methods[0].label][0].qnn_bits
+    bits = beside[methods[0].label].activation_bits
     for method in methods:
-        priced = [one for one in beside[method.label] if one.crossover is not None]
-        wide, narrow = ([one for one in priced if one.quantised is each_kind] for each_kind in (False, True))
-        crossovers = [one.crossover for one in priced if one.crossover is not None]
-        ends = [end for one in crossovers for end in (one.low, one.high)]
-        finite = [end for end in ends if math.isfinite(end)]
-        crossing = f"{100 * min(finite):.3g} to {100 * max(finite):.3g}" if finite else "-"
+        energies = beside[method.label]
+        ends = energies.crossover_range
         rows.append(
             [
                 method.label,
                 f"{100 * math.fsum(method.accuracies) / len(method.accuracies):.2f}",
-                f"{100 * synapse_rate(method.counts):.3g}",
-                crossing,
+                f"{100 * energies.rate:.3g}",
+                "-" if ends is None else " to ".join(f"{100 * end:.3g}" for end in ends),
                 f"{100 * bit_share(method.counts, bits):.3g}",
-                *(f"{sum(one.wins is True for one in kind)} of {len(kind)}" for kind in (wide, narrow)),
+                *("{} of {}".format(*energies.cheaper(quantised=kind)) for kind in (False, True)),
             ]
         )
     return [
@@ -171,13 +169,6 @@ def beside_lines(methods: Sequence[Contestant], beside: dict[str, tuple[EnergyCo
         f"its ANN: the same layers without spikes; its QNN: the same with activations of {bits} bits, on targets",
         "whose operands have 8 bits at most, where the weights of both are as narrow",
     ]
-
-
-def bit_share(counts: OpCounts, activation_bits: int) -> float:
-    """Divide an inference's bit operations by those of the quantised network without spikes."""
-    ann = matched_ann(counts)
-    spiking = bit_operations(counts, activation_bits=activation_bits)
-    return spiking / bit_operations(ann, activation_bits=activation_bits)
 
 
 def stability_lines(stability: Sequence[Duel]) -> list[str]:
@@ -201,9 +192,7 @@ def stability_lines(stability: Sequence[Duel]) -> list[str]:
     ]
 
 
-def _tree(
-    methods: Sequence[Contestant], beside: dict[str, tuple[EnergyComparison, ...]], stability: Sequence[Duel]
-) -> Any:
+def _tree(methods: Sequence[Contestant], beside: dict[str, Matched], stability: Sequence[Duel]) -> Any:
     def plain(one: EnergyComparison) -> dict[str, Any]:
         tree = asdict(one)
         ends = tree["crossover"] or {}
@@ -215,8 +204,8 @@ def _tree(
             {
                 "method": method.label,
                 "accuracies": list(method.accuracies),
-                "rate": synapse_rate(method.counts),
-                "beside": [plain(one) for one in beside[method.label]],
+                "rate": beside[method.label].rate,
+                "beside": [plain(one) for one in beside[method.label].comparisons.values()],
             }
             for method in methods
         ],

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sgbench.engine.bins import beyond
-from sgbench.errors import InputError, require_count, require_number
+from sgbench.errors import require_count, require_number
 from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.signals.spikes import Signal, SparseSpikes
 
@@ -206,13 +206,6 @@ def filled_steps(trains: SpikeTrains, dt_s: float, steps: int, *, crop: bool) ->
     """Count the steps within each sample's duration, int64 [B], at most `steps` where `crop` drops the rest."""
     filled = trains.steps(dt_s)
     return filled.clamp(max=steps) if crop else filled
-
-
-def require_crop(crop: object) -> bool:
-    """Require true or false for `crop` and return it."""
-    if not isinstance(crop, bool):
-        raise InputError(f"encoder.crop={crop!r}: true or false is needed")
-    return crop
 
 
 def stable_order(key: Tensor) -> Tensor:

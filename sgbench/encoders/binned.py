@@ -7,8 +7,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from sgbench.encoders.base import Encoder, Form, filled_steps, require_crop
+from sgbench.encoders.base import Encoder, Form, filled_steps
 from sgbench.engine.bins import binned
+from sgbench.errors import require_flag
 from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.signals.spikes import SparseSpikes
 
@@ -38,7 +39,7 @@ class Binned(Encoder):
 
     def __init__(self, *, steps: int, dt_s: float, crop: bool) -> None:
         super().__init__(steps=steps, dt_s=dt_s)
-        self.crop = require_crop(crop)
+        self.crop = require_flag("encoder.crop", crop)
 
     def encode(self, values: SpikeTrains, generator: torch.Generator) -> SparseSpikes:
         """Put spikes with times into steps, several of a channel in one step as one [T, B, N]."""

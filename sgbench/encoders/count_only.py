@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from sgbench.encoders.base import Encoder, Form, filled_steps, one_a_step, require_crop
-from sgbench.errors import require_number
+from sgbench.encoders.base import Encoder, Form, filled_steps, one_a_step
+from sgbench.errors import require_flag, require_number
 from sgbench.signals.spike_trains import SpikeTrains
 
 
@@ -43,7 +43,7 @@ class CountOnly(Encoder):
 
     def __init__(self, *, steps: int, dt_s: float, crop: bool, gain: float) -> None:
         super().__init__(steps=steps, dt_s=dt_s)
-        self.crop = require_crop(crop)
+        self.crop = require_flag("encoder.crop", crop)
         self.gain = require_number("encoder.gain", gain)
 
     def encode(self, values: Tensor | SpikeTrains, generator: torch.Generator) -> Tensor:

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sgbench.encoders.base import Encoder, Form, Image, filled_steps, require_crop
+from sgbench.encoders.base import Encoder, Form, Image, filled_steps
 from sgbench.engine.bins import AS_THEY_ARE, binned
-from sgbench.errors import InputError, require_choice, require_count
+from sgbench.errors import InputError, require_choice, require_count, require_flag
 from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.signals.spikes import SparseSpikes
 
@@ -66,7 +66,7 @@ class EventBins(Encoder):
         image: Image | None = None,
     ) -> None:
         super().__init__(steps=steps, dt_s=dt_s)
-        self.crop = require_crop(crop)
+        self.crop = require_flag("encoder.crop", crop)
         self.form = require_choice("encoder.form", form, FORMS)
         self.polarity = require_choice("encoder.polarity", polarity, POLARITIES)
         self.pool = require_count("encoder.pool", pool)

@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from sgbench.encoders.base import Encoder, Form, filled_steps, in_order, one_a_step, require_crop
-from sgbench.errors import require_choice
+from sgbench.encoders.base import Encoder, Form, filled_steps, in_order, one_a_step
+from sgbench.errors import require_choice, require_flag
 from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.signals.spikes import SparseSpikes
 
@@ -46,7 +46,7 @@ class TimeShuffled(Encoder):
 
     def __init__(self, *, steps: int, dt_s: float, crop: bool, channels: str) -> None:
         super().__init__(steps=steps, dt_s=dt_s)
-        self.crop = require_crop(crop)
+        self.crop = require_flag("encoder.crop", crop)
         self.order = require_choice("encoder.channels", channels, ORDERS)
 
     def encode(self, values: SpikeTrains, generator: torch.Generator) -> SparseSpikes:

@@ -116,3 +116,9 @@ def bit_operations(counts: OpCounts, *, activation_bits: int | None = None) -> i
             wide = 1 if group.operation == "accumulate" else activation_bits or group.weight_bits
             total += group.effective.total * group.weight_bits * wide
     return total
+
+
+def bit_share(counts: OpCounts, activation_bits: int) -> float:
+    """Divide the bit operations of an inference by those of the quantised network without spikes."""
+    spiking = bit_operations(counts, activation_bits=activation_bits)
+    return spiking / bit_operations(matched_ann(counts), activation_bits=activation_bits)

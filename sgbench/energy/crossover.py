@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sgbench.energy.baseline import levels_bits, matched_ann
@@ -46,6 +47,52 @@ class EnergyComparison:
         return False if self.rate >= self.crossover.high else None
 
 
+@dataclass(frozen=True)
+class Matched:
+    """Compares one method with the same network without spikes, on each of some price lists."""
+
+    rate: float  # events a synapse and step
+    activation_bits: int  # of the quantised network
+    comparisons: dict[str, EnergyComparison]  # by target
+
+    @property
+    def priced(self) -> dict[str, EnergyComparison]:
+        """Return the comparisons on targets that price both networks alike."""
+        return {name: one for name, one in self.comparisons.items() if one.crossover is not None}
+
+    def cheaper(self, *, quantised: bool) -> tuple[int, int]:
+        """Count on how many targets, of how many, the spiking network costs less under every price."""
+        kind = [comparison for comparison in self.priced.values() if comparison.quantised is quantised]
+        return sum(comparison.wins is True for comparison in kind), len(kind)
+
+    @property
+    def crossover_range(self) -> tuple[float, float] | None:
+        """Return the least and the largest finite end of all crossovers; None without any."""
+        crossovers = [one.crossover for one in self.comparisons.values() if one.crossover is not None]
+        ends = [end for one in crossovers for end in (one.low, one.high) if math.isfinite(end)]
+        return (min(ends), max(ends)) if ends else None
+
+
+def matched(counts: OpCounts, *, targets: Sequence[EnergyTarget], dt_s: float) -> Matched:
+    """Compare a method with its networks without spikes on every price list.
+
+    Args:
+        counts: of all its seeds together.
+        targets: price lists.
+        dt_s: length of one time step [s].
+
+    Raises:
+        InputError: a layer's synapses were not counted.
+    """
+    comparisons = {target.name: compare(counts, target=target, dt_s=dt_s) for target in targets}
+    return Matched(synapse_rate(counts), activation_bits(counts), comparisons)
+
+
+def activation_bits(counts: OpCounts) -> int:
+    """Compute the bits of an activation that tells as many values apart as a sample has counts of spikes."""
+    return levels_bits(math.ceil(counts.steps / counts.samples))
+
+
 def synapse_rate(counts: OpCounts) -> float:
     """Compute the share of all connections times steps that an event uses.
 
@@ -79,7 +126,7 @@ def compare(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> EnergyCom
     still, whole, other = (
         price(operations, target=target, dt_s=dt_s) for operations in (silenced(counts), counts, ann)
     )
-    qnn_bits = levels_bits(math.ceil(counts.steps / counts.samples))
+    qnn_bits = activation_bits(counts)
     reasons = tuple(dict.fromkeys((*whole.reasons, *other.reasons)))
     crossing = _crossing(still.dynamic_nj, whole.dynamic_nj, other.dynamic_nj, rate)
     quantised = target.operand_bits is not None and qnn_bits <= target.operand_bits <= NARROW_BITS

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sgbench.energy.crossover import EnergyComparison, compare
 from sgbench.energy.pool import pooled
 from sgbench.energy.price import BoundedValue, EnergyEstimate, price
 from sgbench.energy.stability import Duel, duels, parts
@@ -90,15 +89,6 @@ def _together(counts: Sequence[OpCounts]) -> OpCounts | None:
         return pooled(counts)
     except InputError:  # nothing to pool, or several shapes
         return None
-
-
-def beside(counts: OpCounts, *, targets: Sequence[EnergyTarget], dt_s: float) -> tuple[EnergyComparison, ...]:
-    """Compare one method, its seeds pooled, with its networks without spikes on each target.
-
-    Raises:
-        InputError: a layer's synapses were not counted.
-    """
-    return tuple(compare(counts, target=target, dt_s=dt_s) for target in targets)
 
 
 def stability(

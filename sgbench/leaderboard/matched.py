@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
-from sgbench.energy.crossover import EnergyComparison, synapse_rate
+from sgbench.energy.crossover import EnergyComparison, Matched, matched
 from sgbench.energy.interval import BoundedValue
 from sgbench.energy.stability import Duel
 from sgbench.errors import InputError
-from sgbench.leaderboard.costs import beside, stability
+from sgbench.leaderboard.costs import stability
 from sgbench.leaderboard.rows import Board, MethodRow
-from sgbench.records.counts import OpCounts
 from sgbench.records.energy import INSTEAD, EnergyTarget
 from sgbench.tables import number_text
 
@@ -23,35 +21,20 @@ MOST_DUELS = 12
 NEVER, ALWAYS = 0.0, 1.0
 
 
-@dataclass(frozen=True)
-class Matched:
-    """Compares one method with the same network without spikes, on every price list that prices both."""
+def matched_row(board: Board, row: MethodRow) -> Matched | None:
+    """Compare a method of a board with its networks without spikes, on the price lists that price these.
 
-    rate: float  # events a synapse and step
-    comparisons: dict[str, EnergyComparison]  # by target
-    activation_bits: int  # of the quantised network
-
-    def cheaper(self, *, quantised: bool) -> tuple[int, int]:
-        """Count on how many targets, of how many, the spiking network costs less under every price."""
-        kind = [comparison for comparison in self.comparisons.values() if comparison.quantised is quantised]
-        return sum(comparison.wins is True for comparison in kind), len(kind)
-
-
-def matched(counts: OpCounts, *, targets: Sequence[EnergyTarget], dt_s: float) -> Matched | None:
-    """Compare a method with its networks without spikes; None where its synapses were not counted.
-
-    Args:
-        counts: of all its seeds together.
-        targets: price lists; those that price no network without spikes are passed over.
-        dt_s: length of one time step [s].
+    None where its synapses were not counted, or where no price list prices both.
     """
+    counts = row.costs.counts
+    if counts is None:
+        return None
+    targets = [target for target in board.price_lists if _multiplies(target)]
     try:
-        comparisons = beside(counts, targets=[target for target in targets if _multiplies(target)], dt_s=dt_s)
-        rate = synapse_rate(counts)
+        comparison = matched(counts, targets=targets, dt_s=board.protocol.dt_s)
     except (InputError, ZeroDivisionError):  # nothing counted, or no synapse at all
         return None
-    both = {comparison.target: comparison for comparison in comparisons if comparison.crossover is not None}
-    return Matched(rate, both, comparisons[0].qnn_bits) if both else None
+    return comparison if comparison.priced else None
 
 
 def _multiplies(target: EnergyTarget) -> bool:
@@ -62,15 +45,8 @@ def _multiplies(target: EnergyTarget) -> bool:
 
 def matched_rows(board: Board) -> list[tuple[MethodRow, Matched]]:
     """List the first methods of a board that have matched networks without spikes, with the comparison."""
-    pairs = []
-    for row in board.rows[:MOST_BESIDE]:
-        counts = row.costs.counts
-        comparisons = (
-            None if counts is None else matched(counts, targets=board.price_lists, dt_s=board.protocol.dt_s)
-        )
-        if comparisons is not None:
-            pairs.append((row, comparisons))
-    return pairs
+    pairs = [(row, matched_row(board, row)) for row in board.rows[:MOST_BESIDE]]
+    return [(row, comparison) for row, comparison in pairs if comparison is not None]
 
 
 def shown_targets(board: Board, rows: Iterable[tuple[MethodRow, Matched]]) -> list[EnergyComparison]:
@@ -78,9 +54,7 @@ def shown_targets(board: Board, rows: Iterable[tuple[MethodRow, Matched]]) -> li
     on_board = {target.name for target in board.targets}
     by_target: dict[str, EnergyComparison] = {}
     for _, energies in rows:
-        by_target |= {
-            name: one for name, one in energies.comparisons.items() if one.quantised or name in on_board
-        }
+        by_target |= {name: one for name, one in energies.priced.items() if one.quantised or name in on_board}
     return [by_target[name] for name in sorted(by_target, key=lambda name: (by_target[name].quantised, name))]
 
 

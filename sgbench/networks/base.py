@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -12,8 +13,10 @@ from torch import Tensor, nn
 
 from sgbench.dropouts.base import Dropout
 from sgbench.engine.choose import Choice, Engine
-from sgbench.errors import InputError, NonFiniteError, require_count
+from sgbench.errors import InputError, NonFiniteError, require_choice, require_counts, require_flag
+from sgbench.inits.base import Init
 from sgbench.networks.layers import DenseLayer, Layer
+from sgbench.networks.pool import Image
 from sgbench.neurons.base import Neuron
 from sgbench.normalisations.base import Normalisation
 from sgbench.signals.noise_source import NoiseSource
@@ -24,6 +27,31 @@ from sgbench.surrogates.base import Surrogate
 RECURRENCES = ("none", "one_to_one", "all_to_all")
 RECURRENCE_GRADIENTS = ("full", "cut")
 MakeNeuron = Callable[[int], Neuron]
+
+
+@dataclass(frozen=True)
+class Provided:
+    """Holds what the builder gives every network, which takes from it what it needs.
+
+    Args:
+        n_inputs: input channels; of images pixels times channels.
+        n_outputs: classes or outputs.
+        make_neuron: a new layer of spiking neurons of a given size.
+        make_readout: a new readout of a given size.
+        init: how weights are drawn.
+        generator: of the initialisation's stream.
+        engine: how a layer is unrolled.
+        data_image: channels, height and width that the data set states, or None.
+    """
+
+    n_inputs: int
+    n_outputs: int
+    make_neuron: MakeNeuron
+    make_readout: MakeNeuron
+    init: Init
+    generator: torch.Generator
+    engine: Engine
+    data_image: Image | None = None
 
 
 class Source(NamedTuple):
@@ -40,6 +68,13 @@ class Network(nn.Module, ABC):
     engine: Engine
     spiking: ClassVar[bool] = True  # whether its hidden layers are neurons; a baseline's are not
     rule_noise: NoiseSource | None = None  # what its learning rule draws from, set anew with each epoch
+
+    def set_up(self, layers: Sequence[nn.Module], provided: Provided) -> None:
+        """Take in the layers, the readout last, draw their weights, and keep the engine that runs them."""
+        for layer in layers:
+            layer.reset_weights(provided.init, provided.generator)  # type: ignore[operator]
+        self.layers = nn.ModuleList(layers)
+        self.engine = provided.engine
 
     @abstractmethod
     def unroll(
@@ -200,22 +235,26 @@ def source_of(layer: Layer) -> Source:
     return Source(layer.name, "binary" if sends in ("binary", "signed") else "real")
 
 
+def readout_layer(n_in: int, provided: Provided, *, bias: bool) -> DenseLayer:
+    """Build the dense readout of a network of neurons, behind so many inputs."""
+    outputs = provided.n_outputs
+    return DenseLayer("readout", n_in, outputs, provided.make_readout(outputs), bias=bias)
+
+
 def hidden_sizes(hidden: object, bias: object) -> list[int]:
     """Check the sizes of the hidden layers and return them as a list.
 
     Raises:
         InputError: no list of sizes, or a bias that is neither true nor false.
     """
-    require_bias(bias)
-    if isinstance(hidden, str) or not isinstance(hidden, Sequence) or not hidden:
-        raise InputError(f"network.hidden={hidden!r}: a list of layer sizes such as [64] is needed")
-    return [require_count("network.hidden", size) for size in hidden]
+    require_flag("network.bias", bias)
+    return require_counts("network.hidden", hidden, "a list of layer sizes such as [64]")
 
 
-def require_bias(bias: object) -> None:
-    """Refuse a bias that is neither true nor false."""
-    if not isinstance(bias, bool):
-        raise InputError(f"network.bias={bias!r}: true or false is needed")
+def require_recurrence(recurrence: object, gradient: object) -> None:
+    """Refuse a wiring among the neurons of a layer that there is not, or a gradient through it."""
+    require_choice("network.recurrence", recurrence, RECURRENCES)
+    require_choice("network.recurrence_gradient", gradient, RECURRENCE_GRADIENTS)
 
 
 def surrogates(module: nn.Module) -> list[Surrogate]:

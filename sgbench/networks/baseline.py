@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sgbench.engine.choose import Choice, Engine
+from sgbench.engine.choose import Choice
 from sgbench.errors import InputError, require_choice, require_count
 from sgbench.inits.base import Init
-from sgbench.networks.base import RECURRENCES, Network, hidden_sizes
+from sgbench.networks.base import RECURRENCES, Network, Provided, hidden_sizes
 from sgbench.signals.spikes import Signal
 from sgbench.signals.trajectory import NOTHING, Keep, Trajectory, valid_steps
 
@@ -94,8 +94,7 @@ class Baseline(Network):
 
     Args:
         layers: the readout last.
-        init: how weights are drawn.
-        generator: of the initialisation's stream.
+        provided: what the builder gives.
         engine: has to be "auto": no engine runs it.
 
     Raises:
@@ -105,19 +104,15 @@ class Baseline(Network):
     spiking: ClassVar[bool] = False
     sums_up: bool = False  # whether its input is summed over time
 
-    def __init__(
-        self, layers: Sequence[PlainLayer], init: Init, generator: torch.Generator, engine: Engine
-    ) -> None:
+    def __init__(self, layers: Sequence[PlainLayer], provided: Provided) -> None:
         super().__init__()
-        if engine.requested != "auto":
+        engine = provided.engine.requested
+        if engine != "auto":
             raise InputError(
-                f"engine={engine.requested}: {type(self).__name__} is made of torch's own layers; use engine=auto"
+                f"engine={engine}: {type(self).__name__} is made of torch's own layers; use engine=auto"
             )
-        for layer in layers:
-            layer.reset_weights(init, generator)
-            layer.double()
-        self.layers = nn.ModuleList(layers)
-        self.engine = engine
+        self.set_up(layers, provided)
+        self.double()
 
     @abstractmethod
     def seen(self, x: Signal, lengths: Tensor) -> Tensor:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
-from sgbench.engine.choose import Engine
-from sgbench.inits.base import Init
+from sgbench.networks.base import Provided
 from sgbench.networks.baseline import Baseline, PlainLayer, Size, dense_parameters, linear, undrawn
 from sgbench.signals.spikes import Signal, dense
 
@@ -24,11 +22,7 @@ class Gru(Baseline):
         n &= \tanh(W_n x + b_n + r (V_n h + c_n)), \qquad h \leftarrow (1 - z) n + z h, \qquad y = W h + b
 
     Args:
-        n_inputs: input channels.
-        n_outputs: classes or outputs.
-        init: how weights are drawn.
-        generator: of the initialisation's stream.
-        engine: "auto".
+        provided: what the builder gives.
         parameters: how many to have, or None for those of the spiking network that the others describe.
         match_hidden: neurons per hidden layer of that network.
         match_recurrence: "none", "one_to_one" or "all_to_all".
@@ -40,19 +34,16 @@ class Gru(Baseline):
     Source: Cho et al. 2014, arXiv:1406.1078, as `torch.nn.GRU`.
     """
 
-    def __init__(  # noqa: PLR0913 - five are given by the builder
+    def __init__(
         self,
-        n_inputs: int,
-        n_outputs: int,
-        init: Init,
-        generator: torch.Generator,
-        engine: Engine,
+        provided: Provided,
         *,
         parameters: int | None,
         match_hidden: Sequence[int] | None,
         match_recurrence: str | None,
         match_bias: bool | None,
     ) -> None:
+        n_inputs, n_outputs = provided.n_inputs, provided.n_outputs
         size = Size(parameters, match_hidden, match_recurrence, match_bias)
         widths = size.widths(
             lambda widths: parameters_of([n_inputs, *widths, n_outputs]), n_inputs, n_outputs
@@ -61,7 +52,7 @@ class Gru(Baseline):
             PlainLayer(f"hidden{index}", width, undrawn(nn.GRU, before, width), nn.Identity())
             for index, (before, width) in enumerate(zip([n_inputs, *widths], widths, strict=False))
         ]
-        super().__init__([*layers, linear(widths[-1], n_outputs)], init, generator, engine)
+        super().__init__([*layers, linear(widths[-1], n_outputs)], provided)
 
     def seen(self, x: Signal, lengths: Tensor) -> Tensor:
         """Return every step of the input."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from sgbench.engine.choose import Engine
-from sgbench.inits.base import Init
+from sgbench.networks.base import Provided
 from sgbench.networks.baseline import Baseline, InputView, linear
 from sgbench.signals.spikes import Signal, dense
 
@@ -21,11 +19,7 @@ class Linear(Baseline):
     that takes, whatever the spiking network has.
 
     Args:
-        n_inputs: input channels.
-        n_outputs: classes or outputs.
-        init: how weights are drawn.
-        generator: of the initialisation's stream.
-        engine: "auto".
+        provided: what the builder gives.
         sees: "counts", "all" or "last_K"; see `InputView`.
         steps: of the protocol.
 
@@ -37,17 +31,13 @@ class Linear(Baseline):
 
     def __init__(
         self,
-        n_inputs: int,
-        n_outputs: int,
-        init: Init,
-        generator: torch.Generator,
-        engine: Engine,
+        provided: Provided,
         *,
         sees: str,
         steps: int,
     ) -> None:
         self.view = InputView(sees, steps)
-        super().__init__([linear(self.view.features(n_inputs), n_outputs)], init, generator, engine)
+        super().__init__([linear(self.view.features(provided.n_inputs), provided.n_outputs)], provided)
         self.sums_up = self.view.sees == "counts"
 
     def seen(self, x: Signal, lengths: Tensor) -> Tensor:

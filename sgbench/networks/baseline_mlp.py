@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
-from sgbench.engine.choose import Engine
-from sgbench.inits.base import Init
+from sgbench.networks.base import Provided
 from sgbench.networks.baseline import Baseline, InputView, PlainLayer, Size, dense_parameters, linear, undrawn
 from sgbench.signals.spikes import Signal, dense
 
@@ -19,11 +17,7 @@ class Perceptron(Baseline):
     .. math:: h^l = \max(0, W^l h^{l-1} + b^l), \quad h^0 = v, \quad y = W h^L + b
 
     Args:
-        n_inputs: input channels.
-        n_outputs: classes or outputs.
-        init: how weights are drawn.
-        generator: of the initialisation's stream.
-        engine: "auto".
+        provided: what the builder gives.
         sees: "counts", "all" or "last_K"; see `InputView`.
         steps: of the protocol.
         parameters: how many to have, or None for those of the spiking network that the others describe.
@@ -37,13 +31,9 @@ class Perceptron(Baseline):
     Source: Iyer, Chua & Li 2021, Frontiers in Neuroscience 15.
     """
 
-    def __init__(  # noqa: PLR0913 - five are given by the builder
+    def __init__(
         self,
-        n_inputs: int,
-        n_outputs: int,
-        init: Init,
-        generator: torch.Generator,
-        engine: Engine,
+        provided: Provided,
         *,
         sees: str,
         steps: int,
@@ -53,6 +43,7 @@ class Perceptron(Baseline):
         match_bias: bool | None,
     ) -> None:
         self.view = InputView(sees, steps)
+        n_inputs, n_outputs = provided.n_inputs, provided.n_outputs
         first = self.view.features(n_inputs)
         size = Size(parameters, match_hidden, match_recurrence, match_bias)
         widths = size.widths(
@@ -62,7 +53,7 @@ class Perceptron(Baseline):
             PlainLayer(f"hidden{index}", width, undrawn(nn.Linear, before, width), nn.ReLU())
             for index, (before, width) in enumerate(zip([first, *widths], widths, strict=False))
         ]
-        super().__init__([*layers, linear(widths[-1], n_outputs)], init, generator, engine)
+        super().__init__([*layers, linear(widths[-1], n_outputs)], provided)
         self.sums_up = self.view.sees == "counts"
 
     def seen(self, x: Signal, lengths: Tensor) -> Tensor:

@@ -5,22 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import torch
-from torch import nn
-
-from sgbench.engine.choose import Engine
-from sgbench.errors import InputError, require_choice, require_count
-from sgbench.inits.base import Init
+from sgbench.errors import InputError, require_choice, require_count, require_counts, require_flag
 from sgbench.networks.base import (
-    RECURRENCE_GRADIENTS,
-    RECURRENCES,
     Chain,
     DenseLayer,
-    MakeNeuron,
-    require_bias,
+    Provided,
+    readout_layer,
+    require_recurrence,
 )
 from sgbench.networks.convolution import ConvLayer
-from sgbench.networks.pool import POOLINGS, Image, Pool, image_of
+from sgbench.networks.pool import POOLINGS, Pool, image_of
 
 PLACES = ("currents", "spikes")
 
@@ -33,14 +27,7 @@ class Conv(Chain):
     behind multiplies its weights by it.
 
     Args:
-        n_inputs: pixels times channels.
-        n_outputs: classes.
-        make_neuron: a new layer of spiking neurons of a given size.
-        make_readout: a new readout of a given size.
-        init: how weights are drawn.
-        generator: of the initialisation's stream.
-        engine: how a layer is unrolled.
-        data_image: channels, height and width that the data set states, or None.
+        provided: what the builder gives.
         image: channels, height and width of the input; None is what the data set states, or one square channel.
         channels: of each hidden layer.
         kernel_size: an odd number of pixels.
@@ -60,16 +47,9 @@ class Conv(Chain):
     SpikingJelly's `CSNN`.
     """
 
-    def __init__(  # noqa: PLR0913 - eight are given by the builder
+    def __init__(  # noqa: PLR0913 - a convolution has so many
         self,
-        n_inputs: int,
-        n_outputs: int,
-        make_neuron: MakeNeuron,
-        make_readout: MakeNeuron,
-        init: Init,
-        generator: torch.Generator,
-        engine: Engine,
-        data_image: Image | None = None,
+        provided: Provided,
         *,
         image: Sequence[int] | None,
         channels: Sequence[int],
@@ -91,30 +71,33 @@ class Conv(Chain):
             "bias": bias,
             "pool_size": pool_size,
         }
-        _check(channels, pooling=pooling, pooling_of=pooling_of, **options)  # type: ignore[arg-type]
+        _check(pooling=pooling, pooling_of=pooling_of, **options)  # type: ignore[arg-type]
+        counts = require_counts("network.channels", channels, "a list such as [8, 16]")
         currents = pooling if pooling_of == "currents" else "none"
-        shape = image_of(image, n_inputs, data_image)
+        shape = image_of(image, provided.n_inputs, provided.data_image)
         layers: list[ConvLayer | DenseLayer] = []
         pool: Pool | None = None
-        for position, count in enumerate(channels):
-            require_count("network.channels", count)
-            new_layer = ConvLayer(f"hidden{position}", shape, count, make_neuron, pooling=currents, **options)  # type: ignore[arg-type]
+        for position, count in enumerate(counts):
+            new_layer = ConvLayer(
+                f"hidden{position}",
+                shape,
+                count,
+                provided.make_neuron,
+                pooling=currents,
+                **options,  # type: ignore[arg-type]
+            )
             new_layer.pool_in = pool
             shape = new_layer.image_out
             if pooling_of == "spikes" and pooling != "none":
                 pool = Pool(pooling, shape, pool_size, pool_size)
                 shape = pool.image_out
             layers.append(new_layer)
-        layers.append(DenseLayer("readout", math.prod(shape), n_outputs, make_readout(n_outputs), bias=bias))
+        layers.append(readout_layer(math.prod(shape), provided, bias=bias))
         layers[-1].pool_in = pool
-        for layer in layers:
-            layer.reset_weights(init, generator)
-        self.layers = nn.ModuleList(layers)
-        self.engine = engine
+        self.set_up(layers, provided)
 
 
-def _check(  # noqa: PLR0913 - one for each option
-    channels: object,
+def _check(
     *,
     kernel_size: int,
     stride: int,
@@ -126,14 +109,11 @@ def _check(  # noqa: PLR0913 - one for each option
     bias: bool,
 ) -> None:
     """Refuse sizes, kinds of pooling and recurrence, and a bias that are out of range."""
-    require_choice("network.recurrence", recurrence, RECURRENCES)
-    require_choice("network.recurrence_gradient", recurrence_gradient, RECURRENCE_GRADIENTS)
+    require_recurrence(recurrence, recurrence_gradient)
     require_choice("network.pooling", pooling, POOLINGS)
     require_choice("network.pooling_of", pooling_of, PLACES)
-    require_bias(bias)
+    require_flag("network.bias", bias)
     require_count("network.stride", stride)
     require_count("network.pool_size", pool_size, low=2)
     if require_count("network.kernel_size", kernel_size) % 2 == 0:
         raise InputError(f"network.kernel_size={kernel_size}: an odd number of pixels is needed")
-    if isinstance(channels, str) or not isinstance(channels, Sequence) or not channels:
-        raise InputError(f"network.channels={channels!r}: a list such as [8, 16] is needed")

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sgbench.dropouts.base import Dropout
-from sgbench.engine.choose import Engine
 from sgbench.errors import InputError, require_count
-from sgbench.inits.base import Init
-from sgbench.networks.base import Network, hidden_sizes
+from sgbench.networks.base import Network, Provided, hidden_sizes
 from sgbench.networks.layers import DenseLayer
 from sgbench.neurons.leaky import Leaky, LeakyState
 from sgbench.neurons.leaky_readout import LeakyReadout, ReadoutState
@@ -42,11 +40,7 @@ class Converted(Network):
     rank. Rates alone are learnt: an input that says something by when it spikes says nothing here.
 
     Args:
-        n_inputs: input channels.
-        n_outputs: classes or outputs.
-        init: how weights are drawn.
-        generator: of the initialisation's stream.
-        engine: how the neurons are run.
+        provided: what the builder gives.
         hidden: neurons per hidden layer.
         levels: L, at least 1.
         bias: whether layers have biases.
@@ -63,11 +57,7 @@ class Converted(Network):
 
     def __init__(
         self,
-        n_inputs: int,
-        n_outputs: int,
-        init: Init,
-        generator: torch.Generator,
-        engine: Engine,
+        provided: Provided,
         *,
         hidden: Sequence[int],
         levels: int,
@@ -75,17 +65,14 @@ class Converted(Network):
     ) -> None:
         super().__init__()
         self.levels = require_count("network.levels", levels)
-        sizes = [n_inputs, *hidden_sizes(hidden, bias)]
+        sizes = [provided.n_inputs, *hidden_sizes(hidden, bias)]
         layers = [
             DenseLayer(f"hidden{place}", n_in, n_out, _integrate_and_fire(), bias=bias)
             for place, (n_in, n_out) in enumerate(itertools.pairwise(sizes))
         ]
         integrator = LeakyReadout(beta=1.0, learn_beta="none")
-        layers.append(DenseLayer("readout", sizes[-1], n_outputs, integrator, bias=bias))
-        for layer in layers:
-            layer.reset_weights(init, generator)
-        self.layers = nn.ModuleList(layers)
-        self.engine = engine
+        layers.append(DenseLayer("readout", sizes[-1], provided.n_outputs, integrator, bias=bias))
+        self.set_up(layers, provided)
 
     def trained_steps(self, steps: int) -> int:
         """Return 1, since in training a rate stands for all steps."""

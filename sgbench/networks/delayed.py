@@ -8,10 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sgbench.engine.choose import Engine
-from sgbench.errors import InputError, require_choice, require_count, require_number
+from sgbench.errors import InputError, require_choice, require_count, require_flag, require_number
 from sgbench.inits.base import Init
-from sgbench.networks.base import Chain, DenseLayer, MakeNeuron, hidden_sizes
+from sgbench.networks.base import Chain, DenseLayer, Provided, hidden_sizes, readout_layer
 from sgbench.neurons.base import Neuron
 
 KERNELS = ("gaussian", "triangle", "rounded")
@@ -108,13 +107,7 @@ class Delayed(Chain):
     from epoch to epoch; wide kernels feel where a delay should move, narrow ones are what a chip can do.
 
     Args:
-        n_inputs: input channels.
-        n_outputs: classes.
-        make_neuron: a new layer of spiking neurons of a given size.
-        make_readout: a new readout of a given size.
-        init: how weights are drawn.
-        generator: of the initialisation's stream.
-        engine: how a layer is unrolled.
+        provided: what the builder gives.
         hidden: neurons per hidden layer.
         max_delay_steps: the longest delay [steps].
         kernel: "gaussian", "triangle" or "rounded"; see `DelayedLayer`.
@@ -131,15 +124,9 @@ class Delayed(Chain):
     range, and "rounded" trains what will run.
     """
 
-    def __init__(  # noqa: PLR0913 - seven are given by the builder
+    def __init__(
         self,
-        n_inputs: int,
-        n_outputs: int,
-        make_neuron: MakeNeuron,
-        make_readout: MakeNeuron,
-        init: Init,
-        generator: torch.Generator,
-        engine: Engine,
+        provided: Provided,
         *,
         hidden: Sequence[int],
         max_delay_steps: int,
@@ -149,27 +136,23 @@ class Delayed(Chain):
         bias: bool,
     ) -> None:
         super().__init__()
-        sizes = [n_inputs, *hidden_sizes(hidden, bias)]
+        sizes = [provided.n_inputs, *hidden_sizes(hidden, bias)]
         require_count("network.max_delay_steps", max_delay_steps)
         require_choice("network.kernel", kernel, KERNELS)
-        if not isinstance(readout_delays, bool):
-            raise InputError(f"network.readout_delays={readout_delays!r}: true or false is needed")
+        require_flag("network.readout_delays", readout_delays)
         self.sigmas = _pair(sigma_steps)
         options = {"max_delay_steps": max_delay_steps, "kernel": kernel, "bias": bias}
         layers: list[DenseLayer] = [
-            DelayedLayer(f"hidden{position}", n_in, n_out, make_neuron(n_out), **options)
+            DelayedLayer(f"hidden{position}", n_in, n_out, provided.make_neuron(n_out), **options)
             for position, (n_in, n_out) in enumerate(itertools.pairwise(sizes))
         ]
-        readout = make_readout(n_outputs)
+        n_outputs = provided.n_outputs
         layers.append(
-            DelayedLayer("readout", sizes[-1], n_outputs, readout, **options)
+            DelayedLayer("readout", sizes[-1], n_outputs, provided.make_readout(n_outputs), **options)
             if readout_delays
-            else DenseLayer("readout", sizes[-1], n_outputs, readout, bias=bias)
+            else readout_layer(sizes[-1], provided, bias=bias)
         )
-        for layer in layers:
-            layer.reset_weights(init, generator)
-        self.layers = nn.ModuleList(layers)
-        self.engine = engine
+        self.set_up(layers, provided)
         self.advance(0.0)
 
     def advance(self, progress: float) -> None:

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-from torch import nn
-
-from sgbench.engine.choose import Engine
-from sgbench.errors import InputError, require_choice, require_count
-from sgbench.inits.base import Init
+from sgbench.errors import require_choice, require_count, require_counts, require_flag
 from sgbench.networks.base import (
-    RECURRENCE_GRADIENTS,
-    RECURRENCES,
     Chain,
     DenseLayer,
-    MakeNeuron,
-    require_bias,
+    Provided,
+    readout_layer,
+    require_recurrence,
 )
 from sgbench.networks.population import PopulationLayer
 
@@ -32,13 +26,7 @@ class Encoded(Chain):
     or with traces. Layers behind it receive spikes.
 
     Args:
-        n_inputs: input channels.
-        n_outputs: classes.
-        make_neuron: a new layer of spiking neurons of a given size.
-        make_readout: a new readout of a given size.
-        init: how weights are drawn.
-        generator: of the initialisation's stream.
-        engine: how a layer is unrolled.
+        provided: what the builder gives.
         population: neurons of the encoder for each input.
         wiring: "one_to_one" or "all_to_all".
         widths: neurons of each layer behind the encoder; the list may be empty.
@@ -53,15 +41,9 @@ class Encoded(Chain):
     Yoo & Michmizos 2021, CoRL, arXiv:2010.09635 (trained populations, one for each input).
     """
 
-    def __init__(  # noqa: PLR0913 - seven are given by the builder
+    def __init__(
         self,
-        n_inputs: int,
-        n_outputs: int,
-        make_neuron: MakeNeuron,
-        make_readout: MakeNeuron,
-        init: Init,
-        generator: torch.Generator,
-        engine: Engine,
+        provided: Provided,
         *,
         population: int,
         wiring: str,
@@ -73,30 +55,25 @@ class Encoded(Chain):
         super().__init__()
         require_count("network.population", population)
         require_choice("network.wiring", wiring, WIRINGS)
-        require_choice("network.recurrence", recurrence, RECURRENCES)
-        require_choice("network.recurrence_gradient", recurrence_gradient, RECURRENCE_GRADIENTS)
-        require_bias(bias)
+        require_recurrence(recurrence, recurrence_gradient)
+        require_flag("network.bias", bias)
+        n_inputs = provided.n_inputs
         size = n_inputs * population
-        neuron = make_neuron(size)
+        neuron = provided.make_neuron(size)
         layers: list[PopulationLayer | DenseLayer] = [
             PopulationLayer("encoder", n_inputs, population, neuron, bias=bias)
             if wiring == "one_to_one"
             else DenseLayer("encoder", n_inputs, size, neuron, bias=bias)
         ]
         back = {"recurrence": recurrence, "recurrence_gradient": recurrence_gradient}
-        for position, width in enumerate(_sizes(widths)):
-            new_layer = DenseLayer(f"hidden{position}", size, width, make_neuron(width), bias=bias, **back)
+        sizes = require_counts(
+            "network.widths", widths, "a list of layer sizes such as [64] or []", may_be_empty=True
+        )
+        for position, width in enumerate(sizes):
+            new_layer = DenseLayer(
+                f"hidden{position}", size, width, provided.make_neuron(width), bias=bias, **back
+            )
             layers.append(new_layer)
             size = width
-        layers.append(DenseLayer("readout", size, n_outputs, make_readout(n_outputs), bias=bias))
-        for layer in layers:
-            layer.reset_weights(init, generator)
-        self.layers = nn.ModuleList(layers)
-        self.engine = engine
-
-
-def _sizes(widths: object) -> list[int]:
-    """Check and return the number of neurons of each layer behind the encoder."""
-    if isinstance(widths, str) or not isinstance(widths, Sequence):
-        raise InputError(f"network.widths={widths!r}: a list of layer sizes such as [64] or [] is needed")
-    return [require_count("network.widths", size) for size in widths]
+        layers.append(readout_layer(size, provided, bias=bias))
+        self.set_up(layers, provided)

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sgbench.engine.choose import Engine
 from sgbench.errors import InputError, require_choice, require_number
-from sgbench.inits.base import Init
+from sgbench.networks.base import Provided
 from sgbench.networks.event_simulation import run_events
 from sgbench.networks.layers import DenseLayer
 from sgbench.networks.spike_times import (
@@ -43,11 +42,7 @@ class EventDriven(SpikeTimes):
     neurons that fire, and minus these in every step as output.
 
     Args:
-        n_inputs: input channels.
-        n_outputs: classes or outputs.
-        init: how weights are drawn.
-        generator: of the initialisation's stream.
-        engine: has to be "auto".
+        provided: what the builder gives.
         hidden: neurons per hidden layer.
         recurrence: of hidden layers, "none" or "all_to_all"; a spike arrives at once.
         answer: "potential" or "first_spike".
@@ -64,13 +59,9 @@ class EventDriven(SpikeTimes):
     Source: Wunderlich & Pehle 2021, Scientific Reports 11:12829.
     """
 
-    def __init__(  # noqa: PLR0913 - five are given by the builder
+    def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
-        n_inputs: int,
-        n_outputs: int,
-        init: Init,
-        generator: torch.Generator,
-        engine: Engine,
+        provided: Provided,
         *,
         hidden: Sequence[int],
         recurrence: str,
@@ -91,11 +82,7 @@ class EventDriven(SpikeTimes):
                 f"another form; use network.tau_syn_s={0.99 * tau_mem_s:g}"
             )
         super().__init__(
-            n_inputs,
-            n_outputs,
-            init,
-            generator,
-            engine,
+            provided,
             hidden=hidden,
             membrane=Membrane(mem, syn, require_number("network.threshold", threshold, low=0, open_low=True)),
             recurrence=recurrence,

@@ -9,9 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sgbench.engine.choose import Engine
 from sgbench.errors import InputError, require_choice, require_number
-from sgbench.inits.base import Init
+from sgbench.networks.base import Provided
 from sgbench.networks.layers import DenseLayer
 from sgbench.networks.spike_times import (
     NEVER,
@@ -50,11 +49,7 @@ class FirstSpike(SpikeTimes):
     every step as output.
 
     Args:
-        n_inputs: input channels.
-        n_outputs: classes.
-        init: how weights are drawn.
-        generator: of the initialisation's stream.
-        engine: has to be "auto".
+        provided: what the builder gives.
         hidden: neurons per hidden layer.
         membrane: "no_leak" or "double".
         tau_syn_s: of the synaptic current [s].
@@ -72,13 +67,9 @@ class FirstSpike(SpikeTimes):
 
     firings: ClassVar[str] = "first"
 
-    def __init__(  # noqa: PLR0913 - five are given by the builder
+    def __init__(
         self,
-        n_inputs: int,
-        n_outputs: int,
-        init: Init,
-        generator: torch.Generator,
-        engine: Engine,
+        provided: Provided,
         *,
         hidden: Sequence[int],
         membrane: str,
@@ -92,11 +83,7 @@ class FirstSpike(SpikeTimes):
         threshold = require_number("network.threshold", threshold, low=0, open_low=True)
         numbers = Membrane(2 * tau if leaks else math.inf, tau, threshold)
         super().__init__(
-            n_inputs,
-            n_outputs,
-            init,
-            generator,
-            engine,
+            provided,
             hidden=hidden,
             membrane=numbers,
             recurrence="none",

@@ -13,13 +13,12 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sgbench.dropouts.base import Dropout
-from sgbench.engine.choose import Choice, Engine
+from sgbench.engine.choose import Choice
 from sgbench.errors import InputError, require_number
-from sgbench.inits.base import Init
-from sgbench.networks.base import Network, hidden_sizes
+from sgbench.networks.base import Network, Provided, hidden_sizes
 from sgbench.networks.layers import DenseLayer
 from sgbench.neurons.synaptic import Synaptic
 from sgbench.neurons.synaptic_readout import SynapticReadout
@@ -75,11 +74,7 @@ class SpikeTimes(Network):
     would fire later is silent. Where a neuron is silent its time has no gradient; `wake` gives its weights one.
 
     Args:
-        n_inputs: input channels.
-        n_outputs: classes or outputs.
-        init: how weights are drawn.
-        generator: of the initialisation's stream.
-        engine: has to be "auto": none of the engines knows times between steps.
+        provided: what the builder gives.
         hidden: neurons per hidden layer.
         membrane: numbers of all neurons.
         recurrence: of hidden layers, "none" or "all_to_all".
@@ -96,13 +91,9 @@ class SpikeTimes(Network):
     needs_all_steps: ClassVar[str] = "its spikes lie between steps"  # type: ignore[assignment]
     firings: ClassVar[str] = "all"  # or "first": of each neuron in a sample
 
-    def __init__(  # noqa: PLR0913 - five are given by the builder
+    def __init__(
         self,
-        n_inputs: int,
-        n_outputs: int,
-        init: Init,
-        generator: torch.Generator,
-        engine: Engine,
+        provided: Provided,
         *,
         hidden: Sequence[int],
         membrane: Membrane,
@@ -111,23 +102,20 @@ class SpikeTimes(Network):
         wake: float,
     ) -> None:
         super().__init__()
-        if engine.requested != "auto":
+        if provided.engine.requested != "auto":
             raise InputError(
-                f"engine={engine.requested}: spikes between steps are computed by none; use engine=auto"
+                f"engine={provided.engine.requested}: spikes between steps are computed by none; use engine=auto"
             )
         self.membrane = membrane
         self.wake = require_number("network.wake", wake, low=0)
-        sizes = [n_inputs, *hidden_sizes(hidden, bias=False)]
+        sizes = [provided.n_inputs, *hidden_sizes(hidden, bias=False)]
         layers = [
             DenseLayer(f"hidden{place}", n_in, n_out, firing_neuron(membrane), recurrence=recurrence)
             for place, (n_in, n_out) in enumerate(itertools.pairwise(sizes))
         ]
         last = firing_neuron(membrane) if fires else integrating_readout(membrane)
-        layers.append(DenseLayer("readout", sizes[-1], n_outputs, last))
-        for layer in layers:
-            layer.reset_weights(init, generator)
-        self.layers = nn.ModuleList(layers)
-        self.engine = engine
+        layers.append(DenseLayer("readout", sizes[-1], provided.n_outputs, last))
+        self.set_up(layers, provided)
 
     @abstractmethod
     def fired(self, layer: DenseLayer, arrivals: Arrivals, ends: Tensor) -> tuple[Spikes, Tensor]:

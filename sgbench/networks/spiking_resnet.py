@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
-from sgbench.engine.choose import Engine
 from sgbench.engine.layer import LayerRun
-from sgbench.errors import InputError, require_choice, require_count
-from sgbench.inits.base import Init
-from sgbench.networks.base import MakeNeuron, Network, Source, require_bias, source_of
+from sgbench.errors import InputError, require_choice, require_counts, require_flag
+from sgbench.networks.base import MakeNeuron, Network, Provided, Source, readout_layer, source_of
 from sgbench.networks.convolution import ConvLayer
-from sgbench.networks.layers import DenseLayer, Layer
+from sgbench.networks.layers import Layer
 from sgbench.networks.pool import Image, Pool, image_of
 from sgbench.signals.spikes import Signal, dense
 from sgbench.signals.trajectory import NOTHING, POTENTIAL, SPIKES, Keep, Trajectory
@@ -43,14 +40,7 @@ class SpikingResnet(Network):
     iand) or 1 (and), whatever the depth. `add` sends whole numbers, by which the layer behind multiplies.
 
     Args:
-        n_inputs: pixels times channels.
-        n_outputs: classes.
-        make_neuron: a new layer of spiking neurons of a given size.
-        make_readout: a new readout of a given size.
-        init: how weights are drawn.
-        generator: of the initialisation's stream.
-        engine: how a layer is unrolled.
-        data_image: channels, height and width that the data set states, or None.
+        provided: what the builder gives.
         image: channels, height and width of the input; None is what the data set states, or one square channel.
         channels: of each stage.
         blocks: of each stage.
@@ -65,16 +55,9 @@ class SpikingResnet(Network):
     a block is SpikingJelly's, there with batch normalisation as torch has it (tested).
     """
 
-    def __init__(  # noqa: PLR0913 - eight are given by the builder
+    def __init__(
         self,
-        n_inputs: int,
-        n_outputs: int,
-        make_neuron: MakeNeuron,
-        make_readout: MakeNeuron,
-        init: Init,
-        generator: torch.Generator,
-        engine: Engine,
-        data_image: Image | None = None,
+        provided: Provided,
         *,
         image: Sequence[int] | None,
         channels: Sequence[int],
@@ -84,22 +67,21 @@ class SpikingResnet(Network):
     ) -> None:
         super().__init__()
         self.connect = require_choice("network.connect", connect, CONNECTS)
-        require_bias(bias)
+        require_flag("network.bias", bias)
         sizes = _stages(channels, blocks)
-        self.engine = engine
         self.layers = nn.ModuleList()
         self.blocks: list[ResidualBlock] = []
         self._options = {"recurrence": "none", "recurrence_gradient": "full", "bias": bias}
-        shape = self._add("stem", image_of(image, n_inputs, data_image), sizes[0][0], make_neuron).image_out
+        make_neuron = provided.make_neuron
+        pixels = image_of(image, provided.n_inputs, provided.data_image)
+        shape = self._add("stem", pixels, sizes[0][0], make_neuron).image_out
         for stage, (count, repeats) in enumerate(sizes):
             for repeat in range(repeats):
                 shape = self._add_block(shape, count, 2 if stage and not repeat else 1, make_neuron)
         pool = Pool("average", shape, *shape[1:])
-        readout = DenseLayer("readout", shape[0], n_outputs, make_readout(n_outputs), bias=bias)
+        readout = readout_layer(shape[0], provided, bias=bias)
         readout.pool_in = pool
-        self.layers.append(readout)
-        for layer in self.layers:
-            layer.reset_weights(init, generator)  # type: ignore[union-attr, operator]
+        self.set_up([*self.layers, readout], provided)
         self._check_spikes()
 
     def _add(
@@ -206,15 +188,11 @@ class SpikingResnet(Network):
 
 def _stages(channels: object, blocks: object) -> list[tuple[int, int]]:
     """Check and pair the channels and blocks of each stage."""
-    for name, given in (("channels", channels), ("blocks", blocks)):
-        if isinstance(given, str) or not isinstance(given, Sequence) or not given:
-            raise InputError(
-                f"network.{name}={given!r}: a list such as [16, 32], one for each stage, is needed"
-            )
-        for source in given:
-            require_count(f"network.{name}", source)
-    if len(channels) != len(blocks):  # type: ignore[arg-type]
+    wanted = "a list such as [16, 32], one for each stage,"
+    counts = require_counts("network.channels", channels, wanted)
+    repeats = require_counts("network.blocks", blocks, wanted)
+    if len(counts) != len(repeats):
         raise InputError(
-            f"network.blocks={list(blocks)}: {len(channels)} stages have channels; give so many numbers of blocks"  # type: ignore[arg-type, call-overload]
+            f"network.blocks={repeats}: {len(counts)} stages have channels; give so many numbers of blocks"
         )
-    return list(zip(channels, blocks, strict=True))  # type: ignore[arg-type, call-overload]
+    return list(zip(counts, repeats, strict=True))

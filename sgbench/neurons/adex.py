@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor
 
-from sgbench.errors import require_number
+from sgbench.neurons.arguments import require_argument
 from sgbench.neurons.base import Operations, SpikingNeuron
 from sgbench.neurons.quantity import EulerRate, Number, Threshold, Value
 from sgbench.neurons.takeoff import Takeoff
@@ -33,25 +33,10 @@ class AdEx(SpikingNeuron):
     potential by 1 in a step.
 
     Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
-        tau_mem_s: time constant of the membrane, above dt_s [s].
         tau_adapt_s: time constant of the adaptation, above dt_s [s].
-        dt_s: time step [s].
-        resistance: R, above 0 [units of u per unit of current].
-        sharpness: Delta, over which the spike takes off, above 0 [units of u].
-        rheobase: u_T, from which it takes off [units of u].
         a: coupling of the adaptation to the potential [1].
         b: step of the adaptation per spike [units of u].
         threshold: potential theta at which a spike counts and resets [units of u].
-        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
-        reset_to: potential that `zero` sets [units of u].
-        reset_gradient: "detached" or "attached".
-        learn_tau_mem_s: "none", "shared" or "per_neuron".
-        learn_tau_adapt_s: "none", "shared" or "per_neuron".
-        learn_a: "none", "shared" or "per_neuron".
-        learn_b: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Source: Brette & Gerstner 2005, Journal of Neurophysiology 94; Norse 1.1 `lif_adex_feed_forward_step` (tested).
 
@@ -101,7 +86,7 @@ class AdEx(SpikingNeuron):
         self.takeoff = Takeoff(sharpness=sharpness, rheobase=rheobase)
         self.a = Number("a", a, learn=learn_a, features=features)
         self.b = Number("b", b, learn=learn_b, features=features)
-        self.resistance = require_number("neuron.resistance", resistance, low=0, open_low=True)
+        self.resistance = require_argument("resistance", resistance)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: AdExState) -> tuple[Tensor, AdExState]:

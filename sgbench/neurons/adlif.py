@@ -31,20 +31,8 @@ class AdLif(SpikingNeuron):
     so weights have to be larger than those of a `Leaky` layer. a is per step: halve it with the time step.
 
     Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
-        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
-        rho: decay of the adaptation per step, exp(-dt/tau_adapt) [1].
         a: coupling of the adaptation to the potential [1].
         b: step of the adaptation per spike [units of u].
-        threshold: firing threshold theta [units of u].
-        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
-        reset_gradient: "detached" or "attached".
-        learn_beta: "none", "shared" or "per_neuron".
-        learn_rho: "none", "shared" or "per_neuron".
-        learn_a: "none", "shared" or "per_neuron".
-        learn_b: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Source: Bittar & Garner 2022, Frontiers in Neuroscience 16:865897, equations of the adLIF neuron; there all
     four numbers are learnt per neuron and kept within bounds.

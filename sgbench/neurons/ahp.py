@@ -30,18 +30,8 @@ class Ahp(SpikingNeuron):
     The own current is a charge in every step: halve b with the time step.
 
     Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
-        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
         gamma: decay of the current per step, exp(-dt/tau_ahp) [1].
         b: step of the current per spike; below 0 it inhibits [units of u].
-        threshold: firing threshold theta [units of u].
-        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
-        reset_gradient: "detached" or "attached".
-        learn_beta: "none", "shared" or "per_neuron".
-        learn_gamma: "none", "shared" or "per_neuron".
-        learn_b: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Source: Rockpool 3.1 `aLIFTorch`, there with a synaptic current before it; Benda & Herz 2003, Neural Computation
     15.

@@ -32,19 +32,7 @@ class Alif(SpikingNeuron):
     dynamics.
 
     Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
-        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
-        rho: decay of the adaptation per step, exp(-dt/tau_adapt) [1].
-        kappa: rise of the threshold per spike [units of u].
         threshold: resting threshold theta [units of u].
-        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
-        reset_gradient: "detached" or "attached".
-        input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
-        learn_beta: "none", "shared" or "per_neuron".
-        learn_rho: "none", "shared" or "per_neuron".
-        learn_kappa: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Source: Bellec et al. 2018, NeurIPS (LSNN); Bellec et al. 2020, Nature Communications 11:3625, equations 8 to
     10 without refractory period, there with input gain 1 as here.

@@ -38,16 +38,8 @@ class Alpha(SpikingNeuron):
     potential alone; in snnTorch `zero` clears the currents too, and `subtract` moves them.
 
     Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
         alpha: decay of the synaptic current per step, exp(-dt/tau_syn), strictly between 0 and 1 [1].
         beta: decay of the membrane per step, exp(-dt/tau_mem), strictly between 0 and 1 [1].
-        threshold: firing threshold theta [units of u].
-        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
-        reset_gradient: "detached" or "attached".
-        learn_alpha: "none", "shared" or "per_neuron".
-        learn_beta: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Source: snnTorch 1.0 `Alpha`, equal to it without reset (tested); Gerstner & Kistler 2002, Spiking Neuron
     Models, section 4.2.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -11,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.engine.spec import LinearSpec
-from sgbench.errors import InputError, require_choice, require_number
+from sgbench.errors import InputError, require_choice
+from sgbench.neurons.arguments import require_argument, with_arguments
 from sgbench.neurons.quantity import Threshold
 from sgbench.surrogates.base import Output, Surrogate
 
@@ -37,7 +39,8 @@ class Operations(NamedTuple):
 class Neuron(nn.Module, ABC):
     """Models one layer's neurons; a state is a NamedTuple of tensors [B, N] that the caller carries.
 
-    A spiking neuron's state has a field `s`, the spikes of its last step.
+    A spiking neuron's state has a field `s`, the spikes of its last step. A neuron's docstring explains its own
+    arguments; those that many neurons have are explained in `sgbench.neurons.arguments`, and added to it.
     """
 
     output: ClassVar[Literal["binary", "real"]]
@@ -49,6 +52,13 @@ class Neuron(nn.Module, ABC):
     )
     sees_all_steps: ClassVar[bool] = False  # whether it is a `SequenceNeuron`
     feeds_back: ClassVar[Literal["spikes", "potential"]] = "spikes"  # what recurrent weights see
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Add to a neuron's docstring what it leaves unsaid of arguments that many neurons have."""
+        super().__init_subclass__(**options)
+        if cls.__doc__ and "__init__" in vars(cls):
+            _, *names = inspect.signature(cls.__init__).parameters
+            cls.__doc__ = with_arguments(cls.__doc__, names)
 
     @abstractmethod
     def initial_state(self, like: Tensor) -> Any:
@@ -193,12 +203,6 @@ class SpikingNeuron(Neuron):
     """Models a neuron that fires when its potential u exceeds its threshold, and starts from rest, all zeros.
 
     A subclass names its state's type, sets `threshold`, and writes `step`.
-
-    Args:
-        surrogate: spike forward, slope backward.
-        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
-        reset_gradient: "detached" or "attached".
-        reset_to: potential that `zero` sets [units of u].
     """
 
     output: ClassVar[Literal["binary", "real"]] = "binary"
@@ -210,9 +214,7 @@ class SpikingNeuron(Neuron):
     ) -> None:
         super().__init__()
         self.surrogate = surrogate
-        self.next_potential = ResetPotential(
-            reset, reset_gradient, to=require_number("neuron.reset_to", reset_to)
-        )
+        self.next_potential = ResetPotential(reset, reset_gradient, to=require_argument("reset_to", reset_to))
 
     def initial_state(self, like: Tensor) -> Any:
         """Start from rest, with every tensor of the state 0 and shaped as the current `like`."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sgbench.errors import InputError, require_number
+from sgbench.neurons.arguments import require_argument
 from sgbench.neurons.base import Operations, SpikingNeuron
 from sgbench.neurons.quantity import Decay, Positive, Threshold, Value
 from sgbench.surrogates.base import Surrogate
@@ -38,18 +39,9 @@ class Brf(SpikingNeuron):
     paper has dt; c is 1 per second there, with steps of 0.01 s.
 
     Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
-        omega_rad_s: angular frequency, a number or a pair, first and last [rad/s].
         damping_per_s: b', above 0 [1/s].
         refractory_damping_per_s: c, damping by a spike [1/s].
         gamma: decay of the refractory trace per step [1].
-        dt_s: time step [s].
-        threshold: firing threshold theta [units of u].
-        reset_gradient: "detached" or "attached".
-        learn_omega_rad_s: "none", "shared" or "per_neuron".
-        learn_damping_per_s: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Source: Higuchi et al. 2024, ICML (arXiv:2402.14603), equations of the BRF neuron; there gamma = 0.9.
 
@@ -84,7 +76,7 @@ class Brf(SpikingNeuron):
         learn_threshold: str,
     ) -> None:
         super().__init__(surrogate, "none", reset_gradient)
-        self.dt_s = require_number("neuron.dt_s", dt_s, low=0, open_low=True)
+        self.dt_s = require_argument("dt_s", dt_s)
         self.omega_rad_s = Positive("omega_rad_s", omega_rad_s, learn=learn_omega_rad_s, features=features)
         fastest = float(torch.as_tensor(self.omega_rad_s.given()).max())
         if fastest * self.dt_s >= 1:

@@ -29,16 +29,6 @@ class Clif(SpikingNeuron):
 
     with the reset `subtract_decayed`, the paper's; it gives the gradient a second path through time.
 
-    Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
-        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
-        threshold: firing threshold theta [units of u].
-        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
-        reset_gradient: "detached" or "attached".
-        learn_beta: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
-
     Source: Huang et al. 2024, ICML (arXiv:2402.04663); SpikingJelly 2.0 `ComplementaryLIFNode` (tested).
 
     >>> import torch

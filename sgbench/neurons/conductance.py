@@ -34,20 +34,10 @@ class Conductance(SpikingNeuron):
     current decides which channel opens, as in Norse, which takes a forward Euler step instead.
 
     Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
-        tau_mem_s: time constant of the membrane, above dt_s [s].
-        dt_s: time step [s].
         alpha_excitatory: decay of the excitatory conductance per step [1].
         alpha_inhibitory: decay of the inhibitory conductance per step [1].
         reversal_excitatory: E_e [units of u].
         reversal_inhibitory: E_i [units of u].
-        threshold: firing threshold theta [units of u].
-        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
-        reset_to: potential that `zero` sets [units of u].
-        reset_gradient: "detached" or "attached".
-        learn_tau_mem_s: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Source: Destexhe, Mainen & Sejnowski 1994, Neural Computation 6; Norse 1.1 `coba_lif_feed_forward_step` (tested
     in the limit of short steps).

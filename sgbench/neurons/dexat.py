@@ -32,21 +32,11 @@ class Dexat(SpikingNeuron):
     lasts for a step: double both kappas when the time step is halved.
 
     Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
-        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
         rho_fast: decay of the fast trace per step [1].
         rho_slow: decay of the slow trace per step [1].
         kappa_fast: rise of the threshold by the fast trace [units of u].
         kappa_slow: rise of the threshold by the slow trace [units of u].
         threshold: resting threshold theta [units of u].
-        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
-        reset_gradient: "detached" or "attached".
-        input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
-        learn_beta: "none", "shared" or "per_neuron".
-        learn_kappa_fast: "none", "shared" or "per_neuron".
-        learn_kappa_slow: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Source: Shaban, Bezugam & Suri 2021, Nature Communications 12:4234, equations of the DEXAT neuron.
 

@@ -36,20 +36,13 @@ class DhLif(SpikingNeuron):
     are g(x) = 1 - x; weights then have to be much larger than those of a `Leaky` layer, and to move faster.
 
     Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
         branches: K.
         inputs: "split" or "all" (every input reaches every branch).
         alpha: decay of the membrane per step, exp(-dt/tau_mem) [1].
         fastest: decay per step of the first branch [1].
         slowest: decay per step of the last branch [1]; the time constants between are spaced geometrically.
         input_gain: g: "one", or "one_minus_decay" as in the paper.
-        threshold: firing threshold theta [units of u].
-        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
-        reset_gradient: "detached" or "attached".
-        learn_alpha: "none", "shared" or "per_neuron".
         learn_branches: "none", "shared" (one decay per branch) or "per_neuron" (one per branch and neuron).
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Raises:
         InputError: a value out of range.

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor
 
-from sgbench.errors import require_number
+from sgbench.neurons.arguments import require_argument
 from sgbench.neurons.base import Operations, SpikingNeuron
 from sgbench.neurons.quantity import EulerRate, Threshold, Value
 from sgbench.neurons.takeoff import Takeoff
@@ -29,19 +29,7 @@ class Eif(SpikingNeuron):
     enters with gain dt/tau, so weights have to be larger than those of a `Leaky` layer.
 
     Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
-        tau_mem_s: time constant of the membrane, above dt_s [s].
-        dt_s: time step [s].
-        resistance: R, above 0 [units of u per unit of current].
-        sharpness: Delta, over which the spike takes off, above 0 [units of u].
-        rheobase: u_T, from which it takes off [units of u].
         threshold: potential theta at which a spike counts and resets [units of u].
-        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
-        reset_to: potential that `zero` sets [units of u].
-        reset_gradient: "detached" or "attached".
-        learn_tau_mem_s: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Source: Fourcaud-Trocme et al. 2003, Journal of Neuroscience 23; SpikingJelly 2.0 `EIFNode` (tested).
 
@@ -77,7 +65,7 @@ class Eif(SpikingNeuron):
         super().__init__(surrogate, reset, reset_gradient, reset_to=reset_to)
         self.rate = EulerRate("tau_mem_s", tau_mem_s, dt_s=dt_s, learn=learn_tau_mem_s, features=features)
         self.takeoff = Takeoff(sharpness=sharpness, rheobase=rheobase)
-        self.resistance = require_number("neuron.resistance", resistance, low=0, open_low=True)
+        self.resistance = require_argument("resistance", resistance)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: EifState) -> tuple[Tensor, EifState]:

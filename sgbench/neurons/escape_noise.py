@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sgbench.errors import require_number
+from sgbench.neurons.arguments import require_argument
 from sgbench.neurons.base import InputGain, Operations, SpikingNeuron
 from sgbench.neurons.quantity import Decay, Threshold, Value
 from sgbench.surrogates.base import Surrogate
@@ -30,18 +31,8 @@ class EscapeNoise(SpikingNeuron):
     generator. With the surrogate's own primitive as probability, use another neuron and firing=bernoulli.
 
     Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
-        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
         softness: Delta, above 0 [units of u].
         tau_escape_s: tau_0, mean time to a spike at threshold, above 0 [s].
-        dt_s: time step [s].
-        threshold: firing threshold theta [units of u].
-        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
-        reset_gradient: "detached" or "attached".
-        input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
-        learn_beta: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Source: Gerstner & Kistler 2002, Spiking Neuron Models, section 5.3; Jolivet et al. 2006, Journal of
     Computational Neuroscience 21.
@@ -79,7 +70,7 @@ class EscapeNoise(SpikingNeuron):
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
         self.input_gain = InputGain(input_gain, self.beta.given())
         self.softness = require_number("neuron.softness", softness, low=0, open_low=True)
-        dt = require_number("neuron.dt_s", dt_s, low=0, open_low=True)
+        dt = require_argument("dt_s", dt_s)
         self.expected = dt / require_number("neuron.tau_escape_s", tau_escape_s, low=0, open_low=True)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 

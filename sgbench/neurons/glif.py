@@ -31,8 +31,6 @@ class Glif(SpikingNeuron):
     length; here it is one number.
 
     Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
         gate_leak: a, from linear (0) to exponential (1) [1].
         gate_input: b, from plain (0) to scaled (1) [1].
         gate_reset: c, from subtraction (0) to zero (1) [1].
@@ -40,10 +38,7 @@ class Glif(SpikingNeuron):
         linear_leak: l, of the linear leak per step [units of u].
         input_scale: g, of the scaled input, 0 to 1 [1].
         subtracted: r, of the reset by subtraction [units of u].
-        threshold: firing threshold theta [units of u].
-        reset_gradient: "detached" or "attached".
         learn: of gates, leaks, scale and reset alike: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Source: Yao et al. 2022, NeurIPS (arXiv:2210.13768); SpikingJelly 2.0 `GatedLIFNode` (tested).
 

@@ -61,12 +61,8 @@ class Sgru(_Gated):
     gates, and what it adds to the third passes the reset gate.
 
     Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
         threshold: theta, below 1: h lies within (-1, 1).
         reset: "none", "subtract" or "zero".
-        reset_gradient: "detached" or "attached".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Raises:
         InputError: a value out of range; a threshold that can never be crossed.

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor
 
-from sgbench.errors import require_number
+from sgbench.neurons.arguments import require_argument
 from sgbench.neurons.base import Operations, SpikingNeuron
 from sgbench.neurons.quantity import Decay, Positive, Threshold, Value
 from sgbench.surrogates.base import Surrogate
@@ -33,17 +33,8 @@ class Hrf(SpikingNeuron):
     the paper has dt.
 
     Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
-        omega_rad_s: angular frequency, a number or a pair, first and last [rad/s].
         damping_per_s: b, above 0 [1/s].
         gamma: decay of the refractory trace per step [1].
-        dt_s: time step [s].
-        threshold: firing threshold theta [units of u].
-        reset_gradient: "detached" or "attached".
-        learn_omega_rad_s: "none", "shared" or "per_neuron".
-        learn_damping_per_s: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Source: Higuchi et al. 2024, ICML (arXiv:2402.14603), harmonic RF of its code; there gamma = 0.9 and dt = 0.01.
 
@@ -76,7 +67,7 @@ class Hrf(SpikingNeuron):
         learn_threshold: str,
     ) -> None:
         super().__init__(surrogate, "none", reset_gradient)
-        self.dt_s = require_number("neuron.dt_s", dt_s, low=0, open_low=True)
+        self.dt_s = require_argument("dt_s", dt_s)
         self.omega_rad_s = Positive("omega_rad_s", omega_rad_s, learn=learn_omega_rad_s, features=features)
         self.damping_per_s = Positive(
             "damping_per_s", damping_per_s, learn=learn_damping_per_s, features=features

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from sgbench.errors import require_number
+from sgbench.neurons.arguments import require_argument
 from sgbench.neurons.base import Operations, SpikingNeuron
 from sgbench.neurons.quantity import EulerRate, Number, Threshold, Value
 from sgbench.surrogates.base import Surrogate
@@ -40,24 +40,9 @@ class Izhikevich(SpikingNeuron):
     Beyond theta and minus theta the flow grows with u alone, not with its square. The current has gain dt/tau.
 
     Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
-        tau_mem_s: time constant of the membrane, above dt_s [s].
         tau_recovery_s: tau_w, above dt_s [s].
-        dt_s: time step [s].
-        curvature: a_0, above 0 [1 / units of u].
-        critical: u_c [units of u].
         a: coupling of the recovery to the potential [1].
         b: step of the recovery per spike [units of u].
-        threshold: firing threshold theta [units of u].
-        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
-        reset_to: potential that `zero` sets [units of u].
-        reset_gradient: "detached" or "attached".
-        learn_tau_mem_s: "none", "shared" or "per_neuron".
-        learn_tau_recovery_s: "none", "shared" or "per_neuron".
-        learn_a: "none", "shared" or "per_neuron".
-        learn_b: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Source: Izhikevich 2003, IEEE Transactions on Neural Networks 14; Norse 1.1 `izhikevich_feed_forward_step` and
     SpikingJelly 2.0 `IzhikevichNode` (tested).
@@ -104,8 +89,8 @@ class Izhikevich(SpikingNeuron):
         self.rate_recovery = EulerRate(
             "tau_recovery_s", tau_recovery_s, dt_s=dt_s, learn=learn_tau_recovery_s, features=features
         )
-        self.curvature = require_number("neuron.curvature", curvature, low=0, open_low=True)
-        self.critical = require_number("neuron.critical", critical)
+        self.curvature = require_argument("curvature", curvature)
+        self.critical = require_argument("critical", critical)
         self.a = Number("a", a, learn=learn_a, features=features)
         self.b = Number("b", b, learn=learn_b, features=features)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)

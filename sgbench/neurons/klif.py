@@ -28,17 +28,7 @@ class Klif(SpikingNeuron):
     `scale_reset`, which divides what is reset by k again, is left out.
 
     Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
-        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
         k: factor, above 0 [1].
-        threshold: firing threshold theta [units of u].
-        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
-        reset_gradient: "detached" or "attached".
-        input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
-        learn_beta: "none", "shared" or "per_neuron".
-        learn_k: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Source: Jiang & Zhang 2023, arXiv:2302.09238; SpikingJelly 2.0 `KLIFNode` (tested).
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sgbench.engine.spec import LinearSpec
 from sgbench.errors import InputError, require_number
+from sgbench.neurons.arguments import require_argument
 from sgbench.neurons.base import Operations, SpikingNeuron
 from sgbench.neurons.quantity import Threshold, Value
 from sgbench.surrogates.base import Surrogate
@@ -29,15 +30,8 @@ class Lapicque(SpikingNeuron):
     the step after a spike, and where it is given beta instead, the decay that it applies is 1 + ln beta, not beta.
 
     Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
         resistance_ohm: R [ohm].
         capacitance_f: C [farad].
-        dt_s: time step [s].
-        threshold: firing threshold theta [units of u].
-        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
-        reset_gradient: "detached" or "attached".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Source: Lapicque 1907; Brunel & van Rossum 2007, Biological Cybernetics 97; snnTorch 1.0 `Lapicque` (tested).
 
@@ -71,7 +65,7 @@ class Lapicque(SpikingNeuron):
         super().__init__(surrogate, reset, reset_gradient)
         resistance = require_number("neuron.resistance_ohm", resistance_ohm, low=0, open_low=True)
         capacitance = require_number("neuron.capacitance_f", capacitance_f, low=0, open_low=True)
-        dt = require_number("neuron.dt_s", dt_s, low=0, open_low=True)
+        dt = require_argument("dt_s", dt_s)
         if dt >= resistance * capacitance:
             raise InputError(
                 f"neuron.dt_s={dt_s}: a step shorter than resistance_ohm * capacitance_f = "

@@ -27,17 +27,6 @@ class Leaky(SpikingNeuron):
     with the default reset; the others are in `ResetPotential`. The current enters in its own step, with gain g = 1
     unless `input_gain` says otherwise, and the potential shown is the one before its reset, all as in snnTorch.
 
-    Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
-        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
-        threshold: firing threshold theta [units of u].
-        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
-        reset_gradient: "detached" or "attached".
-        input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
-        learn_beta: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
-
     Source: snnTorch 1.0 `Leaky`, equal to it over 200 steps for subtract, zero and none (tested); Neftci,
     Mostafa & Zenke 2019, section II.
 

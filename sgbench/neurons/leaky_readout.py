@@ -24,10 +24,7 @@ class LeakyReadout(Neuron):
     .. math:: u[t] = \beta u[t-1] + g I[t]
 
     Args:
-        features: number of neurons, needed for a value per neuron.
         beta: decay per step [1].
-        input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
-        learn_beta: "none", "shared" or "per_neuron".
 
     Source: Neftci, Mostafa & Zenke 2019, companion code; snnTorch `Leaky(reset_mechanism="none")`, equal to its
     membrane (tested).

@@ -31,16 +31,7 @@ class Liaf(SpikingNeuron):
     What it sends multiplies weights, and is counted so.
 
     Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
-        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
-        threshold: firing threshold theta [units of u].
         activation: f: "relu", "sigmoid" or "tanh".
-        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
-        reset_gradient: "detached" or "attached".
-        input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
-        learn_beta: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Source: Wu et al. 2021, IEEE TNNLS (arXiv:2011.06176); SpikingJelly 2.0 `LIAFNode` (tested).
 

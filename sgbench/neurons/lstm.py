@@ -36,13 +36,9 @@ class Slstm(Neuron):
     `network.recurrence=all_to_all` this is the full cell. In a convolutional network it is a convolutional LSTM.
 
     Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
         threshold: theta, below 1: h lies within (-1, 1).
         forget_bias: b_f; at 0 an untrained cell forgets half in each step.
         reset: "none", "subtract" or "zero".
-        reset_gradient: "detached" or "attached".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Raises:
         InputError: a value out of range; a threshold that can never be crossed.

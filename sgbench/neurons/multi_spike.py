@@ -33,17 +33,8 @@ class MultiSpike(SpikingNeuron):
     as a threshold is the straight-through estimator. A `zero` reset is refused.
 
     Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
-        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
         most: n, spikes at most in one step.
         offset: delta, in [0, 1) [thresholds].
-        threshold: firing threshold theta [units of u].
-        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
-        reset_gradient: "detached" or "attached".
-        input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
-        learn_beta: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Source: Luo et al. 2024, ECCV (arXiv:2407.20708), I-LIF; SpikingJelly 2.0 `ILIFNode` and sinabs 3.1 `MultiSpike`
     (tested).

@@ -32,16 +32,7 @@ class Noisy(SpikingNeuron):
     there in training and in evaluation; numbers come from the surrogate's generator.
 
     Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
-        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
         noise_std: sigma, 0 or more [units of u].
-        threshold: firing threshold theta [units of u].
-        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
-        reset_gradient: "detached" or "attached".
-        input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
-        learn_beta: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Source: Ma et al. 2023, Patterns 4 (arXiv:2305.16044); snnTorch up to 0.9 `NoisyLeaky`.
 

@@ -26,15 +26,8 @@ class ParallelLeaky(SequenceNeuron):
     are those of `leaky`. With "subtract_decayed" the powers of the reset are t - k.
 
     Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
-        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
-        threshold: firing threshold theta [units of u].
         iterations: K; 3 in the paper.
         reset: "subtract" or "subtract_decayed".
-        reset_gradient: "detached" or "attached".
-        learn_beta: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Raises:
         InputError: a value out of range, or iterations of random spikes.

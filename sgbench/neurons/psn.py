@@ -24,8 +24,6 @@ class Psn(SequenceNeuron):
     steps, so the number of steps is fixed and the model is not causal.
 
     Args:
-        surrogate: spike forward, slope backward.
-        generator: of the initial weights, needed for "uniform".
         steps: T.
         threshold: theta at the start, of every step [units of u].
         beta: decay of the leaky integrator that W starts as [1].
@@ -85,8 +83,6 @@ class MaskedPsn(Psn):
     lambda moves evenly from its first to its last value; the paper begins at 0 to ease the first epochs.
 
     Args:
-        surrogate: spike forward, slope backward.
-        generator: of the initial weights, needed for "uniform".
         steps: T.
         order: k_0, steps seen.
         mask: lambda in [0, 1] at the first and the last epoch.
@@ -154,8 +150,6 @@ class SlidingPsn(SequenceNeuron):
     Nothing lies before the sequence. It takes sequences of any length; a learnt filter before a threshold.
 
     Args:
-        surrogate: spike forward, slope backward.
-        generator: of the initial weights, needed for "uniform".
         order: k_0, steps seen.
         threshold: theta at the start [units of u].
         beta: decay of the leaky integrator that W starts as [1]; 0.5 in the paper.

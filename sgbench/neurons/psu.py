@@ -24,7 +24,6 @@ class Psu(SequenceNeuron):
     a leaky neuron, :math:`\beta^{t-k}` and :math:`\beta^{t-k-1}`, and stay causal.
 
     Args:
-        surrogate: spike forward, slope backward.
         steps: T.
         beta: decay per step of both matrices at the start, exp(-dt/tau_mem) [1].
         threshold: theta [units of u].

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from sgbench.errors import require_number
+from sgbench.neurons.arguments import require_argument
 from sgbench.neurons.base import Operations, SpikingNeuron
 from sgbench.neurons.quantity import EulerRate, Threshold, Value
 from sgbench.surrogates.base import Surrogate
@@ -28,21 +28,6 @@ class Qif(SpikingNeuron):
     Rest is 0; above u_c it takes off by itself. Beyond theta and minus theta, where a missing reset or a current
     may leave it, the flow grows with u alone, not with its square. R = tau/dt makes a current of 1 raise the
     potential by 1 in a step.
-
-    Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
-        tau_mem_s: time constant of the membrane, above dt_s [s].
-        dt_s: time step [s].
-        resistance: R, above 0 [units of u per unit of current].
-        curvature: a_0, above 0 [1 / units of u].
-        critical: u_c [units of u].
-        threshold: firing threshold theta [units of u].
-        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
-        reset_to: potential that `zero` sets [units of u].
-        reset_gradient: "detached" or "attached".
-        learn_tau_mem_s: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Source: Ermentrout & Kopell 1986, SIAM Journal on Applied Mathematics 46; Latham et al. 2000, Journal of
     Neurophysiology 83; SpikingJelly 2.0 `QIFNode` (tested).
@@ -79,9 +64,9 @@ class Qif(SpikingNeuron):
     ) -> None:
         super().__init__(surrogate, reset, reset_gradient, reset_to=reset_to)
         self.rate = EulerRate("tau_mem_s", tau_mem_s, dt_s=dt_s, learn=learn_tau_mem_s, features=features)
-        self.curvature = require_number("neuron.curvature", curvature, low=0, open_low=True)
-        self.critical = require_number("neuron.critical", critical)
-        self.resistance = require_number("neuron.resistance", resistance, low=0, open_low=True)
+        self.curvature = require_argument("curvature", curvature)
+        self.critical = require_argument("critical", critical)
+        self.resistance = require_argument("resistance", resistance)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def flow(self, u: Tensor, threshold: Tensor | float) -> Tensor:

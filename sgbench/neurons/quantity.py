@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.errors import InputError, require_choice, require_number
+from sgbench.neurons.arguments import require_argument
 
 LEARN = ("none", "shared", "per_neuron")
 PAIR = 2
@@ -160,7 +161,7 @@ class EulerRate(Quantity):
     def __init__(
         self, name: str, tau_s: Value, *, dt_s: float, learn: str = "none", features: int | None = None
     ) -> None:
-        step_s = require_number("neuron.dt_s", dt_s, low=0, open_low=True)
+        step_s = require_argument("dt_s", dt_s)
         super().__init__(name, tau_s, learn=learn, features=features, low=step_s, open_low=True)
         self.dt_s = step_s
         start = self.start(features)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from sgbench.errors import require_number
+from sgbench.neurons.arguments import require_argument
 from sgbench.neurons.base import InputGain, Operations, SpikingNeuron
 from sgbench.neurons.quantity import Decay, Threshold, Value
 from sgbench.surrogates.base import Surrogate
@@ -30,19 +30,6 @@ class Refractory(SpikingNeuron):
         \qquad k[t] = \begin{cases} n & s[t] = 1 \\ \max(k[t-1] - 1, 0) & \text{else} \end{cases}
 
     with n the period in steps, rounded. For n = 0 it is a `Leaky`.
-
-    Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
-        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
-        period_s: absolute refractory period, 0 or more [s].
-        dt_s: time step [s].
-        threshold: firing threshold theta [units of u].
-        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
-        reset_gradient: "detached" or "attached".
-        input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
-        learn_beta: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Source: Gerstner et al. 2014, Neuronal Dynamics, section 1.3; Norse 1.1 `LIFRefrac` (tested).
 
@@ -80,8 +67,8 @@ class Refractory(SpikingNeuron):
         super().__init__(surrogate, reset, reset_gradient)
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
         self.input_gain = InputGain(input_gain, self.beta.given())
-        dt = require_number("neuron.dt_s", dt_s, low=0, open_low=True)
-        self.steps = round(require_number("neuron.period_s", period_s, low=0) / dt)
+        dt = require_argument("dt_s", dt_s)
+        self.steps = round(require_argument("period_s", period_s) / dt)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def step(self, current: Tensor, state: RefractoryState) -> tuple[Tensor, RefractoryState]:

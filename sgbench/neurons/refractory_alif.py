@@ -7,7 +7,8 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from sgbench.errors import require_choice, require_number
+from sgbench.errors import require_choice
+from sgbench.neurons.arguments import require_argument
 from sgbench.neurons.base import InputGain, Operations, SpikingNeuron
 from sgbench.neurons.quantity import Decay, Number, Threshold, Value
 from sgbench.surrogates.base import Surrogate
@@ -42,22 +43,9 @@ class RefractoryAlif(SpikingNeuron):
     are so in the authors' code of 2018.
 
     Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
-        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
-        rho: decay of the adaptation per step, exp(-dt/tau_adapt) [1].
-        kappa: rise of the threshold per spike [units of u].
         period_s: for how long it stays silent, 0 or more [s].
         unit: "resting" or "raised": the threshold that is subtracted and in which the surrogate measures.
-        dt_s: time step [s].
         threshold: resting threshold theta [units of u].
-        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
-        reset_gradient: "detached" or "attached".
-        input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
-        learn_beta: "none", "shared" or "per_neuron".
-        learn_rho: "none", "shared" or "per_neuron".
-        learn_kappa: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Source: Bellec et al. 2020, Nature Communications 11:3625, equations 6 to 10 and Methods (no spike, and a slope
     of 0, during the refractory period); `unit=raised`: Bellec et al. 2018, NeurIPS, as IGITUGraz/LSNN-official has
@@ -105,8 +93,8 @@ class RefractoryAlif(SpikingNeuron):
         self.input_gain = InputGain(input_gain, self.beta.given())
         self.rho = Decay("rho", rho, learn=learn_rho, features=features)
         self.kappa = Number("kappa", kappa, learn=learn_kappa, features=features)
-        dt = require_number("neuron.dt_s", dt_s, low=0, open_low=True)
-        self.steps = round(require_number("neuron.period_s", period_s, low=0) / dt)
+        dt = require_argument("dt_s", dt_s)
+        self.steps = round(require_argument("period_s", period_s) / dt)
         self.is_raised = require_choice("neuron.unit", unit, UNITS) == "raised"
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 

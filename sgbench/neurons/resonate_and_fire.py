@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sgbench.engine.spec import LinearSpec
-from sgbench.errors import require_number
+from sgbench.neurons.arguments import require_argument
 from sgbench.neurons.base import Operations, SpikingNeuron
 from sgbench.neurons.quantity import Decay, Positive, Threshold, Value
 from sgbench.surrogates.base import Surrogate
@@ -35,17 +35,7 @@ class ResonateAndFire(SpikingNeuron):
     its state, and fast engines run it (for omega dt below 1.4).
 
     Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
         beta: decay of the oscillation per step, exp(-dt/tau_mem) [1].
-        omega_rad_s: angular frequency, a number or a pair, first and last [rad/s].
-        dt_s: time step [s].
-        threshold: firing threshold theta [units of u].
-        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
-        reset_gradient: "detached" or "attached".
-        learn_beta: "none", "shared" or "per_neuron".
-        learn_omega_rad_s: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Source: Izhikevich 2001, Neural Networks 14, equation 1; SpikingJelly 2.0 `RAFNode` (tested).
 
@@ -82,7 +72,7 @@ class ResonateAndFire(SpikingNeuron):
         super().__init__(surrogate, reset, reset_gradient)
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
         self.omega_rad_s = Positive("omega_rad_s", omega_rad_s, learn=learn_omega_rad_s, features=features)
-        self.dt_s = require_number("neuron.dt_s", dt_s, low=0, open_low=True)
+        self.dt_s = require_argument("dt_s", dt_s)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
     def rotation(self) -> tuple[Tensor, Tensor]:

@@ -34,22 +34,9 @@ class SeAdLif(SpikingNeuron):
     double b when the time step is halved.
 
     Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
-        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
-        rho: decay of the adaptation per step, exp(-dt/tau_adapt) [1].
         a: coupling of the adaptation to the potential [1].
         b: coupling of the adaptation to spikes [units of u].
         q: gain of the adaptation [1].
-        threshold: firing threshold theta [units of u].
-        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
-        reset_gradient: "detached" or "attached".
-        input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
-        learn_beta: "none", "shared" or "per_neuron".
-        learn_rho: "none", "shared" or "per_neuron".
-        learn_a: "none", "shared" or "per_neuron".
-        learn_b: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Source: Baronig et al. 2025, Nature Communications 16 (arXiv:2408.07517), equations 6a and 6b.
 

@@ -32,12 +32,8 @@ class SigmaDelta(SpikingNeuron):
     each off by at most theta. What it sends multiplies weights, and is counted so. It has no leak and no reset.
 
     Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
         bias: c, added before the rectifier [units of a].
         threshold: smallest change theta that is sent [units of a].
-        learn_bias: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Source: O'Connor & Welling 2016, arXiv:1611.02024 (sigma-delta networks); lava-dl `SigmaDelta`.
 

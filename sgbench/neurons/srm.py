@@ -32,19 +32,8 @@ class Srm(SpikingNeuron):
     :math:`\eta[n] = \kappa \rho^{n-1}`. `reset_gradient` says whether gradient flows through these.
 
     Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
-        alpha: decay of the synaptic current per step, exp(-dt/tau_syn) [1].
-        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
         rho: decay of the refractory trace per step [1].
         kappa: refractory drop per spike [units of u].
-        threshold: firing threshold theta [units of u].
-        reset_gradient: "detached" or "attached".
-        learn_alpha: "none", "shared" or "per_neuron".
-        learn_beta: "none", "shared" or "per_neuron".
-        learn_rho: "none", "shared" or "per_neuron".
-        learn_kappa: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Source: Gerstner & Kistler 2002, Spiking Neuron Models, section 4.2.3 (SRM0); snnax `SRM`.
 

@@ -30,19 +30,6 @@ class Synaptic(SpikingNeuron):
     with g = 1 unless `input_gain` says otherwise. A reset acts on the membrane alone. With `zero` the current of
     the step after a spike is kept, where snnTorch's `Synaptic` drops it.
 
-    Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
-        alpha: decay of the synaptic current per step, exp(-dt/tau_syn) [1].
-        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
-        threshold: firing threshold theta [units of u].
-        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
-        reset_gradient: "detached" or "attached".
-        input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
-        learn_alpha: "none", "shared" or "per_neuron".
-        learn_beta: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
-
     Source: snnTorch 1.0 `Synaptic`, equal to it over 200 steps for subtract and none (tested); Neftci, Mostafa &
     Zenke 2019, section II.
 

@@ -27,12 +27,8 @@ class SynapticReadout(Neuron):
         u[t] &= \beta u[t-1] + g i[t]
 
     Args:
-        features: number of neurons, needed for a value per neuron.
         alpha: decay of the current per step, exp(-dt/tau_syn) [1].
         beta: decay of the potential per step, exp(-dt/tau) [1].
-        input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
-        learn_alpha: "none", "shared" or "per_neuron".
-        learn_beta: "none", "shared" or "per_neuron".
 
     Source: Neftci, Mostafa & Zenke 2019, companion code (`flt` and `out` there); Zenke & Vogels 2021, section
     4.2.2.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sgbench.errors import require_number
+from sgbench.neurons.arguments import require_argument
 
 
 class Takeoff:
@@ -30,8 +30,8 @@ class Takeoff:
     """
 
     def __init__(self, *, sharpness: float, rheobase: float) -> None:
-        self.sharpness = require_number("neuron.sharpness", sharpness, low=0, open_low=True)
-        self.rheobase = require_number("neuron.rheobase", rheobase)
+        self.sharpness = require_argument("sharpness", sharpness)
+        self.rheobase = require_argument("rheobase", rheobase)
 
     def __call__(self, u: Tensor, threshold: Tensor | float) -> Tensor:
         """Compute the exponential current at potentials u [B, N]."""

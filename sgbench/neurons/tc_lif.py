@@ -31,17 +31,10 @@ class TcLif(SpikingNeuron):
     With a = b = 1/2 the two swing, undamped, with a period of 12.4 steps.
 
     Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
         soma_to_dendrite: a in [0, 1], sigma(c_1) of the paper.
         dendrite_to_soma: b in [0, 1], sigma(c_2) of the paper.
         gamma: what a spike takes from the dendrite [units of d].
-        threshold: firing threshold theta [units of u].
         reset_gradient: "detached" or "attached", of both compartments.
-        learn_soma_to_dendrite: "none", "shared" or "per_neuron".
-        learn_dendrite_to_soma: "none", "shared" or "per_neuron".
-        learn_gamma: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Source: Zhang et al. 2024, AAAI, arXiv:2308.13250, as its authors coded it (the soma's reset precedes its pull
     on the dendrite); a and b start at 1/2 there and are shared.

@@ -26,17 +26,6 @@ class Ternary(SpikingNeuron):
     A reset moves the potential by a threshold towards 0 from either side. Unlike firing=ternary, the negative
     threshold follows a learnt one. A `zero` reset, which cannot tell the sign, is refused.
 
-    Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
-        beta: decay of the membrane per step, exp(-dt/tau_mem) [1].
-        threshold: firing threshold theta [units of u].
-        reset: "subtract", "subtract_decayed", "zero" or "none"; see `ResetPotential`.
-        reset_gradient: "detached" or "attached".
-        input_gain: g: "one", "one_minus_beta" or "dt_over_tau"; see `InputGain`.
-        learn_beta: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
-
     Source: Guo et al. 2024, AAAI (Ternary Spike); SpikingJelly 2.0 `TernaryLIFNode` (tested).
 
     >>> import torch

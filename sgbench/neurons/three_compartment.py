@@ -32,17 +32,9 @@ class ThreeCompartment(SpikingNeuron):
     dendrite is silent.
 
     Args:
-        surrogate: spike forward, slope backward.
-        features: number of neurons, needed for a value per neuron.
         basal: beta, kept of the basal dendrite per step, 1/tau_basal of the source [1].
         apical: alpha, kept of the apical dendrite per step, 1/tau_apical of the source [1].
         soma: lambda, how far the soma goes to the sum of its dendrites per step, 1/tau of the source [1].
-        threshold: firing threshold theta [units of u].
-        reset_gradient: "detached" or "attached".
-        learn_basal: "none", "shared" or "per_neuron".
-        learn_apical: "none", "shared" or "per_neuron".
-        learn_soma: "none", "shared" or "per_neuron".
-        learn_threshold: "none", "shared" or "per_neuron".
 
     Source: Zeng et al. 2023, Patterns 4(8), BrainCog's `ThreeCompNode` as coded, all time constants 2 there.
 

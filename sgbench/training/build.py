@@ -20,7 +20,7 @@ from sgbench.encoders.base import Encoder
 from sgbench.engine.choose import Choice, Engine
 from sgbench.errors import InputError
 from sgbench.firing.base import Firing
-from sgbench.networks.base import Network, surrogates
+from sgbench.networks.base import Network, Provided, surrogates
 from sgbench.records.band import check_band
 from sgbench.records.spec import RunSpec
 from sgbench.rules.base import LearningRule, Objective
@@ -37,16 +37,7 @@ PROVIDED: dict[str, tuple[str, ...]] = {
     "init": (),
     "logger": ("spec", "run_dir"),
     "loss": (),
-    "network": (
-        "n_inputs",
-        "n_outputs",
-        "make_neuron",
-        "make_readout",
-        "init",
-        "generator",
-        "engine",
-        "data_image",
-    ),
+    "network": ("provided",),
     "neuron": ("surrogate", "features", "generator"),
     "normalisation": (),
     "optimizer": ("params",),
@@ -228,9 +219,7 @@ def build_network(
             steepness.begin(surrogate)
         return neuron
 
-    network: Network = _part(
-        spec,
-        "network",
+    provided = Provided(
         n_inputs=encoder.channels(data_set.n_inputs),
         n_outputs=data_set.outputs(),
         make_neuron=functools.partial(make, "neuron"),
@@ -240,6 +229,7 @@ def build_network(
         engine=engine,
         data_image=encoder.image_of(data_set.image),
     )
+    network: Network = _part(spec, "network", provided=provided)
     network.normalise(_part(spec, "normalisation"))
     network.drop(_part(spec, "dropout"))
     return network

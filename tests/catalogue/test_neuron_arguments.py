@@ -1,13 +1,19 @@
-"""Arguments that many neurons have mean the same in all of them, and their docstrings say it in the same words."""
+"""Arguments that many neurons have mean the same in all of them: said once, and shown by each docstring."""
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
+import textwrap
 
 import pytest
 
 from sgbench.composition import catalogue
+from sgbench.errors import InputError
+from sgbench.neurons.arguments import ARGUMENTS as SHARED
+from sgbench.neurons.arguments import require_argument
+from sgbench.neurons.base import Neuron
 from tests.entries import class_of
 
 ARGUMENTS = {
@@ -17,7 +23,7 @@ ARGUMENTS = {
     "reset_gradient": '"detached" or "attached"',
     "reset_to": r"potential that `zero` sets \[units of u\]",
     "input_gain": 'g: "one", ',
-    "dt_s": r"time step \[s\]",
+    "dt_s": r"time step, above 0 \[s\]",
     r"learn_\w+": '"none", "shared"',
 }
 """Names of arguments, and how what is said of each begins; both are patterns."""
@@ -57,3 +63,63 @@ def test_another_wording_is_seen() -> None:
 def test_arguments_are_described_alike(name: str) -> None:
     """Expected: the words of the table, of every neuron of the catalogue."""
     assert unlike(described(inspect.getdoc(class_of("neuron", name)) or "")) == {}
+
+
+@pytest.mark.parametrize("name", catalogue.entries("neuron"))
+def test_help_shows_every_argument_in_order(name: str) -> None:
+    """Expected: the signature's arguments, each with a meaning, whoever wrote it."""
+    kind = class_of("neuron", name)
+    assert [*described(inspect.getdoc(kind) or "")] == [*inspect.signature(kind).parameters]
+
+
+@pytest.mark.parametrize("name", catalogue.entries("neuron"))
+def test_no_source_repeats_the_table(name: str) -> None:
+    """Must differ: what an entry writes itself is not what the table says already."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(class_of("neuron", name))))
+    own = described(ast.get_docstring(tree.body[0]) or "")  # type: ignore[arg-type]
+    assert not {argument for argument in own.keys() & SHARED if own[argument] == SHARED[argument].sentence}
+
+
+def test_an_author_may_say_all_or_nothing() -> None:
+    """Expected: own words stand, unknown arguments and classes without a docstring stay as they are."""
+
+    class Own(Neuron):
+        """Leaks.
+
+        Args:
+            beta: how it
+                leaks.
+            depth: of the well.
+
+        Source: us.
+        """
+
+        def __init__(
+            self, surrogate: object, *, depth: float, a: float, beta: float, learn_beta: str
+        ) -> None:
+            super().__init__()
+
+    class Silent(Neuron):
+        def __init__(self, surrogate: object) -> None:
+            super().__init__()
+
+    assert Silent.__doc__ is None
+    assert described(Own.__doc__ or "") == {
+        "surrogate": "spike forward, slope backward.",
+        "depth": "of the well.",
+        "beta": "how it leaks.",
+        "learn_beta": '"none", "shared" or "per_neuron".',
+    }
+    assert (Own.__doc__ or "").endswith('"per_neuron".\n\nSource: us.')
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [("dt_s", 0, r"\(0, inf\)"), ("period_s", -1e-3, r"\[0, inf\)"), ("rheobase", "1", r"\(-inf, inf\)")],
+)
+def test_a_value_is_held_against_the_range_that_the_docstring_names(
+    name: str, value: object, allowed: str
+) -> None:
+    """Must differ: a bound that is open, one that is not, and no number."""
+    with pytest.raises(InputError, match=rf"^neuron\.{name}={value!r}: a number in {allowed} is needed$"):
+        require_argument(name, value)

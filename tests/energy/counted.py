@@ -12,6 +12,7 @@ from torch import Tensor
 from sgbench.energy.count import OperationCounter
 from sgbench.engine.choose import Engine
 from sgbench.inits.kaiming import Kaiming
+from sgbench.networks.base import Provided
 from sgbench.networks.mlp import Mlp
 from sgbench.neurons.adlif import AdLif
 from sgbench.neurons.alif import Alif
@@ -56,13 +57,15 @@ def make_network(
 ) -> Mlp:
     """A network whose weights are multiples of 1/8."""
     network = Mlp(
-        inputs,
-        outputs,
-        lambda features: make_neuron(kind, features),
-        lambda features: make_neuron(readout, features),
-        Kaiming(gain=2.5, recurrent_gain=1.0),
-        torch.Generator().manual_seed(seed),
-        Engine("reference"),
+        Provided(
+            inputs,
+            outputs,
+            lambda features: make_neuron(kind, features),
+            lambda features: make_neuron(readout, features),
+            Kaiming(gain=2.5, recurrent_gain=1.0),
+            torch.Generator().manual_seed(seed),
+            Engine("reference"),
+        ),
         hidden=hidden,
         recurrence=recurrence,
         recurrence_gradient="full",

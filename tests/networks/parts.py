@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sgbench.engine.choose import Engine
 from sgbench.inits.kaiming import Kaiming
+from sgbench.networks.base import Provided
 from sgbench.networks.conv import Conv
 from sgbench.networks.mlp import Mlp
 from sgbench.neurons.base import Neuron
@@ -43,7 +44,7 @@ def given(seed: int = 1, gain: float = 2.0, engine: str = "auto") -> tuple[Any, 
 def mlp(hidden: tuple[int, ...] = (7, 5), make: Callable[[int], Neuron] = leaky, **changes: Any) -> Mlp:
     """Of 6 inputs."""
     options = {"hidden": list(hidden), "recurrence": "none", "recurrence_gradient": "full", "bias": False}
-    return Mlp(6, CLASSES, make, readout, *given(), **{**options, **changes})
+    return Mlp(Provided(6, CLASSES, make, readout, *given()), **{**options, **changes})
 
 
 def conv(
@@ -57,7 +58,7 @@ def conv(
     options |= {"pooling_of": "currents", "recurrence": "none", "recurrence_gradient": "full", "bias": True}
     n_inputs = image[0] * image[1] * image[2]
     words = {**options, **changes}
-    made = Conv(n_inputs, CLASSES, make, readout, *given(engine=engine), image=list(image), **words)
+    made = Conv(Provided(n_inputs, CLASSES, make, readout, *given(engine=engine)), image=list(image), **words)
     for layer in made.layers:
         if layer.bias is not None:
             layer.bias.data += torch.linspace(0, 0.3, layer.bias.numel())

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from sgbench.engine.choose import Engine
 from sgbench.inits.kaiming import Kaiming
+from sgbench.networks.base import Provided
 from sgbench.networks.conv import Conv
 from sgbench.networks.delayed import Delayed
 from sgbench.neurons.dh_lif import DhLif
@@ -80,14 +81,16 @@ def conv(make: object = leaky, *, image: list[int] | None = None, **changes: obj
     image = image or [2, 4, 5]
     n_inputs = image[0] * image[1] * image[2]
     return Conv(
-        n_inputs, CLASSES, make, readout, *given(), image=image, **{**options, "bias": True, **changes}
+        Provided(n_inputs, CLASSES, make, readout, *given()),
+        image=image,
+        **{**options, "bias": True, **changes},
     )
 
 
 def delayed(make: object = leaky, inputs: int = 4, **changes: object) -> Delayed:
     options = {"hidden": [5], "max_delay_steps": 4, "kernel": "gaussian", "sigma_steps": [1.5, 0.5]}
     options |= {"readout_delays": True, "bias": True}
-    return Delayed(inputs, CLASSES, make, readout, *given(), **{**options, **changes})
+    return Delayed(Provided(inputs, CLASSES, make, readout, *given()), **{**options, **changes})
 
 
 def spikes(inputs: int, density: float = 0.4, seed: int = 5, steps: int = STEPS) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from sgbench.engine.choose import Engine
 from sgbench.inits.base import Init
 from sgbench.inits.kaiming import Kaiming
-from sgbench.networks.base import RECURRENCES
+from sgbench.networks.base import RECURRENCES, Provided
 from sgbench.networks.mlp import Mlp
 from sgbench.neurons.base import Neuron
 from sgbench.neurons.leaky import Leaky
@@ -47,13 +47,15 @@ def network(
 ) -> Mlp:
     """A small network in float64 whose layers all fire."""
     made = Mlp(
-        N_IN,
-        N_OUT,
-        neurons(kind),
-        lambda features: LeakyReadout(features, beta=0.9, learn_beta="none"),
-        init or Kaiming(gain=2.0, recurrent_gain=0.5),
-        generator(seed, "initialisation"),
-        Engine("auto"),
+        Provided(
+            N_IN,
+            N_OUT,
+            neurons(kind),
+            lambda features: LeakyReadout(features, beta=0.9, learn_beta="none"),
+            init or Kaiming(gain=2.0, recurrent_gain=0.5),
+            generator(seed, "initialisation"),
+            Engine("auto"),
+        ),
         hidden=hidden,
         recurrence=recurrence,
         recurrence_gradient="full",

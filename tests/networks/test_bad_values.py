@@ -6,7 +6,7 @@ import torch
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError, NonFiniteError
 from sgbench.inits.kaiming import Kaiming
-from sgbench.networks.base import check_finite
+from sgbench.networks.base import Provided, check_finite
 from sgbench.networks.mlp import Mlp
 from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.signals.streams import generator
@@ -91,13 +91,15 @@ def test_bad_values_are_refused_by_name(changes, message):
     options = {"hidden": [4], "recurrence": "none", "recurrence_gradient": "full", "bias": False, **changes}
     with pytest.raises(InputError, match=message):
         Mlp(
-            N_IN,
-            N_OUT,
-            neurons("leaky"),
-            lambda features: LeakyReadout(features, beta=0.9, learn_beta="none"),
-            Kaiming(gain=1.0, recurrent_gain=1.0),
-            generator(0, "initialisation"),
-            Engine("auto"),
+            Provided(
+                N_IN,
+                N_OUT,
+                neurons("leaky"),
+                lambda features: LeakyReadout(features, beta=0.9, learn_beta="none"),
+                Kaiming(gain=1.0, recurrent_gain=1.0),
+                generator(0, "initialisation"),
+                Engine("auto"),
+            ),
             **options,
         )
 

@@ -15,9 +15,11 @@ from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.exchange.nir_export import to_nir
 from sgbench.inits.kaiming import Kaiming
+from sgbench.networks.base import Provided
 from sgbench.networks.converted import Converted
 from sgbench.signals.trajectory import SPIKES, Batch
 from sgbench.training.build import build
+from tests.networks.parts import leaky, readout
 from tests.run.tiny import WORDS
 
 SPIKING = frozenset({SPIKES})
@@ -29,11 +31,15 @@ def network(
     """Return a network in float64 with drawn weights, biases of a tenth, and one threshold for all."""
     random = torch.Generator().manual_seed(3)
     made = Converted(
-        n_inputs,
-        outputs,
-        Kaiming(gain=1.5, recurrent_gain=1.0),
-        random,
-        Engine("reference"),
+        Provided(
+            n_inputs,
+            outputs,
+            leaky,
+            readout,
+            Kaiming(gain=1.5, recurrent_gain=1.0),
+            random,
+            Engine("reference"),
+        ),
         hidden=hidden,
         levels=levels,
         bias=True,

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
+from sgbench.networks.base import Provided
 from sgbench.networks.conv import Conv
 from sgbench.signals.trajectory import POTENTIAL, SPIKES
 from tests.networks.sequence_parts import (
@@ -138,8 +139,10 @@ def test_an_image_has_as_many_pixels_as_there_are_inputs(n_inputs, image, messag
         "recurrence_gradient": "full",
     }
     with pytest.raises(InputError, match=message):
-        Conv(n_inputs, CLASSES, leaky, readout, *given(), image=image, **options, bias=False)
-    assert Conv(9, 2, leaky, readout, *given(), image=None, **options, bias=False).layers[0].image_in == (
+        Conv(Provided(n_inputs, CLASSES, leaky, readout, *given()), image=image, **options, bias=False)
+    assert Conv(Provided(9, 2, leaky, readout, *given()), image=None, **options, bias=False).layers[
+        0
+    ].image_in == (
         1,
         3,
         3,

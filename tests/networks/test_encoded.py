@@ -15,6 +15,7 @@ from torch import Tensor
 from sgbench.composition.compose import compose
 from sgbench.energy.count import OperationCounter
 from sgbench.errors import InputError
+from sgbench.networks.base import Provided
 from sgbench.networks.encoded import Encoded
 from sgbench.networks.mlp import Mlp
 from sgbench.neurons.base import Neuron
@@ -32,7 +33,7 @@ OPTIONS = {"population": 3, "wiring": "one_to_one", "widths": [5], "recurrence":
 def encoded(make: Any = leaky, **changes: Any) -> Encoded:
     """Of four inputs, biases other than 0."""
     words = {**OPTIONS, "recurrence_gradient": "full", **changes}
-    made = Encoded(4, CLASSES, make, readout, *given(), **words)
+    made = Encoded(Provided(4, CLASSES, make, readout, *given()), **words)
     for layer in made.layers:
         if layer.bias is not None:
             layer.bias.data += torch.linspace(-0.2, 0.6, layer.bias.numel())
@@ -51,11 +52,7 @@ def as_dense(net: Encoded) -> Mlp:
     currents = net.layers[0].neuron.currents
     hidden = [12, *(layer.neurons for layer in net.layers[1:-1])]
     made = Mlp(
-        4,
-        CLASSES,
-        type_of(net),
-        readout,
-        *given(),
+        Provided(4, CLASSES, type_of(net), readout, *given()),
         hidden=hidden,
         recurrence="none",
         recurrence_gradient="full",
@@ -138,7 +135,7 @@ def test_counts_by_hand(wiring, reach):
 def test_weights_start_from_the_seed_and_one_input():
     """Expected: of deviation gain, as each neuron has one input; equal for equal seeds alone."""
     made = [
-        Encoded(400, 2, leaky, readout, *given(seed), **OPTIONS, recurrence_gradient="full")
+        Encoded(Provided(400, 2, leaky, readout, *given(seed)), **OPTIONS, recurrence_gradient="full")
         for seed in (1, 1, 2)
     ]
     first, again, other = (net.layers[0].weight.detach() for net in made)

@@ -16,6 +16,7 @@ from sgbench.datasets.digits import Digits
 from sgbench.energy.count import OperationCounter
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
+from sgbench.networks.base import Provided
 from sgbench.networks.conv import Conv
 from sgbench.networks.pool import Pool
 from sgbench.records.counts import OpCounts
@@ -172,7 +173,7 @@ def test_an_image_comes_from_the_data_set(monkeypatch):
     assert image("network.image=[4,4,4]") == (4, 4, 4)
     with pytest.raises(InputError, match="320 inputs are no square"):
         image("encoder=population", "encoder.neurons=5")
-    events = Conv(2 * 34 * 34, 10, leaky, readout, *given(), (2, 34, 34), **OPTIONS)
+    events = Conv(Provided(2 * 34 * 34, 10, leaky, readout, *given(), (2, 34, 34)), **OPTIONS)
     assert [layer.image_out for layer in events.hidden_layers] == [(8, 17, 17), (16, 8, 8)]
 
 

@@ -16,6 +16,7 @@ from sgbench.composition.compose import compose
 from sgbench.energy.count import OperationCounter
 from sgbench.errors import InputError
 from sgbench.exchange.nir_export import to_nir
+from sgbench.networks.base import Provided
 from sgbench.networks.spiking_resnet import CONNECTS, SpikingResnet
 from sgbench.neurons.base import Neuron
 from sgbench.normalisations.tdbn import Tdbn
@@ -32,7 +33,7 @@ def resnet(connect: str = "add", make: Any = leaky, **changes: Any) -> SpikingRe
     """Two stages of one block each."""
     options = {"image": IMAGE, "channels": [3, 4], "blocks": [1, 1], "connect": connect, "bias": True}
     words = {**options, **changes}
-    made = SpikingResnet(48, 2, make, readout, *given(gain=3.0), **words)
+    made = SpikingResnet(Provided(48, 2, make, readout, *given(gain=3.0)), **words)
     for layer in made.layers:
         if layer.bias is not None:
             layer.bias.data += torch.linspace(0, 0.4, layer.bias.numel())

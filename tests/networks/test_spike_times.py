@@ -16,12 +16,14 @@ from sgbench.errors import InputError, NonFiniteError
 from sgbench.exchange.nir_export import to_nir
 from sgbench.inits.shifted import Shifted
 from sgbench.losses.first_spike import FirstSpike as FirstSpikeLoss
+from sgbench.networks.base import Provided
 from sgbench.networks.event_driven import EventDriven, potentials
 from sgbench.networks.event_simulation import run_events
 from sgbench.networks.first_spike import FirstSpike, first_spikes
 from sgbench.networks.spike_times import NEVER, Arrivals, Membrane, SpikeTimes, input_events
 from sgbench.signals.trajectory import SPIKES, Batch
 from sgbench.training.build import build
+from tests.networks.parts import leaky, readout
 from tests.run.tiny import WORDS
 
 STEPS, TAU = 40, 5.0
@@ -171,7 +173,8 @@ def network(way: str, hidden: tuple[int, ...] = (5, 4), **changes: Any) -> Spike
     made, numbers = WAYS[way]
     init = Shifted(gain=1.0, recurrent_gain=0.3, hidden_sum=5.0, readout_sum=5.0)
     numbers = {"tau_syn_s": 0.005, "dt_s": 0.001, "wake": 0.0, "hidden": list(hidden), **numbers, **changes}
-    return made(3, 2, init, torch.Generator().manual_seed(5), Engine("auto"), **numbers).double()
+    random = torch.Generator().manual_seed(5)
+    return made(Provided(3, 2, leaky, readout, init, random, Engine("auto")), **numbers).double()
 
 
 def batch(samples: int = 4, seed: int = 0) -> Batch:

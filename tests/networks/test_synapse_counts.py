@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sgbench.energy.count import OperationCounter
+from sgbench.networks.base import Provided
 from sgbench.networks.conv import Conv
 from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.delayed import Delayed, DelayedLayer
@@ -83,7 +84,7 @@ def targets(layer: object, source: int, *, recurrent: bool = False) -> list[int]
 
 def mlp(make: object, recurrence: str) -> Mlp:
     options = {"hidden": [5], "recurrence": recurrence, "recurrence_gradient": "full", "bias": True}
-    return Mlp(7, CLASSES, make, readout, *given(), **options)
+    return Mlp(Provided(7, CLASSES, make, readout, *given()), **options)
 
 
 NETWORKS = {

@@ -8,6 +8,7 @@ import torch
 
 from sgbench.engine.choose import Engine
 from sgbench.inits.kaiming import Kaiming
+from sgbench.networks.base import Provided
 from sgbench.networks.mlp import Mlp
 from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout
@@ -42,7 +43,7 @@ def given() -> tuple:
 
 def mlp(make: Any, last: Any = readout, recurrence: str = "none", *, bias: bool = True) -> Mlp:
     options = {"hidden": [8, 7], "recurrence": recurrence, "recurrence_gradient": "full", "bias": bias}
-    net = Mlp(INPUTS, CLASSES, make, last, *given(), **options)
+    net = Mlp(Provided(INPUTS, CLASSES, make, last, *given()), **options)
     return with_biases(net)
 
 

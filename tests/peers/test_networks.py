@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.errors import InputError
+from sgbench.networks.base import Provided
 from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.spiking_resnet import SpikingResnet
 from sgbench.neurons.leaky import Leaky
@@ -77,11 +78,7 @@ def test_blocks_are_theirs(connect):
     from spikingjelly.activation_based.model.sew_resnet import BasicBlock
 
     net = SpikingResnet(
-        48,
-        2,
-        fires,
-        readout,
-        *given(),
+        Provided(48, 2, fires, readout, *given()),
         image=[2, 4, 6],
         channels=[3, 4],
         blocks=[1, 1],

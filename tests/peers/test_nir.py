@@ -20,7 +20,7 @@ from torch import Tensor
 from sgbench.engine.choose import Engine
 from sgbench.exchange.nir_export import to_nir
 from sgbench.exchange.nir_import import from_nir
-from sgbench.networks.base import Network
+from sgbench.networks.base import Network, Provided
 from sgbench.networks.conv import Conv
 from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.synaptic import Synaptic
@@ -73,11 +73,7 @@ def conv(make: Any, recurrence: str = "none", *, stride: int = 2) -> Conv:
     options = {"channels": [3, 4], "kernel_size": 3, "stride": stride, "recurrence": recurrence}
     options |= {"pooling": "none", "pooling_of": "currents", "pool_size": 2}
     net = Conv(
-        2 * 5 * 6,
-        CLASSES,
-        make,
-        readout,
-        *given(),
+        Provided(2 * 5 * 6, CLASSES, make, readout, *given()),
         image=[2, 5, 6],
         **options,
         recurrence_gradient="full",

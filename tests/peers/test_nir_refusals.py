@@ -16,6 +16,7 @@ from sgbench.firing.base import Firing
 from sgbench.firing.escape import Escape
 from sgbench.firing.soft import Soft
 from sgbench.firing.ternary import Ternary
+from sgbench.networks.base import Provided
 from sgbench.networks.delayed import Delayed
 from sgbench.neurons.adlif import AdLif
 from sgbench.neurons.leaky import Leaky
@@ -98,11 +99,7 @@ def psn(features: int) -> Psn:
         (lambda: mlp(lambda n: leaky(n, beta=[0.5, 1.0])), "'hidden0': some of its decays are 1"),
         (
             lambda: Delayed(
-                INPUTS,
-                CLASSES,
-                leaky,
-                readout,
-                *given(),
+                Provided(INPUTS, CLASSES, leaky, readout, *given()),
                 hidden=[5],
                 max_delay_steps=3,
                 kernel="rounded",

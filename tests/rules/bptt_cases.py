@@ -8,6 +8,7 @@ from torch import Tensor
 from sgbench.engine.choose import Engine
 from sgbench.inits.kaiming import Kaiming
 from sgbench.losses.per_step import PerStep
+from sgbench.networks.base import Provided
 from sgbench.networks.mlp import Mlp
 from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout
@@ -57,13 +58,15 @@ def make_network(
         return Synaptic(surrogate, features, alpha=ALPHA, learn_alpha="none", learn_beta="none", **options)
 
     network = Mlp(
-        INPUTS,
-        CLASSES,
-        neuron,
-        lambda features: LeakyReadout(features, beta=KAPPA, learn_beta="none"),
-        Kaiming(gain=1.6, recurrent_gain=0.8),
-        torch.Generator().manual_seed(1),
-        Engine("reference"),
+        Provided(
+            INPUTS,
+            CLASSES,
+            neuron,
+            lambda features: LeakyReadout(features, beta=KAPPA, learn_beta="none"),
+            Kaiming(gain=1.6, recurrent_gain=0.8),
+            torch.Generator().manual_seed(1),
+            Engine("reference"),
+        ),
         hidden=hidden,
         recurrence=recurrence,
         recurrence_gradient=recurrence_gradient,

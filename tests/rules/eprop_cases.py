@@ -10,7 +10,7 @@ from torch import Tensor
 from sgbench.engine.choose import Engine
 from sgbench.inits.kaiming import Kaiming
 from sgbench.losses.per_step import PerStep
-from sgbench.networks.base import MakeNeuron
+from sgbench.networks.base import MakeNeuron, Provided
 from sgbench.networks.mlp import Mlp
 from sgbench.neurons.base import Neuron, Operations
 from sgbench.neurons.leaky import Leaky
@@ -89,13 +89,15 @@ def make_network(
 ) -> Mlp:
     """Hidden layers and a leaky readout; equal weights for equal shapes."""
     network = Mlp(
-        INPUTS,
-        CLASSES,
-        make_neuron,
-        lambda features: LeakyReadout(features, beta=0.9, learn_beta="none"),
-        Kaiming(gain=1.6, recurrent_gain=1.2),
-        torch.Generator().manual_seed(1),
-        Engine("reference"),
+        Provided(
+            INPUTS,
+            CLASSES,
+            make_neuron,
+            lambda features: LeakyReadout(features, beta=0.9, learn_beta="none"),
+            Kaiming(gain=1.6, recurrent_gain=1.2),
+            torch.Generator().manual_seed(1),
+            Engine("reference"),
+        ),
         hidden=hidden,
         recurrence=recurrence,
         recurrence_gradient=recurrence_gradient,

@@ -16,6 +16,7 @@ from sgbench.composition.compose import compose
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.losses.per_step import PerStep
+from sgbench.networks.base import Provided
 from sgbench.networks.mlp import Mlp
 from sgbench.regularisers.activity_bounds import ActivityBounds
 from sgbench.regularisers.none import NoPenalty
@@ -42,11 +43,7 @@ KINDS = [
 def network(temporal: str, hidden: tuple[int, ...] = (7, 5), recurrence: str = "all_to_all") -> Mlp:
     """A network with recurrence that the reach in time asks for."""
     return Mlp(
-        6,
-        CLASSES,
-        leaky,
-        readout,
-        *given(),
+        Provided(6, CLASSES, leaky, readout, *given()),
         hidden=hidden,
         recurrence=recurrence,
         recurrence_gradient="full" if temporal == "bptt" else "cut",

@@ -16,6 +16,7 @@ from sgbench.inits.shifted import Shifted
 from sgbench.losses.base import Loss
 from sgbench.losses.first_spike import FirstSpike
 from sgbench.losses.mean_squared_error import MeanSquaredError
+from sgbench.networks.base import Provided
 from sgbench.networks.event_driven import EventDriven
 from sgbench.networks.mlp import Mlp
 from sgbench.neurons.synaptic import Synaptic
@@ -26,6 +27,7 @@ from sgbench.rules.eventprop import Eventprop
 from sgbench.signals.trajectory import Batch
 from sgbench.surrogates.zero import Zero
 from sgbench.training.build import build
+from tests.networks.parts import leaky, readout
 from tests.run.tiny import WORDS
 
 STEPS, HIDDEN, TAU_MEM, TAU_SYN, THETA = 30, [5, 4], 20.0, 5.0, 0.5
@@ -35,11 +37,7 @@ INIT = Shifted(gain=1.0, recurrent_gain=0.3, hidden_sum=5.0, readout_sum=5.0)
 def continuous(recurrence: str, answer: str, refined: int) -> EventDriven:
     """Return the network without steps, looked at in steps of 1 / refined."""
     return EventDriven(
-        3,
-        2,
-        INIT,
-        torch.Generator().manual_seed(5),
-        Engine("auto"),
+        Provided(3, 2, leaky, readout, INIT, torch.Generator().manual_seed(5), Engine("auto")),
         hidden=HIDDEN,
         recurrence=recurrence,
         answer=answer,
@@ -68,13 +66,15 @@ def stepped(recurrence: str, answer: str, refined: int) -> Mlp:
         )
 
     return Mlp(
-        3,
-        2,
-        neuron,
-        neuron if answer == "first_spike" else lambda _: SynapticReadout(**decays, **fixed),
-        INIT,
-        torch.Generator().manual_seed(5),
-        Engine("reference"),
+        Provided(
+            3,
+            2,
+            neuron,
+            neuron if answer == "first_spike" else lambda _: SynapticReadout(**decays, **fixed),
+            INIT,
+            torch.Generator().manual_seed(5),
+            Engine("reference"),
+        ),
         hidden=HIDDEN,
         recurrence=recurrence,
         recurrence_gradient="full",

@@ -15,6 +15,7 @@ from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.losses.max_over_time import MaxOverTime
 from sgbench.losses.per_step import PerStep
+from sgbench.networks.base import Provided
 from sgbench.networks.mlp import Mlp
 from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.regularisers.activity_bounds import ActivityBounds
@@ -96,11 +97,7 @@ def test_it_is_the_three_factor_rule_of_the_paper():
     With readout units that forget at once and cross-entropy in each step; potentials decay by 0.8, reset detached.
     """
     net = Mlp(
-        6,
-        CLASSES,
-        leaky,
-        lambda n: LeakyReadout(n, beta=0.0, learn_beta="none"),
-        *given(),
+        Provided(6, CLASSES, leaky, lambda n: LeakyReadout(n, beta=0.0, learn_beta="none"), *given()),
         hidden=[7, 5],
         recurrence="none",
         recurrence_gradient="full",

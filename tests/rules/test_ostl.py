@@ -9,6 +9,7 @@ from torch import Tensor
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.losses.per_step import PerStep
+from sgbench.networks.base import Provided
 from sgbench.networks.mlp import Mlp
 from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.regularisers.none import NoPenalty
@@ -27,11 +28,7 @@ DECAY = 0.8  # of `leaky`
 def network(hidden: tuple[int, ...], recurrence: str = "none", beta: float = 0.9) -> Mlp:
     options = {"recurrence": recurrence, "recurrence_gradient": "full", "bias": False}
     return Mlp(
-        6,
-        CLASSES,
-        leaky,
-        lambda n: LeakyReadout(n, beta=beta, learn_beta="none"),
-        *given(),
+        Provided(6, CLASSES, leaky, lambda n: LeakyReadout(n, beta=beta, learn_beta="none"), *given()),
         hidden=hidden,
         **options,
     )

@@ -12,6 +12,7 @@ from torch import Tensor
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.losses.van_rossum import VanRossum
+from sgbench.networks.base import Provided
 from sgbench.networks.mlp import Mlp
 from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import LearningRule, Objective
@@ -32,7 +33,7 @@ def objective(kernel: str = "double") -> Objective:
 
 def network(hidden: tuple[int, ...] = (7,)) -> Mlp:
     options = {"recurrence": "all_to_all", "recurrence_gradient": "cut", "bias": False}
-    return Mlp(6, CLASSES, leaky, leaky, *given(), hidden=hidden, **options)
+    return Mlp(Provided(6, CLASSES, leaky, leaky, *given()), hidden=hidden, **options)
 
 
 def batch() -> Batch:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sgbench.engine.choose import Engine
 from sgbench.inits.kaiming import Kaiming
+from sgbench.networks.base import Provided
 from sgbench.networks.mlp import Mlp
 from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout
@@ -40,15 +41,17 @@ def make_network(
         return Leaky(surrogate, features, learn_beta="none", learn_threshold="none", **options)
 
     return Mlp(
-        INPUTS,
-        CLASSES,
-        spiking,
-        spiking
-        if readout == "leaky"
-        else lambda features: LeakyReadout(features, beta=0.8, learn_beta="none"),
-        Kaiming(gain=2.0, recurrent_gain=1.0),
-        torch.Generator().manual_seed(4),
-        Engine("reference"),
+        Provided(
+            INPUTS,
+            CLASSES,
+            spiking,
+            spiking
+            if readout == "leaky"
+            else lambda features: LeakyReadout(features, beta=0.8, learn_beta="none"),
+            Kaiming(gain=2.0, recurrent_gain=1.0),
+            torch.Generator().manual_seed(4),
+            Engine("reference"),
+        ),
         hidden=hidden,
         recurrence="none",
         recurrence_gradient="full",

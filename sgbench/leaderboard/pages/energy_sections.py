@@ -5,13 +5,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
-from sgbench.energy.crossover import EnergyComparison
+from sgbench.energy.crossover import EnergyComparison, Matched
 from sgbench.energy.stability import Duel
 from sgbench.leaderboard.labels import code
 from sgbench.leaderboard.matched import (
     MOST_BESIDE,
     MOST_DUELS,
-    Matched,
     matched_rows,
     mean_share,
     order,
@@ -50,7 +49,7 @@ def _beside(board: Board, rows: Sequence[tuple[MethodRow, Matched]]) -> str:
             row.method_id,
             number_text(100 * energies.rate),
             *itertools.chain.from_iterable(
-                _against(energies.comparisons.get(shown_one.target)) for shown_one in shown
+                _against(energies.priced.get(shown_one.target)) for shown_one in shown
             ),
             *(_of(energies.cheaper(quantised=quantised)) for quantised in (False, True)),
         ]

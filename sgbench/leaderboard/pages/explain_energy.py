@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sgbench.energy.crossover import EnergyComparison
+from sgbench.energy.crossover import EnergyComparison, Matched
 from sgbench.leaderboard.matched import (
     ALWAYS,
-    Matched,
-    matched,
+    matched_row,
     order,
     rate_text,
     rate_word,
@@ -23,10 +22,7 @@ def energy_sentences(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
     """Yield sentences on both methods' energy by the price lists that a board knows."""
     yield from _stable(a, b, board)
     for name, row in (("A", a), ("B", b)):
-        counts = row.costs.counts
-        energies = (
-            None if counts is None else matched(counts, targets=board.price_lists, dt_s=board.protocol.dt_s)
-        )
+        energies = matched_row(board, row)
         if energies is not None:
             yield _beside(name, row, energies, board)
 

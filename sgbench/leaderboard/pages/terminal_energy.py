@@ -10,9 +10,8 @@ from sgbench.tables import NONE
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sgbench.energy.crossover import EnergyComparison
+    from sgbench.energy.crossover import EnergyComparison, Matched
     from sgbench.energy.stability import Duel
-    from sgbench.leaderboard.matched import Matched
     from sgbench.leaderboard.rows import Board, MethodRow
 
 
@@ -55,7 +54,7 @@ def _cells(
     yield row.label.replace("(", " (")  # a narrow column breaks there
     yield number_text(100 * matched.rate)
     for comparison in shown:
-        yield _crossover(matched.comparisons.get(comparison.target))
+        yield _crossover(matched.priced.get(comparison.target))
     for quantised in (False, True):
         won, of = matched.cheaper(quantised=quantised)
         yield f"{won}/{of}" if of else NONE
