@@ -34,7 +34,8 @@ def page(findings: Findings) -> StudyPage:
             "The rules are ours. They were written when blocks A1 and most of A2 were stored and no other block "
             "was, and they are no registered hypotheses: each holds the level of "
             f"{100 * findings.rules.level:g} % (a look at reporting seeds {100 * findings.rules.look_level:g} %) "
-            "by itself, and nothing is corrected for the number of claims. Where a rule names H1 to H9, it takes "
+            "by itself, and nothing is corrected for the number of claims. What A1, A2, reproductions and boards "
+            "decide was known when its rule was written. Where a rule names H1 to H9, it takes "
             "the [registered verdict](README.md#verdicts). What the words T1, A2 and the like stand for is in the "
             "[regime map](regime_map.md) and the [budget](budget.md).",
             details("The rule of each claim", "\n".join(map(_rule, CLAIMS))),

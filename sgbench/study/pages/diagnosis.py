@@ -140,7 +140,8 @@ def _error_table(findings: Findings, errors: dict[str, tuple[float, float]]) -> 
     ]
     return (
         "How far off one is with a shape that was never trained, from the other shapes' accuracies: mean absolute "
-        "error, interpolated over the gradient before training, or over the width.\n\n"
+        "error, interpolated over the gradient before training, or over the width. It was not registered, and was "
+        "chosen after the picture had been looked at.\n\n"
         + table(["task", "from its gradient, points", "from its width, points"], rows)
     )
 
