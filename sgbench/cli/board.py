@@ -218,6 +218,7 @@ def _rich_table(board: Board, *, spacious: bool) -> Table:
     from rich.text import Text
 
     from sgbench.leaderboard.pages.brief import brief_cells
+    from sgbench.leaderboard.pages.solved_section import has_solved
 
     table = Table(
         title=board.protocol.name,
@@ -230,7 +231,8 @@ def _rich_table(board: Board, *, spacious: bool) -> Table:
     table.add_column("rank", no_wrap=True)
     table.add_column("alike", no_wrap=True)
     table.add_column("method", overflow="fold")
-    for name in (board.measure.title.removeprefix("test "), "seeds", "spikes", "synaptic\nops"):
+    solved = ["solved"] if has_solved(board) else []
+    for name in (board.measure.title.removeprefix("test "), "seeds", *solved, "spikes", "synaptic\nops"):
         table.add_column(name, justify="right", no_wrap=True)
     for target in board.targets:
         partial = " *" if target.missing else ""
@@ -247,6 +249,7 @@ def _rich_table(board: Board, *, spacious: bool) -> Table:
 
 def _footnotes(board: Board) -> list[str]:
     from sgbench.leaderboard.pages.empty import without_rows
+    from sgbench.leaderboard.pages.solved_section import has_solved, solved_statement
 
     lines = []
     if board.rows or board.claimed or board.baselines:
@@ -255,6 +258,8 @@ def _footnotes(board: Board) -> list[str]:
             "rank: the places it may have; alike: a letter in common is not told apart, unlike ones prove nothing; "
             "energy: dynamic, per inference"
         )
+    if lines and has_solved(board):
+        lines.append(solved_statement(board))
     if board.claimed:
         names = ", ".join(row.label for row in board.claimed)
         lines.append(f"without a rank: handed in and not run again, so all of it is claimed: {names}")

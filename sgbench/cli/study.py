@@ -55,6 +55,11 @@ def register(commands: Any) -> None:
     )
     _add_common(measuring)
     measuring.add_argument("--data-dir", type=Path, metavar="DIR", help="where files of data sets lie")
+    measuring.add_argument(
+        "--gradients",
+        action="store_true",
+        help="gradients and potentials of every cell of the map instead, for the report; minutes",
+    )
     measuring.set_defaults(handler=measure_study)
     extending = actions.add_parser("extend", help="write a study of the same blocks on a task of your own")
     _add_extension(extending)
@@ -229,11 +234,17 @@ def report_study(args: argparse.Namespace) -> int:
 
 
 def measure_study(args: argparse.Namespace) -> int:
-    """Measure how the network of each task starts, and store it beside the records."""
+    """Measure how the network of each task starts, or every cell of the map, and store it beside the records."""
     from sgbench.study.definition import load_study
     from sgbench.study.starting import measure
 
     loaded = load_study(args.name, args.config_dir)
+    if args.gradients:
+        from sgbench.study.initial_gradients import measure_gradients
+
+        for task, cells in measure_gradients(loaded, _place(args, loaded.name)):
+            _say_line(f"{task}: {cells} cells")
+        return 0
     for task, spikes in measure(loaded, _place(args, loaded.name)):
         sent = "not spikes" if spikes is None else ", ".join(f"{number:.3g}" for number in spikes)
         _say_line(f"{task}: a neuron sends, by hidden layer, {sent}")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sgbench.recommendation.summary import StudySummary
 from sgbench.records.record import RunRecord
 from sgbench.study.comparisons import Rules
 from sgbench.study.definition import Loaded
+from sgbench.study.elsewhere import Elsewhere
+from sgbench.study.initial import InitialStates
 from sgbench.study.registration import Registration
 from sgbench.study.scores import StudyScores
 from sgbench.study.store import Manifest, StoreEntry
@@ -61,6 +63,8 @@ class Findings:
         registration: None where it was not verified.
         deviations: one sentence each.
         summary: what recommendations are fitted to.
+        elsewhere: what other parts of the product have measured.
+        initial: gradients and potentials before training; None where nobody has measured them.
     """
 
     loaded: Loaded
@@ -72,6 +76,8 @@ class Findings:
     registration: Registration | None
     deviations: Sequence[str]
     summary: StudySummary | None = None
+    elsewhere: Elsewhere = field(default_factory=Elsewhere)
+    initial: InitialStates | None = None
 
     def stored(self, *blocks: str) -> bool:
         """Say whether every one of these blocks has runs."""

@@ -13,13 +13,19 @@ from sgbench.recommendation.summary import SUMMARY, StudySummary, read_starts
 from sgbench.records.files import read_bytes, to_json, write_atomic
 from sgbench.study.comparisons import Rules
 from sgbench.study.definition import Loaded
+from sgbench.study.elsewhere import Elsewhere, read_elsewhere
 from sgbench.study.findings import Findings, RunFacts
 from sgbench.study.hypotheses import all_hypotheses
+from sgbench.study.initial import read_initial
 from sgbench.study.pages import (
     budget,
+    claims,
     depth,
+    diagnosis,
     forgiving,
     front,
+    held_out,
+    learning_rules,
     references,
     regime_map,
     safety,
@@ -27,6 +33,7 @@ from sgbench.study.pages import (
     tuned,
     tuning,
 )
+from sgbench.study.pages.claims_outside import BOARD
 from sgbench.study.pages.text import StudyPage
 from sgbench.study.registration import (
     Checkout,
@@ -42,7 +49,21 @@ from sgbench.study.summary import summarise
 
 REPORTED = ("surrogates",)
 """Studies whose hypotheses and pages are known; those that extend them have the same pages and no hypotheses."""
-PAGES = (regime_map, tuning, tuned, forgiving, spikes, safety, depth, references, budget)
+PAGES = (
+    regime_map,
+    tuning,
+    tuned,
+    forgiving,
+    spikes,
+    safety,
+    depth,
+    diagnosis,
+    learning_rules,
+    held_out,
+    claims,
+    references,
+    budget,
+)
 KEYWORD = "Description"
 """Under which a picture carries the hash of its numbers."""
 BOOTSTRAP_SEED = 19
@@ -162,4 +183,8 @@ def find(loaded: Loaded, store: Store, *, checkout: Checkout | None, rules: Rule
     facts = [RunFacts.of(entry) for entry in entries]
     results = [] if loaded.study.extends else all_hypotheses(scores, rules, generator=generator)
     summary = summarise(loaded, scores, entries, read_starts(store.folder), manifest)
-    return Findings(loaded, scores, results, rules, facts, manifest, registration, listed, summary)
+    elsewhere = Elsewhere() if checkout is None else read_elsewhere(checkout.folder, (BOARD,))
+    return Findings(
+        *(loaded, scores, results, rules, facts, manifest, registration, listed, summary, elsewhere),
+        read_initial(store.folder),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sgbench.leaderboard.labels import prose
 from sgbench.leaderboard.pages.empty import without_rows
+from sgbench.leaderboard.pages.solved_section import has_solved, solved_text
 from sgbench.leaderboard.pages.table import rank_text
 from sgbench.leaderboard.pages.terminal_outside import outsider_cells
 from sgbench.leaderboard.rows import Board, MethodRow
@@ -27,7 +28,9 @@ def brief_markdown(board: Board) -> str:
 
 def brief_head(board: Board) -> list[str]:
     """Return the head of the columns of `brief_cells`, as `board show` prints them."""
-    names = ["rank", "alike", "method", board.measure.title, "seeds", "spikes", "synaptic operations"]
+    names = ["rank", "alike", "method", board.measure.title, "seeds"]
+    names += ["solved"] if has_solved(board) else []
+    names += ["spikes", "synaptic operations"]
     return [*names, *(f"{target.name}, nJ{' *' if target.missing else ''}" for target in board.targets)]
 
 
@@ -43,5 +46,6 @@ def brief_cells(row: MethodRow, board: Board) -> list[str]:
         row.label.replace("(", " ("),  # a narrow column breaks there
         board.measure.summary(row.score),
         f"{len(row.scores)}{failed}",
+        *([solved_text(row, board)] if has_solved(board) else []),
         *(NONE if number is None else number_text(number) for number in numbers),
     ]

@@ -12,6 +12,7 @@ from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import ProtocolReference
 from sgbench.leaderboard.pages.explain_energy import energy_sentences
 from sgbench.leaderboard.pages.sections import SURE
+from sgbench.leaderboard.pages.solved_section import has_solved, solved_sentence
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.score import Measure
 from sgbench.statistics.pairs import Comparison, all_pairs, compare, holm, probability_of_improvement
@@ -95,6 +96,7 @@ def explain(
         f"A is {a.label} ({a.method_id}), B is {b.label} ({b.method_id}), both on {board.protocol.name}.",
         *(_state(name, row, board) for name, row in (("A", a), ("B", b))),
         _answer(verdict, comparison, adjusted, pairs, measure),
+        *([solved_sentence(a, b, board)] if has_solved(board) else []),
         *_chance(a, b, measure),
         *([f"Sample by sample nothing is said: {unsaid}."] if unsaid else _on_samples(a, b, hits, board)),
         *_cost(a, b, board),

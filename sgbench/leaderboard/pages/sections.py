@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sgbench.leaderboard.labels import code, prose
 from sgbench.leaderboard.pages.baseline_section import about_baselines, baseline_cells
+from sgbench.leaderboard.pages.solved_section import COMPARED, has_solved, solved_rows, solved_statement
 from sgbench.leaderboard.pages.tuning_section import ABOUT, UNEQUAL, have_one_budget, search_table, searches
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.score import Measure
@@ -42,6 +43,8 @@ def sections(board: Board) -> Iterator[str]:
     if others and board.rows[0].place is not None:
         yield "## Against the first"
         yield _against_first(board.rows[0], others, board.measure)
+        if has_solved(board):
+            yield grid(COMPARED, solved_rows(board), words=2)
     if board.baselines:
         yield "## Baselines without spikes"
         yield grid(*baseline_cells(board), words=2)
@@ -228,6 +231,7 @@ def statements(board: Board) -> list[str]:
         *_power_sentence(board),
         f"A failed seed counts as guessing ({_guess(board)}) and is shown; costs are means over the seeds that "
         "finished.",
+        *([solved_statement(board)] if has_solved(board) else []),
         _budget(board),
     ]
     if board.outsiders or any(row.standing for row in board.rows):

@@ -18,6 +18,7 @@ from sgbench.leaderboard.pages.sections import (
     tried_text,
     trust_text,
 )
+from sgbench.leaderboard.pages.solved_section import has_solved, solved_text
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.store.reading import Layout
 from sgbench.leaderboard.store.sources import method_of_row
@@ -84,6 +85,7 @@ def _prices(board: Board) -> Iterator[str]:
 def _header(board: Board, notes: Notes) -> list[str]:
     names = ["rank", "alike", "surrogate", *board.varying]
     names += [f"{board.measure.title} (mean ± 95 % CI)", "seeds"]
+    names += ["solved (95 % CI)"] if has_solved(board) else []
     names += ["spikes per inference", "synaptic operations per inference"]
     for target in board.targets:
         left_out = "; ".join(target.missing)
@@ -106,6 +108,7 @@ def _cells(row: MethodRow, board: Board, notes: Notes, layout: Layout) -> list[s
     cells = [rank_text(row), "" if row.place is None else row.place.groups, code(row.surrogate)]
     cells += [code(row.varying.get(group, NONE)) for group in board.varying]
     cells += [_score(row, board, notes), _seeds(row, board, notes)]
+    cells += [solved_text(row, board)] if has_solved(board) else []
     cells += [_amount(row.costs.spikes, notes), _amount(row.costs.synaptic_operations, notes)]
     for target in board.targets:
         energy = row.costs.energies[target.name]

@@ -7,6 +7,7 @@ import io
 
 from sgbench.leaderboard.labels import inert
 from sgbench.leaderboard.pages.sections import trust_text
+from sgbench.leaderboard.pages.solved_section import has_solved, solved_share
 from sgbench.leaderboard.rows import Board, MethodRow
 
 DIGITS = 12
@@ -50,6 +51,7 @@ def _csv_row(row: MethodRow, board: Board, seeds: list[int], digits: int) -> dic
         f"{name}_high": _number(score.high, digits),
         "seeds": str(len(row.scores)),
         "failed_seeds": " ".join(map(str, row.failed_seeds)),
+        **(_solved_cells(row, board, digits) if has_solved(board) else {}),
         **{f"{name}_seed_{seed}": _number(row.scores.get(seed), digits) for seed in seeds},
         "spikes_per_inference": _number(row.costs.spikes.value, digits),
         "synaptic_operations_per_inference": _number(row.costs.synaptic_operations.value, digits),
@@ -65,6 +67,13 @@ def _csv_row(row: MethodRow, board: Board, seeds: list[int], digits: int) -> dic
     cells["parameters"] = "" if row.costs.parameters is None else str(row.costs.parameters)
     cells["training_time_s"] = _number(row.costs.training_s, digits)
     return cells
+
+
+def _solved_cells(row: MethodRow, board: Board, digits: int) -> dict[str, str]:
+    """Return the share of seeds that solve the task, with its interval; boards of other tasks lack the columns."""
+    share = solved_share(row, board)
+    ends = {"solved_share": share.share, "solved_low": share.low, "solved_high": share.high}
+    return {name: _number(value, digits) for name, value in ends.items()}
 
 
 def _standing_cells(row: MethodRow, kind: str, digits: int) -> dict[str, str]:

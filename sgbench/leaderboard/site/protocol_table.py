@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sgbench.leaderboard.costs import Amount, Energy
 from sgbench.leaderboard.pages.sections import tried_text, trust_text
+from sgbench.leaderboard.pages.solved_section import has_solved, solved_share, solved_text
 from sgbench.leaderboard.pages.table import has_static, interval_text, rank_text
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.site.sources import method_path
@@ -32,7 +33,9 @@ def row_table(board: Board, rows: Sequence[MethodRow], *, caption: str) -> Table
 
 def _columns(board: Board, rows: Sequence[MethodRow], notes: Notes) -> tuple[Column, ...]:
     columns = [Column("rank", is_number=True), *texts("alike", "method", *board.varying)]
-    columns += numbers(board.measure.title, "± 95 % interval", "seeds", "spikes", "synaptic operations")
+    columns += numbers(board.measure.title, "± 95 % interval", "seeds")
+    columns += numbers("solved") if has_solved(board) else ()
+    columns += numbers("spikes", "synaptic operations")
     for target in board.targets:
         left_out = "; ".join(target.missing)
         gap = [f"a part, not a whole: prices of {target.name} leave out {left_out}"] if left_out else []
@@ -65,6 +68,7 @@ def _cells(row: MethodRow, board: Board, notes: Notes) -> tuple[Cell, ...]:
         number(row.score.mean, measure.text(row.score.mean), notes.numbers(alone)),
         number(half, NONE if half is None else measure.text(half)),
         _seeds(row, board, notes),
+        *([number(solved_share(row, board).share, solved_text(row, board))] if has_solved(board) else []),
         _amount(costs.spikes, notes),
         _amount(costs.synaptic_operations, notes),
     ]

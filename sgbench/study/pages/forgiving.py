@@ -12,6 +12,7 @@ from sgbench.study.comparisons import SHAPES, SLOPE_AT_REST
 from sgbench.study.findings import Findings
 from sgbench.study.pages import regime_map, tuning
 from sgbench.study.pages.text import StudyPage, StudyPicture, interval, table
+from sgbench.study.scores import RunTable
 
 NAME = "forgiving.md"
 TITLE = "Which shape when you cannot tune?"
@@ -51,13 +52,18 @@ def page(findings: Findings) -> StudyPage:
     return StudyPage(NAME, TITLE, tuple(parts), (picture,))
 
 
-def _line(findings: Findings, task: str) -> dict[str, Forgiving]:
-    """Return F, the share of widths close to the best, of each shape; nothing where a run is missing."""
+def line_table(findings: Findings, task: str) -> RunTable:
+    """Tabulate the runs of each shape by width at the task's learning rate, rows in this order."""
     cells: list[Cell] = [
         {"surrogate": shape, "width_fwhm": width} for shape in SHAPES for width in regime_map.WIDTHS
     ]
     seeds = findings.loaded.study.blocks["A2"].seeds.values
-    runs = findings.scores.table(task, "map", cells, seeds, start="A2")
+    return findings.scores.table(task, "map", cells, seeds, start="A2")
+
+
+def _line(findings: Findings, task: str) -> dict[str, Forgiving]:
+    """Return F, the share of widths close to the best, of each shape; nothing where a run is missing."""
+    runs = line_table(findings, task)
     if not runs.complete:
         return {}
     scores = runs.validation.reshape(len(SHAPES), len(regime_map.WIDTHS), -1)
@@ -66,8 +72,8 @@ def _line(findings: Findings, task: str) -> dict[str, Forgiving]:
     )
 
 
-def _plane(findings: Findings, task: str) -> dict[str, Forgiving]:
-    """Return G, the share of widths and rates close to the best, of each shape; nothing if runs are missing."""
+def plane_table(findings: Findings, task: str) -> RunTable:
+    """Tabulate the runs of each shape by width and learning rate, rows in this order."""
     study = findings.loaded.study
     rate = float(task_reference(study, "A2", task, findings.scores.settled)["optimizer.lr"] or 0)
     cells: list[Cell] = [
@@ -80,7 +86,12 @@ def _plane(findings: Findings, task: str) -> dict[str, Forgiving]:
         for width in tuning.WIDTHS
         for factor in tuning.FACTORS
     ]
-    runs = findings.scores.table(task, "map", cells, study.blocks["A2"].seeds.values, start="A2")
+    return findings.scores.table(task, "map", cells, study.blocks["A2"].seeds.values, start="A2")
+
+
+def _plane(findings: Findings, task: str) -> dict[str, Forgiving]:
+    """Return G, the share of widths and rates close to the best, of each shape; nothing if runs are missing."""
+    runs = plane_table(findings, task)
     if not runs.complete:
         return {}
     scores = runs.validation.reshape(len(SHAPES), len(tuning.WIDTHS), len(tuning.FACTORS), -1)

@@ -12,12 +12,6 @@ from sgbench.tables import p_text
 
 NAME = "README.md"
 TITLE = "Which surrogate gradient, when?"
-MISSING = {
-    "F8": "gradients and activity before training: no record holds them yet",
-    "F9": "rules and neurons: their blocks have no cells yet",
-    "T5": "claims of the literature: they are not matched to these numbers yet",
-}
-"""Figures and tables that no page has, and why."""
 
 
 def page(findings: Findings, pages: Sequence[StudyPage]) -> StudyPage:
@@ -51,7 +45,6 @@ def page(findings: Findings, pages: Sequence[StudyPage]) -> StudyPage:
             f"- **{result.name}**: {why_open(result)}" for result in results if result.verdict == "open"
         )
         or "Nothing.",
-        "\n".join(f"- **{name}** is not here: {why}." for name, why in MISSING.items()),
         "## Pages",
         _links(pages),
         _registered(findings),

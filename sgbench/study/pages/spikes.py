@@ -32,17 +32,17 @@ def page(findings: Findings) -> StudyPage:
         return StudyPage(NAME, TITLE, (findings.not_stored("C"),))
     tasks = findings.loaded.study.blocks[source].tasks
     shapes = BOUND_SHAPES if source == "C" else SHAPES
-    by_task = {task: {shape: _runs(findings, source, task, shape) for shape in shapes} for task in tasks}
+    by_task = {
+        task: {shape: settings_table(findings, source, task, shape) for shape in shapes} for task in tasks
+    }
     complete = {
         task: tables for task, tables in by_task.items() if all(one.complete for one in tables.values())
     }
     lacking = [task for task in tasks if task not in complete]
     panels, rows, sentences = [], [], []
     for task, tables in complete.items():
-        best = max(float(one.accuracy.mean(axis=1).max()) for one in tables.values())
-        target = best - BELOW_BEST_POINTS
+        target, ratios = ratios_to_reference(tables)
         panels.append(_panel(f"{task}: {findings.title(task)}", target, tables))
-        ratios = {shape: _ratio(tables, shape, target) for shape in shapes if shape != REFERENCE}
         rows += [_row(task, target, shape, ratio) for shape, ratio in ratios.items()]
         sentences.append(_sentence(task, target, ratios))
     kind = (
@@ -75,7 +75,7 @@ def page(findings: Findings) -> StudyPage:
     return StudyPage(NAME, TITLE, tuple(parts), pictures)
 
 
-def _runs(findings: Findings, source: str, task: str, shape: str) -> RunTable:
+def settings_table(findings: Findings, source: str, task: str, shape: str) -> RunTable:
     """Collect all settings of one shape on a task."""
     cells: list[Cell] = [{"surrogate": shape, "width_fwhm": width} for width in WIDTHS]
     if source == "C":
@@ -107,6 +107,16 @@ def _panel(title: str, target: float, tables: dict[str, RunTable]) -> SpikePanel
         if marks:
             series.append(SpikeSeries(shape, SLOPE_AT_REST[shape], tuple(marks)))
     return SpikePanel(title, target, tuple(series))
+
+
+def ratios_to_reference(tables: dict[str, RunTable]) -> tuple[float, dict[str, SpikeRatio | None]]:
+    """Return the accuracy at which shapes are compared, and the spikes of each over those of the reference.
+
+    Args:
+        tables: of one task, by shape.
+    """
+    target = max(float(one.accuracy.mean(axis=1).max()) for one in tables.values()) - BELOW_BEST_POINTS
+    return target, {shape: _ratio(tables, shape, target) for shape in tables if shape != REFERENCE}
 
 
 def _ratio(tables: dict[str, RunTable], shape: str, target: float) -> SpikeRatio | None:

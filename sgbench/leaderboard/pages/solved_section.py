@@ -1,0 +1,108 @@
+"""Tasks that a seed solves or does not: the share of seeds that do, and methods compared by it."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from sgbench.leaderboard.labels import code
+from sgbench.leaderboard.rows import Board, MethodRow
+from sgbench.statistics.pairs import holm
+from sgbench.statistics.solved import Share, SharesApart, compare_shares, wilson
+from sgbench.tables import p_text
+
+PERCENT = 100
+COMPARED = ("method", "id", "solved more often by the first, points of runs (95 % CI)", "p, Boschloo, Holm")
+
+
+def has_solved(board: Board) -> bool:
+    """Say whether the protocol names an accuracy from which a run counts as solved."""
+    return board.protocol.solved_from is not None and not board.measure.is_loss
+
+
+def solved_share(row: MethodRow, board: Board) -> Share:
+    """Compute the share of a method's seeds that solve the task; a failed one does not.
+
+    Args:
+        row: of the board.
+        board: of a protocol with a score that counts as solved.
+    """
+    bar = board.protocol.solved_from or 0.0
+    return wilson(sum(score >= bar for score in row.scores.values()), len(row.scores))
+
+
+def solved_text(row: MethodRow, board: Board) -> str:
+    """Write how many seeds solve the task, with the interval of their share."""
+    share = solved_share(row, board)
+    ends = f"{PERCENT * share.low:.0f} to {PERCENT * share.high:.0f} %"
+    return f"{share.count:.0f} of {share.runs:.0f} ({ends})"
+
+
+@functools.cache
+def _apart(solved_a: int, runs_a: int, solved_b: int, runs_b: int) -> SharesApart:
+    """Compare two shares once for each pair of counts, since the methods of a board share few."""
+    return compare_shares(solved_a, runs_a, solved_b, runs_b)
+
+
+def compare_solved(a: MethodRow, b: MethodRow, board: Board) -> SharesApart:
+    """Compare how often two methods solve the task, by Boschloo's exact test."""
+    counts = [(int(share.count), int(share.runs)) for share in (solved_share(row, board) for row in (a, b))]
+    return _apart(*counts[0], *counts[1])
+
+
+def corrected_for_pairs(rows: Sequence[MethodRow], board: Board) -> dict[tuple[str, str], float]:
+    """Compute the p-values of all pairs of methods after Holm's correction, by the ids of both.
+
+    Args:
+        rows: ranked ones, in their order.
+        board: on which they are.
+    """
+    pairs = list(itertools.combinations(rows, 2))
+    p = holm(np.array([compare_solved(a, b, board).p for a, b in pairs]))
+    return {(a.method_id, b.method_id): value for (a, b), value in zip(pairs, p.tolist(), strict=True)}
+
+
+def solved_rows(board: Board) -> Iterator[list[str]]:
+    """Yield a line for each ranked method but the first: how much more often the first one solves the task."""
+    first, *others = [row for row in board.rows if row.place is not None]
+    p = corrected_for_pairs([first, *others], board)
+    for row in others:
+        apart = compare_solved(first, row, board)
+        difference, low, high = (
+            f"{round(PERCENT * end)}" for end in (apart.difference, apart.low, apart.high)
+        )
+        yield [
+            code(row.label),
+            row.method_id,
+            f"{difference} ({low} to {high})",
+            p_text(p[first.method_id, row.method_id]),
+        ]
+
+
+def solved_statement(board: Board) -> str:
+    """Explain below a board's table what counts as solved and how shares are compared."""
+    bar = PERCENT * (board.protocol.solved_from or 0.0)
+    return (
+        f"A seed counts as solved from a test accuracy of {bar:g} % on; the interval of the share is Wilson's. "
+        "Shares are compared by Boschloo's exact test, seeds unpaired, with Holm's correction over all pairs. "
+        "Where seeds either solve a task or do not, a mean accuracy says little; ranks still go by it."
+    )
+
+
+def solved_sentence(a: MethodRow, b: MethodRow, board: Board) -> str:
+    """Write how often two methods solve the task, and whether that tells them apart."""
+    apart = compare_solved(a, b, board)
+    ranked = [row for row in board.rows if row.place is not None]
+    names = [row.method_id for row in ranked]
+    corrected = ""
+    if {a.method_id, b.method_id} <= set(names):
+        first, second = sorted((a.method_id, b.method_id), key=names.index)
+        p = corrected_for_pairs(ranked, board)[first, second]
+        corrected = f", {p_text(p)} after Holm's correction for all pairs"
+    return (
+        f"A solves the task in {solved_text(a, board)} seeds, B in {solved_text(b, board)}; p {p_text(apart.p)} by "
+        f"Boschloo's exact test{corrected}."
+    )

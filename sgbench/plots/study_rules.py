@@ -1,0 +1,78 @@
+"""Learning rules side by side: a score on each task, and beside it what a rule takes in time and memory."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sgbench.plots.estimate import Estimate
+from sgbench.plots.style import BLUE, GRID, INK, SOFT, VERMILION
+
+ROW = 0.42  # inches
+TITLE = 20  # characters of a line
+COST = BLUE
+WORST = 0.0
+NEVER = "not measured"
+
+
+@dataclass(frozen=True)
+class RulesPanel:
+    """Holds one number of each rule, in the order of the rules; None where it is not known.
+
+    Args:
+        title: of the panel.
+        unit: below its axis.
+        values: with their intervals.
+        is_cost: of time or memory, of which less is better; else a score from 0 to 100.
+    """
+
+    title: str
+    unit: str
+    values: tuple[Estimate | None, ...]
+    is_cost: bool = False
+
+
+def rules_figure(names: Sequence[str], panels: Sequence[RulesPanel]) -> Figure:
+    """Draw a panel a score or cost, rules as rows; a dashed line goes through the first rule's number.
+
+    Args:
+        names: of the rules, the one that the others are compared with first.
+        panels: at least one.
+    """
+    figure = Figure(figsize=(2.4 + 2.3 * len(panels), len(names) * ROW + 1.8), layout="constrained")
+    grid: Any = figure.subplots(1, len(panels), sharey=True, squeeze=False)
+    for axes, panel in zip(grid.flat, panels, strict=True):
+        _panel(axes, panel)
+    grid.flat[0].set_yticks(range(len(names)), list(names))
+    grid.flat[0].set_ylim(len(names) - 0.4, -0.6)
+    return figure
+
+
+def _panel(axes: Axes, panel: RulesPanel) -> None:
+    colour = COST if panel.is_cost else VERMILION
+    reference = panel.values[0]
+    if reference is not None:
+        axes.axvline(reference.value, color=SOFT, linestyle="--", linewidth=1.2, zorder=1)
+    for place, estimate in enumerate(panel.values):
+        if estimate is None:
+            axes.text(
+                0.03, place, NEVER, transform=axes.get_yaxis_transform(), va="center", fontsize=11, color=SOFT
+            )
+            continue
+        axes.plot([estimate.low, estimate.high], [place, place], color=colour, linewidth=2.2, zorder=2)
+        marker = "s" if panel.is_cost else "o"
+        axes.plot([estimate.value], [place], marker=marker, markersize=8, color=colour, zorder=3)
+    if panel.is_cost:
+        axes.set_xlim(left=WORST)
+    else:
+        axes.set_xlim(-3, 103)
+    axes.set_title(textwrap.fill(panel.title, TITLE), fontsize=12, color=INK, parse_math=False)
+    axes.set_xlabel(panel.unit, fontsize=12, color=INK)
+    axes.tick_params(axis="y", length=0, labelsize=12, colors=INK)
+    axes.tick_params(axis="x", length=3, labelsize=12, colors=INK)
+    axes.grid(color=GRID, linewidth=0.8, zorder=0)

@@ -1,0 +1,124 @@
+"""Does a network's start tell how its training ends: accuracy against what was measured before, a panel a task."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
+
+from sgbench.plots.study_map import tail_colour
+from sgbench.plots.style import BAND, GRID, INK, MARKERS, SOFT
+
+COLUMNS = 4
+PANEL = (3.15, 3.1)  # inches
+TITLE = 27  # characters of a line
+TICKS = 5
+SHARE = 0.13  # of a panel's width, of the strip for 0 and that for what is not finite
+
+
+@dataclass(frozen=True)
+class StartPoint:
+    """Describes one shape and width: what was measured at the start (None: not finite) and its mean score."""
+
+    shape: str
+    tail: float
+    start: float | None
+    score: float
+
+
+@dataclass(frozen=True)
+class StartPanel:
+    """Describes one task: its cells, what guessing gives, and a line about how strongly the two go together."""
+
+    title: str
+    note: str
+    guess: float
+    points: tuple[StartPoint, ...]
+
+
+def start_figure(panels: Sequence[StartPanel], *, label: str) -> Figure:
+    """Draw a panel a task: score against a number before training on a log scale, a mark a shape and width.
+
+    What is 0 stands in a grey strip to the left, what is not finite in one to the right.
+
+    Args:
+        panels: at least one.
+        label: of the number before training.
+    """
+    columns = min(COLUMNS, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    size = (columns * PANEL[0] + 0.6, rows * PANEL[1] + 1.0)
+    figure = Figure(figsize=size, layout="constrained")
+    grid: Any = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    for position, axes in enumerate(grid.flat):
+        if position < len(panels):
+            _panel(axes, panels[position])
+        else:
+            axes.set_axis_off()
+    figure.supxlabel(label, fontsize=13, color=INK)
+    figure.supylabel("test accuracy after training, %", fontsize=13, color=INK)
+    handles, labels = grid.flat[0].get_legend_handles_labels()
+    place: Any = {"loc": "outside upper center", "ncols": 6, "frameon": False, "fontsize": 12.5}
+    figure.legend(handles, labels, **place)
+    return figure
+
+
+def _panel(axes: Axes, panel: StartPanel) -> None:
+    known = [point.start for point in panel.points if point.start]
+    low, high = (min(known), max(known)) if known else (0.1, 1.0)
+    width = math.log(high / low) or 1.0
+    left, right = low / math.exp(SHARE * width), high * math.exp(SHARE * width)
+    heaviest = max(point.tail for point in panel.points)
+    for place, shape in enumerate(dict.fromkeys(point.shape for point in panel.points)):
+        mine = [point for point in panel.points if point.shape == shape]
+        places = [right if point.start is None else (point.start or left) for point in mine]
+        look: Any = {"color": tail_colour(mine[0].tail, heaviest), "marker": MARKERS[place % len(MARKERS)]}
+        axes.plot(
+            *(places, [point.score for point in mine]),
+            linestyle="none",
+            markersize=6,
+            alpha=0.85,
+            label=shape,
+            zorder=3,
+            **look,
+        )
+    axes.set_xscale("log")
+    edges = (left / math.exp(SHARE * width / 2), right * math.exp(SHARE * width / 2))
+    axes.set_xlim(*edges)
+    _strip(
+        axes,
+        edges[0],
+        left * math.exp(SHARE * width / 2),
+        "0",
+        any(point.start == 0 for point in panel.points),
+    )
+    _strip(
+        axes,
+        right / math.exp(SHARE * width / 2),
+        edges[1],
+        "∞",
+        any(point.start is None for point in panel.points),
+    )
+    axes.axhline(panel.guess, color=SOFT, linestyle="--", linewidth=1.2, zorder=1)
+    axes.set_ylim(-3, 103)
+    title = textwrap.fill(panel.title, TITLE)
+    axes.set_title(f"{title}\n{panel.note}", fontsize=11.5, color=INK, parse_math=False)
+    axes.xaxis.set_major_locator(LogLocator(numticks=TICKS))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.tick_params(labelsize=11, colors=INK)
+    axes.grid(color=GRID, linewidth=0.8, zorder=0)
+
+
+def _strip(axes: Axes, low: float, high: float, text: str, is_used: bool) -> None:
+    """Mark the part of an axis on which numbers stand that a log scale does not have."""
+    if is_used:
+        axes.axvspan(low, high, color=BAND, zorder=0)
+        middle = math.sqrt(low * high)
+        place: Any = {"ha": "center", "va": "bottom", "fontsize": 11, "color": INK}
+        axes.text(middle, 0.02, text, transform=axes.get_xaxis_transform(), **place)

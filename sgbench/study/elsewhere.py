@@ -1,0 +1,159 @@
+"""What other parts of the product have measured: figures of reproductions and scores of boards, as committed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.site.reproductions import read_reproductions
+from sgbench.records.files import read_bytes
+from sgbench.statistics.blocks import Contrast, contrast_from
+
+REPRODUCTIONS = Path("docs") / "reproductions.md"
+BOARDS = Path("leaderboards")
+TABLE = "table.csv"
+RULE_COSTS = Path("benchmarks") / "results" / "rules.json"
+SEED_COLUMN = "test_accuracy_seed_"
+PERCENT = 100.0
+MIB = 1024.0**2
+NUMBER = re.compile(r"^(-?[\d.]+(?:e-?\d+)?)(?: ± ([\d.]+(?:e-?\d+)?))?$")
+
+
+@dataclass(frozen=True)
+class ReproducedFigure:
+    """Holds one figure of a reproduction: mean and standard deviation over seeds, None where it is not measured."""
+
+    published: str
+    mean: float | None
+    deviation: float | None
+    seeds: int
+    verdict: str
+
+    @property
+    def agrees(self) -> bool:
+        """Say whether ours lies within the published bounds."""
+        return self.verdict == "agrees"
+
+    @property
+    def estimate(self) -> Contrast | None:
+        """Compute the mean with its interval of 95 % and p-value against 0; None without a spread over seeds."""
+        if self.mean is None or self.deviation is None or self.seeds < 2:  # noqa: PLR2004 - no spread of one
+            return None
+        return contrast_from(self.mean, self.deviation / self.seeds**0.5, self.seeds - 1, self.seeds)
+
+
+@dataclass(frozen=True)
+class RuleCost:
+    """Holds what a learning rule took in the benchmark of rules: time over back-propagation's, and added memory."""
+
+    times: float
+    low: float
+    high: float
+    added_mib: float
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Holds what a checkout has beside a study's store.
+
+    Args:
+        figures: of reproductions, by the reproduction's name and the figure's line.
+        boards: scores in points, by protocol, by rule and network as the board writes them, and by seed.
+        rule_costs: by the name that the benchmark of learning rules has for a rule.
+    """
+
+    figures: Mapping[str, Mapping[str, ReproducedFigure]] = field(default_factory=dict)
+    boards: Mapping[str, Mapping[tuple[str, str], Mapping[int, float]]] = field(default_factory=dict)
+    rule_costs: Mapping[str, RuleCost] = field(default_factory=dict)
+
+
+def read_elsewhere(root: Path, protocols: tuple[str, ...]) -> Elsewhere:
+    """Read the committed results of a checkout, those that are there.
+
+    Args:
+        root: of the checkout.
+        protocols: whose boards are read.
+
+    Raises:
+        InputError: a file is a link or too large.
+    """
+    paths = {protocol: root / BOARDS / protocol / TABLE for protocol in protocols}
+    boards = {protocol: read_board(path) for protocol, path in paths.items() if path.is_file()}
+    page, costs = root / REPRODUCTIONS, root / RULE_COSTS
+    return Elsewhere(
+        read_figures(page) if page.is_file() else {},
+        boards,
+        read_rule_costs(costs) if costs.is_file() else {},
+    )
+
+
+def read_figures(path: Path) -> dict[str, dict[str, ReproducedFigure]]:
+    """Read every figure of the page that `sgbench reproduce --update` has written.
+
+    Raises:
+        InputError: the file is a link or too large.
+    """
+    page = read_reproductions(path)
+    figures: dict[str, dict[str, ReproducedFigure]] = {}
+    if page is None:
+        return figures
+    titles = [column.title for column in page.table.columns]
+    for row in page.table.rows:
+        cells = dict(zip(titles, (cell.text for cell in row), strict=True))
+        figures.setdefault(cells["reproduction"], {})[cells["figure"]] = _figure(cells)
+    return figures
+
+
+def _figure(cells: Mapping[str, str]) -> ReproducedFigure:
+    """Read one line of the page's table."""
+    match = NUMBER.match(cells["ours"])
+    mean, deviation = match.groups() if match else (None, None)
+    return ReproducedFigure(
+        cells["published"],
+        None if mean is None else float(mean),
+        None if deviation is None else float(deviation),
+        int(cells["seeds"]) if cells["seeds"].isdigit() else 0,
+        cells["verdict"],
+    )
+
+
+def read_rule_costs(path: Path) -> dict[str, RuleCost]:
+    """Read time and memory of each rule, measured on a recurrent layer at the shortest sequence.
+
+    Raises:
+        InputError: the file is a link, too large, or not what the benchmark of rules writes.
+    """
+    try:
+        measured = json.loads(read_bytes(path))
+        steps = str(min(measured["settings"]["lengths"]))
+        return {
+            name: RuleCost(
+                *(float(one["times_baseline"][end]) for end in ("median", "low", "high")),
+                added_mib=float(one["added_bytes"][steps]) / MIB,
+            )
+            for name, one in measured["recurrence"]["all_to_all"].items()
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: is not what the benchmark of learning rules writes") from error
+
+
+def read_board(path: Path) -> dict[tuple[str, str], dict[int, float]]:
+    """Read a board's scores in points, by rule and network and then by seed.
+
+    Raises:
+        InputError: the file is a link or too large.
+    """
+    scores: dict[tuple[str, str], dict[int, float]] = {}
+    for row in csv.DictReader(read_bytes(path).decode().splitlines()):
+        by_seed = {
+            int(name.removeprefix(SEED_COLUMN)): PERCENT * float(value)
+            for name, value in row.items()
+            if name.startswith(SEED_COLUMN) and value
+        }
+        scores[row.get("rule") or "", row.get("network") or ""] = by_seed
+    return scores

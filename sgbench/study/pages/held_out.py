@@ -1,0 +1,210 @@
+"""Does the recommendation hold on a task that it was not fitted to: tasks left out, and tasks of a later block."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sgbench.errors import InputError
+from sgbench.recommendation.fit import fit
+from sgbench.recommendation.held_out import HeldOut, held_out
+from sgbench.recommendation.summary import TaskSummary
+from sgbench.statistics.blocks import Contrast, contrast
+from sgbench.statistics.intervals import summarise
+from sgbench.study.cells import Cell
+from sgbench.study.comparisons import LIBRARY_DEFAULTS, MIN_SEEDS, own_best
+from sgbench.study.findings import Findings
+from sgbench.study.pages.claim_rules import missing
+from sgbench.study.pages.text import StudyPage, cell_text, interval, table
+from sgbench.study.scores import PERCENT, RunTable
+from sgbench.study.verdicts import Item
+
+NAME = "held_out.md"
+TITLE = "Does the recommendation hold on a new task?"
+TUNING, BLOCK = "K", "KR"
+CLOSE_POINTS = 2.0
+
+
+def page(findings: Findings) -> StudyPage:
+    """Write the page on held-out tasks: block KR, and each task of the map left out in turn."""
+    parts = [
+        "A recommendation is fitted to the tasks of the regime map. What it loses on a task that it has not seen "
+        "is measured twice: on tasks that were added after it was written down (block KR), and on each task of the "
+        "map after a fit to the others of its kind.",
+        "Regret is how many points of test accuracy a setting lies below the task's best one, which validation "
+        "chooses; of a task that is solved or not, points of 100 for a solved run. Below 0 it is better than what "
+        "validation chose.",
+        "## Tasks that nobody had seen",
+        *_later(findings),
+        "## Each task of the map left out",
+        *_left_out(findings),
+    ]
+    return StudyPage(NAME, TITLE, tuple(parts))
+
+
+def recommended_cells(findings: Findings, task: str) -> list[Cell]:
+    """List the cells of block KR that are no shape's own best and no library's default: the recommendation."""
+    block = findings.loaded.study.blocks[BLOCK]
+    return [
+        dict(cell)
+        for grid in block.grids
+        if grid.tasks is None or task in grid.tasks
+        for cell in grid.cells
+        if cell.get("surrogate") not in LIBRARY_DEFAULTS
+    ]
+
+
+def _later(findings: Findings) -> list[str]:
+    """Write the part on the tasks of block KR."""
+    if BLOCK not in findings.loaded.study.blocks:
+        return [f"This study has no block {BLOCK}."]
+    tasks = findings.loaded.study.blocks[BLOCK].tasks
+    if not any(recommended_cells(findings, task) for task in tasks):
+        stated = (
+            f"Block {BLOCK} has no cell of the recommendation yet: it is committed before block {TUNING}."
+        )
+    else:
+        stated = ""
+    tables = {task: _table(findings, task) for task in tasks}
+    known = {task: runs for task, runs in tables.items() if runs is not None and runs.complete}
+    if not known:
+        return [
+            part for part in (f"Not known yet: {missing(findings, TUNING, BLOCK).number}.", stated) if part
+        ]
+    lacking = [task for task in tasks if task not in known]
+    rows = [row for task, runs in known.items() for row in _rows(findings, task, runs)]
+    messages = [text for task, runs in known.items() if (text := _message(findings, task, runs))]
+    return [
+        *([f"Tasks of which not all runs are stored: {', '.join(lacking)}."] if lacking else []),
+        *([stated] if stated else []),
+        *(["\n".join(messages)] if messages else []),
+        table(["task", "method", "setting", "regret, points", "seeds"], rows),
+    ]
+
+
+def _named(findings: Findings, task: str) -> dict[str, Cell]:
+    """Name every cell of block KR on a task: the recommendation, each shape's best, and library defaults."""
+    advised = recommended_cells(findings, task)
+    names = [
+        "recommended" if len(advised) == 1 else f"recommended, {place}"
+        for place in range(1, len(advised) + 1)
+    ]
+    cells = dict(zip(names, advised, strict=True))
+    cells |= {
+        f"own best of {shape}": cell for shape, cell in own_best(findings.scores, task, block=TUNING).items()
+    }
+    cells |= {name: {"surrogate": name, "width_fwhm": None} for name in LIBRARY_DEFAULTS}
+    return cells
+
+
+def _table(findings: Findings, task: str) -> RunTable | None:
+    """Tabulate the runs of these cells on reporting seeds; None where nothing is settled."""
+    if not own_best(findings.scores, task, block=TUNING):
+        return None
+    cells = list(_named(findings, task).values())
+    seeds = findings.loaded.study.blocks[BLOCK].seeds.values
+    return findings.scores.table(task, "report", cells, seeds, start=BLOCK)
+
+
+def _regrets(findings: Findings, task: str, runs: RunTable) -> dict[str, Contrast]:
+    """Compute how far each cell lies below the one that validation chooses, paired by seed."""
+    solved = findings.loaded.study.tasks[task].outcome == "solved"
+    scores = PERCENT * runs.solved if solved else runs.accuracy
+    best = scores[int(runs.validation.mean(axis=1).argmax())]
+    return {
+        name: contrast([best, row], [1, -1]) for name, row in zip(_named(findings, task), scores, strict=True)
+    }
+
+
+def _rows(findings: Findings, task: str, runs: RunTable) -> list[list[Item]]:
+    cells = _named(findings, task)
+    return [
+        [
+            f"{task}: {findings.title(task)}",
+            name,
+            cell_text(cells[name], without=["surrogate"]) if cells[name].get("width_fwhm") else "as shipped",
+            interval(one.estimate, one.low, one.high),
+            one.seeds,
+        ]
+        for name, one in _regrets(findings, task, runs).items()
+    ]
+
+
+def _message(findings: Findings, task: str, runs: RunTable) -> str:
+    """Describe what the recommendation and the worst and best library default lose on a task."""
+    regrets = _regrets(findings, task, runs)
+    advised = {name: one for name, one in regrets.items() if name.startswith("recommended")}
+    if not advised:
+        return ""
+    said = ", ".join(interval(one.estimate, one.low, one.high) for one in advised.values())
+    shipped = [regrets[name].estimate for name in LIBRARY_DEFAULTS]
+    return (
+        f"- **{task}, {findings.title(task)}**: the recommendation loses {said} points to the best; library "
+        f"defaults lose {min(shipped):.1f} to {max(shipped):.1f}."
+    )
+
+
+def kinds(tasks: Mapping[str, TaskSummary]) -> dict[str, Mapping[str, TaskSummary]]:
+    """Group the tasks of a summary by the kind of network that a recommendation is fitted to.
+
+    Args:
+        tasks: of a summary.
+    """
+    groups: dict[str, Mapping[str, TaskSummary]] = {}
+    for task in tasks.values():
+        try:
+            alike = fit(tasks, task.shape)
+        except InputError:  # none of its kind has a cell
+            continue
+        groups.setdefault(alike.kind, alike.tasks)
+    return groups
+
+
+def _left_out(findings: Findings) -> list[str]:
+    """Write the part on the tasks of the map, each left out of the fit in turn."""
+    tasks = {} if findings.summary is None else findings.summary.tasks
+    groups = kinds(tasks)
+    if not groups:
+        return [f"Not known yet: {missing(findings, 'A2').number}."]
+    rows: list[list[Item]] = []
+    alone = []
+    for kind, alike in groups.items():
+        checks = held_out(alike)
+        if not checks:
+            alone.append(f"{kind} ({', '.join(alike)})")
+        rows += [_left_out_row(findings, kind, check) for check in checks]
+    close = sum(check.regret <= CLOSE_POINTS for alike in groups.values() for check in held_out(alike))
+    said = []
+    if rows:
+        said.append(
+            f"The setting that the other tasks recommend loses at most {CLOSE_POINTS:g} points on {close} of "
+            f"{len(rows)} tasks."
+        )
+        header = [
+            "kind of network",
+            "task left out",
+            "recommended",
+            "regret, points",
+            "seeds",
+            "library defaults",
+        ]
+        said.append(table(header, rows))
+        said.append("Library defaults are scored on reporting seeds (block A3b), where they are stored.")
+    if alone:
+        said.append(f"No out-of-sample figure where a kind has one task: {'; '.join(alone)}.")
+    return said
+
+
+def _left_out_row(findings: Findings, kind: str, check: HeldOut) -> list[Item]:
+    """Write what the recommendation loses on one task that was left out."""
+    surrogate, width, _ = check.place
+    mean = summarise(check.by_seed)
+    ends = (mean.low, mean.high) if mean.n >= MIN_SEEDS else (None, None)
+    shipped = ", ".join(f"{name} {regret:.1f}" for name, regret in check.defaults.items())
+    return [
+        kind,
+        f"{check.task}: {findings.title(check.task)}",
+        f"{surrogate}, width {width:g}",
+        interval(mean.mean, *ends),
+        mean.n,
+        shipped or "not stored yet",
+    ]

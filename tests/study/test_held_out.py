@@ -1,0 +1,84 @@
+"""Regret on tasks that the recommendation has not seen: of block KR, and of the map with a task left out."""
+
+from __future__ import annotations
+
+import math
+
+from sgbench.study.cells import Cell, StudyPoint
+from sgbench.study.comparisons import SHAPES, Rules
+from sgbench.study.definition import CellGrid, Loaded, Study
+from sgbench.study.findings import Findings
+from sgbench.study.pages import held_out
+from sgbench.study.scores import StudyScores
+from tests.study import test_recommend
+from tests.study.truth import SETTLED, Outcome, noise, scores, study
+
+ADVICE: Cell = {"surrogate": "atan", "width_fwhm": 0.2}
+BEHIND = {"triangle": 6.0, "atan": 0.0, "snntorch/atan": 9.0}
+
+
+def with_advice() -> Study:
+    """The registered study with a recommendation among the cells of block KR, as an amendment adds it."""
+    plan = study().study
+    block = plan.blocks["KR"]
+    more = block.model_copy(update={"grids": (*block.grids, CellGrid(cells=(ADVICE,)))})
+    return plan.model_copy(update={"blocks": {**plan.blocks, "KR": more}})
+
+
+def truth(run: StudyPoint, settings: Cell) -> Outcome:
+    """Shapes lie where `BEHIND` says, others 2 points behind; the width of the recommendation costs 3."""
+    points = 90 - BEHIND.get(str(settings["surrogate"]), 2.0) - 3.0 * (settings["width_fwhm"] == 0.2)
+    return Outcome(points + noise(run, 0.01), points)
+
+
+def findings(plan: Study, table: StudyScores) -> Findings:
+    """What the page is written from."""
+    loaded: Loaded = study().model_copy(update={"study": plan})
+    return Findings(loaded, table, [], Rules(), [], None, None, [])
+
+
+def later(plan: Study) -> StudyScores:
+    """Runs of block KR, whose settled cells have width 0.5."""
+    best = [{"surrogate": shape, "width_fwhm": 0.5} for shape in SHAPES]
+    return scores(truth, ["KR"], settled={**SETTLED, "K": {"K1": best, "K2": best}}, plan=plan)
+
+
+def test_regret_on_later_tasks_by_hand() -> None:
+    """Atan at its own best is the best; the recommendation loses 3 points, library defaults 2 to 9."""
+    plan = with_advice()
+    text = held_out.page(findings(plan, later(plan))).text()
+    assert (
+        "the recommendation loses 3.0 (3.0 to 3.0) points to the best; library defaults lose 2.0 to 9.0."
+        in text
+    )
+    rows = [line for line in text.splitlines() if line.startswith("| K1: ")]
+    assert len(rows) == 10
+    assert any("| recommended | width 0.2 | 3.0 (3.0 to 3.0) | 10 |" in row for row in rows)
+    assert any("| own best of triangle | width 0.5 | 6.0 (6.0 to 6.0) | 10 |" in row for row in rows)
+    assert any("| snntorch/atan | as shipped | 9.0 (9.0 to 9.0) | 10 |" in row for row in rows)
+
+
+def test_without_runs_or_recommendation_the_page_says_so() -> None:
+    """Nothing stored: how many runs are missing. No cell of a recommendation: it has to be committed first."""
+    plan = study().study
+    empty = held_out.page(findings(plan, StudyScores(plan, SETTLED, []))).text()
+    assert "216 runs of block K are missing and 180 runs of block KR are missing" in empty
+    assert "Block KR has no cell of the recommendation yet" in empty
+    assert "recommendation loses" not in held_out.page(findings(plan, later(plan))).text()
+
+
+def test_tasks_left_out_by_hand() -> None:
+    """One hidden layer: without T2d1 width 0.5 is recommended, which loses 10 log10 2 = 3.0 points to width 1."""
+    summary = test_recommend.summary()
+    groups = held_out.kinds(summary.tasks)
+    assert sorted(len(tasks) for tasks in groups.values()) == [1, 1, 3, 3]
+    page = held_out.page(
+        Findings(
+            *(study(), StudyScores(study().study, SETTLED, []), [], Rules(), [], None, None, []),
+            summary=summary,
+        )
+    )
+    row = next(line for line in page.text().splitlines() if "| T2d1: " in line)
+    assert "| atan, width 0.5 |" in row
+    assert f"| {10 * math.log10(2):.1f} (" in row
+    assert "No out-of-sample figure where a kind has one task" in page.text()
