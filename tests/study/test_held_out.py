@@ -17,12 +17,15 @@ ADVICE: Cell = {"surrogate": "atan", "width_fwhm": 0.2}
 BEHIND = {"triangle": 6.0, "atan": 0.0, "snntorch/atan": 9.0}
 
 
-def with_advice() -> Study:
-    """The registered study with a recommendation among the cells of block KR, as an amendment adds it."""
+def with_advice(*advice: Cell) -> Study:
+    """The registered study with these recommendations, in order, in place of its own in block KR."""
     plan = study().study
     block = plan.blocks["KR"]
-    more = block.model_copy(update={"grids": (*block.grids, CellGrid(cells=(ADVICE,)))})
-    return plan.model_copy(update={"blocks": {**plan.blocks, "KR": more}})
+    others = [grid for grid in block.grids if not (grid.cells and grid.tasks)]
+    grids = (*others, CellGrid(cells=advice)) if advice else tuple(others)
+    return plan.model_copy(
+        update={"blocks": {**plan.blocks, "KR": block.model_copy(update={"grids": grids})}}
+    )
 
 
 def truth(run: StudyPoint, settings: Cell) -> Outcome:
@@ -40,12 +43,12 @@ def findings(plan: Study, table: StudyScores) -> Findings:
 def later(plan: Study) -> StudyScores:
     """Runs of block KR, whose settled cells have width 0.5."""
     best = [{"surrogate": shape, "width_fwhm": 0.5} for shape in SHAPES]
-    return scores(truth, ["KR"], settled={**SETTLED, "K": {"K1": best, "K2": best}}, plan=plan)
+    return scores(truth, ["K", "KR"], settled={**SETTLED, "K": {"K1": best, "K2": best}}, plan=plan)
 
 
 def test_regret_on_later_tasks_by_hand() -> None:
     """Atan at its own best is the best; the recommendation loses 3 points, library defaults 2 to 9."""
-    plan = with_advice()
+    plan = with_advice(ADVICE)
     text = held_out.page(findings(plan, later(plan))).text()
     assert (
         "the recommendation loses 3.0 (3.0 to 3.0) points to the best; library defaults lose 2.0 to 9.0."
@@ -53,14 +56,44 @@ def test_regret_on_later_tasks_by_hand() -> None:
     )
     rows = [line for line in text.splitlines() if line.startswith("| K1: ")]
     assert len(rows) == 10
-    assert any("| recommended | width 0.2 | 3.0 (3.0 to 3.0) | 10 |" in row for row in rows)
-    assert any("| own best of triangle | width 0.5 | 6.0 (6.0 to 6.0) | 10 |" in row for row in rows)
+    assert any("| recommended | atan, width 0.2 | 3.0 (3.0 to 3.0) | 10 |" in row for row in rows)
+    assert any(
+        "| own best of triangle | triangle, width 0.5 | 6.0 (6.0 to 6.0) | 10 |" in row for row in rows
+    )
     assert any("| snntorch/atan | as shipped | 9.0 (9.0 to 9.0) | 10 |" in row for row in rows)
+
+
+def test_of_three_tries_validation_picks_one_in_each_seed() -> None:
+    """The second try loses nothing and has the best validation accuracy in every seed; the first is the advice."""
+    plan = with_advice(ADVICE, {**ADVICE, "width_fwhm": 0.1}, {**ADVICE, "surrogate": "triangle"})
+    text = held_out.page(findings(plan, later(plan))).text().replace("-0.0", "0.0")
+    assert "the recommendation loses 3.0 (3.0 to 3.0) points to the best; the best of its tries 0.0" in text
+    rows = [line for line in text.splitlines() if line.startswith("| K2: ")]
+    assert len(rows) == 13
+    assert any(
+        "| recommended, third try | triangle, width 0.2 | 9.0 (9.0 to 9.0) | 10 |" in row for row in rows
+    )
+    assert any("| the best of 3 tries | by validation, seed by seed | " in row for row in rows)
+
+
+def test_the_best_shape_is_chosen_on_tuning_seeds() -> None:
+    """Fast_sigmoid leads on tuning seeds and lies 2 points behind atan on reporting ones: regret counts from it."""
+
+    def turned(run: StudyPoint, settings: Cell) -> Outcome:
+        seen = truth(run, settings)
+        lead = 7.0 * (settings["surrogate"] == "fast_sigmoid" and run.seed < 200)
+        return Outcome(seen.accuracy, seen.validation + lead)
+
+    plan = with_advice(ADVICE)
+    best = [{"surrogate": shape, "width_fwhm": 0.5} for shape in SHAPES]
+    table = scores(turned, ["K", "KR"], settled={**SETTLED, "K": {"K1": best, "K2": best}}, plan=plan)
+    text = held_out.page(findings(plan, table)).text()
+    assert "the recommendation loses 1.0 (1.0 to 1.0) points to the best" in text
 
 
 def test_without_runs_or_recommendation_the_page_says_so() -> None:
     """Nothing stored: how many runs are missing. No cell of a recommendation: it has to be committed first."""
-    plan = study().study
+    plan = with_advice()
     empty = held_out.page(findings(plan, StudyScores(plan, SETTLED, []))).text()
     assert "216 runs of block K are missing and 180 runs of block KR are missing" in empty
     assert "Block KR has no cell of the recommendation yet" in empty

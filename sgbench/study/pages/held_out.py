@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from sgbench.errors import InputError
 from sgbench.recommendation.fit import fit
 from sgbench.recommendation.held_out import HeldOut, held_out
@@ -22,6 +24,8 @@ NAME = "held_out.md"
 TITLE = "Does the recommendation hold on a new task?"
 TUNING, BLOCK = "K", "KR"
 CLOSE_POINTS = 2.0
+RECOMMENDED = "recommended"
+TRIES = ("", ", second try", ", third try")
 
 
 def page(findings: Findings) -> StudyPage:
@@ -31,8 +35,8 @@ def page(findings: Findings) -> StudyPage:
         "is measured twice: on tasks that were added after it was written down (block KR), and on each task of the "
         "map after a fit to the others of its kind.",
         "Regret is how many points of test accuracy a setting lies below the task's best one, which validation "
-        "chooses; of a task that is solved or not, points of 100 for a solved run. Below 0 it is better than what "
-        "validation chose.",
+        "chooses (on later tasks among each shape's own best, with the tuning seeds); of a task that is solved or "
+        "not, points of 100 for a solved run. Below 0 it is better than what validation chose.",
         "## Tasks that nobody had seen",
         *_later(findings),
         "## Each task of the map left out",
@@ -84,11 +88,7 @@ def _later(findings: Findings) -> list[str]:
 def _named(findings: Findings, task: str) -> dict[str, Cell]:
     """Name every cell of block KR on a task: the recommendation, each shape's best, and library defaults."""
     advised = recommended_cells(findings, task)
-    names = [
-        "recommended" if len(advised) == 1 else f"recommended, {place}"
-        for place in range(1, len(advised) + 1)
-    ]
-    cells = dict(zip(names, advised, strict=True))
+    cells = dict(zip((f"{RECOMMENDED}{more}" for more in TRIES), advised, strict=False))
     cells |= {
         f"own best of {shape}": cell for shape, cell in own_best(findings.scores, task, block=TUNING).items()
     }
@@ -105,14 +105,31 @@ def _table(findings: Findings, task: str) -> RunTable | None:
     return findings.scores.table(task, "report", cells, seeds, start=BLOCK)
 
 
+def _best_shape(findings: Findings, task: str) -> str:
+    """Name the shape whose own best cell has the highest mean validation accuracy on the tuning seeds."""
+    bests = own_best(findings.scores, task, block=TUNING)
+    seeds = findings.loaded.study.blocks[TUNING].seeds.values
+    tuned = findings.scores.table(task, "tuning", list(bests.values()), seeds, start=TUNING)
+    return list(bests)[int(tuned.validation.mean(axis=1).argmax())]
+
+
 def _regrets(findings: Findings, task: str, runs: RunTable) -> dict[str, Contrast]:
-    """Compute how far each cell lies below the one that validation chooses, paired by seed."""
+    """Compute how far each cell lies below the task's best one, paired by seed.
+
+    Of several tries, the one with the best validation accuracy in a seed counts as one more method.
+    """
     solved = findings.loaded.study.tasks[task].outcome == "solved"
-    scores = PERCENT * runs.solved if solved else runs.accuracy
-    best = scores[int(runs.validation.mean(axis=1).argmax())]
-    return {
-        name: contrast([best, row], [1, -1]) for name, row in zip(_named(findings, task), scores, strict=True)
-    }
+    scores = dict(
+        zip(_named(findings, task), PERCENT * runs.solved if solved else runs.accuracy, strict=True)
+    )
+    best = scores[f"own best of {_best_shape(findings, task)}"]
+    tries = [place for place, name in enumerate(scores) if name.startswith(RECOMMENDED)]
+    if len(tries) > 1:
+        picked = runs.validation[tries].argmax(axis=0)
+        scores[f"the best of {len(tries)} tries"] = np.array(list(scores.values()))[tries][
+            picked, np.arange(len(picked))
+        ]
+    return {name: contrast([best, row], [1, -1]) for name, row in scores.items()}
 
 
 def _rows(findings: Findings, task: str, runs: RunTable) -> list[list[Item]]:
@@ -121,7 +138,7 @@ def _rows(findings: Findings, task: str, runs: RunTable) -> list[list[Item]]:
         [
             f"{task}: {findings.title(task)}",
             name,
-            cell_text(cells[name], without=["surrogate"]) if cells[name].get("width_fwhm") else "as shipped",
+            _setting_text(cells.get(name)),
             interval(one.estimate, one.low, one.high),
             one.seeds,
         ]
@@ -129,16 +146,28 @@ def _rows(findings: Findings, task: str, runs: RunTable) -> list[list[Item]]:
     ]
 
 
+def _setting_text(cell: Cell | None) -> str:
+    """Write what a method is set to: `as shipped` where it has no width, the rule where no single cell is meant."""
+    if cell is None:
+        return "by validation, seed by seed"
+    if not cell.get("width_fwhm"):
+        return "as shipped"
+    shape = f"{cell['surrogate']}, "
+    return shape + cell_text(cell, without=["surrogate"])
+
+
 def _message(findings: Findings, task: str, runs: RunTable) -> str:
     """Describe what the recommendation and the worst and best library default lose on a task."""
     regrets = _regrets(findings, task, runs)
-    advised = {name: one for name, one in regrets.items() if name.startswith("recommended")}
-    if not advised:
+    advised = regrets.get(RECOMMENDED)
+    if advised is None:
         return ""
-    said = ", ".join(interval(one.estimate, one.low, one.high) for one in advised.values())
+    said = interval(advised.estimate, advised.low, advised.high)
+    tries = [one for name, one in regrets.items() if name.startswith("the best of")]
+    more = "".join(f"the best of its tries {interval(one.estimate, one.low, one.high)}; " for one in tries)
     shipped = [regrets[name].estimate for name in LIBRARY_DEFAULTS]
     return (
-        f"- **{task}, {findings.title(task)}**: the recommendation loses {said} points to the best; library "
+        f"- **{task}, {findings.title(task)}**: the recommendation loses {said} points to the best; {more}library "
         f"defaults lose {min(shipped):.1f} to {max(shipped):.1f}."
     )
 
