@@ -286,7 +286,10 @@ def test_soft_sends_the_curve_whose_slope_it_has(surrogate):
     slope = (made(u + 1e-6) - made(u - 1e-6)) / 2e-6
     torch.testing.assert_close(made.firing.slope(u, made), slope, rtol=1e-7, atol=1e-8)
     assert torch.equal(made(u), made.eval()(u))
-    assert made(torch.tensor([-1e9, 1e9], dtype=torch.float64)).tolist() == pytest.approx([0, 1])
+    assert made(torch.tensor([-1e9, 1e9], dtype=torch.float64)).tolist() == pytest.approx(
+        [0, 1],
+        abs=3e-11,  # the heaviest tail, that of fast_sigmoid, leaves 1 / (2 k |u|) = 2e-11
+    )
 
 
 @pytest.mark.parametrize(
