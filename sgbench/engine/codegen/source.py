@@ -37,7 +37,7 @@ import math
 import numpy as np
 
 from sgbench.engine.codegen import functions
-from sgbench.engine.kernels import along
+from sgbench.engine.kernels import along, prefetch
 
 F = np.{dtype}
 '''
@@ -55,6 +55,7 @@ def forward({arguments}, driven, sent, rows, numbers, first, last, keep, of_curr
                 now = step * of_current + sample
                 before = step * keep * batch + sample
                 after = (step + 1) * keep * batch + sample
+{ahead}
                 for m in range(size):
 {body}
             at = step * batch + begin
@@ -75,6 +76,7 @@ def backward({arguments}, outside, heard, taken, rows, sums, numbers, first, las
                 at = step * batch + sample
                 come = step * of_arriving + sample
                 go = step * of_leaving + sample
+{ahead}
                 for m in range(size):
 {body}
             along.take(taken, step * batch + begin, grad_current, step * of_leaving + begin, end - begin)
@@ -113,7 +115,9 @@ class LoopSource:
         place = program.field_of("output")
         spikes = "out_output, at" if place is None else f"state_{place}, after"
         rows = {"current": "now", "state": "before"}
-        return self._loop(FORWARD, forward_arrays(program), _stores(stored), rows, spikes=spikes)
+        ahead = _ahead("write", "after", _fields("state", program), "keep * batch")
+        ahead += _ahead("read", "now", ["current"], "of_current")
+        return self._loop(FORWARD, forward_arrays(program), _stores(stored), rows, ahead, spikes=spikes)
 
     def _backward(self) -> str:
         """Write the loop on the way back."""
@@ -126,7 +130,10 @@ class LoopSource:
         stores = _stores(stored)
         stores += [(f"sums[part, {row * self.pitch} + m] +=", value) for row, value in program.sums]
         rows = {"state": "at", "d_output": "come", "d_state": "sample"}
-        return self._loop(BACKWARD, backward_arrays(program), stores, rows)
+        ahead = _ahead("read", "at", ["current", *_fields("state", program)], "-batch")
+        ahead += _ahead("read", "come", ["d_output"], "-of_arriving")
+        ahead += _ahead("write", "go", ["grad_current"], "-of_leaving")
+        return self._loop(BACKWARD, backward_arrays(program), stores, rows, ahead)
 
     def _loop(
         self,
@@ -134,6 +141,7 @@ class LoopSource:
         arrays: Sequence[str],
         stores: Sequence[tuple[str, Value]],
         rows: Mapping[str, str],
+        ahead: Sequence[str],
         **names: str,
     ) -> str:
         """Write a loop that stores these values."""
@@ -144,6 +152,7 @@ class LoopSource:
             arguments=", ".join(arrays),
             locals="; ".join(written.locals) or "pass",
             body="\n".join(f"{INDENT}{line}" for line in lines),
+            ahead="\n".join(f"{INDENT[4:]}{line}" for line in ahead),
             **names,
         )
 
@@ -181,6 +190,18 @@ def _given(program: Program, noises: Iterable[int]) -> list[str]:
     recurrent = ["recurrent"] if "fed" in program.outputs else []
     states = [f"state_{place}" for place in range(len(program.following))]
     return ["current", *recurrent, *(f"noise_{place}" for place in noises), *states]
+
+
+def _fields(name: str, program: Program) -> list[str]:
+    """Name an array of each field of the state."""
+    return [f"{name}_{place}" for place in range(len(program.following))]
+
+
+def _ahead(purpose: str, row: str, names: Iterable[str], turn: str) -> list[str]:
+    """Write what asks for rows of arrays before they are needed."""
+    return [
+        f"prefetch.ask_row_to_{purpose}({name}, {row}, begin, end, sample, {turn})" for name in names
+    ]
 
 
 def _stores(stored: Iterable[tuple[str, str, Sequence[Value]]]) -> list[tuple[str, Value]]:
