@@ -65,6 +65,10 @@ class Arriving:
         gradients = sums.numpy()
         return (*self.events, gradients[:-1], gradients[-1])
 
+    def gradients(self, sums: Tensor) -> list[Tensor | None]:
+        """Return the gradients of weight and bias, from the sums over the batch."""
+        return [sums[:-1].T, sums[-1] if self.learns_bias else None]
+
     def zeros(self) -> Tensor:
         """Create sums of gradients: of the columns, and of the bias in the last row."""
         return self.columns.new_zeros(len(self.columns) + 1, self.columns.shape[1])
@@ -84,6 +88,7 @@ class Readout:
         self.begin = layer.neuron.initial_state(like)
         self.keep_u = keep_u
         weight, bias = synapses_of(layer)
+        self.learns_bias = bias is not None
         keep = Keep(words=False, spikes=True, x=keep_u)
         layout, spec = Layout.of(like, leading=1), scan.spec_of(layer)
         self.plan = scan.make_plan(layer, spec, layout, self.begin, like, NumbaSteps(), steps, keep)
@@ -114,6 +119,12 @@ class Readout:
         return scan.finish(
             self.plan, LayerOutcome(output, None, last, None, None), self.begin, keep_u=self.keep_u
         )
+
+    def gradients(self, columns: np.ndarray, bias: np.ndarray) -> list[Tensor | None]:
+        """Return the gradients of weight and bias, in the shapes that these have, from the sums over the batch."""
+        classes = self.plan.shape[2]
+        d_bias = torch.from_numpy(bias)[:classes] if self.learns_bias else None
+        return [torch.from_numpy(columns)[:, :classes].T, d_bias]
 
     def heard(self, output: Tensor | None, last: Tensor | None) -> tuple[Any, ...]:
         """Return what all parts of the batch share on the way back, from the gradients of output and last state."""

@@ -76,9 +76,10 @@ def goes_along(layer: EngineLayer, wanted: Wanted) -> bool:
     spec = layer.neuron.recurrence_spec()
     if spec is None or layer.synapses() is None or layer.recurrence != "none":
         return False
-    numbers = not any(isinstance(value, Tensor) for value in spec.coefficients())
+    if isinstance(spec.input, Tensor) or any(isinstance(value, Tensor) for value in spec.coefficients()):
+        return False
     plain = spec.surrogate is None and spec.second is None and spec.input == 1.0
-    return numbers and plain and wanted.window is None and not wanted.apart
+    return plain and wanted.window is None and not wanted.apart
 
 
 def unroll(

@@ -86,8 +86,7 @@ class Backward:
         there.draw(of.program.used[1], reverse=True)
         self.arrays |= {name: array for name, array in there.arrays.items() if name.startswith("noise_")}
         self.in_rows = there.in_rows(backward_arrays(of.program), self.arrays)
-        weights: list[Tensor | None] = [None, None]
-        readout: list[Tensor | None] = [None, None]
+        weights = readout = [None, None]  # gradients of weight and bias
         if of.arriving is not None or self.from_readout:
             weights, readout = self._in_parts()
         elif there.matrix is None:
@@ -101,7 +100,8 @@ class Backward:
             for given in of.program.given
         ]
         current = self.arrays["grad_current"] if of.arriving is None else None
-        return [*Inputs(current, *weights, self._of_matrix(), None, *readout), *rows]
+        of_inputs = Inputs(current, weights[0], weights[1], self._of_matrix(), None, readout[0], readout[1])
+        return [*of_inputs, *rows]
 
     def _pull_back(self, first: int, last: int, heard: Arrays, taken: Arrays, low: int, high: int) -> None:
         """Run the steps [first, last) back for blocks [low, high)."""
@@ -120,27 +120,24 @@ class Backward:
     def _in_parts(self) -> tuple[list[Tensor | None], list[Tensor | None]]:
         """Run all steps back and return the gradients of the weights in front and of the readout's."""
         of, words = self.of, bits_of(self.there.words)
+        arriving, readout = of.arriving, of.readout if self.from_readout else None
         count = max(1, min(PARTS, of.batch // PART))
         borders = [of.blocks * part // count for part in range(count + 1)]
-        before = [] if of.arriving is None else [of.arriving.zeros() for _ in range(count)]
-        behind = [of.readout.block.zero_gradients()[:2] for _ in range(count)] if self.from_readout else []  # type: ignore[union-attr]
+        before = [] if arriving is None else [arriving.zeros() for _ in range(count)]
+        behind = [] if readout is None else [readout.block.zero_gradients()[:2] for _ in range(count)]
 
         def call(part: int, _: int) -> None:
-            taken = of.arriving.taken(before[part]) if before else self.taken  # type: ignore[union-attr]
+            taken = self.taken if arriving is None else arriving.taken(before[part])
             heard = (*self.from_readout, words, *behind[part]) if behind else self.heard
             self._pull_back(0, of.steps, heard, taken, borders[part], borders[part + 1])
 
         in_threads(call, [(part, part + 1) for part in range(count)], of.steps * of.batch * of.width)
-        weights: list[Tensor | None] = [None, None]
-        readout: list[Tensor | None] = [None, None]
-        if before:
-            total = functools.reduce(torch.add, before)
-            weights = [total[:-1].T, total[-1] if of.arriving.learns_bias else None]  # type: ignore[union-attr]
-        if behind:
-            classes = of.readout.plan.shape[2]  # type: ignore[union-attr]
-            columns, bias = (functools.reduce(np.add, each) for each in zip(*behind, strict=True))
-            readout = [torch.from_numpy(columns)[:, :classes].T, torch.from_numpy(bias)[:classes]]
-        return weights, readout
+        nothing: list[Tensor | None] = [None, None]
+        totals = [functools.reduce(np.add, each) for each in zip(*behind, strict=True)]
+        return (
+            nothing if arriving is None else arriving.gradients(functools.reduce(torch.add, before)),
+            nothing if readout is None else readout.gradients(*totals),
+        )
 
     def _step_by_step(self, matrix: Tensor) -> None:
         """Run backward step by step, since each waits for what the next one sends back through the matrix."""

@@ -165,7 +165,7 @@ class Forward:
         return self.like.new_empty(self.of.steps if steps is None else steps, self.of.batch, width)
 
     def advance(self) -> None:
-        """Run all steps forward; where neurons feed back, each step waits for the recurrent product of the one before."""
+        """Run all steps forward; where neurons feed back, each waits for the product with what the last sent."""
         of = self.of
         self.draw(of.program.used[0], reverse=False)
         arrays = self.in_rows(forward_arrays(of.program), self.arrays)

@@ -25,7 +25,9 @@ from tests.engine.cases import Given, Wired, assert_same, neuron, result, spikes
 SOURCE = '''import numpy as np
 
 
-def forward(current, state, driven, sent, rows, numbers, first, last, keep, of_current, batch, block, size, low, high):
+def forward(
+    current, state, driven, sent, rows, numbers, first, last, keep, of_current, batch, block, size, low, high
+):
     """Decay by a half and add."""
     for step in range(first, last):
         for sample in range(batch):

@@ -28,7 +28,7 @@ def _as_float(context: Any, bits: Any) -> Any:
     return types.float32(types.int32), generate
 
 
-@numba.njit(cache=True, error_model="numpy", inline="never")
+@numba.njit(cache=True, error_model="numpy", inline="never", fastmath={"contract"})
 def exp(x: Any) -> Any:
     """Compute e^x in float32; 0 where it would be below the normal numbers."""
     inside = SMALLEST if x < SMALLEST else x
@@ -52,7 +52,7 @@ def exp(x: Any) -> Any:
     return F(0) if x < SMALLEST else y
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
 def tanh(x: Any) -> Any:
     """Compute the hyperbolic tangent in float32; near 0 by a polynomial, since a difference would lose digits."""
     size = abs(x)
@@ -68,7 +68,7 @@ def tanh(x: Any) -> Any:
     return near if size < F(0.625) else far
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, error_model="numpy", fastmath={"contract"})
 def sigmoid(x: Any) -> Any:
     """Compute 1 / (1 + e^-x) in float32."""
     return F(1) / (F(1) + exp(-x))

@@ -42,7 +42,10 @@ from sgbench.engine.kernels import along, prefetch
 F = np.{dtype}
 '''
 FORWARD = """
-def forward({arguments}, driven, sent, rows, numbers, first, last, keep, of_current, batch, block, size, low, high):
+def forward(
+    {arguments},
+    driven, sent, rows, numbers, first, last, keep, of_current, batch, block, size, low, high,
+):
     {locals}
     for part in range(low, high):
         begin = part * block
@@ -63,7 +66,11 @@ def forward({arguments}, driven, sent, rows, numbers, first, last, keep, of_curr
             along.send(sent, {spikes}, at, begin, end - begin)
 """
 BACKWARD = """
-def backward({arguments}, outside, heard, taken, rows, sums, numbers, first, last, steps, of_arriving, of_leaving, batch, block, size, low, high):
+def backward(
+    {arguments},
+    outside, heard, taken, rows, sums, numbers, first, last, steps, of_arriving, of_leaving, batch, block, size,
+    low, high,
+):
     {locals}
     for part in range(low, high):
         begin = part * block
@@ -199,9 +206,7 @@ def _fields(name: str, program: Program) -> list[str]:
 
 def _ahead(purpose: str, row: str, names: Iterable[str], turn: str) -> list[str]:
     """Write what asks for rows of arrays before they are needed."""
-    return [
-        f"prefetch.ask_row_to_{purpose}({name}, {row}, begin, end, sample, {turn})" for name in names
-    ]
+    return [f"prefetch.ask_row_to_{purpose}({name}, {row}, begin, end, sample, {turn})" for name in names]
 
 
 def _stores(stored: Iterable[tuple[str, str, Sequence[Value]]]) -> list[tuple[str, Value]]:
