@@ -1,7 +1,7 @@
 """Functions of float32 that a loop can make for several numbers at once; within four units of the last place.
 
-Polynomials are those of Cephes (Moshier 1989, Methods and Programs for Mathematical Functions), a product and a sum in
-one operation where the processor has it. None has a branch, for a loop with a branch is made number by number.
+Polynomials are those of Cephes (Moshier 1989, Methods and Programs for Mathematical Functions), a product and a sum
+in one operation where the processor has it. None has a branch, for a loop with a branch is made number by number.
 """
 
 from __future__ import annotations

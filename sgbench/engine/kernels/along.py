@@ -12,6 +12,7 @@ from sgbench.engine.kernels.bits import write_bits
 from sgbench.engine.kernels.blocks_backward import scatter
 from sgbench.engine.kernels.codes import loop, loop_backward
 from sgbench.engine.kernels.events import add_rows, unpack_row
+from sgbench.engine.kernels.prefetch import LINE_BYTES, ask_to_read
 from sgbench.engine.kernels.readout import move_readout, read_out, renew_drive
 
 
@@ -34,6 +35,10 @@ def drive(driven, r, current, place, count):
             first, last = 0, unpack_row(arriving, r + k, names, 0)
         else:
             first, last = indptr[r + k], indptr[r + k + 1]
+            if k + 1 < count:  # the weights of the next row are asked for
+                for e in range(last, indptr[r + k + 2]):
+                    for m in range(0, columns.shape[1], LINE_BYTES // columns.itemsize):
+                        ask_to_read(columns, np.intp(index[e]), m)
         add_rows(current, place + k, columns, source, factor, first, last)
 
 
