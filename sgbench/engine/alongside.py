@@ -34,7 +34,7 @@ def nothing_along(number: type) -> tuple[Arrays, Arrays, Arrays, Arrays]:
     )
 
 
-class Arriving:
+class ArrivingEvents:
     """Holds events that arrive at a layer, and the weights that make its current of them.
 
     Args:
@@ -44,10 +44,10 @@ class Arriving:
     """
 
     @staticmethod
-    def of(events: SparseSpikes, weight: Tensor, bias: Tensor | None) -> Arriving:
+    def of(events: SparseSpikes, weight: Tensor, bias: Tensor | None) -> ArrivingEvents:
         """Take packed spikes."""
         value = None if events.value is None else events.value.numpy()
-        return Arriving(Rows(events.indptr.numpy(), events.index.numpy(), value), weight, bias)
+        return ArrivingEvents(Rows(events.indptr.numpy(), events.index.numpy(), value), weight, bias)
 
     def __init__(self, rows: Rows, weight: Tensor, bias: Tensor | None) -> None:
         self.number = FLOATS[weight.dtype]

@@ -23,7 +23,7 @@ from sgbench.paths import default_loops_dir
 from sgbench.signals.spikes import Signal, SparseSpikes, dense
 
 if TYPE_CHECKING:
-    from sgbench.engine.alongside import Arriving
+    from sgbench.engine.alongside import ArrivingEvents
     from sgbench.engine.generated_run import Inputs, Run
 
 DTYPES = (torch.float32, torch.float64)
@@ -153,7 +153,7 @@ def _by_windows(of: Run, inputs: Inputs, window: int) -> LayerRun:
 
 
 def _inputs(
-    layer: EngineLayer, signal: Signal, arriving: Arriving | None
+    layer: EngineLayer, signal: Signal, arriving: ArrivingEvents | None
 ) -> tuple[Inputs, Tensor, tuple[int, ...]]:
     """Return what a layer's current is made of, a tensor like one step of it, and its shape over all steps."""
     from sgbench.engine.generated_run import Inputs
@@ -198,14 +198,14 @@ def _source(
         ) from reason
 
 
-def _arriving(layer: EngineLayer, signal: Signal) -> Arriving | None:
+def _arriving(layer: EngineLayer, signal: Signal) -> ArrivingEvents | None:
     """Return the events that drive a layer as long as these are few, or None."""
-    from sgbench.engine.alongside import Arriving
+    from sgbench.engine.alongside import ArrivingEvents
 
     synapses = layer.synapses()
     if synapses is None or not isinstance(signal, SparseSpikes) or synapses[0].dtype not in DTYPES:
         return None
-    return Arriving.of(signal, *synapses) if signal.density <= density.WEIGHT_DENSE else None
+    return ArrivingEvents.of(signal, *synapses) if signal.density <= density.WEIGHT_DENSE else None
 
 
 def _current(layer: EngineLayer, signal: Signal) -> Tensor:

@@ -17,7 +17,7 @@ from sgbench.engine.arrays import NOTHING, bits_of, in_parts, in_threads
 from sgbench.engine.codegen.source import backward_arrays
 
 if TYPE_CHECKING:
-    from sgbench.engine.generated_run import Forward, Run
+    from sgbench.engine.generated_run import ForwardPass, Run
 
 BLOCK = 32
 """Samples whose state stays in the cache while all steps go by; fixed, so that sums are made in one order."""
@@ -37,10 +37,10 @@ class Inputs(NamedTuple):
     readout_bias: Tensor | None = None
 
 
-class Backward:
+class BackwardPass:
     """Makes all steps back, with the gradients on the way."""
 
-    def __init__(self, of: Run, there: Forward, grads: tuple[Tensor | None, ...]) -> None:
+    def __init__(self, of: Run, there: ForwardPass, grads: tuple[Tensor | None, ...]) -> None:
         self.of, self.there = of, there
         program, like = of.program, there.like
         output, centred, read, at_last, *state = grads

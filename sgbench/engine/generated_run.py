@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from sgbench.engine.alongside import Arriving, Readout, nothing_along
+from sgbench.engine.alongside import ArrivingEvents, Readout, nothing_along
 from sgbench.engine.arrays import FLOATS, in_parts
 from sgbench.engine.codegen.build import loops
 from sgbench.engine.codegen.given import Noise
 from sgbench.engine.codegen.source import LoopSource, forward_arrays
-from sgbench.engine.generated_back import BLOCK, Backward, Inputs
+from sgbench.engine.generated_back import BLOCK, BackwardPass, Inputs
 from sgbench.engine.layer import EngineLayer, LayerRun
 from sgbench.engine.layout import Layout
 
@@ -46,7 +46,7 @@ class Run:
         shape: Sequence[int],
         *,
         keep_u: bool,
-        arriving: Arriving | None = None,
+        arriving: ArrivingEvents | None = None,
     ) -> None:
         self.layer, self.source, self.layout, self.begin = layer, source, layout, begin
         self.keep_u, self.arriving = keep_u, arriving
@@ -100,7 +100,7 @@ class _Unrolled(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         count = len(Inputs._fields)
         inputs = Inputs(*tensors[:count])
-        there = Forward(of, inputs, tensors[count:])  # type: ignore[arg-type]
+        there = ForwardPass(of, inputs, tensors[count:])  # type: ignore[arg-type]
         there.advance()
         # Tensors of their own: what is handed out knows this pass, which must not know it in turn.
         output, centred = there.output.detach(), there.centred.detach()
@@ -115,10 +115,10 @@ class _Unrolled(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         """Compute the gradients of inputs and parameter rows."""
         _ = ctx.saved_tensors  # torch refuses here what was changed meanwhile
-        return None, *Backward(ctx.of, ctx.there, grads).gradients()
+        return None, *BackwardPass(ctx.of, ctx.there, grads).gradients()
 
 
-class Forward:
+class ForwardPass:
     """Makes all steps, and keeps the arrays for the way back."""
 
     def __init__(self, of: Run, inputs: Inputs, rows: Iterable[Tensor]) -> None:
