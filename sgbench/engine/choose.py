@@ -92,7 +92,12 @@ class Engine:
             first = last = len(runs)
             while last < len(layers) and names[last] == names[first]:
                 last += 1
-            runs += _module(names[first]).unroll(layers[first:last], signal, starts[first:last], wanted)
+            module, given = _module(names[first]), (layers[first:last], signal, starts[first:last], wanted)
+            fresh = names[last : last + 1] == ["fused"] and starts[last] is None
+            if names[first] == "generated" and fresh and module.goes_along(layers[last], wanted):
+                runs += module.unroll(*given, readout=layers[last])
+            else:
+                runs += module.unroll(*given)
             if runs[-1].output is not None:
                 signal = passed_on(runs[-1].output, wanted)
         return runs

@@ -5,22 +5,26 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from sgbench.engine import fused
+from sgbench.engine import density, fused
 from sgbench.engine.codegen.program import Program, record
 from sgbench.engine.codegen.recall import recalled
 from sgbench.engine.codegen.source import LoopSource
 from sgbench.engine.codegen.unchanged import unchanged
 from sgbench.engine.codegen.values import Untraceable
-from sgbench.engine.layer import EngineLayer, LayerRun, Wanted, one_by_one, start, ways_back
+from sgbench.engine.layer import EngineLayer, LayerRun, Wanted, passed_on, start, synapses_of, ways_back
 from sgbench.engine.layout import Layout
 from sgbench.errors import InputError
 from sgbench.paths import default_loops_dir
 from sgbench.signals.spikes import Signal, SparseSpikes, dense
+
+if TYPE_CHECKING:
+    from sgbench.engine.alongside import ArrivingEvents
+    from sgbench.engine.generated_run import Inputs, Run
 
 DTYPES = (torch.float32, torch.float64)
 SAMPLES, NEURONS = 3, 2
@@ -67,53 +71,141 @@ def _try_out(layer: EngineLayer) -> str:
     return ""
 
 
+def goes_along(layer: EngineLayer, wanted: Wanted) -> bool:
+    """Say whether a layer is a readout of one decay, which can run in the loops of the layer before."""
+    spec = layer.neuron.recurrence_spec()
+    if spec is None or layer.synapses() is None or layer.recurrence != "none":
+        return False
+    if isinstance(spec.input, Tensor) or any(isinstance(value, Tensor) for value in spec.coefficients()):
+        return False
+    plain = spec.surrogate is None and spec.second is None and spec.input == 1.0
+    return plain and wanted.window is None and not wanted.apart
+
+
 def unroll(
-    layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any], wanted: Wanted
+    layers: Sequence[EngineLayer],
+    signal: Signal,
+    states: Sequence[Any],
+    wanted: Wanted,
+    readout: EngineLayer | None = None,
 ) -> list[LayerRun]:
-    """Run a chain of layers over time, one after another; see `Engine.unroll`."""
-    return one_by_one(_unroll, layers, signal, states, wanted)
+    """Run a chain of layers over time, one after another, the readout behind them in the loops of the last.
+
+    Args:
+        layers: that these loops run.
+        signal: input of the first.
+        states: of each before the first step.
+        wanted: of each.
+        readout: the layer behind, which begins at rest, where it is one that `goes_along`.
+    """
+    runs: list[LayerRun] = []
+    for layer, state in zip(layers, states, strict=True):
+        is_last = layer is layers[-1]
+        run, read = _unroll(layer, signal, state, wanted, readout if is_last else None)
+        runs.append(run)
+        if read is not None:
+            return [*runs, read]
+        if run.output is not None:
+            signal = passed_on(run.output, wanted)
+    return runs if readout is None else [*runs, *fused.unroll([readout], signal, [None], wanted)]
 
 
-def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
-    """Run a layer by loops that are written for its neurons' step."""
+def _unroll(
+    layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted, readout: EngineLayer | None
+) -> tuple[LayerRun, LayerRun | None]:
+    """Run a layer by loops that are written for its neurons' step, and the readout behind where it can go along."""
+    from sgbench.engine.alongside import Readout
     from sgbench.engine.generated_run import Run, run
 
-    current = _current(layer, signal)
-    if current.dtype not in DTYPES:
-        raise InputError(f"layer '{layer.name}': currents in {current.dtype}; use engine=reference")
-    layout = Layout.of(current, leading=2)
+    by_steps = layer.recurrence == "all_to_all"
+    arriving = None if by_steps or wanted.window is not None else _arriving(layer, signal)
+    inputs, like, shape = _inputs(layer, signal, arriving)
+    if like.dtype not in DTYPES:
+        raise InputError(f"layer '{layer.name}': currents in {like.dtype}; use engine=reference")
+    layout = Layout.of(like, leading=1)
+    begin = start(layer, like, state)
+    source = _source(layer, shape, like.dtype, wanted, learns=_learns(layer, inputs, readout))
+    of = Run(layer, source, layout, begin, shape, keep_u=wanted.u, arriving=arriving)
+    if by_steps:  # what one spike of each neuron feeds back, which is the matrix
+        matrix = layer.feedback(torch.eye(of.width, dtype=like.dtype))
+        inputs = inputs._replace(matrix=matrix, behind_matrix=layer.recurrent)
+    elif readout is not None and source.program.fires and len(layout.features) == 1:
+        weight, bias = synapses_of(readout)
+        if weight.dtype == like.dtype:
+            of.keep_output = wanted.spikes
+            of.readout = Readout(readout, weight.new_empty(*shape[:2], len(weight)), keep_u=wanted.u)
+            inputs = inputs._replace(readout_weight=weight, readout_bias=bias)
+    if wanted.window is None or inputs.current is None:
+        return run(of, inputs)
+    return _by_windows(of, inputs, wanted.window), None
+
+
+def _by_windows(of: Run, inputs: Inputs, window: int) -> LayerRun:
+    """Run a layer window by window: across a border the state goes on without its gradient."""
+    from sgbench.engine.generated_run import run
+
+    runs: list[LayerRun] = []
+    for part in inputs.current.split(window):  # type: ignore[union-attr]
+        runs.append(run(of.over(len(part)), inputs._replace(current=part))[0])
+        of.begin = type(of.begin)(*(field.detach() for field in runs[-1].state))
+    outputs, potentials = [one.output for one in runs], [one.u for one in runs]
+    return LayerRun(torch.cat(outputs), torch.cat(potentials) if of.keep_u else None, runs[-1].state)  # type: ignore[arg-type]
+
+
+def _inputs(
+    layer: EngineLayer, signal: Signal, arriving: ArrivingEvents | None
+) -> tuple[Inputs, Tensor, tuple[int, ...]]:
+    """Return what a layer's current is made of, a tensor like one step of it, and its shape over all steps."""
+    from sgbench.engine.generated_run import Inputs
+
+    if arriving is None:
+        current = _current(layer, signal)
+        return Inputs(current), current[0], tuple(current.shape)
+    weight, bias = synapses_of(layer)
+    shape = (*signal.shape[:2], len(weight))
+    return Inputs(None, weight, bias), weight.new_empty(shape[1:]), shape
+
+
+def _learns(layer: EngineLayer, inputs: Inputs, readout: EngineLayer | None) -> bool:
+    """Say whether gradient has to reach anything of a layer, or the weights of the readout behind it."""
+    tensors = [*inputs, layer.recurrent, *layer.neuron.parameters()]  # type: ignore[attr-defined]
+    if readout is not None:
+        tensors += synapses_of(readout)
+    return torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors)
+
+
+def _source(
+    layer: EngineLayer, shape: tuple[int, ...], dtype: torch.dtype, wanted: Wanted, *, learns: bool
+) -> LoopSource:
+    """Write a layer's step down as loops, or recall what was written.
+
+    Raises:
+        InputError: it cannot be.
+    """
     parts = layer.neuron.currents
-    begin = start(layer, current[0], state)
-    neuron_learns = any(parameter.requires_grad for parameter in layer.neuron.parameters())  # type: ignore[attr-defined]
-    recurrent = layer.recurrent is not None and layer.recurrent.requires_grad
-    learns = torch.is_grad_enabled() and (current.requires_grad or neuron_learns or recurrent)
-    shape = current.shape[1:] if parts == 1 else (current.shape[1], current.shape[2] // parts)
+    one = shape[1:] if parts == 1 else (shape[1], shape[2] // parts)
 
     def write() -> tuple[Program, LoopSource]:
-        program = record(layer, shape, current.dtype, parts=parts, keep_u=wanted.u, learns=learns)
-        return program, LoopSource(program, current.dtype, math.prod(shape[1:]))
+        program = record(layer, one, dtype, parts=parts, keep_u=wanted.u, learns=learns)
+        return program, LoopSource(program, dtype, math.prod(one[1:]))
 
     try:
-        key = (shape, current.dtype, wanted.u, learns, layer.recurrence, layer.cut, id(layer.recurrent))
-        _, source = recalled(layer.neuron, key, write)  # type: ignore[arg-type]
+        key = (one, dtype, wanted.u, learns, layer.recurrence, layer.cut, id(layer.recurrent))
+        return recalled(layer.neuron, key, write)[1]  # type: ignore[arg-type]
     except Untraceable as reason:
         raise InputError(
             f"engine=generated: layer '{layer.name}': {reason}; use engine=reference"
         ) from reason
-    matrix = None
-    if layer.recurrence == "all_to_all":  # what one spike of each neuron feeds back, which is the matrix
-        matrix = layer.feedback(torch.eye(shape[-1], dtype=current.dtype))
-    # Across a window's border the state goes on without its gradient: each window is a pass of its own.
-    runs: list[LayerRun] = []
-    for part in current.split(wanted.window or len(current)):
-        runs.append(run(Run(layer, source, layout, begin, part.shape, keep_u=wanted.u), part, matrix))
-        begin = type(begin)(*(field.detach() for field in runs[-1].state))
-    if len(runs) == 1:
-        return runs[0]
-    outputs = torch.cat([one.output for one in runs if one.output is not None])
-    return LayerRun(
-        outputs, torch.cat([one.u for one in runs if one.u is not None]) if wanted.u else None, runs[-1].state
-    )
+
+
+def _arriving(layer: EngineLayer, signal: Signal) -> ArrivingEvents | None:
+    """Return the events that drive a layer as long as these are few, or None."""
+    from sgbench.engine.alongside import ArrivingEvents
+
+    synapses = layer.synapses()
+    if synapses is None or not isinstance(signal, SparseSpikes) or synapses[0].dtype not in DTYPES:
+        return None
+    return ArrivingEvents.of(signal, *synapses) if signal.density <= density.WEIGHT_DENSE else None
 
 
 def _current(layer: EngineLayer, signal: Signal) -> Tensor:

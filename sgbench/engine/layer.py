@@ -98,6 +98,14 @@ def ways_back(layer: EngineLayer) -> WaysBack:
     return WaysBack(getattr(layer, "feedback_weight", None), getattr(layer, "recurrent_feedback", None))
 
 
+def synapses_of(layer: EngineLayer) -> tuple[Tensor, Tensor | None]:
+    """Return matrix and bias of a layer whose product has these."""
+    synapses = layer.synapses()
+    if synapses is None:
+        raise TypeError(f"layer '{layer.name}' has no synapses")
+    return synapses
+
+
 class LayerRun(NamedTuple):
     """Holds what one layer gave over all time steps."""
 

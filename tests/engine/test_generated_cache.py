@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from sgbench.engine.alongside import nothing_along
 from sgbench.engine.choose import Engine
 from sgbench.engine.codegen import build
 from sgbench.engine.codegen.program import record
@@ -24,7 +25,9 @@ from tests.engine.cases import Given, Wired, assert_same, neuron, result, spikes
 SOURCE = '''import numpy as np
 
 
-def forward(current, state, rows, sums, numbers, first, last, keep, batch, block, size, low, high):
+def forward(
+    current, state, driven, sent, rows, numbers, first, last, keep, of_current, batch, block, size, low, high
+):
     """Decay by a half and add."""
     for step in range(first, last):
         for sample in range(batch):
@@ -45,7 +48,8 @@ def made(text: str = SOURCE) -> float:
     """Compile or load, and run: two steps with a current of 1 from rest come to 1.5."""
     loops = written.__wrapped__(text, (2, 0), torch.float64)
     state, current = np.zeros((1, 1)), np.ones((2, 1))
-    loops.forward(current, state, np.zeros(1), np.zeros((1, 1)), np.zeros(1), 0, 2, 0, 1, 1, 1, 0, 1)
+    row, (driven, sent, _, _) = np.zeros(1), nothing_along(np.float64)
+    loops.forward(current, state, driven, sent, row, row, 0, 2, 0, 1, 1, 1, 1, 0, 1)
     return float(state[0, 0])
 
 
@@ -136,6 +140,6 @@ def test_more_numbers_than_32_bits_can_count(folder, monkeypatch):
     for state in arrays[1 : 1 + len(program.following)]:
         state[-1] = 0
     numbers = np.array([*source.constants, 0.0], np.float32)
-    rest = (np.zeros(1, np.float32), np.zeros((1, 1), np.float32), numbers)
-    build.loops(source).forward(*arrays, *rest, 0, 1, 0, batch, 1, 257, batch - 1, batch)
+    rest = (*nothing_along(np.float32)[:2], np.zeros(1, np.float32), numbers)
+    build.loops(source).forward(*arrays, *rest, 0, 1, 0, batch, batch, 1, 257, batch - 1, batch)
     assert np.array_equal(arrays[-1][-1], alone[0, 0].numpy())

@@ -22,7 +22,9 @@ import torch
 from filelock import FileLock, Timeout
 from numba.core import event
 
+from sgbench.engine.alongside import nothing_along
 from sgbench.engine.codegen.source import LoopSource, backward_arrays, forward_arrays
+from sgbench.engine.kernels.disk_cache import ROOM, text_sha256
 from sgbench.engine.note import CompileNote
 from sgbench.paths import default_loops_dir
 
@@ -73,7 +75,8 @@ def _digest(text: str) -> str:
 @functools.cache
 def _room() -> str:
     """Read the source of the functions that loops call, since numba does not notice whether they have changed."""
-    return (Path(__file__).parent / "functions.py").read_text(encoding="utf-8")
+    functions = (Path(__file__).parent / "functions.py").read_text(encoding="utf-8")
+    return functions + text_sha256(ROOM)
 
 
 @contextlib.contextmanager
@@ -114,17 +117,14 @@ def _in_memory(text: str, name: str) -> ModuleType:
 
 def _compiled(module: ModuleType, arrays: tuple[int, int], number: type, *, cache: bool) -> Loops:
     """Compile a module's loops, once each, for its precision."""
+    array, row = np.zeros((1, 1), number), np.zeros(1, number)
+    driven, sent, heard, taken = nothing_along(number)
+    # Each is called for zero samples with its final argument types, so that numba compiles it.
     forward = numba.njit(cache=cache, **OPTIONS)(module.forward)
-    _call(forward, arrays[0], number)
+    forward(*[array] * arrays[0], driven, sent, row, row, 0, 0, 0, 0, 0, 1, 0, 0, 0)
     if not arrays[1]:
         return Loops(forward, None)
     # Gradients are no bits that anybody compares: a product and a sum may be one operation.
     backward = numba.njit(cache=cache, fastmath={"contract", "nsz", "arcp"}, **OPTIONS)(module.backward)
-    _call(backward, arrays[1], number)
+    backward(*[array] * arrays[1], array, heard, taken, row, array, row, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0)
     return Loops(forward, backward)
-
-
-def _call(loop: Loop, arrays: int, number: type) -> None:
-    """Call a loop for zero samples with its final argument types, so that numba compiles it."""
-    array, row = np.zeros((1, 1), number), np.zeros(1, number)
-    loop(*[array] * arrays, row, array, row, 0, 0, 0, 0, 1, 0, 0, 0)

@@ -74,6 +74,13 @@ class Program:
         values = self.outputs[name]
         return next((place for place, parts in enumerate(self.following) if parts == values), None)
 
+    @property
+    def fires(self) -> bool:
+        """Say whether the output is 1 or 0, by the operation that makes it."""
+        (output,) = self.outputs["output"]
+        numbers = [value.detail for value in output.arguments[1:] if value.operation == "number"]
+        return output.operation == "where" and numbers == [1.0, 0.0]
+
 
 def record(
     layer: EngineLayer, shape: Sequence[int], dtype: torch.dtype, *, parts: int, keep_u: bool, learns: bool

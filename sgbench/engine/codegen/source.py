@@ -8,7 +8,8 @@ steps are made for each block by itself, so that bits do not depend on who makes
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
@@ -36,21 +37,56 @@ import math
 import numpy as np
 
 from sgbench.engine.codegen import functions
+from sgbench.engine.kernels import along, prefetch
 
 F = np.{dtype}
 '''
-LOOP = """
-def {name}({arguments}, rows, sums, numbers, first, last, keep, batch, block, size, low, high):
+FORWARD = """
+def forward(
+    {arguments},
+    driven, sent, rows, numbers, first, last, keep, of_current, batch, block, size, low, high,
+):
     {locals}
     for part in range(low, high):
         begin = part * block
         end = min(begin + block, batch)
-        for step in range({steps}):
+        for step in range(first, last):
+            at = step * batch + begin
+            along.drive(driven, at, current, step * of_current + begin, end - begin)
             for sample in range(begin, end):
                 at = step * batch + sample
+                now = step * of_current + sample
                 before = step * keep * batch + sample
                 after = (step + 1) * keep * batch + sample
+{ahead}
                 for m in range(size):
+{body}
+            at = step * batch + begin
+            after = (step + 1) * keep * batch + begin
+            along.send(sent, {spikes}, at, begin, end - begin)
+"""
+BACKWARD = """
+def backward(
+    {arguments},
+    outside, heard, taken, rows, sums, numbers, first, last, steps, of_arriving, of_leaving, batch, block, size,
+    low, high,
+):
+    {locals}
+    for part in range(low, high):
+        begin = part * block
+        end = min(begin + block, batch)
+        own = along.room(heard, end - begin)
+        for step in range(last - 1, first - 1, -1):
+            at = step * batch + begin
+            along.hear(heard, own, outside, d_output, at, begin, end - begin, step, steps)
+            for sample in range(begin, end):
+                at = step * batch + sample
+                come = step * of_arriving + sample
+                go = step * of_leaving + sample
+{ahead}
+                for m in range(size):
+{body}
+            along.take(taken, step * batch + begin, grad_current, step * of_leaving + begin, end - begin)
 """
 INDENT = " " * 20
 
@@ -83,29 +119,49 @@ class LoopSource:
             for name, values in program.outputs.items()
             if program.field_of(name) is None
         ]
-        return self._loop("forward", forward_arrays(program), "first, last", _stores(stored))
+        place = program.field_of("output")
+        spikes = "out_output, at" if place is None else f"state_{place}, after"
+        rows = {"current": "now", "state": "before"}
+        ahead = _ahead("write", "after", _fields("state", program), "keep * batch")
+        ahead += _ahead("read", "now", ["current"], "of_current")
+        return self._loop(FORWARD, forward_arrays(program), _stores(stored), rows, ahead, spikes=spikes)
 
     def _backward(self) -> str:
         """Write the loop on the way back."""
         program = self.program
-        stored = [(f"grad_{name}", "at", values) for name, values in program.gradients.items()]
+        stored = [
+            (f"grad_{name}", "go" if name == "current" else "at", values)
+            for name, values in program.gradients.items()
+        ]
         stored += [(f"grad_{place}", "sample", values) for place, values in enumerate(program.before)]
         stores = _stores(stored)
         stores += [(f"sums[part, {row * self.pitch} + m] +=", value) for row, value in program.sums]
-        return self._loop("backward", backward_arrays(program), "last - 1, first - 1, -1", stores)
+        rows = {"state": "at", "d_output": "come", "d_state": "sample"}
+        ahead = _ahead("read", "at", ["current", *_fields("state", program)], "-batch")
+        ahead += _ahead("read", "come", ["d_output"], "-of_arriving")
+        ahead += _ahead("write", "go", ["grad_current"], "-of_leaving")
+        return self._loop(BACKWARD, backward_arrays(program), stores, rows, ahead)
 
-    def _loop(self, name: str, arrays: Sequence[str], steps: str, stores: Sequence[tuple[str, Value]]) -> str:
+    def _loop(
+        self,
+        loop: str,
+        arrays: Sequence[str],
+        stores: Sequence[tuple[str, Value]],
+        rows: Mapping[str, str],
+        ahead: Sequence[str],
+        **names: str,
+    ) -> str:
         """Write a loop that stores these values."""
-        written = _Lines(self.constants, self.dtype, self.pitch)
+        written = _Lines(self.constants, self.dtype, self.pitch, rows)
         lines = written.lines(needed(value for _, value in stores))
         lines += [f"{place} {written.names[value]}" for place, value in stores]
-        head = LOOP.format(
-            name=name,
+        return loop.format(
             arguments=", ".join(arrays),
-            steps=steps,
             locals="; ".join(written.locals) or "pass",
+            body="\n".join(f"{INDENT}{line}" for line in lines),
+            ahead="\n".join(f"{INDENT[4:]}{line}" for line in ahead),
+            **names,
         )
-        return head + "".join(f"{INDENT}{line}\n" for line in lines)
 
 
 def pitch(width: int) -> int:
@@ -143,6 +199,16 @@ def _given(program: Program, noises: Iterable[int]) -> list[str]:
     return ["current", *recurrent, *(f"noise_{place}" for place in noises), *states]
 
 
+def _fields(name: str, program: Program) -> list[str]:
+    """Name an array of each field of the state."""
+    return [f"{name}_{place}" for place in range(len(program.following))]
+
+
+def _ahead(purpose: str, row: str, names: Iterable[str], turn: str) -> list[str]:
+    """Write what asks for rows of arrays before they are needed."""
+    return [f"prefetch.ask_row_to_{purpose}({name}, {row}, begin, end, sample, {turn})" for name in names]
+
+
 def _stores(stored: Iterable[tuple[str, str, Sequence[Value]]]) -> list[tuple[str, Value]]:
     """List each value with the start of the statement that stores it in its array."""
     return [
@@ -160,8 +226,10 @@ def _column(part: int, of: Sequence[Value]) -> str:
 class _Lines:
     """Writes values as lines of one loop."""
 
-    def __init__(self, constants: list[float], dtype: torch.dtype, pitch: int) -> None:
-        self.constants, self.pitch = constants, pitch
+    def __init__(
+        self, constants: list[float], dtype: torch.dtype, pitch: int, rows: Mapping[str, str]
+    ) -> None:
+        self.constants, self.pitch, self.rows = constants, pitch, rows
         self.calls = CALLS | (VECTORISED if dtype == torch.float32 else {})
         self.names: dict[Value, str] = {}
         self.locals: list[str] = []
@@ -214,11 +282,9 @@ class _Lines:
             return f"F(1.0) / (F(1.0) + np.exp(-{names[0]}))"
         return f"F({self.calls[operation]}({names[0]}))"
 
-    @staticmethod
-    def _input(detail: str) -> str:
-        """Write an input by its array and its index."""
+    def _input(self, detail: str) -> str:
+        """Write an input by its array and its index; rows are `at` where nothing else is said."""
         name, _, part = detail.rpartition(".")
         column = "m" if part == "0" else f"{part} * size + m"
-        if name.startswith("d_state_"):
-            return f"grad_{name.removeprefix('d_state_')}[sample, {column}]"
-        return f"{name}[{'before' if name.startswith('state_') else 'at'}, {column}]"
+        kind = re.sub(r"_\d+$", "", name)
+        return f"{name.replace('d_state', 'grad')}[{self.rows.get(kind, 'at')}, {column}]"

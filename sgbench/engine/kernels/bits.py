@@ -39,13 +39,13 @@ above: Any = intrinsic(_above)
 
 
 @row
-def write_bits(x, r, words):
-    """Write one bit for each x[r] > 0 into words[r], the rest of the last word by single comparisons."""
+def write_bits(x, r, words, q):
+    """Write one bit for each x[r] > 0 into words[q], the rest of the last word by single comparisons."""
     size = x.shape[1]
     whole = size // WORD
     for block in range(whole):
         first = block * WORD
-        words[r, block] = (above(x, r, first) | (above(x, r, first + 16) << np.uint64(16))) | (
+        words[q, block] = (above(x, r, first) | (above(x, r, first + 16) << np.uint64(16))) | (
             (above(x, r, first + 32) << np.uint64(32)) | (above(x, r, first + 48) << np.uint64(48))
         )
     if whole < words.shape[1]:
@@ -53,4 +53,4 @@ def write_bits(x, r, words):
         word = np.uint64(0)
         for m in range(first, size):
             word |= np.uint64(x[r, m] > 0) << np.uint64(m - first)
-        words[r, whole] = word
+        words[q, whole] = word

@@ -62,7 +62,7 @@ def forward_leaky(
                     u[b, m] = after
                     x[r, m] = after - theta
                 if words.size:
-                    write_bits(x, r, words)
+                    write_bits(x, r, words, r)
                 if reads:
                     sent += read_out(words, r, names, no_value, readout, current, b)
             else:
@@ -193,7 +193,7 @@ def forward_block(
                     for m in range(seen):
                         spikes[r, m] = s[b, m]
                 if words.size:
-                    write_bits(x, r, words)
+                    write_bits(x, r, words, r)
                 if reads:
                     sent += call_read_out(words, r, names, no_value, readout, current, b)
     return arrived, sent

@@ -1,0 +1,155 @@
+"""One layer's pass through its own loops, on the way back.
+
+Legend: T steps, B samples, M neurons.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sgbench.engine.alongside import Arrays, nothing_along
+from sgbench.engine.arrays import NOTHING, bits_of, in_parts, in_threads
+from sgbench.engine.codegen.source import backward_arrays
+
+if TYPE_CHECKING:
+    from sgbench.engine.generated_run import ForwardPass, Run
+
+BLOCK = 32
+"""Samples whose state stays in the cache while all steps go by; fixed, so that sums are made in one order."""
+PARTS, PART = 4, 64
+"""Parts of a batch that have gradients of weights of their own, and samples of one at least; see `blocks`."""
+
+
+class Inputs(NamedTuple):
+    """Holds the differentiable inputs of a pass; a current, or the weights that make it of events."""
+
+    current: Tensor | None
+    weight: Tensor | None = None
+    bias: Tensor | None = None
+    matrix: Tensor | None = None  # what one spike of each neuron feeds back
+    behind_matrix: Tensor | None = None  # the weights that it was made of
+    readout_weight: Tensor | None = None
+    readout_bias: Tensor | None = None
+
+
+class BackwardPass:
+    """Makes all steps back, with the gradients on the way."""
+
+    def __init__(self, of: Run, there: ForwardPass, grads: tuple[Tensor | None, ...]) -> None:
+        self.of, self.there = of, there
+        program, like = of.program, there.like
+        output, centred, read, at_last, *state = grads
+        self.rows = there.rows.numpy().reshape(-1)
+        number = self.rows.dtype.type
+        _, _, self.heard, self.taken = nothing_along(number)
+        self.outside = NOTHING[number]
+        self.of_arriving = self.of_leaving = of.batch  # rows of a step; 0 where nothing of a step is kept
+        self.arrays = dict(there.arrays)
+        for name, gradient in {"output": output, "centred": centred, "fed": None}.items():
+            if name in program.outputs:
+                self.arrays[f"d_{name}"] = self._arriving(name, gradient)
+        for place, (grad, field) in enumerate(zip(state, of.begin, strict=True)):
+            zeros = torch.zeros_like(of.layout.flat(field)).detach().contiguous()
+            self.arrays[f"grad_{place}"] = zeros if grad is None else zeros.copy_(grad)
+        for name in program.gradients:
+            self.arrays[f"grad_{name}"] = torch.empty_like(there.arrays[name])
+        if of.arriving is not None:
+            self.of_leaving = 0
+            self.arrays["grad_current"] = like.new_empty(there.arrays["current"].shape[1:])
+        self.from_readout: tuple[Any, ...] = ()
+        if of.readout is not None and (read is not None or at_last is not None):
+            self.from_readout = of.readout.heard(read, at_last)
+            self.of_arriving = 0
+            self.arrays["d_output"] = like.new_zeros(of.batch, of.width)
+            if output is not None:
+                self.outside = output.detach().contiguous().numpy().reshape(-1, of.width)
+        self.sums = np.zeros((of.blocks, there.rows.numel()), number)
+
+    def _arriving(self, name: str, gradient: Tensor | None) -> Tensor:
+        """Return the gradient of an output; that of the output itself is of one step where it is 0 throughout."""
+        of = self.of
+        if gradient is not None:
+            return gradient.contiguous()
+        if name == "output":
+            self.of_arriving = 0
+            return self.there.like.new_zeros(of.batch, of.width)
+        return self.there.like.new_zeros(of.steps, of.batch, of.width)
+
+    def gradients(self) -> list[Tensor | None]:
+        """Return the gradients of the inputs, in their order, and of the rows."""
+        there, of = self.there, self.of
+        there.draw(of.program.used[1], reverse=True)
+        self.arrays |= {name: array for name, array in there.arrays.items() if name.startswith("noise_")}
+        self.in_rows = there.in_rows(backward_arrays(of.program), self.arrays)
+        weights = readout = [None, None]  # gradients of weight and bias
+        if of.arriving is not None or self.from_readout:
+            weights, readout = self._in_parts()
+        elif there.matrix is None:
+            self._call(0, of.steps)
+        else:
+            self._step_by_step(there.matrix)
+        total = torch.from_numpy(self.sums.sum(0)).view(there.rows.shape)[:, : of.width]
+        learnt = {given.first for given in of.program.learnt}
+        rows = [
+            total[given.first : given.first + given.parts] if given.first in learnt else None
+            for given in of.program.given
+        ]
+        current = self.arrays["grad_current"] if of.arriving is None else None
+        of_inputs = Inputs(current, weights[0], weights[1], self._of_matrix(), None, readout[0], readout[1])
+        return [*of_inputs, *rows]
+
+    def _pull_back(self, first: int, last: int, heard: Arrays, taken: Arrays, low: int, high: int) -> None:
+        """Run the steps [first, last) back for blocks [low, high)."""
+        of, there = self.of, self.there
+        there.loops.backward(  # type: ignore[misc]
+            *self.in_rows, self.outside, heard, taken, self.rows, self.sums, there.numbers, first, last, of.steps,
+            self.of_arriving, self.of_leaving, of.batch, BLOCK, of.width, low, high,
+        )  # fmt: skip
+
+    def _call(self, first: int, last: int) -> None:
+        """Run the steps [first, last) back for all blocks."""
+        of = self.of
+        entries = (last - first) * of.batch * of.width
+        in_parts(self._pull_back, of.blocks, entries, first, last, self.heard, self.taken)
+
+    def _in_parts(self) -> tuple[list[Tensor | None], list[Tensor | None]]:
+        """Run all steps back and return the gradients of the weights in front and of the readout's."""
+        of, words = self.of, bits_of(self.there.words)
+        arriving, readout = of.arriving, of.readout if self.from_readout else None
+        count = max(1, min(PARTS, of.batch // PART))
+        borders = [of.blocks * part // count for part in range(count + 1)]
+        before = [] if arriving is None else [arriving.zeros() for _ in range(count)]
+        behind = [] if readout is None else [readout.block.zero_gradients()[:2] for _ in range(count)]
+
+        def call(part: int, _: int) -> None:
+            taken = self.taken if arriving is None else arriving.taken(before[part])
+            heard = (*self.from_readout, words, *behind[part]) if behind else self.heard
+            self._pull_back(0, of.steps, heard, taken, borders[part], borders[part + 1])
+
+        in_threads(call, [(part, part + 1) for part in range(count)], of.steps * of.batch * of.width)
+        nothing: list[Tensor | None] = [None, None]
+        totals = [functools.reduce(np.add, each) for each in zip(*behind, strict=True)]
+        return (
+            nothing if arriving is None else arriving.gradients(functools.reduce(torch.add, before)),
+            nothing if readout is None else readout.gradients(*totals),
+        )
+
+    def _step_by_step(self, matrix: Tensor) -> None:
+        """Run backward step by step, since each waits for what the next one sends back through the matrix."""
+        d_fed, d_recurrent = self.arrays["d_fed"], self.arrays["grad_recurrent"]
+        for step in range(self.of.steps - 1, -1, -1):
+            self._call(step, step + 1)
+            if step and not self.of.layer.cut:
+                torch.mm(d_recurrent[step], matrix.T, out=d_fed[step - 1])
+
+    def _of_matrix(self) -> Tensor | None:
+        """Compute the recurrent matrix's gradient as one product over all steps; None where there is no matrix."""
+        if self.there.matrix is None:
+            return None
+        fed = torch.cat([self.there.fed_before(0)[None], self.there.arrays["out_fed"][:-1]])
+        return fed.flatten(0, 1).T @ self.arrays["grad_recurrent"].flatten(0, 1)

@@ -1,0 +1,124 @@
+"""What goes along with the loops of a neuron's own step: events in front of them, and a readout behind.
+
+Each function makes one step of some samples, so that what it hands on is still in the nearest cache. Rows of what
+lies over time are t * batch + b. What has no size is not there.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sgbench.engine.kernels.bits import write_bits
+from sgbench.engine.kernels.blocks_backward import scatter
+from sgbench.engine.kernels.codes import loop, loop_backward
+from sgbench.engine.kernels.events import add_rows, unpack_row
+from sgbench.engine.kernels.prefetch import LINE_BYTES, ask_to_read
+from sgbench.engine.kernels.readout import move_readout, read_out, renew_drive
+
+
+@loop
+def drive(driven, r, current, place, count):
+    """Write the current of rows r, r + 1, ... at a place: the bias, and the weights of what arrives there.
+
+    `driven` holds events, packed spikes in their stead, the weights by columns and the bias.
+    """
+    indptr, index, value, arriving, columns, begin = driven
+    if not columns.size:
+        return
+    inside = arriving.size > 0
+    names = np.empty(columns.shape[0] if inside else 0, np.int32)
+    source, factor = (names, begin[:0]) if inside else (index, value)
+    for k in range(count):
+        for m in range(current.shape[1]):
+            current[place + k, m] = begin[m]
+        if inside:
+            first, last = 0, unpack_row(arriving, r + k, names, 0)
+        else:
+            first, last = indptr[r + k], indptr[r + k + 1]
+            if k + 1 < count:  # the weights of the next row are asked for
+                for e in range(last, indptr[r + k + 2]):
+                    for m in range(0, columns.shape[1], LINE_BYTES // columns.itemsize):
+                        ask_to_read(columns, np.intp(index[e]), m)
+        add_rows(current, place + k, columns, source, factor, first, last)
+
+
+@loop
+def send(sent, spikes, place, r, b, count):
+    """Pack the spikes of samples b, b + 1, ... from a place on into rows r, r + 1, ..., and advance the readout.
+
+    `sent` holds the packed spikes, and the readout's columns, bias, state, decay and output.
+    """
+    words, readout = sent
+    if not words.size:
+        return
+    names = np.empty(spikes.shape[1], np.int32)
+    no_value = readout[1][:0]
+    current = np.empty((1, readout[1].size), spikes.dtype)
+    for k in range(count):
+        write_bits(spikes, place + k, words, r + k)
+        if readout[-1].size:
+            read_out(words, r + k, names, no_value, readout, current, b + k)
+
+
+@loop
+def room(heard, count):
+    """Create what a readout has of so many samples on the way back: drive, trace, adjoint; and factors of one."""
+    given, _, ahead, _, _, _, begin = heard
+    samples, number = (count if given.size else 0), begin.dtype
+    return (
+        np.zeros((samples, ahead.shape[1]), number),
+        np.zeros((samples, ahead.shape[1]), number),
+        np.zeros((samples, begin.size), number),
+        np.zeros(ahead.shape[0], number),
+    )
+
+
+@loop_backward
+def hear(heard, own, outside, arriving, r, b, count, step, steps):
+    """Write what reaches the spikes of samples b, b + 1, ... in a step, of rows r, r + 1, ..., into `arriving`.
+
+    `heard` holds the gradient of the readout's output and that one's rows a step, its weights and decay, the packed
+    spikes that it got, and the gradients of its columns and bias; `own` is what `room` has made. What comes from
+    `outside` is added.
+    """
+    given, per_step, ahead, decay, words, d_columns, d_begin = heard
+    if not given.size:
+        return
+    driving, trace, adjoint, factors = own
+    names = np.empty(arriving.shape[1], np.int32)
+    no_value = d_begin[:0]
+    is_last = step + 1 == steps
+    for k in range(count):
+        q = step * per_step + b + k
+        renew_drive(given, q, q if is_last else q + per_step, is_last, factors, ahead, driving, k)
+        move_readout(given, q, decay, adjoint, k, d_begin)
+        scatter(adjoint, k, names, no_value, 0, unpack_row(words, r + k, names, 0), d_columns)
+        for m in range(trace.shape[1]):
+            trace[k, m] = decay * trace[k, m] + driving[k, m]
+        for m in range(arriving.shape[1]):
+            arriving[b + k, m] = trace[k, m]
+        if outside.size:
+            for m in range(arriving.shape[1]):
+                arriving[b + k, m] += outside[r + k, m]
+
+
+@loop_backward
+def take(taken, r, adjoint, place, count):
+    """Add the adjoint of the current of rows r, r + 1, ... to the gradients of the weights that made it.
+
+    `taken` holds events, packed spikes in their stead, and the gradients of columns and bias.
+    """
+    indptr, index, value, arriving, d_columns, d_bias = taken
+    if not d_columns.size:
+        return
+    inside = arriving.size > 0
+    names = np.empty(d_columns.shape[0] if inside else 0, np.int32)
+    source, factor = (names, d_bias[:0]) if inside else (index, value)
+    for k in range(count):
+        for m in range(d_bias.size):
+            d_bias[m] += adjoint[place + k, m]
+        if inside:
+            first, last = 0, unpack_row(arriving, r + k, names, 0)
+        else:
+            first, last = indptr[r + k], indptr[r + k + 1]
+        scatter(adjoint, place + k, source, factor, first, last, d_columns)
