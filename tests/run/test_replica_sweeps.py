@@ -185,8 +185,8 @@ def test_a_sweep_survives_fifty_kills(tmp_path: Path, monkeypatch: pytest.Monkey
     "words",
     [
         ("rule=bptt,feedback_alignment,dfa,local,ottt,forward_gradient", "protocol.epochs=150"),
-        ("rule=eprop", "rule.form=unrolled", "rule.feedback=random,adaptive", "protocol.epochs=400"),
-        ("rule=eprop", "loss=per_step", "rule.update=per_step,per_sequence", "protocol.epochs=100"),
+        ("rule=eprop", "rule.form=unrolled", "rule.feedback=random,adaptive", "protocol.epochs=2000"),
+        ("rule=eprop", "loss=per_step", "rule.update=per_step,per_sequence", "protocol.epochs=500"),
     ],
     ids=" ".join,
 )
