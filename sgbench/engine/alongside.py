@@ -27,10 +27,10 @@ def nothing_along(number: type) -> tuple[Arrays, Arrays, Arrays, Arrays]:
     rows, words, line, none = NOTHING[number], NOTHING[np.uint64], np.empty(0, number), number(0)
     events = no_events(number)
     return (
-        (*events, words, rows, line),
+        (*events, rows, line),
         (words, (rows, line, rows, none, rows)),
         (rows, 0, rows, none, words, rows, line),
-        (*events, words, rows, line),
+        (*events, rows, line),
     )
 
 
@@ -54,7 +54,7 @@ class ArrivingEvents:
         self.columns = weight.detach().T.contiguous()
         self.learns_bias = bias is not None
         self.bias = self.columns.new_zeros(self.columns.shape[1]) if bias is None else bias.detach()
-        self.events = (rows.indptr, rows.index, rows.value_as(self.number), NOTHING[np.uint64])
+        self.events = (rows.indptr, rows.index, rows.value_as(self.number))
 
     def driven(self) -> Arrays:
         """Return what the loop forward takes."""

@@ -20,26 +20,20 @@ from sgbench.engine.kernels.readout import move_readout, read_out, renew_drive
 def drive(driven, r, current, place, count):
     """Write the current of rows r, r + 1, ... at a place: the bias, and the weights of what arrives there.
 
-    `driven` holds events, packed spikes in their stead, the weights by columns and the bias.
+    `driven` holds events, the weights by columns and the bias.
     """
-    indptr, index, value, arriving, columns, begin = driven
+    indptr, index, value, columns, begin = driven
     if not columns.size:
         return
-    inside = arriving.size > 0
-    names = np.empty(columns.shape[0] if inside else 0, np.int32)
-    source, factor = (names, begin[:0]) if inside else (index, value)
     for k in range(count):
         for m in range(current.shape[1]):
             current[place + k, m] = begin[m]
-        if inside:
-            first, last = 0, unpack_row(arriving, r + k, names, 0)
-        else:
-            first, last = indptr[r + k], indptr[r + k + 1]
-            if k + 1 < count:  # the weights of the next row are asked for
-                for e in range(last, indptr[r + k + 2]):
-                    for m in range(0, columns.shape[1], LINE_BYTES // columns.itemsize):
-                        ask_to_read(columns, np.intp(index[e]), m)
-        add_rows(current, place + k, columns, source, factor, first, last)
+        first, last = indptr[r + k], indptr[r + k + 1]
+        if k + 1 < count:  # the weights of the next row are asked for
+            for e in range(last, indptr[r + k + 2]):
+                for m in range(0, columns.shape[1], LINE_BYTES // columns.itemsize):
+                    ask_to_read(columns, np.intp(index[e]), m)
+        add_rows(current, place + k, columns, index, value, first, last)
 
 
 @loop
@@ -106,19 +100,12 @@ def hear(heard, own, outside, arriving, r, b, count, step, steps):
 def take(taken, r, adjoint, place, count):
     """Add the adjoint of the current of rows r, r + 1, ... to the gradients of the weights that made it.
 
-    `taken` holds events, packed spikes in their stead, and the gradients of columns and bias.
+    `taken` holds events and the gradients of columns and bias.
     """
-    indptr, index, value, arriving, d_columns, d_bias = taken
+    indptr, index, value, d_columns, d_bias = taken
     if not d_columns.size:
         return
-    inside = arriving.size > 0
-    names = np.empty(d_columns.shape[0] if inside else 0, np.int32)
-    source, factor = (names, d_bias[:0]) if inside else (index, value)
     for k in range(count):
         for m in range(d_bias.size):
             d_bias[m] += adjoint[place + k, m]
-        if inside:
-            first, last = 0, unpack_row(arriving, r + k, names, 0)
-        else:
-            first, last = indptr[r + k], indptr[r + k + 1]
-        scatter(adjoint, place + k, source, factor, first, last, d_columns)
+        scatter(adjoint, place + k, index, value, indptr[r + k], indptr[r + k + 1], d_columns)
