@@ -69,7 +69,11 @@ def _later(findings: Findings) -> list[str]:
     else:
         stated = ""
     tables = {task: _table(findings, task) for task in tasks}
-    known = {task: runs for task, runs in tables.items() if runs is not None and runs.complete}
+    known = {
+        task: runs
+        for task, runs in tables.items()
+        if runs is not None and runs.complete and _tuned(findings, task).complete
+    }
     if not known:
         return [
             part for part in (f"Not known yet: {missing(findings, TUNING, BLOCK).number}.", stated) if part
@@ -105,12 +109,17 @@ def _table(findings: Findings, task: str) -> RunTable | None:
     return findings.scores.table(task, "report", cells, seeds, start=BLOCK)
 
 
+def _tuned(findings: Findings, task: str) -> RunTable:
+    """Tabulate the runs of each shape's own best cell on the tuning seeds."""
+    cells = list(own_best(findings.scores, task, block=TUNING).values())
+    seeds = findings.loaded.study.blocks[TUNING].seeds.values
+    return findings.scores.table(task, "tuning", cells, seeds, start=TUNING)
+
+
 def _best_shape(findings: Findings, task: str) -> str:
     """Name the shape whose own best cell has the highest mean validation accuracy on the tuning seeds."""
-    bests = own_best(findings.scores, task, block=TUNING)
-    seeds = findings.loaded.study.blocks[TUNING].seeds.values
-    tuned = findings.scores.table(task, "tuning", list(bests.values()), seeds, start=TUNING)
-    return list(bests)[int(tuned.validation.mean(axis=1).argmax())]
+    shapes = list(own_best(findings.scores, task, block=TUNING))
+    return shapes[int(_tuned(findings, task).validation.mean(axis=1).argmax())]
 
 
 def _regrets(findings: Findings, task: str, runs: RunTable) -> dict[str, Contrast]:
