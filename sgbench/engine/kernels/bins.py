@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
 
-from sgbench.engine.kernels.codes import WORD, loop, row
+from sgbench.engine.kernels.codes import WORD, entry, loop, row
 
 STRIDE = 8  # spikes that are passed over at a time
 TOGETHER = 16  # positions that are copied at a time
@@ -136,7 +136,7 @@ def fill_sample(channel, time_us, edge_us, fold, words, index, place, counts, b,
     return place
 
 
-@loop
+@entry
 def by_steps(index, counts, indptr, out):
     """Copy rows that lie sample after sample into rows t * B + b."""
     steps, batch = counts.shape
