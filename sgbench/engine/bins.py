@@ -116,7 +116,32 @@ def _stream(
         place = bins.fill_sample(channel, time_us, edge_us, fold, words, room, place, counts, b, channels)
         if place < 0:
             raise outside(channels)
-    bins.by_steps(room, counts, indptr, index)
+    of_samples = counts.sum(0)
+    bins.by_steps(room, counts, np.cumsum(of_samples) - of_samples, indptr, index)
+
+
+def by_steps(
+    rows: NDArray[Any], counts: NDArray[Any], begin: NDArray[np.int64], indptr: NDArray[np.int64], dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    """Gather what lies sample after sample into rows t * B + b, and write where each begins into `indptr`.
+
+    Args:
+        rows: of all samples, with room behind them.
+        counts: entries of each step and sample [T, B].
+        begin: where each sample's entries begin [B].
+        indptr: [T * B + 1].
+        dtype: of the result.
+    """
+    loops, total = _loops(), int(counts.sum())
+    if loops is not None:
+        out = np.empty(total + loops.TOGETHER, dtype)
+        loops.by_steps(rows, counts, begin.copy(), indptr, out)
+        return out[:total]
+    indptr[0] = 0
+    np.cumsum(counts.reshape(-1), out=indptr[1:])
+    first = (begin + np.cumsum(counts, 0) - counts).reshape(-1)
+    number = np.repeat(first - indptr[:-1], counts.reshape(-1)) + np.arange(total)
+    return rows[number].astype(dtype)
 
 
 def outside(channels: int) -> StorageError:

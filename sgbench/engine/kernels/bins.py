@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
 
-from sgbench.engine.kernels.codes import WORD, entry, loop, row
+from sgbench.engine.kernels.codes import WORD, loop, row
 
 STRIDE = 8  # spikes that are passed over at a time
 TOGETHER = 16  # positions that are copied at a time
@@ -136,15 +136,10 @@ def fill_sample(channel, time_us, edge_us, fold, words, index, place, counts, b,
     return place
 
 
-@entry
-def by_steps(index, counts, indptr, out):
-    """Copy rows that lie sample after sample into rows t * B + b."""
+@loop
+def by_steps(rows, counts, begin, indptr, out):
+    """Copy rows that lie sample after sample into rows t * B + b; those of sample b begin at begin[b], which moves."""
     steps, batch = counts.shape
-    begin = np.zeros(batch + 1, np.int64)
-    for b in range(batch):
-        begin[b + 1] = begin[b]
-        for t in range(steps):
-            begin[b + 1] += counts[t, b]
     place = 0
     indptr[0] = 0
     for t in range(steps):
@@ -153,7 +148,7 @@ def by_steps(index, counts, indptr, out):
             put = place
             while put < end:  # a whole vector at a time; what is too much is written over, or never looked at
                 for k in range(TOGETHER):
-                    out[put + k] = index[first + k]
+                    out[put + k] = rows[first + k]
                 put += TOGETHER
                 first += TOGETHER
             begin[b] += counts[t, b]
