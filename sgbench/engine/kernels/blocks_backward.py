@@ -15,11 +15,9 @@ from sgbench.engine.kernels.codes import (
     ALL_TO_ALL,
     ATAN,
     FAST_SIGMOID,
-    GIVEN,
     ONE_TO_ONE,
     SUBTRACT,
     SUBTRACT_DECAYED,
-    TRIANGLE,
     ZERO,
     entry_backward,
     loop_backward,
@@ -129,43 +127,38 @@ def call_scatter(out, o, index, value, first, last, total):
 
 @row_backward
 def slope_lanes(x, shape, steepness, height):
-    """Return the surrogate derivative at the distances x from threshold; 1 where no shape is known."""
+    """Return the surrogate derivative of a known shape at the distances x from threshold."""
     one = spread(x, 1.0)
     zero = one - one
-    slope = one
     z = spread(x, steepness) * x
     if shape == ATAN:
         slope = spread(x, height) / (one + z * z)
     elif shape == FAST_SIGMOID:
         z = one + where_above(z, zero, z, zero - z)
         slope = spread(x, height) / (z * z)
-    elif shape == TRIANGLE:
+    else:
         z = one - where_above(z, zero, z, zero - z)
         slope = spread(x, height) * where_above(zero, z, zero, z)
     return slope
 
 
 @row_backward
-def move_lanes(
-    x, m, o, total, g, alone, trace, drive, decay_of_readout, shape, steepness, height, decay, lu, d_bias
-):  # fmt: skip
+def move_lanes(slope, m, o, total, g, alone, trace, drive, decay_of_readout, decay, lu, d_bias):
     """Move the adjoint lu[o] of neurons from m on a step back through decay and slope, add to d_bias and return it.
 
-    Their distances from threshold are x. What reaches the spikes is total[g], and the trace of a readout where
-    `trace` has a size; that one `alone` where nothing else can.
+    What reaches the spikes is total[g], and the trace of a readout where `trace` has a size; that one `alone` where
+    nothing else can.
     """
-    reach = x
+    reach = slope
     if not alone:
-        reach = load(x, total, g, m)
+        reach = load(slope, total, g, m)
     if trace.size:
-        remembered = spread(x, decay_of_readout) * load(x, trace, o, m) + load(x, drive, o, m)
+        remembered = spread(slope, decay_of_readout) * load(slope, trace, o, m) + load(slope, drive, o, m)
         store(trace, o, m, remembered)
         reach = remembered if alone else reach + remembered
-    if shape != GIVEN:
-        reach = reach * slope_lanes(x, shape, steepness, height)
-    q = reach + spread(x, decay) * load(x, lu, o, m)
+    q = slope * reach + spread(slope, decay) * load(slope, lu, o, m)
     store(lu, o, m, q)
-    store_line(d_bias, m, load_line(x, d_bias, m) + q)
+    store_line(d_bias, m, load_line(slope, d_bias, m) + q)
     return q
 
 
@@ -248,8 +241,8 @@ def call_gather(total, group, given, first_given, behind, first_behind, ahead):
 
 @loop_backward
 def backward_leaky(
-    given, per_step, behind, ahead, readout, x, decay, wiring, wires, shape, steepness, height, out, indptr, index,
-    value, arriving, words, d_columns, d_bias, d_wires, lu, total, names, fired, heard, window, batch, low, high,
+    given, per_step, behind, ahead, readout, psi, x, decay, fires, wiring, wires, shape, steepness, height, out, indptr,
+    index, value, arriving, words, d_columns, d_bias, d_wires, lu, total, names, fired, heard, window, batch, low, high,
 ):  # fmt: skip
     """Compute what `backward_block` does, for one state variable, one decay and a detached reset.
 
@@ -297,20 +290,29 @@ def backward_leaky(
                 # 3. The adjoint, vector by vector;
                 m = 0
                 while m + WIDE <= seen:
+                    slope = spread(wide(lu), 1.0)
+                    if psi.size:
+                        slope = load(slope, psi, place + g, m)
+                    elif fires:
+                        slope = slope_lanes(load(slope, x, r, m), shape, steepness, height)
                     moved = move_lanes(
-                        load(wide(lu), x, r, m), m, o, total, g, alone, trace, drive, decay_of_readout, shape, steepness,
-                        height, decay, lu, d_bias,
-                    )  # fmt: skip
+                        slope, m, o, total, g, alone, trace, drive, decay_of_readout, decay, lu, d_bias
+                    )
                     if out.size:
                         store(out, place + g, m, moved)
                     add_to_rows(moved, d_columns, m, source, factor, first, last)
                     add_to_rows(moved, d_wires, m, fired, d_bias[:0], 0, back)
                     m += WIDE
                 while m < size:
+                    last_slope = spread(narrow(lu), 1.0)
+                    if psi.size:
+                        last_slope = load_part(last_slope, psi, place + g, m, seen - m)
+                    elif fires:
+                        last_slope = load_part(last_slope, x, r, m, seen - m)
+                        last_slope = slope_lanes(last_slope, shape, steepness, height)
                     rest = move_lanes(
-                        load_part(narrow(lu), x, r, m, seen - m), m, o, total, g, alone, trace, drive, decay_of_readout, shape,
-                        steepness, height, decay, lu, d_bias,
-                    )  # fmt: skip
+                        last_slope, m, o, total, g, alone, trace, drive, decay_of_readout, decay, lu, d_bias
+                    )
                     if out.size:
                         store(out, place + g, m, rest)
                     add_to_rows(rest, d_columns, m, source, factor, first, last)
@@ -423,10 +425,10 @@ def backward_block(
     total = np.empty((TOGETHER, size), number)
     names = np.empty(max(size, d_columns.shape[0]), np.int32)
     quiet = not (second or gained) and not (attached or reset == ZERO or wiring == ONE_TO_ONE)
-    if alike and quiet and (shape != GIVEN or not fires):
+    if alike and quiet:
         backward_leaky(
-            given, per_step, behind, ahead, readout, x, coefficients[0][0], wiring, wires, shape, steepness, height,
-            out, indptr, index, value, arriving, words, d_columns, d_bias, d_wires, lu, total, names,
+            given, per_step, behind, ahead, readout, psi, x, coefficients[0][0], fires, wiring, wires, shape,
+            steepness, height, out, indptr, index, value, arriving, words, d_columns, d_bias, d_wires, lu, total, names,
             np.empty(size, np.int32), heard, window, batch, low, high,
         )  # fmt: skip
         return
