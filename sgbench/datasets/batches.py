@@ -116,7 +116,9 @@ class SpikingData:
         self.dtype = dtype
         self.splits = GuardedSplits({})
         self.sha256: str | None = None  # of the data, once they are loaded and verified
-        self.kept: dict[str, Kept | None] = {}  # the training samples' code, once it is known whether it stays
+        self.kept: dict[
+            str, Kept | None
+        ] = {}  # the training samples' code, once it is known whether it stays
         self.truncated: dict[Split, int] = {}  # spikes beyond the last step, of splits that have any
 
     def setup(self) -> None:

@@ -36,7 +36,9 @@ class Kept:
         for part in parts:
             steps, samples, width = part.shape
             counts.append(part.indptr.diff().view(steps, samples).T.numpy())
-            order = np.argsort((part.rows() % samples).numpy().astype(np.int16), kind="stable")  # AT_ONCE fits
+            order = np.argsort(
+                (part.rows() % samples).numpy().astype(np.int16), kind="stable"
+            )  # AT_ONCE fits
             index.append(part.index.numpy()[order].astype(np.uint16 if width <= NARROW else np.int32))
             if part.value is not None:
                 value.append(part.value.numpy()[order])
@@ -60,7 +62,7 @@ class Kept:
 
 
 def keep(values: Values, encoder: Encoder, noise: torch.Generator, dtype: torch.dtype) -> Kept | None:
-    """Encode all samples of a split, or return None where their code is dense, drawn, large or depends on the batch.
+    """Encode all samples of a split; return None where their code is dense, drawn, large or differs by batch.
 
     Args:
         values: of all samples.
@@ -79,7 +81,9 @@ def keep(values: Values, encoder: Encoder, noise: torch.Generator, dtype: torch.
         parts.append(part)
         lengths.append(encoder.lengths(converted))
         count += len(place)
-        size_bytes += part.index.nbytes + part.indptr.nbytes + (0 if part.value is None else part.value.nbytes)
+        size_bytes += (
+            part.index.nbytes + part.indptr.nbytes + (0 if part.value is None else part.value.nbytes)
+        )
         if size_bytes / count * len(values) > MOST_BYTES:
             return None
     if not parts:
@@ -101,7 +105,9 @@ def _undrawn(encoder: Encoder, values: Values, noise: torch.Generator) -> Sparse
 def _same(one: SparseSpikes, other: SparseSpikes) -> bool:
     """Say whether two codes are the same event by event."""
     pairs = [(one.indptr, other.indptr), (one.index, other.index), (one.value, other.value)]
-    return all((a is None and b is None) or (a is not None and b is not None and torch.equal(a, b)) for a, b in pairs)
+    return all(
+        (a is None and b is None) or (a is not None and b is not None and torch.equal(a, b)) for a, b in pairs
+    )
 
 
 def numbers(values: Values, dtype: torch.dtype) -> Values:

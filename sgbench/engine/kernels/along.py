@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from sgbench.engine.kernels.bits import write_bits
-from sgbench.engine.kernels.blocks_backward import scatter
 from sgbench.engine.kernels.codes import entry, loop, loop_backward
 from sgbench.engine.kernels.events import add_rows, unpack_row
 from sgbench.engine.kernels.prefetch import LINE_BYTES, ask_to_read
 from sgbench.engine.kernels.readout import move_readout, read_out, renew_drive
+from sgbench.engine.kernels.sums import scatter
 
 
 @loop

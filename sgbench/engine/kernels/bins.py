@@ -138,7 +138,7 @@ def fill_sample(channel, time_us, edge_us, fold, words, index, place, counts, b,
 
 @loop
 def by_steps(rows, counts, begin, indptr, out):
-    """Copy rows that lie sample after sample into rows t * B + b; those of sample b begin at begin[b], which moves."""
+    """Copy rows that lie sample after sample into rows t * B + b; sample b's begin at begin[b], which moves."""
     steps, batch = counts.shape
     place = 0
     indptr[0] = 0
@@ -154,3 +154,33 @@ def by_steps(rows, counts, begin, indptr, out):
             begin[b] += counts[t, b]
             place = end
             indptr[t * batch + b + 1] = place
+
+
+@loop
+def pack_steps(step, fires, places, indptr, index):
+    """Fill rows t * B + b with the channels m, ascending, whose step[b, m] is t where fires[b, m].
+
+    `places` [T * B] is 0 at first. Steps outside of 0..T - 1 are left out; `index` has room for all others.
+    """
+    batch = step.shape[0]
+    steps = places.size // batch
+    for b in range(batch):
+        for m in range(step.shape[1]):
+            when = step[b, m]
+            if fires[b, m] and when >= 0 and when < steps:
+                places[np.intp(when) * batch + b] += 1
+    total = 0
+    for r in range(places.size):
+        count = places[r]
+        places[r] = total
+        indptr[r] = total
+        total += count
+    indptr[places.size] = total
+    for b in range(batch):
+        for m in range(step.shape[1]):
+            when = step[b, m]
+            if fires[b, m] and when >= 0 and when < steps:
+                r = np.intp(when) * batch + b
+                index[places[r]] = m
+                places[r] += 1
+    return total

@@ -26,6 +26,15 @@ from sgbench.engine.kernels.codes import (
 from sgbench.engine.kernels.events import unpack_row
 from sgbench.engine.kernels.prefetch import ask_row_to_read
 from sgbench.engine.kernels.readout import call_renew, move_readout, renew_drive
+from sgbench.engine.kernels.sums import (
+    TOGETHER,
+    add_product,
+    add_products,
+    add_to_rows,
+    call_products,
+    call_scatter,
+    scatter,
+)
 from sgbench.engine.kernels.vectors import (
     NARROW,
     WIDE,
@@ -39,90 +48,6 @@ from sgbench.engine.kernels.vectors import (
     where_above,
     wide,
 )
-
-TOGETHER = 8  # samples whose products are made at a time, so that a row of weights is loaded once for all
-
-
-@row_backward
-def add_products(total, adjoints, first, weights):
-    """Compute total[g] += adjoints[first + g] weights for eight rows g, whose sums stay in registers."""
-    kind = narrow(total)
-    for m in range(0, total.shape[1], NARROW):
-        a, b = load(kind, total, 0, m), load(kind, total, 1, m)
-        c, d = load(kind, total, 2, m), load(kind, total, 3, m)
-        e, f = load(kind, total, 4, m), load(kind, total, 5, m)
-        g, h = load(kind, total, 6, m), load(kind, total, 7, m)
-        for k in range(weights.shape[0]):
-            w = load(kind, weights, k, m)
-            a = a + spread(kind, adjoints[first, k]) * w
-            b = b + spread(kind, adjoints[first + 1, k]) * w
-            c = c + spread(kind, adjoints[first + 2, k]) * w
-            d = d + spread(kind, adjoints[first + 3, k]) * w
-            e = e + spread(kind, adjoints[first + 4, k]) * w
-            f = f + spread(kind, adjoints[first + 5, k]) * w
-            g = g + spread(kind, adjoints[first + 6, k]) * w
-            h = h + spread(kind, adjoints[first + 7, k]) * w
-        store(total, 0, m, a)
-        store(total, 1, m, b)
-        store(total, 2, m, c)
-        store(total, 3, m, d)
-        store(total, 4, m, e)
-        store(total, 5, m, f)
-        store(total, 6, m, g)
-        store(total, 7, m, h)
-
-
-@loop_backward
-def add_product(total, g, adjoints, first, weights):
-    """Compute total[g] += adjoints[first] weights, for the samples that are left where fewer than eight are."""
-    kind = narrow(total)
-    for m in range(0, total.shape[1], NARROW):
-        row = load(kind, total, g, m)
-        for k in range(weights.shape[0]):
-            row = row + spread(kind, adjoints[first, k]) * load(kind, weights, k, m)
-        store(total, g, m, row)
-
-
-@row_backward
-def add_to_rows(q, total, m, index, value, first, last):
-    """Add value[e] q to the columns of total[index[e]] from m on, for events e in [first, last)."""
-    if value.size:
-        for e in range(first, last):
-            k = np.intp(index[e])
-            store(total, k, m, load(q, total, k, m) + spread(q, value[e]) * q)
-    else:
-        for e in range(first, last):
-            k = np.intp(index[e])
-            store(total, k, m, load(q, total, k, m) + q)
-
-
-@row_backward
-def scatter(out, o, index, value, first, last, total):
-    """Add value[e] out[o] to total[index[e]] for events e in [first, last); no values means ones."""
-    size, m = out.shape[1], 0
-    while m + WIDE <= size:
-        add_to_rows(load(wide(out), out, o, m), total, m, index, value, first, last)
-        m += WIDE
-    while m + NARROW <= size:
-        add_to_rows(load(narrow(out), out, o, m), total, m, index, value, first, last)
-        m += NARROW
-    if m < size:
-        for e in range(first, last):
-            k, p = np.intp(index[e]), value[e] if value.size else out.dtype.type(1)
-            for c in range(m, size):
-                total[k, c] += p * out[o, c]
-
-
-@loop_backward
-def call_products(total, adjoints, first, weights):
-    """Compute what `add_products` does, as a call that is not inlined."""
-    add_products(total, adjoints, first, weights)
-
-
-@loop_backward
-def call_scatter(out, o, index, value, first, last, total):
-    """Compute what `scatter` does, as a call that is not inlined."""
-    scatter(out, o, index, value, first, last, total)
 
 
 @row_backward
@@ -241,8 +166,9 @@ def call_gather(total, group, given, first_given, behind, first_behind, ahead):
 
 @loop_backward
 def backward_leaky(
-    given, per_step, behind, ahead, readout, psi, x, decay, fires, wiring, wires, shape, steepness, height, out, indptr,
-    index, value, arriving, words, d_columns, d_bias, d_wires, lu, total, names, fired, heard, window, batch, low, high,
+    given, per_step, behind, ahead, readout, psi, x, decay, fires, wiring, wires, shape, steepness, height, out,
+    indptr, index, value, arriving, words, d_columns, d_bias, d_wires, lu, total, names, fired, heard, window,
+    batch, low, high,
 ):  # fmt: skip
     """Compute what `backward_block` does, for one state variable, one decay and a detached reset.
 
@@ -278,7 +204,9 @@ def backward_leaky(
                     later = q if t + 1 == steps else q + per_step_of_readout
                     renew_drive(of_readout, q, later, t + 1 == steps, ahead_of_readout, drive, o)
                     move_readout(of_readout, q, decay_of_readout, behind_readout, o, d_begin)
-                    scatter(behind_readout, o, fired, d_bias[:0], 0, unpack_row(words, r, fired, 0), d_readout)
+                    scatter(
+                        behind_readout, o, fired, d_bias[:0], 0, unpack_row(words, r, fired, 0), d_readout
+                    )
                 # 2. The events that the adjoint of the current is added to the weights of.
                 first, last, back = 0, 0, 0
                 if inside:
@@ -361,7 +289,9 @@ def backward_any(
                         of_readout, q, later, t + 1 == steps, ahead_of_readout, drive, o, decay_of_readout,
                         behind_readout, d_begin,
                     )  # fmt: skip
-                    call_scatter(behind_readout, o, names, no_value, 0, unpack_row(words, r, names, 0), d_readout)
+                    call_scatter(
+                        behind_readout, o, names, no_value, 0, unpack_row(words, r, names, 0), d_readout
+                    )
                     for m in range(size):
                         trace[o, m] = decay_of_readout * trace[o, m] + drive[o, m]
                         total[g, m] += trace[o, m]
@@ -428,13 +358,13 @@ def backward_block(
     if alike and quiet:
         backward_leaky(
             given, per_step, behind, ahead, readout, psi, x, coefficients[0][0], fires, wiring, wires, shape,
-            steepness, height, out, indptr, index, value, arriving, words, d_columns, d_bias, d_wires, lu, total, names,
-            np.empty(size, np.int32), heard, window, batch, low, high,
+            steepness, height, out, indptr, index, value, arriving, words, d_columns, d_bias, d_wires, lu, total,
+            names, np.empty(size, np.int32), heard, window, batch, low, high,
         )  # fmt: skip
         return
     backward_any(
         given, per_step, behind, ahead, readout, psi, x, seconds, coefficients, reset, attached, second, gained,
-        fires, wiring, wires, shape, steepness, height, out, indptr, index, value, arriving, words, d_columns, d_bias,
-        d_wires, lu, np.zeros_like(lu), np.zeros_like(lu), total, np.zeros(size, number), names, heard, window, batch,
-        low, high,
+        fires, wiring, wires, shape, steepness, height, out, indptr, index, value, arriving, words, d_columns,
+        d_bias, d_wires, lu, np.zeros_like(lu), np.zeros_like(lu), total, np.zeros(size, number), names, heard,
+        window, batch, low, high,
     )  # fmt: skip

@@ -106,8 +106,8 @@ def forward_leaky(
             word = np.uint64(0)
             while m < size:
                 rest, bits = advance_lanes(
-                    narrow(u), m, b, columns, source, factor, first, last, wires, fired, back, begin, u, decay, theta,
-                    fires,
+                    narrow(u), m, b, columns, source, factor, first, last, wires, fired, back, begin, u, decay,
+                    theta, fires,
                 )  # fmt: skip
                 store_part(x, r, m, seen - m, rest)
                 word |= bits << np.uint64(m % WORD)

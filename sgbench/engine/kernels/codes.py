@@ -25,12 +25,12 @@ GIVEN, ATAN, FAST_SIGMOID, TRIANGLE = range(4)  # where a surrogate derivative c
 
 _COMMON: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
 _BACK: dict[str, Any] = {**_COMMON, "fastmath": {"contract", "nsz"}}  # rounding need not be torch's
+_UNCOUNTED: dict[str, Any] = {"_nrt": False}  # no references to arrays, whose counting costs more than a short row
 
-# An entry may create arrays. A loop and a row may not: references to arrays are not counted there, for with every row
-# that would cost more than the row. A row is copied into whatever calls it.
+# An entry may create arrays, a loop and a row may not. A row is copied into whatever calls it.
 entry = numba.njit(**_COMMON)
-loop = numba.njit(**_COMMON, _nrt=False)
-row = numba.njit(**_COMMON, _nrt=False, forceinline=True)
+loop = numba.njit(**_COMMON, **_UNCOUNTED)
+row = numba.njit(**_COMMON, **_UNCOUNTED, forceinline=True)
 entry_backward = numba.njit(**_BACK)
-loop_backward = numba.njit(**_BACK, _nrt=False)
-row_backward = numba.njit(**_BACK, _nrt=False, forceinline=True)
+loop_backward = numba.njit(**_BACK, **_UNCOUNTED)
+row_backward = numba.njit(**_BACK, **_UNCOUNTED, forceinline=True)

@@ -46,7 +46,7 @@ def advance_rows(
     current, indptr, index, value, columns, begin, u, w, s, coefficients, reset, second, gained, fires, wiring,
     wires, x, seconds, nows, spikes, words, scratch, threshold, fired, names, low, high,
 ):  # fmt: skip
-    """Compute what `advance` does, with room for the current and what drives u, for packed spikes and their names."""
+    """Compute what `advance` does, with room for current and drive, for packed spikes and for their names."""
     decay, base, gain, coupling, second_decay, second_potential, second_input, second_spike, slope = (
         coefficients
     )

@@ -29,6 +29,7 @@ from sgbench.engine.kernels.vectors import (
     wide,
 )
 
+
 @row
 def read_out(words, r, names, readout, b):
     """Advance the readout of sample b by the packed spikes of row r, and write y[r]; return how many these are."""
@@ -77,7 +78,9 @@ def move_readout(given, q, decay, adjoint, o, d_bias):
     """Move the readout's own adjoint of sample o a step back, and add it to the gradient of its bias."""
     kind = narrow(adjoint)
     for c in range(0, adjoint.shape[1], NARROW):
-        moved = spread(kind, decay) * load(kind, adjoint, o, c) + load_part(kind, given, q, c, given.shape[1] - c)
+        moved = spread(kind, decay) * load(kind, adjoint, o, c) + load_part(
+            kind, given, q, c, given.shape[1] - c
+        )
         store(adjoint, o, c, moved)
         store_line(d_bias, c, load_line(kind, d_bias, c) + moved)
 

@@ -1,9 +1,8 @@
 """Vectors of sixteen or sixty-four numbers as values in compiled loops.
 
 A sum over rows then stays in registers from the first row to the last, and no loop over a short row asks anew how
-long it is and whether its arrays overlap. A function written for one `kind` of vector, a value that is looked at for
-its type alone, serves both widths. What is no
-`part` does not look at the end of a row.
+long it is and whether its arrays overlap. A function written for one `kind` of vector, a value that is looked at
+for its type alone, serves both widths. What is no `part` does not look at the end of a row.
 """
 
 from __future__ import annotations
@@ -45,19 +44,24 @@ class VectorModel(models.PrimitiveModel):
         super().__init__(manager, kind, ir.VectorType(entry, kind.lanes))
 
 
+def in_loops(code: Callable[..., Any]) -> Any:
+    """Make a function of compiled loops of one that writes LLVM's code."""
+    return intrinsic(code)
+
+
 def _register(symbol: Callable[..., Any], instruction: str) -> None:
     """Let an operator of Python stand for an instruction on two vectors of one kind."""
 
     class Typed(AbstractTemplate):
-        def generic(self, args: Any, kws: Any) -> Any:  # noqa: ARG002 - numba's words
+        def generic(self, args: Any, kws: Any) -> Any:
             if len(args) == 2 and isinstance(args[0], Vector) and args[0] == args[1]:  # noqa: PLR2004
                 return signature(args[0], *args)
             return None
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ARG001
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return getattr(builder, instruction)(*arguments)
 
-    infer_global(symbol)(Typed)
+    infer_global(symbol)(Typed)  # pyright: ignore[reportOptionalCall] - without a type it returns a decorator
     lower_builtin(symbol, Vector, Vector)(generate)
 
 
@@ -81,7 +85,7 @@ def _zeros(lanes: int) -> Any:
 
         return kind(array), generate
 
-    return intrinsic(zeros)
+    return in_loops(zeros)
 
 
 wide: Any = _zeros(WIDE)
@@ -97,8 +101,8 @@ def _pointer(context: Any, builder: Any, kind: Any, array: Any, place: Any, vect
     return builder.bitcast(builder.gep(made.data, place), context.get_value_type(vector).as_pointer())
 
 
-@intrinsic
-def load(_typing: Any, kind: Any, rows: Any, row: Any, column: Any) -> Any:  # noqa: ARG001
+@in_loops
+def load(_typing: Any, kind: Any, rows: Any, row: Any, column: Any) -> Any:
     """Read a vector from rows[row, column] on."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -110,8 +114,8 @@ def load(_typing: Any, kind: Any, rows: Any, row: Any, column: Any) -> Any:  # n
     return kind(kind, rows, types.intp, types.intp), generate
 
 
-@intrinsic
-def load_line(_typing: Any, kind: Any, line: Any, place: Any) -> Any:  # noqa: ARG001
+@in_loops
+def load_line(_typing: Any, kind: Any, line: Any, place: Any) -> Any:
     """Read a vector from line[place] on."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -145,8 +149,8 @@ def _masked(builder: Any, name: str, vector: Any, result: Any, arguments: Any) -
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, symbol), arguments)
 
 
-@intrinsic
-def load_part(_typing: Any, kind: Any, rows: Any, row: Any, column: Any, count: Any) -> Any:  # noqa: ARG001
+@in_loops
+def load_part(_typing: Any, kind: Any, rows: Any, row: Any, column: Any, count: Any) -> Any:
     """Read a vector's first `count` entries from rows[row, column] on; the others are those of `kind`."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -160,8 +164,8 @@ def load_part(_typing: Any, kind: Any, rows: Any, row: Any, column: Any, count: 
     return kind(kind, rows, types.intp, types.intp, types.intp), generate
 
 
-@intrinsic
-def store_part(_typing: Any, rows: Any, row: Any, column: Any, count: Any, vector: Any) -> Any:  # noqa: ARG001
+@in_loops
+def store_part(_typing: Any, rows: Any, row: Any, column: Any, count: Any, vector: Any) -> Any:
     """Write a vector's first `count` entries from rows[row, column] on."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -175,14 +179,14 @@ def store_part(_typing: Any, rows: Any, row: Any, column: Any, count: Any, vecto
     return types.void(rows, types.intp, types.intp, types.intp, vector), generate
 
 
-@intrinsic
-def store(_typing: Any, rows: Any, row: Any, column: Any, vector: Any) -> Any:  # noqa: ARG001
+@in_loops
+def store(_typing: Any, rows: Any, row: Any, column: Any, vector: Any) -> Any:
     """Write a vector from rows[row, column] on."""
     return types.void(rows, types.intp, types.intp, vector), _write
 
 
-@intrinsic
-def store_line(_typing: Any, line: Any, place: Any, vector: Any) -> Any:  # noqa: ARG001
+@in_loops
+def store_line(_typing: Any, line: Any, place: Any, vector: Any) -> Any:
     """Write a vector from line[place] on."""
     return types.void(line, types.intp, vector), _write
 
@@ -193,7 +197,7 @@ def _spread(builder: Any, number: Any, vector: Any) -> Any:
     return builder.shuffle_vector(first, first, mask)
 
 
-@intrinsic
+@in_loops
 def spread(_typing: Any, kind: Any, number: Any) -> Any:
     """Return a vector whose entries are all one number."""
 
@@ -205,7 +209,7 @@ def spread(_typing: Any, kind: Any, number: Any) -> Any:
     return kind(kind, number), generate
 
 
-@intrinsic
+@in_loops
 def where_above(_typing: Any, left: Any, right: Any, chosen: Any, other: Any) -> Any:
     """Choose entries: of `chosen` where left > right, else of `other`."""
 
@@ -221,7 +225,7 @@ def _bits(builder: Any, kind: Vector, flags: Any) -> Any:
     return bits if kind.lanes == WIDE else builder.zext(bits, ir.IntType(WIDE))
 
 
-@intrinsic
+@in_loops
 def bits_above(_typing: Any, vector: Any) -> Any:
     """Return one bit for each entry, the lowest first, that says whether it is above 0."""
 
@@ -233,7 +237,7 @@ def bits_above(_typing: Any, vector: Any) -> Any:
     return types.uint64(vector), generate
 
 
-@intrinsic
+@in_loops
 def bits_differing(_typing: Any, left: Any, right: Any) -> Any:
     """Return one bit for each entry, the lowest first, that says whether two vectors differ there."""
 
