@@ -128,7 +128,7 @@ def by_steps(
     indptr: NDArray[np.int64],
     dtype: np.dtype[Any],
 ) -> NDArray[Any]:
-    """Gather what lies sample after sample into rows t * B + b, and write where each begins into `indptr`.
+    """Copy what lies sample after sample into rows t * B + b, and write where each begins into `indptr`.
 
     Args:
         rows: of all samples, with room behind them.

@@ -134,5 +134,5 @@ def test_a_loop_that_creates_an_array_is_refused_and_an_entry_is_not():
         return np.zeros(count).sum()
 
     assert entry(may)(3) == 0
-    with pytest.raises(numba.core.errors.NumbaError, match="NRT required"):
+    with pytest.raises(numba.core.errors.NumbaError, match="returning of array"):
         loop(may_not)(3)
