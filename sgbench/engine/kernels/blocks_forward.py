@@ -66,10 +66,17 @@ def advance_lanes(
     return above, bits
 
 
+@row
+def ones_above(vector):
+    """Return 1 where a vector is above 0, else 0."""
+    zero, one = spread(vector, 0.0), spread(vector, 1.0)
+    return where_above(vector, zero, one, zero)
+
+
 @loop
 def forward_leaky(
-    indptr, index, value, arriving, columns, begin, u, decay, theta, fires, wiring, wires, x, words, readout, names,
-    fired, batch, low, high,
+    indptr, index, value, arriving, columns, begin, u, decay, theta, fires, wiring, wires, x, spikes, words,
+    readout, names, fired, batch, low, high,
 ):  # fmt: skip
     """Compute what `forward_block` does, where neurons share one decay and one positive threshold to subtract.
 
@@ -100,20 +107,24 @@ def forward_leaky(
                     fires,
                 )  # fmt: skip
                 store(x, r, m, above)
+                if spikes.size:
+                    store(spikes, r, m, ones_above(above))
                 if words.size:
                     words[r, m // WORD] = bits
                 m += WIDE
-            word = np.uint64(0)
+            word, first_of_word = np.uint64(0), m
             while m < size:
                 rest, bits = advance_lanes(
                     narrow(u), m, b, columns, source, factor, first, last, wires, fired, back, begin, u, decay,
                     theta, fires,
                 )  # fmt: skip
                 store_part(x, r, m, seen - m, rest)
+                if spikes.size:
+                    store_part(spikes, r, m, seen - m, ones_above(rest))
                 word |= bits << np.uint64(m % WORD)
                 m += NARROW
-            if words.size and m % WORD:
-                words[r, m // WORD] = word
+            if words.size and m > first_of_word:
+                words[r, first_of_word // WORD] = word
             if reads:
                 sent += read_out(words, r, names, readout, b)
     return arrived, sent
@@ -236,11 +247,11 @@ def forward_block(
     size = u.shape[1]
     names = np.empty(max(size, columns.shape[0]), np.int32)
     fired = np.empty(size, np.int32)
-    quick = alike and not (second or gained or spikes.size or wiring == ONE_TO_ONE)
+    quick = alike and not (second or gained or wiring == ONE_TO_ONE)
     if quick and (not fires or (reset == SUBTRACT and base[0] > 0)):
         counts = forward_leaky(
-            indptr, index, value, arriving, columns, begin, u, decay[0], base[0], fires, wiring, wires, x, words,
-            readout, names, fired, batch, low, high,
+            indptr, index, value, arriving, columns, begin, u, decay[0], base[0], fires, wiring, wires, x, spikes,
+            words, readout, names, fired, batch, low, high,
         )  # fmt: skip
         if fires:
             s[low:high] = u[low:high] > base[0]

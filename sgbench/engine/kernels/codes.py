@@ -25,7 +25,9 @@ GIVEN, ATAN, FAST_SIGMOID, TRIANGLE = range(4)  # where a surrogate derivative c
 
 _COMMON: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
 _BACK: dict[str, Any] = {**_COMMON, "fastmath": {"contract", "nsz"}}  # rounding need not be torch's
-_UNCOUNTED: dict[str, Any] = {"_nrt": False}  # no references to arrays, whose counting costs more than a short row
+_UNCOUNTED: dict[str, Any] = {
+    "_nrt": False
+}  # no references to arrays, whose counting costs more than a short row
 
 # An entry may create arrays, a loop and a row may not. A row is copied into whatever calls it.
 entry = numba.njit(**_COMMON)
