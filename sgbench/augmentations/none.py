@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 
 from sgbench.augmentations.base import Augmentation
@@ -10,6 +12,8 @@ from sgbench.encoders.base import Image, Values
 
 class NoAugmentation(Augmentation):
     """Leaves the samples of every epoch as they are."""
+
+    varies: ClassVar[bool] = False
 
     def vary(self, values: Values, generator: torch.Generator, image: Image | None) -> Values:
         """Return the samples unchanged."""

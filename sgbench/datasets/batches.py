@@ -15,8 +15,10 @@ from sgbench.augmentations.base import Augmentation
 from sgbench.datasets.base import DataSet, Samples, Split
 from sgbench.datasets.checks import check
 from sgbench.datasets.guard import GuardedSplits
+from sgbench.datasets.kept import Kept, keep, numbers
 from sgbench.encoders.base import Encoder, Values
 from sgbench.errors import InputError
+from sgbench.signals.spikes import Signal
 from sgbench.signals.streams import generator
 from sgbench.signals.trajectory import Batch
 
@@ -50,20 +52,25 @@ class Batches:
         self.noise = noise
         self.dtype = dtype
         self.vary: Callable[[Values], Values] | None = None  # before they are encoded, if anything
+        self.kept: Kept | None = None  # the code of all samples
 
     def __len__(self) -> int:
         return math.ceil(len(self.order) / self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         for position in self.order.split(self.batch_size):
-            values = _numbers(self.samples.values[position], self.dtype)
-            values = values if self.vary is None else self.vary(values)
-            x = self.encoder.encode(values, self.noise)
-            lengths = _lengths(self.samples, values, self.encoder, position)
+            x, filled = self._encoded(position) if self.kept is None else self.kept.batch(position)
+            lengths = filled if self.samples.lengths is None else self.samples.lengths[position]
             target = self.samples.target[position]
             if target.is_floating_point():
                 target = target.to(self.dtype)
             yield Batch(x=x, target=target, lengths=lengths, position=position)
+
+    def _encoded(self, position: Tensor) -> tuple[Signal, Tensor]:
+        """Encode some samples, and count the steps that the code of each fills."""
+        values = numbers(self.samples.values[position], self.dtype)
+        values = values if self.vary is None else self.vary(values)
+        return self.encoder.encode(values, self.noise), self.encoder.lengths(values)
 
 
 class SpikingData:
@@ -109,6 +116,9 @@ class SpikingData:
         self.dtype = dtype
         self.splits = GuardedSplits({})
         self.sha256: str | None = None  # of the data, once they are loaded and verified
+        self.kept: dict[
+            str, Kept | None
+        ] = {}  # the training samples' code, once it is known whether it stays
         self.truncated: dict[Split, int] = {}  # spikes beyond the last step, of splits that have any
 
     def setup(self) -> None:
@@ -128,6 +138,7 @@ class SpikingData:
         """Take over the splits that another run of the same data set has loaded and verified."""
         self.truncated = other.truncated
         self.splits, self.sha256 = other.splits.anew(), other.sha256
+        self.kept = other.kept
 
     def last_step(self) -> AbstractContextManager[None]:
         """Unlock the test split while the context lasts, since validation has selected by then."""
@@ -142,9 +153,13 @@ class SpikingData:
         samples = self.splits["train"]
         order = torch.randperm(len(samples.target), generator=generator(self.seed, "data_order", epoch))
         batches = self._batches(samples, order, generator(self.seed, "encoding", "train", epoch))
-        if self.augmentation is not None:
+        if self.augmentation is not None and self.augmentation.varies:
             noise, image = generator(self.seed, "augmentation", epoch), self.data_set.image
             batches.vary = functools.partial(self.augmentation.vary, generator=noise, image=image)
+        elif epoch > 0:  # a run that takes one look at the data does not pay for it
+            if "train" not in self.kept:
+                self.kept["train"] = keep(samples.values, self.encoder, batches.noise, self.dtype)
+            batches.kept = self.kept["train"]
         return batches
 
     def evaluation(self, split: Split) -> Batches:
@@ -175,18 +190,6 @@ def _no_fit(data_set: DataSet, encoder: Encoder) -> str:
         f"encoder {type(encoder).__name__}: takes {' or '.join(encoder.takes)}, but data set "
         f"{type(data_set).__name__} holds {data_set.form}; use encoder={remedy}"
     )
-
-
-def _numbers(values: Values, dtype: torch.dtype) -> Values:
-    """Convert the samples to the precision of the run; bytes become fractions of 255."""
-    if isinstance(values, Tensor) and values.dtype == torch.uint8:
-        return values.to(dtype).div_(255)
-    return values.to(dtype)
-
-
-def _lengths(samples: Samples, values: Values, encoder: Encoder, position: Tensor) -> Tensor:
-    """Count the valid steps [B]: the data set's own, or what the code of the samples fills."""
-    return encoder.lengths(values) if samples.lengths is None else samples.lengths[position]
 
 
 def _check_lengths(data_set: DataSet, split: Split, samples: Samples, encoder: Encoder) -> None:

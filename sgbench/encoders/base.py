@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sgbench.engine.bins import beyond
+from sgbench.engine.bins import beyond, packed_steps
 from sgbench.errors import require_count, require_number
 from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.signals.spikes import Signal, SparseSpikes
@@ -155,6 +155,9 @@ def packed(step: Tensor, fires: Tensor, steps: int, dtype: torch.dtype) -> Spars
         steps: T.
         dtype: of the dense form.
     """
+    events = packed_steps(step, fires, steps, dtype)
+    if events is not None:
+        return events
     batch, channels = step.shape
     place = _true_places(fires & (step >= 0) & (step < steps))
     when = step.reshape(-1)[place].to(_short(steps))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sgbench.engine.arrays import FLOATS
 from sgbench.errors import StorageError
@@ -116,7 +117,56 @@ def _stream(
         place = bins.fill_sample(channel, time_us, edge_us, fold, words, room, place, counts, b, channels)
         if place < 0:
             raise outside(channels)
-    bins.by_steps(room, counts, indptr, index)
+    of_samples = counts.sum(0)
+    bins.by_steps(room, counts, np.cumsum(of_samples) - of_samples, indptr, index)
+
+
+def by_steps(
+    rows: NDArray[Any],
+    counts: NDArray[Any],
+    begin: NDArray[np.int64],
+    indptr: NDArray[np.int64],
+    dtype: np.dtype[Any],
+) -> NDArray[Any]:
+    """Copy what lies sample after sample into rows t * B + b, and write where each begins into `indptr`.
+
+    Args:
+        rows: of all samples, with room behind them.
+        counts: entries of each step and sample [T, B].
+        begin: where each sample's entries begin [B].
+        indptr: [T * B + 1].
+        dtype: of the result.
+    """
+    loops, total = _loops(), int(counts.sum())
+    if loops is not None:
+        out = np.empty(total + loops.TOGETHER, dtype)
+        loops.by_steps(rows, counts, begin.copy(), indptr, out)
+        return out[:total]
+    indptr[0] = 0
+    np.cumsum(counts.reshape(-1), out=indptr[1:])
+    first = (begin + np.cumsum(counts, 0) - counts).reshape(-1)
+    number = np.repeat(first - indptr[:-1], counts.reshape(-1)) + np.arange(total)
+    return rows[number].astype(dtype)
+
+
+def packed_steps(step: Tensor, fires: Tensor, steps: int, dtype: torch.dtype) -> SparseSpikes | None:
+    """Pack at most one spike a channel as events [T, B, M]; None without compiled loops or on another device.
+
+    Args:
+        step: of each channel [B, M]; what is not in 0..steps - 1 is silent.
+        fires: bool [B, M].
+        steps: T.
+        dtype: of the dense form.
+    """
+    loops = _loops()
+    if loops is None or step.device.type != "cpu":
+        return None
+    batch, channels = step.shape
+    places, indptr = np.zeros(steps * batch, np.int64), np.empty(steps * batch + 1, np.int64)
+    index = np.empty(step.numel(), np.int32)
+    count = loops.pack_steps(step.contiguous().numpy(), fires.contiguous().numpy(), places, indptr, index)
+    events = torch.from_numpy(index[:count].copy())
+    return SparseSpikes(torch.from_numpy(indptr), events, None, (steps, batch, channels), dtype)
 
 
 def outside(channels: int) -> StorageError:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sgbench.engine.arrays import FLOATS, NOTHING, bits_of, rows_of
 from sgbench.engine.kernels import codes
-from sgbench.engine.kernels.blocks_backward import TOGETHER
+from sgbench.engine.kernels.sums import TOGETHER
 from sgbench.engine.numba_events import Rows
 from sgbench.engine.numba_steps import RESETS, SHAPES, WIRINGS
 from sgbench.engine.plan import Carry, LayerPlan, SavedActivations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from sgbench.engine.peaks import largest
 from sgbench.losses.base import Loss
 from sgbench.signals.trajectory import Trajectory, all_valid, valid_steps
 
@@ -28,4 +29,4 @@ class MaxOverTime(Loss):
         output, lengths = trajectory.output, trajectory.lengths
         if not all_valid(lengths, output.shape[0]):
             output = output.masked_fill(~valid_steps(lengths, output.shape[0])[..., None], -float("inf"))
-        return output.amax(0)
+        return largest(output)

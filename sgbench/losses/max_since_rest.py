@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from sgbench.engine.peaks import largest
 from sgbench.losses.base import Loss, inside
 from sgbench.signals.trajectory import Trajectory
 
@@ -25,4 +26,4 @@ class MaxSinceRest(Loss):
 
     def logits(self, trajectory: Trajectory) -> Tensor:
         """Take each class's largest output within the sample's steps, or rest's 0, as its score [B, C]."""
-        return inside(trajectory.output, trajectory.lengths).amax(0).clamp(min=0.0)
+        return largest(inside(trajectory.output, trajectory.lengths)).clamp(min=0.0)

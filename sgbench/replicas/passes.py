@@ -114,10 +114,9 @@ class StackedPasses:
             loss of each [R], and for each a number that is finite if its last states are.
         """
         pairs = list(zip(self.chains, batches, strict=True))
-        outputs = torch.stack([chain.forward(batch.x) for chain, batch in pairs])  # type: ignore[arg-type]
-        outputs.requires_grad_()
+        outputs = [chain.forward(batch.x).detach().requires_grad_() for chain, batch in pairs]  # type: ignore[arg-type]
         losses = self._losses(outputs, batches)
-        (gradients,) = torch.autograd.grad(losses.sum(), outputs)
+        gradients = torch.autograd.grad(losses.sum(), outputs)
         for chain, gradient, slots in zip(self.chains, gradients, self.slots, strict=True):
             for slot, input_gradient in zip(slots, chain.backward(gradient), strict=True):
                 if slot is not None and input_gradient is not None:
@@ -125,15 +124,17 @@ class StackedPasses:
         centres = torch.stack([_sum_of_potentials(chain.states) for chain in self.chains])
         return losses.detach(), centres
 
-    def _losses(self, outputs: Tensor, batches: Sequence[Batch]) -> Tensor:
-        """Compute the mean loss of each replica [R] from all outputs [R, T, B, C], as one batch side by side."""
-        replicas, steps, size, classes = outputs.shape
-        side_by_side = outputs.permute(1, 0, 2, 3).reshape(steps, replicas * size, classes)
-        lengths = torch.cat([batch.lengths for batch in batches])
-        targets = torch.cat([batch.target for batch in batches])
+    def _losses(self, outputs: Sequence[Tensor], batches: Sequence[Batch]) -> Tensor:
+        """Compute the mean loss of each replica [R] from the outputs [T, B, C] of each."""
         loss = self.members[0].training.loop.objective.loss
-        logits = loss.logits(Trajectory(side_by_side, lengths, (), (), ()))
-        return cross_entropy(logits, targets, reduction="none").view(replicas, size).mean(1)
+        logits = torch.cat(
+            [
+                loss.logits(Trajectory(output, batch.lengths, (), (), ()))
+                for output, batch in zip(outputs, batches, strict=True)
+            ]
+        )
+        targets = torch.cat([batch.target for batch in batches])
+        return cross_entropy(logits, targets, reduction="none").view(len(batches), -1).mean(1)
 
 
 def _is_sparse(batch: Batch) -> bool:

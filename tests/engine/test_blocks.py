@@ -4,7 +4,7 @@ Expected: the engine `reference`, to 1e-12 in float64.
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 import torch
@@ -91,9 +91,10 @@ def test_blocks_equal_the_step(kind, wiring, passed):
     for place, (reset, reset_gradient) in enumerate(cases):
         layers = network(kind, wiring, reset=reset, reset_gradient=reset_gradient)
         loss = readout_alone if place % 2 else lambda runs: functional(runs, ("spikes",))
-        expected = result("reference", layers, X, loss=loss, keep_u=False)
+        keeps = loss is not readout_alone
+        expected = result("reference", layers, X, loss=loss, keep_u=False, keep_spikes=keeps)
         passed.clear()
-        found = result("fused", layers, packed(X), loss=loss, keep_u=False)
+        found = result("fused", layers, packed(X), loss=loss, keep_u=False, keep_spikes=keeps)
         assert_same(found, expected, f"{kind} {reset} {reset_gradient} {wiring}")
         assert passed == [7] * 2  # the readout goes along with the layer before it
 
@@ -132,8 +133,9 @@ def test_a_readout_goes_along_whatever_the_loss(name, kind, wiring, passed):
             return here + functional(runs[:1], ("spikes",)) if also else here
 
         passed.clear()
-        found = result("fused", layers, packed(X), loss=loss, keep_u=False)
-        assert_same(found, result("reference", layers, X, loss=loss, keep_u=False), name)
+        kept = {"keep_u": False, "keep_spikes": spikes_too}
+        found = result("fused", layers, packed(X), loss=loss, **kept)
+        assert_same(found, result("reference", layers, X, loss=loss, **kept), name)
         assert passed == [7]
 
 
@@ -142,8 +144,10 @@ def test_a_readout_that_is_more_goes_by_itself(changes, passed):
     """Must match: decays of each unit, and a gain of the current, which no one trace follows."""
     readout = Wired(16, neuron("leaky_readout", 5, **changes), 5, gain=0.3, name="readout")
     layers = [*network("leaky", WIRINGS[0])[:2], readout]
-    expected = result("reference", layers, X, loss=readout_alone, keep_u=False)
-    assert_same(result("fused", layers, packed(X), loss=readout_alone, keep_u=False), expected)
+    expected = result("reference", layers, X, loss=readout_alone, keep_u=False, keep_spikes=False)
+    assert_same(
+        result("fused", layers, packed(X), loss=readout_alone, keep_u=False, keep_spikes=False), expected
+    )
     assert passed == [7] * 3
 
 
@@ -153,7 +157,7 @@ def test_windows_go_by_blocks(kind, window, passed):
     """Must match: the reference, whose states lose their gradient at each border; must differ: one window."""
     for wiring, reset_gradient in itertools.product(WIRINGS, ("detached", "attached")):
         layers = network(kind, wiring, reset_gradient=reset_gradient)
-        whole = result("fused", layers, packed(X), loss=readout_alone, keep_u=False)
+        whole = result("fused", layers, packed(X), loss=readout_alone, keep_u=False, keep_spikes=False)
         passed.clear()
         found = result("fused", layers, packed(X), loss=readout_alone, keep_u=False, window=window)
         assert passed == [7] * 3
@@ -193,8 +197,10 @@ def test_slopes_in_the_loop_and_by_torch(surrogate, passed):
     """Must match: three shapes that the loops know, and others that torch computes."""
     assert surrogate in SHAPES
     layers = network("leaky", WIRINGS[0], surrogate=catalogued(surrogate))
-    expected = result("reference", layers, X, loss=readout_alone, keep_u=False)
-    assert_same(result("fused", layers, packed(X), loss=readout_alone, keep_u=False), expected)
+    expected = result("reference", layers, X, loss=readout_alone, keep_u=False, keep_spikes=False)
+    assert_same(
+        result("fused", layers, packed(X), loss=readout_alone, keep_u=False, keep_spikes=False), expected
+    )
     assert passed
 
 
@@ -203,8 +209,10 @@ def test_one_step_and_one_sample(steps, passed):
     """Must match, where a block is a single row."""
     layers = network("leaky", WIRINGS[3])
     x = (spikes(steps, 1, 17, 0.12) + spikes(steps, 1, 17, 0.05, seed=5)).clamp(max=1)
-    expected = result("reference", layers, x, loss=readout_alone, keep_u=False)
-    assert_same(result("fused", layers, packed(x), loss=readout_alone, keep_u=False), expected)
+    expected = result("reference", layers, x, loss=readout_alone, keep_u=False, keep_spikes=False)
+    assert_same(
+        result("fused", layers, packed(x), loss=readout_alone, keep_u=False, keep_spikes=False), expected
+    )
     assert passed == [1] * 2
 
 
@@ -213,8 +221,10 @@ def test_events_with_values_and_numbers_of_each_neuron(passed):
     layers = network("leaky", WIRINGS[0])
     layers[0].neuron = neuron("leaky", 11, beta=[0.5, 0.9])
     x = X * 2
-    expected = result("reference", layers, x, loss=readout_alone, keep_u=False)
-    assert_same(result("fused", layers, packed(x), loss=readout_alone, keep_u=False), expected)
+    expected = result("reference", layers, x, loss=readout_alone, keep_u=False, keep_spikes=False)
+    assert_same(
+        result("fused", layers, packed(x), loss=readout_alone, keep_u=False, keep_spikes=False), expected
+    )
     assert passed
 
 
@@ -228,10 +238,39 @@ def test_single_precision_at_widths_of_whole_words_and_not(sizes, passed):
         Wired(second, neuron("leaky_readout", 20, dyadic=True), 20, gain=0.3, unit=0.125, name="readout"),
     ]
     x = spikes(8, 7, 17, 0.12)
-    expected = result("reference", layers, x, loss=readout_alone, keep_u=False)
+    expected = result("reference", layers, x, loss=readout_alone, keep_u=False, keep_spikes=False)
     single = [layer.float() for layer in layers]
-    found = result("fused", single, packed(x.float()), loss=readout_alone, keep_u=False)
+    found = result("fused", single, packed(x.float()), loss=readout_alone, keep_u=False, keep_spikes=False)
     assert_same(found, expected, rtol=SINGLE)
+    assert passed
+
+
+WIDTHS = (1, 15, 16, 17, 48, 63, 64, 65, 79, 80, 81, 100, 112, 113, 120, 127, 128, 129, 191, 193)
+"""Of a layer: whole vectors and words, one more and one less, and rows whose padding fills a word."""
+
+
+@pytest.fixture
+def _nothing_is_clean() -> Iterator[None]:
+    """Memory that nobody has written holds no numbers and the largest integers."""
+    torch.use_deterministic_algorithms(mode=True)
+    yield
+    torch.use_deterministic_algorithms(mode=False)
+
+
+@pytest.mark.usefixtures("_nothing_is_clean")
+@pytest.mark.parametrize("wiring", [WIRINGS[0], WIRINGS[3]], ids="/".join)
+@pytest.mark.parametrize("size", WIDTHS)
+def test_every_way_in_which_a_row_can_end(size, wiring, passed):
+    """Must match: nothing of a row is lost, and nothing behind it is looked at."""
+    classes = 1 + size % 35
+    layers = [
+        Wired(17, neuron("leaky", size), size, gain=1.5 * (6 / 17) ** 0.5, wiring=wiring),
+        Wired(size, neuron("leaky_readout", classes), classes, gain=0.3, name="readout"),
+    ]
+    expected = result("reference", layers, X, loss=readout_alone, keep_u=False, keep_spikes=False)
+    assert_same(
+        result("fused", layers, packed(X), loss=readout_alone, keep_u=False, keep_spikes=False), expected
+    )
     assert passed
 
 
@@ -244,16 +283,16 @@ def test_threads_do_not_change_a_bit_of_blocks(monkeypatch, passed):
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(1)
-        expected = result("fused", layers, x, loss=readout_alone, keep_u=False)
+        expected = result("fused", layers, x, loss=readout_alone, keep_u=False, keep_spikes=False)
         assert passed == [4] * 12 + [2] * 2
         for threads in (2, 3, 5):
             torch.set_num_threads(threads)
-            found = result("fused", layers, x, loss=readout_alone, keep_u=False)
+            found = result("fused", layers, x, loss=readout_alone, keep_u=False, keep_spikes=False)
             bare = [each._replace(u=[]) for each in (found, expected)]  # potentials were not asked for
             assert_equal_bits(*bare, f"{threads} threads")
     finally:
         torch.set_num_threads(before)
-    reference = result("reference", layers, x.dense(), loss=readout_alone, keep_u=False)
+    reference = result("reference", layers, x.dense(), loss=readout_alone, keep_u=False, keep_spikes=False)
     assert_clear(reference)
     assert_same(expected, reference)
 
@@ -263,7 +302,7 @@ def test_threads_do_not_change_a_bit_of_blocks(monkeypatch, passed):
 def test_gradient_goes_back_by_feedback_weights(sizes, recurrence, passed):
     """Between and within layers, in wide and in narrow ones; must differ: by the weights themselves."""
     layers = network("leaky", (recurrence, "full"), sizes)
-    own = result("fused", layers, packed(X), loss=readout_alone, keep_u=False)
+    own = result("fused", layers, packed(X), loss=readout_alone, keep_u=False, keep_spikes=False)
     random = torch.Generator().manual_seed(4)
     for layer in layers[1:]:
         drawn = torch.randn(layer.weight.shape, generator=random, dtype=torch.float64)
@@ -272,9 +311,9 @@ def test_gradient_goes_back_by_feedback_weights(sizes, recurrence, passed):
         drawn = torch.randn(layer.recurrent.shape, generator=random, dtype=torch.float64)
         layer.recurrent_feedback = 0.2 * drawn
     passed.clear()
-    found = result("fused", layers, packed(X), loss=readout_alone, keep_u=False)
+    found = result("fused", layers, packed(X), loss=readout_alone, keep_u=False, keep_spikes=False)
     assert passed
-    assert_same(found, result("reference", layers, X, loss=readout_alone, keep_u=False))
+    assert_same(found, result("reference", layers, X, loss=readout_alone, keep_u=False, keep_spikes=False))
     assert not torch.allclose(found.gradients["0.weight"], own.gradients["0.weight"])
 
 
@@ -296,7 +335,7 @@ def test_hidden_layers_that_fire_much_go_back_by_chunks(monkeypatch, passed):
     """Must match; the count of what fired decides, one event on either side of the limit."""
     monkeypatch.undo()
     layers = network("leaky", WIRINGS[0])
-    run = result("reference", layers, X, loss=readout_alone, keep_u=False)
+    run = result("reference", layers, X, loss=readout_alone, keep_u=False, keep_spikes=False)
     share = max(output.mean().item() for output in run.output[:2])
     for limit, by_blocks in ((share - 1e-9, False), (share, True)):
         monkeypatch.setattr(blocks.density, "WEIGHT_DENSE", limit)
@@ -304,6 +343,8 @@ def test_hidden_layers_that_fire_much_go_back_by_chunks(monkeypatch, passed):
         seen: list[object] = []
         pull_back = blocks.pull_back_blocks
         monkeypatch.setattr(blocks, "pull_back_blocks", lambda *a: seen.append(a) or pull_back(*a))  # noqa: B023
-        assert_same(result("fused", layers, packed(X), loss=readout_alone, keep_u=False), run)
+        assert_same(
+            result("fused", layers, packed(X), loss=readout_alone, keep_u=False, keep_spikes=False), run
+        )
         assert bool(seen) == by_blocks
         monkeypatch.undo()

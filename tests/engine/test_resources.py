@@ -56,7 +56,8 @@ def assert_equal_bits(one: Result, other: Result, where: object) -> None:
         [*other.output, *other.u, *itertools.chain(*other.state)],
         strict=True,
     ):
-        assert torch.equal(ours, theirs), where
+        assert (ours is None) == (theirs is None), where
+        assert ours is None or torch.equal(ours, theirs), where
     for name, gradient in one.gradients.items():
         assert torch.equal(gradient, other.gradients[name]), f"{where}: {name}"
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from sgbench.engine.kernels.bits import write_bits
-from sgbench.engine.kernels.blocks_backward import scatter
-from sgbench.engine.kernels.codes import loop, loop_backward
+from sgbench.engine.kernels.codes import entry, loop, loop_backward
 from sgbench.engine.kernels.events import add_rows, unpack_row
 from sgbench.engine.kernels.prefetch import LINE_BYTES, ask_to_read
 from sgbench.engine.kernels.readout import move_readout, read_out, renew_drive
+from sgbench.engine.kernels.sums import scatter
 
 
 @loop
@@ -36,34 +36,36 @@ def drive(driven, r, current, place, count):
         add_rows(current, place + k, columns, index, value, first, last)
 
 
-@loop
+@entry
 def send(sent, spikes, place, r, b, count):
     """Pack the spikes of samples b, b + 1, ... from a place on into rows r, r + 1, ..., and advance the readout.
 
     `sent` holds the packed spikes, and the readout's columns, bias, state, decay and output.
     """
     words, readout = sent
-    if not words.size:
-        return
-    names = np.empty(spikes.shape[1], np.int32)
-    no_value = readout[1][:0]
-    current = np.empty((1, readout[1].size), spikes.dtype)
-    for k in range(count):
-        write_bits(spikes, place + k, words, r + k)
-        if readout[-1].size:
-            read_out(words, r + k, names, no_value, readout, current, b + k)
+    if words.size:
+        pack_and_read(words, readout, spikes, place, r, b, count, np.empty(spikes.shape[1], np.int32))
 
 
 @loop
+def pack_and_read(words, readout, spikes, place, r, b, count, names):
+    """Compute what `send` does, with room for the names of neurons."""
+    for k in range(count):
+        write_bits(spikes, place + k, words, r + k)
+        if readout[-1].size:
+            read_out(words, r + k, names, readout, b + k)
+
+
+@entry
 def room(heard, count):
-    """Create what a readout has of so many samples on the way back: drive, trace, adjoint; and factors of one."""
+    """Create what a readout has of so many samples on the way back: drive, trace and adjoint; and names of one."""
     given, _, ahead, _, _, _, begin = heard
     samples, number = (count if given.size else 0), begin.dtype
     return (
         np.zeros((samples, ahead.shape[1]), number),
         np.zeros((samples, ahead.shape[1]), number),
         np.zeros((samples, begin.size), number),
-        np.zeros(ahead.shape[0], number),
+        np.empty(ahead.shape[1], np.int32),
     )
 
 
@@ -78,15 +80,13 @@ def hear(heard, own, outside, arriving, r, b, count, step, steps):
     given, per_step, ahead, decay, words, d_columns, d_begin = heard
     if not given.size:
         return
-    driving, trace, adjoint, factors = own
-    names = np.empty(arriving.shape[1], np.int32)
-    no_value = d_begin[:0]
+    driving, trace, adjoint, names = own
     is_last = step + 1 == steps
     for k in range(count):
         q = step * per_step + b + k
-        renew_drive(given, q, q if is_last else q + per_step, is_last, factors, ahead, driving, k)
+        renew_drive(given, q, q if is_last else q + per_step, is_last, ahead, driving, k)
         move_readout(given, q, decay, adjoint, k, d_begin)
-        scatter(adjoint, k, names, no_value, 0, unpack_row(words, r + k, names, 0), d_columns)
+        scatter(adjoint, k, names, d_begin[:0], 0, unpack_row(words, r + k, names, 0), d_columns)
         for m in range(trace.shape[1]):
             trace[k, m] = decay * trace[k, m] + driving[k, m]
         for m in range(arriving.shape[1]):

@@ -11,6 +11,7 @@ from sgbench.engine.kernels.codes import (
     SUBTRACT,
     SUBTRACT_DECAYED,
     ZERO,
+    entry_backward,
     loop_backward,
     row_backward,
 )
@@ -69,10 +70,9 @@ def total_of_spikes(
 
 
 @loop_backward
-def adjoint_of_decay(gs, psi, x, lu, decay, shape, steepness, height, dcurrent, low, high):
+def adjoint_of_decay(gs, psi, x, lu, decay, shape, steepness, height, dcurrent, p, low, high):
     """Move adjoints as `adjoint` does, for neurons of one variable on which slope and decay act alone."""
     batch, size = lu.shape
-    p = np.empty(size, lu.dtype)
     for begin in range(dcurrent.shape[0] - batch, -1, -batch):
         for b in range(low, high):
             r = begin + b
@@ -88,28 +88,22 @@ def adjoint_of_decay(gs, psi, x, lu, decay, shape, steepness, height, dcurrent, 
 
 
 @loop_backward
-def adjoint(
+def adjoint_of_rows(
     gs, gx, gu, gw, psi, x, seconds, lu, lw, dnow, coefficients, reset, attached, second, gained, fires,
-    wiring, wires, shape, steepness, height, dcurrent, adjoint_u, adjoint_w, adjoint_x, adjoint_s, low, high,
+    wiring, wires, shape, steepness, height, dcurrent, adjoint_u, adjoint_w, adjoint_x, adjoint_s, total, p, into_x,
+    low, high,
 ):  # fmt: skip
-    """Compute the adjoints of samples [low, high), from the chunk's last step to its first.
-
-    lu, lw and dnow [B, M] hold the adjoints of u, w and the current of the step after the chunk, and then those
-    of its first step; gu and gw, gradients of the state after its last step. Rows are those of `advance`; `gs`
-    and `dcurrent` may be the same memory. Arrays without a size are not there. Gradients of coefficients need
-    adjoint_u to adjoint_s. The steps stand in one loop, for a call in each row would cost as much as a step.
-    """
+    """Compute what `adjoint` does, with room for three rows."""
     decay, _, gain, coupling, second_decay, second_potential, second_input, _, slope = coefficients
     if fires and gs.size and not (
         second or gained or wiring or attached or reset == ZERO or gx.size or gu.size or gw.size or adjoint_u.size
         or adjoint_s.size
     ):  # fmt: skip
-        adjoint_of_decay(gs, psi, x, lu, decay, shape, steepness, height, dcurrent, low, high)
+        adjoint_of_decay(gs, psi, x, lu, decay, shape, steepness, height, dcurrent, p, low, high)
         return
     batch, size = lu.shape
     one = lu.dtype.type(1)  # a plain 1 would turn float32 into float64
     zero = one - one
-    total, p, into_x = np.empty(size, lu.dtype), np.empty(size, lu.dtype), np.empty(size, lu.dtype)
     last = dcurrent.shape[0] - batch
     for begin in range(last, -1, -batch):
         for b in range(low, high):
@@ -171,3 +165,23 @@ def adjoint(
             if adjoint_w.size:
                 for m in range(size):
                     adjoint_w[r, m] = lw[b, m]
+
+
+@entry_backward
+def adjoint(
+    gs, gx, gu, gw, psi, x, seconds, lu, lw, dnow, coefficients, reset, attached, second, gained, fires,
+    wiring, wires, shape, steepness, height, dcurrent, adjoint_u, adjoint_w, adjoint_x, adjoint_s, low, high,
+):  # fmt: skip
+    """Compute the adjoints of samples [low, high), from the chunk's last step to its first.
+
+    lu, lw and dnow [B, M] hold the adjoints of u, w and the current of the step after the chunk, and then those
+    of its first step; gu and gw, gradients of the state after its last step. Rows are those of `advance`; `gs`
+    and `dcurrent` may be the same memory. Arrays without a size are not there. Gradients of coefficients need
+    adjoint_u to adjoint_s. The steps stand in one loop, for a call in each row would cost as much as a step.
+    """
+    rows = np.empty((3, lu.shape[1]), lu.dtype)
+    adjoint_of_rows(
+        gs, gx, gu, gw, psi, x, seconds, lu, lw, dnow, coefficients, reset, attached, second, gained, fires, wiring,
+        wires, shape, steepness, height, dcurrent, adjoint_u, adjoint_w, adjoint_x, adjoint_s, rows[0], rows[1],
+        rows[2], low, high,
+    )  # fmt: skip

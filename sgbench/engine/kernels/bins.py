@@ -137,14 +137,9 @@ def fill_sample(channel, time_us, edge_us, fold, words, index, place, counts, b,
 
 
 @loop
-def by_steps(index, counts, indptr, out):
-    """Copy rows that lie sample after sample into rows t * B + b."""
+def by_steps(rows, counts, begin, indptr, out):
+    """Copy rows that lie sample after sample into rows t * B + b; sample b's begin at begin[b], which moves."""
     steps, batch = counts.shape
-    begin = np.zeros(batch + 1, np.int64)
-    for b in range(batch):
-        begin[b + 1] = begin[b]
-        for t in range(steps):
-            begin[b + 1] += counts[t, b]
     place = 0
     indptr[0] = 0
     for t in range(steps):
@@ -153,9 +148,39 @@ def by_steps(index, counts, indptr, out):
             put = place
             while put < end:  # a whole vector at a time; what is too much is written over, or never looked at
                 for k in range(TOGETHER):
-                    out[put + k] = index[first + k]
+                    out[put + k] = rows[first + k]
                 put += TOGETHER
                 first += TOGETHER
             begin[b] += counts[t, b]
             place = end
             indptr[t * batch + b + 1] = place
+
+
+@loop
+def pack_steps(step, fires, places, indptr, index):
+    """Fill rows t * B + b with the channels m, ascending, whose step[b, m] is t where fires[b, m].
+
+    `places` [T * B] is 0 at first. Steps outside of 0..T - 1 are left out; `index` has room for all others.
+    """
+    batch = step.shape[0]
+    steps = places.size // batch
+    for b in range(batch):
+        for m in range(step.shape[1]):
+            when = step[b, m]
+            if fires[b, m] and when >= 0 and when < steps:
+                places[np.intp(when) * batch + b] += 1
+    total = 0
+    for r in range(places.size):
+        count = places[r]
+        places[r] = total
+        indptr[r] = total
+        total += count
+    indptr[places.size] = total
+    for b in range(batch):
+        for m in range(step.shape[1]):
+            when = step[b, m]
+            if fires[b, m] and when >= 0 and when < steps:
+                r = np.intp(when) * batch + b
+                index[places[r]] = m
+                places[r] += 1
+    return total

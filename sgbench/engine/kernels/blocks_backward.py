@@ -15,128 +15,76 @@ from sgbench.engine.kernels.codes import (
     ALL_TO_ALL,
     ATAN,
     FAST_SIGMOID,
-    GIVEN,
     ONE_TO_ONE,
     SUBTRACT,
     SUBTRACT_DECAYED,
     ZERO,
+    entry_backward,
     loop_backward,
     row_backward,
 )
 from sgbench.engine.kernels.events import unpack_row
 from sgbench.engine.kernels.prefetch import ask_row_to_read
 from sgbench.engine.kernels.readout import call_renew, move_readout, renew_drive
-
-TOGETHER = 4  # samples whose products are made at a time, so that a row of weights is loaded once for all
-
-
-@row_backward
-def add_products(total, adjoints, first, weights):
-    """Compute total[g] += adjoints[first + g] weights for four rows g; weights have a multiple of four rows."""
-    for k in range(0, weights.shape[0], 4):
-        a0, a1, a2, a3 = (
-            adjoints[first, k],
-            adjoints[first, k + 1],
-            adjoints[first, k + 2],
-            adjoints[first, k + 3],
-        )
-        b0, b1 = adjoints[first + 1, k], adjoints[first + 1, k + 1]
-        b2, b3 = adjoints[first + 1, k + 2], adjoints[first + 1, k + 3]
-        c0, c1 = adjoints[first + 2, k], adjoints[first + 2, k + 1]
-        c2, c3 = adjoints[first + 2, k + 2], adjoints[first + 2, k + 3]
-        d0, d1 = adjoints[first + 3, k], adjoints[first + 3, k + 1]
-        d2, d3 = adjoints[first + 3, k + 2], adjoints[first + 3, k + 3]
-        for m in range(total.shape[1]):
-            w0, w1, w2, w3 = weights[k, m], weights[k + 1, m], weights[k + 2, m], weights[k + 3, m]
-            total[0, m] += (a0 * w0 + a1 * w1) + (a2 * w2 + a3 * w3)
-            total[1, m] += (b0 * w0 + b1 * w1) + (b2 * w2 + b3 * w3)
-            total[2, m] += (c0 * w0 + c1 * w1) + (c2 * w2 + c3 * w3)
-            total[3, m] += (d0 * w0 + d1 * w1) + (d2 * w2 + d3 * w3)
-
-
-@loop_backward
-def add_product(total, g, adjoints, first, weights):
-    """Compute total[g] += adjoints[first] weights, for the samples that are left where fewer than four are."""
-    for k in range(0, weights.shape[0], 4):
-        a0, a1, a2, a3 = (
-            adjoints[first, k],
-            adjoints[first, k + 1],
-            adjoints[first, k + 2],
-            adjoints[first, k + 3],
-        )
-        for m in range(total.shape[1]):
-            total[g, m] += (a0 * weights[k, m] + a1 * weights[k + 1, m]) + (
-                a2 * weights[k + 2, m] + a3 * weights[k + 3, m]
-            )
+from sgbench.engine.kernels.sums import (
+    TOGETHER,
+    add_product,
+    add_products,
+    add_to_rows,
+    call_products,
+    call_scatter,
+    scatter,
+)
+from sgbench.engine.kernels.vectors import (
+    NARROW,
+    WIDE,
+    load,
+    load_line,
+    load_part,
+    narrow,
+    spread,
+    store,
+    store_line,
+    where_above,
+    wide,
+)
 
 
 @row_backward
-def scatter(out, o, index, value, first, last, total):
-    """Add value[e] out[o] to total[index[e]] for events e in [first, last); no values means ones."""
-    size = out.shape[1]
-    e = first
-    if value.size:
-        while e < last:
-            k, p = np.intp(index[e]), value[e]
-            for m in range(size):
-                total[k, m] += p * out[o, m]
-            e += 1
-    while e + 4 <= last:  # four rows for one load of the adjoint
-        k, k1, k2, k3 = np.intp(index[e]), np.intp(index[e + 1]), np.intp(index[e + 2]), np.intp(index[e + 3])
-        for m in range(size):
-            q = out[o, m]
-            total[k, m] += q
-            total[k1, m] += q
-            total[k2, m] += q
-            total[k3, m] += q
-        e += 4
-    while e < last:
-        k = np.intp(index[e])
-        for m in range(size):
-            total[k, m] += out[o, m]
-        e += 1
-
-
-@loop_backward
-def call_products(total, adjoints, first, weights):
-    """Compute what `add_products` does, as a call that is not inlined."""
-    add_products(total, adjoints, first, weights)
-
-
-@loop_backward
-def call_scatter(out, o, index, value, first, last, total):
-    """Compute what `scatter` does, as a call that is not inlined."""
-    scatter(out, o, index, value, first, last, total)
-
-
-@row_backward
-def move_plain(total, g, x, r, shape, steepness, height, decay, lu, o, d_bias):
-    """Move the adjoint lu[o] one step back through decay and surrogate slope alone; add to d_bias."""
-    size = x.shape[1]
-    one = lu.dtype.type(1)
+def slope_lanes(x, shape, steepness, height):
+    """Return the surrogate derivative of a known shape at the distances x from threshold."""
+    one = spread(x, 1.0)
     zero = one - one
-    if shape == GIVEN:
-        for m in range(d_bias.shape[0]):
-            q = total[g, m] + decay * lu[o, m]
-            lu[o, m] = q
-            d_bias[m] += q
-    elif shape == ATAN:
-        for m in range(size):
-            z = steepness * x[r, m]
-            q = height / (one + z * z) * total[g, m] + decay * lu[o, m]
-            lu[o, m] = q
-            d_bias[m] += q
+    z = spread(x, steepness) * x
+    if shape == ATAN:
+        slope = spread(x, height) / (one + z * z)
     elif shape == FAST_SIGMOID:
-        for m in range(size):
-            z = one + abs(steepness * x[r, m])
-            q = height / (z * z) * total[g, m] + decay * lu[o, m]
-            lu[o, m] = q
-            d_bias[m] += q
+        z = one + where_above(z, zero, z, zero - z)
+        slope = spread(x, height) / (z * z)
     else:
-        for m in range(size):
-            q = height * max(one - abs(steepness * x[r, m]), zero) * total[g, m] + decay * lu[o, m]
-            lu[o, m] = q
-            d_bias[m] += q
+        z = one - where_above(z, zero, z, zero - z)
+        slope = spread(x, height) * where_above(zero, z, zero, z)
+    return slope
+
+
+@row_backward
+def move_lanes(slope, m, o, total, g, alone, trace, drive, decay_of_readout, decay, lu, d_bias):
+    """Move the adjoint lu[o] of neurons from m on a step back through decay and slope, add to d_bias and return it.
+
+    What reaches the spikes is total[g], and the trace of a readout where `trace` has a size; that one `alone` where
+    nothing else can.
+    """
+    reach = slope
+    if not alone:
+        reach = load(slope, total, g, m)
+    if trace.size:
+        remembered = spread(slope, decay_of_readout) * load(slope, trace, o, m) + load(slope, drive, o, m)
+        store(trace, o, m, remembered)
+        reach = remembered if alone else reach + remembered
+    q = slope * reach + spread(slope, decay) * load(slope, lu, o, m)
+    store(lu, o, m, q)
+    store_line(d_bias, m, load_line(slope, d_bias, m) + q)
+    return q
 
 
 @loop_backward
@@ -218,28 +166,23 @@ def call_gather(total, group, given, first_given, behind, first_behind, ahead):
 
 @loop_backward
 def backward_leaky(
-    given, per_step, behind, ahead, readout, x, decay, wiring, wires, shape, steepness, height, out, indptr, index,
-    value, arriving, words, d_columns, d_bias, d_wires, window, batch, low, high,
+    given, per_step, behind, ahead, readout, psi, x, decay, fires, wiring, wires, shape, steepness, height, out,
+    indptr, index, value, arriving, words, d_columns, d_bias, d_wires, lu, total, names, fired, heard, window,
+    batch, low, high,
 ):  # fmt: skip
     """Compute what `backward_block` does, for one state variable, one decay and a detached reset.
 
-    A function of its own, for the numbers of a short loop stay in registers.
+    A function of its own, for the numbers of a short loop stay in registers. `lu` is 0 and `heard` what a readout
+    needs of the block; `total`, `names` and `fired` are room for rows and positions.
     """
-    size, count, steps = d_bias.shape[0], high - low, x.shape[0] // batch
-    lu = np.zeros((count + TOGETHER, size), d_bias.dtype)
-    total = np.empty((TOGETHER, size), d_bias.dtype)
-    names = np.empty(max(size, d_columns.shape[0]), np.int32)
-    no_value = np.empty(0, d_bias.dtype)
+    size, seen, count, steps = d_bias.shape[0], x.shape[1], high - low, x.shape[0] // batch
     inside = arriving.size > 0
-    source, factor = (names, no_value) if inside else (index, value)
+    source, factor = (names, d_bias[:0]) if inside else (index, value)
     of_readout, per_step_of_readout, ahead_of_readout, decay_of_readout, d_readout, d_begin = readout
+    drive, trace, behind_readout = heard
     reads = of_readout.size > 0
-    read = count if reads else 0
-    drive, trace = np.zeros((read, size), d_bias.dtype), np.zeros((read, size), d_bias.dtype)
-    behind_readout = np.zeros((read, d_begin.size), d_bias.dtype)
-    factors = np.zeros(ahead_of_readout.shape[0], d_bias.dtype)
     back_through_wires = wiring == ALL_TO_ALL and wires.size > 0
-    through_readout_alone = reads and not (given.size or behind.size or back_through_wires)
+    alone = reads and not (given.size or behind.size or back_through_wires)
     for t in range(steps - 1, -1, -1):
         linked = t + 1 < steps and (t + 1) % window > 0
         if not linked:
@@ -247,7 +190,8 @@ def backward_leaky(
         for start in range(0, count, TOGETHER):
             group = min(TOGETHER, count - start)
             place = t * count + start
-            if not through_readout_alone:
+            # 1. What reaches the outputs of these samples: from outside, from the layer behind, through V.
+            if not alone:
                 gather_adjoints(total, group, given, t * per_step + low + start, behind, place, ahead)
                 if back_through_wires and linked:
                     call_products(total, lu, start, wires)
@@ -258,73 +202,69 @@ def backward_leaky(
                 if reads:
                     q = t * per_step_of_readout + low + o
                     later = q if t + 1 == steps else q + per_step_of_readout
-                    renew_drive(of_readout, q, later, t + 1 == steps, factors, ahead_of_readout, drive, o)
+                    renew_drive(of_readout, q, later, t + 1 == steps, ahead_of_readout, drive, o)
                     move_readout(of_readout, q, decay_of_readout, behind_readout, o, d_begin)
-                    last = unpack_row(words, r, names, 0)
-                    scatter(behind_readout, o, names, no_value, 0, last, d_readout)
-                    for m in range(size):
-                        trace[o, m] = decay_of_readout * trace[o, m] + drive[o, m]
-                if through_readout_alone:
-                    move_plain(trace, o, x, r, shape, steepness, height, decay, lu, o, d_bias)
-                else:
-                    if reads:
-                        for m in range(size):
-                            total[g, m] += trace[o, m]
-                    move_plain(total, g, x, r, shape, steepness, height, decay, lu, o, d_bias)
-                if out.size:
-                    for m in range(size):
-                        out[place + g, m] = lu[o, m]
-                first, last = 0, 0
+                    scatter(
+                        behind_readout, o, fired, d_bias[:0], 0, unpack_row(words, r, fired, 0), d_readout
+                    )
+                # 2. The events that the adjoint of the current is added to the weights of.
+                first, last, back = 0, 0, 0
                 if inside:
                     last = unpack_row(arriving, r, names, 0)
                 else:
                     first, last = indptr[r], indptr[r + 1]
-                scatter(lu, o, source, factor, first, last, d_columns)
                 if t > 0 and wiring == ALL_TO_ALL:
-                    call_scatter(lu, o, names, no_value, 0, unpack_row(words, r - batch, names, 0), d_wires)
+                    back = unpack_row(words, r - batch, fired, 0)
+                # 3. The adjoint, vector by vector;
+                m = 0
+                while m + WIDE <= seen:
+                    slope = spread(wide(lu), 1.0)
+                    if psi.size:
+                        slope = load(slope, psi, place + g, m)
+                    elif fires:
+                        slope = slope_lanes(load(slope, x, r, m), shape, steepness, height)
+                    moved = move_lanes(
+                        slope, m, o, total, g, alone, trace, drive, decay_of_readout, decay, lu, d_bias
+                    )
+                    if out.size:
+                        store(out, place + g, m, moved)
+                    add_to_rows(moved, d_columns, m, source, factor, first, last)
+                    add_to_rows(moved, d_wires, m, fired, d_bias[:0], 0, back)
+                    m += WIDE
+                while m < size:
+                    last_slope = spread(narrow(lu), 1.0)
+                    if psi.size:
+                        last_slope = load_part(last_slope, psi, place + g, m, seen - m)
+                    elif fires:
+                        last_slope = load_part(last_slope, x, r, m, seen - m)
+                        last_slope = slope_lanes(last_slope, shape, steepness, height)
+                    rest = move_lanes(
+                        last_slope, m, o, total, g, alone, trace, drive, decay_of_readout, decay, lu, d_bias
+                    )
+                    if out.size:
+                        store(out, place + g, m, rest)
+                    add_to_rows(rest, d_columns, m, source, factor, first, last)
+                    add_to_rows(rest, d_wires, m, fired, d_bias[:0], 0, back)
+                    m += NARROW
 
 
 @loop_backward
-def backward_block(
-    given, per_step, behind, ahead, readout, psi, x, seconds, coefficients, alike, reset, attached, second, gained,
-    fires, wiring, wires, shape, steepness, height, out, indptr, index, value, arriving, words, d_columns, d_bias,
-    d_wires, window, batch, low, high,
+def backward_any(
+    given, per_step, behind, ahead, readout, psi, x, seconds, coefficients, reset, attached, second, gained, fires,
+    wiring, wires, shape, steepness, height, out, indptr, index, value, arriving, words, d_columns, d_bias, d_wires,
+    lu, lw, now, total, p, names, heard, window, batch, low, high,
 ):  # fmt: skip
-    """Compute the adjoints of samples [low, high) from the last step to the first, and their part of all gradients.
+    """Compute what `backward_block` does, for every neuron.
 
-    What reaches the output from outside is given[t * per_step + b]; where the layer sends spikes to another, the
-    adjoint of that one's current is behind[t * n + o] for its weights `ahead` [its neurons, M], with o the place in
-    the block of n samples; without `ahead` it is multiplied already. A readout that went along in the loop forward
-    does so here: `readout` holds the gradient of its output and that one's rows a step, its weights and its decay,
-    and the gradients of its columns and bias. The adjoint of the layer's own current goes
-    into `out` [T n, M] if that has a size.
-    `psi` is the surrogate derivative of the block where no shape is known. `wires` is V [M, M], or [1, M]; empty
-    where no gradient goes through it. No adjoint goes from one `window` of steps to that before. What has no size
-    is not there.
+    The adjoints `lu`, `lw` and `now`, that of the current, are 0, as is `p`; `total` and `names` are room.
     """
-    quiet = not (second or gained) and not (attached or reset == ZERO or wiring == ONE_TO_ONE)
-    if alike and quiet and (shape != GIVEN or not fires):
-        backward_leaky(
-            given, per_step, behind, ahead, readout, x, coefficients[0][0], wiring, wires, shape, steepness, height,
-            out, indptr, index, value, arriving, words, d_columns, d_bias, d_wires, window, batch, low, high,
-        )  # fmt: skip
-        return
     second_spike = coefficients[7]
     size, seen, count, steps = d_bias.shape[0], x.shape[1], high - low, x.shape[0] // batch
     zero = d_bias.dtype.type(0)
-    lu = np.zeros((count + TOGETHER, size), d_bias.dtype)
-    lw = np.zeros_like(lu)
-    now = np.zeros_like(lu)  # adjoint of the current
-    total = np.empty((TOGETHER, size), d_bias.dtype)
-    p = np.zeros(size, d_bias.dtype)  # where the state is wider than x it stays 0
-    names = np.empty(max(size, d_columns.shape[0]), np.int32)
-    no_value = np.empty(0, d_bias.dtype)
+    no_value = d_bias[:0]
     of_readout, per_step_of_readout, ahead_of_readout, decay_of_readout, d_readout, d_begin = readout
+    drive, trace, behind_readout = heard
     reads = of_readout.size > 0
-    read = count if reads else 0
-    drive, trace = np.zeros((read, size), d_bias.dtype), np.zeros((read, size), d_bias.dtype)
-    behind_readout = np.zeros((read, d_begin.size), d_bias.dtype)
-    factors = np.zeros(ahead_of_readout.shape[0], d_bias.dtype)
     for t in range(steps - 1, -1, -1):
         linked = t + 1 < steps and (t + 1) % window > 0
         if not linked:
@@ -346,11 +286,12 @@ def backward_block(
                     q = t * per_step_of_readout + low + o
                     later = q if t + 1 == steps else q + per_step_of_readout
                     call_renew(
-                        of_readout, q, later, t + 1 == steps, factors, ahead_of_readout, drive, o, decay_of_readout,
+                        of_readout, q, later, t + 1 == steps, ahead_of_readout, drive, o, decay_of_readout,
                         behind_readout, d_begin,
                     )  # fmt: skip
-                    fired = unpack_row(words, r, names, 0)
-                    call_scatter(behind_readout, o, names, no_value, 0, fired, d_readout)
+                    call_scatter(
+                        behind_readout, o, names, no_value, 0, unpack_row(words, r, names, 0), d_readout
+                    )
                     for m in range(size):
                         trace[o, m] = decay_of_readout * trace[o, m] + drive[o, m]
                         total[g, m] += trace[o, m]
@@ -385,3 +326,45 @@ def backward_block(
                 elif t > 0 and wiring == ONE_TO_ONE:
                     for m in range(seen):
                         d_wires[0, m] += now[o, m] if x[r - batch, m] > 0 else zero
+
+
+@entry_backward
+def backward_block(
+    given, per_step, behind, ahead, readout, psi, x, seconds, coefficients, alike, reset, attached, second, gained,
+    fires, wiring, wires, shape, steepness, height, out, indptr, index, value, arriving, words, d_columns, d_bias,
+    d_wires, window, batch, low, high,
+):  # fmt: skip
+    """Compute the adjoints of samples [low, high) from the last step to the first, and their part of all gradients.
+
+    What reaches the output from outside is given[t * per_step + b]; where the layer sends spikes to another, the
+    adjoint of that one's current is behind[t * n + o] for its weights `ahead` [its neurons, M], with o the place in
+    the block of n samples; without `ahead` it is multiplied already. A readout that went along in the loop forward
+    does so here: `readout` holds the gradient of its output and that one's rows a step, its weights and its decay,
+    and the gradients of its columns and bias. The adjoint of the layer's own current goes
+    into `out` [T n, M] if that has a size.
+    `psi` is the surrogate derivative of the block where no shape is known. `wires` is V [M, M], or [1, M]; empty
+    where no gradient goes through it. No adjoint goes from one `window` of steps to that before. What has no size
+    is not there.
+    """
+    size, count, number = d_bias.shape[0], high - low, d_bias.dtype
+    read = count if readout[0].size else 0
+    heard = (
+        np.zeros((read, size), number), np.zeros((read, size), number), np.zeros((read, readout[-1].size), number),
+    )  # fmt: skip
+    lu = np.zeros((count + TOGETHER, size), number)
+    total = np.empty((TOGETHER, size), number)
+    names = np.empty(max(size, d_columns.shape[0]), np.int32)
+    quiet = not (second or gained) and not (attached or reset == ZERO or wiring == ONE_TO_ONE)
+    if alike and quiet:
+        backward_leaky(
+            given, per_step, behind, ahead, readout, psi, x, coefficients[0][0], fires, wiring, wires, shape,
+            steepness, height, out, indptr, index, value, arriving, words, d_columns, d_bias, d_wires, lu, total,
+            names, np.empty(size, np.int32), heard, window, batch, low, high,
+        )  # fmt: skip
+        return
+    backward_any(
+        given, per_step, behind, ahead, readout, psi, x, seconds, coefficients, reset, attached, second, gained,
+        fires, wiring, wires, shape, steepness, height, out, indptr, index, value, arriving, words, d_columns,
+        d_bias, d_wires, lu, np.zeros_like(lu), np.zeros_like(lu), total, np.zeros(size, number), names, heard,
+        window, batch, low, high,
+    )  # fmt: skip

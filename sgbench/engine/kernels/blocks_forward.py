@@ -9,10 +9,33 @@ from __future__ import annotations
 import numpy as np
 
 from sgbench.engine.kernels.bits import write_bits
-from sgbench.engine.kernels.codes import ALL_TO_ALL, ONE_TO_ONE, SUBTRACT, SUBTRACT_DECAYED, ZERO, loop
-from sgbench.engine.kernels.events import add_rows, unpack_row
+from sgbench.engine.kernels.codes import (
+    ALL_TO_ALL,
+    ONE_TO_ONE,
+    SUBTRACT,
+    SUBTRACT_DECAYED,
+    WORD,
+    ZERO,
+    entry,
+    loop,
+    row,
+)
+from sgbench.engine.kernels.events import add_rows, sum_rows, unpack_row
 from sgbench.engine.kernels.prefetch import ask_row_to_write
 from sgbench.engine.kernels.readout import read_out
+from sgbench.engine.kernels.vectors import (
+    NARROW,
+    WIDE,
+    bits_above,
+    load,
+    load_line,
+    narrow,
+    spread,
+    store,
+    store_part,
+    where_above,
+    wide,
+)
 
 
 @loop
@@ -21,66 +44,90 @@ def add_sum(out, o, rows, index, value, first, last):
     add_rows(out, o, rows, index, value, first, last)
 
 
+@row
+def advance_lanes(
+    kind, m, b, columns, source, factor, first, last, wires, fired, back, begin, u, decay, theta, fires
+):  # fmt: skip
+    """Make a step of sample b's neurons from m on; return how far they are above threshold, and who fires, as bits.
+
+    Events [first, last) of `source` and the names [0, back) of neurons that fired a step ago make the current.
+    """
+    now = sum_rows(load_line(kind, begin, m), columns, m, source, factor, first, last)
+    now = sum_rows(now, wires, m, fired, factor[:0], 0, back)
+    before = load(kind, u, b, m)
+    after = spread(kind, decay) * before + now
+    above, bits = after, np.uint64(0)
+    if fires:
+        limit = spread(kind, theta)
+        after = after - where_above(before, limit, limit, kind)
+        above = after - limit
+        bits = bits_above(above)
+    store(u, b, m, after)
+    return above, bits
+
+
+@row
+def ones_above(vector):
+    """Return 1 where a vector is above 0, else 0."""
+    zero, one = spread(vector, 0.0), spread(vector, 1.0)
+    return where_above(vector, zero, one, zero)
+
+
 @loop
 def forward_leaky(
-    indptr, index, value, arriving, columns, begin, u, s, decay, theta, fires, wiring, wires, x, words, readout,
-    batch, low, high,
+    indptr, index, value, arriving, columns, begin, u, decay, theta, fires, wiring, wires, x, spikes, words,
+    readout, names, fired, batch, low, high,
 ):  # fmt: skip
     """Compute what `forward_block` does, where neurons share one decay and one positive threshold to subtract.
 
-    The last spikes are then those of u > theta and need no room; without spikes theta is not looked at.
+    The last spikes are then those of u > theta and need no room; without spikes theta is not looked at. `names` and
+    `fired` are room for positions.
     """
     size, seen = u.shape[1], x.shape[1]
-    zero = decay - decay
-    now = np.empty((1, size), u.dtype)
-    names = np.empty(max(size, columns.shape[0]), np.int32)
-    no_value = np.empty(0, u.dtype)
     inside = arriving.size > 0
-    source, factor = (names, no_value) if inside else (index, value)
+    source, factor = (names, begin[:0]) if inside else (index, value)
     reads = readout[-1].size > 0
-    current = np.empty((1, readout[1].size), u.dtype)
     arrived = sent = 0
     for begin_of_step in range(0, x.shape[0], batch):
         for b in range(low, high):
             r = begin_of_step + b
             ask_row_to_write(x, r, low, high, b, batch)
-            for m in range(size):
-                now[0, m] = begin[m]
-            first, last = 0, 0
+            first, last, back = 0, 0, 0
             if inside:
                 last = unpack_row(arriving, r, names, 0)
                 arrived += last
             else:
                 first, last = indptr[r], indptr[r + 1]
-            add_rows(now, 0, columns, source, factor, first, last)
             if wiring == ALL_TO_ALL and begin_of_step:
-                add_sum(now, 0, wires, names, no_value, 0, unpack_row(words, r - batch, names, 0))
-            if fires:
-                for m in range(size):
-                    before = u[b, m]
-                    after = (decay * before + now[0, m]) - (theta if before > theta else zero)
-                    u[b, m] = after
-                    x[r, m] = after - theta
+                back = unpack_row(words, r - batch, fired, 0)
+            m = 0
+            while m + WIDE <= seen:
+                above, bits = advance_lanes(
+                    wide(u), m, b, columns, source, factor, first, last, wires, fired, back, begin, u, decay, theta,
+                    fires,
+                )  # fmt: skip
+                store(x, r, m, above)
+                if spikes.size:
+                    store(spikes, r, m, ones_above(above))
                 if words.size:
-                    write_bits(x, r, words, r)
-                if reads:
-                    sent += read_out(words, r, names, no_value, readout, current, b)
-            else:
-                for m in range(size):
-                    u[b, m] = decay * u[b, m] + now[0, m]
-                for m in range(seen):
-                    x[r, m] = u[b, m]
-    if fires:
-        for b in range(low, high):
-            for m in range(size):
-                s[b, m] = u[b, m] > theta
+                    words[r, m // WORD] = bits
+                m += WIDE
+            word, first_of_word = np.uint64(0), m
+            while m < size:
+                rest, bits = advance_lanes(
+                    narrow(u), m, b, columns, source, factor, first, last, wires, fired, back, begin, u, decay,
+                    theta, fires,
+                )  # fmt: skip
+                store_part(x, r, m, seen - m, rest)
+                if spikes.size:
+                    store_part(spikes, r, m, seen - m, ones_above(rest))
+                word |= bits << np.uint64(m % WORD)
+                m += NARROW
+            if words.size and m > first_of_word:
+                words[r, first_of_word // WORD] = word
+            if reads:
+                sent += read_out(words, r, names, readout, b)
     return arrived, sent
-
-
-@loop
-def call_read_out(words, r, names, no_value, readout, current, b):
-    """Compute what `read_out` does, as a call that is not inlined."""
-    return read_out(words, r, names, no_value, readout, current, b)
 
 
 @loop
@@ -114,36 +161,20 @@ def move_row(u, s, b, drive, d, threshold, decay, base, reset, fires, shown, v):
 
 
 @loop
-def forward_block(
-    indptr, index, value, arriving, columns, begin, u, w, s, coefficients, alike, reset, second, gained, fires,
-    wiring, wires, x, seconds, spikes, words, readout, batch, low, high,
+def forward_any(
+    indptr, index, value, arriving, columns, begin, u, w, s, coefficients, reset, second, gained, fires, wiring,
+    wires, x, seconds, spikes, words, readout, names, scratch, shown, threshold, batch, low, high,
 ):  # fmt: skip
-    """Make the steps of samples [low, high): states u, w, s [B, M] move; x and what has a size is written.
+    """Compute what `forward_block` does, for every neuron; `scratch` is room for the current and what drives u.
 
-    The current is `begin` plus the sum of those rows of `columns` that the packed spikes `arriving` name, or where
-    there are none the events. Rows of what lies over time are t * batch + b. Where x has fewer neurons than the
-    state, the rest of the state only fills vectors. `wires` is V transposed [M, M], or V [1, M] of one-to-one
-    connections. `readout` is the layer behind where it goes along in this loop: its columns, bias, state, decay and
-    output, without a size where it does not. Returns how many packed spikes arrived, and how many the readout got.
+    `threshold` is the base of all neurons at first, `shown` room for a row.
     """
     decay, base, gain, coupling, second_decay, second_potential, second_input, second_spike, slope = (
         coefficients
     )
     size, seen = u.shape[1], x.shape[1]
-    quick = alike and not (second or gained or spikes.size or wiring == ONE_TO_ONE)
-    if quick and (not fires or (reset == SUBTRACT and base[0] > 0 and seen == size)):
-        return forward_leaky(
-            indptr, index, value, arriving, columns, begin, u, s, decay[0], base[0], fires, wiring, wires, x, words,
-            readout, batch, low, high,
-        )  # fmt: skip
-    scratch = np.empty((2, size), u.dtype)  # current, drive
-    shown = np.empty((1, size), u.dtype)
-    threshold = np.empty((1, size), u.dtype)
-    threshold[0] = base
-    names = np.empty(max(size, columns.shape[0]), np.int32)
-    no_value = np.empty(0, u.dtype)
+    no_value = begin[:0]
     reads = readout[-1].size > 0
-    current = np.empty((1, readout[1].size), u.dtype)
     arrived = sent = 0
     for begin_of_step in range(0, x.shape[0], batch):
         for b in range(low, high):
@@ -195,5 +226,39 @@ def forward_block(
                 if words.size:
                     write_bits(x, r, words, r)
                 if reads:
-                    sent += call_read_out(words, r, names, no_value, readout, current, b)
+                    sent += read_out(words, r, names, readout, b)
     return arrived, sent
+
+
+@entry
+def forward_block(
+    indptr, index, value, arriving, columns, begin, u, w, s, coefficients, alike, reset, second, gained, fires,
+    wiring, wires, x, seconds, spikes, words, readout, batch, low, high,
+):  # fmt: skip
+    """Make the steps of samples [low, high): states u, w, s [B, M] move; x and what has a size is written.
+
+    The current is `begin` plus the sum of those rows of `columns` that the packed spikes `arriving` name, or where
+    there are none the events. Rows of what lies over time are t * batch + b. Where x has fewer neurons than the
+    state, the rest of the state only fills vectors. `wires` is V transposed [M, M], or V [1, M] of one-to-one
+    connections. `readout` is the layer behind where it goes along in this loop: its columns, bias, state, decay and
+    output, without a size where it does not. Returns how many packed spikes arrived, and how many the readout got.
+    """
+    decay, base = coefficients[0], coefficients[1]
+    size = u.shape[1]
+    names = np.empty(max(size, columns.shape[0]), np.int32)
+    fired = np.empty(size, np.int32)
+    quick = alike and not (second or gained or wiring == ONE_TO_ONE)
+    if quick and (not fires or (reset == SUBTRACT and base[0] > 0)):
+        counts = forward_leaky(
+            indptr, index, value, arriving, columns, begin, u, decay[0], base[0], fires, wiring, wires, x, spikes,
+            words, readout, names, fired, batch, low, high,
+        )  # fmt: skip
+        if fires:
+            s[low:high] = u[low:high] > base[0]
+        return counts
+    scratch = np.empty((4, size), u.dtype)
+    scratch[3] = base
+    return forward_any(
+        indptr, index, value, arriving, columns, begin, u, w, s, coefficients, reset, second, gained, fires, wiring,
+        wires, x, seconds, spikes, words, readout, names, scratch[:2], scratch[2:3], scratch[3:], batch, low, high,
+    )  # fmt: skip

@@ -10,6 +10,8 @@ cost as much as a step.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba
 
 from sgbench.engine.kernels.disk_cache import keep_by_text
@@ -21,10 +23,16 @@ SUBTRACT, SUBTRACT_DECAYED, ZERO, NONE = range(4)
 UNWIRED, ONE_TO_ONE, ALL_TO_ALL = range(3)
 GIVEN, ATAN, FAST_SIGMOID, TRIANGLE = range(4)  # where a surrogate derivative comes from
 
-loop = numba.njit(nogil=True, cache=True, error_model="numpy")
-row = numba.njit(nogil=True, cache=True, error_model="numpy", forceinline=True)
-# Backward: rounding need not be torch's.
-loop_backward = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
-row_backward = numba.njit(
-    nogil=True, cache=True, error_model="numpy", forceinline=True, fastmath={"contract", "nsz"}
-)
+_COMMON: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
+_BACK: dict[str, Any] = {**_COMMON, "fastmath": {"contract", "nsz"}}  # rounding need not be torch's
+_UNCOUNTED: dict[str, Any] = {
+    "_nrt": False
+}  # no references to arrays, whose counting costs more than a short row
+
+# An entry may create arrays, a loop and a row may not. A row is copied into whatever calls it.
+entry = numba.njit(**_COMMON)
+loop = numba.njit(**_COMMON, **_UNCOUNTED)
+row = numba.njit(**_COMMON, **_UNCOUNTED, forceinline=True)
+entry_backward = numba.njit(**_BACK)
+loop_backward = numba.njit(**_BACK, **_UNCOUNTED)
+row_backward = numba.njit(**_BACK, **_UNCOUNTED, forceinline=True)

@@ -6,41 +6,39 @@ import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
 
 from sgbench.engine.kernels.codes import WORD, loop, row
+from sgbench.engine.kernels.vectors import NARROW, WIDE, load, narrow, spread, store, wide
+
+
+@row
+def sum_rows(total, rows, m, index, value, first, last):
+    """Return total plus value[e] times the columns of rows[index[e]] from m on, for events e in [first, last).
+
+    One event after another, each rounded; no values means ones.
+    """
+    if value.size:
+        for e in range(first, last):
+            total = total + spread(total, value[e]) * load(total, rows, np.intp(index[e]), m)
+    else:
+        for e in range(first, last):
+            total = total + load(total, rows, np.intp(index[e]), m)
+    return total
 
 
 @row
 def add_rows(out, o, rows, index, value, first, last):
     """Add to out[o] the sum over events e in [first, last) of value[e] rows[index[e]]; no values means ones."""
-    size = out.shape[1]
-    e = first
-    if value.size:
-        while e < last:
-            a, p = index[e], value[e]
-            for m in range(size):
-                out[o, m] += p * rows[a, m]
-            e += 1
-    while e + 8 <= last:  # eight rows for one load and store of the sum
-        a, b, c, d = index[e], index[e + 1], index[e + 2], index[e + 3]
-        f, g, h, i = index[e + 4], index[e + 5], index[e + 6], index[e + 7]
-        for m in range(size):
-            out[o, m] += ((rows[a, m] + rows[b, m]) + (rows[c, m] + rows[d, m])) + (
-                (rows[f, m] + rows[g, m]) + (rows[h, m] + rows[i, m])
-            )
-        e += 8
-    if e + 4 <= last:
-        a, b, c, d = index[e], index[e + 1], index[e + 2], index[e + 3]
-        for m in range(size):
-            out[o, m] += (rows[a, m] + rows[b, m]) + (rows[c, m] + rows[d, m])
-        e += 4
-    if e + 2 <= last:
-        a, b = index[e], index[e + 1]
-        for m in range(size):
-            out[o, m] += rows[a, m] + rows[b, m]
-        e += 2
-    if e < last:
-        a = index[e]
-        for m in range(size):
-            out[o, m] += rows[a, m]
+    size, m = out.shape[1], 0
+    while m + WIDE <= size:
+        store(out, o, m, sum_rows(load(wide(out), out, o, m), rows, m, index, value, first, last))
+        m += WIDE
+    while m + NARROW <= size:
+        store(out, o, m, sum_rows(load(narrow(out), out, o, m), rows, m, index, value, first, last))
+        m += NARROW
+    if m < size:
+        for e in range(first, last):
+            a, p = np.intp(index[e]), value[e] if value.size else out.dtype.type(1)
+            for k in range(m, size):
+                out[o, k] += p * rows[a, k]
 
 
 @loop

@@ -11,6 +11,7 @@ from sgbench.engine.kernels.codes import (
     SUBTRACT_DECAYED,
     WORD,
     ZERO,
+    entry,
     loop,
     row,
 )
@@ -41,26 +42,16 @@ def next_potential(u, s, b, drive, d, threshold, h, decay, base, reset, x, r):
 
 
 @loop
-def advance(
+def advance_rows(
     current, indptr, index, value, columns, begin, u, w, s, coefficients, reset, second, gained, fires, wiring,
-    wires, x, seconds, nows, spikes, words, low, high,
+    wires, x, seconds, nows, spikes, words, scratch, threshold, fired, names, low, high,
 ):  # fmt: skip
-    """Make the steps of samples [low, high): states u, w, s [B, M] move; x and what has a size is written.
-
-    Rows of what lies over time, [T * B, M], are t * B + b. The current is given, and may be the memory of x; or it
-    is `begin` plus the sum of those rows of `columns` that the events of a row name. `wires` is V transposed
-    [M, M], or V [1, M] of one-to-one connections.
-    """
+    """Compute what `advance` does, with room for current and drive, for packed spikes and for their names."""
     decay, base, gain, coupling, second_decay, second_potential, second_input, second_spike, slope = (
         coefficients
     )
     batch, size = u.shape
-    scratch = np.empty((2, size), u.dtype)  # driven current, drive
-    threshold = np.empty((1, size), u.dtype)
-    threshold[0] = base
-    fired = np.empty((1, (size + WORD - 1) // WORD), np.uint64)
-    names = np.empty(size, np.int32)
-    no_value = np.empty(0, u.dtype)
+    no_value = base[:0]
     for begin_of_step in range(0, x.shape[0], batch):
         for b in range(low, high):
             r = begin_of_step + b
@@ -108,3 +99,24 @@ def advance(
                         spikes[r, m] = s[b, m]
                 if words.size:
                     pack_row(x, r, words, r)
+
+
+@entry
+def advance(
+    current, indptr, index, value, columns, begin, u, w, s, coefficients, reset, second, gained, fires, wiring,
+    wires, x, seconds, nows, spikes, words, low, high,
+):  # fmt: skip
+    """Make the steps of samples [low, high): states u, w, s [B, M] move; x and what has a size is written.
+
+    Rows of what lies over time, [T * B, M], are t * B + b. The current is given, and may be the memory of x; or it
+    is `begin` plus the sum of those rows of `columns` that the events of a row name. `wires` is V transposed
+    [M, M], or V [1, M] of one-to-one connections.
+    """
+    size = u.shape[1]
+    rows = np.empty((3, size), u.dtype)
+    rows[2] = coefficients[1]
+    fired = np.empty((1, (size + WORD - 1) // WORD), np.uint64)
+    advance_rows(
+        current, indptr, index, value, columns, begin, u, w, s, coefficients, reset, second, gained, fires, wiring,
+        wires, x, seconds, nows, spikes, words, rows[:2], rows[2:], fired, np.empty(size, np.int32), low, high,
+    )  # fmt: skip

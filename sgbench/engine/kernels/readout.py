@@ -13,65 +13,80 @@ most steps for a loss of the largest or the last potential, it is 0. Products ar
 from __future__ import annotations
 
 from sgbench.engine.kernels.codes import loop_backward, row, row_backward
-from sgbench.engine.kernels.events import add_rows, unpack_row
-
-FOUR = 4  # rows of weights that are added at a time; their number is a multiple
+from sgbench.engine.kernels.events import sum_rows, unpack_row
+from sgbench.engine.kernels.vectors import (
+    NARROW,
+    WIDE,
+    bits_differing,
+    load,
+    load_line,
+    load_part,
+    narrow,
+    spread,
+    store,
+    store_line,
+    store_part,
+    wide,
+)
 
 
 @row
-def read_out(words, r, names, no_value, readout, current, b):
+def read_out(words, r, names, readout, b):
     """Advance the readout of sample b by the packed spikes of row r, and write y[r]; return how many these are."""
     columns, begin, v, decay, y = readout
-    width = v.shape[1]
-    for c in range(width):
-        current[0, c] = begin[c]
+    kind = narrow(v)
     count = unpack_row(words, r, names, 0)
-    add_rows(current, 0, columns, names, no_value, 0, count)
-    for c in range(width):
-        v[b, c] = decay * v[b, c] + current[0, c]
-    for c in range(y.shape[1]):
-        y[r, c] = v[b, c]
+    for c in range(0, v.shape[1], NARROW):
+        current = sum_rows(load_line(kind, begin, c), columns, c, names, begin[:0], 0, count)
+        after = spread(kind, decay) * load(kind, v, b, c) + current
+        store(v, b, c, after)
+        store_part(y, r, c, y.shape[1] - c, after)
     return count
 
 
-@loop_backward
-def add_product(total, o, factors, weights):
-    """Compute total[o] += factors weights, leaving out rows of weights that are multiplied by 0, four at a time."""
-    for k in range(0, weights.shape[0], FOUR):
-        a, b, c, d = factors[k], factors[k + 1], factors[k + 2], factors[k + 3]
-        if a != 0 or b != 0 or c != 0 or d != 0:
-            for m in range(total.shape[1]):
-                total[o, m] += (a * weights[k, m] + b * weights[k + 1, m]) + (
-                    c * weights[k + 2, m] + d * weights[k + 3, m]
-                )
+@row_backward
+def pull_through(kind, given, q, weights, m):
+    """Return the columns of W^T given[q] from m on, leaving out what is multiplied by 0."""
+    for k in range(given.shape[1]):
+        factor = given[q, k]
+        if factor != 0:
+            kind = kind + spread(kind, factor) * load(kind, weights, k, m)
+    return kind
 
 
 @row_backward
-def renew_drive(given, q, behind, is_last, factors, weights, drive, o):
+def renew_drive(given, q, behind, is_last, weights, drive, o):
     """Set drive[o] = W^T g for the gradient given[q] of this step, if it is not that of the step behind."""
-    classes = given.shape[1]
     differs = is_last
     if q != behind:
-        for c in range(classes):
-            differs |= given[q, c] != given[behind, c]
+        for c in range(0, given.shape[1], NARROW):
+            count = given.shape[1] - c
+            now = load_part(narrow(drive), given, q, c, count)
+            differs |= bits_differing(now, load_part(narrow(drive), given, behind, c, count)) != 0
     if differs:
-        for c in range(classes):
-            factors[c] = given[q, c]
-        for m in range(drive.shape[1]):
-            drive[o, m] = 0
-        add_product(drive, o, factors, weights)
+        m = 0
+        while m + WIDE <= drive.shape[1]:
+            store(drive, o, m, pull_through(wide(drive), given, q, weights, m))
+            m += WIDE
+        while m < drive.shape[1]:
+            store(drive, o, m, pull_through(narrow(drive), given, q, weights, m))
+            m += NARROW
 
 
 @row_backward
 def move_readout(given, q, decay, adjoint, o, d_bias):
     """Move the readout's own adjoint of sample o a step back, and add it to the gradient of its bias."""
-    for c in range(given.shape[1]):
-        adjoint[o, c] = decay * adjoint[o, c] + given[q, c]
-        d_bias[c] += adjoint[o, c]
+    kind = narrow(adjoint)
+    for c in range(0, adjoint.shape[1], NARROW):
+        moved = spread(kind, decay) * load(kind, adjoint, o, c) + load_part(
+            kind, given, q, c, given.shape[1] - c
+        )
+        store(adjoint, o, c, moved)
+        store_line(d_bias, c, load_line(kind, d_bias, c) + moved)
 
 
 @loop_backward
-def call_renew(given, q, behind, is_last, factors, weights, drive, o, decay, adjoint, d_bias):
+def call_renew(given, q, behind, is_last, weights, drive, o, decay, adjoint, d_bias):
     """Compute what `renew_drive` and `move_readout` do, as a call that is not inlined."""
-    renew_drive(given, q, behind, is_last, factors, weights, drive, o)
+    renew_drive(given, q, behind, is_last, weights, drive, o)
     move_readout(given, q, decay, adjoint, o, d_bias)

@@ -1,0 +1,122 @@
+"""The code of a whole split, kept from epoch to epoch where nothing about it is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sgbench.encoders.base import Encoder, Values
+from sgbench.engine.bins import AT_ONCE, NARROW, by_steps
+from sgbench.signals.spikes import SparseSpikes
+
+MOST_BYTES = 128 << 20  # of a split's code; one that is larger is made anew in every epoch
+
+
+class Kept:
+    """Holds the spikes of all samples of a split, of which batches are copied.
+
+    Args:
+        parts: of consecutive samples, at least one.
+        lengths: valid steps of all samples, as the encoder counts them.
+
+    >>> one = SparseSpikes.of(torch.tensor([[[0.0, 1.0], [1.0, 0.0]], [[0.0, 0.0], [1.0, 1.0]]]))
+    >>> kept = Kept([one], torch.tensor([2, 2]))
+    >>> kept.batch(torch.tensor([1]))[0].dense().tolist()
+    [[[1.0, 0.0]], [[1.0, 1.0]]]
+    """
+
+    def __init__(self, parts: Sequence[SparseSpikes], lengths: Tensor) -> None:
+        self.lengths = lengths
+        self.steps, _, self.width = parts[0].shape
+        self.dtype = parts[0].dtype
+        counts, index, value = [], [], []
+        for part in parts:
+            steps, samples, width = part.shape
+            counts.append(part.indptr.diff().view(steps, samples).T.numpy())
+            order = np.argsort(
+                (part.rows() % samples).numpy().astype(np.int16), kind="stable"
+            )  # AT_ONCE fits
+            index.append(part.index.numpy()[order].astype(np.uint16 if width <= NARROW else np.int32))
+            if part.value is not None:
+                value.append(part.value.numpy()[order])
+        self.counts = np.concatenate(counts).astype(np.int32)
+        self.begin = np.concatenate([[0], np.cumsum(self.counts.sum(1, dtype=np.int64))])
+        self.index = _with_room(index)
+        self.value = _with_room(value) if value else None
+
+    def batch(self, position: Tensor) -> tuple[SparseSpikes, Tensor]:
+        """Copy the events [T, B, M] of the samples at these positions, with their lengths."""
+        chosen = position.numpy()
+        counts, begin = np.ascontiguousarray(self.counts[chosen].T), self.begin[chosen]
+        indptr = np.empty(counts.size + 1, np.int64)
+        index = torch.from_numpy(by_steps(self.index, counts, begin, indptr, np.dtype(np.int32)))
+        value = None
+        if self.value is not None:
+            value = torch.from_numpy(by_steps(self.value, counts, begin, indptr, self.value.dtype))
+        shape = (self.steps, len(chosen), self.width)
+        events = SparseSpikes(torch.from_numpy(indptr), index, value, shape, self.dtype)
+        return events, self.lengths[position]
+
+
+def keep(values: Values, encoder: Encoder, noise: torch.Generator, dtype: torch.dtype) -> Kept | None:
+    """Encode all samples of a split; return None where their code is dense, drawn, large or differs by batch.
+
+    Args:
+        values: of all samples.
+        encoder: that makes spikes of them.
+        noise: a generator; an encoder that moves it draws, and its code is another one in each epoch.
+        dtype: of the run.
+    """
+    parts: list[SparseSpikes] = []
+    lengths: list[Tensor] = []
+    size_bytes = count = 0
+    for place in torch.arange(len(values)).split(AT_ONCE):
+        converted = numbers(values[place], dtype)
+        part = _undrawn(encoder, converted, noise)
+        if part is None or (parts and (parts[0].value is None) != (part.value is None)):
+            return None
+        parts.append(part)
+        lengths.append(encoder.lengths(converted))
+        count += len(place)
+        size_bytes += (
+            part.index.nbytes + part.indptr.nbytes + (0 if part.value is None else part.value.nbytes)
+        )
+        if size_bytes / count * len(values) > MOST_BYTES:
+            return None
+    if not parts:
+        return None
+    kept = Kept(parts, torch.cat(lengths))
+    some = torch.arange(len(values) - 1, -1, -2)[:AT_ONCE]  # a batch of other samples than any part
+    code = _undrawn(encoder, numbers(values[some], dtype), noise)
+    return kept if code is not None and _same(code, kept.batch(some)[0]) else None
+
+
+def _undrawn(encoder: Encoder, values: Values, noise: torch.Generator) -> SparseSpikes | None:
+    """Encode samples, or return None where that draws numbers or gives no packed spikes."""
+    states = noise.get_state(), torch.get_rng_state()
+    x = encoder.encode(values, noise)
+    drawn = not (torch.equal(states[0], noise.get_state()) and torch.equal(states[1], torch.get_rng_state()))
+    return x if isinstance(x, SparseSpikes) and x.device.type == "cpu" and not drawn else None
+
+
+def _same(one: SparseSpikes, other: SparseSpikes) -> bool:
+    """Say whether two codes are the same event by event."""
+    pairs = [(one.indptr, other.indptr), (one.index, other.index), (one.value, other.value)]
+    return all(
+        (a is None and b is None) or (a is not None and b is not None and torch.equal(a, b)) for a, b in pairs
+    )
+
+
+def numbers(values: Values, dtype: torch.dtype) -> Values:
+    """Convert the samples to the precision of the run; bytes become fractions of 255."""
+    if isinstance(values, Tensor) and values.dtype == torch.uint8:
+        return values.to(dtype).div_(255)
+    return values.to(dtype)
+
+
+def _with_room(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Join arrays, with zeros behind them that a copy of whole vectors may read."""
+    return np.concatenate([*arrays, np.zeros(AT_ONCE, arrays[0].dtype)])

@@ -1,0 +1,92 @@
+"""Sums on the way back: products with weights, and adjoints that are added to the rows of a gradient."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sgbench.engine.kernels.codes import loop_backward, row_backward
+from sgbench.engine.kernels.vectors import NARROW, WIDE, load, narrow, spread, store, wide
+
+TOGETHER = 8  # samples whose products are made at a time, so that a row of weights is loaded once for all
+
+
+@row_backward
+def add_products(total, adjoints, first, weights):
+    """Compute total[g] += adjoints[first + g] weights for eight rows g, whose sums stay in registers."""
+    kind = narrow(total)
+    for m in range(0, total.shape[1], NARROW):
+        a, b = load(kind, total, 0, m), load(kind, total, 1, m)
+        c, d = load(kind, total, 2, m), load(kind, total, 3, m)
+        e, f = load(kind, total, 4, m), load(kind, total, 5, m)
+        g, h = load(kind, total, 6, m), load(kind, total, 7, m)
+        for k in range(weights.shape[0]):
+            w = load(kind, weights, k, m)
+            a = a + spread(kind, adjoints[first, k]) * w
+            b = b + spread(kind, adjoints[first + 1, k]) * w
+            c = c + spread(kind, adjoints[first + 2, k]) * w
+            d = d + spread(kind, adjoints[first + 3, k]) * w
+            e = e + spread(kind, adjoints[first + 4, k]) * w
+            f = f + spread(kind, adjoints[first + 5, k]) * w
+            g = g + spread(kind, adjoints[first + 6, k]) * w
+            h = h + spread(kind, adjoints[first + 7, k]) * w
+        store(total, 0, m, a)
+        store(total, 1, m, b)
+        store(total, 2, m, c)
+        store(total, 3, m, d)
+        store(total, 4, m, e)
+        store(total, 5, m, f)
+        store(total, 6, m, g)
+        store(total, 7, m, h)
+
+
+@loop_backward
+def add_product(total, g, adjoints, first, weights):
+    """Compute total[g] += adjoints[first] weights, for the samples that are left where fewer than eight are."""
+    kind = narrow(total)
+    for m in range(0, total.shape[1], NARROW):
+        row = load(kind, total, g, m)
+        for k in range(weights.shape[0]):
+            row = row + spread(kind, adjoints[first, k]) * load(kind, weights, k, m)
+        store(total, g, m, row)
+
+
+@row_backward
+def add_to_rows(q, total, m, index, value, first, last):
+    """Add value[e] q to the columns of total[index[e]] from m on, for events e in [first, last)."""
+    if value.size:
+        for e in range(first, last):
+            k = np.intp(index[e])
+            store(total, k, m, load(q, total, k, m) + spread(q, value[e]) * q)
+    else:
+        for e in range(first, last):
+            k = np.intp(index[e])
+            store(total, k, m, load(q, total, k, m) + q)
+
+
+@row_backward
+def scatter(out, o, index, value, first, last, total):
+    """Add value[e] out[o] to total[index[e]] for events e in [first, last); no values means ones."""
+    size, m = out.shape[1], 0
+    while m + WIDE <= size:
+        add_to_rows(load(wide(out), out, o, m), total, m, index, value, first, last)
+        m += WIDE
+    while m + NARROW <= size:
+        add_to_rows(load(narrow(out), out, o, m), total, m, index, value, first, last)
+        m += NARROW
+    if m < size:
+        for e in range(first, last):
+            k, p = np.intp(index[e]), value[e] if value.size else out.dtype.type(1)
+            for c in range(m, size):
+                total[k, c] += p * out[o, c]
+
+
+@loop_backward
+def call_products(total, adjoints, first, weights):
+    """Compute what `add_products` does, as a call that is not inlined."""
+    add_products(total, adjoints, first, weights)
+
+
+@loop_backward
+def call_scatter(out, o, index, value, first, last, total):
+    """Compute what `scatter` does, as a call that is not inlined."""
+    scatter(out, o, index, value, first, last, total)

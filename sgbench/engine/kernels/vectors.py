@@ -1,0 +1,247 @@
+"""Vectors of sixteen or sixty-four numbers as values in compiled loops.
+
+A sum over rows then stays in registers from the first row to the last, and no loop over a short row asks anew how
+long it is and whether its arrays overlap. A function written for one `kind` of vector, a value that is looked at
+for its type alone, serves both widths. What is no `part` does not look at the end of a row.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.datamodel import models
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, register_model
+
+WIDE, NARROW = 64, 16  # lanes; as many as a word has bits, and as few as a padded row has
+
+
+class Vector(types.Type):
+    """Tells numba the type of a vector.
+
+    Args:
+        number: numba's type of its entries.
+        lanes: how many there are.
+    """
+
+    def __init__(self, number: types.Type, lanes: int) -> None:
+        self.number = number
+        self.lanes = lanes
+        super().__init__(f"vector of {lanes} {number}")
+
+
+@register_model(Vector)
+class VectorModel(models.PrimitiveModel):
+    """Keeps a vector as LLVM's own."""
+
+    def __init__(self, manager: Any, kind: Vector) -> None:
+        entry = ir.FloatType() if kind.number == types.float32 else ir.DoubleType()
+        super().__init__(manager, kind, ir.VectorType(entry, kind.lanes))
+
+
+def in_loops(code: Callable[..., Any]) -> Any:
+    """Make a function of compiled loops of one that writes LLVM's code."""
+    return intrinsic(code)
+
+
+def _register(symbol: Callable[..., Any], instruction: str) -> None:
+    """Let an operator of Python stand for an instruction on two vectors of one kind."""
+
+    class Typed(AbstractTemplate):
+        def generic(self, args: Any, kws: Any) -> Any:
+            if len(args) == 2 and isinstance(args[0], Vector) and args[0] == args[1]:  # noqa: PLR2004
+                return signature(args[0], *args)
+            return None
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return getattr(builder, instruction)(*arguments)
+
+    infer_global(symbol)(Typed)  # pyright: ignore[reportOptionalCall] - without a type it returns a decorator
+    lower_builtin(symbol, Vector, Vector)(generate)
+
+
+for _symbol, _instruction in (
+    (operator.add, "fadd"),
+    (operator.sub, "fsub"),
+    (operator.mul, "fmul"),
+    (operator.truediv, "fdiv"),
+):
+    _register(_symbol, _instruction)
+
+
+def _zeros(lanes: int) -> Any:
+    """Return a function of an array that returns a vector of zeros of its type, the `kind` of other functions."""
+
+    def zeros(_typing: Any, array: Any) -> Any:
+        kind = Vector(array.dtype, lanes)
+
+        def generate(context: Any, _builder: Any, _signature: Any, _arguments: Any) -> Any:
+            return ir.Constant(context.get_value_type(kind), [0.0] * lanes)
+
+        return kind(array), generate
+
+    return in_loops(zeros)
+
+
+wide: Any = _zeros(WIDE)
+narrow: Any = _zeros(NARROW)
+
+
+def _pointer(context: Any, builder: Any, kind: Any, array: Any, place: Any, vector: Any) -> Any:
+    """Return where a vector begins: at `place` of a line, or at a row and a column of row-major rows."""
+    made = context.make_array(kind)(context, builder, array)
+    if len(place) > 1:
+        _, width = cgutils.unpack_tuple(builder, made.shape)
+        place = [builder.add(builder.mul(place[0], width), place[1])]
+    return builder.bitcast(builder.gep(made.data, place), context.get_value_type(vector).as_pointer())
+
+
+@in_loops
+def load(_typing: Any, kind: Any, rows: Any, row: Any, column: Any) -> Any:
+    """Read a vector from rows[row, column] on."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vector, array, *_ = signature.args
+        value = builder.load(_pointer(context, builder, array, arguments[1], arguments[2:], vector))
+        value.align = array.dtype.bitwidth // 8
+        return value
+
+    return kind(kind, rows, types.intp, types.intp), generate
+
+
+@in_loops
+def load_line(_typing: Any, kind: Any, line: Any, place: Any) -> Any:
+    """Read a vector from line[place] on."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vector, array, _ = signature.args
+        value = builder.load(_pointer(context, builder, array, arguments[1], arguments[2:], vector))
+        value.align = array.dtype.bitwidth // 8
+        return value
+
+    return kind(kind, line, types.intp), generate
+
+
+def _write(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    array, vector = signature.args[0], signature.args[-1]
+    pointer = _pointer(context, builder, array, arguments[0], arguments[1:-1], vector)
+    builder.store(arguments[-1], pointer).align = array.dtype.bitwidth // 8
+    return context.get_dummy_value()
+
+
+def _mask(builder: Any, vector: Any, count: Any) -> Any:
+    """Return which of a vector's lanes come before the `count`th."""
+    whole = ir.VectorType(count.type, vector.count)
+    lanes = ir.Constant(whole, list(range(vector.count)))
+    return builder.icmp_signed("<", lanes, _spread(builder, count, whole))
+
+
+def _masked(builder: Any, name: str, vector: Any, result: Any, arguments: Any) -> Any:
+    """Call LLVM's masked load or store of such a vector."""
+    entry = "f32" if isinstance(vector.element, ir.FloatType) else "f64"
+    kind = ir.FunctionType(result, [argument.type for argument in arguments])
+    symbol = f"llvm.masked.{name}.v{vector.count}{entry}.p0"
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, symbol), arguments)
+
+
+@in_loops
+def load_part(_typing: Any, kind: Any, rows: Any, row: Any, column: Any, count: Any) -> Any:
+    """Read a vector's first `count` entries from rows[row, column] on; the others are those of `kind`."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vector, array, *_ = signature.args
+        pointer = _pointer(context, builder, array, arguments[1], arguments[2:4], vector)
+        value = context.get_value_type(vector)
+        align = ir.IntType(32)(array.dtype.bitwidth // 8)
+        mask = _mask(builder, value, arguments[4])
+        return _masked(builder, "load", value, value, [pointer, align, mask, arguments[0]])
+
+    return kind(kind, rows, types.intp, types.intp, types.intp), generate
+
+
+@in_loops
+def store_part(_typing: Any, rows: Any, row: Any, column: Any, count: Any, vector: Any) -> Any:
+    """Write a vector's first `count` entries from rows[row, column] on."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array, kind = signature.args[0], signature.args[-1]
+        pointer = _pointer(context, builder, array, arguments[0], arguments[1:3], kind)
+        align = ir.IntType(32)(array.dtype.bitwidth // 8)
+        mask = _mask(builder, context.get_value_type(kind), arguments[3])
+        _masked(builder, "store", arguments[4].type, ir.VoidType(), [arguments[4], pointer, align, mask])
+        return context.get_dummy_value()
+
+    return types.void(rows, types.intp, types.intp, types.intp, vector), generate
+
+
+@in_loops
+def store(_typing: Any, rows: Any, row: Any, column: Any, vector: Any) -> Any:
+    """Write a vector from rows[row, column] on."""
+    return types.void(rows, types.intp, types.intp, vector), _write
+
+
+@in_loops
+def store_line(_typing: Any, line: Any, place: Any, vector: Any) -> Any:
+    """Write a vector from line[place] on."""
+    return types.void(line, types.intp, vector), _write
+
+
+def _spread(builder: Any, number: Any, vector: Any) -> Any:
+    first = builder.insert_element(ir.Constant(vector, ir.Undefined), number, ir.IntType(32)(0))
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
+    return builder.shuffle_vector(first, first, mask)
+
+
+@in_loops
+def spread(_typing: Any, kind: Any, number: Any) -> Any:
+    """Return a vector whose entries are all one number."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vector, given = signature.args
+        entry = context.cast(builder, arguments[1], given, vector.number)
+        return _spread(builder, entry, context.get_value_type(vector))
+
+    return kind(kind, number), generate
+
+
+@in_loops
+def where_above(_typing: Any, left: Any, right: Any, chosen: Any, other: Any) -> Any:
+    """Choose entries: of `chosen` where left > right, else of `other`."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(">", *arguments[:2]), *arguments[2:])
+
+    return chosen(left, right, chosen, other), generate
+
+
+def _bits(builder: Any, kind: Vector, flags: Any) -> Any:
+    """Return flags as bits of a word, the lowest first."""
+    bits = builder.bitcast(flags, ir.IntType(kind.lanes))
+    return bits if kind.lanes == WIDE else builder.zext(bits, ir.IntType(WIDE))
+
+
+@in_loops
+def bits_above(_typing: Any, vector: Any) -> Any:
+    """Return one bit for each entry, the lowest first, that says whether it is above 0."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        (kind,) = signature.args
+        zero = ir.Constant(context.get_value_type(kind), [0.0] * kind.lanes)
+        return _bits(builder, kind, builder.fcmp_ordered(">", arguments[0], zero))
+
+    return types.uint64(vector), generate
+
+
+@in_loops
+def bits_differing(_typing: Any, left: Any, right: Any) -> Any:
+    """Return one bit for each entry, the lowest first, that says whether two vectors differ there."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _bits(builder, signature.args[0], builder.fcmp_unordered("!=", *arguments))
+
+    return types.uint64(left, right), generate

@@ -1,0 +1,59 @@
+"""The largest output over time, whose gradient a compiled loop computes in two passes."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sgbench.engine.arrays import FLOATS
+from sgbench.engine.layer import traced
+
+
+def largest(output: Tensor) -> Tensor:
+    """Compute the largest output over time [B, C] of outputs [T, B, C]; steps that tie share the gradient.
+
+    >>> output = torch.tensor([[[-3.0, 1.0]], [[-2.0, 1.0]]], requires_grad=True)
+    >>> peak = largest(output)
+    >>> peak.sum().backward()
+    >>> peak.tolist(), output.grad.tolist()
+    ([[-2.0, 1.0]], [[[0.0, 0.5]], [[1.0, 0.5]]])
+    """
+    plain = not output.requires_grad or output.device.type != "cpu" or output.dtype not in FLOATS
+    if plain or traced() or _loops() is None:
+        return output.amax(0)
+    return _Largest.apply(output)  # type: ignore[no-any-return]
+
+
+@functools.cache
+def _loops() -> Any:
+    """Return the compiled loop, or None where numba cannot be imported or has no cache folder."""
+    try:
+        from sgbench.engine.kernels import peaks
+    except (ImportError, RuntimeError):
+        return None
+    return peaks
+
+
+class _Largest(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, output: Tensor) -> Tensor:
+        """Take the largest of all steps."""
+        peak = output.amax(0)
+        ctx.save_for_backward(output, peak)
+        return peak
+
+    @staticmethod
+    def backward(ctx: Any, given: Tensor) -> Tensor:
+        """Give each step that reaches the largest an equal share."""
+        output, peak = ctx.saved_tensors
+        if torch.is_grad_enabled():  # the gradient is to be differentiated itself
+            reaches = (output == peak).to(output.dtype)
+            return reaches * (given / reaches.sum(0))
+        gradient = torch.empty_like(output, memory_format=torch.contiguous_format)
+        rows = [part.contiguous().view(-1, peak.numel()).numpy() for part in (output, gradient)]
+        lines = [part.contiguous().view(-1).numpy() for part in (peak, given, torch.zeros_like(peak))]
+        _loops().share(rows[0], *lines, rows[1])
+        return gradient
