@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,13 +25,14 @@ if TYPE_CHECKING:
 
 STORES = Path("study")
 REPORTS = Path("docs") / "study"
+LEADERBOARDS = Path("leaderboards")
 NICENESS = 10
 
 
 def register(commands: Any) -> None:
     """Add the command `study` and its actions to the parser."""
     top = commands.add_parser(
-        "study", help="pre-registered comparisons in blocks: run, status, report, pause, resume"
+        "study", help="pre-registered comparisons in blocks: run, status, report, publish"
     )
     actions = top.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add_run(actions)
@@ -61,6 +64,19 @@ def register(commands: Any) -> None:
         help="gradients and potentials of every cell of the map instead, for the report; minutes",
     )
     measuring.set_defaults(handler=measure_study)
+    publishing = actions.add_parser("publish", help="add the records of blocks that report to boards")
+    _add_common(publishing)
+    publishing.add_argument(
+        "--to",
+        type=Path,
+        default=LEADERBOARDS,
+        metavar="DIR",
+        help="leaderboards folder (default: leaderboards)",
+    )
+    publishing.add_argument(
+        "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own"
+    )
+    publishing.set_defaults(handler=publish_study)
     extending = actions.add_parser("extend", help="write a study of the same blocks on a task of your own")
     _add_extension(extending)
     for name, number, what in (
@@ -249,6 +265,26 @@ def measure_study(args: argparse.Namespace) -> int:
         sent = "not spikes" if spikes is None else ", ".join(f"{number:.3g}" for number in spikes)
         _say_line(f"{task}: a neuron sends, by hidden layer, {sent}")
     return 0
+
+
+def publish_study(args: argparse.Namespace) -> int:
+    """Add the records of a study's blocks to boards, and say what these do not take."""
+    from sgbench.cli.board_options import references_of
+    from sgbench.study.definition import load_study, pick_blocks
+    from sgbench.study.publish import publish
+
+    if not args.block:
+        raise InputError("--block: name the blocks whose records boards get, e.g. --block A3b")
+    loaded = load_study(args.name, args.config_dir)
+    names = pick_blocks(loaded.study, args.block)
+    done = publish(loaded, names, _place(args, loaded.name).store, args.to, references_of(args))
+    reasons = Counter(item.reason for item in done.refused)
+    _say([f"not taken, {count} records: {reason}" for reason, count in reasons.most_common()])
+    _say_line(
+        f"{len(done.added)} added, {len(done.already_there)} already there, {len(done.refused)} not taken"
+    )
+    _say_line(f"next: sgbench board build --from leaderboards --root {shlex.quote(str(args.to))}")
+    return 0 if done.added or done.already_there else 1
 
 
 def extend_study(args: argparse.Namespace) -> int:

@@ -1,0 +1,63 @@
+"""The scored runs of a study as records of boards, from its store."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.deviation import References
+from sgbench.leaderboard.store.reading import finding
+from sgbench.leaderboard.store.tree import RecordsAdded, place_record, read_runs, record_path
+from sgbench.paths import RECORD
+from sgbench.records.files import to_json, write_atomic
+from sgbench.study.definition import Loaded
+from sgbench.study.store import Store
+
+
+def publish(
+    loaded: Loaded, blocks: Sequence[str], store: Store, board_dir: Path, references: References
+) -> RecordsAdded:
+    """Add the stored records of some blocks to boards, as `sgbench board add` adds those of a runs folder.
+
+    A study keeps no predictions, so that rows are compared by their scores alone. What a board cannot compare, such
+    as a network of another depth than its protocol fixes, is refused.
+
+    Args:
+        loaded: the study.
+        blocks: whose seeds are those that report.
+        store: of the study.
+        board_dir: the leaderboards folder.
+        references: against which each record is checked.
+
+    Raises:
+        InputError: a block tunes or maps, so that its seeds are not those of a board, or nothing of it is stored.
+    """
+    for name in blocks:
+        purpose = loaded.study.blocks[name].purpose
+        if purpose != "report":
+            raise InputError(
+                f"block {name}: its seeds {_WHY[purpose]}; boards are made of blocks that report"
+            )
+    with tempfile.TemporaryDirectory() as folder:
+        for entry in store.entries(blocks):
+            protocol, method_id, seed = entry.key
+            write_atomic(Path(folder) / protocol / method_id / str(seed) / RECORD, to_json(entry.record))
+        runs = read_runs(Path(folder), references=references)
+    if not runs.records and not runs.findings:
+        raise InputError(
+            f"{store.folder}: holds no run of {', '.join(blocks)}; sgbench study status says what it holds"
+        )
+    added, present = [], []
+    refused = list(runs.findings)
+    for record, path in runs.records:
+        target = record_path(board_dir / record.protocol, record.method_id, record.seed)
+        try:
+            (added if place_record(target, record) else present).append(str(target))
+        except InputError as error:
+            refused.append(finding(path, error))
+    return RecordsAdded(tuple(added), tuple(present), tuple(refused))
+
+
+_WHY = {"tuning": "chose settings", "map": "have no board"}

@@ -1,0 +1,93 @@
+"""Scored runs of a study as records of boards, from the store that is committed here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sgbench.cli.main import main
+from sgbench.leaderboard.board import show
+from sgbench.leaderboard.deviation import References
+from sgbench.leaderboard.store.tree import RecordTree
+from sgbench.records.files import read_model
+from sgbench.records.record import RunRecord
+from sgbench.study.store import Store
+
+STORE = Path(__file__).resolve().parents[2] / "study" / "surrogates"
+
+
+def words(folder: Path, *more: str) -> list[str]:
+    """The command, to boards in a folder."""
+    return ["study", "publish", "surrogates", "--store", str(STORE), "--to", str(folder), *more]
+
+
+@pytest.fixture(scope="module")
+def boards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The boards that block KR makes."""
+    folder = tmp_path_factory.mktemp("publish") / "boards"
+    assert main(words(folder, "--block", "KR")) == 0
+    return folder
+
+
+def test_every_stored_record_is_on_a_board_as_it_is_stored(boards: Path) -> None:
+    """Must match: the file of a board is the record of the store, number by number."""
+    entries = {entry.key: entry.record for entry in Store(STORE, "surrogates").entries(["KR"])}
+    files = sorted(boards.rglob("records/*/*.json"))
+    assert len(files) == len(entries) == 240  # 12 methods, two tasks, ten seeds, counted by hand
+    for path in files:
+        record = read_model(path, RunRecord)
+        assert record == entries[path.parts[-4], path.parts[-2], int(path.stem)]
+
+
+def test_ten_of_forty_seeds_make_a_board(boards: Path) -> None:
+    shown = show(RecordTree(boards, "leaderboards", References(), None))
+    assert not shown.findings
+    assert {board.protocol.name: len(board.rows) for board in shown.boards} == {
+        "fashion_mnist_small_v1": 12,
+        "intervals_v1": 12,
+    }
+
+
+def test_the_same_again_adds_nothing(boards: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words(boards, "--block", "KR")) == 0
+    assert "0 added, 240 already there, 0 not taken" in capsys.readouterr().out
+
+
+def test_another_record_of_a_run_is_never_written_over(
+    boards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = min(boards.rglob("records/*/*.json"))
+    target = tmp_path / "boards" / path.relative_to(boards)
+    target.parent.mkdir(parents=True)
+    tree = json.loads(path.read_text())
+    tree["timing"]["fit_s"] += 1
+    target.write_text(json.dumps(tree))
+    before = target.read_bytes()
+    assert main(words(tmp_path / "boards", "--block", "KR")) == 0
+    assert "239 added, 0 already there, 1 not taken" in capsys.readouterr().out
+    assert target.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("block", "said"),
+    [
+        ("A2", "its seeds have no board"),
+        ("A3a", "its seeds chose settings"),
+        ("Z", "--block Z: the study has none of this name"),
+    ],
+)
+def test_blocks_that_do_not_report_are_refused(
+    block: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words(tmp_path / "boards", "--block", block)) != 0
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "boards").exists()
+
+
+def test_a_block_has_to_be_named_and_stored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words(tmp_path / "boards")) != 0
+    assert "--block: name the blocks" in capsys.readouterr().err
+    assert main(words(tmp_path / "boards", "--block", "KR", "--store", str(tmp_path / "none"))) != 0
+    assert "holds no run of KR" in capsys.readouterr().err
