@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from sgbench.errors import InputError
 from sgbench.recommendation.fit import CLOSE_POINTS, GOALS, CellRegret, Goal, Place, StudyFit, fit
 from sgbench.recommendation.held_out import HeldOut, held_out
-from sgbench.recommendation.summary import Shape, StudySummary, TaskSummary
+from sgbench.recommendation.summary import LaterTask, Shape, StudySummary, TaskSummary
 
 NOT_TRIED = ("convolutions", "batches above 256 samples", "anything on an accelerator")
 SETTINGS = {"init.gain": "initial gain", "init.recurrent_gain": "recurrent gain", "clip_norm": "clipping"}
@@ -34,6 +35,7 @@ class Recommendation:
         to_try: settings in the order in which to try them, as many as the budget allows, as words of a run.
         tasks: that the evidence is from.
         held_out: regret on tasks that were left out, where there are enough of the kind.
+        later: regret on tasks of the kind that nobody had run when what is recommended for them was written down.
         unknown: what the evidence does not reach.
     """
 
@@ -48,6 +50,7 @@ class Recommendation:
     to_try: tuple[tuple[str, ...], ...]
     tasks: tuple[str, ...]
     held_out: tuple[HeldOut, ...]
+    later: tuple[LaterTask, ...]
     unknown: tuple[str, ...]
 
     @property
@@ -66,7 +69,9 @@ class Recommendation:
             )
             said.append(f"References of these tasks had: {ranges}.")
         said += [f"Try {number}: {' '.join(words)}" for number, words in enumerate(self.to_try, start=1)]
-        said.append(_held_out_text(self.held_out))
+        if self.held_out or not self.later:
+            said.append(_held_out_text(self.held_out))
+        said += [_later_text(task) for task in self.later]
         return [*said, *(f"Not known: {what}." for what in self.unknown)]
 
     def __str__(self) -> str:
@@ -107,6 +112,7 @@ def advise(
         to_try=_to_try(study_fit, place, budget),
         tasks=tuple(study_fit.tasks),
         held_out=held_out(study_fit.tasks, goal),
+        later=tuple(_later(summary, study_fit.kind)) if goal == "accuracy" else (),
         unknown=_unknown(study_fit, shape),
     )
 
@@ -188,6 +194,23 @@ def _held_out_text(checks: Sequence[HeldOut]) -> str:
     return (
         f"Out of sample (the same procedure without the task): loss against its best cell {regrets} points; "
         f"{close} of {len(checks)} within {CLOSE_POINTS:g}."
+    )
+
+
+def _later(summary: StudySummary, kind: str) -> Iterator[LaterTask]:
+    """Yield the later tasks whose network is of a kind."""
+    for task in summary.later.values():
+        with contextlib.suppress(InputError):  # nothing of its kind is stored
+            if fit(summary.tasks, task.shape).kind == kind:
+                yield task
+
+
+def _later_text(task: LaterTask) -> str:
+    """Write what the recommendation lost on a task that nobody had run."""
+    ends = "" if task.low is None or task.high is None else f" ({task.low:.1f} to {task.high:.1f})"
+    return (
+        f"On a task that nobody had run ({task.title}), recommended before its first run: loss against its best "
+        f"cell {task.regret:.1f} points{ends}, {task.seeds} seeds."
     )
 
 

@@ -62,6 +62,11 @@ def _advice(network: str, recommendation: Recommendation, command: str) -> Advic
         learning_rates=range_text(*recommendation.learning_rates),
         loss=loss_text(recommendation.loss),
         rests_on=f"{', '.join(recommendation.tasks)}; {recommendation.loss.seeds} seeds",
-        out_of_sample=", ".join(f"{check.task} {check.regret:.1f}" for check in recommendation.held_out),
+        out_of_sample=", ".join(
+            [
+                *(f"{check.task} {check.regret:.1f}" for check in recommendation.held_out),
+                *(f"{task.title} {task.regret:.1f}" for task in recommendation.later),
+            ]
+        ),
         unknown=recommendation.unknown,
     )

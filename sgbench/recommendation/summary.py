@@ -65,6 +65,19 @@ class TaskSummary(Strict):
     """Surrogates as their library ships them, on reporting seeds."""
 
 
+class LaterTask(Strict):
+    """Says what the recommendation cost on a task that nobody had run when it was written down."""
+
+    title: Text
+    shape: Shape
+    regret: Finite
+    """Points below the task's best cell, which validation chose; mean over seeds."""
+    low: Finite | None = None
+    """End of its interval of 95 %; None where there are too few seeds."""
+    high: Finite | None = None
+    seeds: Natural
+
+
 class StudySummary(Strict):
     """Summarises the study that recommendations are fitted to."""
 
@@ -73,6 +86,8 @@ class StudySummary(Strict):
     shards: tuple[Text, ...]
     """Hashes of the stored records that it was made from."""
     tasks: dict[Text, TaskSummary]
+    later: dict[Text, LaterTask] = Field(default_factory=dict)
+    """Tasks that the fit has nothing of, by name."""
 
 
 class Starts(Strict):

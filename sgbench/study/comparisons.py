@@ -28,6 +28,7 @@ SLOPE_AT_REST = {
 """The registered shapes along their axis: h(u = -1) at width 1 and peak 1."""
 SHAPES = tuple(SLOPE_AT_REST)
 MAP = "A2"
+UNSEEN = "K"  # block of tasks that nobody had run when what is recommended for them was written down
 """The block of the regime map."""
 LIBRARY_DEFAULTS = ("snntorch/atan", "snntorch/fast_sigmoid", "snntorch/sigmoid")
 """Surrogates as snnTorch ships them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +45,7 @@ from sgbench.study.registration import (
 from sgbench.study.scores import read_scores
 from sgbench.study.settle import read_settled
 from sgbench.study.store import Store
-from sgbench.study.summary import summarise
+from sgbench.study.summary import later_tasks, summarise
 
 REPORTED = ("surrogates",)
 """Studies whose hypotheses and pages are known; those that extend them have the same pages and no hypotheses."""
@@ -182,9 +182,12 @@ def find(loaded: Loaded, store: Store, *, checkout: Checkout | None, rules: Rule
     generator = np.random.Generator(np.random.PCG64(BOOTSTRAP_SEED))
     facts = [RunFacts.of(entry) for entry in entries]
     results = [] if loaded.study.extends else all_hypotheses(scores, rules, generator=generator)
-    summary = summarise(loaded, scores, entries, read_starts(store.folder), manifest)
+    starts = read_starts(store.folder)
+    summary = summarise(loaded, scores, entries, starts, manifest)
     elsewhere = Elsewhere() if checkout is None else read_elsewhere(checkout.folder, (BOARD,))
-    return Findings(
+    findings = Findings(
         *(loaded, scores, results, rules, facts, manifest, registration, listed, summary, elsewhere),
         read_initial(store.folder),
     )
+    later = later_tasks(loaded, held_out.regrets_of_advice(findings), entries, starts)
+    return replace(findings, summary=summary.model_copy(update={"later": later}))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sgbench.recommendation.summary import CellSummary, Shape, StudySummary, TaskSummary
+from sgbench.recommendation.summary import CellSummary, LaterTask, Shape, StudySummary, TaskSummary
+from sgbench.statistics.blocks import Contrast
 from sgbench.study.cells import Cell, rounded, task_reference
 from sgbench.study.comparisons import LIBRARY_DEFAULTS, MAP, SHAPES
 from sgbench.study.definition import Loaded, Word
@@ -47,14 +48,7 @@ def summarise(
 
 def _task(name: str, scores: StudyScores, entry: StoreEntry, start: tuple[float, ...] | None) -> TaskSummary:
     """Summarise a task: its network, its start and the cells of its map."""
-    method = entry.record.method
     reference = task_reference(scores.study, MAP, name, scores.settled)
-    shape = Shape(
-        layers=len(method.protocol.hidden or ()) or 1,
-        recurrent=method.parameters["network"].get("recurrence", "none") != "none",
-        steps=method.protocol.steps,
-        start_spikes=start,
-    )
     cells = []
     for (surrogate, width, factor), cell in _grid(scores, name, reference.get("optimizer.lr")).items():
         runs = scores.cell(name, "map", cell, start=MAP)
@@ -67,11 +61,50 @@ def _task(name: str, scores: StudyScores, entry: StoreEntry, start: tuple[float,
             defaults.append(_cell(surrogate, None, 1.0, runs))
     return TaskSummary(
         title=scores.study.tasks[name].title,
-        shape=shape,
+        shape=_shape(entry, start),
         reference=dict(reference),
         cells=tuple(cells),
         defaults=tuple(defaults),
     )
+
+
+def _shape(entry: StoreEntry, start: tuple[float, ...] | None) -> Shape:
+    """Describe the network of a task by one of its runs."""
+    method = entry.record.method
+    return Shape(
+        layers=len(method.protocol.hidden or ()) or 1,
+        recurrent=method.parameters["network"].get("recurrence", "none") != "none",
+        steps=method.protocol.steps,
+        start_spikes=start,
+    )
+
+
+def later_tasks(
+    loaded: Loaded,
+    regrets: Mapping[str, Contrast],
+    entries: Sequence[StoreEntry],
+    starts: Mapping[str, tuple[float, ...]],
+) -> dict[str, LaterTask]:
+    """Summarise what the recommendation lost on tasks that the fit has nothing of.
+
+    Args:
+        loaded: the study.
+        regrets: by task, in points.
+        entries: the stored runs.
+        starts: see `summarise`.
+    """
+    firsts = {entry.task: entry for entry in reversed(entries)}
+    return {
+        task: LaterTask(
+            title=loaded.study.tasks[task].title,
+            shape=_shape(firsts[task], starts.get(task)),
+            regret=regret.estimate,
+            low=regret.low,
+            high=regret.high,
+            seeds=regret.seeds,
+        )
+        for task, regret in regrets.items()
+    }
 
 
 def _grid(scores: StudyScores, task: str, rate: Word) -> Mapping[tuple[str, float, float], Cell]:

@@ -10,8 +10,9 @@ from sgbench.study.definition import CellGrid, Loaded, Study
 from sgbench.study.findings import Findings
 from sgbench.study.pages import held_out
 from sgbench.study.scores import StudyScores
+from sgbench.study.summary import later_tasks
 from tests.study import test_recommend
-from tests.study.truth import SETTLED, Outcome, noise, scores, study
+from tests.study.truth import SETTLED, Outcome, entries, noise, planned, scores, study
 
 ADVICE: Cell = {"surrogate": "atan", "width_fwhm": 0.2}
 BEHIND = {"triangle": 6.0, "atan": 0.0, "snntorch/atan": 9.0}
@@ -61,6 +62,22 @@ def test_regret_on_later_tasks_by_hand() -> None:
         "| own best of triangle | triangle, width 0.5 | 6.0 (6.0 to 6.0) | 10 |" in row for row in rows
     )
     assert any("| snntorch/atan | as shipped | 9.0 (9.0 to 9.0) | 10 |" in row for row in rows)
+
+
+def test_the_summary_is_told_what_the_recommendation_lost_by_hand() -> None:
+    """Three points on each task (the truth above), for networks like theirs and nobody else's."""
+    plan = with_advice(ADVICE)
+    regrets = held_out.regrets_of_advice(findings(plan, later(plan)))
+    assert {task: round(one.estimate, 1) for task, one in regrets.items()} == {"K1": 3.0, "K2": 3.0}
+    assert held_out.regrets_of_advice(findings(plan, StudyScores(plan, SETTLED, []))) == {}
+    without = study().study
+    assert held_out.regrets_of_advice(findings(without, later(without))).keys() <= {"K1", "K2"}
+    runs = entries([run for run in planned(plan, ["K"], SETTLED) if run.seed == 100], truth)
+    made = later_tasks(study().model_copy(update={"study": plan}), regrets, runs, {"K2": (0.06, 0.0003)})
+    assert made["K2"].shape.start_spikes == (0.06, 0.0003)
+    assert made["K1"].shape.start_spikes is None
+    assert (round(made["K1"].regret, 1), made["K1"].seeds) == (3.0, 10)
+    assert made["K1"].title == "time between two volleys, recurrent"
 
 
 def test_of_three_tries_validation_picks_one_in_each_seed() -> None:

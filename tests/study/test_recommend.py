@@ -20,7 +20,7 @@ from sgbench.recommendation.advice import advise
 from sgbench.recommendation.fit import fit
 from sgbench.recommendation.held_out import held_out
 from sgbench.recommendation.start import start_of_module, start_of_words
-from sgbench.recommendation.summary import CellSummary, Shape, StudySummary, TaskSummary
+from sgbench.recommendation.summary import CellSummary, LaterTask, Shape, StudySummary, TaskSummary
 from sgbench.records.files import to_json
 from sgbench.study.cells import Cell, StudyPoint
 from sgbench.study.comparisons import SHAPES
@@ -148,6 +148,21 @@ def test_regret_on_a_task_that_was_left_out_by_hand() -> None:
     assert found["T2d1"].place == ("atan", 0.5, 1.0)
     assert found["T2d1"].regret == pytest.approx(10 * math.log10(2), abs=0.05)
     assert held_out(tasks("T1")) == ()
+
+
+def test_a_later_task_is_told_of_for_networks_of_its_kind_alone() -> None:
+    """One regret, by hand, on a recurrent task; with it there is an out-of-sample figure even for a single task."""
+    lost = LaterTask(title="volleys", shape=RECURRENT, regret=18.24, low=-11.7, high=48.1, seeds=10)
+    known = StudySummary(**{**dict(summary()), "tasks": tasks("T4", "T2d1"), "later": {"K1": lost}})
+    said = str(advise(known, RECURRENT))
+    assert (
+        "On a task that nobody had run (volleys), recommended before its first run: loss against its best cell "
+        "18.2 points (-11.7 to 48.1), 10 seeds." in said
+    )
+    assert "No out-of-sample figure" not in said
+    assert "volleys" not in str(advise(known, RECURRENT, goal="safety"))  # it was recommended for accuracy
+    assert "volleys" not in str(advise(known, ONE))
+    assert "No out-of-sample figure: the study has one task of this kind." in str(advise(known, ONE))
 
 
 def test_nothing_is_made_up_where_nothing_is_stored() -> None:

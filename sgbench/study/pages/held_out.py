@@ -13,7 +13,7 @@ from sgbench.recommendation.summary import TaskSummary
 from sgbench.statistics.blocks import Contrast, contrast
 from sgbench.statistics.intervals import summarise
 from sgbench.study.cells import Cell
-from sgbench.study.comparisons import LIBRARY_DEFAULTS, MIN_SEEDS, own_best
+from sgbench.study.comparisons import LIBRARY_DEFAULTS, MIN_SEEDS, UNSEEN, own_best
 from sgbench.study.findings import Findings
 from sgbench.study.pages.claim_rules import missing
 from sgbench.study.pages.text import StudyPage, cell_text, interval, table
@@ -22,7 +22,7 @@ from sgbench.study.verdicts import Item
 
 NAME = "held_out.md"
 TITLE = "Does the recommendation hold on a new task?"
-TUNING, BLOCK = "K", "KR"
+TUNING, BLOCK = UNSEEN, "KR"
 CLOSE_POINTS = 2.0
 RECOMMENDED = "recommended"
 TRIES = ("", ", second try", ", third try")
@@ -68,12 +68,7 @@ def _later(findings: Findings) -> list[str]:
         )
     else:
         stated = ""
-    tables = {task: _table(findings, task) for task in tasks}
-    known = {
-        task: runs
-        for task, runs in tables.items()
-        if runs is not None and runs.complete and _tuned(findings, task).complete
-    }
+    known = _known(findings)
     if not known:
         return [
             part for part in (f"Not known yet: {missing(findings, TUNING, BLOCK).number}.", stated) if part
@@ -87,6 +82,23 @@ def _later(findings: Findings) -> list[str]:
         *(["\n".join(messages)] if messages else []),
         table(["task", "method", "setting", "regret, points", "seeds"], rows),
     ]
+
+
+def _known(findings: Findings) -> dict[str, RunTable]:
+    """Tabulate the tasks of block KR of which all runs are stored, tuning included."""
+    tasks = findings.loaded.study.blocks[BLOCK].tasks if BLOCK in findings.loaded.study.blocks else ()
+    tables = {task: _table(findings, task) for task in tasks}
+    return {
+        task: runs
+        for task, runs in tables.items()
+        if runs is not None and runs.complete and _tuned(findings, task).complete
+    }
+
+
+def regrets_of_advice(findings: Findings) -> dict[str, Contrast]:
+    """Compute what the recommendation lost on each later task whose runs are all stored."""
+    lost = {task: _regrets(findings, task, runs).get(RECOMMENDED) for task, runs in _known(findings).items()}
+    return {task: regret for task, regret in lost.items() if regret is not None}
 
 
 def _named(findings: Findings, task: str) -> dict[str, Cell]:
