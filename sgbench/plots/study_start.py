@@ -19,6 +19,7 @@ COLUMNS = 4
 PANEL = (3.15, 3.1)  # inches
 TITLE = 27  # characters of a line
 TICKS = 5
+BETWEEN = 0.11  # inches on each side of a panel
 SHARE = 0.13  # of a panel's width, of the strip for 0 and that for what is not finite
 
 
@@ -54,7 +55,8 @@ def start_figure(panels: Sequence[StartPanel], *, label: str) -> Figure:
     columns = min(COLUMNS, len(panels))
     rows = math.ceil(len(panels) / columns)
     size = (columns * PANEL[0] + 0.6, rows * PANEL[1] + 1.0)
-    figure = Figure(figsize=size, layout="constrained")
+    figure = Figure(figsize=size)
+    figure.set_layout_engine("constrained", w_pad=BETWEEN)  # outer tick labels of neighbours do not touch
     grid: Any = figure.subplots(rows, columns, sharey=True, squeeze=False)
     for position, axes in enumerate(grid.flat):
         if position < len(panels):
