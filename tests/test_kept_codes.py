@@ -150,3 +150,18 @@ def test_samples_carry_lengths_of_their_own_past_what_is_kept():
     shorter = Samples(samples.values, samples.target, torch.full((len(samples.target),), 7))
     data.splits = type(data.splits)({"train": shorter})
     assert {int(length) for batch in data.epoch(1) for length in batch.lengths} == {7}
+
+
+def test_a_drawn_code_is_the_same_whether_or_not_somebody_has_looked_if_it_stays():
+    """Its noise is that of seed and epoch alone: of a fresh object, and of one that shares what another found."""
+    first, second = (
+        SpikingData(made("dataset", "digits"), made("encoder", "rate"), data_dir=Path(), batch_size=50, seed=0,
+                    dtype=torch.float32)
+        for _ in range(2)
+    )  # fmt: skip
+    first.setup()
+    looked = next(iter(first.epoch(1))).x
+    second.share(first)
+    assert first.kept == {"train": None}
+    assert torch.equal(looked.dense(), next(iter(second.epoch(1))).x.dense())
+    assert torch.equal(looked.dense(), next(iter(first.epoch(1))).x.dense())

@@ -158,7 +158,8 @@ class SpikingData:
             batches.vary = functools.partial(self.augmentation.vary, generator=noise, image=image)
         elif epoch > 0:  # a run that takes one look at the data does not pay for it
             if "train" not in self.kept:
-                self.kept["train"] = keep(samples.values, self.encoder, batches.noise, self.dtype)
+                trial = generator(self.seed, "encoding", "train", epoch)  # the pass's own stays where it is
+                self.kept["train"] = keep(samples.values, self.encoder, trial, self.dtype)
             batches.kept = self.kept["train"]
         return batches
 
