@@ -150,7 +150,7 @@ def test_a_sweep_survives_fifty_kills(tmp_path: Path, monkeypatch: pytest.Monkey
     A sweep that ends between two kills is compared, and the next one begins in a folder of its own.
     """
     monkeypatch.setattr("sgbench.replicas.crew.CHECKPOINT_S", 0.2)
-    words = ["surrogate=atan,triangle", "protocol.epochs=400", "protocol.patience=null", "seed=0,1"]
+    words = ["surrogate=atan,triangle", "protocol.epochs=1200", "protocol.patience=null", "seed=0,1"]
     began_s = time.monotonic()
     assert ended(forked(command_of(*words, root=tmp_path / "calm"))) == 0
     whole_s = time.monotonic() - began_s
