@@ -27,6 +27,7 @@ from benchmarks import report
 from benchmarks.gate import GateError
 from benchmarks.measure import Clock, Spread, Times, limited, ratios
 from benchmarks.own_neuron import ThreeVariables
+from benchmarks.sweep_long import ALLOWED_DOUBLE, ALLOWED_TIMED, DOUBLE
 from benchmarks.whole_run import CONF, EpochClock
 from benchmarks.whole_run_data import task_words
 from sgbench.composition.compose import compose as compose_spec
@@ -43,9 +44,6 @@ NEURONS = ("adex", "izhikevich", "three_variables")
 TARGETS = ["benchmarks.whole_run_data.W1Like", "benchmarks.own_neuron.ThreeVariables"]
 GAINS = {"adex": "2.1", "izhikevich": "2.1", "three_variables": "8.4"}
 """Of the weights at the start, so that some per cent of the hidden neurons fire."""
-ALLOWED_TIMED = 3e-3  # relative, of an epoch's mean loss: in float32 single spikes are lost to rounding
-ALLOWED_DOUBLE = 1e-9  # the same in float64, where rounding turns no spike
-DOUBLE = "protocol.precision=float64"
 FIRST_STEP = """
 import json, sys, time
 import torch

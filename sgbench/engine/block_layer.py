@@ -13,12 +13,13 @@ from torch import Tensor
 from sgbench.engine.arrays import FLOATS, NOTHING, bits_of, rows_of
 from sgbench.engine.kernels import codes
 from sgbench.engine.kernels.sums import TOGETHER
+from sgbench.engine.kernels.vectors import NARROW
 from sgbench.engine.numba_events import Rows
 from sgbench.engine.numba_steps import RESETS, SHAPES, WIRINGS
 from sgbench.engine.plan import Carry, LayerPlan, SavedActivations
 from sgbench.engine.spec import Coefficient
 
-LANES = 16  # numbers of which a row has a multiple: what is too much is 0 and stays so
+LANES = NARROW  # numbers of which a row has a multiple: what is too much is 0 and stays so
 
 
 @functools.lru_cache(maxsize=256)
