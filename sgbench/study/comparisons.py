@@ -28,8 +28,9 @@ SLOPE_AT_REST = {
 """The registered shapes along their axis: h(u = -1) at width 1 and peak 1."""
 SHAPES = tuple(SLOPE_AT_REST)
 MAP = "A2"
-UNSEEN = "K"  # block of tasks that nobody had run when what is recommended for them was written down
 """The block of the regime map."""
+UNSEEN = "K"
+"""The block of tasks that nobody had run when what is recommended for them was written down."""
 LIBRARY_DEFAULTS = ("snntorch/atan", "snntorch/fast_sigmoid", "snntorch/sigmoid")
 """Surrogates as snnTorch ships them."""
 REFERENCE = "atan"

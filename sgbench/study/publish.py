@@ -8,8 +8,7 @@ from pathlib import Path
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References
-from sgbench.leaderboard.store.reading import finding
-from sgbench.leaderboard.store.tree import RecordsAdded, place_record, read_runs, record_path
+from sgbench.leaderboard.store.tree import RecordsAdded, add_runs, read_runs
 from sgbench.paths import RECORD
 from sgbench.records.files import to_json, write_atomic
 from sgbench.study.definition import Loaded
@@ -49,15 +48,7 @@ def publish(
         raise InputError(
             f"{store.folder}: holds no run of {', '.join(blocks)}; sgbench study status says what it holds"
         )
-    added, present = [], []
-    refused = list(runs.findings)
-    for record, path in runs.records:
-        target = record_path(board_dir / record.protocol, record.method_id, record.seed)
-        try:
-            (added if place_record(target, record) else present).append(str(target))
-        except InputError as error:
-            refused.append(finding(path, error))
-    return RecordsAdded(tuple(added), tuple(present), tuple(refused))
+    return add_runs(runs, board_dir)
 
 
 _WHY = {"tuning": "chose settings", "map": "have no board"}

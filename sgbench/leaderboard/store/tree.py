@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -165,24 +165,46 @@ def add(sources: Sequence[Path], board_dir: Path, *, references: References) -> 
         InputError: a source is no folder.
         StorageError: the board cannot be written.
     """
-    added: list[str] = []
-    present: list[str] = []
-    refused: list[Finding] = []
     for source in sources:
         if not source.is_dir():
             raise InputError(f"{source}: no such folder; name a runs folder, or one inside it")
     remove_abandoned(board_dir)  # by one that was killed
-    for source in sources:
-        runs = read_runs(source, references=references)
-        refused += runs.findings
-        for record, path in runs.records:
-            try:
-                check_predictions(record, path.parent)
-                folder = board_dir / record.protocol
-                target = record_path(folder, row_on_board(folder / RECORDS, record), record.seed)
-                (added if place_record(target, record) else present).append(str(target))
-            except InputError as error:
-                refused.append(finding(path, error))
+    done = [
+        add_runs(read_runs(source, references=references), board_dir, check=check_predictions)
+        for source in sources
+    ]
+    return RecordsAdded(
+        tuple(target for one in done for target in one.added),
+        tuple(target for one in done for target in one.already_there),
+        tuple(finding for one in done for finding in one.refused),
+    )
+
+
+def add_runs(
+    runs: Runs, board_dir: Path, *, check: Callable[[RunRecord, Path], object] | None = None
+) -> RecordsAdded:
+    """Copy records that were read into a leaderboards folder; see `add`.
+
+    Args:
+        runs: of a runs folder.
+        board_dir: the leaderboards folder; made if needed.
+        check: asked of each record and its folder before it is copied; None: nothing lies beside them.
+
+    Raises:
+        StorageError: the board cannot be written.
+    """
+    added: list[str] = []
+    present: list[str] = []
+    refused = list(runs.findings)
+    for record, path in runs.records:
+        try:
+            if check is not None:
+                check(record, path.parent)
+            folder = board_dir / record.protocol
+            target = record_path(folder, row_on_board(folder / RECORDS, record), record.seed)
+            (added if place_record(target, record) else present).append(str(target))
+        except InputError as error:
+            refused.append(finding(path, error))
     return RecordsAdded(tuple(added), tuple(present), tuple(refused))
 
 
