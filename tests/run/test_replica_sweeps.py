@@ -149,11 +149,11 @@ def test_a_sweep_survives_fifty_kills(tmp_path: Path, monkeypatch: pytest.Monkey
 
     A sweep that ends between two kills is compared, and the next one begins in a folder of its own.
     """
-    monkeypatch.setattr("sgbench.replicas.crew.CHECKPOINT_S", 0.2)
     words = ["surrogate=atan,triangle", "protocol.epochs=1200", "protocol.patience=null", "seed=0,1"]
     began_s = time.monotonic()
     assert ended(forked(command_of(*words, root=tmp_path / "calm"))) == 0
     whole_s = time.monotonic() - began_s
+    monkeypatch.setattr("sgbench.replicas.crew.CHECKPOINT_S", whole_s / 200)
     calm = records_of(sweep(*words, root=tmp_path / "calm"))
     random = Random(4)  # noqa: S311 - moments, not secrets
     kills, resumed = 0, 0
@@ -164,7 +164,7 @@ def test_a_sweep_survives_fifty_kills(tmp_path: Path, monkeypatch: pytest.Monkey
         while status is None:
             process = forked(command_of(*words, root=root))
             if kills < 50:
-                process.join(random.uniform(0, whole_s / 12))
+                process.join(random.uniform(0, whole_s / 4))
             status = process.exitcode if kills < 50 else ended(process)
             if status is None:
                 process.kill()
