@@ -24,7 +24,7 @@ from tests.run.tiny import WORDS, comparable
 @pytest.mark.slow
 def test_killed_in_mid_run_then_continued(runs_dir: Path) -> None:
     """SIGKILL after the first checkpoint; the continued record equals an undisturbed one, times apart."""
-    words = (*WORDS, "protocol.epochs=40", "seed=5", "encoder=rate")
+    words = (*WORDS, "protocol.epochs=200", "seed=5", "encoder=rate")
     spec = compose(words)
     folder = folder_of(spec)
     process = subprocess.Popen(
