@@ -24,6 +24,7 @@ class Line(NamedTuple):
 LINES = (
     Line("700 sparse inputs (1.2 %), 256 neurons", "w1_ff.json", "peers_w1_ff.json"),
     Line("the same, 10 % of inputs", "w1_ff_dense.json", None),
+    Line("96 samples, 192 neurons, 3 % of inputs", "w1_ff_96.json", None),
     Line("recurrent, all to all", "w1_rec.json", "peers_w1_rec.json"),
     Line("two hidden layers", "w1_deep.json", None),
     Line("dense noise, 512 neurons", "w2.json", "peers_w2.json"),
