@@ -181,6 +181,10 @@ def run_study(args: argparse.Namespace) -> int:
     with only_one(place.runs_dir, loaded.name):
         _give_way()
         for name in names:
+            withdrawn = loaded.study.blocks[name].withdrawn
+            if withdrawn is not None:
+                _say_line(f"block {name} is withdrawn, nothing of it is run: {withdrawn}")
+                continue
             require_committed(place.store.folder, loaded.study.blocks[name].needs)
             complete = run_block(
                 *(loaded, name, place),

@@ -96,6 +96,8 @@ class RepeatedChain:
     def __init__(self, stages: Sequence[Stage]) -> None:
         self.blocks = BlockPasses(stages)
         self.stages = stages
+        # What a layer that fires densely goes back by, for which `backward` looks at products and not at blocks.
+        self.given, *self.fired = (stage.product.origin for stage in stages)  # type: ignore[attr-defined]
         self.states: list[Carry] = []  # after the last step
 
     def forward(self, events: SparseSpikes) -> Tensor:
@@ -104,8 +106,10 @@ class RepeatedChain:
         Args:
             events: input of the shape of the first.
         """
-        value = None if events.value is None else events.value.numpy()
-        self.blocks.rows = Rows(events.indptr.numpy(), events.index.numpy(), value)
+        self.given.take(events)
+        for origin in self.fired:
+            origin.forget()
+        self.blocks.rows = self.given.rows()
         for layer in self.blocks.layers:
             layer.refresh()
         self.states = self.blocks.forward(self.stages)

@@ -35,6 +35,10 @@ class GivenEvents:
 
     def __init__(self, events: SparseSpikes) -> None:
         self.steps, self.batch, _ = events.shape
+        self.take(events)
+
+    def take(self, events: SparseSpikes) -> None:
+        """Provide these spikes, of the same shape, from now on."""
         value = None if events.value is None else events.value.numpy()
         self.all = Rows(events.indptr.numpy(), events.index.numpy(), value)
 
@@ -61,6 +65,10 @@ class Fired:
         if self.all is None:
             self.all = unpacked(self.words)
         return self.all
+
+    def forget(self) -> None:
+        """Drop what was unpacked: the layer before is about to run again."""
+        self.all = None
 
 
 class EventProduct:

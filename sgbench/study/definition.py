@@ -150,6 +150,8 @@ class StudyBlock(Strict):
     settles: Settle | None = None
     run_s_factor: float = Field(default=1.0, gt=0, le=1000)
     """How much longer a run takes than the task says."""
+    withdrawn: Text | None = None
+    """Why nothing is concluded from the block any more and none of its missing runs is made; its records stay."""
 
     @property
     def needs(self) -> tuple[str, ...]:

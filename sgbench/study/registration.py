@@ -189,6 +189,16 @@ def deviations(
             for version in registration.files[1:]
         ]
     listed += [
+        f"{'All' if void.runs is None else len(void.runs)} records of task {void.task} in {void.shard} are void "
+        f"and made anew: {void.reason}."
+        for void in manifest.voided
+    ]
+    listed += [
+        f"Block {name} is withdrawn: {block.withdrawn}."
+        for name, block in loaded.study.blocks.items()
+        if block.withdrawn is not None
+    ]
+    listed += [
         f"What block {name} settled is not what its stored records give."
         for name in _unlike(loaded, settled, entries)
     ]

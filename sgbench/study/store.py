@@ -49,6 +49,16 @@ class Shard(Strict):
     """Raised where a study goes on with another commit than it began with."""
 
 
+class Voided(Strict):
+    """Names stored runs that count no more, as what made them was found to be wrong; they are made anew."""
+
+    shard: Text
+    task: Name
+    reason: Text
+    runs: tuple[tuple[MethodId, Natural], ...] | None = Field(default=None, max_length=100_000)
+    """Method and seed of each; None: all of the task in the shard."""
+
+
 class Manifest(Strict):
     """Lists the shards of a study's store with their hashes."""
 
@@ -56,6 +66,15 @@ class Manifest(Strict):
     study_sha256: Sha256
     """Of the study's file when the last shard was written."""
     shards: tuple[Shard, ...] = Field(max_length=10_000)
+    voided: tuple[Voided, ...] = Field(default=(), max_length=10_000)
+
+    def holds(self, shard: str, entry: StoreEntry) -> bool:
+        """Say whether a run of a shard counts."""
+        run = (entry.record.method_id, entry.record.seed)
+        return not any(
+            (one.shard, one.task) == (shard, entry.task) and (one.runs is None or run in one.runs)
+            for one in self.voided
+        )
 
 
 @dataclass(frozen=True)
@@ -103,7 +122,7 @@ class Store:
         return manifest
 
     def entries(self, blocks: Iterable[str] = ()) -> Iterator[StoreEntry]:
-        """Yield every stored run, block by block in the order in which they were stored.
+        """Yield every stored run that counts, block by block in the order in which they were stored.
 
         Args:
             blocks: these alone; all by default.
@@ -113,11 +132,15 @@ class Store:
         """
         wanted = set(blocks)
         manifest = self.manifest()
+        if manifest is None:
+            return
         seen: set[tuple[str, str, int]] = set()
-        for shard in () if manifest is None else manifest.shards:
+        for shard in manifest.shards:
             if wanted and shard.block not in wanted:
                 continue
             for entry in self._read(shard):
+                if not manifest.holds(shard.name, entry):
+                    continue
                 if entry.key in seen:
                     name = f"method {entry.record.method_id} with seed {entry.record.seed}"
                     raise InputError(
@@ -186,7 +209,10 @@ class Store:
             commits=tuple(sorted({entry.record.provenance.commit or "none" for entry in new})),
             epoch=epoch,
         )
-        written = Manifest(study=self.study, study_sha256=study_sha256, shards=(*shards, shard))
+        voided = () if manifest is None else manifest.voided
+        written = Manifest(
+            study=self.study, study_sha256=study_sha256, shards=(*shards, shard), voided=voided
+        )
         write_atomic(self.folder / MANIFEST, to_json(written))
         return shard
 

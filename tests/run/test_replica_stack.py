@@ -91,6 +91,13 @@ STACKED = {
         "loss=max_over_time",
         "neuron.reset_gradient=attached,detached",
     ),
+    "crowded": (
+        "init.gain=30",
+        "neuron.reset=none",
+        "neuron.beta=0.999",
+        "neuron.threshold=0.001,0.01",
+        "encoder=rate",
+    ),
 }
 
 
@@ -112,7 +119,7 @@ def first_batches(team: Team, count: int = 1) -> list[list[Batch]]:
 @pytest.mark.parametrize(
     "words",
     [
-        pytest.param(words, marks=[pytest.mark.slow] * (name != "recurrent"))
+        pytest.param(words, marks=[pytest.mark.slow] * (name not in {"recurrent", "crowded"}))
         for name, words in STACKED.items()
     ],
     ids=STACKED,
@@ -129,6 +136,8 @@ def test_stacked_passes_are_those_of_each_alone(words: tuple[str, ...], tmp_path
         assert together.passes is not None
         assert together.passes.take(each)
         assert together.train_batch(each) == apart._train_one_by_one(each) == {}
+        dense = [chain.blocks._is_dense() for chain in together.passes.chains]
+        assert all(dense) == any(dense) == ("init.gain=30" in words)
     assert ((together.stack.values - before).abs().amax(1) > 1e-3).all()
     torch.testing.assert_close(together.stack.values, apart.stack.values, rtol=1e-9, atol=1e-11)
     for one, other in zip(together.members, apart.members, strict=True):

@@ -191,7 +191,7 @@ def test_spikes_can_be_cut_until_they_cannot() -> None:
             points = 90 - losses[place] + noise(point, 0.3)
             return Outcome(points, points, 100 * 0.4**place * math.exp(noise(point, 0.01, "spikes")))
 
-        return scores(truth, ["C"])
+        return scores(truth, ["C2"])
 
     free = decide("C11", made([0, 0, 0, 5, 20, 20]))
     assert free.verdict == "confirmed"

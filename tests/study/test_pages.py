@@ -97,7 +97,7 @@ def test_spikes_at_equal_accuracy_by_hand() -> None:
     assert float(row.split("|")[4]) == pytest.approx(math.exp(0.20 - 0.33), abs=0.01)
     low = next(line for line in text.splitlines() if line.startswith("| T1 |") and "triangle" in line)
     assert "does not reach it" in low
-    assert "Block C is not stored yet" in text
+    assert "Block C2 is not stored yet" in text
 
 
 def test_failures_by_remedy_by_hand() -> None:

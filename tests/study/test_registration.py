@@ -158,11 +158,14 @@ def test_outside_of_a_checkout_there_is_nothing_to_ask(tmp_path: Path, repositor
     assert Checkout.around(repository.folder, "docs/other.md") is None
 
 
+WITHDRAWN = [f"Block C is withdrawn: {study().study.blocks['C'].withdrawn}."]
+
+
 def test_deviations_are_listed() -> None:
     """A new epoch with its commits, a changed file, and two records that the plan does not have."""
     runs = planned(study().study, ["A2"], SETTLED, ["T1"])[:3]
     stored = entries(runs, lambda point, settings: Outcome())
-    assert deviations(study(), SETTLED, manifest(study()), stored, None) == []
+    assert deviations(study(), SETTLED, manifest(study()), stored, None) == WITHDRAWN
     stray = [
         StoreEntry(one.block, one.task, {**one.cell, "optimizer.lr": 0.5}, one.record) for one in stored[:2]
     ]
@@ -175,6 +178,7 @@ def test_deviations_are_listed() -> None:
     assert listed == [
         "Epoch 1: the study went on with commit bbbbbbbbbbbb (blocks A2).",
         "The study's file has changed since the last runs were stored.",
+        *WITHDRAWN,
         "2 records of block A2, task T1, are of cells or seeds that the plan does not have.",
     ]
 
@@ -188,9 +192,10 @@ def test_settled_cells_that_records_do_not_give_are_a_deviation() -> None:
     )
     settled = {"A1": settle(stored, study().study.blocks["A1"].settles)}  # type: ignore[arg-type]
     assert settled["A1"]["T3"][0]["width_fwhm"] == best
-    assert deviations(study(), settled, manifest(study()), stored, None) == []
+    assert deviations(study(), settled, manifest(study()), stored, None) == WITHDRAWN
     settled["A1"]["T3"][0]["width_fwhm"] = 0.123
     assert deviations(study(), settled, manifest(study()), stored, None) == [
+        *WITHDRAWN,
         "What block A1 settled is not what its stored records give."
     ]
 

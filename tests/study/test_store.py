@@ -89,3 +89,19 @@ def test_bytes_behind_the_end_of_a_shard_are_refused(tmp_path: Path) -> None:
     rewritten(store.folder, honest + b"more", 2)
     with pytest.raises(InputError, match="holds bytes behind its end"):
         list(store.entries())
+
+
+def test_a_void_run_counts_no_more_and_its_like_is_stored_anew(tmp_path: Path) -> None:
+    """Of two runs one is void by its method and seed: must stay, the other; then all of the task in the shard."""
+    store, (one, other) = Store(tmp_path / "store", "toy"), entries(tmp_path)
+    store.append("first", [one, other], study_sha256="0" * 64)
+    path = store.folder / MANIFEST
+    tree = json.loads(path.read_text())
+    void = {"shard": "first-000.jsonl.xz", "task": one.task, "reason": "its gradients were wrong"}
+    run = [one.record.method_id, one.record.seed]
+    path.write_text(json.dumps(tree | {"voided": [void | {"runs": [run]}]}))
+    assert [entry.key for entry in store.entries()] == [other.key]
+    assert store.append("first", [one, other], study_sha256="0" * 64, epoch=1) is not None
+    assert {entry.key: entry.epoch for entry in store.entries()} == {one.key: 1, other.key: 0}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"voided": [void]}))
+    assert [(entry.key, entry.epoch) for entry in store.entries()] == [(one.key, 1)]

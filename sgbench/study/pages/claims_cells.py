@@ -31,7 +31,7 @@ from sgbench.study.pages.claim_rules import (
     missing,
     smallest,
 )
-from sgbench.study.pages.spikes import BOUND_WIDTHS, STRENGTHS
+from sgbench.study.pages.spikes import BOUND_BLOCK, BOUND_WIDTHS, STRENGTHS, bounded
 from sgbench.study.pages.text import few, interval
 from sgbench.study.scores import RunTable, margin_of
 from sgbench.study.verdicts import one_side
@@ -202,27 +202,19 @@ def driven_start_is_needed(findings: Findings) -> Decided:
 def sparse_without_loss(findings: Findings) -> Decided:
     """Decide C11: half of the spikes cost nothing, a stronger bound costs accuracy."""
     study = findings.loaded.study
-    seeds = study.blocks["C"].seeds.values
+    seeds = study.blocks[BOUND_BLOCK].seeds.values
     tables = {}
-    for task in study.blocks["C"].tasks:
+    for task in study.blocks[BOUND_BLOCK].tasks:
         for width in BOUND_WIDTHS:
-            cells: list[Cell] = [
-                {
-                    "surrogate": REFERENCE,
-                    "width_fwhm": width,
-                    "regulariser": "activity_bounds",
-                    "regulariser.upper_strength": strength,
-                }
-                for strength in STRENGTHS
-            ]
-            tables[task, width] = findings.scores.table(task, "map", cells, seeds, start="C")
-    if open_ := incomplete("C", tables.values()):
+            cells = [bounded(REFERENCE, width, strength) for strength in STRENGTHS]
+            tables[task, width] = findings.scores.table(task, "map", cells, seeds, start=BOUND_BLOCK)
+    if open_ := incomplete(BOUND_BLOCK, tables.values()):
         return open_
     best = {
         task: max(
             (tables[task, width] for width in BOUND_WIDTHS), key=lambda one: float(one.validation[0].mean())
         )
-        for task in study.blocks["C"].tasks
+        for task in study.blocks[BOUND_BLOCK].tasks
     }
     level = findings.rules.level
     parts = {task: _sparse(table, margin_of(study.tasks[task]), level) for task, table in best.items()}

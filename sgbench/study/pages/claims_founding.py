@@ -125,12 +125,12 @@ FOUNDING = (
         "C11",
         "Activity can be cut without loss down to a critical rate.",
         ZENKE,
-        "Block C, atan at the better width, an upper bound on activity of five strengths. Confirmed where on every "
+        "Block C2, atan at the better width, a cost of activity of five strengths. Confirmed where on every "
         "task one strength is shown to send at most half of the spikes at equal accuracy and another to cost more "
         "than the margin, each with Holm's correction over strengths; refuted where on one task every strength "
         "that halves the spikes is shown to cost more.",
         claims_cells.sparse_without_loss,
-        run("C", "spikes.md"),
+        run("C2", "spikes.md"),
     ),
     LiteratureClaim(
         "C12",

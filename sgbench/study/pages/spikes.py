@@ -23,15 +23,16 @@ STRENGTHS = (0.0, 0.001, 0.01, 0.1, 1.0, 10.0)
 BOUND_WIDTHS = (0.2, 1.0)
 BOUND_SHAPES = ("triangle", "atan", "log_abs")
 BELOW_BEST_POINTS = 2.0
+BOUND_BLOCK = "C2"
 
 
 def page(findings: Findings) -> StudyPage:
-    """Write the page on spikes with figure F5 and table T3, from block C or else from the regime map."""
-    source = "C" if findings.stored("C") else "A2"
+    """Write the page on spikes with figure F5 and table T3; without a cost of activity, from the regime map."""
+    source = BOUND_BLOCK if findings.stored(BOUND_BLOCK) else "A2"
     if not findings.stored(source):
-        return StudyPage(NAME, TITLE, (findings.not_stored("C"),))
+        return StudyPage(NAME, TITLE, (findings.not_stored(BOUND_BLOCK),))
     tasks = findings.loaded.study.blocks[source].tasks
-    shapes = BOUND_SHAPES if source == "C" else SHAPES
+    shapes = BOUND_SHAPES if source == BOUND_BLOCK else SHAPES
     by_task = {
         task: {shape: settings_table(findings, source, task, shape) for shape in shapes} for task in tasks
     }
@@ -46,9 +47,11 @@ def page(findings: Findings) -> StudyPage:
         rows += [_row(task, target, shape, ratio) for shape, ratio in ratios.items()]
         sentences.append(_sentence(task, target, ratios))
     kind = (
-        "A mark is a shape at one width with one strength of an upper bound on activity."
-        if source == "C"
-        else "Block C is not stored yet: a mark is a shape at one width of the map, with no bound on activity."
+        "A mark is a shape at one width (0.2 or 1) with one of six costs of activity: the square of a layer's mean "
+        "spikes a neuron times a strength from 0 to 10."
+        if source == BOUND_BLOCK
+        else f"Block {BOUND_BLOCK} is not stored yet: a mark is a shape at one width of the map, with no cost of "
+        "activity."
     )
     parts = [f"Tasks of which not all cells are stored: {', '.join(lacking)}."] if lacking else []
     if not panels:
@@ -78,19 +81,22 @@ def page(findings: Findings) -> StudyPage:
 def settings_table(findings: Findings, source: str, task: str, shape: str) -> RunTable:
     """Collect all settings of one shape on a task."""
     cells: list[Cell] = [{"surrogate": shape, "width_fwhm": width} for width in WIDTHS]
-    if source == "C":
-        cells = [
-            {
-                "surrogate": shape,
-                "width_fwhm": width,
-                "regulariser": "activity_bounds",
-                "regulariser.upper_strength": strength,
-            }
-            for width in BOUND_WIDTHS
-            for strength in STRENGTHS
-        ]
+    if source == BOUND_BLOCK:
+        cells = [bounded(shape, width, strength) for width in BOUND_WIDTHS for strength in STRENGTHS]
     seeds = findings.loaded.study.blocks[source].seeds.values
     return findings.scores.table(task, "map", cells, seeds, start=source)
+
+
+def bounded(shape: str, width_fwhm: float, strength: float) -> Cell:
+    """Return the cell of a shape whose layers pay for the square of their mean spikes a neuron."""
+    return {
+        "surrogate": shape,
+        "width_fwhm": width_fwhm,
+        "regulariser": "activity_bounds",
+        "regulariser.lower_strength": 0,
+        "regulariser.upper_spikes": 0,
+        "regulariser.upper_strength": strength,
+    }
 
 
 def _usable(runs: RunTable) -> NDArray[np.bool_]:
