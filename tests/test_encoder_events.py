@@ -5,6 +5,8 @@ Legend: T steps, B batch, N channels, M inputs; a camera's channel is (p H + y) 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +18,7 @@ from sgbench.encoders.binned import Binned
 from sgbench.encoders.count_only import CountOnly
 from sgbench.encoders.event_bins import EventBins
 from sgbench.encoders.time_shuffled import TimeShuffled
-from sgbench.engine.bins import beyond, edges_us
+from sgbench.engine.bins import beyond, binned, edges_us
 from sgbench.errors import InputError
 from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.signals.spikes import SparseSpikes
@@ -198,3 +200,13 @@ def test_a_record_says_how_many_spikes_were_left_out():
     assert whole.provenance.truncated_spikes is None
     assert "truncated_spikes" not in whole.model_dump_json()
     assert "truncated_spikes" in short.model_dump_json()
+
+
+@pytest.mark.parametrize("channel", [-1, 2, 70, 100_000_000])
+@pytest.mark.parametrize("counts", [False, True])
+def test_a_spike_outside_the_channels_is_refused(channel, counts):
+    """It would be written outside of the loops' arrays."""
+    fine = SpikeTrains.of([0, 0], [0, 1], [100, 200], [3000], 2)
+    trains = replace(fine, channel=torch.tensor([0, channel], dtype=torch.int32))
+    with pytest.raises(InputError, match=r"a spike outside channels 0\.\.1"):
+        binned(trains, 3, 0.001, counts=counts)

@@ -69,6 +69,13 @@ class ByBatch(Encoder):
         return SparseSpikes.of(dense.to(values.dtype))
 
 
+class LongerWhenMany(ByBatch):
+    """A code that takes a step a sample of the batch: 256 and 44 of those here."""
+
+    def encode(self, values, generator):
+        return SparseSpikes.of(torch.ones(len(values), *values.shape, dtype=values.dtype))
+
+
 class Unseen(ByBatch):
     """A code that draws from torch's own generator, of which nobody was told."""
 
@@ -76,7 +83,7 @@ class Unseen(ByBatch):
         return SparseSpikes.of((torch.rand(self.steps, *values.shape) < 0.5).to(values.dtype))
 
 
-@pytest.mark.parametrize("kind", [ByBatch, Unseen])
+@pytest.mark.parametrize("kind", [ByBatch, LongerWhenMany, Unseen])
 def test_a_code_that_differs_from_batch_to_batch_is_not_kept(kind):
     assert keep(VALUES, kind(steps=5, dt_s=0.001), noise(), torch.float64) is None
 

@@ -275,20 +275,25 @@ def publish_study(args: argparse.Namespace) -> int:
     """Add the records of a study's blocks to boards, and say what these do not take."""
     from sgbench.cli.board_options import references_of
     from sgbench.study.definition import load_study, pick_blocks
-    from sgbench.study.publish import publish
+    from sgbench.study.publish import publish, remove_void
+    from sgbench.study.store import MANIFEST
 
     if not args.block:
         raise InputError("--block: name the blocks whose records boards get, e.g. --block A3b")
     loaded = load_study(args.name, args.config_dir)
     names = pick_blocks(loaded.study, args.block)
-    done = publish(loaded, names, _place(args, loaded.name).store, args.to, references_of(args))
+    store = _place(args, loaded.name).store
+    removed = remove_void(names, store, args.to)
+    if removed:
+        _say_line(f"{removed} void records taken off; {store.folder / MANIFEST} says why")
+    done = publish(loaded, names, store, args.to, references_of(args))
     reasons = Counter(item.reason for item in done.refused)
     _say([f"not taken, {count} records: {reason}" for reason, count in reasons.most_common()])
     _say_line(
         f"{len(done.added)} added, {len(done.already_there)} already there, {len(done.refused)} not taken"
     )
     _say_line(f"next: sgbench board build --from leaderboards --root {shlex.quote(str(args.to))}")
-    return 0 if done.added or done.already_there else 1
+    return 0 if (done.added or done.already_there) and not done.contradicted else 1
 
 
 def extend_study(args: argparse.Namespace) -> int:

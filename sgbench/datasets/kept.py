@@ -76,7 +76,7 @@ def keep(values: Values, encoder: Encoder, noise: torch.Generator, dtype: torch.
     for place in torch.arange(len(values)).split(AT_ONCE):
         converted = numbers(values[place], dtype)
         part = _undrawn(encoder, converted, noise)
-        if part is None or (parts and (parts[0].value is None) != (part.value is None)):
+        if part is None or (parts and not _alike(parts[0], part)):
             return None
         parts.append(part)
         lengths.append(encoder.lengths(converted))
@@ -92,6 +92,12 @@ def keep(values: Values, encoder: Encoder, noise: torch.Generator, dtype: torch.
     some = torch.arange(len(values) - 1, -1, -2)[:AT_ONCE]  # a batch of other samples than any part
     code = _undrawn(encoder, numbers(values[some], dtype), noise)
     return kept if code is not None and _same(code, kept.batch(some)[0]) else None
+
+
+def _alike(one: SparseSpikes, other: SparseSpikes) -> bool:
+    """Say whether the codes of two batches can be put side by side: steps, channels, and values or none."""
+    same_shape = (one.shape[0], one.shape[2]) == (other.shape[0], other.shape[2])
+    return same_shape and (one.value is None) == (other.value is None)
 
 
 def _undrawn(encoder: Encoder, values: Values, noise: torch.Generator) -> SparseSpikes | None:

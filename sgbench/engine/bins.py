@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sgbench.engine.arrays import FLOATS
-from sgbench.errors import StorageError
+from sgbench.errors import InputError, StorageError
 from sgbench.signals.spike_trains import SpikeTrains, in_microseconds
 from sgbench.signals.spikes import SparseSpikes
 
@@ -59,6 +59,8 @@ def binned(
     else:
         first = np.empty((steps + 1, len(trains)), np.int64)
         channel = trains.channel.numpy()
+        if channel.size and not 0 <= channel.min() <= channel.max() < trains.n_channels:
+            raise InputError(f"spike trains: a spike outside channels 0..{trains.n_channels - 1}")
         loops.find_steps(trains.time_us.numpy(), trains.indptr.numpy(), edge_us, first)
         if counts:
             number = np.empty(len(channel), FLOATS[trains.dtype])

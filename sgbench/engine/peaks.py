@@ -53,7 +53,7 @@ class _Largest(torch.autograd.Function):
             reaches = (output == peak).to(output.dtype)
             return reaches * (given / reaches.sum(0))
         gradient = torch.empty_like(output, memory_format=torch.contiguous_format)
-        rows = [part.contiguous().view(-1, peak.numel()).numpy() for part in (output, gradient)]
+        rows = [part.contiguous().view(len(output), peak.numel()).numpy() for part in (output, gradient)]
         lines = [part.contiguous().view(-1).numpy() for part in (peak, given, torch.zeros_like(peak))]
         _loops().share(rows[0], *lines, rows[1])
         return gradient

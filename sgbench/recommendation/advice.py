@@ -15,6 +15,8 @@ from sgbench.recommendation.fit import CLOSE_POINTS, GOALS, CellRegret, Goal, Pl
 from sgbench.recommendation.held_out import HeldOut, held_out
 from sgbench.recommendation.summary import LaterTask, Shape, StudySummary, TaskSummary
 
+FEW_TASKS = 3
+"""Below so many nothing is predicted for a new one."""
 NOT_TRIED = ("convolutions", "batches above 256 samples", "anything on an accelerator")
 SETTINGS = {"init.gain": "initial gain", "init.recurrent_gain": "recurrent gain", "clip_norm": "clipping"}
 
@@ -113,7 +115,7 @@ def advise(
         tasks=tuple(study_fit.tasks),
         held_out=held_out(study_fit.tasks, goal),
         later=tuple(_later(summary, study_fit.kind)) if goal == "accuracy" else (),
-        unknown=_unknown(study_fit, shape),
+        unknown=_unknown(study_fit, place, shape),
     )
 
 
@@ -157,7 +159,7 @@ def _to_try(study_fit: StudyFit, best: Place, budget: int) -> tuple[tuple[str, .
     return tuple(tried)
 
 
-def _unknown(study_fit: StudyFit, shape: Shape) -> tuple[str, ...]:
+def _unknown(study_fit: StudyFit, place: Place, shape: Shape) -> tuple[str, ...]:
     """Describe in what the network lies outside of what was run."""
     said: list[str] = list(NOT_TRIED)
     steps = [task.shape.steps for task in study_fit.tasks.values()]
@@ -166,8 +168,12 @@ def _unknown(study_fit: StudyFit, shape: Shape) -> tuple[str, ...]:
     layers = [task.shape.layers for task in study_fit.tasks.values()]
     if shape.layers > max(layers):
         said.insert(0, f"{shape.layers} hidden layers (tasks of the kind have up to {max(layers)})")
-    if study_fit.losses and next(iter(study_fit.losses.values())).predicted_low is None:
-        said.append("where the loss on a new task lies: fewer than three tasks of the kind")
+    if study_fit.losses[place].predicted_low is None:
+        few = len(study_fit.tasks) < FEW_TASKS
+        why = (
+            "fewer than three tasks of the kind" if few else "the seeds of one of the tasks all lose the same"
+        )
+        said.append(f"where the loss on a new task lies: {why}")
     return tuple(said)
 
 

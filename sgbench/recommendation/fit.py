@@ -49,6 +49,11 @@ class CellRegret:
     seeds: int
     failed: float
 
+    @property
+    def plain_mean(self) -> float:
+        """Average over tasks with equal weights, so that cells are ranked by one measure."""
+        return float(np.mean(list(self.by_task.values())))
+
 
 @dataclass(frozen=True)
 class StudyFit:
@@ -80,18 +85,20 @@ class StudyFit:
         plain = {place: loss for place, loss in self.losses.items() if place[2] == 1}
         if goal == "safety":
             return min(
-                plain, key=lambda place: (max(plain[place].by_task.values()), plain[place].mean, place)
+                plain, key=lambda place: (max(plain[place].by_task.values()), plain[place].plain_mean, place)
             )
-        least = min(plain, key=lambda place: (plain[place].mean, place))
+        least = min(plain, key=lambda place: (plain[place].plain_mean, place))
         if goal == "accuracy":
             return least
-        close = [place for place in plain if plain[place].mean <= plain[least].mean + CLOSE_POINTS]
+        close = [
+            place for place in plain if plain[place].plain_mean <= plain[least].plain_mean + CLOSE_POINTS
+        ]
         return min(close, key=lambda place: (self.log_spikes.get(place, math.inf), place))
 
     def close_widths(self, surrogate: str) -> list[float]:
         """List the widths of a surrogate around its best one whose mean loss is within 2 points of it."""
         losses = {
-            width: loss.mean
+            width: loss.plain_mean
             for (name, width, factor), loss in self.losses.items()
             if (name, factor) == (surrogate, 1)
         }
@@ -108,7 +115,7 @@ class StudyFit:
     def close_factors(self, surrogate: str, width: float) -> list[float]:
         """List the factors of the learning rate that lose at most 2 points to the best, at one width."""
         losses = {
-            factor: loss.mean
+            factor: loss.plain_mean
             for (name, other, factor), loss in self.losses.items()
             if (name, other) == (surrogate, width)
         }
@@ -119,7 +126,7 @@ class StudyFit:
         """Sort the cells of a surrogate by their mean loss."""
         return sorted(
             (place for place in self.losses if place[0] == surrogate),
-            key=lambda place: self.losses[place].mean,
+            key=lambda place: self.losses[place].plain_mean,
         )
 
 

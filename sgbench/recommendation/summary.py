@@ -107,7 +107,7 @@ def read_starts(folder: Path) -> Mapping[str, tuple[float, ...]]:
 
 
 def shipped_summary() -> Path:
-    """Read the summary of the study of surrogates: inside the wheel, or in the checkout."""
+    """Return where the summary of the study of surrogates lies: inside the wheel, or in the checkout."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "study" / "surrogates.json"
     return inside if inside.is_file() else package.parent / "study" / "surrogates" / SUMMARY

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References
-from sgbench.leaderboard.store.tree import RecordsAdded, add_runs, read_runs
+from sgbench.leaderboard.store.sources import row_on_board
+from sgbench.leaderboard.store.tree import RECORDS, RecordsAdded, add_runs, read_runs, record_path
 from sgbench.paths import RECORD
-from sgbench.records.files import to_json, write_atomic
+from sgbench.records.files import read_model, to_json, write_atomic
+from sgbench.records.record import RunRecord
 from sgbench.study.definition import Loaded
 from sgbench.study.store import Store
 
@@ -49,6 +51,27 @@ def publish(
             f"{store.folder}: holds no run of {', '.join(blocks)}; sgbench study status says what it holds"
         )
     return add_runs(runs, board_dir)
+
+
+def remove_void(blocks: Sequence[str], store: Store, board_dir: Path) -> int:
+    """Take off the boards the records of some blocks that the store calls void; return how many there were.
+
+    A record of the same run that somebody else made stays.
+
+    Args:
+        blocks: of the study.
+        store: of the study, whose manifest gives the reason.
+        board_dir: the leaderboards folder.
+    """
+    removed = 0
+    for entry in store.void_entries(blocks):
+        record = entry.record
+        folder = board_dir / record.protocol
+        path = record_path(folder, row_on_board(folder / RECORDS, record), record.seed)
+        if path.is_file() and read_model(path, RunRecord) == record:
+            path.unlink()
+            removed += 1
+    return removed
 
 
 _WHY = {"tuning": "chose settings", "map": "have no board"}

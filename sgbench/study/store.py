@@ -130,24 +130,31 @@ class Store:
         Raises:
             InputError: a shard is missing, changed, or holds something else than records, or a run is stored twice.
         """
+        seen: set[tuple[str, str, int]] = set()
+        for shard, entry, counts in self._all(blocks):
+            if not counts:
+                continue
+            if entry.key in seen:
+                name = f"method {entry.record.method_id} with seed {entry.record.seed}"
+                raise InputError(
+                    f"{self.folder / shard.name}: {name} is stored twice; take it from the repository again"
+                )
+            seen.add(entry.key)
+            yield entry
+
+    def void_entries(self, blocks: Iterable[str] = ()) -> Iterator[StoreEntry]:
+        """Yield every stored run that counts no more; see `entries`."""
+        return (entry for _, entry, counts in self._all(blocks) if not counts)
+
+    def _all(self, blocks: Iterable[str]) -> Iterator[tuple[Shard, StoreEntry, bool]]:
+        """Yield every run with its shard, and whether it counts."""
         wanted = set(blocks)
         manifest = self.manifest()
-        if manifest is None:
-            return
-        seen: set[tuple[str, str, int]] = set()
-        for shard in manifest.shards:
+        for shard in () if manifest is None else manifest.shards:
             if wanted and shard.block not in wanted:
                 continue
             for entry in self._read(shard):
-                if not manifest.holds(shard.name, entry):
-                    continue
-                if entry.key in seen:
-                    name = f"method {entry.record.method_id} with seed {entry.record.seed}"
-                    raise InputError(
-                        f"{self.folder / shard.name}: {name} is stored twice; take it from the repository again"
-                    )
-                seen.add(entry.key)
-                yield entry
+                yield shard, entry, manifest is None or manifest.holds(shard.name, entry)
 
     def record(self, method_id: str, seed: int) -> StoreEntry:
         """Find one stored run by its method and seed.

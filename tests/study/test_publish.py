@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def test_another_record_of_a_run_is_never_written_over(
     tree["timing"]["fit_s"] += 1
     target.write_text(json.dumps(tree))
     before = target.read_bytes()
-    assert main(words(tmp_path / "boards", "--block", "KR")) == 0
+    assert main(words(tmp_path / "boards", "--block", "KR")) == 1
     assert "239 added, 0 already there, 1 not taken" in capsys.readouterr().out
     assert target.read_bytes() == before
 
@@ -91,3 +92,26 @@ def test_a_block_has_to_be_named_and_stored(tmp_path: Path, capsys: pytest.Captu
     assert "--block: name the blocks" in capsys.readouterr().err
     assert main(words(tmp_path / "boards", "--block", "KR", "--store", str(tmp_path / "none"))) != 0
     assert "holds no run of KR" in capsys.readouterr().err
+
+
+def test_void_records_leave_the_boards(
+    boards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a board with all of KR one run is called void: must go, that record; must stay, all others."""
+    folder, store = tmp_path / "boards", tmp_path / "store"
+    shutil.copytree(boards, folder)
+    shutil.copytree(STORE, store)
+    manifest = json.loads((store / "manifest.json").read_text())
+    entry = next(Store(STORE, "surrogates").entries(["KR"]))
+    path = folder / entry.record.protocol / "records" / entry.record.method_id / f"{entry.record.seed}.json"
+    run = [entry.record.method_id, entry.record.seed]
+    for shard in {shard["name"] for shard in manifest["shards"] if shard["block"] == "KR"}:
+        manifest["voided"].append({"shard": shard, "task": entry.task, "reason": "a trial", "runs": [run]})
+    (store / "manifest.json").write_text(json.dumps(manifest))
+    command = ["study", "publish", "surrogates", "--store", str(store), "--to", str(folder), "--block", "KR"]
+    assert path.is_file()
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "1 void records taken off" in said
+    assert "0 added, 239 already there, 0 not taken" in said
+    assert not path.exists()

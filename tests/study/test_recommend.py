@@ -17,7 +17,7 @@ import sgbench
 from sgbench.cli.main import main
 from sgbench.errors import InputError
 from sgbench.recommendation.advice import advise
-from sgbench.recommendation.fit import fit
+from sgbench.recommendation.fit import CellRegret, StudyFit, fit
 from sgbench.recommendation.held_out import held_out
 from sgbench.recommendation.start import start_of_module, start_of_words
 from sgbench.recommendation.summary import CellSummary, LaterTask, Shape, StudySummary, TaskSummary
@@ -172,6 +172,25 @@ def test_nothing_is_made_up_where_nothing_is_stored() -> None:
         advise(empty, ONE)
     with pytest.raises(InputError, match="--budget 0: 1 or more"):
         advise(summary(), ONE, budget=0)
+
+
+def test_cells_are_ranked_by_equal_weights_whatever_their_seeds_agree_on() -> None:
+    """By hand: means of 1.0 and 1.1 over three tasks, where their first tasks alone would put the second first."""
+    even, uneven = (
+        {"T1": (1.0, 1.0), "T2d1": (1.0, 1.0), "T3": (1.0, 1.0)},
+        {"T1": (-0.1, 0.1), "T2d1": (1.0, 2.0), "T3": (1.7, 1.9)},
+    )
+    losses = {
+        ("atan", 0.5, 1.0): _regret(even),
+        ("triangle", 0.5, 1.0): _regret(uneven),
+    }
+    assert StudyFit("networks", tasks("T1", "T2d1", "T3"), losses, {}).best("accuracy")[0] == "atan"
+
+
+def _regret(by_task: Mapping[str, tuple[float, ...]]) -> CellRegret:
+    """The loss of a cell, with a mean by other weights."""
+    means = {task: sum(values) / len(values) for task, values in by_task.items()}
+    return CellRegret(means["T1"], None, None, None, None, means, 5, 0.0)
 
 
 def test_few_seeds_have_no_interval() -> None:

@@ -196,7 +196,7 @@ def test_settled_cells_that_records_do_not_give_are_a_deviation() -> None:
     settled["A1"]["T3"][0]["width_fwhm"] = 0.123
     assert deviations(study(), settled, manifest(study()), stored, None) == [
         *WITHDRAWN,
-        "What block A1 settled is not what its stored records give."
+        "What block A1 settled is not what its stored records give.",
     ]
 
 

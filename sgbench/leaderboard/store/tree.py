@@ -30,6 +30,18 @@ class RowRecords(NamedTuple):
     records: list[RunRecord]
 
 
+class AnotherRecordError(InputError):
+    """Says that a board has another record of the same run.
+
+    Args:
+        target: where it lies.
+    """
+
+    def __init__(self, target: Path) -> None:
+        super().__init__(f"{target} holds another record of this method and seed, which is never overwritten")
+        self.target = target
+
+
 @dataclass(frozen=True)
 class RecordsAdded:
     """Holds what became of the records of `add`."""
@@ -37,6 +49,8 @@ class RecordsAdded:
     added: tuple[str, ...]
     already_there: tuple[str, ...]
     refused: tuple[Finding, ...]
+    contradicted: tuple[str, ...] = ()
+    """What is there of runs whose other records were refused."""
 
 
 def protocols(root: Path, *, only: str | None = None, layout: Layout = "runs") -> list[str]:
@@ -195,6 +209,7 @@ def add_runs(
     """
     added: list[str] = []
     present: list[str] = []
+    contradicted: list[str] = []
     refused = list(runs.findings)
     for record, path in runs.records:
         try:
@@ -205,7 +220,9 @@ def add_runs(
             (added if place_record(target, record) else present).append(str(target))
         except InputError as error:
             refused.append(finding(path, error))
-    return RecordsAdded(tuple(added), tuple(present), tuple(refused))
+            if isinstance(error, AnotherRecordError):
+                contradicted.append(str(error.target))
+    return RecordsAdded(tuple(added), tuple(present), tuple(refused), tuple(contradicted))
 
 
 def record_path(folder: Path, row_id: str, seed: int) -> Path:
@@ -252,15 +269,13 @@ def place_record(target: Path, record: RunRecord) -> bool:
     """Write a new record; False if the same one is there already.
 
     Raises:
-        InputError: another one is there, which is never overwritten.
+        AnotherRecordError: another one is there, which is never overwritten.
         StorageError: the folder cannot be written.
     """
     if target.is_symlink() or target.exists():
         # As records, because one that an older version wrote may lack a group added since.
         if read_model(target, RunRecord) != record:
-            raise InputError(
-                f"{target} holds another record of this method and seed, which is never overwritten"
-            )
+            raise AnotherRecordError(target)
         return False
     write_atomic(target, to_json(record))
     return True
