@@ -114,15 +114,18 @@ def h4(scores: StudyScores, *, generator: np.random.Generator) -> HypothesisResu
         denials += [best.p_above, one_side(count, len(wide), above=False)]
         rows.append((task, shape, best.width, best.low, best.high, count, len(wide), share.low, share.high))
     below = sum(float(row[4] or 0) < NARROW for row in rows)
-    lost = sum(int(row[5] or 0) for row in rows)
-    runs = sum(int(row[6] or 0) for row in rows)
+    lost = {task: [row for row in rows if row[0] == task] for task in TASKS}
+    shares = ", ".join(
+        f"{sum(int(row[5] or 0) for row in of)} of {sum(int(row[6] or 0) for row in of)} on {task}"
+        for task, of in lost.items()
+    )
     return replace(
         result,
         p_confirmed=max(claims),
         p_refuted=min(denials),
         why=(
-            f"the interval of the best width lies below {NARROW:g} in {below} of {len(rows)} cases; at width "
-            f"{WIDE:g} {lost} of {runs} runs fail or stay below twice guessing"
+            f"the interval of the best width lies below {NARROW:g} in {below} of {len(rows)} cases; runs that "
+            f"fail or stay below twice guessing at width {WIDE:g}: {shares} (half of each case is asked for)"
         ),
         header=(
             *("task", "shape", "best width", "low", "high", "lost at width 4", "runs"),

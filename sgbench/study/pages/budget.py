@@ -15,12 +15,17 @@ TITLE = "What it took, and what was done otherwise"
 
 
 def page(findings: Findings) -> StudyPage:
-    """Write the page with table T6: hours of each block, what made the runs, deviations from registration."""
+    """Write the page with table 6: hours of each block, what made the runs, deviations from registration."""
     parts = [_message(findings), "## Deviations from the registration"]
     listed = "\n".join(f"- {sentence}" for sentence in findings.deviations)
     parts.append(listed or "None.")
     parts += ["## Registration", *_registration(findings)]
-    parts += ["## T6: runs and hours", _blocks(findings), "## Seconds a run, by task", _tasks(findings.facts)]
+    parts += [
+        "## Table 6: runs and hours",
+        _blocks(findings),
+        "## Seconds a run, by task",
+        _tasks(findings.facts),
+    ]
     parts += ["## Made by", _code_table(findings.facts)]
     return StudyPage(NAME, TITLE, tuple(parts))
 
@@ -78,8 +83,9 @@ def _blocks(findings: Findings) -> str:
             f"{measured_h:.2f}",
             decimal_text(size_kb, 0),
         ]
-        rows.append([name, *row])
-    header = ["block", "planned", "stored", "failed", "expected, core-h", "measured, core-h", "stored, kB"]
+        rows.append([name, *row, study.blocks[name].about])
+    numbers = ["planned", "stored", "failed", "expected, core-h", "measured, core-h", "stored, kB"]
+    header = ["block", *numbers, "what"]
     return (
         f"{table(header, rows)}\n\nA run that two blocks share is stored with the first and counted "
         "once, so that a complete block can hold fewer runs than were planned."

@@ -17,7 +17,7 @@ WORDS = ("confirmed", "refuted", "open")
 
 
 def page(findings: Findings) -> StudyPage:
-    """Write the page with table T5: a line for each claim, its verdict and the numbers that decide it."""
+    """Write the page with table 5: a line for each claim, its verdict and the numbers that decide it."""
     if findings.loaded.study.extends:
         return StudyPage(NAME, TITLE, (f"They are decided by study {findings.loaded.study.extends} alone.",))
     verdicts = {claim.name: claim.decide(findings) for claim in CLAIMS}
@@ -39,7 +39,7 @@ def page(findings: Findings) -> StudyPage:
             "the [registered verdict](README.md#verdicts). What the words T1, A2 and the like stand for is in the "
             "[regime map](regime_map.md) and the [budget](budget.md).",
             details("The rule of each claim", "\n".join(map(_rule, CLAIMS))),
-            "## T5: verdicts",
+            "## Table 5: verdicts",
             table(
                 ["claim", "says", "verdict", "what decides it", "made again by"],
                 [_row(claim, verdicts[claim.name]) for claim in CLAIMS],

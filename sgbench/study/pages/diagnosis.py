@@ -120,14 +120,15 @@ def _headline(errors: dict[str, tuple[float, float]]) -> str:
     by_gradient, by_width = zip(*errors.values(), strict=True)
     better = sum(one < other for one, other in errors.values())
     lead = (
-        "Shapes and widths whose first layer has the same gradient before training end alike. "
+        "Where a run ends goes with the gradient of its first layer before training more than with its width, "
+        "with exceptions. "
         if 2 * better > len(errors)
         else ""
     )
     return (
-        f"{lead}From the runs of the other shapes, the accuracy of one that was never trained is told to "
-        f"{min(by_gradient):.1f} to {max(by_gradient):.1f} points by its gradient, and to {min(by_width):.1f} to "
-        f"{max(by_width):.1f} by its width (mean errors, from task to task); the gradient tells more on "
+        f"{lead}From the runs of the other shapes, the accuracy of one that was never trained is predicted with a "
+        f"mean error of {min(by_gradient):.1f} to {max(by_gradient):.1f} points by its gradient, and of "
+        f"{min(by_width):.1f} to {max(by_width):.1f} by its width, from task to task; the gradient is better on "
         f"{few(better, len(errors))} tasks."
     )
 

@@ -28,13 +28,14 @@ def page(findings: Findings, pages: Sequence[StudyPage]) -> StudyPage:
         return StudyPage(NAME, TITLE, _extension(findings, pages))
     parts = [
         f"{study.about}",
-        f"Of {len(results)} hypotheses that were written down before the first run, {words.count('confirmed')} are "
-        f"confirmed, {words.count('refuted')} refuted and {words.count('open')} open. "
+        f"Of the {len(results)} hypotheses written down before the first run: {words.count('confirmed')} "
+        f"confirmed, {words.count('refuted')} refuted, {words.count('open')} open. "
         f"{len(findings.facts):,} runs are stored, of blocks {_blocks(findings)}.",
         "## Verdicts",
         verdict_table(results),
-        f"p is of the verdict, at the registered level of {findings.rules.level:g}; in the last column it is "
-        "corrected for all hypotheses by Holm's method, and the verdict follows it.",
+        f"p is of the verdict, at the registered level of {findings.rules.level:g}; where it is open, the "
+        "smaller of those for and against. In the last column it is corrected for all hypotheses by Holm's "
+        "method, and the verdict follows it.",
         "## What the numbers say",
         "\n".join(
             f"- **{result.name}**: {result.why}. Cells: {result.cells}." for result in results if result.rows

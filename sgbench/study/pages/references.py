@@ -28,7 +28,7 @@ ANCHORS = {
 
 
 def page(findings: Findings) -> StudyPage:
-    """Write the page on reference settings with table T1: the settled setting of each task."""
+    """Write the page on reference settings with table 1: the settled setting of each task."""
     if not findings.stored("A1"):
         return StudyPage(NAME, TITLE, (findings.not_stored("A1"),))
     runs = findings.scores.block("A1")
@@ -57,7 +57,7 @@ def page(findings: Findings) -> StudyPage:
         f"triangle on tuning seeds {', '.join(map(str, seeds))}; no reporting seed took part. Test accuracies of "
         "tuning seeds are shown for orientation and decide nothing.",
         *sentences,
-        "## T1: settled settings",
+        "## Table 1: settled settings",
         table(
             [
                 "task",

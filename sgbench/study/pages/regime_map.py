@@ -113,7 +113,7 @@ def _sentence(findings: Findings, task: str, cells: dict[tuple[str, float], list
     best = {name: max(mean for (other, _), mean in means.items() if other == name) for name, _ in means}
     parts.append(f"each at its best width {np.ptp(list(best.values())):.1f}")
     if by_width:
-        parts.append(f"widths of atan {np.ptp(by_width):.1f}")
+        parts.append(f"atan varies by {np.ptp(by_width):.1f} over widths")
     if failed:
         parts.append(f"{few(failed, len(runs))} runs failed")
     return f"**{task}, {findings.title(task)}**: {'; '.join(parts)}."

@@ -25,7 +25,7 @@ REMEDIES = {
 
 
 def page(findings: Findings) -> StudyPage:
-    """Write the page on failures with table T4: failed runs by shape, width, regime and remedy."""
+    """Write the page on failures with table 4: failed runs by shape, width, regime and remedy."""
     everything = findings.scores.runs
     if not everything:
         return StudyPage(NAME, TITLE, ("Not known yet: nothing is stored.",))

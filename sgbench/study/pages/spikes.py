@@ -27,7 +27,7 @@ BOUND_BLOCK = "C2"
 
 
 def page(findings: Findings) -> StudyPage:
-    """Write the page on spikes with figure F5 and table T3; without a cost of activity, from the regime map."""
+    """Write the page on spikes with figure F5 and table 3; without a cost of activity, from the regime map."""
     source = BOUND_BLOCK if findings.stored(BOUND_BLOCK) else "A2"
     if not findings.stored(source):
         return StudyPage(NAME, TITLE, (findings.not_stored(BOUND_BLOCK),))
@@ -70,7 +70,7 @@ def page(findings: Findings) -> StudyPage:
         *(picture.markdown for picture in pictures),
         f"F5. {kind} A line joins the settings that no other of the shape beats with as few spikes. Means over "
         "seeds; settings in which a run failed or sent no spike are left out.",
-        "## T3: spikes at equal accuracy",
+        "## Table 3: spikes at equal accuracy",
         f"Spikes that a shape needs for the best accuracy of the task minus {BELOW_BEST_POINTS:g} points, over "
         f"those of {REFERENCE}, with a jackknife interval of 95 % over seeds.",
         table(["task", "accuracy, %", "shape", "ratio", "low", "high"], rows),

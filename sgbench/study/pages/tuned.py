@@ -34,7 +34,7 @@ HEADER = ("task", "method", "difference", "margin", "p differs", "p equal", "see
 
 
 def page(findings: Findings) -> StudyPage:
-    """Write the page on tuned shapes with figure F3 and table T2: every shape against atan."""
+    """Write the page on tuned shapes with figure F3 and table 2: every shape against atan."""
     if not findings.stored("A3b"):
         return StudyPage(NAME, TITLE, (findings.not_stored("A3b"),))
     tasks = findings.loaded.study.blocks["A3b"].tasks
@@ -181,8 +181,8 @@ def _compared(findings: Findings, tables: dict[str, RunTable]) -> list[Compared]
 
 
 def _verdict_tables(findings: Findings, best: dict[str, list[RunTable]]) -> list[str]:
-    """Write table T2: every comparison at every look."""
-    parts = ["## T2: verdicts", _rule(findings)]
+    """Write table 2: every comparison at every look."""
+    parts = ["## Table 2: verdicts", _rule(findings)]
     looked = [
         (look.planned, one)
         for task, tables in best.items()
