@@ -51,7 +51,10 @@ def test_the_map_of_one_task_by_hand() -> None:
     text = regime_map.page(the_map()).text()
     line = next(line for line in text.splitlines() if line.startswith("- **T1,"))
     assert "at width 0.5 with 92.0 %" in line
-    assert "at width 1 shapes lie 3.0 points apart; each at its best width 3.0; widths of atan 14.0" in line
+    assert (
+        "at width 1 shapes lie 3.0 points apart; each at its best width 3.0; atan varies by 14.0 over widths"
+        in line
+    )
     assert "failed" not in line
     failed = next(line for line in text.splitlines() if line.startswith("- **T4,"))
     assert "45 of 360 runs failed" in failed
