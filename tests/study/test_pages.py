@@ -15,7 +15,17 @@ from sgbench.statistics.equivalence import equivalence_power
 from sgbench.study.cells import Cell, StudyPoint
 from sgbench.study.comparisons import SLOPE_AT_REST, Rules
 from sgbench.study.findings import Findings
-from sgbench.study.pages import depth, forgiving, references, regime_map, safety, spikes, tuned, tuning
+from sgbench.study.pages import (
+    depth,
+    forgiving,
+    one_setting,
+    references,
+    regime_map,
+    safety,
+    spikes,
+    tuned,
+    tuning,
+)
 from sgbench.study.scores import Score, StudyScores
 from tests.study.truth import SETTLED, Outcome, noise, scores, study, with_best
 
@@ -91,6 +101,23 @@ def test_forgiving_shares_by_hand() -> None:
     shown = dict(zip(SLOPE_AT_REST, cells[1:], strict=True))
     assert float(shown["atan"].split()[0]) == pytest.approx(share, abs=1.0)
     assert shown["triangle"].startswith("0 ")
+
+
+def test_one_setting_for_every_task_by_hand() -> None:
+    """Width 0.5 is best on each task, triangle 3 points lower; at 1 a shape loses 10 log10(2) = 3.0."""
+    text = forgiving.page(the_map()).text()
+    row = next(line for line in text.splitlines() if line.startswith("| atan at width 0.5 |"))
+    assert all(float(cell) < 0.1 for cell in row.strip("|").split("|")[1:9] if cell.strip() != "0.0")
+    assert "5 of 48 shapes and widths come within 2 points of the best on each of 8 tasks" in text
+    listed = [line for line in text.splitlines() if " at width " in line and line.startswith("| ")]
+    assert len(listed) == 8
+    assert not any(line.startswith("| triangle at width 1 |") for line in listed)
+    losses = {
+        "T1": np.array([0.0, 1.0, 5.0]),
+        "T4": np.array([9.0, 2.0, 0.0]),
+        "T5": np.array([1.0, 1.0, 0.5]),
+    }
+    assert one_setting.left_out_loss(losses, "T4") == (0, 9.0)  # of T1 and T5 alone the first is best
 
 
 def test_spikes_at_equal_accuracy_by_hand() -> None:

@@ -10,7 +10,7 @@ from sgbench.statistics.forgiving import Forgiving, forgiving_line, forgiving_pl
 from sgbench.study.cells import Cell, rounded, task_reference
 from sgbench.study.comparisons import SHAPES, SLOPE_AT_REST
 from sgbench.study.findings import Findings
-from sgbench.study.pages import regime_map, tuning
+from sgbench.study.pages import one_setting, regime_map, tuning
 from sgbench.study.pages.text import StudyPage, StudyPicture, interval, table
 from sgbench.study.scores import RunTable
 
@@ -49,6 +49,7 @@ def page(findings: Findings) -> StudyPage:
     ]
     if planes:
         parts += ["The same as a share of cells of width and learning rate:", _table("G", planes)]
+    parts += one_setting.section(findings, {task: line_table(findings, task) for task in known})
     return StudyPage(NAME, TITLE, tuple(parts), (picture,))
 
 
