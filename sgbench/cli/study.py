@@ -287,7 +287,8 @@ def publish_study(args: argparse.Namespace) -> int:
     if removed:
         _say_line(f"{removed} void records taken off; {store.folder / MANIFEST} says why")
     done = publish(loaded, names, store, args.to, references_of(args))
-    reasons = Counter(item.reason for item in done.refused)
+    # What differs and not of which method and seed, so that a reason is said once.
+    reasons = Counter(item.reason.partition(" deviates from ")[2] or item.reason for item in done.refused)
     _say([f"not taken, {count} records: {reason}" for reason, count in reasons.most_common()])
     _say_line(
         f"{len(done.added)} added, {len(done.already_there)} already there, {len(done.refused)} not taken"
