@@ -38,7 +38,7 @@ class GivenEvents:
         self.take(events)
 
     def take(self, events: SparseSpikes) -> None:
-        """Provide these spikes, of the same shape, from now on."""
+        """Hold these spikes from now on, of the same shape."""
         value = None if events.value is None else events.value.numpy()
         self.all = Rows(events.indptr.numpy(), events.index.numpy(), value)
 

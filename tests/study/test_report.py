@@ -87,7 +87,7 @@ def page(made: Report, name: str) -> str:
 def test_the_front_page_says_what_was_put_in(made: Report) -> None:
     """H2 is confirmed by 0 of 30 against 30 of 30; everything else is open, with its reason."""
     text = page(made, "README.md")
-    assert "1 are confirmed, 0 refuted and 8 open" in text
+    assert "1 confirmed, 0 refuted, 8 open" in text
     assert "triangle 0 of 30, atan 30 of 30" in text
     row = next(line for line in text.splitlines() if line.startswith("| H2 |"))
     assert "| **confirmed** | 10 | 0.0016 | 0.0016 |" in row
