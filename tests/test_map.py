@@ -168,6 +168,7 @@ def test_every_page_is_in_the_index() -> None:
     pages = {
         *docs.glob("*.md"),
         docs / "tutorial" / "index.md",
+        docs / "study" / "README.md",
         *docs.glob("adr/*.md"),
         *docs.glob("schema/*.json"),
         *(ROOT / place for place in PAGES_OF),
