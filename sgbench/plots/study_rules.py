@@ -68,6 +68,7 @@ def _panel(axes: Axes, panel: RulesPanel) -> None:
         marker = "s" if panel.is_cost else "o"
         axes.plot([estimate.value], [place], marker=marker, markersize=8, color=colour, zorder=3)
     if panel.is_cost:
+        axes.margins(x=0.15)  # room for the marks of the costliest
         axes.set_xlim(left=WORST)
     else:
         axes.set_xlim(-3, 103)

@@ -52,7 +52,8 @@ def spikes_figure(panels: Sequence[SpikePanel]) -> Figure:
     grid.flat[0].set_ylabel("test accuracy, %\n(scale: log of the error)", fontsize=13, color=INK)
     figure.supxlabel("spikes an inference (scale: log)", fontsize=13, color=INK)
     handles, labels = grid.flat[0].get_legend_handles_labels()
-    place: Any = {"loc": "outside upper center", "ncols": 4, "frameon": False, "fontsize": 12}
+    columns = 4 if len(panels) > 1 else 2
+    place: Any = {"loc": "outside upper center", "ncols": columns, "frameon": False, "fontsize": 12}
     figure.legend(handles, labels, **place)
     return figure
 
