@@ -103,7 +103,7 @@ def assert_continued(command: list[str], specs: Sequence[RunSpec]) -> None:
 def test_an_interrupted_sweep_continues(tmp_path: Path) -> None:
     """Ctrl-C in mid-run saves and says so."""
     root = tmp_path / "runs"
-    words = ["surrogate=atan,triangle", "protocol.epochs=60", "seed=0,1"]
+    words = ["surrogate=atan,triangle", "protocol.epochs=600", "protocol.patience=null", "seed=0,1"]
     command = command_of(*words, root=root)
     process = started(command)
     deadline_s = time.monotonic() + 300
