@@ -19,7 +19,7 @@ from torch import Tensor
 from sgbench.engine import density
 from sgbench.engine.arrays import NOTHING, bits_of, in_threads
 from sgbench.engine.block_layer import BlockLayer
-from sgbench.engine.event_product import EventProduct, GivenEvents
+from sgbench.engine.event_product import EventProduct, Fired, GivenEvents
 from sgbench.engine.kernels.blocks_backward import backward_block
 from sgbench.engine.kernels.blocks_forward import forward_block
 from sgbench.engine.matmul import multiply
@@ -58,7 +58,7 @@ class BlockPasses:
             BlockLayer(stage.plan, product.weight, product.bias, product.back)
             for stage, product in zip(stages, products, strict=True)
         ]
-        self.rows = products[0].origin.rows()
+        self.given: GivenEvents = products[0].origin  # type: ignore[assignment]
         self.learns_bias = [product.learns_bias for product in products]
         self.arrived: list[int] = []  # events at each layer behind the first
 
@@ -66,7 +66,7 @@ class BlockPasses:
         """Run all layers forward, block by block; see `recursion.Passes`."""
         carries = [layer.rest() for layer in self.layers]
         courses = [stage.course for stage in stages]
-        self.arrived = unroll_blocks(self.layers, self.rows, courses, carries)[1:]
+        self.arrived = unroll_blocks(self.layers, self.given.rows(), courses, carries)[1:]
         return [layer.seen(carry) for layer, carry in zip(self.layers, carries, strict=True)]
 
     def backward(self, links: Sequence[Link]) -> list[Tensor | None]:
@@ -74,7 +74,7 @@ class BlockPasses:
         if not all(_reaches_output_alone(link.given) for link in links) or self._is_dense():
             return Chunks().backward(links)
         courses, given = [link.course for link in links], [link.given.output for link in links]
-        gradients = pull_back_blocks(self.layers, self.rows, courses, given)
+        gradients = pull_back_blocks(self.layers, self.given.rows(), courses, given)
         weight_gradients: list[Tensor | None] = []
         for layer, own, learns_bias in zip(self.layers, gradients, self.learns_bias, strict=True):
             weight_gradients += own.of_weights(layer.plan, learns_bias=learns_bias)
@@ -96,8 +96,7 @@ class RepeatedChain:
     def __init__(self, stages: Sequence[Stage]) -> None:
         self.blocks = BlockPasses(stages)
         self.stages = stages
-        # What a layer that fires densely goes back by, for which `backward` looks at products and not at blocks.
-        self.given, *self.fired = (stage.product.origin for stage in stages)  # type: ignore[attr-defined]
+        self.fired: list[Fired] = [stage.product.origin for stage in stages[1:]]  # type: ignore[attr-defined]
         self.states: list[Carry] = []  # after the last step
 
     def forward(self, events: SparseSpikes) -> Tensor:
@@ -106,10 +105,9 @@ class RepeatedChain:
         Args:
             events: input of the shape of the first.
         """
-        self.given.take(events)
+        self.blocks.given.take(events)
         for origin in self.fired:
             origin.forget()
-        self.blocks.rows = self.given.rows()
         for layer in self.blocks.layers:
             layer.refresh()
         self.states = self.blocks.forward(self.stages)
