@@ -275,7 +275,7 @@ def publish_study(args: argparse.Namespace) -> int:
     """Add the records of a study's blocks to boards, and say what these do not take."""
     from sgbench.cli.board_options import references_of
     from sgbench.study.definition import load_study, pick_blocks
-    from sgbench.study.publish import publish, remove_void
+    from sgbench.study.publish import publish
     from sgbench.study.store import MANIFEST
 
     if not args.block:
@@ -283,10 +283,9 @@ def publish_study(args: argparse.Namespace) -> int:
     loaded = load_study(args.name, args.config_dir)
     names = pick_blocks(loaded.study, args.block)
     store = _place(args, loaded.name).store
-    removed = remove_void(names, store, args.to)
+    removed, done = publish(loaded, names, store, args.to, references_of(args))
     if removed:
         _say_line(f"{removed} void records taken off; {store.folder / MANIFEST} says why")
-    done = publish(loaded, names, store, args.to, references_of(args))
     # What differs and not of which method and seed, so that a reason is said once.
     reasons = Counter(item.reason.partition(" deviates from ")[2] or item.reason for item in done.refused)
     _say([f"not taken, {count} records: {reason}" for reason, count in reasons.most_common()])

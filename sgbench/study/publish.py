@@ -19,11 +19,12 @@ from sgbench.study.store import Store
 
 def publish(
     loaded: Loaded, blocks: Sequence[str], store: Store, board_dir: Path, references: References
-) -> RecordsAdded:
+) -> tuple[int, RecordsAdded]:
     """Add the stored records of some blocks to boards, as `sgbench board add` adds those of a runs folder.
 
-    A study keeps no predictions, so that rows are compared by their scores alone. What a board cannot compare, such
-    as a network of another depth than its protocol fixes, is refused.
+    Records that the store calls void leave the boards first; how many did is returned beside what became of the
+    others. A study keeps no predictions, so that rows are compared by their scores alone. What a board cannot
+    compare, such as a network of another depth than its protocol fixes, is refused.
 
     Args:
         loaded: the study.
@@ -50,10 +51,10 @@ def publish(
         raise InputError(
             f"{store.folder}: holds no run of {', '.join(blocks)}; sgbench study status says what it holds"
         )
-    return add_runs(runs, board_dir)
+    return _remove_void(blocks, store, board_dir), add_runs(runs, board_dir)
 
 
-def remove_void(blocks: Sequence[str], store: Store, board_dir: Path) -> int:
+def _remove_void(blocks: Sequence[str], store: Store, board_dir: Path) -> int:
     """Take off the boards the records of some blocks that the store calls void; return how many there were.
 
     A record of the same run that somebody else made stays.

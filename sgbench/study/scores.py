@@ -200,6 +200,11 @@ class RunTable:
         return table.reshape(len(self.cells), len(self.seeds))
 
 
+def points_of(task: StudyTask, runs: RunTable) -> Floats:
+    """Return scores in points [cells, seeds]: test accuracy, or 100 for a solved run where that is what counts."""
+    return PERCENT * runs.solved if task.outcome == "solved" else runs.accuracy
+
+
 class StudyScores:
     """Finds all runs of a study by their settings, whichever block they were stored with.
 

@@ -150,11 +150,13 @@ class Store:
         """Yield every run with its shard, and whether it counts."""
         wanted = set(blocks)
         manifest = self.manifest()
-        for shard in () if manifest is None else manifest.shards:
+        if manifest is None:
+            return
+        for shard in manifest.shards:
             if wanted and shard.block not in wanted:
                 continue
             for entry in self._read(shard):
-                yield shard, entry, manifest is None or manifest.holds(shard.name, entry)
+                yield shard, entry, manifest.holds(shard.name, entry)
 
     def record(self, method_id: str, seed: int) -> StoreEntry:
         """Find one stored run by its method and seed.

@@ -33,7 +33,7 @@ from sgbench.study.pages.claim_rules import (
 )
 from sgbench.study.pages.spikes import BOUND_BLOCK, BOUND_WIDTHS, STRENGTHS, bounded
 from sgbench.study.pages.text import few, interval
-from sgbench.study.scores import RunTable, margin_of
+from sgbench.study.scores import RunTable, margin_of, points_of
 from sgbench.study.verdicts import one_side
 
 HEIGHT_WIDTH = 0.05
@@ -127,8 +127,7 @@ def fast_sigmoid_is_robust(findings: Findings) -> Decided:
         return open_
     for task, table in tables.items():
         axes = (len(SHAPES), len(tuning.WIDTHS), len(tuning.FACTORS), -1)
-        solved = findings.loaded.study.tasks[task].outcome == "solved"
-        scores = (100.0 * table.solved if solved else table.accuracy).reshape(axes)
+        scores = points_of(findings.loaded.study.tasks[task], table).reshape(axes)
         widths = table.validation.reshape(axes).mean(axis=(2, 3)).argmax(axis=1)
         means.append(np.stack([scores[shape, width].mean(axis=0) for shape, width in enumerate(widths)]))
     by_shape = dict(zip(SHAPES, np.mean(means, axis=0), strict=True))

@@ -24,7 +24,8 @@ def page(findings: Findings) -> StudyPage:
     """Write the page on forgiving shapes with figure F4: shares F of widths and G of widths and learning rates."""
     if not findings.stored("A2"):
         return StudyPage(NAME, TITLE, (findings.not_stored("A2"),))
-    lines = {task: _line(findings, task) for task in findings.loaded.study.blocks["A2"].tasks}
+    runs = {task: line_table(findings, task) for task in findings.loaded.study.blocks["A2"].tasks}
+    lines = {task: _line(of) for task, of in runs.items()}
     known = {task: shares for task, shares in lines.items() if shares}
     varied = findings.tasks_like(*tuning.LEARNING_RATE_TASKS)
     planes = {task: shares for task in varied if (shares := _plane(findings, task))}
@@ -49,7 +50,9 @@ def page(findings: Findings) -> StudyPage:
     ]
     if planes:
         parts += ["The same as a share of cells of width and learning rate:", _table("G", planes)]
-    parts += one_setting.section(findings, {task: line_table(findings, task) for task in known})
+    parts += one_setting.section(
+        findings, {task: runs[task] for task in known}, within_points=TOLERANCE_POINTS
+    )
     return StudyPage(NAME, TITLE, tuple(parts), (picture,))
 
 
@@ -62,9 +65,8 @@ def line_table(findings: Findings, task: str) -> RunTable:
     return findings.scores.table(task, "map", cells, seeds, start="A2")
 
 
-def _line(findings: Findings, task: str) -> dict[str, Forgiving]:
+def _line(runs: RunTable) -> dict[str, Forgiving]:
     """Return F, the share of widths close to the best, of each shape; nothing where a run is missing."""
-    runs = line_table(findings, task)
     if not runs.complete:
         return {}
     scores = runs.validation.reshape(len(SHAPES), len(regime_map.WIDTHS), -1)

@@ -17,7 +17,7 @@ from sgbench.study.comparisons import LIBRARY_DEFAULTS, MIN_SEEDS, UNSEEN, own_b
 from sgbench.study.findings import Findings
 from sgbench.study.pages.claim_rules import missing
 from sgbench.study.pages.text import StudyPage, cell_text, interval, table
-from sgbench.study.scores import PERCENT, RunTable
+from sgbench.study.scores import RunTable, points_of
 from sgbench.study.verdicts import Item
 
 NAME = "held_out.md"
@@ -139,9 +139,8 @@ def _regrets(findings: Findings, task: str, runs: RunTable) -> dict[str, Contras
 
     Of several tries, the one with the best validation accuracy in a seed counts as one more method.
     """
-    solved = findings.loaded.study.tasks[task].outcome == "solved"
     scores = dict(
-        zip(_named(findings, task), PERCENT * runs.solved if solved else runs.accuracy, strict=True)
+        zip(_named(findings, task), points_of(findings.loaded.study.tasks[task], runs), strict=True)
     )
     best = scores[f"own best of {_best_shape(findings, task)}"]
     tries = [place for place, name in enumerate(scores) if name.startswith(RECOMMENDED)]

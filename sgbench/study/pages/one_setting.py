@@ -9,24 +9,24 @@ from sgbench.study.comparisons import SHAPES
 from sgbench.study.findings import Findings
 from sgbench.study.pages import regime_map
 from sgbench.study.pages.text import few, table
-from sgbench.study.scores import RunTable
+from sgbench.study.scores import RunTable, points_of
 
-CLOSE_POINTS = 2.0
 LISTED = 8
-PERCENT = 100.0
 SETTINGS = [(shape, width) for shape in SHAPES for width in regime_map.WIDTHS]
 
 
-def section(findings: Findings, runs: Mapping[str, RunTable]) -> list[str]:
+def section(findings: Findings, runs: Mapping[str, RunTable], *, within_points: float) -> list[str]:
     """Write what a setting loses to the best one of each task, for those that lose least where they lose most.
 
     Args:
         findings: of the study.
         runs: complete ones by task; rows are the shapes, and for each the widths of the map.
+        within_points: of the best, to count as close.
     """
-    losses = {task: lost(_means(findings, task, of)) for task, of in runs.items()}
+    of_study = findings.loaded.study.tasks
+    losses = {task: lost(points_of(of_study[task], of).mean(axis=1)) for task, of in runs.items()}
     order = in_order(losses)
-    close = [place for place in order if largest(losses, place) <= CLOSE_POINTS]
+    close = [place for place in order if largest(losses, place) <= within_points]
     rows = [
         [_name(place), f"{largest(losses, place):.1f}", *(f"{of[place]:.1f}" for of in losses.values())]
         for place in order[:LISTED]
@@ -34,7 +34,7 @@ def section(findings: Findings, runs: Mapping[str, RunTable]) -> list[str]:
     left_out = {task: left_out_loss(losses, task) for task in losses} if len(losses) > 1 else {}
     parts = [
         "## One setting for every task",
-        f"{few(len(close), len(SETTINGS))} shapes and widths come within {CLOSE_POINTS:g} points of the best "
+        f"{few(len(close), len(SETTINGS))} shapes and widths come within {within_points:g} points of the best "
         f"on each of {len(losses)} tasks, at the task's own learning rate{_listed(losses, close)}.",
         table(["setting", "largest loss", *losses], rows),
         "Points of mean test accuracy below the best of all shapes and widths (per cent solved on tasks that are "
@@ -45,12 +45,6 @@ def section(findings: Findings, runs: Mapping[str, RunTable]) -> list[str]:
         said = ", ".join(f"{task} {loss:.1f} ({_name(place)})" for task, (place, loss) in left_out.items())
         parts.append(f"Chosen without a task, the setting loses on that task: {said}.")
     return parts
-
-
-def _means(findings: Findings, task: str, runs: RunTable) -> Floats:
-    """Return the mean score of each setting, in points or per cent solved."""
-    solved = findings.loaded.study.tasks[task].outcome == "solved"
-    return PERCENT * runs.solved.mean(axis=1) if solved else runs.accuracy.mean(axis=1)
 
 
 def lost(means: Floats) -> Floats:
