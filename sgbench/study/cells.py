@@ -104,7 +104,8 @@ def _cells_with_seeds(
     if grid.tasks is not None and task not in grid.tasks:
         return
     seeds = (grid.seeds or block.seeds).values
-    settings: Sequence[Cell] = [{}] if block.settings is None else random_settings(block.settings, task)
+    more = grid.ranges.get(task, {})
+    settings: Sequence[Cell] = [{}] if block.settings is None else random_settings(block.settings, task, more)
     starts: Sequence[Cell] = grid.cells or [{}]
     if grid.best_of is not None:
         starts = _settled_cells(grid.best_of, task, settled)
@@ -121,24 +122,37 @@ def _cells_with_seeds(
             yield {**base, **dict(zip(choices, values, strict=True))}, seeds
 
 
-def random_settings(settings: RandomSettings, task: str) -> list[Cell]:
+def random_settings(
+    settings: RandomSettings, task: str, more: Mapping[str, Draw] | None = None
+) -> list[Cell]:
     """Draw the settings of one task, a function of the file alone.
 
     Args:
         settings: how many, from which seed and ranges.
         task: draws of its own, so that tasks do not share settings.
+        more: ranges of some cells; those of the same keys are drawn from at the same places, those of other keys
+            leave what is drawn for the rest as it is.
 
     >>> ranges = {"optimizer.lr": Draw(low=0.001, high=0.1)}
     >>> first, second = random_settings(RandomSettings(count=2, seed=1, ranges=ranges), "T1")
     >>> first == second, first == random_settings(RandomSettings(count=1, seed=1, ranges=ranges), "T1")[0]
     (False, True)
     """
-    stream = np.random.SeedSequence([settings.seed, zlib.crc32(task.encode())])
-    random = np.random.Generator(np.random.PCG64(stream))
-    ranges = {**settings.ranges, **settings.by_task.get(task, {})}
+    more = more or {}
+    common = {**settings.ranges, **settings.by_task.get(task, {})}
+    replaced = {key: more.get(key, draw) for key, draw in common.items()}
+    added = {key: draw for key, draw in more.items() if key not in common}
+    seed = [settings.seed, zlib.crc32(task.encode())]
+    drawn = _draws(replaced, settings.count, seed)
     return [
-        {key: _drawn(draw, random.random()) for key, draw in ranges.items()} for _ in range(settings.count)
+        {**one, **other} for one, other in zip(drawn, _draws(added, settings.count, [*seed, 1]), strict=True)
     ]
+
+
+def _draws(ranges: Mapping[str, Draw], count: int, seed: Sequence[int]) -> list[Cell]:
+    """Draw from every range, so many times."""
+    random = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
+    return [{key: _drawn(draw, random.random()) for key, draw in ranges.items()} for _ in range(count)]
 
 
 def _drawn(draw: Draw, share: float) -> Word:

@@ -165,12 +165,12 @@ def own_best(scores: StudyScores, task: str, *, block: str = "A3a") -> dict[str,
     return {shape: by_shape[shape] for shape in SHAPES if shape in by_shape}
 
 
-def looks(scores: StudyScores, task: str, cells: Sequence[Cell]) -> list[RunTable]:
+def looks(scores: StudyScores, task: str, cells: Sequence[Cell], *, start: str = "A3b") -> list[RunTable]:
     """List the tables of the first 10, 20 and 40 reporting seeds, as far as they are complete."""
     seeds = scores.study.seeds["report"].values
     tables = []
     for count in LOOKS:
-        table = scores.table(task, "report", cells, seeds[:count], start="A3b")
+        table = scores.table(task, "report", cells, seeds[:count], start=start)
         if table.planned < count or not table.complete:
             break
         tables.append(table)

@@ -87,6 +87,10 @@ class CellGrid(Strict):
     """By key, factors on the number that the starting point or the task's reference setting has for it."""
     tasks: tuple[Name, ...] | None = None
     """The tasks that have these cells; all of the block by default."""
+    ranges: dict[Name, dict[Key, Draw]] = Field(default_factory=dict)
+    """By task, ranges that the block's random settings have for these cells besides, or in place of others.
+
+    What is drawn for all other keys is the same as for the block's other cells."""
     seeds: Seeds | None = None
     """Seeds in place of the block's."""
 
@@ -183,6 +187,7 @@ class Study(Strict):
             for task in block.tasks:
                 if task not in self.tasks:
                     raise ValueError(f"blocks.{name}.tasks: {task} is none of the study's tasks")
+            _require_ranges_of_its_own(name, block)
             used = {seed for seeds in _all_seeds(block) for seed in seeds.values}
             outside = used - set(self.seeds[block.purpose].values)
             if outside:
@@ -194,6 +199,17 @@ class Study(Strict):
                     raise ValueError(f"blocks.{name}: {needed} is no earlier block that settles something")
             known.append(name)
         return self
+
+
+def _require_ranges_of_its_own(name: str, block: StudyBlock) -> None:
+    """Refuse ranges of cells where nothing is drawn, or of a task that the block has not."""
+    for task in (task for grid in block.grids for task in grid.ranges):
+        if block.settings is None:
+            raise ValueError(
+                f"blocks.{name}.grids: ranges need the block's settings, of which they draw more"
+            )
+        if task not in block.tasks:
+            raise ValueError(f"blocks.{name}.grids: ranges of {task}, which is none of the block's tasks")
 
 
 def _all_seeds(block: StudyBlock) -> list[Seeds]:

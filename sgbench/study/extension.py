@@ -56,10 +56,11 @@ def _block(block: StudyBlock, likes: Mapping[str, str]) -> StudyBlock | None:
 
 def _grid(grid: CellGrid, members: Sequence[str], likes: Mapping[str, str]) -> CellGrid | None:
     """Move a grid to other tasks; one made for some tasks alone goes to tasks that are like those."""
+    ranges = {name: grid.ranges[likes[name]] for name in members if likes[name] in grid.ranges}
     if grid.tasks is None:
-        return grid
+        return grid.model_copy(update={"ranges": ranges}) if grid.ranges else grid
     tasks = tuple(name for name in members if likes[name] in grid.tasks)
-    return grid.model_copy(update={"tasks": tasks}) if tasks else None
+    return grid.model_copy(update={"tasks": tasks, "ranges": ranges}) if tasks else None
 
 
 def _settings(settings: RandomSettings, members: Sequence[str], likes: Mapping[str, str]) -> RandomSettings:

@@ -130,7 +130,7 @@ def varied_keys(study: Study, task: str) -> tuple[str, ...]:
         if block.settings is not None:
             keys |= {*block.settings.ranges, *block.settings.by_task.get(task, {})}
         for grid in block.grids:
-            keys |= {key for cell in grid.cells for key in cell}
+            keys |= {*grid.ranges.get(task, {}), *(key for cell in grid.cells for key in cell)}
             keys |= {*grid.values, *grid.factors} if grid.tasks is None or task in grid.tasks else set()
     return tuple(sorted(keys))
 

@@ -54,6 +54,35 @@ def test_cells_by_hand(tmp_path: Path) -> None:
     assert all(0.001 <= rate <= 0.1 for rates in by_task.values() for rate in rates)  # type: ignore[operator]
 
 
+def test_cells_with_ranges_of_their_own_share_all_other_draws(tmp_path: Path) -> None:
+    """Ten times the range on a log scale gives ten times the number; a further key leaves the rest as it is."""
+    tree = copy.deepcopy(TREE)
+    wide = {"low": 0.01, "high": 1.0}
+    tree["blocks"]["first"]["grids"] = [
+        {"cells": [{"neuron": "leaky"}]},
+        {"cells": [{"neuron": "synaptic"}], "ranges": {"A": {"neuron.alpha": {"values": [0.1, 0.9]}}}},
+        {"cells": [{"neuron": "alif"}], "ranges": {"A": {"optimizer.lr": wide}}},
+    ]
+    made = [run for run in points(loaded(tmp_path, tree).study, "first", {}) if run.seed == 100]
+    cells = {
+        name: [run.cell for run in made if run.cell["neuron"] == name]
+        for name in ("leaky", "synaptic", "alif")
+    }
+    rates = {name: [cell["optimizer.lr"] for cell in of] for name, of in cells.items()}
+    assert rates["synaptic"] == rates["leaky"] == [run["optimizer.lr"] for run in _plain(tmp_path)]
+    assert rates["alif"][:2] == pytest.approx(
+        [10 * float(str(rate)) for rate in rates["leaky"][:2]], rel=0.01
+    )
+    assert rates["alif"][2:] == rates["leaky"][2:]  # task B has the block's range alone
+    assert [("neuron.alpha" in cell) for cell in cells["synaptic"]] == [True, True, False, False]
+
+
+def _plain(folder: Path) -> list[dict[str, Any]]:
+    """The settings that the block of the toy draws, of one shape and seed, task by task."""
+    made = points(loaded(folder).study, "first", {})
+    return [run.cell for run in made if run.seed == 100 and run.cell["surrogate"] == "atan"]
+
+
 def test_factors_act_on_what_is_settled_and_else_on_the_reference(tmp_path: Path) -> None:
     """By hand: 0.02 settled gives 0.005, 0.02 and 0.08; with nothing settled for the task 0.01 stands."""
     study = loaded(tmp_path).study
@@ -169,6 +198,16 @@ BAD: dict[str, tuple[list[str | int], Any, str]] = {
         "low below high",
     ),
     "solved without a threshold": (["tasks", "A", "outcome"], "solved", "solved_from"),
+    "ranges of a task that is none": (
+        ["blocks", "first", "grids", 0, "ranges"],
+        {"C": {"optimizer.lr": {"values": [1]}}},
+        "ranges of C",
+    ),
+    "ranges where nothing is drawn": (
+        ["blocks", "second", "grids", 0, "ranges"],
+        {"A": {"optimizer.lr": {"values": [1]}}},
+        "need the block's settings",
+    ),
     "an unknown key": (["blocks", "first", "sedes"], 1, "sedes"),
 }
 
@@ -216,5 +255,7 @@ def test_the_shipped_study_composes(tmp_path: Path) -> None:
     specs = composed(list(first.values()), place(tmp_path))
     assert {spec.method.protocol.draw for spec in specs} == {"per_seed"}
     assert all(spec.method.protocol.tuning_seeds == (100, 101, 102) for spec in specs)
+    neurons = {(run.task, run.cell["neuron"]): run for run in points(study, "E", {})}
+    assert len(composed(list(neurons.values()), place(tmp_path))) == 18
     runs, hours = block_cost(study, "A1")
     assert (runs, round(hours, 1)) == (384, 1.0)
