@@ -337,4 +337,4 @@ def test_the_page_of_rules() -> None:
     )
     empty = learning_rules.page(findings(nothing(), elsewhere=costs))
     assert "Not known yet: 210 runs of block DR are missing." in empty.text()
-    assert "no block runs them yet" in empty.text()
+    assert "(neurons.md)" in empty.text()

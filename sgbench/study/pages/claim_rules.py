@@ -124,6 +124,12 @@ def is_no_worse(one: Compared) -> float:
     return min(verdict.p_equal, verdict.p_differs) if verdict.difference > 0 else verdict.p_equal
 
 
+def is_no_better(one: Compared) -> float:
+    """Return the p-value that a method equals the reference within the margin or is worse."""
+    verdict = one.verdict
+    return min(verdict.p_equal, verdict.p_differs) if verdict.difference < 0 else verdict.p_equal
+
+
 def compared_text(one: Compared) -> str:
     """Write a difference with its interval, unit, task and seeds."""
     verdict = one.verdict

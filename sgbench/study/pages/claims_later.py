@@ -1,4 +1,4 @@
-"""Claims of later papers that cells of the study decide: L1 to L6, L8, L9, L12, L16 and L17."""
+"""Claims of later papers that cells of the study decide: L1 to L6, L8, L9, L12 and L15 to L17."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sgbench.study.comparisons import (
 )
 from sgbench.study.findings import Findings
 from sgbench.study.hypotheses_rules import TUNING
-from sgbench.study.pages import forgiving, regime_map, spikes
+from sgbench.study.pages import forgiving, neurons, regime_map, spikes
 from sgbench.study.pages.claim_rules import (
     Decided,
     all_of,
@@ -31,6 +31,7 @@ from sgbench.study.pages.claim_rules import (
     hypothesis,
     hypothesis_text,
     incomplete,
+    is_no_better,
     is_no_worse,
     learnt,
     missing,
@@ -265,6 +266,29 @@ def one_step_equals_eprop(findings: Findings) -> Decided:
     if result is not None:
         number += f"; {hypothesis_text(result)}"
     return decided(max(map(is_no_worse, compared)), smallest(worse), rules.look_level, number)
+
+
+def quadratic_neurons_win(findings: Findings) -> Decided:
+    """Decide L15: the quadratic neuron is better than the leaky one, both tuned alike, on three tasks."""
+    study, rules = findings.loaded.study, findings.rules
+    compared: list[Compared] = []
+    for task in study.blocks[neurons.BLOCK].tasks:
+        cells = neurons.settled(findings, task)
+        names = [neurons.LEAKY, neurons.QUADRATIC]
+        pair = [cells[name] for name in names if name in cells]
+        tables = looks(findings.scores, task, pair, start=neurons.BLOCK) if len(pair) == len(names) else []
+        if not tables:
+            return missing(findings, neurons.BLOCK)
+        compared += compared_table(
+            *(task, study.tasks[task], names, tables[-1], neurons.LEAKY, rules), level=rules.look_level
+        )
+    said = "; ".join(map(compared_text, compared))
+    return decided(
+        max(one.verdict.p_differs if one.verdict.difference > 0 else 1.0 for one in compared),
+        smallest([is_no_better(one) for one in compared]),
+        rules.look_level,
+        f"quadratic minus leaky, each the best of sixteen settings: {said}",
+    )
 
 
 def times_are_learnt(findings: Findings) -> Decided:

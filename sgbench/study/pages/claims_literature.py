@@ -139,9 +139,11 @@ LATER = (
         "L15",
         "Quadratic neurons beat leaky ones after a thorough search.",
         "Wenig et al. 2026, arXiv:2606.03935",
-        NOT_RUN,
-        opened("no block runs other neurons yet (E)"),
-        NONE,
+        "Block ER, each neuron at the best of sixteen random settings; the rule is older than its runs (amendment "
+        "10). Confirmed where the quadratic neuron is shown better on T4, T5 and T6; refuted where it is shown "
+        "equal within the margin or worse on one, with Holm's correction over tasks.",
+        claims_later.quadratic_neurons_win,
+        run("ER", "neurons.md"),
     ),
     LiteratureClaim(
         "L16",

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from sgbench.plots.estimate import Estimate
-from sgbench.plots.study_rules import RulesPanel, rules_figure
-from sgbench.statistics.intervals import summarise
-from sgbench.statistics.solved import wilson
+from sgbench.plots.study_methods import MethodPanel, methods_figure
 from sgbench.study.cells import Cell
 from sgbench.study.comparisons import Compared, compared_table, looks
 from sgbench.study.findings import Findings
 from sgbench.study.hypotheses_rules import BLOCK, TUNING
 from sgbench.study.pages.claim_rules import missing
+from sgbench.study.pages.methods import difference_table, score_panel, told_apart
 from sgbench.study.pages.text import StudyPage, StudyPicture, cell_text, details, interval, table
 from sgbench.study.scores import RunTable
 from sgbench.tables import NONE, decimal_text
 
 NAME = "rules.md"
 TITLE = "Which learning rule, and at what price?"
-PERCENT = 100
 REFERENCE_RULE = "back-propagation"
 RULES: Mapping[tuple[str, int | None], tuple[str, str]] = {
     ("bptt", None): (REFERENCE_RULE, "bptt"),
@@ -31,10 +29,8 @@ RULES: Mapping[tuple[str, int | None], tuple[str, str]] = {
     ("frozen", None): ("random layers", "frozen"),
 }
 """By rule and window of a settled cell: what the page calls it, and its name in the benchmark of rules."""
-NEURONS = (
-    "Neurons other than the leaky one are not compared: no block runs them yet. A later block (E) is planned for "
-    "synaptic, adaptive and quadratic neurons, each with a learning rate and width of its own."
-)
+NEURONS = "All with leaky neurons; other models are compared [on a page of their own](neurons.md)."
+AGAINST = "Against back-propagation through the whole sequence:\n\n"
 COSTS = (
     "Time is that of a training step over back-propagation's, memory what a batch adds: both from the benchmark of "
     "learning rules (`benchmarks/results/rules.json`), a recurrent layer of 128 neurons, 100 steps, one core. They "
@@ -57,25 +53,25 @@ def page(findings: Findings) -> StudyPage:
         parts = (f"Not known yet: {missing(findings, BLOCK).number}.", _costs(findings), NEURONS)
         return StudyPage(NAME, TITLE, tuple(part for part in parts if part))
     names = [name for name, _ in RULES.values()]
-    panels = [*(_score_panel(findings, task, look) for task, look in tables.items()), *_cost_panels(findings)]
+    panels = [*(score_panel(findings, task, look) for task, look in tables.items()), *_cost_panels(findings)]
     picture = StudyPicture(
         "rules.png",
         "Scores of seven learning rules on each task, and their time and memory, a row a rule.",
         (names, panels),
-        lambda: rules_figure(names, panels),
+        lambda: methods_figure(names, panels),
     )
     lacking = [task for task in cells if task not in tables]
     compared = {task: _compared(findings, task, look) for task, look in tables.items()}
     every = [one for several in compared.values() for one in several]
     parts = [
         *([f"Tasks without a complete look: {', '.join(lacking)}."] if lacking else []),
-        _message(every),
+        AGAINST + told_apart(every),
         picture.markdown,
         "F9. Each rule at its own learning rate, chosen on other seeds, with a cross-entropy at every step; "
         "intervals of 95 % over seeds. The dashed line is back-propagation through the whole sequence. Random "
         "layers with a trained readout are a control: a rule that is no better than they are teaches the hidden "
         "layer nothing.",
-        _comparisons(every),
+        difference_table(every, "rule", REFERENCE_RULE),
         _costs(findings),
         NEURONS,
         details("The learning rate of each rule", _rates(cells)),
@@ -99,19 +95,7 @@ def _compared(findings: Findings, task: str, look: RunTable) -> list[Compared]:
     )
 
 
-def _score_panel(findings: Findings, task: str, look: RunTable) -> RulesPanel:
-    """Draw the score of each rule on a task: accuracy, or the share of solved runs."""
-    title = f"{task}: {findings.title(task)}"
-    if findings.loaded.study.tasks[task].outcome == "solved":
-        shares = [wilson(int(row.sum()), len(row)) for row in look.solved]
-        solved = tuple(Estimate(PERCENT * one.share, PERCENT * one.low, PERCENT * one.high) for one in shares)
-        return RulesPanel(title, "runs solved, %", solved)
-    means = [summarise(row.tolist()) for row in look.accuracy]
-    values = tuple(Estimate(one.mean, one.low or one.mean, one.high or one.mean) for one in means)
-    return RulesPanel(title, "accuracy, %", values)
-
-
-def _cost_panels(findings: Findings) -> list[RulesPanel]:
+def _cost_panels(findings: Findings) -> list[MethodPanel]:
     """Draw time and memory of each rule, where the benchmark of rules is at hand."""
     costs = [findings.elsewhere.rule_costs.get(name) for _, name in RULES.values()]
     if not any(costs):
@@ -121,37 +105,9 @@ def _cost_panels(findings: Findings) -> list[RulesPanel]:
         None if one is None else Estimate(one.added_mib, one.added_mib, one.added_mib) for one in costs
     )
     return [
-        RulesPanel("time a step", "back-propagation = 1", times, is_cost=True),
-        RulesPanel("memory", "MiB a batch", memory, is_cost=True),
+        MethodPanel("time a step", "back-propagation = 1", times, is_cost=True),
+        MethodPanel("memory", "MiB a batch", memory, is_cost=True),
     ]
-
-
-def _message(compared: Sequence[Compared]) -> str:
-    """Describe which rules are told apart from back-propagation."""
-    by_rule: dict[str, list[Compared]] = {}
-    for one in compared:
-        by_rule.setdefault(one.method, []).append(one)
-    said = []
-    for name, several in by_rule.items():
-        words = [f"{one.verdict.word} on {one.task}" for one in several]
-        said.append(f"- **{name}**: {', '.join(words)}.")
-    return "Against back-propagation through the whole sequence:\n\n" + "\n".join(said)
-
-
-def _comparisons(compared: Sequence[Compared]) -> str:
-    """Tabulate each rule's difference to back-propagation."""
-    rows = []
-    for one in compared:
-        verdict = one.verdict
-        digits = 2 if verdict.margin < 1 else 1
-        rows.append(
-            [
-                *(one.task, one.method, interval(verdict.difference, verdict.low, verdict.high, digits)),
-                *(f"{verdict.margin:g}", verdict.p_differs, verdict.p_equal, one.seeds, verdict.word),
-            ]
-        )
-    header = ["task", "rule", "minus back-propagation", "margin", "p differs", "p equal", "seeds", "verdict"]
-    return table(header, rows)
 
 
 def _costs(findings: Findings) -> str:

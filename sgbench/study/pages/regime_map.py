@@ -20,6 +20,7 @@ TITLE = "When does the choice matter?"
 WIDTHS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
 COMPACT, HEAVY = "triangle", ("atan", "fast_sigmoid", "log_abs")
 PERCENT = 100
+HEADER = ("task", "shape", "width", "test accuracy or runs solved, %", "seeds", "failed")
 
 
 def page(findings: Findings) -> StudyPage:
@@ -28,12 +29,12 @@ def page(findings: Findings) -> StudyPage:
         return StudyPage(NAME, TITLE, (findings.not_stored("A2"),))
     panels, sentences, rows = [], [], []
     for task in findings.loaded.study.blocks["A2"].tasks:
-        cells = _cells(findings, task)
+        cells = mapped_cells(findings, task)
         if not cells:
             continue
-        panels.append(_panel(findings, task, cells))
+        panels.append(panel(findings, task, cells))
         sentences.append(_sentence(findings, task, cells))
-        rows += [_row(task, shape, width, runs) for (shape, width), runs in cells.items()]
+        rows += [row(task, shape, width, runs) for (shape, width), runs in cells.items()]
     picture = StudyPicture(
         "regime_map.png",
         "Test accuracy against width, a panel a task and a line a shape: lines apart mean a choice that matters.",
@@ -49,19 +50,19 @@ def page(findings: Findings) -> StudyPage:
         "marks its cell. Where a task is solved or not, shares of solved runs are drawn.",
         details(
             "The numbers behind the picture",
-            table(["task", "shape", "width", "test accuracy or runs solved, %", "seeds", "failed"], rows),
+            table(HEADER, rows),
         ),
     )
     return StudyPage(NAME, TITLE, parts, (picture,))
 
 
-def _cells(findings: Findings, task: str) -> dict[tuple[str, float], list[Score]]:
-    """Collect the runs of each shape and width that has some."""
+def mapped_cells(findings: Findings, task: str, block: str = "A2") -> dict[tuple[str, float], list[Score]]:
+    """Collect the runs of each shape and width that has some, with the starting point of a block."""
     cells: dict[tuple[str, float], list[Score]] = {}
     for shape in SHAPES:
         for width in WIDTHS:
             cell: Cell = {"surrogate": shape, "width_fwhm": width}
-            runs = findings.scores.cell(task, "map", cell, start="A2")
+            runs = findings.scores.cell(task, "map", cell, start=block)
             if runs:
                 cells[shape, width] = [runs[seed] for seed in sorted(runs)]
     return cells
@@ -74,7 +75,8 @@ def estimate(values: list[float]) -> Estimate:
     return Estimate(summary.mean, summary.mean - (half or 0.0), summary.mean + (half or 0.0))
 
 
-def _panel(findings: Findings, task: str, cells: dict[tuple[str, float], list[Score]]) -> MapPanel:
+def panel(findings: Findings, task: str, cells: dict[tuple[str, float], list[Score]]) -> MapPanel:
+    """Draw the scores of a task against width, a line a shape."""
     lines = []
     for shape, tail in SLOPE_AT_REST.items():
         points = [
@@ -141,7 +143,8 @@ def _deep(findings: Findings) -> str:
     )
 
 
-def _row(task: str, shape: str, width: float, runs: list[Score]) -> list[str | float | int]:
+def row(task: str, shape: str, width: float, runs: list[Score]) -> list[str | float | int]:
+    """Write a cell as a line of the table behind a picture."""
     mean = _score(runs)
     ends = (mean.low, mean.high) if len(runs) >= MIN_SEEDS else (None, None)
     failed = sum(run.failed for run in runs)

@@ -1,4 +1,4 @@
-"""Learning rules side by side: a score on each task, and beside it what a rule takes in time and memory."""
+"""Methods side by side, such as learning rules: a score on each task, and beside it what a method takes."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ NEVER = "not measured"
 
 
 @dataclass(frozen=True)
-class RulesPanel:
-    """Holds one number of each rule, in the order of the rules; None where it is not known.
+class MethodPanel:
+    """Holds one number of each method, in the order of the methods; None where it is not known.
 
     Args:
         title: of the panel.
         unit: below its axis.
         values: with their intervals.
-        is_cost: of time or memory, of which less is better; else a score from 0 to 100.
+        is_cost: such as time or spikes, of which less is better; else a score from 0 to 100.
     """
 
     title: str
@@ -37,11 +37,11 @@ class RulesPanel:
     is_cost: bool = False
 
 
-def rules_figure(names: Sequence[str], panels: Sequence[RulesPanel]) -> Figure:
-    """Draw a panel a score or cost, rules as rows; a dashed line goes through the first rule's number.
+def methods_figure(names: Sequence[str], panels: Sequence[MethodPanel]) -> Figure:
+    """Draw a panel a score or cost, methods as rows; a dashed line goes through the first one's number.
 
     Args:
-        names: of the rules, the one that the others are compared with first.
+        names: of the methods, the one that the others are compared with first.
         panels: at least one.
     """
     figure = Figure(figsize=(2.4 + 2.3 * len(panels), len(names) * ROW + 1.8), layout="constrained")
@@ -53,7 +53,7 @@ def rules_figure(names: Sequence[str], panels: Sequence[RulesPanel]) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, panel: RulesPanel) -> None:
+def _panel(axes: Axes, panel: MethodPanel) -> None:
     colour = COST if panel.is_cost else VERMILION
     reference = panel.values[0]
     if reference is not None:

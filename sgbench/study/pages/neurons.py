@@ -1,0 +1,176 @@
+"""Neuron models: each at its own best of as many random settings, against the leaky one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean, median
+
+import numpy as np
+
+from sgbench.plots.estimate import Estimate
+from sgbench.plots.study_methods import MethodPanel, methods_figure
+from sgbench.statistics.blocks import contrast
+from sgbench.study.cells import Cell
+from sgbench.study.comparisons import REFERENCE, Compared, compared_table, looks, own_best
+from sgbench.study.findings import Findings
+from sgbench.study.pages.claim_rules import missing
+from sgbench.study.pages.methods import difference_table, score_panel, told_apart
+from sgbench.study.pages.text import StudyPage, StudyPicture, cell_text, details, few, table
+from sgbench.study.scores import RunTable, Score, points_of
+from sgbench.tables import NONE, decimal_text
+
+NAME = "neurons.md"
+TITLE = "Which neuron model?"
+TUNING, BLOCK = "E", "ER"
+LEAKY, QUADRATIC = "leaky", "quadratic"
+MODELS: Mapping[str, str] = {
+    "leaky": LEAKY,
+    "synaptic": "synaptic",
+    "plif": "learned decay",
+    "alif": "adapting threshold",
+    "adlif": "adapting current",
+    "qif": QUADRATIC,
+}
+"""By entry of the catalogue, what the page calls it."""
+NAMES = (
+    "In the catalogue: `leaky`; `synaptic`, a current before the membrane; `plif`, whose layers learn their decay; "
+    "`alif`, whose threshold rises with spikes; `adlif`, with a current that follows potential and spikes; `qif`, "
+    "quadratic."
+)
+LIMITS = (
+    "Sixteen random settings are few for up to eight numbers: this is about neurons tuned so, in one recurrent "
+    "layer, with small data. What adapts here has one strength and time constant for the whole layer; papers often "
+    "let each neuron learn its own. The quadratic neuron is stepped by forward Euler, its current capped beyond "
+    "the threshold; exact gradients are not compared."
+)
+
+
+def page(findings: Findings) -> StudyPage:
+    """Write the page on neuron models with figure F10: scores of block ER, and spikes."""
+    if BLOCK not in findings.loaded.study.blocks:
+        return StudyPage(NAME, TITLE, (f"This study has no block {BLOCK}.",))
+    tables = complete_looks(findings)
+    if not tables:
+        return StudyPage(NAME, TITLE, (f"Not known yet: {missing(findings, BLOCK).number}.", NAMES))
+    names = list(MODELS.values())
+    panels = [
+        *(score_panel(findings, task, look) for task, look in tables.items()),
+        *(_spike_panel(task, look) for task, look in tables.items()),
+    ]
+    picture = StudyPicture(
+        "neurons.png",
+        "Scores of six neuron models on each task, and their spikes over those of the leaky one, a row a model.",
+        (names, panels),
+        lambda: methods_figure(names, panels),
+    )
+    lacking = [task for task in findings.loaded.study.blocks[BLOCK].tasks if task not in tables]
+    compared = [one for task in tables for one in comparisons(findings, task, tables[task])]
+    parts = (
+        f"Tasks without a complete look: {', '.join(lacking)}." if lacking else "",
+        f"Against the leaky neuron, each model at the best of sixteen random settings:\n\n{told_apart(compared)}",
+        picture.markdown,
+        "F10. Settings are chosen on other seeds; learning rates and widths to choose from were the same for all "
+        "models, surrogate atan. Intervals of 95 % over seeds. The dashed line is the leaky neuron.",
+        NAMES,
+        difference_table(compared, "neuron", LEAKY),
+        _more_tries(findings, tables),
+        f"## How hard is each to tune?\n\n{_tries(findings)}",
+        LIMITS,
+        details("The settings of each model", _settings(findings)),
+    )
+    return StudyPage(NAME, TITLE, tuple(part for part in parts if part), (picture,))
+
+
+def settled(findings: Findings, task: str) -> dict[str, Cell]:
+    """Find the settled cell of each neuron model on a task, in the order of the models."""
+    cells = findings.scores.settled.get(TUNING, {}).get(task, ())
+    by_model = {str(cell.get("neuron")): dict(cell) for cell in cells}
+    return {name: by_model[entry] for entry, name in MODELS.items() if entry in by_model}
+
+
+def complete_looks(findings: Findings) -> dict[str, RunTable]:
+    """Collect by task the latest complete look at all neuron models, a row a model."""
+    tables = {}
+    for task in findings.loaded.study.blocks[BLOCK].tasks:
+        cells = list(settled(findings, task).values())
+        found = looks(findings.scores, task, cells, start=BLOCK) if len(cells) == len(MODELS) else []
+        if found:
+            tables[task] = found[-1]
+    return tables
+
+
+def comparisons(findings: Findings, task: str, look: RunTable) -> list[Compared]:
+    """Compare every neuron model with the leaky one on one task."""
+    names, rules = list(MODELS.values()), findings.rules
+    return compared_table(
+        *(task, findings.loaded.study.tasks[task], names, look, LEAKY, rules), level=rules.look_level
+    )
+
+
+def _spike_panel(task: str, look: RunTable) -> MethodPanel:
+    """Draw spikes an inference over those of the leaky neuron; none where a run sent no spike."""
+    leaky = look.log_spikes[0]
+    ratios: list[Estimate | None] = []
+    for sent in look.log_spikes:
+        if not np.isfinite([sent, leaky]).all():
+            ratios.append(None)
+            continue
+        more = contrast([sent, leaky], [1, -1])
+        ends = [more.estimate if end is None else end for end in (more.low, more.high)]
+        ratios.append(Estimate(*np.exp([more.estimate, *ends]).tolist()))
+    return MethodPanel(f"{task}: spikes", "leaky = 1", tuple(ratios), is_cost=True)
+
+
+def _more_tries(findings: Findings, tables: Mapping[str, RunTable]) -> str:
+    """Tell what the leaky neuron reaches with all tries of the study, for comparison by eye alone."""
+    said = []
+    for task, look in tables.items():
+        cell = own_best(findings.scores, task).get(REFERENCE)
+        if cell is None:
+            continue
+        runs = findings.scores.table(task, "report", [cell], look.seeds, start="A3b")
+        if runs.seeds:
+            mean = points_of(findings.loaded.study.tasks[task], runs).mean()
+            said.append(f"{task} {decimal_text(float(mean), 1)} %")
+    if not said:
+        return ""
+    return (
+        "The leaky neuron with atan after all tuning of the study (blocks A1 to A3a, many more tries) reaches on "
+        f"the same seeds: {', '.join(said)}. It is compared with nothing."
+    )
+
+
+def _tries(findings: Findings) -> str:
+    """Tabulate the sixteen tries of each model on the tuning seeds: the best, the median, and failures."""
+    rows = []
+    for task in findings.loaded.study.blocks[TUNING].tasks:
+        for entry, name in MODELS.items():
+            runs = [
+                run
+                for run in findings.scores.block(TUNING)
+                if run.task == task and run.settings.get("neuron") == entry
+            ]
+            if runs:
+                means = _by_setting(runs)
+                failed = few(sum(run.failed for run in runs), len(runs))
+                rows.append([task, name, max(means), median(means), failed])
+    header = ["task", "neuron", "best validation, %", "median of the tries, %", "failed runs"]
+    return table(header, rows)
+
+
+def _by_setting(runs: Sequence[Score]) -> list[float]:
+    """Average validation accuracy over seeds, setting by setting."""
+    groups: dict[str, list[float]] = {}
+    for run in runs:
+        groups.setdefault(repr(sorted(run.cell.items())), []).append(run.validation)
+    return [fmean(several) for several in groups.values()]
+
+
+def _settings(findings: Findings) -> str:
+    """Tabulate what was settled for each model and task."""
+    rows = [
+        [task, name, cell_text(cell, without=["neuron", "surrogate"]) or NONE]
+        for task in findings.loaded.study.blocks[BLOCK].tasks
+        for name, cell in settled(findings, task).items()
+    ]
+    return table(["task", "neuron", "settled"], rows)
