@@ -130,8 +130,8 @@ def random_settings(
     Args:
         settings: how many, from which seed and ranges.
         task: draws of its own, so that tasks do not share settings.
-        more: ranges of some cells; those of the same keys are drawn from at the same places, those of other keys
-            leave what is drawn for the rest as it is.
+        more: ranges of some cells; those of the same keys are drawn from at the same places, a further key leaves
+            what is drawn for all others as it is.
 
     >>> ranges = {"optimizer.lr": Draw(low=0.001, high=0.1)}
     >>> first, second = random_settings(RandomSettings(count=2, seed=1, ranges=ranges), "T1")
@@ -144,9 +144,10 @@ def random_settings(
     added = {key: draw for key, draw in more.items() if key not in common}
     seed = [settings.seed, zlib.crc32(task.encode())]
     drawn = _draws(replaced, settings.count, seed)
-    return [
-        {**one, **other} for one, other in zip(drawn, _draws(added, settings.count, [*seed, 1]), strict=True)
-    ]
+    for key, draw in added.items():
+        values = _draws({key: draw}, settings.count, [*seed, zlib.crc32(key.encode())])
+        drawn = [{**one, **value} for one, value in zip(drawn, values, strict=True)]
+    return drawn
 
 
 def _draws(ranges: Mapping[str, Draw], count: int, seed: Sequence[int]) -> list[Cell]:

@@ -90,7 +90,7 @@ class CellGrid(Strict):
     ranges: dict[Name, dict[Key, Draw]] = Field(default_factory=dict)
     """By task, ranges that the block's random settings have for these cells besides, or in place of others.
 
-    What is drawn for all other keys is the same as for the block's other cells."""
+    What is drawn for a key is the same in all cells that have the same range for it."""
     seeds: Seeds | None = None
     """Seeds in place of the block's."""
 
@@ -210,6 +210,13 @@ def _require_ranges_of_its_own(name: str, block: StudyBlock) -> None:
             )
         if task not in block.tasks:
             raise ValueError(f"blocks.{name}.grids: ranges of {task}, which is none of the block's tasks")
+    for grid in block.grids:
+        stated = {*grid.values, *(key for cell in grid.cells for key in cell)}
+        twice = stated & {key for of in grid.ranges.values() for key in of}
+        if twice:
+            raise ValueError(f"blocks.{name}.grids: {min(twice)} is drawn and stated")
+        if grid.tasks is not None and not set(grid.ranges) <= set(grid.tasks):
+            raise ValueError(f"blocks.{name}.grids: ranges of a task that the grid has not")
 
 
 def _all_seeds(block: StudyBlock) -> list[Seeds]:

@@ -18,7 +18,8 @@ def extended(study: Study, tasks: Mapping[str, StudyTask]) -> Study:
     """Make a study of the same blocks, shapes, widths and seeds on other tasks.
 
     A task has the cells and the ranges of random settings of the task that it is like. A block without such a task
-    is left out.
+    is left out, and so are one whose cells have ranges of their own, such as time constants of neurons, which hold
+    for the steps of the study's tasks alone, and one that scores what such a block has chosen.
 
     Args:
         study: whose blocks are taken.
@@ -36,7 +37,8 @@ def extended(study: Study, tasks: Mapping[str, StudyTask]) -> Study:
     blocks: dict[str, StudyBlock] = {}
     for name, block in study.blocks.items():
         part = _block(block, likes)
-        if part is not None:
+        fits = all(not grid.ranges and grid.best_of in {None, *blocks} for grid in block.grids)
+        if part is not None and fits:
             # Without the block that settles a reference, runs start from what the task states.
             reference = part.reference if part.reference in blocks else None
             blocks[name] = part.model_copy(update={"reference": reference})
@@ -56,11 +58,10 @@ def _block(block: StudyBlock, likes: Mapping[str, str]) -> StudyBlock | None:
 
 def _grid(grid: CellGrid, members: Sequence[str], likes: Mapping[str, str]) -> CellGrid | None:
     """Move a grid to other tasks; one made for some tasks alone goes to tasks that are like those."""
-    ranges = {name: grid.ranges[likes[name]] for name in members if likes[name] in grid.ranges}
     if grid.tasks is None:
-        return grid.model_copy(update={"ranges": ranges}) if grid.ranges else grid
+        return grid
     tasks = tuple(name for name in members if likes[name] in grid.tasks)
-    return grid.model_copy(update={"tasks": tasks, "ranges": ranges}) if tasks else None
+    return grid.model_copy(update={"tasks": tasks}) if tasks else None
 
 
 def _settings(settings: RandomSettings, members: Sequence[str], likes: Mapping[str, str]) -> RandomSettings:

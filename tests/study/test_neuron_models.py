@@ -65,10 +65,8 @@ def test_the_page_of_neurons() -> None:
 
 
 def test_quadratic_neurons_against_leaky_ones() -> None:
-    """Better on all three confirms L15, equal or worse on one refutes it, nothing run leaves it open."""
-    assert (
-        L15.decide(findings(made({"qif": 25.0}, base=70))).verdict == "confirmed"
-    )  # T6: ten of ten against none
+    """Better on both confirms L15, equal or worse on both refutes it, nothing run leaves it open."""
+    assert L15.decide(findings(made({"qif": 5.0}))).verdict == "confirmed"
     assert L15.decide(findings(made({"qif": -5.0}))).verdict == "refuted"
     assert L15.decide(findings(made({}))).verdict == "refuted"  # equal within two points
     empty = StudyScores(study().study, SETTLED, [])

@@ -32,7 +32,8 @@ def page(findings: Findings) -> StudyPage:
             "100 steps. C1 to C12 are claims of the field's founding review and of its follow-ups, L1 to L19 those "
             "of later papers.",
             "The rules are ours. They were written when blocks A1 and most of A2 were stored and no other block "
-            "was, and they are no registered hypotheses: each holds the level of "
+            "was (that of L15 later, before its own), and they are no registered hypotheses: each holds the level "
+            "of "
             f"{100 * findings.rules.level:g} % (a look at reporting seeds {100 * findings.rules.look_level:g} %) "
             "by itself, and nothing is corrected for the number of claims. What A1, A2, reproductions and boards "
             "decide was known when its rule was written. Where a rule names H1 to H9, it takes "
