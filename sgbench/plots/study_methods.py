@@ -17,7 +17,7 @@ ROW = 0.42  # inches
 TITLE = 20  # characters of a line
 COST = BLUE
 WORST = 0.0
-NEVER = "not measured"
+NEVER = "not known"
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,14 @@ def test_ranges_of_random_settings_follow_the_model() -> None:
     assert not any("init.recurrent_gain" in run.cell for run in forward)
 
 
+def test_ranges_of_neurons_stay_with_their_tasks() -> None:
+    """Time constants hold for the steps of T4: E is left out of an extension, and ER, which scores what E chose."""
+    blocks = extended(study().study, {"mine": mine("T4")}).blocks
+    assert {"E", "ER"} <= set(study().study.blocks)
+    assert not {"E", "ER"} & set(blocks)
+    assert {"A3a", "A3b", "D", "DR"} <= set(blocks)
+
+
 def test_a_task_whose_model_is_not_tuned_starts_from_its_own_settings() -> None:
     """T2d4 has no part in A1: the block is left out, and factors act on the learning rate of the words."""
     ours = extended(study().study, {"mine": mine("T2d4")})

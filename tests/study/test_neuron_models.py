@@ -89,10 +89,13 @@ def test_long_sequences() -> None:
     text = page.text()
     assert "the best width is 0.5 or less for 5 of 6 shapes" in text
     assert "at width 2 5 of 6 lie more than 2 points below" in text
-    assert "The best cell is log_abs at width 2 with 84.0 %." in text
+    assert "Validation chooses log_abs at width 2, which tests at 84.0 %." in text
     assert "| T8 | triangle | 2 | 56.4 (24.2 to 88.6) | 5 | 1 |" in text  # 68, and 10 once
     assert len(page.pictures[0].draw().axes) >= 1
+    table = scores(truth, ["H"])
+    part = StudyScores(table.study, SETTLED, table.runs[1:])
+    assert "1 runs of block H are missing" in long_sequences.page(findings(part)).text()
     assert (
-        "block H is not stored"
+        "90 runs of block H are missing"
         in long_sequences.page(findings(StudyScores(study().study, SETTLED, []))).text()
     )

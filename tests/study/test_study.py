@@ -55,13 +55,16 @@ def test_cells_by_hand(tmp_path: Path) -> None:
 
 
 def test_cells_with_ranges_of_their_own_share_all_other_draws(tmp_path: Path) -> None:
-    """Ten times the range on a log scale gives ten times the number; a further key leaves the rest as it is."""
+    """Ten times the range on a log scale gives ten times the number; a further key is drawn by itself."""
     tree = copy.deepcopy(TREE)
-    wide = {"low": 0.01, "high": 1.0}
+    wide, half = {"low": 0.01, "high": 1.0}, {"values": [0.1, 0.9]}
     tree["blocks"]["first"]["grids"] = [
         {"cells": [{"neuron": "leaky"}]},
-        {"cells": [{"neuron": "synaptic"}], "ranges": {"A": {"neuron.alpha": {"values": [0.1, 0.9]}}}},
-        {"cells": [{"neuron": "alif"}], "ranges": {"A": {"optimizer.lr": wide}}},
+        {"cells": [{"neuron": "synaptic"}], "ranges": {"A": {"neuron.alpha": half}}},
+        {
+            "cells": [{"neuron": "alif"}],
+            "ranges": {"A": {"optimizer.lr": wide, "neuron.rho": half, "neuron.alpha": half}},
+        },
     ]
     made = [run for run in points(loaded(tmp_path, tree).study, "first", {}) if run.seed == 100]
     cells = {
@@ -74,7 +77,9 @@ def test_cells_with_ranges_of_their_own_share_all_other_draws(tmp_path: Path) ->
         [10 * float(str(rate)) for rate in rates["leaky"][:2]], rel=0.01
     )
     assert rates["alif"][2:] == rates["leaky"][2:]  # task B has the block's range alone
-    assert [("neuron.alpha" in cell) for cell in cells["synaptic"]] == [True, True, False, False]
+    assert ["neuron.alpha" in cell for cell in cells["synaptic"]] == [True, True, False, False]
+    alphas = {name: [cell.get("neuron.alpha") for cell in cells[name]] for name in ("synaptic", "alif")}
+    assert alphas["alif"] == alphas["synaptic"]  # whatever else a grid draws
 
 
 def _plain(folder: Path) -> list[dict[str, Any]]:
@@ -207,6 +212,11 @@ BAD: dict[str, tuple[list[str | int], Any, str]] = {
         ["blocks", "second", "grids", 0, "ranges"],
         {"A": {"optimizer.lr": {"values": [1]}}},
         "need the block's settings",
+    ),
+    "a key that is drawn and stated": (
+        ["blocks", "first", "grids", 0, "ranges"],
+        {"A": {"surrogate": {"values": ["atan"]}}},
+        "surrogate is drawn and stated",
     ),
     "an unknown key": (["blocks", "first", "sedes"], 1, "sedes"),
 }

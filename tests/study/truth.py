@@ -33,6 +33,9 @@ DEFAULTS: Cell = {
     "init.recurrent_gain": 1.0,
     "steepness": "fixed",
     "loss": "last_step",
+    "neuron": "leaky",
+    "neuron.reset": "subtract",
+    "neuron.input_gain": "one",
     "rule": "bptt",
     "rule.window": None,
 }

@@ -37,7 +37,7 @@ from sgbench.study.scores import RunTable, margin_of, points_of
 from sgbench.study.verdicts import one_side
 
 HEIGHT_WIDTH = 0.05
-"""At which a surrogate of area 1 has a peak of about 20 and one of peak 1 has not."""
+"""At which a surrogate of area 1 has a peak of 13 to 20 and one of peak 1 has not."""
 QUIET_SHAPES = ("triangle", "atan", "fast_sigmoid", "log_abs")
 DEEPEST = "[64,64,64,64,64,64]"
 TAILS = (1.05, 1.5, 3.0, 10.0, 100.0)

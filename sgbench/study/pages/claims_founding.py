@@ -55,7 +55,7 @@ FOUNDING = (
         "C4",
         "A high surrogate harms through the reset and through recurrence; stopping the gradient there mends it.",
         f"{ZENKE}; {GYGAX}",
-        "Block B2 at width 0.05, where area 1 makes a peak of about 20. Confirmed where area 1 is shown lower than "
+        "Block B2 at width 0.05, where area 1 makes a peak of 13 to 20. Confirmed where area 1 is shown lower than "
         "peak 1 by more than the margin with the reset attached (T1) and with recurrence let through (T4), for "
         "atan and triangle, and lower by less with the reset detached and recurrence cut; refuted where one of "
         "the four is shown equal or better.",

@@ -11,7 +11,7 @@ from sgbench.plots.estimate import Estimate
 from sgbench.plots.study_methods import MethodPanel, methods_figure
 from sgbench.statistics.blocks import contrast
 from sgbench.study.cells import Cell
-from sgbench.study.comparisons import REFERENCE, Compared, compared_table, looks, own_best
+from sgbench.study.comparisons import MIN_SEEDS, REFERENCE, Compared, compared_table, looks, own_best
 from sgbench.study.findings import Findings
 from sgbench.study.pages.claim_rules import missing
 from sgbench.study.pages.methods import difference_table, score_panel, told_apart
@@ -75,7 +75,8 @@ def page(findings: Findings) -> StudyPage:
         f"Against the leaky neuron, each model at the best of sixteen random settings:\n\n{told_apart(compared)}",
         picture.markdown,
         "F10. Settings are chosen on other seeds; learning rates and widths to choose from were the same for all "
-        "models, surrogate atan. Intervals of 95 % over seeds. The dashed line is the leaky neuron.",
+        "models, surrogate atan. Intervals of 95 % over seeds. The dashed line is the leaky neuron. Spikes are "
+        "those of an inference, by seeds of which both runs ended and sent some.",
         NAMES,
         difference_table(compared, "neuron", LEAKY),
         _more_tries(findings, tables),
@@ -113,14 +114,15 @@ def comparisons(findings: Findings, task: str, look: RunTable) -> list[Compared]
 
 
 def _spike_panel(task: str, look: RunTable) -> MethodPanel:
-    """Draw spikes an inference over those of the leaky neuron; none where a run sent no spike."""
+    """Draw spikes an inference over those of the leaky neuron, by seeds of which both runs sent some."""
     leaky = look.log_spikes[0]
     ratios: list[Estimate | None] = []
     for sent in look.log_spikes:
-        if not np.isfinite([sent, leaky]).all():
+        both = np.isfinite(sent) & np.isfinite(leaky)
+        if both.sum() < MIN_SEEDS:
             ratios.append(None)
             continue
-        more = contrast([sent, leaky], [1, -1])
+        more = contrast([sent[both], leaky[both]], [1, -1])
         ends = [more.estimate if end is None else end for end in (more.low, more.high)]
         ratios.append(Estimate(*np.exp([more.estimate, *ends]).tolist()))
     return MethodPanel(f"{task}: spikes", "leaky = 1", tuple(ratios), is_cost=True)
