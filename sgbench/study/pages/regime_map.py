@@ -56,12 +56,21 @@ def page(findings: Findings) -> StudyPage:
     return StudyPage(NAME, TITLE, parts, (picture,))
 
 
-def mapped_cells(findings: Findings, task: str, block: str = "A2") -> dict[tuple[str, float], list[Score]]:
-    """Collect the runs of each shape and width that has some, with the starting point of a block."""
+def mapped_cells(
+    findings: Findings, task: str, block: str = "A2", more: Cell | None = None
+) -> dict[tuple[str, float], list[Score]]:
+    """Collect the runs of each shape and width that has some, with the starting point of a block.
+
+    Args:
+        findings: with the runs.
+        task: name in the study.
+        block: whose starting point the cells have.
+        more: further settings of every cell.
+    """
     cells: dict[tuple[str, float], list[Score]] = {}
     for shape in SHAPES:
         for width in WIDTHS:
-            cell: Cell = {"surrogate": shape, "width_fwhm": width}
+            cell: Cell = {"surrogate": shape, "width_fwhm": width, **(more or {})}
             runs = findings.scores.cell(task, "map", cell, start=block)
             if runs:
                 cells[shape, width] = [runs[seed] for seed in sorted(runs)]
