@@ -59,9 +59,9 @@ def page(findings: Findings) -> StudyPage:
         "Bands are intervals of 95 % over five seeds, which draw weights and order: the split is the official one. "
         "A run that failed counts as guessing, and a cross marks its cell.",
         "No hypothesis is about this task. What was expected of it was written down before its runs "
-        "([amendments 10 and 12](../preregistration.md)); block H2 was planned when H had been seen. The epoch that "
-        "is tested has the lowest validation loss, as the task ships it, where other tasks of this study take the "
-        "highest validation accuracy. One setting of the network: no reference was tuned for it.",
+        "([amendments 10 and 12](../preregistration.md)); block H2 was planned when H had been seen. The epoch "
+        "that is tested has the lowest validation loss, as the task ships it, where other tasks of this study take "
+        "the highest validation accuracy. One setting of the network: no reference was tuned for it.",
         details("The numbers behind the picture", table([*HEADER, "remedy"], rows)),
     )
     return StudyPage(NAME, TITLE, parts, (picture,))
