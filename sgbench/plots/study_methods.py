@@ -29,12 +29,14 @@ class MethodPanel:
         unit: below its axis.
         values: with their intervals.
         is_cost: such as time or spikes, of which less is better; else a score from 0 to 100.
+        zoomed: whether the axis of a score follows its values in place of 0 to 100.
     """
 
     title: str
     unit: str
     values: tuple[Estimate | None, ...]
     is_cost: bool = False
+    zoomed: bool = False
 
 
 def methods_figure(names: Sequence[str], panels: Sequence[MethodPanel]) -> Figure:
@@ -70,6 +72,8 @@ def _panel(axes: Axes, panel: MethodPanel) -> None:
     if panel.is_cost:
         axes.margins(x=0.15)  # room for the marks of the costliest
         axes.set_xlim(left=WORST)
+    elif panel.zoomed:
+        axes.margins(x=0.15)
     else:
         axes.set_xlim(-3, 103)
     axes.set_title(textwrap.fill(panel.title, TITLE), fontsize=12, color=INK, parse_math=False)

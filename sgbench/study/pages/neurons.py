@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean, median
 
 import numpy as np
@@ -15,7 +16,7 @@ from sgbench.study.comparisons import MIN_SEEDS, REFERENCE, Compared, compared_t
 from sgbench.study.findings import Findings
 from sgbench.study.pages.claim_rules import missing
 from sgbench.study.pages.methods import difference_table, score_panel, told_apart
-from sgbench.study.pages.text import StudyPage, StudyPicture, cell_text, details, few, table
+from sgbench.study.pages.text import StudyPage, StudyPicture, cell_text, details, few, interval, table
 from sgbench.study.scores import RunTable, Score, points_of
 from sgbench.tables import NONE, decimal_text
 
@@ -59,7 +60,7 @@ def page(findings: Findings) -> StudyPage:
         return StudyPage(NAME, TITLE, (f"Not known yet: {missing(findings, BLOCK).number}.", NAMES))
     names = list(MODELS.values())
     panels = [
-        *(score_panel(findings, task, look) for task, look in tables.items()),
+        *(_zoomed(score_panel(findings, task, look)) for task, look in tables.items()),
         *(_spike_panel(task, look) for task, look in tables.items()),
     ]
     picture = StudyPicture(
@@ -79,6 +80,7 @@ def page(findings: Findings) -> StudyPage:
         "those of an inference, by seeds of which both runs ended and sent some.",
         NAMES,
         difference_table(compared, "neuron", LEAKY),
+        f"## Scores and spikes\n\n{_scores(findings, tables)}",
         _more_tries(findings, tables),
         f"## How hard is each to tune?\n\n{_tries(findings)}",
         LIMITS,
@@ -113,8 +115,20 @@ def comparisons(findings: Findings, task: str, look: RunTable) -> list[Compared]
     )
 
 
+def _zoomed(drawn: MethodPanel) -> MethodPanel:
+    """Let the axis of an accuracy follow its values; shares of solved runs keep theirs."""
+    if "accuracy" not in drawn.unit:
+        return drawn
+    return replace(drawn, unit=f"{drawn.unit} (not from 0)", zoomed=True)
+
+
 def _spike_panel(task: str, look: RunTable) -> MethodPanel:
-    """Draw spikes an inference over those of the leaky neuron, by seeds of which both runs sent some."""
+    """Draw spikes an inference over those of the leaky neuron."""
+    return MethodPanel(f"{task}: spikes", "leaky = 1", tuple(_spike_ratios(look)), is_cost=True)
+
+
+def _spike_ratios(look: RunTable) -> list[Estimate | None]:
+    """Compute spikes over those of the leaky neuron, by seeds of which both runs sent some; None for few."""
     leaky = look.log_spikes[0]
     ratios: list[Estimate | None] = []
     for sent in look.log_spikes:
@@ -125,7 +139,24 @@ def _spike_panel(task: str, look: RunTable) -> MethodPanel:
         more = contrast([sent[both], leaky[both]], [1, -1])
         ends = [more.estimate if end is None else end for end in (more.low, more.high)]
         ratios.append(Estimate(*np.exp([more.estimate, *ends]).tolist()))
-    return MethodPanel(f"{task}: spikes", "leaky = 1", tuple(ratios), is_cost=True)
+    return ratios
+
+
+def _scores(findings: Findings, tables: Mapping[str, RunTable]) -> str:
+    """Tabulate score, spikes and failed runs of each model and task."""
+    rows = []
+    for task, look in tables.items():
+        panel, failed = score_panel(findings, task, look), look.failed.sum(axis=1)
+        for place, (name, ratio) in enumerate(zip(MODELS.values(), _spike_ratios(look), strict=True)):
+            score = panel.values[place]
+            rows.append(
+                [
+                    *(task, name, NONE if score is None else interval(score.value, score.low, score.high)),
+                    NONE if ratio is None else interval(ratio.value, ratio.low, ratio.high, 2),
+                    few(int(failed[place]), len(look.seeds)),
+                ]
+            )
+    return table(["task", "neuron", "accuracy or runs solved, %", "spikes, leaky = 1", "failed runs"], rows)
 
 
 def _more_tries(findings: Findings, tables: Mapping[str, RunTable]) -> str:
