@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sgbench.errors import InputError, printable
+from sgbench.tables import number_text
 
 GOALS = ("accuracy", "spikes", "safety")
 EPILOG = """examples:
@@ -74,7 +75,7 @@ def recommend(args: argparse.Namespace) -> int:
         sys.stdout.write(json.dumps(tree, indent=1) + "\n")
         return 0
     if shape.start_spikes is not None:
-        sent = ", ".join(f"{number:.2g}" for number in shape.start_spikes)
+        sent = ", ".join(map(number_text, shape.start_spikes))
         sys.stdout.write(f"before training a neuron sends, by hidden layer: {sent} spikes an inference\n")
     for line in recommendation.lines:
         sys.stdout.write(f"{printable(line)}\n")

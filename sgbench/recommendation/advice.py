@@ -14,6 +14,7 @@ from sgbench.errors import InputError
 from sgbench.recommendation.fit import CLOSE_POINTS, GOALS, CellRegret, Goal, Place, StudyFit, fit
 from sgbench.recommendation.held_out import HeldOut, held_out
 from sgbench.recommendation.summary import LaterTask, Shape, StudySummary, TaskSummary
+from sgbench.tables import number_text
 
 FEW_TASKS = 3
 """Below so many nothing is predicted for a new one."""
@@ -164,7 +165,7 @@ def _unknown(study_fit: StudyFit, place: Place, shape: Shape) -> tuple[str, ...]
     said: list[str] = list(NOT_TRIED)
     steps = [task.shape.steps for task in study_fit.tasks.values()]
     if not min(steps) <= shape.steps <= max(steps):
-        said.insert(0, f"{shape.steps} steps (tasks of the kind have {range_text(min(steps), max(steps))})")
+        said.insert(0, f"{shape.steps:,} steps (tasks of the kind have {range_text(min(steps), max(steps))})")
     layers = [task.shape.layers for task in study_fit.tasks.values()]
     if shape.layers > max(layers):
         said.insert(0, f"{shape.layers} hidden layers (tasks of the kind have up to {max(layers)})")
@@ -223,7 +224,8 @@ def _later_text(task: LaterTask) -> str:
 def range_text(low: float, high: float) -> str:
     """Write a range, or a single number where both ends are equal.
 
-    >>> range_text(0.2, 2.0), range_text(1.0, 1.0)
-    ('0.2 to 2', '1')
+    >>> range_text(0.2, 2.0), range_text(1300, 1300)
+    ('0.2 to 2', '1,300')
     """
-    return f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
+    ends = number_text(low), number_text(high)
+    return ends[0] if low == high else " to ".join(ends)

@@ -19,6 +19,8 @@ GOALS: tuple[Goal, ...] = ("accuracy", "spikes", "safety")
 CLOSE_POINTS = 2.0
 """Losses that differ by no more count as equal, as in the study."""
 MIN_SEEDS = 5
+LONG_STEPS = 1000
+"""From which on a sequence counts as long."""
 SILENT = 1e-3
 """Spikes an inference below which a layer counts as silent before training."""
 Place = tuple[str, float, float]
@@ -133,9 +135,9 @@ class StudyFit:
 def fit(tasks: Mapping[str, TaskSummary], shape: Shape) -> StudyFit:
     """Fit the losses of all cells on tasks of a network's kind.
 
-    Recurrent networks have the recurrent tasks, networks of one hidden layer those of one. A deeper one has the
-    task whose layers start with the most similar number of spikes, by their geometric mean; where its start was not
-    measured, all of them.
+    Recurrent networks have the recurrent tasks whose sequences are as long or as short, networks of one hidden
+    layer those of one. A deeper one has the task whose layers start with the most similar number of spikes, by
+    their geometric mean; where its start was not measured, all of them.
 
     Args:
         tasks: of a summary.
@@ -156,7 +158,7 @@ def fit(tasks: Mapping[str, TaskSummary], shape: Shape) -> StudyFit:
 def _alike(tasks: Mapping[str, TaskSummary], shape: Shape) -> tuple[str, dict[str, TaskSummary]]:
     """Find the tasks of a network's kind, and describe the kind in words."""
     if shape.recurrent:
-        return "recurrent networks", {name: task for name, task in tasks.items() if task.shape.recurrent}
+        return _recurrent({name: task for name, task in tasks.items() if task.shape.recurrent}, shape)
     forward = {name: task for name, task in tasks.items() if not task.shape.recurrent}
     if shape.layers == 1:
         one = {name: task for name, task in forward.items() if task.shape.layers == 1}
@@ -174,6 +176,18 @@ def _alike(tasks: Mapping[str, TaskSummary], shape: Shape) -> tuple[str, dict[st
         f"networks of several hidden layers that start with about {sent:.2g} spikes a neuron",
         nearest_tasks,
     )
+
+
+def _recurrent(tasks: Mapping[str, TaskSummary], shape: Shape) -> tuple[str, dict[str, TaskSummary]]:
+    """Find the recurrent tasks of short or long sequences; what lies between goes by the ratio of steps."""
+    short = {name: task for name, task in tasks.items() if task.shape.steps < LONG_STEPS}
+    long = {name: task for name, task in tasks.items() if task.shape.steps >= LONG_STEPS}
+    if short and long:
+        longest = max(task.shape.steps for task in short.values())
+        shortest = min(task.shape.steps for task in long.values())
+        if shape.steps > math.sqrt(longest * shortest):
+            return "recurrent networks over long sequences", long
+    return "recurrent networks", short or long
 
 
 def _start(shape: Shape) -> float:

@@ -29,6 +29,8 @@ SLOPE_AT_REST = {
 SHAPES = tuple(SLOPE_AT_REST)
 MAP = "A2"
 """The block of the regime map."""
+LONG, LONG_MORE = "H", "H2"
+"""The blocks of the map of long sequences: what was planned, and what followed from it."""
 UNSEEN = "K"
 """The block of tasks that nobody had run when what is recommended for them was written down."""
 LIBRARY_DEFAULTS = ("snntorch/atan", "snntorch/fast_sigmoid", "snntorch/sigmoid")

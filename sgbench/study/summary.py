@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from sgbench.recommendation.summary import CellSummary, LaterTask, Shape, StudySummary, TaskSummary
 from sgbench.statistics.blocks import Contrast
 from sgbench.study.cells import Cell, rounded, task_reference
-from sgbench.study.comparisons import LIBRARY_DEFAULTS, MAP, SHAPES
+from sgbench.study.comparisons import LIBRARY_DEFAULTS, LONG, LONG_MORE, MAP, SHAPES
 from sgbench.study.definition import Loaded, Word
 from sgbench.study.scores import PERCENT, Score, StudyScores
 from sgbench.study.store import Manifest, StoreEntry
@@ -22,7 +22,7 @@ def summarise(
     starts: Mapping[str, tuple[float, ...]],
     manifest: Manifest | None,
 ) -> StudySummary:
-    """Summarise the records of a study: the cells of its regime map, task by task.
+    """Summarise the records of a study: the cells of its regime map and of its long sequences, task by task.
 
     Args:
         loaded: the study.
@@ -32,11 +32,12 @@ def summarise(
         manifest: of the store.
     """
     tasks = {}
-    has_map = MAP in loaded.study.blocks and scores.may_start(MAP)
-    for name in loaded.study.blocks[MAP].tasks if has_map else ():
-        first = next((entry for entry in entries if entry.task == name), None)
-        if first is not None:
-            tasks[name] = _task(name, scores, first, starts.get(name))
+    for block in (MAP, LONG):
+        is_there = block in loaded.study.blocks and scores.may_start(block)
+        for name in loaded.study.blocks[block].tasks if is_there else ():
+            first = next((entry for entry in entries if entry.task == name), None)
+            if first is not None:
+                tasks[name] = _task(name, block, scores, first, starts.get(name))
     shards = () if manifest is None else manifest.shards
     return StudySummary(
         study=loaded.name,
@@ -46,12 +47,14 @@ def summarise(
     )
 
 
-def _task(name: str, scores: StudyScores, entry: StoreEntry, start: tuple[float, ...] | None) -> TaskSummary:
-    """Summarise a task: its network, its start and the cells of its map."""
-    reference = task_reference(scores.study, MAP, name, scores.settled)
+def _task(
+    name: str, block: str, scores: StudyScores, entry: StoreEntry, start: tuple[float, ...] | None
+) -> TaskSummary:
+    """Summarise a task: its network, its start and the cells of its map, which a block has begun."""
+    reference = task_reference(scores.study, block, name, scores.settled)
     cells = []
     for (surrogate, width, factor), cell in _grid(scores, name, reference.get("optimizer.lr")).items():
-        runs = scores.cell(name, "map", cell, start=MAP)
+        runs = scores.cell(name, "map", cell, start=block)
         if runs:
             cells.append(_cell(surrogate, width, factor, runs))
     defaults = []
@@ -111,7 +114,8 @@ def _grid(scores: StudyScores, task: str, rate: Word) -> Mapping[tuple[str, floa
     """List the cells of the map by shape, width and factor of the learning rate."""
     widths: set[float] = set()
     factors = {1.0}
-    for grid in scores.study.blocks[MAP].grids:
+    blocks = [scores.study.blocks[name] for name in (MAP, LONG, LONG_MORE) if name in scores.study.blocks]
+    for grid in (grid for block in blocks if task in block.tasks for grid in block.grids):
         if grid.tasks is None or task in grid.tasks:
             widths |= {float(str(value)) for value in grid.values.get("width_fwhm", ()) if value is not None}
             factors |= set(grid.factors.get("optimizer.lr", ()))

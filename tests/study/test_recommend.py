@@ -88,6 +88,22 @@ def test_one_layer_and_recurrent_networks_get_other_widths() -> None:
     assert list(one.loss.by_task.values()) == pytest.approx([0, 10 * math.log10(2), 0], abs=0.05)
 
 
+def test_long_sequences_are_a_kind_of_their_own() -> None:
+    """By hand: between 100 and 1,300 steps the ratio decides, at the root of 130,000, which is 360.6."""
+    long = summary().tasks["T1"].model_copy(update={"shape": Shape(layers=1, recurrent=True, steps=1300)})
+    both = StudySummary(**{**dict(summary()), "tasks": {**tasks("T4", "T5"), "T8": long}})
+    found = {
+        steps: advise(both, Shape(layers=1, recurrent=True, steps=steps)) for steps in (90, 360, 361, 2000)
+    }
+    assert [one.width_fwhm for one in found.values()] == [0.1, 0.1, 0.5, 0.5]
+    assert found[361].tasks == ("T8",)
+    assert "No out-of-sample figure" in str(found[361])
+    assert "361 steps (tasks of the kind have 1,300)" in found[361].unknown
+    short = StudySummary(**{**dict(summary()), "tasks": tasks("T4", "T5")})
+    alone = advise(short, Shape(layers=1, recurrent=True, steps=1300))
+    assert (alone.width_fwhm, alone.unknown[0]) == (0.1, "1,300 steps (tasks of the kind have 100)")
+
+
 def corrupted(task: TaskSummary, scale: float) -> TaskSummary:
     """The task with its scores turned round: what was best is worst."""
     return task.model_copy(

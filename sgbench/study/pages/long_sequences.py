@@ -7,7 +7,7 @@ from statistics import fmean
 
 from sgbench.plots.study_map import map_figure
 from sgbench.study.cells import Cell
-from sgbench.study.comparisons import SHAPES
+from sgbench.study.comparisons import LONG, LONG_MORE, SHAPES
 from sgbench.study.findings import Findings
 from sgbench.study.pages.claim_rules import missing
 from sgbench.study.pages.regime_map import HEADER, mapped_cells, panel, row
@@ -17,7 +17,7 @@ from sgbench.study.status import block_cost
 
 NAME = "long_sequences.md"
 TITLE = "Does it hold over a thousand steps?"
-BLOCK, MORE = "H", "H2"
+BLOCK, MORE = LONG, LONG_MORE
 WIDTHS = (0.1, 0.5, 2.0)
 """Of block H; expectations are about these."""
 NARROW, WIDE = 0.5, 2.0
