@@ -66,9 +66,10 @@ def map_figure(panels: Sequence[MapPanel]) -> Figure:
     rows = math.ceil(len(panels) / columns)
     figure = Figure(figsize=(columns * PANEL[0], rows * PANEL[1] + 0.9), layout="constrained")
     grid: Any = figure.subplots(rows, columns, sharex=True, squeeze=False)
+    widths = sorted({point.width for panel in panels for line in panel.lines for point in line.points})
     for position, axes in enumerate(grid.flat):
         if position < len(panels):
-            _panel(axes, panels[position])
+            _panel(axes, panels[position], widths)
             axes.tick_params(labelbottom=True)
         else:
             axes.set_axis_off()
@@ -88,14 +89,13 @@ def map_figure(panels: Sequence[MapPanel]) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, panel: MapPanel) -> None:
+def _panel(axes: Axes, panel: MapPanel, widths: Sequence[float]) -> None:
     heaviest = max(line.tail for line in panel.lines)
     shown: Callable[[Any], Any] = np.asarray if panel.is_share else _frame(axes, panel)
     for position, line in enumerate(panel.lines):
         _line(axes, shown, line, tail_colour(line.tail, heaviest), MARKERS[position % len(MARKERS)])
     if panel.is_share:
         axes.set_ylim(-4, 104)
-    widths = sorted({point.width for line in panel.lines for point in line.points})
     axes.set_xscale("log")
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from statistics import fmean
 
 from sgbench.plots.study_map import map_figure
@@ -23,7 +24,7 @@ WIDTHS = (0.1, 0.5, 2.0)
 NARROW, WIDE = 0.5, 2.0
 BEYOND_POINTS = 2.0
 REMEDIES: Mapping[str, Cell] = {
-    "recurrent gradient cut": {"network.recurrence_gradient": "cut"},
+    "the recurrent gradient cut": {"network.recurrence_gradient": "cut"},
     "gradients clipped to a norm of 1": {"clip_norm": 1},
 }
 """Settings of block H2, by what they are called."""
@@ -45,10 +46,12 @@ def page(findings: Findings) -> StudyPage:
         for name, more in REMEDIES.items() if _is_whole(findings, MORE) else ():
             cells = mapped_cells(findings, task, BLOCK, more)
             said.append(_remedy(name, plain, cells))
+            if len({width for _, width in cells}) > 1:
+                panels.append(replace(panel(findings, task, cells), title=f"{task}, {name}"))
             rows += [[*row(task, shape, width, runs), name] for (shape, width), runs in cells.items()]
     picture = StudyPicture(
         "long_sequences.png",
-        "Test accuracy against width on long sequences, a line a shape.",
+        "Test accuracy against width on long sequences, a line a shape, without a remedy and with one.",
         panels,
         lambda: map_figure(panels),
     )
@@ -114,7 +117,7 @@ def _remedy(name: str, plain: Cells, remedied: Cells) -> str:
             f"at width {width:g} {few(sum(failed), len(failed))} runs fail, {few(sum(without), len(without))} "
             f"without; shapes reach {means[low]:.1f} % ({low}) to {means[high]:.1f} % ({high})"
         )
-    return f"**With the {name}**: {'; '.join(said)}." if said else ""
+    return f"**With {name}**: {'; '.join(said)}." if said else ""
 
 
 def _accuracy(runs: list[Score]) -> float:
