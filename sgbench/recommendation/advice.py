@@ -63,8 +63,7 @@ class Recommendation:
         said = [
             f"{self.kind}: take surrogate={self.surrogate} width_fwhm={self.width_fwhm:g}; "
             f"search widths {range_text(*self.widths)}, learning rates {range_text(low, high)}.",
-            f"Expected loss against the best known: {loss_text(self.loss)} "
-            f"({len(self.tasks)} tasks, {self.loss.seeds} seeds, {100 * self.loss.failed:.0f} % of runs failed).",
+            self._expected,
         ]
         if self.settings:
             ranges = ", ".join(
@@ -76,6 +75,19 @@ class Recommendation:
             said.append(_held_out_text(self.held_out))
         said += [_later_text(task) for task in self.later]
         return [*said, *(f"Not known: {what}." for what in self.unknown)]
+
+    @property
+    def _expected(self) -> str:
+        """Write the expected loss; the best cell of a single task has none, on the seeds that chose it."""
+        runs = f"{self.loss.seeds} seeds, {100 * self.loss.failed:.0f} % of runs failed"
+        only, *others = self.tasks
+        if others or self.loss.mean:
+            count = f"{len(self.tasks)} task{'s' * (len(self.tasks) > 1)}"
+            return f"Expected loss against the best known: {loss_text(self.loss)} ({count}, {runs})."
+        return (
+            f"It is the best cell of {only}, the only task of the kind, on the seeds that chose it ({runs}): what it "
+            "loses on another task is not known."
+        )
 
     def __str__(self) -> str:
         return "\n".join(self.lines)
