@@ -85,8 +85,8 @@ class Recommendation:
             count = f"{len(self.tasks)} task{'s' * (len(self.tasks) > 1)}"
             return f"Expected loss against the best known: {loss_text(self.loss)} ({count}, {runs})."
         return (
-            f"It is the best cell of {only}, the only task of the kind, on the seeds that chose it ({runs}): what it "
-            "loses on another task is not known."
+            f"It is the best cell of {only}, the only task of the kind, on the seeds that chose it ({runs}): "
+            "what it loses on another task is not known."
         )
 
     def __str__(self) -> str:
