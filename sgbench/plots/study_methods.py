@@ -69,13 +69,12 @@ def _panel(axes: Axes, panel: MethodPanel) -> None:
         axes.plot([estimate.low, estimate.high], [place, place], color=colour, linewidth=2.2, zorder=2)
         marker = "s" if panel.is_cost else "o"
         axes.plot([estimate.value], [place], marker=marker, markersize=8, color=colour, zorder=3)
-    if panel.is_cost:
-        axes.margins(x=0.15)  # room for the marks of the costliest
-        axes.set_xlim(left=WORST)
-    elif panel.zoomed:
-        axes.margins(x=0.15)
+    if panel.is_cost or panel.zoomed:
+        axes.margins(x=0.15)  # room for the marks at the ends
     else:
         axes.set_xlim(-3, 103)
+    if panel.is_cost:
+        axes.set_xlim(left=WORST)
     axes.set_title(textwrap.fill(panel.title, TITLE), fontsize=12, color=INK, parse_math=False)
     axes.set_xlabel(panel.unit, fontsize=12, color=INK)
     axes.tick_params(axis="y", length=0, labelsize=12, colors=INK)

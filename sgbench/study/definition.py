@@ -202,21 +202,21 @@ class Study(Strict):
 
 
 def _require_ranges_of_its_own(name: str, block: StudyBlock) -> None:
-    """Refuse ranges of cells where nothing is drawn, or of a task that the block has not."""
-    for task in (task for grid in block.grids for task in grid.ranges):
-        if block.settings is None:
+    """Refuse ranges of cells where nothing is drawn, of a task that they have not, or of a key that they state."""
+    for grid in block.grids:
+        if grid.ranges and block.settings is None:
             raise ValueError(
                 f"blocks.{name}.grids: ranges need the block's settings, of which they draw more"
             )
-        if task not in block.tasks:
-            raise ValueError(f"blocks.{name}.grids: ranges of {task}, which is none of the block's tasks")
-    for grid in block.grids:
+        outside = set(grid.ranges) - set(grid.tasks or block.tasks)
+        if outside:
+            raise ValueError(
+                f"blocks.{name}.grids: ranges of {min(outside)}, which is none of the grid's tasks"
+            )
         stated = {*grid.values, *(key for cell in grid.cells for key in cell)}
         twice = stated & {key for of in grid.ranges.values() for key in of}
         if twice:
             raise ValueError(f"blocks.{name}.grids: {min(twice)} is drawn and stated")
-        if grid.tasks is not None and not set(grid.ranges) <= set(grid.tasks):
-            raise ValueError(f"blocks.{name}.grids: ranges of a task that the grid has not")
 
 
 def _all_seeds(block: StudyBlock) -> list[Seeds]:

@@ -5,20 +5,13 @@ from __future__ import annotations
 import math
 
 from sgbench.study.cells import Cell, StudyPoint
-from sgbench.study.comparisons import Rules
-from sgbench.study.findings import Findings
 from sgbench.study.pages import claims, long_sequences, neurons
 from sgbench.study.scores import StudyScores
-from tests.study.truth import SETTLED, Outcome, noise, scores, study, with_best
+from tests.study.truth import SETTLED, Outcome, findings, noise, scores, study, with_best
 
 MODELS = tuple(neurons.MODELS)
 TASKS = ("T4", "T5", "T6")
 L15 = next(claim for claim in claims.CLAIMS if claim.name == "L15")
-
-
-def findings(table: StudyScores) -> Findings:
-    """What pages are written from."""
-    return Findings(study(), table, [], Rules(), [], None, None, [])
 
 
 def settled_cell(model: str) -> Cell:

@@ -27,12 +27,7 @@ from sgbench.study.pages import (
     tuning,
 )
 from sgbench.study.scores import Score, StudyScores
-from tests.study.truth import SETTLED, Outcome, noise, scores, study, with_best
-
-
-def findings(table: StudyScores) -> Findings:
-    """What pages are written from, without verdicts or records."""
-    return Findings(study(), table, [], Rules(), [], None, None, [])
+from tests.study.truth import SETTLED, Outcome, findings, noise, scores, study, with_best
 
 
 def width(settings: Cell) -> float:

@@ -32,10 +32,10 @@ def page(findings: Findings) -> StudyPage:
             "100 steps. C1 to C12 are claims of the field's founding review and of its follow-ups, L1 to L19 those "
             "of later papers.",
             "The rules are ours. They were written when blocks A1 and most of A2 were stored and no other block "
-            "was (that of L15 later, before its own), and they are no registered hypotheses: each holds the level "
-            "of "
-            f"{100 * findings.rules.level:g} % (a look at reporting seeds {100 * findings.rules.look_level:g} %) "
-            "by itself, and nothing is corrected for the number of claims. What A1, A2, reproductions and boards "
+            "was (that of L15 later, before its own), and they are no registered hypotheses: each holds "
+            f"the level of {100 * findings.rules.level:g} % (a look at reporting seeds "
+            f"{100 * findings.rules.look_level:g} %) by itself, and nothing is corrected for the number of claims. "
+            "What A1, A2, reproductions and boards "
             "decide was known when its rule was written. Where a rule names H1 to H9, it takes "
             "the [registered verdict](README.md#verdicts). What the words T1, A2 and the like stand for is in the "
             "[regime map](regime_map.md) and the [budget](budget.md).",

@@ -21,8 +21,7 @@ from sgbench.study.comparisons import (
     looks,
 )
 from sgbench.study.findings import Findings
-from sgbench.study.hypotheses_rules import TUNING
-from sgbench.study.pages import forgiving, neurons, regime_map, spikes
+from sgbench.study.pages import forgiving, learning_rules, neurons, regime_map, spikes
 from sgbench.study.pages.claim_rules import (
     Decided,
     all_of,
@@ -45,6 +44,7 @@ from sgbench.study.pages.claims_cells import (
     quiet_and_driven,
     schedules_gain_nothing,
 )
+from sgbench.study.pages.methods import compared_looks, latest_looks
 from sgbench.study.pages.text import few, interval
 from sgbench.study.scores import Score
 from sgbench.study.verdicts import VerdictWord
@@ -249,19 +249,14 @@ def gain_has_a_working_region(findings: Findings) -> Decided:
 
 def one_step_equals_eprop(findings: Findings) -> Decided:
     """Decide L12: one-step back-propagation equals e-prop within the margin or is better, on three tasks."""
-    study, rules = findings.loaded.study, findings.rules
-    compared: list[Compared] = []
-    for task in study.blocks["DR"].tasks:
-        settled = findings.scores.settled.get(TUNING, {}).get(task, ())
-        eprop = [dict(cell) for cell in settled if cell.get("rule") == "eprop"]
-        one_step = [dict(cell) for cell in settled if cell.get("rule.window") == 1]
-        tables = looks(findings.scores, task, [*eprop, *one_step]) if eprop and one_step else []
-        if not tables:
-            return missing(findings, "DR")
-        names = ["e-prop", "one step"]
-        compared += compared_table(
-            *(task, study.tasks[task], names, tables[-1], "e-prop", rules), level=rules.look_level
-        )
+    rules, names = findings.rules, [learning_rules.E_PROP, learning_rules.ONE_STEP]
+    cells = {
+        task: learning_rules.settled(findings, task) for task in findings.loaded.study.blocks["DR"].tasks
+    }
+    tables = latest_looks(findings, cells, names)
+    if len(tables) < len(cells):
+        return missing(findings, "DR")
+    compared = compared_looks(findings, tables, names)
     worse = [one.verdict.p_differs if one.verdict.word == "worse" else 1.0 for one in compared]
     number = "one step minus e-prop: " + "; ".join(map(compared_text, compared))
     result = hypothesis(findings, "H9")
@@ -272,18 +267,12 @@ def one_step_equals_eprop(findings: Findings) -> Decided:
 
 def quadratic_neurons_win(findings: Findings) -> Decided:
     """Decide L15: the quadratic neuron is better than the leaky one, both tuned alike, on two tasks."""
-    study, rules = findings.loaded.study, findings.rules
-    compared: list[Compared] = []
-    for task in NEURON_TASKS:
-        cells = neurons.settled(findings, task)
-        names = [neurons.LEAKY, neurons.QUADRATIC]
-        pair = [cells[name] for name in names if name in cells]
-        tables = looks(findings.scores, task, pair, start=neurons.BLOCK) if len(pair) == len(names) else []
-        if not tables:
-            return missing(findings, neurons.BLOCK)
-        compared += compared_table(
-            *(task, study.tasks[task], names, tables[-1], neurons.LEAKY, rules), level=rules.look_level
-        )
+    rules, names = findings.rules, [neurons.LEAKY, neurons.QUADRATIC]
+    cells = {task: neurons.settled(findings, task) for task in NEURON_TASKS}
+    tables = latest_looks(findings, cells, names, start=neurons.BLOCK)
+    if len(tables) < len(cells):
+        return missing(findings, neurons.BLOCK)
+    compared = compared_looks(findings, tables, names)
     said = "; ".join(map(compared_text, compared))
     return decided(
         max(one.verdict.p_differs if one.verdict.difference > 0 else 1.0 for one in compared),

@@ -7,23 +7,27 @@ from collections.abc import Mapping
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.study_methods import MethodPanel, methods_figure
 from sgbench.study.cells import Cell
-from sgbench.study.comparisons import Compared, compared_table, looks
 from sgbench.study.findings import Findings
 from sgbench.study.hypotheses_rules import BLOCK, TUNING
 from sgbench.study.pages.claim_rules import missing
-from sgbench.study.pages.methods import difference_table, score_panel, told_apart
+from sgbench.study.pages.methods import (
+    compared_looks,
+    difference_table,
+    latest_looks,
+    score_panel,
+    told_apart,
+)
 from sgbench.study.pages.text import StudyPage, StudyPicture, cell_text, details, interval, table
-from sgbench.study.scores import RunTable
 from sgbench.tables import NONE, decimal_text
 
 NAME = "rules.md"
 TITLE = "Which learning rule, and at what price?"
-REFERENCE_RULE = "back-propagation"
+REFERENCE_RULE, E_PROP, ONE_STEP = "back-propagation", "e-prop", "back-propagation, 1 step"
 RULES: Mapping[tuple[str, int | None], tuple[str, str]] = {
     ("bptt", None): (REFERENCE_RULE, "bptt"),
     ("bptt", 10): ("back-propagation, 10 steps", "bptt, window 10"),
-    ("bptt", 1): ("back-propagation, 1 step", "sltt"),
-    ("eprop", None): ("e-prop", "eprop, unrolled"),
+    ("bptt", 1): (ONE_STEP, "sltt"),
+    ("eprop", None): (E_PROP, "eprop, unrolled"),
     ("direct_feedback", None): ("random feedback", "dfa"),
     ("local", None): ("local losses", "local"),
     ("frozen", None): ("random layers", "frozen"),
@@ -43,16 +47,12 @@ def page(findings: Findings) -> StudyPage:
     """Write the page on learning rules with figure F9: scores of block DR, time and memory."""
     if BLOCK not in findings.loaded.study.blocks:
         return StudyPage(NAME, TITLE, (f"This study has no block {BLOCK}.", NEURONS))
-    cells = {task: _cells(findings, task) for task in findings.loaded.study.blocks[BLOCK].tasks}
-    tables = {
-        task: tables[-1]
-        for task, of in cells.items()
-        if len(of) == len(RULES) and (tables := looks(findings.scores, task, list(of.values())))
-    }
+    cells = {task: settled(findings, task) for task in findings.loaded.study.blocks[BLOCK].tasks}
+    names = [name for name, _ in RULES.values()]
+    tables = latest_looks(findings, cells, names)
     if not tables:
         parts = (f"Not known yet: {missing(findings, BLOCK).number}.", _costs(findings), NEURONS)
         return StudyPage(NAME, TITLE, tuple(part for part in parts if part))
-    names = [name for name, _ in RULES.values()]
     panels = [*(score_panel(findings, task, look) for task, look in tables.items()), *_cost_panels(findings)]
     picture = StudyPicture(
         "rules.png",
@@ -61,17 +61,16 @@ def page(findings: Findings) -> StudyPage:
         lambda: methods_figure(names, panels),
     )
     lacking = [task for task in cells if task not in tables]
-    compared = {task: _compared(findings, task, look) for task, look in tables.items()}
-    every = [one for several in compared.values() for one in several]
+    compared = compared_looks(findings, tables, names)
     parts = [
         *([f"Tasks without a complete look: {', '.join(lacking)}."] if lacking else []),
-        AGAINST + told_apart(every),
+        AGAINST + told_apart(compared),
         picture.markdown,
         "F9. Each rule at its own learning rate, chosen on other seeds, with a cross-entropy at every step; "
         "intervals of 95 % over seeds. The dashed line is back-propagation through the whole sequence. Random "
         "layers with a trained readout are a control: a rule that is no better than they are teaches the hidden "
         "layer nothing.",
-        difference_table(every, "rule", REFERENCE_RULE),
+        difference_table(compared, "rule", REFERENCE_RULE),
         _costs(findings),
         NEURONS,
         details("The learning rate of each rule", _rates(cells)),
@@ -79,20 +78,11 @@ def page(findings: Findings) -> StudyPage:
     return StudyPage(NAME, TITLE, tuple(part for part in parts if part), (picture,))
 
 
-def _cells(findings: Findings, task: str) -> dict[str, Cell]:
+def settled(findings: Findings, task: str) -> dict[str, Cell]:
     """Find the settled cell of each rule on a task, in the order of the rules."""
-    settled = findings.scores.settled.get(TUNING, {}).get(task, ())
-    by_rule = {(cell.get("rule"), cell.get("rule.window")): dict(cell) for cell in settled}
+    cells = findings.scores.settled.get(TUNING, {}).get(task, ())
+    by_rule = {(cell.get("rule"), cell.get("rule.window")): dict(cell) for cell in cells}
     return {name: by_rule[key] for key, (name, _) in RULES.items() if key in by_rule}
-
-
-def _compared(findings: Findings, task: str, look: RunTable) -> list[Compared]:
-    """Compare every rule with back-propagation on one task."""
-    names = [name for name, _ in RULES.values()]
-    rules = findings.rules
-    return compared_table(
-        *(task, findings.loaded.study.tasks[task], names, look, REFERENCE_RULE, rules), level=rules.look_level
-    )
 
 
 def _cost_panels(findings: Findings) -> list[MethodPanel]:

@@ -2,33 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from sgbench.plots.estimate import Estimate
 from sgbench.plots.study_methods import MethodPanel
-from sgbench.statistics.intervals import summarise
-from sgbench.statistics.solved import wilson
-from sgbench.study.comparisons import Compared
+from sgbench.study.cells import Cell
+from sgbench.study.comparisons import Compared, compared_table, looks
 from sgbench.study.findings import Findings
+from sgbench.study.pages.regime_map import score
 from sgbench.study.pages.text import interval, table
 from sgbench.study.scores import RunTable
 
-PERCENT = 100
+
+def latest_looks(
+    findings: Findings,
+    cells: Mapping[str, Mapping[str, Cell]],
+    names: Sequence[str],
+    *,
+    start: str = "A3b",
+) -> dict[str, RunTable]:
+    """Collect the latest complete look at some methods, a row a method; tasks without one are left out.
+
+    Args:
+        findings: with the runs.
+        cells: by task and method.
+        names: of the methods.
+        start: the block whose starting point the cells have.
+    """
+    tables = {}
+    for task, of in cells.items():
+        rows = [of[name] for name in names if name in of]
+        found = looks(findings.scores, task, rows, start=start) if len(rows) == len(names) else []
+        if found:
+            tables[task] = found[-1]
+    return tables
 
 
-def score_panel(findings: Findings, task: str, look: RunTable) -> MethodPanel:
-    """Draw the score of each method on a task, a row of the table each: accuracy, or the share of solved runs."""
+def compared_looks(
+    findings: Findings, tables: Mapping[str, RunTable], names: Sequence[str]
+) -> list[Compared]:
+    """Compare methods with the first of them, task by task, at the level of a look."""
+    rules = findings.rules
+    return [
+        one
+        for task, look in tables.items()
+        for one in compared_table(
+            *(task, findings.loaded.study.tasks[task], names, look, names[0], rules), level=rules.look_level
+        )
+    ]
+
+
+def score_panel(findings: Findings, task: str, look: RunTable, *, zoomed: bool = False) -> MethodPanel:
+    """Draw the score of each method on a task, a row of the table each: accuracy, or the share of solved runs.
+
+    Args:
+        findings: with the study.
+        task: of the runs.
+        look: the runs.
+        zoomed: whether the axis of an accuracy follows its values; that of a share does not.
+    """
     title = f"{task}: {findings.title(task)}"
+    values = tuple(score(list(runs)) for runs in look.runs)
     if findings.loaded.study.tasks[task].outcome == "solved":
-        shares = [wilson(int(row.sum()), len(row)) for row in look.solved]
-        solved = tuple(Estimate(PERCENT * one.share, PERCENT * one.low, PERCENT * one.high) for one in shares)
-        return MethodPanel(title, "runs solved, %", solved)
-    means = [summarise(row.tolist()) for row in look.accuracy]
-    values = tuple(
-        Estimate(one.mean, *(one.mean if end is None else end for end in (one.low, one.high)))
-        for one in means
-    )
-    return MethodPanel(title, "accuracy, %", values)
+        return MethodPanel(title, "runs solved, %", values)
+    return MethodPanel(title, f"accuracy, %{' (not from 0)' * zoomed}", values, zoomed=zoomed)
 
 
 def told_apart(compared: Sequence[Compared]) -> str:

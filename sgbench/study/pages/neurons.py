@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from statistics import fmean, median
 
 import numpy as np
 
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.study_methods import MethodPanel, methods_figure
-from sgbench.statistics.blocks import contrast
 from sgbench.study.cells import Cell
-from sgbench.study.comparisons import MIN_SEEDS, REFERENCE, Compared, compared_table, looks, own_best
+from sgbench.study.comparisons import MIN_SEEDS, REFERENCE, own_best
 from sgbench.study.findings import Findings
 from sgbench.study.pages.claim_rules import missing
-from sgbench.study.pages.methods import difference_table, score_panel, told_apart
+from sgbench.study.pages.methods import (
+    compared_looks,
+    difference_table,
+    latest_looks,
+    score_panel,
+    told_apart,
+)
+from sgbench.study.pages.regime_map import estimate, score
 from sgbench.study.pages.text import StudyPage, StudyPicture, cell_text, details, few, interval, table
 from sgbench.study.scores import RunTable, Score, points_of
 from sgbench.tables import NONE, decimal_text
@@ -55,12 +60,13 @@ def page(findings: Findings) -> StudyPage:
     """Write the page on neuron models with figure F10: scores of block ER, and spikes."""
     if BLOCK not in findings.loaded.study.blocks:
         return StudyPage(NAME, TITLE, (f"This study has no block {BLOCK}.",))
-    tables = complete_looks(findings)
+    names = list(MODELS.values())
+    cells = {task: settled(findings, task) for task in findings.loaded.study.blocks[BLOCK].tasks}
+    tables = latest_looks(findings, cells, names, start=BLOCK)
     if not tables:
         return StudyPage(NAME, TITLE, (f"Not known yet: {missing(findings, BLOCK).number}.", NAMES))
-    names = list(MODELS.values())
     panels = [
-        *(_zoomed(score_panel(findings, task, look)) for task, look in tables.items()),
+        *(score_panel(findings, task, look, zoomed=True) for task, look in tables.items()),
         *(_spike_panel(task, look) for task, look in tables.items()),
     ]
     picture = StudyPicture(
@@ -69,8 +75,8 @@ def page(findings: Findings) -> StudyPage:
         (names, panels),
         lambda: methods_figure(names, panels),
     )
-    lacking = [task for task in findings.loaded.study.blocks[BLOCK].tasks if task not in tables]
-    compared = [one for task in tables for one in comparisons(findings, task, tables[task])]
+    lacking = [task for task in cells if task not in tables]
+    compared = compared_looks(findings, tables, names)
     parts = (
         f"Tasks without a complete look: {', '.join(lacking)}." if lacking else "",
         f"Against the leaky neuron, each model at the best of sixteen random settings:\n\n{told_apart(compared)}",
@@ -80,11 +86,11 @@ def page(findings: Findings) -> StudyPage:
         "those of an inference, by seeds of which both runs ended and sent some.",
         NAMES,
         difference_table(compared, "neuron", LEAKY),
-        f"## Scores and spikes\n\n{_scores(findings, tables)}",
+        f"## Scores and spikes\n\n{_scores(tables)}",
         _more_tries(findings, tables),
         f"## How hard is each to tune?\n\n{_tries(findings)}",
         LIMITS,
-        details("The settings of each model", _settings(findings)),
+        details("The settings of each model", _settings(cells)),
     )
     return StudyPage(NAME, TITLE, tuple(part for part in parts if part), (picture,))
 
@@ -94,32 +100,6 @@ def settled(findings: Findings, task: str) -> dict[str, Cell]:
     cells = findings.scores.settled.get(TUNING, {}).get(task, ())
     by_model = {str(cell.get("neuron")): dict(cell) for cell in cells}
     return {name: by_model[entry] for entry, name in MODELS.items() if entry in by_model}
-
-
-def complete_looks(findings: Findings) -> dict[str, RunTable]:
-    """Collect by task the latest complete look at all neuron models, a row a model."""
-    tables = {}
-    for task in findings.loaded.study.blocks[BLOCK].tasks:
-        cells = list(settled(findings, task).values())
-        found = looks(findings.scores, task, cells, start=BLOCK) if len(cells) == len(MODELS) else []
-        if found:
-            tables[task] = found[-1]
-    return tables
-
-
-def comparisons(findings: Findings, task: str, look: RunTable) -> list[Compared]:
-    """Compare every neuron model with the leaky one on one task."""
-    names, rules = list(MODELS.values()), findings.rules
-    return compared_table(
-        *(task, findings.loaded.study.tasks[task], names, look, LEAKY, rules), level=rules.look_level
-    )
-
-
-def _zoomed(drawn: MethodPanel) -> MethodPanel:
-    """Let the axis of an accuracy follow its values; shares of solved runs keep theirs."""
-    if "accuracy" not in drawn.unit:
-        return drawn
-    return replace(drawn, unit=f"{drawn.unit} (not from 0)", zoomed=True)
 
 
 def _spike_panel(task: str, look: RunTable) -> MethodPanel:
@@ -136,24 +116,21 @@ def _spike_ratios(look: RunTable) -> list[Estimate | None]:
         if both.sum() < MIN_SEEDS:
             ratios.append(None)
             continue
-        more = contrast([sent[both], leaky[both]], [1, -1])
-        ends = [more.estimate if end is None else end for end in (more.low, more.high)]
-        ratios.append(Estimate(*np.exp([more.estimate, *ends]).tolist()))
+        ratios.append(Estimate(*np.exp(estimate((sent - leaky)[both].tolist())).tolist()))
     return ratios
 
 
-def _scores(findings: Findings, tables: Mapping[str, RunTable]) -> str:
+def _scores(tables: Mapping[str, RunTable]) -> str:
     """Tabulate score, spikes and failed runs of each model and task."""
     rows = []
     for task, look in tables.items():
-        panel, failed = score_panel(findings, task, look), look.failed.sum(axis=1)
-        for place, (name, ratio) in enumerate(zip(MODELS.values(), _spike_ratios(look), strict=True)):
-            score = panel.values[place]
+        for name, runs, ratio in zip(MODELS.values(), look.runs, _spike_ratios(look), strict=True):
+            mean = score(list(runs))
             rows.append(
                 [
-                    *(task, name, NONE if score is None else interval(score.value, score.low, score.high)),
+                    *(task, name, interval(mean.value, mean.low, mean.high)),
                     NONE if ratio is None else interval(ratio.value, ratio.low, ratio.high, 2),
-                    few(int(failed[place]), len(look.seeds)),
+                    few(sum(run.failed for run in runs), len(runs)),
                 ]
             )
     return table(["task", "neuron", "accuracy or runs solved, %", "spikes, leaky = 1", "failed runs"], rows)
@@ -204,11 +181,11 @@ def _by_setting(runs: Sequence[Score]) -> list[float]:
     return [fmean(several) for several in groups.values()]
 
 
-def _settings(findings: Findings) -> str:
+def _settings(cells: Mapping[str, Mapping[str, Cell]]) -> str:
     """Tabulate what was settled for each model and task."""
     rows = [
         [task, name, cell_text(cell, without=["neuron", "surrogate"]) or NONE]
-        for task in findings.loaded.study.blocks[BLOCK].tasks
-        for name, cell in settled(findings, task).items()
+        for task, of in cells.items()
+        for name, cell in of.items()
     ]
     return table(["task", "neuron", "settled"], rows)

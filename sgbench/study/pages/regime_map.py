@@ -89,7 +89,7 @@ def panel(findings: Findings, task: str, cells: dict[tuple[str, float], list[Sco
     lines = []
     for shape, tail in SLOPE_AT_REST.items():
         points = [
-            MapPoint(width, _score(runs), sum(run.failed for run in runs) / len(runs))
+            MapPoint(width, score(runs), sum(run.failed for run in runs) / len(runs))
             for (other, width), runs in cells.items()
             if other == shape
         ]
@@ -100,7 +100,7 @@ def panel(findings: Findings, task: str, cells: dict[tuple[str, float], list[Sco
     return MapPanel(f"{task}: {findings.title(task)}", guess, tuple(lines), is_share)
 
 
-def _score(runs: list[Score]) -> Estimate:
+def score(runs: list[Score]) -> Estimate:
     """Score a cell in per cent: its mean accuracy, or how many of its runs solve the task."""
     if runs[0].solved is None:
         return estimate([run.accuracy for run in runs])
@@ -111,7 +111,7 @@ def _score(runs: list[Score]) -> Estimate:
 
 def _sentence(findings: Findings, task: str, cells: dict[tuple[str, float], list[Score]]) -> str:
     """Describe how far shapes and widths lie apart on a task."""
-    means = {place: _score(runs).value for place, runs in cells.items()}
+    means = {place: score(runs).value for place, runs in cells.items()}
     shape, width = max(means, key=lambda place: means[place])
     at_one = [mean for (_, other), mean in means.items() if other == 1.0]
     by_width = [mean for (name, _), mean in means.items() if name == "atan"]
@@ -154,7 +154,7 @@ def _deep(findings: Findings) -> str:
 
 def row(task: str, shape: str, width: float, runs: list[Score]) -> list[str | float | int]:
     """Write a cell as a line of the table behind a picture."""
-    mean = _score(runs)
+    mean = score(runs)
     ends = (mean.low, mean.high) if len(runs) >= MIN_SEEDS else (None, None)
     failed = sum(run.failed for run in runs)
     return [task, shape, number_text(width), interval(mean.value, *ends), len(runs), failed]
