@@ -137,7 +137,7 @@ def parser() -> argparse.ArgumentParser:
     _add_json(interrupts)
     _add_own_code(commands)
     _add_sweeps(commands)
-    table = commands.add_parser("table", help="the README's table, from stored results")
+    table = commands.add_parser("table", help="the table of docs/engine.md, from stored results")
     table.add_argument(
         "--from", dest="folder", type=Path, metavar="FOLDER", help="default: benchmarks/results"
     )

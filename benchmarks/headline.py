@@ -1,4 +1,4 @@
-"""`table`: the README's table, from the stored results and nothing else."""
+"""`table`: the table of docs/engine.md, from the stored results and nothing else."""
 
 from __future__ import annotations
 

@@ -81,14 +81,13 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
 
 
 @pytest.mark.slow
-def test_commands_of_the_readme_work_in_order_in_an_empty_folder(
+def test_commands_of_the_documents_work_in_order_in_an_empty_folder(
     installed: tuple[Path, dict[str, str]], tmp_path: Path
 ) -> None:
     """Those below "Run your own", word for word, from the wheel: about two minutes of two processors."""
     _, environment = installed
-    found = re.search(
-        r"## Run your own\n\n```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE
-    )
+    text = (ROOT / "docs" / "commands.md").read_text()
+    found = re.search(r"## Run your own\n\n```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     assert found is not None
     lines = [line.partition(" #")[0].strip() for line in found[1].splitlines()]
     assert len(lines) > 10

@@ -4,6 +4,8 @@ Legend: T steps, B batch, N neurons; I current, u membrane potential. A pinned t
 has changed: compare again, and edit the docstring of the class that it names.
 """
 
+import re
+
 import pytest
 import snntorch as snn
 import torch
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from tests.catalogue.neuron_cases import SIZE, Driven, drive, make, run, surrogate
+from tests.documents import ROOT
 
 pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")
 
@@ -191,3 +194,21 @@ def test_lapicque_learns_no_second_time():
         else:
             with pytest.raises(RuntimeError, match="backward through the graph a second time"):
                 membrane.sum().backward()
+
+
+@pytest.mark.parametrize("reset", ["subtract", "zero"])
+def test_the_documented_attached_reset(reset):
+    """Expected: the two lines of docs/which_surrogate.md equal ours attached, 200 steps; detached differs."""
+    text = (ROOT / "docs" / "which_surrogate.md").read_text()
+    recipe = next(block for block in re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE))
+    names: dict[str, type] = {}
+    exec(compile(recipe, "recipe", "exec"), names)  # noqa: S102 - our own document
+    other = names["Attached"](
+        beta=number(0.9), threshold=number(1.0), spike_grad=surrogate(), reset_mechanism=reset
+    )
+    current = drive("leaky", make("leaky"), STEPS).requires_grad_()
+    attached = ours("leaky", current, beta=0.9, reset=reset, reset_gradient="attached")
+    assert_equal(attached, theirs(other, current, 1), current)
+    detached = ours("leaky", current, beta=0.9, reset=reset, reset_gradient="detached")
+    with pytest.raises(AssertionError):
+        assert_equal(detached, theirs(other, current, 1), current)
