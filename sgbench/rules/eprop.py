@@ -54,9 +54,9 @@ class EProp(LearningRule):
 
     .. math::
         \epsilon_{ij}[t] &= \frac{\partial z_i[t]}{\partial z_i[t-1]} \epsilon_{ij}[t-1]
-            + \frac{\partial z_i[t]}{\partial I_i[t]} \mathrm{pre}_j[t] \
+            + \frac{\partial z_i[t]}{\partial I_i[t]} \mathrm{pre}_j[t] \\
         e_{ij}[t] &= \partial s_i[t] / \partial W_{ij} \text{ along these paths}, \quad
-            \bar e[t] = \kappa \bar e[t-1] + e[t] \
+            \bar e[t] = \kappa \bar e[t-1] + e[t] \\
         \frac{dL}{dW_{ij}} &= \sum_t \bar e_{ij}[t] \sum_k B_{ki} \frac{\partial \ell_t}{\partial y_k[t]}
 
     The local Jacobians come from the neuron's own `step`, so every elementwise neuron is covered, whatever its
