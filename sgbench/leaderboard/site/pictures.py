@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import struct
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from sgbench.leaderboard.site.files import SiteFile
 from sgbench.plots import style
+from sgbench.plots.drawn_from import numbers_digest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,30 +32,13 @@ def drawn(path: str, numbers: object, draw: Callable[[], Figure]) -> SiteFile:
         numbers: what is drawn: dataclasses, lists and arrays of text and numbers.
         draw: makes the figure.
     """
-    digest = hashlib.sha256(told(numbers).encode()).hexdigest()
+    digest = numbers_digest(numbers)
 
     def make() -> bytes:
         data = style.encode(draw, ".svg", texts={KEYWORD: digest}, style_changes=AS_TEXT)
         return OUTLINE.sub(_shorter, data)
 
     return SiteFile(path, make, digest)
-
-
-def told(numbers: Any) -> str:
-    """Write values as text with nine digits a number, since further digits vary between library versions.
-
-    >>> told([("a", 0.1 + 0.2), None])
-    '[[a 0.3] None]'
-    """
-    if hasattr(numbers, "tolist"):
-        return told(numbers.tolist())
-    if is_dataclass(numbers):
-        return told([getattr(numbers, field.name) for field in fields(numbers)])
-    if isinstance(numbers, Mapping):
-        return told([*numbers.items()])
-    if isinstance(numbers, Sequence) and not isinstance(numbers, str):
-        return f"[{' '.join(map(told, numbers))}]"
-    return f"{numbers:.9g}" if isinstance(numbers, float) else str(numbers)
 
 
 def on_page(inches: tuple[float, float]) -> tuple[int, int]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sgbench.plots.drawn_from import numbers_digest
 from sgbench.study.cells import Cell
 from sgbench.study.verdicts import Item
 from sgbench.tables import NONE, decimal_text, markdown, number_text, p_text
@@ -32,7 +32,7 @@ class StudyPicture:
     Args:
         name: of its file.
         says: what is seen, for readers who cannot see it.
-        numbers: what it is drawn from; its text decides whether a committed picture is stale.
+        numbers: what it is drawn from; its digest decides whether a committed picture is stale.
         draw: makes the figure.
     """
 
@@ -44,7 +44,7 @@ class StudyPicture:
     @property
     def digest(self) -> str:
         """Hash the picture's numbers; the file carries the hash."""
-        return hashlib.sha256(repr(self.numbers).encode()).hexdigest()
+        return numbers_digest(self.numbers)
 
     @property
     def markdown(self) -> str:
