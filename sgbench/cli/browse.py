@@ -130,14 +130,14 @@ def _show_run(args: argparse.Namespace) -> int:
     """Print scores and origin of a run, and draw it if asked to."""
     from sgbench.records.files import read_model
     from sgbench.records.record import RunRecord
-    from sgbench.sweeps.outcome import headline
+    from sgbench.sweeps.outcome import result
 
     folder = Path(args.name)
     record = read_model(folder / RECORD, RunRecord)
     if args.json:
         _write_json(record.model_dump(mode="json"))
     else:
-        _write(f"{headline(record)}\n")
+        _write(f"{result(record)}\n")
     if args.plot is not None:
         from sgbench.inspection.run_picture import draw_run
 

@@ -12,7 +12,7 @@ from sgbench.errors import InputError
 from sgbench.paths import RECORD, with_own
 from sgbench.records.chance import is_at_chance
 from sgbench.sweeps.checked import built
-from sgbench.sweeps.outcome import headline, label, problem
+from sgbench.sweeps.outcome import label, problem, result
 from sgbench.training.memory import uncollected
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _run_single(planned: RunPlan, config: DictConfig, parts: Parts | None) -> in
     if reason is not None:
         say_failed(reason)
         return 1
-    for line in (headline(record), f"record: {folder_of(spec) / RECORD}", *optimism([record])):
+    for line in (result(record), f"record: {folder_of(spec) / RECORD}", *optimism([record])):
         say(line)
     if spec.trainer.profile:
         from sgbench.training.profile import profile_lines

@@ -231,7 +231,7 @@ def method_deviations(method: Method, seed: int, reference: ProtocolReference) -
 
 def _seed_deviation(seed: int, reference: ProtocolReference) -> Iterator[str]:
     seeds = reference.protocol.seeds
-    if seed in (reference.protocol.tuning_seeds or ()):
+    if reference.protocol.is_tuning_seed(seed):
         yield f"seed {seed} is one that settings are chosen with, and reports nothing"
     elif seed not in seeds:
         # A free choice among more seeds would be a choice of results.

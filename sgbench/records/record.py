@@ -54,7 +54,7 @@ class KnownMethods:
 
 
 class Scored(NamedTuple):
-    """Holds what every finished run has, and a failed one has not."""
+    """Holds what every finished run that reports has, and a failed one has not."""
 
     validation: Scores
     test: Scores
@@ -71,8 +71,12 @@ class RunRecord(RecordContent):
         """Return the scores of a finished run, none of which may be absent.
 
         Raises:
-            SgbenchError: the run failed; the line says why.
+            SgbenchError: the run failed, or left its test split closed; the line says why.
         """
+        if self.status == "finished" and self.test is None:
+            raise SgbenchError(
+                f"run {self.method_id}: settings are chosen with seed {self.seed}, so it has no test scores"
+            )
         if (
             self.validation is None
             or self.test is None

@@ -178,6 +178,10 @@ class Protocol(Grown):
         """Return the seeds that settings are chosen with."""
         return self.seeds if self.tuning_seeds is None else self.tuning_seeds
 
+    def is_tuning_seed(self, seed: int) -> bool:
+        """Say whether settings are chosen with a seed, which therefore reports nothing."""
+        return seed in (self.tuning_seeds or ())
+
     @field_validator("parameters", mode="before")
     @classmethod
     def _plain(cls, value: object) -> object:
@@ -260,6 +264,8 @@ class TrainerSettings(Strict):
     log_every_steps: int = Field(gt=0)
     watch_test_score: bool = False
     """Whether the test split is scored after every epoch too, to show by how much selecting on it flatters."""
+    test_tuning_seeds: bool = False
+    """Whether seeds that settings are chosen with are scored on the test split too, as plans of a study have it."""
     diagnose: tuple[Panel, ...] = ()
     """What is diagnosed on validation data at the initial and the selected weights; none for no diagnosis."""
     diagnose_every: int | None = Field(default=None, gt=0)
@@ -291,3 +297,13 @@ class RunSpec(Strict):
     targets: dict[
         str, str
     ]  # the class behind each choice and logger, from the catalogue, never from a record
+
+    @property
+    def opens_test(self) -> bool:
+        """Say whether the run ends with the test split, which seeds that settings are chosen with leave closed."""
+        return self.trainer.test_tuning_seeds or not self.method.protocol.is_tuning_seed(self.seed)
+
+    @property
+    def watches_test(self) -> bool:
+        """Say whether the test split is scored after every epoch."""
+        return self.trainer.watch_test_score and self.opens_test

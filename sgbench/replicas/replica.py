@@ -92,7 +92,7 @@ class Replica(Attempt):
         self.show_histograms(self.training.epoch)
 
     def finish(self, evaluation: Evaluation) -> RunRecord:
-        """Score validation and test with the selected weights, and store the record.
+        """Score validation, and test where the run opens it, with the selected weights; store the record.
 
         Args:
             evaluation: the batches of a run's data and a split.
@@ -102,8 +102,9 @@ class Replica(Attempt):
         self._score("validation", evaluation)
         validation = self.training.evaluation.scores()
         test_began_s = time.perf_counter()
-        with self.parts.data.last_step():
-            self._score("test", evaluation)
+        if self.spec.opens_test:
+            with self.parts.data.last_step():
+                self._score("test", evaluation)
         ended_s = time.perf_counter()
         self.test_s = ended_s - test_began_s
         self.spent_s += ended_s - began_s

@@ -201,7 +201,7 @@ def watched(member: Replica, evaluation: Evaluation, stop: Callable[[], bool]) -
     Raises:
         Stopped: somebody asked to.
     """
-    if not member.spec.trainer.watch_test_score:
+    if not member.spec.watches_test:
         return None
     began_s = time.perf_counter()
     try:

@@ -23,6 +23,8 @@ from sgbench.training.provenance import Code, foreign_classes
 from sgbench.training.run_folder import folder_of, stored_record
 
 HOUR_S = 3600.0
+HOW = ("trainer.progress=false", "trainer.test_tuning_seeds=true")
+"""How runs are executed: the registered figures on margins are of test scores, of tuning seeds too."""
 Runner = Callable[[Sequence[RunSpec]], None]
 """Runs specs and leaves their records in the runs folder."""
 RunKey = tuple[str, str, int]
@@ -68,7 +70,7 @@ def composed(points: Sequence[StudyPoint], place: StudyFolders) -> list[RunSpec]
     specs: list[RunSpec] = []
     for point in points:
         try:
-            spec = composer.spec([*point.words, "trainer.progress=false"])
+            spec = composer.spec([*point.words, *HOW])
         except InputError as error:
             raise InputError(f"block {point.block}, task {point.task}: {error}") from error
         # No words, in which a folder's name would have to be quoted.
@@ -251,7 +253,7 @@ def counted(spec: RunSpec, code: Code) -> RunRecord | None:
     """Return a run's record if it is a result and was made by this code from this specification.
 
     Raises:
-        InputError: there is a finished one of other code, or of another run.
+        InputError: there is a finished one of other code, of another run, or without a test score.
     """
     record = stored_record(spec)
     if record is None or not counts(record):
@@ -259,9 +261,11 @@ def counted(spec: RunSpec, code: Code) -> RunRecord | None:
     own_classes = foreign_classes(spec.targets)
     provenance = record.provenance
     if (record.protocol, record.method_id, record.seed) == key_of(spec):
-        if provenance.commit == code.commit and (provenance.clean or own_classes):
+        ours = provenance.commit == code.commit and (provenance.clean or own_classes)
+        if ours and (record.test is not None or record.status == "failed"):
             return record
         whose = f"commit {(provenance.commit or 'none')[:12]}{'' if provenance.clean else ' with changes'}"
+        whose = "a search of settings, without a test score" if ours else whose
     else:
         whose = f"method {record.method_id} seed {record.seed}"
     if record.status == "failed":

@@ -62,7 +62,8 @@ def score_of(entry: StoreEntry, study: Study) -> Score:
     """Compute the score of a stored run.
 
     Raises:
-        InputError: the run's method is not what its cell says, or its task or block is none of the study's.
+        InputError: the run's method is not what its cell says, its task or block is none of the study's, or it has
+            no test score.
     """
     record = entry.record
     if entry.task not in study.tasks or entry.block not in study.blocks:
@@ -74,6 +75,11 @@ def score_of(entry: StoreEntry, study: Study) -> Score:
                 f"block {entry.block}, task {entry.task}, seed {record.seed}: the cell says {key}={value}, the "
                 f"record's method has {settings.get(key)}"
             )
+    if record.status == "finished" and record.test is None:
+        raise InputError(
+            f"block {entry.block}, task {entry.task}, seed {record.seed}: the run left its test split closed; run "
+            f"it again with trainer.test_tuning_seeds=true force=true"
+        )
     validation = selection(record)[0]
     measure = measure_of(record.classes, None)
     accuracy = measure.of(record.test)

@@ -22,21 +22,32 @@ NAMELESS: Mapping[str, str] = MappingProxyType({})
 
 
 def headline(record: RunRecord, names: Mapping[str, str] = NAMELESS) -> str:
-    """Describe in one line which run it was, and its scores or its failure.
+    """Describe in one line which run it was, and its validation score or its failure; never its test score.
 
     Args:
         record: of the run.
         names: of methods in a sweep, by id; another one goes by its surrogate.
     """
-    called = names.get(record.method_id, record.method.label)
-    name = f"{record.protocol} {called} {record.method_id} seed {record.seed}"
-    if record.test is None or record.validation is None:
-        return f"{name}: failed: {record.failure.message if record.failure else 'unknown'}"
-    test, validation = (_score(scores) for scores in (record.test, record.validation))
+    return _line(record, names, ())
+
+
+def result(record: RunRecord) -> str:
+    """Describe in one line which run it was, and its scores on validation and test or its failure."""
+    if record.test is None:
+        return _line(record, NAMELESS, ())
     hard = (
         "" if record.test_hard is None else f" ({_score(record.test_hard)} with spikes in place of the curve)"
     )
-    return f"{name}: test {test}{hard}, validation {validation} ({record.timing.total_s:.1f} s)"
+    return _line(record, NAMELESS, [f"test {_score(record.test)}{hard}"])
+
+
+def _line(record: RunRecord, names: Mapping[str, str], more: Sequence[str]) -> str:
+    called = names.get(record.method_id, record.method.label)
+    name = f"{record.protocol} {called} {record.method_id} seed {record.seed}"
+    if record.validation is None:
+        return f"{name}: failed: {record.failure.message if record.failure else 'unknown'}"
+    scores = ", ".join([f"validation {_score(record.validation)}", *more])
+    return f"{name}: {scores} ({record.timing.total_s:.1f} s)"
 
 
 def _score(scores: Scores) -> str:

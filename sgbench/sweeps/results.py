@@ -118,7 +118,8 @@ def _row(
     measure = _measure(spec.method.protocol.name, spec.method.choices["dataset"], config_dirs)
     records = list(records_of.values())
     selected = [measure.of(record.validation) for record in records]
-    tested = [measure.of(record.test) for record in records]
+    chooses = spec.method.protocol.is_tuning_seed
+    tested = [measure.of(record.test) for record in records if record.test or not chooses(record.seed)]
     return SettingRow(
         settings=point.settings,
         surrogate=spec.method.label,

@@ -188,7 +188,9 @@ class Attempt:
         return save_weights(self.folder / WEIGHTS, self.parts.network)
 
     def finished(self, validation: Scores, weights_sha256: str) -> RunRecord:
-        """Make the record of a run whose test split has just been scored."""
+        """Make the record of a run that has ended, whose test split has just been scored if it opens it."""
+        if not self.spec.opens_test:
+            return self._record(None, validation, None, None, weights_sha256)
         predictions_sha256 = save_predictions(self.folder / PREDICTIONS, self.training.predictions)
         test = self.training.evaluation.scores()
         return self._record(None, validation, test, predictions_sha256, weights_sha256)
@@ -199,7 +201,7 @@ class Attempt:
             return None
         training = self.training
         selected = training.watched.selected(training.best.epoch, test, epochs=len(training.curve))
-        if selected is None and (self.spec.trainer.watch_test_score or training.watched.scores):
+        if selected is None and (self.spec.watches_test or training.watched.scores):
             log.warning(
                 "%s: no test_selected in the record, since not every epoch was watched; start the run anew with "
                 "trainer.watch_test_score=true force=true",

@@ -77,7 +77,7 @@ def run_name(spec: RunSpec) -> str:
 
 def job_type(spec: RunSpec) -> str:
     """Return "tune" for a seed that settings are chosen with, "diagnose" where that was asked for, else "train"."""
-    if spec.seed in (spec.method.protocol.tuning_seeds or ()):
+    if spec.method.protocol.is_tuning_seed(spec.seed):
         return "tune"
     return "diagnose" if spec.trainer.diagnose else "train"
 

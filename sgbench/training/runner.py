@@ -156,10 +156,11 @@ class _Fitted(Attempt):
         trainer.validate(self.learner, datamodule=self.data, verbose=False)
         validation = self.training.evaluation.scores()
         laps.lap()
-        began_s = time.perf_counter()
-        with self.parts.data.last_step():
-            trainer.test(self.learner, datamodule=self.data, verbose=False)
-        self.test_s = time.perf_counter() - began_s
+        if self.spec.opens_test:
+            began_s = time.perf_counter()
+            with self.parts.data.last_step():
+                trainer.test(self.learner, datamodule=self.data, verbose=False)
+            self.test_s = time.perf_counter() - began_s
         settings = self.spec.trainer
         if checkpoint is None and not (
             settings.watch_test_score or settings.diagnose or settings.watch_agreement or settings.profile
@@ -176,7 +177,7 @@ class _Fitted(Attempt):
             logging.getLogger(name).setLevel(logging.WARNING)  # drops advertisements and device listings
         batches = len(self.parts.data.epoch(0))
         # The watch comes before the checkpoint, which keeps its score.
-        watch = [WatchTest()] if settings.watch_test_score else []
+        watch = [WatchTest()] if self.spec.watches_test else []
         keeping = LastEpoch(self.folder / CHECKPOINT)
         if self.profile is not None:
             keeping.on_train_epoch_end = self.profile.timed("checkpoint", keeping.on_train_epoch_end)

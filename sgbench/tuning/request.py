@@ -15,6 +15,9 @@ from sgbench.records.spec import Protocol, RunSpec
 from sgbench.records.tuning import Strategy
 from sgbench.tuning.space import Interval, space_of, words_of
 
+HOW = ("trainer.progress=false", "trainer.test_tuning_seeds=false")
+"""How runs are executed: settings are chosen without a look at the test split."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -77,7 +80,7 @@ class Task:
         Raises:
             InputError: the setting cannot be composed; the line names it.
         """
-        words = [*self.request.words, *words_of(setting), "trainer.progress=false"]
+        words = [*self.request.words, *words_of(setting), *HOW]
         try:
             first = self.composer.spec([*words, f"seed={seeds[0]}"])
         except InputError as error:

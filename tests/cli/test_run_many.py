@@ -92,7 +92,8 @@ def test_a_sweeper_with_points_of_its_own(
     ran = [path.parts[-2] for path in runs_dir.rglob("record.json")]
     if launcher == "basic":
         assert (code, ran) == (1, ["5"])  # 1, for what was planned was not run
-        assert "seed 5: test " in told.out
+        assert "seed 5: validation " in told.out
+        assert ": test" not in told.out
         assert "atan seed 0: no record" in told.err
     else:
         assert (code, ran) == (2, [])

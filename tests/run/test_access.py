@@ -12,11 +12,15 @@ import pytest
 import pytorch_lightning as pl
 
 from sgbench.composition.compose import compose
-from sgbench.errors import InputError, StorageError
+from sgbench.errors import InputError, SgbenchError, StorageError
 from sgbench.leaderboard.deviation import deviation
-from sgbench.records.files import parse_model, to_json
+from sgbench.paths import PREDICTIONS, RECORD, WEIGHTS
+from sgbench.records.consistency import contradictions
+from sgbench.records.files import parse_model, read_model, to_json
 from sgbench.records.record import RunRecord
+from sgbench.replicas.crew import Crew
 from sgbench.submissions.plausible import implausible
+from sgbench.sweeps.outcome import headline, result
 from sgbench.training import runner
 from sgbench.training.build import build
 from sgbench.training.run_folder import TEST_ACCESS, folder_of, read_access
@@ -50,8 +54,11 @@ class Peeking(pl.Callback):
         _ = trainer.datamodule.test_dataloader()
 
 
-def test_a_callback_cannot_look(monkeypatch):
-    """Expected: the same line ends the run, and no record is made."""
+def test_a_callback_cannot_look_and_an_early_touch_is_told(monkeypatch, tmp_path):
+    """Expected: the same line ends the run, and no record is made; where the lock was opened, the epoch is told.
+
+    That a check of a submission refuses, as two touches without a resume.
+    """
     bar = runner.LastEpoch
 
     def with_peek(path: Any) -> list[pl.Callback]:
@@ -62,6 +69,23 @@ def test_a_callback_cannot_look(monkeypatch):
     with pytest.raises(InputError, match="the test split is closed"):
         run_spec(spec)
     assert not (folder_of(spec) / "record.json").exists()
+    attempt = runner._Fitted(spec, build(spec), tmp_path)
+    attempt.parts.data.setup()
+    attempt.watch_test()
+    attempt.training.begin_epoch(1)
+    with attempt.parts.data.last_step():
+        attempt.parts.data.evaluation("test")
+    assert attempt.test_access == ["epoch 1"]
+    assert json.loads((tmp_path / TEST_ACCESS).read_text()) == ["epoch 1"]
+    cases = {
+        ("epoch 1", "final"): "touched at a stage other than the last",
+        ("final", "final"): "touched 2 times",
+    }
+    for access, said in cases.items():
+        found = list(implausible(record(seed=0).model_copy(update={"test_access": access})))
+        assert any(said in line for line in found)
+    (tmp_path / "damaged").write_text("[1, ")
+    assert read_access(tmp_path / "damaged") == ["unknown"]
 
 
 def test_a_run_touches_it_once_and_an_interrupted_one_twice(monkeypatch):
@@ -85,26 +109,48 @@ def test_a_run_touches_it_once_and_an_interrupted_one_twice(monkeypatch):
     assert not (folder_of(spec) / TEST_ACCESS).exists()
 
 
-def test_an_early_touch_is_told(tmp_path):
-    """Expected: the epoch, which a check of a submission refuses, as two touches without a resume."""
-    spec = compose([*WORDS, ENGINE])
-    attempt = runner._Fitted(spec, build(spec), tmp_path)
-    attempt.parts.data.setup()
-    attempt.watch_test()
-    attempt.training.begin_epoch(1)
-    with attempt.parts.data.last_step():
-        attempt.parts.data.evaluation("test")
-    assert attempt.test_access == ["epoch 1"]
-    assert json.loads((tmp_path / TEST_ACCESS).read_text()) == ["epoch 1"]
-    cases = {
-        ("epoch 1", "final"): "touched at a stage other than the last",
-        ("final", "final"): "touched 2 times",
-    }
-    for access, said in cases.items():
-        found = list(implausible(record(seed=0).model_copy(update={"test_access": access})))
-        assert any(said in line for line in found)
-    (tmp_path / "damaged").write_text("[1, ")
-    assert read_access(tmp_path / "damaged") == ["unknown"]
+def test_a_seed_that_settings_are_chosen_with_leaves_it_closed(finished, tmp_path):
+    """Expected: the curve, selection and weights of the run that reports, and nothing of the test, by both drivers.
+
+    Must differ: `trainer.test_tuning_seeds=true`, which scores it too.
+    """
+    chooses = ["protocol.seeds=[1]", "+protocol.tuning_seeds=[0]"]
+    one, two = (tmp_path / name for name in ("alone", "beside"))
+    alone = compose([*WORDS, *chooses, f"paths.runs_dir={one}", "trainer.watch_test_score=true"])
+    beside = compose([*WORDS, *chooses, f"paths.runs_dir={two}"])
+    Crew([(0, beside)], lambda message: None, lambda: False).run()
+    for made in (run_spec(alone), read_model(folder_of(beside) / RECORD, RunRecord)):
+        assert (made.status, made.method_id, made.seed) == ("finished", finished.method_id, finished.seed)
+        assert (made.test, made.counts, made.predictions_sha256, made.learning) == (None,) * 4
+        assert made.test_access == ()
+        assert (made.curve, made.best_epoch) == (finished.curve, finished.best_epoch)
+        assert made.validation == finished.validation
+        with pytest.raises(SgbenchError, match="settings are chosen with seed 0, so it has no test scores"):
+            _ = made.scored
+    for folder in map(folder_of, (alone, beside)):
+        assert (folder / WEIGHTS).exists()
+        assert not (folder / PREDICTIONS).exists()
+    assert compose([*WORDS, *chooses, "trainer.test_tuning_seeds=true"]).opens_test
+
+
+def test_nothing_of_the_test_is_for_tuning_seeds_alone():
+    """Expected: a record of a seed that chooses with all of the test's parts or none; of one that reports, all."""
+    whole = record(seed=0)
+    without = {"test": None, "counts": None, "predictions_sha256": None, "test_access": ()}
+
+    def of(seeds: dict[str, Any], changes: dict[str, Any]) -> list[str]:
+        method = whole.method.model_copy(update={"protocol": whole.method.protocol.model_copy(update=seeds)})
+        return list(contradictions(whole.model_copy(update={"method": method, **changes})))
+
+    chooses = {"seeds": (1, 2), "tuning_seeds": (0,)}
+    assert of(chooses, without) == of(chooses, {}) == of({}, {}) == []
+    assert "a finished run needs test, counts, predictions_sha256" in of({}, without)
+    assert "a finished run has touched its test split" in of({}, without)
+    assert of(chooses, without | {"test": whole.test, "test_access": None}) == [
+        "a finished run needs counts, predictions_sha256"
+    ]
+    assert "test" not in headline(whole)
+    assert "validation 90.0 %, test 90.0 %" in result(whole)
 
 
 def test_records_that_predate_it_keep_their_bytes():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -56,6 +57,14 @@ def test_a_failed_run_counts_as_guessing() -> None:
 def test_solved_from_nine_tenths_on(accuracy: float, solved: bool) -> None:
     """The study's threshold is 0.9."""
     assert score_of(entry(point("T6"), Outcome(accuracy=accuracy)), PLAN).solved is solved
+
+
+def test_a_run_with_a_closed_test_split_is_refused() -> None:
+    """Expected: one line with the remedy; as a failed run it would count as guessing."""
+    whole = entry(point(), Outcome())
+    closed = replace(whole, record=whole.record.model_copy(update={"test": None}))
+    with pytest.raises(InputError, match="the run left its test split closed; run it again with trainer"):
+        score_of(closed, PLAN)
 
 
 def test_a_run_without_spikes_has_no_logarithm() -> None:

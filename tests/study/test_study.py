@@ -265,6 +265,7 @@ def test_the_shipped_study_composes(tmp_path: Path) -> None:
     specs = composed(list(first.values()), place(tmp_path))
     assert {spec.method.protocol.draw for spec in specs} == {"per_seed"}
     assert all(spec.method.protocol.tuning_seeds == (100, 101, 102) for spec in specs)
+    assert all(spec.opens_test for spec in specs)  # the registration has every run scored on the test split
     neurons = {(run.task, run.cell["neuron"]): run for run in points(study, "E", {})}
     assert len(composed(list(neurons.values()), place(tmp_path))) == 18
     runs, hours = block_cost(study, "A1")

@@ -21,6 +21,7 @@ from tests.leaderboard.factory import method, protocol, reference
 from tests.submission.factory import method_id, run, trial
 
 REPORTING = tuple(range(200, 240))
+CLOSED = {"test": None, "counts": None, "predictions_sha256": None, "test_access": ()}
 AUTHOR = Author("mine", "@me", "arXiv:1901.09948", None, "CC-BY-4.0")
 
 
@@ -53,14 +54,17 @@ def test_ten_twenty_and_all_are_complete_where_settings_are_chosen_with_other_se
 
 
 def write_runs(folder: Path, seeds: range, width: float, accuracy: int = 90) -> str:
-    """Finished runs as a runs folder holds them; returns the id of their method."""
+    """Finished runs as a runs folder holds them, tuning seeds without a test; returns the id of their method."""
     chosen = of(width)
     for seed in seeds:
         record, data, weights = run(seed, hits=accuracy, of=chosen)
         place = folder / record.protocol / record.method_id / str(seed)
         place.mkdir(parents=True)
+        if apart().is_tuning_seed(seed):
+            record = record.model_copy(update=CLOSED)
+        else:
+            (place / PREDICTIONS).write_bytes(data)
         (place / RECORD).write_bytes(to_json(record))
-        (place / PREDICTIONS).write_bytes(data)
         (place / "weights.safetensors").write_bytes(weights)
     return method_id(chosen)
 
