@@ -14,6 +14,7 @@ from torch import Tensor
 from sgbench.datasets.base import DataSet, Origin, Samples, Split
 from sgbench.datasets.digits import Digits
 from sgbench.datasets.fashion_mnist import FashionMnist
+from sgbench.datasets.fashion_mnist_small import FashionMnistSmall
 from sgbench.datasets.mnist import Mnist
 from sgbench.encoders.base import Form
 from sgbench.errors import InputError, require_choice, require_count
@@ -136,3 +137,18 @@ class SequentialFashionMnist(ImageSequence):
 
     def __init__(self, *, channels: int, order: str, order_seed: int) -> None:
         super().__init__(FashionMnist(), channels=channels, order=order, order_seed=order_seed)
+
+
+class SequentialFashionMnistSmall(ImageSequence):
+    """Turns a part of Fashion-MNIST into sequences; see `FashionMnistSmall`.
+
+    Args:
+        channels: pixels in each step; they divide 784.
+        order: "rows", or "permuted": one random order for all images.
+        order_seed: of the random order.
+
+    Source: Le, Jaitly & Hinton 2015, arXiv:1504.00941 (there MNIST).
+    """
+
+    def __init__(self, *, channels: int, order: str, order_seed: int) -> None:
+        super().__init__(FashionMnistSmall(), channels=channels, order=order, order_seed=order_seed)

@@ -7,13 +7,19 @@ import numpy as np
 import torch
 
 import sgbench
+from sgbench.datasets.adding import Adding
 from sgbench.datasets.base import DataSet, Samples, Split
+from sgbench.datasets.brackets import Brackets
+from sgbench.datasets.copy_memory import CopyMemory
 from sgbench.datasets.delayed_xor import DelayedXor
 from sgbench.datasets.evidence_accumulation import EvidenceAccumulation
+from sgbench.datasets.flip_flop import FlipFlop
 from sgbench.datasets.intervals import Intervals
 from sgbench.datasets.randman import Randman
 from sgbench.datasets.random_patterns import RandomPatterns
+from sgbench.datasets.sine_frequency import SineFrequency
 from sgbench.datasets.store_recall import StoreRecall
+from sgbench.datasets.temporal_order import TemporalOrder
 from sgbench.datasets.temporal_xor import TemporalXor
 from sgbench.signals.spike_trains import SpikeTrains
 
@@ -82,6 +88,55 @@ SMALL: dict[str, dict] = {
         "samples": [12, 6, 6],
         "seed": 0,
     },
+    "copy_memory": {
+        "letters": 3,
+        "items": 2,
+        "silence": 2,
+        "channels": 3,
+        "symbol_ms": 4,
+        "rate_hz": 500.0,
+        "samples": [12, 6, 6],
+        "seed": 0,
+    },
+    "temporal_order": {
+        "places": 6,
+        "early": [0, 1],
+        "middle": [3, 4],
+        "distractors": 2,
+        "channels": 3,
+        "symbol_ms": 4,
+        "rate_hz": 500.0,
+        "samples": [12, 8, 8],
+        "seed": 0,
+    },
+    "brackets": {
+        "kinds": 2,
+        "depth": 2,
+        "places": 5,
+        "channels": 3,
+        "symbol_ms": 4,
+        "rate_hz": 500.0,
+        "samples": [12, 6, 6],
+        "seed": 0,
+    },
+    "flip_flop": {
+        "bits": 2,
+        "places": 8,
+        "pulse_chance": 0.4,
+        "channels": 3,
+        "symbol_ms": 4,
+        "rate_hz": 500.0,
+        "samples": [12, 6, 6],
+        "seed": 0,
+    },
+    "sine_frequency": {
+        "frequencies_hz": [20.0, 50.0],
+        "duration_ms": 30,
+        "noise": 0.1,
+        "samples": [12, 6, 6],
+        "seed": 0,
+    },
+    "adding": {"places": 6, "samples": [12, 6, 6], "seed": 0},
 }
 CLASSES = {
     "random_patterns": RandomPatterns,
@@ -91,6 +146,12 @@ CLASSES = {
     "intervals": Intervals,
     "store_recall": StoreRecall,
     "evidence_accumulation": EvidenceAccumulation,
+    "copy_memory": CopyMemory,
+    "temporal_order": TemporalOrder,
+    "brackets": Brackets,
+    "flip_flop": FlipFlop,
+    "sine_frequency": SineFrequency,
+    "adding": Adding,
 }
 
 

@@ -1,0 +1,66 @@
+"""Copy a few symbols after a silence."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sgbench.datasets.generated import Numbers, whole
+from sgbench.datasets.symbols import SILENCE, SymbolTask
+from sgbench.errors import require_count
+from sgbench.signals.trajectory import UNLABELLED
+
+
+class CopyMemory(SymbolTask, entry="copy_memory"):
+    """Generates a few symbols, a silence, and a cue while which the symbols are to be told in their order.
+
+    Each step of the answer has the class of the symbol that is due; no other step has a class.
+
+    Args:
+        letters: different symbols to copy, beside the cue.
+        items: symbols to copy in each sample.
+        silence: places without a symbol, before the cue.
+        channels: of each symbol.
+        symbol_ms: duration of a symbol [ms].
+        rate_hz: of a channel while its symbol lasts [Hz].
+        samples: of train, validation and test.
+        seed: of everything random.
+
+    Source: Arjovsky, Shah & Bengio 2016, ICML (arXiv:1511.06464), section 5.1, there ten of eight letters; here the
+    cue lasts as long as the answer.
+
+    >>> task = CopyMemory(letters=2, items=1, silence=1, channels=1, symbol_ms=2, rate_hz=1000.0, samples=[1, 1, 1], seed=0)
+    >>> task.n_inputs, task.load(Path())["train"].target.shape
+    (3, torch.Size([1, 6]))
+    """
+
+    def __init__(  # noqa: PLR0913 - the task has so many numbers
+        self,
+        *,
+        letters: int,
+        items: int,
+        silence: int,
+        channels: int,
+        symbol_ms: int,
+        rate_hz: float,
+        samples: list[int],
+        seed: int,
+    ) -> None:
+        self.letters = require_count("dataset.letters", letters, low=2)
+        self.items = require_count("dataset.items", items)
+        self.silence = require_count("dataset.silence", silence, low=0)
+        super().__init__(
+            symbols=letters + 1,
+            channels=channels,
+            symbol_ms=symbol_ms,
+            rate_hz=rate_hz,
+            samples=samples,
+            seed=seed,
+        )
+
+    def sequences(self, random: np.random.Generator, count: int) -> tuple[Numbers, Numbers]:
+        """Draw the letters, which the steps of the answer have as their class."""
+        letters = whole(random, self.letters, count * self.items).reshape(count, self.items)
+        silence = np.full((count, self.silence), SILENCE)
+        unlabelled = np.full((count, self.items + self.silence), UNLABELLED)
+        cue = np.full_like(letters, self.letters)
+        return np.concatenate([letters, silence, cue], 1), np.concatenate([unlabelled, letters], 1)

@@ -1,0 +1,90 @@
+"""In which order two symbols came, among others that say nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sgbench.datasets.generated import Numbers, permutation, whole
+from sgbench.datasets.symbols import SymbolTask
+from sgbench.errors import InputError, require_count
+
+TELLING = 2
+"""Symbols that matter; all others are distractors."""
+
+
+class TemporalOrder(SymbolTask, entry="temporal_order"):
+    """Generates symbols of which two tell the class, an X or Y each, at places early and in the middle.
+
+    The four classes are XX, XY, YX and YY, and equally frequent. Everywhere else is one of some distractors.
+
+    Args:
+        places: symbols of a sample.
+        early: first and last place where the first one may be, from 0 on.
+        middle: first and last place where the second one may be.
+        distractors: different symbols that say nothing.
+        channels: of each symbol.
+        symbol_ms: duration of a symbol [ms].
+        rate_hz: of a channel while its symbol lasts [Hz].
+        samples: of train, validation and test.
+        seed: of everything random.
+
+    Raises:
+        InputError: the places are not in this order, or another value is out of range.
+
+    Source: Hochreiter & Schmidhuber 1997, Neural Computation 9(8), section 5.6, task 6a, there in 100 to 110 places.
+
+    >>> task = TemporalOrder(places=3, early=[0, 0], middle=[1, 1], distractors=1, channels=1, symbol_ms=1,
+    ...     rate_hz=1000.0, samples=[4, 4, 4], seed=0)
+    >>> symbols, target = task.sequences(np.random.default_rng(0), 4)
+    >>> sorted(zip(symbols[:, :2].tolist(), target.tolist()))
+    [([0, 0], 0), ([0, 1], 1), ([1, 0], 2), ([1, 1], 3)]
+    """
+
+    def __init__(  # noqa: PLR0913 - the task has so many numbers
+        self,
+        *,
+        places: int,
+        early: list[int],
+        middle: list[int],
+        distractors: int,
+        channels: int,
+        symbol_ms: int,
+        rate_hz: float,
+        samples: list[int],
+        seed: int,
+    ) -> None:
+        self.places = require_count("dataset.places", places, low=TELLING)
+        self.early, self.middle = _span("dataset.early", early), _span("dataset.middle", middle)
+        if not self.early[1] < self.middle[0] or not self.middle[1] < places:
+            raise InputError(
+                f"dataset.middle={list(middle)}: it comes after early={list(early)} and before place {places}"
+            )
+        self.distractors = require_count("dataset.distractors", distractors)
+        super().__init__(
+            symbols=TELLING + distractors,
+            channels=channels,
+            symbol_ms=symbol_ms,
+            rate_hz=rate_hz,
+            samples=samples,
+            seed=seed,
+        )
+
+    def sequences(self, random: np.random.Generator, count: int) -> tuple[Numbers, Numbers]:
+        """Draw distractors everywhere, and the two symbols that tell the class at places of their spans."""
+        target = permutation(random, count) % TELLING**2
+        symbols = TELLING + whole(random, self.distractors, count * self.places).reshape(count, self.places)
+        for (low, high), symbol in ((self.early, target // TELLING), (self.middle, target % TELLING)):
+            symbols[np.arange(count), low + whole(random, high - low + 1, count)] = symbol
+        return symbols, target
+
+
+def _span(name: str, value: object) -> tuple[int, int]:
+    """Read a first and a last place.
+
+    Raises:
+        InputError: they are none.
+    """
+    if isinstance(value, str) or not isinstance(value, list | tuple) or len(value) != TELLING:
+        raise InputError(f"{name}={value!r}: a first and a last place are needed, e.g. [2, 4]")
+    first = require_count(name, value[0], low=0)
+    return first, require_count(name, value[1], low=first)
