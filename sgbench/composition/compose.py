@@ -19,7 +19,7 @@ from sgbench.composition import catalogue
 from sgbench.composition.formula import formula
 from sgbench.composition.hydra_node import check_hydra_node, missing_plugin
 from sgbench.composition.unused import take_out_choices, take_out_settings
-from sgbench.composition.words import one_line, parse_overrides
+from sgbench.composition.words import one_line, parse_overrides, with_left_out
 from sgbench.errors import InputError, require_number, suggest
 from sgbench.paths import conf_dir, default_data_dir, default_runs_dir, with_own
 from sgbench.records.files import first_problem
@@ -121,7 +121,7 @@ def raw_config(overrides: Sequence[str], config_dirs: Iterable[Path] = ()) -> Di
 
 
 def _merge(overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
-    words = list(overrides)
+    words = with_left_out(overrides)
     if folders:
         words.append("hydra.searchpath=[" + ",".join(f"file://{folder}" for folder in folders) + "]")
     with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):

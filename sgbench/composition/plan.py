@@ -20,7 +20,7 @@ from sgbench.composition.compose import compose, raw_config, spec_from_own
 from sgbench.composition.hydra_internals import points_of, set_values
 from sgbench.composition.hydra_node import chooses_as_it_goes
 from sgbench.composition.points import extra_points, joined
-from sgbench.composition.words import count_values, one_line, parse_overrides
+from sgbench.composition.words import count_values, one_line, parse_overrides, with_left_out
 from sgbench.errors import InputError
 from sgbench.paths import conf_dir, with_own
 from sgbench.records.spec import RunSpec
@@ -222,7 +222,7 @@ class PointComposer:
     def spec(self, point: Sequence[str]) -> RunSpec:
         """Compose one point as `compose(point)` does, errors included."""
         try:
-            choices, values = self._split(point)
+            choices, values = self._split(with_left_out(point))
             config = self._merge(choices)
             set_values(config, values)
             return spec_from_own(config, self._shelf)

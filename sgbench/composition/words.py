@@ -11,6 +11,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, RangeS
 from hydra.errors import HydraException
 
 from sgbench.errors import InputError, shortened
+from sgbench.records.spec import Protocol
 
 SHOWN = 100  # characters of a word in a message
 LONGEST_KEY = 200
@@ -18,6 +19,17 @@ DEEPEST = 20  # brackets within brackets; the deepest value of the catalogue has
 LONGEST_NUMBER = 400  # digits; the largest float has 309
 RESOLVERS = ("decay", "unless")
 """What a reference in a word may call; the files of the catalogue may ask for more."""
+LEFT_OUT = frozenset(f"protocol.{key}" for key in Protocol.LATER)
+"""Keys that a protocol's file may leave out, so that Hydra does not know them."""
+
+
+def with_left_out(words: Sequence[str]) -> list[str]:
+    """Write words that set a key which the protocol's file may leave out as Hydra takes them.
+
+    >>> with_left_out(["protocol.draw=per_seed", "protocol.steps=10"])
+    ['++protocol.draw=per_seed', 'protocol.steps=10']
+    """
+    return [f"++{word}" if word.partition("=")[0] in LEFT_OUT else word for word in words]
 
 
 def parse_overrides(words: Sequence[str]) -> list[Override]:
