@@ -29,11 +29,10 @@ class Brackets(SymbolTask, entry="brackets"):
     Raises:
         InputError: a parameter out of range.
 
-    Source: Hewitt, Hahn, Ganguli, Liang & Manning 2020, EMNLP (arXiv:2010.07515): Dyck-(k, m) and its measure, which
-    bracket closes.
+    Source: Hewitt et al. 2020, EMNLP (arXiv:2010.07515): Dyck-(k, m) and its measure, which bracket closes.
     """
 
-    def __init__(  # noqa: PLR0913 - the task has so many numbers
+    def __init__(
         self,
         *,
         kinds: int,
@@ -69,7 +68,7 @@ class Brackets(SymbolTask, entry="brackets"):
         return np.array(words), np.array(classes)
 
     def _word(self, chances: np.ndarray) -> tuple[list[int], list[int]]:
-        """Spell one word by numbers between 0 and 1 [2, places]; return its symbols and what is open at its end."""
+        """Draw one word from numbers between 0 and 1 [2, places]; return its symbols and what is open at its end."""
         word: list[int] = []
         still_open: list[int] = []
         for turn, kind in chances.T:

@@ -28,12 +28,14 @@ class CopyMemory(SymbolTask, entry="copy_memory"):
     Source: Arjovsky, Shah & Bengio 2016, ICML (arXiv:1511.06464), section 5.1, there ten of eight letters; here the
     cue lasts as long as the answer.
 
-    >>> task = CopyMemory(letters=2, items=1, silence=1, channels=1, symbol_ms=2, rate_hz=1000.0, samples=[1, 1, 1], seed=0)
-    >>> task.n_inputs, task.load(Path())["train"].target.shape
-    (3, torch.Size([1, 6]))
+    >>> task = CopyMemory(letters=2, items=1, silence=1, channels=1, symbol_ms=2, rate_hz=1000.0, samples=[1, 1, 1],
+    ...     seed=0)
+    >>> symbols, classes = task.sequences(np.random.default_rng(1), 1)
+    >>> symbols.tolist(), classes.tolist()
+    ([[1, -1, 2]], [[-1, -1, 1]])
     """
 
-    def __init__(  # noqa: PLR0913 - the task has so many numbers
+    def __init__(
         self,
         *,
         letters: int,

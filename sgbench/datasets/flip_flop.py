@@ -32,7 +32,7 @@ class FlipFlop(SymbolTask, entry="flip_flop"):
     Source: Sussillo & Barak 2013, Neural Computation 25(3), the 3-bit flip-flop.
     """
 
-    def __init__(  # noqa: PLR0913 - the task has so many numbers
+    def __init__(
         self,
         *,
         bits: int,

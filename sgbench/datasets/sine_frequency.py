@@ -35,8 +35,7 @@ class SineFrequency(Generated, entry="sine_frequency"):
         InputError: frequencies that are fewer than two or not different from each other, or another value out of
             range.
 
-    Source: discrimination of the frequency of flutter, Romo & Salinas 2003, Nature Reviews Neuroscience 4; this form
-    is sgbench's own.
+    Source: Romo & Salinas 2003, Nature Reviews Neuroscience 4 (frequencies of flutter); this form is sgbench's own.
     """
 
     form: Form = "traces"

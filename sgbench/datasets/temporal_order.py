@@ -31,7 +31,7 @@ class TemporalOrder(SymbolTask, entry="temporal_order"):
     Raises:
         InputError: the places are not in this order, or another value is out of range.
 
-    Source: Hochreiter & Schmidhuber 1997, Neural Computation 9(8), section 5.6, task 6a, there in 100 to 110 places.
+    Source: Hochreiter & Schmidhuber 1997, Neural Computation 9(8), section 5.6: task 6a, in 100 places and more.
 
     >>> task = TemporalOrder(places=3, early=[0, 0], middle=[1, 1], distractors=1, channels=1, symbol_ms=1,
     ...     rate_hz=1000.0, samples=[4, 4, 4], seed=0)

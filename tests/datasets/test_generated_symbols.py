@@ -21,7 +21,7 @@ def symbols_of(name: str, count: int, **changes: object) -> tuple[np.ndarray, np
 
 
 def test_each_symbol_fires_its_own_channels_while_it_lasts():
-    """Expected at 1000 Hz: every channel of the place's symbol in each of its steps, none of another, none in a silence."""
+    """Expected at 1000 Hz: each channel of the place's symbol in each of its steps, and no other channel."""
     task = small("copy_memory", rate_hz=1000.0)
     part = task.load(NOWHERE)["train"]
     symbols, _ = task.sequences(task.random(0), 12)
@@ -46,7 +46,7 @@ def test_copied_letters_are_due_while_the_cue_lasts():
 
 
 def test_the_order_is_that_of_the_two_symbols_that_tell():
-    """Expected: exactly two symbols below 2, at the spans' places; the class reads them as binary digits; balanced."""
+    """Expected: two symbols below 2, at the spans' places; the class reads them as binary digits; balanced."""
     symbols, classes = symbols_of("temporal_order", 400)
     for row, label in zip(symbols, classes, strict=True):
         (first, second) = np.flatnonzero(row < 2)
@@ -65,7 +65,7 @@ def test_places_that_overlap_or_end_outside_are_refused(middle):
 
 
 def test_brackets_nest_and_the_innermost_open_one_is_asked():
-    """Expected by a stack in this test: closings match, depth at most 3, and the class is what is on top at the end."""
+    """Expected by a stack in this test: closings match, depth at most 3, and the class is on top at the end."""
     symbols, classes = symbols_of("brackets", 600)
     last_opens = 0
     for row, label in zip(symbols, classes, strict=True):
@@ -99,7 +99,7 @@ def test_bits_keep_what_the_last_pulse_set():
 
 
 def test_a_sine_has_the_frequency_of_its_class():
-    """Expected by numpy's Fourier transform of 100 ms without noise: the largest peak is at the class's frequency."""
+    """Expected by numpy's Fourier transform of 100 ms without noise: the largest peak is at the class."""
     task = sgbench.create("dataset/sine_frequency", noise=0.0, samples=[60, 6, 6])
     part = task.load(NOWHERE)["train"]
     power = np.abs(np.fft.rfft(part.values[..., 0].numpy() - 0.5, axis=1))
@@ -130,7 +130,7 @@ def test_frequencies_that_are_no_classes_are_refused(given):
 
 
 def test_marked_numbers_are_added():
-    """Expected: one mark in each half; the class is whether the two numbers are above 1 together; about a half are."""
+    """Expected: one mark in each half; the class is whether the two are above 1 together; about a half are."""
     part = load("adding")["train"]
     numbers, marks = part.values[..., 0], part.values[..., 1]
     assert (marks[:, :20].sum(1) == 1).all()
