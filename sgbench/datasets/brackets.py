@@ -68,7 +68,7 @@ class Brackets(SymbolTask, entry="brackets"):
         return np.array(words), np.array(classes)
 
     def _word(self, chances: np.ndarray) -> tuple[list[int], list[int]]:
-        """Draw one word from numbers between 0 and 1 [2, places]; return its symbols and what is open at its end."""
+        """Draw one word from numbers in [0, 1) [2, places]; return its symbols and what is open at its end."""
         word: list[int] = []
         still_open: list[int] = []
         for turn, kind in chances.T:

@@ -1,0 +1,1 @@
+"""Decides the hypotheses of the second study, and holds what they were planned with."""
