@@ -56,6 +56,23 @@ def disk_full(error: BaseException) -> StorageError | None:
     return None
 
 
+INSTALLED_AS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "PIL": "pillow", "hydra": "hydra-core"}
+"""Packages whose modules are called otherwise."""
+
+
+def missing_package(error: ImportError) -> InputError | None:
+    """Say what to install where another's module cannot be imported; None where the module is our own.
+
+    >>> str(missing_package(ModuleNotFoundError("No module named 'sklearn.svm'", name="sklearn.svm")))
+    "No module named 'sklearn.svm'; pip install scikit-learn, and sgbench doctor says what else is missing"
+    """
+    module = (error.name or "").partition(".")[0]
+    if module in ("sgbench", "hydra_plugins"):
+        return None
+    remedy = f"pip install {INSTALLED_AS.get(module, module).replace('_', '-')}, and " if module else ""
+    return InputError(f"{str(error).rstrip('.')}; {remedy}sgbench doctor says what else is missing")
+
+
 def one_printable_line(error: BaseException) -> str:
     r"""Write a message on one line, without the control characters that a name may send to a terminal.
 

@@ -8,6 +8,7 @@ import torch
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.optimizers.smorms3 import Smorms3
+from sgbench.replicas.moves import moves_of
 from sgbench.training.build import build
 
 
@@ -107,3 +108,35 @@ def test_a_gradient_that_lies_otherwise_than_its_weight(fused):
     plain.grad = given.contiguous()
     torch.optim.Adam([plain], lr=0.25, fused=True).step()
     assert (before - plain.detach() - 0.25 * given.sign()).abs().max() > 0.1
+
+
+def as_in_torch_2_6(kind):
+    """A class with the arguments and defaults of torch 2.6, which do not say `decoupled_weight_decay`."""
+
+    class Old(kind):
+        def __init__(
+            self, params, *, lr, betas, eps, weight_decay, amsgrad, foreach, maximize, capturable,
+            differentiable, fused,
+        ):  # fmt: skip
+            forms = {"foreach": foreach, "maximize": maximize, "capturable": capturable, "fused": fused}
+            super().__init__(
+                params, lr, betas, eps, weight_decay, amsgrad, **forms, differentiable=differentiable
+            )
+            del self.defaults["decoupled_weight_decay"]
+
+    Old.__name__ = kind.__name__
+    return Old
+
+
+@pytest.mark.parametrize(("decoupled", "name"), [(False, "Adam"), (True, "AdamW")])
+def test_torch_without_decoupled_decay_says_it_by_the_class(decoupled, name, monkeypatch):
+    """Expected: Adam or AdamW, as torch 2.6 tells them apart, with the settings that were asked for."""
+    words = ["optimizer.weight_decay=0.1", f"optimizer.decoupled_weight_decay={decoupled}"]
+    asked = build(compose(words)).optimizer.defaults
+    assert asked["decoupled_weight_decay"] is decoupled
+    for kind in (torch.optim.Adam, torch.optim.AdamW):
+        monkeypatch.setattr(torch.optim, kind.__name__, as_in_torch_2_6(kind))
+    optimizer = build(compose(words)).optimizer
+    assert type(optimizer).__name__ == name
+    assert {**optimizer.defaults, "decoupled_weight_decay": decoupled} == asked
+    assert moves_of([optimizer]).numbers == [asked]  # what replicas step by

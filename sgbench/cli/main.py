@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from sgbench import __version__
 from sgbench.cli import STOPPED, STOPPED_CODE
-from sgbench.errors import InputError, SgbenchError, disk_full, one_printable_line, suggest
+from sgbench.errors import InputError, SgbenchError, disk_full, missing_package, one_printable_line, suggest
 
 ABOUT = "Which surrogate gradient, neuron and learning rule, for which task, at what cost."
 EPILOG = """examples:
@@ -52,12 +52,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of a pipe (head, less) went away; what is left has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
-        full = disk_full(error)
-        if full is None:
+    except (OSError, ImportError) as error:
+        known = disk_full(error) if isinstance(error, OSError) else missing_package(error)
+        if known is None:
             raise
-        sys.stderr.write(f"sgbench: error: {one_printable_line(full)}\n")
-        return full.exit_code
+        sys.stderr.write(f"sgbench: error: {one_printable_line(known)}\n")
+        return known.exit_code
 
 
 def _dispatch(words: list[str]) -> int:

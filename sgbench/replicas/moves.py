@@ -166,8 +166,9 @@ LACKING = ("amsgrad", "maximize", "capturable", "differentiable")
 
 def moves_of(optimizers: Sequence[torch.optim.Optimizer]) -> Moves:
     """Build one row-wise update rule from optimisers of one class."""
-    kind = KINDS[f"torch.optim.{type(optimizers[0]).__name__}"]
-    return kind([{"decoupled_weight_decay": False, **optimizer.defaults} for optimizer in optimizers])
+    name = type(optimizers[0]).__name__
+    by_class = {"decoupled_weight_decay": name == "AdamW"}  # which torch 2.6 does not write into the defaults
+    return KINDS[f"torch.optim.{name}"]([{**by_class, **optimizer.defaults} for optimizer in optimizers])
 
 
 def _nothing(number: Tensor | float) -> bool:

@@ -59,6 +59,7 @@ READOUTS = {"binary": "leaky", "real": "leaky_readout"}
 """For each kind of output a readout that has it."""
 OTHER_FORMS = ("foreach", "capturable", "differentiable")
 """Options of Adam that its form in one loop does not have."""
+ADAM, DECOUPLED = "torch.optim.Adam", "decoupled_weight_decay"
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -239,8 +240,10 @@ def _optimizer(spec: RunSpec, network: Network, device: torch.device) -> torch.o
     """Build the optimiser; Adam on a CPU takes torch's single-loop form if no form is asked for."""
     target, values = spec.targets["optimizer"], dict(spec.method.parameters["optimizer"])
     free = values.get("fused", False) is None and not any(values.get(form) for form in OTHER_FORMS)
-    if free and target == "torch.optim.Adam" and device.type == "cpu":
+    if free and target == ADAM and device.type == "cpu":
         values["fused"] = True
+    if DECOUPLED in values and DECOUPLED not in inspect.signature(torch.optim.Adam).parameters:
+        target = f"{ADAM}W" if values.pop(DECOUPLED) else target  # torch 2.6 has a class of its own for it
     optimizer: torch.optim.Optimizer = construct(
         "optimizer", target, values, params=list(network.parameters())
     )

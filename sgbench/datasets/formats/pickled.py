@@ -20,7 +20,7 @@ import numpy as np
 from sgbench.errors import InputError
 
 KIND = re.compile(r"[biuf][1248]")
-PLAIN = (type(None), bool, int, float, str, bytes, bytearray, np.number, np.bool)
+PLAIN = (type(None), bool, int, float, str, bytes, bytearray, np.number, np.bool_)
 
 
 def numbers_in(data: bytes, name: str) -> Any:
