@@ -19,3 +19,8 @@ def sections(document: Path) -> dict[str, str]:
 def files_shown(text: str) -> dict[str, str]:
     """The content of each file by its path."""
     return dict(re.findall(r"^`(\S+)`\n\n```\w+\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE))
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    """The fenced blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(), flags=re.DOTALL | re.MULTILINE)

@@ -12,15 +12,10 @@ import pytest
 import yaml
 
 from sgbench.cli.main import main, parser
-from tests.documents import CONTRIBUTING, ROOT, WORKED_ENTRIES, files_shown, sections
+from tests.documents import CONTRIBUTING, ROOT, WORKED_ENTRIES, blocks, files_shown, sections
 from tests.run.tiny import WORDS
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-
-
-def blocks(path: Path, language: str) -> list[str]:
-    """The fenced blocks of one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", path.read_text(), flags=re.DOTALL | re.MULTILINE)
 
 
 SNIPPETS = [

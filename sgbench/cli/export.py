@@ -1,4 +1,4 @@
-"""`sgbench export`: a trained network in a form that other simulators and chips read."""
+"""`sgbench export`: a trained network in a form that other libraries, simulators and chips read."""
 
 from __future__ import annotations
 
@@ -7,28 +7,42 @@ import io
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sgbench.errors import printable
+from sgbench.errors import InputError, printable
+
+if TYPE_CHECKING:
+    from sgbench.inspection.stored_run import StoredRun
+    from sgbench.networks.base import Network
+
+READERS = ("snntorch", "spikingjelly", "norse", "sinabs", "nir")
+OF_NIR = {"step": "--step", "unit_resistance": "--unit-resistance", "dt": "--dt"}
 
 
 def register(commands: Any) -> None:
     """Add the command `export` to the parser."""
-    export = commands.add_parser("export", help="write the network of a run as a NIR file")
+    export = commands.add_parser("export", help="write the network of a run for another library, or as NIR")
     export.add_argument("run", type=Path, metavar="RUN_DIR", help="folder of a finished run, with its record")
-    export.add_argument("--nir", type=Path, required=True, metavar="FILE.nir", help="file to write")
     export.add_argument(
-        "--step",
-        choices=("euler", "exponential"),
-        default="euler",
-        help="how its reader steps; default: euler",
+        "--for",
+        dest="reader",
+        choices=READERS,
+        help="who is to read it; all but nir get Python and its weights",
+    )
+    export.add_argument("--to", type=Path, metavar="FILE", help="file to write: FILE.py, or FILE.nir")
+    export.add_argument("--nir", type=Path, metavar="FILE.nir", help="the same as --for nir --to FILE.nir")
+    export.add_argument(
+        "--step", choices=("euler", "exponential"), help="how a reader of NIR steps; default: euler"
     )
     export.add_argument(
         "--unit-resistance",
         action="store_true",
-        help="gains into the weights, R = 1, for readers that take it for granted, as Norse does",
+        default=None,
+        help="gains into the weights, R = 1, for readers of NIR that take it for granted, as Norse does",
     )
-    export.add_argument("--dt", type=float, metavar="SECONDS", help="time step; default: the protocol's")
+    export.add_argument(
+        "--dt", type=float, metavar="SECONDS", help="time step of NIR; default: the protocol's"
+    )
     export.add_argument(
         "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="entries of your own"
     )
@@ -40,28 +54,98 @@ def register(commands: Any) -> None:
 
 
 def export_command(args: argparse.Namespace) -> int:
-    """Build the network of a run, load its weights, and write its graph to a file."""
-    from sgbench.exchange.nir_export import nir_module, to_nir
+    """Build the network of a run, load its weights, and write it for a reader."""
     from sgbench.inspection.stored_run import load_selected, record_of, run_of
-    from sgbench.records.files import write_atomic
 
-    nir = nir_module()
+    reader, path = _asked(args)
+    if reader == "nir":
+        from sgbench.exchange.nir_export import nir_module
+
+        nir_module()  # said before anything is read
     record = record_of(args.run)
     run = run_of(args.run, record, config_dirs=args.config_dir, allow_targets=args.allow_target)
     network = load_selected(run).eval()
-    dt_s = record.method.protocol.dt_s if args.dt is None else args.dt
-    graph = to_nir(network, dt_s=dt_s, step=args.step, unit_resistance=args.unit_resistance)
+    summary = (_write_nir if reader == "nir" else _write_code)(args, reader, path, run, network)
+    line = summary.pop("line")
+    text = json.dumps(summary, indent=1, sort_keys=True) if args.json else printable(line)
+    sys.stdout.write(f"{text}\n")
+    return 0
+
+
+def _asked(args: argparse.Namespace) -> tuple[str, Path]:
+    """Return who is to read what is written, and the file."""
+    reader: str | None = args.reader if args.nir is None else "nir"
+    path: Path | None = args.to if args.nir is None else args.nir
+    both = args.nir is not None and not (args.reader is None and args.to is None)
+    if reader is None or path is None or both:
+        raise InputError(
+            f"export: --for {'|'.join(READERS)} with --to FILE is needed, or --nir FILE.nir alone"
+        )
+    if reader == "nir":
+        return reader, path
+    given = [word for name, word in OF_NIR.items() if getattr(args, name) is not None]
+    if given:
+        raise InputError(f"{given[0]}: is of NIR files alone; leave it out with --for {reader}")
+    if path.suffix != ".py":
+        raise InputError(f"--to {path}: a file that ends in .py is needed; the weights go beside it, as .pt")
+    return reader, path
+
+
+def _write_nir(
+    args: argparse.Namespace, _: str, path: Path, run: StoredRun, network: Network
+) -> dict[str, Any]:
+    """Write a graph, and say which of its nodes other readers leave out."""
+    from sgbench.exchange.nir_export import nir_module, to_nir, unread
+    from sgbench.records.files import write_atomic
+
+    nir, step = nir_module(), args.step or "euler"
+    dt_s = run.spec.method.protocol.dt_s if args.dt is None else args.dt
+    graph = to_nir(network, dt_s=dt_s, step=step, unit_resistance=bool(args.unit_resistance))
     data = io.BytesIO()
     nir.write(data, graph)
-    write_atomic(args.nir, data.getvalue())
-    summary = {"file": str(args.nir), "nodes": list(graph.nodes), "dt_s": dt_s, "step": args.step}
-    if args.json:
-        sys.stdout.write(json.dumps(summary, indent=1, sort_keys=True) + "\n")
-    else:
-        sys.stdout.write(
-            printable(
-                f"{args.nir}: {len(graph.nodes)} nodes; {args.step} steps of {dt_s:g} s, reset to 0 on firing"
-            )
-            + "\n"
-        )
-    return 0
+    write_atomic(path, data.getvalue())
+    line = f"{path}: {len(graph.nodes)} nodes; {step} steps of {dt_s:g} s, reset to 0 on firing"
+    missed = unread(graph)
+    return {
+        "file": str(path),
+        "nodes": list(graph.nodes),
+        "dt_s": dt_s,
+        "step": step,
+        "unread": missed,
+        "line": "; ".join([line, *missed]),
+    }
+
+
+def _write_code(
+    _: argparse.Namespace, reader: str, path: Path, run: StoredRun, network: Network
+) -> dict[str, Any]:
+    """Write Python and the weights beside it."""
+    import torch
+
+    from sgbench.composition.catalogue import entry
+    from sgbench.exchange.libraries import LIBRARIES
+    from sgbench.exchange.library_code import write
+    from sgbench.records.files import write_atomic
+
+    method = run.spec.method
+    choices = method.choices
+    about = [
+        f"The network of a run of {method.protocol.name}, seed {run.spec.seed}.",
+        "",
+        f"Input: encoder={choices['encoder']} of {choices['dataset']}, steps of {method.protocol.dt_s:g} s.",
+        f"Answer: loss={choices['loss']}. {entry('loss', choices['loss']).line}",
+        "",
+    ]
+    written = write(network, LIBRARIES[reader], about)
+    weights, data = path.with_suffix(".pt"), io.BytesIO()
+    torch.save(written.tensors, data)
+    write_atomic(weights, data.getvalue())
+    write_atomic(path, written.code.encode())
+    name = LIBRARIES[reader].name
+    return {
+        "file": str(path),
+        "weights": str(weights),
+        "for": reader,
+        "layers": [layer.name for layer in network.layers],
+        "line": f"{path} and {weights}: network() of the first is the run's network, in neurons of {name}",
+    }

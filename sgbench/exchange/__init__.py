@@ -1,1 +1,1 @@
-"""Converts networks to and from NIR files and from snnTorch weights."""
+"""Converts networks to code of other libraries, to and from NIR files, and from snnTorch weights."""

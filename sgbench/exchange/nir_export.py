@@ -12,13 +12,11 @@ from torch import Tensor
 
 from sgbench.engine.spec import Coefficient, LinearSpec
 from sgbench.errors import InputError, require_choice, require_number
+from sgbench.exchange.layer_numbers import Layer, require_linear, require_steps
 from sgbench.exchange.time_constants import STEPS, Numbers, time_constant
 from sgbench.networks.base import Chain, DenseLayer, Network
 from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.spike_times import SpikeTimes
-from sgbench.surrogates.base import Surrogate
-
-Layer = DenseLayer | ConvLayer
 
 
 def nir_module() -> types.ModuleType:
@@ -83,6 +81,18 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistanc
     return nir.NIRGraph(nodes=nodes, edges=edges, metadata=_metadata(network, dt_s, step))
 
 
+def unread(graph: Any) -> list[str]:
+    """Say which nodes of a graph other readers do not take as they are meant; nothing where there are none."""
+    kinds = {type(node).__name__ for node in graph.nodes.values()}
+    silent = sorted(kinds & {"LI", "I", "CubaLI"})
+    if not silent:
+        return []
+    return [
+        f"snnTorch and SpikingJelly refuse its {' and '.join(silent)} nodes, and Norse passes over them without a "
+        f"word; for these: sgbench export --for"
+    ]
+
+
 def _layer_graph(
     layer: Layer, shape: tuple[int, ...], dt_s: float, step: str, *, unit_resistance: bool
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
@@ -121,14 +131,12 @@ def _metadata(network: Chain | SpikeTimes, dt_s: float, step: str) -> dict[str, 
 
 def _sayable(layer: object) -> Layer:
     """Require a layer that NIR can say, one that goes step by step and pools nothing, and return it."""
-    if not isinstance(layer, Layer) or layer.needs_all_steps is not None:
-        reason = getattr(layer, "needs_all_steps", None) or f"layer '{getattr(layer, 'name', layer)}'"
-        raise InputError(f"NIR has no such layer: {reason}")
-    if layer.pooling_operations:
+    found = require_steps(layer, "NIR")
+    if found.pooling_operations:
         raise InputError(
-            f"layer '{layer.name}': what it pools is not written as NIR; use network.pooling=none"
+            f"layer '{found.name}': what it pools is not written as NIR; use network.pooling=none"
         )
-    return layer
+    return found
 
 
 def _fold_gain(name: str, neurons: Any, products: list[Any]) -> None:
@@ -240,37 +248,13 @@ def _no_integrator(layer: Layer, *decays: Numbers) -> None:
 
 def _expressible(layer: Layer) -> LinearSpec:
     """Return the coefficients of a layer's neurons, if NIR has such neurons."""
-    kind = type(layer.neuron).__name__
-    spec = layer.neuron.recurrence_spec()
-    if spec is None:
-        raise InputError(f"layer '{layer.name}': {kind} is none of NIR's neurons, whose equations are linear")
-    if spec.surrogate is not None:
-        _check_firing(layer.name, spec.surrogate)
-        if spec.reset != "zero":
-            raise InputError(
-                f"layer '{layer.name}': its reset is {spec.reset}, and NIR sets a potential when a neuron fires; "
-                f"train with neuron.reset=zero"
-            )
-    absent = (spec.second_potential, spec.second_spike, spec.threshold_slope)
-    synapse = spec.second is not None and _is_zero(spec.input)
-    if not all(map(_is_zero, absent)) or not (synapse or (spec.second is None and _is_zero(spec.coupling))):
+    spec = require_linear(layer, "NIR")
+    if spec.surrogate is not None and spec.reset != "zero":
         raise InputError(
-            f"layer '{layer.name}': {kind} adapts or couples variables as none of NIR's neurons does"
+            f"layer '{layer.name}': its reset is {spec.reset}, and NIR sets a potential when a neuron fires; "
+            f"train with neuron.reset=zero, or write the network for a library, which has it: sgbench export --for"
         )
     return spec
-
-
-def _is_zero(value: Coefficient) -> bool:
-    return bool((torch.as_tensor(value) == 0).all())
-
-
-def _check_firing(name: str, surrogate: Surrogate) -> None:
-    """Refuse spikes that are not those of a step at threshold."""
-    if surrogate.output != "binary" or surrogate.stochastic or surrogate.firing is not None:
-        raise InputError(
-            f"layer '{name}': its spikes are not those of a step at threshold, which NIR's are; use a run of "
-            f"firing=step and a surrogate without spikes of its own"
-        )
 
 
 def _array(weight: Tensor) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""`sgbench export` where NIR is not installed; with it, see `tests/peers/test_nir_command.py`."""
+"""`sgbench export` and its words; what it writes is read by others in `tests/peers/test_library_command.py`."""
 
 from __future__ import annotations
 
@@ -26,3 +26,25 @@ def test_a_missing_package_is_one_line_with_the_remedy(
     assert capsys.readouterr().err == (
         "sgbench: error: NIR needs the package nir; pip install 'sgbench[nir]'\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            [],
+            "--for snntorch|spikingjelly|norse|sinabs|nir with --to FILE is needed, or --nir FILE.nir alone",
+        ),
+        (["--for", "norse"], "with --to FILE is needed"),
+        (["--for", "nir", "--to", "a.nir", "--nir", "b.nir"], "--nir FILE.nir alone"),
+        (["--for", "norse", "--to", "a.py", "--step", "euler"], "--step: is of NIR files alone"),
+        (["--for", "norse", "--to", "a.py", "--unit-resistance"], "--unit-resistance: is of NIR files alone"),
+        (["--for", "norse", "--to", "a.pt"], "--to a.pt: a file that ends in .py is needed"),
+    ],
+)
+def test_words_that_do_not_fit_are_refused(words: list[str], message: str, capsys: Any) -> None:
+    """Expected: exit code 2 and one line that says what is needed."""
+    assert main(["export", "runs", *words]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1

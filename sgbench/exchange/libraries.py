@@ -1,0 +1,227 @@
+"""Libraries that networks are written for: what their neurons do, and how a layer of them is run."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sgbench.exchange.layer_numbers import LayerNumbers
+from sgbench.exchange.library_code import CodeTensors, Library
+
+TOO_MUCH = "snnTorch takes the threshold from the decayed potential; among gives back what that is too much"
+TOO_LITTLE = "SpikingJelly takes the threshold before the decay; among takes what that is too little"
+NO_RESET = "its spikes reset nothing; use neuron.reset=zero, subtract or subtract_decayed"
+LAYER = '''
+class Layer(nn.Module):
+    """Weights, neurons, and weights among the neurons, by which a spike comes back one step later."""
+
+    def __init__(self, weights, neurons, among=None, fires=True):
+        super().__init__()
+        self.weights, self.neurons, self.among, self.fires = weights, neurons, among, fires
+
+    def forward(self, x):
+        currents, sent = self.weights(x), []
+        {begin}
+        for current in currents:
+            if self.among is not None and sent:
+                current = current + self.among(sent[-1])
+            {step}
+            sent.append(out.to(x.dtype))
+        return torch.stack(sent)
+'''
+
+
+def _layer(begin: str, *step: str) -> str:
+    return LAYER.format(begin=begin, step="\n            ".join(step))
+
+
+def _snntorch(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbers, str]:
+    """Write snnTorch's neurons, whose membrane is read where they do not fire."""
+    name = numbers.name
+    if numbers.reset == "subtract_decayed":
+        if numbers.synapse is not None:
+            raise numbers.refused("snnTorch", "its reset is subtract_decayed behind a synapse; use subtract")
+        numbers = numbers.fed_back((1 - numbers.decay) * _threshold(numbers), TOO_MUCH, "snnTorch")
+    reset = "subtract" if numbers.reset == "subtract_decayed" else numbers.reset
+    options = [f"beta={given.tensor(f'{name}.beta', numbers.decay)}"]
+    if numbers.threshold is not None:
+        options.append(f"threshold={given.tensor(f'{name}.threshold', numbers.threshold)}")
+    options.append(f'reset_mechanism="{reset}"')
+    if numbers.synapse is None:
+        return numbers, f"snn.Leaky({', '.join(options)})"
+    if reset == "zero":
+        options.append("reset_delay=False")  # which keeps the current of the step after a spike
+    return (
+        numbers,
+        f"snn.Synaptic(alpha={given.tensor(f'{name}.alpha', numbers.synapse)}, {', '.join(options)})",
+    )
+
+
+def _spikingjelly(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbers, str]:
+    """Write SpikingJelly's neurons, which have one number for all of a layer."""
+    _ = given
+    reader, decay = "SpikingJelly", _one(numbers, "decays", numbers.decay)
+    if numbers.threshold is None:
+        if numbers.synapse is not None or numbers.among is not None:
+            raise numbers.refused(reader, "it does not fire, and has a synaptic current or recurrence")
+        if decay == 1:
+            return numbers, "neuron.NonSpikingIFNode()"
+        scaled = numbers.scaled(1 / (1 - numbers.decay), reader)
+        return scaled, f"neuron.NonSpikingLIFNode(tau={1 / (1 - decay)!r})"
+    threshold = _one(numbers, "thresholds", _above(numbers, given.dtype))
+    if numbers.reset == "none":
+        raise numbers.refused(reader, NO_RESET)
+    if numbers.reset == "subtract" and decay != 1:
+        if numbers.synapse is not None:
+            raise numbers.refused(reader, "its reset is subtract behind a synapse; use subtract_decayed")
+        numbers = numbers.fed_back(-(1 - numbers.decay) * _threshold(numbers), TOO_LITTLE, reader)
+    options = f"v_threshold={threshold!r}, v_reset={0.0 if numbers.reset == 'zero' else None}"
+    if numbers.synapse is not None:
+        synapse = _one(numbers, "decays", numbers.synapse)
+        return numbers, f"neuron.CUBALIFNode(c_decay={synapse!r}, v_decay={decay!r}, {options})"
+    if decay == 1:
+        return numbers, f"neuron.IFNode({options})"
+    if decay == 0:
+        raise numbers.refused(reader, "it forgets its potential in each step (a decay of 0)")
+    return numbers, f"neuron.LIFNode(tau={1 / (1 - decay)!r}, decay_input=False, {options})"
+
+
+def _norse(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbers, str]:
+    """Write Norse's boxes, whose currents have the gain 1 - beta, behind a box for the synapse."""
+    reader, name = "Norse", numbers.name
+    integrates = bool((numbers.decay == 1).all())
+    if integrates and numbers.reset == "zero" and numbers.synapse is None:
+        threshold = given.tensor(f"{name}.threshold", _threshold(numbers))
+        return numbers, f"norse.IAFCell(norse.IAFParameters(v_th={threshold}))"
+    decays = [numbers.decay, *([] if numbers.synapse is None else [numbers.synapse])]
+    if any(bool((decay == 1).any()) for decay in decays):
+        raise numbers.refused(
+            reader, "some of its decays are 1, and its reset is not to 0 or it does not fire"
+        )
+    rest = [1 - decay for decay in decays]
+    numbers = numbers.scaled(1 / torch.stack(rest).prod(0), reader)
+    leak = given.tensor(f"{name}.leak", torch.zeros(1, dtype=torch.float64))
+    options = [
+        f"tau_mem_inv={given.tensor(f'{name}.{key}', one)}, v_leak={leak}"
+        for key, one in zip(("membrane", "synapse"), rest, strict=False)
+    ]
+    membrane = f"norse.LIBoxCell(norse.LIBoxParameters({options[0]}), dt=1)"
+    if numbers.threshold is not None:
+        threshold = f"v_th={given.tensor(f'{name}.threshold', numbers.threshold)}"
+        fires = ", ".join([options[0], threshold, *_norse_reset(numbers, given)])
+        membrane = f"norse.LIFBoxCell(norse.LIFBoxParameters({fires}), dt=1)"
+    if numbers.synapse is None:
+        return numbers, membrane
+    synapse = f"norse.LIBoxCell(norse.LIBoxParameters({options[1]}), dt=1)"
+    return numbers, f"norse.SequentialState({synapse}, {membrane})"
+
+
+def _norse_reset(numbers: LayerNumbers, given: CodeTensors) -> list[str]:
+    """Write what a spike takes: the potential, nothing, or an amount that Norse keeps as the potential of reset."""
+    if numbers.reset == "zero":
+        return []
+    if numbers.reset == "none":
+        return ["reset_method=lambda z, v, reset, th: v"]
+    amount = given.tensor(f"{numbers.name}.reset", _taken(numbers, "Norse"))
+    return [f"v_reset={amount}", "reset_method=lambda z, v, reset, th: v - z * reset"]
+
+
+def _sinabs(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbers, str]:
+    """Write sinabs' neurons, with decays as parameters and a synapse that decays what arrives at once."""
+    name, reader = numbers.name, "sinabs"
+    options = [f"tau_mem={_steps(given, numbers, 'mem', numbers.decay)}"]
+    if numbers.threshold is None:
+        if numbers.synapse is not None:
+            raise numbers.refused(reader, "it sums a synaptic current and does not fire")
+        return numbers, f"sl.ExpLeak({options[0]}, train_alphas=True)"
+    if numbers.synapse is not None:
+        if bool((numbers.synapse == 0).any()):
+            raise numbers.refused(reader, "its synaptic current is gone after a step (a decay of 0)")
+        options.append(f"tau_syn={_steps(given, numbers, 'syn', numbers.synapse)}")
+        numbers = numbers.scaled(1 / numbers.synapse, reader)
+    options.append(f"spike_threshold={given.tensor(f'{name}.threshold', _above(numbers, given.dtype))}")
+    if numbers.reset == "none":
+        raise numbers.refused(reader, NO_RESET)
+    reset = "sa.MembraneReset()"
+    if numbers.reset != "zero":
+        reset = f"sa.MembraneSubtract({given.tensor(f'{name}.reset', _taken(numbers, reader))})"
+    options += [f"reset_fn={reset}", "spike_fn=sa.SingleSpike", "norm_input=False", "train_alphas=True"]
+    return numbers, f"sl.LIF({', '.join(options)})"
+
+
+def _steps(given: CodeTensors, numbers: LayerNumbers, part: str, decay: Tensor) -> str:
+    """Write time constants in steps, and keep the decays themselves, which sinabs then need not compute."""
+    alpha = decay[0] if bool((decay == decay[0]).all()) else decay
+    given.tensors[f"{numbers.name}.neurons.alpha_{part}"] = alpha.to(given.dtype)
+    return given.tensor(f"{numbers.name}.tau_{part}", (-1 / decay.log()).abs())
+
+
+def _taken(numbers: LayerNumbers, reader: str) -> Tensor:
+    """Return what a spike takes from the potential before it decays [N]."""
+    threshold = _threshold(numbers)
+    if numbers.reset == "subtract_decayed":
+        return threshold
+    if bool((numbers.decay == 0).any()):
+        raise numbers.refused(
+            reader, "it subtracts from a potential that is gone after a step (a decay of 0)"
+        )
+    return threshold / numbers.decay
+
+
+def _threshold(numbers: LayerNumbers) -> Tensor:
+    if numbers.threshold is None:
+        raise AssertionError("asked for only where neurons fire")
+    return numbers.threshold
+
+
+def _above(numbers: LayerNumbers, dtype: torch.dtype) -> Tensor:
+    """Return the next larger numbers: libraries that fire at their threshold then fire where we do, above ours."""
+    threshold = _threshold(numbers).to(dtype)
+    return threshold.nextafter(torch.full_like(threshold, torch.inf)).double()
+
+
+def _one(numbers: LayerNumbers, what: str, values: Tensor) -> float:
+    """Return the number that all neurons share, or refuse."""
+    if bool((values != values[0]).any()):
+        raise numbers.refused("SpikingJelly", f"its {what} differ from neuron to neuron")
+    return float(values[0])
+
+
+LIBRARIES = {
+    "snntorch": Library(
+        "snnTorch",
+        "import snntorch as snn\nimport torch\nfrom torch import nn\n",
+        _layer(
+            "self.neurons.reset_mem()",
+            "spikes, *_, potential = self.neurons(current)",
+            "out = spikes if self.fires else potential",
+        ),
+        _snntorch,
+    ),
+    "spikingjelly": Library(
+        "SpikingJelly",
+        "import torch\nfrom spikingjelly.activation_based import functional, neuron\nfrom torch import nn\n",
+        _layer(
+            "if not self.fires:\n            return torch.stack(self.neurons(currents))\n"
+            "        functional.reset_net(self.neurons)",
+            "out = self.neurons(current)",
+        ),
+        _spikingjelly,
+    ),
+    "norse": Library(
+        "Norse",
+        "import norse.torch as norse\nimport torch\nfrom torch import nn\n",
+        _layer("state = None", "out, state = self.neurons(current, state)"),
+        _norse,
+    ),
+    "sinabs": Library(
+        "sinabs",
+        "import sinabs.activation as sa\nimport sinabs.layers as sl\nimport torch\nfrom torch import nn\n",
+        _layer(
+            "self.neurons.init_state_with_shape(currents.shape[1:])",
+            "out = self.neurons(current[:, None])[:, 0]",
+        ),
+        _sinabs,
+    ),
+}
+"""Libraries by the word of the command."""

@@ -1,0 +1,194 @@
+"""A network as a file of Python for another library, with its weights in a file beside it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sgbench.exchange.layer_numbers import LayerNumbers, numbers_of
+from sgbench.networks.base import Network
+from sgbench.networks.convolution import ConvLayer
+from sgbench.networks.pool import Image, Pool
+
+
+class CodeTensors:
+    """Collects the tensors that go beside the code, and writes numbers into it.
+
+    Args:
+        dtype: of the network.
+    """
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+        self.tensors: dict[str, Tensor] = {}
+
+    def tensor(self, name: str, values: Tensor) -> str:
+        """Write the numbers of a layer's neurons [N] as an expression of a tensor: one, or one for each."""
+        if bool((values == values[0]).all()):
+            dtype = "" if self.dtype == torch.float32 else f", dtype={self.dtype}"
+            number = "torch.inf" if values[0].isinf() else repr(float(values[0]))
+            return f"torch.tensor({number}{dtype})"
+        self.tensors[name] = values.to(self.dtype)
+        return f'given.pop("{name}")'
+
+
+class Library(NamedTuple):
+    """Describes how networks are written for a library.
+
+    Args:
+        name: as its authors write it.
+        imports: lines of Python.
+        layer: the class `Layer`, which runs weights, neurons and the weights among them over all steps.
+        neurons: makes of a layer's numbers the expression of its neurons, and the numbers that go with it.
+    """
+
+    name: str
+    imports: str
+    layer: str
+    neurons: Callable[[LayerNumbers, CodeTensors], tuple[LayerNumbers, str]]
+
+
+class LibraryCode(NamedTuple):
+    """Holds a file of Python and the tensors that it reads."""
+
+    code: str
+    tensors: dict[str, Tensor]
+
+
+IMPORTS = "from collections import OrderedDict\nfrom pathlib import Path\n\n"
+IMAGES = '''
+class Images(nn.Sequential):
+    """Passes images [C, H, W] that lie flat in the last axis through modules, and flattens what comes out."""
+
+    def __init__(self, shape, *modules):
+        super().__init__(*modules)
+        self.shape = shape
+
+    def forward(self, x):
+        return super().forward(x.reshape(-1, *self.shape)).reshape(*x.shape[:-1], -1)
+'''
+SCALE = '''
+class Scale(nn.Module):
+    """Multiplies each value by a weight of its own: each neuron is joined with itself."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(size))
+
+    def forward(self, x):
+        return x * self.weight
+'''
+BUILD = '''
+def network(path=Path(__file__).with_suffix(".pt")):
+    """Build the network with its weights."""
+    given = torch.load(path, weights_only=True)
+    net = nn.Sequential(
+        OrderedDict(
+{layers}
+        )
+    ).to({dtype})
+    unknown = net.load_state_dict(given, strict=False).unexpected_keys
+    if unknown:
+        raise ValueError(f"{{path}}: not the weights of this network, for it has {{unknown}}")
+    return net.eval()
+'''
+
+
+def write(network: Network, library: Library, about: Sequence[str] = ()) -> LibraryCode:
+    """Write a network as Python that runs it with another library's neurons.
+
+    The file's `network()` returns a module that takes x [T, B, N] to the spikes or the potentials of the last layer
+    [T, B, C]; each of its parts does so for one layer. Readout, resets, thresholds, synapses and recurrence are
+    those of the network; surrogates are not written, so what is trained further is trained with the library's.
+
+    Args:
+        network: a chain of dense and convolutional layers, in evaluation mode.
+        library: for which it is written.
+        about: lines on the network, for the head of the file.
+
+    Raises:
+        InputError: what the library's neurons cannot do, with the layer's name and the reason.
+    """
+    given = CodeTensors(next(network.parameters()).dtype)
+    layers = []
+    for plain in numbers_of(network, library.name):
+        numbers, neurons = library.neurons(plain, given)
+        parts = [_product(numbers, given), neurons]
+        if numbers.among is not None:
+            parts.append(f"among={_among(numbers, given)}")
+        if numbers.threshold is None:
+            parts.append("fires=False")
+        arguments = textwrap.indent(",\n".join([*parts, ""]), "    ")
+        note = f"# {numbers.note}\n" if numbers.note else ""
+        layers.append(f"{note}{numbers.name}=Layer(\n{arguments}),")
+    text = "\n".join(layers)
+    helpers = [code for name, code in (("Images(", IMAGES), ("Scale(", SCALE)) if name in text]
+    build = BUILD.format(layers=textwrap.indent(text, " " * 12), dtype=given.dtype)
+    head = f'"""{_docstring(library, about)}\n"""\n'
+    return LibraryCode(
+        "\n".join([head, IMPORTS + library.imports, *helpers, library.layer, build]), given.tensors
+    )
+
+
+def _docstring(library: Library, about: Sequence[str]) -> str:
+    """Write the head of the file; nothing in it can end it."""
+    lines = [
+        *about,
+        f"Written by sgbench for {library.name}; the weights lie beside this file.",
+        "network() takes x [T, B, N], all time steps, to what the last layer sends [T, B, C].",
+    ]
+    return "\n".join(lines).replace("\\", "/").replace('"', "'")
+
+
+def _product(numbers: LayerNumbers, given: CodeTensors) -> str:
+    """Write the weights into a layer, with what pools before and behind them."""
+    key, layer, (rows, inputs) = f"{numbers.name}.weights", numbers.layer, numbers.weight.shape[:2]
+    bias = "" if numbers.bias is not None else ", bias=False"
+    if not isinstance(layer, ConvLayer):
+        pool = layer.pool_in
+        _keep(given, f"{key}.1" if pool is not None else key, numbers)
+        linear = f"nn.Linear({inputs}, {rows}{bias})"
+        return linear if pool is None else f"nn.Sequential({_images(pool.image_in, _pool(pool))}, {linear})"
+    pooled = [_pool(pool) for pool in (layer.pool_in,) if pool is not None]
+    behind = [_pool(pool) for pool in (layer.pool_out,) if pool is not None]
+    _keep(given, f"{key}.{len(pooled)}", numbers)
+    side, stride = layer.kernel_size, layer.stride
+    convolution = f"nn.Conv2d({inputs}, {rows}, {side}, stride={stride}, padding={side // 2}{bias})"
+    first = layer.image_in if layer.pool_in is None else layer.pool_in.image_in
+    return _images(first, *pooled, convolution, *behind)
+
+
+def _among(numbers: LayerNumbers, given: CodeTensors) -> str:
+    """Write the weights among a layer's neurons."""
+    among, layer = numbers.among, numbers.layer
+    if among is None:
+        raise AssertionError("asked for only where there are some")
+    key = f"{numbers.name}.among"
+    if among.dim() == 1:
+        given.tensors[f"{key}.weight"] = among
+        return f"Scale({len(among)})"
+    if not isinstance(layer, ConvLayer):
+        given.tensors[f"{key}.weight"] = among
+        return f"nn.Linear({among.shape[1]}, {among.shape[0]}, bias=False)"
+    given.tensors[f"{key}.0.weight"] = among
+    side, channels = among.shape[-1], len(among)
+    convolution = f"nn.Conv2d({channels}, {channels}, {side}, padding={side // 2}, bias=False)"
+    return _images(layer.image_out, convolution)
+
+
+def _keep(given: CodeTensors, key: str, numbers: LayerNumbers) -> None:
+    given.tensors[f"{key}.weight"] = numbers.weight
+    if numbers.bias is not None:
+        given.tensors[f"{key}.bias"] = numbers.bias
+
+
+def _images(shape: Image, *modules: str) -> str:
+    return f"Images({tuple(shape)}, {', '.join(modules)})"
+
+
+def _pool(pool: Pool) -> str:
+    return f"nn.{'Max' if pool.kind == 'max' else 'Avg'}Pool2d({pool.window})"
