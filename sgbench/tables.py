@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from html import escape
+from itertools import groupby
 
 NONE = "-"
 """What stands where there is no value."""
@@ -56,6 +57,24 @@ def counted(amount: int, noun: str) -> str:
     ('1 method', '0 records', '1,200 records')
     """
     return f"{amount:,} {noun}{'' if amount == 1 else 's'}"
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Write whole numbers in order, three neighbours or more as from where to where.
+
+    >>> ranges(range(200, 240)), ranges([0, 1]), ranges([7, 100, 101, 102, 3])
+    ('200 to 239', '0, 1', '3, 7, 100 to 102')
+    """
+    ordered = sorted(set(numbers))
+    runs = [
+        [number for _, number in group]
+        for _, group in groupby(enumerate(ordered), key=lambda pair: pair[1] - pair[0])
+    ]
+    texts = (
+        [f"{run[0]} to {run[-1]}"] if len(run) > 2 else map(str, run)  # noqa: PLR2004 - two are no range
+        for run in runs
+    )
+    return ", ".join(text for run in texts for text in run)
 
 
 def aligned(rows: Sequence[Sequence[str]], *, words: int) -> list[str]:

@@ -180,7 +180,7 @@ def _show(args: argparse.Namespace) -> int:
         else:
             _print(board)
     if not boards.boards:
-        say(f"no board: {root_of(args)} holds no valid record")
+        say(f"no board: {root_of(args)} holds no valid record of a seed that reports")
     _left_out(boards.findings)
     return 1 if boards.findings else 0
 
@@ -284,5 +284,7 @@ def _list(findings: Sequence[Finding], word: str) -> None:
 
 
 def _left_out(findings: Sequence[Finding]) -> None:
-    for line in few([f"{finding.path}: {finding.reason}" for finding in findings], ALL_NAMED):
+    from sgbench.leaderboard.store.reading import by_cause
+
+    for line in few(by_cause(findings), ALL_NAMED):
         say(f"left out: {line}")

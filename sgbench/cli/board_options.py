@@ -98,7 +98,9 @@ def asked(names: Sequence[str] | None, known: Sequence[str]) -> list[str]:
 
 def warn(findings: Sequence[Finding]) -> int:
     """Print on standard error what was left out, and return the exit code."""
-    for line in few([f"{finding.path}: {finding.reason}" for finding in findings], ALL_NAMED):
+    from sgbench.leaderboard.store.reading import by_cause
+
+    for line in few(by_cause(findings), ALL_NAMED):
         sys.stderr.write(printable(f"left out: {line}") + "\n")
     return 1 if findings else 0
 

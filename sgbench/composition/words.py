@@ -16,6 +16,7 @@ from sgbench.records.spec import Protocol
 SHOWN = 100  # characters of a word in a message
 LONGEST_KEY = 200
 DEEPEST = 20  # brackets within brackets; the deepest value of the catalogue has two
+MOST_LISTED = 5  # values of a word that are written one by one
 LONGEST_NUMBER = 400  # digits; the largest float has 309
 RESOLVERS = ("decay", "unless")
 """What a reference in a word may call; the files of the catalogue may ask for more."""
@@ -138,6 +139,18 @@ def count_values(override: Override) -> int:
         start, stop, step = _numbers(value)
         return max(0, -int((start - stop) // step))
     return len(value.list) if isinstance(value, ChoiceSweep) else 1
+
+
+def seed_word(seeds: Sequence[int]) -> str:
+    """Write the word that names these seeds, as a range where there are many neighbours.
+
+    >>> seed_word([200]), seed_word([0, 1, 7]), seed_word(range(200, 210))
+    ('seed=200', 'seed=0,1,7', "'seed=range(200,210)'")
+    """
+    first, last = seeds[0], seeds[-1]
+    if len(seeds) > MOST_LISTED and list(seeds) == list(range(first, last + 1)):
+        return f"'seed=range({first},{last + 1})'"
+    return f"seed={','.join(map(str, seeds))}"
 
 
 def one_line(error: BaseException) -> str:

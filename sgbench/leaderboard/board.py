@@ -143,7 +143,9 @@ def build(tree: RecordTree) -> tuple[list[Built], tuple[Finding, ...]]:
     boards = show(tree, meanwhile=_load_drawing)
     if not boards.boards and not boards.findings:
         way = "make one with 'sgbench run'" if tree.layout == "runs" else "add some with 'sgbench board add'"
-        raise InputError(f"{tree.root}: no record found; {way}, or name a folder with --root")
+        raise InputError(
+            f"{tree.root}: no record of a seed that reports; {way}, or name a folder with --root"
+        )
     is_large = any(len(board.rows) >= MANY_ROWS for board in boards.boards)
     with _drawing_executor(apart=is_large and processors() > 1) as executor:
         return [_write(board, tree, executor) for board in boards.boards], boards.findings

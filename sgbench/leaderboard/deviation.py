@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from sgbench.composition import catalogue
 from sgbench.composition.catalogue import Entry
@@ -19,12 +20,15 @@ from sgbench.records.band import outside_band
 from sgbench.records.base import Value
 from sgbench.records.method import NEUTRAL, PROTOCOL_IDENTITY, canonical, same
 from sgbench.records.record import KnownMethods, RunRecord
-from sgbench.records.spec import GROUPS, Method, Protocol, entry_group
+from sgbench.records.spec import GROUPS, Method, Protocol, choice_words, entry_group
+from sgbench.tables import ranges
 
 METHOD_FAILURES = ("NonFiniteError",)
 """Failures that say something of the method; others (out of memory, a full disk) are of the machine."""
 SHOWN = 3
 """How many deviations a message spells out."""
+ABSENT = "absent"
+"""What stands in a message for a parameter that a method does not have."""
 SHOWN_CHARS = 60
 """How much of a value a message shows."""
 VERSION = re.compile(r"_v\d+$")
@@ -140,8 +144,7 @@ def compose_reference(
     if not isinstance(fixed, dict):
         raise InputError(f"protocol '{name}': fixed has to be a mapping of groups to choices")
     words = [f"{'neuron@readout' if group == 'readout' else group}={pick}" for group, pick in fixed.items()]
-    known = catalogue.paths("experiment", folders)
-    experiment = next((candidate for candidate in (name, VERSION.sub("", name)) if candidate in known), None)
+    experiment = experiment_of(name, folders)
     if experiment is not None:
         words.insert(0, f"experiment={experiment}")
     method = compose([*words, f"protocol={name}"], config_dirs=folders, allow_targets=allow_targets).method
@@ -155,6 +158,16 @@ def compose_reference(
         draws=_draws(entry),
         guess_accuracy=_guess(entry, "guess_accuracy", high=1),
     )
+
+
+def experiment_of(protocol: str, config_dirs: Iterable[Path] = ()) -> str | None:
+    """Find the experiment of a protocol: that of its name, or of its name without a version; None without any.
+
+    >>> experiment_of("digits_v1"), experiment_of("yin_yang_v2"), experiment_of("digits_tuned_v2")
+    ('digits', 'yin_yang_v2', None)
+    """
+    known = catalogue.paths("experiment", tuple(config_dirs))
+    return next((name for name in (protocol, VERSION.sub("", protocol)) if name in known), None)
 
 
 def _draws(entry: Entry) -> Mapping[int, str]:
@@ -219,26 +232,34 @@ def deviation(
 
 def _of_method(method: Method, reference: ProtocolReference, known: KnownMethods | None) -> tuple[str, ...]:
     if known is None:
-        return tuple(_method_deviations(method, reference))
-    return known.once(method, lambda: tuple(_method_deviations(method, reference)))
+        return tuple(deviation.text for deviation in setting_deviations(method, reference))
+    return known.once(method, lambda: _of_method(method, reference, None))
 
 
 def method_deviations(method: Method, seed: int, reference: ProtocolReference) -> Iterator[str]:
     """Yield each deviation of a method from the protocol that it names; all are known before it runs."""
-    yield from _method_deviations(method, reference)
+    yield from (deviation.text for deviation in setting_deviations(method, reference))
     yield from _seed_deviation(seed, reference)
 
 
 def _seed_deviation(seed: int, reference: ProtocolReference) -> Iterator[str]:
     seeds = reference.protocol.seeds
     if reference.protocol.is_tuning_seed(seed):
-        yield f"seed {seed} is one that settings are chosen with, and reports nothing"
+        yield "its seed is one that settings are chosen with, and reports nothing"
     elif seed not in seeds:
         # A free choice among more seeds would be a choice of results.
-        yield f"seed {seed} is not among the protocol's seeds {', '.join(map(str, seeds))}"
+        yield f"its seed is not among the protocol's seeds {ranges(seeds)}"
 
 
-def _method_deviations(method: Method, reference: ProtocolReference) -> Iterator[str]:
+class Deviation(NamedTuple):
+    """Says in what a method leaves its protocol, and the word that follows it; None where no single word does."""
+
+    text: str
+    word: str | None = None
+
+
+def setting_deviations(method: Method, reference: ProtocolReference) -> Iterator[Deviation]:
+    """Yield each deviation of a method from the protocol that it names, whatever the seed."""
     protocol = reference.protocol
     for key in PROTOCOL_IDENTITY:
         ours, theirs = getattr(protocol, key), getattr(method.protocol, key)
@@ -247,27 +268,30 @@ def _method_deviations(method: Method, reference: ProtocolReference) -> Iterator
         yield from _differs("clip_norm", method.clip_norm, reference.method.clip_norm)
     if method.is_baseline:
         network = reference.entries["network"].get(method.choices["network"])
-        yield from baseline_deviations(method, protocol, network)
+        yield from map(Deviation, baseline_deviations(method, protocol, network))
     for group in GROUPS:
         if not (method.is_baseline and group in WITHOUT):
             yield from _group_deviations(group, method, reference)
 
 
-def _group_deviations(group: str, method: Method, reference: ProtocolReference) -> Iterator[str]:
+def _group_deviations(group: str, method: Method, reference: ProtocolReference) -> Iterator[Deviation]:
     pick, ours = method.choices[group], reference.method.choices[group]
     free = (*reference.protocol.free, *(["network"] if method.is_baseline else []))
     if group not in free and pick != ours:
-        yield from _differs(group, pick, ours)
+        (word,) = choice_words({group: ours}) or [None]
+        yield Deviation(f"{group} is {_short(pick)}, the protocol says {_short(ours)}", word)
         return  # the parameters of another entry cannot be compared
     entry = reference.entries[entry_group(group)].get(pick)
     if entry is None:
-        yield f"{group} {_short(pick)} is not in the catalogue; name the folder of your own with --config-dir"
+        yield Deviation(
+            f"{group} {_short(pick)} is not in the catalogue; name the folder of your own with --config-dir"
+        )
         return
     given, expected = method.parameters[group], reference.method.parameters[group]
     for key in sorted({*given, *entry.parameters}):
         name = f"{group}.{key}"
         if group in free or name in free:
-            yield from _foreign(name, given, entry)
+            yield from map(Deviation, _foreign(name, given, entry))
         else:
             yield from _differs(name, _parameter(given, name), _parameter(expected, name))
 
@@ -324,17 +348,19 @@ def _fact_deviations(record: RunRecord, reference: ProtocolReference) -> Iterato
     for name, theirs, ours in stated:
         # A run may fail before its data are read.
         if theirs is not None or record.status == "finished":
-            yield from _differs(name, theirs, ours, who=f"data set {entry.name}")
+            yield from (line.text for line in _differs(name, theirs, ours, who=f"data set {entry.name}"))
 
 
 def _parameter(parameters: Mapping[str, Value], name: str) -> Value:
     """Look up a parameter, or the frozen value that an older record without it stands for."""
-    return parameters.get(name.partition(".")[2], NEUTRAL.get(name, "absent"))
+    return parameters.get(name.partition(".")[2], NEUTRAL.get(name, ABSENT))
 
 
-def _differs(name: str, theirs: Value, ours: Value, *, who: str = "the protocol") -> Iterator[str]:
+def _differs(name: str, theirs: Value, ours: Value, *, who: str = "the protocol") -> Iterator[Deviation]:
     if not same(theirs, ours):
-        yield f"{name} is {_short(theirs)}, {who} says {_short(ours)}"
+        text = canonical(ours)
+        word = f"{name}={text}" if len(text) <= SHOWN_CHARS and ours != ABSENT else None
+        yield Deviation(f"{name} is {_short(theirs)}, {who} says {_short(ours)}", word)
 
 
 def _short(value: Value) -> str:

@@ -14,7 +14,7 @@ from sgbench.leaderboard.pages.brief import brief_cells, brief_head, brief_markd
 from sgbench.leaderboard.pages.explain import Explanation
 from sgbench.leaderboard.pages.export import to_table
 from sgbench.leaderboard.rows import Board
-from sgbench.leaderboard.store.reading import Layout
+from sgbench.leaderboard.store.reading import Finding, Layout, by_cause
 from sgbench.leaderboard.store.tree import RecordTree, candidates, protocols
 from sgbench.notebook.frame import data_frame
 from sgbench.paths import default_runs_dir
@@ -108,19 +108,20 @@ class BoardTable:
 
     Args:
         board: made of records.
-        left_out: a line on each file that is no row.
+        findings: the files that are no rows; `left_out` has a line on each.
     """
 
-    def __init__(self, board: Board, left_out: Sequence[str]) -> None:
+    def __init__(self, board: Board, findings: Sequence[Finding] = ()) -> None:
         self.board = board
-        self.left_out = tuple(left_out)
+        self.left_out = tuple(f"{finding.path}: {finding.reason}" for finding in findings)
+        self._causes = by_cause(findings)
 
     def __repr__(self) -> str:
-        left_out = [f"left out: {line}" for line in few(self.left_out, "the attribute left_out has all")]
+        left_out = [f"left out: {line}" for line in few(self._causes, "the attribute left_out has all")]
         return "\n".join([brief_markdown(self.board).rstrip("\n"), *([""] if left_out else []), *left_out])
 
     def _repr_html_(self) -> str:
-        return html_table([brief_head(self.board), *self._rows()], self.left_out)
+        return html_table([brief_head(self.board), *self._rows()], self._causes)
 
     def to_pandas(self) -> Any:
         """Make a DataFrame with a row for each method.
@@ -178,12 +179,12 @@ def board(
         )
     references = References([Path(config_dir) for config_dir in config_dirs], allow_targets)
     boards = show(RecordTree(folder, layout, references, only=chosen))
-    left_out = [f"{finding.path}: {finding.reason}" for finding in boards.findings]
     if not boards.boards:
+        causes = by_cause(boards.findings)
         raise InputError(
-            f"board: {chosen} has no comparable record; {left_out[0] if left_out else 'none is there'}"
+            f"board: {chosen} has no comparable record; {causes[0] if causes else 'none of a seed that reports'}"
         )
-    return BoardTable(boards.boards[0], left_out)
+    return BoardTable(boards.boards[0], boards.findings)
 
 
 class Sentences(str):

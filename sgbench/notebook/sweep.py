@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from sgbench.notebook.table import SweepTable
 from sgbench.replicas.sweep import run_sweep
 from sgbench.sweeps.checked import built
 from sgbench.sweeps.names import names_of
+from sgbench.sweeps.notes import unranked
 from sgbench.sweeps.outcome import headline
 from sgbench.sweeps.points import grid_of
 from sgbench.sweeps.results import read_results
@@ -55,6 +57,8 @@ def sweep(
                 "sweep(): runs points that are known beforehand; use sgbench run -m with this sweeper"
             )
         built(planned)
+    for line in unranked(planned):
+        sys.stdout.write(f"{line}\n")
     run_sweep(
         planned.specs,
         range(len(planned.specs)),

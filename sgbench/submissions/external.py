@@ -15,6 +15,7 @@ from sgbench.leaderboard.store.predictions import MAX_PREDICTION_BYTES, Predicti
 from sgbench.records.files import read_bytes, to_json
 from sgbench.records.submission import SUBMISSION_VERSION, ExternalRecord, Submission, external_id
 from sgbench.submissions.make import Author, SubmissionSummary, head_of, write
+from sgbench.tables import ranges
 
 
 def make_external(
@@ -79,8 +80,9 @@ def _results(source: Path, reference: ProtocolReference, failed: Sequence[int]) 
     seeds = reference.protocol.seeds
     for seed in failed:
         if seed not in seeds:
-            known = ", ".join(map(str, seeds))
-            raise InputError(f"--failed {seed}: no seed of {reference.protocol.name}, which has {known}")
+            raise InputError(
+                f"--failed {seed}: no seed of {reference.protocol.name}, which has {ranges(seeds)}"
+            )
     results: dict[int, _Result | None] = dict.fromkeys(failed)
     for seed in seeds:
         if seed in results:

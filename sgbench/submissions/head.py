@@ -11,6 +11,7 @@ from sgbench.leaderboard.division import division_of
 from sgbench.records.files import read_bytes
 from sgbench.records.submission import Submission
 from sgbench.submissions.folder import FOLDERS, SUBMISSION, Contents, Problem
+from sgbench.tables import ranges
 
 MAX_AHEAD = timedelta(days=1)
 
@@ -46,8 +47,9 @@ def head(submission: Submission, reference: ProtocolReference) -> Iterator[Probl
     if submission.seeds not in protocol.complete_seeds:
         *fewer, every = protocol.complete_seeds
         counts = "".join(f"the first {len(seeds)} or " for seeds in fewer)
-        wanted = ", ".join(map(str, every))
-        yield Problem("seeds", SUBMISSION, f"the seeds have to be {counts}all of {protocol.name}: {wanted}")
+        yield Problem(
+            "seeds", SUBMISSION, f"the seeds have to be {counts}all of {protocol.name}: {ranges(every)}"
+        )
     if submission.method is not None:
         division = division_of(submission.method, reference)
         if division != submission.division:

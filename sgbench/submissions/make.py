@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sgbench.composition.words import seed_word
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.division import division_of
@@ -26,6 +27,7 @@ from sgbench.records.submission import (
 from sgbench.submissions.folder import FOLDERS, SUBMISSION, TUNING
 from sgbench.submissions.searched import searched
 from sgbench.submissions.tuning import best, make_log
+from sgbench.tables import ranges
 
 
 @dataclass(frozen=True)
@@ -165,8 +167,10 @@ def _complete(records: Sequence[RunRecord], chosen: str, protocol: Protocol) -> 
     for seeds in reversed(protocol.complete_seeds):
         if there >= set(seeds):
             return seeds
-    numbers = ",".join(map(str, sorted({*protocol.complete_seeds[0]} - there)))
-    raise InputError(f"method {chosen} lacks seeds {numbers} of the protocol; run it with -m seed={numbers}")
+    lacking = sorted({*protocol.complete_seeds[0]} - there)
+    raise InputError(
+        f"method {chosen} lacks seeds {ranges(lacking)} of the protocol; run it with -m {seed_word(lacking)}"
+    )
 
 
 def _of_one_source(records: list[RunRecord]) -> list[RunRecord]:

@@ -17,6 +17,7 @@ from sgbench.records.spec import Method, Protocol
 from sgbench.records.submission import SUBMISSION_VERSION, TuningLog, TuningTrial
 from sgbench.records.tuning import Pruned
 from sgbench.submissions.search import outside_space
+from sgbench.tables import ranges
 
 Change = dict[str, str | None]
 Studies = Mapping[str, int]
@@ -173,11 +174,10 @@ def _foreign_seeds(log: TuningLog, protocol: Protocol) -> Iterator[tuple[str, st
         return
     for trial in log.trials:
         if trial.seed not in protocol.tuning_seeds:
-            allowed = ", ".join(map(str, protocol.tuning_seeds))
             reports = ", which reports" if trial.seed in protocol.seeds else ""
             yield (
                 "tuning",
                 f"trial {trial.method_id} has seed {trial.seed}{reports}; {protocol.name} has settings chosen with "
-                f"seeds {allowed}",
+                f"seeds {ranges(protocol.tuning_seeds)}",
             )
             return

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from sgbench.composition import catalogue
 from sgbench.composition.plan import RunPlan
 from sgbench.composition.unused import INSTEAD
+from sgbench.composition.words import seed_word
 from sgbench.errors import InputError
-from sgbench.leaderboard.deviation import References, method_deviations
-from sgbench.records.spec import SPIKING_CHOICES
+from sgbench.leaderboard.deviation import (
+    SHOWN,
+    ProtocolReference,
+    References,
+    experiment_of,
+    setting_deviations,
+)
+from sgbench.records.method import method_id
+from sgbench.records.spec import SPIKING_CHOICES, Protocol, RunSpec
+from sgbench.tables import ranges
 from sgbench.training.claims import STALE_S
 from sgbench.training.run_folder import finished_record, keeps_locks
 
@@ -42,7 +53,7 @@ def notes(planned: RunPlan, words: Sequence[str], widths: Mapping[str, float | N
         yield f"already finished ({finished[0].provenance.created_utc}); repeat with force=true"
     yield from _without_effect(planned, words)
     yield from _unlike_widths(widths)
-    yield from _deviations(planned)
+    yield from unranked(planned)
 
 
 def _unlike_widths(widths: Mapping[str, float | None]) -> Iterator[str]:
@@ -68,24 +79,89 @@ def _without_effect(planned: RunPlan, words: Sequence[str]) -> Iterator[str]:
         yield f"note: {', '.join(idle)}: no effect with network={plain.method.label}, which has no spiking neurons"
 
 
-def _deviations(planned: RunPlan) -> Iterator[str]:
-    """Yield the first reason for which a point would not be ranked on its protocol's board."""
-    name = planned.specs[0].method.protocol.name
-    try:
-        reference = References(planned.config_dirs).of(name)
-    except InputError:
-        return  # a protocol of one's own that was composed here and now
-    others = (spec.method.choices["dataset"] for spec in planned.specs)
-    foreign = next((other for other in others if other != reference.method.choices["dataset"]), None)
-    if foreign is not None:
-        yield (
-            f"note: dataset={foreign} runs, and is recorded, under {name}, the protocol of another data set, "
-            f"and is not ranked there; name one of its own: protocol.name={foreign.rpartition('/')[2].lower()}_v1"
-        )
-        return
-    deviations = (
-        line for spec in planned.specs for line in method_deviations(spec.method, spec.seed, reference)
+def unranked(planned: RunPlan) -> Iterator[str]:
+    """Yield for each protocol why runs of a plan would have no rank on its board, with the words of runs that have.
+
+    Args:
+        planned: what will run.
+    """
+    by_protocol: dict[str, list[RunSpec]] = {}
+    for spec in planned.specs:
+        by_protocol.setdefault(spec.method.protocol.name, []).append(spec)
+    references = References(planned.config_dirs)
+    known: dict[str, ProtocolReference] = {}
+    for name in by_protocol:
+        with contextlib.suppress(InputError):  # a protocol of one's own that was composed here and now
+            known[name] = references.of(name)
+    seeds = {reference.protocol.seeds for reference in known.values()}
+    for name, reference in known.items():
+        specs = by_protocol[name]
+        dataset = reference.method.choices["dataset"]
+        foreign = sorted({spec.method.choices["dataset"] for spec in specs} - {dataset})
+        yield from (_foreign_data(other, name, planned) for other in foreign)
+        native = [spec for spec in specs if spec.method.choices["dataset"] == dataset]
+        yield from _settings(native, reference)
+        alone = "" if len(seeds) == 1 else f"in a sweep of its own: {_whole(name, planned)} "
+        yield from _seeds(native, reference.protocol, alone)
+
+
+def _foreign_data(dataset: str, name: str, planned: RunPlan) -> str:
+    """Say under whose protocol a data set runs, and what is its own."""
+    entries = catalogue.entries("protocol", planned.config_dirs)
+    own = [
+        other
+        for other, entry in entries.items()
+        if (entry.parameters.get("fixed") or {}).get("dataset") == dataset
+        and entry.parameters.get("superseded_by") is None
+    ]
+    stem = dataset.rpartition("/")[2].lower()
+    own.sort(key=lambda other: not other.startswith(f"{stem}_v"))
+    words = _whole(own[0], planned) if own else f"protocol.name={stem}_v1"
+    return (
+        f"note: dataset={dataset} runs, and is recorded, under {name}, the protocol of another data set, "
+        f"and is not ranked there; name one of its own: {words}"
     )
-    first = next(deviations, None)
-    if first is not None:
-        yield f"note: {first}; such a run is not ranked on {name}, which is fine for trying things out"
+
+
+def _whole(protocol: str, planned: RunPlan) -> str:
+    """Write the word that chooses a protocol with all that it fixes."""
+    experiment = experiment_of(protocol, planned.config_dirs)
+    return f"protocol={protocol}" if experiment is None else f"experiment={experiment}"
+
+
+def _settings(specs: Sequence[RunSpec], reference: ProtocolReference) -> Iterator[str]:
+    """Say in which settings runs leave their protocol, and which words follow it."""
+    methods = {method_id(spec.method): spec.method for spec in specs}
+    found = dict.fromkeys(
+        line for method in methods.values() for line in setting_deviations(method, reference)
+    )
+    if not found:
+        return
+    lines = list(found)
+    more = f"; and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
+    words = dict.fromkeys(line.word for line in lines[:SHOWN] if line.word is not None)
+    remedy = f"; ranked with {' '.join(words)}" if words else ""
+    yield (
+        f"note: {'; '.join(line.text for line in lines[:SHOWN])}{more}: not ranked on {reference.protocol.name}, "
+        f"which is fine for trying things out{remedy}"
+    )
+
+
+def _seeds(specs: Sequence[RunSpec], protocol: Protocol, alone: str) -> Iterator[str]:
+    """Say which seeds of runs their protocol does not rank, and which words name as many that it does."""
+    strange = [spec.seed for spec in specs if spec.seed not in protocol.seeds]
+    if not strange:
+        return
+    which = f"seed{'s' if len(set(strange)) > 1 else ''} {ranges(strange)}"
+    part = "" if len(strange) == len(specs) else f"{len(strange)} of "
+    whose = f"{part}its {len(specs)} runs have" if len(specs) > 1 else "this run has"
+    ends = "no rank"
+    if all(map(protocol.is_tuning_seed, strange)):
+        ends = "neither test score nor rank, since settings are chosen with such seeds"
+    *fewer, every = protocol.complete_seeds
+    row = f"{', '.join(f'the first {len(seeds)}' for seeds in fewer)} or all" if fewer else "all"
+    wanted = f"{alone}{seed_word(every[: len(set(strange))])}"
+    yield (
+        f"note: {protocol.name} ranks seeds {ranges(protocol.seeds)}; {whose} {which}: {ends}; "
+        f"write {wanted} (a row has {row} {len(every)})"
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 from sgbench.composition.plan import PointComposer
 from sgbench.composition.words import parse_overrides
 from sgbench.errors import InputError
-from sgbench.leaderboard.deviation import References, method_deviations
+from sgbench.leaderboard.deviation import References, setting_deviations
 from sgbench.records.method import method_id
 from sgbench.records.spec import Protocol, RunSpec
 from sgbench.records.tuning import Strategy
@@ -117,9 +117,9 @@ def task_of(request: Request) -> Task:
         )
     middle = words_of({key: interval.at(0.5) for key, interval in space.items()})
     base = composer.spec([*request.words, *middle, f"seed={protocol.trial_seeds[0]}"])
-    deviation = next(method_deviations(base.method, protocol.seeds[0], reference), None)
+    deviation = next(setting_deviations(base.method, reference), None)
     if deviation is not None:
-        raise InputError(f"{name}: {deviation}; no board would rank what comes of it, so leave that out")
+        raise InputError(f"{name}: {deviation.text}; no board would rank what comes of it, so leave that out")
     return Task(request, composer, base, protocol, space)
 
 

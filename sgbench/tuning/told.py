@@ -68,7 +68,7 @@ def found_of(outcomes: Sequence[Outcome]) -> Found:
 
 def lines_of(result: Found, task: Task) -> list[str]:
     """Return what a search came to, for people."""
-    from sgbench.tables import aligned
+    from sgbench.tables import aligned, ranges
     from sgbench.tuning.space import words_of
 
     rows = [["study", "best validation", "settings", "best setting"]]
@@ -76,8 +76,8 @@ def lines_of(result: Found, task: Task) -> list[str]:
         setting = "-" if search.best is None else " ".join(words_of(search.best.asked.setting))
         score = _told(search.best and search.best.score, task)
         rows.append([str(search.study), score, str(search.tried), setting])
-    seeds = ", ".join(map(str, task.protocol.trial_seeds))
     monitor = task.base.method.protocol.monitor.replace("_", " ")
+    seeds = ranges(task.protocol.trial_seeds)
     lines = [
         f"{task.protocol.name} {task.base.method.label}: {monitor}, mean over seeds {seeds}",
         "",

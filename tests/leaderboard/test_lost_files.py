@@ -116,4 +116,4 @@ def test_missing_folder_says_how_it_is_filled(
     assert "board add" not in runs
     (tmp_path / "leaderboards").mkdir()
     assert main(["board", "build", "--from", "leaderboards"]) == 2
-    assert "no record found; add some with 'sgbench board add'" in capsys.readouterr().err
+    assert "no record of a seed that reports; add some with 'sgbench board add'" in capsys.readouterr().err

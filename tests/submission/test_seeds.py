@@ -9,15 +9,19 @@ from pathlib import Path
 import pytest
 
 from sgbench.errors import InputError
+from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import ProtocolReference, References, deviation
+from sgbench.leaderboard.store.reading import by_cause
+from sgbench.leaderboard.store.tree import RecordTree, add
 from sgbench.paths import PREDICTIONS, RECORD
 from sgbench.records.files import read_model, to_json
+from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, Protocol
 from sgbench.records.submission import Submission, TuningLog
 from sgbench.submissions.head import head
 from sgbench.submissions.make import Author, make
 from sgbench.submissions.tuning import complaints
-from tests.leaderboard.factory import method, protocol, reference
+from tests.leaderboard.factory import method, protocol, reference, write_board_record
 from tests.submission.factory import method_id, run, trial
 
 REPORTING = tuple(range(200, 240))
@@ -136,7 +140,30 @@ def test_a_trial_is_no_row_and_no_choice_of_seeds() -> None:
     record, _, _ = run(100, of=of(1.0))
     found = deviation(record, Apart().of("toy_v1"))
     assert found is not None
-    assert "seed 100 is one that settings are chosen with, and reports nothing" in found
+    assert "its seed is one that settings are chosen with, and reports nothing" in found
     assert deviation(record, Apart().of("toy_v1"), trials=True) is None
     other, _, _ = run(50, of=of(1.0))
     assert deviation(other, Apart().of("toy_v1"), trials=True) is not None
+
+
+def test_runs_that_chose_settings_are_neither_rows_nor_findings(tmp_path: Path) -> None:
+    """Two settings tried with 100 and 101, one reported: one row, nothing left out, nor of what is added.
+
+    Must differ: seeds that nobody asked for, which are one line for their one cause; a board's own folder.
+    """
+    runs, boards = tmp_path / "runs", tmp_path / "boards"
+    write_runs(runs, range(200, 210), 1.0)
+    for width in (1.0, 2.0):
+        write_runs(runs, range(100, 102), width)
+    shown = show(RecordTree(runs, "runs", Apart()))
+    assert [len(board.rows) for board in shown.boards] == [1]
+    assert shown.findings == ()
+    done = add([runs], boards, references=Apart())
+    assert (len(done.added), done.refused) == (10, ())
+    write_runs(runs, range(50, 53), 1.0)
+    (line,) = by_cause(show(RecordTree(runs, "runs", Apart())).findings)
+    assert "its seed is not among the protocol's seeds 200 to 239; and 2 more of this kind" in line
+    chose = read_model(runs / "toy_v1" / method_id(of(1.0)) / "100" / RECORD, RunRecord)
+    write_board_record(boards, chose)
+    (finding,) = show(RecordTree(boards, "leaderboards", Apart())).findings
+    assert "its seed is one that settings are chosen with" in finding.reason

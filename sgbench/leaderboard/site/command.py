@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sgbench.composition import catalogue
+from sgbench.composition.words import seed_word
 from sgbench.leaderboard.deviation import VERSION, ProtocolReference
 from sgbench.records.base import Value
 from sgbench.records.method import same
@@ -80,8 +81,7 @@ def run_line(words: Iterable[str], seeds: Iterable[int]) -> str:
     """
     listed = [*seeds]
     many = "-m " if len(listed) > 1 else ""
-    seed = f"seed={','.join(map(str, listed))}"
-    return f"sgbench run {many}{shlex.join([*words, seed])}"
+    return f"sgbench run {many}{' '.join([shlex.join(words), seed_word(listed)]).lstrip()}"
 
 
 def experiments(config_dirs: Iterable[Path]) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ import json
 import shlex
 from collections.abc import Iterator, Sequence
 
-from sgbench.composition import catalogue
+from sgbench.composition.words import seed_word
+from sgbench.leaderboard.deviation import experiment_of
 from sgbench.leaderboard.pages.empty import without_rows
 from sgbench.leaderboard.pages.sections import checked_text, evidence, statements
 from sgbench.leaderboard.pages.values import to_csv
@@ -21,7 +22,7 @@ from sgbench.leaderboard.site.render import address, svg
 from sgbench.leaderboard.site.sources import Sources, method_path, plain, protocol_path
 from sgbench.leaderboard.site.table import Cell, Table, number, numbers, texts
 from sgbench.leaderboard.site.tuning_maps import board_maps
-from sgbench.tables import NONE, counted
+from sgbench.tables import NONE, counted, ranges
 
 
 def boards_page(sources: Sources) -> Page:
@@ -120,13 +121,10 @@ def _page(board: Board, sources: Sources, pictures: Sequence[Picture]) -> Page:
 
 def run_command(board: Board, sources: Sources) -> str:
     """Write the command that runs a protocol with every one of its seeds."""
-    seeds = ",".join(map(str, board.protocol.seeds))
-    known = catalogue.paths("experiment", sources.references.config_dirs)
-    stem = board.protocol.name.rpartition("_v")[0]
-    experiment = next(
-        (f"experiment={candidate} " for candidate in (board.protocol.name, stem) if candidate in known), ""
-    )
-    return f"sgbench run -m {experiment}protocol={shlex.quote(board.protocol.name)} seed={seeds}"
+    name, seeds = board.protocol.name, board.protocol.seeds
+    experiment = experiment_of(name, sources.references.config_dirs)
+    first = "" if experiment is None else f"experiment={experiment} "
+    return f"sgbench run -m {first}protocol={shlex.quote(name)} {seed_word(seeds)}"
 
 
 def _settings(board: Board) -> Table:
@@ -140,7 +138,7 @@ def _settings(board: Board) -> Table:
         ("epochs without progress before a stop", NONE if protocol.patience is None else protocol.patience),
         ("selected by", protocol.monitor.replace("_", " ")),
         ("precision", protocol.precision),
-        ("seeds", ", ".join(map(str, protocol.seeds))),
+        ("seeds", ranges(protocol.seeds)),
         ("fixed", ", ".join(f"{group}={pick}" for group, pick in protocol.fixed.items()) or NONE),
         ("free", ", ".join(protocol.free) or NONE),
         ("superseded by", protocol.superseded_by or NONE),

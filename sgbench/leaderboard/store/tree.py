@@ -12,7 +12,7 @@ from typing import NamedTuple
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.store.answers import check_predictions
-from sgbench.leaderboard.store.reading import Finding, Layout, RecordReader, finding
+from sgbench.leaderboard.store.reading import ChoosesSettingsError, Finding, Layout, RecordReader, finding
 from sgbench.leaderboard.store.sources import require_same_source, row_beside, row_on_board, source_of
 from sgbench.paths import RECORD
 from sgbench.records.files import read_model, to_json, write_atomic
@@ -114,7 +114,8 @@ def read_methods(tree: RecordTree) -> Iterator[RowRecords | Finding]:
     """Read the records of one row after the other, so that ten thousand are never in memory together.
 
     Nothing in the tree is trusted. In place of a file that cannot be read, does not lie where its content says, or
-    deviates from the protocol a finding comes; the others still count.
+    deviates from the protocol a finding comes; the others still count. Runs that settings were chosen with are
+    neither rows nor findings.
 
     Raises:
         InputError: the root is no folder, or has none for the protocol asked for.
@@ -156,6 +157,8 @@ def read_paths(paths: Iterable[Path], tree: RecordTree) -> Iterator[RowRecords |
                 if on_board:  # whose folders have one source each
                     require_same_source(record, first)
                 row = folder[-1] if on_board else row_beside(record, source_of(first))
+            except ChoosesSettingsError:
+                continue
             except InputError as error:
                 yield finding(path, error)
                 continue
@@ -260,6 +263,8 @@ def read_runs(source: Path, *, references: References, trials: bool = False) -> 
         place = (full / path.relative_to(source)).parts[-RUN_DEPTH - 1 :]
         try:
             records.append((reader.comparable(path, place, "runs"), path))
+        except ChoosesSettingsError:
+            continue
         except InputError as error:
             findings.append(finding(path, error))
     return Runs(tuple(records), tuple(findings))
