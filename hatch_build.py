@@ -100,7 +100,7 @@ def git(root: Path, *words: str) -> str | None:
     """What git answers, or None where it cannot."""
     try:
         done = subprocess.run(  # noqa: S603 - fixed words
-            ["git", "-C", str(root), *words],  # noqa: S607 - the user's own git
+            ["git", "-c", "core.fsmonitor=", "-C", str(root), *words],  # noqa: S607 - the user's own git
             capture_output=True,
             text=True,
             timeout=10,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import errno
 import math
+import os
+import re
 from collections.abc import Iterable, Sequence
 from numbers import Real
 
@@ -38,7 +40,9 @@ class StorageError(SgbenchError, OSError):
 LONGEST_WORD, LONGEST_LINE = 500, 3000
 """Characters of a message that are shown; a path fits into a word, and every list of names into a line."""
 GAP = " ... "
-FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+CUT_SHORT = re.compile(r"\d+ requested and \d+ written")
+"""What numpy says, without a number, of a disk or a limit that is full."""
 
 
 def disk_full(error: BaseException) -> StorageError | None:
@@ -52,6 +56,10 @@ def disk_full(error: BaseException) -> StorageError | None:
         if isinstance(cause, OSError) and cause.errno in FULL:
             where = "" if cause.filename is None else f"{cause.filename}: "
             return StorageError(f"{where}{cause.strerror}; free space or choose another folder")
+        if isinstance(cause, OSError) and CUT_SHORT.search(str(cause)):
+            return StorageError(
+                f"the disk or its limit is full ({cause}); free space or choose another folder"
+            )
         cause = cause.__cause__ or cause.__context__
     return None
 
@@ -71,6 +79,41 @@ def missing_package(error: ImportError) -> InputError | None:
         return None
     remedy = f"pip install {INSTALLED_AS.get(module, module).replace('_', '-')}, and " if module else ""
     return InputError(f"{str(error).rstrip('.')}; {remedy}sgbench doctor says what else is missing")
+
+
+TRACEBACK = "SGBENCH_TRACEBACK"
+HOW_TO_SEE = "add --traceback to see where"
+
+
+def shows_traceback() -> bool:
+    """Tell whether $SGBENCH_TRACEBACK or --traceback asks for every error with the code that it came from."""
+    return bool(os.environ.get(TRACEBACK))
+
+
+def ended_by(error: BaseException) -> SgbenchError | None:
+    """Say in one line what of the machine, of files or of limits ended a command; None for a bug of sgbench's.
+
+    >>> str(ended_by(OSError(errno.ENAMETOOLONG, "File name too long", "/x")))
+    '/x: File name too long; name another'
+    >>> ended_by(KeyError("a")) is None
+    True
+    """
+    if isinstance(error, SgbenchError):
+        return error
+    if isinstance(error, ImportError):
+        return missing_package(error)
+    full = disk_full(error)
+    if full is not None or not isinstance(error, OSError | RuntimeError | MemoryError):
+        return full
+    if isinstance(error, OSError) and error.filename is not None:
+        return StorageError(f"{os.fsdecode(error.filename)}: {error.strerror or error}; name another")
+    if isinstance(error, OSError):
+        return StorageError(f"{error.strerror or error}; {HOW_TO_SEE}")
+    if isinstance(error, MemoryError):
+        return SgbenchError(
+            f"memory is too small for this{f' ({error})' if str(error) else ''}; ask for less at a time"
+        )
+    return SgbenchError(f"{error or type(error).__name__}; {HOW_TO_SEE}")
 
 
 def one_printable_line(error: BaseException) -> str:

@@ -30,6 +30,14 @@ def own_conf_dir() -> Path:
     return Path(os.environ.get("SGBENCH_CONF") or OWN_CONF)
 
 
+ALLOW_ENV = "SGBENCH_ALLOW_ENV"
+
+
+def allowed_env() -> list[str]:
+    """List the variables that files of others may read: $SGBENCH_ALLOW_ENV, with commas between them."""
+    return [name.strip() for name in os.environ.get(ALLOW_ENV, "").split(",") if name.strip()]
+
+
 def with_own(folders: Iterable[Path]) -> list[Path]:
     """List the folders of entries that were named, and the one that is always looked at where it exists."""
     own = own_conf_dir()

@@ -71,13 +71,13 @@ def alone(words: Sequence[str], folders: Sequence[Path] = (), allowed: Sequence[
 def merges(every_merge_is_hydras: None, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The words of each of Hydra's compositions so far."""
     counted: list[list[str]] = []
-    merge = sgbench.composition.compose.hydra_compose
+    merge = sgbench.composition.compose.merge
 
-    def count(name: str, overrides: list[str], **settings: bool) -> object:
-        counted.append(overrides)
-        return merge(name, overrides=overrides, **settings)
+    def count(words: Sequence[str], folders: Sequence[Path]) -> object:
+        counted.append(list(words))
+        return merge(words, folders)
 
-    monkeypatch.setattr(sgbench.composition.compose, "hydra_compose", count)
+    monkeypatch.setattr(sgbench.composition.compose, "merge", count)
     return counted
 
 

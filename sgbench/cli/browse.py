@@ -11,7 +11,7 @@ from typing import Any
 
 from sgbench.composition import catalogue, selection
 from sgbench.composition.entry_text import as_dict, columns, entry_text, row_of
-from sgbench.errors import InputError
+from sgbench.errors import InputError, printable
 from sgbench.paths import RECORD
 
 PLOTTED = ("surrogate", "neuron")
@@ -161,7 +161,8 @@ def _plot(entry: catalogue.Entry, args: argparse.Namespace) -> None:
 
 
 def _write(text: str) -> int:
-    sys.stdout.write(text)
+    """Print lines, without what a terminal would obey: entries may be somebody else's."""
+    sys.stdout.write("\n".join(map(printable, text.split("\n"))))
     return 0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sgbench.composition import catalogue
-from sgbench.errors import InputError
+from sgbench.errors import InputError, printable
 from sgbench.paths import default_data_dir
 from sgbench.tables import aligned
 
@@ -78,7 +78,8 @@ def list_data(args: argparse.Namespace) -> int:
         "",
         *aligned(rows, words=len(rows[0])),
     ]
-    sys.stdout.write("\n".join([*lines, *_how_to_get(datasets)]) + "\n")
+    text = "\n".join([*lines, *_how_to_get(datasets)])
+    sys.stdout.write("".join(f"{printable(line)}\n" for line in text.split("\n")))
     return 0
 
 

@@ -6,13 +6,23 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 from sgbench import __version__
 from sgbench.cli import STOPPED, STOPPED_CODE
-from sgbench.errors import InputError, SgbenchError, disk_full, missing_package, one_printable_line, suggest
+from sgbench.errors import (
+    TRACEBACK,
+    InputError,
+    ended_by,
+    one_printable_line,
+    printable,
+    shows_traceback,
+    suggest,
+)
+from sgbench.paths import ALLOW_ENV, allowed_env
 
 ABOUT = "Which surrogate gradient, neuron and learning rule, for which task, at what cost."
 EPILOG = """examples:
@@ -31,33 +41,70 @@ EPILOG = """examples:
   sgbench board build --from runs && sgbench board show --from runs
   sgbench submit make runs/digits_v1 --name "my method" --contact @me
 
+every command takes --traceback, which shows where in the code an error came from
+
 exit codes: 0 fine, 1 findings or failed runs, 2 bad input, 130 stopped"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command `sgbench` and return its exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    words, variables = _flags_of_all(list(sys.argv[1:] if argv is None else argv))
     if any(word.startswith("--allow-target") for word in words) and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # where one's own package lies, as with `python -m`
+    with _environment(variables):
+        try:
+            return _dispatch(words)
+        except KeyboardInterrupt:
+            sys.stderr.write(STOPPED)
+            return STOPPED_CODE
+        except BrokenPipeError:
+            # The reader of a pipe (head, less) went away; what is left has nowhere to go.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except Exception as error:
+            ended = ended_by(error)
+            if ended is None or shows_traceback():
+                raise
+            sys.stdout.flush()
+            sys.stderr.write(f"sgbench: error: {one_printable_line(ended)}\n")
+            return ended.exit_code
+
+
+def _flags_of_all(words: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Split off what every command takes; returns the other words, and variables of the environment.
+
+    >>> _flags_of_all(["list", "--traceback", "surrogate"])
+    (['list', 'surrogate'], {'SGBENCH_TRACEBACK': '1'})
+    """
+    rest: list[str] = []
+    named: list[str] = []
+    variables: dict[str, str] = {}
+    given = iter(words)
+    for word in given:
+        flag, has_value, value = word.partition("=")
+        if word == "--traceback":
+            variables[TRACEBACK] = "1"
+        elif flag == "--allow-env":
+            named.append(value if has_value else next(given, ""))
+        else:
+            rest.append(word)
+    if named:
+        variables[ALLOW_ENV] = ",".join([*named, *allowed_env()])
+    return rest, variables
+
+
+@contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set variables of the environment, which the processes of a sweep inherit, for a while."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
-        return _dispatch(words)
-    except SgbenchError as error:
-        sys.stdout.flush()
-        sys.stderr.write(f"sgbench: error: {one_printable_line(error)}\n")
-        return error.exit_code
-    except KeyboardInterrupt:
-        sys.stderr.write(STOPPED)
-        return STOPPED_CODE
-    except BrokenPipeError:
-        # The reader of a pipe (head, less) went away; what is left has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (OSError, ImportError) as error:
-        known = disk_full(error) if isinstance(error, OSError) else missing_package(error)
-        if known is None:
-            raise
-        sys.stderr.write(f"sgbench: error: {one_printable_line(known)}\n")
-        return known.exit_code
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _dispatch(words: list[str]) -> int:
@@ -114,7 +161,7 @@ class _Suggesting(argparse.ArgumentParser):
         """Print a line on standard error and leave with exit code 2."""
         choices = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
         if choices is None or not ("COMMAND" in message or "ACTION" in message):
-            super().error(message)
+            super().error(printable(message))
         known = [name.strip(" '") for name in choices.group(2).split(",")]
         raise InputError(
             f"{self.prog} {choices.group(1)}: no such command; {suggest(choices.group(1), known)}"

@@ -40,6 +40,7 @@ Run one point of the space, or with -m (or sweep=NAME) every combination of the 
   -m, --multirun      sweep over comma-separated values: surrogate=atan,triangle seed=0,1,2
   --config-dir DIR    a folder with entries of your own, laid out like conf/; may be repeated
   --allow-target NAME a class outside the catalogue that your entries may use, e.g. my_package.MySurrogate
+  --allow-env NAME    a variable of the environment that files of others may read (or SGBENCH_ALLOW_ENV)
   --cfg job           print the composed configuration and stop
   --hydra-help        Hydra's own flags
 
@@ -76,9 +77,8 @@ def run_command(words: Sequence[str]) -> int:
     first = planned.specs[0]
     if first.group is not None and not planned.is_open:
         remember(Path(first.paths.runs_dir), first.group, of_words(rest, config_dirs, allowed))
-    # Hydra's parser wants flags before overrides.
-    hydra_words = [*sorted(rest, key=lambda word: not word.startswith("-")), *back]
-    return run_sweep(planned, hydra_words, Job(planned, config_dirs, allowed))
+    overrides = [word for word in rest if not word.startswith("-")]
+    return run_sweep(planned, [*overrides, *back], Job(planned, config_dirs, allowed))
 
 
 def _take(words: list[str], *flags: str) -> tuple[list[str], list[str]]:

@@ -12,7 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.errors import InputError, RunBusyError, SgbenchError, one_printable_line
+from sgbench.errors import (
+    HOW_TO_SEE,
+    InputError,
+    RunBusyError,
+    SgbenchError,
+    ended_by,
+    one_printable_line,
+    shows_traceback,
+)
 from sgbench.paths import RECORD, conf_dir, default_runs_dir
 from sgbench.records.chance import is_at_chance
 from sgbench.sweeps.names import names_of
@@ -30,16 +38,31 @@ def run_sweep(planned: RunPlan, words: Sequence[str], job: Job) -> int:
 
     Args:
         planned: the points.
-        words: for Hydra, its flags first.
+        words: overrides.
         job: what it launches.
     """
+    before = [] if planned.is_open else [_stamp(spec) for spec in planned.specs]
+    code = max(_launch(words, job), job.exit_code)
     if planned.is_open:
-        return max(hand_to_hydra(words, job), job.exit_code)
-    before = [_stamp(spec) for spec in planned.specs]
-    code = max(hand_to_hydra(words, job), job.exit_code)
+        return code
     if code == 0:  # otherwise points are missing for other reasons, which have been told
         code = _finish_what_others_left(planned, job.names)
     return max(code, _report(planned, before, job.names))
+
+
+def _launch(words: Sequence[str], job: Job) -> int:
+    """Launch points by Hydra; what goes wrong there, or in somebody's launcher, is one line and an exit code."""
+    from sgbench.composition.hydra_internals import launch
+    from sgbench.composition.words import one_line
+
+    try:
+        launch(words, job)
+    except Exception as error:  # of a launcher or sweeper whatever Python has
+        if shows_traceback():
+            raise
+        say_error(ended_by(error) or SgbenchError(f"{type(error).__name__}: {one_line(error)}; {HOW_TO_SEE}"))
+        return getattr(error, "exit_code", 1)
+    return 0
 
 
 def _finish_what_others_left(planned: RunPlan, names: Mapping[str, str]) -> int:

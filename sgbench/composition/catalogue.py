@@ -177,6 +177,10 @@ class CatalogueReader:
 
     @cached_property
     def _allowed(self) -> frozenset[str | None]:
-        shipped = (other.target for group in TARGET_GROUPS for other in entries(group).values())
+        shipped = (
+            read_entry(group, path.stem, path).target  # of sgbench's own files alone
+            for group in TARGET_GROUPS
+            for path in (conf_dir() / group).rglob("*.yaml")
+        )
         plugins = (point.value.replace(":", ".") for point in entry_points(group="sgbench.targets"))
         return frozenset({*shipped, *plugins, *WITHOUT_ENTRY, *self._extra})

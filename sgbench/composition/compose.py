@@ -9,19 +9,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from sgbench.composition import catalogue
 from sgbench.composition.formula import formula
-from sgbench.composition.hydra_node import check_hydra_node, missing_plugin
+from sgbench.composition.hydra_internals import merge
+from sgbench.composition.hydra_node import missing_plugin
 from sgbench.composition.unused import take_out_choices, take_out_settings
-from sgbench.composition.words import one_line, parse_overrides, with_left_out
+from sgbench.composition.words import one_line, parse_overrides
 from sgbench.errors import InputError, require_number, suggest
-from sgbench.paths import conf_dir, default_data_dir, default_runs_dir, with_own
+from sgbench.paths import default_data_dir, default_runs_dir, with_own
 from sgbench.records.files import first_problem
 from sgbench.records.spec import GROUPS, NOTHING, SPIKING_CHOICES, Method, RunSpec, entry_group
 
@@ -113,19 +112,11 @@ def raw_config(overrides: Sequence[str], config_dirs: Iterable[Path] = ()) -> Di
             raise InputError(f"--config-dir {folder}: no such folder")
     _check_choices(overrides, folders)
     try:
-        config = _merge(overrides, folders)
+        return merge(overrides, folders)
+    except InputError:
+        raise
     except Exception as error:  # of nonsense Hydra raises what Python does: TypeError, OSError and more
         raise InputError(_explain(error, overrides, folders)) from error
-    check_hydra_node(config.hydra)
-    return config
-
-
-def _merge(overrides: Sequence[str], folders: Sequence[Path]) -> DictConfig:
-    words = with_left_out(overrides)
-    if folders:
-        words.append("hydra.searchpath=[" + ",".join(f"file://{folder}" for folder in folders) + "]")
-    with initialize_config_dir(config_dir=str(conf_dir()), version_base="1.3"):
-        return hydra_compose("config", overrides=words, return_hydra_config=True)
 
 
 def _check_choices(overrides: Sequence[str], folders: Sequence[Path]) -> None:
@@ -159,7 +150,7 @@ def _explain(error: Exception, overrides: Sequence[str], folders: Sequence[Path]
     if len(others) == len(overrides):
         return one_line(error)
     try:
-        tree = _merge(others, folders)
+        tree = merge(others, folders)
     except Exception:  # see raw_config
         return one_line(error)
     parent, _, last = key.rpartition(".")

@@ -58,9 +58,9 @@ def entry_text(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> str:
 def resolved(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> dict[str, Any]:
     """Resolve the defaults of an entry to numbers, under the protocol of the catalogue's reference run.
 
-    A default that refers to another choice stays as it is written.
+    A default that refers to another choice stays as it is written, and so does one that reads the machine.
     """
-    if "${" not in str(entry.parameters):
+    if "${" not in str(entry.parameters) or "oc.env" in str(entry.parameters):
         return {}
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException

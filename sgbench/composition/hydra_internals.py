@@ -6,19 +6,105 @@ must not import sgbench.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
+from hydra import version
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.core.utils import configure_log, run_job
+from hydra.core.utils import configure_log, run_job, setup_globals
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
+from sgbench.composition.foreign import check_foreign
+from sgbench.composition.hydra_node import check_hydra_node
+from sgbench.composition.words import with_left_out
+from sgbench.paths import conf_dir
+
 Result = TypeVar("Result")
+CONFIG, VERSION = "config", "1.3"
+"""The file that everything begins at, and Hydra's version whose conventions hold."""
+
+
+class CheckedLoader(ConfigLoaderImpl):
+    """Merges files as Hydra does, and refuses a tree that acts by itself before anything is done with it.
+
+    Private because Hydra merges the files again for each job of a sweep, in whichever process that runs.
+    """
+
+    def load_configuration(self, config_name: str | None, overrides: list[str], **settings: Any) -> Any:
+        """Merge files and words.
+
+        Raises:
+            InputError: a file of somebody else, or a word, says what it may not.
+        """
+        given = with_left_out(overrides)
+        config = super().load_configuration(config_name, overrides=given, **settings)
+        config.hydra.overrides.task = [_as_given(word, overrides) for word in config.hydra.overrides.task]
+        words = OverridesParser.create().parse_overrides(overrides)
+        check_foreign(config, words, merge_ours)
+        check_hydra_node(config.hydra, words)
+        return config
+
+
+def _as_given(word: str, overrides: Sequence[str]) -> str:
+    return word if word in overrides else word.removeprefix("++")
+
+
+@functools.cache
+def merge_ours(words: tuple[str, ...]) -> DictConfig:
+    """Merge words with the files of sgbench and of installed plugins alone, which stay as they are; 0.2 s."""
+    return ConfigLoaderImpl(create_config_search_path(str(conf_dir()))).load_configuration(
+        CONFIG, list(words), RunMode.RUN
+    )
+
+
+def checked_loader() -> CheckedLoader:
+    """Make the loader of everything that is composed here."""
+    version.setbase(VERSION)
+    setup_globals()
+    return CheckedLoader(create_config_search_path(str(conf_dir())))
+
+
+def merge(words: Iterable[str], folders: Sequence[Path]) -> DictConfig:
+    """Merge the catalogue, folders of others, and words into Hydra's tree with its `hydra` node.
+
+    Private because Hydra's compose API makes a loader of its own, which takes what any file says.
+
+    Args:
+        words: of the command line.
+        folders: with entries that are not sgbench's.
+
+    Raises:
+        InputError: see `CheckedLoader`.
+        HydraException: words or files that Hydra cannot merge.
+    """
+    found = (
+        ["hydra.searchpath=[" + ",".join(f"file://{folder}" for folder in folders) + "]"] if folders else []
+    )
+    return checked_loader().load_configuration(
+        CONFIG, [*words, *found], run_mode=RunMode.RUN, from_shell=False
+    )
+
+
+def launch(words: Sequence[str], task: Callable[[Any], object]) -> None:
+    """Launch the points of a multirun as `hydra.main` would; exceptions come out as they are.
+
+    Private because `hydra.main` makes a loader of its own, and prints tracebacks.
+
+    Args:
+        words: overrides.
+        task: is called with the tree of each point, in whichever process the launcher chooses.
+    """
+    hydra = Hydra(task_name="run", config_loader=checked_loader())
+    hydra.multirun(CONFIG, task, [*words, "hydra.mode=MULTIRUN"])
 
 
 def set_values(config: DictConfig, overrides: Sequence[Override]) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hydra.core.config_store import ConfigNode, ConfigStore
+from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
@@ -36,34 +37,35 @@ PLANNED = (
 """Sweepers whose points are known before the first one runs."""
 CALLED = "custom_search_space"
 """The key by which Optuna's sweeper is given a function by name."""
-LOGGING = ("job_logging", "hydra_logging")
-LOGGERS = (
-    "logging.FileHandler",
-    "logging.Formatter",
-    "logging.NullHandler",
-    "logging.StreamHandler",
-    "colorlog.ColoredFormatter",
-)
+LOGGING = ("hydra.job_logging", "hydra.hydra_logging")
 
 
-def check_hydra_node(node: DictConfig) -> None:
+def check_hydra_node(node: DictConfig, words: Sequence[Override]) -> None:
     """Refuse settings by which Hydra would import a class that is no installed launcher or sweeper.
 
     Hydra instantiates `launcher`, `sweeper` and every callback, and `logging.config` calls whatever a logging
     configuration names.
 
+    Args:
+        node: merged, of which nothing but a launcher and a sweeper comes from files of others.
+        words: that were given.
+
     Raises:
         InputError: names the key and the remedy.
     """
+    for key in (word.key_or_group for word in words):
+        if key == "hydra":
+            raise InputError("hydra: its keys are set one by one, e.g. hydra.launcher.workers=2")
+        for logging in LOGGING:
+            if key == logging or key.startswith(f"{logging}."):
+                choice = logging.replace(".", "/")
+                raise InputError(f"{logging}: may name a class; choose {choice}=none, default or disabled")
     # Unresolved, so that no value set later can change what is checked here.
     tree: Any = OmegaConf.to_container(node)
     if tree.get("callbacks"):
         raise InputError("hydra.callbacks: callbacks are not run; use a launcher or a logger instead")
     for kind in PLUGGED:
         _check_plugged(kind, tree.get(kind))
-    for kind in LOGGING:
-        if not isinstance(tree.get(kind), dict) or _named_callables(tree[kind]):
-            raise InputError(f"hydra.{kind}: names a class; choose hydra/{kind}=none, default or disabled")
 
 
 def chooses_as_it_goes(node: DictConfig) -> bool:
@@ -149,13 +151,3 @@ def _targets(tree: Any) -> Iterator[str]:
     elif isinstance(tree, list):
         for value in tree:
             yield from _targets(value)
-
-
-def _named_callables(tree: Any) -> list[str]:
-    """List classes in a logging configuration other than the usual ones, or what may stand for a class."""
-    if isinstance(tree, dict):
-        names = [str(value) for key, value in tree.items() if key in ("()", "class") and value not in LOGGERS]
-        return names + [name for value in tree.values() for name in _named_callables(value)]
-    if isinstance(tree, str):
-        return [tree] if tree.startswith("${") and tree.endswith("}") else []  # may become a whole mapping
-    return [name for value in tree for name in _named_callables(value)] if isinstance(tree, list) else []

@@ -70,7 +70,7 @@ def _require_readable(word: str) -> None:
         raise InputError(f"{quoted}: brackets are nested more than {DEEPEST} deep; leave some out")
     if re.search(rf"\d{{{LONGEST_NUMBER},}}", word):
         raise InputError(f"{quoted}: a number of {LONGEST_NUMBER} digits or more; write it as 1e9")
-    for name in _called(word.replace("\\", "")):  # what the parsers take out
+    for name in called(word.replace("\\", "")):  # what the parsers take out
         if name not in RESOLVERS:
             raise InputError(
                 f"{quoted}: ${{{name}:...}} is not for words, since no record would say what it was; "
@@ -86,10 +86,10 @@ def _depths(word: str) -> Iterator[int]:
         yield depth
 
 
-def _called(word: str) -> Iterator[str]:
+def called(word: str) -> Iterator[str]:
     """Yield the functions that references call: what stands between a bracket and its first colon, if any.
 
-    >>> list(_called("a=${oc.env:HOME},${.beta},${decay:${tau},1}")), list(_called("a=${${b}.env:X}"))
+    >>> list(called("a=${oc.env:HOME},${.beta},${decay:${tau},1}")), list(called("a=${${b}.env:X}"))
     (['oc.env', 'decay'], ['${b}.env'])
     """
     for opened in re.finditer(r"\$\{", word):

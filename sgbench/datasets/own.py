@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ FOLDER = "yours"
 TRAINS = ("indptr", "channel", "time_us", "duration_us")
 """The arrays of spike trains, each a file."""
 SMALL_BYTES = 4096
+DIGITS = re.compile(r"[0-9a-f]{64}")
 
 
 class Own(DataSet):
@@ -44,6 +46,8 @@ class Own(DataSet):
     licence: str = "the user's own"
 
     def __init__(self, *, sha256: str, form: str, n_inputs: int, classes: int, samples: object) -> None:
+        if not isinstance(sha256, str) or not DIGITS.fullmatch(sha256):
+            raise InputError(f"dataset.sha256={sha256!r}: 64 hexadecimal digits are needed")
         self.sha256: str | None = sha256
         self.form: Form = require_choice("dataset.form", form, ("values", "traces", "spikes"))  # pyright: ignore[reportAttributeAccessIssue]
         self.n_inputs = require_count("dataset.n_inputs", n_inputs)

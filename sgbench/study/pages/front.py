@@ -1,0 +1,117 @@
+"""The front page: what was asked, what came out, what is open and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sgbench.study.findings import Findings
+from sgbench.study.pages.text import StudyPage, details, table
+from sgbench.study.registration import SHORT
+from sgbench.study.verdicts import HypothesisResult
+from sgbench.tables import p_text
+
+NAME = "README.md"
+TITLE = "Which surrogate gradient, when?"
+
+
+def page(findings: Findings, pages: Sequence[StudyPage]) -> StudyPage:
+    """Write the front page of a study's report: question, outcome, and what is open.
+
+    Args:
+        findings: of the study.
+        pages: the others, in their order.
+    """
+    results = findings.results
+    words = [result.verdict for result in results]
+    study = findings.loaded.study
+    if study.extends:
+        return StudyPage(NAME, TITLE, _extension(findings, pages))
+    parts = [
+        f"{study.about}",
+        f"Of the {len(results)} hypotheses written down before the first run: {words.count('confirmed')} "
+        f"confirmed, {words.count('refuted')} refuted, {words.count('open')} open. "
+        f"{len(findings.facts):,} runs are stored, of blocks {_blocks(findings)}.",
+        "## Verdicts",
+        verdict_table(results),
+        f"p is of the verdict, at the registered level of {findings.rules.level:g}; where it is open, the "
+        "smaller of those for and against. In the last column it is corrected for all hypotheses by Holm's "
+        "method, and the verdict follows it.",
+        "## What the numbers say",
+        "\n".join(
+            f"- **{result.name}**: {result.why}. Cells: {result.cells}." for result in results if result.rows
+        )
+        or "Nothing yet.",
+        "## What is open, and why",
+        "\n".join(
+            f"- **{result.name}**: {why_open(result)}" for result in results if result.verdict == "open"
+        )
+        or "Nothing.",
+        "## Pages",
+        _links(pages),
+        _registered(findings),
+    ]
+    evidence = [_rows(result) for result in results if result.rows]
+    return StudyPage(
+        NAME, TITLE, (*parts, *(["## Numbers behind the verdicts", *evidence] if evidence else []))
+    )
+
+
+def _extension(findings: Findings, pages: Sequence[StudyPage]) -> tuple[str, ...]:
+    """Write the parts of the front page of a study that extends another one and decides no hypothesis."""
+    study = findings.loaded.study
+    return (
+        study.about,
+        f"{len(findings.facts):,} runs are stored, of blocks {_blocks(findings)}. The hypotheses of study "
+        f"{study.extends} are about its own tasks; here is what its blocks measure on others.",
+        _links(pages),
+    )
+
+
+def _links(pages: Sequence[StudyPage]) -> str:
+    """List the report's pages as links."""
+    return "\n".join(f"- [{page.title}]({page.name})" for page in pages)
+
+
+def verdict_table(results: Sequence[HypothesisResult]) -> str:
+    """Write a table with one line a hypothesis: verdict and evidence."""
+    rows = [
+        [
+            *(result.name, result.claim.replace("|", "/"), f"**{result.verdict}**", result.seeds),
+            *(result.p, result.p_corrected),
+        ]
+        for result in results
+    ]
+    return table(["name", "hypothesis", "verdict", "seeds", "p", "p, Holm"], rows)
+
+
+def _blocks(findings: Findings) -> str:
+    names = [name for name in findings.loaded.study.blocks if findings.scores.block(name)]
+    return ", ".join(names) or "none"
+
+
+def why_open(result: HypothesisResult) -> str:
+    """Say in one sentence why a hypothesis is open."""
+    if result.p is None:
+        return f"{result.why}." if result.why else f"{result.seeds}."
+    if result.alone != "open":
+        return (
+            f"it would be {result.alone} alone (p {p_text(result.p)}), and is not after the correction for all "
+            f"hypotheses (p {p_text(result.p_corrected)})."
+        )
+    return f"neither side is shown: p {p_text(result.p_confirmed)} for it, {p_text(result.p_refuted)} against it."
+
+
+def _registered(findings: Findings) -> str:
+    """Write where the study was registered and how many deviations there are."""
+    if findings.registration is None:
+        return ""
+    return (
+        f"Registered in [`{findings.loaded.study.registration}`](../preregistration.md), commit "
+        f"{findings.registration.commit[:SHORT]}; deviations: {len(findings.deviations)}, see "
+        "[the last page](budget.md). Written by `sgbench study report surrogates`."
+    )
+
+
+def _rows(result: HypothesisResult) -> str:
+    """Put a hypothesis's table under its name, folded."""
+    return details(f"{result.name}: {result.cells}", table(result.header, result.rows))

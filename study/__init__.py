@@ -1,1 +1,0 @@
-"""Studies, each with its records and its analysis; none of it is in the wheel."""

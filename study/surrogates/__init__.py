@@ -1,1 +1,0 @@
-"""The study of surrogate gradients: which one, how wide, and when it matters."""

@@ -1,0 +1,138 @@
+"""Fixtures shared by all floors, and what makes thousands of tests quick and alike each time."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import inspect
+import itertools
+import os
+import pickle
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+from filelock import FileLock
+
+from tests.budget import Ledger, Report
+
+# Before torch is loaded: two threads on small tensors are slower, and much slower beside a busy neighbour.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Loops of the generated engine take seconds to compile; tests/engine has it run what it has written.
+os.environ["SGBENCH_LOOPS"] = "off"
+
+# A default run never fails by chance: the same examples each time, and no limit in seconds. make test-slow seeks.
+hypothesis.settings.register_profile("same each time", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("search", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("same each time")
+
+MANY_TESTS = 2000
+"""So many in one session will need the compiled loops of both precisions."""
+NUMBERS = itertools.count()
+
+
+# --- once a process
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Count trained networks and started processes, and compare where the default run's markers are chosen."""
+    gc.set_threshold(100_000, 20, 20)  # a walk through all modules and tests at every 700th object is slow
+    ledger = Ledger()
+    config.pluginmanager.register(ledger, "sgbench-ledger")
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Report(ledger, config), "sgbench-budget")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Modules and tests stay: the collector need not look at them again. Loops are compiled by one process."""
+    if session.config.option.collectonly or not session.items:
+        return
+    gc.collect()
+    gc.freeze()
+    _compile_once(session)
+
+
+def _compile_once(session: pytest.Session) -> None:
+    """Let no two workers compile the same loops; in a long session each begins with another precision."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is None:
+        return
+    import torch
+
+    from sgbench.engine import warm_up
+
+    compile_all = warm_up._call_all
+
+    def one_at_a_time(number: type) -> None:
+        name = f"sgbench-{os.environ['PYTEST_XDIST_TESTRUNUID']}-{number.__name__}.lock"
+        with FileLock(session.config._tmp_path_factory.getbasetemp().parent / name):
+            compile_all(number)
+
+    warm_up._call_all = one_at_a_time
+    if len(session.items) > MANY_TESTS:
+        warm_up.compiled(torch.float64 if worker == "gw0" else torch.float32)
+
+
+# --- fixtures
+
+
+@pytest.fixture(autouse=True, scope="session")
+def shipped_files_are_merged_once() -> None:
+    """Hydra takes 0.1 s to merge the files of a run; a process has it merge each list of words once.
+
+    What a test gets is a copy, fresh from a pickle. Words that bring folders of their own are merged each time, and
+    words that are refused are refused by Hydra each time.
+    """
+    from sgbench.composition import compose
+
+    merge = compose.merge
+    trees: dict[tuple[str, ...], bytes] = {}
+
+    @functools.wraps(merge)
+    def merged_once(words: Sequence[str], folders: Sequence[Path]) -> Any:
+        if folders:
+            return merge(words, folders)
+        key = (str(Path.cwd()), *words)  # Hydra writes the working folder into its part of a tree
+        if key not in trees:
+            trees[key] = pickle.dumps(merge(words, folders))
+        return pickle.loads(trees[key])  # noqa: S301 - written in the line above
+
+    compose.merge = merged_once
+
+
+@pytest.fixture
+def every_merge_is_hydras(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a test counts Hydra's merges, none is remembered."""
+    from sgbench.composition import compose
+
+    monkeypatch.setattr(compose, "merge", inspect.unwrap(compose.merge))
+
+
+@pytest.fixture(scope="session")
+def all_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which each test's runs have one."""
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(autouse=True)
+def runs_dir(request: pytest.FixtureRequest, all_runs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test writes its runs into a folder of its own, which is made where a run is."""
+    own = "tmp_path" in request.fixturenames
+    folder = request.getfixturevalue("tmp_path") / "runs" if own else all_runs / str(next(NUMBERS))
+    monkeypatch.setenv("SGBENCH_RUNS", str(folder))
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    return folder
+
+
+@pytest.fixture
+def no_snntorch_neurons_left() -> Iterator[None]:
+    """snnTorch keeps every neuron of the process in a list; give it back as it was."""
+    import snntorch as snn
+
+    before = list(snn.SpikingNeuron.instances)
+    yield
+    snn.SpikingNeuron.instances[:] = before
