@@ -133,6 +133,14 @@ CONTRADICTIONS: dict[str, tuple[tuple[Callable[[Tree], None], bool], str]] = {
     "no_best_epoch": (at("best_epoch", None), "a finished run needs best_epoch"),
     "later_best_epoch": (at("best_epoch", 10**6), "best_epoch 1000000 is not an epoch of the curve"),
     "gap_in_curve": (at("curve.1.epoch", 5), "curve: the epochs are not 0, 1, 2 and so on"),
+    "stale_loss": (
+        at("curve.1.validation_loss", 0.1001),
+        "validation.loss 0.1 is not that of epoch 1 of the curve, 0.1001",
+    ),
+    "stale_accuracy": (
+        at("curve.1.validation_accuracy", 0.8),
+        "validation.accuracy 0.9 is not that of epoch 1 of the curve, 0.8",
+    ),
     "longer_curve": (at("method.protocol.epochs", 1), "curve has 2 epochs, the protocol 1"),
     "no_test": (at("test", None), "a finished run needs test"),
     "no_counts": (at("counts", None), "a finished run needs counts"),
@@ -172,6 +180,30 @@ def test_contradiction_is_refused(name: str) -> None:
     assert "\n" not in str(caught.value)
     assert "\x1b" not in str(caught.value)
     assert len(str(caught.value)) < 300
+
+
+def test_a_second_scoring_may_differ_by_rounding() -> None:
+    """Must match: a loss in its last digits, one sample; after a resumption 1 %. Must differ: more than that."""
+    made = record(accuracy=0.9)
+    assert made.validation is not None
+    last, least = made.curve[-1], 1 / made.validation.samples
+
+    def reads(resumed: int = 0, **scores: float) -> bool:
+        curve = (made.curve[0], last.model_copy(update=scores))
+        timing = made.timing.model_copy(update={"resumed": resumed})
+        tree = made.model_copy(update={"curve": curve, "timing": timing}).model_dump()
+        try:
+            RunRecord.model_validate(tree)
+        except ValidationError:
+            return False
+        return True
+
+    assert reads(validation_loss=last.validation_loss * (1 + 1e-6))
+    assert reads(validation_accuracy=made.validation.accuracy - least)
+    assert not reads(validation_accuracy=made.validation.accuracy - 2.5 * least)
+    loss = last.validation_loss * 1.005
+    assert [reads(resumed, validation_loss=loss) for resumed in (0, 1)] == [False, True]
+    assert not reads(1, validation_loss=last.validation_loss * 1.035)  # as stale thresholds do
 
 
 @pytest.mark.parametrize("found", gallery(), ids=lambda found: f"{found.method_id}-{found.seed}")

@@ -6,6 +6,7 @@ each other here, and to the catalogue by the leaderboard.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from sgbench.records.chance import is_at_chance
@@ -18,6 +19,8 @@ OF_TEST = ("test", "counts", "predictions_sha256")
 """What a run that opens its test split has of it."""
 RATE = 1e-6
 """Relative error of a rate against the count that it comes from."""
+SAME, RESUMED = 1e-4, 1e-2
+"""Share of a loss by which a second scoring may differ on one machine, and on another that resumes a run."""
 
 
 def contradictions(record: RecordContent) -> Iterator[str]:
@@ -66,6 +69,7 @@ def _finished(record: RecordContent) -> Iterator[str]:
         and record.test_hard.samples != record.test.samples
     ):
         yield f"test_hard.samples is {record.test_hard.samples}, test.samples {record.test.samples}"
+    yield from _selected(record)
     if record.at_chance and not is_at_chance(record.validation, record.classes):
         yield "at_chance: validation is scored better than by guessing"
     yield from _test_selected(record)
@@ -91,6 +95,26 @@ def _curve(record: RecordContent) -> Iterator[str]:
     for layer in record.validation_rates or ():
         if len(layer.rate_per_step) != len(epochs):
             yield f"validation_rates: {layer.name} has {len(layer.rate_per_step)} rates of {len(epochs)} epochs"
+
+
+def _selected(record: RecordContent) -> Iterator[str]:
+    """Check that the selected weights score on validation what their epoch did, which stale numbers do not."""
+    epoch, validation = record.best_epoch, record.validation
+    if epoch is None or validation is None or epoch >= len(record.curve):
+        return
+    line, same = record.curve[epoch], RESUMED if record.timing.resumed else SAME
+    if not math.isclose(line.validation_loss, validation.loss, rel_tol=same, abs_tol=same / 100):
+        yield (
+            f"validation.loss {validation.loss:.6g} is not that of epoch {epoch} of the curve, "
+            f"{line.validation_loss:.6g}"
+        )
+    if line.validation_accuracy is not None and validation.accuracy is not None:
+        least = 1 / (validation.labels or validation.samples)
+        if abs(line.validation_accuracy - validation.accuracy) > max(same, least) + WHOLE:
+            yield (
+                f"validation.accuracy {validation.accuracy:.6g} is not that of epoch {epoch} of the curve, "
+                f"{line.validation_accuracy:.6g}"
+            )
 
 
 def _test_selected(record: RecordContent) -> Iterator[str]:

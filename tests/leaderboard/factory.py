@@ -237,10 +237,8 @@ def record(
         else Scores(samples=size, accuracy=round(accuracy * size) / size, loss=loss, activity=lines)
         for size in (facts.sizes["validation"], facts.sizes["test"])
     )
-    curve = tuple(
-        EpochScores(epoch=epoch, train_loss=1.0, validation_loss=1.0, validation_accuracy=0.5)
-        for epoch in range(0 if failed else 2)
-    )
+    first = EpochScores(epoch=0, train_loss=1.0, validation_loss=1.0, validation_accuracy=0.5)
+    curve = () if validation is None else (first, epoch_of(validation))
     return RunRecord(
         schema_version=1,
         protocol=chosen.protocol.name,
@@ -274,6 +272,16 @@ def record(
             data_sha256=facts.sha256,
             created_utc="2026-01-01T00:00:00Z",
         ),
+    )
+
+
+def epoch_of(validation: Scores, epoch: int = 1) -> EpochScores:
+    """The line of the curve of an epoch that scores this on validation."""
+    return EpochScores(
+        epoch=epoch,
+        train_loss=1.0,
+        validation_loss=validation.loss,
+        validation_accuracy=validation.accuracy,
     )
 
 

@@ -29,7 +29,7 @@ from sgbench.leaderboard.score import Measure
 from sgbench.records.record import RunRecord
 from sgbench.signals.trajectory import Trajectory
 from sgbench.training.build import build
-from tests.leaderboard.factory import make_board, method, protocol, record, reference, target
+from tests.leaderboard.factory import epoch_of, make_board, method, protocol, record, reference, target
 
 GUESS = 0.5
 LOSSES = {"atan": (0.010, 0.012, 0.011), "triangle": (0.20, 0.21, 0.22), "zero": (0.49, None, 0.51)}
@@ -42,7 +42,9 @@ def with_loss(seed: int, loss: float | None, of: Any) -> RunRecord:
         name: part and part.model_copy(update={"accuracy": None, "loss": loss})
         for name, part in (("test", found.test), ("validation", found.validation))
     }
-    return found.model_copy(update={"classes": None, **scores})
+    validation = scores["validation"]
+    curve = () if validation is None else (epoch_of(validation, 0), epoch_of(validation))
+    return found.model_copy(update={"classes": None, "curve": curve, **scores})
 
 
 def records() -> list[RunRecord]:

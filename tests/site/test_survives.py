@@ -49,12 +49,6 @@ CASES: dict[str, tuple[list[RunRecord], str, str]] = {
 }
 
 
-def without_accuracy(made: RunRecord) -> RunRecord:
-    """The same with a curve of losses alone, as a task without classes has it."""
-    curve = tuple(each.model_copy(update={"validation_accuracy": None}) for each in made.curve)
-    return made.model_copy(update={"curve": curve})
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_pages_of(case: str, tmp_path: Path) -> None:
     """Expected: pages that are well-formed, one of which says what there is."""
@@ -186,7 +180,7 @@ def test_boards_of_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     entries["dataset"] = {"digits": factory.toy_entry("dataset", "digits", meta=facts)}
     monkeypatch.setattr(factory, "reference", lambda: replace(plain, entries=entries, guess_loss=0.5))
     made = [
-        without_accuracy(with_loss(seed, loss + seed / 1000, method(surrogate=name)))
+        with_loss(seed, loss + seed / 1000, method(surrogate=name))
         for name, loss in (("atan", 0.01), ("triangle", 0.2))
         for seed in (0, 1, 2)
     ]

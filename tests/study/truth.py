@@ -248,6 +248,7 @@ def _finish(tree: dict[str, Any], outcome: Outcome) -> None:
     for name, accuracy in (("validation", outcome.validation), ("test", outcome.accuracy)):
         samples = tree[name]["samples"]
         tree[name]["accuracy"] = round(accuracy / PERCENT * samples) / samples
+    tree["curve"][-1].update({f"validation_{key}": tree["validation"][key] for key in ("loss", "accuracy")})
     counts = tree["counts"]
     counts.pop("spread", None)
     hidden, readout = counts["layers"]
