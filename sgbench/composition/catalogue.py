@@ -32,6 +32,7 @@ TARGET_GROUPS = (
     "optimizer",
     "regulariser",
     "rule",
+    "schedule",
     "steepness",
     "surrogate",
 )

@@ -148,6 +148,11 @@ class SpikingData:
         """Unlock the test split while the context lasts, for the score of an epoch that selects nothing."""
         return self.splits.open(f"epoch {epoch}")
 
+    @property
+    def batches_per_epoch(self) -> int:
+        """Count the batches of one training epoch."""
+        return math.ceil(len(self.splits["train"].target) / self.batch_size)
+
     def epoch(self, epoch: int) -> Batches:
         """Return the training batches of one epoch, whose order and noise are a function of its number."""
         samples = self.splits["train"]

@@ -33,6 +33,7 @@ GROUPS = (
     "regulariser",
     "init",
     "optimizer",
+    "schedule",
 )
 """The choices that make a method. `readout` takes its entries from the `neuron` group."""
 
@@ -42,6 +43,7 @@ NEUTRAL_CHOICES: dict[str, str] = {
     "normalisation": "none",
     "dropout": "none",
     "augmentation": "none",
+    "schedule": "constant",
 }
 """Frozen: the entry that a group added later stands for in a method that lacks the group.
 

@@ -41,6 +41,8 @@ class Team:
 
     def train_batch(self, batches: Sequence[Batch]) -> dict[int, Exception]:
         """Train one batch of each member's own; return the errors of those that failed, by row."""
+        for numbers, member in zip(self.stack.moves.numbers, self.members, strict=True):
+            numbers["lr"] = member.training.learning_rate()
         if self.passes is not None and self.passes.take(batches):
             return self._train_stacked(self.passes, batches)
         return self._train_one_by_one(batches)

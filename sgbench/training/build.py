@@ -24,6 +24,7 @@ from sgbench.networks.base import Network, Provided, surrogates
 from sgbench.records.band import check_band
 from sgbench.records.spec import RunSpec
 from sgbench.rules.base import LearningRule, Objective
+from sgbench.schedules.base import Moment, RateSchedule
 from sgbench.signals.streams import generator
 from sgbench.steepness.base import Steepness
 from sgbench.surrogates.base import Surrogate
@@ -43,6 +44,7 @@ PROVIDED: dict[str, tuple[str, ...]] = {
     "optimizer": ("params",),
     "regulariser": (),
     "rule": ("dt_s",),
+    "schedule": (),
     "steepness": (),
     "surrogate": (),
 }
@@ -74,6 +76,7 @@ class Parts:
     steepness: Steepness
     objective: Objective
     optimizer: torch.optim.Optimizer
+    schedule: RateSchedule
     engine: Choice
     device: torch.device
 
@@ -141,8 +144,22 @@ def build(spec: RunSpec) -> Parts:
         seed=spec.seed,
         dtype=dtype,
     )
-    optimizer = _optimizer(spec, network, device)
-    return Parts(data, encoder, network, rule, steepness, objective, optimizer, network.runs_on(), device)
+    schedule: RateSchedule = _part(spec, "schedule")
+    schedule.factor(
+        Moment(epoch=0, epochs=protocol.epochs, batch=0, batches=1, losses=())
+    )  # refuses what cannot fit
+    return Parts(
+        data,
+        encoder,
+        network,
+        rule,
+        steepness,
+        objective,
+        _optimizer(spec, network, device),
+        schedule,
+        network.runs_on(),
+        device,
+    )
 
 
 def _check_target(spec: RunSpec, data_set: DataSet, network: Network, objective: Objective) -> None:
@@ -240,7 +257,7 @@ def _optimizer(spec: RunSpec, network: Network, device: torch.device) -> torch.o
     """Build the optimiser; Adam on a CPU takes torch's single-loop form if no form is asked for."""
     target, values = spec.targets["optimizer"], dict(spec.method.parameters["optimizer"])
     free = values.get("fused", False) is None and not any(values.get(form) for form in OTHER_FORMS)
-    if free and target == ADAM and device.type == "cpu":
+    if free and target in (ADAM, f\"{ADAM}W\") and device.type == \"cpu\":
         values["fused"] = True
     if DECOUPLED in values and DECOUPLED not in inspect.signature(torch.optim.Adam).parameters:
         target = f"{ADAM}W" if values.pop(DECOUPLED) else target  # torch 2.6 has a class of its own for it

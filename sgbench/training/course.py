@@ -17,6 +17,7 @@ from sgbench.metrics.evaluation import Evaluation
 from sgbench.networks.base import surrogates
 from sgbench.records.content import EpochScores, RateCurve
 from sgbench.records.spec import Method
+from sgbench.schedules.base import Moment
 from sgbench.signals.trajectory import Batch, scored_target
 from sgbench.training.build import DTYPES, Parts
 from sgbench.training.diagnosing import Diagnosing
@@ -42,6 +43,8 @@ class Training:
         self.loop = TrainLoop(parts.network, parts.rule, parts.objective, clip_norm=method.clip_norm)
         self.best = BestEpoch(protocol.monitor, protocol.patience)
         self.epochs = Epochs(parts.steepness, protocol.epochs, seed)
+        self.data, self.schedule = parts.data, parts.schedule
+        self.lr = float(parts.optimizer.defaults["lr"])  # that the schedule is a factor on
         self.dt_s = protocol.dt_s
         self.input_kind: Kind = parts.encoder.output
         self.bits = DTYPES[protocol.precision].itemsize * 8  # of weights and states
@@ -83,6 +86,17 @@ class Training:
         self.samples, self.losses = 0, []
         if self.loop.norms is not None:
             self.loop.norms.begin()
+
+    def learning_rate(self) -> float:
+        """Return the learning rate of the next batch: the optimiser's own times the schedule's factor."""
+        moment = Moment(
+            epoch=self.epoch,
+            epochs=self.epochs.count,
+            batch=len(self.losses),
+            batches=self.data.batches_per_epoch,
+            losses=tuple(self.best.as_loss(line.model_dump()) for line in self.curve),
+        )
+        return self.lr * self.schedule.factor(moment)
 
     def trained(self, batch: Batch, loss: Tensor) -> None:
         """Record a batch's mean loss for the epoch's line of the curve."""

@@ -48,7 +48,9 @@ class Learner(pl.LightningModule):
         self._started_s = time.perf_counter()
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """Train on one batch by the learning rule."""
+        """Train on one batch by the learning rule, at the schedule's learning rate."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.course.learning_rate()
         self.course.trained(batch, self.course.loop.train_batch(batch, self.optimizers()))  # type: ignore[arg-type]
 
     def on_validation_epoch_start(self) -> None:

@@ -149,6 +149,10 @@ class BestEpoch:
             return True
         return False
 
+    def as_loss(self, scores: dict[str, float]) -> float:
+        """Return the score that decides, the lower the better."""
+        return -scores[self.monitor] if self.monitor == "validation_accuracy" else scores[self.monitor]
+
     @property
     def should_stop(self) -> bool:
         """Say whether patience has run out."""

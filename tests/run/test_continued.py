@@ -91,7 +91,7 @@ def _stop_after(epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_continued_run_remembers_its_best_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every epoch from the third on is made bad, so the best lies before the interruption after the fourth."""
+    """Every epoch from the third on is made bad, so the best lies before the interruption and the learning rate falls."""
 
     def spoil(self: Learner) -> None:
         if self.current_epoch >= 2:
@@ -101,7 +101,7 @@ def test_a_continued_run_remembers_its_best_epoch(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(
         Learner, "on_validation_epoch_start", first_in_fit(spoil, Learner.on_validation_epoch_start)
     )
-    words = (*WORDS, "protocol.epochs=6")
+    words = (*WORDS, "protocol.epochs=6", "schedule=plateau", "schedule.wait_epochs=0")
     undisturbed = sgbench.run(*words, "force=true")
     with monkeypatch.context() as patch:
         _stop_after(4, patch)

@@ -96,6 +96,7 @@ def words_of(rule: str) -> tuple[str, ...]:
             ("rule=frozen", "rule.learn=none,readout", "optimizer.weight_decay=0.1"), marks=pytest.mark.slow
         ),
         pytest.param(("normalisation=tdbn,bntt", "dropout=none,shared_mask"), marks=pytest.mark.slow),
+        pytest.param(("schedule=cosine,one_cycle,plateau", "optimizer=adamw"), marks=pytest.mark.slow),
     ],
     ids=" ".join,
 )
