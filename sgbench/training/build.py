@@ -257,7 +257,7 @@ def _optimizer(spec: RunSpec, network: Network, device: torch.device) -> torch.o
     """Build the optimiser; Adam on a CPU takes torch's single-loop form if no form is asked for."""
     target, values = spec.targets["optimizer"], dict(spec.method.parameters["optimizer"])
     free = values.get("fused", False) is None and not any(values.get(form) for form in OTHER_FORMS)
-    if free and target in (ADAM, f\"{ADAM}W\") and device.type == \"cpu\":
+    if free and target in (ADAM, f"{ADAM}W") and device.type == "cpu":
         values["fused"] = True
     if DECOUPLED in values and DECOUPLED not in inspect.signature(torch.optim.Adam).parameters:
         target = f"{ADAM}W" if values.pop(DECOUPLED) else target  # torch 2.6 has a class of its own for it

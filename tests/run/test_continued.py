@@ -91,7 +91,7 @@ def _stop_after(epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_continued_run_remembers_its_best_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every epoch from the third on is made bad, so the best lies before the interruption and the learning rate falls."""
+    """Every epoch from the third on is made bad, so the best lies before the fourth; the rate falls."""
 
     def spoil(self: Learner) -> None:
         if self.current_epoch >= 2:
