@@ -38,7 +38,7 @@ NARROWEST = 80  # columns of a terminal
 
 def register(commands: Any) -> None:
     """Add the command `board` and its subcommands to the parser."""
-    from sgbench.cli import board_families, board_statistics
+    from sgbench.cli import board_families, board_statistics, verify
 
     board = commands.add_parser("board", help="collect records, build, check and show leaderboards")
     actions = board.add_subparsers(title="actions", metavar="ACTION", required=True)
@@ -68,6 +68,7 @@ def register(commands: Any) -> None:
     add_source(show, default="runs")
     show.add_argument("--markdown", action="store_true", help="a short Markdown table, e.g. for a README")
     finish(show, _show, machine=False)
+    verify.register_audit(actions)
     board_families.register(actions)
     board_statistics.register(actions)
 
@@ -262,7 +263,7 @@ def _footnotes(board: Board) -> list[str]:
         lines.append(solved_statement(board))
     if board.claimed:
         names = ", ".join(row.label for row in board.claimed)
-        lines.append(f"without a rank: handed in and not run again, so all of it is claimed: {names}")
+        lines.append(f"without a rank: not repeated with success, so all of it is claimed: {names}")
     if board.baselines:
         lines.append("without a rank: baselines, networks without spikes")
     if lines and any(target.missing for target in board.targets):

@@ -1,26 +1,32 @@
-"""`sgbench verify`: repeat what a submission claims, tier by tier."""
+"""`sgbench verify` and `sgbench board audit`: repeat what a submission or the rows of a board claim."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sgbench.cli.board_options import LEADERBOARDS, asked, finish, references_of, say, say_json
 from sgbench.errors import InputError, printable
+from sgbench.paths import default_runs_dir
 
 if TYPE_CHECKING:
-    from sgbench.leaderboard.deviation import References
+    from sgbench.records.spec import RunSpec
+    from sgbench.submissions.verify.audit import AuditRequest, BoardAudit
     from sgbench.submissions.verify.outcome import TierOutcome
-    from sgbench.submissions.verify.retrain import UnsubmittedRow
 
-BOARDS = Path("leaderboards")
 RECORDS, TABLE = "records", "table.csv"
 """What a protocol's folder of a board has, and a submission has not."""
 TIERS = ("rescored", "reinferred", "retrained")
+ENGINES = ("auto", "fused", "scan", "reference")
+SECOND_LOOK = ("scan", "reference")
+"""Engines that round otherwise; a seed out of tolerance is trained again on each."""
 
 
 def register(commands: Any) -> None:
@@ -32,15 +38,16 @@ def register(commands: Any) -> None:
         "folder",
         type=Path,
         metavar="DIR",
-        help="a submission; or leaderboards/PROTOCOL: each of its rows that nobody handed in",
+        help="a submission",
     )
     parser.add_argument("--tier", choices=TIERS, required=True, help="rescored, reinferred or retrained")
     parser.add_argument(
         "--seeds", type=int, metavar="N", help="look at the first N; default: all, 1 to retrain"
     )
-    parser.add_argument("--method", metavar="ID", help="of these rows the ones whose id begins so")
     parser.add_argument("--by", metavar="NAME", help="write the outcome beside the claim, in this name")
-    parser.add_argument("--board", type=Path, default=BOARDS, metavar="DIR", help="default: leaderboards")
+    parser.add_argument(
+        "--board", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards"
+    )
     parser.add_argument(
         "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="entries of your own"
     )
@@ -53,57 +60,14 @@ def register(commands: Any) -> None:
 
 def _verify(args: argparse.Namespace) -> int:
     if (args.folder / RECORDS).is_dir() and (args.folder / TABLE).is_file():
-        return _verify_rows(args)
-    if args.method is not None:
-        raise InputError(f"--method {args.method}: {args.folder} is one method; name leaderboards/PROTOCOL")
+        where = (
+            "" if args.folder.parent == LEADERBOARDS else f" --root {shlex.quote(str(args.folder.parent))}"
+        )
+        raise InputError(
+            f"{args.folder}: a board; its rows are trained again by: "
+            f"sgbench board audit --protocol {args.folder.name}{where} --by NAME"
+        )
     return _verify_submission(args)
-
-
-def _verify_rows(args: argparse.Namespace) -> int:
-    """Train seeds of a board's own rows again, row by row; a verification already written is skipped."""
-    from sgbench.leaderboard.deviation import References
-    from sgbench.submissions.verify.retrain import own_rows
-
-    if args.tier != "retrained":
-        raise InputError(
-            f"--tier {args.tier}: rows without a submission have no weights; use --tier retrained"
-        )
-    references = References(args.config_dir, args.allow_target)
-    rows = [
-        row
-        for row in own_rows(args.folder, references=references)
-        if row.method_id.startswith(args.method or "")
-    ]
-    if args.method is not None and not rows:
-        raise InputError(
-            f"--method {args.method}: no row of {args.folder} with such an id waits for re-training"
-        )
-    verdicts: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        try:
-            verdicts[row.method_id] = _trained_again(args, row, references)
-        except InputError as error:
-            verdicts[row.method_id] = {"passed": False, "error": str(error)}
-            if not args.json:
-                sys.stdout.write(f"{row.method_id} {row.method.label}\nFAILED: {printable(str(error))}\n")
-    if args.json:
-        sys.stdout.write(json.dumps(verdicts, indent=1, sort_keys=True) + "\n")
-    elif not rows:
-        sys.stdout.write(f"{printable(str(args.folder))}: no row waits for it\n")
-    return 0 if all(verdict["passed"] for verdict in verdicts.values()) else 1
-
-
-def _trained_again(args: argparse.Namespace, row: UnsubmittedRow, references: References) -> dict[str, Any]:
-    """Train one row again, write the verification if asked to, and print the outcome."""
-    from sgbench.submissions.verify.retrain import retrained
-
-    seeds = _seeds(args, sorted(row.claims))
-    outcome = retrained(row.method_id, row.method, row.claims, seeds, references=references)
-    written = None if args.by is None else _write(args, args.folder, row.method_id, outcome)
-    if not args.json:
-        sys.stdout.write(f"{row.method_id} {row.method.label}\n")
-        _say(outcome, written)
-    return asdict(outcome) | {"written": written}
 
 
 def _verify_submission(args: argparse.Namespace) -> int:
@@ -186,3 +150,150 @@ def _say(outcome: TierOutcome, written: str | None) -> None:
         "not written; --by NAME writes it beside the claim" if written is None else f"written to {written}",
     ]
     sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
+
+
+def register_audit(actions: Any) -> None:
+    """Add `audit` to the subcommands of `board`."""
+    audit = actions.add_parser("audit", help="train seeds of rows again and compare them with their records")
+    audit.add_argument("--root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards")
+    audit.add_argument(
+        "--protocol",
+        action="append",
+        metavar="NAMES",
+        help="these boards alone: with commas, or several times",
+    )
+    audit.add_argument("--method", default="", metavar="ID", help="of the rows those whose id begins so")
+    audit.add_argument("--rows", type=int, metavar="N", help="a random sample of so many; default: every row")
+    audit.add_argument("--seeds", type=int, default=1, metavar="N", help="drawn of each row; default: 1")
+    audit.add_argument(
+        "--draw", type=int, metavar="N", help="number of the draw; default: the board's last, or today's date"
+    )
+    audit.add_argument("--engine", choices=ENGINES, default="auto", help="default: auto")
+    audit.add_argument(
+        "--by",
+        metavar="NAME",
+        help="train and write, in this name; without it only what would be trained is told",
+    )
+    audit.add_argument(
+        "--runs", type=Path, metavar="DIR", help="of the new runs; default: audit in the runs folder"
+    )
+    audit.add_argument(
+        "--pass-over",
+        metavar="WHY",
+        help="write why the row of --method has a rank without being trained again",
+    )
+    audit.add_argument(
+        "--curve", action="store_true", help="tell how often a doctored row would be caught, by simulation"
+    )
+    finish(audit, _audit)
+
+
+def _audit(args: argparse.Namespace) -> int:
+    from sgbench.leaderboard.store.tree import protocols
+    from sgbench.submissions.verify.audit import BoardAudit
+
+    for option, value in (("--rows", args.rows), ("--seeds", args.seeds)):
+        if value is not None and value < 1:
+            raise InputError(f"{option} {value}: at least 1 is needed")
+    if args.draw is not None and args.draw < 0:
+        raise InputError(f"--draw {args.draw}: a whole number of at least 0 is needed")
+    references = references_of(args)
+    runs_dir = args.runs or default_runs_dir() / "audit"
+    known = protocols(args.root, layout="leaderboards")
+    told = {}
+    for name in asked(args.protocol, known):
+        audit = BoardAudit(args.root / name, references=references, runs_dir=runs_dir)
+        told[name] = _one_board(audit, args)
+    if args.json:
+        say_json(told)
+    return 1 if any(each["failed"] for each in told.values()) else 0
+
+
+def _one_board(audit: BoardAudit, args: argparse.Namespace) -> dict[str, Any]:
+    """Do what is asked of one board, tell it in lines unless as JSON, and return it."""
+    request = _request(audit, args)
+    if args.pass_over is not None:
+        if not args.by or not args.method:
+            raise InputError("--pass-over: name one row with --method, and yourself with --by")
+        audit.pass_over(request, args.pass_over)
+    elif args.curve:
+        return _curve(audit, args)
+    elif args.by is not None:
+        _train(audit, request, args)
+    return _told(audit, request, args)
+
+
+def _request(audit: BoardAudit, args: argparse.Namespace) -> AuditRequest:
+    from sgbench.submissions.verify.audit import AuditRequest
+
+    sessions = audit.audit.sessions
+    today = int(datetime.now(UTC).strftime("%Y%m%d"))
+    draw = args.draw if args.draw is not None else sessions[-1].draw if sessions else today
+    return AuditRequest(draw, args.rows, args.seeds, args.method, args.engine)
+
+
+def _train(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) -> None:
+    """Train what is drawn; then more seeds where these hang on rounding, else other engines where one is out."""
+    from sgbench.leaderboard.store.audits import MIN_SOLVED
+
+    def again(asked_for: AuditRequest) -> None:
+        audit.train(asked_for, verifier=args.by, runner=_quietly if args.json else _replicas)
+
+    again(request)
+    tolerance = audit.audit.tolerance
+    if tolerance is not None and tolerance.solved_from is not None:
+        again(replace(request, seeds=max(MIN_SOLVED, request.seeds)))
+        return
+    for engine in SECOND_LOOK:
+        for method in audit.failed():
+            again(replace(request, method=method, rows=None, engine=engine))
+
+
+def _replicas(specs: Sequence[RunSpec]) -> None:
+    """Train runs side by side in one process, and tell how far they are and how long it takes."""
+    from sgbench.replicas.sweep import run_sweep
+    from sgbench.sweeps.outcome import headline
+
+    run_sweep(specs, range(len(specs)), workers=1, largest=None, headline=headline)
+
+
+def _quietly(specs: Sequence[RunSpec]) -> None:
+    """Train runs one after another, so that standard output holds JSON alone."""
+    from sgbench.training.runner import run_spec
+
+    for spec in specs:
+        run_spec(spec)
+
+
+def _told(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) -> dict[str, Any]:
+    """Tell what was drawn, what is left and what does not agree."""
+    drawn, left, failed = audit.drawn(request), audit.left(request), audit.failed()
+    tolerance = audit.audit.tolerance
+    if not args.json:
+        for verdict in audit.verdicts():
+            word = "passed" if verdict.passed else "FAILED"
+            say(f"{audit.folder.name} {verdict.method_id} {word}: {verdict.statement}")
+        time_s = sum(row.fit_s for row, _ in left)
+        way = "" if args.by or not left else "; --by NAME trains them"
+        said = (
+            f"{len(drawn)} runs drawn by {request.draw}, {len(left)} left ({time_s:.0f} s by their records)"
+        )
+        say(f"{audit.folder.name}: {said}, {len(failed)} rows failed{way}")
+    return {
+        "draw": request.draw,
+        "drawn": len(drawn),
+        "left": [[row.method_id, seed] for row, seed in left],
+        "failed": failed,
+        "tolerance": None if tolerance is None else tolerance.model_dump(),
+    }
+
+
+def _curve(audit: BoardAudit, args: argparse.Namespace) -> dict[str, Any]:
+    """Tell how often rows doctored by multiples of the tolerance are caught."""
+    from sgbench.submissions.verify.detection import detection_curve
+
+    curve = detection_curve(audit.audit)
+    if not args.json:
+        for point in curve:
+            sys.stdout.write(f"{audit.folder.name}: {point}\n")
+    return {"failed": [], "curve": [point.tree for point in curve]}

@@ -20,6 +20,7 @@ from sgbench.leaderboard.pages.picture_digest import stale
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.rows import Board, BoardStanding, Measured, board_of
+from sgbench.leaderboard.store.audits import AUDIT, contradicted
 from sgbench.leaderboard.store.dossier import Dossiers, fitting, read_dossiers
 from sgbench.leaderboard.store.kept import hidden_files, lost_files
 from sgbench.leaderboard.store.objects import Objects
@@ -124,6 +125,9 @@ def _board(
     outsiders, left_out = read_outsiders(folder, dossiers, measure=reference.measure)
     known = {*standings, *(outsider.method_id for outsider in outsiders)}
     findings = [*dossiers.findings, *left_out, *_without_records(folder, dossiers, known)]
+    if dossiers.audit is not None:
+        scores = {method.method_id: method.scores for method in measured}
+        findings += contradicted(dossiers.audit, scores, folder / AUDIT)
     return rank(standings=standings, outsiders=outsiders), findings
 
 

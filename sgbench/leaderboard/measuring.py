@@ -60,7 +60,7 @@ def measure_all(
 
 
 def ranked(measured: Iterable[Measured], folder: Path) -> list[Measured]:
-    """Select the methods that a board ranks: neither withdrawn, nor handed in without being run again.
+    """Select the methods that a board ranks: neither withdrawn, nor failed, nor handed in without being repeated.
 
     Args:
         measured: methods of one protocol.

@@ -73,7 +73,7 @@ class MethodRow:
 
     @property
     def is_claimed(self) -> bool:
-        """Say whether it came by submission and was not run again, so that only its claim is known."""
+        """Say whether it has no rank, since it failed a check or came by submission and was not repeated."""
         finished = self.scores.keys() - set(self.failed_seeds)
         return self.standing is not None and self.standing.dossier.is_claimed(finished)
 
@@ -90,7 +90,7 @@ class Board:
     rows: tuple[MethodRow, ...]
     claimed: tuple[
         MethodRow, ...
-    ]  # handed in, but not run again: below the line, best mean first, without a rank
+    ]  # not repeated with success: below the line, best mean first, without a rank
     retired: tuple[MethodRow, ...]  # withdrawn or superseded: kept and shown, not ranked
     outsiders: tuple[Outsider, ...]  # results of code outside the catalogue
     baselines: tuple[

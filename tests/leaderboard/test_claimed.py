@@ -73,7 +73,7 @@ def test_not_run_again(copy: Path, how: str) -> None:
     assert SUBMITTED not in {row.method_id for row in found.rows}
     assert max(row.place.high for row in found.rows if row.place) == 7
     above, _, below = to_markdown(found, layout="leaderboards").partition(
-        "## Below the line: claimed, and not run again"
+        "## Below the line: claimed, and not repeated"
     )
     assert SUBMITTED not in above
     assert f"records/{SUBMITTED}/" in below
@@ -115,7 +115,7 @@ def test_commands_show_it_apart(copy: Path, capsys: pytest.CaptureFixture[str]) 
     where = ["--from", "leaderboards", "--root", str(copy), "--protocol", "digits_v1"]
     assert main(["board", "show", *where]) == 0
     out = capsys.readouterr().out
-    assert "handed in and not run again, so all of it is claimed: gaussian(width_fwhm=4)" in out
+    assert "not repeated with success, so all of it is claimed: gaussian(width_fwhm=4)" in out
     assert main(["board", "across", *where, "--json"]) == 0
     told = {each["name"] for each in json.loads(capsys.readouterr().out)["standings"]}
     assert "gaussian" not in told

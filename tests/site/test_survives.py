@@ -149,7 +149,7 @@ def test_a_submission_without_predictions(tmp_path: Path) -> None:
     (handed_in,) = (root / "digits_v1" / "submissions").glob("*.json")
     page = pages[f"methods/digits_v1/{handed_in.stem}.html"]
     assert json.loads(handed_in.read_text())["name"] in page.text
-    assert "handed in and not run again" in page.text
+    assert "not repeated with success" in page.text
 
 
 @pytest.mark.slow

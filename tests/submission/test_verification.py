@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +17,13 @@ from sgbench.leaderboard.deviation import References, compose_reference
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.records.files import read_model
-from sgbench.records.method import identity, method_id
+from sgbench.records.method import identity
 from sgbench.records.submission import Submission
 from sgbench.records.trust import Verification
 from sgbench.submissions.check import check
 from sgbench.submissions.verify.judge import DataJudge
 from sgbench.submissions.verify.recompose import recompose
-from sgbench.submissions.verify.retrain import own_rows, tolerance_of
-from sgbench.training.build import build
+from sgbench.submissions.verify.retrain import tolerance_of
 from tests.leaderboard.factory import record, write_board_record
 from tests.submission.conftest import BOARD, SAMPLE
 from tests.submission.factory import Files, edit, head, rerecord, reseal, write
@@ -232,43 +230,6 @@ def test_retrained(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[s
         data = "\n".join([lines[0], *(",".join(row) for row in worse), ""]).encode()
         forged = rerecord(forged, seed, predictions=data)
     assert verify(write(tmp_path / "other", reseal(forged)), "retrained") == 1
-
-
-@pytest.mark.slow
-def test_rows_of_a_board_that_nobody_handed_in(capsys: pytest.CaptureFixture[str]) -> None:
-    """Seven of eight methods of the published board; every one composes, with numbers that came later than it."""
-    references = References()
-    rows = list(own_rows(BOARD, references=references))
-    assert SAMPLE.stem not in {row.method_id for row in rows}
-    assert len(rows) == 7
-    for row in rows:
-        assert sorted(row.claims) == [0, 1, 2, 3, 4]
-        spec = recompose(row.method, 0, runs_dir=Path(), references=references)
-        assert method_id(spec.method) == row.method_id
-        build(spec)
-    assert main(["verify", str(BOARD), "--tier", "rescored"]) == 2
-    assert "rows without a submission have no weights" in capsys.readouterr().err
-    assert main(["verify", str(BOARD), "--tier", "retrained", "--method", "ffff"]) == 2
-    assert "waits for re-training" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_own_row_is_trained_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Claimed 92.33 % by five seeds; written beside the records once, and passed over the second time."""
-    shutil.copytree(BOARD, tmp_path / "digits_v1")
-    words = ["verify", str(tmp_path / "digits_v1"), "--tier", "retrained", "--method", "2c79"]
-    assert main([*words, "--by", "me"]) == 0
-    assert "1 re-trained against 5 claimed seeds differ by" in capsys.readouterr().out
-    written = tmp_path / "digits_v1" / "verifications" / "2c79c5b1e6a0" / "retrained.json"
-    assert read_model(written, Verification).claimed_accuracy == pytest.approx(0.92333, abs=1e-5)
-    assert main(words) == 2
-    assert "no row of" in capsys.readouterr().err
-    for path in (tmp_path / "digits_v1" / "records" / "94a7c9b747a4").iterdir():
-        tree = json.loads(path.read_text())
-        tree["test"]["accuracy"] = 1.0
-        path.write_text(json.dumps(tree))
-    assert main([*words[:-1], "94a7"]) == 1
-    assert "retrained: FAILED" in capsys.readouterr().out
 
 
 def test_hashes_of_the_store() -> None:

@@ -16,7 +16,7 @@ def without_rows(board: Board) -> str:
     kinds = Counter(notice.kind for notice in notices if notice is not None)
     parts = [f"{number} {kind}" for kind, number in sorted(kinds.items(), reverse=True)]
     if board.claimed:
-        parts.append(f"{len(board.claimed)} handed in and not run again")
+        parts.append(f"{len(board.claimed)} claimed and not repeated")
     if board.baselines:
         parts.append(f"{counted(len(board.baselines), 'baseline')} without spikes")
     if None in outside:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sgbench.leaderboard.labels import code, prose
+from sgbench.leaderboard.pages.audit_section import audit_statements
 from sgbench.leaderboard.pages.baseline_section import about_baselines, baseline_cells
 from sgbench.leaderboard.pages.solved_section import COMPARED, has_solved, solved_rows, solved_statement
 from sgbench.leaderboard.pages.tuning_section import ABOUT, UNEQUAL, have_one_budget, search_table, searches
@@ -241,10 +242,12 @@ def statements(board: Board) -> list[str]:
             "nobody), rescored (predictions against the labels), reinferred (weights run again), retrained."
         )
         sentences.append(
-            "Rescoring repeats the score alone; re-inference also operations, energy, parameters and activity, and "
-            "what was handed in has no rank before it. Of self-reported rows all is claimed by who ran them; "
-            "training time and settings tried are claimed everywhere."
+            "Rescoring repeats the score alone; re-inference also operations, energy, parameters and activity; "
+            "training again alone shows weights that saw the test set. What was handed in has no rank before both. "
+            "Of self-reported rows all is claimed by who ran them; training time and settings tried are claimed "
+            "everywhere."
         )
+        sentences += audit_statements(board)
     return [
         *sentences,
         "Dynamic energy is exact operation counts times published prices; its interval covers the prices, not the "

@@ -65,13 +65,13 @@ def _table(rows: Sequence[MethodRow], board: Board, layout: Layout) -> Iterator[
 
 
 def _claimed(board: Board, layout: Layout) -> Iterator[str]:
-    """Yield the table of what was handed in and not run again, with the same columns, below the ranked rows."""
+    """Yield the table of what was not repeated with success, with the same columns, below the ranked rows."""
     if board.claimed:
-        yield "## Below the line: claimed, and not run again"
+        yield "## Below the line: claimed, and not repeated"
         yield (
-            "These rows came by submission, and nobody has run their weights again with success (tier reinferred). "
-            "Scores, spikes, operations, energies and parameters are as claimed; the rows have no rank and move "
-            "none above."
+            "These rows failed a check, or came by submission and were not repeated: weights run again (tier "
+            "reinferred) and a seed trained again (tier retrained), both with success. Scores, spikes, operations, "
+            "energies and parameters are as claimed; the rows have no rank and move none above."
         )
         yield from _table(board.claimed, board, layout)
 

@@ -35,7 +35,7 @@ PAGED = {"surrogate": "surrogate", "neuron": "neuron", "readout": "neuron"}
 """Choices whose entries have pages, with the group that these belong to."""
 PARTS = {
     "ranked": "",
-    "claimed": "Without a rank: handed in and not run again, so all of it is claimed.",
+    "claimed": "Without a rank: not repeated with success, so all of it is claimed.",
     "baseline": "Without a rank: a baseline, a network without spikes.",
     "retired": "Without a rank: it no longer counts.",
 }

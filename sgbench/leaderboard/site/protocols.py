@@ -151,8 +151,8 @@ def _parts(board: Board) -> list[tuple[str, str, Table]]:
     """List the groups of rows that are shown and not ranked: heading, explanation and table."""
     parts = []
     if board.claimed:
-        about = "Handed in, and nobody has run their weights again with success: all of it is a claim."
-        parts.append(("Claimed, and not run again", about, _unranked(board, board.claimed)))
+        about = "Handed in and not repeated with success, or a check failed: all of it is a claim."
+        parts.append(("Claimed, and not repeated", about, _unranked(board, board.claimed)))
     if board.baselines:
         about = "Networks without spikes: what the task takes without them."
         parts.append(("Baselines without spikes", about, _unranked(board, board.baselines)))

@@ -10,8 +10,10 @@ from typing import TypeVar
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.score import Measure
+from sgbench.leaderboard.store.audits import read_audit, verdicts
 from sgbench.leaderboard.store.reading import Finding, finding
 from sgbench.leaderboard.store.tuning_logs import log_of
+from sgbench.records.audit import Audit
 from sgbench.records.files import read_model, to_json, write_atomic
 from sgbench.records.submission import Submission, TuningLog
 from sgbench.records.trust import TIERS, Notice, Verification
@@ -29,6 +31,7 @@ class Dossier:
     verifications: tuple[Verification, ...] = ()  # in the order of the tiers
     notice: Notice | None = None
     tuning: TuningLog | None = None  # of a submission whose settings were chosen among several
+    passed_over: str | None = None  # why none of its seeds was trained again
 
     @property
     def best(self) -> Verification | None:
@@ -37,20 +40,27 @@ class Dossier:
         return passed[-1] if passed else None
 
     def is_claimed(self, finished: Iterable[int]) -> bool:
-        """Say whether a method was handed in and nobody has run its weights of all these seeds again with success.
+        """Say whether a method has no rank: it failed a check, or was handed in and not repeated with success.
+
+        Repeated is what was handed in once the weights of all finished seeds were run again and a seed was trained
+        again. Weights may have seen the test set, which training alone shows.
 
         Args:
             finished: the seeds that have a result.
         """
+        if self.failed is not None:
+            return True
         if self.submission is None:
             return False
-        again = {
-            seed
-            for verification in self.verifications
-            if verification.tier == "reinferred" and verification.passed
-            for seed in verification.seeds
+        run_again = {
+            seed for check in self.verifications if check.tier == "reinferred" for seed in check.seeds
         }
-        return self.failed is not None or not again.issuperset(finished)
+        return not run_again.issuperset(finished) or not (self.is_trained_again or self.passed_over)
+
+    @property
+    def is_trained_again(self) -> bool:
+        """Say whether somebody trained a seed again and it agreed."""
+        return any(check.tier == "retrained" and check.passed for check in self.verifications)
 
     @property
     def failed(self) -> Verification | None:
@@ -60,10 +70,11 @@ class Dossier:
 
 @dataclass(frozen=True)
 class Dossiers:
-    """Holds the dossiers of all methods of a protocol, and the files that say nothing."""
+    """Holds the dossiers of all methods of a protocol, the files that say nothing, and what was trained again."""
 
     by_method: Mapping[str, Dossier]
     findings: tuple[Finding, ...]
+    audit: Audit | None = None
 
     def of(self, method_id: str) -> Dossier:
         """Return the dossier of a method; an empty one where nothing lies beside its records."""
@@ -80,16 +91,21 @@ def read_dossiers(folder: Path) -> Dossiers:
     checks: dict[str, list[Verification]] = {}
     for verification in _read(folder, VERIFICATIONS, Verification, findings):
         checks.setdefault(verification.method_id, []).append(verification)
+    audit = read_audit(folder, findings)
+    for verification in () if audit is None else verdicts(audit):
+        checks.setdefault(verification.method_id, []).append(verification)
+    passed_over = {} if audit is None else {each.method_id: each.reason for each in audit.passed_over}
     by_method = {
         name: Dossier(
             submissions.get(name),
             tuple(sorted(checks.get(name, []), key=_order)),
             notices.get(name),
             _tuning(submissions.get(name), folder),
+            passed_over.get(name),
         )
-        for name in sorted({*submissions, *notices, *checks})
+        for name in sorted({*submissions, *notices, *checks, *passed_over})
     }
-    return Dossiers(by_method, tuple(findings))
+    return Dossiers(by_method, tuple(findings), audit)
 
 
 def _tuning(submission: Submission | None, folder: Path) -> TuningLog | None:
@@ -119,7 +135,7 @@ def fitting(dossiers: Dossiers, folder: Path, measure: Measure) -> Dossiers:
             for verification in dossier.verifications
             if verification not in comparable
         ]
-    return Dossiers(by_method, tuple(findings))
+    return replace(dossiers, by_method=by_method, findings=tuple(findings))
 
 
 def _order(check: Verification) -> tuple[int, str]:

@@ -1,19 +1,14 @@
-"""Training repeated from names and numbers: of a submission, or of a board's own rows."""
+"""Training of a submission repeated from names and numbers."""
 
 from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References
-from sgbench.leaderboard.store.answers import claim_of
-from sgbench.leaderboard.store.dossier import read_dossiers
-from sgbench.leaderboard.store.reading import Finding
-from sgbench.leaderboard.store.tree import RecordTree, read_methods
 from sgbench.records.spec import Method
 from sgbench.statistics.intervals import standard_deviation
 from sgbench.submissions.verify.outcome import TierOutcome, mean, outcome, score_of
@@ -66,37 +61,6 @@ def retrained(
     )
     passed = abs(difference) <= tolerance
     return outcome("retrained", measure, passed, seeds, (every, scores), statement, tolerance=tolerance)
-
-
-@dataclass(frozen=True)
-class UnsubmittedRow:
-    """Holds a method on a board that nobody handed in: its records and nothing else."""
-
-    method_id: str
-    method: Method
-    claims: dict[int, float]  # scores by seed, of those that finished
-
-
-def own_rows(folder: Path, *, references: References) -> Iterator[UnsubmittedRow]:
-    """Yield a protocol's rows that came without a submission and that nobody has trained again yet.
-
-    Args:
-        folder: of the protocol, in a leaderboards folder.
-        references: of the protocols.
-
-    Raises:
-        InputError: there is no such folder.
-    """
-    dossiers = read_dossiers(folder)
-    for group in read_methods(RecordTree(folder.parent, "leaderboards", references, only=folder.name)):
-        if isinstance(group, Finding) or group.row_id != group.records[0].method_id:
-            continue  # left out; or a further source of one's own classes: what is verified is said of a method
-        claims = {record.seed: claim.score for record in group.records if (claim := claim_of(record))}
-        row = UnsubmittedRow(group.row_id, group.records[0].method, claims)
-        dossier = dossiers.of(row.method_id)
-        done = any(verification.tier == "retrained" for verification in dossier.verifications)
-        if dossier.submission is None and dossier.notice is None and row.claims and not done:
-            yield row
 
 
 def tolerance_of(scores: Sequence[float], repeated: int, *, least: float) -> float:

@@ -1,0 +1,234 @@
+"""What a board's audit says of each method: whether seeds trained again agree with their records."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.store.reading import Finding, finding
+from sgbench.records.audit import Audit, AuditSession, Retraining, Tolerance
+from sgbench.records.files import read_model
+from sgbench.records.trust import Verification
+from sgbench.statistics.intervals import standard_deviation, t_quantile
+from sgbench.statistics.solved import compare_shares
+
+AUDIT = "audit.json"
+REFUSED = 0.01
+"""In how many boards an honest row is refused."""
+LEAST_LOSS = 0.01
+"""Relative: no smaller difference of losses is looked at."""
+MIN_PAIRS = 5
+"""Re-made runs from which a spread is taken."""
+MIN_SOLVED = 5
+"""Seeds of a method from which a share that solves the task is compared."""
+ROUNDING = 1e-9
+
+
+def read_audit(folder: Path, findings: list[Finding]) -> Audit | None:
+    """Read the audit of one protocol of a leaderboards folder; None where there is none that can be read.
+
+    Args:
+        folder: of the protocol.
+        findings: is told why a file is left out.
+    """
+    path = folder / AUDIT
+    if not path.exists() and not path.is_symlink():
+        return None
+    try:
+        audit = read_model(path, Audit)
+        if audit.protocol != folder.name:
+            raise InputError(f"{path}: misplaced: it speaks of {audit.protocol}")
+    except InputError as error:
+        findings.append(finding(path, error))
+        return None
+    return audit
+
+
+def by_method(audit: Audit) -> dict[str, list[tuple[AuditSession, Retraining]]]:
+    """Group what was trained again by method, with the session of each, in the order in which it was."""
+    groups: dict[str, list[tuple[AuditSession, Retraining]]] = {}
+    for session in audit.sessions:
+        for retraining in session.retrainings:
+            groups.setdefault(retraining.method_id, []).append((session, retraining))
+    return groups
+
+
+def verdicts(audit: Audit) -> Iterator[Verification]:
+    """Yield a verification for each method of which enough was trained again; none before there is a tolerance."""
+    if audit.tolerance is None:
+        return
+    for method_id, done in by_method(audit).items():
+        retrainings = [retraining for _, retraining in done]
+        seeds = sorted({retraining.seed for retraining in retrainings})
+        solved_from = audit.tolerance.solved_from
+        if solved_from is not None and len(seeds) < MIN_SOLVED:
+            continue
+        passed, statement = judge(retrainings, audit.tolerance, is_loss=audit.measure == "loss")
+        first = {retraining.seed: retraining for retraining in reversed(retrainings)}
+        claimed, again = (
+            math.fsum(getattr(retraining, name) for retraining in first.values()) / len(first)
+            for name in ("claimed", "again")
+        )
+        by_loss = audit.measure == "loss"
+        session = done[-1][0]
+        yield Verification(
+            schema_version=1,
+            protocol=audit.protocol,
+            method_id=method_id,
+            tier="retrained",
+            passed=passed,
+            verifier=session.verifier,
+            seeds=tuple(seeds),
+            claimed_accuracy=None if by_loss else claimed,
+            verified_accuracy=None if by_loss else again,
+            agreement=None,
+            tolerance=audit.tolerance.score if solved_from is None else None,
+            statement=statement,
+            commit=session.commit,
+            versions=session.versions,
+            created_utc=session.created_utc,
+            claimed_loss=claimed if by_loss else None,
+            verified_loss=again if by_loss else None,
+        )
+
+
+def judge(retrainings: Sequence[Retraining], tolerance: Tolerance, *, is_loss: bool) -> tuple[bool, str]:
+    """Decide whether what seeds of one method gave again agrees with their records, and say why in one line.
+
+    Args:
+        retrainings: of one method.
+        tolerance: of its board.
+        is_loss: whether scores are losses.
+    """
+    if tolerance.solved_from is not None:
+        return _as_often(retrainings, tolerance.solved_from)
+    return _within(retrainings, tolerance, is_loss=is_loss)
+
+
+def _within(retrainings: Sequence[Retraining], tolerance: Tolerance, *, is_loss: bool) -> tuple[bool, str]:
+    """Compare each claim with the range of what its seed gave again, on one engine or several."""
+    ranges: dict[int, list[Retraining]] = {}
+    for retraining in retrainings:
+        ranges.setdefault(retraining.seed, []).append(retraining)
+    outside = {seed: outside_of(of_seed) for seed, of_seed in ranges.items()}
+    worst = max(outside, key=lambda seed: outside[seed])
+    values = " to ".join(
+        dict.fromkeys(
+            _text(end, is_loss=is_loss)
+            for end in (
+                min(each.again for each in ranges[worst]),
+                max(each.again for each in ranges[worst]),
+            )
+        )
+    )
+    engines = len({retraining.engine for retraining in ranges[worst]})
+    statement = (
+        f"seed {worst} gives {values}{f' on {engines} engines' if engines > 1 else ''} where its record claims "
+        f"{_text(ranges[worst][0].claimed, is_loss=is_loss)}; {_text(tolerance.score, is_loss=is_loss)} "
+        f"{'in loss' if is_loss else 'points'} apart are allowed"
+    )
+    return outside[worst] <= tolerance.score + ROUNDING, statement
+
+
+def outside_of(retrainings: Sequence[Retraining]) -> float:
+    """Compute how far a seed's claim lies outside the range of what it gave again.
+
+    Args:
+        retrainings: of one seed.
+    """
+    low, high = (end(retraining.again for retraining in retrainings) for end in (min, max))
+    claimed = retrainings[0].claimed
+    return max(low - claimed, claimed - high, 0.0)
+
+
+def _as_often(retrainings: Sequence[Retraining], solved_from: float) -> tuple[bool, str]:
+    """Compare how many of the same seeds solve the task in the records and again."""
+    first = {retraining.seed: retraining for retraining in reversed(retrainings)}
+    claimed, again = (
+        sum(getattr(retraining, name) >= solved_from for retraining in first.values())
+        for name in ("claimed", "again")
+    )
+    p = compare_shares(claimed, len(first), again, len(first)).p
+    statement = (
+        f"of {len(first)} seeds {again} solve the task again, and {claimed} in their records; p {p:.2g} by "
+        f"Boschloo's exact test, {REFUSED:g} is needed"
+    )
+    return p >= REFUSED, statement
+
+
+def _text(value: float, *, is_loss: bool) -> str:
+    return f"{value:.4g}" if is_loss else f"{100 * value:.2f}"
+
+
+def tolerance_of(
+    differences: Sequence[float],
+    seeds: Sequence[Sequence[float]],
+    *,
+    least: float,
+    solved_from: float,
+    widest: float,
+) -> Tolerance:
+    r"""Compute how far a seed trained again may lie from its claim, from re-made runs of a board.
+
+    .. math:: T = \max\left(t_{n-1, 1 - 0.01 / m} \, s, \; d\right), \quad
+        s = \sqrt{\frac{1}{n - 1} \sum_{i=2}^{n} d_{(i)}^2}
+
+    The largest of the n differences is left out of the spread s, so that no row sets its own bar. The quantile is
+    Bonferroni's over the m = n + 1 rows: an honest row is refused in one of a hundred boards. With fewer than
+    five differences s is sqrt(2) times the pooled standard deviation of a method's seeds, since two runs of a seed
+    differ no more than two seeds do. Where T is wider than `widest` the seeds hang on rounding, and shares that
+    solve the task are compared.
+
+    Args:
+        differences: of re-made runs from their records.
+        seeds: scores of each method's seeds.
+        least: d; no smaller difference is looked at.
+        solved_from: the score from which a seed solves the task.
+        widest: T of which it says nothing.
+    """
+    ordered = sorted(map(abs, differences))[:-1]
+    if len(differences) >= MIN_PAIRS:
+        spread = math.sqrt(math.fsum(value**2 for value in ordered) / len(ordered))
+        pairs, basis = len(differences), "remade"
+    else:
+        spread, pairs = _between_seeds(seeds)
+        basis = "seeds"
+    degrees = max(1, pairs - 1)
+    score = max(t_quantile(1 - REFUSED / max(1, len(seeds)), degrees) * spread, least)
+    hangs = score > widest
+    return Tolerance(
+        score=score, spread=spread, pairs=pairs, basis=basis, solved_from=solved_from if hangs else None
+    )
+
+
+def _between_seeds(seeds: Sequence[Sequence[float]]) -> tuple[float, int]:
+    several = [values for values in seeds if len(values) > 1]
+    if not several:
+        raise InputError("an audit needs a method with two seeds or more; add their records first")
+    degrees = sum(len(values) - 1 for values in several)
+    pooled = math.fsum((len(values) - 1) * standard_deviation(values) ** 2 for values in several) / degrees
+    return math.sqrt(2 * pooled), degrees + 1
+
+
+def contradicted(audit: Audit, scores: Mapping[str, Mapping[int, float]], path: Path) -> Iterator[Finding]:
+    """Yield each claim of an audit that is not what the record says.
+
+    Args:
+        audit: of a board.
+        scores: of the board's records, by method and seed.
+        path: of the audit, for messages.
+    """
+    for method_id, done in by_method(audit).items():
+        for _, retraining in done:
+            there = scores.get(method_id, {}).get(retraining.seed)
+            if there is None or not math.isclose(
+                there, retraining.claimed, rel_tol=ROUNDING, abs_tol=ROUNDING
+            ):
+                said = "no record" if there is None else f"{there:.9g}"
+                yield Finding(
+                    str(path),
+                    f"states {retraining.claimed:.9g} as the claim of {method_id} seed {retraining.seed}, of which "
+                    f"there is {said}",
+                )

@@ -1,0 +1,76 @@
+"""What was trained again of a board: each seed beside its claim, one file a board."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from sgbench.records.base import (
+    Amount,
+    Commit,
+    Fraction,
+    MethodId,
+    Natural,
+    Number,
+    Positive,
+    Strict,
+    Text,
+    Time,
+    whole,
+)
+from sgbench.records.spec import ProtocolName
+from sgbench.records.text import Title, Words
+
+Version = Annotated[Literal[1], BeforeValidator(whole)]
+MAX_ROWS = 100_000
+
+
+class Retraining(Strict):
+    """Holds one seed of a method that was trained again, beside the score of its record."""
+
+    method_id: MethodId
+    seed: Natural
+    claimed: Number  # accuracy, or the loss of a task without classes
+    again: Number  # as by guessing where the training failed
+    engine: Text = Field(max_length=100)
+
+
+class AuditSession(Strict):
+    """Holds what one verifier trained again with one commit on one machine, and by which draw."""
+
+    verifier: Title
+    draw: Natural
+    commit: Commit | None
+    versions: dict[Text, Text] = Field(max_length=100)
+    processor: Text = Field(max_length=200)
+    created_utc: Time
+    retrainings: tuple[Retraining, ...] = Field(max_length=MAX_ROWS)
+
+
+class Tolerance(Strict):
+    """Says how far a seed trained again may lie from its claim, and what that is taken from."""
+
+    score: Amount  # of one seed's accuracy or loss
+    spread: Amount  # root mean square difference, or standard deviation of seeds
+    pairs: Positive  # differences, or seeds, behind it
+    basis: Literal["remade", "seeds"]
+    solved_from: Fraction | None  # where set, the share of seeds from here on is compared in place of scores
+
+
+class PassedOver(Strict):
+    """Says why a method was not trained again and has a rank all the same."""
+
+    method_id: MethodId
+    reason: Words
+
+
+class Audit(Strict):
+    """Reports everything that was trained again of one board."""
+
+    schema_version: Version
+    protocol: ProtocolName
+    measure: Literal["accuracy", "loss"]
+    tolerance: Tolerance | None  # None until enough was trained again
+    sessions: tuple[AuditSession, ...] = Field(max_length=10_000)
+    passed_over: tuple[PassedOver, ...] = Field(max_length=MAX_ROWS)

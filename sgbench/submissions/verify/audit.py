@@ -1,0 +1,264 @@
+"""Rows of a board repeated: which seeds a draw picks, what they gave again, and the file that says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from sgbench.errors import InputError, suggest
+from sgbench.leaderboard.deviation import ProtocolReference, References
+from sgbench.leaderboard.store.answers import claim_of
+from sgbench.leaderboard.store.audits import (
+    AUDIT,
+    LEAST_LOSS,
+    by_method,
+    outside_of,
+    read_audit,
+    tolerance_of,
+    verdicts,
+)
+from sgbench.leaderboard.store.dossier import read_dossiers
+from sgbench.leaderboard.store.reading import Finding
+from sgbench.leaderboard.store.tree import RecordTree, read_methods
+from sgbench.records.audit import Audit, AuditSession, PassedOver, Retraining
+from sgbench.records.files import first_problem, to_json, write_atomic
+from sgbench.records.record import RunRecord
+from sgbench.records.spec import Method, RunSpec
+from sgbench.records.trust import Verification
+from sgbench.statistics.sampling import drawn
+from sgbench.submissions.verify.outcome import mean
+from sgbench.submissions.verify.recompose import recompose
+from sgbench.training.run_folder import stored_record
+
+Runner = Callable[[Sequence[RunSpec]], object]
+"""Trains runs that are not finished yet, each into its own folder."""
+
+
+@dataclass(frozen=True)
+class AuditRow:
+    """Holds a method of a board with the scores that its finished seeds claim."""
+
+    method_id: str
+    method: Method
+    claims: dict[int, float]
+    fit_s: float  # of one seed, as the records say
+
+
+@dataclass(frozen=True)
+class AuditRequest:
+    """Says what of a board is trained again.
+
+    Args:
+        draw: the number by which rows and seeds are drawn.
+        rows: how many of the rows, or None for all.
+        seeds: of each row.
+        method: beginning of the ids that are looked at; all by default.
+        engine: on which they are trained.
+    """
+
+    draw: int
+    rows: int | None = None
+    seeds: int = 1
+    method: str = ""
+    engine: str = "auto"
+
+
+class BoardAudit:
+    """Trains seeds of one board again and keeps what they gave in one file beside the records.
+
+    Args:
+        folder: of the protocol, in a leaderboards folder.
+        references: of the protocols.
+        runs_dir: where runs are written; those finished there are read, not repeated.
+
+    Raises:
+        InputError: the folder holds no board, or its audit cannot be read.
+    """
+
+    def __init__(self, folder: Path, *, references: References, runs_dir: Path) -> None:
+        self.folder = folder
+        self.references = references
+        self.runs_dir = runs_dir
+        self.rows = {row.method_id: row for row in _rows(folder, references)}
+        if not self.rows:
+            raise InputError(f"{folder}: no row to train again; name a board of a leaderboards folder")
+        findings: list[Finding] = []
+        audit = read_audit(folder, findings)
+        for left_out in findings:
+            raise InputError(f"{left_out.path}: {left_out.reason}; restore it from the repository's history")
+        self.audit = audit or Audit(
+            schema_version=1,
+            protocol=folder.name,
+            measure=self.reference.measure.kind,
+            tolerance=None,
+            sessions=(),
+            passed_over=(),
+        )
+
+    @property
+    def reference(self) -> ProtocolReference:
+        """Return what the catalogue says of the protocol."""
+        return self.references.of(self.folder.name)
+
+    def drawn(self, request: AuditRequest) -> list[tuple[AuditRow, int]]:
+        """List rows and seeds that a request draws, whether they were trained again or not.
+
+        Raises:
+            InputError: no row has such an id.
+        """
+        named = [name for name in self.rows if name.startswith(request.method)]
+        if not named:
+            remedy = suggest(request.method, list(self.rows))
+            raise InputError(f"--method {request.method}: no row of {self.folder} has such an id; {remedy}")
+        protocol = self.folder.name
+        picked = drawn([f"{protocol} {name}" for name in named], request.draw)[: request.rows]
+        rows = [self.rows[name.removeprefix(f"{protocol} ")] for name in picked]
+        return [
+            (row, int(name.rpartition(" ")[2]))
+            for row in rows
+            for name in drawn([f"{protocol} {row.method_id} {seed}" for seed in row.claims], request.draw)[
+                : request.seeds
+            ]
+        ]
+
+    def left(self, request: AuditRequest) -> list[tuple[AuditRow, int]]:
+        """List what a request draws and the file does not have yet; on one engine by name, of that engine."""
+        done = {
+            (name, retraining.seed, retraining.engine if request.engine != "auto" else "")
+            for name, pairs in by_method(self.audit).items()
+            for _, retraining in pairs
+        }
+        engine = "" if request.engine == "auto" else request.engine
+        return [(row, seed) for row, seed in self.drawn(request) if (row.method_id, seed, engine) not in done]
+
+    def specs(self, wanted: Iterable[tuple[AuditRow, int]], engine: str = "auto") -> list[RunSpec]:
+        """Compose the runs of rows and seeds from names and numbers; each engine has a runs folder of its own."""
+        runs_dir = self.runs_dir if engine == "auto" else self.runs_dir / engine
+        return [
+            recompose(row.method, seed, runs_dir=runs_dir, references=self.references).model_copy(
+                update={"engine": engine}
+            )
+            for row, seed in wanted
+        ]
+
+    def train(self, request: AuditRequest, *, verifier: str, runner: Runner) -> list[Retraining]:
+        """Train again what is left of a request, write the audit, and return what came to it.
+
+        Killed meanwhile, the same request goes on with the runs that are not finished in the runs folder.
+
+        Raises:
+            InputError: a method cannot be composed, or a run could not be started.
+            StorageError: the file cannot be written.
+        """
+        wanted = self.left(request)
+        if not wanted:
+            return []
+        specs = self.specs(wanted, request.engine)
+        runner(specs)
+        records = [stored_record(spec) for spec in specs]
+        trained = [
+            (row, record) for (row, _), record in zip(wanted, records, strict=True) if record is not None
+        ]
+        if not trained:
+            raise InputError(f"{self.folder}: none of {len(wanted)} runs could be made")
+        sessions = self._sessions(trained, request.draw, verifier)
+        self.audit = self.audit.model_copy(update={"sessions": (*self.audit.sessions, *sessions)})
+        if self.audit.tolerance is None and request.method == "":
+            self._set_tolerance()
+        self.write()
+        return [retraining for session in sessions for retraining in session.retrainings]
+
+    def pass_over(self, request: AuditRequest, reason: str) -> None:
+        """Write why one row has a rank without being trained again.
+
+        Raises:
+            InputError: the request names no single row, or the reason is no plain text.
+            StorageError: the file cannot be written.
+        """
+        (method_id,) = {row.method_id for row, _ in self.drawn(replace(request, rows=1))}
+        try:
+            note = PassedOver(method_id=method_id, reason=reason)
+        except ValidationError as error:
+            raise InputError(f"--pass-over: {first_problem(error)}") from error
+        others = [each for each in self.audit.passed_over if each.method_id != method_id]
+        self.audit = self.audit.model_copy(update={"passed_over": (*others, note)})
+        self.write()
+
+    def verdicts(self) -> list[Verification]:
+        """List what the audit says of each method of which enough was trained again."""
+        return list(verdicts(self.audit))
+
+    def failed(self) -> list[str]:
+        """List the methods that do not agree with their records."""
+        return [verdict.method_id for verdict in self.verdicts() if not verdict.passed]
+
+    def write(self) -> Path:
+        """Write the audit beside the records and return its path."""
+        path = self.folder / AUDIT
+        write_atomic(path, to_json(self.audit))
+        return path
+
+    def _sessions(
+        self, trained: Sequence[tuple[AuditRow, RunRecord]], draw: int, verifier: str
+    ) -> list[AuditSession]:
+        """Make a session for each commit and machine that the runs were made with."""
+        places: dict[tuple[object, ...], list[tuple[AuditRow, RunRecord]]] = {}
+        for row, record in trained:
+            made_by = record.provenance
+            key = (made_by.commit, made_by.processor, *sorted(made_by.versions.items()))
+            places.setdefault(key, []).append((row, record))
+        return [self._session(together, draw, verifier) for together in places.values()]
+
+    def _session(
+        self, trained: Sequence[tuple[AuditRow, RunRecord]], draw: int, verifier: str
+    ) -> AuditSession:
+        made_by = trained[0][1].provenance
+        retrainings = tuple(
+            Retraining(
+                method_id=row.method_id,
+                seed=record.seed,
+                claimed=row.claims[record.seed],
+                again=self.reference.measure.of(record.test),
+                engine=record.provenance.engine,
+            )
+            for row, record in trained
+        )
+        return AuditSession(
+            verifier=verifier,
+            draw=draw,
+            commit=made_by.commit,
+            versions=made_by.versions,
+            processor=made_by.processor,
+            created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+            retrainings=retrainings,
+        )
+
+    def _set_tolerance(self) -> None:
+        """Set how far seeds may lie apart, from all rows that were trained again; set once, and then kept."""
+        measure = self.reference.measure
+        seeds = [list(row.claims.values()) for row in self.rows.values()]
+        every = [score for scores in seeds for score in scores]
+        tolerance = tolerance_of(
+            [outside_of([retraining]) for pairs in by_method(self.audit).values() for _, retraining in pairs],
+            seeds,
+            least=LEAST_LOSS * mean(every) if measure.is_loss else 1 / self.reference.test_samples,
+            solved_from=self.reference.protocol.solved_from or (1 + measure.guess) / 2,
+            widest=float("inf") if measure.is_loss else (1 - measure.guess) / 2,
+        )
+        self.audit = self.audit.model_copy(update={"tolerance": tolerance})
+
+
+def _rows(folder: Path, references: References) -> Iterable[AuditRow]:
+    """Yield the rows of a board that can be trained again: of one source, with a finished seed, not withdrawn."""
+    dossiers = read_dossiers(folder)
+    for group in read_methods(RecordTree(folder.parent, "leaderboards", references, only=folder.name)):
+        if isinstance(group, Finding) or group.row_id != group.records[0].method_id:
+            continue  # left out; or a further source of one's own classes: what is verified is said of a method
+        claims = {record.seed: claim.score for record in group.records if (claim := claim_of(record))}
+        if claims and dossiers.of(group.row_id).notice is None:
+            times_s = [record.timing.fit_s for record in group.records]
+            yield AuditRow(group.row_id, group.records[0].method, claims, mean(times_s))

@@ -1,0 +1,218 @@
+"""What an audit says of rows: verdicts by hand counts, ranks with and without it, and claims that it got wrong.
+
+The published board of digits_v1 has eight methods; one, gaussian, came by submission and passed all tiers.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from sgbench.cli.main import main
+from sgbench.errors import InputError
+from sgbench.leaderboard.board import show
+from sgbench.leaderboard.deviation import References
+from sgbench.leaderboard.pages.audit_section import audit_statements
+from sgbench.leaderboard.rows import Board
+from sgbench.leaderboard.store.audits import AUDIT, tolerance_of, verdicts
+from sgbench.leaderboard.store.tree import RecordTree
+from sgbench.records.audit import Audit, AuditSession, PassedOver, Retraining, Tolerance
+from sgbench.records.files import to_json
+from sgbench.statistics.intervals import t_quantile
+
+PUBLISHED = Path(__file__).resolve().parents[2] / "leaderboards" / "digits_v1"
+SUBMITTED, OWN = "e3367789b010", "2c79c5b1e6a0"
+REFERENCES = References()
+THREE_POINTS = Tolerance(score=0.03, spread=0.01, pairs=20, basis="remade", solved_from=None)
+SOLVED = Tolerance(score=0.6, spread=0.2, pairs=20, basis="remade", solved_from=0.9)
+
+
+def retraining(method: str, seed: int, claimed: float, again: float, engine: str = "fused") -> Retraining:
+    """One seed trained again."""
+    return Retraining(method_id=method, seed=seed, claimed=claimed, again=again, engine=engine)
+
+
+def audit(done: Sequence[Retraining], tolerance: Tolerance | None = THREE_POINTS, **values: object) -> Audit:
+    """An audit of digits_v1 with one session."""
+    session = AuditSession(
+        verifier="me",
+        draw=1,
+        commit=None,
+        versions={},
+        processor="a processor",
+        created_utc="2026-01-01T00:00:00Z",
+        retrainings=tuple(done),
+    )
+    tree: dict[str, object] = {"schema_version": 1, "protocol": "digits_v1", "measure": "accuracy"}
+    tree |= {"tolerance": tolerance, "sessions": (session,), "passed_over": ()}
+    return Audit.model_validate(tree | values)
+
+
+def passes(*done: Retraining, tolerance: Tolerance = THREE_POINTS) -> bool:
+    """The one verdict of an audit."""
+    (verdict,) = verdicts(audit(done, tolerance))
+    return verdict.passed
+
+
+def claims(method: str) -> dict[int, float]:
+    """Test accuracies of a published method, read as plain JSON."""
+    paths = sorted((PUBLISHED / "records" / method).glob("*.json"))
+    return {int(path.stem): json.loads(path.read_text())["test"]["accuracy"] for path in paths}
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A leaderboards folder with the published board of digits_v1, without any re-training."""
+    left_out = shutil.ignore_patterns("retrained*.json", "reinferred-*.json", AUDIT)
+    shutil.copytree(PUBLISHED, tmp_path / "digits_v1", ignore=left_out)
+    return tmp_path
+
+
+def put(root: Path, given: Audit) -> Board:
+    """The board once this audit lies beside its records."""
+    (root / "digits_v1" / AUDIT).write_bytes(to_json(given))
+    return board(root)
+
+
+def board(root: Path) -> Board:
+    """The board of a folder."""
+    (found,) = show(RecordTree(root, "leaderboards", REFERENCES, only="digits_v1")).boards
+    return found
+
+
+@pytest.mark.parametrize(
+    ("again", "passed"), [(0.90, True), (0.93, True), (0.87, True), (0.9301, False), (0.86, False)]
+)
+def test_one_seed_may_lie_as_far_as_the_tolerance(again: float, passed: bool) -> None:
+    """Claimed 90 %, three points allowed on either side."""
+    assert passes(retraining(OWN, 0, 0.90, again)) is passed
+
+
+def test_each_seed_has_to_agree() -> None:
+    """One of two is ten points off: their mean would be five."""
+    assert not passes(retraining(OWN, 0, 0.90, 0.90), retraining(OWN, 1, 0.90, 0.80))
+
+
+def test_a_second_engine_may_acquit_an_unstable_seed_but_no_doctored_one() -> None:
+    """A claim within the range of what its seed gives again stands; one above all of it does not."""
+    first = retraining(OWN, 0, 0.90, 0.80)
+    assert not passes(first)
+    assert passes(first, retraining(OWN, 0, 0.90, 0.91, "scan"))
+    assert not passes(
+        first, retraining(OWN, 0, 0.90, 0.82, "scan"), retraining(OWN, 0, 0.90, 0.81, "reference")
+    )
+    assert not passes(first, retraining(OWN, 1, 0.90, 0.91, "scan"))  # another seed acquits nothing
+
+
+def test_solved_shares_of_the_same_seeds_are_compared() -> None:
+    """By hand: 5 of 5 against 0 of 5 has Fisher's doubled p of 2/252, Boschloo's is less; 1 of 5 has 12/252."""
+    for solved, passed in ((0, False), (1, True), (5, True)):
+        done = [retraining(OWN, seed, 1.0, 1.0 if seed < solved else 0.5) for seed in range(5)]
+        assert passes(*done, tolerance=SOLVED) is passed
+    swapped = [retraining(OWN, seed, float(seed % 2), float((seed + 1) % 2)) for seed in range(4)]
+    assert list(verdicts(audit(swapped, SOLVED))) == []  # four seeds can tell nothing
+    assert passes(*swapped, retraining(OWN, 4, 1.0, 1.0), tolerance=SOLVED)
+
+
+def test_no_verdict_without_a_tolerance() -> None:
+    """What was trained again is kept, and says nothing yet."""
+    assert list(verdicts(audit([retraining(OWN, 0, 0.9, 0.1)], None))) == []
+
+
+def test_tolerance_by_hand() -> None:
+    """Root mean square of all but the largest; Bonferroni's quantile over the rows; a floor of one sample."""
+    differences = [0.01, -0.02, 0.0, 0.01, 0.5]
+    seeds = [[0.9, 0.92]] * 5
+    found = tolerance_of(differences, seeds, least=0.002, solved_from=0.95, widest=0.45)
+    spread = math.sqrt((0.01**2 + 0.02**2 + 0.01**2) / 4)
+    assert found.spread == pytest.approx(spread)
+    assert found.score == pytest.approx(t_quantile(1 - 0.01 / 5, 4) * spread)
+    assert (found.pairs, found.basis, found.solved_from) == (5, "remade", None)
+    exact = tolerance_of([0.0] * 8, seeds, least=0.002, solved_from=0.95, widest=0.45)
+    assert (exact.score, exact.spread) == (0.002, 0.0)
+    wide = tolerance_of([0.4, -0.3, 0.0, 0.5, 0.5], seeds, least=0.002, solved_from=0.95, widest=0.25)
+    assert wide.solved_from == 0.95
+
+
+def test_few_rows_take_the_spread_of_seeds() -> None:
+    """Two methods of seeds 0.02 apart: the difference of two runs spreads by sqrt(2) x 0.02 / sqrt(2)."""
+    found = tolerance_of([0.0], [[0.90, 0.92], [0.80, 0.82]], least=0.001, solved_from=0.9, widest=9.0)
+    assert (found.basis, found.pairs) == ("seeds", 3)
+    assert found.spread == pytest.approx(0.02)
+    with pytest.raises(InputError, match="two seeds or more"):
+        tolerance_of([0.0], [[0.90]], least=0.001, solved_from=0.9, widest=9.0)
+
+
+def test_weights_that_saw_the_test_set_take_no_rank(copy: Path) -> None:
+    """Five seeds of 99.4 to 100 % pass rescoring and re-inference: no rank before or after a re-training."""
+    for seed, accuracy in enumerate((358, 359, 360, 358, 359)):
+        path = copy / "digits_v1" / "records" / SUBMITTED / f"{seed}.json"
+        tree = json.loads(path.read_text())
+        tree["test"]["accuracy"] = accuracy / 360
+        path.write_text(json.dumps(tree))
+    before = board(copy)
+    (row,) = before.claimed
+    assert row.standing is not None
+    assert row.standing.dossier.best is not None
+    assert (row.method_id, row.standing.dossier.best.tier) == (SUBMITTED, "reinferred")
+    assert row.score.mean > before.rows[0].score.mean
+    assert max(other.place.high for other in before.rows if other.place) == 7
+    (caught,) = put(copy, audit([retraining(SUBMITTED, 0, 358 / 360, 334 / 360)])).claimed  # 92.78 %
+    assert caught.standing is not None
+    assert caught.standing.dossier.failed is not None
+    assert "seed 0 gives 92.78 where its record claims 99.44" in caught.standing.dossier.failed.statement
+
+
+def test_trained_again_it_has_its_rank(copy: Path) -> None:
+    """Must differ: the honest row is ranked once one seed agrees, or where a reason is stated why none was."""
+    assert SUBMITTED in {row.method_id for row in board(copy).claimed}
+    agreeing = audit([retraining(SUBMITTED, 3, claims(SUBMITTED)[3], 0.92)])
+    assert (len(put(copy, agreeing).rows), put(copy, agreeing).claimed) == (8, ())
+    stated = audit([], passed_over=(PassedOver(method_id=SUBMITTED, reason="a run takes nine days"),))
+    found = put(copy, stated)
+    assert (len(found.rows), found.claimed) == (8, ())
+
+
+def test_own_rows_that_fail_lose_their_rank(copy: Path) -> None:
+    """A row without a submission keeps its rank unseen, and has none once a seed does not agree."""
+    found = put(copy, audit([retraining(OWN, 0, claims(OWN)[0], 0.1)]))
+    assert {row.method_id for row in found.claimed} == {OWN, SUBMITTED}
+
+
+def test_page_states_the_bound(copy: Path) -> None:
+    """By hand: two of eight rows drawn miss five wrong ones in 3 of 28 draws, six in 1 of 28, below 5 in 100."""
+    assert list(audit_statements(board(copy))) == []
+    two = [retraining(name, 0, claims(name)[0], claims(name)[0]) for name in (OWN, SUBMITTED)]
+    (said,) = audit_statements(put(copy, audit(two)))
+    assert said.startswith("2 of 8 rows had one seed or more")
+    assert "At most 5 of the 8 rows would not" in said
+    names = sorted(path.name for path in (PUBLISHED / "records").iterdir())
+    every = [retraining(name, 0, claims(name)[0], claims(name)[0]) for name in names]
+    (said,) = audit_statements(put(copy, audit(every)))
+    assert said.startswith("All 8 rows")
+    assert f"less than {100 * (1 - 0.05 ** (1 / 8)):.1f} % of all runs" in said
+    stated = PassedOver(method_id=SUBMITTED, reason="a run takes nine days")
+    *_, said = audit_statements(put(copy, audit(two[:1], passed_over=(stated,))))
+    assert said == f"Not trained again: {SUBMITTED}, a run takes nine days."
+
+
+def test_claims_that_are_not_the_records_are_found(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An audit that states another claim than the record, or speaks of no record, is a finding."""
+    put(copy, audit([retraining(OWN, 0, 0.5, 0.5), retraining("f" * 12, 0, 0.5, 0.5)]))
+    assert main(["board", "check", "--root", str(copy)]) == 1
+    out = capsys.readouterr().out
+    assert f"states 0.5 as the claim of {OWN} seed 0, of which there is 0.9" in out
+    assert "claim of ffffffffffff seed 0, of which there is no record" in out
+
+
+@pytest.mark.parametrize("content", ["{", '{"schema_version": 1}', "[]"])
+def test_unreadable_audit_is_a_finding(copy: Path, content: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is named, and the board goes on without it."""
+    (copy / "digits_v1" / AUDIT).write_text(content)
+    assert main(["board", "check", "--root", str(copy)]) == 1
+    assert f"finding: {copy / 'digits_v1' / AUDIT}: " in capsys.readouterr().out
