@@ -183,6 +183,9 @@ def register_audit(actions: Any) -> None:
         help="write why the row of --method has a rank without being trained again",
     )
     audit.add_argument(
+        "--fresh", action="store_true", help="score stored weights on samples that the draw makes"
+    )
+    audit.add_argument(
         "--curve", action="store_true", help="tell how often a doctored row would be caught, by simulation"
     )
     finish(audit, _audit)
@@ -218,6 +221,8 @@ def _one_board(audit: BoardAudit, args: argparse.Namespace) -> dict[str, Any]:
         audit.pass_over(request, args.pass_over)
     elif args.curve:
         return _curve(audit, args)
+    elif args.fresh:
+        return _fresh(audit, request, args)
     elif args.by is not None:
         _train(audit, request, args)
     return _told(audit, request, args)
@@ -286,6 +291,18 @@ def _told(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) ->
         "failed": failed,
         "tolerance": None if tolerance is None else tolerance.model_dump(),
     }
+
+
+def _fresh(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) -> dict[str, Any]:
+    """Score weights on samples drawn anew, and tell what they claim and score."""
+    scores = audit.score_fresh(request)
+    measure = audit.reference.measure
+    if not args.json:
+        for score in scores:
+            claimed, fresh = measure.text(score.claimed), measure.text(score.fresh)
+            say(f"{audit.folder.name} {score.method_id}: claimed {claimed}, on samples drawn anew {fresh}")
+        say(f"{audit.folder.name}: {len(scores)} rows scored on samples drawn by {request.draw}")
+    return {"failed": [], "fresh": [score.model_dump() for score in scores]}
 
 
 def _curve(audit: BoardAudit, args: argparse.Namespace) -> dict[str, Any]:

@@ -58,6 +58,7 @@ class DataSet(ABC):
     target: Target = "class"
     n_classes: int  # 0 where the target is no class
     every_class_in_each_split: bool = True
+    redraws_task: bool = False  # whether another draw of `drawn` has something else to be learnt
     sizes: Mapping[Split, int]  # 0 where it is known only once the files are read
     source: str
     licence: str
@@ -97,7 +98,10 @@ class DataSet(ABC):
         return None
 
     def drawn(self, seed: int) -> DataSet | None:
-        """Return samples of its own for a run of this seed; None where the same are dealt anew to the splits."""
+        """Return samples of its own for a run of this seed; None where the same are dealt anew to the splits.
+
+        Where `redraws_task` is set, what is to be learnt is drawn too, and weights of other draws do not know it.
+        """
         return None
 
     def verify(self, splits: dict[Split, Samples]) -> str:

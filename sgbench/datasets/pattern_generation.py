@@ -35,6 +35,7 @@ class PatternGeneration(Generated, entry="pattern_generation"):
     """
 
     form: Form = "spikes"
+    redraws_task: bool = True
 
     def __init__(
         self,

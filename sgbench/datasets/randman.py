@@ -53,6 +53,7 @@ class Randman(Generated, entry="randman"):
     """
 
     form: Form = "spikes"
+    redraws_task: bool = True
 
     def __init__(  # noqa: PLR0913 - the task has so many numbers
         self,

@@ -36,6 +36,7 @@ class RandomPatterns(Generated, entry="random_patterns"):
     """
 
     form: Form = "spikes"
+    redraws_task: bool = True
 
     def __init__(self, *, patterns: int, channels: int, duration_s: float, rate_hz: float, seed: int) -> None:
         count = require_count("dataset.patterns", patterns, low=2)

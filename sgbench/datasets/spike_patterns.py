@@ -32,6 +32,7 @@ class SpikePatterns(Generated, entry="spike_patterns"):
     """
 
     form: Form = "spikes"
+    redraws_task: bool = True
 
     def __init__(
         self,

@@ -20,6 +20,7 @@ from sgbench.records.base import (
     whole,
 )
 from sgbench.records.spec import ProtocolName
+from sgbench.records.submission import Seeds
 from sgbench.records.text import Title, Words
 
 Version = Annotated[Literal[1], BeforeValidator(whole)]
@@ -58,6 +59,19 @@ class Tolerance(Strict):
     solved_from: Fraction | None  # where set, the share of seeds from here on is compared in place of scores
 
 
+class FreshScore(Strict):
+    """Holds what stored weights score on a test split that was drawn after they were handed in."""
+
+    method_id: MethodId
+    draw: Natural
+    seeds: Seeds
+    claimed: Number  # mean over these seeds
+    fresh: Number
+    samples: Positive
+    commit: Commit | None
+    created_utc: Time
+
+
 class PassedOver(Strict):
     """Says why a method was not trained again and has a rank all the same."""
 
@@ -74,3 +88,4 @@ class Audit(Strict):
     tolerance: Tolerance | None  # None until enough was trained again
     sessions: tuple[AuditSession, ...] = Field(max_length=10_000)
     passed_over: tuple[PassedOver, ...] = Field(max_length=MAX_ROWS)
+    fresh: tuple[FreshScore, ...] = Field(default=(), max_length=MAX_ROWS)

@@ -208,3 +208,24 @@ def test_row_is_trained_again(root: Path, capsys: pytest.CaptureFixture[str]) ->
     (session,) = stored.sessions
     assert len(session.retrainings) == 1
     assert main(words(root, "--draw", "7", "--rows", "1", "--by", "me")) == 0
+
+
+@pytest.mark.slow
+def test_weights_on_samples_drawn_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Honest weights of delayed XOR score on other samples what they claim, within three binomial errors of 5,000.
+
+    Must differ: of bundled images, and of manifolds that each draw makes anew, there is no score.
+    """
+    for name in ("delayed_xor_v1", "digits_v1", "randman_rules_v1"):
+        shutil.copytree(BOARD.parent / name, tmp_path / "boards" / name, ignore=shutil.ignore_patterns(AUDIT))
+    asked = words(tmp_path / "boards", "--fresh", "--draw", "20261129")
+    assert main([*asked, "--protocol", "delayed_xor_v1", "--method", "2cf9"]) == 0
+    (fresh,) = read_model(tmp_path / "boards" / "delayed_xor_v1" / AUDIT, Audit).fresh
+    assert (fresh.samples, fresh.seeds) == (1000, (0, 1, 2, 3, 4))
+    assert fresh.claimed == pytest.approx(0.8056)
+    assert fresh.fresh != fresh.claimed
+    assert abs(fresh.fresh - fresh.claimed) < 3 * (2 * 0.8 * 0.2 / 5000) ** 0.5
+    capsys.readouterr()
+    for name, method in (("digits_v1", "e336"), ("randman_rules_v1", "")):
+        assert main([*asked, "--protocol", name, "--method", method]) == 0
+        assert f"{name}: 0 rows scored" in capsys.readouterr().out

@@ -4,12 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sgbench.leaderboard.labels import prose
+from sgbench.leaderboard.labels import code, prose
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.statistics.sampling import largest_share, most_wrong
 
 PERCENT = 100
 RULE_OF_THREE = 3
+
+
+def fresh_table(board: Board) -> tuple[list[str], list[list[str]]]:
+    """Return head and lines of what stored weights score on samples drawn after they were handed in.
+
+    Args:
+        board: of a leaderboards folder.
+    """
+    unit = "" if board.measure.is_loss else ", %"
+    header = ["method", "id", "draw", "seeds", "samples", f"claimed{unit}", f"on samples drawn anew{unit}"]
+    rows = (*board.rows, *board.claimed, *board.baselines)
+    return header, [
+        [
+            code(row.label),
+            row.method_id,
+            str(score.draw),
+            str(len(score.seeds)),
+            f"{score.samples:,}",
+            board.measure.text(score.claimed),
+            board.measure.text(score.fresh),
+        ]
+        for row in rows
+        if row.standing is not None
+        for score in row.standing.dossier.fresh
+    ]
 
 
 def audit_statements(board: Board) -> Iterator[str]:

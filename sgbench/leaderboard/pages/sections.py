@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sgbench.leaderboard.labels import code, prose
-from sgbench.leaderboard.pages.audit_section import audit_statements
+from sgbench.leaderboard.pages.audit_section import audit_statements, fresh_table
 from sgbench.leaderboard.pages.baseline_section import about_baselines, baseline_cells
 from sgbench.leaderboard.pages.solved_section import COMPARED, has_solved, solved_rows, solved_statement
 from sgbench.leaderboard.pages.tuning_section import ABOUT, UNEQUAL, have_one_budget, search_table, searches
@@ -60,6 +60,10 @@ def sections(board: Board) -> Iterator[str]:
     if checked:
         yield "## Claimed and verified"
         yield _checks(checked, board.measure)
+    header, fresh = fresh_table(board)
+    if fresh:
+        yield "## Stored weights on samples drawn anew"
+        yield grid(header, fresh, words=2)
     if board.outsiders:
         yield "## Code outside the catalogue"
         yield _outsiders(board)

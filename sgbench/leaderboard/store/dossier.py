@@ -13,7 +13,7 @@ from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.audits import read_audit, verdicts
 from sgbench.leaderboard.store.reading import Finding, finding
 from sgbench.leaderboard.store.tuning_logs import log_of
-from sgbench.records.audit import Audit
+from sgbench.records.audit import Audit, FreshScore
 from sgbench.records.files import read_model, to_json, write_atomic
 from sgbench.records.submission import Submission, TuningLog
 from sgbench.records.trust import TIERS, Notice, Verification
@@ -32,6 +32,7 @@ class Dossier:
     notice: Notice | None = None
     tuning: TuningLog | None = None  # of a submission whose settings were chosen among several
     passed_over: str | None = None  # why none of its seeds was trained again
+    fresh: tuple[FreshScore, ...] = ()  # of its weights on samples drawn later
 
     @property
     def best(self) -> Verification | None:
@@ -95,6 +96,7 @@ def read_dossiers(folder: Path) -> Dossiers:
     for verification in () if audit is None else verdicts(audit):
         checks.setdefault(verification.method_id, []).append(verification)
     passed_over = {} if audit is None else {each.method_id: each.reason for each in audit.passed_over}
+    fresh = () if audit is None else audit.fresh
     by_method = {
         name: Dossier(
             submissions.get(name),
@@ -102,6 +104,7 @@ def read_dossiers(folder: Path) -> Dossiers:
             notices.get(name),
             _tuning(submissions.get(name), folder),
             passed_over.get(name),
+            tuple(score for score in fresh if score.method_id == name),
         )
         for name in sorted({*submissions, *notices, *checks, *passed_over})
     }

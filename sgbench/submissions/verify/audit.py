@@ -24,12 +24,13 @@ from sgbench.leaderboard.store.audits import (
 from sgbench.leaderboard.store.dossier import read_dossiers
 from sgbench.leaderboard.store.reading import Finding
 from sgbench.leaderboard.store.tree import RecordTree, read_methods
-from sgbench.records.audit import Audit, AuditSession, PassedOver, Retraining
+from sgbench.records.audit import Audit, AuditSession, FreshScore, PassedOver, Retraining
 from sgbench.records.files import first_problem, to_json, write_atomic
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, RunSpec
 from sgbench.records.trust import Verification
 from sgbench.statistics.sampling import drawn
+from sgbench.submissions.verify.fresh import fresh_score
 from sgbench.submissions.verify.outcome import mean
 from sgbench.submissions.verify.recompose import recompose
 from sgbench.training.run_folder import stored_record
@@ -187,6 +188,27 @@ class BoardAudit:
         others = [each for each in self.audit.passed_over if each.method_id != method_id]
         self.audit = self.audit.model_copy(update={"passed_over": (*others, note)})
         self.write()
+
+    def score_fresh(self, request: AuditRequest) -> list[FreshScore]:
+        """Score stored weights on samples that the request's draw makes, write the scores, and return them.
+
+        Rows without weights, and tasks of which every draw has something else to be learnt, have none.
+
+        Raises:
+            InputError: weights do not fit.
+            StorageError: the file cannot be written.
+        """
+        done = {score.method_id for score in self.audit.fresh if score.draw == request.draw}
+        wanted = {row.method_id: row for row, _ in self.drawn(request) if row.method_id not in done}
+        found = [
+            fresh_score(self.folder, row.method, row.claims, request.draw, self.references)
+            for row in wanted.values()
+        ]
+        scores = [score for score in found if score is not None]
+        if scores:
+            self.audit = self.audit.model_copy(update={"fresh": (*self.audit.fresh, *scores)})
+            self.write()
+        return scores
 
     def verdicts(self) -> list[Verification]:
         """List what the audit says of each method of which enough was trained again."""

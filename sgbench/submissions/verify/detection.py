@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.store.audits import MIN_SOLVED, by_method, judge
-from sgbench.records.audit import Audit, Retraining
+from sgbench.records.audit import Audit, Retraining, Tolerance
 
 DRAWS = 2000
 MULTIPLES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
@@ -55,22 +55,7 @@ def detection_curve(audit: Audit, *, seed: int = 0) -> list[DetectionPoint]:
     groups = [[retraining for _, retraining in pairs] for pairs in by_method(audit).values()]
     is_loss = audit.measure == "loss"
     if tolerance.solved_from is not None:
-        groups = [group for group in groups if len(group) >= MIN_SOLVED]
-        return [
-            DetectionPoint(
-                count,
-                f"of {MIN_SOLVED} seeds",
-                _share(
-                    [
-                        judge(
-                            _solved_too_often(group, count, tolerance.solved_from), tolerance, is_loss=is_loss
-                        )[0]
-                        for group in _picked(groups, rng)
-                    ]
-                ),
-            )
-            for count in range(MIN_SOLVED + 1)
-        ]
+        return list(_solved_curve(groups, tolerance, rng))
     differences = [retraining.claimed - retraining.again for group in groups for retraining in group]
     flatters = -1 if is_loss else 1
     points = []
@@ -85,6 +70,26 @@ def detection_curve(audit: Audit, *, seed: int = 0) -> list[DetectionPoint]:
     return points
 
 
+def _solved_curve(
+    groups: Sequence[list[Retraining]], tolerance: Tolerance, rng: np.random.Generator
+) -> Iterator[DetectionPoint]:
+    """Yield how often a row is caught of which so many unsolved seeds are claimed as solved."""
+    bar = tolerance.solved_from or 0.0
+    unsolved = [[each for each in group if each.again < bar][:MIN_SOLVED] for group in groups]
+    for count in range(MIN_SOLVED + 1):
+        able = [place for place, seeds in enumerate(unsolved) if len(seeds) >= count]
+        if able:
+            passed = []
+            for place in rng.choice(able, size=DRAWS):
+                turned = unsolved[place][:count]
+                claims = [
+                    each.model_copy(update={"claimed": 1.0 if each in turned else each.again})
+                    for each in groups[place]
+                ]
+                passed.append(judge(claims, tolerance, is_loss=False)[0])
+            yield DetectionPoint(count, f"of {MIN_SOLVED} seeds", _share(passed))
+
+
 def _picked(groups: Sequence[list[Retraining]], rng: np.random.Generator) -> list[list[Retraining]]:
     return [groups[place] for place in rng.integers(len(groups), size=DRAWS)]
 
@@ -92,9 +97,3 @@ def _picked(groups: Sequence[list[Retraining]], rng: np.random.Generator) -> lis
 def _share(passed: Sequence[bool]) -> float:
     """Return the share of draws that did not pass."""
     return 1 - sum(passed) / len(passed)
-
-
-def _solved_too_often(group: Sequence[Retraining], count: int, solved_from: float) -> list[Retraining]:
-    """Turn claims of seeds that do not solve the task again into solved ones."""
-    unsolved = [retraining for retraining in group if retraining.again < solved_from][:count]
-    return [each.model_copy(update={"claimed": 1.0 if each in unsolved else each.again}) for each in group]

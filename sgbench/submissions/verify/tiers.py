@@ -192,11 +192,16 @@ def _scored(parts: Parts, method: Method, seed: int, epoch: int) -> tuple[Traini
     for batch in parts.data.evaluation("validation"):
         training.score(batch)
     validation = training.evaluation.scores()
+    score_test(training, parts)
+    return training, validation
+
+
+def score_test(training: Training, parts: Parts) -> None:
+    """Run the weights that are in the network over the test split."""
     training.begin_scoring("test", selected=True)
     with parts.data.last_step():
         for batch in parts.data.evaluation("test"):
             training.score(batch)
-    return training, validation
 
 
 def _spike_ratio(recounted: OpCounts, record: RunRecord) -> float:
