@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sgbench.training.runner import run
     from sgbench.yours.accelerate import accelerate
     from sgbench.yours.benchmark import benchmark
+    from sgbench.yours.calibrate import calibrate
     from sgbench.yours.compare_in import compare_in
 
 __version__ = "0.1.0"
@@ -44,6 +45,7 @@ __all__ = [
     "accelerate",
     "benchmark",
     "board",
+    "calibrate",
     "compare_in",
     "create",
     "diagnose",
@@ -65,6 +67,7 @@ HOMES = {
     "accelerate": "sgbench.yours.accelerate",
     "benchmark": "sgbench.yours.benchmark",
     "board": "sgbench.notebook.records",
+    "calibrate": "sgbench.yours.calibrate",
     "compare_in": "sgbench.yours.compare_in",
     "create": "sgbench.training.creation",
     "diagnose": "sgbench.inspection.diagnosed",

@@ -36,6 +36,7 @@ EPILOG = """examples:
   sgbench data list && sgbench data show randman --plot randman.png
   sgbench tune protocol=digits_tuned_v2 surrogate=atan
   sgbench recommend experiment=digits
+  sgbench calibrate experiment=delayed_xor_v2
   sgbench diagnose experiment=digits surrogate=triangle width_fwhm=0.5
   sgbench reproduce spytorch1
   sgbench board build --from runs && sgbench board show --from runs
@@ -173,6 +174,7 @@ def parser() -> argparse.ArgumentParser:
     from sgbench.cli import (
         board,
         browse,
+        calibrate,
         compare,
         data,
         doctor,
@@ -202,6 +204,7 @@ def parser() -> argparse.ArgumentParser:
     reproduce.register(commands)
     study.register(commands)
     recommend.register(commands)
+    calibrate.register(commands)
     board.register(commands)
     submit.register(commands)
     verify.register(commands)

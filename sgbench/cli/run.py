@@ -29,7 +29,7 @@ Run one point of the space, or with -m (or sweep=NAME) every combination of the 
   group.key=value     set a parameter, e.g. neuron.beta=0.9 (see: sgbench show neuron/leaky)
   neuron@readout=...  choose the readout's neuron
   seed=3              seed of data order, encoding, initialisation and noise
-  width_fwhm=1.0      one full width at half maximum for every surrogate that has one
+  width_fwhm=1.0      one full width at half maximum for every surrogate that has one; auto measures it first
   force=true          repeat a finished run
   trainer.watch_test_score=true  tell too what selecting on the test set would have shown; bars submission
   trainer.profile=true  tell where the time of the fit goes, with a trace
@@ -100,17 +100,14 @@ def _take(words: list[str], *flags: str) -> tuple[list[str], list[str]]:
 
 def _plan(words: list[str], config_dirs: Sequence[Path], allowed: Sequence[str]) -> RunPlan:
     from sgbench.composition.plan import plan
+    from sgbench.training.calibration import calibrated_plan
 
     overrides = [word for word in words if word not in ("-m", "--multirun")]
     for word in overrides:
         if word.startswith("-"):
             raise InputError(f"{word}: this flag is not known; see: sgbench run --help")
-    return plan(
-        overrides,
-        multirun=len(overrides) < len(words),
-        config_dirs=config_dirs,
-        allow_targets=allowed,
-    )
+    multirun = len(overrides) < len(words)
+    return calibrated_plan(plan(overrides, multirun=multirun, config_dirs=config_dirs, allow_targets=allowed))
 
 
 def _run_single(planned: RunPlan, config: DictConfig, parts: Parts | None) -> int:

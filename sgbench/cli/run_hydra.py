@@ -132,18 +132,20 @@ class Job:
         from hydra.core.hydra_config import HydraConfig
 
         from sgbench.composition.compose import register_resolvers, spec_from_config
+        from sgbench.training.calibration import calibrated
 
         job = HydraConfig.get()
         spec = self.planned.spec_at(job.job.num, job.overrides.task)
         if spec is not None:
             return spec
         register_resolvers()
-        return spec_from_config(
+        spec = spec_from_config(
             config,
             choices=dict(job.runtime.choices),
             config_dirs=self.config_dirs,
             allow_targets=self.allowed,
         )
+        return calibrated(spec)
 
     def launch_replicas(
         self,

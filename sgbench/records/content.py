@@ -24,6 +24,7 @@ from sgbench.records.base import (
     truth,
     whole,
 )
+from sgbench.records.calibration import Calibration
 from sgbench.records.counts import OpCounts
 from sgbench.records.diagnosis import Diagnosis
 from sgbench.records.learning import Learning
@@ -154,6 +155,7 @@ class RecordContent(Grown):
             "learning",
             "test_hard",
             "validation_rates",
+            "calibration",
         }
     )
 
@@ -192,3 +194,5 @@ class RecordContent(Grown):
     """Of a network that sends a smooth curve: what the same weights score with spikes, against `test`."""
     validation_rates: tuple[RateCurve, ...] | None = Field(default=None, min_length=1, max_length=1000)
     """By layer that fires: its rate after each epoch; None: the record predates it, or no layer fires."""
+    calibration: Calibration | None = None
+    """What chose the width, where the words asked for `width_fwhm=auto`; None: it was given."""

@@ -14,6 +14,7 @@ from pydantic import (
 )
 
 from sgbench.records.base import MAX_NUMBER, Grown, Number, Positive, Strict, Value
+from sgbench.records.calibration import Calibration
 from sgbench.records.diagnosis import Panel
 
 GROUPS = (
@@ -296,6 +297,8 @@ class RunSpec(Strict):
     loggers: dict[str, dict[ParameterName, Value]]
     group: str | None = Field(max_length=100)
     force: bool
+    calibration: Calibration | None = None
+    """Of the width, where it was chosen by `width_fwhm=auto`; no part of the method, which has the number alone."""
     targets: dict[
         str, str
     ]  # the class behind each choice and logger, from the catalogue, never from a record

@@ -19,6 +19,7 @@ from sgbench.study.cells import Cell, StudyPoint, points
 from sgbench.study.definition import Loaded, Settle, StudyBlock
 from sgbench.study.settle import SETTLED, read_settled, settle, write_settled
 from sgbench.study.store import Store, StoreEntry
+from sgbench.training.calibration import calibrated_specs
 from sgbench.training.provenance import Code, foreign_classes
 from sgbench.training.run_folder import folder_of, stored_record
 
@@ -75,7 +76,7 @@ def composed(points: Sequence[StudyPoint], place: StudyFolders) -> list[RunSpec]
             raise InputError(f"block {point.block}, task {point.task}: {error}") from error
         # No words, in which a folder's name would have to be quoted.
         specs.append(spec.model_copy(update={"paths": spec.paths.model_copy(update=folders)}))
-    return specs
+    return calibrated_specs(specs)
 
 
 def groups(points: Sequence[StudyPoint], specs: Sequence[RunSpec]) -> Iterator[RunGroup]:

@@ -95,6 +95,7 @@ def grid_of(
         allow_targets: exact names of classes outside the catalogue that may be imported.
     """
     from sgbench.composition.plan import plan
+    from sgbench.training.calibration import calibrated_plan
 
     combinations = _combinations(words, config_dirs)
     keys = list(dict.fromkeys(key for settings, _ in combinations for key in settings))
@@ -104,11 +105,8 @@ def grid_of(
     axes = tuple(Axis(key, values) for key, values in every.items() if len(values) > 1)
     swept = [axis.key for axis in axes]
     one_seed = [f"{SEED}={seeds[0]}" for _, seeds in combinations[:1] if seeds]
-    planned = plan(
-        [*words, *one_seed],
-        multirun=True,
-        config_dirs=config_dirs,
-        allow_targets=allow_targets,
+    planned = calibrated_plan(
+        plan([*words, *one_seed], multirun=True, config_dirs=config_dirs, allow_targets=allow_targets)
     )
     points = tuple(
         SweepPoint({key: settings.get(key, UNNAMED) for key in swept}, _checked(seeds) or (spec.seed,), spec)

@@ -266,6 +266,7 @@ class Attempt:
             test_selected=self._test_selected(test),
             diagnosis=tuple(self.diagnosing.found) or None,
             learning=self._learning(counts),
+            calibration=self.spec.calibration,
             at_chance=True if is_at_chance(validation, classes) else None,
             timing=Timing(
                 fit_s=training.fit_s,

@@ -24,6 +24,7 @@ from sgbench.records.spec import RunSpec
 from sgbench.training import memory
 from sgbench.training.attempt import Attempt
 from sgbench.training.build import Parts, build
+from sgbench.training.calibration import calibrated
 from sgbench.training.learner import (
     EpochBar,
     EpochLaps,
@@ -68,7 +69,7 @@ def run(*overrides: str, config_dirs: Sequence[Path] = (), allow_targets: Sequen
         raise InputError(
             f"run({sweeps[0]!r}): run makes one run; use sgbench.sweep({sweeps[0][6:]!r}) for all of them"
         )
-    return run_spec(compose(overrides, config_dirs=config_dirs, allow_targets=allow_targets))
+    return run_spec(calibrated(compose(overrides, config_dirs=config_dirs, allow_targets=allow_targets)))
 
 
 def run_spec(spec: RunSpec, parts: Parts | None = None) -> RunRecord:

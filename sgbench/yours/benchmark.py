@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sgbench.composition import catalogue
 from sgbench.errors import InputError, require_number
 from sgbench.notebook.sweep import sweep
 from sgbench.notebook.table import SweepTable
+from sgbench.records.calibration import AUTO
 from sgbench.yours.arrays import Unit, part_of
 from sgbench.yours.entry import Terms, WrittenEntry, add, lines
 from sgbench.yours.prepare import prepare
@@ -45,7 +46,7 @@ def benchmark(  # noqa: PLR0913 - each has a default
     test: Any | None = None,
     *,
     surrogates: Sequence[str] = USUAL,
-    widths: Sequence[float] | None = None,
+    widths: Sequence[float | Literal["auto"]] | None = None,
     seeds: int = 5,
     name: str = "mine",
     validation: Any | None = None,
@@ -69,7 +70,8 @@ def benchmark(  # noqa: PLR0913 - each has a default
         train: (x, y), or one of the others; what is learnt from.
         test: what is reported; None takes a fifth of `train`.
         surrogates: names of entries of the catalogue.
-        widths: full widths at half maximum [threshold units]; None takes each surrogate's own.
+        widths: full widths at half maximum [threshold units], or "auto" for one by `sgbench.calibrate`; None takes
+            each surrogate's own.
         seeds: how many runs of each combination.
         name: of the task, in lower-case letters, digits and _.
         validation: what selects the epoch and the best row; None takes a fifth of what is left of `train`.
@@ -100,7 +102,7 @@ def _with_notes(table: SweepTable, added: WrittenEntry) -> SweepTable:
     return SweepTable(table.results, (*lines(added), board))
 
 
-def _require_names(surrogates: Sequence[str], widths: Sequence[float] | None) -> None:
+def _require_names(surrogates: Sequence[str], widths: Sequence[float | str] | None) -> None:
     """Refuse unknown names, and widths that are no numbers, before any data are read."""
     if (
         isinstance(surrogates, str)
@@ -113,12 +115,12 @@ def _require_names(surrogates: Sequence[str], widths: Sequence[float] | None) ->
         )
     for surrogate in surrogates:
         catalogue.entry("surrogate", surrogate)
-    for width in widths or ():
+    for width in (width for width in widths or () if width != AUTO):
         require_number("widths", width, low=0, open_low=True)
 
 
 def _words(
-    added: WrittenEntry, surrogates: Sequence[str], widths: Sequence[float] | None, seeds: int
+    added: WrittenEntry, surrogates: Sequence[str], widths: Sequence[float | str] | None, seeds: int
 ) -> list[str]:
     """Build the words of the sweep, each name and width once."""
     chosen = [] if widths is None else [f"width_fwhm={','.join(map(str, dict.fromkeys(widths)))}"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 from tqdm.auto import tqdm
 
 from sgbench.errors import InputError, require_count, require_number
+from sgbench.records.calibration import AUTO
 from sgbench.statistics.rank_places import places
 from sgbench.training.creation import create
 from sgbench.yours.own_course import Loss, RunScores, TrainingSetup, cross_entropy
@@ -23,6 +24,7 @@ def compare_in(  # noqa: PLR0913 - each has a default
     test: Any | None = None,
     *,
     surrogates: Sequence[str] | Mapping[str, Any],
+    width_fwhm: float | Literal["auto"] | None = None,
     validation: Any | None = None,
     groups: Any | None = None,
     seeds: int = 5,
@@ -45,6 +47,8 @@ def compare_in(  # noqa: PLR0913 - each has a default
             whose samples are taken in the data set's own order.
         test: the same, of what is reported; None takes a fifth of each class of `train`.
         surrogates: names of the catalogue, or by name a surrogate or any function that snnTorch takes.
+        width_fwhm: of all surrogates given by name [threshold units]; "auto" takes one for each by
+            `sgbench.calibrate`, before any run; None takes each surrogate's own.
         validation: the same, of what selects; None takes a fifth of what is left of `train`.
         groups: of the samples of `train`, such as who was recorded; no group is divided.
         seeds: runs of each surrogate.
@@ -61,11 +65,18 @@ def compare_in(  # noqa: PLR0913 - each has a default
     Raises:
         InputError: the module has no neurons of snnTorch, keeps state between batches, or data do not fit.
     """
-    given = _surrogates(surrogates)
+    given = _surrogates(surrogates, None if width_fwhm == AUTO else width_fwhm)
     _require_numbers({"seeds": seeds, "epochs": epochs, "batch_size": batch_size}, lr)
     data = own_data(train, test, validation, groups)
     course = TrainingSetup(make_module, data, epochs, batch_size, lr, loss or cross_entropy, time_first)
-    return OwnTable(_rows(_outcomes(course, given, seeds, progress)), data.notes)
+    notes = data.notes
+    if width_fwhm == AUTO:
+        found = {name: course.calibration(one()) for name, one in given.items()}
+        given = _surrogates(
+            {name: create(f"surrogate/{name}", width_fwhm=found[name].width_fwhm) for name in given}
+        )
+        notes = (*notes, *(f"{name}: {one.word}, {one.about}" for name, one in found.items()))
+    return OwnTable(_rows(_outcomes(course, given, seeds, progress)), notes)
 
 
 def _require_numbers(counts: Mapping[str, int], lr: float) -> None:
@@ -100,7 +111,9 @@ def _rows(scores: Mapping[str, Mapping[int, RunScores]]) -> list[OwnRow]:
     ]
 
 
-def _surrogates(given: Sequence[str] | Mapping[str, Any]) -> dict[str, Callable[[], Any]]:
+def _surrogates(
+    given: Sequence[str] | Mapping[str, Any], width_fwhm: float | None = None
+) -> dict[str, Callable[[], Any]]:
     """Map each name to a maker of its surrogate; one that learns or counts is new in every run."""
     if isinstance(given, str) or not given:
         raise InputError(
@@ -111,7 +124,8 @@ def _surrogates(given: Sequence[str] | Mapping[str, Any]) -> dict[str, Callable[
         if wrong is not None:
             raise InputError(f"surrogates: '{wrong}' is no function of the potential")
         return {name: _copies_of(surrogate) for name, surrogate in given.items()}
-    return {name: _copies_of(create(f"surrogate/{name}")) for name in given}
+    own: dict[str, Any] = {} if width_fwhm is None else {"width_fwhm": width_fwhm}
+    return {name: _copies_of(create(f"surrogate/{name}", **own)) for name in given}
 
 
 def _copies_of(surrogate: Any) -> Callable[[], Any]:

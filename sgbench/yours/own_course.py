@@ -12,6 +12,10 @@ from torch import Tensor, nn
 
 from sgbench.datasets.base import Split
 from sgbench.errors import InputError, NonFiniteError
+from sgbench.records.calibration import Calibration
+from sgbench.surrogates.base import Surrogate
+from sgbench.training.calibration import FIRST_SEED
+from sgbench.yours.calibrate import calibrated_module
 from sgbench.yours.own_data import OwnData
 
 Loss = Callable[[Any, Tensor], Tensor]
@@ -64,6 +68,18 @@ class TrainingSetup:
             return RunScores(
                 self._accuracy(module, "validation"), self._accuracy(module, "test"), failed=False
             )
+
+    def calibration(self, surrogate: Surrogate) -> Calibration:
+        """Choose a surrogate's width on the first training batch, with weights of a seed that no run has.
+
+        Raises:
+            InputError: as `sgbench.calibrate`.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(FIRST_SEED)
+            module = self.make_module()
+        (x, _), *_ = self._batches("train", None)
+        return calibrated_module(module, x, surrogate)
 
     def _fit(self, module: nn.Module, seed: int) -> None:
         """Train a module and leave it with the weights of the epoch that validation selects."""

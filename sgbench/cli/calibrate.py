@@ -1,0 +1,58 @@
+"""`sgbench calibrate`: the width at which a recurrent network passes its gradient on through a few steps."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from sgbench.errors import printable
+
+EPILOG = """examples:
+  sgbench calibrate experiment=fsdd_v2 surrogate=triangle        # prints width_fwhm=NUMBER
+  sgbench calibrate experiment=fsdd_v2 neuron.reset_gradient=attached --target 3
+  sgbench run experiment=fsdd_v2 width_fwhm=auto                 # the same, and then the run
+
+The width is measured in one forward pass before training, with the weights and training data of the first tuning
+seed; no seed that reports takes part. Passing steps are the surrogate's slopes, over its peak, summed along a
+sequence and averaged over neurons and samples. Several recurrent layers have one width, by their mean."""
+
+
+def register(commands: Any) -> None:
+    """Add the command `calibrate` to the parser."""
+    parser = commands.add_parser(
+        "calibrate",
+        help="the width of a recurrent network's surrogate, from one batch before training",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("words", nargs="+", metavar="WORD", help="of a run, e.g. experiment=fsdd_v2")
+    parser.add_argument(
+        "--target", type=float, metavar="S", help="passing steps (default: by the reset's gradient)"
+    )
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where files of data sets lie")
+    parser.add_argument("--json", action="store_true", help="as JSON, with what was measured")
+    parser.add_argument(
+        "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="own entries"
+    )
+    parser.add_argument(
+        "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own"
+    )
+    parser.set_defaults(handler=calibrate_command)
+
+
+def calibrate_command(args: argparse.Namespace) -> int:
+    """Print the width as a word of a run, and on standard error what was measured."""
+    from sgbench.yours.calibrate import calibrate
+
+    words = args.words if args.data_dir is None else [*args.words, f"paths.data_dir={args.data_dir}"]
+    found = calibrate(
+        *words, target=args.target, config_dirs=args.config_dir, allow_targets=args.allow_target
+    )
+    if args.json:
+        sys.stdout.write(found.model_dump_json(indent=1) + "\n")
+        return 0
+    sys.stdout.write(f"{found.word}\n")
+    sys.stderr.write(f"{printable(found.about)}\n")
+    return 0

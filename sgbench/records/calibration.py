@@ -1,0 +1,53 @@
+"""What was measured where a width was chosen by passing steps."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from sgbench.records.base import Amount, Natural, Positive, Strict, Text
+
+AUTO = "auto"
+"""In place of a width: the one at which passing steps are the target."""
+Reset = Literal["attached", "detached"]
+
+
+class LayerSteps(Strict):
+    """Holds the passing steps of one recurrent layer."""
+
+    name: Text = Field(max_length=100)
+    passing_steps: Amount
+
+
+class Calibration(Strict):
+    """Holds a width and its passing steps before training, with weights of a seed that reports nothing."""
+
+    width_fwhm: Amount = Field(gt=0)
+    """Full width at half maximum, two significant digits, the same for all layers [threshold units]."""
+    target: Amount = Field(gt=0)
+    reset_gradient: Reset
+    seed: Natural | None
+    """Of weights and samples; None: a module of the user's own, with the weights that it had."""
+    samples: Positive
+    layers: tuple[LayerSteps, ...] = Field(min_length=1, max_length=1000)
+
+    @property
+    def word(self) -> str:
+        """Write the width as a word of a run."""
+        return f"width_fwhm={self.width_fwhm:g}"
+
+    @property
+    def about(self) -> str:
+        """Describe in one line what was measured; of several layers the largest."""
+        largest = max(self.layers, key=lambda layer: layer.passing_steps)
+        mean = sum(layer.passing_steps for layer in self.layers) / len(self.layers)
+        most = f", at most {largest.passing_steps:.2g} ({largest.name})" if len(self.layers) > 1 else ""
+        seed = "given weights" if self.seed is None else f"weights of seed {self.seed}"
+        return (
+            f"passing steps {mean:.2g}{most}; target {self.target:g} with the reset {self.reset_gradient}; "
+            f"{self.samples} samples, {seed}"
+        )
+
+    def __str__(self) -> str:
+        return f"{self.word}\n{self.about}"

@@ -1,0 +1,122 @@
+"""A width by passing steps, of a run's words or of a module of the user's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sgbench.composition.compose import compose
+from sgbench.diagnosis.passing import RecurrentLayer, width_for
+from sgbench.errors import InputError, require_number
+from sgbench.recommendation.start import RECURRENT
+from sgbench.records.calibration import AUTO, Calibration
+from sgbench.surrogates.base import Surrogate
+from sgbench.training.calibration import TARGETS, WIDTH, calibration_of, layer_steps, require_spikes
+from sgbench.training.creation import create
+
+
+def calibrate(
+    *words: str,
+    network: nn.Module | None = None,
+    batch: Any = None,
+    surrogate: str = "atan",
+    target: float | None = None,
+    config_dirs: Sequence[Path] = (),
+    allow_targets: Sequence[str] = (),
+) -> Calibration:
+    """Find the width at which a recurrent network passes its gradient on through a given number of steps.
+
+    One number for all layers, measured in one forward pass before training: of words with the weights and the
+    training data of the first tuning seed, so that no seed that reports takes part in it; of a module with the
+    weights that it has. `width_fwhm=auto` in the words of a run does the same first.
+
+    Args:
+        words: of a run, e.g. "experiment=fsdd_v2", "surrogate=triangle".
+        network: in place of words, a module of one's own with snnTorch's recurrent neurons, e.g. `snn.RLeaky`.
+        batch: what `network` takes; a batch of training data.
+        surrogate: of `network`, a name of the catalogue; words name their own.
+        target: passing steps; None takes those that lost least in the study of surrogates, by the reset's gradient.
+        config_dirs: folders with entries of your own.
+        allow_targets: exact names of classes outside the catalogue that may be imported.
+
+    Raises:
+        InputError: passing steps choose no width for such a network; one line that says why.
+    """
+    if bool(words) == (network is not None) or (network is None) != (batch is None):
+        raise InputError("calibrate: give the words of a run, or a network with a batch that it takes")
+    if target is not None:
+        require_number("target", target, low=0, open_low=True)
+    if network is not None:
+        return calibrated_module(network, batch, create(f"surrogate/{surrogate}", width_fwhm=1.0), target)
+    own = [word for word in words if word.partition("=")[0] != WIDTH]
+    spec = compose([*own, f"{WIDTH}={AUTO}"], config_dirs=config_dirs, allow_targets=allow_targets)
+    return calibration_of(spec, target)
+
+
+@torch.no_grad()
+def calibrated_module(
+    network: nn.Module, batch: Any, surrogate: Surrogate, target: float | None = None
+) -> Calibration:
+    """Choose a surrogate's width for a module of one's own, from one forward pass over a batch.
+
+    Args:
+        network: with snnTorch's recurrent neurons, whose reset has no gradient.
+        batch: what its `forward` takes.
+        surrogate: whose width is chosen.
+        target: passing steps; None takes those of a detached reset.
+
+    Raises:
+        InputError: no recurrent layer is called, none fires, or the module does not take the batch.
+    """
+    named = {name: part for name, part in network.named_modules() if type(part).__name__ in RECURRENT}
+    heard: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in named}
+    hooks = [part.register_forward_hook(_listen(heard[name])) for name, part in named.items()]
+    was_training = network.training
+    network.eval()
+    try:
+        network(batch)
+    except Exception as error:  # it is somebody's own code
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"{type(network).__name__}: does not take the batch: {reason}") from error
+    finally:
+        network.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    layers = [_layer(name, steps) for name, steps in heard.items() if steps]
+    if not layers:
+        raise InputError(
+            f"{type(network).__name__}: no recurrent layer of snnTorch's (RLeaky, RSynaptic) is called, and "
+            f"passing steps choose a width for recurrent ones alone"
+        )
+    require_spikes(int(sum((spikes != 0).sum() for steps in heard.values() for spikes, _ in steps)))
+    wanted = TARGETS["detached"] if target is None else target
+    width = width_for(layers, surrogate, wanted)
+    surrogate.reshape(width=width / float(surrogate.fwhm or 1.0))
+    samples = max(len(spikes) for steps in heard.values() for spikes, _ in steps)
+    return Calibration(
+        width_fwhm=width,
+        target=wanted,
+        reset_gradient="detached",
+        seed=None,
+        samples=samples,
+        layers=layer_steps(layers, surrogate),
+    )
+
+
+def _layer(name: str, steps: Sequence[tuple[Tensor, Tensor]]) -> RecurrentLayer:
+    """Collect the potentials of a layer over all steps, in which each neuron of each sample counts once."""
+    return RecurrentLayer(name, torch.stack([centred for _, centred in steps]), steps[0][0].numel())
+
+
+def _listen(heard: list[tuple[Tensor, Tensor]]) -> Any:
+    """Make a hook that keeps a layer's spikes and its potentials minus threshold."""
+
+    def hook(module: Any, __: object, output: Any) -> None:
+        spikes, potential = output[0], output[-1]
+        heard.append((spikes, potential - module.threshold))
+
+    return hook
