@@ -187,6 +187,10 @@ class _Reading:
             array = array.reshape(len(array), array.shape[1], -1)  # frames: all of a frame are channels
         if array.ndim not in (VALUES_AXES, TRACES_AXES):
             raise InputError(f"{self.name}: x has shape {array.shape}; {EXAMPLE}")
+        if len(array) and not array.size:
+            raise InputError(
+                f"{self.name}: x has shape {array.shape}; at least one step and one channel are needed"
+            )
         return array
 
     def _as_numbers(self, objects: NDArray[Any]) -> NDArray[np.float64]:
@@ -225,13 +229,27 @@ class _Reading:
         time, channel = sample if not names else channels_of(sample, self.size or ENDLESS, called)
         exact = np.asarray(time, dtype=np.float64) * (1.0 if names else IN_MICROSECONDS[self.unit])
         whole = np.asarray(channel)
-        if not np.isfinite(exact).all() or (len(exact) and exact.min() < 0):
+        if not np.isfinite(exact).all() or exact.min(initial=0) < 0:
             raise InputError(f"{called} has a time that is negative or not a number")
-        if len(whole) and (whole.min() < 0 or (whole != whole.astype(np.int64)).any()):
+        if exact.max(initial=0) > LARGEST_TIME_US:
+            raise InputError(
+                f"{called} has a spike {exact.max() * 1e-6:g} s after its start; times are from a sample's start, "
+                f"at most 35 min"
+            )
+        if whole.dtype.kind not in "biuf" or not np.isfinite(whole).all():
             raise InputError(f"{called} has a channel that is no whole number of at least 0")
+        if whole.min(initial=0) < 0 or (whole != np.floor(whole)).any():
+            raise InputError(f"{called} has a channel that is no whole number of at least 0")
+        if whole.max(initial=0) >= MOST_CHANNELS:
+            raise InputError(
+                f"{called} has channel {whole.max():.15g}; at most {MOST_CHANNELS} are read, from 0 on"
+            )
         return np.floor(exact + 1e-6).astype(np.int64), whole.astype(np.int64)
 
 
+LARGEST_TIME_US = 2**31 - 1
+MOST_CHANNELS = 2**24
+"""Inputs of a network; a camera of 1280 x 720 pixels and two polarities has 1.8 million."""
 ENDLESS = (2**31, 1, 1)
 """A line of sensors of unknown length."""
 

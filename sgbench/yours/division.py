@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgbench.datasets.base import SPLITS, Split
-from sgbench.errors import InputError
+from sgbench.errors import InputError, shortened
 from sgbench.yours.arrays import Part
 
 VALIDATION_SHARE = 0.2
 SPLIT_SEED = 20260101
+LONGEST_LABEL, LARGEST_LABEL = 100, 2**53
+"""Characters of a class's name, and the largest number whose neighbours are numbers too."""
 SHOWN = 3
 """Names that a line spells out."""
 
@@ -64,11 +66,17 @@ def _numbered(parts: dict[Split, Part]) -> tuple[list[str], dict[Split, NDArray[
     together = np.unique(np.concatenate([part.labels for part in parts.values()]))
     if len(together) < 2:  # noqa: PLR2004 - classes
         raise InputError(f"all labels are {together[0]!s}; two classes at least are needed")
-    whole = together.dtype.kind != "f" or (together == np.floor(together)).all()
-    if not whole:
-        raise InputError(
-            f"label {together[together != np.floor(together)][0]} is no class; give whole numbers or words"
-        )
+    if together.dtype.kind == "f":
+        strange = together[(together != np.floor(together)) | (np.abs(together) > LARGEST_LABEL)]
+        if len(strange):
+            raise InputError(f"label {strange[0]} is no class; give whole numbers or words")
+    elif together.dtype.kind not in "biu":
+        strange = [word for word in map(str, together) if len(word) > LONGEST_LABEL or not word.isprintable()]
+        if strange:
+            raise InputError(
+                f"label {shortened(strange[0], LONGEST_LABEL)!r} is no name of a class; give at most "
+                f"{LONGEST_LABEL} characters that can be printed"
+            )
     numbers: dict[Split, NDArray[np.int64]] = {
         name: np.searchsorted(together, part.labels).astype(np.int64) for name, part in parts.items()
     }

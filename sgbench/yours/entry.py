@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from sgbench.encoders.base import Form
 from sgbench.errors import InputError, require_count
 from sgbench.paths import default_data_dir, own_conf_dir
 from sgbench.records.files import write_atomic
+from sgbench.records.unfinished import new_folder, remove_abandoned
 from sgbench.yours.prepare import Prepared
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
@@ -111,8 +112,8 @@ def add(name: str, prepared: Prepared, terms: Terms, *, data_dir: Path | None = 
     if not NAME.fullmatch(name):
         raise InputError(f"name '{name}': lower-case letters, digits and _ are needed, e.g. my_gestures")
     terms = _settled(terms, len(prepared.splits["train"].target))
-    data, sha256 = _stored(prepared, data_dir)
     task = _task(prepared, terms)
+    data, sha256, is_new = _stored(prepared, data_dir)
     text = json.dumps([sha256, task, asdict(terms)], sort_keys=True)
     full = f"{name}_{hashlib.sha256(text.encode()).hexdigest()[:HASH_DIGITS]}"
     conf = own_conf_dir().resolve()
@@ -123,13 +124,34 @@ def add(name: str, prepared: Prepared, terms: Terms, *, data_dir: Path | None = 
         "protocol": _protocol(added.protocol, prepared, terms, task, sizes),
         "experiment": _experiment(full, prepared, task),
     }
+    texts: dict[Path, str] = {}
     for group, tree in files.items():
         stem = added.protocol if group == "protocol" else full
         head = "# @package _global_\n" if group == "experiment" else ""
-        path = conf / group / f"{stem}.yaml"
         body = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=100, default_flow_style=None)
-        write_atomic(path, (head + body).encode())
+        texts[conf / group / f"{stem}.yaml"] = head + body
+    try:
+        _write_all(texts)
+    except OSError:
+        if is_new:
+            shutil.rmtree(data, ignore_errors=True)
+        raise
     return added
+
+
+def _write_all(texts: dict[Path, str]) -> None:
+    """Write files, all of them or, where one cannot be written, none that was not there."""
+    new = [path for path in texts if not path.exists()]
+    for folder in {path.parent for path in texts}:
+        remove_abandoned(folder)
+    try:
+        for path, text in texts.items():
+            write_atomic(path, text.encode())
+    except OSError:
+        for path in new:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+        raise
 
 
 UPDATES, FEWEST_EPOCHS, MOST_EPOCHS = 1000, 30, 300
@@ -151,8 +173,8 @@ def _settled(terms: Terms, samples: int) -> Terms:
     return replace(terms, epochs=min(MOST_EPOCHS, max(FEWEST_EPOCHS, wanted)))
 
 
-def _stored(prepared: Prepared, data_dir: Path | None) -> tuple[Path, str]:
-    """Store the samples once; return their folder and their checksum."""
+def _stored(prepared: Prepared, data_dir: Path | None) -> tuple[Path, str, bool]:
+    """Store the samples once; return their folder, their checksum, and whether they were not there before."""
     sha256 = fingerprint(prepared.splits)
     root = default_data_dir() if data_dir is None else data_dir
     sizes = [len(prepared.splits[split].target) for split in SPLITS]
@@ -164,14 +186,17 @@ def _stored(prepared: Prepared, data_dir: Path | None) -> tuple[Path, str]:
         samples=sizes,
     )
     folder = own.folder(root)
-    if own.missing(root) is not None:
+    is_new = own.missing(root) is not None
+    if is_new:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            store(prepared.splits, Path(scratch) / "whole")
+        remove_abandoned(folder.parent)
+        with new_folder(folder) as passing:
+            store(prepared.splits, passing)
             if folder.exists():
-                shutil.rmtree(folder)  # of an attempt that was ended
-            (Path(scratch) / "whole").rename(folder)
-    return folder, sha256
+                shutil.rmtree(folder)  # not whole: somebody took files out of it
+            passing.chmod(0o755)
+            passing.rename(folder)
+    return folder, sha256, is_new
 
 
 def _task(prepared: Prepared, terms: Terms) -> dict[str, Any]:

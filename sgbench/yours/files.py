@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.format import MAGIC_PREFIX
 from numpy.typing import NDArray
 
+from sgbench.datasets.formats import npz
 from sgbench.errors import InputError
 from sgbench.yours.arrays import Unit
 
@@ -18,6 +20,9 @@ EVENTS = ("sample", "time", "channel")
 GROUPS = "groups"
 NAME_LENGTHS_AT = 26
 """Of a member's own header in a zip file, where the lengths of its name and of what else it has are."""
+ENDING = ".npy"
+MOST_UNPACKED_BYTES = 2**30
+"""Of one array that is packed, which has to be in memory as a whole."""
 KEYS = "x and y; or sample, time and channel of each spike, and y"
 
 
@@ -35,15 +40,7 @@ def read_part(path: Path, groups: str | None = None) -> tuple[tuple[Any, NDArray
     Raises:
         InputError: no such file, not NumPy's format, or arrays are missing; one line.
     """
-    try:
-        arrays = _arrays(path, {*SAMPLES, *LABELS, *EVENTS, groups or GROUPS})
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"{path}: not a .npz file of plain arrays ({reason}); write numpy.savez(path, x=x, y=y)"
-        ) from error
+    arrays = _arrays(path, {*SAMPLES, *LABELS, *EVENTS, groups or GROUPS})
     names_text = ", ".join(arrays) or "none"
     labels = next((arrays[name] for name in LABELS if arrays.get(name) is not None), None)
     values = next((arrays[name] for name in SAMPLES if arrays.get(name) is not None), None)
@@ -62,26 +59,52 @@ def read_part(path: Path, groups: str | None = None) -> tuple[tuple[Any, NDArray
 
 def _arrays(path: Path, wanted: set[str]) -> dict[str, Any]:
     """Read the arrays of a file by name; those not asked for are None."""
-    with np.load(path, allow_pickle=False) as archive, zipfile.ZipFile(path) as packed:
-        arrays: dict[str, Any] = dict.fromkeys(archive.files)
-        for name in wanted & set(archive.files):
-            member = packed.getinfo(f"{name}.npy")
-            arrays[name] = archive[name] if member.compress_type else _mapped(path, packed, member)
+    _require_file(path)
+    try:
+        with zipfile.ZipFile(path) as packed:
+            found = {info.filename: info for info in packed.infolist()}
+            arrays: dict[str, Any] = {
+                name.removesuffix(ENDING): None for name in found if name.endswith(ENDING)
+            }
+            for name in wanted & set(arrays):
+                arrays[name] = _array(path, packed, found[f"{name}{ENDING}"], f"{path}: array '{name}'")
+    except InputError:
+        raise
+    except npz.DAMAGED as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"{path}: not a .npz file of plain arrays ({reason}); write numpy.savez(path, x=x, y=y)"
+        ) from error
     return arrays
 
 
-def _mapped(path: Path, packed: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
-    """Map an uncompressed array of a file into memory; a page of it is read when it is looked at."""
-    with packed.open(member) as stream:
-        version = np.lib.format.read_magic(stream)
-        read = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+def _require_file(path: Path) -> None:
+    """Refuse what is no file, such as a pipe, which would be waited for, and a file of one array."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    if not path.is_file():
+        raise InputError(f"{path}: is no file; write numpy.savez(path, x=x, y=y)")
+    with path.open("rb") as file:
+        if file.read(len(MAGIC_PREFIX)) == MAGIC_PREFIX:
+            raise InputError(
+                f"{path}: holds one array; write samples and labels: numpy.savez(path, x=x, y=y)"
+            )
+
+
+def _array(path: Path, packed: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> NDArray[Any]:
+    """Map an uncompressed array into memory, a page of which is read when it is looked at; unpack another one."""
+    is_packed = member.compress_type != zipfile.ZIP_STORED
+    if is_packed and member.file_size > MOST_UNPACKED_BYTES:
+        raise InputError(
+            f"{where} unpacks to {member.file_size} bytes; write it with numpy.savez, which is read in pieces"
         )
-        shape, by_column, dtype = read(stream)
+    with packed.open(member) as stream:
+        shape, by_column, dtype = npz.header(stream, member.file_size, where)
         header_bytes = stream.tell()
-    if dtype.hasobject or not all(shape):
-        with packed.open(member) as stream:
-            return np.lib.format.read_array(stream, allow_pickle=False)
+        if is_packed or not all(shape):
+            array = np.frombuffer(stream.read(), dtype)
+            return array.reshape(shape[::-1]).T if by_column else array.reshape(shape)
+    npz.require_whole(packed, member, where)
     with path.open("rb") as file:
         file.seek(member.header_offset + NAME_LENGTHS_AT)
         name_bytes, extra_bytes = (int.from_bytes(file.read(2), "little") for _ in range(2))
@@ -91,11 +114,19 @@ def _mapped(path: Path, packed: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDA
 
 
 def _by_sample(arrays: dict[str, NDArray[Any]], count: int, path: Path) -> list[tuple[Any, Any]]:
+    for name in EVENTS:
+        if arrays[name].ndim != 1 or arrays[name].dtype.kind not in "biuf":
+            raise InputError(
+                f"{path}: array '{name}' has shape {arrays[name].shape} of {arrays[name].dtype}; numbers are "
+                f"needed along one axis, one a spike"
+            )
     owner, time, channel = (arrays[name] for name in EVENTS)
     if not len(owner) == len(time) == len(channel):
         raise InputError(
             f"{path}: sample, time and channel have {len(owner)}, {len(time)} and {len(channel)} numbers"
         )
+    if not np.array_equal(owner, np.floor(owner)):
+        raise InputError(f"{path}: sample holds what is no whole number; it counts samples from 0")
     if len(owner) and (owner.min() < 0 or owner.max() >= count):
         raise InputError(
             f"{path}: sample goes from {owner.min()} to {owner.max()}, but there are {count} labels"

@@ -22,7 +22,7 @@ EVENT_STEPS = 100
 """Steps into which events are put unless a step is given."""
 LATENCY_STEPS = 25
 """Steps of features that do not go over time."""
-LARGEST_TIME_US = 2**31 - 1
+NO_SPIKE = "no sample has a spike, so there is nothing to learn from"
 AT_ONCE = 2**22
 """Numbers that are looked at together."""
 
@@ -52,14 +52,11 @@ def samples_of_events(
             last_us = max(last_us, int(events.times_us[place].max(initial=0)))
             last_channel = max(last_channel, int(events.channels[place].max(initial=0)))
             silent += not len(events.times_us[place])
-    if last_us > LARGEST_TIME_US:
-        raise InputError(
-            f"a spike comes {last_us * 1e-6:g} s after the start; times are from a sample's start, at most 35 min"
-        )
     step_us = -(-(last_us + 1) // EVENT_STEPS) if dt_s is None else max(1, round(dt_s * 1e6))
     steps, n_inputs = last_us // step_us + 1, last_channel + 1
     if silent:
-        notes.append(f"{silent} samples have no spike")
+        samples = sum(len(order) for _, order in events_by_split.values())
+        notes.append(NO_SPIKE if silent == samples else f"{silent} samples have no spike")
     notes.append(f"spikes of {n_inputs} channels in {steps} steps of {step_us * 1e-3:g} ms")
     splits: dict[Split, Samples] = {
         name: Samples(
@@ -157,11 +154,15 @@ def samples_of_arrays(
     step_us = STEP_US if dt_s is None else max(1, round(dt_s * 1e6))
     if over_time and all(map(_is_binary, rows.values())):
         notes.append(f"zeros and ones are spikes: {n_inputs} channels, {longest} steps")
+        if not any(piece.any() for row in rows.values() for _, piece in row.pieces()):
+            notes.append(NO_SPIKE)
         spiking: dict[Split, Samples] = {
             name: Samples(_packed(_trains(row, step_us)), targets[name], None) for name, row in rows.items()
         }
         return SplitSamples(spiking, "spikes", n_inputs, longest, step_us * 1e-6)
     low, high = _range(rows["train"])
+    if (high / 2 - low / 2 > np.finfo(np.float64).max / 2).any():
+        raise InputError("train: smallest and largest number are too far apart; scale the samples")
     if low.min() < 0 or high.max() > 1:
         notes.append(
             "each channel is scaled so that its training values go from 0 to 1; what lies beyond is cut"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import tempfile
 from collections.abc import Sequence
 from typing import Any, BinaryIO
@@ -25,6 +27,9 @@ def nameless_file() -> BinaryIO:
 def room(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     """Create an empty array, in memory or in a file if it is large.
 
+    Raises:
+        OSError: the disk has no room for it.
+
     >>> room((2, 3), np.float32).shape
     (2, 3)
     """
@@ -32,6 +37,10 @@ def room(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     if bytes_needed <= IN_MEMORY_BYTES:
         return np.empty(shape, dtype)
     with nameless_file() as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(
+                file.fileno(), 0, bytes_needed
+            )  # else a full disk would kill the process later
         return np.memmap(file, dtype, mode="w+", shape=shape).view(np.ndarray)
 
 
@@ -78,7 +87,8 @@ class SpilledArrays:
 
     def __del__(self) -> None:
         if self._file is not None:
-            self._file.close()  # what was mapped stays
+            with contextlib.suppress(OSError):  # of a disk that is full
+                self._file.close()  # what was mapped stays
 
     def _write(self) -> None:
         self._file = nameless_file() if self._file is None else self._file

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import lzma
 import math
+import struct
 import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -12,12 +13,16 @@ from typing import IO, Any
 import numpy as np
 from numpy.lib import format as npy
 
+from sgbench.datasets.formats import archives
 from sgbench.errors import InputError
 
 MAX_BYTES = 256 * 1024 * 1024
 """Of one array, unpacked."""
-PLAIN = "biufU"
+PLAIN = "biufUS"
 """Kinds of numbers and text; objects, records and times are refused."""
+DAMAGED = (*archives.DAMAGED, lzma.LZMAError, struct.error, ValueError, OverflowError)
+"""What Python raises of an archive that is cut, spoilt or made to do harm."""
+CHUNK = 2**20
 
 
 def read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray[Any, Any]]:
@@ -35,7 +40,9 @@ def read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray[Any, Any]
         with zipfile.ZipFile(path) as archive:
             members = {info.filename: info for info in archive.infolist()}
             return {name: _member(archive, members, name, path) for name in names}
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except InputError:
+        raise
+    except DAMAGED as error:
         raise InputError(f"{path}: no .npz file, cut off or damaged ({error}); fetch it again") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
@@ -53,22 +60,46 @@ def _member(
             f"{path}: array '{name}' unpacks to {info.file_size} bytes, at most {MAX_BYTES} are read"
         )
     with archive.open(info) as file:
-        shape, is_columns_first, dtype = _header(file, f"{path}: array '{name}'")
+        shape, is_columns_first, dtype = header(file, info.file_size, f"{path}: array '{name}'")
         data = file.read(MAX_BYTES)
-    if len(data) != math.prod(shape) * dtype.itemsize:
-        raise InputError(f"{path}: array '{name}' is not as long as its header declares; fetch it again")
     array = np.frombuffer(data, dtype)
     return array.reshape(shape[::-1]).T if is_columns_first else array.reshape(shape)
 
 
-def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Read shape, order and type of the array that follows, if it is plain numbers or text."""
+def header(file: IO[bytes], bytes_: int, where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Read shape, order and type of the array that follows, if it is plain numbers or text and whole.
+
+    Args:
+        file: at its beginning.
+        bytes_: of all of it.
+        where: words for messages.
+
+    Raises:
+        InputError: it is none, holds objects, or is of another size than it declares; one line.
+    """
     try:
         version = npy.read_magic(file)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, is_columns_first, dtype = read(file)
-    except (ValueError, TypeError, SyntaxError, UnicodeDecodeError) as error:
-        raise InputError(f"{where} is not in NumPy's format; fetch it again") from error
+    except (ValueError, TypeError, SyntaxError, UnicodeDecodeError, RecursionError, MemoryError) as error:
+        raise InputError(f"{where} is not in NumPy's format; write it again with numpy.savez") from error
     if dtype.kind not in PLAIN or dtype.hasobject:
         raise InputError(f"{where} holds {dtype}, not plain numbers; nothing is unpickled")
+    are_counts = all(type(length) is int and 0 <= length <= bytes_ for length in shape)
+    if not are_counts or math.prod(shape) * dtype.itemsize != bytes_ - file.tell():
+        raise InputError(f"{where} is not as long as its header declares; write it again with numpy.savez")
     return shape, is_columns_first, dtype
+
+
+def require_whole(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> None:
+    """Read a member to its end, piece by piece, by which its checksum is compared.
+
+    Raises:
+        InputError: a bit of it is another, or the end is missing; one line.
+    """
+    try:
+        with archive.open(info) as file:
+            while file.read(CHUNK):
+                pass
+    except DAMAGED as error:
+        raise InputError(f"{where} is damaged ({error}); write it again with numpy.savez") from error
