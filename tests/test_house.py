@@ -152,9 +152,15 @@ def test_catalogue_folders_hold_no_code() -> None:
         assert (ROOT / "sgbench" / folder / "__init__.py").read_text() == "", folder
 
 
+def own_code() -> list[Path]:
+    """The files of the package, of the launcher and of studies' analyses."""
+    analyses = [path for path in (ROOT / "study").rglob("*.py") if "tests" not in path.parts]
+    return [*(ROOT / "sgbench").rglob("*.py"), *(ROOT / "hydra_plugins").rglob("*.py"), *analyses]
+
+
 def test_files_stay_short() -> None:
-    """No file of the package has more than 400 lines."""
-    lengths = {path: len(path.read_text().splitlines()) for path in (ROOT / "sgbench").rglob("*.py")}
+    """No file of the package or of a study's analysis has more than 400 lines."""
+    lengths = {path: len(path.read_text().splitlines()) for path in own_code()}
     assert {str(path): length for path, length in lengths.items() if length > 400} == {}
 
 
@@ -170,8 +176,8 @@ def begins_with_a_verb(docstring: str, verbs: Collection[str] = VERBS) -> bool:
 
 
 def documented(*kinds: type[ast.AST]) -> Iterator[tuple[str, str]]:
-    """Yield the place and the docstring of each function or class of the package that has one."""
-    for path in [*(ROOT / "sgbench").rglob("*.py"), *(ROOT / "hydra_plugins").rglob("*.py")]:
+    """Yield the place and the docstring of each function or class of our own code that has one."""
+    for path in own_code():
         for node in ast.walk(ast.parse(path.read_text())):
             text = ast.get_docstring(node) if isinstance(node, kinds) else None  # type: ignore[arg-type]
             if text:
@@ -246,7 +252,7 @@ def test_shared_names_are_those_of_other_classes_than_entries(
 def test_no_two_public_classes_share_a_name() -> None:
     """A name means one thing in the whole package."""
     classes = []
-    for path in (ROOT / "sgbench").rglob("*.py"):
+    for path in own_code():
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
         nodes = ast.parse(path.read_text()).body
         classes += [f"{module}.{node.name}" for node in nodes if isinstance(node, ast.ClassDef)]

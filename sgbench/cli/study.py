@@ -227,9 +227,8 @@ def tell_status(args: argparse.Namespace) -> int:
 
 def report_study(args: argparse.Namespace) -> int:
     """Write the pages of a study's report, or check them; return 1 where some are stale."""
-    from sgbench.recommendation.summary import SUMMARY
     from sgbench.study.definition import load_study
-    from sgbench.study.registration import Checkout
+    from sgbench.study.registration import Checkout, checkout_root
     from sgbench.study.report import make_report
 
     loaded = load_study(args.name, args.config_dir)
@@ -240,34 +239,34 @@ def report_study(args: argparse.Namespace) -> int:
             "checkout that holds it; run inside one, or go on with --unverified"
         )
     store = _place(args, loaded.name).store
-    report = make_report(loaded, store, checkout=checkout)
+    report = make_report(loaded, store, checkout=checkout, root=checkout_root(Path.cwd()))
     if args.check:
         stale = [args.to / name for name in report.stale(args.to)]
-        stale += [store.folder / SUMMARY] if report.summary_is_stale(store.folder) else []
+        stale += [store.folder / name for name in report.stale_beside(store.folder)]
         _say([f"{path} is stale; write it with sgbench study report {args.name}" for path in stale])
         return 1 if stale else 0
     written = report.write(args.to)
-    if report.write_summary(store.folder):
-        _say_line(f"{store.folder}: the summary that sgbench recommend is fitted to is written anew")
+    _say([f"{store.folder / name} written anew" for name in report.write_beside(store.folder)])
     _say_line(f"{len(written)} files written in {args.to}, {len(report.pages)} pages in all")
     return 0
 
 
 def measure_study(args: argparse.Namespace) -> int:
-    """Measure how the network of each task starts, or every cell of the map, and store it beside the records."""
+    """Measure a study's networks before training, as its analysis does, and store it beside the records."""
+    from sgbench.study.analysis import FILE, STUDIES, find_analysis
     from sgbench.study.definition import load_study
-    from sgbench.study.starting import measure
+    from sgbench.study.registration import checkout_root
 
     loaded = load_study(args.name, args.config_dir)
-    if args.gradients:
-        from sgbench.study.initial_gradients import measure_gradients
-
-        for task, cells in measure_gradients(loaded, _place(args, loaded.name)):
-            _say_line(f"{task}: {cells} cells")
-        return 0
-    for task, spikes in measure(loaded, _place(args, loaded.name)):
-        sent = "not spikes" if spikes is None else ", ".join(f"{number:.3g}" for number in spikes)
-        _say_line(f"{task}: a neuron sends, by hidden layer, {sent}")
+    analysis = find_analysis(loaded, checkout_root(Path.cwd()))
+    if analysis is None:
+        raise InputError(
+            f"study {loaded.name}: its analysis is not here; run inside a checkout that has "
+            f"{STUDIES}/{loaded.name}/{FILE}"
+        )
+    measured = analysis.function("measure")
+    for line in measured(loaded, _place(args, loaded.name), gradients=args.gradients):
+        _say_line(line)
     return 0
 
 

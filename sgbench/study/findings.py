@@ -1,20 +1,15 @@
-"""All that the pages of a report are written from: scores, verdicts, facts of the runs, and the registration."""
+"""What the pages of any report are written from: scores, facts of the runs, and the registration."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from sgbench.recommendation.summary import StudySummary
 from sgbench.records.record import RunRecord
-from sgbench.study.comparisons import Rules
 from sgbench.study.definition import Loaded
-from sgbench.study.elsewhere import Elsewhere
-from sgbench.study.initial import InitialStates
 from sgbench.study.registration import Registration
 from sgbench.study.scores import StudyScores
 from sgbench.study.store import Manifest, StoreEntry
-from sgbench.study.verdicts import HypothesisResult
 
 
 @dataclass(frozen=True)
@@ -51,33 +46,23 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Findings:
-    """Holds the scores and verdicts that a study's report tells.
+    """Holds what a study's store and registration say, whatever its analysis makes of it.
 
     Args:
         loaded: the study.
         scores: of its runs.
-        results: of its hypotheses.
-        rules: by which they were decided.
         facts: of each run.
         manifest: of the store; None where nothing is stored.
         registration: None where it was not verified.
         deviations: one sentence each.
-        summary: what recommendations are fitted to.
-        elsewhere: what other parts of the product have measured.
-        initial: gradients and potentials before training; None where nobody has measured them.
     """
 
     loaded: Loaded
     scores: StudyScores
-    results: Sequence[HypothesisResult]
-    rules: Rules
     facts: Sequence[RunFacts]
     manifest: Manifest | None
     registration: Registration | None
     deviations: Sequence[str]
-    summary: StudySummary | None = None
-    elsewhere: Elsewhere = field(default_factory=Elsewhere)
-    initial: InitialStates | None = None
 
     def stored(self, *blocks: str) -> bool:
         """Say whether every one of these blocks has runs."""
@@ -98,3 +83,8 @@ class Findings:
     def title(self, task: str) -> str:
         """Return the title of a task."""
         return self.loaded.study.tasks[task].title
+
+    @property
+    def block_names(self) -> str:
+        """Name the blocks that have runs, in the study's order."""
+        return ", ".join(name for name in self.loaded.study.blocks if self.scores.block(name)) or "none"

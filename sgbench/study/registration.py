@@ -61,12 +61,8 @@ class Checkout:
     @staticmethod
     def around(folder: Path, document: str) -> Checkout | None:
         """Return the checkout that holds a folder, if it holds the registration too; else None."""
-        try:
-            root = _git(folder, "rev-parse", "--show-toplevel")
-        except InputError:
-            return None
-        checkout = Checkout(Path(root.decode().strip()))
-        return checkout if (checkout.folder / document).is_file() else None
+        root = checkout_root(folder)
+        return Checkout(root) if root is not None and (root / document).is_file() else None
 
     def versions(self, path: str) -> tuple[Version, ...]:
         """Return every committed version of a file that differs from those before it, the first one first.
@@ -98,6 +94,14 @@ class Checkout:
         except InputError:
             return False
         return True
+
+
+def checkout_root(folder: Path) -> Path | None:
+    """Return the root of the checkout that holds a folder, or None where there is none."""
+    try:
+        return Path(_git(folder, "rev-parse", "--show-toplevel").decode().strip())
+    except InputError:
+        return None
 
 
 def _git(folder: Path, *words: str) -> bytes:

@@ -1,41 +1,17 @@
-"""Write the report of a study, or say which of its pages are stale: the same bytes from the same store."""
+"""Write the report that a study's analysis makes, or say which of its pages are stale: same store, same bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from sgbench.errors import InputError
-from sgbench.recommendation.summary import SUMMARY, StudySummary, read_starts
-from sgbench.records.files import read_bytes, to_json, write_atomic
-from sgbench.study.comparisons import Rules
+from sgbench.records.files import read_bytes, write_atomic
+from sgbench.study.analysis import FILE, STUDIES, find_analysis
 from sgbench.study.definition import Loaded
-from sgbench.study.elsewhere import Elsewhere, read_elsewhere
 from sgbench.study.findings import Findings, RunFacts
-from sgbench.study.hypotheses import all_hypotheses
-from sgbench.study.initial import read_initial
-from sgbench.study.pages import (
-    budget,
-    claims,
-    depth,
-    diagnosis,
-    forgiving,
-    front,
-    held_out,
-    learning_rules,
-    long_sequences,
-    neurons,
-    references,
-    regime_map,
-    safety,
-    spikes,
-    tuned,
-    tuning,
-)
-from sgbench.study.pages.claims_outside import BOARD
+from sgbench.study.pages import extension
 from sgbench.study.pages.text import StudyPage
 from sgbench.study.registration import (
     Checkout,
@@ -46,31 +22,10 @@ from sgbench.study.registration import (
 )
 from sgbench.study.scores import read_scores
 from sgbench.study.settle import read_settled
-from sgbench.study.store import Store
-from sgbench.study.summary import later_tasks, summarise
+from sgbench.study.store import Store, StoreEntry
 
-REPORTED = ("surrogates",)
-"""Studies whose hypotheses and pages are known; those that extend them have the same pages and no hypotheses."""
-PAGES = (
-    regime_map,
-    tuning,
-    long_sequences,
-    tuned,
-    forgiving,
-    spikes,
-    safety,
-    depth,
-    diagnosis,
-    learning_rules,
-    neurons,
-    held_out,
-    claims,
-    references,
-    budget,
-)
 KEYWORD = "Description"
 """Under which a picture carries the hash of its numbers."""
-BOOTSTRAP_SEED = 19
 UNVERIFIED = (
     "> **Not verified.** This report was written without a checkout, so nobody has compared the commits of its "
     "records with the registration's."
@@ -80,26 +35,32 @@ MAX_PICTURE_BYTES = 20 * 1024**2
 
 @dataclass(frozen=True)
 class Report:
-    """Holds the pages of a report, the front page first, and a line that each of them carries on top."""
+    """Holds the pages of a report, the front page first, and files that belong beside the records.
+
+    Args:
+        pages: in their order.
+        banner: a line that each of them carries on top.
+        beside: bytes by the name of their file in the store's folder, computed from the records.
+    """
 
     pages: tuple[StudyPage, ...]
     banner: str = ""
-    summary: StudySummary | None = None
+    beside: Mapping[str, bytes] = field(default_factory=dict)
 
-    def write_summary(self, folder: Path) -> bool:
-        """Write the summary that recommendations are fitted to beside the records; return whether it was stale.
+    def write_beside(self, folder: Path) -> list[str]:
+        """Write the files beside the records that are missing or differ; return their names.
 
         Raises:
             StorageError: the folder cannot be written.
         """
-        stale = self.summary_is_stale(folder)
-        if stale and self.summary is not None:
-            write_atomic(folder / SUMMARY, to_json(self.summary))
+        stale = self.stale_beside(folder)
+        for name in stale:
+            write_atomic(folder / name, self.beside[name])
         return stale
 
-    def summary_is_stale(self, folder: Path) -> bool:
-        """Say whether a store's folder has another summary than its records give, or none."""
-        return self.summary is not None and _bytes(folder / SUMMARY) != to_json(self.summary)
+    def stale_beside(self, folder: Path) -> list[str]:
+        """List the files beside the records that a store's folder lacks or has otherwise."""
+        return [name for name, data in self.beside.items() if _bytes(folder / name) != data]
 
     def write(self, folder: Path) -> list[str]:
         """Write the report's pages and pictures that are missing or differ; return their names.
@@ -136,37 +97,66 @@ class Report:
 
 
 def _bytes(path: Path) -> bytes:
-    """Read the bytes of a file; return None where there is none."""
+    """Read the bytes of a file; none where there is no file."""
     return read_bytes(path, limit=MAX_PICTURE_BYTES) if path.is_file() else b""
 
 
-def make_report(
-    loaded: Loaded, store: Store, *, checkout: Checkout | None, rules: Rules | None = None
-) -> Report:
-    """Read a store, decide every hypothesis, and write the report's pages in memory.
+@dataclass(frozen=True)
+class ReportInput:
+    """Holds all that an analysis makes its report of.
+
+    Args:
+        findings: of the store and the registration.
+        entries: the stored runs.
+        folder: of the store.
+        root: of the checkout that was verified; None where none was.
+    """
+
+    findings: Findings
+    entries: Sequence[StoreEntry]
+    folder: Path
+    root: Path | None
+
+
+def make_report(loaded: Loaded, store: Store, *, checkout: Checkout | None, root: Path | None) -> Report:
+    """Read a store and have the study's analysis write the report's pages in memory.
+
+    A study that extends another one has the report of that one's analysis; where the checkout has none, it has the
+    pages of `pages.extension`.
 
     Args:
         loaded: the study.
         store: of its records.
         checkout: with the registration's commit; None: nothing is verified, and every page says so.
-        rules: how comparisons are decided; the study's own by default.
+        root: of the checkout whose `study/NAME/analysis` is called; None: there is no checkout.
 
     Raises:
-        InputError: there is no report of this study, the store is damaged, or a record is not of the registered
+        InputError: there is no analysis of this study, the store is damaged, or a record is not of the registered
             study.
     """
-    if {loaded.name, loaded.study.extends}.isdisjoint(REPORTED):
+    analysis = find_analysis(loaded, root)
+    if analysis is None and loaded.study.extends is None:
         raise InputError(
-            f"study {loaded.name}: no report is known of it; there is one of {', '.join(REPORTED)}"
+            f"study {loaded.name}: its analysis is not here; run inside a checkout that has "
+            f"{STUDIES}/{loaded.name}/{FILE}"
         )
-    findings = find(loaded, store, checkout=checkout, rules=rules or Rules())
-    pages = [module.page(findings) for module in PAGES]
-    banner = UNVERIFIED if checkout is None else ""
-    return Report((front.page(findings, pages), *pages), banner, findings.summary)
+    made_by = _extension if analysis is None else analysis.function("report")
+    report = made_by(gather(loaded, store, checkout=checkout))
+    return replace(report, banner=UNVERIFIED) if checkout is None else report
 
 
-def find(loaded: Loaded, store: Store, *, checkout: Checkout | None, rules: Rules) -> Findings:
-    """Compute from a store the scores, verdicts and facts that the pages are written from.
+def _extension(given: ReportInput) -> Report:
+    """Make the report of a study that extends another one, without the other's analysis."""
+    return Report(extension.pages_of(given.findings))
+
+
+def gather(loaded: Loaded, store: Store, *, checkout: Checkout | None) -> ReportInput:
+    """Read a store, and hold it against the registration where there is a checkout.
+
+    Args:
+        loaded: the study.
+        store: of its records.
+        checkout: with the registration's commit, or None.
 
     Raises:
         InputError: see `make_report`.
@@ -182,16 +172,12 @@ def find(loaded: Loaded, store: Store, *, checkout: Checkout | None, rules: Rule
     listed: Sequence[str] = ()
     if manifest is not None:
         listed = deviations(loaded, settled, manifest, entries, registration)
-    scores = read_scores(loaded.study, settled, entries)
-    generator = np.random.Generator(np.random.PCG64(BOOTSTRAP_SEED))
-    facts = [RunFacts.of(entry) for entry in entries]
-    results = [] if loaded.study.extends else all_hypotheses(scores, rules, generator=generator)
-    starts = read_starts(store.folder)
-    summary = summarise(loaded, scores, entries, starts, manifest)
-    elsewhere = Elsewhere() if checkout is None else read_elsewhere(checkout.folder, (BOARD,))
     findings = Findings(
-        *(loaded, scores, results, rules, facts, manifest, registration, listed, summary, elsewhere),
-        read_initial(store.folder),
+        loaded=loaded,
+        scores=read_scores(loaded.study, settled, entries),
+        facts=[RunFacts.of(entry) for entry in entries],
+        manifest=manifest,
+        registration=registration,
+        deviations=listed,
     )
-    later = later_tasks(loaded, held_out.regrets_of_advice(findings), entries, starts)
-    return replace(findings, summary=summary.model_copy(update={"later": later}))
+    return ReportInput(findings, entries, store.folder, None if checkout is None else checkout.folder)

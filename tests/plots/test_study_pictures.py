@@ -10,7 +10,6 @@ import pytest
 from matplotlib.collections import PathCollection
 
 from sgbench.plots.estimate import Estimate
-from sgbench.plots.study_forest import ForestPanel, ForestRow, forest_figure
 from sgbench.plots.study_heat import HeatMaps, HeatPanel, heat_figure
 from sgbench.plots.study_map import MapLine, MapPanel, MapPoint, map_figure, tail_colour
 from sgbench.plots.study_shares import (
@@ -21,7 +20,6 @@ from sgbench.plots.study_shares import (
     depth_figure,
     shares_figure,
 )
-from sgbench.plots.study_spikes import SpikeMark, SpikePanel, SpikeSeries, spikes_figure
 from sgbench.plots.study_tuning import TuningLine, TuningPanel, tuning_figure
 
 
@@ -77,23 +75,6 @@ def test_the_heat_map_frames_what_is_close_to_the_best() -> None:
     assert [patch.get_hatch() for patch in figure.axes[1].patches if patch.get_hatch()] == ["////"]
 
 
-def test_the_forest_marks_verdicts_and_cuts_far_ones() -> None:
-    """Eighty points beyond the axis are an arrow with its number; the shaded band reaches from -2 to 2."""
-    rows = (ForestRow("one", near(0.5), "equal"), ForestRow("two", Estimate(-80, -82, -78), "worse"))
-    figure = forest_figure(
-        [ForestPanel("triangle", rows, near(-1), Estimate(-1, -5, 3))], margin=2, reference="atan"
-    )
-    axes = figure.axes[0]
-    assert [text.get_text() for text in axes.texts] == ["-80"]
-    assert axes.get_xlim() == (-15, 15)
-    band = axes.patches[0].get_extents().transformed(axes.transData.inverted())
-    assert (round(band.x0, 6), round(band.x1, 6)) == (-2, 2)
-    markers = [
-        line.get_marker() for line in axes.lines if line.get_linestyle() == "None" and len(line.get_xdata())
-    ]
-    assert markers == ["o", "<", "D"]
-
-
 def test_shares_and_depths_are_drawn_in_per_cent() -> None:
     """By hand: a share of a quarter stands at 25."""
     quarter = Estimate(0.25, 0.1, 0.5)
@@ -110,15 +91,6 @@ def test_what_tuning_buys_is_drawn_from_one_setting_on() -> None:
     assert list(axes.lines[0].get_xdata()) == [1, 2, 3]
     assert list(np.round(axes.lines[0].get_ydata(), 6)) == [60, 70, 75]
     assert list(axes.get_xticks()) == [1, 3]
-
-
-def test_the_front_of_spikes() -> None:
-    """Three of four settings are on the front; the fourth sends more spikes for less."""
-    marks = (SpikeMark(10, 70), SpikeMark(20, 80), SpikeMark(30, 75), SpikeMark(40, 90))
-    axes = spikes_figure([SpikePanel("a task", 88.0, (SpikeSeries("atan", 0.2, marks),))]).axes[0]
-    front = axes.lines[-1]
-    assert list(front.get_xdata()) == [10, 20, 40]
-    assert list(np.round(front.get_ydata(), 6)) == [70, 80, 90]
 
 
 @pytest.mark.parametrize("panels", [1, 2, 3, 5])

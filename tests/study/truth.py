@@ -17,9 +17,8 @@ from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method
 from sgbench.study.cells import Cell, Settled, StudyPoint, points, task_reference
-from sgbench.study.comparisons import SHAPES, Rules
 from sgbench.study.definition import Loaded, Study, load_study
-from sgbench.study.findings import Findings
+from sgbench.study.pages.shapes import SHAPES
 from sgbench.study.scores import PERCENT, Score, StudyScores, canonical, varied_keys
 from sgbench.study.store import StoreEntry
 
@@ -114,11 +113,6 @@ def scores(
     plan = plan or study().study
     runs = [_score(plan, point, settled, truth) for point in planned(plan, blocks, settled, tasks)]
     return StudyScores(plan, settled, runs)
-
-
-def findings(table: StudyScores) -> Findings:
-    """What pages are written from, without verdicts or records."""
-    return Findings(study(), table, [], Rules(), [], None, None, [])
 
 
 def planned(

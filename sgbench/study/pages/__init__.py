@@ -1,1 +1,1 @@
-"""Writes the pages of a study's report, each from its scores to text and pictures."""
+"""Writes the pages that any study of surrogates can have, each from its scores to text and pictures."""

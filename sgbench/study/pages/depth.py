@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.study_shares import DepthLine, DepthPanel, depth_figure
 from sgbench.statistics.failures import share_of_failures
-from sgbench.study.comparisons import LEARNS_POINTS, MIN_SEEDS
 from sgbench.study.findings import Findings
+from sgbench.study.pages.shapes import LEARNS_POINTS, MIN_SEEDS
 from sgbench.study.pages.text import StudyPage, StudyPicture, details, few, table
 from sgbench.study.scores import Score
 from sgbench.tables import NONE

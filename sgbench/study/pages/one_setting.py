@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sgbench.statistics.pairs import Floats
-from sgbench.study.comparisons import SHAPES
 from sgbench.study.findings import Findings
 from sgbench.study.pages import regime_map
+from sgbench.study.pages.shapes import SHAPES
 from sgbench.study.pages.text import few, table
 from sgbench.study.scores import RunTable, points_of
 

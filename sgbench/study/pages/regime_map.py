@@ -9,8 +9,8 @@ from sgbench.plots.study_map import MapLine, MapPanel, MapPoint, map_figure
 from sgbench.statistics.intervals import summarise
 from sgbench.statistics.solved import wilson
 from sgbench.study.cells import Cell
-from sgbench.study.comparisons import LEARNS_POINTS, MIN_SEEDS, SHAPES, SLOPE_AT_REST
 from sgbench.study.findings import Findings
+from sgbench.study.pages.shapes import LEARNS_POINTS, MIN_SEEDS, SHAPES, SLOPE_AT_REST
 from sgbench.study.pages.text import StudyPage, StudyPicture, details, few, interval, table
 from sgbench.study.scores import Score
 from sgbench.tables import number_text

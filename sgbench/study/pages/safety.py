@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from sgbench.statistics.solved import wilson
-from sgbench.study.comparisons import MIN_SEEDS, SHAPES
 from sgbench.study.findings import Findings
-from sgbench.study.hypotheses_recurrent import REMEDY_WIDTHS
+from sgbench.study.pages.shapes import MIN_SEEDS, REMEDY_WIDTHS, SHAPES
 from sgbench.study.pages.text import StudyPage, details, few, table
 from sgbench.study.scores import Score
 from sgbench.tables import NONE

@@ -137,3 +137,8 @@ def few(runs: int, of: int) -> str:
     '3 of 10'
     """
     return f"{runs:,} of {of:,}"
+
+
+def links(pages: Sequence[StudyPage]) -> str:
+    """List pages as links."""
+    return "\n".join(f"- [{page.title}]({page.name})" for page in pages)

@@ -8,8 +8,8 @@ from sgbench.plots.study_heat import HeatMaps, HeatPanel, heat_figure
 from sgbench.plots.study_tuning import TuningLine, TuningPanel, tuning_figure
 from sgbench.statistics.tuning_curves import Trial, expected_best
 from sgbench.study.cells import Cell, rounded, task_reference
-from sgbench.study.comparisons import SHAPES, SLOPE_AT_REST
 from sgbench.study.findings import Findings
+from sgbench.study.pages.shapes import SHAPES, SLOPE_AT_REST
 from sgbench.study.pages.text import StudyPage, StudyPicture, few, table
 from sgbench.study.scores import Score
 

@@ -1,0 +1,1 @@
+"""The study of surrogate gradients: which one, how wide, and when it matters."""

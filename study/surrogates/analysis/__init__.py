@@ -1,0 +1,1 @@
+"""Decides the hypotheses of the study of surrogates and writes the pages of its report."""

@@ -1,0 +1,234 @@
+"""H1, H2, H3, H6 and H7 of the study of surrogates: each from scores to a result, as its registration says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from sgbench.statistics.blocks import contrast
+from sgbench.statistics.equivalence import intersection_union, verdict
+from sgbench.statistics.pairs import holm
+from sgbench.statistics.solved import wilson
+from sgbench.statistics.trend import trend
+from sgbench.study.cells import Cell
+from sgbench.study.pages.shapes import LEARNS_POINTS, MIN_SEEDS, SHAPES, SLOPE_AT_REST
+from sgbench.study.scores import RunTable, StudyScores
+from sgbench.study.verdicts import HypothesisResult, Item, corrected, one_side
+from study.surrogates.analysis.comparisons import (
+    MAP,
+    REFERENCE,
+    Compared,
+    Rules,
+    compared_scores,
+    compared_table,
+    equality,
+    looks,
+    own_best,
+)
+from study.surrogates.analysis.hypotheses_recurrent import h4, h5
+from study.surrogates.analysis.hypotheses_rules import h9
+from study.surrogates.analysis.hypotheses_schedules import h8
+
+ONE_LAYER = ("T1", "T2d1", "T3")
+RECURRENT = ("T4", "T5")
+GAP_POINTS = 5.0
+
+
+def map_table(scores: StudyScores, task: str, cells: Sequence[Cell], *, all_seeds: bool = False) -> RunTable:
+    """Tabulate cells of the regime map, for its own seeds or for all seeds that serve for maps."""
+    study = scores.study
+    seeds = study.seeds["map"].values if all_seeds else study.blocks[MAP].seeds.values
+    return scores.table(task, "map", cells, seeds, start=MAP)
+
+
+def said(tables: dict[str, RunTable]) -> str:
+    """Describe how many seeds there are and, where runs are missing, of which task."""
+    if all(table.complete for table in tables.values()):
+        return f"{min(table.planned for table in tables.values())}"
+    lacking = {name: table.missing for name, table in tables.items() if not table.complete}
+    return f"{sum(lacking.values()):,} runs missing ({', '.join(lacking)})"
+
+
+def h1(scores: StudyScores, rules: Rules) -> HypothesisResult:
+    """Decide H1, with one hidden layer the shape does not matter: equality averaged over three widths."""
+    widths = (0.5, 1.0, 2.0)
+    cells: list[Cell] = [{"surrogate": shape, "width_fwhm": width} for shape in SHAPES for width in widths]
+    tables = {task: map_table(scores, task, cells) for task in ONE_LAYER}
+    result = HypothesisResult(
+        name="H1",
+        claim="With one hidden layer and no recurrence, at widths of 0.5 to 2, the shape does not matter.",
+        cells="A2: T1, T2d1, T3; widths 0.5, 1, 2; six shapes",
+        seeds=said(tables),
+    )
+    if not all(table.complete for table in tables.values()):
+        return result
+    comparisons: list[Compared] = []
+    for task, table in tables.items():
+        means = table.accuracy.reshape(len(SHAPES), len(widths), -1).mean(axis=1)
+        comparisons += compared_scores(
+            task, scores.study.tasks[task], SHAPES, means, REFERENCE, rules, level=rules.level
+        )
+    return equality(result, comparisons)
+
+
+def h2(scores: StudyScores, rules: Rules) -> HypothesisResult:
+    """Decide H2, four layers that start quiet: triangle does not learn, three shapes with tails do."""
+    widths, shapes = (0.1, 0.5, 1.0), ("triangle", "atan", "fast_sigmoid", "log_abs")
+    cells: list[Cell] = [{"surrogate": shape, "width_fwhm": width} for shape in shapes for width in widths]
+    table = map_table(scores, "T2d4", cells, all_seeds=True)
+    result = HypothesisResult(
+        name="H2",
+        claim="Four layers that start quiet: triangle at widths up to 1 does not learn; atan, fast_sigmoid and "
+        "log_abs do.",
+        cells="A2: T2d4; widths 0.1, 0.5, 1; triangle, atan, fast_sigmoid, log_abs",
+        seeds=said({"T2d4": table}),
+    )
+    if not table.complete:
+        return result
+    learnt = (table.accuracy > LEARNS_POINTS).sum(axis=1).tolist()
+    runs = len(table.seeds)
+    claims, denials, rows = [], [], []
+    for cell, count in zip(cells, learnt, strict=True):
+        above = cell["surrogate"] != "triangle"
+        share = wilson(count, runs)
+        claims.append(one_side(count, runs, above=above))
+        denials.append(one_side(count, runs, above=not above))
+        rows.append((cell["surrogate"], cell["width_fwhm"], count, runs, share.share, share.low, share.high))
+    by_shape = {shape: sum(learnt[3 * index : 3 * index + 3]) for index, shape in enumerate(shapes)}
+    counts = ", ".join(f"{shape} {count} of {3 * runs}" for shape, count in by_shape.items())
+    return replace(
+        result,
+        p_confirmed=intersection_union(claims),
+        p_refuted=min(denials),
+        why=f"runs above {LEARNS_POINTS:g} % at the three widths: {counts}",
+        header=("shape", "width", "learn", "runs", "share", "low", "high"),
+        rows=tuple(rows),  # type: ignore[arg-type]
+    )
+
+
+def h3(scores: StudyScores, rules: Rules) -> HypothesisResult:
+    """Decide H3, a driven start removes what H2 says: triangle minus atan within five points."""
+    widths = (0.5, 1.0)
+    cells: list[Cell] = [
+        {"surrogate": shape, "width_fwhm": width} for width in widths for shape in ("triangle", REFERENCE)
+    ]
+    table = map_table(scores, "T2d4g", cells, all_seeds=True)
+    result = HypothesisResult(
+        name="H3",
+        claim="A driven start removes what H2 says: triangle is within 5 points of atan.",
+        cells="A2: T2d4g; widths 0.5, 1; triangle, atan",
+        seeds=said({"T2d4g": table}),
+    )
+    if not table.complete:
+        return result
+    rows: list[tuple[Item, ...]] = []
+    verdicts = []
+    for index, width in enumerate(widths):
+        pair = table.accuracy[2 * index : 2 * index + 2]
+        gap = verdict(contrast(pair, [1.0, -1.0]), GAP_POINTS, level=rules.level)
+        verdicts.append(gap)
+        rows.append((width, gap.difference, gap.low, gap.high, gap.p_equal, gap.p_beyond))
+    gaps = ", ".join(
+        f"{gap.difference:+.1f} points at width {width:g}"
+        for gap, width in zip(verdicts, widths, strict=True)
+    )
+    return replace(
+        result,
+        p_confirmed=intersection_union([gap.p_equal for gap in verdicts]),
+        p_refuted=float(holm(np.array([gap.p_beyond for gap in verdicts])).min()),
+        why=f"triangle minus atan: {gaps}",
+        header=("width", "triangle minus atan", "low", "high", "p equal", "p beyond"),
+        rows=tuple(rows),
+    )
+
+
+def h6(scores: StudyScores, rules: Rules) -> HypothesisResult:
+    """Decide H6, each shape at its own best cell: equal within the margins on all tasks, at the level of a look."""
+    block = scores.study.blocks["A3b"]
+    result = HypothesisResult(
+        name="H6",
+        claim="Each shape at its own best cell: equal within the margins on all tasks.",
+        cells="A3b: own best of six shapes; " + ", ".join(block.tasks),
+        seeds="no complete look",
+        level_factor=rules.level / rules.look_level,
+    )
+    comparisons: list[Compared] = []
+    counts, lacking = [], []
+    for task in block.tasks:
+        best = own_best(scores, task)
+        tables = looks(scores, task, list(best.values())) if len(best) == len(SHAPES) else []
+        if not tables:
+            lacking.append(task)
+            continue
+        counts.append(f"{task} {tables[-1].planned}")
+        comparisons += compared_table(
+            *(task, scores.study.tasks[task], SHAPES, tables[-1], REFERENCE, rules), level=rules.look_level
+        )
+    seeds = ", ".join(counts) or "none"
+    if lacking:
+        return replace(result, seeds=f"{seeds}; no complete look at {', '.join(lacking)}")
+    return equality(replace(result, seeds=seeds), comparisons)
+
+
+def h7(scores: StudyScores, rules: Rules) -> HypothesisResult:
+    """Decide H7, heavier tails send fewer spikes without recurrence and more with it: slopes at width 1."""
+    cells: list[Cell] = [{"surrogate": shape, "width_fwhm": 1.0} for shape in SHAPES]
+    tables = {task: map_table(scores, task, cells) for task in (*ONE_LAYER, *RECURRENT)}
+    result = HypothesisResult(
+        name="H7",
+        claim="Heavier tails send fewer spikes without recurrence and more with it, at width 1.",
+        cells="A2: width 1; T1, T2d1, T3 against T4, T5; six shapes",
+        seeds=said(tables),
+    )
+    if not all(table.complete for table in tables.values()):
+        return result
+    slopes, p_values, rows = [], [], []
+    for task, table in tables.items():
+        spikes = table.log_spikes[:, np.isfinite(table.log_spikes).all(axis=0)]
+        counted, seeds = spikes.shape[1], len(table.seeds)
+        if counted < MIN_SEEDS:
+            why = f"on {task} a run failed or sent no spike in {seeds - counted} of {seeds} seeds"
+            return replace(result, why=why)
+        line = trend(spikes, list(SLOPE_AT_REST.values()))
+        slopes.append(line.slope)
+        p_values.append(line.p)
+        rows.append((task, line.slope, line.low, line.high, line.p))
+    adjusted = holm(np.array(p_values)).tolist()
+    wanted = [-1] * len(ONE_LAYER) + [1] * len(RECURRENT)
+    right = [slope * sign > 0 for slope, sign in zip(slopes, wanted, strict=True)]
+    signs = ", ".join(f"{task} {slope:+.2f}" for task, slope in zip(tables, slopes, strict=True))
+    return replace(
+        result,
+        p_confirmed=max(adjusted) if all(right) else 1.0,
+        p_refuted=min((p for p, agrees in zip(adjusted, right, strict=True) if not agrees), default=1.0),
+        why=f"slope of log spikes on the slope at rest: {signs}",
+        header=("task", "slope", "low", "high", "p", "p, Holm"),
+        rows=tuple((*row, p) for row, p in zip(rows, adjusted, strict=True)),
+    )
+
+
+def all_hypotheses(
+    scores: StudyScores, rules: Rules, *, generator: np.random.Generator
+) -> list[HypothesisResult]:
+    """Decide every registered hypothesis, corrected for their number.
+
+    Args:
+        scores: of the study of surrogates.
+        rules: the error term and the levels.
+        generator: of the bootstrap of H4.
+    """
+    return corrected(
+        [
+            h1(scores, rules),
+            h2(scores, rules),
+            h3(scores, rules),
+            h4(scores, generator=generator),
+            h5(scores, rules),
+            h6(scores, rules),
+            h7(scores, rules),
+            h8(scores, rules),
+            h9(scores, rules),
+        ]
+    )

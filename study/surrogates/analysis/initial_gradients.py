@@ -1,0 +1,95 @@
+"""Measure a study's cells before training: gradients by layer, and how many potentials lie in the window."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from sgbench.diagnosis.flow import weights_gradient
+from sgbench.diagnosis.traces import trace
+from sgbench.records.files import to_json, write_atomic
+from sgbench.records.spec import RunSpec
+from sgbench.signals.trajectory import Batch, valid_steps
+from sgbench.study.cells import StudyPoint, points
+from sgbench.study.definition import Loaded
+from sgbench.study.run import StudyFolders, composed
+from sgbench.study.settle import read_settled
+from sgbench.training.build import build
+from sgbench.training.epochs import Epochs
+from study.surrogates.analysis.comparisons import MAP
+from study.surrogates.analysis.initial import INITIAL, InitialCell, InitialStates
+
+DIGITS = 4
+"""Significant digits that are stored, fewer than vary between machines."""
+
+
+def measure_gradients(loaded: Loaded, place: StudyFolders) -> Iterator[tuple[str, int]]:
+    """Measure every shape and width of the regime map on one training batch of each task; yield task and cells.
+
+    The batch is the first of the first map seed, the learning rate plays no part, and nothing is trained.
+
+    Args:
+        loaded: the study.
+        place: with its store and data.
+
+    Raises:
+        InputError: what the map starts from is not settled, or data are missing.
+        StorageError: the store's folder cannot be written.
+    """
+    seed = loaded.study.blocks[MAP].seeds.first
+    wanted = [
+        point
+        for point in points(loaded.study, MAP, read_settled(place.store.folder))
+        if point.seed == seed and set(point.cell) == {"surrogate", "width_fwhm"}
+    ]
+    tasks: dict[str, tuple[InitialCell, ...]] = {}
+    for task, members in itertools.groupby(wanted, key=lambda point: point.task):
+        several = list(members)
+        tasks[task] = tuple(_task(several, composed(several, place)))
+        write_atomic(place.store.folder / INITIAL, to_json(InitialStates(seed=seed, tasks=tasks)))
+        yield task, len(several)
+
+
+def _task(cells: list[StudyPoint], specs: list[RunSpec]) -> Iterator[InitialCell]:
+    """Measure the cells of one task, all on the same batch."""
+    data = build(specs[0]).data
+    data.setup()
+    batch = next(iter(data.epoch(0)))
+    for point, spec in zip(cells, specs, strict=True):
+        yield measured_cell(str(point.cell["surrogate"]), float(str(point.cell["width_fwhm"])), spec, batch)
+
+
+def measured_cell(surrogate: str, width: float, spec: RunSpec, batch: Batch) -> InitialCell:
+    """Measure one cell at the weights that training begins with.
+
+    Args:
+        surrogate: of the cell.
+        width: of the cell, in thresholds.
+        spec: of its run.
+        batch: of the run's training data.
+    """
+    parts = build(spec)
+    Epochs(parts.steepness, spec.method.protocol.epochs, spec.seed).begin(parts.network, "train", 0)
+    traced = trace(parts.network, batch, parts.objective)
+    hidden = len(parts.network.hidden_layers)
+    valid = valid_steps(batch.lengths, batch.x.shape[0])
+    norms = [float(weights_gradient(layer).norm()) for layer in traced.network.hidden_layers]
+    shares = [_share_within(layer.potentials(), valid, width / 2) for layer in traced.layers[:hidden]]
+    return InitialCell(
+        surrogate=surrogate,
+        width_fwhm=width,
+        gradients=tuple(_rounded(norm) if math.isfinite(norm) else None for norm in norms),
+        in_window=tuple(map(_rounded, shares)),
+    )
+
+
+def _share_within(potentials: Tensor, valid: Tensor, distance: float) -> float:
+    """Return the share of potentials [T, B, N] within a distance of the threshold, in valid steps [T, B]."""
+    return float((potentials.abs() <= distance)[valid].double().mean())
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")

@@ -1,0 +1,34 @@
+"""What `sgbench study measure surrogates` runs: how networks start, or every cell of the map before training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sgbench.study.definition import Loaded
+from sgbench.study.run import StudyFolders
+
+
+def measure_study(loaded: Loaded, place: StudyFolders, *, gradients: bool) -> Iterator[str]:
+    """Measure the tasks' networks before training and store what is found; yield a line for each task.
+
+    Args:
+        loaded: the study.
+        place: with its store and data.
+        gradients: whether gradients and potentials of every cell of the map are measured, for the report, in place
+            of the spikes of each task's network, for recommendations.
+
+    Raises:
+        InputError: what the map starts from is not settled, or data are missing.
+        StorageError: the store's folder cannot be written.
+    """
+    if gradients:
+        from study.surrogates.analysis.initial_gradients import measure_gradients
+
+        for task, cells in measure_gradients(loaded, place):
+            yield f"{task}: {cells} cells"
+        return
+    from study.surrogates.analysis.starting import measure
+
+    for task, spikes in measure(loaded, place):
+        sent = "not spikes" if spikes is None else ", ".join(f"{number:.3g}" for number in spikes)
+        yield f"{task}: a neuron sends, by hidden layer, {sent}"

@@ -1,0 +1,166 @@
+"""What a claim of the literature is, and the steps that several of their rules share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgbench.statistics.pairs import holm
+from sgbench.study.cells import Cell
+from sgbench.study.pages.text import interval
+from sgbench.study.scores import RunTable
+from sgbench.study.status import block_cost
+from sgbench.study.verdicts import HypothesisResult, VerdictWord
+from study.surrogates.analysis.comparisons import REFERENCE, Compared, compared_table, looks, own_best
+from study.surrogates.analysis.findings import SurrogateFindings
+
+OUTSIDE = "docs/reproductions.md is not at hand: the report was written outside of a checkout that has it"
+
+
+@dataclass(frozen=True)
+class Decided:
+    """Holds a verdict on a claim, with the numbers that decide it or the reason why none do."""
+
+    verdict: VerdictWord
+    number: str
+
+
+@dataclass(frozen=True)
+class LiteratureClaim:
+    """Describes a claim, the rule that decides it in words, and the function that follows the rule.
+
+    Args:
+        name: C1 to C12 of the founding review and its follow-ups, L1 to L19 of later papers.
+        says: the claim in our words.
+        source: who claims it.
+        rule: when it is confirmed, refuted or open.
+        decide: the rule as a function of what the study has found.
+        again: the command or page that makes its numbers again.
+    """
+
+    name: str
+    says: str
+    source: str
+    rule: str
+    decide: Callable[[SurrogateFindings], Decided]
+    again: str
+
+
+def opened(why: str) -> Callable[[SurrogateFindings], Decided]:
+    """Make the rule of a claim of which nothing is run: open, for one reason."""
+    return lambda _: Decided("open", why)
+
+
+def missing(findings: SurrogateFindings, *blocks: str) -> Decided:
+    """Leave a claim open because runs of these blocks are missing, and say how many."""
+    said = []
+    for block in blocks:
+        planned = block_cost(findings.loaded.study, block)[0]
+        left = planned - len(findings.scores.block(block))
+        said.append(f"{max(left, 1):,} runs of block {block} are missing")
+    return Decided("open", " and ".join(said))
+
+
+def incomplete(block: str, tables: Iterable[RunTable]) -> Decided | None:
+    """Leave a claim open where cells of a block lack runs; None where all have theirs."""
+    left = sum(table.missing for table in tables)
+    return Decided("open", f"{left:,} runs of block {block} that it needs are missing") if left else None
+
+
+def decided(confirmed: float, refuted: float, level: float, number: str) -> Decided:
+    """Choose the verdict by two p-values, of the claim and of what would refute it."""
+    if min(confirmed, refuted) > level:
+        return Decided("open", number)
+    return Decided("confirmed" if confirmed <= refuted else "refuted", number)
+
+
+def all_of(parts: Mapping[str, VerdictWord], number: str = "") -> Decided:
+    """Decide a claim of several parts: confirmed where all of them are, refuted where one is.
+
+    >>> all_of({"C7": "confirmed", "C8": "open"})
+    Decided(verdict='open', number='C7 confirmed, C8 open')
+    """
+    said = number or ", ".join(f"{name} {word}" for name, word in parts.items())
+    words = set(parts.values())
+    if "refuted" in words:
+        return Decided("refuted", said)
+    return Decided("confirmed" if words == {"confirmed"} else "open", said)
+
+
+def smallest(p_values: Sequence[float]) -> float:
+    """Return the smallest of several p-values after Holm's correction; 1 of none."""
+    return float(holm(np.array(p_values)).min()) if p_values else 1.0
+
+
+def hypothesis(findings: SurrogateFindings, name: str) -> HypothesisResult | None:
+    """Find the result of a registered hypothesis; None where the report decides none."""
+    return next((result for result in findings.results if result.name == name), None)
+
+
+def hypotheses(findings: SurrogateFindings, *names: str) -> list[HypothesisResult]:
+    """Find the results of registered hypotheses, those that the report decides."""
+    return [result for name in names if (result := hypothesis(findings, name)) is not None]
+
+
+def hypothesis_text(result: HypothesisResult) -> str:
+    """Write a hypothesis's verdict with the numbers behind it.
+
+    >>> hypothesis_text(HypothesisResult("H1", "", "", "none", why="nothing runs"))
+    'H1 open: nothing runs'
+    """
+    return f"{result.name} {result.verdict}: {result.why or result.seeds.removeprefix('none; ')}"
+
+
+def is_worse(one: Compared) -> float:
+    """Return the p-value that a method lies below the reference by more than the margin."""
+    return one.verdict.p_beyond if one.verdict.difference < 0 else 1.0
+
+
+def is_no_worse(one: Compared) -> float:
+    """Return the p-value that a method equals the reference within the margin or is better."""
+    verdict = one.verdict
+    return min(verdict.p_equal, verdict.p_differs) if verdict.difference > 0 else verdict.p_equal
+
+
+def is_no_better(one: Compared) -> float:
+    """Return the p-value that a method equals the reference within the margin or is worse."""
+    verdict = one.verdict
+    return min(verdict.p_equal, verdict.p_differs) if verdict.difference < 0 else verdict.p_equal
+
+
+def compared_text(one: Compared) -> str:
+    """Write a difference with its interval, unit, task and seeds."""
+    verdict = one.verdict
+    of_runs = verdict.margin < 1
+    said = interval(verdict.difference, verdict.low, verdict.high, 2 if of_runs else 1)
+    return f"{said} {'of the runs solved' if of_runs else 'points'} on {one.task}, {one.seeds} seeds"
+
+
+def least_far(compared: Sequence[Compared]) -> Compared:
+    """Find the comparison in which a method is least far below the reference, in margins."""
+    return max(compared, key=lambda one: one.verdict.difference / one.verdict.margin)
+
+
+def against_own_best(findings: SurrogateFindings, cell: Cell) -> tuple[list[Compared], list[str]]:
+    """Compare a cell of block A3b with the reference shape at its own best, and name tasks without a look."""
+    study, rules = findings.loaded.study, findings.rules
+    compared: list[Compared] = []
+    lacking = []
+    for task in study.blocks["A3b"].tasks:
+        best = own_best(findings.scores, task).get(REFERENCE)
+        tables = [] if best is None else looks(findings.scores, task, [best, cell])
+        if not tables:
+            lacking.append(task)
+            continue
+        methods = [REFERENCE, str(cell["surrogate"])]
+        compared += compared_table(
+            *(task, study.tasks[task], methods, tables[-1], REFERENCE, rules), level=rules.look_level
+        )
+    return compared, lacking
+
+
+def learnt(table: RunTable, above: float) -> list[int]:
+    """Count for each cell the runs whose test accuracy lies above a bar."""
+    return (table.accuracy > above).sum(axis=1).astype(int).tolist()

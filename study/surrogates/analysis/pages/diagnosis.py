@@ -1,0 +1,241 @@
+"""Does the start tell how a run ends: gradients and potentials before training against the map's accuracy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+
+from sgbench.statistics.rank_correlation import RankCorrelation, error_between_groups, rank_correlation
+from sgbench.study.cells import Cell
+from sgbench.study.pages.shapes import SLOPE_AT_REST
+from sgbench.study.pages.text import StudyPage, StudyPicture, details, few, interval, table
+from sgbench.study.scores import RunTable
+from sgbench.tables import NONE, number_text
+from study.surrogates.analysis.comparisons import MAP
+from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.initial import InitialCell
+from study.surrogates.analysis.pages.claim_rules import missing
+from study.surrogates.analysis.plots.start import StartPanel, StartPoint, start_figure
+
+NAME = "diagnosis.md"
+TITLE = "Does the start tell how a run ends?"
+STRONG = 0.5
+"""A correlation whose interval lies beyond this one tells much before training."""
+COMMAND = "sgbench study measure surrogates --gradients"
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Holds the cells of one task that are measured and run, in one order."""
+
+    cells: tuple[InitialCell, ...]
+    runs: RunTable
+
+
+def page(findings: SurrogateFindings) -> StudyPage:
+    """Write the page on diagnosis with figure F8: gradients and potentials at epoch 0 against final accuracy."""
+    if findings.initial is None:
+        return StudyPage(NAME, TITLE, (f"Not known yet: nothing is measured; `{COMMAND}` does it.",))
+    known = {task: one for task in findings.initial.tasks if (one := _known(findings, task)) is not None}
+    lacking = [task for task in findings.initial.tasks if task not in known]
+    parts = [f"Tasks of which not all cells are stored: {', '.join(lacking)}."] if lacking else []
+    if not known:
+        return StudyPage(NAME, TITLE, (*parts, f"Not known yet: {missing(findings, MAP).number}."))
+    gradients = {task: _correlation(one, first_gradient) for task, one in known.items()}
+    windows = {task: _correlation(one, least_in_window) for task, one in known.items()}
+    errors = {task: _errors(one) for task, one in known.items()}
+    pictures = (
+        _picture(findings, known, gradients, first_gradient, "gradient"),
+        _picture(findings, known, windows, least_in_window, "window"),
+    )
+    parts += [
+        _headline(errors),
+        pictures[0].markdown,
+        "F8. A mark is a shape at one width; the darker, the more compact. Across: norm of the gradient of the "
+        "first hidden layer's weights, on one batch at the weights that training begins with (seed "
+        f"{findings.initial.seed}). Up: mean test accuracy of the regime map; the dashed line is guessing. Marks "
+        "in a grey strip have no gradient at all (0) or none that is finite (∞).",
+        pictures[1].markdown,
+        "The same against the share of potentials within half the width of the threshold, over samples, steps and "
+        "neurons, in the layer where it is smallest. It depends on the width and not on the shape.",
+        "## Telling the accuracy of a shape that was never trained",
+        _error_table(findings, errors),
+        "## How strongly they go together",
+        _message(gradients, windows),
+        _correlations(findings, gradients, windows),
+        "Spearman's rank correlation over the shapes and widths of a task, a correlation a training seed; "
+        "intervals of 95 % over seeds. They say what another seed would change, not other shapes. A correlation is "
+        "no cause, and where accuracy rises and falls again with the gradient, it is small.",
+        details("Every layer of every cell", _table(known)),
+    ]
+    return StudyPage(NAME, TITLE, tuple(parts), pictures)
+
+
+def first_gradient(cell: InitialCell) -> float | None:
+    """Return the gradient's norm in the first hidden layer, which is the farthest from the loss."""
+    return cell.gradients[0]
+
+
+def least_in_window(cell: InitialCell) -> float | None:
+    """Return the share of potentials in the window, in the layer where it is smallest."""
+    return min(cell.in_window)
+
+
+def _known(findings: SurrogateFindings, task: str) -> _Known | None:
+    """Join what was measured of a task with its runs; None where runs are missing."""
+    if findings.initial is None or task not in findings.loaded.study.tasks:
+        return None
+    measured = findings.initial.tasks[task]
+    cells: list[Cell] = [{"surrogate": one.surrogate, "width_fwhm": one.width_fwhm} for one in measured]
+    seeds = findings.loaded.study.blocks[MAP].seeds.values
+    runs = findings.scores.table(task, "map", cells, seeds, start=MAP)
+    return _Known(measured, runs) if runs.complete else None
+
+
+def _correlation(known: _Known, of: Callable[[InitialCell], float | None]) -> RankCorrelation | None:
+    """Compute the correlation of a number before training with accuracy; None where it does not vary."""
+    starts = [math.inf if (value := of(cell)) is None else value for cell in known.cells]
+    if len(set(starts)) == 1 or any(len(set(column)) == 1 for column in known.runs.accuracy.T):
+        return None
+    return rank_correlation(starts, known.runs.accuracy)
+
+
+def _errors(known: _Known) -> tuple[float, float]:
+    """Predict the accuracy of each shape from the others, by its gradients and by its widths; errors in points."""
+    means = known.runs.accuracy.mean(axis=1)
+    shapes = [cell.surrogate for cell in known.cells]
+    norms = [first_gradient(cell) for cell in known.cells]
+    finite = [math.log(norm) for norm in norms if norm]
+    ends = (min(finite) - 1, max(finite) + 1)  # for none, and for one that is not finite
+    starts = [ends[1] if norm is None else math.log(norm) if norm else ends[0] for norm in norms]
+    widths = [math.log(cell.width_fwhm) for cell in known.cells]
+    return error_between_groups(starts, means, shapes), error_between_groups(widths, means, shapes)
+
+
+def _headline(errors: dict[str, tuple[float, float]]) -> str:
+    """Describe how well the gradient before training tells the accuracy of a shape that was never trained."""
+    by_gradient, by_width = zip(*errors.values(), strict=True)
+    better = sum(one < other for one, other in errors.values())
+    lead = (
+        "Where a run ends goes with the gradient of its first layer before training more than with its width, "
+        "with exceptions. "
+        if 2 * better > len(errors)
+        else ""
+    )
+    return (
+        f"{lead}From the runs of the other shapes, the accuracy of one that was never trained is predicted with a "
+        f"mean error of {min(by_gradient):.1f} to {max(by_gradient):.1f} points by its gradient, and of "
+        f"{min(by_width):.1f} to {max(by_width):.1f} by its width, from task to task; the gradient is better on "
+        f"{few(better, len(errors))} tasks."
+    )
+
+
+def _error_table(findings: SurrogateFindings, errors: dict[str, tuple[float, float]]) -> str:
+    """Tabulate the errors of both predictions by task."""
+    rows = [
+        [f"{task}: {findings.title(task)}", *(f"{error:.1f}" for error in pair)]
+        for task, pair in errors.items()
+    ]
+    return (
+        "How far off one is with a shape that was never trained, from the other shapes' accuracies: mean absolute "
+        "error, interpolated over the gradient before training, or over the width. It was not registered, and was "
+        "chosen after the picture had been looked at.\n\n"
+        + table(["task", "from its gradient, points", "from its width, points"], rows)
+    )
+
+
+def _picture(
+    findings: SurrogateFindings,
+    known: dict[str, _Known],
+    correlations: dict[str, RankCorrelation | None],
+    of: Callable[[InitialCell], float | None],
+    name: str,
+) -> StudyPicture:
+    """Draw accuracy against a number before training, a panel a task."""
+    panels = []
+    for task, one in known.items():
+        found = correlations[task]
+        means = one.runs.accuracy.mean(axis=1).tolist()
+        points = tuple(
+            StartPoint(cell.surrogate, SLOPE_AT_REST.get(cell.surrogate, 0.0), of(cell), mean)
+            for cell, mean in zip(one.cells, means, strict=True)
+        )
+        note = "does not vary" if found is None else f"rank correlation {found.mean:+.2f}"
+        panels.append(StartPanel(f"{task}: {findings.title(task)}", note, one.runs.runs[0][0].guess, points))
+    label = {
+        "gradient": "gradient of the first hidden layer before training (norm, scale: log)",
+        "window": "share of potentials within half the width of the threshold before training (scale: log)",
+    }[name]
+    return StudyPicture(
+        f"diagnosis_{name}.png",
+        f"Test accuracy against the {label.replace(' (scale: log)', '')}, a panel a task.",
+        (label, panels),
+        lambda: start_figure(panels, label=label),
+    )
+
+
+def _message(
+    gradients: dict[str, RankCorrelation | None],
+    windows: dict[str, RankCorrelation | None],
+) -> str:
+    """Describe on which tasks the start tells much."""
+    strong = [task for task, one in gradients.items() if one is not None and (one.low or 0) > STRONG]
+    against = [task for task, one in gradients.items() if one is not None and (one.high or 0) < -STRONG]
+    others = [task for task in gradients if task not in (*strong, *against)]
+    said = [
+        f"A larger gradient in the first layer goes with higher accuracy (rank correlation above {STRONG:g}) on "
+        f"{', '.join(strong) or 'no task'}",
+        f"with lower accuracy on {', '.join(against) or 'none'}",
+    ]
+    if others:
+        said.append(f"neither is shown on {', '.join(others)}")
+    wide = [task for task, one in windows.items() if one is not None and (one.low or 0) > STRONG]
+    narrow = [task for task, one in windows.items() if one is not None and (one.high or 0) < -STRONG]
+    return (
+        f"{'; '.join(said)}. More potentials in the window go with higher accuracy on "
+        f"{', '.join(wide) or 'no task'} and with lower accuracy on {', '.join(narrow) or 'none'}."
+    )
+
+
+def _correlations(
+    findings: SurrogateFindings,
+    gradients: dict[str, RankCorrelation | None],
+    windows: dict[str, RankCorrelation | None],
+) -> str:
+    rows = [
+        [
+            f"{task}: {findings.title(task)}",
+            _said(gradients[task]),
+            _said(windows[task]),
+            _seeds(gradients[task]),
+        ]
+        for task in gradients
+    ]
+    return table(["task", "accuracy with gradient", "accuracy with share in the window", "seeds"], rows)
+
+
+def _said(one: RankCorrelation | None) -> str:
+    return NONE if one is None else interval(one.mean, one.low, one.high, 2)
+
+
+def _seeds(one: RankCorrelation | None) -> int | None:
+    return None if one is None else one.seeds
+
+
+def _table(known: dict[str, _Known]) -> str:
+    """Tabulate every cell: gradients and shares by layer, and mean accuracy."""
+    rows = []
+    for task, one in known.items():
+        for cell, scores in zip(one.cells, np.asarray(one.runs.accuracy), strict=True):
+            gradients = ", ".join(
+                "not finite" if norm is None else number_text(norm) for norm in cell.gradients
+            )
+            shares = ", ".join(f"{100 * share:.1f}" for share in cell.in_window)
+            mean = f"{fmean(scores.tolist()):.1f}"
+            rows.append([task, cell.surrogate, number_text(cell.width_fwhm), gradients, shares, mean])
+    header = ["task", "shape", "width", "gradient by layer", "in the window by layer, %", "accuracy, %"]
+    return table(header, rows)

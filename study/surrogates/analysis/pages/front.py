@@ -1,0 +1,94 @@
+"""The front page: what was asked, what came out, what is open and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sgbench.study.pages.extension import NAME, TITLE, front_page
+from sgbench.study.pages.text import StudyPage, details, links, table
+from sgbench.study.registration import SHORT
+from sgbench.study.verdicts import HypothesisResult
+from sgbench.tables import p_text
+from study.surrogates.analysis.findings import SurrogateFindings
+
+
+def page(findings: SurrogateFindings, pages: Sequence[StudyPage]) -> StudyPage:
+    """Write the front page of a study's report: question, outcome, and what is open.
+
+    Args:
+        findings: of the study.
+        pages: the others, in their order.
+    """
+    results = findings.results
+    words = [result.verdict for result in results]
+    study = findings.loaded.study
+    if study.extends:
+        return front_page(findings, pages)
+    parts = [
+        f"{study.about}",
+        f"Of the {len(results)} hypotheses written down before the first run: {words.count('confirmed')} "
+        f"confirmed, {words.count('refuted')} refuted, {words.count('open')} open. "
+        f"{len(findings.facts):,} runs are stored, of blocks {findings.block_names}.",
+        "## Verdicts",
+        verdict_table(results),
+        f"p is of the verdict, at the registered level of {findings.rules.level:g}; where it is open, the "
+        "smaller of those for and against. In the last column it is corrected for all hypotheses by Holm's "
+        "method, and the verdict follows it.",
+        "## What the numbers say",
+        "\n".join(
+            f"- **{result.name}**: {result.why}. Cells: {result.cells}." for result in results if result.rows
+        )
+        or "Nothing yet.",
+        "## What is open, and why",
+        "\n".join(
+            f"- **{result.name}**: {why_open(result)}" for result in results if result.verdict == "open"
+        )
+        or "Nothing.",
+        "## Pages",
+        links(pages),
+        _registered(findings),
+    ]
+    evidence = [_rows(result) for result in results if result.rows]
+    return StudyPage(
+        NAME, TITLE, (*parts, *(["## Numbers behind the verdicts", *evidence] if evidence else []))
+    )
+
+
+def verdict_table(results: Sequence[HypothesisResult]) -> str:
+    """Write a table with one line a hypothesis: verdict and evidence."""
+    rows = [
+        [
+            *(result.name, result.claim.replace("|", "/"), f"**{result.verdict}**", result.seeds),
+            *(result.p, result.p_corrected),
+        ]
+        for result in results
+    ]
+    return table(["name", "hypothesis", "verdict", "seeds", "p", "p, Holm"], rows)
+
+
+def why_open(result: HypothesisResult) -> str:
+    """Say in one sentence why a hypothesis is open."""
+    if result.p is None:
+        return f"{result.why}." if result.why else f"{result.seeds}."
+    if result.alone != "open":
+        return (
+            f"it would be {result.alone} alone (p {p_text(result.p)}), and is not after the correction for all "
+            f"hypotheses (p {p_text(result.p_corrected)})."
+        )
+    return f"neither side is shown: p {p_text(result.p_confirmed)} for it, {p_text(result.p_refuted)} against it."
+
+
+def _registered(findings: SurrogateFindings) -> str:
+    """Write where the study was registered and how many deviations there are."""
+    if findings.registration is None:
+        return ""
+    return (
+        f"Registered in [`{findings.loaded.study.registration}`](../preregistration.md), commit "
+        f"{findings.registration.commit[:SHORT]}; deviations: {len(findings.deviations)}, see "
+        "[the last page](budget.md). Written by `sgbench study report surrogates`."
+    )
+
+
+def _rows(result: HypothesisResult) -> str:
+    """Put a hypothesis's table under its name, folded."""
+    return details(f"{result.name}: {result.cells}", table(result.header, result.rows))

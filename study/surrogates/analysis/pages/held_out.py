@@ -1,0 +1,260 @@
+"""Does the recommendation hold on a task that it was not fitted to: tasks left out, and tasks of a later block."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from sgbench.errors import InputError
+from sgbench.recommendation.fit import fit
+from sgbench.recommendation.held_out import HeldOut, held_out
+from sgbench.recommendation.summary import TaskSummary
+from sgbench.statistics.blocks import Contrast, contrast
+from sgbench.statistics.intervals import summarise
+from sgbench.study.cells import Cell
+from sgbench.study.pages.shapes import MIN_SEEDS
+from sgbench.study.pages.text import StudyPage, cell_text, interval, table
+from sgbench.study.scores import RunTable, points_of
+from sgbench.study.verdicts import Item
+from study.surrogates.analysis.comparisons import LIBRARY_DEFAULTS, UNSEEN, own_best
+from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.pages.claim_rules import missing
+
+NAME = "held_out.md"
+TITLE = "Does the recommendation hold on a new task?"
+TUNING, BLOCK = UNSEEN, "KR"
+CLOSE_POINTS = 2.0
+RECOMMENDED = "recommended"
+TRIES = ("", ", second try", ", third try")
+
+
+def page(findings: SurrogateFindings) -> StudyPage:
+    """Write the page on held-out tasks: block KR, and each task of the map left out in turn."""
+    parts = [
+        "A recommendation is fitted to the tasks of the regime map. What it loses on a task that it has not seen "
+        "is measured twice: on tasks that were added after it was written down (block KR), and on each task of the "
+        "map after a fit to the others of its kind.",
+        "Regret is how many points of test accuracy a setting lies below the task's best one, which validation "
+        "chooses (on later tasks among each shape's own best, with the tuning seeds); of a task that is solved or "
+        "not, points of 100 for a solved run. Below 0 it is better than what validation chose.",
+        "## Tasks that nobody had seen",
+        *_later(findings),
+        "## Each task of the map left out",
+        *_left_out(findings),
+    ]
+    return StudyPage(NAME, TITLE, tuple(parts))
+
+
+def recommended_cells(findings: SurrogateFindings, task: str) -> list[Cell]:
+    """List the cells of block KR that are no shape's own best and no library's default: the recommendation."""
+    block = findings.loaded.study.blocks[BLOCK]
+    return [
+        dict(cell)
+        for grid in block.grids
+        if grid.tasks is None or task in grid.tasks
+        for cell in grid.cells
+        if cell.get("surrogate") not in LIBRARY_DEFAULTS
+    ]
+
+
+def _later(findings: SurrogateFindings) -> list[str]:
+    """Write the part on the tasks of block KR."""
+    if BLOCK not in findings.loaded.study.blocks:
+        return [f"This study has no block {BLOCK}."]
+    tasks = findings.loaded.study.blocks[BLOCK].tasks
+    if not any(recommended_cells(findings, task) for task in tasks):
+        stated = (
+            f"Block {BLOCK} has no cell of the recommendation yet: it is committed before block {TUNING}."
+        )
+    else:
+        stated = ""
+    known = _known(findings)
+    if not known:
+        return [
+            part for part in (f"Not known yet: {missing(findings, TUNING, BLOCK).number}.", stated) if part
+        ]
+    lacking = [task for task in tasks if task not in known]
+    rows = [row for task, runs in known.items() for row in _rows(findings, task, runs)]
+    messages = [text for task, runs in known.items() if (text := _message(findings, task, runs))]
+    return [
+        *([f"Tasks of which not all runs are stored: {', '.join(lacking)}."] if lacking else []),
+        *([stated] if stated else []),
+        *(["\n".join(messages)] if messages else []),
+        table(["task", "method", "setting", "regret, points", "seeds"], rows),
+    ]
+
+
+def _known(findings: SurrogateFindings) -> dict[str, RunTable]:
+    """Tabulate the tasks of block KR of which all runs are stored, tuning included."""
+    tasks = findings.loaded.study.blocks[BLOCK].tasks if BLOCK in findings.loaded.study.blocks else ()
+    tables = {task: _table(findings, task) for task in tasks}
+    return {
+        task: runs
+        for task, runs in tables.items()
+        if runs is not None and runs.complete and _tuned(findings, task).complete
+    }
+
+
+def regrets_of_advice(findings: SurrogateFindings) -> dict[str, Contrast]:
+    """Compute what the recommendation lost on each later task whose runs are all stored."""
+    lost = {task: _regrets(findings, task, runs).get(RECOMMENDED) for task, runs in _known(findings).items()}
+    return {task: regret for task, regret in lost.items() if regret is not None}
+
+
+def _named(findings: SurrogateFindings, task: str) -> dict[str, Cell]:
+    """Name every cell of block KR on a task: the recommendation, each shape's best, and library defaults."""
+    advised = recommended_cells(findings, task)
+    cells = dict(zip((f"{RECOMMENDED}{more}" for more in TRIES), advised, strict=False))
+    cells |= {
+        f"own best of {shape}": cell for shape, cell in own_best(findings.scores, task, block=TUNING).items()
+    }
+    cells |= {name: {"surrogate": name, "width_fwhm": None} for name in LIBRARY_DEFAULTS}
+    return cells
+
+
+def _table(findings: SurrogateFindings, task: str) -> RunTable | None:
+    """Tabulate the runs of these cells on reporting seeds; None where nothing is settled."""
+    if not own_best(findings.scores, task, block=TUNING):
+        return None
+    cells = list(_named(findings, task).values())
+    seeds = findings.loaded.study.blocks[BLOCK].seeds.values
+    return findings.scores.table(task, "report", cells, seeds, start=BLOCK)
+
+
+def _tuned(findings: SurrogateFindings, task: str) -> RunTable:
+    """Tabulate the runs of each shape's own best cell on the tuning seeds."""
+    cells = list(own_best(findings.scores, task, block=TUNING).values())
+    seeds = findings.loaded.study.blocks[TUNING].seeds.values
+    return findings.scores.table(task, "tuning", cells, seeds, start=TUNING)
+
+
+def _best_shape(findings: SurrogateFindings, task: str) -> str:
+    """Name the shape whose own best cell has the highest mean validation accuracy on the tuning seeds."""
+    shapes = list(own_best(findings.scores, task, block=TUNING))
+    return shapes[int(_tuned(findings, task).validation.mean(axis=1).argmax())]
+
+
+def _regrets(findings: SurrogateFindings, task: str, runs: RunTable) -> dict[str, Contrast]:
+    """Compute how far each cell lies below the task's best one, paired by seed.
+
+    Of several tries, the one with the best validation accuracy in a seed counts as one more method.
+    """
+    scores = dict(
+        zip(_named(findings, task), points_of(findings.loaded.study.tasks[task], runs), strict=True)
+    )
+    best = scores[f"own best of {_best_shape(findings, task)}"]
+    tries = [place for place, name in enumerate(scores) if name.startswith(RECOMMENDED)]
+    if len(tries) > 1:
+        picked = runs.validation[tries].argmax(axis=0)
+        scores[f"the best of {len(tries)} tries"] = np.array(list(scores.values()))[tries][
+            picked, np.arange(len(picked))
+        ]
+    return {name: contrast([best, row], [1, -1]) for name, row in scores.items()}
+
+
+def _rows(findings: SurrogateFindings, task: str, runs: RunTable) -> list[list[Item]]:
+    cells = _named(findings, task)
+    return [
+        [
+            f"{task}: {findings.title(task)}",
+            name,
+            _setting_text(cells.get(name)),
+            interval(one.estimate, one.low, one.high),
+            one.seeds,
+        ]
+        for name, one in _regrets(findings, task, runs).items()
+    ]
+
+
+def _setting_text(cell: Cell | None) -> str:
+    """Write what a method is set to: `as shipped` where it has no width, the rule where no single cell is meant."""
+    if cell is None:
+        return "by validation, seed by seed"
+    if not cell.get("width_fwhm"):
+        return "as shipped"
+    shape = f"{cell['surrogate']}, "
+    return shape + cell_text(cell, without=["surrogate"])
+
+
+def _message(findings: SurrogateFindings, task: str, runs: RunTable) -> str:
+    """Describe what the recommendation and the worst and best library default lose on a task."""
+    regrets = _regrets(findings, task, runs)
+    advised = regrets.get(RECOMMENDED)
+    if advised is None:
+        return ""
+    said = interval(advised.estimate, advised.low, advised.high)
+    tries = [one for name, one in regrets.items() if name.startswith("the best of")]
+    more = "".join(f"the best of its tries {interval(one.estimate, one.low, one.high)}; " for one in tries)
+    shipped = [regrets[name].estimate for name in LIBRARY_DEFAULTS]
+    return (
+        f"- **{task}, {findings.title(task)}**: the recommendation loses {said} points to the best; {more}library "
+        f"defaults lose {min(shipped):.1f} to {max(shipped):.1f}."
+    )
+
+
+def kinds(tasks: Mapping[str, TaskSummary]) -> dict[str, Mapping[str, TaskSummary]]:
+    """Group the tasks of a summary by the kind of network that a recommendation is fitted to.
+
+    Args:
+        tasks: of a summary.
+    """
+    groups: dict[str, Mapping[str, TaskSummary]] = {}
+    for task in tasks.values():
+        try:
+            alike = fit(tasks, task.shape)
+        except InputError:  # none of its kind has a cell
+            continue
+        groups.setdefault(alike.kind, alike.tasks)
+    return groups
+
+
+def _left_out(findings: SurrogateFindings) -> list[str]:
+    """Write the part on the tasks of the map, each left out of the fit in turn."""
+    tasks = {} if findings.summary is None else findings.summary.tasks
+    groups = kinds(tasks)
+    if not groups:
+        return [f"Not known yet: {missing(findings, 'A2').number}."]
+    rows: list[list[Item]] = []
+    alone = []
+    for kind, alike in groups.items():
+        checks = held_out(alike)
+        if not checks:
+            alone.append(f"{kind} ({', '.join(alike)})")
+        rows += [_left_out_row(findings, kind, check) for check in checks]
+    close = sum(check.regret <= CLOSE_POINTS for alike in groups.values() for check in held_out(alike))
+    said = []
+    if rows:
+        said.append(
+            f"The setting that the other tasks recommend loses at most {CLOSE_POINTS:g} points on {close} of "
+            f"{len(rows)} tasks."
+        )
+        header = [
+            "kind of network",
+            "task left out",
+            "recommended",
+            "regret, points",
+            "seeds",
+            "library defaults",
+        ]
+        said.append(table(header, rows))
+        said.append("Library defaults are scored on reporting seeds (block A3b), where they are stored.")
+    if alone:
+        said.append(f"No out-of-sample figure where a kind has one task: {'; '.join(alone)}.")
+    return said
+
+
+def _left_out_row(findings: SurrogateFindings, kind: str, check: HeldOut) -> list[Item]:
+    """Write what the recommendation loses on one task that was left out."""
+    surrogate, width, _ = check.place
+    mean = summarise(check.by_seed)
+    ends = (mean.low, mean.high) if mean.n >= MIN_SEEDS else (None, None)
+    shipped = ", ".join(f"{name} {regret:.1f}" for name, regret in check.defaults.items())
+    return [
+        kind,
+        f"{check.task}: {findings.title(check.task)}",
+        f"{surrogate}, width {width:g}",
+        interval(mean.mean, *ends),
+        mean.n,
+        shipped or "not stored yet",
+    ]

@@ -1,0 +1,126 @@
+"""Long sequences: what the map says of shapes and widths where a sequence has more than a thousand steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from statistics import fmean
+
+from sgbench.plots.study_map import map_figure
+from sgbench.study.cells import Cell
+from sgbench.study.pages.regime_map import HEADER, mapped_cells, panel, row
+from sgbench.study.pages.shapes import SHAPES
+from sgbench.study.pages.text import StudyPage, StudyPicture, details, few, table
+from sgbench.study.scores import Score
+from sgbench.study.status import block_cost
+from study.surrogates.analysis.comparisons import LONG, LONG_MORE
+from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.pages.claim_rules import missing
+
+NAME = "long_sequences.md"
+TITLE = "Does it hold over a thousand steps?"
+BLOCK, MORE = LONG, LONG_MORE
+WIDTHS = (0.1, 0.5, 2.0)
+"""Of block H; expectations are about these."""
+NARROW, WIDE = 0.5, 2.0
+BEYOND_POINTS = 2.0
+REMEDIES: Mapping[str, Cell] = {
+    "the recurrent gradient cut": {"network.recurrence_gradient": "cut"},
+    "gradients clipped to a norm of 1": {"clip_norm": 1},
+}
+"""Settings of block H2, by what they are called."""
+Cells = dict[tuple[str, float], list[Score]]
+
+
+def page(findings: SurrogateFindings) -> StudyPage:
+    """Write the page on long sequences with figure F11 and the table behind it."""
+    if BLOCK not in findings.loaded.study.blocks:
+        return StudyPage(NAME, TITLE, (f"This study has no block {BLOCK}.",))
+    if not _is_whole(findings, BLOCK):
+        return StudyPage(NAME, TITLE, (f"Not known yet: {missing(findings, BLOCK).number}.",))
+    panels, said, rows = [], [], []
+    for task in findings.loaded.study.blocks[BLOCK].tasks:
+        plain = mapped_cells(findings, task, BLOCK)
+        panels.append(panel(findings, task, plain))
+        said.append(_expected(findings, task, plain))
+        rows += [[*row(task, shape, width, runs), "none"] for (shape, width), runs in plain.items()]
+        for name, more in REMEDIES.items() if _is_whole(findings, MORE) else ():
+            cells = mapped_cells(findings, task, BLOCK, more)
+            said.append(_remedy(name, plain, cells))
+            if len({width for _, width in cells}) > 1:
+                panels.append(replace(panel(findings, task, cells), title=f"{task}, {name}"))
+            rows += [[*row(task, shape, width, runs), name] for (shape, width), runs in cells.items()]
+    picture = StudyPicture(
+        "long_sequences.png",
+        "Test accuracy against width on long sequences, a line a shape, without a remedy and with one.",
+        panels,
+        lambda: map_figure(panels),
+    )
+    parts = (
+        *said,
+        picture.markdown,
+        "F11. A line is a shape at the setting that the task's experiment ships; the darker, the more compact. "
+        "Bands are intervals of 95 % over five seeds, which draw weights and order: the split is the official one. "
+        "A run that failed counts as guessing, and a cross marks its cell.",
+        "No hypothesis is about this task. What was expected of it was written down before its runs "
+        "([amendments 10 and 12](../preregistration.md)); block H2 was planned when H had been seen. The epoch "
+        "that is tested has the lowest validation loss, as the task ships it, where other tasks of this study take "
+        "the highest validation accuracy. One setting of the network: no reference was tuned for it.",
+        details("The numbers behind the picture", table([*HEADER, "remedy"], rows)),
+    )
+    return StudyPage(NAME, TITLE, parts, (picture,))
+
+
+def _is_whole(findings: SurrogateFindings, block: str) -> bool:
+    """Say whether every run of a block is stored."""
+    study = findings.loaded.study
+    return block in study.blocks and len(findings.scores.block(block)) >= block_cost(study, block)[0]
+
+
+def _expected(findings: SurrogateFindings, task: str, cells: Cells) -> str:
+    """Count for how many shapes what the recurrent tasks led one to expect holds, and name the best cell."""
+    narrow_best, loses = 0, 0
+    for shape in SHAPES:
+        of = {width: cells[shape, width] for width in WIDTHS if (shape, width) in cells}
+        best = max(of, key=lambda width: fmean(run.validation for run in of[width]))
+        narrow_best += best <= NARROW
+        loses += _accuracy(of[best]) - _accuracy(of[WIDE]) > BEYOND_POINTS
+    chosen = {shape: _best_width(cells, shape) for shape in SHAPES}
+    best_of = ", ".join(
+        f"{shape} {width:g} ({_accuracy(cells[shape, width]):.1f} %)" for shape, width in chosen.items()
+    )
+    failed = sum(run.failed for (_, width), runs in cells.items() if width >= NARROW for run in runs)
+    wide = sum(len(runs) for (_, width), runs in cells.items() if width >= NARROW)
+    return (
+        f"On **{task}, {findings.title(task)}**, {few(failed, wide)} runs at widths of {NARROW:g} and more fail. "
+        f"Of the three widths of block {BLOCK} the best is {NARROW:g} or less for {few(narrow_best, len(SHAPES))} "
+        f"shapes, and {few(loses, len(SHAPES))} lie at width {WIDE:g} more than {BEYOND_POINTS:g} points below it: "
+        "expected, from shorter recurrent tasks, was all of them in both.\n\n"
+        f"The width that validation chooses for each shape, of all that were run, and its test accuracy: {best_of}."
+    )
+
+
+def _best_width(cells: Cells, shape: str) -> float:
+    """Choose a shape's width by mean validation accuracy."""
+    widths = [width for other, width in cells if other == shape]
+    return max(widths, key=lambda width: fmean(run.validation for run in cells[shape, width]))
+
+
+def _remedy(name: str, plain: Cells, remedied: Cells) -> str:
+    """Tell what a remedy changes at each width that it was run at."""
+    said = []
+    for width in sorted({width for _, width in remedied}):
+        means = {shape: _accuracy(remedied[shape, width]) for shape in SHAPES if (shape, width) in remedied}
+        failed = [run.failed for (_, other), runs in remedied.items() if other == width for run in runs]
+        without = [run.failed for (_, other), runs in plain.items() if other == width for run in runs]
+        low, high = min(means, key=lambda one: means[one]), max(means, key=lambda one: means[one])
+        said.append(
+            f"at width {width:g} {few(sum(failed), len(failed))} runs fail, {few(sum(without), len(without))} "
+            f"without; shapes reach {means[low]:.1f} % ({low}) to {means[high]:.1f} % ({high})"
+        )
+    return f"**With {name}**: {'; '.join(said)}." if said else ""
+
+
+def _accuracy(runs: list[Score]) -> float:
+    """Average test accuracy over seeds, in points."""
+    return fmean(run.accuracy for run in runs)

@@ -1,0 +1,103 @@
+"""Methods compared with one of them, task by task: what pages on learning rules and on neuron models share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sgbench.study.cells import Cell
+from sgbench.study.pages.regime_map import score
+from sgbench.study.pages.text import interval, table
+from sgbench.study.scores import RunTable
+from study.surrogates.analysis.comparisons import Compared, compared_table, looks
+from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.plots.methods import MethodPanel
+
+
+def latest_looks(
+    findings: SurrogateFindings,
+    cells: Mapping[str, Mapping[str, Cell]],
+    names: Sequence[str],
+    *,
+    start: str = "A3b",
+) -> dict[str, RunTable]:
+    """Collect the latest complete look at some methods, a row a method; tasks without one are left out.
+
+    Args:
+        findings: with the runs.
+        cells: by task and method.
+        names: of the methods.
+        start: the block whose starting point the cells have.
+    """
+    tables = {}
+    for task, of in cells.items():
+        rows = [of[name] for name in names if name in of]
+        found = looks(findings.scores, task, rows, start=start) if len(rows) == len(names) else []
+        if found:
+            tables[task] = found[-1]
+    return tables
+
+
+def compared_looks(
+    findings: SurrogateFindings, tables: Mapping[str, RunTable], names: Sequence[str]
+) -> list[Compared]:
+    """Compare methods with the first of them, task by task, at the level of a look."""
+    rules = findings.rules
+    return [
+        one
+        for task, look in tables.items()
+        for one in compared_table(
+            *(task, findings.loaded.study.tasks[task], names, look, names[0], rules), level=rules.look_level
+        )
+    ]
+
+
+def score_panel(
+    findings: SurrogateFindings, task: str, look: RunTable, *, zoomed: bool = False
+) -> MethodPanel:
+    """Draw the score of each method on a task, a row of the table each: accuracy, or the share of solved runs.
+
+    Args:
+        findings: with the study.
+        task: of the runs.
+        look: the runs.
+        zoomed: whether the axis of an accuracy follows its values; that of a share does not.
+    """
+    title = f"{task}: {findings.title(task)}"
+    values = tuple(score(list(runs)) for runs in look.runs)
+    if findings.loaded.study.tasks[task].outcome == "solved":
+        return MethodPanel(title, "runs solved, %", values)
+    return MethodPanel(title, f"accuracy, %{' (not from 0)' * zoomed}", values, zoomed=zoomed)
+
+
+def told_apart(compared: Sequence[Compared]) -> str:
+    """List for each method how its comparison with the reference ends on each task.
+
+    Args:
+        compared: of every method and task.
+    """
+    by_method: dict[str, list[str]] = {}
+    for one in compared:
+        by_method.setdefault(one.method, []).append(f"{one.verdict.word} on {one.task}")
+    return "\n".join(f"- **{name}**: {', '.join(words)}." for name, words in by_method.items())
+
+
+def difference_table(compared: Sequence[Compared], kind: str, reference: str) -> str:
+    """Tabulate each method's difference to the reference.
+
+    Args:
+        compared: of every method and task.
+        kind: what a method is, such as "rule".
+        reference: what the others are compared with.
+    """
+    rows = []
+    for one in compared:
+        verdict = one.verdict
+        digits = 2 if verdict.margin < 1 else 1
+        rows.append(
+            [
+                *(one.task, one.method, interval(verdict.difference, verdict.low, verdict.high, digits)),
+                *(f"{verdict.margin:g}", verdict.p_differs, verdict.p_equal, one.seeds, verdict.word),
+            ]
+        )
+    header = ["task", kind, f"minus {reference}", "margin", "p differs", "p equal", "seeds", "verdict"]
+    return table(header, rows)

@@ -1,0 +1,263 @@
+"""Which shape: every shape against atan, each at its own best, at one width, and as libraries ship it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from sgbench.plots.estimate import Estimate
+from sgbench.statistics.blocks import contrast
+from sgbench.statistics.random_effects import RandomEffects, random_effects
+from sgbench.study.cells import Cell
+from sgbench.study.pages.shapes import SHAPES
+from sgbench.study.pages.text import StudyPage, StudyPicture, cell_text, details, interval, table
+from sgbench.study.scores import DEFAULT_MARGIN, RunTable
+from study.surrogates.analysis.comparisons import (
+    LIBRARY_DEFAULTS,
+    REFERENCE,
+    Compared,
+    compared_table,
+    looks,
+    own_best,
+)
+from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.plots.forest import ForestPanel, ForestRow, forest_figure
+
+NAME = "tuned.md"
+TITLE = "How much is left after tuning?"
+LIBRARY: tuple[Cell, ...] = tuple({"surrogate": name, "width_fwhm": None} for name in LIBRARY_DEFAULTS)
+CONTROLS: tuple[Cell, ...] = (
+    {"surrogate": "zero", "width_fwhm": None},
+    {"surrogate": "constant", "width_fwhm": None},
+)
+HEADER = ("task", "method", "difference", "margin", "p differs", "p equal", "seeds", "verdict")
+
+
+def page(findings: SurrogateFindings) -> StudyPage:
+    """Write the page on tuned shapes with figure F3 and table 2: every shape against atan."""
+    if not findings.stored("A3b"):
+        return StudyPage(NAME, TITLE, (findings.not_stored("A3b"),))
+    tasks = findings.loaded.study.blocks["A3b"].tasks
+    best = {task: looks(findings.scores, task, _own(findings, task)) for task in tasks}
+    best = {
+        task: tables for task, tables in best.items() if tables and len(_own(findings, task)) == len(SHAPES)
+    }
+    lacking = [task for task in tasks if task not in best]
+    last = {task: tables[-1] for task, tables in best.items()}
+    parts: list[str] = []
+    if lacking:
+        parts.append(f"Tasks without a complete look at the shapes' own best cells: {', '.join(lacking)}.")
+    pictures: list[StudyPicture] = []
+    if last:
+        panels, pooled = forest(findings, last)
+        picture = StudyPicture(
+            "tuned.png",
+            "Test accuracy of five shapes minus that of atan, each at its own best, by task and over tasks.",
+            panels,
+            lambda: forest_figure(panels, margin=DEFAULT_MARGIN["accuracy"], reference=REFERENCE),
+        )
+        pictures.append(picture)
+        parts += [
+            _message(findings, last),
+            picture.markdown,
+            "F3. Each shape minus atan, each at its own best cell, on seeds that nobody had seen. Intervals of "
+            f"tasks are of {100 * (1 - 2 * findings.rules.look_level):.3g} %, as two one-sided tests need; those "
+            "over tasks, by random effects, of 95 %. The grey bar is where the difference on a new task of this "
+            "kind lies. Tasks that are solved or not are in the table below alone.",
+            _pooled_table(pooled),
+        ]
+    parts += _verdict_tables(findings, best)
+    return StudyPage(NAME, TITLE, tuple(parts), tuple(pictures))
+
+
+def _own(findings: SurrogateFindings, task: str) -> list[Cell]:
+    """List the best cell of each shape on a task."""
+    return list(own_best(findings.scores, task).values())
+
+
+def forest(
+    findings: SurrogateFindings, tables: dict[str, RunTable]
+) -> tuple[list[ForestPanel], dict[str, RandomEffects]]:
+    """Build a panel for each shape, with its mean over the tasks that have an accuracy."""
+    panels, pooled = [], {}
+    study, rules = findings.loaded.study, findings.rules
+    accurate = {task: one for task, one in tables.items() if study.tasks[task].outcome == "accuracy"}
+    comparisons = {
+        task: {
+            one.method: one
+            for one in compared_table(
+                task, study.tasks[task], SHAPES, look, REFERENCE, rules, level=rules.look_level
+            )
+        }
+        for task, look in accurate.items()
+    }
+    for shape in SHAPES:
+        if shape == REFERENCE:
+            continue
+        rows = [
+            ForestRow(f"{task}: {findings.title(task)}", _estimate(named[shape]), named[shape].verdict.word)
+            for task, named in comparisons.items()
+        ]
+        effect = _over_tasks(shape, accurate)
+        if effect is not None:
+            pooled[shape] = effect
+        panels.append(
+            ForestPanel(
+                shape,
+                tuple(rows),
+                None if effect is None else Estimate(effect.mean, effect.low, effect.high),
+                _predicted(effect),
+            )
+        )
+    return panels, pooled
+
+
+def _estimate(one: Compared) -> Estimate:
+    """Draw a comparison: its difference, and the ends of its interval or the difference again."""
+    verdict = one.verdict
+    low = verdict.difference if verdict.low is None else verdict.low
+    return Estimate(verdict.difference, low, verdict.difference if verdict.high is None else verdict.high)
+
+
+def _over_tasks(shape: str, tables: dict[str, RunTable]) -> RandomEffects | None:
+    """Combine the differences to atan over tasks; None where fewer than two have a spread."""
+    effects = []
+    for look in tables.values():
+        pair = look.accuracy[[SHAPES.index(shape), SHAPES.index(REFERENCE)]]
+        difference = contrast(pair, [1.0, -1.0])
+        if difference.error > 0:
+            effects.append((difference.estimate, difference.error))
+    if len(effects) < 2:  # noqa: PLR2004 - one task has no mean over tasks
+        return None
+    return random_effects([value for value, _ in effects], [error for _, error in effects])
+
+
+def _predicted(effect: RandomEffects | None) -> Estimate | None:
+    """Draw where a new task is expected; None where too few tasks say it."""
+    if effect is None or effect.predicted_low is None or effect.predicted_high is None:
+        return None
+    return Estimate(effect.mean, effect.predicted_low, effect.predicted_high)
+
+
+def _pooled_table(pooled: dict[str, RandomEffects]) -> str:
+    """Tabulate each shape's effect over tasks."""
+    rows = [
+        [
+            shape,
+            interval(effect.mean, effect.low, effect.high),
+            effect.p,
+            interval(effect.mean, effect.predicted_low, effect.predicted_high),
+            f"{math.sqrt(effect.tau_squared):.2f}",
+            effect.tasks,
+        ]
+        for shape, effect in pooled.items()
+    ]
+    header = ["shape", "mean over tasks, points", "p", "a new task", "spread over tasks", "tasks"]
+    return table(header, rows) if rows else ""
+
+
+def _message(findings: SurrogateFindings, tables: dict[str, RunTable]) -> str:
+    """Describe how many shapes are equal to atan when each is tuned."""
+    words = [one.verdict.word for one in _compared(findings, tables)]
+    seeds = sorted({look.planned for look in tables.values()})
+    said = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    return (
+        f"With each shape at its own best width and learning rate, {words.count('equal')} of {len(words)} "
+        f"comparisons with atan are equal within the margin, {words.count('better')} are better, "
+        f"{words.count('worse')} worse and {words.count('open')} open ({len(tables)} tasks, {said} seeds)."
+    )
+
+
+def _compared(findings: SurrogateFindings, tables: dict[str, RunTable]) -> list[Compared]:
+    """Compare each shape with the reference on each task."""
+    study, rules = findings.loaded.study, findings.rules
+    return [
+        one
+        for task, look in tables.items()
+        for one in compared_table(
+            task, study.tasks[task], SHAPES, look, REFERENCE, rules, level=rules.look_level
+        )
+    ]
+
+
+def _verdict_tables(findings: SurrogateFindings, best: dict[str, list[RunTable]]) -> list[str]:
+    """Write table 2: every comparison at every look."""
+    parts = ["## Table 2: verdicts", _rule(findings)]
+    looked = [
+        (look.planned, one)
+        for task, tables in best.items()
+        for look in tables
+        for one in _compared(findings, {task: look})
+    ]
+    if looked:
+        parts += ["### Own best, against atan at its own best", _table([one for _, one in looked])]
+        parts.append(details("The own best cells", _cells(findings, best)))
+    width_one: list[Cell] = [{"surrogate": shape, "width_fwhm": 1.0} for shape in SHAPES]
+    groups: list[tuple[str, Sequence[Cell], str]] = [
+        ("Width 1 for all, against atan at width 1", width_one, REFERENCE),
+        ("As snnTorch ships them, against its default atan", LIBRARY, "snntorch/atan"),
+    ]
+    for title, cells, reference in groups:
+        comparisons = _group(
+            findings, {task: list(cells) for task in findings.loaded.study.blocks["A3b"].tasks}, reference
+        )
+        if comparisons:
+            parts += [f"### {title}", _table(comparisons)]
+    against_best = {task: [own_best(findings.scores, task)[REFERENCE], *LIBRARY, *CONTROLS] for task in best}
+    comparisons = _group(findings, against_best, REFERENCE)
+    if comparisons:
+        parts += ["### Library defaults and controls, against atan at its own best", _table(comparisons)]
+    return parts
+
+
+def _group(findings: SurrogateFindings, cells: dict[str, list[Cell]], reference: str) -> list[Compared]:
+    """Compare cells with one of them on every task, at every look that is complete."""
+    study, rules = findings.loaded.study, findings.rules
+    compared = []
+    for task, several in cells.items():
+        names = [str(cell["surrogate"]) for cell in several]
+        for look in looks(findings.scores, task, several):
+            compared += compared_table(
+                task, study.tasks[task], names, look, reference, rules, level=rules.look_level
+            )
+    return compared
+
+
+def _rule(findings: SurrogateFindings) -> str:
+    """Say by which tests and at which level the words of the tables are decided."""
+    error = {
+        "paired": "the pair's own, with Holm's correction",
+        "pooled": "pooled, with Dunnett's correction",
+    }
+    return (
+        f"Better, worse or equal within the margin at a level of {findings.rules.look_level:g} a look; the error "
+        f"is {error[findings.rules.error]}. Where a task is solved or not, differences are shares of solved runs, "
+        "by Boschloo's test and Newcombe's interval. Open means that neither is shown."
+    )
+
+
+def _table(comparisons: Sequence[Compared]) -> str:
+    rows = []
+    for one in comparisons:
+        verdict = one.verdict
+        digits = 2 if verdict.margin < 1 else 1
+        word = verdict.word
+        if word == "open" and verdict.seeds_needed is not None:
+            word = f"open (needs {verdict.seeds_needed} seeds)"  # type: ignore[assignment]
+        rows.append(
+            [
+                *(one.task, one.method, interval(verdict.difference, verdict.low, verdict.high, digits)),
+                *(f"{verdict.margin:g}", verdict.p_differs, verdict.p_equal, one.seeds, word),
+            ]
+        )
+    return table(HEADER, rows)
+
+
+def _cells(findings: SurrogateFindings, tasks: Iterable[str]) -> str:
+    """Tabulate the best cell of each shape by task."""
+    rows = [
+        [task, shape, cell_text(cell, without=["surrogate"])]
+        for task in tasks
+        for shape, cell in own_best(findings.scores, task).items()
+    ]
+    return table(["task", "shape", "cell"], rows)

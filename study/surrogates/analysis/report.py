@@ -1,0 +1,91 @@
+"""The report on surrogates: decides every hypothesis and writes each page."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+
+from sgbench.recommendation.summary import SUMMARY, read_starts
+from sgbench.records.files import to_json
+from sgbench.study.findings import Findings
+from sgbench.study.pages import budget, depth, forgiving, regime_map, safety, tuning
+from sgbench.study.report import Report, ReportInput
+from study.surrogates.analysis.comparisons import Rules
+from study.surrogates.analysis.elsewhere import Elsewhere, read_elsewhere
+from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.hypotheses import all_hypotheses
+from study.surrogates.analysis.initial import read_initial
+from study.surrogates.analysis.pages import (
+    claims,
+    diagnosis,
+    front,
+    held_out,
+    learning_rules,
+    long_sequences,
+    neurons,
+    references,
+    spikes,
+    tuned,
+)
+from study.surrogates.analysis.pages.claims_outside import BOARD
+from study.surrogates.analysis.summary import later_tasks, summarise
+
+PAGES = (
+    regime_map,
+    tuning,
+    long_sequences,
+    tuned,
+    forgiving,
+    spikes,
+    safety,
+    depth,
+    diagnosis,
+    learning_rules,
+    neurons,
+    held_out,
+    claims,
+    references,
+    budget,
+)
+BOOTSTRAP_SEED = 19
+
+
+def make_report(given: ReportInput, rules: Rules | None = None) -> Report:
+    """Decide every hypothesis and write the pages of the report, with the summary for `sgbench recommend`.
+
+    Args:
+        given: of the study, or of one that extends it, whose hypotheses are not decided.
+        rules: how comparisons are decided; the registered ones by default.
+
+    Raises:
+        InputError: what lies beside the store is damaged.
+    """
+    findings = find(given, rules or Rules())
+    pages = [module.page(findings) for module in PAGES]
+    beside = {} if findings.summary is None else {SUMMARY: to_json(findings.summary)}
+    return Report((front.page(findings, pages), *pages), beside=beside)
+
+
+def find(given: ReportInput, rules: Rules) -> SurrogateFindings:
+    """Compute the verdicts and the summary that the pages are written from.
+
+    Raises:
+        InputError: see `make_report`.
+    """
+    base = given.findings
+    loaded, scores = base.loaded, base.scores
+    generator = np.random.Generator(np.random.PCG64(BOOTSTRAP_SEED))
+    results = [] if loaded.study.extends else all_hypotheses(scores, rules, generator=generator)
+    starts = read_starts(given.folder)
+    summary = summarise(loaded, scores, given.entries, starts, base.manifest)
+    findings = SurrogateFindings(
+        **{field.name: getattr(base, field.name) for field in fields(Findings)},
+        results=results,
+        rules=rules,
+        summary=summary,
+        elsewhere=Elsewhere() if given.root is None else read_elsewhere(given.root, (BOARD,)),
+        initial=read_initial(given.folder),
+    )
+    later = later_tasks(loaded, held_out.regrets_of_advice(findings), given.entries, starts)
+    return replace(findings, summary=summary.model_copy(update={"later": later}))

@@ -1,0 +1,46 @@
+"""How the networks of a study's tasks start, before training: what decides which of them a network is like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sgbench.recommendation.start import start_of_spec, start_of_words
+from sgbench.recommendation.summary import STARTS, Starts, read_starts
+from sgbench.records.files import to_json, write_atomic
+from sgbench.study.cells import StudyPoint, points
+from sgbench.study.definition import Loaded
+from sgbench.study.run import StudyFolders, composed
+from sgbench.study.settle import read_settled
+from study.surrogates.analysis.comparisons import MAP, UNSEEN
+
+
+def measure(loaded: Loaded, place: StudyFolders) -> Iterator[tuple[str, tuple[float, ...] | None]]:
+    """Measure the network of each task of the map, and of later ones, on one training batch; store and yield each.
+
+    Args:
+        loaded: the study.
+        place: with its store and data.
+
+    Raises:
+        InputError: what the map starts from is not settled, or data are missing.
+        StorageError: the store's folder cannot be written.
+    """
+    known = dict(read_starts(place.store.folder))
+    for task, sent in _measured(loaded, place):
+        if sent is not None:
+            known[task] = sent
+            write_atomic(place.store.folder / STARTS, to_json(Starts(tasks=known)))
+        yield task, sent
+
+
+def _measured(loaded: Loaded, place: StudyFolders) -> Iterator[tuple[str, tuple[float, ...] | None]]:
+    """Yield the tasks of the map at their reference, and later ones as `sgbench recommend` was asked about them."""
+    firsts: dict[str, StudyPoint] = {}
+    for point in points(loaded.study, MAP, read_settled(place.store.folder)):
+        firsts.setdefault(point.task, point)
+    for task, spec in zip(firsts, composed(list(firsts.values()), place), strict=True):
+        yield task, start_of_spec(spec).start_spikes
+    data = [] if place.data_dir is None else [f"paths.data_dir={place.data_dir}"]
+    for task in loaded.study.blocks[UNSEEN].tasks if UNSEEN in loaded.study.blocks else ():
+        words = [*loaded.study.tasks[task].words, *data]
+        yield task, start_of_words(words, place.config_dirs).start_spikes
