@@ -43,6 +43,7 @@ LOGITS = {  # of one sample, from its own outputs [T_b, C]
     "last_step": lambda y: y[-1],
     "last_window": lambda y: y[-3:].mean(0),
     "max_over_time": lambda y: y.max(0),
+    "max_since_input": lambda y: y[(y != 0).any(1).argmax() :].max(0),
     "max_since_rest": lambda y: np.maximum(y.max(0), 0),
     "per_step": lambda y: y.mean(0),
     "spike_count": lambda y: y.sum(0),
@@ -118,11 +119,15 @@ def test_every_loss_has_a_formula_or_an_example_computed_by_hand(name):
 
 
 def test_losses_differ():
-    """Must differ: on the same outputs no two losses for real outputs agree in value."""
-    output = make_output("last_step")
+    """Must differ: on the same outputs, and on these behind a step at rest, no two losses agree."""
+    output = make_output("last_step") - 2
+    rested = torch.cat([torch.zeros_like(output[:1]), output[:-1]])
     real = [name for name in NAMES if make(name).readout != "binary"]
-    values = [make(name).whole(trajectory(output), TARGET).item() for name in real]
-    assert len({round(value, 6) for value in values}) == len(real)
+    values = [
+        tuple(round(make(name).whole(trajectory(each), TARGET).item(), 6) for each in (output, rested))
+        for name in real
+    ]
+    assert len(set(values)) == len(real)
 
 
 @pytest.mark.parametrize("name", ONLINE)
@@ -236,6 +241,29 @@ def test_max_over_time_has_no_floor_at_zero():
     assert all(len(set(row)) == CLASSES for row in logits.tolist())
     assert value.item() != pytest.approx(math.log(CLASSES), rel=1e-3)
     assert ((gradient != 0).sum(0) == 1).all()  # one step of each class and sample
+
+
+def test_max_since_input_counts_no_step_before_the_first_input():
+    """Expected by hand: behind two steps at rest, negative outputs count as they are and each gets a gradient.
+
+    Must match: the same outputs without these steps, and `max_over_time` where no output is 0. Must differ:
+    `max_over_time`, to which the steps at rest are the largest, so that nothing learns.
+    """
+    later = -make_output("max_since_input").abs() - 1
+    output = torch.cat([torch.zeros(2, *later.shape[1:], dtype=later.dtype), later])
+    longer = tuple(length + 2 for length in LENGTHS)
+    found = output.clone().requires_grad_()
+    logits = make("max_since_input").logits(trajectory(found, lengths=longer))
+    assert torch.equal(logits, make("max_since_input").logits(trajectory(later)))
+    assert torch.equal(logits, make("max_over_time").logits(trajectory(later)))
+    cross = torch.nn.functional.cross_entropy(logits, TARGET)
+    (gradient,) = torch.autograd.grad(cross, found)
+    assert ((gradient[2:] != 0).sum(0) == 1).all()
+    assert not gradient[:2].any()
+    resting = make("max_over_time").logits(trajectory(output, lengths=longer))
+    assert not resting.any()
+    silent = torch.zeros_like(output)
+    assert not make("max_since_input").logits(trajectory(silent, lengths=longer)).any()
 
 
 def test_max_since_rest_has_a_floor_at_zero():

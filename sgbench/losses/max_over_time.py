@@ -13,7 +13,8 @@ class MaxOverTime(Loss):
     r"""Computes the cross-entropy on :math:`\max_t y[t]`.
 
     The initial zero of the readout is not part of the trace: where it is, units that stay negative all tie at
-    exactly 0, get no gradient, and the prediction falls on the first of them.
+    exactly 0, get no gradient, and the prediction falls on the first of them. Steps before the first spike reaches
+    the readout are such zeros too, and are part of it; `max_since_input` leaves them out.
 
     Source: Neftci, Mostafa & Zenke 2019, companion code, without its initial sample.
 

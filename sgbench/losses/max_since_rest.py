@@ -13,7 +13,7 @@ class MaxSinceRest(Loss):
     r"""Computes the cross-entropy on :math:`\max(0, \max_t y[t])`: the readout's rest, 0, is part of the trace.
 
     An output that stays negative has the logit 0 and no gradient; where all do, the first class is predicted. To
-    compare with results that were made so; `max_over_time` has no such floor.
+    compare with results that were made so; `max_since_input` has no such floor.
 
     Source: Neftci, Mostafa & Zenke 2019, companion code, whose trace begins with the initial zero.
 
