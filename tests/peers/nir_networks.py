@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from sgbench.engine.choose import Engine
 from sgbench.inits.kaiming import Kaiming
@@ -12,6 +13,7 @@ from sgbench.networks.base import Provided
 from sgbench.networks.mlp import Mlp
 from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout
+from sgbench.neurons.synaptic import Synaptic
 from sgbench.surrogates.atan import Atan
 
 STEPS, BATCH, INPUTS, CLASSES, DT_S = 200, 3, 6, 4, 0.001
@@ -33,6 +35,18 @@ def leaky(features: int, **changes: Any) -> Leaky:
     return Leaky(surrogate(), features, **{**options, "learn_beta": "none", **NOTHING, **changes})
 
 
+def synaptic(features: int, **changes: Any) -> Synaptic:
+    options = {
+        "alpha": 0.8,
+        "beta": [0.85, 0.95],
+        "threshold": 1.0,
+        "reset": "zero",
+        "reset_gradient": "detached",
+    }
+    options |= {"learn_alpha": "none", "learn_beta": "none"}
+    return Synaptic(surrogate(), features, **{**options, **NOTHING, **changes})
+
+
 def readout(features: int, beta: float = 0.9) -> LeakyReadout:
     return LeakyReadout(features, beta=beta, input_gain="one", learn_beta="none")
 
@@ -52,3 +66,8 @@ def with_biases(net: Any) -> Any:
         if layer.bias is not None:
             layer.bias.data = torch.linspace(-0.1, 0.2, len(layer.bias), dtype=torch.float64)
     return net
+
+
+def spikes(inputs: int, density: float = 0.3) -> Tensor:
+    random = torch.Generator().manual_seed(5)
+    return (torch.rand(STEPS, BATCH, inputs, generator=random, dtype=torch.float64) < density).double()

@@ -25,8 +25,19 @@ from sgbench.networks.base import Network, Provided
 from sgbench.networks.conv import Conv
 from sgbench.neurons.synaptic_readout import SynapticReadout
 from sgbench.signals.trajectory import SPIKES
-from tests.peers.nir_networks import BATCH, CLASSES, INPUTS, STEPS, given, leaky, mlp, readout, with_biases
-from tests.peers.test_nir import spikes, synaptic
+from tests.peers.nir_networks import (
+    BATCH,
+    CLASSES,
+    INPUTS,
+    STEPS,
+    given,
+    leaky,
+    mlp,
+    readout,
+    spikes,
+    synaptic,
+    with_biases,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries, while they are imported
 

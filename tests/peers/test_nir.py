@@ -23,20 +23,20 @@ from sgbench.exchange.nir_import import from_nir
 from sgbench.networks.base import Network, Provided
 from sgbench.networks.conv import Conv
 from sgbench.neurons.leaky import Leaky
-from sgbench.neurons.synaptic import Synaptic
 from sgbench.signals.trajectory import SPIKES
 from tests.peers.nir_networks import (
     BATCH,
     CLASSES,
     DT_S,
     INPUTS,
-    NOTHING,
     STEPS,
     given,
     leaky,
     mlp,
     readout,
+    spikes,
     surrogate,
+    synaptic,
     with_biases,
 )
 
@@ -57,18 +57,6 @@ def half_gain(features: int) -> Leaky:
     return leaky(features, beta=[0.8, 0.95], input_gain="one_minus_beta", threshold=0.1)
 
 
-def synaptic(features: int, **changes: Any) -> Synaptic:
-    options = {
-        "alpha": 0.8,
-        "beta": [0.85, 0.95],
-        "threshold": 1.0,
-        "reset": "zero",
-        "reset_gradient": "detached",
-    }
-    options |= {"learn_alpha": "none", "learn_beta": "none"}
-    return Synaptic(surrogate(), features, **{**options, **NOTHING, **changes})
-
-
 def conv(make: Any, recurrence: str = "none", *, stride: int = 2) -> Conv:
     options = {"channels": [3, 4], "kernel_size": 3, "stride": stride, "recurrence": recurrence}
     options |= {"pooling": "none", "pooling_of": "currents", "pool_size": 2}
@@ -80,11 +68,6 @@ def conv(make: Any, recurrence: str = "none", *, stride: int = 2) -> Conv:
         bias=True,
     )
     return with_biases(net)
-
-
-def spikes(inputs: int, density: float = 0.3) -> Tensor:
-    random = torch.Generator().manual_seed(5)
-    return (torch.rand(STEPS, BATCH, inputs, generator=random, dtype=torch.float64) < density).double()
 
 
 def unrolled(net: Network, x: Tensor) -> tuple[list[Tensor], Tensor]:
