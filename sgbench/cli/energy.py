@@ -64,7 +64,12 @@ def _register_more(actions: Any) -> None:
     )
     _finish(validating, "energy_measure", "answer_validate")
     deciding = actions.add_parser("decide", help="accuracy and energy of a run's answers before the end")
-    deciding.add_argument("words", nargs="*", metavar="WORD", help="the words of sgbench run that made it")
+    deciding.add_argument(
+        "words",
+        nargs="+",
+        metavar="RUN",
+        help="folder of a finished run, or the words of sgbench run that made it",
+    )
     deciding.add_argument("--target", default="horowitz_45nm", metavar="NAME", help="default: horowitz_45nm")
     deciding.add_argument(
         "--confidence",

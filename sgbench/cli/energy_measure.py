@@ -8,11 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from safetensors.torch import load
-
 from sgbench.cli import energy
 from sgbench.composition import catalogue
-from sgbench.composition.compose import compose
 from sgbench.energy.decision import Decision, DecisionTimes
 from sgbench.energy.interval import BoundedValue
 from sgbench.energy.meter import Metered, meters
@@ -21,17 +18,13 @@ from sgbench.energy.text import amount, joules_interval
 from sgbench.energy.training_cost import TrainingCost, training_cost
 from sgbench.energy.validate import EnergyVerdict, load_cases, validate
 from sgbench.errors import InputError, require_number
-from sgbench.inspection.stored_run import run_of
-from sgbench.paths import WEIGHTS
+from sgbench.inspection.stored_run import StoredRun, load_selected, run_of, stored_run
 from sgbench.records.files import read_bytes, write_atomic
 from sgbench.records.learning import Learning
 from sgbench.records.record import RunRecord
-from sgbench.records.spec import RunSpec
 from sgbench.tables import aligned, markdown
-from sgbench.training.build import build
 from sgbench.training.course import Training
 from sgbench.training.learning import learning_of
-from sgbench.training.run_folder import finished_record, folder_of
 
 BEGIN, END = "<!-- energy:validate -->", "<!-- /energy -->"
 
@@ -167,10 +160,10 @@ MOST_ROWS = 12
 
 def answer_decide(args: argparse.Namespace) -> int:
     """Print accuracy and cost of an answer after each step, and at each confidence."""
-    spec = compose(args.words, config_dirs=args.config_dir, allow_targets=args.allow_target)
     (target,) = energy.pick([args.target], args.config_dir).values()
-    decisions = decide(spec, tuple(args.confidence or (0.5, 0.9, 0.99)))
-    dt_s = spec.method.protocol.dt_s
+    run = stored_run(args.words, config_dirs=args.config_dir, allow_targets=args.allow_target)
+    decisions = decide(run, tuple(args.confidence or (0.5, 0.9, 0.99)))
+    dt_s = run.spec.method.protocol.dt_s
     costs = [price(decision.counts, target=target, dt_s=dt_s).dynamic_nj for decision in decisions]
     if args.json:
         energy.say_json([_tree(decision, cost) for decision, cost in zip(decisions, costs, strict=True)])
@@ -192,20 +185,19 @@ def answer_decide(args: argparse.Namespace) -> int:
     return 0
 
 
-def decide(spec: RunSpec, confidences: tuple[float, ...]) -> list[Decision]:
+def decide(run: StoredRun, confidences: tuple[float, ...]) -> list[Decision]:
     """Evaluate answers before the end by a finished run's weights on its test split.
 
     Raises:
         InputError: the run is not finished here, or its weights are gone.
     """
-    record = finished_record(spec.model_copy(update={"force": False}))
-    if record is None:
-        raise InputError(f"{folder_of(spec)}: no finished run; make it with sgbench run and the same words")
+    record, parts, spec = run.record, run.parts, run.spec
+    if record is None or record.status != "finished":
+        raise InputError(f"{run.folder}: no finished run; make it with sgbench run and the same words")
     for confidence in confidences:
         if not 0 < confidence < 1:
             raise InputError(f"--confidence {confidence:g}: a number between 0 and 1 is needed")
-    parts = build(spec)
-    parts.network.load_state_dict(load(read_bytes(folder_of(spec) / WEIGHTS)))
+    load_selected(run)
     parts.data.setup()
     training = Training(parts, spec.method, spec.seed, made_by={})
     # As the test was: noisy spikes and a steepness on its way are those of the selected epoch.

@@ -98,6 +98,9 @@ def test_the_last_step_of_a_run_is_its_record(firing, capsys, tmp_path, monkeypa
     words = ["energy", "decide", *run, "--target", "convention_ac_mac", "--json"]
     assert main(words) == 0
     tree = json.loads(capsys.readouterr().out)
+    folder = str(next(tmp_path.rglob("record.json")).parent)
+    assert main(["energy", "decide", folder, "--target", "convention_ac_mac", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == tree  # the folder says what its words say
     last = [each for each in tree if each["rule"].startswith("step")][-1]
     assert record.test is not None
     assert last["accuracy"] == record.test.accuracy

@@ -29,7 +29,7 @@ def test_quantiles_are_those_of_dunnetts_table(degrees: int, row: list[float]) -
 def test_p_values_are_those_of_scipy_in_one_way_layouts(random: np.random.Generator) -> None:
     """Reference: scipy.stats.dunnett, whose integral is by random lattice, to 1e-3."""
     control, *samples = random.normal(size=(5, 8)) + np.array([[0], [0], [0.5], [1], [1.5]])
-    reference = stats.dunnett(*samples, control=control, rng=np.random.default_rng(1))
+    reference = stats.dunnett(*samples, control=control, random_state=np.random.default_rng(1))
     assert dunnett_p(reference.statistic, 4, 35) == pytest.approx(reference.pvalue, abs=1e-3)
 
 
