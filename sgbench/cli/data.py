@@ -133,16 +133,17 @@ def make(entry: catalogue.Entry, args: argparse.Namespace) -> DataSet:
 def download_data(args: argparse.Namespace) -> int:
     """Fetch the files of data sets that are missing; stop at the first failure with one line and exit code 2."""
     from sgbench.datasets.download import fetch
-    from sgbench.datasets.event_files import EventFiles
 
     for name in args.names:
-        dataset = make(catalogue.entry("dataset", name, args.config_dir), args)
-        if not isinstance(dataset, EventFiles):
-            hint = dataset.missing(root(args)) or "it needs no download"
-            raise InputError(f"data set {name}: nothing is fetched for it; {hint}")
-        if dataset.missing(root(args)) is None:
-            sys.stdout.write(f"{name}: is here already, in {root(args) / dataset.folder}\n")
+        dataset: Any = make(catalogue.entry("dataset", name, args.config_dir), args)
+        missing = dataset.missing(root(args))
+        if missing is None and dataset.origin == "files":
+            sys.stdout.write(f"{name}: is here already\n")
             continue
+        if not getattr(dataset, "downloads", ()):
+            raise InputError(
+                f"data set {name}: nothing is fetched for it; {missing or 'it needs no download'}"
+            )
         for line in fetch(dataset, root(args)):
             sys.stdout.write(f"{line}\n")
     return 0

@@ -9,13 +9,14 @@ import sys
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
-from sgbench.datasets.event_files import EventFiles, FileToFetch
+from sgbench.datasets.event_files import FileToFetch
 from sgbench.datasets.formats.archives import unpack
 from sgbench.errors import InputError, StorageError
 from sgbench.records.files import write_atomic
@@ -29,7 +30,31 @@ ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar")
 MOST_INSIDE = 100  # archives within archives
 
 
-def fetch(data_set: EventFiles, data_dir: Path) -> list[str]:
+class Fetched(Protocol):
+    """Says what is fetched for a data set, and where it is put."""
+
+    @property
+    def name(self) -> str:
+        """Return the name of its entry."""
+        ...
+
+    @property
+    def folder(self) -> str:
+        """Return the folder below the data root."""
+        ...
+
+    @property
+    def downloads(self) -> Sequence[FileToFetch]:
+        """List the files; none where no program is let in."""
+        ...
+
+    @property
+    def by_hand(self) -> str:
+        """Say what to do instead."""
+        ...
+
+
+def fetch(data_set: Fetched, data_dir: Path) -> list[str]:
     """Fetch and unpack what is missing of a data set, and return a line for each file.
 
     Raises:
@@ -59,7 +84,7 @@ def fetch(data_set: EventFiles, data_dir: Path) -> list[str]:
     return lines
 
 
-def _fetch_one(data_set: EventFiles, download: FileToFetch, root: Path) -> str:
+def _fetch_one(data_set: Fetched, download: FileToFetch, root: Path) -> str:
     """Fetch one file unless it is there, and hold it against its checksum."""
     path = root / download.name
     done = known(root).get(download.name)
@@ -71,8 +96,8 @@ def _fetch_one(data_set: EventFiles, download: FileToFetch, root: Path) -> str:
     if download.md5 is not None and md5 != download.md5:
         path.unlink()
         raise InputError(
-            f"{path}: md5 {md5} is not the published {download.md5}; it was removed, run the command again, or by "
-            f"hand: {data_set.by_hand}"
+            f"{path}: md5 {md5} is not the published {download.md5}; it was removed, run the command again; "
+            f"{data_set.by_hand}"
         )
     size = path.stat().st_size
     files = _unpack_all(path, root, download.unpacked_bytes)
@@ -110,7 +135,7 @@ def _unpack_all(path: Path, root: Path, most_bytes: int) -> list[str]:
     return [file.relative_to(root).as_posix() for file in files]
 
 
-def _continue(data_set: EventFiles, download: FileToFetch, path: Path) -> None:
+def _continue(data_set: Fetched, download: FileToFetch, path: Path) -> None:
     """Fetch a file into NAME.part, from where that ends; once whole, it gets its name."""
     part = path.with_name(path.name + ".part")
     have = part.stat().st_size if part.is_file() else 0
@@ -126,7 +151,7 @@ def _continue(data_set: EventFiles, download: FileToFetch, path: Path) -> None:
     except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise InputError(
-            f"{download.url}: {reason}; the same command continues, or {data_set.by_hand}"
+            f"{download.url}: {reason}; the same command continues; {data_set.by_hand}"
         ) from error
     if not part.is_file() or not part.stat().st_size:
         part.unlink(missing_ok=True)

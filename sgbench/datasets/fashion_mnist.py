@@ -24,11 +24,14 @@ class FashionMnist(IdxImages, entry="fashion_mnist"):
     sha256: str | None = checksum(file_sha256)
     folder: ClassVar[str] = "fashion_mnist"
     elsewhere: ClassVar[tuple[str, ...]] = ("/usr/share/datasets/fashion-mnist",)
-
-    @property
-    def remedy(self) -> str:
-        """Say how to get the files."""
-        return (
-            "install Debian's package dataset-fashion-mnist, or put the four files of "
-            "github.com/zalandoresearch/fashion-mnist into the folder fashion_mnist of the data root"
-        )
+    file_md5: ClassVar[tuple[str, str, str, str]] = (
+        "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+        "25c81989df183df01b3e8a0aad5dffbe",
+        "bef4ecab320f06d8554ea6380940ec79",
+        "bb300cfdad3c16e7a12a480ee83cd310",
+    )
+    served_at: ClassVar[str] = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+    by_hand: ClassVar[str] = (
+        "or install Debian's package dataset-fashion-mnist, or put the four files of "
+        "github.com/zalandoresearch/fashion-mnist into the folder fashion_mnist of the data root"
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -15,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from sgbench.datasets.base import DataSet, Samples, Split
+from sgbench.datasets.event_files import FileToFetch
 from sgbench.datasets.files import contents, find
 from sgbench.errors import InputError
 
@@ -35,13 +35,27 @@ class IdxImages(DataSet):
 
     n_inputs: int = 784
     file_sha256: ClassVar[Mapping[str, str]]  # of the unpacked files
-    folder: ClassVar[str]  # below the data root
+    file_md5: ClassVar[tuple[str, str, str, str]]  # of the packed ones, in the order of FILES
+    served_at: ClassVar[str]  # an address that ends in a slash
+    by_hand: ClassVar[str]  # what to do in place of fetching them
+    folder: ClassVar[str]  # below the data root, and the entry's name
     elsewhere: ClassVar[tuple[str, ...]] = ()  # where packages of distributions put the files
 
     @property
-    @abstractmethod
+    def name(self) -> str:
+        """Return the name of its entry."""
+        return self.folder
+
+    @property
+    def downloads(self) -> tuple[FileToFetch, ...]:
+        """List the four files to fetch."""
+        parts = zip(FILES, self.file_md5, strict=True)
+        return tuple(FileToFetch(self.served_at + name, name, md5, 0) for name, md5 in parts)
+
+    @property
     def remedy(self) -> str:
         """Say how to get the four files."""
+        return f"run: sgbench data download {self.name}; {self.by_hand}"
 
     def folders(self, data_dir: Path) -> list[Path]:
         """List the folders in which files are looked for."""

@@ -23,11 +23,14 @@ class Mnist(IdxImages, entry="mnist"):
     }
     sha256: str | None = checksum(file_sha256)
     folder: ClassVar[str] = "mnist"
-
-    @property
-    def remedy(self) -> str:
-        """Say how to get the files."""
-        return (
-            "put the four files of storage.googleapis.com/cvdf-datasets/mnist/ into the folder mnist "
-            "of the data root"
-        )
+    file_md5: ClassVar[tuple[str, str, str, str]] = (
+        "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+        "d53e105ee54ea40749a09fcbcd1e9432",
+        "9fb629c4189551a2d022fa330f9573f3",
+        "ec29112dd5afa0611ce80d1b7f02629c",
+    )
+    served_at: ClassVar[str] = "https://storage.googleapis.com/cvdf-datasets/mnist/"
+    by_hand: ClassVar[str] = (
+        "or put the four files of storage.googleapis.com/cvdf-datasets/mnist/ into the folder mnist "
+        "of the data root"
+    )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sgbench.datasets.base import Samples, Split
-from sgbench.datasets.event_files import EventFiles
+from sgbench.datasets.event_files import EventFiles, FileToFetch
 from sgbench.datasets.files import find
 from sgbench.datasets.formats.event_store import Recording
 from sgbench.datasets.idx_images import FILES
@@ -43,7 +43,8 @@ class SMnist(EventFiles, entry="s_mnist"):
     source: str = "yann.lecun.com/exdb/mnist"
     name: ClassVar[str] = "s_mnist"
     folder: ClassVar[str] = Mnist.folder
-    by_hand: ClassVar[str] = Mnist().remedy
+    downloads: ClassVar[tuple[FileToFetch, ...]] = Mnist().downloads
+    by_hand: ClassVar[str] = Mnist.by_hand
     images: ClassVar[type[Mnist]] = Mnist
 
     def __init__(self, *, channels: int, repeat: int, step_us: int) -> None:
@@ -57,6 +58,11 @@ class SMnist(EventFiles, entry="s_mnist"):
     def parameters(self) -> dict[str, object]:
         """Return channels, repetitions and the step between them, which decide about the spikes."""
         return {"channels": self.n_inputs, "repeat": self.repeat, "step_us": self.step_us}
+
+    @property
+    def remedy(self) -> str:
+        """Say how to get MNIST's files."""
+        return self.images().remedy
 
     def originals(self, root: Path) -> list[str]:
         """List MNIST's four files, packed or not."""

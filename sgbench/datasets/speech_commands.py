@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from sgbench.datasets.base import Split
-from sgbench.datasets.event_files import below, present
+from sgbench.datasets.event_files import FileToFetch, below, present
 from sgbench.datasets.formats.sound import write_wav
 from sgbench.datasets.gammatone import FrontEnd
 from sgbench.datasets.spoken import Spoken, Utterance
@@ -56,9 +56,17 @@ class SpeechCommands(Spoken, entry="speech_commands"):
     source: str = "download.tensorflow.org/data/speech_commands_v0.02.tar.gz"
     name: ClassVar[str] = "speech_commands"
     folder: ClassVar[str] = "speech_commands_v0.02"
+    downloads: ClassVar[tuple[FileToFetch, ...]] = (
+        FileToFetch(
+            "https://storage.googleapis.com/download.tensorflow.org/data/speech_commands_v0.02.tar.gz",
+            "speech_commands_v0.02.tar.gz",
+            "6b74f3901214cb2c2934e98196829835",
+            10_000_000_000,
+        ),
+    )
     by_hand: ClassVar[str] = (
-        "unpack download.tensorflow.org/data/speech_commands_v0.02.tar.gz into the folder speech_commands_v0.02 of "
-        "the data root"
+        "or unpack download.tensorflow.org/data/speech_commands_v0.02.tar.gz into the folder speech_commands_v0.02 "
+        "of the data root"
     )
     least: ClassVar[int] = 105_829
 

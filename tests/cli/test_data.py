@@ -131,7 +131,10 @@ def test_spoilt_files_are_one_line_and_exit_code_2(
 def test_a_run_on_absent_files_ends_with_the_same_line(root: Path) -> None:
     """Expected: an InputError, so exit code 2, with the place and the remedy, before anything is trained."""
     data = build(compose(["experiment=mnist"])).data
-    with pytest.raises(InputError, match=rf"is not in {root}/mnist; put the four files of") as caught:
+    with pytest.raises(
+        InputError,
+        match=rf"is not in {root}/mnist; run: sgbench data download mnist; or put the four files of",
+    ) as caught:
         data.setup()
     assert caught.value.exit_code == 2
 

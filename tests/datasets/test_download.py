@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import hashlib
 import http.server
 import io
@@ -12,20 +13,27 @@ import re
 import stat
 import tarfile
 import threading
+import urllib.error
+import urllib.request
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from pydoc import locate
 from typing import Any, ClassVar
 
 import pytest
 
 from sgbench.cli.main import main
+from sgbench.composition import catalogue
 from sgbench.datasets import download
 from sgbench.datasets.base import sizes
 from sgbench.datasets.download import CHECKSUMS, fetch
 from sgbench.datasets.event_files import EventFiles, FileToFetch, present
+from sgbench.datasets.fashion_mnist import FashionMnist
 from sgbench.datasets.formats import archives
 from sgbench.datasets.formats.archives import unpack
+from sgbench.datasets.idx_images import FILES, IdxImages
+from sgbench.datasets.mnist import Mnist
 from sgbench.datasets.shd import Shd
 from sgbench.errors import InputError, StorageError
 from tests.datasets import original_formats as formats
@@ -177,7 +185,7 @@ def test_what_was_removed_is_fetched_again(toy, tmp_path):
         ("nothing", r"the server sends nothing; put a\.bin"),
         ("elsewhere", r"the server continues at another place; remove .*toy\.zip\.part"),
         ("other bytes", r"toy\.zip: md5 \w{32} is not the published \w{32}; it was removed"),
-        ("no server", r"refused; the same command continues, or put a\.bin"),
+        ("no server", r"refused; the same command continues; put a\.bin"),
         ("no http", r"file:///etc/passwd: http or https is needed"),
     ],
 )
@@ -369,3 +377,46 @@ def test_from_the_command_to_samples(url, tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err.count("\n") == 1
     assert main(["data", "download", "digits", *where]) == 2
     assert "it needs no download" in capsys.readouterr().err
+
+
+def test_mnist_is_fetched(url, tmp_path, monkeypatch, capsys):
+    """Expected: four packed files, as their publisher's MD5 says, which the data set then finds."""
+    IdxImages.fake(tmp_path, train=20, test=10, seed=0)
+    packed = {name: gzip.compress((tmp_path / name.removesuffix(".gz")).read_bytes()) for name in FILES}
+    Server.files.update({f"/mnist/{name}": data for name, data in packed.items()})
+    monkeypatch.setattr(Mnist, "served_at", f"{url}/mnist/")
+    monkeypatch.setattr(Mnist, "file_md5", tuple(md5_of(packed[name]) for name in FILES))
+    words = ["data", "download", "mnist", "--data-dir", str(tmp_path / "data")]
+    assert main(words) == 0
+    assert capsys.readouterr().out.count("md5 right") == 4
+    assert {path.name for path in (tmp_path / "data" / "mnist").glob("*.gz")} == set(FILES)
+    assert Mnist().missing(tmp_path / "data") is None
+    assert main(words) == 0
+    assert capsys.readouterr().out == "mnist: is here already\n"
+    monkeypatch.setattr(Mnist, "file_md5", tuple(md5_of(name.encode()) for name in FILES))
+    assert main([*words[:-1], str(tmp_path / "other")]) == 2
+    assert "is not the published" in capsys.readouterr().err
+
+
+FETCHED = sorted(
+    name
+    for name, entry in catalogue.entries("dataset").items()
+    if getattr(locate(str(entry.target)), "downloads", ())
+)
+
+
+@pytest.mark.parametrize("name", FETCHED)
+def test_a_server_that_is_not_reached_is_one_clear_line(name, tmp_path, monkeypatch, capsys):
+    """Expected: where it was sought, that the command continues, and what else to do, each said once."""
+
+    def unreachable(*_: object, **__: object) -> None:
+        raise urllib.error.URLError("no route")
+
+    monkeypatch.setattr(urllib.request, "urlopen", unreachable)
+    monkeypatch.setattr(IdxImages, "elsewhere", ())
+    monkeypatch.setattr(FashionMnist, "elsewhere", ())
+    assert main(["data", "download", name, "--data-dir", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert re.search(r"http\S+: no route; the same command continues; ", error)
+    assert not re.search(r"\b(\w+) \1\b", error)
+    assert len(FETCHED) >= 10

@@ -96,8 +96,8 @@ def damage(path: Path, how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "complaint"),
     [
-        ("missing", r"is not in .*fake; install "),
-        ("folder", r"is not in .*fake; install "),
+        ("missing", r"is not in .*fake; run: sgbench data download "),
+        ("folder", r"is not in .*fake; run: sgbench data download "),
         ("cut", r"not what its header declares; fetch it again$"),
         ("other", r"checksum \w{12} is not the expected \w{12}; .*fashion-mnist; fetch it again$"),
         ("not idx", r"not an idx file of unsigned bytes$"),
