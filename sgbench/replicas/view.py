@@ -19,6 +19,7 @@ from sgbench.replicas.messages import WorkerMessage
 EVERY_S = 30.0  # between two lines where nothing can be redrawn
 REDRAWN_S = 0.25  # at most so often
 MOST_ROWS = 12  # what a terminal of 24 lines has room for
+KNOWN_FROM = 0.05  # of all epochs, from which on they say how long the others take
 
 
 class BestSoFar(NamedTuple):
@@ -99,12 +100,12 @@ class SweepView:
         self.bests.pop(message.place, None)
         if message.kind == "pruned":
             row.done += 1
-            self.say(f"{self._number()} {_name(spec)}: {message.line}")
+            self.say(f"{self._number()} {self._name(message.place)}: {message.line}")
             return
         if message.record is None:
             row.failed += 1
             self.problems.append(message.line)
-            self.say(f"{self._number()} {_name(spec)}: {message.line}")
+            self.say(f"{self._number()} {self._name(message.place)}: {message.line}")
             return
         self._count(message.place, message.record)
         self.say(f"{self._number()} {self.headline(message.record)}")
@@ -117,7 +118,7 @@ class SweepView:
             self._score(place, record.validation.accuracy, record.validation.loss)
 
     def _score(self, place: int, accuracy: float | None, loss: float) -> None:
-        whose = _name(self.specs[place])
+        whose = self._name(place)
         self.bests[place] = (
             BestSoFar(-loss, f"loss {loss:.4g}", whose)
             if accuracy is None
@@ -138,6 +139,11 @@ class SweepView:
         behind = sorted({self.epochs[place] for place in under_way})
         epochs = str(behind[0]) if len(behind) == 1 else f"{behind[0]} to {behind[-1]}"
         return f"{epochs} of {max(self.specs[place].method.protocol.epochs for place in under_way)}"
+
+    def _name(self, place: int) -> str:
+        spec, kind = self.specs[place], self.kinds[place]
+        label = spec.method.label
+        return f"{label if kind == label else f'{kind} {label}'} seed {spec.seed}"
 
     def _number(self) -> str:
         return f"[{self._sum('done') + self._sum('failed')}/{len(self.specs)}]"
@@ -166,7 +172,7 @@ class SweepView:
 
     def _left(self, used_s: float) -> str:
         share = sum(self.epochs.values()) / max(1, self.wanted)
-        return f", {clock(used_s * (1 - share) / share)} left" if share > 0 else ""
+        return f", {clock(used_s * (1 - share) / share)} left" if share >= KNOWN_FROM else ""
 
     def table(self) -> Table:
         """Make a row for each kind of point, those that run first where not all have room."""
@@ -214,7 +220,8 @@ def kinds(specs: Sequence[RunSpec]) -> list[str]:
         return [spec.method.choices["dataset"] for spec in specs]
     if "surrogate" in differing or not differing:
         return [spec.method.label for spec in specs]
-    axis = min(differing, key=lambda name: (name == "seed", differing[name]))
+    chosen = specs[0].method.choices  # an entry says more than a number that it alone has
+    axis = min(differing, key=lambda name: (name == "seed", name not in chosen, differing[name]))
     return [f"{axis}={labels_of_point.get(axis, '-')}" for labels_of_point in labels]
 
 
@@ -228,10 +235,6 @@ def _labels(spec: RunSpec) -> dict[str, str]:
     }
     protocol = {f"protocol.{name}": str(value) for name, value in method.protocol.model_dump().items()}
     return {**numbers, **protocol, **method.choices, "seed": str(spec.seed)}
-
-
-def _name(spec: RunSpec) -> str:
-    return f"{spec.method.label} seed {spec.seed}"
 
 
 def clock(time_s: float) -> str:

@@ -128,3 +128,25 @@ def test_rows_are_what_differs() -> None:
         "optimizer.lr=0.3",
     }
     assert set(kinds(plan([*WORDS, "seed=0,1"], multirun=True).specs)) == {"seed=0", "seed=1"}
+
+
+def test_rules_are_rows_by_their_names() -> None:
+    """Expected: a row a rule; a number that one of them alone has is shared by the others, and names none."""
+    view, _ = view_of("rule=bptt,dfa,eprop", "loss=per_step", "seed=0,1")
+    assert [line.split()[:2] for line in lines_of(view)[1:]] == [
+        ["rule=bptt", "0/2"],
+        ["rule=direct_feedback", "0/2"],
+        ["rule=eprop", "0/2"],
+    ]
+    scores = EpochScores(epoch=0, train_loss=1.0, validation_loss=1.0, validation_accuracy=0.5)
+    view.hear(WorkerMessage(5, "epoch", epochs=1, selected=scores))
+    assert "| best 50.0 % rule=eprop atan seed 1 |" in view.status()
+
+
+def test_the_time_left_is_said_once_it_can_be_known() -> None:
+    """Expected: no time before a twentieth of all 3 x 20 epochs is over, and one from the third epoch on."""
+    view, _ = view_of(f"seed={','.join(map(str, range(20)))}")
+    view.hear(WorkerMessage(0, "epoch", epochs=2))
+    assert view.status().endswith(" | 0:00")
+    view.hear(WorkerMessage(0, "epoch", epochs=3))
+    assert view.status().endswith(" left")
