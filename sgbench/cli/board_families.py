@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,9 @@ from sgbench.tables import aligned, markdown
 
 if TYPE_CHECKING:
     from sgbench.leaderboard.families import AcrossTasks, Tuned
+    from sgbench.leaderboard.rows import Measured
     from sgbench.leaderboard.score import Measure
+    from sgbench.leaderboard.store.reading import Finding
 
 CURVE_POINTS = (1, 5, 10)
 
@@ -52,6 +54,7 @@ def _across(args: argparse.Namespace) -> int:
     by = check_groups(args.by.split(","))
     references = references_of(args)
     measured, findings = measure_all(tree_of(args))
+    _require_some(measured, findings, args)
     if args.layout == "leaderboards":
         measured = {name: ranked(methods, root_of(args) / name) for name, methods in measured.items()}
     wanted = {name: having(measured[name], args.only) for name in asked(args.protocol, sorted(measured))}
@@ -92,6 +95,17 @@ def _across(args: argparse.Namespace) -> int:
     return warn(findings)
 
 
+def _require_some(
+    measured: Mapping[str, Sequence[Measured]], findings: Sequence[Finding], args: argparse.Namespace
+) -> None:
+    """Require records that count, or say why there are none."""
+    if not any(measured.values()):
+        first = (
+            f": {len(findings)} left out, e.g. {findings[0].path}: {findings[0].reason}" if findings else ""
+        )
+        raise InputError(f"{root_of(args)}: no records that count{first}")
+
+
 def _across_table(comparison: AcrossTasks, by: str) -> Iterator[list[str]]:
     """Yield the lines of the table of families over tasks, its head first."""
     varies = any(count > 1 for standing in comparison.standings for count in standing.settings)
@@ -116,6 +130,7 @@ def _tuning(args: argparse.Namespace) -> int:
     by = check_groups(args.by.split(","))
     references = references_of(args)
     measured, findings = measure_all(tree_of(args, only=args.protocol))
+    _require_some(measured, findings, args)
     if args.layout == "leaderboards":
         measured = {name: ranked(methods, root_of(args) / name) for name, methods in measured.items()}
     if len(measured) != 1:

@@ -34,6 +34,8 @@ from sgbench.statistics.tuning_curves import (
 NO_SLOPE = ("scale",)
 RESAMPLING_SEED = 0
 MIN_FOR_RANKS = 2
+SHOWN = 3
+"""Families of which a message says what they lack."""
 
 
 def check_groups(by: Sequence[str]) -> tuple[str, ...]:
@@ -205,7 +207,7 @@ def across_tasks(
     names = sorted({name for methods_by_name in grouped.values() for name in methods_by_name})
     common_names = [name for name in names if all(name in grouped[task] for task in tasks)]
     if not common_names:
-        raise InputError(f"no {' '.join(by)} ran on all of {', '.join(tasks) or 'no task'}")
+        raise InputError(_why_none(grouped, " ".join(by)))
     scores = {
         name: [_normalised(_selected(grouped[task][name]), measures[task]) for task in tasks]
         for name in common_names
@@ -224,6 +226,19 @@ def across_tasks(
     standings.sort(key=lambda standing: (-standing.interquartile_mean, standing.name))
     left_out = tuple(name for name in names if name not in common_names)
     return AcrossTasks(tasks, tuple(standings), left_out, ranks, alone)
+
+
+def _why_none(grouped: Mapping[str, Mapping[str, Sequence[Measured]]], by: str) -> str:
+    """Say which tasks the families lack that ran on most of them, or that there is nothing to compare."""
+    names = {name for methods_by_name in grouped.values() for name in methods_by_name}
+    if not names:
+        return "there is no method of any task to compare"
+    lacking = {name: [task for task in grouped if name not in grouped[task]] for name in sorted(names)}
+    nearest = sorted(lacking, key=lambda name: len(lacking[name]))[:SHOWN]
+    reasons = "; ".join(f"{name} is not on {', '.join(lacking[name])}" for name in nearest)
+    return (
+        f"no {by} ran on all of {', '.join(grouped)}: {reasons}; name tasks that some share: --protocol NAMES"
+    )
 
 
 def _standing(name: str, scores: Tasks, mean_rank: float | None, settings: tuple[int, ...]) -> FamilyStanding:

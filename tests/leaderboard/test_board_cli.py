@@ -255,3 +255,22 @@ def test_board_starts_without_torch(runs: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("words", [["across"], ["tuning", "--protocol", "digits_v1"]])
+def test_runs_that_do_not_count_say_why(
+    words: list[str], runs_dir: Path, plain: Method, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Expected: one line with the first reason, where every record deviates; another where there is none at all."""
+    shorter = plain.model_copy(update={"protocol": plain.protocol.model_copy(update={"steps": 5})})
+    for seed in (0, 1):
+        write_run(runs_dir, record(seed=seed, accuracy=0.5, of=shorter))
+    assert main(["board", *words]) == 2
+    error = capsys.readouterr().err
+    assert "no records that count: 2 left out, e.g. " in error
+    assert "protocol.steps is 5" in error
+    assert error.count("\n") == 1
+    shutil.rmtree(runs_dir / "digits_v1")
+    (runs_dir / "digits_v1").mkdir()
+    assert main(["board", *words]) == 2
+    assert capsys.readouterr().err.endswith("no records that count\n")
