@@ -84,14 +84,16 @@ HOMES = {
 """Where each name lies; where it is called otherwise there, with that name."""
 
 
-def __getattr__(name: str) -> Any:
-    """Import an attribute of the package when it is first asked for."""
-    if name not in HOMES:
-        raise AttributeError(f"module 'sgbench' has no attribute '{name}'")
-    module, _, last = HOMES[name].rpartition(".")
-    if name in ("list", "show"):
-        return getattr(importlib.import_module(module), last)
-    return getattr(importlib.import_module(HOMES[name]), name)
+if not TYPE_CHECKING:  # to whom each name is imported above, so that another one is an error
+
+    def __getattr__(name: str) -> Any:
+        """Import an attribute of the package when it is first asked for."""
+        if name not in HOMES:
+            raise AttributeError(f"module 'sgbench' has no attribute '{name}'")
+        module, _, last = HOMES[name].rpartition(".")
+        if name in ("list", "show"):
+            return getattr(importlib.import_module(module), last)
+        return getattr(importlib.import_module(HOMES[name]), name)
 
 
 def __dir__() -> list[str]:  # type: ignore[valid-type]

@@ -38,7 +38,7 @@ def test_every_snippet_runs(snippet: str, tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.slow
 def test_type_checkers_have_nothing_to_say_of_the_snippets(tmp_path: Path) -> None:
-    """basedpyright as users have it (standard), on all of them at once; must differ: a surrogate is no text."""
+    """basedpyright as users have it, on all at once; must differ: a surrogate is no text, `rum` no name."""
     checker = shutil.which("basedpyright", path=Path(sys.executable).parent)
     if checker is None:
         pytest.skip("basedpyright is not installed: pip install 'sgbench[dev]'")
@@ -48,9 +48,10 @@ def test_type_checkers_have_nothing_to_say_of_the_snippets(tmp_path: Path) -> No
     (tmp_path / "pyproject.toml").write_text('[tool.basedpyright]\ntypeCheckingMode = "standard"\n')
     told = subprocess.run([checker, *words, "."], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert told.stdout.splitlines()[-1].startswith("0 errors"), told.stdout
-    (tmp_path / "wrong.py").write_text('import sgbench\n\nname: str = sgbench.create("surrogate/atan")\n')
+    wrong = 'import sgbench\n\nname: str = sgbench.create("surrogate/atan")\nsgbench.rum()\n'
+    (tmp_path / "wrong.py").write_text(wrong)
     told = subprocess.run([checker, *words, "."], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert told.stdout.splitlines()[-1].startswith("1 error"), told.stdout
+    assert told.stdout.splitlines()[-1].startswith("2 errors"), told.stdout
 
 
 def test_the_worked_surrogate_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

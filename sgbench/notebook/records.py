@@ -13,7 +13,7 @@ from sgbench.leaderboard.explaining import explain_two
 from sgbench.leaderboard.pages.brief import brief_cells, brief_head, brief_markdown
 from sgbench.leaderboard.pages.explain import Explanation
 from sgbench.leaderboard.pages.export import to_table
-from sgbench.leaderboard.rows import Board
+from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.store.reading import Finding, Layout, by_cause
 from sgbench.leaderboard.store.tree import RecordTree, candidates, protocols
 from sgbench.notebook.frame import data_frame
@@ -124,30 +124,38 @@ class BoardTable:
         return html_table([brief_head(self.board), *self._rows()], self._causes)
 
     def to_pandas(self) -> Any:
-        """Make a DataFrame with a row for each method.
+        """Make a DataFrame with a row for each method: its rank and letters, score, seeds, costs and energies [nJ].
 
         Raises:
             InputError: pandas is not installed.
         """
-        names = ["method", "method_id", "score", "low", "high", "seeds", "spikes", "synaptic_operations"]
-        rows = [
-            [
-                row.label,
-                row.method_id,
-                row.score.mean,
-                row.score.low,
-                row.score.high,
-                len(row.scores),
-                row.costs.spikes.value,
-                row.costs.synaptic_operations.value,
-            ]
-            for row in self.board.rows
-        ]
-        return data_frame(names, rows)
+        rows = [_values(row, self.board) for row in self._shown()]
+        return data_frame(list(rows[0]) if rows else [], [list(row.values()) for row in rows])
+
+    def _shown(self) -> tuple[MethodRow, ...]:
+        return (*self.board.rows, *self.board.claimed, *self.board.baselines)
 
     def _rows(self) -> list[list[str]]:
-        shown = (*self.board.rows, *self.board.claimed, *self.board.baselines)
-        return [brief_cells(row, self.board) for row in shown]
+        return [brief_cells(row, self.board) for row in self._shown()]
+
+
+def _values(row: MethodRow, board: Board) -> dict[str, object]:
+    """Collect the values of a row; a method without a rank has none in its place."""
+    energies = {name: energy.dynamic_nj for name, energy in row.costs.energies.items()}
+    return {
+        "rank_low": None if row.place is None else row.place.low,
+        "rank_high": None if row.place is None else row.place.high,
+        "alike": "" if row.place is None else row.place.groups,
+        "method": row.label,
+        "method_id": row.method_id,
+        "score": row.score.mean,
+        "low": row.score.low,
+        "high": row.score.high,
+        "seeds": len(row.scores),
+        "spikes": row.costs.spikes.value,
+        "synaptic_operations": row.costs.synaptic_operations.value,
+        **{f"{name}_nj": None if energy is None else energy.value for name, energy in energies.items()},
+    }
 
 
 def board(

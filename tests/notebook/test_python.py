@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import subprocess
 import sys
 import types
@@ -13,6 +15,7 @@ import pytest
 import sgbench
 from sgbench.cli.main import main
 from sgbench.composition.names import FILE, text
+from sgbench.leaderboard.pages.values import to_csv
 from sgbench.notebook.table import SweepTable
 from sgbench.paths import RECORD
 from sgbench.sweeps.points import grid_of
@@ -107,6 +110,32 @@ def test_tables_convert_to_pandas_where_it_is(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(sgbench.InputError, match="pip install pandas"):
         table.to_pandas()
+
+
+def test_a_board_in_pandas_is_its_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Must match: ranks, letters, scores and energies of `table.csv` of the same board, row by row."""
+    frames: list[tuple[list[list[Any]], list[str]]] = []
+    pandas = types.SimpleNamespace(DataFrame=lambda rows, columns: frames.append((rows, columns)))
+    monkeypatch.setitem(sys.modules, "pandas", pandas)
+    board = sgbench.board("digits_v1", root=BOARDS, layout="leaderboards")
+    board.to_pandas()
+    ((values, columns),) = frames
+    found = [dict(zip(columns, row, strict=True)) for row in values]
+    expected = list(csv.DictReader(io.StringIO(to_csv(board.board))))
+    assert len(found) == len(expected) > 5
+    names = {
+        "rank_low": "rank_low",
+        "rank_high": "rank_high",
+        "score": "test_accuracy_mean",
+        "low": "test_accuracy_low",
+        "spikes": "spikes_per_inference",
+        **{f"{target.name}_nj": f"{target.name}_dynamic_value_nj" for target in board.board.targets},
+    }
+    assert len(board.board.targets) > 1
+    for row, cells in zip(found, expected, strict=True):
+        assert (row["alike"], row["method_id"]) == (cells["alike"], cells["method_id"])
+        for name, column in names.items():
+            assert row[name] == (pytest.approx(float(cells[column]), rel=1e-11) if cells[column] else None)
 
 
 @pytest.mark.slow
