@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import logging
+import multiprocessing
 import os
+import stat
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from sgbench.errors import InputError
+from sgbench.errors import InputError, StorageError
+
+log = logging.getLogger("sgbench")
 
 RECORD = "record.json"  # of a run, in its folder
 PREDICTIONS = "predictions.csv"  # beside it
@@ -72,6 +79,49 @@ def default_loops_dir() -> Path | None:
 def default_kernels_dir() -> Path:
     """Return where compiled loops of the fused engine are kept unless $NUMBA_CACHE_DIR is set."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sgbench" / "kernels"
+
+
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+def is_private(path: Path) -> bool:
+    """Tell whether nobody but this user and the system's administrator can write a file or folder."""
+    if not hasattr(os, "getuid"):
+        return True
+    status = path.stat()
+    return status.st_uid in (os.getuid(), 0) and not status.st_mode & OTHERS_WRITE
+
+
+def private_folder(wanted: Path) -> Path:
+    """Return a folder for what is run as code: the wanted one, made if needed, or one that is this user's alone.
+
+    Raises:
+        OSError: it cannot be made.
+        StorageError: none can that nobody else writes.
+    """
+    wanted.mkdir(mode=stat.S_IRWXU, parents=True, exist_ok=True)
+    if is_private(wanted):
+        return wanted
+    own = f"of_{os.getuid()}"
+    for folder in (wanted / own, Path(tempfile.gettempdir()) / f"sgbench_{own}" / wanted.name):
+        try:
+            folder.parent.mkdir(mode=stat.S_IRWXU, exist_ok=True)
+            folder.mkdir(mode=stat.S_IRWXU, exist_ok=True)
+        except OSError:
+            continue
+        if is_private(folder) and (folder.parent == wanted or is_private(folder.parent)):
+            _tell_private(wanted, folder)
+            return folder
+    raise StorageError(
+        f"{wanted}: others can write there, and no folder of your own can be made; chmod go-w it"
+    )
+
+
+@functools.cache
+def _tell_private(wanted: Path, folder: Path) -> None:
+    """Say once, in the process that a user sees."""
+    if multiprocessing.parent_process() is None:
+        log.warning("%s is not used, since others can write there (chmod go-w); %s is", wanted, folder)
 
 
 def default_cache_gb() -> float:

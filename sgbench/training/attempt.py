@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sgbench.errors import InputError, NonFiniteError, disk_full, one_printable_line
-from sgbench.paths import PREDICTIONS, RECORD, WEIGHTS
+from sgbench.paths import PREDICTIONS, RECORD, WEIGHTS, is_private
 from sgbench.records.chance import is_at_chance
 from sgbench.records.content import (
     FINAL,
@@ -101,6 +101,9 @@ class Attempt:
         """
         path = self.folder / name
         if not path.is_file():
+            return None
+        if not is_private(path):
+            log.warning("%s can be written by others (chmod go-w); training starts anew", path)
             return None
         try:
             checkpoint: dict[str, Any] = torch.load(path, weights_only=True)

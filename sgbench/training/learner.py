@@ -157,6 +157,7 @@ class LastEpoch(pl.Callback):
         unfinished = self.path.with_suffix(".part")
         try:
             trainer.save_checkpoint(unfinished)
+            unfinished.chmod(0o644)  # what others can write is not resumed
             os.replace(unfinished, self.path)  # noqa: PTH105 - atomic by definition
         except OSError as error:
             with contextlib.suppress(OSError):

@@ -8,12 +8,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
 import sgbench
 from sgbench.composition.compose import compose
+from sgbench.training.attempt import Attempt
 from sgbench.training.learner import LastEpoch, Learner
 from sgbench.training.run_folder import folder_of
 from sgbench.training.runner import run_spec
@@ -76,6 +79,21 @@ def test_a_damaged_checkpoint_starts_anew(caplog: pytest.LogCaptureFixture) -> N
     assert record.status == "finished"
     assert record.timing.resumed == 0
     assert "damaged" in caplog.text
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="files have no owners here")
+@pytest.mark.parametrize("mode", [0o644, 0o664, 0o666])
+def test_a_checkpoint_that_others_can_write_is_not_continued(
+    mode: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is left as it is and said; one that its owner alone can write is read."""
+    path = tmp_path / "last.ckpt"
+    torch.save({"sgbench": {"made_by": {}}}, path)
+    path.chmod(mode)
+    attempt: Any = SimpleNamespace(folder=tmp_path, training=SimpleNamespace(made_by={}))
+    assert (Attempt.kept(attempt, "last.ckpt") is not None) == (mode == 0o644)
+    assert ("can be written by others" in caplog.text) == (mode != 0o644)
+    assert path.exists()
 
 
 def _stop_after(epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:

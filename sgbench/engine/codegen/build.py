@@ -24,9 +24,9 @@ from numba.core import event
 
 from sgbench.engine.alongside import nothing_along
 from sgbench.engine.codegen.source import LoopSource, backward_arrays, forward_arrays
-from sgbench.engine.kernels.disk_cache import ROOM, text_sha256
+from sgbench.engine.kernels.disk_cache import LOOPS, ROOM, text_sha256
 from sgbench.engine.note import CompileNote
-from sgbench.paths import default_loops_dir
+from sgbench.paths import default_loops_dir, private_folder
 
 log = logging.getLogger("sgbench")
 Loop = Callable[..., None]
@@ -53,12 +53,13 @@ def loops(source: LoopSource) -> Loops:
 @functools.cache
 def _loops(text: str, arrays: tuple[int, int], dtype: torch.dtype) -> Loops:
     """Compile a source, or take its loops from the cache on disk."""
-    name = f"sgbench_loops_{_digest(text)}"
+    name = f"{LOOPS}{_digest(text)}"
     folder = default_loops_dir()
     number = getattr(np, str(dtype).removeprefix("torch."))
     with event.install_listener("numba:compile", CompileNote(NOTE % dtype)):
         try:
             if folder is not None:
+                folder = private_folder(folder)
                 with _alone(folder / f"{name}.lock"):
                     return _compiled(_stored(text, folder / f"{name}.py"), arrays, number, cache=True)
         except (OSError, RuntimeError) as error:

@@ -16,9 +16,12 @@ from typing import Any
 import numba
 from numba.core import caching, config
 
-from sgbench.paths import default_kernels_dir
+from sgbench.errors import StorageError
+from sgbench.paths import default_kernels_dir, private_folder
 
 ROOM = Path(__file__).resolve().parent
+LOOPS = "sgbench_loops_"
+"""Beginning of the names of modules that are written."""
 LOCATORS: list[Any] = getattr(caching, "CacheImpl", getattr(caching, "_CacheImpl", None))._locator_classes  # type: ignore[union-attr]
 """numba's own ways to find a folder, of which the first that finds one is taken."""
 
@@ -33,25 +36,25 @@ def text_sha256(folder: Path) -> str:
 
 
 class ByText(caching._CacheLocator):
-    """Tells numba the folder of a loop of this room.
+    """Tells numba the folder of a loop of this package, which nobody but this user can write: an index is a pickle.
 
     Args:
         function: that is to be compiled.
+        folder: of what is compiled.
+        stamp: by which numba tells whether that is out of date.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Any], folder: Path, stamp: str) -> None:
         self._line = function.__code__.co_firstlineno
-        chosen: str = getattr(config, "CACHE_DIR", "")  # numba sets it from the environment
-        above = Path(chosen) if chosen else default_kernels_dir()
-        self._folder = above / f"kernels_{text_sha256(ROOM)[:20]}"
+        self._folder, self._stamp = private_folder(folder), stamp
 
     def get_cache_path(self) -> str:
-        """Return the cache folder, which need not exist."""
+        """Return the cache folder."""
         return str(self._folder)
 
     def get_source_stamp(self) -> str:
-        """Return the whole hash, by which numba tells whether its cache is out of date."""
-        return text_sha256(ROOM)
+        """Return the hash of the text, by which numba tells whether its cache is out of date."""
+        return self._stamp
 
     def get_disambiguator(self) -> str:
         """Return the function's line number, which distinguishes functions of one name."""
@@ -59,15 +62,36 @@ class ByText(caching._CacheLocator):
 
     @classmethod
     def from_function(cls, py_func: Callable[..., Any], py_file: str) -> ByText | None:
-        """Locate the cache of a loop of this package in a writable folder; None defers to numba's own locators."""
-        if Path(py_file).resolve().parent != ROOM:
-            return None
-        locator = cls(py_func)
+        """Locate the cache of a loop of this package in a writable folder; None defers to numba's own locators.
+
+        Loops of this room, and functions that written loops call, lie in a folder named after their text; written
+        loops, which are named after theirs, lie beside their source.
+
+        Raises:
+            RuntimeError: there is no folder that others cannot write.
+        """
+        path = Path(py_file).resolve()
         try:
+            if path.name.startswith(LOOPS):
+                locator = cls(py_func, path.parent / "__pycache__", path.stem)
+            elif path.parent == ROOM:
+                locator = cls(py_func, _above() / f"kernels_{text_sha256(ROOM)[:20]}", text_sha256(ROOM))
+            elif path.is_relative_to(ROOM.parent):
+                stamp = hashlib.sha256(path.read_bytes()).hexdigest()
+                locator = cls(py_func, _above() / f"{path.stem}_{stamp[:20]}", stamp)
+            else:
+                return None
             locator.ensure_cache_path()
+        except StorageError as error:  # numba's own locators would take the folder
+            raise RuntimeError(str(error)) from error
         except OSError:
             return None
         return locator
+
+
+def _above() -> Path:
+    chosen: str = getattr(config, "CACHE_DIR", "")  # numba sets it from the environment
+    return Path(chosen) if chosen else default_kernels_dir()
 
 
 def keep_by_text() -> None:
