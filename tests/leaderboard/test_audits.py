@@ -246,7 +246,6 @@ NOT_YET = {
     "delayed_xor_v2",
     "fsdd_v2",
     "mackey_glass_v1",
-    "permuted_digits_v1",
     "randman_v1",
     "randman_v2",
     "sequential_digits_v1",

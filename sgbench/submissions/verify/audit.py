@@ -200,14 +200,13 @@ class BoardAudit:
         """
         done = {score.method_id for score in self.audit.fresh if score.draw == request.draw}
         wanted = {row.method_id: row for row, _ in self.drawn(request) if row.method_id not in done}
-        found = [
-            fresh_score(self.folder, row.method, row.claims, request.draw, self.references)
-            for row in wanted.values()
-        ]
-        scores = [score for score in found if score is not None]
-        if scores:
-            self.audit = self.audit.model_copy(update={"fresh": (*self.audit.fresh, *scores)})
-            self.write()
+        scores = []
+        for row in wanted.values():
+            score = fresh_score(self.folder, row.method, row.claims, request.draw, self.references)
+            if score is not None:  # written one by one, so that an interrupted command goes on
+                scores.append(score)
+                self.audit = self.audit.model_copy(update={"fresh": (*self.audit.fresh, score)})
+                self.write()
         return scores
 
     def verdicts(self) -> list[Verification]:
