@@ -105,13 +105,14 @@ def _withdraw(args: argparse.Namespace) -> int:
 
     from sgbench.leaderboard.store.dossier import place
     from sgbench.leaderboard.store.outside import EXTERNAL
-    from sgbench.leaderboard.store.tree import RECORDS, protocols
+    from sgbench.leaderboard.store.stored import StoredRecords
+    from sgbench.leaderboard.store.tree import protocols
     from sgbench.records.files import first_problem
     from sgbench.records.trust import Notice
 
     (name,) = protocols(args.root, only=args.protocol, layout="leaderboards")
     folder = args.root / name
-    known = sorted(path.name for kind in (RECORDS, EXTERNAL) for path in (folder / kind).glob("*"))
+    known = sorted([*StoredRecords(folder).rows(), *(path.name for path in (folder / EXTERNAL).glob("*"))])
     for method in (args.method, *([args.superseded_by] if args.superseded_by else [])):
         if method not in known:
             raise InputError(f"{name} has no method '{method}'; {suggest(method, known)}")

@@ -169,7 +169,8 @@ def _write(board: Board, tree: RecordTree, executor: Executor) -> Built:
     folder = tree.root / board.protocol.name
     values = to_csv(board)
     drawing = _begin_picture(board, values, executor) if board.rows else None
-    contents = {TABLE: to_markdown(board, layout=tree.layout).encode(), VALUES: values.encode()}
+    text = to_markdown(board, layout=tree.layout, indexed=tree.indexed_rows(board.protocol.name))
+    contents = {TABLE: text.encode(), VALUES: values.encode()}
     if drawing is None:
         _remove(folder / PICTURE)
     else:
@@ -220,10 +221,11 @@ def check(root: Path, *, references: References) -> tuple[list[str], tuple[Findi
     Raises:
         InputError: there is no such folder.
     """
-    boards = show(RecordTree(root, "leaderboards", references))
+    tree = RecordTree(root, "leaderboards", references)
+    boards = show(tree)
     findings = list(boards.findings)
     for board in boards.boards:
-        findings += _stale_files(board, root)
+        findings += _stale_files(board, tree)
     names = [board.protocol.name for board in boards.boards]
     for name in protocols(root, layout="leaderboards"):
         folder = root / name
@@ -241,10 +243,11 @@ def check(root: Path, *, references: References) -> tuple[list[str], tuple[Findi
     return names, tuple(findings)
 
 
-def _stale_files(board: Board, root: Path) -> Iterable[Finding]:
-    folder = root / board.protocol.name
+def _stale_files(board: Board, tree: RecordTree) -> Iterable[Finding]:
+    root, folder = tree.root, tree.root / board.protocol.name
     values = to_csv(board)
-    texts = {TABLE: to_markdown(board, layout="leaderboards"), VALUES: values}
+    page = to_markdown(board, layout=tree.layout, indexed=tree.indexed_rows(board.protocol.name))
+    texts = {TABLE: page, VALUES: values}
     for name, text in texts.items():
         reason = _difference(folder / name, text.encode())
         if reason is not None:

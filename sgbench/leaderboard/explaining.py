@@ -11,10 +11,10 @@ from sgbench.leaderboard.rows import MethodRow
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.predictions import MAX_PREDICTION_BYTES, parse_predictions
 from sgbench.leaderboard.store.sources import method_of_row
-from sgbench.leaderboard.store.tree import RECORDS, RecordTree, protocols
+from sgbench.leaderboard.store.stored import StoredRecords, record_path
+from sgbench.leaderboard.store.tree import RecordTree, protocols
 from sgbench.paths import PREDICTIONS, RECORD
-from sgbench.records.files import read_bytes, read_model
-from sgbench.records.record import RunRecord
+from sgbench.records.files import read_bytes
 
 
 def explain_two(a: str, b: str, *, tree: RecordTree) -> Explanation:
@@ -46,12 +46,13 @@ def explain_two(a: str, b: str, *, tree: RecordTree) -> Explanation:
 def _hits(tree: RecordTree, protocol: str, row: MethodRow) -> Hits:
     """Score the stored predictions of a method's finished seeds sample by sample."""
     folder = tree.root / protocol
-    objects = Objects(folder)
+    objects, stored = Objects(folder), StoredRecords(folder)
     hits = {}
     for seed in sorted(set(row.scores) - set(row.failed_seeds)):
         if tree.layout == "leaderboards":
-            path = folder / RECORDS / row.method_id / f"{seed}.json"
-            sha256 = read_model(path, RunRecord).predictions_sha256
+            path = record_path(folder, row.method_id, seed)
+            record = stored.record(row.method_id, seed)
+            sha256 = None if record is None else record.predictions_sha256
             data = None if sha256 is None else objects.get(sha256, "csv")
         else:
             path = folder / method_of_row(row.method_id) / str(seed) / RECORD

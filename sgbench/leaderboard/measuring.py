@@ -15,8 +15,8 @@ from pathlib import Path
 from sgbench.errors import InputError
 from sgbench.leaderboard.rows import Measured, measure
 from sgbench.leaderboard.store.dossier import read_dossiers
-from sgbench.leaderboard.store.reading import Finding, Layout
-from sgbench.leaderboard.store.tree import RecordTree, read_paths
+from sgbench.leaderboard.store.reading import Finding, Layout, RecordFile
+from sgbench.leaderboard.store.tree import RecordTree, read_files
 from sgbench.records.energy import EnergyTarget
 
 MANY = 1000
@@ -47,12 +47,14 @@ def measure_all(
     Raises:
         InputError: the root is no folder, or has none for the protocol asked for.
     """
-    paths, findings = tree.candidates()
-    for path in paths[:: max(1, len(paths) // SHARES)]:
+    files, findings = tree.candidates()
+    for file in files[:: max(1, len(files) // SHARES)]:
         with suppress(InputError):  # which each of its records will say
-            tree.references.of(path.relative_to(tree.root).parts[0])  # composed here, once for all processes
+            tree.references.of(
+                file.path.relative_to(tree.root).parts[0]
+            )  # composed here, once for all processes
     measured: dict[str, list[Measured]] = {}
-    for part in _parts(partial(_part, tree=tree, targets=targets), paths, tree.layout, meanwhile):
+    for part in _parts(partial(_part, tree=tree, targets=targets), files, tree.layout, meanwhile):
         findings += part.findings
         for name, method in part.measured:
             measured.setdefault(name, []).append(method)
@@ -81,46 +83,46 @@ def processors() -> int:
 
 
 def _parts(
-    work: partial[_Part], paths: list[Path], layout: Layout, meanwhile: Callable[[], object] | None
+    work: partial[_Part], files: list[RecordFile], layout: Layout, meanwhile: Callable[[], object] | None
 ) -> Iterator[_Part]:
     workers = processors()
-    if len(paths) < MANY or workers == 1:
-        yield work(paths)
+    if len(files) < MANY or workers == 1:
+        yield work(files)
         return
     # Forked, since a new interpreter takes as long to load its modules as thousands of records to read.
     context = multiprocessing.get_context("fork")
     # They are short-lived and make few cycles; looking for these takes a tenth of their time.
     with ProcessPoolExecutor(workers, mp_context=context, initializer=gc.disable) as pool:
-        parts = pool.map(work, shares(paths, layout, workers * SHARES))
+        parts = pool.map(work, shares(files, layout, workers * SHARES))
         if meanwhile is not None:  # the others have been started: nothing of it is copied into them
             meanwhile()
         yield from parts
 
 
-def shares(paths: Sequence[Path], layout: Layout, count: int) -> list[list[Path]]:
-    """Divide the paths of records into so many parts, none of which divides a method.
+def shares(files: Sequence[RecordFile], layout: Layout, count: int) -> list[list[RecordFile]]:
+    """Divide records into so many parts, none of which divides a method.
 
     Args:
-        paths: of records, those of a method side by side.
+        files: of records, those of a method side by side.
         layout: of the folder that they are in.
         count: of the parts, at most.
     """
-    size = -(-len(paths) // count)
-    shares: list[list[Path]] = [[]]
+    size = -(-len(files) // count)
+    shares: list[list[RecordFile]] = [[]]
     last = None
-    for path in paths:
-        method = path.parent if layout == "leaderboards" else path.parent.parent
+    for file in files:
+        method = file.path.parent if layout == "leaderboards" else file.path.parent.parent
         if len(shares[-1]) >= size and method != last:
             shares.append([])
-        shares[-1].append(path)
+        shares[-1].append(file)
         last = method
     return shares
 
 
-def _part(paths: Sequence[Path], *, tree: RecordTree, targets: tuple[EnergyTarget, ...]) -> _Part:
+def _part(files: Sequence[RecordFile], *, tree: RecordTree, targets: tuple[EnergyTarget, ...]) -> _Part:
     findings: list[Finding] = []
     measured = []
-    for row in read_paths(paths, tree):
+    for row in read_files(files, tree):
         if isinstance(row, Finding):
             findings.append(row)
             continue

@@ -18,7 +18,6 @@ from sgbench.leaderboard.store.reading import Finding, Layout, by_cause
 from sgbench.leaderboard.store.tree import RecordTree, candidates, protocols
 from sgbench.notebook.frame import data_frame
 from sgbench.paths import default_runs_dir
-from sgbench.records.files import read_model
 from sgbench.records.method import by_method
 from sgbench.records.record import RunRecord
 from sgbench.tables import few, html_table
@@ -92,11 +91,11 @@ def load_records(root: Path | str | None = None, *, layout: Layout = "runs") -> 
     Raises:
         InputError: there is no such folder.
     """
-    paths, findings = candidates(_root(root, layout), layout=layout)
+    files, findings = candidates(_root(root, layout), layout=layout)
     records, left_out = [], []
-    for path in paths:
+    for file in files:
         try:
-            records.append(read_model(path, RunRecord))
+            records.append(file.read())
         except InputError as error:
             left_out.append(str(error))
     records.sort(key=lambda record: (record.protocol, record.method_id, record.seed))

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References
-from sgbench.leaderboard.store.sources import row_on_board
-from sgbench.leaderboard.store.tree import RECORDS, RecordsAdded, add_runs, read_runs, record_path
-from sgbench.paths import RECORD
-from sgbench.records.files import read_model, to_json, write_atomic
+from sgbench.leaderboard.store.index import LinePlace
+from sgbench.leaderboard.store.reading import Finding, RecordReader, finding
+from sgbench.leaderboard.store.stored import StoredRecords
+from sgbench.leaderboard.store.tree import RecordsAdded, Runs, add_runs
 from sgbench.records.record import RunRecord
+from sgbench.study.analysis import STUDIES
 from sgbench.study.definition import Loaded
-from sgbench.study.store import Store
+from sgbench.study.store import Store, StoreEntry, StorePlace
 
 
 def publish(
     loaded: Loaded, blocks: Sequence[str], store: Store, board_dir: Path, references: References
 ) -> tuple[int, RecordsAdded]:
     """Add the stored records of some blocks to boards, as `sgbench board add` adds those of a runs folder.
+
+    Records of a store in `study/` beside the boards are named in their indices, so that none is stored twice; those
+    of any other store are copied.
 
     Records that the store calls void leave the boards first; how many did is returned beside what became of the
     others. A study keeps no predictions, so that rows are compared by their scores alone. What a board cannot
@@ -42,16 +46,42 @@ def publish(
             raise InputError(
                 f"block {name}: its seeds {_WHY[purpose]}; boards are made of blocks that report"
             )
-    with tempfile.TemporaryDirectory() as folder:
-        for entry in store.entries(blocks):
-            protocol, method_id, seed = entry.key
-            write_atomic(Path(folder) / protocol / method_id / str(seed) / RECORD, to_json(entry.record))
-        runs = read_runs(Path(folder), references=references)
+    runs, lines = _comparable(store.entries(blocks), store, board_dir, references)
     if not runs.records and not runs.findings:
         raise InputError(
             f"{store.folder}: holds no run of {', '.join(blocks)}; sgbench study status says what it holds"
         )
-    return _remove_void(blocks, store, board_dir), add_runs(runs, board_dir)
+    return _remove_void(blocks, store, board_dir), add_runs(runs, board_dir, lines=lines)
+
+
+def _comparable(
+    entries: Iterable[StoreEntry], store: Store, board_dir: Path, references: References
+) -> tuple[Runs, dict[Path, LinePlace]]:
+    """Select the runs of a store that boards can compare, and say where each is stored if that is beside them.
+
+    Args:
+        entries: runs of the store.
+        store: of the study.
+        board_dir: the leaderboards folder; a store in `study/` beside it is named there, any other is copied.
+        references: against which each record is checked.
+    """
+    reader = RecordReader(references)
+    beside = Path(os.path.normpath(board_dir / os.pardir)) / STUDIES / store.study
+    records: list[tuple[RunRecord, Path]] = []
+    findings: list[Finding] = []
+    lines: dict[Path, LinePlace] = {}
+    for entry in entries:
+        shard, line, sha256 = entry.place or StorePlace("", 0, "")
+        path = store.folder / f"{shard}:{line}"
+        try:
+            reader.require_comparable(entry.record, str(path))
+        except InputError as error:
+            findings.append(finding(path, error))
+            continue
+        records.append((entry.record, path))
+        if beside.resolve() == store.folder.resolve():
+            lines[path] = LinePlace(f"{STUDIES}/{store.study}/{shard}", line, sha256)
+    return Runs(tuple(records), tuple(findings)), lines
 
 
 def _remove_void(blocks: Sequence[str], store: Store, board_dir: Path) -> int:
@@ -65,12 +95,13 @@ def _remove_void(blocks: Sequence[str], store: Store, board_dir: Path) -> int:
         board_dir: the leaderboards folder.
     """
     removed = 0
+    boards: dict[str, StoredRecords] = {}
     for entry in store.void_entries(blocks):
         record = entry.record
-        folder = board_dir / record.protocol
-        path = record_path(folder, row_on_board(folder / RECORDS, record), record.seed)
-        if path.is_file() and read_model(path, RunRecord) == record:
-            path.unlink()
+        board = boards.setdefault(record.protocol, StoredRecords(board_dir / record.protocol))
+        row = board.row_of(record)
+        if board.record(row, record.seed) == record:
+            board.remove(row, record.seed)
             removed += 1
     return removed
 

@@ -10,17 +10,18 @@ import hashlib
 import json
 import lzma
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from filelock import FileLock, Timeout
 from pydantic import Field, StringConstraints
 
 from sgbench.errors import InputError, RunBusyError, StorageError
 from sgbench.records.base import Natural, Positive, Strict, Text
-from sgbench.records.files import parse_model, parse_tree, read_bytes, read_model, to_json, write_atomic
+from sgbench.records.files import parse_model, read_model, to_json, write_atomic
 from sgbench.records.record import RunRecord
+from sgbench.records.shards import ShardLine, read_shard, shard_lines
 from sgbench.study.definition import Name
 
 MANIFEST = "manifest.json"
@@ -28,9 +29,6 @@ LOCK = ".lock"
 LOCK_S = 60.0
 """How long a process waits while another one adds to the store."""
 PRESET = 9 | lzma.PRESET_EXTREME
-MAX_SHARD_BYTES = 64 * 1024**2
-MAX_PLAIN_BYTES = 512 * 1024**2
-"""More than a shard of a study ever unpacks to; a file that would give more is refused before memory runs out."""
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 MethodId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")]
 
@@ -77,6 +75,14 @@ class Manifest(Strict):
         )
 
 
+class StorePlace(NamedTuple):
+    """Says which line of which shard a run is, and the hash of that line."""
+
+    shard: str
+    line: int
+    sha256: str
+
+
 @dataclass(frozen=True)
 class StoreEntry:
     """Describes one run in a store: its block, task and cell beside its record."""
@@ -86,6 +92,7 @@ class StoreEntry:
     cell: Mapping[str, object]
     record: RunRecord
     epoch: int = 0
+    place: StorePlace | None = field(default=None, compare=False)
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -227,16 +234,17 @@ class Store:
 
     def _read(self, shard: Shard) -> Iterator[StoreEntry]:
         path = self.folder / shard.name
-        data = read_bytes(path, limit=MAX_SHARD_BYTES)
+        data = read_shard(path)
         if hashlib.sha256(data).hexdigest() != shard.sha256:
             raise InputError(
                 f"{path}: is not the file that {MANIFEST} names; take it from the repository again"
             )
-        lines = _unpacked(path, data).splitlines()
+        lines = shard_lines(path, data)
         if len(lines) != shard.records:
             raise InputError(f"{path}: holds {len(lines)} records, {MANIFEST} says {shard.records}")
         for number, line in enumerate(lines, start=1):
-            yield _entry(line, f"{path}:{number}", shard)
+            place = StorePlace(shard.name, number, hashlib.sha256(line).hexdigest())
+            yield _entry(line, f"{path}:{number}", shard, place)
 
 
 def _plain(block: str, entries: Sequence[StoreEntry]) -> bytes:
@@ -259,29 +267,12 @@ def _plain(block: str, entries: Sequence[StoreEntry]) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def _unpacked(path: Path, data: bytes) -> bytes:
-    """Unpack a shard, and refuse one that is larger than a shard may be."""
-    try:
-        unpacker = lzma.LZMADecompressor(memlimit=256 * 1024**2)
-        plain = unpacker.decompress(data, max_length=MAX_PLAIN_BYTES)
-    except lzma.LZMAError as error:
-        raise InputError(f"{path}: not a readable xz file: {error}") from error
-    if not unpacker.eof:
-        raise InputError(f"{path}: is cut off, or unpacks to more than {MAX_PLAIN_BYTES // 1024**2} MiB")
-    if unpacker.unused_data:
-        raise InputError(f"{path}: holds bytes behind its end; take it from the repository again")
-    return plain
-
-
-def _entry(line: bytes, where: str, shard: Shard) -> StoreEntry:
+def _entry(line: bytes, where: str, shard: Shard, place: StorePlace) -> StoreEntry:
     """Read a line of a shard, or raise where it is not a run of the shard's block."""
-    tree = parse_tree(line, where)
-    if not isinstance(tree, dict) or set(tree) != {"block", "task", "cell", "record"}:
-        raise InputError(f"{where}: block, task, cell and record are needed")
-    if tree["block"] != shard.block or not isinstance(tree["cell"], dict):
+    run = parse_model(line, ShardLine, where)
+    if run.block != shard.block:
         raise InputError(f"{where}: is not a run of block {shard.block}")
-    record = parse_model(json.dumps(tree["record"]).encode(), RunRecord, where)
-    commit = record.provenance.commit or "none"
+    commit = run.record.provenance.commit or "none"
     if commit not in shard.commits:
         raise InputError(f"{where}: was made by commit {commit[:12]}, which {MANIFEST} does not name")
-    return StoreEntry(shard.block, str(tree["task"]), tree["cell"], record, shard.epoch)
+    return StoreEntry(shard.block, run.task, run.cell, run.record, shard.epoch, place)

@@ -10,8 +10,7 @@ from sgbench.leaderboard.store.answers import Judge
 from sgbench.leaderboard.store.dossier import place
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.outside import place_external
-from sgbench.leaderboard.store.sources import row_on_board
-from sgbench.leaderboard.store.tree import RECORDS, place_record, record_path
+from sgbench.leaderboard.store.stored import StoredRecords
 from sgbench.records.files import read_bytes
 from sgbench.records.record import RunRecord
 from sgbench.records.unfinished import remove_abandoned
@@ -59,9 +58,10 @@ def accept(
                 objects.refer(data, "safetensors", f"{weights_at.rstrip('/')}/{path}")
         elif path == TUNING:
             objects.put(read_bytes(file), "json")
+    stored = StoredRecords(folder)
     for record in checked.records:
         if isinstance(record, RunRecord):
-            place_record(record_path(folder, record.method_id, record.seed), record)
+            stored.add(record.method_id, record)
         else:
             place_external(folder, record)
     place(folder, checked.submission)
@@ -70,8 +70,9 @@ def accept(
 
 def _require_first_source(root: Path, folder: Path, checked: Checked) -> None:
     """Refuse a method that the board has from classes of another source: what is verified is said of a method."""
+    stored = StoredRecords(folder)
     for record in checked.records:
-        if isinstance(record, RunRecord) and row_on_board(folder / RECORDS, record) != record.method_id:
+        if isinstance(record, RunRecord) and stored.row_of(record) != record.method_id:
             raise InputError(
                 f"{root}: the board has method {record.method_id} with classes of another source; give one entry a "
                 f"name of its own"

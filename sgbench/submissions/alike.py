@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from sgbench.leaderboard.deviation import ProtocolReference
 from sgbench.leaderboard.store.answers import Answers, parse_answers, targets_apart
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.outputs import Outputs
+from sgbench.leaderboard.store.outside import EXTERNAL
 from sgbench.leaderboard.store.predictions import Floats, Predictions
-from sgbench.leaderboard.store.tree import RECORDS
+from sgbench.leaderboard.store.stored import StoredRecords
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
 from sgbench.records.submission import ExternalRecord, Submission
@@ -125,17 +127,28 @@ def likenesses(
         folder: of the protocol, in a leaderboards folder.
     """
     objects = Objects(folder)
-    kinds = {RECORDS: RunRecord, "external": ExternalRecord}
-    for kind, model in kinds.items():
-        for seed in sorted(records):
-            for path in sorted(folder.glob(f"{kind}/*/{seed}.json")):
-                try:
-                    other = read_model(path, model)
-                    same = other.method_id == submission.method_id
-                    theirs = None if same else _stored(other.predictions_sha256, objects, reference)
-                    yield from _against(submission, records[seed], predictions.get(seed), other, theirs)
-                except InputError:
-                    continue  # the board's own check names it
+    for other in _others(folder, sorted(records)):
+        try:
+            same = other.method_id == submission.method_id
+            theirs = None if same else _stored(other.predictions_sha256, objects, reference)
+            yield from _against(submission, records[other.seed], predictions.get(other.seed), other, theirs)
+        except InputError:
+            continue  # the board's own check names it
+
+
+def _others(folder: Path, seeds: Sequence[int]) -> Iterator[Result]:
+    """Yield what a board holds of these seeds: records seed by seed, then results of code outside."""
+    stored = StoredRecords(folder)
+    for seed in seeds:
+        for row in stored.rows():
+            with suppress(InputError):  # the board's own check names it
+                record = stored.record(row, seed)
+                if record is not None:
+                    yield record
+    for seed in seeds:
+        for path in sorted(folder.glob(f"{EXTERNAL}/*/{seed}.json")):
+            with suppress(InputError):
+                yield read_model(path, ExternalRecord)
 
 
 def _against(

@@ -11,7 +11,7 @@ import pytest
 from sgbench.leaderboard import measuring
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import compose_reference
-from sgbench.leaderboard.store.reading import Finding
+from sgbench.leaderboard.store.reading import Finding, RecordFile
 from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.records.spec import Method
 from tests.leaderboard.factory import ToyReferences, method, record, write_board_record, write_run
@@ -42,9 +42,9 @@ def test_several_processes_read_the_same(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_no_method_is_divided() -> None:
     """By hand: parts of at least five paths, seeds of one method in one part."""
-    paths = [Path(f"p/records/{name}/{seed}.json") for name in "abcd" for seed in range(3)]
-    parts = measuring.shares(paths, "leaderboards", 3)
-    assert [[path.parent.name for path in part] for part in parts] == [
+    files = [RecordFile(Path(f"p/records/{name}/{seed}.json")) for name in "abcd" for seed in range(3)]
+    parts = measuring.shares(files, "leaderboards", 3)
+    assert [[file.path.parent.name for file in part] for part in parts] == [
         ["a"] * 3 + ["b"] * 3,
         ["c"] * 3 + ["d"] * 3,
     ]

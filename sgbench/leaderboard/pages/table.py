@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from sgbench.energy.price import BoundedValue
 from sgbench.leaderboard.costs import Amount, Energy
@@ -20,31 +20,43 @@ from sgbench.leaderboard.pages.sections import (
 )
 from sgbench.leaderboard.pages.solved_section import has_solved, solved_text
 from sgbench.leaderboard.rows import Board, MethodRow
+from sgbench.leaderboard.store.index import INDEX
 from sgbench.leaderboard.store.reading import Layout
 from sgbench.leaderboard.store.sources import method_of_row
+from sgbench.leaderboard.store.stored import RECORDS
 from sgbench.records.energy import EnergyTarget
 from sgbench.statistics.pairs import MIN_SEEDS
 from sgbench.tables import Notes, number_text
 
+Link = Callable[[MethodRow], str]
+"""Where the records of a row are, from the page."""
 
-def to_markdown(board: Board, *, layout: Layout) -> str:
+
+def to_markdown(board: Board, *, layout: Layout, indexed: Collection[str] = ()) -> str:
     """Write the board as a Markdown page.
 
     Args:
         board: the rows.
         layout: where the page will lie; decides the links to the records.
+        indexed: rows with records that are no files but lines of shards, which the board's index names.
     """
+
+    def link(row: MethodRow) -> str:
+        if layout == "runs":
+            return f"{method_of_row(row.method_id)}/"
+        return INDEX if row.method_id in indexed else f"{RECORDS}/{row.method_id}/"
+
     shared = "; ".join(f"{group} {code(text)}" for group, text in board.common.items())
     parts = [
         f"# {board.protocol.name}",
         prose(board.protocol.about),
         f"Shared settings: {shared}. Parameters that are null or false are left out." if shared else "",
         *(
-            _table(board.rows, board, layout)
+            _table(board.rows, board, link)
             if board.rows
             else [f"{without_rows(board).capitalize()}; see below."]
         ),
-        *_claimed(board, layout),
+        *_claimed(board, link),
         *sections(board),
         *energy_sections(board),
         "## How to read it",
@@ -55,16 +67,16 @@ def to_markdown(board: Board, *, layout: Layout) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _table(rows: Sequence[MethodRow], board: Board, layout: Layout) -> Iterator[str]:
+def _table(rows: Sequence[MethodRow], board: Board, link: Link) -> Iterator[str]:
     """Yield the lines of the table's rows and of the notes below them."""
     notes = Notes()
     header = _header(board, notes)
     words = 3 + len(board.varying)  # columns of text; the others hold numbers
-    yield grid(header, [_cells(row, board, notes, layout) for row in rows], words=words)
+    yield grid(header, [_cells(row, board, notes, link) for row in rows], words=words)
     yield "\n".join(f"{number}. {text}" for number, text in enumerate(notes.texts, start=1))
 
 
-def _claimed(board: Board, layout: Layout) -> Iterator[str]:
+def _claimed(board: Board, link: Link) -> Iterator[str]:
     """Yield the table of what was not repeated with success, with the same columns, below the ranked rows."""
     if board.claimed:
         yield "## Below the line: claimed, and not repeated"
@@ -73,7 +85,7 @@ def _claimed(board: Board, layout: Layout) -> Iterator[str]:
             "reinferred) and a seed trained again (tier retrained), both with success. Scores, spikes, operations, "
             "energies and parameters are as claimed; the rows have no rank and move none above."
         )
-        yield from _table(board.claimed, board, layout)
+        yield from _table(board.claimed, board, link)
 
 
 def _prices(board: Board) -> Iterator[str]:
@@ -104,7 +116,7 @@ def _stand(board: Board) -> bool:
     return any(row.standing is not None for row in (*board.rows, *board.claimed))
 
 
-def _cells(row: MethodRow, board: Board, notes: Notes, layout: Layout) -> list[str]:
+def _cells(row: MethodRow, board: Board, notes: Notes, link: Link) -> list[str]:
     cells = [rank_text(row), "" if row.place is None else row.place.groups, code(row.surrogate)]
     cells += [code(row.varying.get(group, NONE)) for group in board.varying]
     cells += [_score(row, board, notes), _seeds(row, board, notes)]
@@ -118,12 +130,11 @@ def _cells(row: MethodRow, board: Board, notes: Notes, layout: Layout) -> list[s
             cells.append(
                 NONE + notes.marks(map(code, energy.reasons)) if static is None else interval_text(static)
             )
-    folder = method_of_row(row.method_id) if layout == "runs" else f"records/{row.method_id}"
     cells.append(NONE if row.costs.parameters is None else f"{row.costs.parameters:,}")
     cells.append(NONE if row.costs.training_s is None else number_text(row.costs.training_s))
     if row.standing is not None:
         cells += [tried_text(row), row.standing.division, trust_text(row)]
-    return [*cells, f"[{row.method_id}]({folder}/)"]
+    return [*cells, f"[{row.method_id}]({link(row)})"]
 
 
 def has_static(target: EnergyTarget) -> bool:

@@ -25,8 +25,10 @@ from sgbench.leaderboard.site.sources import BoardPlace, Sources, method_path, p
 from sgbench.leaderboard.site.table import Cell, Table, texts
 from sgbench.leaderboard.site.tuning_maps import method_maps
 from sgbench.leaderboard.store.dossier import Dossier
-from sgbench.leaderboard.store.reading import Finding
-from sgbench.leaderboard.store.tree import read_paths, record_path
+from sgbench.leaderboard.store.reading import Finding, RecordFile
+from sgbench.leaderboard.store.stored import record_path
+from sgbench.leaderboard.store.tree import read_files
+from sgbench.records.files import to_json
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import GROUPS, NOTHING, Method
 from sgbench.tables import NONE
@@ -41,21 +43,15 @@ PARTS = {
 }
 
 
-def record_paths(sources: Sources) -> list[Path]:
-    """List the files of all records, those of a method side by side."""
-    paths, _ = sources.tree.candidates()  # what is left out is named with the boards
-    return paths
-
-
-def method_files(sources: Sources, paths: Sequence[Path]) -> Iterator[Page | SiteFile]:
+def method_files(sources: Sources, files: Sequence[RecordFile]) -> Iterator[Page | SiteFile]:
     """Yield the page and the tables of every method that a board shows, reading its records again.
 
     Args:
         sources: boards and catalogue.
-        paths: of its records, those of a method side by side.
+        files: of its records, those of a method side by side.
     """
     known = experiments(sources.references.config_dirs)
-    for row in read_paths(paths, sources.tree):
+    for row in read_files(files, sources.tree):
         place = None if isinstance(row, Finding) else sources.places.get(row.row_id)
         if place is not None and not isinstance(row, Finding):
             yield from _files_of(row.records, place, sources, known)
@@ -69,7 +65,21 @@ def _files_of(
     table = to_table([group], standing_of=None if standing is None else lambda _: standing)
     yield SiteFile(f"{stem}.csv", partial(encode, table, "csv"))
     yield SiteFile(f"{stem}.json", partial(encode, table, "json"))
+    for record in group:
+        link = _record_file(record, place.row.method_id, sources).link
+        if link is not None:
+            yield SiteFile(link, partial(to_json, record))
     yield _page(group, place, sources, known)
+
+
+def _record_file(record: RunRecord, row_id: str, sources: Sources) -> Cell:
+    """Write where a record is: its file in the repository, or the site's own where it is a line of a shard."""
+    folder = Path(sources.root.resolve().name)  # whoever builds it, wherever it lies
+    text = record_path(folder / record.protocol, row_id, record.seed).as_posix()
+    if record_path(sources.root / record.protocol, row_id, record.seed).exists():
+        return Cell(text, is_code=True)
+    stem = method_path(record.protocol, row_id).removesuffix(".html")
+    return Cell(f"{record.seed}.json", link=f"{stem}/{record.seed}.json", is_code=True)
 
 
 def _page(group: Sequence[RunRecord], place: BoardPlace, sources: Sources, known: Sequence[str]) -> Page:
@@ -77,7 +87,6 @@ def _page(group: Sequence[RunRecord], place: BoardPlace, sources: Sources, known
     path = method_path(board.protocol.name, row.method_id)
     records = sorted(group, key=lambda record: record.seed)
     stem = path.removesuffix(".html")
-    folder = Path(sources.root.resolve().name)  # whoever builds it, wherever it lies
     return Page(
         path,
         f"{row.label} on {board.protocol.name}",
@@ -100,10 +109,7 @@ def _page(group: Sequence[RunRecord], place: BoardPlace, sources: Sources, known
             "energies": energy_tables(row, board),
             "verifications": verification_table(row, board),
             "provenance": provenance_table(records),
-            "files": [
-                record_path(folder / record.protocol, row.method_id, record.seed).as_posix()
-                for record in records
-            ],
+            "files": [_record_file(record, row.method_id, sources) for record in records],
         },
         "boards.html",
         (Download("CSV", f"{stem}.csv"), Download("JSON", f"{stem}.json")),

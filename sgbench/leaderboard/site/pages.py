@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 from sgbench.leaderboard.measuring import MANY, SHARES, processors, shares
 from sgbench.leaderboard.site.across import across_files, compared
@@ -13,27 +12,28 @@ from sgbench.leaderboard.site.downloads import downloads_of, table_files
 from sgbench.leaderboard.site.entries import entry_files
 from sgbench.leaderboard.site.files import Page, SiteFile
 from sgbench.leaderboard.site.front import front_files
-from sgbench.leaderboard.site.methods import method_files, record_paths
+from sgbench.leaderboard.site.methods import method_files
 from sgbench.leaderboard.site.protocols import boards_page, protocol_files
 from sgbench.leaderboard.site.render import rendered, static_files
 from sgbench.leaderboard.site.shares import made_by
 from sgbench.leaderboard.site.sources import Sources
 from sgbench.leaderboard.site.texts import text_pages
+from sgbench.leaderboard.store.reading import RecordFile
 
 
 def site_files(sources: Sources) -> Iterator[SiteFile]:
     """Yield every file of a site but the one that lists them, one after the other."""
     yield from _finished(_boards_and_texts(sources), sources)
-    paths = record_paths(sources)
-    workers = processors() if len(paths) >= MANY else 1
+    files, _ = sources.tree.candidates()  # what is left out is named with the boards
+    workers = processors() if len(files) >= MANY else 1
     yield from made_by(
-        workers, shares(paths, "leaderboards", workers * SHARES), partial(_of_methods, sources)
+        workers, shares(files, "leaderboards", workers * SHARES), partial(_of_methods, sources)
     )
     yield from static_files()
 
 
-def _of_methods(sources: Sources, paths: Sequence[Path]) -> Iterator[SiteFile]:
-    return _finished(method_files(sources, paths), sources)
+def _of_methods(sources: Sources, files: Sequence[RecordFile]) -> Iterator[SiteFile]:
+    return _finished(method_files(sources, files), sources)
 
 
 def _finished(pages: Iterable[Page | SiteFile], sources: Sources) -> Iterator[SiteFile]:

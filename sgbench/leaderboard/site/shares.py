@@ -6,18 +6,18 @@ import gc
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing.connection import wait
-from pathlib import Path
 from typing import Any
 
 from sgbench.errors import StorageError
 from sgbench.leaderboard.site.files import SiteFile
+from sgbench.leaderboard.store.reading import RecordFile
 
-Make = Callable[[Sequence[Path]], Iterable[SiteFile]]
+Make = Callable[[Sequence[RecordFile]], Iterable[SiteFile]]
 Told = list[tuple[str, bytes]] | Exception | None
 """What comes from a process: files with their paths, why it cannot go on, or that it is done."""
 
 
-def made_by(workers: int, parts: Sequence[Sequence[Path]], make: Make) -> Iterator[SiteFile]:
+def made_by(workers: int, parts: Sequence[Sequence[RecordFile]], make: Make) -> Iterator[SiteFile]:
     """Yield the files of every part, in no order, with as many processes, or in this one where it is alone.
 
     Args:
@@ -71,7 +71,7 @@ def _told(end: Any) -> Told:
         return StorageError("a process that made pages was ended; build again with more memory free")
 
 
-def _make_all(end: Any, parts: Sequence[Sequence[Path]], make: Make) -> None:
+def _make_all(end: Any, parts: Sequence[Sequence[RecordFile]], make: Make) -> None:
     """Send what the parts make, one part after the other; the whole life of a process."""
     gc.disable()  # it is short-lived, and looking for cycles would copy what it shares with the others
     try:

@@ -12,8 +12,8 @@ from sgbench.leaderboard.store.dossier import Dossiers
 from sgbench.leaderboard.store.objects import OBJECTS, Kind
 from sgbench.leaderboard.store.outside import EXTERNAL
 from sgbench.leaderboard.store.reading import Finding
-from sgbench.leaderboard.store.tree import RECORDS
-from sgbench.records.files import read_bytes
+from sgbench.leaderboard.store.stored import RECORDS, StoredRecords
+from sgbench.records.files import read_bytes, to_json
 from sgbench.records.submission import FileNote, Submission
 from sgbench.records.unfinished import ENDING, abandoned
 
@@ -31,11 +31,13 @@ def lost_files(folder: Path, dossiers: Dossiers) -> Iterator[Finding]:
         folder: of the protocol, in a leaderboards folder.
         dossiers: of that folder.
     """
+    records = StoredRecords(folder)
     submissions = (dossier.submission for dossier in dossiers.by_method.values())
     for submission in (submission for submission in submissions if submission is not None):
         for note in submission.files:
             path = place_of_file(folder, submission, note)
-            reason = _changed(path, note) if note.path.startswith("records/") else _missing(path)
+            is_record = note.path.startswith("records/")
+            reason = _changed(path, note, records) if is_record else _missing(path)
             if reason is not None:
                 said = f"{note.path} of submission {submission.method_id}"
                 yield Finding(str(path), f"{said} {reason}; {REMEDY}")
@@ -69,15 +71,23 @@ def place_of_file(folder: Path, submission: Submission, note: FileNote) -> Path:
     return folder / OBJECTS / f"{note.sha256}.{KINDS[kind]}"
 
 
-def _changed(path: Path, note: FileNote) -> str | None:
-    if not path.is_file():
-        return "is not in the store"
+def _changed(path: Path, note: FileNote, records: StoredRecords) -> str | None:
     try:
-        data = read_bytes(path)
+        data = _record_bytes(path, records)
+        if data is None:
+            return "is not in the store"
     except InputError as error:
         return f"cannot be read: {str(error).removeprefix(f'{path}: ')}"
     same = hashlib.sha256(data).hexdigest() == note.sha256
     return None if same else "is not what was handed in"
+
+
+def _record_bytes(path: Path, records: StoredRecords) -> bytes | None:
+    """Read the file of a record, or what it would be of one that the board's index names; None without either."""
+    if path.is_symlink() or path.exists() or path.parent.parent.name != RECORDS:
+        return read_bytes(path) if path.is_file() else None
+    record = records.record(path.parent.name, int(path.stem))
+    return None if record is None else to_json(record)
 
 
 def _missing(path: Path) -> str | None:

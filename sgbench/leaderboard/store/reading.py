@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References, deviation
@@ -14,6 +14,7 @@ from sgbench.leaderboard.store.sources import source_of
 from sgbench.paths import RECORD
 from sgbench.records.files import parse_model, read_bytes
 from sgbench.records.record import KnownMethods, RunRecord
+from sgbench.records.shards import ShardLine
 
 Layout = Literal["runs", "leaderboards"]
 WHOSE = re.compile(r"^method [0-9a-f]{12} seed \d+ ")
@@ -55,6 +56,28 @@ def finding(path: Path, error: InputError) -> Finding:
     return Finding(str(path), reason.removeprefix(f"{path}: "))
 
 
+class RecordFile(NamedTuple):
+    """Holds where a record lies: in a file, or as a line of a study's shard that a board's index names."""
+
+    path: Path
+    """Of the file; of a line, where the file would lie."""
+    line: bytes | None = None
+    """Of the shard; None: the record is a file."""
+
+    def read(self, context: object = None) -> RunRecord:
+        """Read the record.
+
+        Args:
+            context: see `RunRecord`.
+
+        Raises:
+            InputError: it is no record; one line.
+        """
+        if self.line is None:
+            return parse_model(read_bytes(self.path), RunRecord, str(self.path), context=context)
+        return parse_model(self.line, ShardLine, str(self.path), context=context).record
+
+
 class RecordReader:
     """Reads the records of one command.
 
@@ -68,11 +91,11 @@ class RecordReader:
         self._trials = trials
         self._known = KnownMethods()
 
-    def comparable(self, path: Path, place: Iterable[str], layout: Layout) -> RunRecord:
-        """Read the record in a file if it can be compared with others on its board.
+    def comparable(self, file: RecordFile, place: Iterable[str], layout: Layout) -> RunRecord:
+        """Read a record if it can be compared with others on its board.
 
         Args:
-            path: of the file.
+            file: that it lies in.
             place: its parts below the root.
             layout: what kind of root that is.
 
@@ -80,7 +103,7 @@ class RecordReader:
             ChoosesSettingsError: it was run to choose settings, and such runs are not wanted.
             InputError: why it is no row of a board, on one line.
         """
-        record = parse_model(read_bytes(path), RunRecord, str(path), context=self._known)
+        path, record = file.path, file.read(self._known)
         expected = (
             (record.protocol, record.method_id, str(record.seed), RECORD)
             if layout == "runs"
@@ -89,10 +112,19 @@ class RecordReader:
         second = (*expected[:2], f"{record.method_id}-{source_of(record)}", expected[-1])
         if tuple(place) != expected and (layout == "runs" or tuple(place) != second):
             raise InputError(f"{path}: misplaced: what it says of itself belongs to {'/'.join(expected)}")
-        reference = self._references.of(record.protocol)
-        if layout == "runs" and not self._trials and reference.protocol.is_tuning_seed(record.seed):
+        chooses = self._references.of(record.protocol).protocol.is_tuning_seed(record.seed)
+        if layout == "runs" and not self._trials and chooses:
             raise ChoosesSettingsError(f"{path}: settings are chosen with seed {record.seed}")
+        self.require_comparable(record, str(path))
+        return record
+
+    def require_comparable(self, record: RunRecord, name: str) -> None:
+        """Refuse a record that deviates from its protocol.
+
+        Raises:
+            InputError: why it is no row of a board, on one line that begins with the name.
+        """
+        reference = self._references.of(record.protocol)
         reason = deviation(record, reference, known=self._known, trials=self._trials)
         if reason is not None:
-            raise InputError(f"{path}: {reason}")
-        return record
+            raise InputError(f"{name}: {reason}")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 from sgbench.errors import InputError
-from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
 
 SHOWN_DIGITS = 8
@@ -44,19 +42,6 @@ def row_beside(record: RunRecord, first: str | None) -> str:
     source = source_of(record)
     same = source is None or first is None or source == first
     return record.method_id if same else f"{record.method_id}-{source}"
-
-
-def row_on_board(records: Path, record: RunRecord) -> str:
-    """Return the id of the row that a record belongs to, by those of its method that are there already.
-
-    Args:
-        records: the folder of a protocol's records in a leaderboards folder.
-        record: that is to be added.
-    """
-    if source_of(record) is None:
-        return record.method_id
-    there = (read_model(path, RunRecord) for path in sorted((records / record.method_id).glob("*.json")))
-    return row_beside(record, next((source for record in there if (source := source_of(record))), None))
 
 
 def require_same_source(record: RunRecord, other: RunRecord) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -12,14 +13,21 @@ from typing import NamedTuple
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.store.answers import check_predictions
-from sgbench.leaderboard.store.reading import ChoosesSettingsError, Finding, Layout, RecordReader, finding
-from sgbench.leaderboard.store.sources import require_same_source, row_beside, row_on_board, source_of
+from sgbench.leaderboard.store.index import INDEX, LinePlace, RowSeed, ShardReader, read_index
+from sgbench.leaderboard.store.reading import (
+    ChoosesSettingsError,
+    Finding,
+    Layout,
+    RecordFile,
+    RecordReader,
+    finding,
+)
+from sgbench.leaderboard.store.sources import require_same_source, row_beside, source_of
+from sgbench.leaderboard.store.stored import RECORDS, AnotherRecordError, StoredRecords, record_path
 from sgbench.paths import RECORD
-from sgbench.records.files import read_model, to_json, write_atomic
 from sgbench.records.record import RunRecord
 from sgbench.records.unfinished import remove_abandoned
 
-RECORDS = "records"
 RUN_DEPTH = 3  # <protocol>/<method_id>/<seed>
 
 
@@ -28,18 +36,6 @@ class RowRecords(NamedTuple):
 
     row_id: str  # the method's id, and a source behind it where another one came before
     records: list[RunRecord]
-
-
-class AnotherRecordError(InputError):
-    """Says that a board has another record of the same run.
-
-    Args:
-        target: where it lies.
-    """
-
-    def __init__(self, target: Path) -> None:
-        super().__init__(f"{target} holds another record of this method and seed, which is never overwritten")
-        self.target = target
 
 
 @dataclass(frozen=True)
@@ -105,8 +101,15 @@ class RecordTree:
         """
         return protocols(self.root, only=self.only, layout=self.layout)
 
-    def candidates(self) -> tuple[list[Path], list[Finding]]:
-        """List the files that have to be records; see the function of this name."""
+    def indexed_rows(self, protocol: str) -> frozenset[str]:
+        """Return the ids of a protocol's rows with records that are lines of shards; none of a damaged index."""
+        with suppress(InputError):  # which `candidates` names
+            if self.layout == "leaderboards":
+                return StoredRecords(self.root / protocol).indexed_rows
+        return frozenset()
+
+    def candidates(self) -> tuple[list[RecordFile], list[Finding]]:
+        """List what has to be records; see the function of this name."""
         return candidates(self.root, layout=self.layout, only=self.only)
 
 
@@ -120,13 +123,17 @@ def read_methods(tree: RecordTree) -> Iterator[RowRecords | Finding]:
     Raises:
         InputError: the root is no folder, or has none for the protocol asked for.
     """
-    paths, findings = tree.candidates()
+    files, findings = tree.candidates()
     yield from findings
-    yield from read_paths(paths, tree)
+    yield from read_files(files, tree)
 
 
-def candidates(root: Path, *, layout: Layout, only: str | None = None) -> tuple[list[Path], list[Finding]]:
-    """List the files of a tree that have to be records, those of one method side by side, and what was left out.
+def candidates(
+    root: Path, *, layout: Layout, only: str | None = None
+) -> tuple[list[RecordFile], list[Finding]]:
+    """List what of a tree has to be records, those of one method side by side, and what was left out.
+
+    Of a leaderboards folder the lines of shards that its indices name are among them.
 
     Raises:
         InputError: `root` is no folder, or has none for the protocol asked for.
@@ -140,19 +147,75 @@ def candidates(root: Path, *, layout: Layout, only: str | None = None) -> tuple[
             files, left_out = _files(start, layout)
             paths += files
             findings += left_out
-    return paths, findings
+    files = [RecordFile(path) for path in paths]
+    if layout == "leaderboards":
+        indexed, left_out = _indexed(root, names, {*paths})
+        files = sorted([*files, *indexed], key=lambda file: file.path) if indexed else files
+        findings += left_out
+    return files, findings
 
 
-def read_paths(paths: Iterable[Path], tree: RecordTree) -> Iterator[RowRecords | Finding]:
-    """Read the records in these files, one row after the other; see `read_methods`."""
+def _indexed(root: Path, names: Sequence[str], there: Set[Path]) -> tuple[list[RecordFile], list[Finding]]:
+    """Fetch the lines of shards that the indices of some protocols name.
+
+    Args:
+        root: a leaderboards folder.
+        names: of the protocols.
+        there: records that are files, which no index may name too.
+    """
+    reader, files = ShardReader(root), []
+    findings: list[Finding] = []
+    by_shard: dict[str, list[tuple[Path, LinePlace]]] = {}
+    for name in names:
+        folder = root / name
+        try:
+            places = {} if folder.is_symlink() else read_index(folder)
+        except InputError as error:
+            findings.append(finding(folder / INDEX, error))
+            continue
+        for (row, seed), place in places.items():
+            path = record_path(folder, row, seed)
+            if path in there:
+                findings.append(Finding(str(path), f"stands in {INDEX} too; remove one of both"))
+            else:
+                by_shard.setdefault(place.shard, []).append((path, place))
+    for shard, lines in by_shard.items():  # one after the other, so that one alone is in memory
+        found, left_out = _lines_of(shard, lines, reader)
+        files += found
+        findings += left_out
+    return files, findings
+
+
+def _lines_of(
+    shard: str, lines: Sequence[tuple[Path, LinePlace]], reader: ShardReader
+) -> tuple[list[RecordFile], list[Finding]]:
+    """Fetch lines of one shard; a shard that is lost or altered is one finding."""
+    files = []
+    problems: list[InputError] = []
+    for path, place in lines:
+        try:
+            files.append(RecordFile(path, reader.line(place)))
+        except InputError as error:
+            problems.append(error)
+    reader.forget(shard)
+    if not problems:
+        return files, []
+    first = finding(reader.path(shard), problems[0])
+    boards = ", ".join(sorted({path.parts[-4] for path, _ in lines}))
+    said = f"{first.reason}; {len(problems)} records of {boards} are lost with it"
+    return files, [Finding(first.path, said)]
+
+
+def read_files(files: Iterable[RecordFile], tree: RecordTree) -> Iterator[RowRecords | Finding]:
+    """Read these records, one row after the other; see `read_methods`."""
     reader = RecordReader(tree.references)
     on_board = tree.layout == "leaderboards"
     depth = len(tree.root.parts)
-    for folder, files in groupby(paths, key=lambda path: path.parts[: -1 if on_board else -2]):
+    for folder, group in groupby(files, key=lambda file: file.path.parts[: -1 if on_board else -2]):
         rows: dict[str, list[RunRecord]] = {}
-        for path in files:
+        for file in group:
             try:
-                record = reader.comparable(path, path.parts[depth:], tree.layout)
+                record = reader.comparable(file, file.path.parts[depth:], tree.layout)
                 first = next((record for of in rows.values() for record in of if source_of(record)), record)
                 if on_board:  # whose folders have one source each
                     require_same_source(record, first)
@@ -160,7 +223,7 @@ def read_paths(paths: Iterable[Path], tree: RecordTree) -> Iterator[RowRecords |
             except ChoosesSettingsError:
                 continue
             except InputError as error:
-                yield finding(path, error)
+                yield finding(file.path, error)
                 continue
             rows.setdefault(row, []).append(record)
         yield from (RowRecords(*row) for row in rows.items())
@@ -198,18 +261,26 @@ def add(sources: Sequence[Path], board_dir: Path, *, references: References) -> 
 
 
 def add_runs(
-    runs: Runs, board_dir: Path, *, check: Callable[[RunRecord, Path], object] | None = None
+    runs: Runs,
+    board_dir: Path,
+    *,
+    check: Callable[[RunRecord, Path], object] | None = None,
+    lines: Mapping[Path, LinePlace] | None = None,
 ) -> RecordsAdded:
-    """Copy records that were read into a leaderboards folder; see `add`.
+    """Add records that were read to a leaderboards folder; see `add`.
 
     Args:
-        runs: of a runs folder.
+        runs: of a runs folder, or of a study.
         board_dir: the leaderboards folder; made if needed.
-        check: asked of each record and its folder before it is copied; None: nothing lies beside them.
+        check: asked of each record and its folder before it is added; None: nothing lies beside them.
+        lines: by what stands for a record's path, where the record is a line of a shard beside the board; such
+            records are named in the board's index, and all others are copied.
 
     Raises:
         StorageError: the board cannot be written.
     """
+    boards: dict[str, StoredRecords] = {}
+    referred: dict[str, dict[RowSeed, LinePlace]] = {}
     added: list[str] = []
     present: list[str] = []
     contradicted: list[str] = []
@@ -218,19 +289,23 @@ def add_runs(
         try:
             if check is not None:
                 check(record, path.parent)
-            folder = board_dir / record.protocol
-            target = record_path(folder, row_on_board(folder / RECORDS, record), record.seed)
-            (added if place_record(target, record) else present).append(str(target))
+            board = boards.setdefault(record.protocol, StoredRecords(board_dir / record.protocol))
+            row = board.row_of(record)
+            place = None if lines is None else lines.get(path)
+            if place is None:
+                is_new = board.add(row, record)
+            else:
+                is_new = not board.holds(row, record)
+                if is_new:
+                    referred.setdefault(record.protocol, {})[row, record.seed] = place
+            (added if is_new else present).append(str(record_path(board.folder, row, record.seed)))
         except InputError as error:
             refused.append(finding(path, error))
             if isinstance(error, AnotherRecordError):
                 contradicted.append(str(error.target))
+    for protocol, places in referred.items():
+        boards[protocol].refer(places)
     return RecordsAdded(tuple(added), tuple(present), tuple(refused), tuple(contradicted))
-
-
-def record_path(folder: Path, row_id: str, seed: int) -> Path:
-    """Return where a record of a row belongs in the folder of its protocol."""
-    return folder / RECORDS / row_id / f"{seed}.json"
 
 
 @dataclass(frozen=True)
@@ -262,28 +337,12 @@ def read_runs(source: Path, *, references: References, trials: bool = False) -> 
     for path in paths:
         place = (full / path.relative_to(source)).parts[-RUN_DEPTH - 1 :]
         try:
-            records.append((reader.comparable(path, place, "runs"), path))
+            records.append((reader.comparable(RecordFile(path), place, "runs"), path))
         except ChoosesSettingsError:
             continue
         except InputError as error:
             findings.append(finding(path, error))
     return Runs(tuple(records), tuple(findings))
-
-
-def place_record(target: Path, record: RunRecord) -> bool:
-    """Write a new record; False if the same one is there already.
-
-    Raises:
-        AnotherRecordError: another one is there, which is never overwritten.
-        StorageError: the folder cannot be written.
-    """
-    if target.is_symlink() or target.exists():
-        # As records, because one that an older version wrote may lack a group added since.
-        if read_model(target, RunRecord) != record:
-            raise AnotherRecordError(target)
-        return False
-    write_atomic(target, to_json(record))
-    return True
 
 
 def _files(start: Path, layout: Layout) -> tuple[list[Path], list[Finding]]:

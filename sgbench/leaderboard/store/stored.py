@@ -1,0 +1,154 @@
+"""The records of one board, whether each is a file of its own or a line of a study's shard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.store.index import LinePlace, RowSeed, ShardReader, read_index, write_index
+from sgbench.leaderboard.store.sources import row_beside, source_of
+from sgbench.records.files import parse_model, read_model, to_json, write_atomic
+from sgbench.records.record import RunRecord
+from sgbench.records.shards import ShardLine
+
+RECORDS = "records"
+
+
+class AnotherRecordError(InputError):
+    """Says that a board has another record of the same run.
+
+    Args:
+        target: where it lies.
+    """
+
+    def __init__(self, target: Path) -> None:
+        super().__init__(f"{target} holds another record of this method and seed, which is never overwritten")
+        self.target = target
+
+
+def record_path(folder: Path, row_id: str, seed: int) -> Path:
+    """Return where a record of a row belongs, or would if it were a file, in the folder of its protocol."""
+    return folder / RECORDS / row_id / f"{seed}.json"
+
+
+class StoredRecords:
+    """Opens and adds the records of one board.
+
+    Args:
+        folder: of the protocol, in a leaderboards folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._shards = ShardReader(folder.parent)
+
+    @cached_property
+    def _index(self) -> dict[RowSeed, LinePlace]:
+        return read_index(self.folder)
+
+    @property
+    def indexed_rows(self) -> frozenset[str]:
+        """Return the ids of rows of which records are lines of shards.
+
+        Raises:
+            InputError: the index is damaged.
+        """
+        return frozenset(row for row, _ in self._index)
+
+    def rows(self) -> list[str]:
+        """List the ids of rows that have records.
+
+        Raises:
+            InputError: the index is damaged.
+        """
+        files = {path.parent.name for path in (self.folder / RECORDS).glob("*/*.json")}
+        return sorted(files | self.indexed_rows)
+
+    def seeds(self, row_id: str) -> list[int]:
+        """List the seeds of a row that have records.
+
+        Raises:
+            InputError: the index is damaged.
+        """
+        names = {path.stem for path in (self.folder / RECORDS / row_id).glob("*.json")}
+        files = {int(name) for name in names if name.isdecimal()}
+        return sorted(files | {seed for row, seed in self._index if row == row_id})
+
+    def record(self, row_id: str, seed: int) -> RunRecord | None:
+        """Read a record; None where the board has none.
+
+        Raises:
+            InputError: it cannot be read, or is not what the index names.
+        """
+        path = record_path(self.folder, row_id, seed)
+        if path.is_symlink() or path.exists():
+            return read_model(path, RunRecord)
+        place = self._index.get((row_id, seed))
+        if place is None:
+            return None
+        line = self._shards.line(place)
+        return parse_model(line, ShardLine, f"{self._shards.path(place.shard)}:{place.line}").record
+
+    def row_of(self, record: RunRecord) -> str:
+        """Return the id of the row that a record belongs to, by those of its method that are there already.
+
+        Raises:
+            InputError: a record of its method cannot be read.
+        """
+        if source_of(record) is None:
+            return record.method_id
+        return row_beside(record, next(self._sources(record.method_id), None))
+
+    def _sources(self, row_id: str) -> Iterator[str]:
+        """Yield the sources of the records of a row that state one."""
+        for seed in self.seeds(row_id):
+            there = self.record(row_id, seed)
+            source = None if there is None else source_of(there)
+            if source is not None:
+                yield source
+
+    def holds(self, row_id: str, record: RunRecord) -> bool:
+        """Say whether the board has this record already.
+
+        Raises:
+            AnotherRecordError: it has another one of this row and seed.
+        """
+        # As records, because one that an older version wrote may lack a group added since.
+        there = self.record(row_id, record.seed)
+        if there is not None and there != record:
+            raise AnotherRecordError(record_path(self.folder, row_id, record.seed))
+        return there is not None
+
+    def add(self, row_id: str, record: RunRecord) -> bool:
+        """Write a new record as a file; return False where it is there already.
+
+        Raises:
+            AnotherRecordError: another one is there, which is never overwritten.
+            StorageError: the folder cannot be written.
+        """
+        if self.holds(row_id, record):
+            return False
+        write_atomic(record_path(self.folder, row_id, record.seed), to_json(record))
+        return True
+
+    def refer(self, places: Mapping[RowSeed, LinePlace]) -> None:
+        """Add records that are lines of shards to the index.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        if places:
+            self._index.update(places)
+            write_index(self.folder, self._index)
+
+    def remove(self, row_id: str, seed: int) -> None:
+        """Take a record off the board: its file, or its line in the index.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        record_path(self.folder, row_id, seed).unlink(missing_ok=True)
+        if self._index.pop((row_id, seed), None) is not None:
+            write_index(self.folder, self._index)

@@ -1,0 +1,57 @@
+"""Shards of a study: xz files with a record a line, read without trusting them."""
+
+from __future__ import annotations
+
+import lzma
+from pathlib import Path
+from typing import Any
+
+from sgbench.errors import InputError
+from sgbench.records.base import Strict, Text
+from sgbench.records.files import read_bytes
+from sgbench.records.record import RunRecord
+
+MAX_SHARD_BYTES = 64 * 1024**2
+MAX_PLAIN_BYTES = 512 * 1024**2
+"""More than a shard of a study ever unpacks to; a file that would give more is refused before memory runs out."""
+MEMORY_BYTES = 256 * 1024**2
+
+
+class ShardLine(Strict):
+    """Describes one line of a shard: a run's block, task and cell beside its record."""
+
+    block: Text
+    task: Text
+    cell: dict[str, Any]
+    record: RunRecord
+
+
+def read_shard(path: Path) -> bytes:
+    """Read the bytes of a shard as they are stored.
+
+    Raises:
+        InputError: there is no such file, or it is a link or too large.
+    """
+    return read_bytes(path, limit=MAX_SHARD_BYTES)
+
+
+def shard_lines(path: Path, data: bytes) -> list[bytes]:
+    """Unpack the lines of a shard.
+
+    Args:
+        path: of the file, for messages.
+        data: its bytes.
+
+    Raises:
+        InputError: it is no xz file, is cut off, holds bytes behind its end, or is larger than a shard may be.
+    """
+    try:
+        unpacker = lzma.LZMADecompressor(memlimit=MEMORY_BYTES)
+        plain = unpacker.decompress(data, max_length=MAX_PLAIN_BYTES)
+    except lzma.LZMAError as error:
+        raise InputError(f"{path}: not a readable xz file: {error}") from error
+    if not unpacker.eof:
+        raise InputError(f"{path}: is cut off, or unpacks to more than {MAX_PLAIN_BYTES // 1024**2} MiB")
+    if unpacker.unused_data:
+        raise InputError(f"{path}: holds bytes behind its end; take it from the repository again")
+    return plain.splitlines()
