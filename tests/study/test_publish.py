@@ -11,6 +11,7 @@ import pytest
 from sgbench.cli.main import main
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import References
+from sgbench.leaderboard.store.index import read_index
 from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
@@ -115,3 +116,33 @@ def test_void_records_leave_the_boards(
     assert "1 void records taken off" in said
     assert "0 added, 239 already there, 0 not taken" in said
     assert not path.exists()
+
+
+def test_a_store_beside_the_boards_is_named_and_not_copied(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Block KR: 240 lines of indices, no file; must match: the boards that copies make; void ones leave the index."""
+    store, folder = tmp_path / "study" / "surrogates", tmp_path / "leaderboards"
+    shutil.copytree(STORE, store, ignore=shutil.ignore_patterns("analysis*", "__pycache__"))
+    command = ["study", "publish", "surrogates", "--store", str(store), "--to", str(folder), "--block", "KR"]
+    assert main(command) == 0
+    assert "240 added" in capsys.readouterr().out
+    assert list(folder.rglob("*.json")) == []
+    assert sum(len(read_index(board)) for board in folder.iterdir()) == 240
+    shown = show(RecordTree(folder, "leaderboards", References(), None))
+    assert not shown.findings
+    assert [len(board.rows) for board in shown.boards] == [12, 12]
+    assert main(command) == 0
+    assert "0 added, 240 already there" in capsys.readouterr().out
+    manifest = json.loads((store / "manifest.json").read_text())
+    shards = {shard["name"] for shard in manifest["shards"] if shard["block"] == "KR"}
+    entry = next(Store(store, "surrogates").entries(["KR"]))
+    run = [entry.record.method_id, entry.record.seed]
+    manifest["voided"] += [
+        {"shard": shard, "task": entry.task, "reason": "a trial", "runs": [run]} for shard in shards
+    ]
+    (store / "manifest.json").write_text(json.dumps(manifest))
+    assert main(command) == 0
+    assert "1 void records taken off" in capsys.readouterr().out
+    assert tuple(run) not in read_index(folder / entry.record.protocol)
+    assert sum(len(read_index(board)) for board in folder.iterdir()) == 239
