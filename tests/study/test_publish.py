@@ -121,7 +121,7 @@ def test_void_records_leave_the_boards(
 def test_a_store_beside_the_boards_is_named_and_not_copied(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Block KR: 240 lines of indices, no file; must match: the boards that copies make; void ones leave the index."""
+    """Block KR: 240 lines of indices and no file; must match: the boards of copies; void ones leave the index."""
     store, folder = tmp_path / "study" / "surrogates", tmp_path / "leaderboards"
     shutil.copytree(STORE, store, ignore=shutil.ignore_patterns("analysis*", "__pycache__"))
     command = ["study", "publish", "surrogates", "--store", str(store), "--to", str(folder), "--block", "KR"]
