@@ -32,16 +32,11 @@ RUN is a folder with a record, WORDS are those of a run, e.g. experiment=digits 
 
 def diagnose_command(words: Sequence[str]) -> int:
     """Run `sgbench diagnose` with these words; return the exit code."""
-    handlers: dict[str, Callable[[Sequence[str]], int]] = {
-        "line": _line,
-        "plane": _plane,
-        "loop": _loop,
-        "exact": _exact,
-        "robustness": _robustness,
-    }
-    if words and words[0] in handlers:
-        return handlers[words[0]](words[1:])
-    return _panels(words)
+    action = words[0] if words and words[0] in ACTIONS else ""
+    make_parser, answer = ACTIONS[action]
+    args = make_parser().parse_args(words[bool(action) :])
+    _check_plot(args)
+    return answer(args)
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
@@ -61,14 +56,16 @@ def _parser(command: str) -> argparse.ArgumentParser:
     return parser
 
 
-def _panels(words: Sequence[str]) -> int:
-    """Print the diagnoses of a run by layer, with advice."""
+def _panels_parser() -> argparse.ArgumentParser:
     parser = _parser("")
     parser.add_argument("--panel", default=",".join(PANELS), metavar="NAMES", help=f"of {','.join(PANELS)}")
     parser.add_argument("--weights", metavar="NAMES", help="initial, selected or both with a comma")
     parser.add_argument("--batches", type=int, default=4, help="of the validation split, default: 4")
-    args = parser.parse_args(words)
-    _check_plot(args)
+    return parser
+
+
+def _panels(args: argparse.Namespace) -> int:
+    """Print the diagnoses of a run by layer, with advice."""
     from sgbench.diagnosis.panels import checked_panels
     from sgbench.inspection.diagnosed import diagnosed
     from sgbench.inspection.diagnosis_text import as_text
@@ -87,8 +84,7 @@ def _panels(words: Sequence[str]) -> int:
     return 0
 
 
-def _line(words: Sequence[str]) -> int:
-    """Print the loss and its slopes along the line from initial to selected weights."""
+def _line_parser() -> argparse.ArgumentParser:
     parser = _parser("line")
     parser.add_argument("--points", type=int, default=41, help="on the line, default: 41")
     parser.add_argument(
@@ -96,8 +92,11 @@ def _line(words: Sequence[str]) -> int:
     )
     parser.add_argument("--to", dest="last", type=float, default=1.25, metavar="ALPHA", help="default: 1.25")
     parser.add_argument("--batches", type=int, default=4, help="of the validation split, default: 4")
-    args = parser.parse_args(words)
-    _check_plot(args)
+    return parser
+
+
+def _line(args: argparse.Namespace) -> int:
+    """Print the loss and its slopes along the line from initial to selected weights."""
     from sgbench.inspection.diagnosed import scanned_line
     from sgbench.inspection.diagnosis_text import line_text
 
@@ -111,8 +110,7 @@ def _line(words: Sequence[str]) -> int:
     return 0
 
 
-def _plane(words: Sequence[str]) -> int:
-    """Print a summary of the loss over a plane of weights, and draw it if asked to."""
+def _plane_parser() -> argparse.ArgumentParser:
     parser = _parser("plane")
     parser.add_argument("--radius", type=float, default=0.5, help="by the norm of the weights, default: 0.5")
     parser.add_argument("--points", type=int, default=21, help="along each side, default: 21")
@@ -121,8 +119,11 @@ def _plane(words: Sequence[str]) -> int:
         "--towards", metavar="selected", help="first direction; both are random where it is left out"
     )
     parser.add_argument("--batches", type=int, default=1, help="of the validation split, default: 1")
-    args = parser.parse_args(words)
-    _check_plot(args)
+    return parser
+
+
+def _plane(args: argparse.Namespace) -> int:
+    """Print a summary of the loss over a plane of weights, and draw it if asked to."""
     from sgbench.inspection.diagnosed import scanned_plane
     from sgbench.inspection.diagnosis_text import plane_text
 
@@ -148,16 +149,18 @@ def _plane(words: Sequence[str]) -> int:
     return 0
 
 
-def _loop(words: Sequence[str]) -> int:
-    """Print the closed-loop integrals of a run's surrogate gradient."""
+def _loop_parser() -> argparse.ArgumentParser:
     parser = _parser("loop")
     parser.add_argument("--radius", type=float, default=0.5, help="by the norm of the weights, default: 0.5")
     parser.add_argument("--points", type=int, default=400, help="on each loop, default: 400")
     parser.add_argument("--planes", type=int, default=8, help="how many loops, default: 8")
     parser.add_argument("--weights", default="initial", help="in the middle, initial or selected")
     parser.add_argument("--batches", type=int, default=1, help="of the validation split, default: 1")
-    args = parser.parse_args(words)
-    _check_plot(args)
+    return parser
+
+
+def _loop(args: argparse.Namespace) -> int:
+    """Print the closed-loop integrals of a run's surrogate gradient."""
     from sgbench.inspection.diagnosed import looped
     from sgbench.inspection.diagnosis_text import loops_text
 
@@ -179,12 +182,14 @@ def _loop(words: Sequence[str]) -> int:
     return 0
 
 
-def _exact(words: Sequence[str]) -> int:
-    """Print how a surrogate's gradient compares with the exact one on tiny networks."""
+def _exact_parser() -> argparse.ArgumentParser:
     parser = _parser("exact")
     parser.add_argument("--noise", type=float, default=5.0, help="slope of the escape noise, default: 5")
-    args = parser.parse_args(words)
-    _check_plot(args)
+    return parser
+
+
+def _exact(args: argparse.Namespace) -> int:
+    """Print how a surrogate's gradient compares with the exact one on tiny networks."""
     from sgbench.composition.compose import compose
     from sgbench.diagnosis.exact import exact
     from sgbench.training.build import construct
@@ -215,8 +220,7 @@ def _exact(words: Sequence[str]) -> int:
     return 0
 
 
-def _robustness(words: Sequence[str]) -> int:
-    """Print the validation score of a finished run at each severity of each disturbance."""
+def _robustness_parser() -> argparse.ArgumentParser:
     parser = _parser("robustness")
     parser.add_argument("--what", metavar="NAMES", help="disturbances with commas, default: all")
     parser.add_argument(
@@ -224,8 +228,11 @@ def _robustness(words: Sequence[str]) -> int:
     )
     parser.add_argument("--draws", type=int, default=3, help="of what is random, default: 3")
     parser.add_argument("--batches", type=int, help="of the validation split, default: all")
-    args = parser.parse_args(words)
-    _check_plot(args)
+    return parser
+
+
+def _robustness(args: argparse.Namespace) -> int:
+    """Print the validation score of a finished run at each severity of each disturbance."""
     from sgbench.inspection.diagnosis_text import robustness_text, severity_word
     from sgbench.inspection.robustness import NAMES, curves_of
 
@@ -253,6 +260,17 @@ def _robustness(words: Sequence[str]) -> int:
         ]
         _draw(args, lambda: robustness_figure(drawn, measure=known[0].measure))
     return 0
+
+
+ACTIONS: dict[str, tuple[Callable[[], argparse.ArgumentParser], Callable[[argparse.Namespace], int]]] = {
+    "": (_panels_parser, _panels),
+    "line": (_line_parser, _line),
+    "plane": (_plane_parser, _plane),
+    "loop": (_loop_parser, _loop),
+    "exact": (_exact_parser, _exact),
+    "robustness": (_robustness_parser, _robustness),
+}
+"""What is diagnosed, by the word behind the command; panels where there is none."""
 
 
 def _levels(text: str | None, what: Sequence[str]) -> list[float] | None:

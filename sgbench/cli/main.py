@@ -136,11 +136,11 @@ def _dispatch(words: list[str]) -> int:
 
 def _completion(words: list[str]) -> int:
     """Print a shell's completion script, or the words that may follow a line."""
-    from sgbench.composition.completion import SHELLS, candidates, script
+    from sgbench.cli.completion import candidates
+    from sgbench.composition.completion import SHELLS, script
 
     if words[:1] == ["--line"]:
-        line = " ".join(words[1:])
-        sys.stdout.write("".join(f"{word}\n" for word in candidates(line, lambda: commands_of(parser()))))
+        sys.stdout.write("".join(f"{word}\n" for word in candidates(" ".join(words[1:]), parser)))
         return 0
     if len(words) != 1 or words[0].startswith("-"):
         raise InputError(
@@ -148,11 +148,6 @@ def _completion(words: list[str]) -> int:
         )
     sys.stdout.write(script(words[0]))
     return 0
-
-
-def commands_of(top: argparse.ArgumentParser) -> list[str]:
-    """List the names of a parser's subcommands."""
-    return [name for action in top._actions if isinstance(action.choices, dict) for name in action.choices]
 
 
 class _Suggesting(argparse.ArgumentParser):

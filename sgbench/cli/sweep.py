@@ -37,9 +37,9 @@ LONGEST_TITLE = 60  # characters that fit over a picture
 def sweep_command(words: Sequence[str]) -> int:
     """Run `sgbench sweep` with these words; return the exit code."""
     if words[:1] == ["show"]:
-        return _show(_show_parser().parse_intermixed_args(words[1:]))
+        return _show(show_parser().parse_intermixed_args(words[1:]))
     if words[:1] == ["status"]:
-        return _status(_show_parser().parse_intermixed_args(words[1:]))
+        return _status(show_parser().parse_intermixed_args(words[1:]))
     if not words or words[0] in ("-h", "--help"):
         return _usage()
     name, *rest = words
@@ -63,7 +63,7 @@ def _table(name: str, words: Sequence[str]) -> str:
     from sgbench.sweeps.results import read_results
     from sgbench.sweeps.text import as_text
 
-    known, rest = _show_parser().parse_known_intermixed_args([name, *words])
+    known, rest = show_parser().parse_known_intermixed_args([name, *words])
     overrides = [word for word in (*known.overrides, *rest) if "=" in word and not word.startswith("-")]
     grid = read_grid(name, overrides, config_dirs=known.config_dir, allow_targets=known.allow_target)
     again = " ".join(["sgbench sweep", name, *words])
@@ -93,7 +93,8 @@ def _usage() -> int:
     return 0
 
 
-def _show_parser() -> argparse.ArgumentParser:
+def show_parser() -> argparse.ArgumentParser:
+    """Build the parser of `sgbench sweep show`."""
     parser = argparse.ArgumentParser(
         prog="sgbench sweep show", description="What came of a sweep: a table, and a picture if asked for."
     )

@@ -32,10 +32,11 @@ The same words continue an interrupted search, and may run at once on machines t
 
 def tune_command(words: Sequence[str]) -> int:
     """Run `sgbench tune` with these words; return the exit code."""
-    return tune(_parser().parse_intermixed_args(list(words)))
+    return tune(parser().parse_intermixed_args(list(words)))
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Build the parser of the command."""
     parser = argparse.ArgumentParser(
         prog="sgbench tune",
         description="Search a method's settings within its protocol's budget, then run the seeds that report.",

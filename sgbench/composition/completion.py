@@ -1,16 +1,22 @@
-"""What a shell may offer behind the words typed so far: commands, groups, entries and parameters."""
+"""What may stand behind the words of a run that are typed so far, and what each shell reads to ask for it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Iterable, Sequence
 
 from sgbench.composition import catalogue
-from sgbench.errors import InputError, require_choice
+from sgbench.errors import require_choice
 
 SHELLS = ("bash", "fish", "zsh")
 KEYS = ("seed", "width_fwhm", "clip_norm", "engine", "force", "group", "paths.runs_dir", "paths.data_dir")
 """What a run takes beside groups and their parameters."""
-BROWSED = ("show", "compare")
+BOOLEANS = ("true", "false")
+FIXED = {
+    "hydra/launcher": ("basic", "joblib", "replicas"),
+    "hydra.launcher.on": ("local", "slurm", "ray"),
+}
+"""Values of keys of Hydra's own that sweeps are run with."""
 SCRIPTS = {
     "bash": """_sgbench() {
   local line="${COMP_LINE:0:$COMP_POINT}" IFS=$'\\n'
@@ -43,61 +49,59 @@ def script(shell: str) -> str:
     return SCRIPTS[require_choice("completion", shell, SHELLS)]
 
 
-def candidates(line: str, commands: Callable[[], Iterable[str]]) -> list[str]:
-    """List the words that may stand in place of the last one of a line.
+def override_words(last: str, given: Sequence[str]) -> Iterable[str]:
+    """List words that choose an entry or set a number, and may stand in place of a word that is being typed.
 
     Args:
-        line: as typed, up to the cursor.
-        commands: names of all commands, asked for where one is being typed.
+        last: as far as it is typed: a key, or a key with a part of its value, also behind a comma.
+        given: the words before it, which may choose an entry.
 
-    >>> candidates("sgbench run surrogate=ata", lambda: ["run", "list"])
+    >>> [word for word in override_words("surrogate=ata", []) if word.startswith("surrogate=ata")]
     ['surrogate=atan']
-    >>> candidates("sgbench ru", lambda: ["run", "list"])
-    ['run']
+    >>> list(override_words("network.recurrence_gradient=", []))
+    ['network.recurrence_gradient=full', 'network.recurrence_gradient=cut']
     """
-    words = line.split(" ")
-    last, before = words[-1], [word for word in words[:-1] if word]
-    try:
-        return sorted(word for word in _all(last, before, commands) if word.startswith(last))
-    except InputError:  # a group or an entry that does not exist has nothing to offer
-        return []
-
-
-def _all(last: str, before: Sequence[str], commands: Callable[[], Iterable[str]]) -> Iterable[str]:
-    if len(before) <= 1:
-        return commands()
-    command, given = before[1], before[2:]
-    if command == "list":
-        return catalogue.groups()
-    if command in BROWSED:
-        group, slash, _ = last.partition("/")
-        return (
-            (f"{group}/{name}" for name in catalogue.paths(group))
-            if slash
-            else (f"{name}/" for name in catalogue.groups())
-        )
-    if command == "sweep" and not [word for word in given if word != "show"]:
-        return catalogue.paths("sweep")
-    if command == "data" and given:
-        return catalogue.paths("dataset")
-    return _words(last, given) if command in ("run", "sweep") else ()
-
-
-def _words(last: str, given: Sequence[str]) -> Iterable[str]:
-    """Complete overrides: a group with its entries, also behind a comma, or a chosen entry's parameters."""
     key, is_value, value = last.partition("=")
     group, dot, _ = key.partition(".")
     if is_value:
         behind = value.rpartition(",")
         start = f"{key}={behind[0]}{behind[1]}"
-        return (f"{start}{name}" for name in catalogue.paths(key.partition("@")[0]))
+        return (f"{start}{name}" for name in _values(key, given))
     if dot and group in catalogue.groups():
         entry = catalogue.entry(group, _chosen(group, given))
         return (f"{group}.{name}=" for name in (*entry.own, *entry.parameters))
     return (
-        *(f"{name}=" for name in (*catalogue.groups(), *KEYS)),
+        *(f"{name}=" for name in (*catalogue.groups(), *KEYS, *FIXED)),
         *(f"{name}." for name in catalogue.groups()),
     )
+
+
+def _values(key: str, given: Sequence[str]) -> Iterable[str]:
+    """List the values of a key: entries, or what an entry's file says that one of its parameters may be."""
+    group, dot, name = key.partition(".")
+    if key in FIXED:
+        return FIXED[key]
+    if dot and group in catalogue.groups():
+        chosen = _chosen(group, given)
+        return words_of(catalogue.paths(group)[chosen].read_text(), name) if chosen else ()
+    return catalogue.paths(key.partition("@")[0])
+
+
+def words_of(text: str, name: str) -> list[str]:
+    """List the words that a parameter may be, as an entry's file has them behind its value; none of a number.
+
+    >>> words_of("recurrence: none # none, one_to_one or all_to_all", "recurrence")
+    ['none', 'one_to_one', 'all_to_all']
+    >>> words_of("bias: false", "bias"), words_of("beta: 0.9 # decay per step", "beta")
+    (['true', 'false'], [])
+    """
+    line = re.search(rf"^{re.escape(name)}: (\S+)(?:\s+# (.*))?$", text, re.MULTILINE)
+    if line is None:
+        return []
+    if line.group(1) in BOOLEANS:
+        return list(BOOLEANS)
+    listed = re.match(r"((?:\w+, )*\w+) or (\w+)\b", line.group(2) or "")
+    return [*listed.group(1).split(", "), listed.group(2)] if listed else []
 
 
 def _chosen(group: str, given: Sequence[str]) -> str:

@@ -1,0 +1,147 @@
+"""What a shell may offer behind the words typed so far: commands, options, their values, entries and overrides."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from sgbench.composition import catalogue
+from sgbench.composition.completion import SHELLS, override_words
+from sgbench.errors import InputError
+
+RUN_OPTIONS = (
+    "--multirun",
+    "--config-dir",
+    "--allow-target",
+    "--allow-env",
+    "--cfg",
+    "--help",
+    "--hydra-help",
+)
+"""What `sgbench run` and `sgbench sweep` take, which Hydra reads and no parser."""
+OF_RUNS = ("tune", "recommend", "calibrate", "diagnose", "energy decide", "study extend")
+"""Commands that take the words of a run."""
+GROUP_OF = {
+    "--protocol": "protocol",
+    "--target": "energy",
+    "data add name": "",
+    "data name": "dataset",
+    "data names": "dataset",
+    "energy name": "energy",
+    "study name": "study",
+    "sweep name": "sweep",
+}
+"""Groups whose entries an option takes, or an argument of a command."""
+REPRODUCED = "reproduce/"
+
+
+def candidates(line: str, top: Callable[[], argparse.ArgumentParser]) -> list[str]:
+    """List the words that may stand in place of the last one of a line.
+
+    Args:
+        line: as typed, up to the cursor.
+        top: builds the parser of all commands that have one.
+    """
+    words = line.split(" ")
+    last, before = words[-1], [word for word in words[:-1] if word][1:]
+    try:
+        if before[:1] == ["run"]:
+            found: Iterable[str] = RUN_OPTIONS if last.startswith("-") else override_words(last, before[1:])
+        else:
+            found = _all(last, before, top())
+        return sorted({word for word in found if word.startswith(last)})
+    except InputError:  # a group or an entry that does not exist has nothing to offer
+        return []
+
+
+def _all(last: str, before: Sequence[str], top: argparse.ArgumentParser) -> Iterable[str]:
+    parser, path, given = _descend(top, before)
+    named = [action for action in parser._actions if given and given[-1] in action.option_strings]
+    if any(action.nargs != 0 for action in named):
+        return _values_of(named[0], given[-1], path)
+    command = " ".join(path)
+    if last.startswith("-"):
+        return RUN_OPTIONS if command == "sweep" else _options(parser)
+    if not path:
+        return commands_of(parser)
+    words = [*commands_of(parser), *_more(command, last, given)]
+    for action in parser._actions:
+        if not action.option_strings and not isinstance(action.choices, dict):
+            words += _values_of(action, action.dest, path)
+    takes_words = command in OF_RUNS or path[0] in ("diagnose", "sweep")
+    return [*words, *override_words(last, given)] if takes_words else words
+
+
+def _descend(
+    parser: argparse.ArgumentParser, words: Sequence[str]
+) -> tuple[argparse.ArgumentParser, list[str], list[str]]:
+    """Find the parser of the last word that names a command; return it, these words and those behind them."""
+    path: list[str] = []
+    for place, word in enumerate(words):
+        below = {**_parsers(parser), **_apart(path)}
+        if word not in below:
+            return parser, path, list(words[place:])
+        parser = below[word]
+        path.append(word)
+    return parser, path, []
+
+
+def _parsers(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
+    found: dict[str, argparse.ArgumentParser] = {}
+    for action in parser._actions:
+        if isinstance(action.choices, dict):
+            found |= action.choices
+    return found
+
+
+def _apart(path: Sequence[str]) -> Mapping[str, argparse.ArgumentParser]:
+    """Build the parsers of commands that read their words themselves."""
+    from sgbench.cli import diagnose, sweep, tune
+
+    if not path:
+        return {
+            "tune": tune.parser(),
+            "diagnose": diagnose.ACTIONS[""][0](),
+        }  # quick: nothing heavy is imported
+    if list(path) == ["diagnose"]:
+        return {name: make() for name, (make, _) in diagnose.ACTIONS.items() if name}
+    return {"show": sweep.show_parser()} if list(path) == ["sweep"] else {}
+
+
+def commands_of(parser: argparse.ArgumentParser) -> list[str]:
+    """List the names of a parser's subcommands."""
+    return list(_parsers(parser))
+
+
+def _options(parser: argparse.ArgumentParser) -> list[str]:
+    return [word for action in parser._actions for word in action.option_strings if word.startswith("--")]
+
+
+def _values_of(action: argparse.Action, name: str, path: Sequence[str]) -> Iterable[str]:
+    """List the values of an option, or of an argument by its name; files are left to the shell."""
+    if action.choices is not None:
+        return map(str, action.choices)
+    keys = (name, f"{' '.join(path)} {name}", f"{path[0]} {name}")
+    group = next((GROUP_OF[key] for key in keys if key in GROUP_OF), "")
+    return catalogue.paths(group) if group else ()
+
+
+def _more(command: str, last: str, given: Sequence[str]) -> Iterable[str]:
+    """List what commands offer that no parser tells."""
+    if command == "completion":
+        return SHELLS
+    if command == "list":
+        return catalogue.groups()
+    if command in ("show", "compare"):
+        group, slash, _ = last.partition("/")
+        if slash:
+            return (f"{group}/{name}" for name in catalogue.paths(group))
+        return (f"{name}/" for name in catalogue.groups())
+    if command == "sweep" and not given:
+        return ["show", *catalogue.paths("sweep")]
+    if command == "diagnose" and not given:
+        return list(_apart(["diagnose"]))
+    if command == "reproduce":
+        published = [name for name in catalogue.paths("experiment") if name.startswith(REPRODUCED)]
+        return ["all", *(name.removeprefix(REPRODUCED) for name in published)]
+    return ()
