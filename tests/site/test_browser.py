@@ -196,6 +196,7 @@ def test_a_page_of_1000_rows(large: Path, page: Any) -> None:
     page.get_by_label("Rows with").first.fill("width_fwhm=1.05")
     assert column(page, 2) == expected
     assert 1 <= len(expected) < ROWS
+    page.get_by_label("Rows with").first.fill("")
     page.reload()
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert len(column(page, 0)) == ROWS

@@ -34,6 +34,14 @@ function compare(a, b) {
   return a.localeCompare(b, "en", { numeric: true });
 }
 
+/** The second number minus the first, as both are shown; nothing where one is none or they are equal. */
+function difference(first, second) {
+  const [a, b] = [first, second].map((text) => /^(-?[\d,]+(?:\.(\d+))?)(?: \(.*\))?$/.exec(text));
+  if (a === null || b === null || a[1] === b[1]) return "";
+  const [from, to] = [a, b].map((found) => Number(found[1].replaceAll(",", "")));
+  return (to - from).toFixed(Math.max((a[2] ?? "").length, (b[2] ?? "").length));
+}
+
 /** What the address keeps of a page, so that a link shows what its sender saw. */
 const address = {
   get: (name) => new URLSearchParams(location.hash.slice(1)).get(name),
@@ -155,11 +163,8 @@ class Sheet {
     const head = make("tr", {}, ...titles.map((title) => make("th", { scope: "col", className: "n", textContent: title })));
     const body = this.heads.map((title, column) => {
       const [one, other] = [a.cells[column], b.cells[column]];
-      const keys = [keyOf(one), keyOf(other)];
-      const differs = keys.every((key) => typeof key === "number") && keys[0] !== keys[1];
-      const difference = differs ? String(Number((keys[1] - keys[0]).toPrecision(4))) : "";
       const name = make("th", { scope: "row", textContent: textOf(title.querySelector("button") ?? title) });
-      const cells = [textOf(one), textOf(other), difference];
+      const cells = [textOf(one), textOf(other), difference(textOf(one), textOf(other))];
       return make("tr", {}, name, ...cells.map((text) => make("td", { className: "n", textContent: text })));
     });
     const parts = [make("caption", { textContent: caption }), make("thead", {}, head), make("tbody", {}, ...body)];
