@@ -248,8 +248,6 @@ NOT_YET = {
     "fsdd_v2",
     "mackey_glass_v1",
     "randman_v1",
-    "randman_v2",
-    "sequential_digits_v1",
     "yin_yang_v1",
     "yin_yang_v2",
 }
