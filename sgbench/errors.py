@@ -82,6 +82,7 @@ def missing_package(error: ImportError) -> InputError | None:
 
 
 TRACEBACK = "SGBENCH_TRACEBACK"
+LINK_LOOP = "Symlink loop from "
 HOW_TO_SEE = "add --traceback to see where"
 
 
@@ -105,14 +106,23 @@ def ended_by(error: BaseException) -> SgbenchError | None:
     full = disk_full(error)
     if full is not None or not isinstance(error, OSError | RuntimeError | MemoryError):
         return full
-    if isinstance(error, OSError) and error.filename is not None:
-        return StorageError(f"{os.fsdecode(error.filename)}: {error.strerror or error}; name another")
-    if isinstance(error, OSError):
+    return _of_files(error) if isinstance(error, OSError) else _of_limits(error)
+
+
+def _of_files(error: OSError) -> StorageError:
+    if error.filename is None:
         return StorageError(f"{error.strerror or error}; {HOW_TO_SEE}")
+    return StorageError(f"{os.fsdecode(error.filename)}: {error.strerror or error}; name another")
+
+
+def _of_limits(error: RuntimeError | MemoryError) -> SgbenchError:
     if isinstance(error, MemoryError):
-        return SgbenchError(
-            f"memory is too small for this{f' ({error})' if str(error) else ''}; ask for less at a time"
-        )
+        asked = f" ({error})" if str(error) else ""
+        return SgbenchError(f"memory is too small for this{asked}; ask for less at a time")
+    if isinstance(error, RecursionError):
+        return InputError(f"something is nested too deep ({error}); {HOW_TO_SEE}")
+    if str(error).startswith(LINK_LOOP):  # of pathlib, as a RuntimeError
+        return StorageError(f"{str(error).removeprefix(LINK_LOOP)}: a link to itself; name another")
     return SgbenchError(f"{error or type(error).__name__}; {HOW_TO_SEE}")
 
 

@@ -215,8 +215,8 @@ def check(root: Path, *, references: References) -> tuple[list[str], tuple[Findi
     """Rebuild every board of a leaderboards folder in memory; returns the protocols seen and what is wrong.
 
     A table that differs in one byte from what its records give is a finding; a picture is compared through the
-    digest of the table that it carries, since its bytes depend on the drawing library's version. Every file of an
-    accepted submission has to be in the store as it was handed in.
+    digests of its table and of its own pixels that it carries, since its bytes depend on the drawing library's
+    version. Every file of an accepted submission has to be in the store as it was handed in.
 
     Raises:
         InputError: there is no such folder.

@@ -107,4 +107,4 @@ def test_block_from_outside_in_the_measures_unit() -> None:
     found = replace(plain, outsiders=(outsider,), measure=Measure("loss", 0.5))
     head, line = outsider_cells(found)
     assert head[1] == "test loss"
-    assert line == ["a" * 12, "0.04 ± 0.1271", "2", "failed: rescored"]
+    assert line == ["a" * 12, "0.04 ± 0.1271", "2", "failed: answers alone"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import multiprocessing
 import os
@@ -13,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from sgbench.errors import InputError, SgbenchError
 from sgbench.leaderboard import board as boards
@@ -115,28 +116,66 @@ def png_of(*chunks: bytes, size: int = 1) -> bytes:
 
 
 TEXT = b"Description\0" + digest("a").encode()
+PIXELS = (
+    b"Comment\0" + hashlib.sha256(struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0) + b"\0\0").hexdigest().encode()
+)
 BOMB = b"Description\0\0" + zlib.compress(bytes(200_000_000), 9)
 
 
+OTHER, CHANGED = "drawn from another table", "changed after it was drawn"
+
+
 @pytest.mark.parametrize(
-    ("data", "is_right"),
+    ("data", "said"),
     [
-        pytest.param(png_of(chunk(b"tEXt", TEXT)), True, id="by_hand"),
-        pytest.param(png_of(chunk(b"tEXt", TEXT, sum_is_right=False)), False, id="wrong_sum"),
-        pytest.param(png_of(), False, id="no_text"),
-        pytest.param(png_of(chunk(b"tEXt", b"Comment\0" + digest("a").encode())), False, id="other_keyword"),
-        pytest.param(png_of(chunk(b"tEXt", TEXT), size=2**31 - 1), False, id="huge"),
-        pytest.param(png_of(chunk(b"tEXt", TEXT), size=10_000), False, id="large"),
-        pytest.param(png_of(chunk(b"zTXt", BOMB)), False, id="text_bomb"),
-        pytest.param(png_of(*[chunk(b"tEXt", b"k%d\0" % n + bytes(90_000)) for n in range(40)]), False, id="texts"),
-        pytest.param(b"GIF89a\x01\0\x01\0\0\0\0;", False, id="another_kind"),
+        pytest.param(png_of(chunk(b"tEXt", TEXT), chunk(b"tEXt", PIXELS)), None, id="by_hand"),
+        pytest.param(png_of(chunk(b"tEXt", TEXT, sum_is_right=False)), OTHER, id="wrong_sum"),
+        pytest.param(png_of(), OTHER, id="no_text"),
+        pytest.param(png_of(chunk(b"tEXt", b"Comment\0" + digest("a").encode())), OTHER, id="other_keyword"),
+        pytest.param(png_of(chunk(b"tEXt", TEXT)), CHANGED, id="no_pixels"),
+        pytest.param(png_of(chunk(b"tEXt", TEXT), chunk(b"tEXt", PIXELS), size=2), CHANGED, id="another_size"),
+        pytest.param(png_of(chunk(b"tEXt", TEXT), size=2**31 - 1), CHANGED, id="huge"),
+        pytest.param(png_of(*[chunk(b"tEXt", TEXT)] * 2, chunk(b"tEXt", PIXELS)), OTHER, id="two_texts"),
+        pytest.param(png_of(chunk(b"zTXt", BOMB)), OTHER, id="text_bomb"),
+        pytest.param(png_of(*[chunk(b"tEXt", b"k%d\0" % n + bytes(90_000)) for n in range(40)]), OTHER, id="texts"),
+        pytest.param(b"GIF89a\x01\0\x01\0\0\0\0;", OTHER, id="another_kind"),
     ],
 )  # fmt: skip
-def test_what_a_stranger_hands_in(tmp_path: Path, data: bytes, is_right: bool) -> None:
+def test_what_a_stranger_hands_in(tmp_path: Path, data: bytes, said: str | None) -> None:
     """Expected: stale, and nothing raised or warned of; the first, made by the standard's text alone, is right."""
     path = tmp_path / "board.png"
     path.write_bytes(data)
-    assert stale(path, table_csv="a") == (None if is_right else "drawn from another table")
+    assert stale(path, table_csv="a") == said
+
+
+def test_pixels_that_unpack_to_more_than_a_board_has_are_not_unpacked(tmp_path: Path) -> None:
+    """A bomb of 400 MB in 400 kB: it is called changed, whatever it says of itself."""
+    path = tmp_path / "board.png"
+    rows = zlib.compress(bytes(400_000_000), 9)
+    texts = chunk(b"tEXt", TEXT) + chunk(b"tEXt", PIXELS)
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 20_000, 20_000, 8, 0, 0, 0, 0))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + head + texts + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
+    assert stale(path, table_csv="a") == CHANGED
+
+
+@pytest.mark.parametrize("way", ["painted", "flipped", "cut", "padded"])
+def test_a_picture_that_was_changed_is_found(way: str, tmp_path: Path, board: Board) -> None:
+    """Must match: the picture as it was drawn. Pillow paints, and keeps all texts."""
+    path, whole = tmp_path / "board.png", png(picture_of(board), table_csv="a")
+    path.write_bytes(whole)
+    assert stale(path, table_csv="a") is None
+    picture = Image.open(io.BytesIO(whole))
+    texts = PngImagePlugin.PngInfo()
+    for key, value in picture.text.items():
+        texts.add_text(key, value)
+    if way == "painted":
+        picture.putpixel((5, 5), (1, 2, 3, 255))
+        picture.save(path, pnginfo=texts)
+    else:
+        bent = bytearray(whole)
+        bent[len(bent) // 2] ^= 1
+        path.write_bytes({"flipped": bytes(bent), "cut": whole[:-40], "padded": whole + b"x"}[way])
+    assert stale(path, table_csv="a") == (CHANGED if way == "painted" else OTHER)
 
 
 def test_no_damage_raises(tmp_path: Path, board: Board) -> None:
@@ -149,7 +188,7 @@ def test_no_damage_raises(tmp_path: Path, board: Board) -> None:
             piece = generator.randbytes(generator.randint(0, 6))
             data[place : place + generator.randint(0, 6)] = piece
         path.write_bytes(bytes(data[: generator.randint(0, 2000)]))
-        assert stale(path, table_csv="a") in (None, "drawn from another table")
+        assert stale(path, table_csv="a") in (OTHER, CHANGED)
 
 
 def test_no_file_is_an_error_of_one_line(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 
 from sgbench.energy.interval import BoundedValue
-from sgbench.leaderboard.pages.picture_digest import KEYWORD, digest
+from sgbench.leaderboard.pages.picture_digest import KEYWORD, digest, stamped
 from sgbench.leaderboard.pages.table import rank_text
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.plots import style
@@ -25,13 +25,13 @@ def load() -> None:
 
 
 def png(picture: BoardPicture, *, table_csv: str) -> bytes:
-    """Draw a board and return the bytes of a PNG, which carry the digest of its table.
+    """Draw a board and return the bytes of a PNG, which carry the digests of its table and of its pixels.
 
     Args:
         picture: what is shown, with at least one row.
         table_csv: the board's table.
     """
-    return style.encode(lambda: board_figure(picture), ".png", texts={KEYWORD: digest(table_csv)})
+    return stamped(style.encode(lambda: board_figure(picture), ".png", texts={KEYWORD: digest(table_csv)}))
 
 
 def picture_of(board: Board) -> BoardPicture:

@@ -1,17 +1,20 @@
-"""What a picture of a board says of itself: from which table it was drawn."""
+"""What a picture of a board says of itself: from which table it was drawn, and what its pixels are."""
 
 from __future__ import annotations
 
 import hashlib
-import io
-import warnings
+import struct
+import zlib
 from pathlib import Path
 
 from sgbench.errors import InputError
 from sgbench.records.files import read_bytes
 
-KEYWORD = "Description"
-"""Of the text that carries the digest; one of those that the PNG standard knows."""
+KEYWORD, PIXELS = "Description", "Comment"
+"""Of the texts that carry the digest of the table and that of the pixels; the PNG standard knows both."""
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+MOST_PIXEL_BYTES = 2**27
+Chunks = list[tuple[bytes, bytes]]
 
 
 def digest(table_csv: str) -> str:
@@ -19,31 +22,68 @@ def digest(table_csv: str) -> str:
     return hashlib.sha256(table_csv.encode()).hexdigest()
 
 
-def read_digest(path: Path) -> str | None:
-    """Return the digest inside a picture, or None if it carries none or is no picture.
+def stamped(data: bytes) -> bytes:
+    """Put into a PNG the digest of its own pixels, in front of them."""
+    chunks = _chunks(data)
+    text = (b"tEXt", f"{PIXELS}\0{_pixels_digest(chunks)}".encode())
+    place = [kind for kind, _ in chunks].index(b"IDAT")
+    return SIGNATURE + b"".join(_written(*chunk) for chunk in [*chunks[:place], text, *chunks[place:]])
 
-    Only what stands in front of the pixels is read: no pixel of a stranger's file is decoded.
+
+def read_digest(path: Path) -> str | None:
+    """Return the digest of the table inside a picture, or None if it carries none or is no picture.
 
     Raises:
         InputError: the file is missing, a link, or too large.
     """
-    from PIL import Image
-
-    data = io.BytesIO(read_bytes(path))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(data, formats=("PNG",)) as picture:
-                text = picture.info.get(KEYWORD)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning):
-        return None  # whatever it is, it was not drawn from the table
-    return text if isinstance(text, str) else None
+    return _text(_chunks(read_bytes(path)), KEYWORD)
 
 
 def stale(path: Path, *, table_csv: str) -> str | None:
     """Explain why a picture is not that of a table, or return None if it is."""
     try:
-        drawn_from = read_digest(path)
+        chunks = _chunks(read_bytes(path))
     except InputError as error:
         return str(error).removeprefix(f"{path}: ")
-    return None if drawn_from == digest(table_csv) else "drawn from another table"
+    if _text(chunks, KEYWORD) != digest(table_csv):
+        return "drawn from another table"
+    pixels = _pixels_digest(chunks)
+    return None if pixels is not None and _text(chunks, PIXELS) == pixels else "changed after it was drawn"
+
+
+def _chunks(data: bytes) -> Chunks:
+    """Read the chunks of a PNG, kind and content; none where it is no whole PNG, or a checksum is wrong."""
+    if not data.startswith(SIGNATURE):
+        return []
+    found: Chunks = []
+    place = len(SIGNATURE)
+    while place + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, place)
+        kind, content = data[place + 4 : place + 8], data[place + 8 : place + 8 + length]
+        place += 12 + length
+        if place > len(data) or data[place - 4 : place] != struct.pack(">I", zlib.crc32(kind + content)):
+            return []
+        found.append((kind, content))
+    is_whole = place == len(data) and found and found[0][0] == b"IHDR" and found[-1][0] == b"IEND"
+    return found if is_whole else []
+
+
+def _written(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def _text(chunks: Chunks, keyword: str) -> str | None:
+    start = f"{keyword}\0".encode()
+    texts = [content for kind, content in chunks if kind == b"tEXt" and content.startswith(start)]
+    return texts[0].removeprefix(start).decode("latin1") if len(texts) == 1 else None
+
+
+def _pixels_digest(chunks: Chunks) -> str | None:
+    """Hash size, kind and unpacked rows of a picture; None where they are damaged, or more than any board's."""
+    unpacking = zlib.decompressobj()
+    try:
+        packed = b"".join(content for kind, content in chunks if kind == b"IDAT")
+        rows = unpacking.decompress(packed, MOST_PIXEL_BYTES)
+    except zlib.error:
+        return None
+    return hashlib.sha256(chunks[0][1] + rows).hexdigest() if unpacking.eof else None

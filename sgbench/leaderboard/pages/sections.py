@@ -130,11 +130,17 @@ def trust_text(row: MethodRow) -> str:
     return NONE if row.standing is None else checked_text(row.standing.dossier)
 
 
-def checked_text(dossier: Dossier) -> str:
+ANSWERS_ALONE = "answers alone"
+"""What was scored again of code outside, whose answers may be written by hand."""
+
+
+def checked_text(dossier: Dossier, *, outside: bool = False) -> str:
     """Name the tier of verification that was failed, else the highest passed, else say that nobody has checked."""
-    if dossier.failed is not None:
-        return f"failed: {dossier.failed.tier}"
-    return "self-reported" if dossier.best is None else dossier.best.tier
+    check = dossier.failed or dossier.best
+    if check is None:
+        return "self-reported"
+    tier = ANSWERS_ALONE if outside and check.tier == "rescored" else check.tier
+    return tier if check.passed else f"failed: {tier}"
 
 
 def tried_text(row: MethodRow) -> str:
@@ -195,7 +201,7 @@ def _outsiders(board: Board) -> str:
 def _outside_text(dossier: Dossier) -> str:
     """Say who has checked a result from outside, or why it no longer counts."""
     notice = dossier.notice
-    return checked_text(dossier) if notice is None else f"{notice.kind}: {prose(notice.reason)}"
+    return checked_text(dossier, outside=True) if notice is None else f"{notice.kind}: {prose(notice.reason)}"
 
 
 def _retired(rows: Sequence[MethodRow], measure: Measure) -> str:
@@ -243,13 +249,14 @@ def statements(board: Board) -> list[str]:
         sentences.append(
             "closed: only the surrogate, its slope, the neuron's numbers and the learning rate differ from the "
             "protocol's reference; open: anything that the protocol leaves free. Checked: self-reported (by "
-            "nobody), rescored (predictions against the labels), reinferred (weights run again), retrained."
+            "nobody), rescored (predictions against the labels; of code outside: answers alone), reinferred "
+            "(weights run again), retrained."
         )
         sentences.append(
             "Rescoring repeats the score alone; re-inference also operations, energy, parameters and activity; "
             "training again alone shows weights that saw the test set. What was handed in has no rank before both. "
-            "Of self-reported rows all is claimed by who ran them; training time and settings tried are claimed "
-            "everywhere."
+            "Of self-reported rows all is claimed by who ran them; training time, memory, curves, host energy, "
+            "provenance and settings tried are claimed everywhere."
         )
         sentences += audit_statements(board)
     return [

@@ -23,7 +23,7 @@ def outsider_cells(board: Board) -> Iterator[list[str]]:
             outsider.method_id if submission is None else submission.name,
             board.measure.summary(outsider.score),
             f"{len(outsider.scores)}{failed}",
-            checked_text(outsider.dossier)
+            checked_text(outsider.dossier, outside=True)
             if outsider.dossier.notice is None
             else outsider.dossier.notice.kind,
         ]

@@ -19,15 +19,20 @@ from sgbench.tables import NONE, number_text
 SHOWN_COMMIT = 12
 
 
-def seed_table(records: Sequence[RunRecord], board: Board) -> Table:
-    """Build a table with one line a seed: scores, selected epoch, costs, and why a run failed."""
+def seed_table(records: Sequence[RunRecord], board: Board, *, claim: str = "") -> Table:
+    """Build a table with one line a seed: scores, selected epoch, costs, and why a run failed.
+
+    Args:
+        records: of the method.
+        board: that it stands on.
+        claim: words on who vouches for what no check repeats.
+    """
     is_loss = board.measure.is_loss
     columns = (Column("seed", is_number=True), *texts("status"))
     columns += () if is_loss else numbers("test accuracy, %", "validation accuracy, %")
     columns += numbers("test loss", "validation loss", "selected epoch", "training, s")
-    return Table(
-        "Every seed", (*columns, *texts("failure")), tuple(_seed(record, is_loss) for record in records)
-    )
+    caption = f"Every seed; its training time is {claim}" if claim else "Every seed"
+    return Table(caption, (*columns, *texts("failure")), tuple(_seed(record, is_loss) for record in records))
 
 
 def _seed(record: RunRecord, is_loss: bool) -> tuple[Cell, ...]:
@@ -46,8 +51,8 @@ def _seed(record: RunRecord, is_loss: bool) -> tuple[Cell, ...]:
     )
 
 
-def curve_charts(records: Sequence[RunRecord], board: Board) -> list[Chart]:
-    """Build the charts of training: the validation score of every epoch, and the training loss."""
+def curve_charts(records: Sequence[RunRecord], board: Board, *, claim: str = "") -> list[Chart]:
+    """Build the charts of training, validation score and training loss of every epoch; see `seed_table`."""
     wanted: list[tuple[str, str, Callable[[EpochScores], float | None]]] = [
         ("Training loss", "training loss", lambda epoch: epoch.train_loss)
     ]
@@ -58,7 +63,7 @@ def curve_charts(records: Sequence[RunRecord], board: Board) -> list[Chart]:
     charts = [
         chart(
             {f"seed {record.seed}": _points(record.curve, value) for record in records},
-            title=f"{title} of every epoch, one line a seed",
+            title=f"{title} of every epoch, one line a seed{f'; {claim}' if claim else ''}",
             x_label="epoch",
             y_label=label,
         )
@@ -197,8 +202,8 @@ def verification_table(row: MethodRow, board: Board) -> Table | None:
     return Table(f"Claimed and verified, {measure.title}", columns, rows)
 
 
-def provenance_table(records: Sequence[RunRecord]) -> Table:
-    """Build the table of each seed's code, processor and data."""
+def provenance_table(records: Sequence[RunRecord], *, claim: str = "") -> Table:
+    """Build the table of each seed's code, processor and data; see `seed_table`."""
     columns = (Column("seed", is_number=True), *texts("commit", "made", "engine", "device", "processor"))
     columns += texts("python", "torch", "data")
     rows = []
@@ -221,4 +226,4 @@ def provenance_table(records: Sequence[RunRecord]) -> Table:
             ),
         )
         rows.append(row)
-    return Table("Provenance", columns, tuple(rows))
+    return Table(f"Provenance, {claim}" if claim else "Provenance", columns, tuple(rows))

@@ -21,6 +21,7 @@ from sgbench.leaderboard.site.method_tables import (
     seed_table,
     verification_table,
 )
+from sgbench.leaderboard.site.protocol_table import CLAIMED
 from sgbench.leaderboard.site.sources import BoardPlace, Sources, method_path, protocol_path
 from sgbench.leaderboard.site.table import Cell, Table, texts
 from sgbench.leaderboard.site.tuning_maps import method_maps
@@ -87,6 +88,7 @@ def _page(group: Sequence[RunRecord], place: BoardPlace, sources: Sources, known
     path = method_path(board.protocol.name, row.method_id)
     records = sorted(group, key=lambda record: record.seed)
     stem = path.removesuffix(".html")
+    claim = "" if row.standing is None else CLAIMED
     return Page(
         path,
         f"{row.label} on {board.protocol.name}",
@@ -102,13 +104,13 @@ def _page(group: Sequence[RunRecord], place: BoardPlace, sources: Sources, known
             "superseded_by": _superseded_by(place, sources),
             "command": _command(records, sources, known),
             "choices": _choices(records[0].method, sources),
-            "seeds": seed_table(records, board),
-            "charts": curve_charts(records, board),
+            "seeds": seed_table(records, board, claim=claim),
+            "charts": curve_charts(records, board, claim=claim),
             "maps": method_maps(row, board, sources),
             "layers": layer_table(records),
             "energies": energy_tables(row, board),
             "verifications": verification_table(row, board),
-            "provenance": provenance_table(records),
+            "provenance": provenance_table(records, claim=claim),
             "files": [_record_file(record, row.method_id, sources) for record in records],
         },
         "boards.html",

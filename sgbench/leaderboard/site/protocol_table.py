@@ -15,8 +15,6 @@ from sgbench.statistics.pairs import MIN_SEEDS
 from sgbench.tables import NONE, Notes, number_text
 
 CLAIMED = "claimed by who ran it: no tier repeats it"
-ACTIVITY, ENERGY, PROVENANCE = "activity", "energy", "provenance"
-"""Groups of columns that a page shows on request."""
 
 
 def row_table(board: Board, rows: Sequence[MethodRow], *, caption: str) -> Table:
@@ -37,20 +35,20 @@ def _columns(board: Board, rows: Sequence[MethodRow], notes: Notes) -> tuple[Col
     columns = [Column("rank", is_number=True), *texts("alike", "method", *board.varying)]
     columns += numbers(board.measure.title, "± 95 % interval", "seeds")
     columns += numbers("solved") if has_solved(board) else ()
-    columns += numbers("spikes", "synaptic operations", group=ACTIVITY)
+    columns += numbers("spikes", "synaptic operations")
     for target in board.targets:
         left_out = "; ".join(target.missing)
         gap = [f"a part, not a whole: prices of {target.name} leave out {left_out}"] if left_out else []
         marks = notes.numbers(gap)
-        columns.append(Column(f"{target.name} dynamic, nJ", is_number=True, notes=marks, group=ENERGY))
+        columns.append(Column(f"{target.name} dynamic, nJ", is_number=True, notes=marks))
         if has_static(target):
-            columns.append(Column(f"{target.name} static, µJ", is_number=True, notes=marks, group=ENERGY))
-    columns += numbers("parameters", group=PROVENANCE)
+            columns.append(Column(f"{target.name} static, µJ", is_number=True, notes=marks))
+    columns += numbers("parameters")
     claimed = notes.numbers([CLAIMED])
-    columns.append(Column("training, s", is_number=True, notes=claimed, group=PROVENANCE))
+    columns.append(Column("training, s", is_number=True, notes=claimed))
     if _stand(rows):
-        columns.append(Column("settings tried", is_number=True, notes=claimed, group=PROVENANCE))
-        columns += texts("division", "checked", group=PROVENANCE)
+        columns.append(Column("settings tried", is_number=True, notes=claimed))
+        columns += texts("division", "checked")
     return tuple(columns)
 
 

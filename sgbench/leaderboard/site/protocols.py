@@ -174,7 +174,11 @@ def _outsiders(board: Board) -> Table:
     rows = []
     for outsider in board.outsiders:
         submission, notice = outsider.dossier.submission, outsider.dossier.notice
-        checked = checked_text(outsider.dossier) if notice is None else f"{notice.kind}: {notice.reason}"
+        checked = (
+            checked_text(outsider.dossier, outside=True)
+            if notice is None
+            else f"{notice.kind}: {notice.reason}"
+        )
         code = None if submission is None else address(submission.code)
         line = (
             Cell(outsider.method_id if submission is None else submission.name),
