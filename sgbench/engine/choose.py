@@ -94,8 +94,9 @@ class Engine:
                 last += 1
             module, given = _module(names[first]), (layers[first:last], signal, starts[first:last], wanted)
             fresh = names[last : last + 1] == ["fused"] and starts[last] is None
-            if names[first] == "generated" and fresh and module.goes_along(layers[last], wanted):
-                runs += module.unroll(*given, readout=layers[last])
+            if names[first] == "generated":
+                behind = layers[last] if fresh and module.goes_along(layers[last], wanted) else None
+                runs += module.unroll(*given, readout=behind, or_reference=self.requested == "auto")
             else:
                 runs += module.unroll(*given)
             if runs[-1].output is not None:
@@ -106,14 +107,19 @@ class Engine:
         """Return the engine for a layer that starts from this state."""
         if traced():  # torch.compile and torch.func see through the reference loop alone
             return "reference"
-        picked, _ = self.pick(layer)
+        picked, _ = self.pick(layer, on_trial=False)
         fresh = state is None or not any(requires_grad(field) for field in state)
         return picked if fresh else "reference"
 
-    def pick(self, layer: EngineLayer) -> tuple[str, str]:
-        """Choose the engine for a layer, and state why no faster one runs it."""
+    def pick(self, layer: EngineLayer, *, on_trial: bool = True) -> tuple[str, str]:
+        """Choose the engine for a layer, and state why no faster one runs it.
+
+        Args:
+            layer: to be run.
+            on_trial: whether a step is tried out for `generated`; a pass sees by itself what it can write.
+        """
         if self.requested != "auto":
-            refusal = _module(self.requested).refusal(layer, self.device)
+            refusal = self._refusal(self.requested, layer, on_trial=on_trial)
             if refusal is not None:
                 raise InputError(
                     f"engine={self.requested}: layer '{layer.name}' cannot run there: {refusal}; use engine=auto"
@@ -121,11 +127,18 @@ class Engine:
             return self.requested, "asked for"
         refusals: list[str] = []
         for name in PREFERRED:
-            refusal = _module(name).refusal(layer, self.device)
+            refusal = self._refusal(name, layer, on_trial=on_trial)
             if refusal is None:
                 return name, "; ".join(refusals)
             refusals.append(f"not {name}: {refusal}")
         raise AssertionError("the reference covers every layer")
+
+    def _refusal(self, name: str, layer: EngineLayer, *, on_trial: bool) -> str | None:
+        """Explain why an engine cannot run a layer, or return None where it can."""
+        module = _module(name)
+        ask = module.refusal if on_trial or name != "generated" else module.without_trial
+        refusal: str | None = ask(layer, self.device)
+        return refusal
 
     def describe(self, layers: Sequence[EngineLayer]) -> Choice:
         """Say what these layers run on and why; for records, reports and debug lines.

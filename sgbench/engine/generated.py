@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from sgbench.engine import density, fused
-from sgbench.engine.codegen.program import Program, record
-from sgbench.engine.codegen.recall import recalled
+from sgbench.engine import density, fused, reference
+from sgbench.engine.codegen.program import record
 from sgbench.engine.codegen.source import LoopSource
-from sgbench.engine.codegen.unchanged import unchanged
 from sgbench.engine.codegen.values import Untraceable
 from sgbench.engine.layer import EngineLayer, LayerRun, Wanted, passed_on, start, synapses_of, ways_back
 from sgbench.engine.layout import Layout
@@ -29,12 +26,18 @@ if TYPE_CHECKING:
 DTYPES = (torch.float32, torch.float64)
 SAMPLES, NEURONS = 3, 2
 """Of the layer on which a step is tried out; neurons with a value each decide for themselves."""
-_tried: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
-"""Why the step of neurons cannot be written as loops, or nothing where it can; what was tried once."""
 
 
 def refusal(layer: EngineLayer, device: torch.device) -> str | None:
-    """Explain why the generated engine cannot run a layer on a device, or return None where it can."""
+    """Explain why the generated engine cannot run a layer on a device, or return None where it can.
+
+    The step is tried out, in training and with potentials.
+    """
+    return without_trial(layer, device) or _try_out(layer)
+
+
+def without_trial(layer: EngineLayer, device: torch.device) -> str | None:
+    """Explain what forbids loops before a step is written down; each pass then sees whether its step can be."""
     if device.type != "cpu":
         return "its loops are compiled for the CPU"
     lacking = fused.missing()
@@ -48,27 +51,22 @@ def refusal(layer: EngineLayer, device: torch.device) -> str | None:
         return "its recurrence is a convolution"
     if ways_back(layer).recurrent is not None:
         return "gradient goes back through other recurrent weights than its own"
-    if layer.neuron not in _tried:
-        _tried[layer.neuron] = _try_out(layer)
-    return _tried[layer.neuron] or None
+    return None
 
 
-def _try_out(layer: EngineLayer) -> str:
-    """Record a step on trial and return why it cannot be written as loops, or an empty string where it can."""
+def _try_out(layer: EngineLayer) -> str | None:
+    """Record a step on trial and return why it cannot be written as loops, or None where it can."""
     numbers = [*layer.neuron.parameters(), *layer.neuron.buffers()]  # type: ignore[attr-defined]
-    dtype = next((tensor.dtype for tensor in numbers if tensor.is_floating_point()), torch.float32)
-    synapses = layer.synapses()
-    if synapses is not None:
-        dtype = synapses[0].dtype
+    known = [*layer.parameters(), *numbers]  # type: ignore[attr-defined]
+    dtype = next((tensor.dtype for tensor in known if tensor.is_floating_point()), torch.float32)
     if dtype not in DTYPES:
         return "its loops are compiled for float32 and float64"
     shape = (SAMPLES, *_features(layer, numbers))
     try:
-        with unchanged(layer.neuron):  # type: ignore[arg-type]
-            record(layer, shape, dtype, parts=layer.neuron.currents, keep_u=True, learns=True)
+        record(layer, shape, dtype, parts=layer.neuron.currents, keep_u=True, learns=True)
     except Untraceable as reason:
         return str(reason)
-    return ""
+    return None
 
 
 def goes_along(layer: EngineLayer, wanted: Wanted) -> bool:
@@ -88,6 +86,8 @@ def unroll(
     states: Sequence[Any],
     wanted: Wanted,
     readout: EngineLayer | None = None,
+    *,
+    or_reference: bool = False,
 ) -> list[LayerRun]:
     """Run a chain of layers over time, one after another, the readout behind them in the loops of the last.
 
@@ -97,11 +97,15 @@ def unroll(
         states: of each before the first step.
         wanted: of each.
         readout: the layer behind, which begins at rest, where it is one that `goes_along`.
+        or_reference: whether a layer whose step cannot be written as loops goes step by step.
+
+    Raises:
+        InputError: a step cannot be written as loops.
     """
     runs: list[LayerRun] = []
     for layer, state in zip(layers, states, strict=True):
-        is_last = layer is layers[-1]
-        run, read = _unroll(layer, signal, state, wanted, readout if is_last else None)
+        behind = readout if layer is layers[-1] else None
+        run, read = _unroll(layer, signal, state, wanted, behind, or_reference=or_reference)
         runs.append(run)
         if read is not None:
             return [*runs, read]
@@ -111,7 +115,13 @@ def unroll(
 
 
 def _unroll(
-    layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted, readout: EngineLayer | None
+    layer: EngineLayer,
+    signal: Signal,
+    state: Any,
+    wanted: Wanted,
+    readout: EngineLayer | None,
+    *,
+    or_reference: bool,
 ) -> tuple[LayerRun, LayerRun | None]:
     """Run a layer by loops that are written for its neurons' step, and the readout behind where it can go along."""
     from sgbench.engine.alongside import Readout
@@ -120,12 +130,17 @@ def _unroll(
     by_steps = layer.recurrence == "all_to_all"
     arriving = None if by_steps or wanted.window is not None else _arriving(layer, signal)
     inputs, like, shape = _inputs(layer, signal, arriving)
-    if like.dtype not in DTYPES:
-        raise InputError(f"layer '{layer.name}': currents in {like.dtype}; use engine=reference")
     layout = Layout.of(like, leading=1)
-    begin = start(layer, like, state)
-    source = _source(layer, shape, like.dtype, wanted, learns=_learns(layer, inputs, readout))
-    of = Run(layer, source, layout, begin, shape, keep_u=wanted.u, arriving=arriving)
+    try:
+        source = _source(layer, shape, like.dtype, wanted, learns=_learns(layer, inputs, readout))
+    except Untraceable as reason:
+        if not or_reference:
+            raise InputError(
+                f"engine=generated: layer '{layer.name}': {reason}; use engine=reference"
+            ) from reason
+        current = layer.current(dense(signal)) if inputs.current is None else inputs.current
+        return reference.unroll_current(layer, current, state, wanted), None
+    of = Run(layer, source, layout, start(layer, like, state), shape, keep_u=wanted.u, arriving=arriving)
     if by_steps:  # what one spike of each neuron feeds back, which is the matrix
         matrix = layer.feedback(torch.eye(of.width, dtype=like.dtype))
         inputs = inputs._replace(matrix=matrix, behind_matrix=layer.recurrent)
@@ -177,25 +192,19 @@ def _learns(layer: EngineLayer, inputs: Inputs, readout: EngineLayer | None) -> 
 def _source(
     layer: EngineLayer, shape: tuple[int, ...], dtype: torch.dtype, wanted: Wanted, *, learns: bool
 ) -> LoopSource:
-    """Write a layer's step down as loops, or recall what was written.
+    """Write a layer's step down as loops.
+
+    Nothing of an earlier pass is recalled: whatever a step reads, it reads in this pass.
 
     Raises:
-        InputError: it cannot be.
+        Untraceable: it cannot be, with the reason.
     """
+    if dtype not in DTYPES:
+        raise Untraceable(f"its currents are {dtype}")
     parts = layer.neuron.currents
     one = shape[1:] if parts == 1 else (shape[1], shape[2] // parts)
-
-    def write() -> tuple[Program, LoopSource]:
-        program = record(layer, one, dtype, parts=parts, keep_u=wanted.u, learns=learns)
-        return program, LoopSource(program, dtype, math.prod(one[1:]))
-
-    try:
-        key = (one, dtype, wanted.u, learns, layer.recurrence, layer.cut, id(layer.recurrent))
-        return recalled(layer.neuron, key, write)[1]  # type: ignore[arg-type]
-    except Untraceable as reason:
-        raise InputError(
-            f"engine=generated: layer '{layer.name}': {reason}; use engine=reference"
-        ) from reason
+    program = record(layer, one, dtype, parts=parts, keep_u=wanted.u, learns=learns)
+    return LoopSource(program, dtype, math.prod(one[1:]))
 
 
 def _arriving(layer: EngineLayer, signal: Signal) -> ArrivingEvents | None:

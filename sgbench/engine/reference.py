@@ -26,7 +26,11 @@ def unroll(
 
 def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
     """Run a layer step by step under autograd."""
-    current = layer.current(dense(signal))
+    return unroll_current(layer, layer.current(dense(signal)), state, wanted)
+
+
+def unroll_current(layer: EngineLayer, current: Tensor, state: Any, wanted: Wanted) -> LayerRun:
+    """Run a layer step by step from the current of all steps [T, B, ...]; see `Engine.unroll`."""
     if layer.neuron.sees_all_steps:
         return _unroll_at_once(layer, current, state, wanted)
     state = start(layer, current[0], state)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import torch
@@ -18,6 +18,16 @@ def broadcast_shape(tensors: Sequence[Tensor]) -> torch.Size:
     longest = max(map(len, shapes))
     padded = [(1,) * (longest - len(shape)) + tuple(shape) for shape in shapes]
     return torch.Size(max(sizes) if min(sizes) else 0 for sizes in zip(*padded, strict=True))
+
+
+def summed_shape(shape: torch.Size, axes: Container[int], *, keeps: bool) -> torch.Size:
+    """Return the shape of a sum over axes, which `keeps` leaves with one entry each.
+
+    >>> summed_shape(torch.Size((2, 3, 4)), {1}, keeps=False)
+    torch.Size([2, 4])
+    """
+    sizes = ((1 if axis in axes else size) for axis, size in enumerate(shape) if keeps or axis not in axes)
+    return torch.Size(sizes)
 
 
 @functools.cache

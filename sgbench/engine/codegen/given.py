@@ -15,16 +15,23 @@ class GivenTensor:
     """Holds a tensor without samples that a step uses: a parameter, or what is made from parameters.
 
     Args:
-        tensor: as the step uses it, with its history.
+        tensor: as the step uses it, with its history; a copy where it has none.
+        read: a copy of its numbers, from when the step first used it.
         shape: to which it is expanded, [parts, ...].
         first: place of its first part among all rows.
         parts: that it has.
     """
 
     tensor: Tensor
+    read: Tensor
     shape: torch.Size
     first: int
     parts: int
+
+    @property
+    def is_unmoved(self) -> bool:
+        """Say whether the tensor holds the numbers that the step has read."""
+        return self.tensor is self.read or bytes_of(self.tensor) == bytes_of(self.read)
 
     def expanded(self, features: torch.Size) -> Tensor:
         """Expand a parameter to one value for each neuron, as `[parts, *features]`."""
@@ -46,6 +53,15 @@ class Noise:
     draw: int
     calls: tuple[tuple[Callable[..., Tensor], tuple[Any, ...], dict[str, Any]], ...]
     is_backward: bool
+
+
+def bytes_of(tensor: Tensor) -> bytes:
+    """Return the numbers of a tensor bit by bit.
+
+    >>> list(bytes_of(torch.tensor([1, 2], dtype=torch.uint8)))
+    [1, 2]
+    """
+    return tensor.detach().reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
 def without_samples(tensor: Tensor, shape: Sequence[int]) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sgbench.engine.codegen.given import GivenTensor, Noise
 from sgbench.engine.codegen.recorder import Recorder, TracedTensor
+from sgbench.engine.codegen.unchanged import unchanged
 from sgbench.engine.codegen.values import Untraceable, Value, as_number, needed, number
 from sgbench.engine.layer import EngineLayer
 from sgbench.errors import one_printable_line
@@ -100,9 +101,10 @@ def record(
     """
     recorder = Recorder(shape, dtype)
     try:
-        with torch.inference_mode(mode=False), torch.set_grad_enabled(learns):
+        with unchanged(layer.neuron), torch.inference_mode(mode=False), torch.set_grad_enabled(learns):
             step = _Step(layer, recorder, parts=parts, keep_u=keep_u, learns=learns)
             gradients, before, sums, learnt = step.pulled_back() if learns else ({}, (), (), ())
+            recorder.require_unmoved()
     except Untraceable:
         raise
     except Exception as error:  # somebody's own code, run on tensors of another kind

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sgbench.engine.codegen.calls import broadcast_shape, flat, operation_name, shape_only
-from sgbench.engine.codegen.given import GivenTensor, Noise, without_samples
+from sgbench.engine.codegen.calls import broadcast_shape, flat, operation_name, shape_only, summed_shape
+from sgbench.engine.codegen.given import GivenTensor, Noise, bytes_of, without_samples
 from sgbench.engine.codegen.rules import RULES
 from sgbench.engine.codegen.values import Untraceable, Value, as_number, number
 
@@ -20,6 +20,7 @@ VIEWS = frozenset({
 })  # fmt: skip
 """Operations that show the same numbers in another shape."""
 COPIES = frozenset({"clone", "_to_copy", "contiguous"})
+SAME_SHAPE = COPIES | {"alias", "detach", "lift_fresh"}
 NEW = {"new_zeros": 0.0, "new_ones": 1.0, "new_full": None}
 NAMED = frozenset({"alpha", "value", "min", "max", "rounding_mode"})
 """Arguments by keyword that rules know."""
@@ -38,6 +39,7 @@ class TracedTensor(Tensor):
     is_sum: bool  # over the samples
     is_shared: bool  # whether another one shows the same memory
     is_row: bool  # without samples: a parameter, or what is made of parameters on the way back
+    is_whole: bool  # whether it is one part with samples and neurons, as most are
     stands_for: Tensor | None  # a parameter, whose history ends here
 
     @classmethod
@@ -46,14 +48,11 @@ class TracedTensor(Tensor):
     ) -> Any:
         """Cut the history of a parameter where the step reads it: what comes before runs once in a pass."""
         with torch._C.DisableTorchFunctionSubclass():
-            if any(
-                isinstance(argument, Tensor)
-                and argument.requires_grad
-                and not isinstance(argument, TracedTensor)
-                for argument in args
-            ):
-                recorder = next(argument.recorder for argument in args if isinstance(argument, TracedTensor))
-                args = tuple(recorder.stand_in(argument) for argument in args)
+            for argument in args:
+                if type(argument) not in WITHOUT_HISTORY and isinstance(argument, Tensor):
+                    recorder = next(each.recorder for each in args if isinstance(each, TracedTensor))
+                    args = tuple(recorder.stand_in(each) for each in args)
+                    break
             return func(*args, **(kwargs or {}))
 
     @classmethod
@@ -71,6 +70,10 @@ class TracedTensor(Tensor):
     __array__ = numpy
 
 
+WITHOUT_HISTORY = {TracedTensor, int, float, bool}
+"""Types of most arguments, none of which stands for a parameter."""
+
+
 class Recorder:
     """Records the operations that a neuron's step does with tensors.
 
@@ -83,7 +86,7 @@ class Recorder:
         self.shape = torch.Size(shape)
         self.dtype = dtype
         self.per_part = math.prod(shape)
-        self.given: dict[tuple[int, torch.Size], GivenTensor] = {}
+        self.given: dict[tuple[object, torch.Size], GivenTensor] = {}
         self.stand_ins: dict[int, TracedTensor] = {}
         self.rows = 0
         self.noises: list[Noise] = []
@@ -134,8 +137,8 @@ class Recorder:
             return argument
         if id(argument) not in self.stand_ins:
             nothing = (Value("row"),)
-            traced = self._traced(argument.shape, nothing, learns=True)
-            traced.stands_for, traced.is_row = argument, True
+            traced = self._traced(argument.shape, nothing, learns=True, is_row=True)
+            traced.stands_for = argument
             self.stand_ins[id(argument)] = traced
         return self.stand_ins[id(argument)]
 
@@ -143,7 +146,11 @@ class Recorder:
 
     def _elementwise(self, name: str, rule: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
         """Record an operation that each element undergoes alone."""
+        named = {key: value for key, value in kwargs.items() if key in NAMED} if kwargs else kwargs
         tensors = [argument for argument in args if isinstance(argument, Tensor)]
+        if all(type(tensor) is TracedTensor and tensor.is_whole for tensor in tensors):
+            operands = [each.values[0] if type(each) is TracedTensor else each for each in args]
+            return self._traced(self.shape, (rule(*operands, **named),))
         shape = broadcast_shape(tensors)
         has_samples = not all(isinstance(tensor, TracedTensor) and tensor.is_row for tensor in tensors)
         if any(isinstance(tensor, TracedTensor) and tensor.is_sum for tensor in tensors):
@@ -159,11 +166,8 @@ class Recorder:
             self._operands(argument, seen, parts) if isinstance(argument, Tensor) else [argument] * parts
             for argument in args
         ]
-        named = {key: value for key, value in kwargs.items() if key in NAMED} if kwargs else kwargs
         values = tuple(rule(*operands, **named) for operands in zip(*columns, strict=True))
-        traced = self._traced(shape, values, is_sum=is_sum)
-        traced.is_row = not has_samples
-        return traced
+        return self._traced(shape, values, is_sum=is_sum, is_row=not has_samples)
 
     def _shown(self, func: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> TracedTensor:
         """Record a view or a copy, whose values are those of its source."""
@@ -174,9 +178,7 @@ class Recorder:
         known = dtype in (None, self.dtype, torch.bool)
         if not known and not (shown.is_sum and dtype.is_floating_point):
             raise Untraceable(f"its step computes in {dtype}, its currents are {self.dtype}")
-        shape = func(
-            shape_only(shown), *args[1:], **{**kwargs, "device": "meta"} if "device" in kwargs else kwargs
-        ).shape
+        shape = shown.shape if name in SAME_SHAPE else func(shape_only(shown), *args[1:], **kwargs).shape
         values = shown.values
         if not shown.is_sum:
             parts = self._parts(shape)
@@ -195,11 +197,11 @@ class Recorder:
         summed = args[0]
         if summed.is_row:
             raise Untraceable(f"its step calls {func.name()} on a parameter together with a potential")
-        shape = func(shape_only(summed), *args[1:], **kwargs).shape
-        if summed.is_sum:
-            return self._traced(shape, summed.values, is_sum=True)
         axes = args[1] if len(args) > 1 and args[1] else range(summed.dim())
         axes = {axis % summed.dim() for axis in axes}
+        shape = summed_shape(summed.shape, axes, keeps=bool(args[2]) if len(args) > 2 else False)  # noqa: PLR2004
+        if summed.is_sum:
+            return self._traced(shape, summed.values, is_sum=True)
         within = {axis for axis in axes if axis > 0}
         if 0 in axes and not self.is_backward:
             raise Untraceable("its step sums over samples")
@@ -340,9 +342,11 @@ class Recorder:
         )
 
     def _row(self, tensor: Tensor, shape: torch.Size, parts: int) -> GivenTensor:
+        """Give a tensor a row, found again by its numbers, or by itself where gradient has to reach it."""
         tail = self.shape[1:] if tensor.numel() == 1 else shape[1:]
-        key = (id(tensor), tail)
-        if key not in self.given:
+        learns = tensor.requires_grad
+        own: object = id(tensor) if learns else (tensor.dtype, tuple(tensor.shape), bytes_of(tensor))
+        if (own, tail) not in self.given:
             try:
                 without_samples(tensor, tail).expand(tail)
             except RuntimeError:
@@ -350,9 +354,19 @@ class Recorder:
                     "its step takes a tensor that has samples and is no input (drawn or kept by itself)"
                 ) from None
             count = 1 if tensor.numel() == 1 else parts
-            self.given[key] = GivenTensor(tensor, tail, self.rows, count)
+            read = tensor.detach().clone()
+            self.given[own, tail] = GivenTensor(tensor if learns else read, read, tail, self.rows, count)
             self.rows += count
-        return self.given[key]
+        return self.given[own, tail]
+
+    def require_unmoved(self) -> None:
+        """Check that each tensor to which gradient goes still holds the numbers that the step has read.
+
+        Raises:
+            Untraceable: one does not.
+        """
+        if not all(given.is_unmoved for given in self.given.values()):
+            raise Untraceable("its step changes a tensor in place that it has used")
 
     def _parts(self, shape: Sequence[int], *, has_samples: bool = True) -> int:
         """Return how many parts a tensor of this shape has."""
@@ -375,6 +389,7 @@ class Recorder:
         learns: bool = False,
         is_sum: bool = False,
         is_shared: bool = False,
+        is_row: bool = False,
     ) -> TracedTensor:
         """Make a tensor that stands for values."""
         dtype = torch.bool if values[0].is_truth else self.dtype
@@ -382,5 +397,6 @@ class Recorder:
             TracedTensor, shape, dtype=dtype, requires_grad=learns
         )  # type: ignore[attr-defined]
         traced.values, traced.recorder, traced.is_sum, traced.is_shared = values, self, is_sum, is_shared
-        traced.stands_for, traced.is_row = None, False
+        traced.stands_for, traced.is_row = None, is_row
+        traced.is_whole = shape == self.shape and len(values) == 1 and not (is_sum or is_row)
         return traced
