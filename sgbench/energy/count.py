@@ -179,14 +179,15 @@ class _Signals:
 
     def __init__(self, lengths: Tensor) -> None:
         self.lengths = lengths
-        # By identity, which lasts as long as the signal is held.
-        self.known: dict[int, tuple[Signal, Came]] = {}
+        self.counted: list[tuple[Signal, Came]] = []  # of the batch under way, which nothing changes
 
     def of(self, signal: Signal) -> Came:
-        """Return the events of one signal, which are counted once and cached."""
-        if id(signal) not in self.known:
-            self.known[id(signal)] = signal, count_events(signal, self.lengths)
-        return self.known[id(signal)][1]
+        """Return the events of one signal, which are counted once."""
+        for known, came in self.counted:
+            if known is signal:
+                return came
+        self.counted.append((signal, count_events(signal, self.lengths)))
+        return self.counted[-1][1]
 
 
 def seen_through(pool: Pool | None, source: Source) -> Source:

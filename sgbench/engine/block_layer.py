@@ -65,9 +65,8 @@ class BlockLayer:
         self.curve = (shape, *(self.number(value) for value in known))
 
     def refresh(self) -> None:
-        """Read the layer's present weights: a view where rows are whole vectors, else a padded copy."""
-        if self.width > self.plan.shape[2]:
-            self.columns, self.begin = (self._wide(weight) for weight in self.weights)
+        """Read the layer's present weights: a view where they lie as the loops read them, else a copy."""
+        self.columns, self.begin = (self._wide(weight) for weight in self.weights)
 
     def _wide_coefficient(self, value: Coefficient) -> np.ndarray:
         """Expand a coefficient to the neurons, padded as the rows are."""

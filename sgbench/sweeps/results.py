@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,9 +85,11 @@ def read_results(grid: SweepGrid, *, root: Path | None = None, config_dirs: Sequ
     Raises:
         InputError: a data set of the user's own does not say how many classes it has.
     """
-    folders = tuple(config_dirs)
+    measure = cache(
+        partial(_measure, config_dirs)
+    )  # a sweep has few tasks; the next reading reads files anew
     unreadable: list[str] = []
-    rows = [_row(point, root, folders, unreadable) for point in grid.points]
+    rows = [_row(point, root, measure, unreadable) for point in grid.points]
     first = grid.points[0].spec
     names = dict.fromkeys(point.spec.method.protocol.name for point in grid.points)
     return Results(
@@ -101,7 +103,10 @@ def read_results(grid: SweepGrid, *, root: Path | None = None, config_dirs: Sequ
 
 
 def _row(
-    point: SweepPoint, root: Path | None, config_dirs: tuple[Path, ...], unreadable: list[str]
+    point: SweepPoint,
+    root: Path | None,
+    measure_of_task: Callable[[str, str], Measure],
+    unreadable: list[str],
 ) -> SettingRow:
     from sgbench.statistics.intervals import summarise
 
@@ -115,7 +120,7 @@ def _row(
             continue
         if record is not None:
             records_of[seed] = record
-    measure = _measure(spec.method.protocol.name, spec.method.choices["dataset"], config_dirs)
+    measure = measure_of_task(spec.method.protocol.name, spec.method.choices["dataset"])
     records = list(records_of.values())
     selected = [measure.of(record.validation) for record in records]
     chooses = spec.method.protocol.is_tuning_seed
@@ -169,8 +174,7 @@ def _record(root: Path, point: SweepPoint, seed: int) -> RunRecord | None:
     return record
 
 
-@lru_cache(maxsize=32)
-def _measure(protocol: str, dataset: str, config_dirs: tuple[Path, ...]) -> Measure:
+def _measure(config_dirs: Sequence[Path], protocol: str, dataset: str) -> Measure:
     classes = facts_of(catalogue.entry("dataset", dataset, config_dirs)).classes
     try:
         meta = catalogue.entry("protocol", protocol, config_dirs).meta

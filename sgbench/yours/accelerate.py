@@ -67,27 +67,26 @@ class SharedLayer(DenseLayer):
 
 
 def by_columns(weight: Any) -> nn.Parameter:
-    """Lay out a weight's memory anew, the values of one input side by side, as the engine reads them."""
-    weight.data = weight.data.T.contiguous().T
+    """Lay out a weight's memory once, the values of one input side by side, as the engine reads them."""
+    if not weight.T.is_contiguous():
+        weight.data = weight.data.T.contiguous().T
     return weight
 
 
 class Accelerated(nn.Module):
     """Runs a snnTorch network over all time steps at once.
 
-    Its parameters are the network's own, so optimisers and `state_dict` of either serve both.
+    Its parameters are the network's own, so optimisers and `state_dict` of either serve both. Decays, thresholds
+    and all else are read off the network in each pass.
 
     Args:
         network: whose modules are used.
-        layers: that share its weights.
     """
 
-    def __init__(self, network: nn.Module, layers: Sequence[SharedLayer]) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
-        self._layers = tuple(layers)  # a tuple is no module: weights are registered once, in the network
-        self._engine = Engine("auto", network_device(network))
-        self._fires_by = _as_integrators(self._layers[-1])
+        _layers(network)  # refused as soon as possible, and laid out in memory
 
     def forward(self, x: Tensor) -> Pass:
         """Run all time steps from the resting state.
@@ -96,28 +95,48 @@ class Accelerated(nn.Module):
             x: input [T, B, N].
 
         Raises:
-            InputError: another shape.
+            InputError: another shape, or the network has become one that the engine does not run.
         """
-        if x.dim() != AXES or x.shape[-1] != self._layers[0].weight.shape[1]:
+        layers = _layers(self.network)
+        inputs = layers[0].weight.shape[1]
+        if x.dim() != AXES or x.shape[-1] != inputs:
             raise InputError(
-                f"accelerate: input has shape {tuple(x.shape)}; [time, batch, {self._layers[0].weight.shape[1]}] "
-                f"is needed, all time steps at once"
+                f"accelerate: input has shape {tuple(x.shape)}; [time, batch, {inputs}] is needed, all time steps "
+                f"at once"
             )
+        fires_by = _as_integrators(layers[-1])
         signal = SparseSpikes.of(x) if _is_sparse(x) else x
-        runs = self._engine.unroll(self._layers, signal, keep_u=self._fires_by is None, keep_spikes=False)
-        output, u, _ = runs[-1]
+        engine = Engine("auto", network_device(self.network))
+        output, u, _ = engine.unroll(layers, signal, keep_u=fires_by is None, keep_spikes=False)[-1]
         if output is None:
             raise AssertionError("the last layer's output is always there")
-        if self._fires_by is not None:
-            return Pass(self._fires_by.surrogate(output - self._fires_by.threshold()), output)
+        if fires_by is not None:
+            return Pass(fires_by.surrogate(output - fires_by.threshold()), output)
         if u is None:
             raise AssertionError("the last layer's potential was asked for")
-        return Pass(output, u + self._layers[-1].neuron.threshold())  # type: ignore[operator]
+        return Pass(output, u + layers[-1].neuron.threshold())  # type: ignore[operator]
 
     @property
     def runs_on(self) -> str:
         """Return the engine that runs the network, with the reason."""
-        return ": ".join(self._engine.describe(self._layers))
+        layers = _layers(self.network)
+        _as_integrators(layers[-1])
+        return ": ".join(Engine("auto", network_device(self.network)).describe(layers))
+
+
+def _layers(network: nn.Module) -> list[SharedLayer]:
+    """Make layers of the network as it is, which share its weights.
+
+    Raises:
+        InputError: the network is no chain that the engine runs; one line that says why.
+    """
+    linears, neurons = _chain(network)
+    surrogates = iter([_surrogate(neuron) for neuron in neurons])
+    layers = from_snntorch(_tensors(linears, neurons), make_surrogate=lambda: next(surrogates)).layers
+    return [
+        SharedLayer(layer, linear, getattr(neuron, "recurrent", None))  # type: ignore[arg-type]
+        for layer, linear, neuron in zip(layers, linears, neurons, strict=True)
+    ]
 
 
 def _is_sparse(x: Tensor) -> bool:
@@ -127,12 +146,13 @@ def _is_sparse(x: Tensor) -> bool:
 
 
 def _as_integrators(layer: SharedLayer) -> Leaky | None:
-    """Turn neurons without a reset into integrators, whose output is the potential; return what they fire by.
+    """Turn neurons that nothing comes back to into integrators; return what they fire by, None for others.
 
-    The engine then keeps no potential of any other layer.
+    Without reset and recurrence the output can be the potential, from which spikes follow afterwards. The engine
+    then keeps no potential of any other layer.
     """
     neuron = layer.neuron
-    if not isinstance(neuron, Leaky) or neuron.next_potential.reset != "none":
+    if not isinstance(neuron, Leaky) or neuron.next_potential.reset != "none" or layer.recurrence != "none":
         return None
     layer.neuron = readout(layer.neurons, beta=torch.as_tensor(neuron.beta()))
     return neuron
@@ -169,14 +189,7 @@ def accelerate(network: nn.Module, example: Tensor | None = None) -> Accelerated
     >>> accelerate(network)(torch.ones(2, 1, 2)).spikes.flatten().tolist()
     [1.0, 1.0]
     """
-    linears, neurons = _chain(network)
-    surrogates = iter([_surrogate(neuron) for neuron in neurons])
-    layers = from_snntorch(_tensors(linears, neurons), make_surrogate=lambda: next(surrogates)).layers
-    shared = [
-        SharedLayer(layer, linear, getattr(neuron, "recurrent", None))  # type: ignore[arg-type]
-        for layer, linear, neuron in zip(layers, linears, neurons, strict=True)
-    ]
-    fast = Accelerated(network, shared)
+    fast = Accelerated(network)
     if example is not None:
         _compare(network, fast, example)
     return fast

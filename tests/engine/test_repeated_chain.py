@@ -71,3 +71,19 @@ def test_every_batch_has_gradients_of_its_own(wiring: tuple[str, str], hidden: i
         for one, other in zip(found, wanted, strict=True):
             torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12 * other.abs().max().item())
     assert all(crowded[:2]) == (gain == CROWDED), crowded
+
+
+def test_weights_are_read_where_they_lie_however_that_is() -> None:
+    """Expected: as above after the weights moved in place, also where they lie by rows, which loops cannot read."""
+    made = layers(("none", "full"), QUIET, 1)
+    for layer in made:
+        layer.weight.data = layer.weight.data.contiguous()
+    batch = batches()[0]
+    stages = stages_of(made, batch)
+    assert stages is not None
+    chain = RepeatedChain(stages)
+    for _ in range(2):
+        alone = Engine("reference").unroll(made, batch, keep_spikes=False)[-1].output
+        torch.testing.assert_close(chain.forward(batch), alone, rtol=1e-12, atol=1e-12)
+        for layer in made:
+            layer.weight.data.mul_(1.5)

@@ -38,6 +38,12 @@ CHAINS: dict[str, Make] = {
         nn.Linear(9, 4),
         snn.Leaky(0.8),
     ],
+    "all to all without reset at the end": lambda: [
+        nn.Linear(12, 9),
+        snn.Leaky(0.9),
+        nn.Linear(9, 4),
+        snn.RLeaky(0.8, linear_features=4, reset_mechanism="none", threshold=0.5),
+    ],
     "a surrogate of ours, reset to zero": lambda: [
         nn.Linear(12, 9),
         snn.Leaky(
@@ -108,6 +114,32 @@ def test_weights_are_shared_and_registered_once() -> None:
     assert len(list(fast.parameters())) == len(list(network.parameters()))
     assert fast.runs_on.startswith("fused")
     assert sgbench.accelerate is accelerate
+
+
+def test_numbers_are_those_that_the_network_has_now() -> None:
+    """Expected: snnTorch's own loop, also after numbers were set and another's state was loaded."""
+    modules = CHAINS["leaky"]()
+    network = nn.Sequential(*modules)
+    fast = accelerate(network)
+    x = (torch.rand(STEPS, BATCH, INPUTS) < 0.3).float() * 2
+    other = nn.Sequential(nn.Linear(12, 9), snn.Leaky(0.5), nn.Linear(9, 4), snn.Leaky(0.2, threshold=0.5))
+
+    def set_some() -> None:
+        modules[1].beta, modules[3].threshold = torch.tensor(0.3), torch.tensor(0.5)
+
+    moves = (
+        lambda: None,
+        set_some,
+        lambda: network.load_state_dict(other.state_dict()),
+        lambda: network.load_state_dict(nn.Sequential(*CHAINS["leaky"]()).state_dict(), assign=True),
+    )
+    before = torch.zeros(STEPS, BATCH, 4)
+    for move in moves:
+        move()
+        found, expected = fast(x).potential.detach(), by_its_own_loop(modules, x)[1].detach()
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+        assert not torch.allclose(found, before, atol=1e-3)
+        before = found
 
 
 def test_an_example_finds_a_forward_that_does_more() -> None:

@@ -1,7 +1,8 @@
 """A layer's step and its vector-Jacobian product, written down by running the step once on tensors without numbers.
 
-Everything is written down anew for each pass: a parameter's value, a number that a schedule moves and a class that
-somebody has changed are always those of this pass, and the loops are found by what was written.
+Everything is written down anew for each pass and nothing is recalled: a parameter's value, a number that a schedule
+moves and a class that somebody has changed are always those of this pass. Compiled loops are found by their text,
+and their numbers are handed to them.
 """
 
 from __future__ import annotations
@@ -101,7 +102,11 @@ def record(
     """
     recorder = Recorder(shape, dtype)
     try:
-        with unchanged(layer.neuron), torch.inference_mode(mode=False), torch.set_grad_enabled(learns):
+        with (
+            unchanged(layer.neuron),  # type: ignore[arg-type]
+            torch.inference_mode(mode=False),
+            torch.set_grad_enabled(learns),
+        ):
             step = _Step(layer, recorder, parts=parts, keep_u=keep_u, learns=learns)
             gradients, before, sums, learnt = step.pulled_back() if learns else ({}, (), (), ())
             recorder.require_unmoved()
