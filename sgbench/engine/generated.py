@@ -11,6 +11,8 @@ from torch import Tensor
 
 from sgbench.engine import density, fused, reference
 from sgbench.engine.codegen.program import record
+from sgbench.engine.codegen.recall import recalled
+from sgbench.engine.codegen.snapshot import Snapshot
 from sgbench.engine.codegen.source import LoopSource
 from sgbench.engine.codegen.values import Untraceable
 from sgbench.engine.layer import EngineLayer, LayerRun, Wanted, passed_on, start, synapses_of, ways_back
@@ -63,7 +65,7 @@ def _try_out(layer: EngineLayer) -> str | None:
         return "its loops are compiled for float32 and float64"
     shape = (SAMPLES, *_features(layer, numbers))
     try:
-        record(layer, shape, dtype, parts=layer.neuron.currents, keep_u=True, learns=True)
+        record(layer, shape, dtype, keep_u=True, learns=True)
     except Untraceable as reason:
         return str(reason)
     return None
@@ -192,19 +194,24 @@ def _learns(layer: EngineLayer, inputs: Inputs, readout: EngineLayer | None) -> 
 def _source(
     layer: EngineLayer, shape: tuple[int, ...], dtype: torch.dtype, wanted: Wanted, *, learns: bool
 ) -> LoopSource:
-    """Write a layer's step down as loops.
-
-    Nothing of an earlier pass is recalled: whatever a step reads, it reads in this pass.
+    """Write a layer's step down as loops, or recall what was written where every number is the same.
 
     Raises:
         Untraceable: it cannot be, with the reason.
     """
     if dtype not in DTYPES:
         raise Untraceable(f"its currents are {dtype}")
-    parts = layer.neuron.currents
-    one = shape[1:] if parts == 1 else (shape[1], shape[2] // parts)
-    program = record(layer, one, dtype, parts=parts, keep_u=wanted.u, learns=learns)
-    return LoopSource(program, dtype, math.prod(one[1:]))
+    neuron = layer.neuron
+    one = shape[1:] if neuron.currents == 1 else (shape[1], shape[2] // neuron.currents)
+
+    def write(snapshot: Snapshot) -> LoopSource:
+        program = record(layer, one, dtype, keep_u=wanted.u, learns=learns, snapshot=snapshot)
+        return LoopSource(program, dtype, math.prod(one[1:]))
+
+    if layer.recurrence == "one_to_one":  # the step takes weights that are not the neurons'
+        return write(Snapshot(neuron))  # type: ignore[arg-type]
+    key = (one, dtype, wanted.u, learns, layer.recurrence, torch.get_default_dtype())
+    return recalled(neuron, key, write)  # type: ignore[arg-type]
 
 
 def _arriving(layer: EngineLayer, signal: Signal) -> ArrivingEvents | None:

@@ -15,11 +15,18 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from sgbench.composition import catalogue
+from sgbench.custom import CustomSurrogate
+from sgbench.engine import generated
 from sgbench.engine.choose import Engine
+from sgbench.engine.codegen.program import record
+from sgbench.engine.codegen.snapshot import Snapshot
+from sgbench.neurons.quantity import Number
 from tests.engine.cases import Given, Wired, assert_same, error, neuron, result
 from tests.engine.test_networks import Saturating, SaturatingState
 
 X = torch.linspace(-1, 2, 24, dtype=torch.float64).view(4, 2, 3)
+ALL = list(catalogue.entries("neuron"))
 WORLD = SimpleNamespace(gain=1.0)
 """What a step of somebody's own may read from a module."""
 
@@ -40,10 +47,10 @@ class Own(Saturating):
         return super().step(scaled * self.weight.square() + self.shift + self.box.offset, state)
 
 
-def u_of(engine: str, layer: Any, *, learns: bool = False) -> Tensor:
+def u_of(engine: str, layer: Any, *, learns: bool = False, scale: float = 1.0) -> Tensor:
     """Potentials, in training or in validation."""
     with torch.set_grad_enabled(learns):
-        found = Engine(engine).unroll([layer], X, keep_u=True)[0].u
+        found = Engine(engine).unroll([layer], scale * X, keep_u=True)[0].u
     assert found is not None
     return found.detach()
 
@@ -56,7 +63,7 @@ def swapped(own: Own) -> None:
     own.choose = lambda: 1.5
 
 
-def by_adam(own: Own) -> None:
+def by_adam(own: Any) -> None:
     """As a run's optimiser does on a CPU: `_version` stays where it is."""
     optimizer = torch.optim.Adam([own.weight], lr=0.1, fused=True)
     own.weight.grad = torch.ones_like(own.weight)
@@ -65,11 +72,10 @@ def by_adam(own: Own) -> None:
     assert own.weight._version == before
 
 
-def as_a_row(own: Own) -> None:
+def as_a_row(own: Any) -> None:
     """As replicas do: the parameter shows a row of a matrix that an optimiser moves."""
     stack = torch.stack([own.weight.detach(), own.weight.detach()])
     own.weight.data = stack[1]
-    u_of("generated", Given(own))
     stack.mul_(1.5)
 
 
@@ -99,6 +105,66 @@ def test_whatever_moves_a_number_is_seen_by_the_next_pass(how, learns, monkeypat
     after = u_of("generated", layer, learns=learns)
     assert error(after, u_of("reference", layer)) <= 1e-12
     assert error(after, before) > 1e-3
+
+
+OURS: dict[str, Callable[[Any], object]] = {
+    "attribute": lambda neuron: setattr(neuron, "curvature", 2.5),
+    "attribute of an object": lambda neuron: setattr(neuron.next_potential, "to", 0.25),
+    "parameter in place": lambda neuron: neuron.rate.logit.data.add_(0.5),
+    "parameter set anew": lambda neuron: setattr(
+        neuron.rate, "logit", nn.Parameter(neuron.rate.logit.detach() + 0.5)
+    ),
+    "fused Adam": lambda neuron: by_adam(SimpleNamespace(weight=neuron.rate.logit)),
+    "row of replicas": lambda neuron: as_a_row(SimpleNamespace(weight=neuron.rate.logit)),
+    "another object in its place": lambda neuron: setattr(neuron, "b", Number("b", 2.0)),
+}
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows by one each time that a step is written down for a pass."""
+    count: list[int] = []
+
+    def counted(*given: Any, **named: Any) -> Any:
+        count.append(1)
+        return record(*given, **named)
+
+    monkeypatch.setattr(generated, "record", counted)
+    return count
+
+
+@pytest.mark.parametrize("how", OURS)
+def test_a_step_of_ours_is_recalled_only_while_all_is_the_same(how, written):
+    """Expected: written once in three passes, once more after a move; the reference's potentials each time."""
+    layer = Given(neuron("izhikevich", 3, learn="per_neuron"))
+    first = [u_of("generated", layer, scale=20) for _ in range(3)][-1]
+    assert len(written) == 1
+    OURS[how](layer.neuron)
+    later = [u_of("generated", layer, scale=20) for _ in range(3)][-1]
+    assert len(written) == 2
+    assert error(first, later) > 1e-3
+    assert error(later, u_of("reference", layer, scale=20)) <= 1e-12
+
+
+def test_a_function_of_ours_that_somebody_replaces_is_seen(monkeypatch):
+    """Expected: the reference's potentials before and after a class of ours got another function."""
+    layer = Given(neuron("izhikevich", 3))
+    before = u_of("generated", layer, scale=20)
+    monkeypatch.setattr(type(layer.neuron), "flow", lambda self, u, threshold: 0.5 * u)
+    after = u_of("generated", layer, scale=20)
+    assert error(after, before) > 1e-3
+    assert error(after, u_of("reference", layer, scale=20)) <= 1e-12
+
+
+def test_a_step_of_somebodys_own_is_written_anew_in_each_pass(written):
+    """Expected: one count a pass, though nothing has moved; and nothing of ours is taken for that."""
+    layer = Given(Own())
+    for _ in range(3):
+        u_of("generated", layer)
+    assert len(written) == 3
+    for kind in ALL:
+        assert Snapshot(neuron(kind, 3)).is_ours, kind
+    assert not Snapshot(neuron("qif", 3, surrogate=CustomSurrogate(torch.ones_like))).is_ours
 
 
 def test_numbers_on_the_way_back_too():

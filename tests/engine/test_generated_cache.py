@@ -130,7 +130,7 @@ def test_more_numbers_than_32_bits_can_count(folder, monkeypatch):
     batch, current = 2**23 + 1, torch.rand(1, 1, 257)
     alone = Engine("generated").unroll([layer], current, keep_u=False)[0].output
 
-    program = record(layer, (1, 257), torch.float32, parts=1, keep_u=False, learns=False)
+    program = record(layer, (1, 257), torch.float32, keep_u=False, learns=False)
     source = LoopSource(program, torch.float32, 257)
     try:
         arrays = [np.empty((batch, 257), np.float32) for _ in range(2 + len(program.following))]

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sgbench.engine.codegen.values import Untraceable
+
 
 @dataclass(frozen=True)
 class GivenTensor:
@@ -36,6 +38,44 @@ class GivenTensor:
     def expanded(self, features: torch.Size) -> Tensor:
         """Expand a parameter to one value for each neuron, as `[parts, *features]`."""
         return without_samples(self.tensor, self.shape).expand(self.shape).reshape(self.parts, *features)
+
+
+class GivenTensors:
+    """Gives each tensor that a step takes its rows, found by its numbers, or by itself (held here) if it learns."""
+
+    def __init__(self) -> None:
+        self.found: dict[tuple[object, torch.Size], GivenTensor] = {}
+        self.rows = 0
+
+    def of(self, tensor: Tensor, shape: torch.Size, *, parts: int) -> GivenTensor:
+        """Return the rows of a tensor, as it is where the step takes it.
+
+        Raises:
+            Untraceable: it cannot be expanded to this shape.
+        """
+        learns = tensor.requires_grad
+        own: object = id(tensor) if learns else (tensor.dtype, tuple(tensor.shape), bytes_of(tensor))
+        if (own, shape) not in self.found:
+            try:
+                without_samples(tensor, shape).expand(shape)
+            except RuntimeError:
+                raise Untraceable(
+                    "its step takes a tensor that has samples and is no input (drawn or kept by itself)"
+                ) from None
+            read = tensor.detach().clone()
+            self.found[own, shape] = GivenTensor(tensor if learns else read, read, shape, self.rows, parts)
+            self.rows += parts
+        return self.found[own, shape]
+
+    def all(self) -> tuple[GivenTensor, ...]:
+        """Return those that the step has taken.
+
+        Raises:
+            Untraceable: one that learns holds other numbers than the step has read.
+        """
+        if not all(given.is_unmoved for given in self.found.values()):
+            raise Untraceable("its step changes a tensor in place that it has used")
+        return tuple(self.found.values())
 
 
 @dataclass(frozen=True)

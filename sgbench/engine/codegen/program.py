@@ -1,8 +1,8 @@
 """A layer's step and its vector-Jacobian product, written down by running the step once on tensors without numbers.
 
-Everything is written down anew for each pass and nothing is recalled: a parameter's value, a number that a schedule
-moves and a class that somebody has changed are always those of this pass. Compiled loops are found by their text,
-and their numbers are handed to them.
+A parameter's value, a number that a schedule moves and a class that somebody has changed are always those of the
+pass: what was written before is taken again only if all of it is the same (`recall`). Compiled loops are found by
+their text, and their numbers are handed to them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sgbench.engine.codegen.given import GivenTensor, Noise
 from sgbench.engine.codegen.recorder import Recorder, TracedTensor
+from sgbench.engine.codegen.snapshot import Snapshot
 from sgbench.engine.codegen.unchanged import unchanged
 from sgbench.engine.codegen.values import Untraceable, Value, as_number, needed, number
 from sgbench.engine.layer import EngineLayer
@@ -85,7 +86,13 @@ class Program:
 
 
 def record(
-    layer: EngineLayer, shape: Sequence[int], dtype: torch.dtype, *, parts: int, keep_u: bool, learns: bool
+    layer: EngineLayer,
+    shape: Sequence[int],
+    dtype: torch.dtype,
+    *,
+    keep_u: bool,
+    learns: bool,
+    snapshot: Snapshot | None = None,
 ) -> Program:
     """Write down one step of a layer, and with `learns` its vector-Jacobian product.
 
@@ -93,9 +100,9 @@ def record(
         layer: whose neurons step; a recurrence of single neurons is part of their step.
         shape: of one current of one step `[B, *features]`.
         dtype: of the currents.
-        parts: currents that a neuron takes.
         keep_u: whether the potential is wanted.
         learns: whether gradients are.
+        snapshot: of the neurons as they are; None takes one.
 
     Raises:
         Untraceable: the step cannot be written down, with the reason.
@@ -103,13 +110,13 @@ def record(
     recorder = Recorder(shape, dtype)
     try:
         with (
-            unchanged(layer.neuron),  # type: ignore[arg-type]
+            unchanged(snapshot or Snapshot(layer.neuron)),  # type: ignore[arg-type]
             torch.inference_mode(mode=False),
             torch.set_grad_enabled(learns),
         ):
-            step = _Step(layer, recorder, parts=parts, keep_u=keep_u, learns=learns)
+            step = _Step(layer, recorder, keep_u=keep_u, learns=learns)
             gradients, before, sums, learnt = step.pulled_back() if learns else ({}, (), (), ())
-            recorder.require_unmoved()
+            given = recorder.given.all()
     except Untraceable:
         raise
     except Exception as error:  # somebody's own code, run on tensors of another kind
@@ -124,7 +131,7 @@ def record(
         gradients=gradients,
         before=before,
         sums=sums,
-        given=tuple(recorder.given.values()),
+        given=given,
         learnt=learnt,
         noises=tuple(recorder.noises),
         used=((), ()),
@@ -143,12 +150,10 @@ def _noises_of(roots: Sequence[Value]) -> tuple[int, ...]:
 class _Step:
     """Runs one step on tensors without numbers."""
 
-    def __init__(
-        self, layer: EngineLayer, recorder: Recorder, *, parts: int, keep_u: bool, learns: bool
-    ) -> None:
+    def __init__(self, layer: EngineLayer, recorder: Recorder, *, keep_u: bool, learns: bool) -> None:
         self.recorder = recorder
         neuron, shape = layer.neuron, recorder.shape
-        wide = (*shape[:-1], shape[-1] * parts)
+        wide = (*shape[:-1], shape[-1] * neuron.currents)
         rest = neuron.initial_state(recorder.input("like", wide))
         if not all(isinstance(field, Tensor) for field in rest):
             raise Untraceable("its state holds more than tensors")
@@ -193,9 +198,7 @@ class _Step:
         recorder = self.recorder
         recorder.is_backward = True
         learnt = {
-            id(given.tensor): given
-            for given in reversed(recorder.given.values())
-            if given.tensor.requires_grad
+            id(given.tensor): given for given in reversed(recorder.given.all()) if given.tensor.requires_grad
         }
         sources = [*self.inputs.values(), *self.state, *(recorder.stand_ins[key] for key in learnt)]
         results = [*self.outputs.items(), *((f"state_{k}", field) for k, field in enumerate(self.following))]

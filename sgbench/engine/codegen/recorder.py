@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sgbench.engine.codegen.calls import broadcast_shape, flat, operation_name, shape_only, summed_shape
-from sgbench.engine.codegen.given import GivenTensor, Noise, bytes_of, without_samples
+from sgbench.engine.codegen.given import GivenTensors, Noise
 from sgbench.engine.codegen.rules import RULES
 from sgbench.engine.codegen.values import Untraceable, Value, as_number, number
 
@@ -86,9 +86,8 @@ class Recorder:
         self.shape = torch.Size(shape)
         self.dtype = dtype
         self.per_part = math.prod(shape)
-        self.given: dict[tuple[object, torch.Size], GivenTensor] = {}
+        self.given = GivenTensors()
         self.stand_ins: dict[int, TracedTensor] = {}
-        self.rows = 0
         self.noises: list[Noise] = []
         self.draws = 0
         self.is_backward = False
@@ -327,7 +326,8 @@ class Recorder:
             return [number(tensor.flatten()[0].item())] * parts
         if tensor.dim() and tensor.dtype.itemsize > self.dtype.itemsize and tensor.dtype.is_floating_point:
             raise Untraceable(f"its step computes in {tensor.dtype}, its currents are {self.dtype}")
-        given = self._row(tensor, shape, parts)
+        is_one = tensor.numel() == 1
+        given = self.given.of(tensor, self.shape[1:] if is_one else shape[1:], parts=1 if is_one else parts)
         rows = [Value("row", detail=given.first + part) for part in range(given.parts)]
         if tensor.dtype == torch.bool:
             rows = [Value("ne", (row, number(0))) for row in rows]
@@ -340,33 +340,6 @@ class Recorder:
             and tensor.dim() > 1
             and bool((tensor == tensor.flatten()[0]).all())
         )
-
-    def _row(self, tensor: Tensor, shape: torch.Size, parts: int) -> GivenTensor:
-        """Give a tensor a row, found again by its numbers, or by itself where gradient has to reach it."""
-        tail = self.shape[1:] if tensor.numel() == 1 else shape[1:]
-        learns = tensor.requires_grad
-        own: object = id(tensor) if learns else (tensor.dtype, tuple(tensor.shape), bytes_of(tensor))
-        if (own, tail) not in self.given:
-            try:
-                without_samples(tensor, tail).expand(tail)
-            except RuntimeError:
-                raise Untraceable(
-                    "its step takes a tensor that has samples and is no input (drawn or kept by itself)"
-                ) from None
-            count = 1 if tensor.numel() == 1 else parts
-            read = tensor.detach().clone()
-            self.given[own, tail] = GivenTensor(tensor if learns else read, read, tail, self.rows, count)
-            self.rows += count
-        return self.given[own, tail]
-
-    def require_unmoved(self) -> None:
-        """Check that each tensor to which gradient goes still holds the numbers that the step has read.
-
-        Raises:
-            Untraceable: one does not.
-        """
-        if not all(given.is_unmoved for given in self.given.values()):
-            raise Untraceable("its step changes a tensor in place that it has used")
 
     def _parts(self, shape: Sequence[int], *, has_samples: bool = True) -> int:
         """Return how many parts a tensor of this shape has."""
