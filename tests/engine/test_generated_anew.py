@@ -107,6 +107,10 @@ def test_whatever_moves_a_number_is_seen_by_the_next_pass(how, learns, monkeypat
     assert error(after, before) > 1e-3
 
 
+def parameter_anew(izhikevich: Any) -> None:
+    izhikevich.rate.logit = nn.Parameter(izhikevich.rate.logit.detach() + 0.5)
+
+
 OURS: dict[str, Callable[[Any], object]] = {
     "attribute": lambda neuron: setattr(neuron, "curvature", 2.5),
     "attribute of an object": lambda neuron: setattr(neuron.next_potential, "to", 0.25),

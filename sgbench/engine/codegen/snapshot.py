@@ -92,7 +92,7 @@ class Numbers(NamedTuple):
 
 
 class Snapshot:
-    """Remembers a module down to whatever its parts hold, and holds it, so that nothing else can take its place.
+    """Holds all of a module at a moment, down to what its parts hold, so that nothing else can take its place.
 
     Args:
         module: to be looked at.
