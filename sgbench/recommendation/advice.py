@@ -36,7 +36,8 @@ class Recommendation:
         settings: ranges of further settings that the tasks' best random settings had.
         loss: expected, in points below the best that is known.
         to_try: settings in the order in which to try them, as many as the budget allows, as words of a run.
-        tasks: that the evidence is from.
+        tasks: that the evidence is from, by their names in the study.
+        titles: of these tasks.
         held_out: regret on tasks that were left out, where there are enough of the kind.
         later: regret on tasks of the kind that nobody had run when what is recommended for them was written down.
         unknown: what the evidence does not reach.
@@ -52,6 +53,7 @@ class Recommendation:
     loss: CellRegret
     to_try: tuple[tuple[str, ...], ...]
     tasks: tuple[str, ...]
+    titles: tuple[str, ...]
     held_out: tuple[HeldOut, ...]
     later: tuple[LaterTask, ...]
     unknown: tuple[str, ...]
@@ -77,15 +79,20 @@ class Recommendation:
         return [*said, *(f"Not known: {what}." for what in self.unknown)]
 
     @property
+    def is_alone(self) -> bool:
+        """Say whether it is the best cell of the only task of its kind, so that no expected loss is known."""
+        return len(self.tasks) == 1 and not self.loss.mean
+
+    @property
     def _expected(self) -> str:
         """Write the expected loss; the best cell of a single task has none, on the seeds that chose it."""
         runs = f"{self.loss.seeds} seeds, {100 * self.loss.failed:.0f} % of runs failed"
-        only, *others = self.tasks
-        if others or self.loss.mean:
+        only = self.titles[0]
+        if not self.is_alone:
             count = f"{len(self.tasks)} task{'s' * (len(self.tasks) > 1)}"
             return f"Expected loss against the best known: {loss_text(self.loss)} ({count}, {runs})."
         return (
-            f"It is the best cell of {only}, the only task of the kind, on the seeds that chose it ({runs}): "
+            f"It is the best cell of '{only}', the only task of the kind, on the seeds that chose it ({runs}): "
             "what it loses on another task is not known."
         )
 
@@ -126,6 +133,7 @@ def advise(
         loss=study_fit.losses[place],
         to_try=_to_try(study_fit, place, budget),
         tasks=tuple(study_fit.tasks),
+        titles=tuple(task.title for task in study_fit.tasks.values()),
         held_out=held_out(study_fit.tasks, goal),
         later=tuple(_later(summary, study_fit.kind)) if goal == "accuracy" else (),
         unknown=_unknown(study_fit, place, shape),
@@ -208,10 +216,10 @@ def _held_out_text(checks: Sequence[HeldOut]) -> str:
     """Write how well the recommendation did on tasks that were left out."""
     if not checks:
         return "No out-of-sample figure: the study has one task of this kind."
-    regrets = ", ".join(f"{one.task} {one.regret:.1f}" for one in checks)
+    regrets = "; ".join(f"{one.title} {one.regret:.1f}" for one in checks)
     close = sum(one.regret <= CLOSE_POINTS for one in checks)
     return (
-        f"Out of sample (the same procedure without the task): loss against its best cell {regrets} points; "
+        f"Out of sample (the same procedure without the task): loss against its best cell, in points: {regrets}; "
         f"{close} of {len(checks)} within {CLOSE_POINTS:g}."
     )
 

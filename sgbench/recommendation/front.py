@@ -12,7 +12,16 @@ from sgbench.recommendation.summary import Shape, StudySummary, read_summary, sh
 
 SEVERAL = 4
 """Hidden layers of the network that stands for those of several."""
-KINDS = (("one hidden layer", 1, False), ("several hidden layers", SEVERAL, False), ("recurrence", 1, True))
+ALONE = "not known: the only task of the kind chose it"
+LONG_STEPS = 1000
+"""Steps from which a sequence is long."""
+KINDS = (
+    ("one hidden layer", 1, False, False),
+    ("several hidden layers", SEVERAL, False, False),
+    ("recurrence", 1, True, False),
+    ("recurrence over a thousand steps", 1, True, True),
+)
+"""Name, hidden layers, whether they are recurrent, and whether sequences are long."""
 
 
 def shipped_advice() -> tuple[Advice, ...]:
@@ -31,8 +40,11 @@ def advice_by_kind(summary: StudySummary) -> Iterator[Advice]:
     Args:
         summary: of the study.
     """
-    for network, layers, recurrent in KINDS:
-        shape = Shape(layers=layers, recurrent=recurrent, steps=_steps(summary, layers, recurrent=recurrent))
+    for network, layers, recurrent, is_long in KINDS:
+        steps = _steps(summary, layers, recurrent=recurrent, is_long=is_long)
+        if steps is None and is_long:
+            continue  # the study has no such task
+        shape = Shape(layers=layers, recurrent=recurrent, steps=steps or 100)
         command = (
             f"sgbench recommend --layers {layers}{' --recurrent' if recurrent else ''} --steps {shape.steps}"
         )
@@ -42,14 +54,16 @@ def advice_by_kind(summary: StudySummary) -> Iterator[Advice]:
             yield Advice(network, command, why_not=str(error).partition(": ")[2])
 
 
-def _steps(summary: StudySummary, layers: int, *, recurrent: bool) -> int:
-    """Choose the time steps of a task of the kind, so that the number is one that was tried."""
+def _steps(summary: StudySummary, layers: int, *, recurrent: bool, is_long: bool) -> int | None:
+    """Choose the time steps of a task of the kind, so that the number is one that was tried; None without one."""
     known = [
         task.shape.steps
         for task in summary.tasks.values()
-        if task.shape.recurrent == recurrent and (task.shape.layers > 1) == (layers > 1)
+        if task.shape.recurrent == recurrent
+        and (task.shape.layers > 1) == (layers > 1)
+        and (task.shape.steps >= LONG_STEPS) == is_long
     ]
-    return known[0] if known else 100
+    return known[0] if known else None
 
 
 def _advice(network: str, recommendation: Recommendation, command: str) -> Advice:
@@ -60,11 +74,11 @@ def _advice(network: str, recommendation: Recommendation, command: str) -> Advic
         width_fwhm=recommendation.width_fwhm,
         widths=range_text(*recommendation.widths),
         learning_rates=range_text(*recommendation.learning_rates),
-        loss=loss_text(recommendation.loss),
-        rests_on=f"{', '.join(recommendation.tasks)}; {recommendation.loss.seeds} seeds",
-        out_of_sample=", ".join(
+        loss=ALONE if recommendation.is_alone else loss_text(recommendation.loss),
+        rests_on=f"{'; '.join(recommendation.titles)} ({recommendation.loss.seeds} seeds)",
+        out_of_sample="; ".join(
             [
-                *(f"{check.task} {check.regret:.1f}" for check in recommendation.held_out),
+                *(f"{check.title} {check.regret:.1f}" for check in recommendation.held_out),
                 *(f"{task.title} {task.regret:.1f}" for task in recommendation.later),
             ]
         ),

@@ -17,13 +17,15 @@ class HeldOut:
     """Holds what following the recommendation would have cost on a task that was left out.
 
     Args:
-        task: its name.
+        task: its name in the study.
+        title: what it is called.
         place: surrogate and width that the other tasks recommend.
         by_seed: points below the task's best cell, a number a seed; both are chosen without the test split.
         defaults: the same of each surrogate as its library ships it, where it was run.
     """
 
     task: str
+    title: str
     place: Place
     by_seed: tuple[float, ...]
     defaults: Mapping[str, float]
@@ -54,5 +56,5 @@ def held_out(tasks: Mapping[str, TaskSummary], goal: Goal = "accuracy") -> tuple
         if place in cells:
             by_seed = tuple(loss_by_seed(task, cells[place]))
             defaults = {cell.surrogate: float(np.mean(loss_by_seed(task, cell))) for cell in task.defaults}
-            checks.append(HeldOut(name, place, by_seed, defaults))
+            checks.append(HeldOut(name, task.title, place, by_seed, defaults))
     return tuple(checks)

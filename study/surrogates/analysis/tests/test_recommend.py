@@ -98,8 +98,9 @@ def test_long_sequences_are_a_kind_of_their_own() -> None:
     assert [one.width_fwhm for one in found.values()] == [0.1, 0.1, 0.5, 0.5]
     assert found[361].tasks == ("T8",)
     assert "No out-of-sample figure" in str(found[361])
-    assert "It is the best cell of T8, the only task of the kind, on the seeds that chose it (5 seeds" in str(
-        found[361]
+    assert (
+        f"It is the best cell of '{long.title}', the only task of the kind, on the seeds that chose it (5 s"
+        in str(found[361])
     )
     assert "(2 tasks, " in str(found[90])
     assert "361 steps (tasks of the kind have 1,300)" in found[361].unknown
