@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# changed_submissions.sh BASE: the folders submissions/<protocol>/<method_id> that a pull request adds or changes,
-# each ended by a zero byte. Run in a checkout of the pull request's head. Exit code 1, with the reason, where the
-# pull request is anything but files of submissions added or changed.
+# changed_submissions.sh BASE: the folders submissions/<protocol>/<method_id> that a pull request adds, each ended by a
+# zero byte. Run in a checkout of the pull request's head. Exit code 1, with the reason, where the pull request is
+# anything but new folders: one that is there already is somebody's who waits, and stays as it was handed in.
 set -euo pipefail
 
 refuse() {
@@ -35,8 +35,11 @@ while IFS= read -r -d '' change; do
     *) refuse "$name has mode $mode; hand in plain files" ;;
   esac
   [[ $path =~ ^(submissions/[^/]+/[^/]+)/ ]] || refuse "$name lies in no folder submissions/<protocol>/<method_id>"
-  folders+=("${BASH_REMATCH[1]}")
+  folder=${BASH_REMATCH[1]}
+  ! git cat-file -e "$bases:$folder" 2> /dev/null ||
+    refuse "$(printf '%q' "$folder") is there already; who handed it in asks a maintainer to take it out first"
+  folders+=("$folder")
 done < "$changes"
 
-[ "${#folders[@]}" -gt 0 ] || refuse "no file of a submission is added or changed"
+[ "${#folders[@]}" -gt 0 ] || refuse "no submission is added"
 printf '%s\0' "${folders[@]}" | sort -zu

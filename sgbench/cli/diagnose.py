@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sgbench.cli.main import CommandParser
 from sgbench.errors import InputError, printable
 from sgbench.records.diagnosis import PANELS
 
@@ -41,9 +42,7 @@ def diagnose_command(words: Sequence[str]) -> int:
 
 def _parser(command: str) -> argparse.ArgumentParser:
     name = f"sgbench diagnose {command}".strip()
-    parser = argparse.ArgumentParser(
-        prog=name, description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = CommandParser(prog=name, description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "words", nargs="+", metavar="RUN|WORDS", help="a folder with a record, or words of a run"
     )

@@ -14,11 +14,13 @@ from typing import Any, NoReturn
 from sgbench import __version__
 from sgbench.cli import STOPPED, STOPPED_CODE
 from sgbench.errors import (
+    LONGEST_LINE,
     TRACEBACK,
     InputError,
     ended_by,
     one_printable_line,
     printable,
+    shortened,
     shows_traceback,
     suggest,
 )
@@ -150,14 +152,14 @@ def _completion(words: list[str]) -> int:
     return 0
 
 
-class _Suggesting(argparse.ArgumentParser):
+class CommandParser(argparse.ArgumentParser):
     """Parses words, and answers a wrong command with the nearest one in one line; so do its subcommands."""
 
     def error(self, message: str) -> NoReturn:
         """Print a line on standard error and leave with exit code 2."""
         choices = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
         if choices is None or not ("COMMAND" in message or "ACTION" in message):
-            super().error(printable(message))
+            super().error(printable(shortened(message, LONGEST_LINE)))
         known = [name.strip(" '") for name in choices.group(2).split(",")]
         raise InputError(
             f"{self.prog} {choices.group(1)}: no such command; {suggest(choices.group(1), known)}"
@@ -183,7 +185,7 @@ def parser() -> argparse.ArgumentParser:
         verify,
     )
 
-    top: argparse.ArgumentParser = _Suggesting(
+    top: argparse.ArgumentParser = CommandParser(
         prog="sgbench", description=ABOUT, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     top.add_argument("--version", action="version", version=f"sgbench {__version__}")

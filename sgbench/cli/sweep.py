@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sgbench.cli.main import CommandParser
 from sgbench.errors import InputError, one_printable_line, shortened
 from sgbench.tables import aligned, few
 
@@ -71,7 +72,7 @@ def _table(name: str, words: Sequence[str]) -> str:
 
 
 def _config_dirs(words: Sequence[str]) -> list[Path]:
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser = CommandParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--config-dir", "-cd", type=Path, action="append", default=[])
     try:
         return parser.parse_known_args(words)[0].config_dir
@@ -95,7 +96,7 @@ def _usage() -> int:
 
 def show_parser() -> argparse.ArgumentParser:
     """Build the parser of `sgbench sweep show`."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="sgbench sweep show", description="What came of a sweep: a table, and a picture if asked for."
     )
     parser.add_argument("name", metavar="NAME", help="see: sgbench sweep")

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sgbench.cli.main import CommandParser
 from sgbench.errors import InputError
 from sgbench.records.tuning import Strategy
 
@@ -37,7 +38,7 @@ def tune_command(words: Sequence[str]) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Build the parser of the command."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="sgbench tune",
         description="Search a method's settings within its protocol's budget, then run the seeds that report.",
         epilog=EPILOG,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from sgbench.records.files import parse_model, read_bytes, to_json
 from sgbench.records.record import RunRecord
 from sgbench.records.submission import ExternalRecord, Submission, TuningLog
 from sgbench.submissions.alike import copied_seeds, copied_weights, likenesses
+from sgbench.submissions.commits import strange
 from sgbench.submissions.folder import (
     FOLDERS,
     SUBMISSION,
@@ -80,6 +81,7 @@ def check(root: Path, *, references: References, judge: Judge, board: Path | Non
     run = _Run(contents, submission, reference, judge, problems)
     run.read()
     if board is not None:
+        problems += _commits(submission, run.records.values(), board)
         problems += likenesses(submission, run.records, run.answers, reference, board / submission.protocol)
     return Checked(submission, tuple(run.records.values()), tuple(problems))
 
@@ -115,6 +117,16 @@ def _reference(
     except InputError as error:
         problems.append(_problem("protocol", SUBMISSION, error))
         return None
+
+
+def _commits(submission: Submission, records: Iterable[Result], board: Path) -> Iterator[Problem]:
+    """Name the commits that sgbench's repository does not have: nobody can go back to them."""
+    environment = submission.environment
+    stated = [None if environment is None else environment.commit]
+    stated += [record.provenance.commit for record in records if isinstance(record, RunRecord)]
+    for commit in strange(filter(None, stated), board):
+        message = f"commit {commit[:12]} is none of this repository's; run from a commit of its history"
+        yield Problem("commit", SUBMISSION, message, "warning")
 
 
 class _Run:

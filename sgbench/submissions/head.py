@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -14,6 +16,8 @@ from sgbench.submissions.folder import FOLDERS, SUBMISSION, Contents, Problem
 from sgbench.tables import ranges
 
 MAX_AHEAD = timedelta(days=1)
+BOASTS = ("verif", "rank", "referenc", "author", "official", "rescore", "reinfer", "retrain", "sgbench")
+"""Beginnings of words by which a name would say what a board alone says."""
 
 
 def listed(contents: Contents, submission: Submission) -> Iterator[Problem]:
@@ -54,6 +58,10 @@ def head(submission: Submission, reference: ProtocolReference) -> Iterator[Probl
         division = division_of(submission.method, reference)
         if division != submission.division:
             yield Problem("division", SUBMISSION, f"the method is {division}, not {submission.division}")
+    if submission.division == "external":
+        for word in boasts(submission.name):
+            message = f"its name says '{word}', which a board alone says of a method; choose another name"
+            yield Problem("name", SUBMISSION, message)
     yield from _data(submission, reference)
     if datetime.fromisoformat(submission.created_utc) > datetime.now(UTC) + MAX_AHEAD:
         yield Problem("date", SUBMISSION, "was made in the future; correct the clock and make it anew")
@@ -66,6 +74,19 @@ def head(submission: Submission, reference: ProtocolReference) -> Iterator[Probl
             "was made from changed or unknown code, so nobody can go back to it; run from a clean commit"
         )
         yield Problem("commit", SUBMISSION, message, "warning")
+
+
+def boasts(name: str) -> list[str]:
+    """List the words of a name that claim a check, a rank or a standing.
+
+    >>> boasts("Reference of the authors, v\u00e9rified, rank 1"), boasts("Frank's preferences")
+    (['Reference', 'authors', 'v\u00e9rified', 'rank'], [])
+    """
+    found = []
+    for word in dict.fromkeys(re.findall(r"[^\W\d_]+", f"{name} {name.replace('-', '')}")):
+        bare = "".join(letter for letter in unicodedata.normalize("NFKD", word) if letter.isalpha())
+        found += [word] if bare.lower().startswith(BOASTS) else []
+    return found
 
 
 def _data(submission: Submission, reference: ProtocolReference) -> Iterator[Problem]:

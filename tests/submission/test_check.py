@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,11 @@ from sgbench.leaderboard.division import division_of
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.records.method import method_id
-from sgbench.records.submission import TuningLog
+from sgbench.records.submission import Submission, TuningLog, external_id
 from sgbench.submissions.accept import accept
 from sgbench.submissions.check import check
+from sgbench.submissions.commits import strange
+from sgbench.submissions.head import head as problems_of
 from sgbench.submissions.tuning import best, complaints
 from tests.leaderboard.factory import method, protocol, reference
 from tests.submission.factory import (
@@ -200,3 +204,72 @@ def test_resealing_changes_nothing() -> None:
     """The factory's own seal is the one that a check recomputes."""
     files = submission()
     assert reseal(files) == files
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "Reference of the sgbench authors, verified, rank 1",
+            ["Reference", "sgbench", "authors", "verified", "rank"],
+        ),
+        ("V\u00c9RIFI\u00c9 net", ["V\u00c9RIFI\u00c9"]),
+        ("re-inferred by sgbench, officially", ["sgbench", "officially", "reinferred"]),
+        ("Frank's deep preferences, franked twice", []),
+        ("our network", []),
+    ],
+)
+def test_a_name_from_outside_says_nothing_that_a_board_says(name: str, said: list[str]) -> None:
+    """Words by which a reader would take it for checked, ranked or ours; within other words they are letters."""
+    tree = json.loads(submission()["submission.json"])
+    code = "https://example.org/mine"
+    tree |= {"division": "external", "method": None, "environment": None, "name": name, "code": code}
+    tree |= {"method_id": external_id("toy_v1", name, code)}
+    handed_in = Submission.model_validate_json(json.dumps(tree))
+    found = [problem for problem in problems_of(handed_in, REFERENCES.of("toy_v1")) if problem.code == "name"]
+    assert [problem.message.split("'")[1] for problem in found] == said
+    assert all(problem.level == "error" for problem in found)
+
+
+def git(folder: Path, *words: str) -> str:
+    """What the user's own git prints."""
+    who = ["-c", "user.name=me", "-c", "user.email=me@example.org", "-c", "commit.gpgsign=false"]
+    command = ["git", "-C", str(folder), *who, *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def committed(folder: Path, path: str) -> str:
+    """A commit with one more file, of a repository that is made if needed."""
+    if not (folder / ".git").exists():
+        git(folder, "init", "--quiet")
+    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    (folder / path).write_text("")
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "one")
+    return git(folder, "rev-parse", "HEAD")
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
+def test_commits_are_looked_for_in_the_repository(tmp_path: Path) -> None:
+    """By hand: a commit of its history is known, others are not; a branch beside it, a clone cut short, none."""
+    ours, board = tmp_path / "ours", tmp_path / "ours" / "leaderboards"
+    ours.mkdir()
+    first = committed(ours, "sgbench/engine/version.py")
+    second = committed(ours, "leaderboards/x")
+    git(ours, "checkout", "--quiet", "--orphan", "beside")
+    beside = committed(ours, "sgbench/y")
+    git(ours, "checkout", "--quiet", second)
+    stated = ["a" * 40, first, beside, second, "a" * 40]
+    assert list(strange(stated, board)) == ["a" * 40, beside]
+    files = submission()
+    (problem,) = check(
+        write(tmp_path / "it", files), references=REFERENCES, judge=JUDGE, board=board
+    ).problems
+    assert (problem.code, problem.level) == ("commit", "warning")
+    assert "commit aaaaaaaaaaaa is none of this repository's" in problem.message
+    git(tmp_path, "clone", "--quiet", "--depth", "1", f"file://{ours}", "cut")
+    (tmp_path / "cut" / "leaderboards").mkdir(exist_ok=True)
+    (tmp_path / "theirs").mkdir()
+    committed(tmp_path / "theirs", "notes.txt")
+    for unknown in (tmp_path / "cut" / "leaderboards", tmp_path / "theirs", tmp_path, tmp_path / "none"):
+        assert list(strange(stated, unknown)) == []

@@ -94,18 +94,18 @@ def repository(tmp_path: Path) -> Repository:
 
 @needs_git
 @pytest.mark.slow
-def test_added_and_changed_submissions_are_listed_once(repository: Repository) -> None:
-    """Two files added to one folder and one changed in another; what the target branch did since is not theirs."""
+def test_added_submissions_are_listed_once(repository: Repository) -> None:
+    """Two files added to one folder and one to another; what the target branch did since is not theirs."""
     for name in ("submission.json", "records/with a blank.json"):
         repository.write(f"{NEW}/{name}", "{}\n")
-    repository.write(f"{OLD}/records/0.json", "other\n")
+    repository.write(f"{NEW}c/submission.json", "{}\n")
     head = repository.commit()
     repository.git("checkout", "--quiet", "main")
     repository.write("README.md", "about more\n")
     repository.git("rm", "--quiet", f"{OLD}/records/1.json")
     later = repository.commit()
     repository.git("checkout", "--quiet", head)
-    assert repository.listed(later) == (0, [OLD, NEW], "")
+    assert repository.listed(later) == (0, [NEW, f"{NEW}c"], "")
 
 
 def delete_record(repository: Repository) -> None:
@@ -174,6 +174,18 @@ def lie_loose(repository: Repository) -> None:
     repository.commit()
 
 
+def edit_anothers(repository: Repository) -> None:
+    """A name or a contact in a submission that waits to be accepted."""
+    repository.write(f"{OLD}/records/0.json", "other\n")
+    repository.commit()
+
+
+def add_to_anothers(repository: Repository) -> None:
+    repository.write(f"{NEW}/submission.json", "{}\n")
+    repository.write(f"{OLD}/verification.json", "{}\n")
+    repository.commit()
+
+
 def change_nothing(repository: Repository) -> None:
     repository.git("commit", "--quiet", "--allow-empty", "--message", "nothing")
 
@@ -190,7 +202,9 @@ REFUSED: dict[str, tuple[Callable[[Repository], None], str]] = {
     "hidden submodule": (hide_submodule, "is no part of a submission|is a submodule"),
     "other files": (touch_readme, "README.md is no part of a submission"),
     "loose file": (lie_loose, "notes.txt lies in no folder"),
-    "nothing": (change_nothing, "no file of a submission is added or changed"),
+    "another's file": (edit_anothers, "aaaa is there already"),
+    "a file for another": (add_to_anothers, "aaaa is there already"),
+    "nothing": (change_nothing, "no submission is added"),
 }
 
 

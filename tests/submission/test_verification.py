@@ -124,6 +124,22 @@ def test_reinferred(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "reinferred: FAILED" in capsys.readouterr().out
 
 
+def test_weights_that_overflow_fail(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The tier says FAILED, also beside the claim: a seed without numbers counts as guessing, 10 %."""
+    weights = {
+        name: np.full_like(value, 3e38) for name, value in load(files["weights/0.safetensors"]).items()
+    }
+    root = write(tmp_path / "it", rerecord(files, 0, weights=save(weights)))
+    board = tmp_path / "boards"
+    assert main(["submit", "accept", str(root), "--board", str(board)]) == 0
+    assert verify(root, "reinferred", "--seeds", "1", "--board", str(board), "--by", "somebody") == 1
+    assert "reinferred: FAILED" in capsys.readouterr().out
+    path = board / "digits_v1" / "verifications" / SAMPLE.stem / "reinferred.json"
+    found = read_model(path, Verification)
+    assert (found.passed, found.verified_accuracy, found.agreement) == (False, 0.1, 0.0)
+    assert "seed 0: " in found.statement
+
+
 def test_weights_of_another_network(files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Names that the catalogue's network has not: one line, no load."""
     renamed = {f"evil.{name}": value for name, value in load(files["weights/0.safetensors"]).items()}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from sgbench.errors import InputError
+from sgbench.errors import InputError, NonFiniteError
 from sgbench.leaderboard.deviation import ProtocolReference, References
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.answers import (
@@ -125,7 +126,13 @@ class Verifier:
         """Run the stored weights in the catalogue's own network over the test set, and compare with the claims."""
         agreements, test_scores, spikes, foreign, lies = [], [], [], 0, []
         for seed in seeds:
-            training, validation = self._inferred(seed)
+            try:
+                training, validation = self._inferred(seed)
+            except NonFiniteError as error:
+                agreements.append(0.0)
+                test_scores.append(self._failed_score)
+                lies.append(f"seed {seed}: {error}")
+                continue
             again = answered(training.predictions, self._reference)
             record = self.records[seed]
             if isinstance(record, RunRecord):
@@ -158,6 +165,12 @@ class Verifier:
         return outcome(
             "reinferred", self._measure, passed, seeds, (expected, test_scores), statement, agreement=agreed
         )
+
+    @property
+    def _failed_score(self) -> float:
+        """Return the score of weights that give no numbers: that of guessing, as of a failed seed."""
+        guess = self._measure.guess
+        return guess if math.isfinite(guess) else sys.float_info.max
 
     def _inferred(self, seed: int) -> tuple[Training, Scores]:
         """Run one seed's weights over the validation set and then the test set."""
