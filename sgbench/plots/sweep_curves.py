@@ -90,8 +90,9 @@ def _curve(
 
 
 def _frame(axes: Axes, axis: ErrorAxis, curves: Mapping[str, Sequence[SweepRow]], across: SweptAxis) -> None:
-    means = [row.mean for rows in curves.values() for row in rows if row.mean is not None]
-    ends = axis.limits((mean.value for mean in means), (end for mean in means for end in mean))
+    drawn = [(row, row.mean) for rows in curves.values() for row in rows if row.mean is not None]
+    seen = (score for row, mean in drawn for score in (mean.value, *row.seeds, *row.failed))
+    ends = axis.limits(seen, (end for _, mean in drawn for end in mean))
     axis.frame(axes, "y", ends, gap=MIN_TICK_GAP)
     axes.set_xscale("log")
     if len(across.values) <= FEW_TICKS:
