@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,6 @@ from sgbench.cli.board_options import LEADERBOARDS, finish, references_of, say, 
 from sgbench.errors import InputError
 
 if TYPE_CHECKING:
-    from sgbench.leaderboard.deviation import References
     from sgbench.records.record import RunRecord
     from sgbench.records.submission import ExternalRecord
     from sgbench.submissions.check import Checked
@@ -91,14 +91,15 @@ def _make(args: argparse.Namespace) -> int:
     if args.json:
         say_json(asdict(summary))
         return 0
-    return _tell(summary, references_of(args))
+    return _tell(summary, args)
 
 
-def _tell(summary: SubmissionSummary, references: References) -> int:
+def _tell(summary: SubmissionSummary, args: argparse.Namespace) -> int:
     """Print what was made and what a check finds in it; a folder that the check would refuse is a failure."""
     from sgbench.submissions.check import check
     from sgbench.submissions.verify.judge import DataJudge
 
+    references = references_of(args)
     verdict = check(Path(summary.folder), references=references, judge=DataJudge(references))
     say(f"{summary.folder}: {_what(summary, verdict)}")
     say(f"on the test split, seed by seed: {', '.join(map(_score, verdict.records))}")
@@ -106,13 +107,33 @@ def _tell(summary: SubmissionSummary, references: References) -> int:
         say(f"left out: {line}")
     if len(summary.left_out) > MOST_LEFT_OUT:
         say(f"left out: {len(summary.left_out) - MOST_LEFT_OUT} runs more")
-    for problem in verdict.problems:
-        say(f"{problem.level}: {problem.path}: {problem.message}")
+    _say_problems(verdict)
     if verdict.refused(strict=False):
         say("a check refuses it: mend that, remove the folder and make it anew")
         return 1
-    say(f"next: sgbench submit check {summary.folder} --strict")
+    counted = ", where the warnings above count too" if verdict.problems else ""
+    say(
+        f"next: {shlex.join(['sgbench', 'submit', 'check', summary.folder, '--strict', *_own(args)])}{counted}"
+    )
     return 0
+
+
+def _own(args: argparse.Namespace) -> list[str]:
+    """Repeat the words that name entries and classes of one's own, without which a check knows neither."""
+    folders = [word for folder in args.config_dir for word in ("--config-dir", str(folder))]
+    return [*folders, *(word for name in args.allow_target for word in ("--allow-target", name))]
+
+
+def _say_problems(verdict: Checked, folder: str = "") -> None:
+    """Print a line for each cause, the errors first."""
+    from sgbench.leaderboard.store.reading import Finding, by_cause
+
+    for level in ("error", "warning"):
+        problems = [problem for problem in verdict.problems if problem.level == level]
+        for line in by_cause(
+            Finding(str(Path(folder, one.path)), f"{one.message} [{one.code}]") for one in problems
+        ):
+            say(f"{level}: {line}")
 
 
 def _what(summary: SubmissionSummary, verdict: Checked) -> str:
@@ -176,11 +197,16 @@ def _check(args: argparse.Namespace) -> int:
         say_json({folder: _tree(verdict, args.strict) for folder, verdict in verdicts.items()})
         return 1 if refused else 0
     for folder, verdict in verdicts.items():
-        for problem in verdict.problems:
-            say(f"{problem.level}: {folder}/{problem.path}: {problem.message} [{problem.code}]")
-        word = "refused" if verdict.refused(strict=args.strict) else "fine"
-        say(f"{folder}: {word}{_summary(verdict)}")
+        _say_problems(verdict, folder)
+        say(f"{folder}: {_word(verdict, strict=args.strict)}{_summary(verdict)}")
     return 1 if refused else 0
+
+
+def _word(verdict: Checked, *, strict: bool) -> str:
+    """Say whether a submission is refused, and where its warnings alone are why."""
+    if not verdict.refused(strict=strict):
+        return "fine"
+    return "refused" if verdict.refused(strict=False) else "refused, since warnings count (--strict)"
 
 
 def _tree(verdict: Checked, strict: bool) -> dict[str, Any]:

@@ -170,7 +170,7 @@ class _Run:
             self._artefact("predictions", seed, self._predictions)
             self._artefact("weights", seed, self._weights)
         for kind in ("predictions", "weights"):
-            for seed in sorted({*self.contents.seeds(kind)} - self.records.keys()):
+            for seed in sorted({*self.contents.seeds(kind)} - self.records.keys() - {*seeds}):
                 self._say("complete", f"{kind}/{seed}.{FOLDERS[kind][0]}", "has no record; remove it")
         self._tuning()
         self.problems += copied_seeds(self.answers, outside=self.submission.division == "external")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -54,7 +57,58 @@ def test_a_failed_seed_of_another_protocol(
     words = ["submit", "make", str(sample / "predictions"), "--external", "--protocol", "digits_v1"]
     words += ["--name", "mine", "--contact", "@me", "--code", "https://example.org/x", "--to", str(tmp_path)]
     assert main([*words, "--failed", "7"]) == 2
-    assert "--failed 7: no seed of digits_v1, which has 0, 1, 2, 3, 4" in capsys.readouterr().err
+    assert "--failed 7: no seed of digits_v1, which has 0 to 4" in capsys.readouterr().err
+
+
+def test_the_next_command_has_the_words_that_it_needs(
+    sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Expected: what is printed can be typed as it stands and finds the folder fine; own entries are in it."""
+    own = tmp_path / "my conf"
+    own.mkdir()
+    words = ["submit", "make", str(sample / "predictions"), "--external", "--protocol", "digits_v1"]
+    words += ["--name", "mine", "--contact", "@me", "--code", "https://example.org/x", "--to", str(tmp_path)]
+    assert main([*words, "--config-dir", str(own), "--allow-target", "mine.Mine"]) == 0
+    (command,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("next: ")]
+    typed = shlex.split(command.removeprefix("next: "))
+    assert typed[:3] == ["sgbench", "submit", "check"]
+    assert typed[-5:] == ["--strict", "--config-dir", str(own), "--allow-target", "mine.Mine"]
+    assert main([*typed[1:], "--board", str(tmp_path / "boards")]) == 0
+
+
+def test_one_cause_is_one_line(
+    sample: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Five records of an entry that is not known here: one line, and no advice to remove what belongs to them."""
+    reason = (
+        "method {0.method_id} seed {0.seed} deviates from digits_v1: surrogate 'mine' is not in the catalogue"
+    )
+    monkeypatch.setattr("sgbench.submissions.check.deviation", lambda record, _: reason.format(record))
+    assert main(["submit", "check", str(sample)]) == 1
+    errors = [line for line in capsys.readouterr().out.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert errors[0].startswith(f"error: {sample}/records/0.json: ")
+    assert errors[0].endswith("and 4 more of this kind")
+    assert main(["submit", "check", str(sample), "--json"]) == 1
+    (verdict,) = json.loads(capsys.readouterr().out).values()
+    assert [one["path"] for one in verdict["problems"] if one["level"] == "error"] == [
+        f"records/{seed}.json" for seed in range(5)
+    ]
+
+
+def test_refused_for_warnings_alone_says_so(
+    sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A submission without paper and code: fine without --strict, and with it the word of why."""
+    folder = shutil.copytree(sample, tmp_path / sample.parent.name / sample.name)
+    head = json.loads((folder / "submission.json").read_text())
+    (folder / "submission.json").write_text(json.dumps({**head, "paper": None, "code": None}))
+    assert main(["submit", "check", str(folder)]) == 0
+    assert f"{folder}: fine; " in capsys.readouterr().out
+    assert main(["submit", "check", str(folder), "--strict"]) == 1
+    text = capsys.readouterr().out
+    assert "warning: " in text
+    assert f"{folder}: refused, since warnings count (--strict); " in text
 
 
 @pytest.mark.slow
