@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.integrate import quad
 from torch import Tensor
 
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
+from sgbench.inspection.slope_measures import (
+    AREA_TOLERANCE,
+    PEAK_TOLERANCE,
+    WIDTH_TOLERANCE,
+    measured_area,
+    measured_fwhm,
+    measured_peak,
+    unit_of_u,
+)
 from sgbench.records.spec import RunSpec
 from sgbench.surrogates.base import Surrogate
 from sgbench.surrogates.bell import BellSurrogate
@@ -26,8 +31,8 @@ CHECKED = ("surrogate", "neuron", "loss", "rule", "regulariser", "init", "optimi
            "steepness", "firing", "network")  # fmt: skip
 """Groups whose entries are checked; data sets have `sgbench data check`."""
 TOLERANCE = 1e-3
-REACH = 60.0
-"""Half-widths at half maximum within which slopes are compared with declared numbers."""
+COPIED = ("formula", "line")
+"""What an entry of one's own says in words of its own."""
 
 
 def check_entry(path: Path, allow_targets: Sequence[str] = ()) -> list[str]:
@@ -55,10 +60,27 @@ def check_entry(path: Path, allow_targets: Sequence[str] = ()) -> list[str]:
     problems = [f"meta.{key}: is missing; add it to {path}, see docs/worked_entries.md" for key in missing]
     spec = compose([f"{group}={path.stem}"], config_dirs=[folder], allow_targets=allow_targets)
     problems += _in_a_network(spec)
+    problems += _copied(entry)
     if group == "surrogate":
         surrogate = construct(group, spec.targets[group], spec.method.parameters[group]).double()
-        problems += surrogate_problems(surrogate)
+        problems += [*surrogate_problems(surrogate), *_claimed(entry, surrogate)]
     return problems
+
+
+def _copied(entry: catalogue.Entry) -> Iterator[str]:
+    """List the words that an entry shares with a shipped one, whose file it was begun from."""
+    for name, other in catalogue.entries(entry.group).items():
+        same = [key for key in COPIED if entry.meta.get(key) and entry.meta[key] == other.meta.get(key)]
+        if same and name != entry.name:
+            yield f"meta.{' and meta.'.join(same)}: said of {entry.group}/{name} too; say it of yours"
+
+
+def _claimed(entry: catalogue.Entry, surrogate: Surrogate) -> Iterator[str]:
+    """Compare what the file says of the slope's ends with where they are."""
+    says, ends = bool(entry.meta.get("compact_support", False)), all(map(math.isfinite, surrogate.support))
+    if says != ends:
+        found = f"the slope has {'two ends' if ends else 'no end'}; set it to {str(ends).lower()}"
+        yield f"meta.compact_support: {str(says).lower()}, but {found}"
 
 
 def _in_a_network(spec: RunSpec) -> Iterator[str]:
@@ -100,10 +122,6 @@ def surrogate_problems(surrogate: Surrogate) -> list[str]:
     ]
 
 
-def _slope(surrogate: Surrogate) -> Callable[[float], float]:
-    return lambda u: float(surrogate.derivative(torch.tensor([u], dtype=torch.float64)))
-
-
 def _values(surrogate: Surrogate) -> Iterator[str]:
     """Check that forward is a step and backward the slope, finite everywhere, in the given dtype."""
     u = torch.linspace(-3, 3, 1201, dtype=torch.float64).requires_grad_()
@@ -125,61 +143,49 @@ def _values(surrogate: Surrogate) -> Iterator[str]:
 
 def _declared(surrogate: Surrogate) -> Iterator[str]:
     """List where the peak, area, width or support that a surrogate declares differs from what its slope gives."""
-    half_width = (surrogate.fwhm or 1.0) / 2
-    grid = np.linspace(-REACH, REACH, 240_001) * half_width
-    slope = surrogate.derivative(torch.from_numpy(grid)).numpy()
-    factor = _form_factor(surrogate)
-    if (
-        surrogate.peak is not None
-        and surrogate.fwhm is not None
-        and not math.isclose(slope.max(), surrogate.peak, rel_tol=TOLERANCE)
-    ):
-        yield _told("peak", surrogate.peak, float(slope.max()), "make bell(0) = 1, or shape_peak this")
+    is_bell = isinstance(surrogate, BellSurrogate)
+    if surrogate.peak is not None:
+        _, measured = measured_peak(surrogate)
+        if not math.isclose(measured, surrogate.peak, rel_tol=PEAK_TOLERANCE):
+            yield _told("peak", surrogate.peak, measured, "make bell(0) = 1, or shape_peak this")
     if surrogate.area is not None and math.isfinite(surrogate.area):
-        measured = _area(surrogate, half_width)
-        if not math.isclose(measured, surrogate.area, rel_tol=TOLERANCE):
-            name, scale = (
-                ("bell_area", factor) if isinstance(surrogate, BellSurrogate) else ("shape_area", 1.0)
-            )
+        measured, error = measured_area(surrogate)
+        if abs(measured - surrogate.area) > error + AREA_TOLERANCE * abs(measured):
+            name, scale = ("bell_area", _form_factor(surrogate)) if is_bell else ("shape_area", 1.0)
             yield _told(name, surrogate.area * scale, measured * scale, f"set {name} to what was measured")
-    if surrogate.fwhm is not None and slope.max() > 0:
-        measured = _width(grid, slope)
-        if not math.isclose(measured, surrogate.fwhm, rel_tol=2 * TOLERANCE):
-            name, scale = (
-                ("bell_fwhm", surrogate.steepness)
-                if isinstance(surrogate, BellSurrogate)
-                else ("shape_fwhm", 1.0)
-            )
-            yield _told(name, surrogate.fwhm * scale, measured * scale, f"set {name} to what was measured")
-    low, high = surrogate.support
-    outside = grid[((grid < low - 1e-9) | (grid > high + 1e-9)) & (np.abs(slope) > 0)]
-    if len(outside):
-        yield f"support: declared [{low:.3g}, {high:.3g}], but not 0 at {outside[0]:.3g}; set bell_support"
+    if surrogate.fwhm is not None:
+        width = measured_fwhm(surrogate)
+        name, scale = ("bell_fwhm", surrogate.steepness) if is_bell else ("shape_fwhm", 1.0)
+        if width is None:
+            yield f"{name}: declared {surrogate.fwhm * scale:.4g}, but the slope never falls to half its peak"
+        elif not math.isclose(width, surrogate.fwhm, rel_tol=WIDTH_TOLERANCE):
+            yield _told(name, surrogate.fwhm * scale, width * scale, f"set {name} to what was measured")
+    yield from _support(surrogate)
 
 
-def _area(surrogate: Surrogate, half_width: float) -> float:
-    """Integrate the slope, in pieces that grow away from threshold and end at kinks."""
-    reach = [0.0, *(half_width * 4.0**power for power in range(-1, 14))]
-    low, high = surrogate.support
-    edges = sorted({*reach, *(-place for place in reach), *map(float, surrogate.kinks)})
-    inside = [edge for edge in edges if low <= edge <= high]
-    return sum(quad(_slope(surrogate), *pair, limit=200)[0] for pair in itertools.pairwise(inside))
+def _support(surrogate: Surrogate) -> Iterator[str]:
+    """Check that the slope is exactly 0 outside its support, and nowhere within ten widths if it has no end."""
+    unit = unit_of_u(surrogate)
+    declared = f"support: declared [{surrogate.support[0]:.3g}, {surrogate.support[1]:.3g}]"
+    for edge, sign in zip(surrogate.support, (-1, 1), strict=True):
+        if math.isinf(edge):
+            near = torch.arange(1, 200).double() * (sign * 0.05 * unit)
+            near = near[(near > surrogate.support[0]) & (near < surrogate.support[1])]
+            silent = near[surrogate.derivative(near) == 0]
+            if len(silent):
+                yield f"{declared}, but 0 at {float(silent[0]):.3g}; set bell_support to where the slope ends"
+            continue
+        beyond = torch.tensor(
+            [edge + sign * unit * far for far in (1e-9, 0.5, 10.0, 1e4)], dtype=torch.float64
+        )
+        sent = beyond[surrogate.derivative(beyond) != 0]
+        if len(sent):
+            yield f"{declared}, but not 0 at {float(sent[0]):.3g}; set bell_support, or leave it out"
 
 
-def _width(grid: NDArray[np.float64], slope: NDArray[np.float64]) -> float:
-    """Compute the full width at half maximum of the peak nearest to the threshold."""
-    peaks = np.flatnonzero(slope >= slope.max() * (1 - TOLERANCE))
-    top = peaks[np.argmin(np.abs(grid[peaks]))]
-    below = np.flatnonzero(slope < slope.max() / 2)
-    left, right = below[below < top], below[below > top]
-    first = grid[left[-1]] if len(left) else grid[0]
-    last = grid[right[0]] if len(right) else grid[-1]
-    return float(last - first)
-
-
-def _form_factor(surrogate: Surrogate) -> float:
-    """Return the factor that turns an area of the slope into that of the bell or shape."""
-    return surrogate.steepness / surrogate.height if isinstance(surrogate, BellSurrogate) else 1.0
+def _form_factor(surrogate: BellSurrogate) -> float:
+    """Return the factor that turns an area of the slope into that of the bell."""
+    return surrogate.steepness / surrogate.height
 
 
 def _primitive(surrogate: Surrogate) -> Iterator[str]:
@@ -208,4 +214,4 @@ def _pickled(surrogate: Surrogate) -> Iterator[str]:
 
 
 def _told(name: str, declared: float, measured: float, remedy: str) -> str:
-    return f"{name}: declared {declared:.4g}, measured {measured:.4g}; {remedy}"
+    return f"{name}: declared {declared:.15g}, measured {measured:.15g}; {remedy}"

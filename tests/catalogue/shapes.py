@@ -6,23 +6,19 @@ eps = machine epsilon. Presets of other libraries are entries in folders and hav
 
 import functools
 import importlib
-import itertools
 import math
 from collections.abc import Callable, Iterator
 
-import numpy as np
 import pytest
-import scipy.integrate
-import scipy.optimize
 import torch
 from torch import Tensor
 
 from sgbench.composition import catalogue
+from sgbench.inspection.slope_measures import EPS, unit_of_u
 from sgbench.surrogates.base import NORMALISATIONS, Surrogate
 from sgbench.surrogates.bell import BellSurrogate
 from tests.entries import spec_with
 
-EPS = torch.finfo(torch.float64).eps
 WIDTHS = (0.05, 0.6, 4.0)
 
 
@@ -82,11 +78,6 @@ def variants(name: str) -> Iterator[tuple[str, Surrogate]]:
         yield f"{name} {normalisation} stretched", stretched
 
 
-def unit_of_u(surrogate: Surrogate) -> float:
-    """The natural length of the u axis: the width, or 1 where there is none."""
-    return surrogate.fwhm or 1.0
-
-
 def away_from_kinks(surrogate: Surrogate, u: Tensor, least: float) -> Tensor:
     """Points at least so many widths away from where the slope may not be differentiable."""
     if not surrogate.kinks:
@@ -100,11 +91,6 @@ def smooth_points(surrogate: Surrogate) -> Tensor:
     unit = unit_of_u(surrogate)
     right = torch.cat([torch.arange(0.013, 2, 0.0937), torch.arange(2.03, 10, 0.717)]).double() * unit
     return away_from_kinks(surrogate, torch.cat([-right.flip(0), right]), 0.01)
-
-
-def at(function: Callable[[Tensor], Tensor], u: float) -> float:
-    """The value at one point in float64."""
-    return function(torch.tensor(u, dtype=torch.float64)).item()
 
 
 def nth_derivative(function: Callable[[Tensor], Tensor], u: Tensor, order: int) -> Tensor:
@@ -129,63 +115,3 @@ def central_slope(function: Callable[[Tensor], Tensor], u: Tensor, step: float) 
     largest = torch.cat([function(above), function(below)]).abs().max()
     truncation = step**2 / 3 * nth_derivative(function, u, 3).abs()
     return slope, truncation + 4 * EPS * largest / step
-
-
-def grid(surrogate: Surrogate, reach: float = 50.0) -> Tensor:
-    """Dense grid of u, threshold included, `reach` widths to either side."""
-    return torch.arange(-10_000, 10_001).double() * (reach / 10_000 * unit_of_u(surrogate))
-
-
-def measured_peak(surrogate: Surrogate) -> tuple[float, float]:
-    """Where |slope| is largest and what it is there: on a grid and beside the kinks, then refined."""
-    kinks = np.array(surrogate.kinks or (0.0,))
-    u = torch.cat([grid(surrogate), grid(surrogate, 4.0)])
-    u = torch.cat([u, *(torch.from_numpy(np.nextafter(kinks, end)) for end in (-math.inf, math.inf))])
-    u = torch.cat([u, torch.from_numpy(kinks)])
-    heights = surrogate.derivative(u).abs()
-    best = u[heights.argmax()].item()
-    step = 1e-3 * unit_of_u(surrogate)
-    refined = scipy.optimize.minimize_scalar(
-        lambda x: -abs(at(surrogate.derivative, x)), bounds=(best - step, best + step), method="bounded",
-        options={"xatol": 1e-12 * unit_of_u(surrogate)},
-    )  # fmt: skip
-    return max((heights.max().item(), best), (-refined.fun, refined.x))[::-1]
-
-
-def measured_area(surrogate: Surrogate, reach: float = math.inf) -> tuple[float, float]:
-    """Integral of the slope over |u| < reach widths and the quadrature's own bound of its error."""
-    unit = unit_of_u(surrogate)
-    low, high = (max(-reach, min(reach, end / unit)) for end in surrogate.support)
-    inner = {-10.0, -1.0, -0.5, 0.0, 0.5, 1.0, 10.0} | {kink / unit for kink in surrogate.kinks}
-    ends = [low, *sorted(end for end in inner if low < end < high), high]
-    total = error = 0.0
-    for left, right in itertools.pairwise(ends):
-        part, bound = scipy.integrate.quad(
-            lambda x: at(surrogate.derivative, x * unit), left, right, epsabs=1e-12, epsrel=1e-11, limit=200
-        )
-        total, error = total + part * unit, error + bound * unit
-    return total, error
-
-
-def measured_fwhm(surrogate: Surrogate) -> float | None:
-    """Distance between the first points on both sides of the peak at which |slope| is half of it, if there are."""
-    unit = unit_of_u(surrogate)
-    top, peak = measured_peak(surrogate)
-
-    def above(distance: float) -> float:
-        return abs(at(surrogate.derivative, top + distance)) - peak / 2
-
-    ends = []
-    for sign in (1, -1):
-        steps = torch.cat([torch.arange(1, 4001) * 1e-3, torch.arange(5, 10_000)]).double() * unit
-        heights = surrogate.derivative(top + sign * steps).abs() - peak / 2
-        if not (heights < 0).any():
-            return None
-        first = int((heights < 0).nonzero()[0])
-        before = 0.0 if first == 0 else steps[first - 1].item()
-        ends.append(
-            scipy.optimize.brentq(
-                lambda x, sign=sign: above(sign * x), before, steps[first].item(), xtol=1e-14, rtol=4 * EPS
-            )
-        )
-    return sum(ends)

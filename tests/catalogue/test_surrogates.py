@@ -11,7 +11,18 @@ import numpy as np
 import pytest
 import torch
 
+from sgbench.composition import catalogue
 from sgbench.errors import InputError
+from sgbench.inspection.slope_measures import (
+    AREA_TOLERANCE,
+    PEAK_TOLERANCE,
+    WIDTH_TOLERANCE,
+    grid,
+    measured_area,
+    measured_fwhm,
+    measured_peak,
+    unit_of_u,
+)
 from sgbench.surrogates.base import NORMALISATIONS
 from tests.catalogue.shapes import (
     EPS,
@@ -25,15 +36,10 @@ from tests.catalogue.shapes import (
     every_bell,
     every_plain,
     every_width,
-    grid,
     has_width,
     make,
-    measured_area,
-    measured_fwhm,
-    measured_peak,
     nth_derivative,
     smooth_points,
-    unit_of_u,
     variants,
 )
 
@@ -61,7 +67,7 @@ def test_declared_peak_is_largest_slope(name):
     """Expected: the maximum over a dense grid, beside all kinks, and refined between grid points."""
     for label, surrogate in variants(name):
         _, largest = measured_peak(surrogate)
-        assert largest == pytest.approx(surrogate.peak, rel=1e-12, abs=0), label
+        assert largest == pytest.approx(surrogate.peak, rel=PEAK_TOLERANCE, abs=0), label
 
 
 @pytest.mark.parametrize(
@@ -86,7 +92,7 @@ def test_declared_area_is_integral_of_slope(name):
         assert error <= 1e-7 * max(abs(area), surrogate.peak * unit_of_u(surrogate)), (
             f"{label}: quadrature failed"
         )
-        assert abs(area - surrogate.area) <= error + 1e-11 * abs(area), label
+        assert abs(area - surrogate.area) <= error + AREA_TOLERANCE * abs(area), label
 
 
 @every_plain
@@ -94,7 +100,7 @@ def test_declared_width_is_measured_width(name):
     """Expected: root finding on half the maximum; null only where the slope never falls to half, or is 0."""
     for label, surrogate in variants(name):
         if surrogate.fwhm is not None:
-            assert measured_fwhm(surrogate) == pytest.approx(surrogate.fwhm, rel=1e-9), label
+            assert measured_fwhm(surrogate) == pytest.approx(surrogate.fwhm, rel=WIDTH_TOLERANCE), label
         elif surrogate.peak:
             assert measured_fwhm(surrogate) is None, label
 
@@ -104,7 +110,7 @@ def test_declared_width_is_measured_width(name):
 def test_asked_width_is_measured_width(name, width):
     """Expected: the number asked for, found again by root finding; so with the word for every surrogate."""
     surrogate = make(name, width_fwhm=width)
-    assert measured_fwhm(surrogate) == pytest.approx(width, rel=1e-9)
+    assert measured_fwhm(surrogate) == pytest.approx(width, rel=WIDTH_TOLERANCE)
     target, parameters = composed(name, width)
     assert target(**parameters).fwhm == pytest.approx(width, rel=4 * EPS)
 
@@ -128,6 +134,13 @@ def test_declared_support_is_where_slope_is_not_zero(name):
             assert not surrogate.derivative(torch.from_numpy(beyond)).any(), label
             inside = torch.tensor([edge - sign * 1e-9 * unit], dtype=torch.float64)
             assert low == high or (surrogate.derivative(inside) != 0).all(), label
+
+
+@every_plain
+def test_the_list_shows_as_compact_what_has_two_ends(name):
+    """Expected: `meta.compact_support` of the file, which `sgbench list` reads, is what the class declares."""
+    says = catalogue.entry("surrogate", name).meta.get("compact_support", False)
+    assert says == all(map(math.isfinite, make(name).support))
 
 
 @every_bell

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import json
+import re
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -11,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from sgbench.cli.main import main, parser
+from sgbench.composition import catalogue
 from sgbench.inspection.entry_check import surrogate_problems
+from sgbench.inspection.slope_measures import WIDTH_TOLERANCE, measured_fwhm
 from sgbench.surrogates.base import Surrogate
 from sgbench.training.creation import create
 from sgbench.training.provenance import source_sha256
@@ -59,9 +63,61 @@ def test_an_entry_of_ones_own_keeps_the_contracts_or_is_told(
     assert "keeps the contracts" in capsys.readouterr().out
     assert main(["check-entry", str(folder / "wrong_biweight.yaml"), allow, "wrong_biweight.Biweight"]) == 1
     told = capsys.readouterr().out.splitlines()
-    assert told[0] == "bell_area: declared 0.9, measured 1.067; set bell_area to what was measured"
-    assert told[1] == "bell_fwhm: declared 1.2, measured 1.082; set bell_fwhm to what was measured"
+    assert told[0] == "bell_area: declared 0.9, measured 1.06666666666667; set bell_area to what was measured"
+    assert told[1] == "bell_fwhm: declared 1.2, measured 1.08239220029239; set bell_fwhm to what was measured"
     assert told[2].startswith("bell_integral: its slope misses bell")
+
+
+def checked(folder: Path, name: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str]]:
+    """Exit code and lines of the check of an entry whose file was changed."""
+    sys.modules.pop(name, None)
+    code = main(["check-entry", str(folder / f"{name}.yaml"), "--allow-target", f"{name}.Biweight"])
+    return code, capsys.readouterr().out.splitlines()
+
+
+def test_what_the_check_says_to_set_is_what_the_contracts_ask_for(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Expected: numbers as printed pass the check, whose tolerance is that of the contract tests; four digits fail."""
+    source = folder.parents[1] / "wrong_biweight.py"
+    source.write_text(source.read_text().replace("inside**5 / 4", "inside**5 / 5"))
+    code, told = checked(folder, "wrong_biweight", capsys)
+    area, width = (re.search(r"measured (\S+);", line).group(1) for line in told)
+    assert (code, len(told)) == (1, 2)
+    text = source.read_text().replace("= 0.9", f"= {area}").replace("= 1.2", f"= {width}")
+    source.write_text(text)
+    assert checked(folder, "wrong_biweight", capsys)[0] == 0
+    made = sys.modules["wrong_biweight"].Biweight(slope=1.0, width_fwhm=None, normalisation="raw", scale=1.0)
+    assert measured_fwhm(made.double()) == pytest.approx(made.fwhm, rel=WIDTH_TOLERANCE)
+    source.write_text(text.replace(width, f"{float(width):.4g}"))
+    assert checked(folder, "wrong_biweight", capsys)[0] == 1
+
+
+def test_what_the_file_says_of_the_slope_is_checked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Expected: ends that the file claims or hides, words of another entry, and wrong ends, each named."""
+    file, source = folder / "own_biweight.yaml", folder.parents[1] / "own_biweight.py"
+    says, code = file.read_text(), source.read_text()
+    file.write_text(says.replace("compact_support: true", "compact_support: false"))
+    assert checked(folder, "own_biweight", capsys) == (
+        1,
+        ["meta.compact_support: false, but the slope has two ends; set it to true"],
+    )
+    formula = catalogue.entry("surrogate", "atan").meta["formula"]
+    file.write_text(re.sub(r"formula: .*", f"formula: {json.dumps(formula)}", says))
+    told = checked(folder, "own_biweight", capsys)[1]
+    assert told == ["meta.formula: said of surrogate/atan too; say it of yours"]
+    file.write_text(says)
+    source.write_text(
+        code.replace("bell_support: ClassVar[float] = 1.0", "bell_support: ClassVar[float] = 0.5")
+    )
+    assert any(
+        "support: declared" in line and "but not 0 at" in line
+        for line in checked(folder, "own_biweight", capsys)[1]
+    )
+    source.write_text(code.replace("    bell_support: ClassVar[float] = 1.0\n", ""))
+    told = checked(folder, "own_biweight", capsys)[1]
+    assert any(line.startswith("support: declared [-inf, inf], but 0 at ") for line in told)
+    assert "meta.compact_support: true, but the slope has no end; set it to false" in told
 
 
 @pytest.mark.parametrize(

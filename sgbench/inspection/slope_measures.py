@@ -1,0 +1,94 @@
+"""Peak, area and width of a slope, measured from the slope alone, and how near declared numbers have to be."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+
+import numpy as np
+import scipy.integrate
+import scipy.optimize
+import torch
+from torch import Tensor
+
+from sgbench.surrogates.base import Surrogate
+
+PEAK_TOLERANCE, WIDTH_TOLERANCE, AREA_TOLERANCE = 1e-12, 1e-9, 1e-11
+"""Of what is declared, relative; an area may differ by the quadrature's own error beside."""
+EPS = torch.finfo(torch.float64).eps
+INNER = (-10.0, -1.0, -0.5, 0.0, 0.5, 1.0, 10.0)
+"""Widths at which a quadrature begins anew."""
+
+
+def unit_of_u(surrogate: Surrogate) -> float:
+    """Return the natural length of the u axis: the width, or 1 where there is none."""
+    return surrogate.fwhm or 1.0
+
+
+def at(function: Callable[[Tensor], Tensor], u: float) -> float:
+    """Evaluate a function of tensors at one number, in float64."""
+    return function(torch.tensor(u, dtype=torch.float64)).item()
+
+
+def grid(surrogate: Surrogate, reach: float = 50.0) -> Tensor:
+    """Make a dense grid of u, threshold included, `reach` widths to either side."""
+    return torch.arange(-10_000, 10_001).double() * (reach / 10_000 * unit_of_u(surrogate))
+
+
+def measured_peak(surrogate: Surrogate) -> tuple[float, float]:
+    """Find where the absolute slope is largest and what it is: on a grid and beside the kinks, then refined."""
+    kinks = np.array(surrogate.kinks or (0.0,))
+    u = torch.cat([grid(surrogate), grid(surrogate, 4.0)])
+    u = torch.cat([u, *(torch.from_numpy(np.nextafter(kinks, end)) for end in (-math.inf, math.inf))])
+    u = torch.cat([u, torch.from_numpy(kinks)])
+    heights = surrogate.derivative(u).abs()
+    best = u[heights.argmax()].item()
+    unit = unit_of_u(surrogate)
+    refined = scipy.optimize.minimize_scalar(
+        lambda x: -abs(at(surrogate.derivative, x)),
+        bounds=(best - 1e-3 * unit, best + 1e-3 * unit),
+        method="bounded",
+        options={"xatol": 1e-12 * unit},
+    )
+    height, place = max((heights.max().item(), best), (float(-refined.fun), float(refined.x)))
+    return place, height
+
+
+def measured_area(surrogate: Surrogate, reach: float = math.inf) -> tuple[float, float]:
+    """Integrate the slope over `reach` widths to either side; return the area and a bound of its error."""
+    unit = unit_of_u(surrogate)
+    low, high = (max(-reach, min(reach, end / unit)) for end in surrogate.support)
+    inner = {*INNER} | {kink / unit for kink in surrogate.kinks}
+    ends = [low, *sorted(end for end in inner if low < end < high), high]
+    total = error = 0.0
+    for left, right in itertools.pairwise(ends):
+        part, bound = scipy.integrate.quad(
+            lambda x: at(surrogate.derivative, x * unit), left, right, epsabs=1e-12, epsrel=1e-11, limit=200
+        )
+        total, error = total + part * unit, error + bound * unit
+    return total, error
+
+
+def measured_fwhm(surrogate: Surrogate) -> float | None:
+    """Find the distance between the points nearest to the peak at which the slope is half of it, if any."""
+    unit = unit_of_u(surrogate)
+    top, peak = measured_peak(surrogate)
+
+    def above(distance: float) -> float:
+        return abs(at(surrogate.derivative, top + distance)) - peak / 2
+
+    ends = []
+    for sign in (1, -1):
+        steps = torch.cat([torch.arange(1, 4001) * 1e-3, torch.arange(5, 10_000)]).double() * unit
+        heights = surrogate.derivative(top + sign * steps).abs() - peak / 2
+        if not (heights < 0).any():
+            return None
+        first = int((heights < 0).nonzero()[0])
+        before = 0.0 if first == 0 else steps[first - 1].item()
+        ends.append(
+            scipy.optimize.brentq(
+                lambda x, sign=sign: above(sign * x), before, steps[first].item(), xtol=1e-14, rtol=4 * EPS
+            )
+        )
+    return float(sum(ends))
