@@ -67,9 +67,9 @@ class ModuleCounter:
 
     >>> network = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).eval()
     >>> counter = ModuleCounter(network, input_kind="real", bits=32, fold_batch_norm=False)
-    >>> output = counter(torch.ones(5, 3), samples=5, steps=5)
+    >>> output = counter(torch.ones(10, 3), samples=5, steps=10)  # five samples of two steps each
     >>> [group.dense.total for layer in counter.result().layers for group in layer.synapses]
-    [60, 40]
+    [120, 80]
     """
 
     def __init__(self, network: nn.Module, *, input_kind: str, bits: int, fold_batch_norm: bool) -> None:
@@ -93,7 +93,15 @@ class ModuleCounter:
             inputs: of its forward.
             samples: that begin with this call: 0 where it goes on with those of the call before.
             steps: time steps of all samples in this call together.
+
+        Raises:
+            InputError: fewer steps than samples, of which each has one at least.
         """
+        if steps < samples:
+            raise InputError(
+                f"steps={steps}: fewer than samples={samples}; steps are those of all samples together, so "
+                f"{steps} of each are {steps * samples}"
+            )
         self.samples += samples
         self.steps += steps
         handles = []

@@ -88,7 +88,11 @@ def measured_fwhm(surrogate: Surrogate) -> float | None:
         before = 0.0 if first == 0 else steps[first - 1].item()
         ends.append(
             scipy.optimize.brentq(
-                lambda x, sign=sign: above(sign * x), before, steps[first].item(), xtol=1e-14, rtol=4 * EPS
+                lambda x, sign=sign: above(sign * x),
+                before,
+                steps[first].item(),
+                xtol=1e-14,
+                rtol=np.float64(4 * EPS),
             )
         )
     return float(sum(ends))

@@ -78,7 +78,7 @@ def checked(folder: Path, name: str, capsys: pytest.CaptureFixture[str]) -> tupl
 def test_what_the_check_says_to_set_is_what_the_contracts_ask_for(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Expected: numbers as printed pass the check, whose tolerance is that of the contract tests; four digits fail."""
+    """Expected: numbers as printed pass the check, whose tolerance is that of the contract tests; 1.082 fails."""
     source = folder.parents[1] / "wrong_biweight.py"
     source.write_text(source.read_text().replace("inside**5 / 4", "inside**5 / 5"))
     code, told = checked(folder, "wrong_biweight", capsys)
