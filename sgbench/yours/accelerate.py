@@ -14,6 +14,7 @@ from sgbench.errors import InputError
 from sgbench.exchange.constructors import readout
 from sgbench.exchange.snntorch_weights import from_snntorch
 from sgbench.networks.layers import DenseLayer
+from sgbench.neurons.base import Neuron
 from sgbench.neurons.leaky import Leaky
 from sgbench.signals.spikes import SparseSpikes
 from sgbench.surrogates.atan import Atan
@@ -206,8 +207,10 @@ def _chain(network: nn.Module) -> tuple[list[nn.Linear], list[nn.Module]]:
         wanted = "a Linear" if place % 2 == 0 else "a Leaky, Synaptic, RLeaky or RSynaptic of snnTorch"
         fits = isinstance(module, nn.Linear) if place % 2 == 0 else _is_neuron(module)
         if not fits:
+            kind = type(module)
+            whose = " of sgbench" if kind.__module__.startswith("sgbench.") else ""
             raise InputError(
-                f"accelerate: module '{name}' is a {type(module).__name__}, and {wanted} is expected in this place"
+                f"accelerate: module '{name}' is a {kind.__name__}{whose}, and {wanted} is expected in this place"
             )
         (neurons if place % 2 else linears).append(module)  # type: ignore[arg-type]
     if not neurons or len(linears) != len(neurons):
@@ -220,11 +223,16 @@ def _chain(network: nn.Module) -> tuple[list[nn.Linear], list[nn.Module]]:
 
 
 def _is_inside(network: nn.Module, name: str) -> bool:
-    """Say whether a module only contains others, or is a part of a neuron."""
-    module = network.get_submodule(name)
-    parents = [network.get_submodule(name.rpartition(".")[0])] if "." in name else []
-    holds = any(True for _ in module.children()) and not _is_neuron(module)
-    return holds or any(_is_neuron(parent) for parent in parents)
+    """Say whether a module only contains others, or is a part of a neuron, snnTorch's or ours."""
+    module, path = network.get_submodule(name), name.split(".")
+    above = (network.get_submodule(".".join(path[:depth])) for depth in range(1, len(path)))
+    holds = any(True for _ in module.children()) and not _is_whole(module)
+    return holds or any(map(_is_whole, above))
+
+
+def _is_whole(module: nn.Module) -> bool:
+    """Say whether a module is a neuron, whose parts are its own affair."""
+    return _is_neuron(module) or isinstance(module, Neuron)
 
 
 def _is_neuron(module: nn.Module) -> bool:

@@ -261,7 +261,7 @@ def test_nothing_counted_is_an_error_not_zero():
 def test_steps_of_one_sample_are_refused():
     """96 samples of 20 steps are 1,920 steps; 20 of them are none that could be, and were the latency of a 96th."""
     counter = ModuleCounter(nn.Linear(2, 2).eval(), input_kind="binary", bits=32, fold_batch_norm=False)
-    with pytest.raises(InputError, match="steps=20: fewer than samples=96; .* 20 of each are 1920"):
+    with pytest.raises(InputError, match=r"steps=20: fewer than samples=96; .* 20 of each are 1920"):
         counter(torch.ones(20, 96, 2), samples=96, steps=20)
     counter(torch.ones(20, 96, 2), samples=96, steps=1920)
     counter(torch.ones(96, 2), samples=0, steps=96)  # one step more of the same samples

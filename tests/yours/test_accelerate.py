@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 
 import sgbench
 from sgbench.errors import InputError
+from sgbench.neurons.leaky import Leaky
+from sgbench.surrogates.atan import Atan
 from sgbench.surrogates.triangle import Triangle
 from sgbench.yours.accelerate import accelerate
 
@@ -165,6 +168,33 @@ def test_an_example_finds_a_forward_that_does_more() -> None:
         accelerate(Network(1.5), x)
     with pytest.raises(InputError, match="all time steps at once"):
         accelerate(Network(1.0))(x[0])
+
+
+NUMBERS = {"beta": 0.9, "threshold": 1.0, "reset": "subtract", "reset_gradient": "detached"}
+NUMBERS |= {"learn_beta": "none", "learn_threshold": "none"}
+
+
+def ours(kind: type[Leaky] = Leaky) -> Leaky:
+    """Four neurons of the catalogue, or of a class made of it."""
+    return kind(Atan(alpha=2.0, width_fwhm=None, normalisation="raw", scale=1.0), 4, **NUMBERS)
+
+
+class Tired(Leaky):
+    """A user's own, with one part more than its surrogate."""
+
+    def __init__(self, surrogate: Atan, features: int, **numbers: Any) -> None:
+        super().__init__(surrogate, features, **numbers)
+        self.memory = nn.Sequential(nn.Linear(4, 4))
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize(("kind", "said"), [(Tired, "a Tired,"), (Leaky, "a Leaky of sgbench,")])
+def test_a_neuron_of_ours_is_named_and_not_its_parts(kind: type[Leaky], said: str, *, deep: bool) -> None:
+    """Expected: the module that has no place here, by its own name; its surrogate is a part of it."""
+    chain = nn.Sequential(nn.Linear(4, 4), ours(kind), nn.Linear(4, 4), snn.Leaky(0.9))
+    name = "block.1" if deep else "1"
+    with pytest.raises(InputError, match=f"module '{name}' is {said} and a Leaky, Synaptic"):
+        accelerate(nn.Sequential(OrderedDict(block=chain)) if deep else chain)
 
 
 @pytest.mark.parametrize(
