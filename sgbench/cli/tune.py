@@ -49,6 +49,12 @@ def parser() -> argparse.ArgumentParser:
         "--studies", type=int, default=3, metavar="N", help="independent searches (default: 3)"
     )
     parser.add_argument("--trials", type=int, default=5, metavar="N", help="settings of each (default: 5)")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        metavar="N",
+        help="tuning seeds of each setting (default: 3); the best of each study is run with all of the protocol's",
+    )
     parser.add_argument("--by", choices=STRATEGIES, default="sobol", help="who chooses (default: sobol)")
     parser.add_argument(
         "--prune",
@@ -81,6 +87,7 @@ def tune(args: argparse.Namespace) -> int:
         trials=args.trials,
         strategy=args.by,
         prune=args.prune,
+        seeds=args.seeds,
         config_dirs=tuple(args.config_dir),
         allow_targets=tuple(args.allow_target),
     )
@@ -115,12 +122,16 @@ def _run(specs: Sequence[RunSpec], bars: Mapping[int, Bar], *, workers: int | No
 def _report(task: Task, chosen: Outcome, workers: int | None) -> list[RunRecord | None]:
     """Run the chosen setting with the reporting seeds."""
     from sgbench.training.run_folder import stored_record
+    from sgbench.tuning.promise import promise_lines, promise_of
     from sgbench.tuning.search import wait_for
 
     specs = task.specs(dict(chosen.asked.setting), task.protocol.seeds)
     _say(f"validation selects {chosen.asked.method_id}; {len(specs)} seeds report")
     _run(specs, {}, workers=workers)
     wait_for(specs)
+    if task.protocol.tuning_seeds is not None:
+        for line in promise_lines(promise_of(chosen.specs, specs), task.protocol):
+            _say(line)
     return [stored_record(spec) for spec in specs]
 
 
@@ -159,6 +170,7 @@ def _tree(task: Task, outcome: Found, reported: Sequence[RunRecord | None]) -> d
                 "settings": study.tried,
                 "best": None if study.best is None else study.best.asked.method_id,
                 "score": None if study.best is None else study.best.score,
+                "seeds": 0 if study.best is None else len(study.best.specs),
             }
             for study in outcome.studies
         ],

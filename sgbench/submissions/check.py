@@ -36,7 +36,7 @@ from sgbench.submissions.folder import (
 from sgbench.submissions.head import head, listed
 from sgbench.submissions.plain import complaint, unplain
 from sgbench.submissions.plausible import implausible
-from sgbench.submissions.tuning import complaints
+from sgbench.submissions.tuning import complaints, unconfirmed
 from sgbench.submissions.weights import parse_weights, require_fit
 
 Result = RunRecord | ExternalRecord
@@ -312,6 +312,9 @@ class _Run:
             )
         for code, message in complaints(log, method, self.reference):
             self._say(code, TUNING, message)
+        doubt = unconfirmed(log, self.reference.protocol)
+        if doubt is not None:
+            self.problems.append(Problem("tuning", TUNING, doubt, "warning"))
         self.problems += self._own_trials(log)
 
     def _own_trials(self, log: TuningLog) -> Iterator[Problem]:

@@ -168,6 +168,15 @@ def complaints(log: TuningLog, method: Method, reference: ProtocolReference) -> 
         )
 
 
+def unconfirmed(log: TuningLog, protocol: Protocol) -> str | None:
+    """Say which tuning seeds the setting handed in was chosen without; None where it has run with all of them."""
+    ran = {trial.seed for trial in log.trials if trial.method_id == log.method_id}
+    missing = {*(protocol.tuning_seeds or ())} - ran
+    if not log.trials or not missing:
+        return None
+    return f"the setting handed in has no run with the tuning seeds {ranges(missing)}; few seeds choose a lucky one"
+
+
 def _foreign_seeds(log: TuningLog, protocol: Protocol) -> Iterator[tuple[str, str]]:
     """Yield a complaint about the first trial whose seed is none that a protocol has for choosing settings."""
     if protocol.tuning_seeds is None:

@@ -13,10 +13,13 @@ from sgbench.leaderboard.deviation import References, setting_deviations
 from sgbench.records.method import method_id
 from sgbench.records.spec import Protocol, RunSpec
 from sgbench.records.tuning import Strategy
+from sgbench.tables import ranges
 from sgbench.tuning.space import Interval, space_of, words_of
 
 HOW = ("trainer.progress=false", "trainer.test_tuning_seeds=false")
 """How runs are executed: settings are chosen without a look at the test split."""
+FIRST = 3
+"""Tuning seeds that each setting is tried with, unless the request says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Request:
         trials: settings of each.
         strategy: who chooses them.
         prune: whether runs that fall behind are stopped early.
+        seeds: how many tuning seeds each setting is tried with; None is three, or all where they report too.
         config_dirs: folders with entries of the user's own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
     """
@@ -38,6 +42,7 @@ class Request:
     trials: int = 5
     strategy: Strategy = "sobol"
     prune: bool = False
+    seeds: int | None = None
     config_dirs: tuple[Path, ...] = ()
     allow_targets: tuple[str, ...] = ()
 
@@ -64,6 +69,13 @@ class Task:
     def base_id(self) -> str:
         """Return the id of the method in the middle of the space, by which a search is known."""
         return method_id(self.base.method)
+
+    @property
+    def first_seeds(self) -> tuple[int, ...]:
+        """Return the seeds that each setting is tried with, before the best of a study is run with all of them."""
+        seeds = self.protocol.trial_seeds
+        many = len(seeds) if self.protocol.tuning_seeds is None else FIRST
+        return seeds[: self.request.seeds or many]
 
     @property
     def folder(self) -> Path:
@@ -110,6 +122,11 @@ def task_of(request: Request) -> Task:
     ]
     if searched:
         raise InputError(f"{searched[0]}: is what is searched under {name}; leave it out")
+    if request.seeds is not None and not 1 <= request.seeds <= len(protocol.trial_seeds):
+        raise InputError(
+            f"--seeds {request.seeds}: {name} has settings chosen with {len(protocol.trial_seeds)} seeds, "
+            f"{ranges(protocol.trial_seeds)}; ask for 1 to all of them"
+        )
     asked, most = request.studies * request.trials, protocol.tuning_trials or 0
     if asked > most:
         raise InputError(

@@ -54,7 +54,11 @@ class Search:
         self.ahead = self.asker.ahead and not request.prune
 
     def run(self) -> list[Outcome]:
-        """Ask and run until every study has its settings; returns what came of all of them.
+        """Ask and run until every study has its settings and has confirmed its best; returns what came of them.
+
+        Each setting is tried with the first tuning seeds. The best of a study by its mean is then run with all of
+        them, and so is what becomes the best by that, until the best has them all: of few seeds the best setting is
+        often the luckiest one.
 
         Raises:
             InputError: a setting cannot be composed or built, or more were tried than the protocol allows.
@@ -75,7 +79,31 @@ class Search:
         for outcome in outcomes:
             if outcome.state == "open":
                 wait_for(outcome.specs)
-        return [outcome_of(outcome.asked, outcome.specs) for outcome in outcomes]
+        for study in range(self.task.request.studies):
+            self._confirm([outcome.asked for outcome in outcomes if outcome.asked.study == study])
+        return [self._ended(outcome.asked) for outcome in outcomes]
+
+    def _confirm(self, study: Sequence[Asked]) -> None:
+        """Run the best setting of a study with all tuning seeds, until the best by its mean has run with all."""
+        while True:
+            best = best_of([self._ended(asked) for asked in study])
+            specs = () if best is None else self._specs(best.asked)
+            left = list(filter(_is_open, specs))
+            if best is None or not left:
+                return
+            self.say(f"study {best.asked.study}: {len(left)} more tuning seeds for {best.asked.method_id}")
+            self.runner(left, {})
+            wait_for(specs)
+
+    def _specs(self, asked: Asked) -> tuple[RunSpec, ...]:
+        """Compose the runs of a setting with all tuning seeds."""
+        return self.task.specs(dict(asked.setting), self.task.protocol.trial_seeds)
+
+    def _ended(self, asked: Asked) -> Outcome:
+        """Look up a setting with every tuning seed that it has run with."""
+        first = len(self.task.first_seeds)
+        specs = self._specs(asked)
+        return outcome_of(asked, [*specs[:first], *(spec for spec in specs[first:] if not _is_open(spec))])
 
     def _is_left(self, outcome: Outcome) -> bool:
         """Say whether a setting was asked for and nobody runs it."""
@@ -120,7 +148,7 @@ class Search:
         ]
 
     def _outcome(self, asked: Asked) -> Outcome:
-        return outcome_of(asked, self.task.specs(dict(asked.setting), self.task.protocol.trial_seeds))
+        return outcome_of(asked, self.task.specs(dict(asked.setting), self.task.first_seeds))
 
     def _ask(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """Ask for the next setting of each study, or for all where none depends on results."""
@@ -135,7 +163,7 @@ class Search:
 
     def _asked(self, study: int, known: Sequence[Outcome]) -> Outcome:
         setting = self.asker.ask(study, [outcome.tried for outcome in known])
-        specs = self.task.specs(setting, self.task.protocol.trial_seeds)
+        specs = self.task.specs(setting, self.task.first_seeds)
         asked = Asked(study=study, number=len(known), method_id=method_id(specs[0].method), setting=setting)
         return outcome_of(asked, specs)
 

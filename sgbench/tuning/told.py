@@ -68,16 +68,18 @@ def found_of(outcomes: Sequence[Outcome]) -> Found:
 
 def lines_of(result: Found, task: Task) -> list[str]:
     """Return what a search came to, for people."""
-    from sgbench.tables import aligned, ranges
+    from sgbench.tables import NONE, aligned, ranges
     from sgbench.tuning.space import words_of
 
-    rows = [["study", "best validation", "settings", "best setting"]]
+    rows = [["study", "best validation", "seeds", "settings", "best setting"]]
     for search in result.studies:
         setting = "-" if search.best is None else " ".join(words_of(search.best.asked.setting))
         score = _told(search.best and search.best.score, task)
-        rows.append([str(search.study), score, str(search.tried), setting])
+        seeds = NONE if search.best is None else str(len(search.best.specs))
+        rows.append([str(search.study), score, seeds, str(search.tried), setting])
     monitor = task.base.method.protocol.monitor.replace("_", " ")
-    seeds = ranges(task.protocol.trial_seeds)
+    first, every = ranges(task.first_seeds), ranges(task.protocol.trial_seeds)
+    seeds = first if first == every else f"{first}, of the best of each study {every}"
     lines = [
         f"{task.protocol.name} {task.base.method.label}: {monitor}, mean over seeds {seeds}",
         "",
