@@ -36,7 +36,7 @@ EPILOG = """examples:
   sgbench show surrogate/atan --plot atan.png
   sgbench compare surrogate/atan surrogate/triangle --plot both.png
   sgbench data list && sgbench data show randman --plot randman.png
-  sgbench tune protocol=digits_tuned_v2 surrogate=atan
+  sgbench tune experiment=digits_tuned_v3 surrogate=atan
   sgbench recommend experiment=digits
   sgbench calibrate experiment=delayed_xor_v2
   sgbench diagnose experiment=digits surrogate=triangle width_fwhm=0.5

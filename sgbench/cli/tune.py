@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 STRATEGIES: tuple[Strategy, ...] = ("sobol", "random", "tpe")
 EPILOG = """examples:
-  sgbench tune protocol=digits_tuned_v2 surrogate=atan                       # 3 studies of 5 settings, then seeds
-  sgbench tune protocol=digits_tuned_v2 surrogate=triangle --by tpe --prune  # needs: pip install 'sgbench[tune]'
-  sgbench tune protocol=digits_tuned_v2 surrogate=atan --studies 5 --no-report
+  sgbench tune experiment=digits_tuned_v3 surrogate=atan                       # 3 studies of 5 settings, then seeds
+  sgbench tune experiment=digits_tuned_v3 surrogate=triangle --by tpe --prune  # needs: pip install 'sgbench[tune]'
+  sgbench tune experiment=digits_tuned_v3 surrogate=atan --studies 5 --no-report
 
 The same words continue an interrupted search, and may run at once on machines that share the folder of runs."""
 
@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("words", nargs="+", metavar="WORD", help="of a run, e.g. protocol=digits_tuned_v2")
+    parser.add_argument("words", nargs="+", metavar="WORD", help="of a run, e.g. experiment=digits_tuned_v3")
     parser.add_argument(
         "--studies", type=int, default=3, metavar="N", help="independent searches (default: 3)"
     )
@@ -92,10 +92,14 @@ def tune(args: argparse.Namespace) -> int:
         allow_targets=tuple(args.allow_target),
     )
     task = task_of(request)
+    if task.protocol.superseded_by is not None:
+        _say(
+            f"note: {task.protocol.name} is superseded by {task.protocol.superseded_by}, and takes no submissions"
+        )
     if task.protocol.tuning_seeds is None:
         _say(
             f"note: {task.protocol.name} has settings chosen on the seeds that report; protocols with "
-            f"tuning_seeds, as digits_tuned_v2, do not"
+            f"tuning_seeds, as digits_tuned_v3, do not"
         )
     search = Search(task, partial(_run, workers=args.workers), _say)
     outcome = found_of(search.run())
@@ -130,7 +134,7 @@ def _report(task: Task, chosen: Outcome, workers: int | None) -> list[RunRecord 
     _run(specs, {}, workers=workers)
     wait_for(specs)
     if task.protocol.tuning_seeds is not None:
-        for line in promise_lines(promise_of(chosen.specs, specs), task.protocol):
+        for line in promise_lines(promise_of(chosen.specs, specs, task.measure)):
             _say(line)
     return [stored_record(spec) for spec in specs]
 

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.predictions import MAX_PREDICTION_BYTES, parse_predictions
 from sgbench.paths import PREDICTIONS
-from sgbench.records.content import Scores
 from sgbench.records.files import read_bytes
-from sgbench.records.record import RunRecord
-from sgbench.records.spec import Protocol, RunSpec
+from sgbench.records.spec import RunSpec
 from sgbench.statistics.intervals import summarise
 from sgbench.statistics.pairs import compare
-from sgbench.sweeps.text import percent
 from sgbench.tables import ranges
 from sgbench.training.run_folder import folder_of, stored_record
 
-PERCENT = 100
 SHOWN = 3
 """Runs whose missing classes are named one by one."""
 RESTING = ("max_over_time", "max_since_rest")
@@ -29,107 +26,92 @@ class Promise:
     """Holds validation scores of one setting with both kinds of seeds, and what its runs never predict.
 
     Args:
-        promised: score by tuning seed; accuracies, or losses where a task has no classes.
-        kept: score by reporting seed.
-        has_classes: whether scores are accuracies.
+        promised: score by tuning seed.
+        kept: score by reporting seed; that of guessing where the run failed.
+        measure: accuracy, or the loss where a task has no classes.
         never: by reporting seed the classes of the test split that are never predicted, where there are any.
         loss: name of the method's loss.
     """
 
     promised: Mapping[int, float]
     kept: Mapping[int, float]
-    has_classes: bool
+    measure: Measure
     never: Mapping[int, tuple[int, ...]]
     loss: str
 
 
-def promise_of(tuned: Sequence[RunSpec], reported: Sequence[RunSpec]) -> Promise:
+def promise_of(tuned: Sequence[RunSpec], reported: Sequence[RunSpec], measure: Measure) -> Promise:
     """Look up what tuning seeds promised and reporting seeds keep of one setting.
 
     Args:
         tuned: its runs with tuning seeds.
         reported: its runs with reporting seeds.
+        measure: of the task.
     """
-    records = [record for spec in reported if (record := _finished(spec)) is not None]
-    has_classes = all(record.classes is not None for record in records)
-    never = {spec.seed: never_predicted(spec) for spec in reported} if has_classes else {}
+    never = {} if measure.is_loss else {spec.seed: never_predicted(spec) for spec in reported}
     return Promise(
-        promised=_scores([record for spec in tuned if (record := _finished(spec)) is not None]),
-        kept=_scores(records),
-        has_classes=has_classes,
+        promised=_scores(tuned, measure),
+        kept=_scores(reported, measure),
+        measure=measure,
         never={seed: classes for seed, classes in never.items() if classes},
         loss=tuned[0].method.choices["loss"],
     )
 
 
-def _finished(spec: RunSpec) -> RunRecord | None:
-    record = stored_record(spec)
-    return record if record is not None and record.status == "finished" else None
-
-
-def _scores(records: Sequence[RunRecord]) -> dict[int, float]:
-    return {record.seed: _score(record.validation) for record in records if record.validation is not None}
-
-
-def _score(scores: Scores) -> float:
-    return scores.loss if scores.accuracy is None else scores.accuracy
+def _scores(specs: Sequence[RunSpec], measure: Measure) -> dict[int, float]:
+    records = [record for spec in specs if (record := stored_record(spec)) is not None]
+    return {record.seed: measure.of(record.validation) for record in records}
 
 
 def never_predicted(spec: RunSpec) -> tuple[int, ...]:
-    """List the classes of the test split that a finished run predicts for no sample.
+    """List the classes of the test split that a finished run predicts for no sample; none of one that has failed.
 
     Raises:
         InputError: its predictions are gone or damaged.
     """
-    if _finished(spec) is None:
+    record = stored_record(spec)
+    if record is None or record.predictions_sha256 is None:
         return ()
     path = folder_of(spec) / PREDICTIONS
     found = parse_predictions(read_bytes(path, limit=MAX_PREDICTION_BYTES), str(path))
     return tuple(sorted({*found.target.tolist()} - {*found.prediction.tolist()}))
 
 
-def promise_lines(promise: Promise, protocol: Protocol) -> Iterator[str]:
+def promise_lines(promise: Promise) -> Iterator[str]:
     """Yield both scores side by side, and a warning where they disagree or a class is never predicted.
 
     Args:
         promise: of the chosen setting.
-        protocol: the catalogue's own.
     """
+    measure = promise.measure
     if promise.promised and promise.kept:
-        name = "validation accuracy" if promise.has_classes else "validation loss"
-        first, later = (_told(scores, promise) for scores in (promise.promised, promise.kept))
-        yield f"{name}: {first} with the tuning seeds {ranges(promise.promised)}, {later} with those that report"
-        yield from _shortfall(promise, protocol)
+        unit = "" if measure.is_loss else ", %"
+        first, later = (
+            measure.summary(summarise(list(scores.values()))) for scores in (promise.promised, promise.kept)
+        )
+        yield (
+            f"validation {measure.kind}{unit}: {first} with the tuning seeds {ranges(promise.promised)}, "
+            f"{later} with those that report"
+        )
+        yield from _shortfall(promise)
     yield from _classes(promise)
 
 
-def _told(scores: Mapping[int, float], promise: Promise) -> str:
-    summary = summarise(list(scores.values()))
-    return f"{percent(summary)} %" if promise.has_classes else f"{summary.mean:.4g}"
-
-
-def _shortfall(promise: Promise, protocol: Protocol) -> Iterator[str]:
+def _shortfall(promise: Promise) -> Iterator[str]:
     """Warn where reporting seeds are worse beyond the noise of seeds, by Welch's 95 % interval."""
-    sign = 1 if promise.has_classes else -1
-    signed = [
-        {seed: sign * score for seed, score in scores.items()} for scores in (promise.promised, promise.kept)
-    ]
-    apart = compare(signed[0], signed[1])
+    measure = promise.measure
+    apart = compare(measure.signed(promise.promised), measure.signed(promise.kept))
     if apart.low is None or apart.high is None or apart.low <= 0:
         return
-    if promise.has_classes:
-        short = f"{PERCENT * apart.difference:.1f} points (95 % interval {PERCENT * apart.low:.1f} to "
-        short += f"{PERCENT * apart.high:.1f})"
-    else:
-        short = f"{apart.difference:.3g} (95 % interval {apart.low:.3g} to {apart.high:.3g})"
     yield (
-        f"warning: reporting seeds fall short of tuning seeds by {short}: of many settings, few seeds choose a "
-        f"lucky one; {protocol.name} has {len(promise.promised)} tuning seeds, a protocol with more chooses better"
+        f"warning: reporting seeds fall short of tuning seeds by {measure.text(apart.difference)} {measure.unit} "
+        f"(95 % interval {measure.text(apart.low)} to {measure.text(apart.high)}): of many settings, "
+        f"{len(promise.promised)} seeds chose a lucky one; a protocol with more tuning seeds chooses better"
     )
 
 
 def _classes(promise: Promise) -> Iterator[str]:
-    """Warn of classes that runs never predict, with what most often makes them so."""
+    """Warn about classes that runs never predict, with what most often makes them so."""
     if not promise.never:
         return
     named = [

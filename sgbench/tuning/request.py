@@ -10,6 +10,7 @@ from sgbench.composition.plan import PointComposer
 from sgbench.composition.words import parse_overrides
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References, setting_deviations
+from sgbench.leaderboard.score import Measure
 from sgbench.records.method import method_id
 from sgbench.records.spec import Protocol, RunSpec
 from sgbench.records.tuning import Strategy
@@ -57,6 +58,7 @@ class Task:
         base: the run in the middle of the space, with a seed that settings are chosen with.
         protocol: the catalogue's own.
         space: the numbers that are searched.
+        measure: what methods of the protocol are compared by.
     """
 
     request: Request
@@ -64,6 +66,7 @@ class Task:
     base: RunSpec
     protocol: Protocol
     space: dict[str, Interval]
+    measure: Measure
 
     @property
     def base_id(self) -> str:
@@ -137,7 +140,7 @@ def task_of(request: Request) -> Task:
     deviation = next(setting_deviations(base.method, reference), None)
     if deviation is not None:
         raise InputError(f"{name}: {deviation.text}; no board would rank what comes of it, so leave that out")
-    return Task(request, composer, base, protocol, space)
+    return Task(request, composer, base, protocol, space, reference.measure)
 
 
 def _check_words(words: Sequence[str]) -> None:

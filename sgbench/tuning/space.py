@@ -56,7 +56,7 @@ def space_of(method: Method, protocol: Protocol) -> dict[str, Interval]:
     if protocol.search_space is None or protocol.tuning_trials is None:
         raise InputError(
             f"{protocol.name}: opens no search_space with a budget of tuning_trials; "
-            f"tune under one that does: protocol=digits_tuned_v2"
+            f"tune under one that does: experiment=digits_tuned_v3"
         )
     space = {
         key: _interval(key, limits, method)

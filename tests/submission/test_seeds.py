@@ -18,11 +18,12 @@ from sgbench.records.files import read_model, to_json
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, Protocol
 from sgbench.records.submission import Submission, TuningLog
+from sgbench.submissions.check import check
 from sgbench.submissions.head import head
 from sgbench.submissions.make import Author, make
 from sgbench.submissions.tuning import complaints
 from tests.leaderboard.factory import method, protocol, reference, write_board_record
-from tests.submission.factory import method_id, run, trial
+from tests.submission.factory import JUDGE, method_id, run, trial
 
 REPORTING = tuple(range(200, 240))
 CLOSED = {"test": None, "counts": None, "predictions_sha256": None, "test_access": ()}
@@ -94,6 +95,23 @@ def test_a_submission_takes_the_largest_complete_prefix_and_tells_what_was_tried
     eleven = submission.model_copy(update={"seeds": REPORTING[:11]})
     (problem,) = (found for found in head(eleven, Apart().of("toy_v1")) if found.code == "seeds")
     assert "the first 10 or the first 20 or all of toy_v1" in problem.message
+
+
+def test_a_setting_that_few_tuning_seeds_chose_is_warned_of(tmp_path: Path) -> None:
+    """Expected: the seed that the setting handed in lacks, as a warning; must differ: with both, nothing."""
+    chosen = write_runs(tmp_path / "runs", range(200, 210), 2.0)
+    write_runs(tmp_path / "runs", range(100, 101), 2.0)
+    write_runs(tmp_path / "runs", range(100, 102), 1.0)
+    told = []
+    for name in ("one", "both"):
+        made = make(tmp_path / "runs", tmp_path / name, AUTHOR, references=Apart(), method=chosen)
+        told.append(check(Path(made.folder), references=Apart(), judge=JUDGE).problems)
+        if name == "one":
+            write_runs(tmp_path / "runs", range(101, 102), 2.0)
+    (warning,) = told[0]
+    assert (warning.code, warning.level) == ("tuning", "warning")
+    assert "has no run with the tuning seeds 101" in warning.message
+    assert told[1] == ()
 
 
 def test_a_run_that_is_not_comparable_is_left_out_by_name(tmp_path: Path) -> None:
