@@ -144,21 +144,18 @@ def identities() -> dict[str, float]:
 
 def accuracies(board: Path) -> dict[Key, str]:
     """Return by rule the mean test accuracy on a committed board with its 95 % interval, if there is one."""
-    percents: dict[Key, list[float]] = {}
+    shares: dict[Key, list[float]] = {}
     for path in sorted(board.glob("records/*/*.json")):
         record = read_model(path, RunRecord)
         if record.test is not None and record.test.accuracy is not None:
-            percents.setdefault(key_of(record.method), []).append(100 * record.test.accuracy)
-    return {key: _with_interval(values) for key, values in percents.items()}
+            shares.setdefault(key_of(record.method), []).append(record.test.accuracy)
+    return {key: _with_interval(values) for key, values in shares.items()}
 
 
 def _with_interval(values: Sequence[float]) -> str:
-    summary = summarise(values)
-    return (
-        f"{summary.mean:.1f}"
-        if summary.half_width is None
-        else f"{summary.mean:.1f} ± {summary.half_width:.1f}"
-    )
+    summary = summarise(values, scale="share")
+    ends = "" if summary.ends is None else " ({:.1f} to {:.1f})".format(*(100 * end for end in summary.ends))
+    return f"{100 * summary.mean:.1f}{ends}"
 
 
 def key_of(method: Method) -> Key:

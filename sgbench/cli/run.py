@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 from sgbench.cli.run_hydra import Job, run_sweep, say, say_failed, show, warn_of_chance
 from sgbench.errors import InputError
 from sgbench.paths import RECORD, with_own
-from sgbench.records.chance import is_at_chance
 from sgbench.sweeps.checked import built
-from sgbench.sweeps.outcome import label, problem, result
+from sgbench.sweeps.outcome import guessing, problem, result
 from sgbench.training.memory import uncollected
 
 if TYPE_CHECKING:
@@ -113,6 +112,7 @@ def _plan(words: list[str], config_dirs: Sequence[Path], allowed: Sequence[str])
 def _run_single(planned: RunPlan, config: DictConfig, parts: Parts | None) -> int:
     """Run the one point of a plan with the parts that it was checked with, and print the result."""
     from sgbench.composition.hydra_internals import run_as_job
+    from sgbench.leaderboard.score import measures
     from sgbench.sweeps.selected_on_test import optimism
     from sgbench.training.run_folder import folder_of
     from sgbench.training.runner import run_spec
@@ -130,5 +130,6 @@ def _run_single(planned: RunPlan, config: DictConfig, parts: Parts | None) -> in
 
         for line in profile_lines(folder_of(spec)):
             say(line)
-    warn_of_chance([label(spec)] if is_at_chance(record.validation, record.classes) else [], 1)
+    measure = measures(planned.config_dirs)(spec.method)
+    warn_of_chance([guessing(spec)] if measure.is_at_chance(record.validation) else [], 1)
     return 0

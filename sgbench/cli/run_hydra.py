@@ -22,9 +22,8 @@ from sgbench.errors import (
     shows_traceback,
 )
 from sgbench.paths import RECORD, conf_dir, default_runs_dir
-from sgbench.records.chance import is_at_chance
 from sgbench.sweeps.names import names_of
-from sgbench.sweeps.outcome import chance_warning, cost, headline, label, problem
+from sgbench.sweeps.outcome import Guessing, chance_warning, cost, guessing, headline, label, problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -288,10 +287,12 @@ def _stamp(spec: RunSpec) -> int | None:
 
 def _report(planned: RunPlan, before: Sequence[int | None], names: Mapping[str, str]) -> int:
     """Report from the records how the points of a sweep ended; return 1 if one has no finished record."""
+    from sgbench.leaderboard.score import measures
     from sgbench.sweeps.selected_on_test import optimism
     from sgbench.training.run_folder import stored_record
 
-    finished, problems, watched, guessing = 0, [], [], []
+    finished, problems, watched, at_chance = 0, [], [], []
+    measure_of = measures(planned.config_dirs)
     for spec, stamp in zip(planned.specs, before, strict=True):
         record = stored_record(spec)
         reason = problem(spec, record, names)
@@ -301,8 +302,8 @@ def _report(planned: RunPlan, before: Sequence[int | None], names: Mapping[str, 
             problems.append(reason)
             continue
         finished += 1
-        if record is not None and is_at_chance(record.validation, record.classes):
-            guessing.append(label(spec, names))
+        if record is not None and measure_of(record.method).is_at_chance(record.validation):
+            at_chance.append(guessing(spec, names))
         if record is not None and record.test_selected is not None:
             watched.append(record)
     for line in optimism(watched):
@@ -311,7 +312,7 @@ def _report(planned: RunPlan, before: Sequence[int | None], names: Mapping[str, 
     where = "" if Path(root) == default_runs_dir() else f" --root {root}"
     then = f"; next: sgbench board build --from runs{where}" if finished else ""
     say(f"{finished} of {len(planned.specs)} runs finished{then}")
-    warn_of_chance(guessing, finished)
+    warn_of_chance(at_chance, finished)
     for line in problems:
         say_failed(line)
     return 1 if problems else 0
@@ -328,11 +329,11 @@ def say_failed(line: str) -> None:
     sys.stderr.write(f"sgbench: failed: {line}\n")
 
 
-def warn_of_chance(runs: Sequence[str], count: int) -> None:
+def warn_of_chance(runs: Sequence[Guessing], count: int) -> None:
     """Print on standard error that runs have learnt nothing.
 
     Args:
-        runs: name of each.
+        runs: each of them.
         count: of all finished runs.
     """
     warning = chance_warning(runs, count=count)

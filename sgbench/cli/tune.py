@@ -141,25 +141,27 @@ def _report(task: Task, chosen: Outcome, workers: int | None) -> list[RunRecord 
 
 def _next(task: Task, chosen: Outcome, reported: Sequence[RunRecord | None]) -> int:
     """Describe the scores of the reporting seeds, and the next command."""
-    from sgbench.statistics.intervals import summarise
-    from sgbench.sweeps.text import percent
+    from sgbench.leaderboard.score import measures
+    from sgbench.sweeps.outcome import Guessing, chance_warning
 
-    failed = sum(record is None or record.status != "finished" for record in reported)
-    accuracies = [
-        record.test.accuracy for record in reported if record is not None and record.test is not None
+    measure, method_id = measures(task.request.config_dirs)(task.base.method), chosen.asked.method_id
+    finished = [record for record in reported if record is not None and record.test is not None]
+    failed = len(reported) - len(finished)
+    if finished:
+        test = measure.summary(measure.summarise([measure.of(record.test) for record in finished]))
+        _say(f"test {measure.kind} {test}{'' if measure.is_loss else ' %'} over {len(finished)} seeds")
+    guessing = [
+        Guessing(f"seed {record.seed}", f"sgbench diagnose {task.folder / method_id / str(record.seed)}")
+        for record in finished
+        if measure.is_at_chance(record.validation)
     ]
-    losses = [record.test.loss for record in reported if record is not None and record.test is not None]
-    if accuracies and None not in accuracies:
-        test = percent(summarise([accuracy for accuracy in accuracies if accuracy is not None]))
-        _say(f"test accuracy {test} % over {len(accuracies)} seeds")
-    elif losses:
-        _say(f"test loss {summarise(losses).mean:.4g} over {len(losses)} seeds")
+    warning = chance_warning(guessing, count=len(finished))
+    if warning is not None:
+        _say(f"warning: {warning}")
     if failed:
         _say(f"{failed} of {len(reported)} seeds have no finished record")
     if reported:
-        _say(
-            f"next: sgbench submit make {task.folder} --method {chosen.asked.method_id} --name NAME --contact @YOU"
-        )
+        _say(f"next: sgbench submit make {task.folder} --method {method_id} --name NAME --contact @YOU")
     return 1 if failed else 0
 
 

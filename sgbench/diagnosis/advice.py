@@ -47,6 +47,7 @@ OF_MODULES = Remedies(
     silent="begin with weights 1.5 times as large, or lower the threshold, e.g. threshold=0.5",
     saturated="begin with weights half as large, or raise the threshold, e.g. threshold=2.0",
 )
+NOTHING = "nothing stands out: the gradient reaches every layer and does not explode"
 Test = Callable[[LayerDiagnosis], bool]
 
 
@@ -97,14 +98,12 @@ def advise(diagnosis: Diagnosis) -> Iterator[str]:
     yield from before
     yield from _of_agreement(diagnosis)
     if not before and {"flow", "activity"} <= set(diagnosis.panels):
-        yield "nothing stands out: the gradient reaches every layer and does not explode"
+        yield NOTHING
 
 
 def advise_modules(diagnosis: Diagnosis) -> Iterator[str]:
     """Write the advice for a user's own torch network, one sentence for each thing that stands out."""
-    yield from list(_sentences(diagnosis.layers, OF_MODULES)) or [
-        "nothing stands out: the gradient reaches every layer and does not explode"
-    ]
+    yield from list(_sentences(diagnosis.layers, OF_MODULES)) or [NOTHING]
 
 
 def _sentences(layers: Sequence[LayerDiagnosis], remedies: Remedies) -> Iterator[str]:

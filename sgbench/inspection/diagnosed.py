@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from sgbench.diagnosis.advice import NOTHING
 from sgbench.diagnosis.landscape import (
     LoopSamples,
     Plane,
@@ -24,6 +26,10 @@ from sgbench.signals.streams import generator
 from sgbench.signals.trajectory import Batch
 
 WEIGHTS = ("initial", "selected")
+REMEDIES = (
+    "train longer (protocol.epochs=100) or with another learning rate (optimizer.lr=0.01), start louder "
+    "(init.gain=1.5), or let time count (network.recurrence=all_to_all, or another encoder)"
+)
 
 
 def diagnose(
@@ -73,7 +79,7 @@ def diagnosed(run: StoredRun, weights: str, panels: Sequence[str], batches: int)
     elif weights != "initial":
         raise InputError(f"--weights {weights}: one or both of {', '.join(WEIGHTS)} are needed")
     begin(run, "train", epoch)
-    return diagnose_network(
+    found = diagnose_network(
         run.parts.network,
         run.parts.rule,
         validation_batches(run, batches),
@@ -83,6 +89,22 @@ def diagnosed(run: StoredRun, weights: str, panels: Sequence[str], batches: int)
         weights_name=weights,
         split="validation",
     )
+    return _of_unlearnt(found, run) if run.is_at_chance else found
+
+
+def _of_unlearnt(found: Diagnosis, run: StoredRun) -> Diagnosis:
+    """Say of a run that is no better than guessing that nothing was learnt, whatever its gradient promises."""
+    measure, validation = run.measure, run.record and run.record.validation
+    unit = "" if measure.is_loss else " %"
+    said = (
+        f"nothing was learnt: a validation {measure.kind} of {measure.text(measure.of(validation))}{unit} is no "
+        f"better than guessing, {measure.text(measure.guess)}{unit}: {REMEDIES}"
+    )
+    changes: dict[str, Any] = {"advice": (said, *(line for line in found.advice if line != NOTHING))}
+    if found.outlook == "fine":
+        reason = "the gradient stands out in nothing, and yet the run ended no better than guessing"
+        changes |= {"outlook": None, "reasons": {**found.reasons, "outlook": reason}}
+    return found.model_copy(update=changes)
 
 
 def validation_batches(run: StoredRun, count: int) -> list[Batch]:

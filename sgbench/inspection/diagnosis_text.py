@@ -46,8 +46,8 @@ def as_text(diagnosis: Diagnosis) -> str:
         lines.append(f"the loss falls with {diagnosis.falling_steps:.0%} of short steps against the gradient")
     elif "agreement" in diagnosis.panels:
         lines.append(f"short steps: {diagnosis.reasons['falling_steps']}")
-    if diagnosis.outlook is not None:
-        lines += ["", f"outlook: {diagnosis.outlook}"]
+    if {"flow", "activity"} <= set(diagnosis.panels):
+        lines += ["", f"outlook: {diagnosis.outlook or diagnosis.reasons['outlook']}"]
     return "\n".join([*lines, *(f"- {sentence}" for sentence in diagnosis.advice)])
 
 

@@ -11,6 +11,7 @@ import torch
 
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError, one_printable_line
+from sgbench.leaderboard.score import Measure, measures
 from sgbench.networks.base import Network
 from sgbench.paths import RECORD, WEIGHTS
 from sgbench.records.files import read_model
@@ -32,6 +33,12 @@ class StoredRun(NamedTuple):
     parts: Parts
     folder: Path
     record: RunRecord | None
+    measure: Measure  # what its task is scored by, and what guessing scores
+
+    @property
+    def is_at_chance(self) -> bool:
+        """Say whether it was run and is no better than guessing."""
+        return self.record is not None and self.measure.is_at_chance(self.record.validation)
 
 
 def folder_with_record(word: str) -> Path | None:
@@ -68,7 +75,8 @@ def stored_run(
                     f"'{word}': a folder with a {RECORD}, or words such as surrogate=atan, are needed"
                 )
         spec = compose(words, **options)
-        return StoredRun("these words", spec, build(spec), folder_of(spec), stored_record(spec))
+        measure = measures(config_dirs)(spec.method)
+        return StoredRun("these words", spec, build(spec), folder_of(spec), stored_record(spec), measure)
     for word in words[1:]:
         if not word.startswith(OF_EXECUTION):
             raise InputError(
@@ -113,7 +121,7 @@ def run_of(
         [*asked, *choice_words(method.choices), *words], config_dirs=config_dirs, allow_targets=allow_targets
     )
     spec = spec.model_copy(update={"method": completed(method, spec.method)})
-    return StoredRun(str(folder), spec, build(spec), folder, record)
+    return StoredRun(str(folder), spec, build(spec), folder, record, measures(config_dirs)(spec.method))
 
 
 def load_selected(run: StoredRun) -> Network:

@@ -18,7 +18,7 @@ from sgbench.records.energy import EnergyTarget
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, Protocol
 from sgbench.records.submission import Division
-from sgbench.statistics.intervals import Summary, summarise
+from sgbench.statistics.intervals import Summary
 from sgbench.statistics.rank_places import RankPlace, places
 
 SOURCE = "source"
@@ -39,6 +39,7 @@ class Measured:
         int, float
     ]  # by seed, what the protocol's monitor says on validation, the larger the better
     failed_seeds: tuple[int, ...]
+    at_chance: tuple[int, ...]  # seeds that finished and are no better than guessing on the test split
     costs: Costs
     test_samples: frozenset[int]
     steps_per_sample: frozenset[float]
@@ -63,6 +64,7 @@ class MethodRow:
     score: Summary
     scores: dict[int, float]  # test accuracy or loss by seed; a failed one as by guessing
     failed_seeds: tuple[int, ...]
+    at_chance: tuple[int, ...]  # seeds that finished and are no better than guessing on the test split
     costs: Costs
     standing: BoardStanding | None  # None where records lie in a runs folder
 
@@ -135,6 +137,7 @@ def measure(
         scores=dict(zip(seeds, tested, strict=True)),
         selection={record.seed: _selection(record, score) for record in ordered},
         failed_seeds=tuple(record.seed for record in ordered if record.status == "failed"),
+        at_chance=tuple(record.seed for record in ordered if score.is_at_chance(record.test)),
         costs=costs(ordered, targets=targets, dt_s=dt_s),
         test_samples=frozenset(record.test.samples for record in ordered if record.test),
         steps_per_sample=frozenset(count.steps / count.samples for count in counts),
@@ -180,7 +183,7 @@ def board_of(
     varying = varying_parameters(methods)
     latencies = frozenset().union(*(method.steps_per_sample for method in ordered))
     twice = {method_of_row(method.method_id) for method in ordered if "-" in method.method_id}
-    rows = [_row(method, varying, standings.get(method.method_id), twice) for method in ordered]
+    rows = [_row(method, varying, standings.get(method.method_id), score, twice) for method in ordered]
     plain = _plain_rows([method for method in everything if method.method.is_baseline], standings, score)
     return Board(
         protocol=protocol,
@@ -205,7 +208,9 @@ def _plain_rows(
 ) -> list[MethodRow]:
     varying = varying_parameters([method.method for method in measured])
     return list(
-        _in_order([_row(method, varying, standings.get(method.method_id)) for method in measured], score)
+        _in_order(
+            [_row(method, varying, standings.get(method.method_id), score) for method in measured], score
+        )
     )
 
 
@@ -213,6 +218,7 @@ def _row(
     measured: Measured,
     varying: Varying,
     standing: BoardStanding | None,
+    score: Measure,
     twice: Collection[str] = (),
 ) -> MethodRow:
     """Make a row; `twice` are methods of several sources, each of which its row names."""
@@ -233,9 +239,10 @@ def _row(
         place=None,
         surrogate=name,
         varying=texts,
-        score=summarise(list(measured.scores.values())),
+        score=score.summarise(list(measured.scores.values())),
         scores=measured.scores,
         failed_seeds=measured.failed_seeds,
+        at_chance=measured.at_chance,
         costs=measured.costs,
         standing=standing,
     )

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
 from typing import Literal
 
+from sgbench.composition import catalogue
+from sgbench.composition.data_facts import facts_of
+from sgbench.errors import InputError
+from sgbench.plots.estimate import Estimate
+from sgbench.records.chance import is_at_chance
 from sgbench.records.content import Scores
-from sgbench.statistics.intervals import Summary
-from sgbench.statistics.pairs import Floats
+from sgbench.records.spec import Method
+from sgbench.statistics.intervals import Summary, summarise
+from sgbench.statistics.pairs import Comparison, Floats
+from sgbench.tables import NONE
 
 
 @dataclass(frozen=True)
@@ -44,14 +53,48 @@ class Measure:
         value = None if scores is None else scores.loss if self.is_loss else scores.accuracy
         return self.guess if value is None else value
 
+    def is_at_chance(self, scores: Scores | None) -> bool:
+        """Say whether the scores of a run are no better than guessing; those of a failed run never are."""
+        return is_at_chance(scores, self.guess, is_loss=self.is_loss)
+
+    def summarise(self, values: Sequence[float]) -> Summary:
+        """Compute the mean of scores over seeds, with an interval that ends where scores do."""
+        return summarise(values, scale="positive" if self.is_loss else "share")
+
     def text(self, value: float) -> str:
         """Format one score, or a difference of two."""
         return f"{value:.4g}" if self.is_loss else f"{100 * value:.2f}"
 
-    def summary(self, summary: Summary) -> str:
-        """Format a mean with its half-width."""
-        half = "" if summary.half_width is None else f" ± {self.text(summary.half_width)}"
-        return f"{self.text(summary.mean)}{half}"
+    def summary(self, summary: Summary | None) -> str:
+        """Format a mean with its interval, where it has one.
+
+        >>> measure = Measure("accuracy", 0.1)
+        >>> measure.summary(measure.summarise([0.9, 1.0])), measure.summary(measure.summarise([0.9]))
+        ('95.00 (0.00 to 100.00)', '90.00')
+        """
+        if summary is None:
+            return NONE
+        return self._with_ends(summary.mean, summary.ends)
+
+    def difference(self, comparison: Comparison) -> str:
+        """Format the difference of two methods with its interval, where it has one."""
+        return self._with_ends(comparison.difference, self.ends(comparison))
+
+    def ends(self, comparison: Comparison) -> tuple[float, float] | None:
+        """Return the interval of a difference, which of accuracies lies between -1 and 1."""
+        if comparison.low is None or comparison.high is None:
+            return None
+        most = math.inf if self.is_loss else 1.0
+        return max(comparison.low, -most), min(comparison.high, most)
+
+    def estimate(self, summary: Summary) -> Estimate:
+        """Convert a mean and its interval to what pictures draw: accuracies in percent."""
+        unit, (low, high) = 1.0 if self.is_loss else 100.0, summary.ends or (summary.mean, summary.mean)
+        return Estimate(unit * summary.mean, unit * low, unit * high)
+
+    def _with_ends(self, value: float, ends: tuple[float, float] | None) -> str:
+        interval = "" if ends is None else f" ({self.text(ends[0])} to {self.text(ends[1])})"
+        return f"{self.text(value)}{interval}"
 
     def signed(self, scores: Mapping[int, float]) -> dict[int, float]:
         """Return the scores with the sign by which larger is better."""
@@ -88,3 +131,32 @@ def measure_of(classes: int | None, guess_loss: float | None, guess_accuracy: fl
     if classes is not None:
         return Measure("accuracy", 1 / classes if guess_accuracy is None else guess_accuracy)
     return Measure("loss", math.nan if guess_loss is None else guess_loss)
+
+
+def measures(config_dirs: Sequence[Path] = ()) -> Callable[[Method], Measure]:
+    """Return what looks up the measure of a method's task, once for each task.
+
+    Args:
+        config_dirs: folders with entries of the user's own.
+    """
+    look_up = cache(partial(measure_of_task, config_dirs=config_dirs))
+    return lambda method: look_up(method.protocol.name, method.choices["dataset"])
+
+
+def measure_of_task(protocol: str, dataset: str, config_dirs: Sequence[Path] = ()) -> Measure:
+    """Look up what the methods of a protocol are compared by on a data set, and what guessing scores there.
+
+    Args:
+        protocol: its name; one that was composed on the command line says nothing of guessing.
+        dataset: its name.
+        config_dirs: folders with entries of the user's own.
+
+    Raises:
+        InputError: a data set of the user's own does not say how many classes it has.
+    """
+    classes = facts_of(catalogue.entry("dataset", dataset, config_dirs)).classes
+    try:
+        meta = catalogue.entry("protocol", protocol, config_dirs).meta
+    except InputError:
+        meta = {}
+    return measure_of(classes, meta.get("guess_loss"), meta.get("guess_accuracy"))

@@ -12,7 +12,7 @@ from sgbench.notebook.frame import data_frame
 from sgbench.paths import default_runs_dir, run_dir
 from sgbench.records.record import RunRecord
 from sgbench.sweeps.results import Results, SettingRow, best_rows
-from sgbench.sweeps.text import SHOW_NOTES, as_text, cells
+from sgbench.sweeps.text import as_text, cells, show_notes
 from sgbench.tables import html_table
 
 
@@ -47,7 +47,7 @@ class SweepTable:
 
     def _repr_html_(self) -> str:
         rows, _ = cells(self.results)
-        return html_table(rows, [*self.notes, *SHOW_NOTES])
+        return html_table(rows, [*self.notes, *show_notes(self.results)])
 
     def to_pandas(self) -> Any:
         """Build a DataFrame with a row a combination; scores are fractions, or losses where there are no classes.
@@ -57,23 +57,21 @@ class SweepTable:
         """
         keys = [axis.key for axis in self.results.axes]
         names = [
-            "validation",
-            "validation_half",
-            "test",
-            "test_half",
-            "seeds",
-            "failed",
-            "missing",
-            "method_id",
+            *(f"{split}{of}" for split in ("validation", "test") for of in ("", "_half", "_low", "_high")),
+            *("seeds", "failed", "at_chance", "missing", "method_id"),
         ]
         rows = []
         for row in self.results.rows:
             scores = [
                 number
                 for scores in (row.validation, row.test)
-                for number in ((None, None) if scores is None else (scores.mean, scores.half_width))
+                for number in (
+                    (None,) * 4
+                    if scores is None
+                    else (scores.mean, scores.half_width, scores.low, scores.high)
+                )
             ]
-            counts = [len(row.done), len(row.failed), len(row.missing)]
+            counts = [len(row.done), len(row.failed), len(row.at_chance), len(row.missing)]
             rows.append([*(row.settings[key] for key in keys), *scores, *counts, row.method_id])
         return data_frame([*keys, *names], rows)
 

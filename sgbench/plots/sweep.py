@@ -63,7 +63,7 @@ def _notes(picture: SweepPicture, *, is_heat: bool) -> list[str]:
     """Write the caption: what was averaged, what is missing, and why this is not the test accuracy."""
     what = "One seed, so no interval" if picture.seeds == 1 else f"Mean over {picture.seeds} seeds"
     if picture.seeds > 1 and not is_heat:
-        what += " with its 95 % t-interval"
+        what += " with its 95 % interval"
     notes = [f"{what}.", WHY_VALIDATION.replace("accuracy", "loss" if picture.what == LOSS else "accuracy")]
     if picture.what == FAILED:
         notes = ["Share of runs that failed, of those that have ended."]

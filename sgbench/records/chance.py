@@ -1,4 +1,4 @@
-"""Whether a run has learnt anything: the accuracy that guessing reaches now and then."""
+"""Whether a run has learnt anything: what guessing scores now and then."""
 
 from __future__ import annotations
 
@@ -12,30 +12,34 @@ STANDARD_ERRORS = 2.0
 """How far above guessing an accuracy has to lie; guessing is beyond it once in forty times."""
 
 
-def reach_of_guessing(classes: int, samples: int) -> float:
-    r"""Return the accuracy that guessing one of equally likely classes hardly exceeds.
+def reach_of_guessing(guess: float, samples: int) -> float:
+    r"""Return the accuracy that guessing hardly exceeds.
 
     .. math::
-        p + 2 \sqrt{p (1 - p) / n}, \qquad p = 1 / \text{classes}
+        p + 2 \sqrt{p (1 - p) / n}
 
     Args:
-        classes: at least 2.
+        guess: p, the share of answers that guessing gets right.
         samples: n, at least 1.
 
-    >>> reach_of_guessing(2, 100), round(reach_of_guessing(10, 359), 4)
+    >>> reach_of_guessing(1 / 2, 100), round(reach_of_guessing(1 / 10, 359), 4)
     (0.6, 0.1317)
     """
-    guess = 1 / classes
     return guess + STANDARD_ERRORS * math.sqrt(guess * (1 - guess) / samples)
 
 
-def is_at_chance(scores: Scores | None, classes: int | None) -> bool:
-    """Say whether scores are no better than guessing; where there are no classes they never count as such.
+def is_at_chance(scores: Scores | None, guess: float, *, is_loss: bool = False) -> bool:
+    """Say whether scores are no better than guessing; a run that failed has none and never counts as such.
 
     Args:
         scores: of the selected weights, None of a failed run.
-        classes: of the task.
+        guess: the accuracy of guessing, or the loss without learning; NaN where nobody knows it.
+        is_loss: whether it is a loss, of which less is better.
     """
-    if scores is None or scores.accuracy is None or classes is None:
+    if scores is None or math.isnan(guess):
         return False
-    return scores.accuracy <= reach_of_guessing(classes, scores.labels or scores.samples)
+    if is_loss:
+        return scores.loss >= guess
+    if scores.accuracy is None:
+        return False
+    return scores.accuracy <= reach_of_guessing(guess, scores.labels or scores.samples)

@@ -70,7 +70,8 @@ def _finished(record: RecordContent) -> Iterator[str]:
     ):
         yield f"test_hard.samples is {record.test_hard.samples}, test.samples {record.test.samples}"
     yield from _selected(record)
-    if record.at_chance and not is_at_chance(record.validation, record.classes):
+    classes = record.classes
+    if record.at_chance and (classes is None or not is_at_chance(record.validation, 1 / classes)):
         yield "at_chance: validation is scored better than by guessing"
     yield from _test_selected(record)
     if record.counts is not None and record.test is not None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from sgbench.paths import run_dir
 from sgbench.records.method import method_id
+from sgbench.training.run_folder import folder_of
 
 if TYPE_CHECKING:
     from sgbench.records.content import Scores
@@ -73,24 +72,35 @@ def problem(spec: RunSpec, record: RunRecord | None, names: Mapping[str, str] = 
     if record is not None and record.status == "finished":
         return None
     reason = "no record" if record is None or record.failure is None else record.failure.message
-    folder = run_dir(Path(spec.paths.runs_dir), spec.method.protocol.name, method_id(spec.method), spec.seed)
-    return f"{label(spec, names)}: {reason.replace(OF_A_RUN, f'sgbench diagnose {folder}')}"
+    return f"{label(spec, names)}: {reason.replace(OF_A_RUN, f'sgbench diagnose {folder_of(spec)}')}"
 
 
-def chance_warning(runs: Sequence[str], *, count: int) -> str | None:
+class Guessing(NamedTuple):
+    """Names a run that is no better than guessing, and what tells why."""
+
+    name: str
+    remedy: str  # a command, or a call
+
+
+def guessing(spec: RunSpec, names: Mapping[str, str] = NAMELESS) -> Guessing:
+    """Name a run that is no better than guessing, with the command that tells why; `names` as in `headline`."""
+    return Guessing(label(spec, names), f"sgbench diagnose {folder_of(spec)}")
+
+
+def chance_warning(runs: Sequence[Guessing], *, count: int) -> str | None:
     """Warn that runs have learnt nothing, or return None where there are none.
 
     Args:
-        runs: name of each run that is no better than guessing.
+        runs: each run that is no better than guessing.
         count: of all finished runs.
 
-    >>> chance_warning(["atan seed 3"], count=1)
-    'atan seed 3 is no better than guessing: nothing was learnt; look at the curve in its record'
+    >>> chance_warning([Guessing("atan seed 3", "sgbench diagnose runs/a/3")], count=1)
+    'atan seed 3 is no better than guessing: nothing was learnt; sgbench diagnose runs/a/3 tells more'
     """
     if not runs:
         return None
-    which = f"{runs[0]} is" if count == 1 else f"{len(runs)} of {count} runs, e.g. {runs[0]}, are"
-    return f"{which} no better than guessing: nothing was learnt; look at the curve in its record"
+    which = f"{runs[0].name} is" if count == 1 else f"{len(runs)} of {count} runs, e.g. {runs[0].name}, are"
+    return f"{which} no better than guessing: nothing was learnt; {runs[0].remedy} tells more"
 
 
 def label(spec: RunSpec, names: Mapping[str, str] = NAMELESS) -> str:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from sgbench.errors import InputError
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.sweep_numbers import ACCURACY, FAILED, LOSS, SweepPicture, SweepRow, SweptAxis
-from sgbench.statistics.intervals import Summary
 from sgbench.sweeps.points import LEARNING_RATE, SLOPES, WIDTHS, Axis
 from sgbench.sweeps.results import Results, SettingRow
 
@@ -82,15 +81,10 @@ def _row(row: SettingRow) -> SweepRow:
     return SweepRow(
         settings=row.settings,
         surrogate=row.surrogate,
-        mean=None if row.validation is None else _estimate(row.validation, unit),
+        mean=None if row.validation is None else row.measure.estimate(row.validation),
         seeds=tuple(unit * row.by_seed[seed] for seed in row.done),
         failed=tuple(unit * row.by_seed[seed] for seed in row.failed),
         is_short=bool(row.missing and row.by_seed),
         chance=unit * row.chance,
         spikes=row.spikes,
     )
-
-
-def _estimate(summary: Summary, unit: float) -> Estimate:
-    half = summary.half_width or 0.0
-    return Estimate(unit * summary.mean, unit * (summary.mean - half), unit * (summary.mean + half))

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from sgbench.composition import catalogue
-from sgbench.composition.data_facts import facts_of
 from sgbench.errors import InputError, StorageError
-from sgbench.leaderboard.score import Measure, measure_of
+from sgbench.leaderboard.score import Measure, measures
 from sgbench.paths import RECORD, run_dir
 from sgbench.records.files import read_model
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
+from sgbench.statistics.intervals import Summary
 from sgbench.sweeps.names import SURROGATE, is_choice
 from sgbench.sweeps.points import Axis, SweepGrid, SweepPoint
 from sgbench.training.run_folder import is_held
-
-if TYPE_CHECKING:
-    from sgbench.statistics.intervals import Summary
-
 
 TASK = "experiment"
 
@@ -35,12 +28,14 @@ class SettingRow:
 
     settings: dict[str, str]
     surrogate: str
+    protocol: str
     method_id: str
     validation: Summary | None  # None where no seed has a record; failed seeds count at chance
     test: Summary | None
     by_seed: dict[int, float]  # validation accuracy; a failed seed's is chance
     done: tuple[int, ...]
     failed: tuple[int, ...]
+    at_chance: tuple[int, ...]  # those of the done whose validation is no better than guessing
     missing: tuple[int, ...]
     running: tuple[int, ...]  # those of the missing whose folder a process holds
     spikes: float | None  # per inference, the mean over finished runs
@@ -70,7 +65,7 @@ class Results:
         return tuple(sorted(asked))
 
     def count(self, what: str) -> int:
-        """Count the runs that are done, failed, missing or running."""
+        """Count the runs that are done, failed, missing, running or at chance."""
         return sum(len(getattr(row, what)) for row in self.rows)
 
 
@@ -85,11 +80,9 @@ def read_results(grid: SweepGrid, *, root: Path | None = None, config_dirs: Sequ
     Raises:
         InputError: a data set of the user's own does not say how many classes it has.
     """
-    measure = cache(
-        partial(_measure, config_dirs)
-    )  # a sweep has few tasks; the next reading reads files anew
     unreadable: list[str] = []
-    rows = [_row(point, root, measure, unreadable) for point in grid.points]
+    measure_of = measures(config_dirs)
+    rows = [_row(point, root, measure_of(point.spec.method), unreadable) for point in grid.points]
     first = grid.points[0].spec
     names = dict.fromkeys(point.spec.method.protocol.name for point in grid.points)
     return Results(
@@ -102,14 +95,7 @@ def read_results(grid: SweepGrid, *, root: Path | None = None, config_dirs: Sequ
     )
 
 
-def _row(
-    point: SweepPoint,
-    root: Path | None,
-    measure_of_task: Callable[[str, str], Measure],
-    unreadable: list[str],
-) -> SettingRow:
-    from sgbench.statistics.intervals import summarise
-
+def _row(point: SweepPoint, root: Path | None, measure: Measure, unreadable: list[str]) -> SettingRow:
     spec = point.spec
     records_of: dict[int, RunRecord] = {}
     for seed in point.seeds:
@@ -120,7 +106,6 @@ def _row(
             continue
         if record is not None:
             records_of[seed] = record
-    measure = measure_of_task(spec.method.protocol.name, spec.method.choices["dataset"])
     records = list(records_of.values())
     selected = [measure.of(record.validation) for record in records]
     chooses = spec.method.protocol.is_tuning_seed
@@ -128,12 +113,16 @@ def _row(
     return SettingRow(
         settings=point.settings,
         surrogate=spec.method.label,
+        protocol=spec.method.protocol.name,
         method_id=method_id(spec.method),
-        validation=summarise(selected) if selected else None,
-        test=summarise(tested) if tested else None,
+        validation=measure.summarise(selected) if selected else None,
+        test=measure.summarise(tested) if tested else None,
         by_seed=dict(zip(records_of, selected, strict=True)),
         done=tuple(seed for seed, record in records_of.items() if record.status == "finished"),
         failed=tuple(seed for seed, record in records_of.items() if record.status == "failed"),
+        at_chance=tuple(
+            seed for seed, record in records_of.items() if measure.is_at_chance(record.validation)
+        ),
         missing=tuple(seed for seed in point.seeds if seed not in records_of),
         running=tuple(
             seed for seed in point.seeds if seed not in records_of and _is_running(root, point, seed)
@@ -172,15 +161,6 @@ def _record(root: Path, point: SweepPoint, seed: int) -> RunRecord | None:
     if (record.method_id, record.seed) != (method_id(method), seed):
         raise InputError(f"{path}: the record of another run: {record.method_id} seed {record.seed}")
     return record
-
-
-def _measure(config_dirs: Sequence[Path], protocol: str, dataset: str) -> Measure:
-    classes = facts_of(catalogue.entry("dataset", dataset, config_dirs)).classes
-    try:
-        meta = catalogue.entry("protocol", protocol, config_dirs).meta
-    except InputError:  # composed on the command line
-        meta = {}
-    return measure_of(classes, meta.get("guess_loss"), meta.get("guess_accuracy"))
 
 
 def best_rows(results: Results) -> list[SettingRow]:

@@ -6,18 +6,18 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from sgbench.paths import run_dir
 from sgbench.statistics.intervals import Summary
 from sgbench.sweeps.names import choices_first
+from sgbench.sweeps.outcome import Guessing, chance_warning
 from sgbench.sweeps.results import Results, SettingRow, best_rows
 from sgbench.tables import aligned
 
 SHOW_NOTES = (
-    "mean ± 95 % t-interval over seeds, in %, or loss where a task has no classes; a failed seed counts at chance",
+    "mean (95 % interval over seeds), in %, or loss where a task has no classes; a failed seed counts at chance",
     "validation selects; test accuracy is for reporting what was selected",
 )
-USELESS_NOTE = "± ?: the interval is wider than all accuracies; more seeds are needed"
-USELESS = 0.5
-"""Half-width of an interval of accuracies that is wider than their whole range."""
+STATES = ("done", "failed", "at_chance", "missing")
 
 
 def as_tree(results: Results) -> dict[str, Any]:
@@ -39,6 +39,7 @@ def as_tree(results: Results) -> dict[str, Any]:
                 "validation": _summary_tree(row.validation),
                 "test": _summary_tree(row.test),
                 "seeds": {"done": row.done, "failed": row.failed, "missing": row.missing},
+                "at_chance": row.at_chance,
             }
             for row in results.rows
         ],
@@ -48,14 +49,16 @@ def as_tree(results: Results) -> dict[str, Any]:
 def _summary_tree(summary: Summary | None) -> dict[str, float | None] | None:
     if summary is None:
         return None
-    return {"mean": summary.mean, "half_width": summary.half_width, "n": summary.n}
+    ends = {"low": summary.low, "high": summary.high}
+    return {"mean": summary.mean, "half_width": summary.half_width, **ends, "n": summary.n}
 
 
 def cells(results: Results) -> tuple[list[list[str]], int]:
     """Build the table with its head, and count how many of its columns hold words."""
     keys = choices_first([axis.key for axis in results.axes])
-    head = [*keys, "validation", "test", "done", "failed", "missing"]
-    return [head, *(_cells(row, keys) for row in results.rows)], len(keys)
+    states = [what for what in STATES if what != "at_chance" or results.count(what)]
+    head = [*keys, "validation", "test", *(what.replace("_", " ") for what in states)]
+    return [head, *(_cells(row, keys, states) for row in results.rows)], len(keys)
 
 
 def as_text(results: Results, again: str) -> str:
@@ -73,8 +76,7 @@ def as_text(results: Results, again: str) -> str:
         "",
         *aligned(rows, words=words),
         "",
-        *SHOW_NOTES,
-        *([USELESS_NOTE] if any("± ?" in cell for row in rows for cell in row) else []),
+        *show_notes(results),
         *(f"best by validation: {_told(row)}" for row in best_rows(results)),
     ]
     if states["missing"]:
@@ -100,8 +102,26 @@ def as_status(results: Results, again: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cells(row: SettingRow, keys: Sequence[str]) -> list[str]:
-    counts = [str(len(seeds)) if seeds else "-" for seeds in (row.done, row.failed, row.missing)]
+def show_notes(results: Results) -> list[str]:
+    """List what is said below the table: how to read it, and which runs have learnt nothing."""
+    warning = chance_warning(_at_chance(results), count=results.count("done"))
+    return [*SHOW_NOTES, *([] if warning is None else [warning])]
+
+
+def _at_chance(results: Results) -> list[Guessing]:
+    """Name the runs that are no better than guessing."""
+    return [
+        Guessing(
+            f"{_settings(row)} seed {seed}",
+            f"sgbench diagnose {run_dir(results.root, row.protocol, row.method_id, seed)}",
+        )
+        for row in results.rows
+        for seed in row.at_chance
+    ]
+
+
+def _cells(row: SettingRow, keys: Sequence[str], states: Sequence[str]) -> list[str]:
+    counts = [str(len(seeds)) if seeds else "-" for seeds in (getattr(row, what) for what in states)]
     return [
         *(row.settings[key] for key in keys),
         _told_summary(row.validation, row),
@@ -112,29 +132,15 @@ def _cells(row: SettingRow, keys: Sequence[str]) -> list[str]:
 
 def _told_summary(summary: Summary | None, row: SettingRow) -> str:
     """Write a summary in percent, or as a loss where the task has no classes."""
-    return "loss " + row.measure.summary(summary) if summary and row.measure.is_loss else percent(summary)
-
-
-def percent(summary: Summary | None) -> str:
-    """Write a mean in percent with its interval; one seed has none, nor has one beyond 0 and 100 %.
-
-    >>> from sgbench.statistics.intervals import Summary
-    >>> percent(Summary(0.9, 0.01, 5)), percent(Summary(0.9, None, 1)), percent(None)
-    ('90.00 ± 1.00', '90.00', '-')
-    >>> percent(Summary(0.5989, 2.83, 2))
-    '59.89 ± ?'
-    """
-    if summary is None:
-        return "-"
-    half = summary.half_width
-    if half is not None and half > USELESS:
-        return f"{100 * summary.mean:.2f} ± ?"
-    interval = "" if half is None else f" ± {100 * half:.2f}"
-    return f"{100 * summary.mean:.2f}{interval}"
+    return f"{'loss ' if summary and row.measure.is_loss else ''}{row.measure.summary(summary)}"
 
 
 def _told(row: SettingRow) -> str:
-    settings = ", ".join(f"{key}={row.settings[key]}" for key in choices_first(list(row.settings)))
     unit = "" if row.measure.is_loss else " %"
     validation, test = (f"{_told_summary(summary, row)}{unit}" for summary in (row.validation, row.test))
-    return f"{settings or row.surrogate}: validation {validation}, test {test}"
+    return f"{_settings(row)}: validation {validation}, test {test}"
+
+
+def _settings(row: SettingRow) -> str:
+    settings = ", ".join(f"{key}={row.settings[key]}" for key in choices_first(list(row.settings)))
+    return settings or row.surrogate

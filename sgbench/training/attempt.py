@@ -270,7 +270,7 @@ class Attempt:
             diagnosis=tuple(self.diagnosing.found) or None,
             learning=self._learning(counts),
             calibration=self.spec.calibration,
-            at_chance=True if is_at_chance(validation, classes) else None,
+            at_chance=True if classes and is_at_chance(validation, 1 / classes) else None,
             timing=Timing(
                 fit_s=training.fit_s,
                 test_s=self.test_s,

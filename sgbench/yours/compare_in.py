@@ -76,7 +76,7 @@ def compare_in(  # noqa: PLR0913 - each has a default
             {name: create(f"surrogate/{name}", width_fwhm=found[name].width_fwhm) for name in given}
         )
         notes = (*notes, *(f"{name}: {one.word}, {one.about}" for name, one in found.items()))
-    return OwnTable(_rows(_outcomes(course, given, seeds, progress)), notes)
+    return OwnTable(_rows(_outcomes(course, given, seeds, progress)), notes, guess=data.guess)
 
 
 def _require_numbers(counts: Mapping[str, int], lr: float) -> None:
@@ -105,6 +105,7 @@ def _rows(scores: Mapping[str, Mapping[int, RunScores]]) -> list[OwnRow]:
             test={seed: run.test for seed, run in runs.items()},
             validation={seed: run.validation for seed, run in runs.items()},
             failed=tuple(seed for seed, run in runs.items() if run.failed),
+            at_chance=tuple(seed for seed, run in runs.items() if run.at_chance),
             place=ranked[name],
         )
         for name, runs in scores.items()

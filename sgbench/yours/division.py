@@ -58,6 +58,18 @@ def divide(
     return {name: (parts[name], numbers[name]) for name in SPLITS}, labels
 
 
+def commonest_share(numbers: NDArray[np.int64]) -> float:
+    """Compute the share of the commonest class of a part: what always answering it scores.
+
+    Args:
+        numbers: of the classes of its samples.
+
+    >>> commonest_share(np.array([0, 2, 2]))
+    0.6666666666666666
+    """
+    return int(np.bincount(numbers).max()) / len(numbers)
+
+
 def _numbered(parts: dict[Split, Part]) -> tuple[list[str], dict[Split, NDArray[np.int64]]]:
     """Assign numbers to the labels of all parts in sorted order."""
     kinds = {part.labels.dtype.kind in "buif" for part in parts.values()}

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from sgbench.composition import catalogue
@@ -23,6 +22,7 @@ from sgbench.errors import InputError, require_count
 from sgbench.paths import default_data_dir, own_conf_dir
 from sgbench.records.files import write_atomic
 from sgbench.records.unfinished import new_folder, remove_abandoned
+from sgbench.yours.division import commonest_share
 from sgbench.yours.prepare import Prepared
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
@@ -231,7 +231,7 @@ def _dataset(name: str, prepared: Prepared, sha256: str, sizes: dict[Any, int]) 
 def _protocol(
     name: str, prepared: Prepared, terms: Terms, task: dict[str, Any], sizes: dict[Any, int]
 ) -> dict[str, Any]:
-    commonest = int(np.bincount(prepared.splits["test"].target.numpy()).max()) / sizes["test"]
+    commonest = commonest_share(prepared.splits["test"].target.numpy())
     even = 1 / len(prepared.labels)
     tree: dict[str, Any] = {
         "name": name,

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from sgbench.datasets.base import Split
 from sgbench.errors import InputError, NonFiniteError
 from sgbench.records.calibration import Calibration
+from sgbench.records.chance import reach_of_guessing
 from sgbench.surrogates.base import Surrogate
 from sgbench.training.calibration import FIRST_SEED
 from sgbench.yours.calibrate import calibrated_module
@@ -23,11 +24,12 @@ OVER_TIME = 3  # axes of an output that has steps
 
 
 class RunScores(NamedTuple):
-    """Holds what one run came to: two accuracies, and whether its loss left the finite."""
+    """Holds what one run came to: two accuracies, and whether its loss left the finite or it learnt nothing."""
 
     validation: float
     test: float
     failed: bool
+    at_chance: bool
 
 
 def cross_entropy(output: Any, target: Tensor) -> Tensor:
@@ -63,11 +65,11 @@ class TrainingSetup:
             try:
                 self._fit(module, seed)
             except NonFiniteError:
-                guess = 1 / self.data.classes
-                return RunScores(guess, guess, failed=True)
-            return RunScores(
-                self._accuracy(module, "validation"), self._accuracy(module, "test"), failed=False
-            )
+                return RunScores(self.data.guess, self.data.guess, failed=True, at_chance=False)
+            validation = self._accuracy(module, "validation")
+            most = reach_of_guessing(self.data.guess, self.data.count("validation"))
+            test = self._accuracy(module, "test")
+            return RunScores(validation, test, failed=False, at_chance=validation <= most)
 
     def calibration(self, surrogate: Surrogate) -> Calibration:
         """Choose a surrogate's width on the first training batch, with weights of a seed that no run has.

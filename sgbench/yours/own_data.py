@@ -13,7 +13,7 @@ from torch import Tensor
 from sgbench.datasets.base import Split
 from sgbench.errors import InputError
 from sgbench.yours.arrays import PAIR, Part, in_order, plain
-from sgbench.yours.division import Divided, divide
+from sgbench.yours.division import Divided, commonest_share, divide
 from sgbench.yours.scratch import SpilledArrays, stacked
 
 
@@ -35,6 +35,11 @@ class OwnData:
     def classes(self) -> int:
         """Count the classes of the data."""
         return len(self.labels)
+
+    @property
+    def guess(self) -> float:
+        """Compute what guessing scores: the share of the commonest class in the test part."""
+        return commonest_share(self.parts["test"][1])
 
     def count(self, split: Split) -> int:
         """Count the samples of a part."""

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sgbench.leaderboard.score import Measure
 from sgbench.notebook.frame import data_frame
 from sgbench.statistics.intervals import Summary, summarise
 from sgbench.statistics.rank_places import RankPlace
+from sgbench.sweeps.outcome import Guessing, chance_warning
 from sgbench.tables import aligned, html_table
 
 OUTSIDE = (
-    "outside the catalogue: your own network and training, so no board ranks it; test accuracy in %, mean ± 95 % "
-    "t-interval over seeds; alike: a letter in common is not told apart (paired tests, Holm)"
+    "outside the catalogue: your own network and training, so no board ranks it; test accuracy in %, mean (95 % "
+    "interval over seeds); alike: a letter in common is not told apart (paired tests, Holm)"
 )
 
 
@@ -26,6 +28,7 @@ class OwnRow:
         test: accuracies by seed; a run whose loss left the finite counts as guessing.
         validation: the same of the selected epochs.
         failed: seeds of such runs.
+        at_chance: seeds of runs that finished, and whose validation is no better than guessing.
         place: ranks that it may have, None of a single seed.
     """
 
@@ -33,12 +36,13 @@ class OwnRow:
     test: dict[int, float]
     validation: dict[int, float]
     failed: tuple[int, ...]
+    at_chance: tuple[int, ...]
     place: RankPlace | None
 
     @property
     def score(self) -> Summary:
         """Summarise the test accuracy as a mean with its interval."""
-        return summarise(list(self.test.values()))
+        return summarise(list(self.test.values()), scale="share")
 
 
 class OwnTable:
@@ -47,17 +51,19 @@ class OwnTable:
     Args:
         rows: in any order.
         notes: lines on what was decided about the data.
+        guess: accuracy of guessing.
     """
 
-    def __init__(self, rows: Sequence[OwnRow], notes: Sequence[str] = ()) -> None:
+    def __init__(self, rows: Sequence[OwnRow], notes: Sequence[str] = (), *, guess: float) -> None:
+        self.measure = Measure("accuracy", guess)
         self.rows = tuple(sorted(rows, key=lambda row: -row.score.mean))
         self.notes = tuple(notes)
 
     def __repr__(self) -> str:
-        return "\n".join([*self.notes, "", *aligned(self._cells(), words=3), "", OUTSIDE])
+        return "\n".join([*self.notes, "", *aligned(self._cells(), words=3), "", *self._below()])
 
     def _repr_html_(self) -> str:
-        return html_table(self._cells(), [*self.notes, OUTSIDE])
+        return html_table(self._cells(), [*self.notes, *self._below()])
 
     def to_pandas(self) -> Any:
         """Build a DataFrame with a row for each run; accuracies are fractions.
@@ -66,20 +72,29 @@ class OwnTable:
             InputError: pandas is not installed.
         """
         runs = [
-            (row.surrogate, seed, row.validation[seed], test, seed in row.failed)
+            (row.surrogate, seed, row.validation[seed], test, seed in row.failed, seed in row.at_chance)
             for row in self.rows
             for seed, test in row.test.items()
         ]
-        return data_frame(("surrogate", "seed", "validation", "test", "failed"), runs)
+        return data_frame(("surrogate", "seed", "validation", "test", "failed", "at_chance"), runs)
+
+    def _below(self) -> list[str]:
+        """List what is said below the table: which runs have learnt nothing, and what the table is."""
+        guessing = [
+            Guessing(f"{row.surrogate} seed {seed}", "sgbench.diagnose_module")
+            for row in self.rows
+            for seed in row.at_chance
+        ]
+        finished = sum(len(row.test) - len(row.failed) for row in self.rows)
+        warning = chance_warning(guessing, count=finished)
+        return [*([] if warning is None else [warning]), OUTSIDE]
 
     def _cells(self) -> list[list[str]]:
-        rows = [["rank", "alike", "surrogate", "test accuracy, %", "seeds", "failed"]]
+        rows = [["rank", "alike", "surrogate", self.measure.title, "seeds", "failed", "at chance"]]
         for row in self.rows:
             rank, letters = (
                 ("-", "") if row.place is None else (f"{row.place.low} to {row.place.high}", row.place.groups)
             )
-            half = row.score.half_width
-            interval = "" if half is None else f" ± {100 * half:.2f}"
-            score = f"{100 * row.score.mean:.2f}{interval}"
-            rows.append([rank, letters, row.surrogate, score, str(len(row.test)), str(len(row.failed))])
+            counts = [str(len(seeds)) for seeds in (row.test, row.failed, row.at_chance)]
+            rows.append([rank, letters, row.surrogate, self.measure.summary(row.score), *counts])
         return rows

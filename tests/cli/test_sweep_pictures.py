@@ -11,7 +11,7 @@ import matplotlib as mpl
 import matplotlib.image
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from sgbench.cli.main import main
 from sgbench.plots import style
@@ -82,7 +82,8 @@ def test_curves(tmp_path: Path) -> None:
         100 * np.mean([reached(50), reached(60), reached(70)])
     )
     seen = [reached(percent) for percent in (50, 60, 70)]
-    ends = stats.t.interval(0.95, 2, loc=np.mean(seen), scale=stats.sem(seen))
+    error = stats.sem(seen) / (np.mean(seen) * (1 - np.mean(seen)))
+    ends = special.expit(stats.t.interval(0.95, 2, loc=special.logit(np.mean(seen)), scale=error))
     band = axes.collections[0].get_paths()[0].vertices
     assert sorted({round(y, 6) for x, y in band if x == 0.5}) == pytest.approx(
         [100 * end for end in ends], abs=1e-5

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 import sgbench
 from sgbench.cli.main import main
@@ -53,7 +53,7 @@ def test_show_after_runs(runs_dir: Path, capsys: Capture) -> None:
 
 @pytest.mark.slow
 def test_intervals_are_those_of_scipy(tmp_path: Path, capsys: Capture) -> None:
-    """Mean and half-width of the 95 % t-interval of the seeds' validation and test accuracies."""
+    """Mean, half-width of the 95 % t-interval over seeds, and its ends on the logit; of validation and test."""
     given = [0.91, 0.94, 0.95, 0.52, 0.63, 0.55, 0.2, 0.3, 0.25]
     fill("quickstart", SHAPES, tmp_path, given)
     rows = shown(capsys, "quickstart", *SHAPES, "--root", str(tmp_path))["combinations"]
@@ -64,6 +64,9 @@ def test_intervals_are_those_of_scipy(tmp_path: Path, capsys: Capture) -> None:
             low, high = stats.t.interval(0.95, 2, loc=np.mean(seen), scale=stats.sem(seen))
             assert row[split]["mean"] == pytest.approx(np.mean(seen))
             assert row[split]["half_width"] == pytest.approx((high - low) / 2)
+            error = stats.sem(seen) / (np.mean(seen) * (1 - np.mean(seen)))
+            ends = special.expit(stats.t.interval(0.95, 2, loc=special.logit(np.mean(seen)), scale=error))
+            assert (row[split]["low"], row[split]["high"]) == pytest.approx(tuple(ends))
             assert row[split]["n"] == 3
 
 
@@ -76,7 +79,8 @@ def test_failed_seeds_count_at_chance_and_missing_ones_not(tmp_path: Path, capsy
     assert atan["seeds"] == {"done": [0, 2], "failed": [1], "missing": []}
     assert atan["validation"]["mean"] == pytest.approx((reached(90) + 0.1 + reached(80)) / 3)
     assert triangle["seeds"] == {"done": [0], "failed": [], "missing": [1, 2]}
-    assert triangle["validation"] == {"mean": pytest.approx(reached(70)), "half_width": None, "n": 1}
+    alone = {"half_width": None, "low": None, "high": None, "n": 1}
+    assert triangle["validation"] == {"mean": pytest.approx(reached(70)), **alone}
     assert zero["validation"] is zero["test"] is None
     assert tree["runs"] == {"done": 3, "failed": 1, "missing": 5}
     assert main(["sweep", "show", "quickstart", *SHAPES, "--root", str(tmp_path)]) == 0
@@ -110,7 +114,17 @@ def test_json_has_stable_keys(tmp_path: Path, capsys: Capture) -> None:
     tree = shown(capsys, "quickstart", *SHAPES, "--root", str(tmp_path))
     assert set(tree) == {"sweep", "protocol", "root", "axes", "runs", "unreadable", "combinations"}
     assert tree["axes"] == {"surrogate": ["atan", "triangle", "zero"]}
-    keys = {"settings", "surrogate", "method_id", "score", "chance", "validation", "test", "seeds"}
+    keys = {
+        "settings",
+        "surrogate",
+        "method_id",
+        "score",
+        "chance",
+        "validation",
+        "test",
+        "seeds",
+        "at_chance",
+    }
     assert all(set(row) == keys for row in tree["combinations"])
 
 

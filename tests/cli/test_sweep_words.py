@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -65,15 +66,16 @@ def test_a_failed_run_is_not_the_best(tmp_path: Path, capsys: Capture) -> None:
     assert best(lines) == []
 
 
-def test_an_interval_wider_than_all_accuracies_is_not_told(tmp_path: Path, capsys: Capture) -> None:
-    """Two seeds of 37 % and 82 %: 12.7 standard errors of 22 points are 283; the line says what to do."""
+def test_an_interval_of_accuracies_ends_within_0_and_100(tmp_path: Path, capsys: Capture) -> None:
+    """Two seeds of 37 % and 82 %: 12.7 standard errors of 22 points are 283, and on the logit all of 0 to 100."""
     words = ["surrogate=atan,triangle", "seed=0,1"]
     fill("quickstart", words, tmp_path, [0.376, 0.822, 0.80, 0.81])
     lines = table(capsys, tmp_path, "quickstart", *words)
     text = "\n".join(lines)
-    assert "± ?" in text
-    assert "more seeds are needed" in text
-    assert "283" not in text
+    assert re.search(r" 59\.\d\d \(0\.00 to 100\.00\) ", text)
+    told = [float(end) for ends in re.findall(r"\((-?[\d.]+) to ([\d.]+)\)", text) for end in ends]
+    assert len(told) == 12  # two rows and the best one, of validation and test each
+    assert all(0 <= number <= 100 for number in told)
 
 
 @pytest.mark.slow

@@ -14,8 +14,7 @@ from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import compose_reference
-from sgbench.leaderboard.score import Measure
-from sgbench.sweeps.results import _measure
+from sgbench.leaderboard.score import Measure, measure_of_task
 from sgbench.training.build import construct
 from tests.leaderboard.factory import make_board, method, protocol, record
 
@@ -44,7 +43,7 @@ def test_guessing_is_right_as_often_as_the_largest_class(dataset: str) -> None:
     assert set(of_dataset) <= set(TOLD)
     for name in of_dataset:
         assert compose_reference(name).measure == Measure("accuracy", share)
-        assert _measure(name, dataset, ()) == Measure("accuracy", share)
+        assert measure_of_task(name, dataset, ()) == Measure("accuracy", share)
 
 
 def test_a_failed_seed_counts_as_guessing() -> None:

@@ -62,11 +62,12 @@ def board() -> Board:
 
 
 def test_less_is_better():
-    """Expected: means and intervals by SciPy, the least first, told apart as accuracies that mirror them are."""
+    """Expected: means and intervals on the logarithm by SciPy, the least first; ranks of mirrored scores."""
     found = board()
     assert [row.surrogate.partition("(")[0] for row in found.rows] == ["atan", "triangle", "zero"]
     assert found.rows[2].scores == {0: 0.49, 1: GUESS, 2: 0.51}
-    low, high = scipy_stats.t.interval(0.95, 2, np.mean(LOSSES["atan"]), scipy_stats.sem(LOSSES["atan"]))
+    mean, error = np.mean(LOSSES["atan"]), scipy_stats.sem(LOSSES["atan"])
+    low, high = np.exp(scipy_stats.t.interval(0.95, 2, np.log(mean), error / mean))
     assert (found.rows[0].score.low, found.rows[0].score.high) == pytest.approx((low, high))
     mirrored = [
         record(seed=seed, accuracy=1 - (GUESS if loss is None else loss), of=method(surrogate=name))
@@ -83,8 +84,8 @@ def test_page_table_and_picture_speak_of_losses():
     """Expected: columns of losses, no percent of one, and the same page from the same records."""
     found = board()
     page, values = to_markdown(found, layout="runs"), to_csv(found)
-    assert "test loss (mean ± 95 % CI)" in page
-    assert "0.011 ± 0.002484" in page
+    assert "test loss (mean, 95 % CI)" in page
+    assert "0.011 (0.008776 to 0.01379)" in page
     assert "accuracy" not in page.partition("## How to read it")[0]
     assert "a loss of 0.5, as without learning" in page
     row = next(csv.DictReader(io.StringIO(values)))

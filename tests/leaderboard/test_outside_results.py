@@ -16,14 +16,13 @@ from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.dossier import Dossier, place
 from sgbench.leaderboard.store.outside import Outsider
 from sgbench.records.trust import Notice, Verification
-from sgbench.statistics.intervals import summarise
 from tests.leaderboard.factory import CLASSES, make_board, protocol, record, write_board_record
 from tests.leaderboard.handed_in import CODE, hand_in, json_of, sgbench
 
 
 @pytest.mark.slow
 def test_board_of_results_from_outside_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """By hand: seeds of 0.90 and 0.92 are 91 +- 12.706 x 0.01; a page with them, no picture, checked clean."""
+    """By hand: 0.90 and 0.92 have logit(0.91) +- 12.706 x 0.01 / (0.91 x 0.09); a page, no picture, no finding."""
     identity = hand_in(tmp_path, 0.90, 0.92)
     assert sgbench("build", root=tmp_path) == 0
     folder = tmp_path / "digits_v1"
@@ -32,13 +31,13 @@ def test_board_of_results_from_outside_alone(tmp_path: Path, capsys: pytest.Capt
     )
     page = (folder / "table.md").read_text()
     assert "No method counts: 1 from outside the catalogue; see below." in page
-    assert f"| `My net` | `{CODE}` | self-reported | 91.00 ± 12.71 | 2 | 90.00, 92.00 |" in page
+    assert f"| `My net` | `{CODE}` | self-reported | 91.00 (68.18 to 97.95) | 2 | 90.00, 92.00 |" in page
     assert "| rank |" not in page
     assert not (folder / "board.png").exists()
     assert sgbench("show", root=tmp_path) == 0
     shown = capsys.readouterr().out
     (line,) = [line for line in shown.splitlines() if line.startswith("My net")]
-    assert line.split()[2:] == ["91.00", "±", "12.71", "2", "self-reported"]
+    assert line.split()[2:] == ["91.00", "(68.18", "to", "97.95)", "2", "self-reported"]
     assert "no method counts: 1 from outside the catalogue" in shown
     assert sgbench("check", root=tmp_path) == 0
     assert "1 board checked (digits_v1), 0 findings" in capsys.readouterr().out
@@ -68,7 +67,7 @@ def test_results_from_outside_stand_below_the_others(tmp_path: Path, capsys) -> 
     assert sgbench("show", "--markdown", root=tmp_path) == 0
     above, below = capsys.readouterr().out.split("\n\n")
     assert above.startswith("| rank |")
-    assert below.splitlines()[2] == "| My net | 91.00 ± 12.71 | 2 | self-reported |"
+    assert below.splitlines()[2] == "| My net | 91.00 (68.18 to 97.95) | 2 | self-reported |"
 
 
 def test_external_folder_of_an_unknown_protocol_is_named(tmp_path: Path, capsys) -> None:
@@ -80,7 +79,7 @@ def test_external_folder_of_an_unknown_protocol_is_named(tmp_path: Path, capsys)
 
 
 def test_block_from_outside_in_the_measures_unit() -> None:
-    """A loss is no percentage: 0.03 and 0.05 are 0.04 +- 12.706 x 0.01; a failed check is said, as for methods."""
+    """A loss is no percentage: 0.03 and 0.05 have ln(0.04) +- 12.706 x 0.01 / 0.04; a failed check is said."""
     failed = Verification.model_validate_json(
         json_of(
             {
@@ -102,9 +101,11 @@ def test_block_from_outside_in_the_measures_unit() -> None:
         )
     )
     scores = {0: 0.03, 1: 0.05}
-    outsider = Outsider("a" * 12, summarise([*scores.values()]), scores, (), Dossier(None, (failed,), None))
+    loss = Measure("loss", 0.5)
+    score = loss.summarise([*scores.values()])
+    outsider = Outsider("a" * 12, score, scores, (), Dossier(None, (failed,), None))
     plain = make_board([record()], protocol=protocol(), targets={}, classes=CLASSES)
-    found = replace(plain, outsiders=(outsider,), measure=Measure("loss", 0.5))
+    found = replace(plain, outsiders=(outsider,), measure=loss)
     head, line = outsider_cells(found)
     assert head[1] == "test loss"
-    assert line == ["a" * 12, "0.04 ± 0.1271", "2", "failed: answers alone"]
+    assert line == ["a" * 12, "0.04 (0.001669 to 0.9586)", "2", "failed: answers alone"]

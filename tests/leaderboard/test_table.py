@@ -100,7 +100,7 @@ def test_method_of_failed_seeds_alone() -> None:
     records = [record(seed=seed, accuracy=None) for seed in range(2)]
     assert cells(records)[0]["test_accuracy_mean"] == "0.1"
     text = page(records)
-    assert "| 2 (2 failed) [" in text
+    assert "| 2 of 3 (2 failed) |" in text
     assert "no seed of this method finished" in text
 
 

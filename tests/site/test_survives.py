@@ -36,7 +36,7 @@ CASES: dict[str, tuple[list[RunRecord], str, str]] = {
     "failed seeds alone": (
         [record(seed=seed, accuracy=None) for seed in (0, 1)],
         "protocols/toy_v1.html",
-        "2 (2 failed)",
+        "2 of 3 (2 failed)",
     ),
     "a target without a total": (
         [
@@ -99,7 +99,7 @@ def test_results_from_outside_alone(tmp_path: Path) -> None:
     """By hand: 0.90 and 0.92 are 91 +- 12.706 x 0.01; code is a link, and no picture is promised."""
     hand_in(tmp_path / "boards", 0.90, 0.92)
     page = documents(sources_of(tmp_path / "boards"))["protocols/digits_v1.html"]
-    assert "91.00 ± 12.71" in page.text
+    assert "91.00 (68.18 to 97.95)" in page.text
     assert "no method counts: 1 from outside the catalogue" in page.text
     assert "https://example.org/mine" in page.values("a", "href")
     assert [path for path in page.values("img", "src") if not path.endswith("badge.svg")] == []

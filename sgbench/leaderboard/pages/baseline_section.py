@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sgbench.leaderboard.labels import code
+from sgbench.leaderboard.pages.seeds import seeds_of
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.statistics.pairs import compare
 from sgbench.tables import NONE, number_text
@@ -13,7 +14,7 @@ def baseline_cells(board: Board) -> tuple[list[str], list[list[str]]]:
     header = [
         "baseline",
         "id",
-        f"{board.measure.title} (mean ± 95 % CI)",
+        f"{board.measure.title} (mean, 95 % CI)",
         "seeds",
         f"better than the first method by, {board.measure.unit} (95 % CI)",
     ]
@@ -23,12 +24,11 @@ def baseline_cells(board: Board) -> tuple[list[str], list[list[str]]]:
 
 
 def _cells(row: MethodRow, board: Board) -> list[str]:
-    failed = f" ({len(row.failed_seeds)} failed)" if row.failed_seeds else ""
     cells = [
         code(row.label),
         row.method_id,
         board.measure.summary(row.score),
-        f"{len(row.scores)}{failed}",
+        seeds_of(row),
     ]
     cells += [_above(row, board), number_text(row.costs.synaptic_operations.value)]
     energies = (row.costs.energies[target.name].dynamic_nj for target in board.targets)
@@ -41,13 +41,7 @@ def _above(row: MethodRow, board: Board) -> str:
     if not board.rows:
         return NONE
     measure = board.measure
-    comparison = compare(measure.signed(row.scores), measure.signed(board.rows[0].scores))
-    ends = (
-        ""
-        if comparison.low is None or comparison.high is None
-        else f" ({measure.text(comparison.low)} to {measure.text(comparison.high)})"
-    )
-    return f"{measure.text(comparison.difference)}{ends}"
+    return measure.difference(compare(measure.signed(row.scores), measure.signed(board.rows[0].scores)))
 
 
 def about_baselines() -> str:

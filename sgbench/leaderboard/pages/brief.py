@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sgbench.leaderboard.labels import prose
 from sgbench.leaderboard.pages.empty import without_rows
+from sgbench.leaderboard.pages.seeds import seeds_of
 from sgbench.leaderboard.pages.solved_section import has_solved, solved_text
 from sgbench.leaderboard.pages.table import rank_text
 from sgbench.leaderboard.pages.terminal_outside import outsider_cells
@@ -36,7 +37,6 @@ def brief_head(board: Board) -> list[str]:
 
 def brief_cells(row: MethodRow, board: Board) -> list[str]:
     """Return a row's rank, name, score and costs."""
-    failed = f" ({len(row.failed_seeds)} failed)" if row.failed_seeds else ""
     energies = [row.costs.energies[target.name].dynamic_nj for target in board.targets]
     numbers = [row.costs.spikes.value, row.costs.synaptic_operations.value]
     numbers += [None if energy is None else energy.value for energy in energies]
@@ -45,7 +45,7 @@ def brief_cells(row: MethodRow, board: Board) -> list[str]:
         "" if row.place is None else row.place.groups,
         row.label.replace("(", " ("),  # a narrow column breaks there
         board.measure.summary(row.score),
-        f"{len(row.scores)}{failed}",
+        seeds_of(row),
         *([solved_text(row, board)] if has_solved(board) else []),
         *(NONE if number is None else number_text(number) for number in numbers),
     ]

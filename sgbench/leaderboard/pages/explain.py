@@ -91,7 +91,7 @@ def explain(
     measure = board.measure
     comparison = compare(measure.signed(a.scores), measure.signed(b.scores))
     adjusted, pairs = _adjusted(board, a, b)
-    verdict = _verdict(comparison, adjusted)
+    verdict, ends = _verdict(comparison, adjusted), measure.ends(comparison)
     sentences = (
         f"A is {a.label} ({a.method_id}), B is {b.label} ({b.method_id}), both on {board.protocol.name}.",
         *(_state(name, row, board) for name, row in (("A", a), ("B", b))),
@@ -108,8 +108,8 @@ def explain(
         a=a.method_id,
         b=b.method_id,
         difference=comparison.difference,
-        low=comparison.low,
-        high=comparison.high,
+        low=None if ends is None else ends[0],
+        high=None if ends is None else ends[1],
         p=comparison.p,
         p_holm=adjusted,
         verdict=verdict,
@@ -164,11 +164,8 @@ def _by(value: float, measure: Measure) -> str:
 def _state(name: str, row: MethodRow, board: Board) -> str:
     summary, text = row.score, board.measure.text
     failed = f", {len(row.failed_seeds)} of them failed and counted as guessing" if row.failed_seeds else ""
-    ends = (
-        ""
-        if summary.low is None or summary.high is None
-        else f", 95 % interval {text(summary.low)} to {text(summary.high)}"
-    )
+    failed += f", {len(row.at_chance)} no better than guessing" if row.at_chance else ""
+    ends = "" if summary.ends is None else ", 95 % interval {} to {}".format(*map(text, summary.ends))
     seeds = f"{summary.n} seed{'s' if summary.n > 1 else ''}"
     if board.measure.is_loss:
         return f"{name}: test loss {text(summary.mean)} over {seeds}{failed}{ends}; less is better."
@@ -185,10 +182,11 @@ def _answer(
         "worse": "A is worse than B",
         "not told apart": "A and B are not told apart",
     }[verdict]
+    between = measure.ends(comparison)
     ends = (
         "the same in every seed"
-        if comparison.low is None or comparison.high is None
-        else f"95 % interval {measure.text(comparison.low)} to {measure.text(comparison.high)}"
+        if between is None
+        else "95 % interval {} to {}".format(*map(measure.text, between))
     )
     how = (
         f"paired by {len(comparison.shared)} seeds"

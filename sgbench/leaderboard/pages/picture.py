@@ -11,7 +11,6 @@ from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.plots import style
 from sgbench.plots.board import MAX_ROWS, BoardPicture, BoardRow, EnergyColumn, board_figure
 from sgbench.plots.estimate import Estimate
-from sgbench.statistics.intervals import Summary
 
 MAX_GROUPS = 4  # letters beside a rank
 LEAST_LOSS = 1e-12
@@ -57,7 +56,7 @@ def _row(row: MethodRow, board: Board, unit: float) -> BoardRow:
         name=row.surrogate,
         choices=", ".join(row.varying.values()),
         rank=_rank(row),
-        mean=_score(row.score, unit),
+        mean=board.measure.estimate(row.score),
         seeds=tuple(unit * score for seed, score in row.scores.items() if seed not in row.failed_seeds),
         failed=tuple(unit * score for seed, score in row.scores.items() if seed in row.failed_seeds),
         spikes=row.costs.spikes.value,
@@ -69,11 +68,6 @@ def _rank(row: MethodRow) -> str:
     """Write a rank as in the table, in little space."""
     groups = "" if row.place is None else row.place.groups[:MAX_GROUPS]
     return f"{rank_text(row).replace(' to ', '-')} {groups}".strip()
-
-
-def _score(summary: Summary, unit: float) -> Estimate:
-    half = summary.half_width or 0.0
-    return Estimate(unit * summary.mean, unit * (summary.mean - half), unit * (summary.mean + half))
 
 
 def _energy(interval: BoundedValue) -> Estimate:

@@ -108,17 +108,12 @@ def _compared(a: MethodRow, b: MethodRow, measure: Measure) -> Comparison:
 def _behind(first: MethodRow, row: MethodRow, measure: Measure) -> list[str]:
     comparison = _compared(first, row, measure)
     better = probability_of_improvement(measure.signed(first.scores), measure.signed(row.scores))
-    ends = (
-        ""
-        if comparison.low is None or comparison.high is None
-        else f" ({measure.text(comparison.low)} to {measure.text(comparison.high)})"
-    )
     needed = None if comparison.spread is None else seeds_needed(comparison.difference, comparison.spread)
     p = None if row.place is None else row.place.p_first
     return [
         code(row.label),
         row.method_id,
-        f"{measure.text(comparison.difference)}{ends}",
+        measure.difference(comparison),
         f"{better.probability:.2f} ({better.low:.2f} to {better.high:.2f})",
         p_text(p),
         NONE if needed is None else f"{needed:,}",
@@ -178,7 +173,7 @@ def _checks(rows: Sequence[MethodRow], measure: Measure) -> str:
 def _outsiders(board: Board) -> str:
     measure = board.measure
     unit = "" if measure.is_loss else ", %"
-    header = ["name", "code", "checked", f"{measure.title} (mean ± 95 % CI)", "seeds", f"every seed{unit}"]
+    header = ["name", "code", "checked", f"{measure.title} (mean, 95 % CI)", "seeds", f"every seed{unit}"]
     lines = []
     for outsider in board.outsiders:
         submission = outsider.dossier.submission
@@ -233,15 +228,14 @@ def statements(board: Board) -> list[str]:
     of_size = f" of {sizes} samples" if sizes else ""
     latency = "" if board.latency_s is None else f" ({number_text(1000 * board.latency_s)} ms)"
     sentences = [
-        f"{'Loss' if board.measure.is_loss else 'Accuracy'} is the mean over seeds with its 95 % Student t-interval"
-        f"{'; less is better' if board.measure.is_loss else ''}. The interval covers training noise on "
-        f"one fixed test set{of_size}, not the choice of that set.",
+        f"{_mean(board)} It covers training noise on one fixed test set{of_size}, not the choice of that set. "
+        "Seeds that are all alike have none.",
         "A rank interval runs from one plus the number of methods that are better to the number of methods "
         "less those that are worse, by t-tests paired by seed with Holm's correction over all pairs at 5 %. "
         f"Methods with a letter in common (alike) are not told apart.{_unlike_letters(board)}",
         *_power_sentence(board),
         f"A failed seed counts as guessing ({_guess(board)}) and is shown; costs are means over the seeds that "
-        "finished.",
+        f"finished. {_at_chance(board)}",
         *([solved_statement(board)] if has_solved(board) else []),
         _budget(board),
     ]
@@ -269,10 +263,32 @@ def statements(board: Board) -> list[str]:
     ]
 
 
+def _mean(board: Board) -> str:
+    """Say what stands in the column of scores."""
+    if board.measure.is_loss:
+        return (
+            "Loss is the mean over seeds, less is better, with a 95 % interval: Student's t on the logarithm."
+        )
+    return (
+        "Accuracy is the mean over seeds with a 95 % interval: Student's t on the logit, which ends within 0 and "
+        "100 %."
+    )
+
+
 def _guess(board: Board) -> str:
     if board.measure.is_loss:
         return f"a loss of {board.measure.guess:.4g}, as without learning"
-    return f"1/{board.classes}"
+    guess, even = board.measure.guess, 1 / (board.classes or 1)
+    return f"1/{board.classes}" if guess == even else f"{100 * guess:.1f} %, the share of the largest class"
+
+
+def _at_chance(board: Board) -> str:
+    """Say which seeds are at chance."""
+    if board.measure.is_loss:
+        return "A seed is at chance whose test loss is no less than that."
+    return (
+        "A seed is at chance whose test accuracy is at most two standard errors of the test set above that."
+    )
 
 
 def _budget(board: Board) -> str:

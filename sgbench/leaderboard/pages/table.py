@@ -18,6 +18,7 @@ from sgbench.leaderboard.pages.sections import (
     tried_text,
     trust_text,
 )
+from sgbench.leaderboard.pages.seeds import seeds_of
 from sgbench.leaderboard.pages.solved_section import has_solved, solved_text
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.store.index import INDEX
@@ -96,7 +97,7 @@ def _prices(board: Board) -> Iterator[str]:
 
 def _header(board: Board, notes: Notes) -> list[str]:
     names = ["rank", "alike", "surrogate", *board.varying]
-    names += [f"{board.measure.title} (mean ± 95 % CI)", "seeds"]
+    names += [f"{board.measure.title} (mean, 95 % CI)", "seeds"]
     names += ["solved (95 % CI)"] if has_solved(board) else []
     names += ["spikes per inference", "synaptic operations per inference"]
     for target in board.targets:
@@ -119,7 +120,7 @@ def _stand(board: Board) -> bool:
 def _cells(row: MethodRow, board: Board, notes: Notes, link: Link) -> list[str]:
     cells = [rank_text(row), "" if row.place is None else row.place.groups, code(row.surrogate)]
     cells += [code(row.varying.get(group, NONE)) for group in board.varying]
-    cells += [_score(row, board, notes), _seeds(row, board, notes)]
+    cells += [_score(row, board, notes), seeds_of(row, planned=len(board.protocol.seeds))]
     cells += [solved_text(row, board)] if has_solved(board) else []
     cells += [_amount(row.costs.spikes, notes), _amount(row.costs.synaptic_operations, notes)]
     for target in board.targets:
@@ -163,13 +164,6 @@ def _score(row: MethodRow, board: Board, notes: Notes) -> str:
         else []
     )
     return board.measure.summary(row.score) + notes.marks(alone)
-
-
-def _seeds(row: MethodRow, board: Board, notes: Notes) -> str:
-    n, planned = len(row.scores), len(board.protocol.seeds)
-    failed = f" ({len(row.failed_seeds)} failed)" if row.failed_seeds else ""
-    short = [f"seeds run so far: {n} of the protocol's {planned}"] if n < planned else []
-    return f"{n}{failed}{notes.marks(short)}"
 
 
 def _amount(amount: Amount, notes: Notes) -> str:

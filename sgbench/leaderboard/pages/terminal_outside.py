@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 def outsider_cells(board: Board) -> Iterator[list[str]]:
     """Yield the head, then a line for each result from outside, the best first."""
     from sgbench.leaderboard.pages.sections import checked_text
+    from sgbench.leaderboard.pages.seeds import seeds_outside
 
     yield ["from outside", board.measure.title, "seeds", "checked"]
     for outsider in board.outsiders:
         submission = outsider.dossier.submission
-        failed = f" ({len(outsider.failed_seeds)} failed)" if outsider.failed_seeds else ""
         yield [
             outsider.method_id if submission is None else submission.name,
             board.measure.summary(outsider.score),
-            f"{len(outsider.scores)}{failed}",
+            seeds_outside(outsider),
             checked_text(outsider.dossier, outside=True)
             if outsider.dossier.notice is None
             else outsider.dossier.notice.kind,

@@ -18,7 +18,8 @@ def to_csv(board: Board, *, digits: int = DIGITS) -> str:
     """Write the board as CSV: accuracies as fractions, one column per seed, energies with both ends.
 
     Beyond twelve significant digits the quantile of the t-distribution varies between library versions, and a table
-    has to be the same on every machine.
+    has to be the same on every machine. The ends of a score are those of Student's interval, which may lie where
+    no accuracy can: what is computed from them needs its half-width.
 
     Args:
         board: its rows.
@@ -36,7 +37,7 @@ def to_csv(board: Board, *, digits: int = DIGITS) -> str:
 
 
 def _csv_row(row: MethodRow, board: Board, seeds: list[int], digits: int) -> dict[str, str]:
-    score, name = row.score, f"test_{board.measure.kind}"
+    score, half, name = row.score, row.score.half_width, f"test_{board.measure.kind}"
     cells = {
         "rank_low": "" if row.place is None else str(row.place.low),
         "rank_high": "" if row.place is None else str(row.place.high),
@@ -47,8 +48,8 @@ def _csv_row(row: MethodRow, board: Board, seeds: list[int], digits: int) -> dic
         **({"claimed": "yes" if row in board.claimed else "no"} if board.claimed else {}),
         **{group: row.varying.get(group, "") for group in board.varying},
         f"{name}_mean": _number(score.mean, digits),
-        f"{name}_low": _number(score.low, digits),
-        f"{name}_high": _number(score.high, digits),
+        f"{name}_low": _number(None if half is None else score.mean - half, digits),
+        f"{name}_high": _number(None if half is None else score.mean + half, digits),
         "seeds": str(len(row.scores)),
         "failed_seeds": " ".join(map(str, row.failed_seeds)),
         **(_solved_cells(row, board, digits) if has_solved(board) else {}),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sgbench.leaderboard.costs import Amount, Energy
 from sgbench.leaderboard.pages.sections import tried_text, trust_text
+from sgbench.leaderboard.pages.seeds import seeds_of
 from sgbench.leaderboard.pages.solved_section import has_solved, solved_share, solved_text
 from sgbench.leaderboard.pages.table import has_static, interval_text, rank_text
 from sgbench.leaderboard.rows import Board, MethodRow
@@ -33,7 +34,7 @@ def row_table(board: Board, rows: Sequence[MethodRow], *, caption: str) -> Table
 
 def _columns(board: Board, rows: Sequence[MethodRow], notes: Notes) -> tuple[Column, ...]:
     columns = [Column("rank", is_number=True), *texts("alike", "method", *board.varying)]
-    columns += numbers(board.measure.title, "± 95 % interval", "seeds")
+    columns += numbers(board.measure.title, "95 % interval", "seeds")
     columns += numbers("solved") if has_solved(board) else ()
     columns += numbers("spikes", "synaptic operations")
     for target in board.targets:
@@ -59,15 +60,15 @@ def _stand(rows: Sequence[MethodRow]) -> bool:
 def _cells(row: MethodRow, board: Board, notes: Notes) -> tuple[Cell, ...]:
     place, measure, costs = row.place, board.measure, row.costs
     alone = [] if len(row.scores) >= MIN_SEEDS else ["one seed gives neither an interval nor a rank"]
-    half = row.score.half_width
+    ends, seeds = row.score.ends, seeds_of(row, planned=len(board.protocol.seeds))
     cells = [
         number(None if place is None else float(place.low), rank_text(row)),
         Cell(NONE if place is None else place.groups),
         Cell(row.surrogate, link=method_path(board.protocol.name, row.method_id), is_code=True),
         *(Cell(row.varying.get(group, NONE), is_code=True) for group in board.varying),
         number(row.score.mean, measure.text(row.score.mean), notes.numbers(alone)),
-        number(half, NONE if half is None else measure.text(half)),
-        _seeds(row, board, notes),
+        Cell(NONE) if ends is None else Cell(" to ".join(map(measure.text, ends)), ends[1] - ends[0]),
+        Cell(seeds, float(len(row.scores))),
         *([number(solved_share(row, board).share, solved_text(row, board))] if has_solved(board) else []),
         _amount(costs.spikes, notes),
         _amount(costs.synaptic_operations, notes),
@@ -85,13 +86,6 @@ def _cells(row: MethodRow, board: Board, notes: Notes) -> tuple[Cell, ...]:
         cells.append(Cell(tried, None if tried == NONE else float(tried)))
         cells += [Cell(row.standing.division), Cell(trust_text(row))]
     return tuple(cells)
-
-
-def _seeds(row: MethodRow, board: Board, notes: Notes) -> Cell:
-    n, planned = len(row.scores), len(board.protocol.seeds)
-    failed = f" ({len(row.failed_seeds)} failed)" if row.failed_seeds else ""
-    short = [f"seeds run so far: {n} of the protocol's {planned}"] if n < planned else []
-    return Cell(f"{n}{failed}", float(n), notes=notes.numbers(short))
 
 
 def _amount(amount: Amount, notes: Notes) -> Cell:

@@ -12,6 +12,7 @@ from sgbench.composition.words import seed_word
 from sgbench.leaderboard.deviation import experiment_of
 from sgbench.leaderboard.pages.empty import without_rows
 from sgbench.leaderboard.pages.sections import checked_text, evidence, statements
+from sgbench.leaderboard.pages.seeds import seeds_outside
 from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.site.downloads import DIGITS
@@ -185,10 +186,7 @@ def _outsiders(board: Board) -> Table:
             Cell(NONE if code is None else code, link=code),
             Cell(checked),
             Cell(board.measure.summary(outsider.score), outsider.score.mean),
-            Cell(
-                f"{len(outsider.scores)}"
-                + (f" ({len(outsider.failed_seeds)} failed)" if outsider.failed_seeds else "")
-            ),
+            Cell(seeds_outside(outsider)),
         )
         rows.append(line)
     return Table(f"Results from outside on {board.protocol.name}", columns, tuple(rows))

@@ -13,7 +13,7 @@ from sgbench.leaderboard.store.reading import Finding, finding
 from sgbench.records.files import read_model, to_json, write_atomic
 from sgbench.records.method import by_method
 from sgbench.records.submission import ExternalRecord
-from sgbench.statistics.intervals import Summary, summarise
+from sgbench.statistics.intervals import Summary
 
 EXTERNAL = "external"
 
@@ -69,7 +69,7 @@ def _outsider(group: list[ExternalRecord], dossiers: Dossiers, measure: Measure)
     values = [measure.guess if claim is None else claim.score for claim in claims]
     return Outsider(
         method_id=group[0].method_id,
-        score=summarise(values),
+        score=measure.summarise(values),
         scores={record.seed: value for record, value in zip(group, values, strict=True)},
         failed_seeds=tuple(record.seed for record in group if record.status == "failed"),
         dossier=dossiers.of(group[0].method_id),

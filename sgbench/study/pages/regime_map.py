@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.study_map import MapLine, MapPanel, MapPoint, map_figure
-from sgbench.statistics.intervals import summarise
+from sgbench.statistics.intervals import Scale, summarise
 from sgbench.statistics.solved import wilson
 from sgbench.study.cells import Cell
 from sgbench.study.findings import Findings
@@ -77,11 +79,11 @@ def mapped_cells(
     return cells
 
 
-def estimate(values: list[float]) -> Estimate:
+def estimate(values: Sequence[float], *, scale: Scale = "real") -> Estimate:
     """Compute a mean with its interval; fewer than five seeds give none."""
-    summary = summarise(values)
-    half = summary.half_width if len(values) >= MIN_SEEDS else None
-    return Estimate(summary.mean, summary.mean - (half or 0.0), summary.mean + (half or 0.0))
+    summary = summarise(values, scale=scale)
+    ends = summary.ends if len(values) >= MIN_SEEDS else None
+    return Estimate(summary.mean, *(ends or (summary.mean, summary.mean)))
 
 
 def panel(findings: Findings, task: str, cells: dict[tuple[str, float], list[Score]]) -> MapPanel:
@@ -103,7 +105,8 @@ def panel(findings: Findings, task: str, cells: dict[tuple[str, float], list[Sco
 def score(runs: list[Score]) -> Estimate:
     """Score a cell in per cent: its mean accuracy, or how many of its runs solve the task."""
     if runs[0].solved is None:
-        return estimate([run.accuracy for run in runs])
+        found = estimate([run.accuracy / PERCENT for run in runs], scale="share")
+        return Estimate(*(PERCENT * number for number in found))
     share = wilson(sum(bool(run.solved) for run in runs), len(runs))
     ends = (share.low, share.high) if len(runs) >= MIN_SEEDS else (share.share, share.share)
     return Estimate(*(PERCENT * number for number in (share.share, *ends)))
