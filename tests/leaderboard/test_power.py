@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.integrate
+import scipy.special
 import scipy.stats
 
 from sgbench.statistics.power import (
@@ -51,6 +52,17 @@ def test_power_has_both_tails(effect: float, n: int) -> None:
 
     expected, _ = scipy.integrate.quad(beyond, 0, np.inf, epsabs=1e-12)
     assert power_of_paired_test(effect, n) == pytest.approx(expected, abs=1e-9)
+
+
+def test_power_is_a_number_for_every_effect() -> None:
+    """Reference: the noncentral F of one degree, whose one tail is both of t; SciPy's t is NaN at some of these."""
+    for n in (2, 3, 5, 10, 20, 41, 60):
+        bound = scipy.stats.t.ppf(0.975, n - 1) ** 2
+        for centre in np.linspace(0.1, 30, 300):
+            expected = 1 - scipy.special.ncfdtr(1, n - 1, centre**2, bound)
+            assert power_of_paired_test(centre / np.sqrt(n), n) == pytest.approx(expected, abs=1e-9)
+    assert seeds_needed(7.76, 1.0) == 3
+    assert power_of_paired_test(1000.0, 20) == 1.0
 
 
 def test_detectable_difference_is_the_inverse() -> None:
