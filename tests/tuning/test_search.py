@@ -226,6 +226,26 @@ def test_failed_settings_are_tried_but_never_chosen(tmp_path: Path) -> None:
     assert chosen.state == "finished"
 
 
+def test_reporting_seeds_that_learnt_nothing_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Seeds 0 and 3 stay at one of ten classes: two of ten, with the command that tells more. Else no word."""
+    words = ["tune", "protocol=digits_tuned_v2", "surrogate=atan", "--studies", "1", "--trials", "1"]
+    for name, low in (("some", (0, 3)), ("none", ())):
+        toy = Toy(lambda spec, low=low: 0.1 if spec.seed in low else 0.9)
+        monkeypatch.setattr(
+            "sgbench.cli.tune._run", lambda specs, bars, *, workers, toy=toy: toy(specs, bars)
+        )
+        root = tmp_path / name
+        assert main([*words, f"paths.runs_dir={root}"]) == 0
+        told = capsys.readouterr().out
+        warning = "warning: 2 of 10 runs, e.g. seed 0, are no better than guessing: nothing was learnt; "
+        assert (f"{warning}sgbench diagnose {root / 'digits_tuned_v2'}" in told) == bool(low)
+        assert ("guessing" in told) == bool(low)
+        # Eight at 90 and two at 10 %: 74 % +- 2.262 x 10.667 points, on the logit.
+        assert ("test accuracy 74.00 (44.81 to 90.89) % over 10 seeds" in told) == bool(low)
+
+
 def test_bars_are_medians_of_the_best_so_far() -> None:
     """By hand, with losses 3, 1, 2 and 2, 2, 2 and 1, 3, 3: bests -3 -1 -1, -2 -2 -2, -1 -1 -1; the last epoch has
     none; of one run there is none."""

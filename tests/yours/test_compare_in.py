@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from sgbench.composition import catalogue
 from sgbench.errors import InputError
 from sgbench.training.provenance import source_sha256
 from sgbench.yours.arrays import part_of
+from sgbench.yours.own_table import OwnTable
 from tests.thinned import thinned_rows
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -100,6 +102,23 @@ def test_every_surrogate_starts_from_the_same_weights_and_ends_in_a_table() -> N
     assert all(row.place is not None for row in table.rows)
     assert "outside the catalogue" in repr(table)
     assert "outside the catalogue" in table._repr_html_()
+
+
+def test_runs_that_learn_nothing_are_told() -> None:
+    """A rate of 1e-9 on 8 samples, of which guessing gets up to 0.5 + 2 sqrt(0.25 / 8) = 85 % right by chance."""
+    parts = {"train": (X[:32], Y[:32]), "validation": (X[32:40], Y[32:40]), "test": (X[40:], Y[40:])}
+    table = compare(surrogates=["atan"], seeds=2, epochs=1, lr=1e-9, **parts)
+    (row,) = table.rows
+    expected = tuple(
+        seed for seed, accuracy in row.validation.items() if accuracy <= 0.5 + 2 * (0.25 / 8) ** 0.5
+    )
+    assert row.at_chance == expected != ()
+    said = (
+        f"atan seed {expected[0]}, are no better than guessing: nothing was learnt; sgbench.diagnose_module"
+    )
+    assert said in repr(table)
+    assert said in table._repr_html_()
+    assert "guessing" not in repr(OwnTable([replace(row, at_chance=())], guess=0.5))
 
 
 @pytest.mark.slow
