@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import subprocess
 import sys
 import types
@@ -113,7 +114,10 @@ def test_tables_convert_to_pandas_where_it_is(monkeypatch: pytest.MonkeyPatch, t
 
 
 def test_a_board_in_pandas_is_its_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Must match: ranks, letters, scores and energies of `table.csv` of the same board, row by row."""
+    """Must match: ranks, letters, scores and energies of `table.csv` of the same board, row by row.
+
+    Its interval is Student's, here it is that half-width on the logit.
+    """
     frames: list[tuple[list[list[Any]], list[str]]] = []
     pandas = types.SimpleNamespace(DataFrame=lambda rows, columns: frames.append((rows, columns)))
     monkeypatch.setitem(sys.modules, "pandas", pandas)
@@ -127,7 +131,6 @@ def test_a_board_in_pandas_is_its_table(monkeypatch: pytest.MonkeyPatch) -> None
         "rank_low": "rank_low",
         "rank_high": "rank_high",
         "score": "test_accuracy_mean",
-        "low": "test_accuracy_low",
         "spikes": "spikes_per_inference",
         **{f"{target.name}_nj": f"{target.name}_dynamic_value_nj" for target in board.board.targets},
     }
@@ -136,6 +139,11 @@ def test_a_board_in_pandas_is_its_table(monkeypatch: pytest.MonkeyPatch) -> None
         assert (row["alike"], row["method_id"]) == (cells["alike"], cells["method_id"])
         for name, column in names.items():
             assert row[name] == (pytest.approx(float(cells[column]), rel=1e-11) if cells[column] else None)
+        mean, half = float(cells["test_accuracy_mean"]), float(cells["test_accuracy_high"]) - row["score"]
+        ends = [math.log(mean / (1 - mean)) + sign * half / (mean * (1 - mean)) for sign in (-1, 1)]
+        assert [row["low"], row["high"]] == pytest.approx(
+            [1 / (1 + math.exp(-end)) for end in ends], rel=1e-9
+        )
 
 
 @pytest.mark.slow
