@@ -21,7 +21,7 @@ from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method
 from sgbench.reproduction.page import cells_of, read_page
 from sgbench.statistics.intervals import summarise
-from sgbench.tables import markdown
+from sgbench.tables.markdown import markdown
 
 STEPS = (100, 400, 1600)
 RESULTS = Path(__file__).resolve().parent / "results"

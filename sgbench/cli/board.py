@@ -66,7 +66,9 @@ def register(commands: Any) -> None:
     finish(site, _site)
     show = actions.add_parser("show", help="print boards without writing anything")
     add_source(show, default="runs")
-    show.add_argument("--markdown", action="store_true", help="a short Markdown table, e.g. for a README")
+    forms = show.add_mutually_exclusive_group()
+    forms.add_argument("--markdown", action="store_true", help="a short Markdown table, e.g. for a README")
+    forms.add_argument("--latex", action="store_true", help="a table with the rules of booktabs, for a paper")
     finish(show, _show, machine=False)
     verify.register_audit(actions)
     board_families.register(actions)
@@ -172,12 +174,12 @@ def _check(args: argparse.Namespace) -> int:
 
 def _show(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.board import show
-    from sgbench.leaderboard.pages.brief import brief_markdown
+    from sgbench.leaderboard.pages.brief import brief_latex, brief_markdown
 
     boards = show(tree_of(args, only=args.protocol))
     for board in boards.boards:
-        if args.markdown:
-            sys.stdout.write(brief_markdown(board))
+        if args.markdown or args.latex:
+            sys.stdout.write(brief_latex(board) if args.latex else brief_markdown(board))
         else:
             _print(board)
     if not boards.boards:

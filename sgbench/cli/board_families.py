@@ -20,7 +20,8 @@ from sgbench.cli.board_options import (
     warn,
 )
 from sgbench.errors import InputError
-from sgbench.tables import aligned, markdown
+from sgbench.tables import aligned
+from sgbench.tables.markdown import markdown
 
 if TYPE_CHECKING:
     from sgbench.leaderboard.families import AcrossTasks, Tuned

@@ -22,7 +22,8 @@ from sgbench.inspection.stored_run import StoredRun, load_selected, run_of, stor
 from sgbench.records.files import read_bytes, write_atomic
 from sgbench.records.learning import Learning
 from sgbench.records.record import RunRecord
-from sgbench.tables import aligned, markdown
+from sgbench.tables import aligned
+from sgbench.tables.markdown import markdown
 from sgbench.training.course import Training
 from sgbench.training.learning import learning_of
 

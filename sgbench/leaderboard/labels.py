@@ -1,4 +1,4 @@
-"""Text for tables: parameters as short calls, numbers as figures, and a stranger's words made inert."""
+"""Parameters and choices of methods as short calls."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 
 from sgbench.records.base import Value
+from sgbench.tables import inert
 
 MAX_LABEL_CHARS = 120
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9_./-]+")
-_ACTIVE = re.compile(r"[`|<>&]")
 
 
 def parameter_text(value: Value) -> str:
@@ -28,20 +28,6 @@ def parameter_text(value: Value) -> str:
     if isinstance(value, bool) or value is None:
         return json.dumps(value)
     return f"{value:.6g}"
-
-
-def inert(text: str) -> str:
-    r"""Write a stranger's text as one line of ASCII that cannot end a code span, a table cell or a tag.
-
-    >>> inert("a`b\nc|d")
-    'a\\u0060b c\\u007cd'
-    """
-    line = " ".join(text.split()).encode("ascii", "backslashreplace").decode()
-    if not line.isprintable():
-        line = "".join(
-            character if character.isprintable() else f"\\x{ord(character):02x}" for character in line
-        )
-    return _ACTIVE.sub(lambda match: f"\\u{ord(match.group()):04x}", line)
 
 
 def call(name: str, parameters: Mapping[str, Value]) -> str:
@@ -68,21 +54,3 @@ def surrogate_call(name: str, parameters: Mapping[str, Value]) -> str:
     usual = {"normalisation": "peak1", "scale": 1}
     shown = {key: value for key, value in parameters.items() if key not in usual or value != usual[key]}
     return call(name, shown)
-
-
-def code(text: str) -> str:
-    """Put a code span around words that may come from a stranger.
-
-    >>> code("atan(alpha=2)")
-    '`atan(alpha=2)`'
-    """
-    return f"`{inert(text)}`"
-
-
-def prose(text: str) -> str:
-    """Write the catalogue's own text as one line that cannot end a table cell or begin a tag.
-
-    >>> prose("less than 5 pJ | 0.8 V")
-    'less than 5 pJ &#124; 0.8 V'
-    """
-    return _ACTIVE.sub(lambda match: f"&#{ord(match.group())};", " ".join(text.split()))

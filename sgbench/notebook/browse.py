@@ -9,10 +9,11 @@ from typing import Any, overload
 from sgbench.composition import catalogue
 from sgbench.composition.entry_text import as_dict, columns, entry_text, row_of
 from sgbench.errors import InputError
-from sgbench.tables import html_table
+from sgbench.tables.shown import ShownTable
+from sgbench.tables.table import Table, plain_table
 
 
-class Names(Sequence[str]):
+class Names(ShownTable, Sequence[str]):
     """Lists names of entries or groups, which print with a line on each.
 
     Args:
@@ -47,13 +48,14 @@ class Names(Sequence[str]):
     def __repr__(self) -> str:
         return columns(self.rows).rstrip("\n") if self.rows else "nothing"
 
-    def _repr_html_(self) -> str:
+    def table(self) -> Table:
+        """Make the table of names with what is said of each."""
         width = max(map(len, self.rows), default=1)
         filled = [(*row, *[""] * (width - len(row))) for row in self.rows]
-        return html_table([("name", *[""] * (width - 1)), *filled])
+        return plain_table("Names", [("name", *[""] * (width - 1)), *filled], words=width)
 
 
-class Shown:
+class Shown(ShownTable):
     """Shows one entry with its parameters, formula and sources; it prints as `sgbench show` does.
 
     Args:
@@ -72,10 +74,16 @@ class Shown:
     def __repr__(self) -> str:
         return self.text.rstrip("\n")
 
-    def _repr_html_(self) -> str:
+    def table(self) -> Table:
+        """Make the table of the entry's parameters with their defaults."""
         entry = self.entry
-        rows = [("parameter", "default"), *((key, str(value)) for key, value in entry.parameters.items())]
-        return html_table([(f"{entry.group}/{entry.name}",)], [entry.line]) + html_table(rows)
+        rows = [(f"{entry.group}/{entry.name}", "default")]
+        rows += [(key, str(value)) for key, value in entry.parameters.items()]
+        return plain_table(entry.name, rows, words=2)
+
+    def table_notes(self) -> tuple[str, ...]:
+        """Return what the entry is, in a line."""
+        return (self.entry.line,)
 
 
 def list_entries(group: str | None = None, *, config_dirs: Sequence[Path] = ()) -> Names:

@@ -10,7 +10,7 @@ from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.explaining import explain_two
-from sgbench.leaderboard.pages.brief import brief_cells, brief_head, brief_markdown
+from sgbench.leaderboard.pages.brief import brief_markdown, brief_table
 from sgbench.leaderboard.pages.explain import Explanation
 from sgbench.leaderboard.pages.export import to_table
 from sgbench.leaderboard.rows import Board, MethodRow
@@ -20,13 +20,15 @@ from sgbench.notebook.frame import data_frame
 from sgbench.paths import default_runs_dir
 from sgbench.records.method import by_method
 from sgbench.records.record import RunRecord
-from sgbench.tables import few, html_table
+from sgbench.tables import few
+from sgbench.tables.shown import ShownTable
+from sgbench.tables.table import Table, plain_table
 
 LEADERBOARDS = Path("leaderboards")
 COLUMNS = ("protocol", "method", "method_id", "seed", "status", "validation", "test")
 
 
-class Records(Sequence[RunRecord]):
+class Records(ShownTable, Sequence[RunRecord]):
     """Records that were read, and what was left out.
 
     Args:
@@ -55,8 +57,13 @@ class Records(Sequence[RunRecord]):
         more = f"; {len(self.left_out)} files left out" if self.left_out else ""
         return f"{len(self)} records of {names}{more}"
 
-    def _repr_html_(self) -> str:
-        return html_table([COLUMNS, *map(_cells, self.records)], self.left_out)
+    def table(self) -> Table:
+        """Make the table of the records with their scores."""
+        return plain_table("Records", [COLUMNS, *map(_cells, self.records)], words=len(COLUMNS))
+
+    def table_notes(self) -> tuple[str, ...]:
+        """Return a line on each file that is no record."""
+        return self.left_out
 
     def to_pandas(self) -> Any:
         """Make a DataFrame with a row for each record and the columns of `sgbench board export`.
@@ -102,7 +109,7 @@ def load_records(root: Path | str | None = None, *, layout: Layout = "runs") -> 
     return Records(records, [*(f"{finding.path}: {finding.reason}" for finding in findings), *left_out])
 
 
-class BoardTable:
+class BoardTable(ShownTable):
     """Shows a board that prints itself; its rows have ranks, scores with intervals, and costs.
 
     Args:
@@ -119,8 +126,13 @@ class BoardTable:
         left_out = [f"left out: {line}" for line in few(self._causes, "the attribute left_out has all")]
         return "\n".join([brief_markdown(self.board).rstrip("\n"), *([""] if left_out else []), *left_out])
 
-    def _repr_html_(self) -> str:
-        return html_table([brief_head(self.board), *self._rows()], self._causes)
+    def table(self) -> Table:
+        """Make the table of the board, as `sgbench board show` prints it."""
+        return brief_table(self.board)
+
+    def table_notes(self) -> tuple[str, ...]:
+        """Return why files are no rows, each cause once."""
+        return tuple(self._causes)
 
     def to_pandas(self) -> Any:
         """Make a DataFrame with a row for each method: its rank and letters, score, seeds, costs and energies [nJ].
@@ -133,9 +145,6 @@ class BoardTable:
 
     def _shown(self) -> tuple[MethodRow, ...]:
         return (*self.board.rows, *self.board.claimed, *self.board.baselines)
-
-    def _rows(self) -> list[list[str]]:
-        return [brief_cells(row, self.board) for row in self._shown()]
 
 
 def _values(row: MethodRow, board: Board) -> dict[str, object]:

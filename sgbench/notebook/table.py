@@ -13,11 +13,12 @@ from sgbench.paths import default_runs_dir, run_dir
 from sgbench.records.record import RunRecord
 from sgbench.sweeps.results import Results, SettingRow, best_rows
 from sgbench.sweeps.text import as_text, cells, show_notes
-from sgbench.tables import html_table
+from sgbench.tables.shown import ShownTable
+from sgbench.tables.table import Table, plain_table
 
 
 @dataclass(frozen=True, repr=False)
-class SweepTable:
+class SweepTable(ShownTable):
     """Holds a row for each combination of a sweep, with means over seeds; it prints as `sgbench sweep show` does.
 
     Args:
@@ -45,9 +46,14 @@ class SweepTable:
 
     __repr__ = __str__
 
-    def _repr_html_(self) -> str:
-        rows, _ = cells(self.results)
-        return html_table(rows, [*self.notes, *show_notes(self.results)])
+    def table(self) -> Table:
+        """Make the table of the combinations with their scores."""
+        rows, words = cells(self.results)
+        return plain_table(self.results.name, rows, words=words)
+
+    def table_notes(self) -> tuple[str, ...]:
+        """Return how the sweep came to be, and how to read its scores."""
+        return (*self.notes, *show_notes(self.results))
 
     def to_pandas(self) -> Any:
         """Build a DataFrame with a row a combination; scores are fractions, or losses where there are no classes.

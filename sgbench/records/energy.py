@@ -96,7 +96,7 @@ class Price(Evidence):
             raise ValueError(f"{self.operation}: {error}") from None
         return self
 
-    @property
+    @cached_property
     def counts_each(self) -> float:
         """Return how many counts of its operation one price pays for."""
         counted = COUNTED_IN.get(self.operation, "operation")
@@ -134,7 +134,7 @@ class MemoryPrice(Evidence):
             raise ValueError("memory sizes must grow, and their costs must not fall")
         return self
 
-    @property
+    @cached_property
     def bits_each(self) -> float:
         """Return how many bits one access moves, by the unit of the price."""
         return counts_in(self.per, "bit")

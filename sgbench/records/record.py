@@ -14,7 +14,8 @@ from sgbench.records.content import RecordContent, Scores
 from sgbench.records.counts import OpCounts
 from sgbench.records.method import method_id
 from sgbench.records.spec import Method
-from sgbench.tables import html_table
+from sgbench.tables.html import as_html
+from sgbench.tables.table import plain_table
 
 
 @dataclass
@@ -102,7 +103,7 @@ class RunRecord(RecordContent):
             **{name: _scores_text(scores) for name, scores in splits},
             "training": f"{self.timing.fit_s:.3g} s",
         }
-        return html_table([("run", ""), *facts.items()])
+        return as_html(plain_table("run", [("run", ""), *facts.items()], words=2))
 
     @model_validator(mode="after")
     def _consistent(self, info: ValidationInfo) -> RunRecord:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sgbench.reproduction.report import HEAD, rows
 from sgbench.reproduction.runs import ReproductionResult
-from sgbench.tables import markdown
+from sgbench.tables.markdown import markdown
 
 COMMAND = "sgbench reproduce all --stored --update docs/reproductions.md"
 SHOWN_METHODS = 4

@@ -11,7 +11,9 @@ from sgbench.notebook.frame import data_frame
 from sgbench.statistics.intervals import Summary, summarise
 from sgbench.statistics.rank_places import RankPlace
 from sgbench.sweeps.outcome import Guessing, chance_warning
-from sgbench.tables import aligned, html_table
+from sgbench.tables import aligned
+from sgbench.tables.shown import ShownTable
+from sgbench.tables.table import Table, plain_table
 
 OUTSIDE = (
     "outside the catalogue: your own network and training, so no board ranks it; test accuracy in %, mean (95 % "
@@ -45,7 +47,7 @@ class OwnRow:
         return summarise(list(self.test.values()), scale="share")
 
 
-class OwnTable:
+class OwnTable(ShownTable):
     """Shows a row for each surrogate, the best first, marked as outside the catalogue.
 
     Args:
@@ -62,8 +64,13 @@ class OwnTable:
     def __repr__(self) -> str:
         return "\n".join([*self.notes, "", *aligned(self._cells(), words=3), "", *self._below()])
 
-    def _repr_html_(self) -> str:
-        return html_table(self._cells(), [*self.notes, *self._below()])
+    def table(self) -> Table:
+        """Make the table of the surrogates with their accuracies."""
+        return plain_table("Surrogates in a network of one's own", self._cells(), words=3)
+
+    def table_notes(self) -> tuple[str, ...]:
+        """Return what was decided about the data, and that no board ranks this."""
+        return (*self.notes, *self._below())
 
     def to_pandas(self) -> Any:
         """Build a DataFrame with a row for each run; accuracies are fractions.

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from sgbench.energy.price import load_targets
-from sgbench.leaderboard.labels import call, inert, parameter_text
+from sgbench.leaderboard.labels import call, parameter_text
 from sgbench.leaderboard.pages.picture import picture_of, png
 from sgbench.leaderboard.pages.picture_digest import digest, stale
 from sgbench.leaderboard.pages.table import to_markdown
@@ -21,6 +21,7 @@ from sgbench.records.counts import Count
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
+from sgbench.tables import inert
 from tests.leaderboard.factory import (
     CLASSES,
     make_board,

@@ -15,19 +15,19 @@ from PIL import Image
 from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.site.answer import answer_of, listed
 from sgbench.leaderboard.site.beside import Beside
-from sgbench.leaderboard.site.downloads import as_csv, as_json
 from sgbench.leaderboard.site.pages import site_files
 from sgbench.leaderboard.site.pictures import size_in
 from sgbench.leaderboard.site.protocols import protocol_files
 from sgbench.leaderboard.site.render import DOCS_SECTIONS
 from sgbench.leaderboard.site.reproductions import read_reproductions
-from sgbench.leaderboard.site.table import Cell, Table, numbers
-from sgbench.leaderboard.site.table import texts as columns
 from sgbench.leaderboard.site.texts import text_pages
 from sgbench.recommendation.advice import advise
 from sgbench.recommendation.front import advice_by_kind
 from sgbench.recommendation.summary import Shape, read_summary, shipped_summary
 from sgbench.records.content import Failure
+from sgbench.tables.table import Cell, Table, numbers
+from sgbench.tables.table import texts as columns
+from sgbench.tables.values import as_csv, as_json
 from tests.leaderboard.factory import method, record
 from tests.site.boards import COMMIT, documents, html, sources_of, texts
 from tests.site.documents import Document

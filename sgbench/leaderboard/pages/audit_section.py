@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sgbench.leaderboard.labels import code, prose
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.statistics.sampling import largest_share, most_wrong
+from sgbench.tables import code, prose
 
 PERCENT = 100
 RULE_OF_THREE = 3

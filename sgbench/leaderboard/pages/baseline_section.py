@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from sgbench.leaderboard.labels import code
 from sgbench.leaderboard.pages.seeds import seeds_of
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.statistics.pairs import compare
-from sgbench.tables import NONE, number_text
+from sgbench.tables import NONE, code, number_text
 
 
 def baseline_cells(board: Board) -> tuple[list[str], list[list[str]]]:

@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
-from sgbench.leaderboard.labels import prose
+from collections.abc import Iterator
+
 from sgbench.leaderboard.pages.empty import without_rows
 from sgbench.leaderboard.pages.seeds import seeds_of
 from sgbench.leaderboard.pages.solved_section import has_solved, solved_text
 from sgbench.leaderboard.pages.table import rank_text
-from sgbench.leaderboard.pages.terminal_outside import outsider_cells
+from sgbench.leaderboard.pages.terminal_outside import outsider_table
 from sgbench.leaderboard.rows import Board, MethodRow
-from sgbench.tables import NONE, markdown, number_text
+from sgbench.tables import NONE, number_text
+from sgbench.tables.latex import as_latex
+from sgbench.tables.markdown import as_markdown
+from sgbench.tables.table import Table, plain_table
 
 
 def brief_markdown(board: Board) -> str:
     """Write the columns of `board show` as a Markdown table; the notes are in `table.md`."""
-    names = brief_head(board)
-    shown = (*board.rows, *board.claimed, *board.baselines)
-    blocks = [] if board.rows else [f"{board.protocol.name}: {without_rows(board)}\n"]
-    if shown:
-        cells = [[prose(cell) for cell in brief_cells(row, board)] for row in shown]
-        blocks.append(markdown(names, cells, numbers=range(3, len(names))) + "\n")
+    return "\n".join(f"{part if isinstance(part, str) else as_markdown(part)}\n" for part in _parts(board))
+
+
+def brief_latex(board: Board) -> str:
+    """Write the columns of `board show` as LaTeX."""
+    return "\n".join(f"% {part}\n" if isinstance(part, str) else as_latex(part) for part in _parts(board))
+
+
+def _parts(board: Board) -> Iterator[Table | str]:
+    """Yield why there are no rows, the table of those that there are, and that of results from outside."""
+    if not board.rows:
+        yield f"{board.protocol.name}: {without_rows(board)}"
+    if board.rows or board.claimed or board.baselines:
+        yield brief_table(board)
     if board.outsiders:
-        head, *lines = outsider_cells(board)
-        rows = [[prose(cell) for cell in line] for line in lines]
-        blocks.append(markdown(head, rows, numbers=[1, 2]) + "\n")
-    return "\n".join(blocks)
+        yield outsider_table(board)
+
+
+def brief_table(board: Board) -> Table:
+    """Make the table of rank, name, score and costs of all rows that are shown."""
+    shown = (*board.rows, *board.claimed, *board.baselines)
+    rows = [brief_head(board), *(brief_cells(row, board) for row in shown)]
+    return plain_table(board.protocol.name, rows, words=3)
 
 
 def brief_head(board: Board) -> list[str]:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sgbench.energy.crossover import EnergyComparison, Matched
 from sgbench.energy.stability import Duel
-from sgbench.leaderboard.labels import code
 from sgbench.leaderboard.matched import (
     MOST_BESIDE,
     MOST_DUELS,
@@ -21,7 +20,7 @@ from sgbench.leaderboard.matched import (
 )
 from sgbench.leaderboard.pages.sections import grid
 from sgbench.leaderboard.rows import Board, MethodRow
-from sgbench.tables import NONE, number_text
+from sgbench.tables import NONE, code, number_text
 
 EVERYTHING = "`sgbench energy rank` has the others"
 

@@ -13,7 +13,6 @@ from typing import Any, Literal
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.division import division_of
-from sgbench.leaderboard.labels import inert
 from sgbench.leaderboard.pages.sections import checked_text
 from sgbench.leaderboard.rows import BoardStanding
 from sgbench.leaderboard.store.dossier import Dossiers, fitting, read_dossiers
@@ -24,6 +23,7 @@ from sgbench.records.files import write_atomic
 from sgbench.records.method import WORDS, canonical
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method
+from sgbench.tables import inert
 
 Format = Literal["csv", "json", "parquet"]
 FORMATS: tuple[Format, ...] = ("csv", "json", "parquet")

@@ -6,7 +6,6 @@ import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sgbench.leaderboard.labels import code, prose
 from sgbench.leaderboard.pages.audit_section import audit_statements, fresh_table
 from sgbench.leaderboard.pages.baseline_section import about_baselines, baseline_cells
 from sgbench.leaderboard.pages.solved_section import COMPARED, has_solved, solved_rows, solved_statement
@@ -18,7 +17,8 @@ from sgbench.records.energy import EnergyTarget, Evidence
 from sgbench.records.trust import Verification
 from sgbench.statistics.pairs import Comparison, compare, probability_of_improvement
 from sgbench.statistics.power import detectable_difference, pairs_needed, seeds_needed
-from sgbench.tables import NONE, markdown, number_text, p_text
+from sgbench.tables import NONE, code, number_text, p_text, prose
+from sgbench.tables.markdown import markdown
 
 SURE = 0.75  # the P(A > B) from which Bouthillier et al. call a difference meaningful
 MIN_PAIR = 2

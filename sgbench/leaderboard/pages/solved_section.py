@@ -8,11 +8,10 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from sgbench.leaderboard.labels import code
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.statistics.pairs import holm
 from sgbench.statistics.solved import Share, SharesApart, compare_shares, wilson
-from sgbench.tables import p_text
+from sgbench.tables import code, p_text
 
 PERCENT = 100
 COMPARED = ("method", "id", "solved more often by the first, points of runs (95 % CI)", "p, Boschloo, Holm")

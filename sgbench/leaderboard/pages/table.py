@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 from sgbench.energy.price import BoundedValue
 from sgbench.leaderboard.costs import Amount, Energy
-from sgbench.leaderboard.labels import code, prose
 from sgbench.leaderboard.pages.empty import without_rows
 from sgbench.leaderboard.pages.energy_sections import energy_sections
 from sgbench.leaderboard.pages.sections import (
@@ -27,7 +26,7 @@ from sgbench.leaderboard.store.sources import method_of_row
 from sgbench.leaderboard.store.stored import RECORDS
 from sgbench.records.energy import EnergyTarget
 from sgbench.statistics.pairs import MIN_SEEDS
-from sgbench.tables import Notes, number_text
+from sgbench.tables import Notes, code, number_text, prose
 
 Link = Callable[[MethodRow], str]
 """Where the records of a row are, from the page."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from sgbench.tables.table import Cell, Table, numbers, texts
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -29,16 +31,26 @@ def outsider_cells(board: Board) -> Iterator[list[str]]:
         ]
 
 
+def outsider_table(board: Board) -> Table:
+    """Make the table of results from outside."""
+    columns, *rows = outsider_cells(board)
+    name, score, seeds, checked = columns
+    heads = (*texts(name), *numbers(score, seeds), *texts(checked))
+    return Table(
+        f"From outside of {board.protocol.name}", heads, tuple(tuple(map(Cell, row)) for row in rows)
+    )
+
+
 def add_outsiders(console: Console, board: Board, *, spacious: bool) -> None:
     """Print a table of results from outside; nothing where there are none."""
     from rich import box
-    from rich.table import Table
+    from rich.table import Table as RichTable
     from rich.text import Text
 
     if not board.outsiders:
         return
     (name, score, seeds, checked), *lines = outsider_cells(board)
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0) if spacious else 0)
+    table = RichTable(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0) if spacious else 0)
     table.add_column(name, overflow="fold")
     table.add_column(score.removeprefix("test "), justify="right", no_wrap=True)
     table.add_column(seeds, justify="right", no_wrap=True)

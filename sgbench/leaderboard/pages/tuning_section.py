@@ -6,12 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sgbench.leaderboard.labels import code
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.score import Measure
 from sgbench.records.spec import Protocol
 from sgbench.records.submission import TuningLog, TuningTrial
 from sgbench.statistics.tuning_curves import median_of_bests
+from sgbench.tables import code
 
 ABOUT = (
     "Each study is a search of its own with the number of settings shown; its best is what validation selects "

@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import io
 
-from sgbench.leaderboard.labels import inert
 from sgbench.leaderboard.pages.sections import trust_text
 from sgbench.leaderboard.pages.solved_section import has_solved, solved_share
 from sgbench.leaderboard.rows import Board, MethodRow
+from sgbench.tables import inert
 
 DIGITS = 12
 """Of a number in a board's own table."""

@@ -10,9 +10,9 @@ from sgbench.leaderboard.pages.family_pictures import mean_ranks, profiles
 from sgbench.leaderboard.site.files import Page, Picture, SiteFile
 from sgbench.leaderboard.site.pictures import drawn, on_page
 from sgbench.leaderboard.site.sources import Sources
-from sgbench.leaderboard.site.table import Cell, Column, Table, number, numbers, texts
 from sgbench.plots.methods import across_figure, across_size
 from sgbench.tables import NONE
+from sgbench.tables.table import Cell, Column, Table, number, numbers, texts
 
 PICTURE = "across.svg"
 CAPTION = (

@@ -13,8 +13,8 @@ from sgbench.leaderboard.pages.explain import answer as explain_pair
 from sgbench.leaderboard.pages.sections import power
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.site.sources import Sources, method_path, protocol_path
-from sgbench.leaderboard.site.table import Cell, Table, number, numbers, texts
 from sgbench.tables import NONE
+from sgbench.tables.table import Cell, Table, number, numbers, texts
 
 MOST_NAMED = 6
 

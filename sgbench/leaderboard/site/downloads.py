@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Iterator, Mapping
 
-from sgbench.leaderboard.pages.export import text_cell
 from sgbench.leaderboard.site.files import Download, SiteFile
-from sgbench.leaderboard.site.table import NONE, Cell, Table
-
-DIGITS = 9
-"""Of a number in a file: as many as every version of the libraries agrees in."""
-RUN = ("=", "+", "-", "@", "\t", "\r")
-"""What a text may not begin with, or a spreadsheet takes it for a formula."""
+from sgbench.tables.table import Table
+from sgbench.tables.values import as_csv, as_json
 
 
 def downloads_of(path: str, tables: Mapping[str, Table]) -> tuple[Download, ...]:
@@ -41,58 +33,3 @@ def table_files(path: str, tables: Mapping[str, Table]) -> Iterator[SiteFile]:
 def _place(path: str, name: str, kind: str) -> str:
     middle = f".{name.replace(' ', '_')}" if name else ""
     return f"{path.removesuffix('.html')}{middle}.{kind}"
-
-
-def as_csv(table: Table) -> bytes:
-    r"""Return a table as comma-separated values, a number with nine digits.
-
-    >>> from sgbench.leaderboard.site.table import numbers, texts
-    >>> rows = ((Cell("a, b"), Cell("1.5", 1.4996)), (Cell("b"), Cell("-")))
-    >>> as_csv(Table("t", (*texts("name"), *numbers("size")), rows))
-    b'name,size\n"a, b",1.4996\nb,\n'
-    """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([column.title for column in table.columns])
-    for row in table.rows:
-        writer.writerow([_unrun(value(cell)) for cell in row])
-    return out.getvalue().encode()
-
-
-def _unrun(raw: str | float | None) -> str | float | None:
-    """Put a text into quotes that a spreadsheet would take for a formula; return everything else unchanged."""
-    return text_cell(raw) if isinstance(raw, str) and raw.startswith(RUN) else raw
-
-
-def as_json(table: Table) -> bytes:
-    r"""Return a table as a list of objects, one a row; what is not known is null.
-
-    >>> from sgbench.leaderboard.site.table import texts
-    >>> as_json(Table("t", texts("name"), ((Cell("-"),),)))
-    b'[\n {\n  "name": null\n }\n]\n'
-    """
-    titles = [column.title for column in table.columns]
-    rows = [dict(zip(titles, map(value, row), strict=True)) for row in table.rows]
-    return (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode()
-
-
-def value(cell: Cell) -> str | float | None:
-    """Return what a cell says: a number where its text is nothing else, unrounded; None of a dash.
-
-    >>> value(Cell("2,454", 2454.2)), value(Cell("1 to 7", 1.0)), value(Cell("-"))
-    (2454.2, '1 to 7', None)
-    """
-    if cell.text == NONE:
-        return None
-    if cell.order is not None and _is_number(cell.text):
-        rounded = float(f"{cell.order:.{DIGITS}g}")
-        return int(rounded) if rounded.is_integer() else rounded
-    return cell.text
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text.replace(",", ""))
-    except ValueError:
-        return False
-    return True

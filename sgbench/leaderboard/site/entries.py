@@ -12,8 +12,8 @@ from sgbench.leaderboard.pages.table import rank_text
 from sgbench.leaderboard.site.files import Page, Picture, SiteFile
 from sgbench.leaderboard.site.pictures import digest_in, size_in
 from sgbench.leaderboard.site.sources import Sources, method_path, protocol_path
-from sgbench.leaderboard.site.table import Cell, Table, number, numbers, texts
 from sgbench.tables import NONE, counted
+from sgbench.tables.table import Cell, Table, number, numbers, texts
 
 REFERENCES: dict[str, Callable[[re.Match[str]], str]] = {
     r"\$\{width_fwhm\}": lambda _: "null",

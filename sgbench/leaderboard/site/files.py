@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from sgbench.leaderboard.site.table import Table
+from sgbench.tables.table import Table
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from sgbench.leaderboard.site.files import Page, Picture, SiteFile
 from sgbench.leaderboard.site.pictures import size_in
 from sgbench.leaderboard.site.protocols import first_cell
 from sgbench.leaderboard.site.sources import Sources, protocol_path
-from sgbench.leaderboard.site.table import Cell, Table, number, numbers, texts
 from sgbench.tables import counted
+from sgbench.tables.table import Cell, Table, number, numbers, texts
 
 MAP_ALT = "The regime map of the study: accuracy against width for each task and shape."
 REGIME_MAP = "regime_map.png"

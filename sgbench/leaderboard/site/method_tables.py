@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 from sgbench.energy.price import price
 from sgbench.energy.text import joules_interval, price_words
-from sgbench.leaderboard.labels import inert
 from sgbench.leaderboard.rows import Board, MethodRow
-from sgbench.leaderboard.site.table import Cell, Column, Table, number, numbers, texts
 from sgbench.plots.lines import Chart, chart
 from sgbench.records.content import EpochScores, LayerActivity
 from sgbench.records.counts import Count, LayerCounts
 from sgbench.records.record import RunRecord
-from sgbench.tables import NONE, number_text
+from sgbench.tables import NONE, inert, number_text
+from sgbench.tables.table import Cell, Column, Table, number, numbers, texts
 
 SHOWN_COMMIT = 12
 

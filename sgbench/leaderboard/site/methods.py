@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.labels import inert, parameter_text
+from sgbench.leaderboard.labels import parameter_text
 from sgbench.leaderboard.pages.export import encode, to_table
 from sgbench.leaderboard.pages.sections import checked_text
 from sgbench.leaderboard.pages.table import rank_text
@@ -23,7 +23,6 @@ from sgbench.leaderboard.site.method_tables import (
 )
 from sgbench.leaderboard.site.protocol_table import CLAIMED
 from sgbench.leaderboard.site.sources import BoardPlace, Sources, method_path, protocol_path
-from sgbench.leaderboard.site.table import Cell, Table, texts
 from sgbench.leaderboard.site.tuning_maps import method_maps
 from sgbench.leaderboard.store.dossier import Dossier
 from sgbench.leaderboard.store.reading import Finding, RecordFile
@@ -32,7 +31,8 @@ from sgbench.leaderboard.store.tree import read_files
 from sgbench.records.files import to_json
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import GROUPS, NOTHING, Method
-from sgbench.tables import NONE
+from sgbench.tables import NONE, inert
+from sgbench.tables.table import Cell, Table, texts
 
 PAGED = {"surrogate": "surrogate", "neuron": "neuron", "readout": "neuron"}
 """Choices whose entries have pages, with the group that these belong to."""

@@ -11,9 +11,9 @@ from sgbench.leaderboard.pages.solved_section import has_solved, solved_share, s
 from sgbench.leaderboard.pages.table import has_static, interval_text, rank_text
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.site.sources import method_path
-from sgbench.leaderboard.site.table import Cell, Column, Table, number, numbers, texts
 from sgbench.statistics.pairs import MIN_SEEDS
 from sgbench.tables import NONE, Notes, number_text
+from sgbench.tables.table import Cell, Column, Table, number, numbers, texts
 
 CLAIMED = "claimed by who ran it: no tier repeats it"
 

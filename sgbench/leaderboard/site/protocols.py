@@ -15,15 +15,15 @@ from sgbench.leaderboard.pages.sections import checked_text, evidence, statement
 from sgbench.leaderboard.pages.seeds import seeds_outside
 from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.rows import Board, MethodRow
-from sgbench.leaderboard.site.downloads import DIGITS
 from sgbench.leaderboard.site.files import Download, Page, Picture, SiteFile
 from sgbench.leaderboard.site.protocol_pictures import protocol_pictures
 from sgbench.leaderboard.site.protocol_table import row_table
 from sgbench.leaderboard.site.render import address, svg
 from sgbench.leaderboard.site.sources import Sources, method_path, plain, protocol_path
-from sgbench.leaderboard.site.table import Cell, Table, number, numbers, texts
 from sgbench.leaderboard.site.tuning_maps import board_maps
 from sgbench.tables import NONE, counted, ranges
+from sgbench.tables.table import Cell, Table, number, numbers, texts
+from sgbench.tables.values import DIGITS
 
 
 def boards_page(sources: Sources) -> Page:

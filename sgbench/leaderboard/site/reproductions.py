@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from sgbench.leaderboard.site.table import Cell, Column, Table
 from sgbench.records.files import read_bytes
+from sgbench.tables.table import Cell, Column, Table
 
 AGREES = "agrees"
 VERDICT = "verdict"

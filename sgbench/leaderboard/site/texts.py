@@ -11,8 +11,8 @@ from sgbench.leaderboard.pages.sections import evidence
 from sgbench.leaderboard.site.files import Page
 from sgbench.leaderboard.site.reproductions import read_reproductions
 from sgbench.leaderboard.site.sources import Sources, method_path, plain, protocol_path
-from sgbench.leaderboard.site.table import Cell, Table, numbers, texts
 from sgbench.tables import NONE
+from sgbench.tables.table import Cell, Table, numbers, texts
 
 STATISTICS = Table(
     "Statistics of a board",

@@ -1,10 +1,10 @@
-"""Numbers for people and text in columns, alike in the terminal, on boards and on pages."""
+"""Numbers for people and text in columns, and a stranger's words made inert."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
-from html import escape
 from itertools import groupby
 
 NONE = "-"
@@ -12,6 +12,8 @@ NONE = "-"
 
 WHOLE_FROM = 1000  # from here on three significant digits would hide whole units
 POWERS_FROM = 1e15
+ACTIVE = re.compile(r"[`|<>&]")
+"""What could end a code span, a cell of a table or a tag."""
 SMALLEST_P = 0.001
 
 
@@ -94,19 +96,6 @@ def aligned(rows: Sequence[Sequence[str]], *, words: int) -> list[str]:
     return lines
 
 
-def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Iterable[int]) -> str:
-    """Write a Markdown table with the columns at the given places to the right, the others to the left.
-
-    >>> print(markdown(["name", "peak"], [["atan", "1"]], numbers=[1]))
-    | name | peak |
-    | :-- | --: |
-    | atan | 1 |
-    """
-    right = set(numbers)
-    rule = ["--:" if place in right else ":--" for place in range(len(header))]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
-
-
 def few(lines: Sequence[str], all_named: str, *, most: int = 10) -> list[str]:
     """Return the first lines, and say how many more there are.
 
@@ -121,20 +110,6 @@ def few(lines: Sequence[str], all_named: str, *, most: int = 10) -> list[str]:
     if len(lines) <= most:
         return list(lines)
     return [*lines[: most - 1], f"{len(lines) - most + 1} more; {all_named}"]
-
-
-def html_table(rows: Sequence[Sequence[str]], notes: Sequence[str] = ()) -> str:
-    """Write a table whose first row is its head, followed by lines of notes.
-
-    >>> html_table([["a"], ["<1>"]])
-    '<table><thead><tr><th>a</th></tr></thead><tbody><tr><td>&lt;1&gt;</td></tr></tbody></table>'
-    """
-    head, *body = rows
-    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    lines = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in body)
-    below = "".join(f"<p>{escape(note)}</p>" for note in notes)
-    inside = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f"<table><thead><tr>{top}</tr></thead><tbody>{inside}</tbody></table>{below}"
 
 
 class Notes:
@@ -160,3 +135,35 @@ class Notes:
     def marks(self, texts: Iterable[str]) -> str:
         """Write the numbers of a cell's notes as they stand behind it, e.g. ' [1] [3]'."""
         return "".join(f" [{number}]" for number in self.numbers(texts))
+
+
+def inert(text: str) -> str:
+    r"""Write a stranger's text as one line of ASCII that cannot end a code span, a table cell or a tag.
+
+    >>> inert("a`b\nc|d")
+    'a\\u0060b c\\u007cd'
+    """
+    line = " ".join(text.split()).encode("ascii", "backslashreplace").decode()
+    if not line.isprintable():
+        line = "".join(
+            character if character.isprintable() else f"\\x{ord(character):02x}" for character in line
+        )
+    return ACTIVE.sub(lambda match: f"\\u{ord(match.group()):04x}", line)
+
+
+def code(text: str) -> str:
+    """Put a code span around words that may come from a stranger.
+
+    >>> code("atan(alpha=2)")
+    '`atan(alpha=2)`'
+    """
+    return f"`{inert(text)}`"
+
+
+def prose(text: str) -> str:
+    """Write the catalogue's own text as one line that cannot end a table cell or begin a tag.
+
+    >>> prose("less than 5 pJ | 0.8 V")
+    'less than 5 pJ &#124; 0.8 V'
+    """
+    return ACTIVE.sub(lambda match: f"&#{ord(match.group())};", " ".join(text.split()))

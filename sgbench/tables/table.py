@@ -1,4 +1,4 @@
-"""Tables of a page as plain values: what each cell says, what it is sorted by, and where it leads."""
+"""A table as a plain value: what each cell says, what it is sorted by, and where it leads."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sgbench.tables import NONE
+from sgbench.tables.text import NONE
 
 KEY_DIGITS = 6  # of what a column is sorted by
 PLAIN_NUMBER = re.compile(r"-?[\d,]+(?:\.\d+)?")
@@ -20,7 +20,7 @@ class Cell:
 
     text: str
     order: float | None = None  # what a column of numbers is sorted by; None comes last
-    link: str | None = None  # a page, from the top of the site
+    link: str | None = None  # where it leads, from the top of the site or from the page that it is on
     notes: tuple[int, ...] = ()  # numbers of the notes below the table
     is_code: bool = False
 
@@ -65,7 +65,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Holds a table with its caption; the first of its columns that is marked names the row."""
+    """Holds a table with its caption, made once and written by any of the renderers in this folder.
+
+    >>> from sgbench.tables.markdown import as_markdown
+    >>> rows = ((Cell("atan(width_fwhm=1)", is_code=True), number(93.21, "93.2")),)
+    >>> print(as_markdown(Table("scores", (*texts("method"), *numbers("accuracy, %")), rows)))
+    | method | accuracy, % |
+    | :-- | --: |
+    | `atan(width_fwhm=1)` | 93.2 |
+    """
 
     caption: str
     columns: tuple[Column, ...]
@@ -73,6 +81,19 @@ class Table:
     head: int = 0  # the column whose cells name their rows
     notes: tuple[str, ...] = ()
     is_filtered: bool = False  # whether a page offers to filter its rows
+
+
+def plain_table(caption: str, rows: Sequence[Sequence[str]], *, words: int) -> Table:
+    """Make a table of texts, of which the first line is the head.
+
+    Args:
+        caption: what it shows.
+        rows: with as many cells each.
+        words: how many of the first columns hold words; the others hold numbers.
+    """
+    head, *lines = rows
+    columns = (*texts(*head[:words]), *numbers(*head[words:]))
+    return Table(caption, columns, tuple(tuple(map(Cell, line)) for line in lines))
 
 
 def texts(*titles: str) -> tuple[Column, ...]:

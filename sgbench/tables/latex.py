@@ -1,0 +1,93 @@
+"""A table as LaTeX for a paper: rules of the package booktabs, every sign of a stranger's text escaped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from sgbench.tables.table import Cell, Table
+from sgbench.tables.text import NONE
+
+PREAMBLE = "% \\usepackage{booktabs}"
+ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "%": r"\%",
+    "#": r"\#",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "±": r"$\pm$",
+    "µ": r"\textmu{}",
+    "\u00d7": r"$\times$",
+}
+MINUS = re.compile(r"(?<![\w.\]})-])-(?=\d)")
+"""A minus sign, which is no hyphen of a range or of a word."""
+
+
+def escape(text: str) -> str:
+    r"""Escape what LaTeX takes for more than a letter; lines become one.
+
+    >>> print(escape("a_b 5 % {x} \\input{y}"))
+    a\_b 5 \% \{x\} \textbackslash{}input\{y\}
+    >>> print(escape("-3.0 to -1.0, x-1, 10-20"))
+    $-$3.0 to $-$1.0, x-1, 10-20
+    """
+    line = " ".join(text.split())
+    signs = "".join(ESCAPES.get(sign, sign) for sign in line if sign.isprintable())
+    return MINUS.sub(lambda _: "$-$", signs)
+
+
+def as_latex(table: Table, notes: Sequence[str] = ()) -> str:
+    r"""Write a tabular with the rules of booktabs, numbers to the right, and notes below it in small print.
+
+    Args:
+        table: what is shown; its caption is left to the paper.
+        notes: lines below it, after the table's own.
+
+    >>> from sgbench.tables.table import number, numbers, texts
+    >>> rows = ((Cell("atan", is_code=True), number(93.2, "93.2 ± 0.4")),)
+    >>> print(as_latex(Table("t", (*texts("method"), *numbers("accuracy, %")), rows)), end="")
+    % \usepackage{booktabs}
+    \begin{tabular}{lr}
+    \toprule
+    method & accuracy, \% \\
+    \midrule
+    \texttt{atan} & 93.2 $\pm$ 0.4 \\
+    \bottomrule
+    \end{tabular}
+    """
+    sides = "".join("r" if column.is_number else "l" for column in table.columns)
+    head = [f"{escape(column.title)}{_marks(column.notes)}" for column in table.columns]
+    lines = [PREAMBLE, f"\\begin{{tabular}}{{{sides}}}", "\\toprule", _line(head), "\\midrule"]
+    lines += [_line(map(_cell, row)) for row in table.rows]
+    lines += ["\\bottomrule", "\\end{tabular}"]
+    below = [f"{_marks([number])}{escape(note)}" for number, note in enumerate(table.notes, start=1)]
+    below += map(escape, notes)
+    if below:
+        lines += ["", "\\smallskip", "{\\footnotesize", *(f"{note}\\par" for note in below), "}"]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _line(cells: Iterable[str]) -> str:
+    # A cell that begins with [ would be taken for the argument of the line's end before it.
+    return " & ".join(f"{{}}{cell}" if cell.startswith("[") else cell for cell in cells) + r" \\"
+
+
+def _cell(cell: Cell) -> str:
+    if cell.text == NONE:
+        return f"--{_marks(cell.notes)}"
+    text = escape(cell.text)
+    return (f"\\texttt{{{text}}}" if cell.is_code else text) + _marks(cell.notes)
+
+
+def _marks(numbers: Iterable[int]) -> str:
+    marks = ",".join(map(str, numbers))
+    return f"\\textsuperscript{{{marks}}}" if marks else ""

@@ -1,0 +1,49 @@
+"""A table as Markdown, with code spans, links and numbered notes below it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sgbench.tables.table import Cell, Table
+from sgbench.tables.text import NONE, code, prose
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Iterable[int]) -> str:
+    """Write a Markdown table with the columns at the given places to the right, the others to the left.
+
+    >>> print(markdown(["name", "peak"], [["atan", "1"]], numbers=[1]))
+    | name | peak |
+    | :-- | --: |
+    | atan | 1 |
+    """
+    right = set(numbers)
+    rule = ["--:" if place in right else ":--" for place in range(len(header))]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
+
+
+def as_markdown(table: Table) -> str:
+    """Write a table without its caption, and its notes as a numbered list below it.
+
+    >>> from sgbench.tables.table import texts
+    >>> print(as_markdown(Table("t", texts("a|b"), ((Cell("x", link="x/", notes=(1,)),),), notes=("why",))))
+    | a&#124;b |
+    | :-- |
+    | [x](x/) [1] |
+    <BLANKLINE>
+    1. why
+    """
+    head = [f"{prose(column.title)}{_marks(column.notes)}" for column in table.columns]
+    places = [place for place, column in enumerate(table.columns) if column.is_number]
+    lines = markdown(head, ([_cell(cell) for cell in row] for row in table.rows), numbers=places)
+    notes = "\n".join(f"{number}. {prose(note)}" for number, note in enumerate(table.notes, start=1))
+    return f"{lines}\n\n{notes}" if notes else lines
+
+
+def _cell(cell: Cell) -> str:
+    text = code(cell.text) if cell.is_code and cell.text != NONE else prose(cell.text)
+    linked = text if cell.link is None else f"[{text}]({cell.link})"
+    return f"{linked}{_marks(cell.notes)}"
+
+
+def _marks(numbers: Sequence[int]) -> str:
+    return "".join(f" [{number}]" for number in numbers)

@@ -1,0 +1,70 @@
+"""A table as files for computing: comma-separated values, and JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+from sgbench.tables.table import Cell, Table
+from sgbench.tables.text import NONE, inert
+
+DIGITS = 9
+"""Of a number in a file: as many as every version of the libraries agrees in."""
+RUN = ("=", "+", "-", "@", "\t", "\r")
+"""What a text may not begin with, or a spreadsheet takes it for a formula."""
+
+
+def as_csv(table: Table) -> bytes:
+    r"""Return a table as comma-separated values, a number with nine digits.
+
+    >>> from sgbench.tables.table import numbers, texts
+    >>> rows = ((Cell("a, b"), Cell("1.5", 1.4996)), (Cell("b"), Cell("-")))
+    >>> as_csv(Table("t", (*texts("name"), *numbers("size")), rows))
+    b'name,size\n"a, b",1.4996\nb,\n'
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([column.title for column in table.columns])
+    for row in table.rows:
+        writer.writerow([_unrun(value(cell)) for cell in row])
+    return out.getvalue().encode()
+
+
+def _unrun(raw: str | float | None) -> str | float | None:
+    """Put a text into quotes that a spreadsheet would take for a formula; return everything else unchanged."""
+    return inert(json.dumps(raw)) if isinstance(raw, str) and raw.startswith(RUN) else raw
+
+
+def as_json(table: Table) -> bytes:
+    r"""Return a table as a list of objects, one a row; what is not known is null.
+
+    >>> from sgbench.tables.table import texts
+    >>> as_json(Table("t", texts("name"), ((Cell("-"),),)))
+    b'[\n {\n  "name": null\n }\n]\n'
+    """
+    titles = [column.title for column in table.columns]
+    rows = [dict(zip(titles, map(value, row), strict=True)) for row in table.rows]
+    return (json.dumps(rows, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def value(cell: Cell) -> str | float | None:
+    """Return what a cell says: a number where its text is nothing else, unrounded; None of a dash.
+
+    >>> value(Cell("2,454", 2454.2)), value(Cell("1 to 7", 1.0)), value(Cell("-"))
+    (2454.2, '1 to 7', None)
+    """
+    if cell.text == NONE:
+        return None
+    if cell.order is not None and _is_number(cell.text):
+        rounded = float(f"{cell.order:.{DIGITS}g}")
+        return int(rounded) if rounded.is_integer() else rounded
+    return cell.text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text.replace(",", ""))
+    except ValueError:
+        return False
+    return True
