@@ -141,10 +141,9 @@ def _report(task: Task, chosen: Outcome, workers: int | None) -> list[RunRecord 
 
 def _next(task: Task, chosen: Outcome, reported: Sequence[RunRecord | None]) -> int:
     """Describe the scores of the reporting seeds, and the next command."""
-    from sgbench.leaderboard.score import measures
     from sgbench.sweeps.outcome import Guessing, chance_warning
 
-    measure, method_id = measures(task.request.config_dirs)(task.base.method), chosen.asked.method_id
+    measure, method_id = task.measure, chosen.asked.method_id
     finished = [record for record in reported if record is not None and record.test is not None]
     failed = len(reported) - len(finished)
     if finished:

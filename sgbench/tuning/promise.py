@@ -10,7 +10,6 @@ from sgbench.leaderboard.store.predictions import MAX_PREDICTION_BYTES, parse_pr
 from sgbench.paths import PREDICTIONS
 from sgbench.records.files import read_bytes
 from sgbench.records.spec import RunSpec
-from sgbench.statistics.intervals import summarise
 from sgbench.statistics.pairs import compare
 from sgbench.tables import ranges
 from sgbench.training.run_folder import folder_of, stored_record
@@ -87,7 +86,8 @@ def promise_lines(promise: Promise) -> Iterator[str]:
     if promise.promised and promise.kept:
         unit = "" if measure.is_loss else ", %"
         first, later = (
-            measure.summary(summarise(list(scores.values()))) for scores in (promise.promised, promise.kept)
+            measure.summary(measure.summarise([*scores.values()]))
+            for scores in (promise.promised, promise.kept)
         )
         yield (
             f"validation {measure.kind}{unit}: {first} with the tuning seeds {ranges(promise.promised)}, "
@@ -101,11 +101,12 @@ def _shortfall(promise: Promise) -> Iterator[str]:
     """Warn where reporting seeds are worse beyond the noise of seeds, by Welch's 95 % interval."""
     measure = promise.measure
     apart = compare(measure.signed(promise.promised), measure.signed(promise.kept))
-    if apart.low is None or apart.high is None or apart.low <= 0:
+    ends = measure.ends(apart)
+    if ends is None or ends[0] <= 0:
         return
     yield (
         f"warning: reporting seeds fall short of tuning seeds by {measure.text(apart.difference)} {measure.unit} "
-        f"(95 % interval {measure.text(apart.low)} to {measure.text(apart.high)}): of many settings, "
+        f"(95 % interval {measure.text(ends[0])} to {measure.text(ends[1])}): of many settings, "
         f"{len(promise.promised)} seeds chose a lucky one; a protocol with more tuning seeds chooses better"
     )
 
