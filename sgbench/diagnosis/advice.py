@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from sgbench.diagnosis.flow import NOWHERE, log_slope
@@ -88,13 +88,14 @@ def is_cut_off(layer: LayerDiagnosis, last: LayerDiagnosis) -> bool:
     return layer.grad_norm is not None and layer.grad_norm < VANISHED * (last.grad_norm or 0.0)
 
 
-def advise(diagnosis: Diagnosis) -> Iterator[str]:
+def advise(diagnosis: Diagnosis, found: Iterable[str] = ()) -> Iterator[str]:
     """Write the advice for a run, one sentence for each thing that stands out.
 
     Args:
         diagnosis: without advice.
+        found: sentences on what no layer shows.
     """
-    before = list(_sentences(diagnosis.layers, OF_RUNS))
+    before = [*found, *_sentences(diagnosis.layers, OF_RUNS)]
     yield from before
     yield from _of_agreement(diagnosis)
     if not before and {"flow", "activity"} <= set(diagnosis.panels):

@@ -14,6 +14,7 @@ from sgbench.diagnosis.advice import advise, outlook
 from sgbench.diagnosis.enumeration import enumerated
 from sgbench.diagnosis.flow import FLOW, flow, log_slope, weights, weights_gradient
 from sgbench.diagnosis.jacobian import NAMES, jacobians
+from sgbench.diagnosis.rest import lost_classes
 from sgbench.diagnosis.score_function import estimated
 from sgbench.diagnosis.traces import LayerTrace, TracedBatch, trace
 from sgbench.errors import InputError, NonFiniteError
@@ -90,7 +91,8 @@ def diagnose_network(  # noqa: PLR0913 - one for each part of a run
         "advice": (),
     }
     diagnosis = Diagnosis(**whole, reasons=_reasons(whole, panels))
-    return diagnosis.model_copy(update={"advice": tuple(advise(diagnosis))})
+    lost = lost_classes(traced, batches, objective) if "activity" in panels else ()
+    return diagnosis.model_copy(update={"advice": tuple(advise(diagnosis, lost))})
 
 
 def checked_panels(panels: Sequence[str]) -> tuple[str, ...]:
