@@ -12,9 +12,11 @@ from benchmarks import (
     comparison,
     contenders_sgbench,
     gate,
+    generated,
 )
 from benchmarks.contender import TorchContender
 from benchmarks.workloads import Sizes, Task, make_task
+from sgbench.engine.generated_back import BackwardPass
 from tests.benchmarks.tiny import QUICK, TINY_W1, bench
 
 
@@ -87,3 +89,24 @@ def test_near_models_have_to_fire_about_as_often(rate: float, fine: bool) -> Non
     else:
         with pytest.raises(gate.GateError, match="near: firing rate"):
             gate.check_real(task, contenders, rates)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("factor", [1.0, 1 + 1e-6])
+def test_written_loops_are_gated_batch_by_batch(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, factor: float
+) -> None:
+    """Must match: both engines on each of two batches from equal weights. Must differ: a gradient off by 1e-6."""
+    monkeypatch.setenv("SGBENCH_LOOPS", str(tmp_path / "loops"))
+    exact = BackwardPass.gradients
+    monkeypatch.setattr(
+        BackwardPass,
+        "gradients",
+        lambda self: [None if one is None else one * factor for one in exact(self)],
+    )
+    few = generated.GeneratedSettings(steps=100, batch=1600, hidden=16)
+    if factor == 1:
+        generated.gate_in_double("izhikevich", few, tmp_path)
+        return
+    with pytest.raises(gate.GateError, match=r"izhikevich: gradient of .* on the batch 0 in float64 differs"):
+        generated.gate_in_double("izhikevich", few, tmp_path)
