@@ -6,8 +6,10 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 PEERS ?= .venv-peers
 INSTALLED_PEERS := $(PEERS)/.installed
+LOWEST ?= .venv-lowest
+INSTALLED_LOWEST := $(LOWEST)/.installed
 
-.PHONY: help setup quickstart test test-slow test-peers test-site test-cluster check entry presets golden catalogue board site docs clean
+.PHONY: help setup quickstart test test-slow test-peers test-site test-cluster test-lowest check entry presets golden catalogue board site docs clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,6 +47,16 @@ test-site: $(INSTALLED_DEV) ## the site in a headless Chromium, which has to be 
 test-cluster: $(if $(WITH),,$(INSTALLED_DEV)) ## sweeps on a real SLURM of one node (Debian: slurm-wlm munge, as root) and on Ray
 	$(if $(WITH),,$(BIN)/python -m pip install --quiet --editable '.[slurm,ray]')
 	$(or $(WITH),$(BIN)/python) -m pytest -n 0 -m cluster tests/cluster
+
+# Old versions warn of what they do themselves; what a run loads is a matter of speed, held with the newest.
+test-lowest: $(INSTALLED_LOWEST) ## the tests with the lowest version of every dependency (a torch of 2.5 GB)
+	$(LOWEST)/bin/python -m pytest -W default --deselect tests/run/test_late_modules.py::test_a_run_loads_nothing_that_it_does_not_use
+
+$(INSTALLED_LOWEST): pyproject.toml
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet uv
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable '.[dev]'
+	@touch $@
 
 test-peers: $(INSTALLED_PEERS) ## presets and statistics against the libraries that have them, in an environment of its own
 	$(PEERS)/bin/python -m pytest tests/peers -m "peers or not slow"
@@ -86,6 +98,7 @@ site: catalogue ## build the web site of all boards into site/
 
 docs: $(INSTALLED_DEV) catalogue ## the documentation and the boards as one site in public/, notebooks executed
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/sgbench study report surrogates --check
 	rm -rf public
 	$(BIN)/sgbench board site --docs --into public
 	$(BIN)/sgbench board check --site public
@@ -94,5 +107,5 @@ docs: $(INSTALLED_DEV) catalogue ## the documentation and the boards as one site
 	$(BIN)/python -m tools.documentation.links public
 
 clean: ## remove .venv and caches, never runs
-	rm -rf $(VENV) $(PEERS) .pytest_cache .ruff_cache .import_linter_cache dist build site public \
+	rm -rf $(VENV) $(PEERS) $(LOWEST) .pytest_cache .ruff_cache .import_linter_cache dist build site public \
 	  docs/api docs/catalogue docs/checkout
