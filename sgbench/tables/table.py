@@ -61,6 +61,7 @@ class Column:
     title: str
     is_number: bool = False
     notes: tuple[int, ...] = ()
+    group: str = ""  # that a reader shows or hides together; the columns of none are always shown
 
 
 @dataclass(frozen=True)
@@ -96,14 +97,14 @@ def plain_table(caption: str, rows: Sequence[Sequence[str]], *, words: int) -> T
     return Table(caption, columns, tuple(tuple(map(Cell, line)) for line in lines))
 
 
-def texts(*titles: str) -> tuple[Column, ...]:
+def texts(*titles: str, group: str = "") -> tuple[Column, ...]:
     """Make the heads of columns of text."""
-    return tuple(Column(title) for title in titles)
+    return tuple(Column(title, group=group) for title in titles)
 
 
-def numbers(*titles: str) -> tuple[Column, ...]:
+def numbers(*titles: str, group: str = "") -> tuple[Column, ...]:
     """Make the heads of columns of numbers."""
-    return tuple(Column(title, is_number=True) for title in titles)
+    return tuple(Column(title, is_number=True, group=group) for title in titles)
 
 
 def number(value: float | None, text: str, notes: Sequence[int] = ()) -> Cell:

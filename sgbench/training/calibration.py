@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 
@@ -19,7 +20,7 @@ from sgbench.surrogates.base import Surrogate
 from sgbench.training.build import Parts, build
 from sgbench.training.epochs import Epochs
 
-TARGETS: dict[Reset, float] = {"attached": 2.0, "detached": 1.0}
+TARGETS: dict[Reset, float] = {"attached": 2.8, "detached": 1.0}
 """Passing steps that lost least on the recurrent tasks of the study of surrogates, by the gradient of the reset."""
 BATCHES = 4
 """Of the first epoch's training data, at most."""
@@ -81,19 +82,12 @@ def calibration_of(spec: RunSpec, target: float | None = None) -> Calibration:
         InputError: one line that says what keeps passing steps from choosing a width.
     """
     _require_fixed(spec)
-    seed = seed_for_choosing(spec.method.protocol)
     reset = reset_of(spec)
     wanted = TARGETS[reset] if target is None else target
-    tried = with_width(spec.model_copy(update={"seed": seed}), 1.0)
-    parts = build(tried)
-    _require_recurrent(parts.network)
-    parts.data.setup()
-    batches = list(itertools.islice(parts.data.epoch(0), BATCHES))
-    layers = _recurrent_layers(parts, batches, tried)
-    width = width_for(layers, _surrogate(parts.network), wanted)
-    parts = build(with_width(tried, width))
-    layers = _recurrent_layers(parts, batches, tried)
-    has = mean_passing_steps(layers, _surrogate(parts.network))
+    first = measured(with_width(spec, 1.0))
+    width = width_for(first.layers, first.surrogate, wanted)
+    tried = measured(with_width(spec, width), first.batches)
+    has = mean_passing_steps(tried.layers, tried.surrogate)
     if abs(has - wanted) > TOLERANCE * wanted:
         raise InputError(
             f"init={spec.method.choices['init']}: weights depend on the width, which passing steps cannot choose "
@@ -103,10 +97,44 @@ def calibration_of(spec: RunSpec, target: float | None = None) -> Calibration:
         width_fwhm=width,
         target=wanted,
         reset_gradient=reset,
-        seed=seed,
-        samples=sum(len(batch.lengths) for batch in batches),
-        layers=layer_steps(layers, _surrogate(parts.network)),
+        seed=seed_for_choosing(spec.method.protocol),
+        samples=sum(len(batch.lengths) for batch in first.batches),
+        layers=layer_steps(tried.layers, tried.surrogate),
     )
+
+
+class FirstPass(NamedTuple):
+    """Holds what recurrent layers did in one forward pass as training begins.
+
+    Args:
+        layers: recurrent ones.
+        surrogate: of the first hidden layer; all have the same width.
+        batches: that were run.
+    """
+
+    layers: tuple[RecurrentLayer, ...]
+    surrogate: Surrogate
+    batches: tuple[Batch, ...]
+
+
+def measured(spec: RunSpec, batches: tuple[Batch, ...] | None = None) -> FirstPass:
+    """Run a recurrent network forward as training begins, with weights and data of the first tuning seed.
+
+    Args:
+        spec: of the network; its seed plays no part.
+        batches: in place of the first ones of the training data.
+
+    Raises:
+        InputError: no layer is recurrent with its whole gradient, or none of its neurons fires.
+    """
+    choosing = spec.model_copy(update={"seed": seed_for_choosing(spec.method.protocol)})
+    parts = build(choosing)
+    _require_recurrent(parts.network)
+    if batches is None:
+        parts.data.setup()
+        batches = tuple(itertools.islice(parts.data.epoch(0), BATCHES))
+    layers = _recurrent_layers(parts, batches, choosing)
+    return FirstPass(layers, _surrogate(parts.network), batches)
 
 
 def seed_for_choosing(protocol: Protocol) -> int:
@@ -208,7 +236,7 @@ def _surrogate(network: Network) -> Surrogate:
 
 
 @torch.no_grad()
-def _recurrent_layers(parts: Parts, batches: Sequence[Batch], spec: RunSpec) -> list[RecurrentLayer]:
+def _recurrent_layers(parts: Parts, batches: Sequence[Batch], spec: RunSpec) -> tuple[RecurrentLayer, ...]:
     """Run the batches forward as training begins, and collect the potentials of recurrent layers.
 
     Raises:
@@ -231,7 +259,7 @@ def _recurrent_layers(parts: Parts, batches: Sequence[Batch], spec: RunSpec) -> 
             kept.append(run.u[place][valid])
             fired += int((run.spikes[place][valid] != 0).sum())
     require_spikes(fired)
-    return [
+    return tuple(
         RecurrentLayer(hidden[place].name, torch.cat(kept), samples * hidden[place].neurons)
         for kept, place in zip(seen, places, strict=True)
-    ]
+    )

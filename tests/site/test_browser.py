@@ -29,6 +29,8 @@ LOOKED_AT = (
     "submit.html",
 )
 ROWS, SHOWN = 1000, 200
+GROUPS = ("activity", "energy", "provenance")
+"""Columns of a board that are shown on request."""
 WIDEST = (
     "Math.max(...[...document.querySelectorAll('table')].map(each => each.getBoundingClientRect().right))"
 )
@@ -95,6 +97,7 @@ def test_nothing_moves_once_it_is_painted(site: Path, page: Any, width: int) -> 
 def test_sorting_by_mouse_and_by_key(site: Path, page: Any) -> None:
     """Expected: the spikes of the board by Python's own sort, and the state said where a reader hears it."""
     page.goto((site / "protocols" / "digits_v1.html").as_uri())
+    page.get_by_label("activity").first.check()
     heads = page.locator("thead").first.locator("th")
     place = next(
         number for number in range(heads.count()) if heads.nth(number).inner_text().startswith("spikes")
@@ -123,6 +126,55 @@ def test_filtering_by_key(site: Path, page: Any) -> None:
     assert len(column(page, 0)) == 8
 
 
+def test_columns_on_request_and_a_link_that_keeps_them(site: Path, page: Any) -> None:
+    """By hand: rank, letters, method, accuracy, interval and seeds at first; a reload shows what was asked for."""
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto((site / "protocols" / "digits_v1.html").as_uri())
+    heads = page.locator("thead").first.locator("th:visible")
+    assert heads.count() == 6
+    assert page.evaluate(WIDEST) <= 1440
+    page.get_by_label("energy", exact=True).check()
+    shown = heads.count()
+    assert shown > 6
+    page.get_by_label("Rows with").first.fill("sigmoid")
+    page.reload()
+    assert heads.count() == shown
+    assert len(column(page, 0)) == 2
+    page.get_by_label("energy", exact=True).uncheck()
+    assert heads.count() == 6
+
+
+def test_two_ticks_stand_side_by_side(site: Path, page: Any) -> None:
+    """Expected: the difference of the two accuracies by Python; a third tick takes the place of the first."""
+    page.goto((site / "protocols" / "digits_v1.html").as_uri())
+    names, accuracies = column(page, 2), [float(text) for text in column(page, 3)]
+    boxes = page.locator(".pick")
+    boxes.nth(0).check()
+    assert page.locator(".beside tr").count() == 0
+    boxes.nth(7).check()
+
+    def told(title: str) -> list[str]:
+        return page.locator(".beside tr", has_text=title).first.locator("td").all_inner_texts()
+
+    assert told("method") == [names[0], names[7], ""]
+    assert float(told("test accuracy")[2]) == pytest.approx(accuracies[7] - accuracies[0], abs=0.01)
+    boxes.nth(3).check()
+    assert told("method")[:2] == [names[7], names[3]]
+    assert not boxes.nth(0).is_checked()
+
+
+def test_a_theme_is_kept(site: Path, page: Any) -> None:
+    """Must differ: the paper's colour before and after; the next page has the same."""
+    paper = "getComputedStyle(document.body).backgroundColor"
+    page.goto((site / "index.html").as_uri())
+    light = page.evaluate(paper)
+    page.get_by_role("button", name="Dark theme").click()
+    dark = page.evaluate(paper)
+    assert dark != light
+    page.goto((site / "energy.html").as_uri())
+    assert page.evaluate(paper) == dark
+
+
 def test_a_page_of_1000_rows(large: Path, page: Any) -> None:
     """Expected: accuracies in the order of numbers, and the rows that Python finds by the same words.
 
@@ -144,6 +196,7 @@ def test_a_page_of_1000_rows(large: Path, page: Any) -> None:
     page.get_by_label("Rows with").first.fill("width_fwhm=1.05")
     assert column(page, 2) == expected
     assert 1 <= len(expected) < ROWS
+    page.get_by_label("Rows with").first.fill("")
     page.reload()
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert len(column(page, 0)) == ROWS
@@ -156,9 +209,12 @@ def test_nothing_is_lost_without_the_script(site: Path, browser: Any) -> None:
         context = browser.new_context(java_script_enabled=scripted)
         opened = context.new_page()
         opened.goto((site / "protocols" / "digits_v1.html").as_uri())
-        texts.append(
-            opened.locator("main").inner_text().replace("Rows with", "").replace("8 of 8", "").split()
-        )
+        for group in GROUPS if scripted else ():
+            opened.get_by_label(group, exact=True).check()
+        told = opened.locator("main").inner_text()
+        for own in ("Rows with", "8 of 8", "Columns", "Copy", *GROUPS):
+            told = told.replace(own, "")
+        texts.append(told.split())
         context.close()
     assert texts[0] == texts[1]
 

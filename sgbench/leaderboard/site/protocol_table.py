@@ -16,6 +16,8 @@ from sgbench.tables import NONE, Notes, number_text
 from sgbench.tables.table import Cell, Column, Table, number, numbers, texts
 
 CLAIMED = "claimed by who ran it: no tier repeats it"
+ACTIVITY, ENERGY, PROVENANCE = "activity", "energy", "provenance"
+"""Groups of columns that a page shows on request."""
 
 
 def row_table(board: Board, rows: Sequence[MethodRow], *, caption: str) -> Table:
@@ -36,20 +38,20 @@ def _columns(board: Board, rows: Sequence[MethodRow], notes: Notes) -> tuple[Col
     columns = [Column("rank", is_number=True), *texts("alike", "method", *board.varying)]
     columns += numbers(board.measure.title, "95 % interval", "seeds")
     columns += numbers("solved") if has_solved(board) else ()
-    columns += numbers("spikes", "synaptic operations")
+    columns += numbers("spikes", "synaptic operations", group=ACTIVITY)
     for target in board.targets:
         left_out = "; ".join(target.missing)
         gap = [f"a part, not a whole: prices of {target.name} leave out {left_out}"] if left_out else []
         marks = notes.numbers(gap)
-        columns.append(Column(f"{target.name} dynamic, nJ", is_number=True, notes=marks))
+        columns.append(Column(f"{target.name} dynamic, nJ", is_number=True, notes=marks, group=ENERGY))
         if has_static(target):
-            columns.append(Column(f"{target.name} static, µJ", is_number=True, notes=marks))
-    columns += numbers("parameters")
+            columns.append(Column(f"{target.name} static, µJ", is_number=True, notes=marks, group=ENERGY))
+    columns += numbers("parameters", group=PROVENANCE)
     claimed = notes.numbers([CLAIMED])
-    columns.append(Column("training, s", is_number=True, notes=claimed))
+    columns.append(Column("training, s", is_number=True, notes=claimed, group=PROVENANCE))
     if _stand(rows):
-        columns.append(Column("settings tried", is_number=True, notes=claimed))
-        columns += texts("division", "checked")
+        columns.append(Column("settings tried", is_number=True, notes=claimed, group=PROVENANCE))
+        columns += texts("division", "checked", group=PROVENANCE)
     return tuple(columns)
 
 

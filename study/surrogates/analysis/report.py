@@ -19,6 +19,7 @@ from study.surrogates.analysis.initial import read_initial
 from study.surrogates.analysis.pages import (
     claims,
     diagnosis,
+    found_later,
     front,
     held_out,
     learning_rules,
@@ -35,6 +36,7 @@ PAGES = (
     regime_map,
     tuning,
     long_sequences,
+    found_later,
     tuned,
     forgiving,
     spikes,

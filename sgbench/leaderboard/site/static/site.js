@@ -1,5 +1,6 @@
 "use strict";
-// Sorts and filters tables. Without this file every page reads the same.
+// Sorts and filters tables, shows and hides columns, puts two rows side by side, copies commands, changes the theme.
+// Without this file every page reads the same.
 
 const FIRST = 200; // rows of a long table that are shown until all are asked for
 
@@ -7,11 +8,23 @@ const isNone = (key) => key === "" || key === "-";
 
 const NUMBER = /^-?[\d,]+(\.\d+)?$/;
 
-/** What a cell is sorted by: its number where it has one or is one, else its text without marks of notes. */
+/** Make an element with its properties and what it contains. */
+function make(name, properties = {}, ...inside) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...inside);
+  return made;
+}
+
+/** What a cell says without marks of notes and without the box that picks its row. */
+function textOf(cell) {
+  const parts = Array.from(cell.childNodes).filter((part) => !["SUP", "INPUT"].includes(part.nodeName));
+  return parts.map((part) => part.textContent).join("").trim();
+}
+
+/** What a cell is sorted by: its number where it has one or is one, else its text. */
 function keyOf(cell) {
   if (cell.dataset.o !== undefined) return Number(cell.dataset.o);
-  const parts = Array.from(cell.childNodes).filter((part) => part.nodeName !== "SUP");
-  const text = parts.map((part) => part.textContent).join("").trim();
+  const text = textOf(cell);
   return NUMBER.test(text) ? Number(text.replaceAll(",", "")) : text;
 }
 
@@ -21,52 +34,145 @@ function compare(a, b) {
   return a.localeCompare(b, "en", { numeric: true });
 }
 
+/** The second number minus the first, as both are shown; nothing where one is none or they are equal. */
+function difference(first, second) {
+  const [a, b] = [first, second].map((text) => /^(-?[\d,]+(?:\.(\d+))?)(?: \(.*\))?$/.exec(text));
+  if (a === null || b === null || a[1] === b[1]) return "";
+  const [from, to] = [a, b].map((found) => Number(found[1].replaceAll(",", "")));
+  return (to - from).toFixed(Math.max((a[2] ?? "").length, (b[2] ?? "").length));
+}
+
+/** What the address keeps of a page, so that a link shows what its sender saw. */
+const address = {
+  get: (name) => new URLSearchParams(location.hash.slice(1)).get(name),
+  set(name, value) {
+    const kept = new URLSearchParams(location.hash.slice(1));
+    if (value) kept.set(name, value);
+    else kept.delete(name);
+    history.replaceState(null, "", `#${kept}`);
+  },
+};
+
 class Sheet {
   constructor(table, tools, number) {
+    this.table = table;
+    this.heads = Array.from(table.tHead.rows[0].cells);
     this.body = table.tBodies[0];
     this.rows = Array.from(this.body.rows);
+    this.number = number;
     this.words = [];
     this.all = tools === null;
-    if (table.classList.contains("sorts")) this.addButtons(Array.from(table.tHead.rows[0].cells));
-    if (tools !== null) this.addFilter(tools, number);
+    if (tools !== null) {
+      this.texts = new Map(this.rows.map((row) => [row, row.textContent.toLowerCase()]));
+      this.addFilter(tools);
+      this.addGroups(tools);
+      this.addPicks(tools);
+    }
+    if (table.classList.contains("sorts")) this.addButtons();
   }
 
-  addButtons(heads) {
-    heads.forEach((head, column) => {
-      const button = document.createElement("button");
-      button.type = "button";
-      button.append(...head.childNodes);
+  addButtons() {
+    this.heads.forEach((head, column) => {
+      const button = make("button", { type: "button" }, ...head.childNodes);
       head.append(button);
       button.addEventListener("click", () => {
         const next = head.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
-        heads.forEach((other) => other.removeAttribute("aria-sort"));
+        this.heads.forEach((other) => other.removeAttribute("aria-sort"));
         head.setAttribute("aria-sort", next);
         this.sortBy(column, next === "ascending" ? 1 : -1);
       });
     });
   }
 
-  addFilter(tools, number) {
-    this.texts = new Map(this.rows.map((row) => [row, row.textContent.toLowerCase()]));
-    const label = document.createElement("label");
-    const input = document.createElement("input");
-    this.told = document.createElement("output");
-    this.more = document.createElement("button");
-    input.type = "search";
-    input.id = `filter${number}`;
-    input.autocomplete = "off";
-    label.htmlFor = input.id;
-    label.textContent = "Rows with";
-    this.told.htmlFor = input.id;
-    this.more.type = "button";
-    this.more.textContent = "Show all";
+  addFilter(tools) {
+    const id = `filter${this.number}`;
+    const input = make("input", { type: "search", id, autocomplete: "off" });
+    this.told = make("output");
+    this.told.htmlFor = id;
+    this.more = make("button", { type: "button", textContent: "Show all" });
     input.addEventListener("input", () => {
-      this.words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-      this.show();
+      this.filter(input.value);
+      address.set(`rows${this.number}`, input.value.trim());
     });
     this.more.addEventListener("click", () => this.showAll());
-    tools.append(label, input, this.told, this.more);
+    tools.append(make("label", { htmlFor: id, textContent: "Rows with" }), input, this.told, this.more);
+    input.value = address.get(`rows${this.number}`) ?? "";
+    this.filter(input.value);
+  }
+
+  filter(text) {
+    this.words = text.toLowerCase().split(/\s+/).filter(Boolean);
     this.show();
+  }
+
+  /** A box for each group of columns; those of a board begin hidden. */
+  addGroups(tools) {
+    const groups = [...new Set(this.heads.map((head) => head.dataset.g).filter(Boolean))];
+    if (!groups.length) return;
+    const name = `columns${this.number}`;
+    const shown = new Set((address.get(name) ?? "").split(",").filter(Boolean));
+    const boxes = groups.map((group) => {
+      const box = make("input", { type: "checkbox", checked: shown.has(group) });
+      box.addEventListener("change", () => {
+        if (box.checked) shown.add(group);
+        else shown.delete(group);
+        address.set(name, [...shown].join(","));
+        this.showGroup(group, box.checked);
+      });
+      this.showGroup(group, box.checked);
+      return make("label", {}, box, ` ${group}`);
+    });
+    tools.append(make("fieldset", {}, make("span", { textContent: "Columns" }), ...boxes));
+  }
+
+  showGroup(group, isShown) {
+    this.heads.forEach((head, column) => {
+      if (head.dataset.g !== group) return;
+      head.hidden = !isShown;
+      for (const row of this.rows) row.cells[column].hidden = !isShown;
+    });
+  }
+
+  /** A box a row; two that are ticked stand side by side below the filter. */
+  addPicks(tools) {
+    if (!this.heads.some((head) => head.dataset.g)) return;
+    const named = Number(this.table.dataset.head);
+    const picked = [];
+    const beside = make("div", { className: "beside" });
+    beside.setAttribute("aria-live", "polite");
+    tools.after(beside);
+    for (const row of this.rows) {
+      const cell = row.cells[named];
+      const box = make("input", { type: "checkbox", className: "pick" });
+      box.setAttribute("aria-label", `Compare ${textOf(cell)}`);
+      box.title = "Tick two to compare";
+      box.addEventListener("change", () => {
+        const at = picked.indexOf(row);
+        if (at >= 0) picked.splice(at, 1);
+        if (box.checked) picked.push(row);
+        if (picked.length > 2) picked.shift().cells[named].querySelector(".pick").checked = false;
+        beside.replaceChildren(...(picked.length === 2 ? [this.sideBySide(picked)] : []));
+      });
+      cell.prepend(box);
+    }
+  }
+
+  sideBySide([a, b]) {
+    const caption = "Two methods side by side; a difference is the second minus the first.";
+    const titles = ["", "first", "second", "difference"];
+    const head = make("tr", {}, ...titles.map((title) => make("th", { scope: "col", className: "n", textContent: title })));
+    const body = this.heads.map((title, column) => {
+      const [one, other] = [a.cells[column], b.cells[column]];
+      const name = make("th", { scope: "row", textContent: textOf(title.querySelector("button") ?? title) });
+      const cells = [textOf(one), textOf(other), difference(textOf(one), textOf(other))];
+      return make("tr", {}, name, ...cells.map((text) => make("td", { className: "n", textContent: text })));
+    });
+    const parts = [make("caption", { textContent: caption }), make("thead", {}, head), make("tbody", {}, ...body)];
+    const table = make("table", {}, ...parts);
+    const scroll = make("div", { className: "scroll", tabIndex: 0 }, table);
+    scroll.setAttribute("role", "region");
+    scroll.setAttribute("aria-label", "Two methods side by side");
+    return scroll;
   }
 
   /** From small to large or back; cells without a value stay last. */
@@ -99,7 +205,40 @@ class Sheet {
   }
 }
 
+/** A button at every command that copies it. */
+function addCopying() {
+  for (const block of document.querySelectorAll("pre")) {
+    const text = block.textContent;
+    const button = make("button", { type: "button", textContent: "Copy" });
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(text);
+      button.textContent = "Copied";
+    });
+    block.append(button);
+  }
+}
+
+/** Light, dark, or as the system has it. */
+function addTheme() {
+  const root = document.documentElement;
+  const kept = () => { try { return localStorage.getItem("theme"); } catch { return null; } };
+  const keep = (theme) => { try { localStorage.setItem("theme", theme); } catch { return; } };
+  const isDark = () => root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  if (["light", "dark"].includes(kept())) root.dataset.theme = kept();
+  const button = make("button", { type: "button" });
+  const name = () => { button.textContent = isDark() ? "Light theme" : "Dark theme"; };
+  button.addEventListener("click", () => {
+    root.dataset.theme = isDark() ? "light" : "dark";
+    keep(root.dataset.theme);
+    name();
+  });
+  name();
+  document.querySelector(".theme").append(button);
+}
+
 const sheets = Array.from(document.querySelectorAll(".sheet"), (sheet, number) => {
   return new Sheet(sheet.querySelector("table"), sheet.querySelector(".tools"), number);
 });
+addCopying();
+addTheme();
 addEventListener("beforeprint", () => sheets.forEach((sheet) => sheet.showAll()));

@@ -18,7 +18,7 @@ from sgbench.study.pages.shapes import SLOPE_AT_REST
 from sgbench.study.scores import Score, StudyScores
 from study.surrogates.analysis.comparisons import Rules
 from study.surrogates.analysis.findings import SurrogateFindings
-from study.surrogates.analysis.pages import references, spikes, tuned
+from study.surrogates.analysis.pages import found_later, references, spikes, tuned
 from study.surrogates.analysis.tests.made import findings
 from tests.study.truth import SETTLED, Outcome, noise, scores, study, with_best
 
@@ -209,3 +209,30 @@ def test_every_page_is_plain_markdown() -> None:
         assert not re.search(r"\bNone\b|\bnan\b|\(np\.|\binf\b", module.page(the_map()).text()), (
             module.__name__
         )
+
+
+def found_later_truth(run: StudyPoint, settings: Cell) -> Outcome:
+    """The reset attached is worth 5 points at width 0.5, a cost of activity 3 and half of the spikes."""
+    costly = float(str(settings.get("regulariser.upper_strength") or 0)) == 0.1
+    wide = width(settings) == 0.5
+    points = (
+        80 + 4 * (not wide) + 5 * (settings.get("neuron.reset_gradient") == "attached" and wide) + 3 * costly
+    )
+    return Outcome(points, points, 50.0 if costly else 100.0)
+
+
+def test_what_was_found_later_by_hand() -> None:
+    """Expected: 5 points at width 0.5, 0 elsewhere; best against best 85 - 84 = 1; 3 points at half the spikes."""
+    text = found_later.page(findings(scores(found_later_truth, ["A2", "B2", "C2"], settled=SETTLED))).text()
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in text.splitlines()
+        if line.startswith("| ")
+    ]
+    reset = {(row[1], row[2]): row[3:6] for row in rows if len(row) == 7 and "recurrent" in row[0]}
+    assert reset["atan", "0.5"] == ["80.0", "85.0", "5.0 (5.0 to 5.0)"]
+    assert reset["triangle", "0.2"] == ["84.0", "84.0", "0.0 (0.0 to 0.0)"]
+    assert sum("each at its best, is 1.0 (1.0 to 1.0) points" in line for line in text.splitlines()) == 4
+    activity = [row[2:] for row in rows if len(row) == 6 and row[0] != "task" and not row[0].startswith(":")]
+    assert activity == [["84.0", "87.0", "3.0 (3.0 to 3.0)", "0.5"]] * 6
+    assert "changes by 3.0 (3.0 to 3.0) points, with 0.50 times the spikes" in text

@@ -1,0 +1,116 @@
+"""Cells of the second study: the grid, R with the width that passing steps choose, and the fixed setting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgbench.errors import InputError
+from sgbench.records.calibration import Reset
+from sgbench.statistics.pairs import Floats
+from sgbench.study.cells import Cell
+from sgbench.study.scores import StudyScores
+from study.passing_steps.analysis.evidence import SHAPES, WIDTHS
+
+GRID, CALIBRATED, DETACHED = "G", "R", "D"
+"""Blocks: the grid; R at the target of the attached reset; the same at that of the detached one."""
+PURPOSE = "report"
+RESETS: tuple[Reset, ...] = ("detached", "attached")
+FIXED = ("atan", 0.5)
+"""Shape and width of the fixed setting, reset attached: amendment 1 of the registration."""
+CHOOSING = tuple(range(200, 205))
+LOOKS = (tuple(range(205, 210)), tuple(range(205, 220)))
+"""Seeds that choose, and seeds that compare at each look."""
+RESET, SHAPE, WIDTH = "neuron.reset_gradient", "surrogate", "width_fwhm"
+
+
+def cell(shape: str, width: float, reset: Reset) -> Cell:
+    """Return the cell of a shape, a width and a reset."""
+    return {SHAPE: shape, WIDTH: width, RESET: reset}
+
+
+def grid(shape: str, resets: Sequence[Reset] = RESETS) -> list[Cell]:
+    """List the cells of a shape at all widths."""
+    return [cell(shape, width, reset) for reset in resets for width in WIDTHS]
+
+
+@dataclass(frozen=True)
+class TaskRuns:
+    """Reads the runs of one task.
+
+    Args:
+        scores: of the study.
+        task: its name.
+    """
+
+    scores: StudyScores
+    task: str
+
+    def accuracy(self, of: Cell, seeds: Sequence[int]) -> Floats:
+        """Return the test accuracies of a cell in points [seeds].
+
+        Raises:
+            LookupError: a run is not stored.
+        """
+        runs = self.scores.cell(self.task, PURPOSE, of, start=GRID)
+        missing = [seed for seed in seeds if seed not in runs]
+        if missing:
+            raise LookupError(f"{self.task}: {len(missing)} runs of {of} are not stored")
+        return np.array([runs[seed].accuracy for seed in seeds])
+
+    def best(self, cells: Sequence[Cell]) -> Cell:
+        """Choose the cell with the best mean validation accuracy over the seeds that choose, or the first of such.
+
+        Raises:
+            LookupError: a run is not stored.
+        """
+
+        def validation(one: Cell) -> float:
+            runs = self.scores.cell(self.task, PURPOSE, one, start=GRID)
+            if any(seed not in runs for seed in CHOOSING):
+                raise LookupError(f"{self.task}: runs of {one} are not stored")
+            return sum(runs[seed].validation for seed in CHOOSING) / len(CHOOSING)
+
+        return max(cells, key=validation)
+
+    def reference(self, shape: str) -> Cell:
+        """Return the best of all widths and resets of a shape."""
+        return self.best(grid(shape))
+
+    def calibrated(self, shape: str, block: str = CALIBRATED) -> Cell:
+        """Return the cell of a shape whose width passing steps have chosen.
+
+        Raises:
+            LookupError: the study's file has none.
+        """
+        study = self.scores.study
+        for cells in study.blocks[block].grids if block in study.blocks else ():
+            for one in cells.cells:
+                if cells.tasks is not None and self.task in cells.tasks and one[SHAPE] == shape:
+                    return one
+        raise LookupError(f"{self.task}: block {block} has no cell of {shape}")
+
+    def difference(self, one: Cell, other: Cell, seeds: Sequence[int]) -> Floats:
+        """Return one cell's accuracies minus another's by seed [seeds]."""
+        return self.accuracy(one, seeds) - self.accuracy(other, seeds)
+
+
+def tasks_of(scores: StudyScores) -> Iterator[TaskRuns]:
+    """Yield the tasks of the grid in their order.
+
+    Raises:
+        InputError: the study has no grid.
+    """
+    if GRID not in scores.study.blocks:
+        raise InputError(f"the study has no block {GRID}, of which its hypotheses are")
+    for task in scores.study.blocks[GRID].tasks:
+        yield TaskRuns(scores, task)
+
+
+def over_shapes(differences: Sequence[Floats]) -> Floats:
+    """Average differences by seed over both shapes [seeds]."""
+    if len(differences) != len(SHAPES):
+        raise ValueError("one a shape is needed")
+    return np.mean(differences, axis=0)

@@ -1,0 +1,157 @@
+"""What the first study's recurrent tasks say of widths: accuracies of stored cells, and their passing steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sgbench.composition.compose import compose
+from sgbench.diagnosis.passing import RecurrentLayer, mean_passing_steps
+from sgbench.records.base import Amount, Strict, Text
+from sgbench.records.calibration import Reset
+from sgbench.records.files import read_model
+from sgbench.study.cells import task_reference
+from sgbench.study.definition import Study
+from sgbench.study.settle import read_settled, selection
+from sgbench.study.store import Store, StoreEntry
+from sgbench.training.calibration import measured
+from sgbench.training.creation import create
+
+FIRST = "surrogates"
+TASKS = ("T4", "T5", "T6", "T8", "K1")
+"""Recurrent tasks of the first study that are learnt."""
+BLOCKS = ("A2", "B2", "H", "H2", "K")
+SHAPES = ("triangle", "atan")
+WIDTHS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
+PILOTS, STEPS = "pilots", "steps.json"
+"""Folder and file beside the study's records."""
+DIGITS = 4
+PERCENT = 100.0
+NEUTRAL = {
+    "surrogate.normalisation": "peak1",
+    "network.recurrence_gradient": "full",
+    "clip_norm": None,
+}
+"""Settings of a cell that the study's question holds fixed."""
+
+
+class StepsFile(Strict):
+    """Holds passing steps before training, by task, shape and width."""
+
+    tasks: dict[Text, dict[Text, dict[Text, Amount]]]
+
+
+@dataclass(frozen=True)
+class TaskEvidence:
+    """Holds the cells of one task at one reset.
+
+    Args:
+        accuracy: validation accuracy in points by shape and width, the mean over seeds.
+        steps: passing steps by shape and width.
+    """
+
+    accuracy: Mapping[tuple[str, float], float]
+    steps: Mapping[tuple[str, float], float]
+
+    @property
+    def best(self) -> float:
+        """Return the highest accuracy of a cell."""
+        return max(self.accuracy.values())
+
+    def loss(self, shape: str, width: float) -> float | None:
+        """Return the points that a cell loses to the best one; None where it was not run."""
+        found = self.accuracy.get((shape, width))
+        return None if found is None else self.best - found
+
+    def loss_at(self, target: float) -> float:
+        """Average over shapes the points lost at a target, interpolated over the logarithm of passing steps."""
+        losses = []
+        for shape in SHAPES:
+            widths = sorted(width for name, width in self.accuracy if name == shape)
+            steps = np.log([self.steps[shape, width] for width in widths])
+            accuracies = [self.accuracy[shape, width] for width in widths]
+            losses.append(self.best - float(np.interp(np.log(target), steps, accuracies)))
+        return sum(losses) / len(losses)
+
+
+def read_evidence(root: Path, study: Study) -> dict[Reset, dict[str, TaskEvidence]]:
+    """Read by reset and task what the first study's store, the pilots and the measured steps say.
+
+    Args:
+        root: of the checkout.
+        study: the first one.
+
+    Raises:
+        InputError: a store or the file of steps is damaged or missing.
+    """
+    steps = read_model(root / "study" / "passing_steps" / STEPS, StepsFile).tasks
+    stored = Store(root / "study" / FIRST, FIRST).entries(BLOCKS)
+    tried = Store(root / "study" / "passing_steps" / PILOTS, "passing_steps").entries(["S"])
+    cells: dict[tuple[Reset, str, str, float], list[float]] = {}
+    for entry in (*stored, *tried):
+        place = _place(entry, study)
+        if place is not None:
+            cells.setdefault(place, []).append(PERCENT * selection(entry.record)[0])
+    return {
+        reset: {
+            task: TaskEvidence(
+                {
+                    (shape, width): sum(found) / len(found)
+                    for (of, name, shape, width), found in cells.items()
+                    if (of, name) == (reset, task)
+                },
+                {
+                    (shape, float(width)): number
+                    for shape, numbers in steps[task].items()
+                    for width, number in numbers.items()
+                },
+            )
+            for task in TASKS
+        }
+        for reset in ("detached", "attached")
+    }
+
+
+def _place(entry: StoreEntry, study: Study) -> tuple[Reset, str, str, float] | None:
+    """Return reset, task, shape and width of a run, or None where it varies something else or another task."""
+    cell = dict(entry.cell)
+    shape, width = str(cell.pop("surrogate", "")), cell.pop("width_fwhm", None)
+    if entry.task not in TASKS or shape not in SHAPES or not isinstance(width, int | float):
+        return None
+    reset: Reset = "attached" if cell.pop("neuron.reset_gradient", "detached") == "attached" else "detached"
+    rate = cell.pop("optimizer.lr", None)
+    if rate not in (None, study.tasks[entry.task].reference["optimizer.lr"]):
+        return None
+    same = all(NEUTRAL.get(key, key) == value for key, value in cell.items())
+    return (reset, entry.task, shape, float(width)) if same else None
+
+
+def measure_steps(study: Study, folder: Path, words: Iterable[str] = ()) -> StepsFile:
+    """Measure the passing steps of every shape and width on the first study's recurrent tasks.
+
+    Args:
+        study: the first one.
+        folder: of its store, for the settings of its tasks.
+        words: more of them, such as where data lie.
+
+    Raises:
+        InputError: data are missing.
+    """
+    tasks = {}
+    for task in TASKS:
+        block = "A2" if task in study.blocks["A2"].tasks else "H" if task == "T8" else "K"
+        reference = task_reference(study, block, task, read_settled(folder))
+        given = [f"{key}={value}" for key, value in reference.items() if key != "width_fwhm"]
+        seen = measured(compose([*study.tasks[task].words, *sorted(given), *words]))
+        tasks[task] = {shape: _by_width(seen.layers, shape) for shape in SHAPES}
+    return StepsFile(tasks=tasks)
+
+
+def _by_width(layers: Sequence[RecurrentLayer], shape: str) -> dict[str, float]:
+    """Compute the passing steps of a shape at each width."""
+    surrogate = create(f"surrogate/{shape}", width_fwhm=1.0)
+    steps = {width: mean_passing_steps(layers, surrogate, width) for width in WIDTHS}
+    return {f"{width:g}": float(f"{number:.{DIGITS}g}") for width, number in steps.items()}

@@ -1,0 +1,178 @@
+"""What was found after the runs, without a hypothesis: the reset's gradient, and a small cost of activity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from sgbench.statistics.intervals import Summary, summarise
+from sgbench.study.cells import Cell
+from sgbench.study.pages.regime_map import estimate
+from sgbench.study.pages.text import Item, StudyPage, interval, table
+from sgbench.study.scores import Score
+from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.pages.spikes import bounded
+
+NAME = "found_later.md"
+TITLE = "What was found after the runs"
+REMEDIES, ACTIVITY = "B2", "C2"
+SHAPES, WIDTHS = ("atan", "triangle"), (0.05, 0.2, 0.5, 1.0, 4.0)
+ATTACHED: Cell = {
+    "neuron.reset_gradient": "attached",
+    "surrogate.normalisation": "peak1",
+    "network.recurrence_gradient": "full",
+}
+STRENGTH, NARROW = 0.1, 0.2
+Runs = Mapping[int, Score]
+
+
+def page(findings: SurrogateFindings) -> StudyPage:
+    """Write the page on both effects, each with its estimates and intervals."""
+    if not all(findings.stored(block) for block in (REMEDIES, ACTIVITY)):
+        return StudyPage(NAME, TITLE, (findings.not_stored(ACTIVITY),))
+    parts = (
+        "Nobody had written down these questions before the runs. The estimates are of the seeds that raised them, "
+        "so they are candidates, not results.",
+        "## The reset's gradient",
+        *_reset(findings),
+        "## A small cost of activity",
+        *_activity(findings),
+    )
+    return StudyPage(NAME, TITLE, parts)
+
+
+def _reset(findings: SurrogateFindings) -> list[str]:
+    """Compare runs whose reset passes the gradient with those of the map, seed by seed."""
+    rows: list[list[Item]] = []
+    said = []
+    for task in findings.loaded.study.blocks[REMEDIES].tasks:
+        for shape in SHAPES:
+            pairs = _pairs_of_widths(findings, task, shape)
+            rows += [_reset_row(findings, task, shape, width, *pair) for width, pair in pairs.items()]
+            if pairs:
+                said.append(_best_against_best(findings, task, shape, pairs))
+    header = ["task", "shape", "width", "detached, %", "attached, %", "attached minus detached", "failed"]
+    return [
+        "A spike resets its neuron. Attached, the gradient passes through that reset; detached, it does not. All "
+        "runs have a peak of 1 and the full recurrent gradient. Failed runs count as guessing; seeds are paired.",
+        table(header, rows),
+        "\n".join(f"- {sentence}" for sentence in said),
+    ]
+
+
+def _pairs_of_widths(findings: SurrogateFindings, task: str, shape: str) -> dict[float, tuple[Runs, Runs]]:
+    """Collect by width the runs with the reset detached and attached, on the seeds that both have."""
+    pairs = {}
+    for width in WIDTHS:
+        cell: Cell = {"surrogate": shape, "width_fwhm": width}
+        more = ATTACHED if "network.recurrence_gradient" in _varied(findings, task) else _without_recurrence()
+        detached = findings.scores.cell(task, "map", cell, start="A2")
+        attached = findings.scores.cell(task, "map", {**cell, **more}, start=REMEDIES)
+        seeds = sorted(detached.keys() & attached.keys())
+        if seeds:
+            pairs[width] = ({s: detached[s] for s in seeds}, {s: attached[s] for s in seeds})
+    return pairs
+
+
+def _varied(findings: SurrogateFindings, task: str) -> set[str]:
+    """List the settings of a task that the attached runs state."""
+    grids = findings.loaded.study.blocks[REMEDIES].grids
+    return {
+        key
+        for grid in grids
+        if task in (grid.tasks or ()) and "neuron.reset_gradient" in grid.values
+        for key in grid.values
+    }
+
+
+def _without_recurrence() -> Cell:
+    return {key: value for key, value in ATTACHED.items() if key != "network.recurrence_gradient"}
+
+
+def _reset_row(
+    findings: SurrogateFindings, task: str, shape: str, width: float, detached: Runs, attached: Runs
+) -> list[Item]:
+    failed = [sum(run.failed for run in runs.values()) for runs in (detached, attached)]
+    return [
+        findings.title(task),
+        shape,
+        f"{width:g}",
+        *(f"{fmean(run.accuracy for run in runs.values()):.1f}" for runs in (detached, attached)),
+        _difference(attached, detached),
+        f"{failed[0]} and {failed[1]} of {len(attached)}",
+    ]
+
+
+def _difference(a: Runs, b: Runs) -> str:
+    """Write the mean paired difference in points with its 95 % interval."""
+    found = estimate([a[seed].accuracy - b[seed].accuracy for seed in sorted(a)])
+    return interval(found.value, found.low, found.high)
+
+
+def _best_against_best(
+    findings: SurrogateFindings, task: str, shape: str, pairs: Mapping[float, tuple[Runs, Runs]]
+) -> str:
+    """Compare the best width of each reset, by mean accuracy on these seeds."""
+
+    def best(place: int) -> float:
+        return max(pairs, key=lambda width: fmean(run.accuracy for run in pairs[width][place].values()))
+
+    off, on = best(0), best(1)
+    return (
+        f"{findings.title(task)}, `{shape}`: the best width is {off:g} detached and {on:g} attached. Attached "
+        f"minus detached, each at its best, is {_difference(pairs[on][1], pairs[off][0])} points."
+    )
+
+
+def _activity(findings: SurrogateFindings) -> list[str]:
+    """Compare runs with a small cost of activity with those without one, seed by seed."""
+    rows: list[list[Item]] = []
+    gains: dict[int, list[float]] = {}
+    shares: list[float] = []
+    for task in findings.loaded.study.blocks[ACTIVITY].tasks:
+        for shape in SHAPES:
+            free, paid = (
+                findings.scores.cell(task, "map", bounded(shape, NARROW, strength), start=ACTIVITY)
+                for strength in (0.0, STRENGTH)
+            )
+            ratio = _spikes(paid, free)
+            rows.append(
+                [
+                    findings.title(task),
+                    shape,
+                    *(_mean(runs) for runs in (free, paid)),
+                    _difference(paid, free),
+                    ratio,
+                ]
+            )
+            shares += [] if ratio is None else [ratio]
+            for seed in paid:
+                gains.setdefault(seed, []).append(paid[seed].accuracy - free[seed].accuracy)
+    pooled = summarise([fmean(each) for _, each in sorted(gains.items())])
+    header = ["task", "shape", "without, %", "with, %", "with minus without", "spikes, with by without"]
+    return [
+        f"The cost is the square of a layer's mean spikes a neuron, times {STRENGTH:g}. The width is {NARROW:g}; "
+        "seeds are paired.",
+        table(header, rows),
+        f"Averaged over the {len(rows)} cells of a seed, accuracy changes by {_text(pooled)} points, with "
+        f"{math.exp(fmean(map(math.log, shares))):.2f} times the spikes (geometric mean).",
+    ]
+
+
+def _mean(runs: Runs) -> str:
+    return f"{fmean(run.accuracy for run in runs.values()):.1f}"
+
+
+def _text(summary: Summary) -> str:
+    return interval(summary.mean, summary.low, summary.high)
+
+
+def _spikes(a: Runs, b: Runs) -> float | None:
+    """Compute the ratio of spikes, a geometric mean over seeds; None where a run sent none."""
+    logs: Sequence[float] = [
+        first - second
+        for seed in sorted(a)
+        if (first := a[seed].log_spikes) is not None and (second := b[seed].log_spikes) is not None
+    ]
+    return round(math.exp(fmean(logs)), 2) if len(logs) == len(a) else None
