@@ -42,7 +42,7 @@ def lost_classes(
 
 
 def _reached(one: TracedBatch, batch: Batch, objective: Objective) -> Tensor:
-    """Say of each output [C] whether the loss has a gradient at a step in which it is not 0."""
+    """Find the outputs [C] at which the loss has a gradient at a step in which they are not 0."""
     output = one.trajectory.output.detach().requires_grad_()
     loss = objective.loss.whole(replace(one.trajectory, output=output), batch.target)
     (gradient,) = torch.autograd.grad(loss, output, materialize_grads=True)

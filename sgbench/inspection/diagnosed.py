@@ -93,7 +93,7 @@ def diagnosed(run: StoredRun, weights: str, panels: Sequence[str], batches: int)
 
 
 def _of_unlearnt(found: Diagnosis, run: StoredRun) -> Diagnosis:
-    """Say of a run that is no better than guessing that nothing was learnt, whatever its gradient promises."""
+    """Replace the forecast of a run that is no better than guessing: nothing was learnt."""
     measure, validation = run.measure, run.record and run.record.validation
     unit = "" if measure.is_loss else " %"
     said = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
@@ -11,6 +12,15 @@ from sgbench.records.base import Amount, Natural, Positive, Strict, Text
 AUTO = "auto"
 """In place of a width: the one at which passing steps are the target."""
 Reset = Literal["attached", "detached"]
+
+
+def is_auto(surrogate: Mapping[str, object]) -> bool:
+    """Say whether the parameters of a surrogate ask for a measured width.
+
+    >>> is_auto({"width_fwhm": "auto"}), is_auto({"width_fwhm": 0.2})
+    (True, False)
+    """
+    return surrogate.get("width_fwhm") == AUTO
 
 
 class LayerSteps(Strict):

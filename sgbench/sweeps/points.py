@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sgbench.composition import catalogue
 from sgbench.errors import InputError
+from sgbench.records.calibration import is_auto
 
 if TYPE_CHECKING:
     from sgbench.records.spec import RunSpec
@@ -95,7 +96,6 @@ def grid_of(
         allow_targets: exact names of classes outside the catalogue that may be imported.
     """
     from sgbench.composition.plan import plan
-    from sgbench.training.calibration import calibrated_plan
 
     combinations = _combinations(words, config_dirs)
     keys = list(dict.fromkeys(key for settings, _ in combinations for key in settings))
@@ -105,9 +105,13 @@ def grid_of(
     axes = tuple(Axis(key, values) for key, values in every.items() if len(values) > 1)
     swept = [axis.key for axis in axes]
     one_seed = [f"{SEED}={seeds[0]}" for _, seeds in combinations[:1] if seeds]
-    planned = calibrated_plan(
-        plan([*words, *one_seed], multirun=True, config_dirs=config_dirs, allow_targets=allow_targets)
-    )
+    planned = plan([*words, *one_seed], multirun=True, config_dirs=config_dirs, allow_targets=allow_targets)
+    if any(is_auto(spec.method.parameters["surrogate"]) for spec in planned.specs):
+        from sgbench.training.calibration import (
+            calibrated_plan,  # torch, which a list of points does not need
+        )
+
+        planned = calibrated_plan(planned)
     points = tuple(
         SweepPoint({key: settings.get(key, UNNAMED) for key in swept}, _checked(seeds) or (spec.seed,), spec)
         for (settings, seeds), spec in zip(combinations, planned.specs, strict=True)

@@ -33,7 +33,7 @@ MINUS = re.compile(r"(?<![\w.\]})-])-(?=\d)")
 
 
 def escape(text: str) -> str:
-    r"""Escape what LaTeX takes for more than a letter; lines become one.
+    r"""Write a text so that LaTeX takes it letter by letter, on one line.
 
     >>> print(escape("a_b 5 % {x} \\input{y}"))
     a\_b 5 \% \{x\} \textbackslash{}input\{y\}

@@ -13,7 +13,7 @@ from sgbench.composition.plan import RunPlan
 from sgbench.diagnosis.passing import RecurrentLayer, mean_passing_steps, passing_steps, width_for
 from sgbench.errors import InputError
 from sgbench.networks.base import Network
-from sgbench.records.calibration import AUTO, Calibration, LayerSteps, Reset
+from sgbench.records.calibration import Calibration, LayerSteps, Reset, is_auto
 from sgbench.records.spec import Protocol, RunSpec
 from sgbench.signals.trajectory import POTENTIAL, SPIKES, Batch, valid_steps
 from sgbench.surrogates.base import Surrogate
@@ -49,7 +49,7 @@ def calibrated_specs(specs: Iterable[RunSpec]) -> list[RunSpec]:
     found: dict[str, Calibration] = {}
     done = []
     for spec in specs:
-        if spec.method.parameters["surrogate"].get(WIDTH) != AUTO:
+        if not is_auto(spec.method.parameters["surrogate"]):
             done.append(spec)
             continue
         key = spec.method.model_dump_json()

@@ -14,6 +14,7 @@ from torch import Tensor
 
 import sgbench
 from sgbench.composition import catalogue
+from sgbench.inspection.slope_measures import grid
 from sgbench.signals.streams import generator
 from sgbench.surrogates.activation_derivative import ACTIVATIONS
 from sgbench.surrogates.base import Surrogate
@@ -24,7 +25,6 @@ from tests.catalogue.shapes import (
     composed,
     every_entry,
     every_plain,
-    grid,
     make,
     nth_derivative,
     smooth_points,

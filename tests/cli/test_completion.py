@@ -52,8 +52,14 @@ from sgbench.replicas.where import PLACES
         ("sgbench completion z", ["zsh"]),
         ("sgbench sync runs --to t", ["tensorboard"]),
         ("sgbench board sh", ["show"]),
-        ("sgbench board show --protocol digits_tuned", ["digits_tuned_v1", "digits_tuned_v2"]),
-        ("sgbench tune protocol=digits_tuned", ["protocol=digits_tuned_v1", "protocol=digits_tuned_v2"]),
+        (
+            "sgbench board show --protocol digits_tuned",
+            ["digits_tuned_v1", "digits_tuned_v2", "digits_tuned_v3"],
+        ),
+        (
+            "sgbench tune protocol=digits_tuned",
+            ["protocol=digits_tuned_v1", "protocol=digits_tuned_v2", "protocol=digits_tuned_v3"],
+        ),
         ("sgbench tune --by s", ["sobol"]),
         ("sgbench recommend experiment=fsdd_v", ["experiment=fsdd_v2"]),
         ("sgbench recommend --for s", ["safety", "spikes"]),

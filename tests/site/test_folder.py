@@ -14,7 +14,8 @@ from sgbench.errors import InputError, StorageError
 from sgbench.leaderboard.site.beside import pictures_in, pictures_of
 from sgbench.leaderboard.site.files import SiteFile
 from sgbench.leaderboard.site.folder import MANIFEST, compare_site, found_in, links_docs, write_site
-from sgbench.leaderboard.site.pictures import digest_in, drawn, told
+from sgbench.leaderboard.site.pictures import digest_in, drawn
+from sgbench.plots.drawn_from import numbers_text
 from sgbench.plots.lines import Chart, chart
 
 
@@ -139,7 +140,7 @@ def test_a_picture_is_held_to_its_numbers(tmp_path: Path) -> None:
     assert differences(site, [picture(0.6)]) == {"p.svg": "stale"}
     (site / "p.svg").write_bytes(data + b"<!-- mine -->")
     assert differences(site, [picture(0.5)]) == {"p.svg": "edited"}
-    assert told([0.1 + 0.2]) == told([0.3]) != told([0.3001])
+    assert numbers_text([0.1 + 0.2]) == numbers_text([0.3]) != numbers_text([0.3001])
 
 
 def test_pictures_of_entries_are_those_that_a_site_has(tmp_path: Path) -> None:
