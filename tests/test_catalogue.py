@@ -16,8 +16,12 @@ from sgbench.paths import conf_dir
 from sgbench.training.build import PROVIDED
 
 PACKAGE = Path(sgbench.__file__).parent
-WRAPPERS = {"sgbench.datasets.redrawn.Redrawn", "sgbench.datasets.own.Own"}
-"""Made around an entry by what a protocol says, and what entries of a user's own data are made of."""
+WRAPPERS = {
+    "sgbench.datasets.redrawn.Redrawn",
+    "sgbench.datasets.own.Own",
+    "sgbench.datasets.idx_images.IdxImages",
+}
+"""Made around an entry by what a protocol says, what a user's own data are made of, and what two entries share."""
 ALL = [entry for group in catalogue.groups() for entry in catalogue.entries(group).values()]
 WITH_TARGET = [
     entry

@@ -43,7 +43,8 @@ def lost_classes(
 
 def _reached(one: TracedBatch, batch: Batch, objective: Objective) -> Tensor:
     """Find the outputs [C] at which the loss has a gradient at a step in which they are not 0."""
-    output = one.trajectory.output.detach().requires_grad_()
-    loss = objective.loss.whole(replace(one.trajectory, output=output), batch.target)
-    (gradient,) = torch.autograd.grad(loss, output, materialize_grads=True)
+    with torch.enable_grad():  # a diagnosis may be made between epochs, where gradients are off
+        output = one.trajectory.output.detach().requires_grad_()
+        loss = objective.loss.whole(replace(one.trajectory, output=output), batch.target)
+        (gradient,) = torch.autograd.grad(loss, output, materialize_grads=True)
     return ((gradient != 0) & (output.detach() != 0)).flatten(0, 1).any(0)
