@@ -221,7 +221,7 @@ def _rich_table(board: Board, *, spacious: bool) -> Table:
     from rich.text import Text
 
     from sgbench.leaderboard.pages.brief import brief_cells
-    from sgbench.leaderboard.pages.solved_section import has_solved
+    from sgbench.leaderboard.pages.columns import METHOD, columns_in
 
     table = Table(
         title=board.protocol.name,
@@ -231,15 +231,12 @@ def _rich_table(board: Board, *, spacious: bool) -> Table:
         show_edge=False,
         padding=(0, 1, 0, 0) if spacious else 0,
     )
-    table.add_column("rank", no_wrap=True)
-    table.add_column("alike", no_wrap=True)
-    table.add_column("method", overflow="fold")
-    solved = ["solved"] if has_solved(board) else []
-    for name in (board.measure.title.removeprefix("test "), "seeds", *solved, "spikes", "synaptic\nops"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for target in board.targets:
-        partial = " *" if target.missing else ""
-        table.add_column(f"{target.name.replace('_', chr(10))}\nnJ{partial}", justify="right", no_wrap=True)
+    for column in columns_in(board, "brief"):
+        title, side = column.narrow or column.titles["brief"].removeprefix("test "), "left"
+        if column.group != METHOD:
+            side = "right"
+        table.add_column(title, justify=side, no_wrap=True)
+    table.columns[2].no_wrap, table.columns[2].overflow = False, "fold"  # the method's name
     for row in board.rows:
         table.add_row(*(Text(cell) for cell in brief_cells(row, board)))
     for apart in (board.claimed, board.baselines):

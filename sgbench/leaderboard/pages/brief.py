@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sgbench.leaderboard.pages.columns import cells_of, columns_in
 from sgbench.leaderboard.pages.empty import without_rows
-from sgbench.leaderboard.pages.seeds import seeds_of
-from sgbench.leaderboard.pages.solved_section import has_solved, solved_text
-from sgbench.leaderboard.pages.table import rank_text
 from sgbench.leaderboard.pages.terminal_outside import outsider_table
 from sgbench.leaderboard.rows import Board, MethodRow
-from sgbench.tables import NONE, number_text
 from sgbench.tables.latex import as_latex
 from sgbench.tables.markdown import as_markdown
 from sgbench.tables.table import Table, plain_table
@@ -45,23 +42,9 @@ def brief_table(board: Board) -> Table:
 
 def brief_head(board: Board) -> list[str]:
     """Return the head of the columns of `brief_cells`, as `board show` prints them."""
-    names = ["rank", "alike", "method", board.measure.title, "seeds"]
-    names += ["solved"] if has_solved(board) else []
-    names += ["spikes", "synaptic operations"]
-    return [*names, *(f"{target.name}, nJ{' *' if target.missing else ''}" for target in board.targets)]
+    return [column.titles["brief"] for column in columns_in(board, "brief")]
 
 
 def brief_cells(row: MethodRow, board: Board) -> list[str]:
     """Return a row's rank, name, score and costs."""
-    energies = [row.costs.energies[target.name].dynamic_nj for target in board.targets]
-    numbers = [row.costs.spikes.value, row.costs.synaptic_operations.value]
-    numbers += [None if energy is None else energy.value for energy in energies]
-    return [
-        rank_text(row),
-        "" if row.place is None else row.place.groups,
-        row.label.replace("(", " ("),  # a narrow column breaks there
-        board.measure.summary(row.score),
-        seeds_of(row),
-        *([solved_text(row, board)] if has_solved(board) else []),
-        *(NONE if number is None else number_text(number) for number in numbers),
-    ]
+    return [cell.text for cell in cells_of(columns_in(board, "brief"), row)]

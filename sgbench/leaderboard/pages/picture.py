@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 
 from sgbench.energy.interval import BoundedValue
+from sgbench.leaderboard.pages.columns import rank_text
 from sgbench.leaderboard.pages.picture_digest import KEYWORD, digest, stamped
-from sgbench.leaderboard.pages.table import rank_text
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.plots import style
 from sgbench.plots.board import MAX_ROWS, BoardPicture, BoardRow, EnergyColumn, board_figure

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-from sgbench.energy.price import BoundedValue
-from sgbench.leaderboard.costs import Amount, Energy
+from sgbench.leaderboard.pages.columns import METHOD, BoardColumn, Note, cells_of, columns_in
 from sgbench.leaderboard.pages.empty import without_rows
 from sgbench.leaderboard.pages.energy_sections import energy_sections
-from sgbench.leaderboard.pages.sections import (
-    NONE,
-    evidence,
-    grid,
-    sections,
-    statements,
-    tried_text,
-    trust_text,
-)
-from sgbench.leaderboard.pages.seeds import seeds_of
-from sgbench.leaderboard.pages.solved_section import has_solved, solved_text
+from sgbench.leaderboard.pages.sections import evidence, grid, sections, statements
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.store.index import INDEX
 from sgbench.leaderboard.store.reading import Layout
 from sgbench.leaderboard.store.sources import method_of_row
 from sgbench.leaderboard.store.stored import RECORDS
-from sgbench.records.energy import EnergyTarget
-from sgbench.statistics.pairs import MIN_SEEDS
-from sgbench.tables import Notes, code, number_text, prose
+from sgbench.tables import Notes, code, prose
 
 Link = Callable[[MethodRow], str]
 """Where the records of a row are, from the page."""
@@ -69,11 +56,25 @@ def to_markdown(board: Board, *, layout: Layout, indexed: Collection[str] = ()) 
 
 def _table(rows: Sequence[MethodRow], board: Board, link: Link) -> Iterator[str]:
     """Yield the lines of the table's rows and of the notes below them."""
-    notes = Notes()
-    header = _header(board, notes)
-    words = 3 + len(board.varying)  # columns of text; the others hold numbers
-    yield grid(header, [_cells(row, board, notes, link) for row in rows], words=words)
+    columns, notes = columns_in(board, "page"), Notes()
+    header = [f"{column.titles['page']}{_marks(column.notes, notes)}" for column in columns]
+    words = sum(column.group == METHOD for column in columns)  # the others are set to the right
+    yield grid(header, [_cells(columns, row, notes, link) for row in rows], words=words)
     yield "\n".join(f"{number}. {text}" for number, text in enumerate(notes.texts, start=1))
+
+
+def _cells(columns: Sequence[BoardColumn], row: MethodRow, notes: Notes, link: Link) -> list[str]:
+    """Write a row's cells; the last one leads to its records."""
+    cells = cells_of(columns, row)
+    texts = [f"{code(cell.text) if cell.is_code else cell.text}{_marks(cell.notes, notes)}" for cell in cells]
+    return [*texts[:-1], f"[{texts[-1]}]({link(row)})"]
+
+
+def _marks(texts: Iterable[Note], notes: Notes) -> str:
+    return notes.marks(
+        " ".join([*([prose(note.text)] if note.text else []), *([code(note.quoted)] if note.quoted else [])])
+        for note in texts
+    )
 
 
 def _claimed(board: Board, link: Link) -> Iterator[str]:
@@ -92,86 +93,3 @@ def _prices(board: Board) -> Iterator[str]:
     if board.rows or board.claimed or board.baselines:  # nothing else on a page has an energy
         yield "## Where the prices come from"
         yield "\n".join(f"- {sentence}" for target in board.targets for sentence in evidence(target))
-
-
-def _header(board: Board, notes: Notes) -> list[str]:
-    names = ["rank", "alike", "surrogate", *board.varying]
-    names += [f"{board.measure.title} (mean, 95 % CI)", "seeds"]
-    names += ["solved (95 % CI)"] if has_solved(board) else []
-    names += ["spikes per inference", "synaptic operations per inference"]
-    for target in board.targets:
-        left_out = "; ".join(target.missing)
-        partial = (
-            [f"a part, not a whole: prices of {target.name} leave out {prose(left_out)}"] if left_out else []
-        )
-        names.append(f"{target.name}: dynamic energy per inference, nJ{notes.marks(partial)}")
-        if has_static(target):
-            names.append(f"{target.name}: static energy per inference, µJ{notes.marks(partial)}")
-    claimed = notes.marks(["claimed by who ran it: no tier repeats it"]) if _stand(board) else ""
-    checked = [f"settings tried{claimed}", "division", "checked"] if _stand(board) else []
-    return [*names, "trainable parameters", f"training time, s{claimed}", *checked, "records"]
-
-
-def _stand(board: Board) -> bool:
-    return any(row.standing is not None for row in (*board.rows, *board.claimed))
-
-
-def _cells(row: MethodRow, board: Board, notes: Notes, link: Link) -> list[str]:
-    cells = [rank_text(row), "" if row.place is None else row.place.groups, code(row.surrogate)]
-    cells += [code(row.varying.get(group, NONE)) for group in board.varying]
-    cells += [_score(row, board, notes), seeds_of(row, planned=len(board.protocol.seeds))]
-    cells += [solved_text(row, board)] if has_solved(board) else []
-    cells += [_amount(row.costs.spikes, notes), _amount(row.costs.synaptic_operations, notes)]
-    for target in board.targets:
-        energy = row.costs.energies[target.name]
-        cells.append(_dynamic(energy, notes))
-        if has_static(target):
-            static = None if energy.static_nj is None else energy.static_nj.times(1e-3)
-            cells.append(
-                NONE + notes.marks(map(code, energy.reasons)) if static is None else interval_text(static)
-            )
-    cells.append(NONE if row.costs.parameters is None else f"{row.costs.parameters:,}")
-    cells.append(NONE if row.costs.training_s is None else number_text(row.costs.training_s))
-    if row.standing is not None:
-        cells += [tried_text(row), row.standing.division, trust_text(row)]
-    return [*cells, f"[{row.method_id}]({link(row)})"]
-
-
-def has_static(target: EnergyTarget) -> bool:
-    """Say whether a target has a static column; a price for everything leaves nothing to add."""
-    return target.static is not None and all(price.scope != "all_in" for price in target.prices)
-
-
-def rank_text(row: MethodRow) -> str:
-    """Write the ranks that a method may have, or a dash where one seed gives none."""
-    if row.place is None:
-        return NONE
-    low, high = row.place.low, row.place.high
-    return f"{low}" if low == high else f"{low} to {high}"
-
-
-def interval_text(interval: BoundedValue) -> str:
-    """Write a value with its ends in brackets, where they differ from it."""
-    value, low, high = (number_text(number) for number in (interval.value, interval.low, interval.high))
-    return value if low == high else f"{value} ({low} to {high})"
-
-
-def _score(row: MethodRow, board: Board, notes: Notes) -> str:
-    alone = (
-        ["one seed gives neither an interval nor a rank"]
-        if row.place is None and len(row.scores) < MIN_SEEDS
-        else []
-    )
-    return board.measure.summary(row.score) + notes.marks(alone)
-
-
-def _amount(amount: Amount, notes: Notes) -> str:
-    return (
-        NONE + notes.marks(map(code, amount.reasons)) if amount.value is None else number_text(amount.value)
-    )
-
-
-def _dynamic(energy: Energy, notes: Notes) -> str:
-    if energy.dynamic_nj is None:
-        return NONE + notes.marks([f"no total: {code(reason)}" for reason in energy.reasons])
-    return interval_text(energy.dynamic_nj)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sgbench.composition.catalogue import Entry
 from sgbench.composition.selection import canonical_name, is_preset
-from sgbench.leaderboard.pages.table import rank_text
+from sgbench.leaderboard.pages.columns import rank_text
 from sgbench.leaderboard.site.files import Page, Picture, SiteFile
 from sgbench.leaderboard.site.pictures import digest_in, size_in
 from sgbench.leaderboard.site.sources import Sources, method_path, protocol_path

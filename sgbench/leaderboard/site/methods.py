@@ -8,9 +8,9 @@ from pathlib import Path
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.labels import parameter_text
+from sgbench.leaderboard.pages.columns import CLAIMED, rank_text
 from sgbench.leaderboard.pages.export import encode, to_table
 from sgbench.leaderboard.pages.sections import checked_text
-from sgbench.leaderboard.pages.table import rank_text
 from sgbench.leaderboard.site.command import experiments, method_words, run_line
 from sgbench.leaderboard.site.files import Download, Page, SiteFile
 from sgbench.leaderboard.site.method_tables import (
@@ -21,7 +21,6 @@ from sgbench.leaderboard.site.method_tables import (
     seed_table,
     verification_table,
 )
-from sgbench.leaderboard.site.protocol_table import CLAIMED
 from sgbench.leaderboard.site.sources import BoardPlace, Sources, method_path, protocol_path
 from sgbench.leaderboard.site.tuning_maps import method_maps
 from sgbench.leaderboard.store.dossier import Dossier

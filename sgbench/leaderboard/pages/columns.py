@@ -1,0 +1,342 @@
+"""The columns of a board, declared once in groups: page, values, terminal and site read them here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Literal, NamedTuple
+
+from sgbench.energy.price import BoundedValue
+from sgbench.leaderboard.costs import Amount, Energy
+from sgbench.leaderboard.pages.sections import tried_text, trust_text
+from sgbench.leaderboard.pages.seeds import seeds_of
+from sgbench.leaderboard.pages.solved_section import has_solved, solved_share, solved_text
+from sgbench.leaderboard.rows import Board, MethodRow
+from sgbench.records.energy import EnergyTarget
+from sgbench.statistics.pairs import MIN_SEEDS
+from sgbench.tables import NONE, inert, number_text
+
+METHOD, ACCURACY, ACTIVITY, ENERGY, PROVENANCE = "method", "accuracy", "activity", "energy", "provenance"
+"""Groups of columns; a page of the site shows the last three on request."""
+Form = Literal["page", "site", "brief"]
+Value = str | float | None
+CLAIMED = "claimed by who ran it: no tier repeats it"
+ALONE = "one seed gives neither an interval nor a rank"
+
+
+class Note(NamedTuple):
+    """Holds what stands below a table: words of ours, and behind them words that a record holds."""
+
+    text: str
+    quoted: str = ""
+
+
+class BoardCell(NamedTuple):
+    """Holds what a row has in a column: its text, what it is sorted by, and its notes."""
+
+    text: str
+    order: float | None = None
+    notes: tuple[Note, ...] = ()
+    is_code: bool = False
+
+
+def _no_cell(_: MethodRow) -> BoardCell:
+    return BoardCell(NONE)
+
+
+def _no_values(_: MethodRow) -> dict[str, Value]:
+    return {}
+
+
+@dataclass(frozen=True)
+class BoardColumn:
+    """Describes a column: its head in each form that shows it, its cells, and its fields in `table.csv`."""
+
+    group: str
+    titles: Mapping[Form, str] = field(default_factory=dict)
+    cell: Callable[[MethodRow], BoardCell] = _no_cell
+    values: Callable[[MethodRow], Mapping[str, Value]] = _no_values
+    is_number: bool = True
+    notes: tuple[Note, ...] = ()
+    narrow: str = ""  # the brief form's head where a terminal breaks it
+
+
+def board_columns(board: Board) -> list[BoardColumn]:
+    """List the columns of a board in their order, of all forms."""
+    return [
+        *_method_columns(board),
+        *_accuracy_columns(board),
+        BoardColumn(
+            ACTIVITY,
+            {"page": "spikes per inference", "site": "spikes", "brief": "spikes"},
+            lambda row: _amount(row.costs.spikes),
+            lambda row: {"spikes_per_inference": row.costs.spikes.value},
+        ),
+        BoardColumn(
+            ACTIVITY,
+            {
+                "page": "synaptic operations per inference",
+                "site": "synaptic operations",
+                "brief": "synaptic operations",
+            },
+            lambda row: _amount(row.costs.synaptic_operations),
+            lambda row: {"synaptic_operations_per_inference": row.costs.synaptic_operations.value},
+            narrow="synaptic\nops",
+        ),
+        BoardColumn(PROVENANCE, values=lambda row: _standing_values(row, board.measure.kind)),
+        *(column for target in board.targets for column in _energy_columns(target)),
+        *_provenance_columns(board),
+    ]
+
+
+def columns_in(board: Board, form: Form) -> list[BoardColumn]:
+    """List the columns that a form of a board shows."""
+    return [column for column in board_columns(board) if form in column.titles]
+
+
+def is_handed_in(board: Board) -> bool:
+    """Say whether anything stands beside the records of this board: who handed them in, what was verified."""
+    return any(row.standing is not None for row in (*board.rows, *board.claimed, *board.baselines))
+
+
+def _method_columns(board: Board) -> Iterator[BoardColumn]:
+    yield BoardColumn(
+        METHOD,
+        {"page": "rank", "site": "rank", "brief": "rank"},
+        lambda row: BoardCell(rank_text(row), None if row.place is None else float(row.place.low)),
+        lambda row: {
+            "rank_low": None if row.place is None else str(row.place.low),
+            "rank_high": None if row.place is None else str(row.place.high),
+        },
+    )
+    yield BoardColumn(
+        METHOD,
+        {"page": "alike", "site": "alike", "brief": "alike"},
+        lambda row: BoardCell(_letters(row)),
+        lambda row: {"alike": _letters(row), "method_id": row.method_id},
+        is_number=False,
+    )
+    yield BoardColumn(
+        METHOD,
+        {"brief": "method"},
+        lambda row: BoardCell(row.label.replace("(", " (")),  # a narrow column breaks there
+        is_number=False,
+    )
+    yield BoardColumn(
+        METHOD,
+        {"page": "surrogate", "site": "method"},
+        lambda row: BoardCell(row.surrogate, is_code=True),
+        lambda row: {
+            "surrogate": row.surrogate,
+            **({"baseline": "yes" if row in board.baselines else "no"} if board.baselines else {}),
+            **({"claimed": "yes" if row in board.claimed else "no"} if board.claimed else {}),
+        },
+        is_number=False,
+    )
+    for group in board.varying:
+        yield BoardColumn(
+            METHOD,
+            {"page": group, "site": group},
+            lambda row, group=group: BoardCell(row.varying.get(group, NONE), is_code=True),
+            lambda row, group=group: {group: row.varying.get(group, "")},
+            is_number=False,
+        )
+
+
+def _letters(row: MethodRow) -> str:
+    return "" if row.place is None else row.place.groups
+
+
+def _accuracy_columns(board: Board) -> Iterator[BoardColumn]:
+    measure, planned = board.measure, len(board.protocol.seeds)
+    name = f"test_{measure.kind}"
+
+    @cache
+    def seeds() -> list[int]:
+        return sorted(
+            {seed for row in (*board.rows, *board.claimed, *board.baselines) for seed in row.scores}
+        )
+
+    def ends(row: MethodRow) -> dict[str, Value]:
+        mean, half = row.score.mean, row.score.half_width
+        low, high = (None, None) if half is None else (mean - half, mean + half)
+        return {f"{name}_mean": mean, f"{name}_low": low, f"{name}_high": high}
+
+    def interval(row: MethodRow) -> BoardCell:
+        both = row.score.ends
+        if both is None:
+            return BoardCell(NONE)
+        return BoardCell(" to ".join(map(measure.text, both)), both[1] - both[0])
+
+    def alone(row: MethodRow) -> tuple[Note, ...]:
+        return (Note(ALONE),) if row.place is None and len(row.scores) < MIN_SEEDS else ()
+
+    yield BoardColumn(
+        ACCURACY,
+        {"page": f"{measure.title} (mean, 95 % CI)", "brief": measure.title},
+        lambda row: BoardCell(measure.summary(row.score), notes=alone(row)),
+        ends,
+    )
+    yield BoardColumn(
+        ACCURACY,
+        {"site": measure.title},
+        lambda row: BoardCell(measure.text(row.score.mean), row.score.mean, alone(row)),
+    )
+    yield BoardColumn(ACCURACY, {"site": "95 % interval"}, interval)
+    yield BoardColumn(
+        ACCURACY,
+        {"page": "seeds", "site": "seeds"},
+        lambda row: BoardCell(seeds_of(row, planned=planned), float(len(row.scores))),
+        lambda row: {"seeds": str(len(row.scores)), "failed_seeds": " ".join(map(str, row.failed_seeds))},
+    )
+    yield BoardColumn(ACCURACY, {"brief": "seeds"}, lambda row: BoardCell(seeds_of(row)))
+    if has_solved(board):
+        yield BoardColumn(
+            ACCURACY,
+            {"page": "solved (95 % CI)", "site": "solved", "brief": "solved"},
+            lambda row: BoardCell(solved_text(row, board), solved_share(row, board).share),
+            lambda row: _solved_values(row, board),
+        )
+    yield BoardColumn(
+        ACCURACY, values=lambda row: {f"{name}_seed_{seed}": row.scores.get(seed) for seed in seeds()}
+    )
+
+
+def _solved_values(row: MethodRow, board: Board) -> dict[str, Value]:
+    """Return the share of seeds that solve the task, with its interval; boards of other tasks lack the fields."""
+    share = solved_share(row, board)
+    return {"solved_share": share.share, "solved_low": share.low, "solved_high": share.high}
+
+
+def _amount(amount: Amount) -> BoardCell:
+    if amount.value is None:
+        return BoardCell(NONE, notes=tuple(Note("", reason) for reason in amount.reasons))
+    return BoardCell(number_text(amount.value), amount.value)
+
+
+def _energy_columns(target: EnergyTarget) -> Iterator[BoardColumn]:
+    name = target.name
+    gap = f"a part, not a whole: prices of {name} leave out {'; '.join(target.missing)}"
+    notes = (Note(gap),) if target.missing else ()
+    yield BoardColumn(
+        ENERGY,
+        {"page": f"{name}: dynamic energy per inference, nJ", "site": f"{name} dynamic, nJ"},
+        lambda row: _interval(row.costs.energies[name].dynamic_nj, row.costs.energies[name], "no total:"),
+        lambda row: _energy_values(name, row.costs.energies[name]),
+        notes=notes,
+    )
+    if has_static(target):
+        yield BoardColumn(
+            ENERGY,
+            {"page": f"{name}: static energy per inference, µJ", "site": f"{name} static, µJ"},
+            lambda row: _static(row.costs.energies[name]),
+            notes=notes,
+        )
+    title = f"{name}, nJ{' *' if target.missing else ''}"
+    yield BoardColumn(
+        ENERGY,
+        {"brief": title},
+        lambda row: _middle(row.costs.energies[name].dynamic_nj),
+        narrow=title.replace(", ", "\n").replace("_", "\n"),
+    )
+
+
+def has_static(target: EnergyTarget) -> bool:
+    """Say whether a target has a static column; a price for everything leaves nothing to add."""
+    return target.static is not None and all(price.scope != "all_in" for price in target.prices)
+
+
+def _interval(value: BoundedValue | None, energy: Energy, lead: str = "") -> BoardCell:
+    if value is None:
+        return BoardCell(NONE, notes=tuple(Note(lead, reason) for reason in energy.reasons))
+    return BoardCell(interval_text(value), value.value)
+
+
+def _static(energy: Energy) -> BoardCell:
+    return _interval(None if energy.static_nj is None else energy.static_nj.times(1e-3), energy)
+
+
+def _middle(value: BoundedValue | None) -> BoardCell:
+    return BoardCell(NONE) if value is None else BoardCell(number_text(value.value))
+
+
+def _energy_values(name: str, energy: Energy) -> dict[str, Value]:
+    ends: dict[str, Value] = {
+        f"{name}_{kind}_{end}_nj": None if interval is None else getattr(interval, end)
+        for kind, interval in (("dynamic", energy.dynamic_nj), ("static", energy.static_nj))
+        for end in ("value", "low", "high")
+    }
+    reasons = {"left_out": energy.missing, "no_total_because": energy.reasons}
+    return ends | {f"{name}_{key}": "; ".join(map(inert, texts)) for key, texts in reasons.items()}
+
+
+def _provenance_columns(board: Board) -> Iterator[BoardColumn]:
+    stands = is_handed_in(board)
+    claimed = (Note(CLAIMED),) if stands else ()
+    yield BoardColumn(
+        PROVENANCE,
+        {"page": "trainable parameters", "site": "parameters"},
+        lambda row: BoardCell(number_text(row.costs.parameters), row.costs.parameters),
+        lambda row: {"parameters": None if row.costs.parameters is None else str(row.costs.parameters)},
+    )
+    yield BoardColumn(
+        PROVENANCE,
+        {"page": "training time, s", "site": "training, s"},
+        lambda row: BoardCell(number_text(row.costs.training_s), row.costs.training_s),
+        lambda row: {"training_time_s": row.costs.training_s},
+        notes=claimed,
+    )
+    if stands:
+        yield BoardColumn(
+            PROVENANCE, {"page": "settings tried", "site": "settings tried"}, _tried, notes=claimed
+        )
+        yield BoardColumn(
+            PROVENANCE,
+            {"page": "division", "site": "division"},
+            lambda row: BoardCell(NONE if row.standing is None else row.standing.division),
+            is_number=False,
+        )
+        yield BoardColumn(
+            PROVENANCE,
+            {"page": "checked", "site": "checked"},
+            lambda row: BoardCell(trust_text(row)),
+            is_number=False,
+        )
+    yield BoardColumn(PROVENANCE, {"page": "records"}, lambda row: BoardCell(row.method_id), is_number=False)
+
+
+def _tried(row: MethodRow) -> BoardCell:
+    tried = tried_text(row)
+    return BoardCell(tried, None if tried == NONE else float(tried))
+
+
+def _standing_values(row: MethodRow, kind: str) -> dict[str, Value]:
+    if row.standing is None:
+        return {}
+    dossier = row.standing.dossier
+    return {
+        "division": row.standing.division,
+        "checked": trust_text(row),
+        f"verified_{kind}": None if dossier.best is None else dossier.best.verified,
+        "tuning_trials": None if dossier.submission is None else str(dossier.submission.tuning_trials),
+    }
+
+
+def rank_text(row: MethodRow) -> str:
+    """Write the ranks that a method may have, or a dash where one seed gives none."""
+    if row.place is None:
+        return NONE
+    low, high = row.place.low, row.place.high
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def interval_text(interval: BoundedValue) -> str:
+    """Write a value with its ends in brackets, where they differ from it."""
+    value, low, high = (number_text(number) for number in (interval.value, interval.low, interval.high))
+    return value if low == high else f"{value} ({low} to {high})"
+
+
+def cells_of(columns: Iterable[BoardColumn], row: MethodRow) -> list[BoardCell]:
+    """Return what a row has in these columns."""
+    return [column.cell(row) for column in columns]
