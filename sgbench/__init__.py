@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sgbench.yours.benchmark import benchmark
     from sgbench.yours.calibrate import calibrate
     from sgbench.yours.compare_in import compare_in
+    from sgbench.yours.energy_of import energy_of
 
 __version__ = "0.1.0"
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "create",
     "diagnose",
     "diagnose_module",
+    "energy_of",
     "explain",
     "list",
     "load_records",
@@ -72,6 +74,7 @@ HOMES = {
     "create": "sgbench.training.creation",
     "diagnose": "sgbench.inspection.diagnosed",
     "diagnose_module": "sgbench.diagnosis.modules",
+    "energy_of": "sgbench.yours.energy_of",
     "explain": "sgbench.notebook.records",
     "list": "sgbench.notebook.browse.list_entries",
     "load_records": "sgbench.notebook.records",

@@ -5,21 +5,17 @@ from __future__ import annotations
 import argparse
 import textwrap
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sgbench.cli import energy
 from sgbench.energy.fit import ChipFit, fit
 from sgbench.energy.footprint import Mean, footprint
 from sgbench.energy.price import EnergyEstimate, evidence_of, price
+from sgbench.energy.priced import PricedNetwork
 from sgbench.energy.text import NONE, estimate_tree, joules_interval, marked, price_pj, price_words, scope_of
 from sgbench.records.counts import OpCounts
 from sgbench.records.energy import EnergyTarget, Evidence, Price
 from sgbench.records.record import RunRecord
 from sgbench.tables import aligned
-
-if TYPE_CHECKING:
-    from sgbench.plots.energy_terms import EnergyBar
 
 
 def answer_list(args: argparse.Namespace) -> int:
@@ -98,58 +94,16 @@ def answer_price(args: argparse.Namespace) -> int:
     """Print the energy of one record on each target, and draw it if asked to."""
     record, counts = energy.read_record(args.record)
     targets = energy.pick(args.target, args.config_dir)
-    dt_s = record.method.protocol.dt_s
-    estimates = [price(counts, target=target, dt_s=dt_s) for target in targets.values()]
+    title = f"{record.method.choices['dataset']}, {record.method_id}"
+    priced = PricedNetwork.of(counts, targets, dt_s=record.method.protocol.dt_s, title=title)
     if args.plot is not None:
-        _plot(estimates, args.plot, title=f"{record.method.choices['dataset']}, {record.method_id}")
+        priced.plot(args.plot)
     if args.json:
-        targets_tree = [estimate_tree(estimate) for estimate in estimates]
+        targets_tree = [estimate_tree(estimate) for estimate in priced.estimates]
         energy.say_json({"footprint": asdict(footprint(counts)), "targets": targets_tree})
         return 0
-    energy.say([*about(counts), training(record), ""])
-    rows = [["target", "evidence", "dynamic energy an inference", "static"]]
-    for estimate in estimates:
-        part = " *" if estimate.missing and estimate.dynamic_nj is not None else ""
-        rows.append(
-            [
-                estimate.target,
-                estimate.mark or (NONE if estimate.static_nj is None else marked(targets[estimate.target])),
-                joules_interval(estimate.dynamic_nj) + part,
-                joules_interval(estimate.static_nj),
-            ]
-        )
-    energy.say(aligned(rows, words=4))
-    energy.say(["*: a part; sgbench energy explain names what it leaves out", *_reasons(estimates)])
+    energy.say([*about(counts), training(record), "", *priced.lines()])
     return 0
-
-
-def _plot(estimates: list[EnergyEstimate], path: Path, *, title: str) -> None:
-    """Draw the share of each term and layer in the energy on every target, the cheapest target first."""
-    from sgbench.plots import style
-    from sgbench.plots.energy_terms import terms_figure
-
-    bars = sorted(filter(None, map(_bar, estimates)), key=lambda priced: priced[0])
-    style.save(lambda: terms_figure([bar for _, bar in bars], title=title), path)
-
-
-def _bar(estimate: EnergyEstimate) -> tuple[float, EnergyBar] | None:
-    """Return a target's total [nJ] and its bar; None where it has no total."""
-    from sgbench.plots.energy_terms import DrawnTerm, EnergyBar
-
-    total = estimate.dynamic_nj
-    if total is None or total.value <= 0:
-        return None
-    terms = [DrawnTerm(term.operation, term.layer, term.energy_nj.value) for term in estimate.by_layer]
-    grade = f"  [{estimate.mark}]" if estimate.mark != "verified" else ""
-    return total.value, EnergyBar(estimate.target, tuple(terms), joules_interval(total) + grade)
-
-
-def _reasons(estimates: list[EnergyEstimate]) -> list[str]:
-    return [
-        f"{estimate.target}: no total: {'; '.join(estimate.reasons)}"
-        for estimate in estimates
-        if estimate.reasons
-    ]
 
 
 def about(counts: OpCounts) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sgbench.cli import energy
+from sgbench.composition.data_facts import in_time
 from sgbench.energy.baseline import bit_share
 from sgbench.energy.crossover import EnergyComparison, Matched, matched, synapse_rate
 from sgbench.energy.pool import pooled
@@ -51,7 +52,10 @@ def answer(args: argparse.Namespace) -> int:
     targets = energy.pick(args.target, args.config_dir)
     methods = contestants(args.sources)
     chosen, dt_s = [*targets.values()], methods[0].dt_s
-    beside = {method.label: matched(method.counts, targets=chosen, dt_s=dt_s) for method in methods}
+    series = in_time(methods[0].records[0].method.choices["dataset"], args.config_dir)
+    beside = {
+        method.label: matched(method.counts, targets=chosen, dt_s=dt_s, in_time=series) for method in methods
+    }
     stability = costs.stability(
         {method.label: method.counts for method in methods}, targets=chosen, dt_s=dt_s
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeGuard
 
 from sgbench.composition import catalogue
@@ -26,6 +27,7 @@ class DataSetFacts:
     sizes: dict[str, int]
     sha256: str
     target: str  # "class", or "class_per_step": each step has a class of its own
+    in_time: bool  # whether a sample is a series: traces or spikes
 
 
 def facts_of(entry: Entry) -> DataSetFacts:
@@ -50,7 +52,7 @@ def facts_of(entry: Entry) -> DataSetFacts:
         raise _missing(entry, "sizes", "sizes: {train: 600, validation: 200, test: 200}")
     if not isinstance(sha256, str) or not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise _missing(entry, "sha256", "sha256: <what sgbench data checksum prints>")
-    return DataSetFacts(classes, sizes, sha256, target)
+    return DataSetFacts(classes, sizes, sha256, target, _in_time(entry))
 
 
 def stated(name: str) -> dict[str, Any]:
@@ -70,7 +72,26 @@ def stated(name: str) -> dict[str, Any]:
     sizes = entry.meta.get("sizes")
     if not isinstance(sizes, dict) or set(sizes) != set(SPLITS):
         raise _missing(entry, "sizes", "sizes: {train: 600, validation: 200, test: 200}")
+    if "form" in entry.meta:  # else the class says it, or its samples are values
+        facts["form"] = entry.meta["form"]
     return {**facts, "sizes": {split: sizes[split] or 0 for split in SPLITS}}
+
+
+def in_time(name: str, config_dirs: Iterable[Path] = ()) -> bool:
+    """Say whether the samples of a data set are a series in time, as its file states; False where that is unknown.
+
+    >>> in_time("digits"), in_time("sequential_digits"), in_time("of somebody else")
+    (False, True, False)
+    """
+    try:
+        entry = catalogue.entry("dataset", name, config_dirs)
+    except InputError:
+        return False
+    return _in_time(entry)
+
+
+def _in_time(entry: Entry) -> bool:
+    return entry.meta.get("form", entry.parameters.get("form")) in ("traces", "spikes")
 
 
 def published_sha256(target: str, parameters: Mapping[str, Any]) -> str | None:

@@ -9,7 +9,6 @@ import torch
 
 from sgbench.datasets.base import Samples, Split
 from sgbench.datasets.generated import Generated, whole
-from sgbench.encoders.base import Form
 from sgbench.errors import require_count
 
 
@@ -36,7 +35,6 @@ class Adding(Generated, entry="adding"):
     True
     """
 
-    form: Form = "traces"
     n_inputs: int = 2
 
     def __init__(self, *, places: int, samples: list[int], seed: int) -> None:

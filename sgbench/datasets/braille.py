@@ -15,7 +15,6 @@ from sgbench.datasets.base import DataSet, Samples, Split
 from sgbench.datasets.files import find
 from sgbench.datasets.formats.npz import read_npz
 from sgbench.datasets.formats.pickled import numbers_in
-from sgbench.encoders.base import Form
 from sgbench.errors import InputError, require_count
 from sgbench.signals.spike_trains import SpikeTrains
 
@@ -115,7 +114,6 @@ class Braille(BrailleLetters, entry="braille"):
         InputError: the file is missing, damaged or another one.
     """
 
-    form: Form = "traces"
     n_inputs: int = TAXELS
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
@@ -143,7 +141,6 @@ class BrailleDelta(BrailleLetters, entry="braille_delta"):
     Source: sample-based encoding of Müller-Cleve et al. 2022, Frontiers in Neuroscience 16:951164, section 2.1.
     """
 
-    form: Form = "spikes"
     n_inputs: int = 2 * TAXELS
     published: ClassVar[Mapping[int, str]] = {
         20: "4419107729a1193d099d9a60db1b473ba2cb47694fb59e5a95c99a9583dbd678",

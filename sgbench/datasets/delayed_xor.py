@@ -9,7 +9,6 @@ import torch
 
 from sgbench.datasets.base import Samples, Split
 from sgbench.datasets.generated import NATIVE_STEP_US, ActiveBlocks, Generated, fire, permutation
-from sgbench.encoders.base import Form
 from sgbench.errors import require_count, require_number
 from sgbench.signals.spike_trains import SpikeTrains
 
@@ -33,8 +32,6 @@ class DelayedXor(Generated, entry="delayed_xor"):
 
     Source: the task of Zheng et al. 2024, Nature Communications 15:277 (DH-SNN), with one pool of channels.
     """
-
-    form: Form = "spikes"
 
     def __init__(  # noqa: PLR0913 - the task has so many numbers
         self,

@@ -9,7 +9,6 @@ import torch
 
 from sgbench.datasets.base import Samples, Split
 from sgbench.datasets.generated import NATIVE_STEP_US, ActiveBlocks, Generated, fire, whole
-from sgbench.encoders.base import Form
 from sgbench.errors import InputError, require_count, require_number
 from sgbench.signals.spike_trains import SpikeTrains
 
@@ -38,8 +37,6 @@ class EvidenceAccumulation(Generated, entry="evidence_accumulation"):
 
     Source: Bellec et al. 2020, Nature Communications 11:3625, figure 3; IGITUGraz/eligibility_propagation.
     """
-
-    form: Form = "spikes"
 
     def __init__(  # noqa: PLR0913 - the task has so many numbers
         self,

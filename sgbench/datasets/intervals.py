@@ -9,7 +9,6 @@ import torch
 
 from sgbench.datasets.base import Samples, Split
 from sgbench.datasets.generated import NATIVE_STEP_US, ActiveBlocks, Generated, fire, permutation, whole
-from sgbench.encoders.base import Form
 from sgbench.errors import InputError, require_count, require_number
 from sgbench.signals.spike_trains import SpikeTrains
 
@@ -38,8 +37,6 @@ class Intervals(Generated, entry="intervals"):
 
     Source: interval discrimination, a task of psychophysics; this form is sgbench's own.
     """
-
-    form: Form = "spikes"
 
     def __init__(  # noqa: PLR0913 - the task has so many numbers
         self,

@@ -9,7 +9,6 @@ import torch
 
 from sgbench.datasets.base import SPLITS, Samples, Split
 from sgbench.datasets.generated import Generated
-from sgbench.encoders.base import Form
 from sgbench.errors import require_count
 
 GROWTH, DECAY = 0.2, 0.1
@@ -42,7 +41,6 @@ class MackeyGlass(Generated, entry="mackey_glass"):
     True
     """
 
-    form: Form = "traces"
     n_inputs: int = 1
 
     def __init__(self, *, tau: int, horizon: int, window: int, samples: list[int], seed: int) -> None:

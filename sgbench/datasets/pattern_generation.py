@@ -11,7 +11,6 @@ import torch
 
 from sgbench.datasets.base import Samples, Split
 from sgbench.datasets.generated import NATIVE_STEP_US, ActiveBlocks, Generated, fire
-from sgbench.encoders.base import Form
 from sgbench.errors import InputError, require_count, require_number
 from sgbench.signals.spike_trains import SpikeTrains
 
@@ -34,7 +33,6 @@ class PatternGeneration(Generated, entry="pattern_generation"):
     Source: Bellec et al. 2020, Nature Communications 11:3625, supplementary tutorial (pattern generation).
     """
 
-    form: Form = "spikes"
     redraws_task: bool = True
 
     def __init__(

@@ -12,7 +12,6 @@ import torch
 from sgbench.datasets.base import DataSet, Samples, Split
 from sgbench.datasets.files import find
 from sgbench.datasets.formats.mat import read_mat
-from sgbench.encoders.base import Form
 from sgbench.errors import InputError, require_choice
 from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.signals.trajectory import UNLABELLED
@@ -48,7 +47,6 @@ class Qtdb(DataSet, entry="qtdb"):
     Cardiology 24 (the QT data base).
     """
 
-    form: Form = "spikes"
     n_inputs: int = CHANNELS
     source: str = "github.com/byin-cwi/Efficient-spiking-networks"
     folder: ClassVar[str] = "QTDB"

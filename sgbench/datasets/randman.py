@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from sgbench.datasets.base import SPLITS, Samples, Split
 from sgbench.datasets.generated import Generated, permutation
-from sgbench.encoders.base import Form
 from sgbench.errors import require_choice, require_count, require_number
 from sgbench.signals.spike_trains import SpikeTrains
 
@@ -52,7 +51,6 @@ class Randman(Generated, entry="randman"):
     Source: Zenke & Vogels 2021, Neural Computation 33(4), section 4.1.1; fzenke/randman.
     """
 
-    form: Form = "spikes"
     redraws_task: bool = True
 
     def __init__(  # noqa: PLR0913 - the task has so many numbers

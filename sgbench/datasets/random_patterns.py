@@ -9,7 +9,6 @@ import torch
 
 from sgbench.datasets.base import Samples, Split
 from sgbench.datasets.generated import NATIVE_STEP_US, ActiveBlocks, Generated, fire, whole
-from sgbench.encoders.base import Form
 from sgbench.errors import require_count, require_number
 from sgbench.signals.spike_trains import SpikeTrains
 
@@ -35,7 +34,6 @@ class RandomPatterns(Generated, entry="random_patterns"):
     (True, 4)
     """
 
-    form: Form = "spikes"
     redraws_task: bool = True
 
     def __init__(self, *, patterns: int, channels: int, duration_s: float, rate_hz: float, seed: int) -> None:

@@ -9,7 +9,6 @@ import torch
 
 from sgbench.datasets.base import Samples, Split
 from sgbench.datasets.generated import NATIVE_STEP_US, Generated, permutation
-from sgbench.encoders.base import Form
 from sgbench.errors import InputError, require_count, require_number
 
 MIN_CLASSES = 2
@@ -38,7 +37,6 @@ class SineFrequency(Generated, entry="sine_frequency"):
     Source: Romo & Salinas 2003, Nature Reviews Neuroscience 4 (frequencies of flutter); this form is sgbench's own.
     """
 
-    form: Form = "traces"
     n_inputs: int = 1
 
     def __init__(

@@ -9,7 +9,6 @@ import torch
 
 from sgbench.datasets.base import Samples, Split
 from sgbench.datasets.generated import NATIVE_STEP_US, ActiveBlocks, Generated, fire
-from sgbench.encoders.base import Form
 from sgbench.errors import require_count, require_number
 from sgbench.signals.spike_trains import SpikeTrains
 
@@ -31,7 +30,6 @@ class SpikePatterns(Generated, entry="spike_patterns"):
     Source: Zenke & Ganguli 2018, Neural Computation 30(6), section 3.2 (SuperSpike).
     """
 
-    form: Form = "spikes"
     redraws_task: bool = True
 
     def __init__(

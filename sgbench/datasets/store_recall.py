@@ -9,7 +9,6 @@ import torch
 
 from sgbench.datasets.base import Samples, Split
 from sgbench.datasets.generated import NATIVE_STEP_US, ActiveBlocks, Generated, Numbers, fire
-from sgbench.encoders.base import Form
 from sgbench.errors import InputError, require_count, require_number
 from sgbench.signals.spike_trains import SpikeTrains
 
@@ -37,8 +36,6 @@ class StoreRecall(Generated, entry="store_recall"):
     Source: Bellec et al. 2018, NeurIPS (arXiv:1803.09574), section 4.3; IGITUGraz/LSNN-official, tutorial, where
     all recalls of a sequence count.
     """
-
-    form: Form = "spikes"
 
     def __init__(
         self,

@@ -10,7 +10,6 @@ import torch
 
 from sgbench.datasets.base import Samples, Split
 from sgbench.datasets.generated import NATIVE_STEP_US, ActiveBlocks, Generated, Numbers, fire
-from sgbench.encoders.base import Form
 from sgbench.errors import require_count, require_number
 from sgbench.signals.spike_trains import SpikeTrains
 
@@ -32,8 +31,6 @@ class SymbolTask(Generated):
     Raises:
         InputError: a parameter out of range.
     """
-
-    form: Form = "spikes"
 
     def __init__(
         self, *, symbols: int, channels: int, symbol_ms: int, rate_hz: float, samples: list[int], seed: int

@@ -9,7 +9,6 @@ import torch
 
 from sgbench.datasets.base import Samples, Split
 from sgbench.datasets.generated import Generated, permutation
-from sgbench.encoders.base import Form
 from sgbench.errors import InputError, require_number
 from sgbench.signals.spike_trains import SpikeTrains
 
@@ -36,7 +35,6 @@ class TemporalXor(Generated, entry="temporal_xor"):
     ([[10000, 10000], [10000, 5000], [5000, 10000], [5000, 5000]], [0, 1, 1, 0])
     """
 
-    form: Form = "spikes"
     n_inputs: int = 2
 
     def __init__(

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from sgbench.energy.placement import synapse_count
 from sgbench.errors import InputError
 from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
+
+Passes = Literal["sample", "step"]
+"""How often a network without spikes runs: once a sample, or once in each step."""
 
 
 def levels_bits(steps: int) -> int:
@@ -20,30 +25,38 @@ def levels_bits(steps: int) -> int:
     return steps.bit_length()
 
 
-def matched_ann(counts: OpCounts, *, weight_bits: int | None = None) -> OpCounts:
+def passes_of(counts: OpCounts, *, in_time: bool = False) -> Passes:
+    """Say how often a network without spikes runs: once a step where it is recurrent or its input is a series."""
+    recurrent = any(group.source == layer.name for layer in counts.layers for group in layer.synapses)
+    return "step" if recurrent or in_time else "sample"
+
+
+def matched_ann(
+    counts: OpCounts, *, weight_bits: int | None = None, passes: Passes | None = None
+) -> OpCounts:
     """Count the same layers with units that do not spike: every connection multiplies in every pass.
 
-    A network without recurrence runs once a sample, on the sum of its input over time; one with recurrence runs
-    once a step. Hidden units compare with 0, nothing has a state, nothing is skipped: sparse activations would
-    only be cheaper on a machine that looks for them.
+    On values it runs once a sample; on a series in time, or with recurrence, once a step. Hidden units compare
+    with 0, nothing has a state, nothing is skipped: sparse activations would only be cheaper on a machine that
+    looks for them.
 
     Args:
         counts: of the spiking network.
         weight_bits: of each weight; None keeps the spiking network's.
+        passes: one a sample or one a step; None takes one a step where there is recurrence.
 
     Raises:
         InputError: a layer's synapses were not counted.
     """
-    recurrent = any(group.source == layer.name for layer in counts.layers for group in layer.synapses)
-    passes = counts.steps if recurrent else counts.samples
+    runs = counts.steps if (passes or passes_of(counts)) == "step" else counts.samples
     layers = tuple(
-        _layer(layer, counts, passes, weight_bits, last=layer is counts.layers[-1]) for layer in counts.layers
+        _layer(layer, counts, runs, weight_bits, last=layer is counts.layers[-1]) for layer in counts.layers
     )
     first = counts.layers[0]
     pairs = first.neurons * (first.synapses_per_pair or 1)
     inputs = (synapse_count(first.synapses[0], counts.steps) or 0) // pairs
     return OpCounts(
-        samples=counts.samples, steps=passes, input_events=Count(total=inputs * passes), layers=layers
+        samples=counts.samples, steps=runs, input_events=Count(total=inputs * runs), layers=layers
     )
 
 

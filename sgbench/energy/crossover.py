@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sgbench.energy.baseline import levels_bits, matched_ann
+from sgbench.energy.baseline import Passes, levels_bits, matched_ann, passes_of
 from sgbench.energy.interval import BoundedValue
 from sgbench.energy.price import price
 from sgbench.errors import InputError
@@ -54,6 +54,7 @@ class Matched:
     rate: float  # events a synapse and step
     activation_bits: int  # of the quantised network
     comparisons: dict[str, EnergyComparison]  # by target
+    passes: Passes  # of the networks without spikes
 
     @property
     def priced(self) -> dict[str, EnergyComparison]:
@@ -73,19 +74,25 @@ class Matched:
         return (min(ends), max(ends)) if ends else None
 
 
-def matched(counts: OpCounts, *, targets: Sequence[EnergyTarget], dt_s: float) -> Matched:
+def matched(
+    counts: OpCounts, *, targets: Sequence[EnergyTarget], dt_s: float, in_time: bool = False
+) -> Matched:
     """Compare a method with its networks without spikes on every price list.
 
     Args:
         counts: of all its seeds together.
         targets: price lists.
         dt_s: length of one time step [s].
+        in_time: whether a sample is a series in time.
 
     Raises:
         InputError: a layer's synapses were not counted.
     """
-    comparisons = {target.name: compare(counts, target=target, dt_s=dt_s) for target in targets}
-    return Matched(synapse_rate(counts), activation_bits(counts), comparisons)
+    passes = passes_of(counts, in_time=in_time)
+    comparisons = {
+        target.name: compare(counts, target=target, dt_s=dt_s, passes=passes) for target in targets
+    }
+    return Matched(synapse_rate(counts), activation_bits(counts), comparisons, passes)
 
 
 def activation_bits(counts: OpCounts) -> int:
@@ -109,7 +116,9 @@ def synapse_rate(counts: OpCounts) -> float:
     )
 
 
-def compare(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> EnergyComparison:
+def compare(
+    counts: OpCounts, *, target: EnergyTarget, dt_s: float, passes: Passes | None = None
+) -> EnergyComparison:
     r"""Set a spiking network beside its matched ones, and find the rate at which they cost the same.
 
     All events of the network are scaled together by a factor f, so the energy is a straight line in f:
@@ -117,12 +126,13 @@ def compare(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> EnergyCom
     .. math:: E(f) = E(0) + f \, (E(1) - E(0)), \qquad f^* = \frac{E_\mathrm{ANN} - E(0)}{E(1) - E(0)}
 
     and the crossover is f* times the rate of the network. Its ends come from all prices at their low and at their
-    high ends together. Both networks pay the same target's prices, the quantised one its widest operands.
+    high ends together. Both networks pay the same target's prices, the quantised one its widest operands. `passes`
+    are those of the network without spikes; None takes one a sample, or one a step where there is recurrence.
     """
     rate = synapse_rate(counts)
     bits = max(group.weight_bits for layer in counts.layers for group in layer.synapses)
     used = min(bits, target.operand_bits or bits)
-    ann = matched_ann(counts, weight_bits=used)
+    ann = matched_ann(counts, weight_bits=used, passes=passes)
     still, whole, other = (
         price(operations, target=target, dt_s=dt_s) for operations in (silenced(counts), counts, ann)
     )

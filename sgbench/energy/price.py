@@ -43,7 +43,8 @@ class EnergyEstimate:
     """Holds the energy of one inference [nJ] on one target; a number is None where `reasons` says why.
 
     `missing` names what even a given number leaves out: with it the number is a part, not a whole. `assumptions`
-    are what the number takes for granted of the network.
+    are what the number takes for granted of the network. `priced_nj` sums what has a price, also where there is no
+    total; None where nothing has one.
     """
 
     target: str
@@ -55,6 +56,12 @@ class EnergyEstimate:
     reasons: tuple[str, ...]
     by_layer: tuple[Term, ...] = ()
     assumptions: tuple[str, ...] = ()
+    priced_nj: BoundedValue | None = None
+
+    @property
+    def is_part(self) -> bool:
+        """Say whether what has a price is a part of the dynamic energy, and not all of it."""
+        return self.priced_nj is not None and bool(self.missing or self.reasons)
 
     @property
     def whole_nj(self) -> BoundedValue | None:
@@ -100,17 +107,23 @@ def price(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> EnergyEstim
     unpriced = _unpriced(asked, target)
     reasons = (*(f"{name}: occurs, but {target.name} has no price for it" for name in unpriced), *problems)
     chips = 1 if target.chip is None else chips_needed(pieces, target.chip)
+    whole = bool(target.priced) and not reasons
     return EnergyEstimate(
         target=target.name,
         latency_s=latency_s,
-        dynamic_nj=None if reasons or not target.priced else total(term.energy_nj for term in terms),
+        dynamic_nj=total(term.energy_nj for term in terms) if whole else None,
         static_nj=_static(target, latency_s, chips),
         terms=_summed(terms),
         missing=(*_occurring(target.missing, asked), *unpriced),
         reasons=reasons,
         by_layer=tuple(terms),
         assumptions=tuple(_assumptions(counts, target, chips)),
+        priced_nj=total(term.energy_nj for term in terms) if whole or any(map(_occurs, terms)) else None,
     )
+
+
+def _occurs(term: Term) -> bool:
+    return term.count_per_inference > 0
 
 
 def _left_out(target: EnergyTarget) -> set[str]:

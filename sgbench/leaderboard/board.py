@@ -112,6 +112,7 @@ def _board(
         classes=reference.classes,
         score=reference.measure,
         price_lists=price_lists,
+        in_time=reference.facts.in_time,
     )
     if tree.layout == "runs":
         return rank(), []

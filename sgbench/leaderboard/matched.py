@@ -31,7 +31,7 @@ def matched_row(board: Board, row: MethodRow) -> Matched | None:
         return None
     targets = [target for target in board.price_lists if _multiplies(target)]
     try:
-        comparison = matched(counts, targets=targets, dt_s=board.protocol.dt_s)
+        comparison = matched(counts, targets=targets, dt_s=board.protocol.dt_s, in_time=board.in_time)
     except (InputError, ZeroDivisionError):  # nothing counted, or no synapse at all
         return None
     return comparison if comparison.priced else None

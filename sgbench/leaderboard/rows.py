@@ -102,6 +102,7 @@ class Board:
     measure: Measure  # what is compared
     test_samples: tuple[int, ...]  # sizes of the test set that the records state: one, if all is well
     latency_s: float | None  # modelled duration of one inference; None where records differ
+    in_time: bool  # whether samples are series, so that a network without spikes runs once a step
 
 
 def measure(
@@ -154,7 +155,7 @@ def _selection(record: RunRecord, score: Measure) -> float:
     return -record.validation.loss if by_loss else record.validation.accuracy
 
 
-def board_of(
+def board_of(  # noqa: PLR0913 - all that a board rests on
     measured: Iterable[Measured],
     *,
     protocol: Protocol,
@@ -164,6 +165,7 @@ def board_of(
     standings: Mapping[str, BoardStanding] = MappingProxyType({}),
     outsiders: tuple[Outsider, ...] = (),
     price_lists: Sequence[EnergyTarget] = (),
+    in_time: bool = False,
 ) -> Board:
     """Rank methods that are already measured; the same board whatever their order.
 
@@ -176,6 +178,7 @@ def board_of(
         standings: what a leaderboards folder says of each, by method.
         outsiders: results of code outside the catalogue.
         price_lists: over which methods are compared; by default those of the columns.
+        in_time: whether samples are series.
     """
     everything = sorted(measured, key=lambda method: method.method_id)
     ordered = [method for method in everything if not method.method.is_baseline]
@@ -200,6 +203,7 @@ def board_of(
         measure=score,
         test_samples=tuple(sorted(frozenset().union(*(method.test_samples for method in everything)))),
         latency_s=next(iter(latencies)) * protocol.dt_s if len(latencies) == 1 else None,
+        in_time=in_time,
     )
 
 

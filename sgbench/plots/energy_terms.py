@@ -90,7 +90,7 @@ def terms_figure(bars: Sequence[EnergyBar], *, title: str) -> Figure:
     axes.set_xlim(0, 100)
     axes.set_ylim(len(bars) - 0.4, -0.6)
     axes.set_yticks(range(len(bars)), [bar.target for bar in bars])
-    axes.set_xlabel("share of the dynamic energy of one inference, %", color=INK)
+    axes.set_xlabel("share of the priced dynamic energy of one inference, %", color=INK)
     axes.tick_params(length=0, axis="y")
     for row, bar in enumerate(bars):
         axes.text(102, row, bar.note, va="center", fontsize=11, color=INK)

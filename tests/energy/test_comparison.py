@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgbench.energy.baseline import bit_operations, levels_bits, matched_ann
-from sgbench.energy.crossover import compare, silenced, synapse_rate
+from sgbench.energy.crossover import compare, matched, silenced, synapse_rate
 from sgbench.energy.fit import fit
 from sgbench.energy.interval import BoundedValue
 from sgbench.energy.pool import pooled
@@ -54,6 +54,16 @@ def test_a_recurrent_network_is_matched_by_one_that_runs_every_step():
         for each in (recurrent, plain)
     ]
     assert totals == [960, 32]
+
+
+def test_on_a_series_the_network_without_spikes_runs_every_step():
+    """By the convention of 4.6 pJ a product: 32 products once a sample, and ten times that on a series in time."""
+    counts = network(layer("a", 8, synapses(1, 320)), steps=10)
+    target = TARGETS["convention_ac_mac"]
+    found = [matched(counts, targets=[target], dt_s=1e-3, in_time=series) for series in (False, True)]
+    assert [each.passes for each in found] == ["sample", "step"]
+    energies = [each.comparisons[target.name].ann_nj for each in found]
+    assert [energy and energy.value for energy in energies] == pytest.approx([32 * 4.6e-3, 320 * 4.6e-3])
 
 
 def test_bit_operations_by_hand():

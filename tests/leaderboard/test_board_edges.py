@@ -86,10 +86,11 @@ def test_crossovers_that_no_share_decides() -> None:
     """
     page, shown, sentences = words_of(board(chip("wide", ALWAYS)))
     assert (page, shown) == ("always", "always")
-    assert "would need as much at no share (always more) on wide." in sentences
+    other = "energy than the same network without spikes (run once a sample)"
+    assert f"It needs less {other} however many connections it uses on wide." in sentences
     page, shown, sentences = words_of(board(chip("wide", NEVER)))
     assert (page, shown) == ("never", "never")
-    assert "would need as much at no share (always less) on wide." in sentences
+    assert f"It needs more {other} however few connections it uses on wide." in sentences
     page, shown, _ = words_of(board(chip("wide", TORN)))
     assert (page, shown) == ("always (28.7 to always)", "28.7-always")
 

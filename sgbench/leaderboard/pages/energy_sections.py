@@ -70,9 +70,11 @@ def _of(wins: tuple[int, int]) -> str:
 
 def _about_beside(rows: Sequence[tuple[MethodRow, Matched]], *, cut: bool) -> str:
     bits = " or ".join(map(str, sorted({energies.activation_bits for _, energies in rows})))
+    passes = " or ".join(sorted({energies.passes for _, energies in rows}))
     more = f" The first {MOST_BESIDE} methods; {EVERYTHING}." if cut else ""
     return (
-        "ANN: the same layers with units that do not spike, every connection used in every pass; quantised ANN: "
+        f"ANN: the same layers with units that do not spike, every connection used in every pass, one a {passes}; "
+        "quantised ANN: "
         f"the same with activations of {bits} bits (as many values as counts of spikes), on price lists of 8-bit "
         "operands, where the weights of both are as narrow. Events: share of connections times steps that a spike "
         "uses. The SNN needs less dynamic energy than the other while its events stay below the crossover given "

@@ -17,6 +17,8 @@ from sgbench.leaderboard.matched import (
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.tables import number_text
 
+PASSES = {"sample": "run once a sample", "step": "run in every step"}
+
 
 def energy_sentences(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
     """Yield sentences on both methods' energy by the price lists that a board knows."""
@@ -46,27 +48,46 @@ def _stable(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
         )
 
 
-def _places(shown: Sequence[EnergyComparison], *, quantised: bool) -> Iterator[str]:
-    """Describe at which share of events both networks need the same energy, on each price list."""
-    words = {"always": "at no share (always more)", "never": "at no share (always less)"}
+def _beside(name: str, row: MethodRow, energies: Matched, board: Board) -> str:
+    """Hold a method against its networks without spikes: how active it is, and where each needs less."""
+    shown = shown_targets(board, [(row, energies)])
+    return " ".join(
+        [
+            f"In an average step {name} uses {number_text(100 * energies.rate)} % of its connections.",
+            *_compared(name, shown, f"the same network without spikes ({PASSES[energies.passes]})", False),
+            *_compared(name, shown, f"the one with activations of {energies.activation_bits} bits", True),
+            *_won(name, energies),
+        ]
+    )
+
+
+def _compared(name: str, shown: Sequence[EnergyComparison], other: str, quantised: bool) -> Iterator[str]:
+    """Yield a sentence for each outcome that some price lists share: always more, always less, or up to a share."""
+    places: dict[str, list[str]] = {}
     for one in shown:
         if one.quantised is quantised and one.crossover is not None:
-            word = rate_word(one.crossover)
-            where = f"at {rate_text(one.crossover)} %" if word is None else words[word]
-            yield f"{where} on {one.target}"
+            places.setdefault(_outcome(one), []).append(one.target)
+    for outcome, targets in places.items():
+        yield f"It needs {outcome.format(other=other)} on {', '.join(targets)}."
 
 
-def _beside(name: str, row: MethodRow, energies: Matched, board: Board) -> str:
-    shown = shown_targets(board, [(row, energies)])
-    wide, narrow = (", ".join(_places(shown, quantised=kind)) for kind in (False, True))
-    places = [wide] if wide else []
-    places += [f"with {energies.activation_bits}-bit activations {narrow}"] if narrow else []
-    same = f" The same network without spikes would need as much {' and '.join(places)}." if places else ""
-    won, all_of_them = energies.cheaper(quantised=False)
-    won_narrow, all_narrow = energies.cheaper(quantised=True)
-    where = [f"{won} of {all_of_them} price lists"] if all_of_them else []
-    where += [f"{won_narrow} of {all_narrow} with quantised activations"] if all_narrow else []
-    return (
-        f"Spikes use {number_text(100 * energies.rate)} % of the connections times steps of {name}.{same} "
-        f"{name} needs less energy than it on {', and on '.join(where)}."
-    )
+def _outcome(one: EnergyComparison) -> str:
+    """Say when the spiking network needs less than the other one."""
+    words = {
+        "always": "less energy than {other} however many connections it uses",
+        "never": "more energy than {other} however few connections it uses",
+    }
+    word = None if one.crossover is None else rate_word(one.crossover)
+    if word is not None:
+        return words[word]
+    return f"less energy than {{other}} while it uses below {rate_text(one.crossover)} %"
+
+
+def _won(name: str, energies: Matched) -> Iterator[str]:
+    """Yield how many price lists the method wins on at every price."""
+    won, lists = energies.cheaper(quantised=False)
+    won_narrow, narrow = energies.cheaper(quantised=True)
+    where = [f"{won} of {lists} price lists" if lists else ""]
+    where += [f"{won_narrow} of {narrow} with quantised activations" if narrow else ""]
+    if any(where):
+        yield f"At its own activity {name} needs less on {' and '.join(filter(None, where))}."

@@ -1,0 +1,88 @@
+"""What a network of the user's own costs on every target, from one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from sgbench.energy.modules import ModuleCounter
+from sgbench.energy.price import load_targets
+from sgbench.energy.priced import PricedNetwork
+from sgbench.errors import InputError, require_count, require_number, suggest
+
+
+def energy_of(  # noqa: PLR0913 - what is counted, and what it is priced by
+    network: nn.Module,
+    batch: Tensor,
+    *,
+    input_kind: str,
+    steps: int = 1,
+    dt_s: float = 1e-3,
+    bits: int = 32,
+    fold_batch_norm: bool = True,
+    targets: Sequence[str] = (),
+    config_dirs: Sequence[Path] = (),
+) -> PricedNetwork:
+    r"""Price one inference of a torch or snnTorch module on every energy target.
+
+    One forward pass in evaluation mode counts the operations exactly. Each is then priced, is part of another
+    price, or is named below the table as left out, its number with a star.
+
+    .. math:: E = \sum_l \sum_o \frac{n_{lo}}{\mathrm{samples}} e_o
+
+    Args:
+        network: its `forward` takes the batch whole, with all time steps.
+        batch: samples along the first axis, or, where there are steps, along the one beside the axis of the steps.
+        input_kind: "binary" where the input is spikes, "real" where it is numbers.
+        steps: time steps of each sample; 1 for a network without time.
+        dt_s: length of a time step [s], on which latency and static energy rest.
+        bits: of a weight and of a state.
+        fold_batch_norm: whether batch normalisation is folded into the weights before it.
+        targets: names of price lists; none takes all.
+        config_dirs: folders with targets of your own.
+
+    Raises:
+        InputError: a layer that the counter does not know, an unknown target, or a batch whose samples cannot be
+            told from its steps; one line that names it.
+
+    >>> import torch
+    >>> network = nn.Sequential(nn.Conv1d(1, 2, 3), nn.ReLU(), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(6, 2))
+    >>> energy_of(network, torch.ones(4, 1, 8), input_kind="real", targets=["horowitz_45nm", "loihi1"])
+    target         evidence   dynamic energy an inference  static  operations without a price
+    horowitz_45nm  secondary  ... pJ *                     -       -
+    loihi1         secondary  -                            104 uJ  multiply accumulate, pooling operation
+    *: a part of the dynamic energy; sgbench energy list TARGET names what else a price list leaves out
+    """
+    require_count("steps", steps)
+    require_number("dt_s", dt_s, low=0, open_low=True)
+    known = load_targets(config_dirs, everything=True)
+    for name in targets:
+        if name not in known:
+            raise InputError(f"energy target '{name}' does not exist; {suggest(name, known)}")
+    chosen = {name: known[name] for name in targets or known}
+    samples = _samples(batch, steps)
+    counter = ModuleCounter(network, input_kind=input_kind, bits=bits, fold_batch_norm=fold_batch_norm)
+    was_training = network.training
+    network.eval()
+    try:
+        counter(batch, samples=samples, steps=samples * steps)
+    finally:
+        network.train(was_training)
+    return PricedNetwork.of(counter.result(), chosen, dt_s=dt_s, title=type(network).__name__)
+
+
+def _samples(batch: Tensor, steps: int) -> int:
+    """Count the samples of a batch: those of the first axis, or of the axis beside that of the steps."""
+    shape = tuple(batch.shape)
+    if batch.dim() < 2:  # noqa: PLR2004 - an axis of samples and one of features
+        raise InputError(f"the batch has shape {shape}: an axis of samples and one of features are needed")
+    if steps == 1 or steps not in shape[:2]:
+        return shape[0]
+    if shape[0] == shape[1]:
+        raise InputError(
+            f"the batch has shape {shape} and {steps} steps: give another number of samples, so that the axis of "
+            "the steps is known"
+        )
+    return shape[1] if shape[0] == steps else shape[0]

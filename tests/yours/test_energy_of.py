@@ -1,0 +1,101 @@
+"""Energy of a user's own module: counts by hand times the price list's own numbers, and what is left out."""
+
+import pytest
+import snntorch
+import torch
+from torch import Tensor, nn
+
+import sgbench
+from sgbench.energy.price import load_targets
+from sgbench.errors import InputError
+
+PJ = {price.operation: price.value_pj for price in load_targets()["horowitz_45nm"].prices}
+
+
+def pooled_network() -> nn.Sequential:
+    """Convolution, pooling and a dense layer, without biases: what is counted fits on one hand."""
+    return nn.Sequential(
+        nn.Conv1d(1, 2, 3, bias=False), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(6, 2, bias=False)
+    )
+
+
+class Spiking(nn.Module):
+    """A network of snnTorch whose `forward` runs all steps, as its tutorials write them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 2, bias=False)
+        self.leaky = snntorch.Leaky(beta=0.5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        potential = self.leaky.init_leaky()
+        spikes = []
+        for step in x:
+            spike, potential = self.leaky(self.linear(step), potential)
+            spikes.append(spike)
+        return torch.stack(spikes)
+
+
+def test_the_sum_is_that_of_the_hand_count():
+    """Expected: 6 x 3 x 2 + 6 x 2 products, and 6 comparisons of pooling two values, at the price list's prices."""
+    priced = sgbench.energy_of(pooled_network(), torch.ones(4, 1, 8), input_kind="real")
+    found = priced["horowitz_45nm"]
+    expected = (48 * PJ["multiply_accumulate"] + 6 * PJ["pooling_operation"]) * 1e-3
+    assert found.dynamic_nj is not None
+    assert found.dynamic_nj.value == pytest.approx(expected)
+
+
+def test_a_part_has_a_star_and_its_row_names_the_rest():
+    """SENECA prices multiplications and not pooling: its 48 products are shown, starred, and pooling is named."""
+    priced = sgbench.energy_of(pooled_network(), torch.ones(4, 1, 8), input_kind="real", targets=["seneca"])
+    (found,) = priced.estimates
+    each = next(p.value_pj for p in priced.targets["seneca"].prices if p.operation == "multiply_accumulate")
+    assert found.dynamic_nj is None
+    assert found.priced_nj is not None
+    assert found.priced_nj.value == pytest.approx(48 * each * 1e-3)
+    (row,) = priced.table().rows
+    assert row[2].text.endswith(" *")
+    assert row[4].text == "pooling operation"
+    assert "table" in priced._repr_html_()
+
+
+def test_every_target_has_a_number_or_a_reason():
+    """Of all price lists each is in the table or in a line below it, and none in both."""
+    priced = sgbench.energy_of(pooled_network(), torch.ones(4, 1, 8), input_kind="real")
+    shown = {row[0].text for row in priced.table().rows}
+    notes = [note for note in priced.table_notes() if note.startswith("no energy on ")]
+    below = {name for note in notes for name in note.removeprefix("no energy on ").split(":")[0].split(", ")}
+    assert shown | below == set(load_targets(everything=True))
+    assert not shown & below
+    assert "loihi2" in below
+
+
+@pytest.mark.parametrize("shape", [(5, 4, 3), (4, 5, 3)])
+def test_samples_are_told_from_steps(shape):
+    """Four samples of five steps, in either order: latency is five steps, and not twenty."""
+    network = Spiking() if shape[0] == 5 else nn.Sequential(nn.Flatten(0, 1), nn.Linear(3, 2))
+    priced = sgbench.energy_of(network, torch.ones(shape), input_kind="binary", steps=5, dt_s=1e-3)
+    assert priced.counts.samples == 4
+    assert priced.counts.steps == 20
+    assert priced["horowitz_45nm"].latency_s == pytest.approx(5e-3)
+
+
+def test_the_network_keeps_its_mode_and_the_picture_is_drawn(tmp_path):
+    network = Spiking().train()
+    priced = sgbench.energy_of(network, torch.ones(5, 4, 3), input_kind="binary", steps=5)
+    assert network.training
+    assert priced.plot(tmp_path / "energy.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ({"steps": 4}, "4 steps: give another number of samples"),
+        ({"targets": ["lohi1"]}, "energy target 'lohi1' does not exist; did you mean 'loihi1'"),
+        ({"input_kind": "spikes"}, "one of binary, real is needed"),
+        ({"dt_s": 0}, "dt_s"),
+    ],
+)
+def test_what_cannot_be_priced_is_one_line(words, reason):
+    with pytest.raises(InputError, match=reason.replace("'", ".")):
+        sgbench.energy_of(Spiking(), torch.ones(4, 4, 3), **{"input_kind": "binary", **words})
