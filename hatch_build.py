@@ -1,10 +1,11 @@
-"""Put into the wheel what the checkout knows: its commit and address, and the summary of the study."""
+"""Put into the wheel what the checkout knows: its commit and address, the study's summary and all boards."""
 
 from __future__ import annotations
 
 import json
 import re
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,18 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 SUMMARY = "study/surrogates/summary.json"
 """What `sgbench recommend` is fitted to."""
 SUMMARY_INSIDE = "sgbench/study/surrogates.json"
-WATCHED = ("sgbench", "conf", "hydra_plugins", "pyproject.toml", "hatch_build.py", SUMMARY)
+BOARDS = "leaderboards"
+"""Of which `sgbench board show` and its neighbours have all rows where there is no checkout."""
+REGISTRY_INSIDE = "sgbench/registry.json.xz"
+WATCHED = ("sgbench", "conf", "hydra_plugins", "pyproject.toml", "hatch_build.py", SUMMARY, BOARDS)
 """What the wheel is made of: a change in one of these that is not committed makes the commit unclean."""
 
 
 class CommitHook(BuildHookInterface):
-    """Adds both to what is built from a checkout; a wheel that is made of an sdist takes the sdist's."""
+    """Adds these to what is built from a checkout; a wheel that is made of an sdist takes the sdist's."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Hand the file to the builder; an editable install asks git itself, so it gets none."""
+        """Hand the files to the builder; an editable install reads the checkout itself, so it gets none."""
         if version == "editable":
             return
         root = Path(self.root)
@@ -39,12 +43,28 @@ class CommitHook(BuildHookInterface):
         path = Path(self.folder.name) / "commit.json"
         path.write_text(json.dumps({"commit": commit, "clean": changes == ""}) + "\n", encoding="utf-8")
         build_data["force_include"][str(path)] = "sgbench/commit.json"
+        if (root / BOARDS).is_dir():
+            path = Path(self.folder.name) / "registry.json.xz"
+            path.write_bytes(registry(root, commit, git(root, "log", "-1", "--format=%cI") or ""))
+            build_data["force_include"][str(path)] = REGISTRY_INSIDE
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Remove the temporary file."""
         folder = getattr(self, "folder", None)
         if folder is not None:
             folder.cleanup()
+
+
+def registry(root: Path, commit: str, created_utc: str) -> bytes:
+    """Condense all boards with the checkout's own code, which needs what pyproject.toml names beside the hook."""
+    sys.path.insert(0, str(root))
+    try:
+        from sgbench.leaderboard.contents import condensed  # noqa: PLC0415
+        from sgbench.leaderboard.registry import pack  # noqa: PLC0415
+
+        return pack(condensed(root / BOARDS, commit=commit, created_utc=created_utc))
+    finally:
+        sys.path.remove(str(root))
 
 
 class AddressHook(MetadataHookInterface):

@@ -17,7 +17,6 @@ from sgbench.cli.board_options import (
     commit_of,
     finish,
     references_of,
-    root_of,
     say,
     say_json,
     tree_of,
@@ -65,7 +64,7 @@ def register(commands: Any) -> None:
     )
     finish(site, _site)
     show = actions.add_parser("show", help="print boards without writing anything")
-    add_source(show, default="runs")
+    add_source(show, default="runs", registry=True)
     forms = show.add_mutually_exclusive_group()
     forms.add_argument("--markdown", action="store_true", help="a short Markdown table, e.g. for a README")
     forms.add_argument("--latex", action="store_true", help="a table with the rules of booktabs, for a paper")
@@ -176,14 +175,15 @@ def _show(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.board import show
     from sgbench.leaderboard.pages.brief import brief_latex, brief_markdown
 
-    boards = show(tree_of(args, only=args.protocol))
+    tree = tree_of(args, only=args.protocol)
+    boards = show(tree)
     for board in boards.boards:
         if args.markdown or args.latex:
             sys.stdout.write(brief_latex(board) if args.latex else brief_markdown(board))
         else:
             _print(board)
     if not boards.boards:
-        say(f"no board: {root_of(args)} holds no valid record of a seed that reports")
+        say(f"no board: {tree.root} holds no valid record of a seed that reports")
     _left_out(boards.findings)
     return 1 if boards.findings else 0
 

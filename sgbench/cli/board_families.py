@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,6 @@ from sgbench.cli.board_options import (
     asked,
     finish,
     references_of,
-    root_of,
     say,
     say_json,
     tree_of,
@@ -24,10 +23,9 @@ from sgbench.tables import aligned
 from sgbench.tables.markdown import markdown
 
 if TYPE_CHECKING:
+    from sgbench.leaderboard.contents import Contents
     from sgbench.leaderboard.families import AcrossTasks, Tuned
-    from sgbench.leaderboard.rows import Measured
     from sgbench.leaderboard.score import Measure
-    from sgbench.leaderboard.store.reading import Finding
 
 CURVE_POINTS = (1, 5, 10)
 
@@ -35,29 +33,28 @@ CURVE_POINTS = (1, 5, 10)
 def register(actions: Any) -> None:
     """Add `across` and `tuning` to the subcommands of `board`."""
     across = actions.add_parser("across", help="methods over several tasks: interquartile mean, ranks")
-    add_source(across, default="runs", several=True)
+    add_source(across, default="runs", several=True, registry=True)
     _by(across)
     across.add_argument("--markdown", action="store_true", help="a Markdown table, e.g. for a README")
     finish(across, _across)
     tuning = actions.add_parser(
         "tuning", help="how methods answer to their settings: budget, slope, failures"
     )
-    add_source(tuning, default="runs")
+    add_source(tuning, default="runs", registry=True)
     _by(tuning)
     finish(tuning, _tuning)
 
 
 def _across(args: argparse.Namespace) -> int:
+    from sgbench.leaderboard.contents import contents_of
     from sgbench.leaderboard.families import across_tasks, check_groups, having
-    from sgbench.leaderboard.measuring import measure_all, ranked
 
     _check_plot(args)
     by = check_groups(args.by.split(","))
     references = references_of(args)
-    measured, findings = measure_all(tree_of(args))
-    _require_some(measured, findings, args)
-    if args.layout == "leaderboards":
-        measured = {name: ranked(methods, root_of(args) / name) for name, methods in measured.items()}
+    contents = contents_of(tree := tree_of(args))
+    measured, findings = contents.ranked(), contents.findings
+    _require_some(contents, tree.root)
     wanted = {name: having(measured[name], args.only) for name in asked(args.protocol, sorted(measured))}
     comparison = across_tasks(wanted, {name: references.of(name).measure for name in wanted}, by=by)
     if args.plot is not None:
@@ -96,15 +93,14 @@ def _across(args: argparse.Namespace) -> int:
     return warn(findings)
 
 
-def _require_some(
-    measured: Mapping[str, Sequence[Measured]], findings: Sequence[Finding], args: argparse.Namespace
-) -> None:
+def _require_some(contents: Contents, root: Path) -> None:
     """Require records that count, or say why there are none."""
-    if not any(measured.values()):
+    findings = contents.findings
+    if not any(content.measured for content in contents.boards.values()):
         first = (
             f": {len(findings)} left out, e.g. {findings[0].path}: {findings[0].reason}" if findings else ""
         )
-        raise InputError(f"{root_of(args)}: no records that count{first}")
+        raise InputError(f"{root}: no records that count{first}")
 
 
 def _across_table(comparison: AcrossTasks, by: str) -> Iterator[list[str]]:
@@ -124,16 +120,15 @@ def _across_table(comparison: AcrossTasks, by: str) -> Iterator[list[str]]:
 
 
 def _tuning(args: argparse.Namespace) -> int:
+    from sgbench.leaderboard.contents import contents_of
     from sgbench.leaderboard.families import check_groups, families, having, tuned
-    from sgbench.leaderboard.measuring import measure_all, ranked
 
     _check_plot(args)
     by = check_groups(args.by.split(","))
     references = references_of(args)
-    measured, findings = measure_all(tree_of(args, only=args.protocol))
-    _require_some(measured, findings, args)
-    if args.layout == "leaderboards":
-        measured = {name: ranked(methods, root_of(args) / name) for name, methods in measured.items()}
+    contents = contents_of(tree := tree_of(args, only=args.protocol))
+    measured, findings = contents.ranked(), contents.findings
+    _require_some(contents, tree.root)
     if len(measured) != 1:
         raise InputError(f"--protocol: one of {', '.join(sorted(measured)) or 'none'} is needed")
     ((protocol, methods),) = measured.items()

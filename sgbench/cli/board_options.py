@@ -15,7 +15,7 @@ from sgbench.tables import few
 
 if TYPE_CHECKING:
     from sgbench.leaderboard.deviation import References
-    from sgbench.leaderboard.store.reading import Finding
+    from sgbench.leaderboard.store.reading import Finding, Layout
     from sgbench.leaderboard.store.tree import RecordTree
 
 LEADERBOARDS = Path("leaderboards")
@@ -24,11 +24,23 @@ GIT_S = 20.0  # that git may take
 ALL_NAMED = "sgbench board build --json names all"
 
 
-def add_source(parser: argparse.ArgumentParser, *, default: str, several: bool = False) -> None:
-    """Add the options that say which records are read: of runs or of boards, where, of which protocol."""
+def add_source(
+    parser: argparse.ArgumentParser, *, default: str, several: bool = False, registry: bool = False
+) -> None:
+    """Add the options that say which records are read: of runs or of boards, where, of which protocol.
+
+    Args:
+        parser: of a subcommand.
+        default: where records come from unless told.
+        several: whether several protocols may be named.
+        registry: whether the boards that came with the package serve too, and are taken where no folder is.
+    """
+    choices = ("runs", "leaderboards", *(["registry"] if registry else []))
+    where = f"{default}, or the boards that came with sgbench where there is no such folder"
     parser.add_argument(
-        "--from", dest="layout", choices=("runs", "leaderboards"), default=default, help=f"default: {default}"
+        "--from", dest="layout", choices=choices, help=f"default: {where if registry else default}"
     )
+    parser.set_defaults(layout_unless_told=default, registry=registry)
     parser.add_argument("--root", type=Path, metavar="DIR", help="default: the runs folder, or leaderboards")
     if several:
         more = "these protocols alone: with commas, or several times"
@@ -57,18 +69,33 @@ def references_of(args: argparse.Namespace) -> References:
     return References(args.config_dir, args.allow_target)
 
 
-def root_of(args: argparse.Namespace) -> Path:
-    """Return the folder in which the records lie."""
+def source_of(args: argparse.Namespace) -> tuple[Path, Layout]:
+    """Return where the records lie and how, and say so where the boards that came with the package serve.
+
+    Raises:
+        InputError: there is neither a folder nor a registry.
+    """
+    layout = args.layout or args.layout_unless_told
     if args.root is not None:
-        return args.root
-    return default_runs_dir() if args.layout == "runs" else LEADERBOARDS
+        return args.root, layout
+    root = default_runs_dir() if layout == "runs" else LEADERBOARDS
+    if layout != "registry" and (args.layout is not None or not args.registry or root.is_dir()):
+        return root, layout
+    from sgbench.leaderboard.registry import installed, read_registry
+
+    path, found = installed()
+    told = read_registry(path) if found == "registry" else path
+    missing = "" if args.layout else f"no folder {root} here: "
+    sys.stderr.write(printable(f"{missing}{told}") + "\n")
+    return path, found
 
 
 def tree_of(args: argparse.Namespace, *, only: str | None = None) -> RecordTree:
     """Name the records that are read, of all protocols or of one."""
     from sgbench.leaderboard.store.tree import RecordTree
 
-    return RecordTree(root_of(args), args.layout, references_of(args), only)
+    root, layout = source_of(args)
+    return RecordTree(root, layout, references_of(args), only)
 
 
 def commit_of(root: Path) -> str:

@@ -37,7 +37,7 @@ def register(actions: Any) -> None:
     )
     explain.add_argument("a", metavar="A", help="a method: its id, its beginning, or its surrogate's name")
     explain.add_argument("b", metavar="B", help="another")
-    add_source(explain, default="leaderboards")
+    add_source(explain, default="leaderboards", registry=True)
     finish(explain, _explain)
     export = actions.add_parser("export", help="all records as one flat table")
     add_source(export, default="leaderboards", several=True)
@@ -88,7 +88,7 @@ def _export(args: argparse.Namespace) -> int:
     standings = Standings(tree.root, references=tree.references, findings=findings)
     table = to_table(
         groups(),
-        standing_of=standings.of if args.layout == "leaderboards" else None,
+        standing_of=standings.of if tree.layout == "leaderboards" else None,
     )
     if args.out is not None:
         write(args.out, table, args.format)

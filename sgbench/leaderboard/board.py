@@ -7,24 +7,23 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
 from sgbench.energy.price import load_targets
 from sgbench.errors import InputError, SgbenchError, StorageError
+from sgbench.leaderboard.contents import contents_of
 from sgbench.leaderboard.deviation import ProtocolReference, References
 from sgbench.leaderboard.division import division_of
-from sgbench.leaderboard.measuring import measure_all, processors
+from sgbench.leaderboard.measuring import processors
 from sgbench.leaderboard.pages.picture_digest import stale
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv
+from sgbench.leaderboard.registry import BoardContent
 from sgbench.leaderboard.rows import Board, BoardStanding, Measured, board_of
-from sgbench.leaderboard.store.audits import AUDIT, contradicted
-from sgbench.leaderboard.store.dossier import Dossiers, fitting, read_dossiers
+from sgbench.leaderboard.store.dossier import read_dossiers
 from sgbench.leaderboard.store.kept import hidden_files, lost_files
 from sgbench.leaderboard.store.objects import Objects
-from sgbench.leaderboard.store.outside import EXTERNAL, read_outsiders
 from sgbench.leaderboard.store.reading import Finding, finding
 from sgbench.leaderboard.store.tree import RecordTree, protocols
 from sgbench.records.energy import EnergyTarget
@@ -67,29 +66,20 @@ def show(tree: RecordTree, *, meanwhile: Callable[[], object] | None = None) -> 
     """
     price_lists = _price_lists(tree.references)
     targets = tuple(price_list for price_list in price_lists if price_list.on_boards)
-    measured, findings = measure_all(tree, targets=targets, meanwhile=meanwhile)
-    boards: list[Board] = []
-    for name in sorted({*measured, *_with_outsiders(tree)}):
+    contents = contents_of(tree, targets=targets, meanwhile=meanwhile)
+    findings, boards = contents.findings, []
+    for name, content in contents.boards.items():
         try:
             reference = tree.references.of(name)
             _ = reference.measure  # says so where nobody knows what guessing loses
         except InputError as error:
-            findings.append(finding(tree.root / name / EXTERNAL, error))
+            findings.append(finding(tree.root / name, error))
             continue
-        methods = measured.get(name, [])
-        board, left_out = _board(tree, methods, reference, price_lists)
-        findings += left_out
-        if methods or board.outsiders:
+        board = _board(content, reference, price_lists, stands=tree.layout != "runs")
+        if content.measured or board.outsiders:
             boards.append(board)
+    measured = {name: content.measured for name, content in contents.boards.items()}
     return Boards(tuple(boards), tuple(sorted(findings, key=lambda problem: problem.path)), measured)
-
-
-def _with_outsiders(tree: RecordTree) -> Iterable[str]:
-    """Yield the protocols that hold results of code outside the catalogue, whether or not they hold others."""
-    if tree.layout == "leaderboards":
-        for name in tree.protocols():
-            if (tree.root / name / EXTERNAL).is_dir() and not (tree.root / name).is_symlink():
-                yield name
 
 
 def _price_lists(references: References) -> tuple[EnergyTarget, ...]:
@@ -98,44 +88,30 @@ def _price_lists(references: References) -> tuple[EnergyTarget, ...]:
 
 
 def _board(
-    tree: RecordTree,
-    measured: list[Measured],
+    content: BoardContent,
     reference: ProtocolReference,
     price_lists: tuple[EnergyTarget, ...],
-) -> tuple[Board, list[Finding]]:
-    """Rank the methods of one protocol, and name the files beside its records that were left out."""
-    rank = partial(
-        board_of,
-        measured,
+    *,
+    stands: bool,
+) -> Board:
+    """Rank the methods of one protocol, by what is said of them where they stand on a board."""
+    standings = {
+        method.method_id: BoardStanding(
+            division_of(method.method, reference), content.dossier(method.method_id)
+        )
+        for method in content.measured
+    }
+    return board_of(
+        content.measured,
         protocol=reference.protocol,
         targets=[price_list for price_list in price_lists if price_list.on_boards],
         classes=reference.classes,
         score=reference.measure,
         price_lists=price_lists,
         in_time=reference.facts.in_time,
+        standings=standings if stands else {},
+        outsiders=content.outsiders,
     )
-    if tree.layout == "runs":
-        return rank(), []
-    # A leaderboards folder says more of a method than its records: who handed it in, and what was verified.
-    folder = tree.root / reference.protocol.name
-    dossiers = fitting(read_dossiers(folder), folder, reference.measure)
-    standings = {
-        method.method_id: BoardStanding(division_of(method.method, reference), dossiers.of(method.method_id))
-        for method in measured
-    }
-    outsiders, left_out = read_outsiders(folder, dossiers, measure=reference.measure)
-    known = {*standings, *(outsider.method_id for outsider in outsiders)}
-    findings = [*dossiers.findings, *left_out, *_without_records(folder, dossiers, known)]
-    if dossiers.audit is not None:
-        scores = {method.method_id: method.scores for method in measured}
-        findings += contradicted(dossiers.audit, scores, folder / AUDIT)
-    return rank(standings=standings, outsiders=outsiders), findings
-
-
-def _without_records(folder: Path, dossiers: Dossiers, known: set[str]) -> Iterable[Finding]:
-    for name in dossiers.by_method:
-        if name not in known:
-            yield Finding(str(folder), f"speaks of method {name}, of which there is no record")
 
 
 def build(tree: RecordTree) -> tuple[list[Built], tuple[Finding, ...]]:

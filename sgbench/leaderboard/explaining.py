@@ -6,13 +6,14 @@ from dataclasses import replace
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.board import show
+from sgbench.leaderboard.contents import protocols_of
 from sgbench.leaderboard.pages.explain import Explanation, Hits, explain, find_row, untold
 from sgbench.leaderboard.rows import MethodRow
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.predictions import MAX_PREDICTION_BYTES, parse_predictions
 from sgbench.leaderboard.store.sources import method_of_row
 from sgbench.leaderboard.store.stored import StoredRecords, record_path
-from sgbench.leaderboard.store.tree import RecordTree, protocols
+from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.paths import PREDICTIONS, RECORD
 from sgbench.records.files import read_bytes
 
@@ -28,7 +29,7 @@ def explain_two(a: str, b: str, *, tree: RecordTree) -> Explanation:
     Raises:
         InputError: no such method, no valid record, or a protocol has to be named.
     """
-    names = protocols(tree.root, layout=tree.layout)
+    names = protocols_of(replace(tree, only=None))
     protocol = tree.only or (names[0] if len(names) == 1 else None)
     if protocol is None:
         raise InputError(f"--protocol: one of {', '.join(names)} is needed")
@@ -38,7 +39,7 @@ def explain_two(a: str, b: str, *, tree: RecordTree) -> Explanation:
     (board,) = boards.boards
     rows = find_row(board, a), find_row(board, b)
     unsaid = untold(tree.references.of(protocol))
-    asked_of = () if unsaid else rows
+    asked_of = () if unsaid or tree.layout == "registry" else rows
     hits = {row.method_id: stored for row in asked_of if (stored := _hits(tree, protocol, row))}
     return explain(board, *rows, hits=hits, unsaid=unsaid)
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.rows import Measured, measure
-from sgbench.leaderboard.store.dossier import read_dossiers
 from sgbench.leaderboard.store.reading import Finding, Layout, RecordFile
 from sgbench.leaderboard.store.tree import RecordTree, read_files
 from sgbench.records.energy import EnergyTarget
@@ -59,22 +57,6 @@ def measure_all(
         for name, method in part.measured:
             measured.setdefault(name, []).append(method)
     return measured, findings
-
-
-def ranked(measured: Iterable[Measured], folder: Path) -> list[Measured]:
-    """Select the methods that a board ranks: neither withdrawn, nor failed, nor handed in without being repeated.
-
-    Args:
-        measured: methods of one protocol.
-        folder: of the protocol, in a leaderboards folder.
-    """
-    dossiers = read_dossiers(folder)
-    remaining = []
-    for method in measured:
-        dossier = dossiers.of(method.method_id)
-        if dossier.notice is None and not dossier.is_claimed(method.scores.keys() - set(method.failed_seeds)):
-            remaining.append(method)
-    return remaining
 
 
 def processors() -> int:

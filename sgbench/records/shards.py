@@ -36,7 +36,12 @@ def read_shard(path: Path) -> bytes:
 
 
 def shard_lines(path: Path, data: bytes) -> list[bytes]:
-    """Unpack the lines of a shard.
+    """Unpack the lines of a shard; see `unpacked`."""
+    return unpacked(path, data).splitlines()
+
+
+def unpacked(path: Path, data: bytes) -> bytes:
+    """Unpack an xz file.
 
     Args:
         path: of the file, for messages.
@@ -54,4 +59,4 @@ def shard_lines(path: Path, data: bytes) -> list[bytes]:
         raise InputError(f"{path}: is cut off, or unpacks to more than {MAX_PLAIN_BYTES // 1024**2} MiB")
     if unpacker.unused_data:
         raise InputError(f"{path}: holds bytes behind its end; take it from the repository again")
-    return plain.splitlines()
+    return plain

@@ -16,7 +16,8 @@ from sgbench.records.files import parse_model, read_bytes
 from sgbench.records.record import KnownMethods, RunRecord
 from sgbench.records.shards import ShardLine
 
-Layout = Literal["runs", "leaderboards"]
+Layout = Literal["runs", "leaderboards", "registry"]
+"""Of a folder of records; a registry is one file that holds no records."""
 WHOSE = re.compile(r"^method [0-9a-f]{12} seed \d+ ")
 """Begins a reason, which is otherwise the same for many runs."""
 

@@ -1,0 +1,135 @@
+"""What boards are made of, read from records or from a registry: measured methods, and what is said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sgbench.energy.price import load_targets
+from sgbench.errors import InputError, suggest
+from sgbench.leaderboard.deviation import References
+from sgbench.leaderboard.measuring import measure_all
+from sgbench.leaderboard.registry import BoardContent, Registry, read_registry
+from sgbench.leaderboard.rows import Measured
+from sgbench.leaderboard.store.audits import AUDIT, contradicted
+from sgbench.leaderboard.store.dossier import fitting, read_dossiers
+from sgbench.leaderboard.store.outside import EXTERNAL, read_outsiders
+from sgbench.leaderboard.store.reading import Finding
+from sgbench.leaderboard.store.tree import RecordTree
+from sgbench.records.energy import EnergyTarget
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Holds what the boards of a tree are made of, by protocol, and the files that were left out."""
+
+    boards: dict[str, BoardContent]
+    findings: list[Finding]
+
+    def ranked(self) -> dict[str, list[Measured]]:
+        """Select by protocol the methods that a board ranks: neither withdrawn, nor failed, nor claimed alone."""
+        return {name: list(_ranked(content)) for name, content in self.boards.items()}
+
+
+def contents_of(
+    tree: RecordTree,
+    *,
+    targets: tuple[EnergyTarget, ...] = (),
+    meanwhile: Callable[[], object] | None = None,
+) -> Contents:
+    """Read what the boards of a tree are made of.
+
+    Args:
+        tree: the records, or a registry, whose energies are those of the price lists that it was made with.
+        targets: price lists.
+        meanwhile: done by this process while others read a large tree.
+
+    Raises:
+        InputError: there is no such folder or file.
+    """
+    if tree.layout == "registry":
+        boards = read_registry(tree.root).boards
+        return Contents({name: boards[name] for name in protocols_of(tree)}, [])
+    measured, findings = measure_all(tree, targets=targets, meanwhile=meanwhile)
+    boards = {}
+    for name in sorted({*measured, *_with_outsiders(tree)}):
+        boards[name], left_out = _content(tree, name, measured.get(name, []))
+        findings += left_out
+    return Contents(boards, findings)
+
+
+def condensed(root: Path, *, commit: str, created_utc: str, release: str = "") -> Registry:
+    """Make a registry of a leaderboards folder, with energies by the price lists that boards have.
+
+    Args:
+        root: the folder.
+        commit: of which it is.
+        created_utc: when that was made.
+        release: name of the release that it was taken from.
+
+    Raises:
+        InputError: there is no such folder, or a file in it cannot be used.
+    """
+    references = References()
+    lists = load_targets(references.config_dirs, everything=True)
+    targets = tuple(lists[name] for name in sorted(lists) if lists[name].on_boards)
+    contents = contents_of(RecordTree(root, "leaderboards", references), targets=targets)
+    for found in contents.findings:
+        raise InputError(f"{found.path}: {found.reason}; 'sgbench board check' names all")
+    return Registry(commit, created_utc, contents.boards, release)
+
+
+def protocols_of(tree: RecordTree) -> list[str]:
+    """List the protocols that are read; see `RecordTree.protocols`, which a registry has none of.
+
+    Raises:
+        InputError: there is no such folder or file, or nothing in it of the protocol asked for.
+    """
+    if tree.layout != "registry":
+        return tree.protocols()
+    names = sorted(read_registry(tree.root).boards)
+    if tree.only is not None and tree.only not in names:
+        raise InputError(f"{tree.root} has no protocol '{tree.only}'; {suggest(tree.only, names)}")
+    return names if tree.only is None else [tree.only]
+
+
+def _with_outsiders(tree: RecordTree) -> Iterator[str]:
+    """Yield the protocols that hold results of code outside the catalogue, whether or not they hold others."""
+    if tree.layout == "leaderboards":
+        for name in tree.protocols():
+            if (tree.root / name / EXTERNAL).is_dir() and not (tree.root / name).is_symlink():
+                yield name
+
+
+def _content(tree: RecordTree, name: str, measured: list[Measured]) -> tuple[BoardContent, list[Finding]]:
+    """Add what a leaderboards folder says of methods beside their records: who handed them in, what was verified."""
+    content = BoardContent(tuple(measured))
+    if tree.layout == "runs":
+        return content, []
+    folder = tree.root / name
+    try:
+        measure = tree.references.of(name).measure
+    except InputError:  # which the board of it will say
+        return content, []
+    dossiers = fitting(read_dossiers(folder), folder, measure)
+    outsiders, left_out = read_outsiders(folder, dossiers, measure=measure)
+    scores = {method.method_id: method.scores for method in measured}
+    known = {*scores, *(outsider.method_id for outsider in outsiders)}
+    findings = [*dossiers.findings, *left_out]
+    findings += [
+        Finding(str(folder), f"speaks of method {method}, of which there is no record")
+        for method in dossiers.by_method
+        if method not in known
+    ]
+    if dossiers.audit is not None:
+        findings += contradicted(dossiers.audit, scores, folder / AUDIT)
+    return BoardContent(tuple(measured), dict(dossiers.by_method), outsiders), findings
+
+
+def _ranked(content: BoardContent) -> Iterator[Measured]:
+    for method in content.measured:
+        dossier = content.dossier(method.method_id)
+        finished = method.scores.keys() - set(method.failed_seeds)
+        if dossier.notice is None and not dossier.is_claimed(finished):
+            yield method
