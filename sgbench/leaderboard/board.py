@@ -24,6 +24,7 @@ from sgbench.leaderboard.rows import Board, BoardStanding, Measured, board_of
 from sgbench.leaderboard.store.dossier import read_dossiers
 from sgbench.leaderboard.store.kept import hidden_files, lost_files
 from sgbench.leaderboard.store.objects import Objects
+from sgbench.leaderboard.store.outside import EXTERNAL
 from sgbench.leaderboard.store.reading import Finding, finding
 from sgbench.leaderboard.store.tree import RecordTree, protocols
 from sgbench.records.energy import EnergyTarget
@@ -73,7 +74,7 @@ def show(tree: RecordTree, *, meanwhile: Callable[[], object] | None = None) -> 
             reference = tree.references.of(name)
             _ = reference.measure  # says so where nobody knows what guessing loses
         except InputError as error:
-            findings.append(finding(tree.root / name, error))
+            findings.append(finding(tree.root / name / EXTERNAL, error))
             continue
         board = _board(content, reference, price_lists, stands=tree.layout != "runs")
         if content.measured or board.outsiders:

@@ -103,7 +103,7 @@ def _with_outsiders(tree: RecordTree) -> Iterator[str]:
 
 
 def _content(tree: RecordTree, name: str, measured: list[Measured]) -> tuple[BoardContent, list[Finding]]:
-    """Add what a leaderboards folder says of methods beside their records: who handed them in, what was verified."""
+    """Add what a leaderboards folder says of methods: who handed them in, and what was verified."""
     content = BoardContent(tuple(measured))
     if tree.layout == "runs":
         return content, []

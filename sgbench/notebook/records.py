@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.board import show
+from sgbench.leaderboard.contents import protocols_of
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.explaining import explain_two
 from sgbench.leaderboard.pages.brief import brief_markdown, brief_table
 from sgbench.leaderboard.pages.explain import Explanation
 from sgbench.leaderboard.pages.export import to_table
+from sgbench.leaderboard.registry import installed
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.store.reading import Finding, Layout, by_cause
-from sgbench.leaderboard.store.tree import RecordTree, candidates, protocols
+from sgbench.leaderboard.store.tree import RecordTree, candidates
 from sgbench.notebook.frame import data_frame
 from sgbench.paths import default_runs_dir
 from sgbench.records.method import by_method
@@ -179,22 +182,22 @@ def board(
     Args:
         protocol: its name; may be left out where records of one alone are there.
         root: a runs or leaderboards folder; None takes the usual one.
-        layout: which of the two.
+        layout: which of the two, or "registry": the boards that came with the package.
         config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
 
     Raises:
         InputError: there is no such folder or protocol, or none of its records is comparable.
     """
-    folder = _root(root, layout)
-    names = protocols(folder, layout=layout)
+    references = References([Path(config_dir) for config_dir in config_dirs], allow_targets)
+    tree = _tree(root, layout, references)
+    names = protocols_of(tree)
     chosen = protocol or (names[0] if len(names) == 1 else None)
     if chosen not in names:
         raise InputError(
-            f"board: protocol '{chosen}' has no records in {folder}; {suggest(str(chosen), names)}"
+            f"board: protocol '{chosen}' has no records in {tree.root}; {suggest(str(chosen), names)}"
         )
-    references = References([Path(config_dir) for config_dir in config_dirs], allow_targets)
-    boards = show(RecordTree(folder, layout, references, only=chosen))
+    boards = show(replace(tree, only=chosen))
     if not boards.boards:
         causes = by_cause(boards.findings)
         raise InputError(
@@ -230,7 +233,7 @@ def explain(
         b: the second.
         protocol: may be left out where records of one alone are there.
         root: a runs or leaderboards folder; None takes the usual one.
-        layout: which of the two.
+        layout: which of the two, or "registry": the boards that came with the package.
         config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
 
@@ -238,10 +241,16 @@ def explain(
         InputError: no such method, or a protocol has to be named.
     """
     references = References([Path(config_dir) for config_dir in config_dirs], allow_targets)
-    explanation = explain_two(a, b, tree=RecordTree(_root(root, layout), layout, references, only=protocol))
+    explanation = explain_two(a, b, tree=replace(_tree(root, layout, references), only=protocol))
     text = Sentences("\n".join(explanation.sentences))
     text.explanation = explanation
     return text
+
+
+def _tree(root: Path | str | None, layout: Layout, references: References) -> RecordTree:
+    """Name what boards are made of; the registry is that of the package, or one taken from a release."""
+    place = (_root(root, layout), layout) if root is not None or layout != "registry" else installed()
+    return RecordTree(*place, references)
 
 
 def _root(root: Path | str | None, layout: Layout) -> Path:
