@@ -23,7 +23,7 @@ from sgbench.tables import aligned
 from sgbench.tables.markdown import markdown
 
 if TYPE_CHECKING:
-    from sgbench.leaderboard.contents import Contents
+    from sgbench.leaderboard.contents import BoardContents
     from sgbench.leaderboard.families import AcrossTasks, Tuned
     from sgbench.leaderboard.score import Measure
 
@@ -93,7 +93,7 @@ def _across(args: argparse.Namespace) -> int:
     return warn(findings)
 
 
-def _require_some(contents: Contents, root: Path) -> None:
+def _require_some(contents: BoardContents, root: Path) -> None:
     """Require records that count, or say why there are none."""
     findings = contents.findings
     if not any(content.measured for content in contents.boards.values()):

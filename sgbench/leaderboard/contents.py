@@ -21,7 +21,7 @@ from sgbench.records.energy import EnergyTarget
 
 
 @dataclass(frozen=True)
-class Contents:
+class BoardContents:
     """Holds what the boards of a tree are made of, by protocol, and the files that were left out."""
 
     boards: dict[str, BoardContent]
@@ -37,7 +37,7 @@ def contents_of(
     *,
     targets: tuple[EnergyTarget, ...] = (),
     meanwhile: Callable[[], object] | None = None,
-) -> Contents:
+) -> BoardContents:
     """Read what the boards of a tree are made of.
 
     Args:
@@ -50,13 +50,13 @@ def contents_of(
     """
     if tree.layout == "registry":
         boards = read_registry(tree.root).boards
-        return Contents({name: boards[name] for name in protocols_of(tree)}, [])
+        return BoardContents({name: boards[name] for name in protocols_of(tree)}, [])
     measured, findings = measure_all(tree, targets=targets, meanwhile=meanwhile)
     boards = {}
     for name in sorted({*measured, *_with_outsiders(tree)}):
         boards[name], left_out = _content(tree, name, measured.get(name, []))
         findings += left_out
-    return Contents(boards, findings)
+    return BoardContents(boards, findings)
 
 
 def condensed(root: Path, *, commit: str, created_utc: str, release: str = "") -> Registry:
