@@ -58,6 +58,9 @@ def _register_more(actions: Any) -> None:
     )
     _finish(ranking, "energy_rank", "answer")
     validating = actions.add_parser("validate", help="published measurements against what the prices predict")
+    validating.add_argument(
+        "--plot", type=Path, metavar="FILE.png", help="each prediction as a share of what was measured"
+    )
     validating.add_argument("--markdown", action="store_true", help="the table in Markdown")
     validating.add_argument(
         "--update", type=Path, metavar="FILE.md", help="put it between its markers in a document"

@@ -16,7 +16,7 @@ from sgbench.energy.meter import Metered, meters
 from sgbench.energy.price import price
 from sgbench.energy.text import amount, joules_interval
 from sgbench.energy.training_cost import TrainingCost, training_cost
-from sgbench.energy.validate import EnergyVerdict, load_cases, validate
+from sgbench.energy.validate import EnergyVerdict, load_cases, validate, verdicts_figure
 from sgbench.errors import InputError, require_number
 from sgbench.inspection.stored_run import StoredRun, load_selected, run_of, stored_run
 from sgbench.records.files import read_bytes, write_atomic
@@ -27,6 +27,7 @@ from sgbench.tables.markdown import markdown
 from sgbench.training.course import Training
 from sgbench.training.learning import learning_of
 
+NEAR = 2.0  # a factor
 BEGIN, END = "<!-- energy:validate -->", "<!-- /energy -->"
 
 
@@ -37,6 +38,8 @@ def answer_validate(args: argparse.Namespace) -> int:
         energy.say_json(
             [{**asdict(verdict), "ratio": verdict.ratio, "inside": verdict.inside} for verdict in verdicts]
         )
+    elif args.plot is not None:
+        _plot(verdicts, args.plot)
     elif args.update is not None:
         update(args.update, validation_markdown(verdicts))
     elif args.markdown:
@@ -44,6 +47,13 @@ def answer_validate(args: argparse.Namespace) -> int:
     else:
         energy.say([*aligned(rows(verdicts), words=8), "", summary(verdicts)])
     return 0
+
+
+def _plot(verdicts: Sequence[EnergyVerdict], path: Path) -> None:
+    """Draw every prediction as a share of what was measured."""
+    from sgbench.plots import style
+
+    style.save(lambda: verdicts_figure(verdicts), path)
 
 
 def rows(verdicts: Sequence[EnergyVerdict]) -> list[list[str]]:
@@ -68,15 +78,27 @@ def rows(verdicts: Sequence[EnergyVerdict]) -> list[list[str]]:
 
 
 def summary(verdicts: Sequence[EnergyVerdict]) -> str:
-    """Describe how many published measurements the predictions agree with."""
-    inside = sum(verdict.inside for verdict in verdicts)
-    return f"{inside} of {len(verdicts)} predictions hold; ratio: predicted over measured"
+    """Describe how many published measurements the predictions agree with, and what those that do not share."""
+    failed = [verdict for verdict in verdicts if not verdict.inside]
+    low = sum(verdict.ratio < 1 for verdict in failed)
+    near = sum(1 / NEAR < verdict.ratio < NEAR for verdict in failed)
+    shares = []
+    for fitted in (False, True):
+        kind = [verdict for verdict in verdicts if verdict.is_fitted is fitted]
+        shares.append(f"{sum(verdict.inside for verdict in kind)} of {len(kind)}")
+    alone, with_fit = shares
+    return (
+        f"{len(verdicts) - len(failed)} of {len(verdicts)} predictions hold; ratio: predicted over measured. "
+        f"By prices alone {alone} hold; {with_fit} do where a fixed energy or a line was fitted to other "
+        f"measurements of the chip. Of the {len(failed)} that fail, {low} are too low and {len(failed) - low} too "
+        f"high; {near} are off by less than a factor of {NEAR:g}."
+    )
 
 
 def validation_markdown(verdicts: Sequence[EnergyVerdict]) -> list[str]:
     """Write the table of predictions beside measurements in Markdown, as the documentation shows it."""
     head, *body = rows(verdicts)
-    return [*markdown(head, body, numbers=[5]).splitlines(), "", summary(verdicts) + "."]
+    return [*markdown(head, body, numbers=[5]).splitlines(), "", summary(verdicts)]
 
 
 def update(path: Path, lines: Sequence[str]) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -17,6 +18,9 @@ from sgbench.records.counts import Count, LayerCounts, OpCounts, SynapseCounts
 from sgbench.records.energy import EnergyTarget, FitPoint
 from sgbench.records.energy_case import CaseLayer, CasePoint, EnergyCase, Range
 from sgbench.records.files import first_problem
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ENDS = ("value", "low", "high")
 NJ_PER_MJ = 1e6
@@ -33,6 +37,7 @@ class EnergyVerdict:
     predicted_nj: BoundedValue
     measured_nj: BoundedValue
     why: str | None  # what is likely missing; None where the prediction holds
+    is_fitted: bool  # whether a fixed energy, or a line, was fitted to other measurements of the chip
 
     @property
     def ratio(self) -> float:
@@ -84,9 +89,9 @@ def _verdict(
 ) -> EnergyVerdict:
     """Hold a predicted energy against the measured one."""
     measured = BoundedValue(point.measured_nj.value, point.measured_nj.low, point.measured_nj.high)
-    verdict = EnergyVerdict(name, point.label, target, case.per, energy, measured, None)
-    why = None if verdict.inside else point.why or case.why
-    return EnergyVerdict(name, point.label, target, case.per, energy, measured, why)
+    fitted = case.compare != "prices"
+    verdict = EnergyVerdict(name, point.label, target, case.per, energy, measured, None, fitted)
+    return verdict if verdict.inside else replace(verdict, why=point.why or case.why)
 
 
 def _predicted(name: str, case: EnergyCase, target: EnergyTarget) -> list[BoundedValue]:
@@ -102,6 +107,25 @@ def _predicted(name: str, case: EnergyCase, target: EnergyTarget) -> list[Bounde
         point.measured_nj.value - estimate.value for point, estimate in zip(case.points, alone, strict=True)
     ]
     return [_with_offset(estimate, offsets, index) for index, estimate in enumerate(alone)]
+
+
+def verdicts_figure(verdicts: Sequence[EnergyVerdict]) -> Figure:
+    """Draw every prediction as a multiple of what was measured, those of one target together."""
+    from sgbench.plots.energy_measured import Prediction, measured_figure
+    from sgbench.plots.estimate import Estimate
+
+    return measured_figure(
+        [
+            Prediction(
+                target=verdict.target,
+                label=f"{verdict.case}: {verdict.label}",
+                predicted=Estimate(*astuple(verdict.predicted_nj)),
+                measured=Estimate(*astuple(verdict.measured_nj)),
+                holds=verdict.inside,
+            )
+            for verdict in verdicts
+        ]
+    )
 
 
 def left_out_line(points: Sequence[FitPoint], index: int) -> BoundedValue:

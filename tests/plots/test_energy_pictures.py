@@ -8,8 +8,10 @@ import pytest
 
 from sgbench.errors import InputError
 from sgbench.plots.energy_front import FrontMethod, FrontPanel, front_figure
+from sgbench.plots.energy_measured import LEAST, Prediction, measured_figure
 from sgbench.plots.energy_terms import FAMILIES, FAMILY_COLOURS, DrawnTerm, EnergyBar, terms_figure
 from sgbench.plots.estimate import Estimate
+from sgbench.plots.style import BLUE, ORANGE, SOFT
 from sgbench.records.energy import Operation
 
 
@@ -64,3 +66,21 @@ def test_the_legend_of_long_names_is_inside_its_figure(panels: int) -> None:
     box = figure.legends[0].get_window_extent()
     assert 0 <= box.x0 < box.x1 <= figure.bbox.width
     assert 0 <= box.y0 < box.y1 <= min(axes.get_tightbbox().y0 for axes in figure.axes if axes.get_visible())
+
+
+def test_predictions_are_multiples_of_what_was_measured() -> None:
+    """By hand: 2 (1 to 4) of 4 measured is 0.5 (0.25 to 1); a negative prediction is an arrow at the left end."""
+    rows = [
+        Prediction("b", "second", Estimate(-1.0, -2.0, -0.5), Estimate(1.0, 1.0, 1.0), holds=False),
+        Prediction("a", "first", Estimate(2.0, 1.0, 4.0), Estimate(4.0, 3.0, 5.0), holds=True),
+    ]
+    axes = measured_figure(rows).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["first", "second"]
+    drawn = [(list(line.get_xdata()), line.get_color(), line.get_marker()) for line in axes.lines]
+    assert ([0.25, 1.0], BLUE, "None") in drawn
+    assert ([0.5], BLUE, "o") in drawn
+    assert ([0.75, 1.25], SOFT, "None") in drawn
+    assert ([LEAST], ORANGE, "<") in drawn
+    assert axes.get_title(loc="left").startswith("1 of 2 predictions hold")
+    with pytest.raises(InputError, match="no published measurement"):
+        measured_figure([])

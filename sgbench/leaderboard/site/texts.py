@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 from sgbench.energy.price import load_targets
 from sgbench.energy.text import amount, marked, scope_of
-from sgbench.energy.validate import EnergyVerdict, load_cases, validate
+from sgbench.energy.validate import EnergyVerdict, load_cases, validate, verdicts_figure
 from sgbench.leaderboard.pages.sections import evidence
-from sgbench.leaderboard.site.files import Page
+from sgbench.leaderboard.site.files import Page, Picture, SiteFile
+from sgbench.leaderboard.site.pictures import drawn, on_page
 from sgbench.leaderboard.site.reproductions import read_reproductions
 from sgbench.leaderboard.site.sources import Sources, method_path, plain, protocol_path
+from sgbench.plots.energy_measured import measured_size
 from sgbench.tables import NONE
 from sgbench.tables.table import Cell, Table, numbers, texts
 
@@ -53,16 +55,24 @@ STATISTICS = Table(
 """How a board computes what it says, with the source of each method."""
 
 
-def text_pages(sources: Sources) -> Iterator[Page]:
+MEASURED = "energy_measured.svg"
+MEASURED_ALT = "Predicted energies as multiples of measured ones, a row a measurement, by price list."
+MEASURED_CAPTION = (
+    "Each prediction as a multiple of what was measured. Whiskers are the ends of the prices, the grey bar at 1 is "
+    "the measurement's own interval. A prediction holds where they meet."
+)
+
+
+def text_pages(sources: Sources) -> Iterator[Page | SiteFile]:
     """Yield the pages of text, such as energy validation and methodology, in the order of the navigation."""
-    yield _energy(sources)
+    yield from _energy(sources)
     yield _reproductions(sources)
     yield _methodology(sources)
     yield _submit(sources)
     yield _retired(sources)
 
 
-def _energy(sources: Sources) -> Page:
+def _energy(sources: Sources) -> Iterator[Page | SiteFile]:
     folders = sources.references.config_dirs
     targets = load_targets(folders, everything=True)
     verdicts = sorted(validate(load_cases(folders), targets), key=lambda verdict: verdict.inside)
@@ -92,13 +102,18 @@ def _energy(sources: Sources) -> Page:
     )
     head = texts("target", "what it is", "scope of prices", "weakest evidence", "on boards", "left out")
     prices = Table("Price lists", head, rows, is_filtered=True)
-    return Page(
+    picture = drawn(MEASURED, verdicts, lambda: verdicts_figure(verdicts))
+    yield picture
+    yield Page(
         "energy.html",
         "Energy",
         "Published measurements against what the price lists predict, failing ones first.",
         "energy.html",
         {
             "table": table,
+            "picture": Picture(
+                MEASURED, MEASURED_ALT, MEASURED_CAPTION, on_page(measured_size(len(verdicts)))
+            ),
             "targets": prices,
             "prices": [
                 plain(sentence)

@@ -1,0 +1,91 @@
+"""The picture of predicted energies beside measured ones, a row each, by target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sgbench.errors import InputError
+from sgbench.plots.estimate import Estimate
+from sgbench.plots.style import BAND, BLUE, GRID, INK, ORANGE, SOFT
+
+ROW_INCHES, HEAD_INCHES = 0.27, 1.5
+LEAST, MOST = 1e-3, 10.0
+"""Ends of the axis of ratios; what lies beyond is an arrow at its end."""
+FONT_SIZE = 11
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Holds one predicted energy beside the measured one, both in the same unit."""
+
+    target: str
+    label: str
+    predicted: Estimate
+    measured: Estimate
+    holds: bool
+
+    @property
+    def ratio(self) -> Estimate:
+        """Divide the prediction and its ends by the measured value."""
+        return Estimate(*(end / self.measured.value for end in self.predicted))
+
+
+def measured_figure(predictions: Sequence[Prediction]) -> Figure:
+    """Draw predictions as shares of what was measured, those of one target together.
+
+    The line at 1 is the measurement, the grey bar on it the measurement's own interval, and whiskers are the ends
+    of the prices. A prediction holds where whisker and bar meet.
+
+    Raises:
+        InputError: there is no prediction.
+    """
+    if not predictions:
+        raise InputError("no published measurement to draw")
+    ordered = sorted(predictions, key=lambda one: one.target)
+    figure = Figure(figsize=measured_size(len(ordered)), layout="constrained")
+    axes = figure.subplots()
+    axes.set_xscale("log")
+    axes.set_xlim(LEAST, MOST)
+    axes.set_ylim(len(ordered) - 0.4, -0.6)
+    axes.axvline(1.0, color=INK, linewidth=1)
+    first = 0
+    for index, (target, group) in enumerate(groupby(ordered, key=lambda one: one.target)):
+        rows = list(group)
+        if index % 2 == 0:
+            axes.axhspan(first - 0.5, first + len(rows) - 0.5, color=BAND, linewidth=0, zorder=0)
+        axes.text(LEAST * 1.15, first, target, va="center", fontsize=FONT_SIZE, color=SOFT)
+        for row, one in enumerate(rows, start=first):
+            _draw(axes, row, one)
+        first += len(rows)
+    axes.set_yticks(range(len(ordered)), [one.label for one in ordered], fontsize=FONT_SIZE)
+    axes.tick_params(length=0, axis="y", colors=INK)
+    axes.grid(axis="x", color=GRID, linewidth=0.7)
+    axes.set_xlabel(
+        "predicted energy or power, as a multiple of the measured one", fontsize=FONT_SIZE, color=INK
+    )
+    held = sum(one.holds for one in ordered)
+    axes.set_title(
+        f"{held} of {len(ordered)} predictions hold (blue); the others do not (orange)", loc="left", color=INK
+    )
+    return figure
+
+
+def measured_size(predictions: int) -> tuple[float, float]:
+    """Compute width and height of the picture of so many predictions in inches."""
+    return 11.0, HEAD_INCHES + ROW_INCHES * predictions
+
+
+def _draw(axes: Axes, row: int, one: Prediction) -> None:
+    """Draw one prediction, at the axis' end with an arrow where it lies beyond."""
+    colour = BLUE if one.holds else ORANGE
+    measured = [one.measured.low / one.measured.value, one.measured.high / one.measured.value]
+    axes.plot(measured, [row, row], color=SOFT, linewidth=7, alpha=0.5, solid_capstyle="butt")
+    value, low, high = (min(max(end, LEAST), MOST) for end in one.ratio)
+    axes.plot([low, high], [row, row], color=colour, linewidth=1.8)
+    marker = "<" if one.ratio.value < LEAST else ">" if one.ratio.value > MOST else "o"
+    axes.plot([value], [row], marker, color=colour, markersize=6, clip_on=False)
