@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from sgbench.study.settle import selection
 from sgbench.study.store import Store, StoreEntry
 
 BLOCK = "Q"
@@ -76,8 +77,8 @@ def read_counts(entries: Iterable[StoreEntry]) -> list[TaskCount]:
         number = classes[entry.task] = int(record.classes or 1)
         points = Fraction(PERCENT, number)
         if record.status != "failed" and record.validation is not None:
-            scored = record.validation
-            points = Fraction(PERCENT * round(scored.accuracy * scored.samples), scored.samples)
+            samples = record.validation.samples
+            points = Fraction(PERCENT * round(selection(record)[0] * samples), samples)
         place = (str(cell["neuron.reset_gradient"]), str(cell["surrogate"]), float(str(cell["width_fwhm"])))
         found.setdefault(entry.task, {})[place] = points
     return [counted(task, classes[task], cells) for task, cells in found.items()]
