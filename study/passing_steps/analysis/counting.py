@@ -1,4 +1,7 @@
-"""Which tasks count, by the registered rule on tuning seeds; `python -m study.passing_steps.analysis.counting` prints it."""
+"""Which tasks count, by the registered rule on tuning seeds.
+
+python -m study.passing_steps.analysis.counting
+"""
 
 from __future__ import annotations
 
