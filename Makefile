@@ -9,7 +9,7 @@ INSTALLED_PEERS := $(PEERS)/.installed
 LOWEST ?= .venv-lowest
 INSTALLED_LOWEST := $(LOWEST)/.installed
 
-.PHONY: help setup quickstart test test-slow test-peers test-site test-cluster test-lowest check entry presets golden catalogue board site docs clean
+.PHONY: help setup quickstart test test-slow test-peers test-site test-cluster test-lowest search-engines check entry presets golden catalogue board site docs clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,10 @@ test-slow: $(INSTALLED_DEV) ## whole cross-products, kills, wheels and pixels (u
 	$(BIN)/python -m pytest -m "slow and not cluster"
 	@seed=$$(date +%s); echo "random examples of --hypothesis-seed=$$seed"; \
 	  $(BIN)/python -m pytest -m hypothesis --hypothesis-profile=search --hypothesis-seed=$$seed
+
+search-engines: $(INSTALLED_DEV) ## small random runs on every engine and as replicas, compared batch by batch (MINUTES=10)
+	@seed=$$(date +%s); echo "cases of --seed $$seed"; \
+	  $(BIN)/python -m tools.search_engines --minutes $(or $(MINUTES),10) --seed $$seed
 
 test-site: $(INSTALLED_DEV) ## the site in a headless Chromium, which has to be installed (Debian: chromium)
 	$(BIN)/python -m pip install --quiet --editable '.[browser]'

@@ -1,0 +1,37 @@
+"""Where the loops of the generated engine come from in a search: run as Python, or compiled into a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import torch
+
+from sgbench.engine.codegen import build
+
+
+def in_python(text: str, arrays: tuple[int, int], dtype: torch.dtype) -> build.Loops:
+    """Take the written source as the Python that it is: the same operations, and nothing to compile."""
+    module = build._in_memory(text, "written")
+    quiet = np.errstate(all="ignore")  # compiled loops say nothing of infinities
+    return build.Loops(quiet(module.forward), quiet(module.backward) if arrays[1] else None)
+
+
+@contextmanager
+def loops_in_python() -> Iterator[None]:
+    """Let the generated engine run what it has written without compiling or keeping it."""
+    with (
+        mock.patch.dict("os.environ", SGBENCH_LOOPS="written"),
+        mock.patch.object(build, "_loops", in_python),
+    ):
+        yield
+
+
+@contextmanager
+def loops_compiled(folder: Path) -> Iterator[None]:
+    """Let the generated engine compile what it has written, into this folder."""
+    with mock.patch.dict("os.environ", SGBENCH_LOOPS=str(folder)):
+        yield
