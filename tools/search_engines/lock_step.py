@@ -115,7 +115,7 @@ def compare(references: Sequence[Course], other: Course) -> str | None:
         if expected is None or found is None:
             return None if expected is found else f"{_where(expected, found)}: not finite on one of the two"
         for run, (theirs, ours) in enumerate(zip(expected, found, strict=True)):
-            difference = _difference(ours, theirs, last and last[run])
+            difference = _difference(ours, theirs, None if last is None else last[run])
             if difference is not None:
                 return f"run {run}, {theirs.where}: {difference}"
             _make_equal(ours.network, theirs.network)
