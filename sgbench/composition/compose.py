@@ -22,6 +22,7 @@ from sgbench.composition.words import one_line, parse_overrides
 from sgbench.errors import InputError, require_number, suggest
 from sgbench.paths import default_data_dir, default_runs_dir, with_own
 from sgbench.records.files import first_problem
+from sgbench.records.formula import canonical_formula
 from sgbench.records.spec import GROUPS, NOTHING, SPIKING_CHOICES, Method, RunSpec, entry_group
 
 ROOT_KEYS = ("seed", "engine", "group", "force", "paths", "trainer")
@@ -279,9 +280,16 @@ def _checked_node(
     for key in entry.parameters:
         if key not in parameters:
             raise InputError(f"key '{where}.{key}' is missing")
-    if where == "optimizer":
-        _require_numbers(parameters, entry.parameters)
+    _check_values(where, parameters, entry.parameters)
     return parameters, entry.target
+
+
+def _check_values(where: str, parameters: dict[str, Any], defaults: dict[str, Any]) -> None:
+    """Check the values that need it before torch is there; a formula gets its one text."""
+    if where == "optimizer":
+        _require_numbers(parameters, defaults)
+    if where == "surrogate" and "formula" in parameters:
+        parameters["formula"] = canonical_formula(parameters["formula"])
 
 
 def _require_numbers(parameters: dict[str, Any], defaults: dict[str, Any]) -> None:

@@ -43,6 +43,7 @@ SurrogateName = Literal[
     "surrogate/fake_numerical",
     "surrogate/fast_sigmoid",
     "surrogate/fast_sigmoid_beyond",
+    "surrogate/formula",
     "surrogate/gaussian",
     "surrogate/graded",
     "surrogate/jaxsnn/superspike",

@@ -15,7 +15,7 @@ from sgbench.engine.kernels import codes
 from sgbench.engine.kernels.sums import TOGETHER
 from sgbench.engine.kernels.vectors import NARROW
 from sgbench.engine.numba_events import Rows
-from sgbench.engine.numba_steps import RESETS, SHAPES, WIRINGS
+from sgbench.engine.numba_steps import RESETS, SHAPES, WIRINGS, slope_of
 from sgbench.engine.plan import Carry, LayerPlan, SavedActivations
 from sgbench.engine.spec import Coefficient
 
@@ -62,6 +62,7 @@ class BlockLayer:
         kernel = None if spec.surrogate is None else spec.surrogate.kernel()
         known = (0.0, 0.0) if kernel is None else (kernel.steepness, kernel.height)
         shape = codes.GIVEN if kernel is None else SHAPES[kernel.shape]
+        self.slope = slope_of(spec.surrogate, weight.dtype)
         self.curve = (shape, *(self.number(value) for value in known))
 
     def refresh(self) -> None:
@@ -221,5 +222,7 @@ class BlockLayer:
         surrogate = self.plan.spec.surrogate
         if surrogate is None or self.curve[0] != codes.GIVEN:
             return NOTHING[self.number]
+        if self.slope is not None:
+            return rows_of(self.slope.of(course.x, low, high), self.plan.shape[2])
         slope = surrogate.derivative(course.x[:, low:high].contiguous())
         return rows_of(slope.contiguous(), self.plan.shape[2])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from sgbench.engine.arrays import FLOATS, NOTHING, bits_of, in_parts, rows_of
@@ -20,6 +21,11 @@ from sgbench.engine.plan import (
     LayerPlan,
     SavedActivations,
 )
+from sgbench.paths import default_loops_dir
+
+if TYPE_CHECKING:
+    from sgbench.engine.codegen.slopes import Slope
+    from sgbench.surrogates.base import Surrogate
 
 RESETS = {
     "subtract": codes.SUBTRACT,
@@ -30,6 +36,16 @@ RESETS = {
 WIRINGS = {"none": codes.UNWIRED, "one_to_one": codes.ONE_TO_ONE, "all_to_all": codes.ALL_TO_ALL}
 SHAPES = {"atan": codes.ATAN, "fast_sigmoid": codes.FAST_SIGMOID, "triangle": codes.TRIANGLE}
 FOLD_BELOW = 64  # neurons: so short a row does not fill the vectors of a loop
+
+
+def slope_of(surrogate: Surrogate | None, dtype: torch.dtype) -> Slope | None:
+    """Return the compiled loop of a derivative that is written as a formula, or None where torch computes it."""
+    tree = None if surrogate is None else surrogate.written()
+    if tree is None or default_loops_dir() is None:
+        return None
+    from sgbench.engine.codegen.slopes import slope
+
+    return slope(tree, dtype)
 
 
 class NumbaSteps:
@@ -136,6 +152,7 @@ class _Backward(_Bound):
                 np.tile(coefficient.numpy(), repeats) for coefficient in plan.adjoint_coefficients
             )
         self.surrogate = spec.surrogate
+        self.slope = slope_of(spec.surrogate, plan.nothing.dtype)
         self.x, self.nothing = course.x, plan.nothing
         self.behind = carry.last  # adjoint of the current one step later
         all_to_all = plan.sends_back and layer.recurrence == "all_to_all"
@@ -182,7 +199,8 @@ class _Backward(_Bound):
         """Compute by torch the surrogate derivative of a chunk, where the surrogate has no compiled form."""
         if self.surrogate is None or self.shape != codes.GIVEN:
             return self.nothing
-        return self.surrogate.derivative(self.x[first : first + steps])
+        x = self.x[first : first + steps]
+        return self.surrogate.derivative(x) if self.slope is None else self.slope.of(x)
 
     def _call(self, over_time: list[np.ndarray], ends: list[np.ndarray]) -> None:
         """Call the loop for a range of steps."""

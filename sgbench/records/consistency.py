@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from sgbench.errors import InputError
 from sgbench.records.chance import is_at_chance
 from sgbench.records.content import EpochOnTest, RecordContent, Scores
 from sgbench.records.counts import LayerCounts, OpCounts, SynapseCounts
+from sgbench.records.formula import canonical_formula
 
 WHOLE = 1e-6
 """How far a fraction times its samples may lie from a whole number."""
@@ -27,8 +29,23 @@ def contradictions(record: RecordContent) -> Iterator[str]:
     """Yield everything in which a record contradicts itself."""
     if (record.status == "failed") != (record.failure is not None):
         yield "a failure is stated exactly when status is failed"
+    yield from _formula(record)
     yield from _curve(record)
     yield from _failed(record) if record.status == "failed" else _finished(record)
+
+
+def _formula(record: RecordContent) -> Iterator[str]:
+    """Yield what is wrong with a slope that is given as a formula: it has one text, by which a method is named."""
+    formula = record.method.parameters["surrogate"].get("formula")
+    if formula is None:
+        return
+    try:
+        text = canonical_formula(formula)
+    except InputError as error:
+        yield str(error)
+    else:
+        if text != formula:
+            yield f"surrogate.formula={formula} is written {text}"
 
 
 def _failed(record: RecordContent) -> Iterator[str]:

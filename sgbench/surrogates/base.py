@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.errors import InputError, require_choice, require_number
+from sgbench.records.formula import Node
 from sgbench.surrogates.drawn import draw
 from sgbench.surrogates.spike import Spike, SpikeWithForwardMode
 
@@ -326,4 +327,8 @@ class Surrogate(nn.Module, ABC):
 
     def kernel(self) -> Kernel | None:
         """Return the derivative as compiled loops know it, or None where only `derivative` does."""
+        return None
+
+    def written(self) -> Node | None:
+        """Return the derivative as a formula of u that loops are written from, or None where there is none."""
         return None

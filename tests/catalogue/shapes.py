@@ -38,10 +38,12 @@ def has_width(name: str) -> bool:
 NAMES = [name for name in catalogue.entries("surrogate") if "/" not in name]
 PLAIN = [name for name in NAMES if composed(name)[0].elementwise and not composed(name)[0].stochastic]
 WITH_WIDTH = [name for name in PLAIN if has_width(name)]
+EXCLUSIVE = [name for name in WITH_WIDTH if None in composed(name, 0.5)[1].values()]
 BELLS = [name for name in PLAIN if issubclass(composed(name)[0], BellSurrogate)]
 every_entry = pytest.mark.parametrize("name", NAMES)
 every_plain = pytest.mark.parametrize("name", PLAIN)
 every_width = pytest.mark.parametrize("name", WITH_WIDTH)
+every_exclusive = pytest.mark.parametrize("name", EXCLUSIVE)
 every_bell = pytest.mark.parametrize("name", BELLS)
 
 

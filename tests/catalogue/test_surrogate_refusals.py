@@ -8,7 +8,7 @@ import pytest
 
 from sgbench.errors import InputError
 from sgbench.surrogates.base import NORMALISATIONS
-from tests.catalogue.shapes import every_entry, every_width, make, native_name
+from tests.catalogue.shapes import every_entry, every_exclusive, make, native_name
 
 BAD_NUMBERS = [1e300, 10**400, 1e-320, -1.0, 0, 0.0, math.nan, math.inf, -math.inf, "5", True, [1.0]]
 
@@ -22,7 +22,7 @@ def refusal(name, **values):
     return None
 
 
-@every_width
+@every_exclusive
 def test_bad_steepness_and_width_are_refused_by_name(name):
     """Expected: an InputError that names the parameter and its value."""
     native = native_name(name)
@@ -52,7 +52,7 @@ def test_unknown_normalisation_is_refused_by_name(name):
         assert words.search(said or ""), f"{name}, normalisation={value!r}: {said}"
 
 
-@every_width
+@every_exclusive
 def test_exactly_one_of_steepness_and_width(name):
     """Expected: both and neither are refused, naming both parameters."""
     native = native_name(name)

@@ -12,10 +12,13 @@ from torch import Tensor, nn
 
 from sgbench.engine import recursion, scan
 from sgbench.engine.choose import Engine
+from sgbench.engine.codegen import slopes
+from sgbench.engine.numba_steps import slope_of
 from sgbench.errors import InputError
 from sgbench.signals.spikes import dense
 from sgbench.surrogates.atan import Atan
 from sgbench.surrogates.base import Surrogate
+from sgbench.surrogates.formula import Formula
 from sgbench.surrogates.triangle import Triangle
 from tests.engine.cases import (
     BY_HAND,
@@ -38,6 +41,7 @@ from tests.engine.cases import (
 )
 from tests.thinned import thinned
 
+compiled_loop = slopes._loop  # before a fixture replaces it
 KINDS = [kind for kind in NEURONS if fires(kind)]
 BELL = {"width_fwhm": None, "normalisation": "peak1", "scale": 1.0}
 
@@ -159,6 +163,47 @@ def test_a_surrogate_outside_the_catalogue(make, kind, engine):
     expected = result("reference", layers, X)
     assert_clear(expected)
     assert_same(result(engine, layers, packed(X)), expected)
+
+
+def of_formula(formula: str, **changes: object) -> Formula:
+    """A slope as a formula."""
+    given = {"a": 2.0, "learn_a": False, "width_fwhm": None, "normalisation": "area1", "scale": 0.7}
+    return Formula(formula=formula, **{**given, **changes})
+
+
+FORMULAS = ["1/(1+abs(a*u))**2.5", "where(u<0,exp(min(a*u,0)),max(0,1-u))", "4*sigmoid(a*u)*(1-sigmoid(a*u))"]
+
+
+@pytest.mark.parametrize("engine", FAST)
+@pytest.mark.parametrize("learn_a", [False, True])
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_a_formula_is_a_loop(formula, learn_a, engine, monkeypatch):
+    """Expected: `reference`; on `fused` no slope comes from torch, and a stretch reaches the loop."""
+    surrogate = of_formula(formula, learn_a=learn_a)
+    for stretch in (1.0, 1.7):
+        surrogate.stretch = stretch
+        layers = network(surrogate)
+        expected = result("reference", layers, X)
+        with monkeypatch.context() as patch:
+            if engine == "fused":
+                patch.setattr(Formula, "derivative", None)
+            if engine == "generated" and learn_a:  # whose primitive is no step of its own
+                with pytest.raises(InputError, match="use engine=reference"):
+                    result(engine, layers, packed(X))
+                continue
+            assert_same(result(engine, layers, packed(X)), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_compiled_loop_of_a_formula(dtype, monkeypatch, tmp_path):
+    """Expected: torch's derivative, of samples 1 and 2 of four; NaN stays NaN, infinity is no accident."""
+    monkeypatch.setenv("SGBENCH_LOOPS", str(tmp_path))
+    monkeypatch.setattr(slopes, "_loop", compiled_loop)
+    x = torch.linspace(-9, 9, 7 * 4 * 5, dtype=dtype).reshape(7, 4, 5)
+    x[0, 1, 0], x[1, 1, 1], x[2, 2, 2] = math.nan, math.inf, -math.inf
+    surrogate = of_formula(FORMULAS[1])
+    found = slope_of(surrogate, dtype).of(x, 1, 3)
+    torch.testing.assert_close(found, surrogate.derivative(x[:, 1:3]), rtol=1e-6, atol=1e-7, equal_nan=True)
 
 
 @pytest.mark.parametrize("engine", FAST)

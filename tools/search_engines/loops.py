@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
@@ -10,7 +10,7 @@ from unittest import mock
 import numpy as np
 import torch
 
-from sgbench.engine.codegen import build
+from sgbench.engine.codegen import build, slopes
 
 
 def in_python(text: str, arrays: tuple[int, int], dtype: torch.dtype) -> build.Loops:
@@ -20,12 +20,19 @@ def in_python(text: str, arrays: tuple[int, int], dtype: torch.dtype) -> build.L
     return build.Loops(quiet(module.forward), quiet(module.backward) if arrays[1] else None)
 
 
+def slope_in_python(text: str, dtype: torch.dtype) -> Callable[..., None]:
+    """Take the written source of a slope as Python."""
+    slope: Callable[..., None] = np.errstate(all="ignore")(build._in_memory(text, "written").slope)
+    return slope
+
+
 @contextmanager
 def loops_in_python() -> Iterator[None]:
     """Let the generated engine run what it has written without compiling or keeping it."""
     with (
         mock.patch.dict("os.environ", SGBENCH_LOOPS="written"),
         mock.patch.object(build, "_loops", in_python),
+        mock.patch.object(slopes, "_loop", slope_in_python),
     ):
         yield
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numba
 import numpy as np
@@ -30,6 +30,7 @@ from sgbench.paths import default_loops_dir, private_folder
 
 log = logging.getLogger("sgbench")
 Loop = Callable[..., None]
+Made = TypeVar("Made")
 OPTIONS = {"nogil": True, "error_model": "numpy"}
 WAIT_S = 60.0
 """For another process that compiles the same; then this one does it too."""
@@ -53,18 +54,29 @@ def loops(source: LoopSource) -> Loops:
 @functools.cache
 def _loops(text: str, arrays: tuple[int, int], dtype: torch.dtype) -> Loops:
     """Compile a source, or take its loops from the cache on disk."""
+    number = getattr(np, str(dtype).removeprefix("torch."))
+    return compiled(text, NOTE % dtype, lambda module, cache: _compiled(module, arrays, number, cache=cache))
+
+
+def compiled(text: str, note: str, compile_all: Callable[[ModuleType, bool], Made]) -> Made:
+    """Compile the loops of a text, kept on disk where a folder can hold them.
+
+    Args:
+        text: the source.
+        note: what is said while something is compiled.
+        compile_all: compiles what the module holds; told whether numba may keep it.
+    """
     name = f"{LOOPS}{_digest(text)}"
     folder = default_loops_dir()
-    number = getattr(np, str(dtype).removeprefix("torch."))
-    with event.install_listener("numba:compile", CompileNote(NOTE % dtype)):
+    with event.install_listener("numba:compile", CompileNote(note)):
         try:
             if folder is not None:
                 folder = private_folder(folder)
                 with _alone(folder / f"{name}.lock"):
-                    return _compiled(_stored(text, folder / f"{name}.py"), arrays, number, cache=True)
+                    return compile_all(_stored(text, folder / f"{name}.py"), True)
         except (OSError, RuntimeError) as error:
             log.warning("%s keeps no loops (%s); they are compiled for this process alone", folder, error)
-        return _compiled(_in_memory(text, name), arrays, number, cache=False)
+        return compile_all(_in_memory(text, name), False)
 
 
 def _digest(text: str) -> str:

@@ -152,7 +152,7 @@ class LoopSource:
         **names: str,
     ) -> str:
         """Write a loop that stores these values."""
-        written = _Lines(self.constants, self.dtype, self.pitch, rows)
+        written = Lines(self.constants, self.dtype, self.pitch, rows)
         lines = written.lines(needed(value for _, value in stores))
         lines += [f"{place} {written.names[value]}" for place, value in stores]
         return loop.format(
@@ -223,7 +223,7 @@ def _column(part: int, of: Sequence[Value]) -> str:
     return "m" if len(of) == 1 else f"{part} * size + m"
 
 
-class _Lines:
+class Lines:
     """Writes values as lines of one loop."""
 
     def __init__(
