@@ -10,17 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.board_options import (
-    ALL_NAMED,
-    LEADERBOARDS,
-    add_source,
-    commit_of,
-    finish,
-    references_of,
-    say,
-    say_json,
-    tree_of,
-)
+from sgbench.cli.board_options import ALL_NAMED, LEADERBOARDS, add_source, commit_of, references_of, tree_of
+from sgbench.cli.common import say, say_json, shared
 from sgbench.errors import printable
 from sgbench.tables import few
 
@@ -41,18 +32,26 @@ def register(commands: Any) -> None:
 
     board = commands.add_parser("board", help="collect records, build, check and show leaderboards")
     actions = board.add_subparsers(title="actions", metavar="ACTION", required=True)
-    add = actions.add_parser("add", help="copy records into a leaderboards folder; never overwrites one")
+    add = actions.add_parser(
+        "add", help="copy records into a leaderboards folder; never overwrites one", parents=shared()
+    )
     add.add_argument("sources", nargs="+", type=Path, metavar="DIR", help="a runs folder, or one inside it")
     add.add_argument("--to", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards")
-    finish(add, _add)
-    build = actions.add_parser("build", help="write table.md, table.csv and board.png beside the records")
+    add.set_defaults(handler=_add)
+    build = actions.add_parser(
+        "build", help="write table.md, table.csv and board.png beside the records", parents=shared()
+    )
     add_source(build, default="runs")
-    finish(build, _build)
-    check = actions.add_parser("check", help="find tables that are not what their records give")
+    build.set_defaults(handler=_build)
+    check = actions.add_parser(
+        "check", help="find tables that are not what their records give", parents=shared()
+    )
     check.add_argument("--root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards")
     check.add_argument("--site", type=Path, metavar="DIR", help="check a built site in place of the tables")
-    finish(check, _check)
-    site = actions.add_parser("site", help="build a web site of all boards, which opens from disk")
+    check.set_defaults(handler=_check)
+    site = actions.add_parser(
+        "site", help="build a web site of all boards, which opens from disk", parents=shared()
+    )
     site.add_argument(
         "--from", dest="root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards"
     )
@@ -62,13 +61,15 @@ def register(commands: Any) -> None:
         action="store_true",
         help="link the documentation, which make docs lays into docs/ of the site",
     )
-    finish(site, _site)
-    show = actions.add_parser("show", help="print boards without writing anything")
+    site.set_defaults(handler=_site)
+    show = actions.add_parser(
+        "show", help="print boards without writing anything", parents=shared(machine=False)
+    )
     add_source(show, default="runs", registry=True)
     forms = show.add_mutually_exclusive_group()
     forms.add_argument("--markdown", action="store_true", help="a short Markdown table, e.g. for a README")
     forms.add_argument("--latex", action="store_true", help="a table with the rules of booktabs, for a paper")
-    finish(show, _show, machine=False)
+    show.set_defaults(handler=_show)
     verify.register_audit(actions)
     board_families.register(actions)
     board_statistics.register(actions)

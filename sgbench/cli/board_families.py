@@ -8,16 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.board_options import (
-    add_source,
-    asked,
-    finish,
-    references_of,
-    say,
-    say_json,
-    tree_of,
-    warn,
-)
+from sgbench.cli.board_options import add_source, asked, references_of, tree_of, warn
+from sgbench.cli.common import check_picture, say, say_json, shared
 from sgbench.errors import InputError
 from sgbench.tables import aligned
 from sgbench.tables.markdown import markdown
@@ -32,24 +24,30 @@ CURVE_POINTS = (1, 5, 10)
 
 def register(actions: Any) -> None:
     """Add `across` and `tuning` to the subcommands of `board`."""
-    across = actions.add_parser("across", help="methods over several tasks: interquartile mean, ranks")
+    across = actions.add_parser(
+        "across",
+        help="methods over several tasks: interquartile mean, ranks",
+        parents=shared(picture="write a picture"),
+    )
     add_source(across, default="runs", several=True, registry=True)
     _by(across)
     across.add_argument("--markdown", action="store_true", help="a Markdown table, e.g. for a README")
-    finish(across, _across)
+    across.set_defaults(handler=_across)
     tuning = actions.add_parser(
-        "tuning", help="how methods answer to their settings: budget, slope, failures"
+        "tuning",
+        help="how methods answer to their settings: budget, slope, failures",
+        parents=shared(picture="write a picture"),
     )
     add_source(tuning, default="runs", registry=True)
     _by(tuning)
-    finish(tuning, _tuning)
+    tuning.set_defaults(handler=_tuning)
 
 
 def _across(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.contents import contents_of
     from sgbench.leaderboard.families import across_tasks, check_groups, having
 
-    _check_plot(args)
+    check_picture(args)
     by = check_groups(args.by.split(","))
     references = references_of(args)
     contents = contents_of(tree := tree_of(args))
@@ -123,7 +121,7 @@ def _tuning(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.contents import contents_of
     from sgbench.leaderboard.families import check_groups, families, having, tuned
 
-    _check_plot(args)
+    check_picture(args)
     by = check_groups(args.by.split(","))
     references = references_of(args)
     contents = contents_of(tree := tree_of(args, only=args.protocol))
@@ -177,14 +175,6 @@ def _tuning_table(families: Sequence[Tuned], by: str, measure: Measure) -> Itera
         ]
 
 
-def _check_plot(args: argparse.Namespace) -> None:
-    """Refuse a picture that could not be written, before records are read for it."""
-    if args.plot is not None:
-        from sgbench.plots.style import check_picture_path
-
-        check_picture_path(args.plot)
-
-
 def _plot_across(across: AcrossTasks, path: Path) -> None:
     from sgbench.leaderboard.pages.family_pictures import mean_ranks, profiles
     from sgbench.plots import style
@@ -217,4 +207,3 @@ def _by(parser: argparse.ArgumentParser) -> None:
         metavar="GROUP.NAME=VALUE",
         help="methods with this number, or without one of that name: surrogate.width_fwhm=1",
     )
-    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="write a picture")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sgbench.errors import InputError, printable, suggest
 from sgbench.paths import default_runs_dir
@@ -47,19 +46,6 @@ def add_source(
         parser.add_argument("--protocol", action="append", metavar="NAMES", help=more)
     else:
         parser.add_argument("--protocol", metavar="NAME", help="this protocol alone")
-
-
-def finish(parser: argparse.ArgumentParser, handler: Any, *, machine: bool = True) -> None:
-    """Add the options that every subcommand of `board` has, and the function that carries it out."""
-    parser.add_argument(
-        "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="entries of your own"
-    )
-    parser.add_argument(
-        "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own"
-    )
-    if machine:
-        parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    parser.set_defaults(handler=handler)
 
 
 def references_of(args: argparse.Namespace) -> References:
@@ -130,13 +116,3 @@ def warn(findings: Sequence[Finding]) -> int:
     for line in few(by_cause(findings), ALL_NAMED):
         sys.stderr.write(printable(f"left out: {line}") + "\n")
     return 1 if findings else 0
-
-
-def say(text: str) -> None:
-    """Print one line on standard output."""
-    sys.stdout.write(f"{printable(text)}\n")
-
-
-def say_json(tree: object) -> None:
-    """Print one JSON object on standard output."""
-    sys.stdout.write(json.dumps(tree, indent=1, sort_keys=True) + "\n")

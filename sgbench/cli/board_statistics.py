@@ -11,16 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.board_options import (
-    LEADERBOARDS,
-    add_source,
-    asked,
-    finish,
-    say,
-    say_json,
-    tree_of,
-    warn,
-)
+from sgbench.cli.board_options import LEADERBOARDS, add_source, asked, tree_of, warn
+from sgbench.cli.common import answer, say, shared
 from sgbench.errors import InputError, printable, suggest
 
 if TYPE_CHECKING:
@@ -33,20 +25,22 @@ WIDTH = 100
 def register(actions: Any) -> None:
     """Add `explain`, `export` and `withdraw` to the subcommands of `board`."""
     explain = actions.add_parser(
-        "explain", help="two methods in plain sentences: which is better, and how sure"
+        "explain", help="two methods in plain sentences: which is better, and how sure", parents=shared()
     )
     explain.add_argument("a", metavar="A", help="a method: its id, its beginning, or its surrogate's name")
     explain.add_argument("b", metavar="B", help="another")
     add_source(explain, default="leaderboards", registry=True)
-    finish(explain, _explain)
-    export = actions.add_parser("export", help="all records as one flat table")
+    explain.set_defaults(handler=_explain)
+    export = actions.add_parser("export", help="all records as one flat table", parents=shared(machine=False))
     add_source(export, default="leaderboards", several=True)
     export.add_argument("--format", choices=("csv", "json", "parquet"), default="csv", help="default: csv")
     export.add_argument(
         "--out", type=Path, metavar="FILE", help="default: standard output; parquet needs one"
     )
-    finish(export, _export, machine=False)
-    withdraw = actions.add_parser("withdraw", help="say that a method no longer counts; nothing is deleted")
+    export.set_defaults(handler=_export)
+    withdraw = actions.add_parser(
+        "withdraw", help="say that a method no longer counts; nothing is deleted", parents=shared()
+    )
     withdraw.add_argument("method", metavar="ID", help="of the method")
     withdraw.add_argument("--protocol", required=True, metavar="NAME")
     withdraw.add_argument("--reason", required=True, help="one sentence")
@@ -54,19 +48,15 @@ def register(actions: Any) -> None:
     withdraw.add_argument(
         "--root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards"
     )
-    finish(withdraw, _withdraw)
+    withdraw.set_defaults(handler=_withdraw)
 
 
 def _explain(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.explaining import explain_two
 
     explained = explain_two(args.a, args.b, tree=tree_of(args, only=args.protocol))
-    if args.json:
-        say_json(asdict(explained))
-        return 0
-    for sentence in explained.sentences:
-        sys.stdout.write(textwrap.fill(printable(sentence), WIDTH) + "\n")
-    return 0
+    text = "\n".join(textwrap.fill(printable(sentence), WIDTH) for sentence in explained.sentences)
+    return answer(args, asdict(explained), text)
 
 
 def _export(args: argparse.Namespace) -> int:
@@ -129,8 +119,5 @@ def _withdraw(args: argparse.Namespace) -> int:
     except ValidationError as error:
         raise InputError(f"--{first_problem(error)}") from error
     path = place(folder, notice)
-    if args.json:
-        say_json({"written": str(path), "kind": notice.kind})
-    else:
-        say(f"{path}: {notice.kind}; next: sgbench board build --from leaderboards --root {args.root}")
-    return 0
+    line = f"{path}: {notice.kind}; next: sgbench board build --from leaderboards --root {args.root}"
+    return answer(args, {"written": str(path), "kind": notice.kind}, line)

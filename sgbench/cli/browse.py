@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sgbench.cli.common import answer, check_picture, say, say_json, shared, tell_picture
 from sgbench.composition import catalogue, selection
 from sgbench.composition.entry_text import as_dict, columns, entry_text, row_of
-from sgbench.errors import InputError, printable
+from sgbench.errors import InputError
 from sgbench.paths import RECORD
 
 PLOTTED = ("surrogate", "neuron")
@@ -19,29 +18,28 @@ PLOTTED = ("surrogate", "neuron")
 
 def register(commands: Any) -> None:
     """Add the commands `list` and `show` to the parser."""
-    listing = commands.add_parser("list", help="groups, or the entries of a group")
+    listing = commands.add_parser(
+        "list", help="groups, or the entries of a group", parents=shared(classes=False)
+    )
     listing.add_argument("group", nargs="?", help="e.g. surrogate; none lists the groups")
     selection.add_filters(listing)
-    _common(listing)
     listing.set_defaults(handler=list_entries)
-    showing = commands.add_parser("show", help="one entry, or a run: parameters, sources, picture")
+    showing = commands.add_parser(
+        "show",
+        help="one entry, or a run: parameters, sources, picture",
+        parents=shared(picture="draw a surrogate, a neuron or a run"),
+    )
     showing.add_argument(
         "name", metavar="GROUP/NAME|RUN", help="e.g. surrogate/atan, or a folder with a record"
     )
-    showing.add_argument("--plot", type=Path, metavar="FILE.png", help="draw a surrogate, a neuron or a run")
     showing.add_argument("--samples", type=int, default=1, help="of a run that are replayed, default: 1")
-    showing.add_argument(
-        "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own to draw"
-    )
-    _common(showing)
     showing.set_defaults(handler=show_entry)
     checking = commands.add_parser(
-        "check-entry", help="run the contracts on an entry in a folder of your own"
+        "check-entry",
+        help="run the contracts on an entry in a folder of your own",
+        parents=shared(entries=False, machine=False),
     )
     checking.add_argument("path", type=Path, metavar="FILE", help="e.g. my_conf/surrogate/mine.yaml")
-    checking.add_argument(
-        "--allow-target", action="append", default=[], metavar="NAME", help="the class behind it"
-    )
     checking.set_defaults(handler=check_own)
 
 
@@ -50,13 +48,8 @@ def check_own(args: argparse.Namespace) -> int:
     from sgbench.inspection.entry_check import check_entry
 
     problems = check_entry(args.path, args.allow_target)
-    _write("".join(f"{line}\n" for line in problems) or f"{args.path}: keeps the contracts of its group\n")
+    say(problems or f"{args.path}: keeps the contracts of its group")
     return 1 if problems else 0
-
-
-def _common(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--json", action="store_true", help="as JSON")
-    command.add_argument("--config-dir", type=Path, action="append", default=[], help="entries of your own")
 
 
 def list_entries(args: argparse.Namespace) -> int:
@@ -66,14 +59,15 @@ def list_entries(args: argparse.Namespace) -> int:
     known = catalogue.entries(args.group, args.config_dir)
     selected = selection.select(args.group, known, args)
     if args.json:
-        return _write_json([as_dict(entry) for entry in selected.values()])
+        say_json([as_dict(entry) for entry in selected.values()])
+        return 0
     if selected:
-        _write(columns([row_of(name, entry) for name, entry in selected.items()]))
+        say(columns([row_of(name, entry) for name, entry in selected.items()]).removesuffix("\n"))
     else:
-        _write(f"no {args.group} passes {' '.join(selection.chosen_words(args))}\n")
+        say(f"no {args.group} passes {' '.join(selection.chosen_words(args))}")
     counts = {} if args.library else selection.preset_counts(args.group, known, args)
     if counts:
-        _write(f"\n{_preset_line(args.group, counts)}\n")
+        say(["", _preset_line(args.group, counts)])
     return 0
 
 
@@ -82,15 +76,14 @@ def _list_groups(args: argparse.Namespace) -> int:
     if words:
         raise InputError(f"list {' '.join(words)}: a group is needed, e.g. sgbench list surrogate {words[0]}")
     groups = {group: catalogue.entries(group, args.config_dir) for group in catalogue.groups()}
-    if args.json:
-        return _write_json({group: list(known) for group, known in groups.items()})
     rows = []
     for group, known in groups.items():
         names = [name for name, entry in known.items() if not selection.is_preset(entry)]
         folded = len(known) - len(names)
         more = f"; {folded} presets of libraries: sgbench list {group}" if folded else ""
         rows.append((group, ", ".join(names) + more))
-    return _write(columns(rows))
+    tree = {group: list(known) for group, known in groups.items()}
+    return answer(args, tree, columns(rows).removesuffix("\n"))
 
 
 def _preset_line(group: str, counts: dict[str, int]) -> str:
@@ -110,14 +103,10 @@ def show_entry(args: argparse.Namespace) -> int:
     if not name:
         raise InputError(f"'{args.name}': GROUP/NAME is needed, e.g. surrogate/atan; see: sgbench list")
     entry = catalogue.entry(group, name, args.config_dir)
-    if args.json:
-        _write_json(as_dict(entry))
-    else:
-        _write(entry_text(entry, args.config_dir))
+    answer(args, as_dict(entry), entry_text(entry, args.config_dir).removesuffix("\n"))
     if args.plot is not None:
         _plot(entry, args)
-        if not args.json:
-            _write(f"picture: {args.plot}\n")
+        tell_picture(args)
     return 0
 
 
@@ -134,37 +123,20 @@ def _show_run(args: argparse.Namespace) -> int:
 
     folder = Path(args.name)
     record = read_model(folder / RECORD, RunRecord)
-    if args.json:
-        _write_json(record.model_dump(mode="json"))
-    else:
-        _write(f"{result(record)}\n")
+    answer(args, record.model_dump(mode="json"), result(record))
     if args.plot is not None:
         from sgbench.inspection.run_picture import draw_run
 
         options = {"config_dirs": args.config_dir, "allow_targets": args.allow_target}
         draw_run(folder, args.plot, samples=args.samples, **options)
-        if not args.json:
-            _write(f"picture: {args.plot}\n")
+        tell_picture(args)
     return 0
 
 
 def _plot(entry: catalogue.Entry, args: argparse.Namespace) -> None:
-    path = args.plot
     if entry.group not in PLOTTED:
         raise InputError(f"{entry.group}/{entry.name}: no picture; there are some of {' and '.join(PLOTTED)}")
-    from sgbench.plots.style import check_picture_path
-
-    check_picture_path(path)
+    check_picture(args)
     from sgbench.inspection.portrait import draw
 
-    draw(entry, path, config_dirs=args.config_dir, allow_targets=args.allow_target)
-
-
-def _write(text: str) -> int:
-    """Print lines, without what a terminal would obey: entries may be somebody else's."""
-    sys.stdout.write("\n".join(map(printable, text.split("\n"))))
-    return 0
-
-
-def _write_json(tree: Any) -> int:
-    return _write(json.dumps(tree, indent=1, sort_keys=True) + "\n")
+    draw(entry, args.plot, config_dirs=args.config_dir, allow_targets=args.allow_target)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from sgbench.cli.common import answer, shared
 from sgbench.errors import printable
 
 EPILOG = """examples:
@@ -26,19 +27,13 @@ def register(commands: Any) -> None:
         help="the width of a recurrent network's surrogate, from one batch before training",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=shared(),
     )
     parser.add_argument("words", nargs="+", metavar="WORD", help="of a run, e.g. experiment=fsdd_v2")
     parser.add_argument(
         "--target", type=float, metavar="S", help="passing steps (default: by the reset's gradient)"
     )
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where files of data sets lie")
-    parser.add_argument("--json", action="store_true", help="as JSON, with what was measured")
-    parser.add_argument(
-        "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="own entries"
-    )
-    parser.add_argument(
-        "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own"
-    )
     parser.set_defaults(handler=calibrate_command)
 
 
@@ -50,9 +45,7 @@ def calibrate_command(args: argparse.Namespace) -> int:
     found = calibrate(
         *words, target=args.target, config_dirs=args.config_dir, allow_targets=args.allow_target
     )
-    if args.json:
-        sys.stdout.write(found.model_dump_json(indent=1) + "\n")
-        return 0
-    sys.stdout.write(f"{found.word}\n")
-    sys.stderr.write(f"{printable(found.about)}\n")
+    answer(args, found.model_dump(mode="json"), found.word)
+    if not args.json:
+        sys.stderr.write(f"{printable(found.about)}\n")
     return 0

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sgbench.cli.common import answer, check_picture, shared
 from sgbench.errors import InputError, require_number
 from sgbench.tables import aligned, number_text
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from sgbench.surrogates.base import Surrogate
 
 FEWEST, MOST = 2, 12
@@ -22,16 +23,14 @@ COLUMNS = ("name", "peak", "area", "width", "10 % width", "support", "kinks", "p
 
 def register(commands: Any) -> None:
     """Add the command `compare` to the parser."""
-    comparing = commands.add_parser("compare", help="surrogates side by side: numbers and one picture")
+    comparing = commands.add_parser(
+        "compare",
+        help="surrogates side by side: numbers and one picture",
+        parents=shared(picture="draw them"),
+    )
     comparing.add_argument("names", nargs="+", metavar="GROUP/NAME", help="2 to 12, e.g. surrogate/atan")
     comparing.add_argument(
         "--width", default="1.0", metavar="W", help="at which shapes are compared [threshold units]"
-    )
-    comparing.add_argument("--plot", type=Path, metavar="FILE.png", help="draw them")
-    comparing.add_argument("--json", action="store_true", help="as JSON")
-    comparing.add_argument("--config-dir", type=Path, action="append", default=[], help="entries of your own")
-    comparing.add_argument(
-        "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own to compare"
     )
     comparing.set_defaults(handler=compare)
 
@@ -40,10 +39,7 @@ def compare(args: argparse.Namespace) -> int:
     """Print the table of surrogates side by side, and draw their picture if asked to."""
     names = _checked_names(args)
     width = _checked_width(args.width)
-    if args.plot is not None:
-        from sgbench.plots.style import check_picture_path
-
-        check_picture_path(args.plot)
+    check_picture(args)
     from sgbench.inspection.surrogate_comparison import comparison
     from sgbench.training.creation import create
 
@@ -52,15 +48,8 @@ def compare(args: argparse.Namespace) -> int:
         for name in names
     }
     rows = comparison(surrogates, width)
-    if args.json:
-        sys.stdout.write(json.dumps({"width": width, "entries": rows}, indent=1, sort_keys=True) + "\n")
-    else:
-        sys.stdout.write(table(rows, width))
-    if args.plot is not None:
-        _draw(surrogates, width, args.plot)
-        if not args.json:
-            sys.stdout.write(f"\npicture: {args.plot}\n")
-    return 0
+    tree = {"width": width, "entries": rows}
+    return answer(args, tree, table(rows, width), lambda: _figure(surrogates, width))
 
 
 def _checked_names(args: argparse.Namespace) -> list[str]:
@@ -95,13 +84,11 @@ def _checked_width(word: str) -> float:
     return require_number("--width", value, low=1e-6, high=1e6)
 
 
-def _draw(surrogates: Mapping[str, Surrogate], width: float, path: Path) -> None:
+def _figure(surrogates: Mapping[str, Surrogate], width: float) -> Figure:
     from sgbench.inspection.surrogate_comparison import comparison_picture
-    from sgbench.plots import style
     from sgbench.plots.comparison import comparison_figure
 
-    picture = comparison_picture(surrogates, width)
-    style.save(lambda: comparison_figure(picture), path)
+    return comparison_figure(comparison_picture(surrogates, width))
 
 
 def table(rows: list[dict[str, Any]], width: float) -> str:
@@ -121,7 +108,7 @@ def table(rows: list[dict[str, Any]], width: float) -> str:
         for row in rows
     ]
     text = aligned([head, *cells], words=len(head))
-    return "\n".join(text) + "\n\nwidths and supports in threshold units; the last column at peak 1\n"
+    return "\n".join(text) + "\n\nwidths and supports in threshold units; the last column at peak 1"
 
 
 def _float(value: float | str | None) -> float | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sgbench.cli.common import answer, check_picture, say, shared
 from sgbench.composition import catalogue
-from sgbench.errors import InputError, printable
+from sgbench.errors import InputError
 from sgbench.paths import default_data_dir
 from sgbench.tables import aligned
 
@@ -24,36 +24,35 @@ def register(commands: Any) -> None:
     top = commands.add_parser("data", help="data sets: what there is, is it whole, how it looks")
     words = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     listing = words.add_parser(
-        "list", help="all data sets, their size and licence, and whether they are here"
+        "list", help="all data sets, their size and licence, and whether they are here", parents=shared()
     )
-    listing.add_argument("--json", action="store_true", help="as JSON")
     listing.set_defaults(handler=list_data)
-    fetching = words.add_parser("download", help="fetch originals from where they are published")
+    own = shared(machine=False)
+    fetching = words.add_parser("download", help="fetch originals from where they are published", parents=own)
     fetching.add_argument("names", nargs="+", metavar="NAME", help="e.g. shd")
     fetching.set_defaults(handler=download_data)
-    checking = words.add_parser("check", help="load data sets and compare them with what is published")
+    checking = words.add_parser(
+        "check", help="load data sets and compare them with what is published", parents=own
+    )
     checking.add_argument("names", nargs="+", metavar="NAME", help="e.g. yin_yang")
     checking.set_defaults(handler=check_data)
-    summing = words.add_parser("checksum", help="print the SHA-256 that belongs into meta.sha256 of an entry")
+    summing = words.add_parser(
+        "checksum", help="print the SHA-256 that belongs into meta.sha256 of an entry", parents=own
+    )
     summing.add_argument("name", metavar="NAME", help="e.g. digits")
     summing.set_defaults(handler=print_checksum)
-    showing = words.add_parser("show", help="facts of one data set, and a picture of some samples")
-    showing.add_argument("name", metavar="NAME", help="e.g. randman")
-    showing.add_argument(
-        "--plot", type=Path, metavar="FILE.png", help="rasters, traces or images with classes"
+    showing = words.add_parser(
+        "show",
+        help="facts of one data set, and a picture of some samples",
+        parents=shared(machine=False, picture="rasters, traces or images with classes"),
     )
+    showing.add_argument("name", metavar="NAME", help="e.g. randman")
     showing.add_argument("--split", choices=SPLITS, default="train", help="from which split (train)")
     showing.add_argument("--samples", type=int, default=6, metavar="N", help="how many samples to draw (6)")
     showing.set_defaults(handler=show_data)
     _add_own(words)
     for command in (listing, fetching, checking, summing, showing, _add_prepare(words)):
         command.add_argument("--data-dir", type=Path, default=None, help="where files lie ($SGBENCH_DATA)")
-        command.add_argument(
-            "--config-dir", type=Path, action="append", default=[], help="entries of your own"
-        )
-        command.add_argument(
-            "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own"
-        )
 
 
 def root(args: argparse.Namespace) -> Path:
@@ -64,9 +63,6 @@ def root(args: argparse.Namespace) -> Path:
 def list_data(args: argparse.Namespace) -> int:
     """Print one line for each data set of the catalogue."""
     datasets = [_facts(entry, args) for entry in catalogue.entries("dataset", args.config_dir).values()]
-    if args.json:
-        sys.stdout.write(json.dumps({"data_dir": str(root(args)), "datasets": datasets}, indent=1) + "\n")
-        return 0
     rows = [["name", "samples", "target", "licence", "here", "what"]]
     for facts in datasets:
         sizes = "+".join(str(facts["sizes"].get(split) or "?") for split in SPLITS)
@@ -78,9 +74,8 @@ def list_data(args: argparse.Namespace) -> int:
         "",
         *aligned(rows, words=len(rows[0])),
     ]
-    text = "\n".join([*lines, *_how_to_get(datasets)])
-    sys.stdout.write("".join(f"{printable(line)}\n" for line in text.split("\n")))
-    return 0
+    tree = {"data_dir": str(root(args)), "datasets": datasets}
+    return answer(args, tree, "\n".join([*lines, *_how_to_get(datasets)]))
 
 
 def _how_to_get(datasets: list[dict[str, Any]]) -> list[str]:
@@ -184,10 +179,7 @@ def load(name: str, args: argparse.Namespace) -> tuple[DataSet, dict[Split, Samp
 
 def show_data(args: argparse.Namespace) -> int:
     """Print the facts of a data set, and draw samples if asked to."""
-    if args.plot is not None:
-        from sgbench.plots.style import check_picture_path
-
-        check_picture_path(args.plot)
+    check_picture(args)
     if args.samples < 1:
         raise InputError(f"--samples {args.samples}: at least 1 is needed")
     entry = catalogue.entry("dataset", args.name, args.config_dir)
@@ -197,19 +189,21 @@ def show_data(args: argparse.Namespace) -> int:
     rows = [["what", entry.line], ["source", dataset.source], ["licence", dataset.licence]]
     rows += [["parameters", ", ".join(f"{key}={value}" for key, value in entry.parameters.items()) or "none"]]
     rows += [*summary(dataset, splits), ["sha256", sha256]]
-    sys.stdout.write("\n".join(aligned(rows, words=2)) + "\n")
+    say(aligned(rows, words=2))
     if args.plot is not None:
         from sgbench.inspection.sample_picture import draw
 
         draw(args.name, dataset, splits[args.split], args.split, args.plot, count=args.samples)
-        sys.stdout.write(f"picture: {args.plot}\n")
+        say(f"picture: {args.plot}")
     return 0
 
 
 def _add_prepare(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """Add the subcommand `data prepare`."""
     preparing = words.add_parser(
-        "prepare", help="write recorded words as spikes, in the HDF5 layout of the Heidelberg data sets"
+        "prepare",
+        help="write recorded words as spikes, in the HDF5 layout of the Heidelberg data sets",
+        parents=shared(machine=False),
     )
     preparing.add_argument("name", metavar="NAME", help="e.g. fsdd")
     preparing.add_argument(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
+from sgbench.cli.common import answer, check_picture, shared
 from sgbench.cli.main import CommandParser
-from sgbench.errors import InputError, printable
+from sgbench.errors import InputError
 from sgbench.records.diagnosis import PANELS
 
 if TYPE_CHECKING:
@@ -34,23 +33,20 @@ RUN is a folder with a record, WORDS are those of a run, e.g. experiment=digits 
 def diagnose_command(words: Sequence[str]) -> int:
     """Run `sgbench diagnose` with these words; return the exit code."""
     action = words[0] if words and words[0] in ACTIONS else ""
-    make_parser, answer = ACTIONS[action]
+    make_parser, act = ACTIONS[action]
     args = make_parser().parse_args(words[bool(action) :])
-    _check_plot(args)
-    return answer(args)
+    check_picture(args)
+    return act(args)
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
     name = f"sgbench diagnose {command}".strip()
-    parser = CommandParser(prog=name, description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = CommandParser(
+        prog=name, description=ABOUT, formatter_class=raw, parents=shared(picture="draw it")
+    )
     parser.add_argument(
         "words", nargs="+", metavar="RUN|WORDS", help="a folder with a record, or words of a run"
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
-    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw it")
-    parser.add_argument("--config-dir", type=Path, action="append", default=[], help="entries of your own")
-    parser.add_argument(
-        "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own"
     )
     return parser
 
@@ -75,12 +71,13 @@ def _panels(args: argparse.Namespace) -> int:
     weights = (args.weights or ("initial,selected" if finished else "initial")).split(",")
     diagnoses = [diagnosed(run, name, panels, args.batches) for name in sorted(weights)]
     tree = {"run": run.name, "diagnoses": [diagnosis.model_dump(mode="json") for diagnosis in diagnoses]}
-    _tell(args, tree, "\n\n".join(as_text(diagnosis) for diagnosis in diagnoses))
-    if args.plot is not None:
+
+    def figure() -> Figure:
         from sgbench.plots.diagnosis import diagnosis_figure
 
-        _draw(args, lambda: diagnosis_figure(diagnoses))
-    return 0
+        return diagnosis_figure(diagnoses)
+
+    return answer(args, tree, "\n\n".join(as_text(diagnosis) for diagnosis in diagnoses), figure)
 
 
 def _line_parser() -> argparse.ArgumentParser:
@@ -101,12 +98,8 @@ def _line(args: argparse.Namespace) -> int:
 
     run = _run(args)
     line = scanned_line(run, batches=args.batches, points=args.points, first=args.first, last=args.last)
-    _tell(args, {"run": run.name, "line": [point.model_dump() for point in line]}, line_text(line))
-    if args.plot is not None:
-        from sgbench.plots.landscape import line_figure
-
-        _draw(args, lambda: line_figure(line))
-    return 0
+    tree = {"run": run.name, "line": [point.model_dump() for point in line]}
+    return answer(args, tree, line_text(line), lambda: _landscape().line_figure(line))
 
 
 def _plane_parser() -> argparse.ArgumentParser:
@@ -135,17 +128,17 @@ def _plane(args: argparse.Namespace) -> int:
         radius=args.radius,
         points=args.points,
     )
-    _tell(args, {"run": run.name, **plane._asdict()}, plane_text(plane))
-    if args.plot is not None:
-        from sgbench.plots.landscape import plane_figure
-
-        marks = [(0.0, 0.0, f"{args.weights} weights")]
-        labels = ("first random direction", "second random direction")
-        if args.towards:
-            marks.append((1.0, 0.0, "selected weights"))
-            labels = ("from initial to selected weights", "random direction")
-        _draw(args, lambda: plane_figure(*plane, labels=labels, marks=marks))
-    return 0
+    marks = [(0.0, 0.0, f"{args.weights} weights")]
+    labels = ("first random direction", "second random direction")
+    if args.towards:
+        marks.append((1.0, 0.0, "selected weights"))
+        labels = ("from initial to selected weights", "random direction")
+    return answer(
+        args,
+        {"run": run.name, **plane._asdict()},
+        plane_text(plane),
+        lambda: _landscape().plane_figure(*plane, labels=labels, marks=marks),
+    )
 
 
 def _loop_parser() -> argparse.ArgumentParser:
@@ -173,12 +166,8 @@ def _loop(args: argparse.Namespace) -> int:
         planes=args.planes,
     )
     tree = {"run": run.name, "loops": [course.loop.model_dump() for course in courses]}
-    _tell(args, tree, loops_text(courses))
-    if args.plot is not None:
-        from sgbench.plots.landscape import loops_figure
-
-        _draw(args, lambda: loops_figure([course.shares for course in courses]))
-    return 0
+    shares = [course.shares for course in courses]
+    return answer(args, tree, loops_text(courses), lambda: _landscape().loops_figure(shares))
 
 
 def _exact_parser() -> argparse.ArgumentParser:
@@ -211,12 +200,12 @@ def _exact(args: argparse.Namespace) -> int:
         f"cosine {comparison.cosine:.3f} (median), {comparison.cosine_low:.3f} (10 % quantile); norm ratio "
         f"{comparison.norm_ratio:.3g}; signs agree {comparison.sign_agreement:.0%}"
     )
-    _tell(args, {"noise_slope": args.noise, **comparison._asdict()}, text)
-    if args.plot is not None:
-        from sgbench.plots.landscape import exact_figure
-
-        _draw(args, lambda: exact_figure(comparison.cosines, comparison.norm_ratios, title=title))
-    return 0
+    return answer(
+        args,
+        {"noise_slope": args.noise, **comparison._asdict()},
+        text,
+        lambda: _landscape().exact_figure(comparison.cosines, comparison.norm_ratios, title=title),
+    )
 
 
 def _robustness_parser() -> argparse.ArgumentParser:
@@ -240,11 +229,11 @@ def _robustness(args: argparse.Namespace) -> int:
     run = _run(args)
     curves = curves_of(run, what, levels=levels, draws=args.draws, batches=args.batches)
     tree = [curve._asdict() | {"points": [point._asdict() for point in curve.points]} for curve in curves]
-    _tell(args, {"run": run.name, "draws": args.draws, "curves": tree}, robustness_text(curves))
-    known = [curve for curve in curves if curve.points]
-    if args.plot is not None:
+
+    def figure() -> Figure:
         from sgbench.plots.robustness import DisturbedScores, robustness_figure
 
+        known = [curve for curve in curves if curve.points]
         if not known:
             raise InputError(f"--plot {args.plot}: nothing was measured that could be drawn")
         drawn = [
@@ -257,8 +246,10 @@ def _robustness(args: argparse.Namespace) -> int:
             )
             for curve in known
         ]
-        _draw(args, lambda: robustness_figure(drawn, measure=known[0].measure))
-    return 0
+        return robustness_figure(drawn, measure=known[0].measure)
+
+    found = {"run": run.name, "draws": args.draws, "curves": tree}
+    return answer(args, found, robustness_text(curves), figure)
 
 
 ACTIONS: dict[str, tuple[Callable[[], argparse.ArgumentParser], Callable[[argparse.Namespace], int]]] = {
@@ -290,28 +281,8 @@ def _run(args: argparse.Namespace) -> StoredRun:
     return stored_run(args.words, config_dirs=args.config_dir, allow_targets=args.allow_target)
 
 
-def _check_plot(args: argparse.Namespace) -> None:
-    if args.plot is not None:
-        from sgbench.plots.style import check_picture_path
+def _landscape() -> ModuleType:
+    """Import the pictures of losses over weights."""
+    from sgbench.plots import landscape
 
-        check_picture_path(args.plot)
-
-
-def _draw(args: argparse.Namespace, make: Callable[[], Figure]) -> None:
-    from sgbench.plots import style
-
-    style.save(make, args.plot)
-    if not args.json:
-        _write(f"picture: {args.plot}\n")
-
-
-def _tell(args: argparse.Namespace, tree: dict[str, Any], text: str) -> None:
-    """Print one JSON object, or text for people."""
-    if args.json:
-        sys.stdout.write(json.dumps(tree, indent=1, sort_keys=True) + "\n")
-    else:
-        _write(f"{text}\n")
-
-
-def _write(text: str) -> None:
-    sys.stdout.write("\n".join(printable(line) for line in text.split("\n")))
+    return landscape

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
+from sgbench.cli.common import answer, shared
 from sgbench.errors import InputError
 from sgbench.paths import conf_dir, default_data_dir, default_runs_dir
 
@@ -19,18 +19,18 @@ PLUGIN = "hydra_plugins.hydra_submitit_launcher"
 
 def register(commands: Any) -> None:
     """Add the command `doctor` to the parser."""
-    command = commands.add_parser("doctor", help="versions, devices, data, engines; what is missing")
-    command.add_argument("--json", action="store_true", help="as JSON")
+    command = commands.add_parser(
+        "doctor",
+        help="versions, devices, data, engines; what is missing",
+        parents=shared(entries=False, classes=False),
+    )
     command.set_defaults(handler=doctor)
 
 
 def doctor(args: argparse.Namespace) -> int:
     """Print the report on the installation; return 1 if something needed is missing."""
     report = collect()
-    if args.json:
-        sys.stdout.write(json.dumps(report, indent=1, sort_keys=True) + "\n")
-    else:
-        sys.stdout.write(as_text(report))
+    answer(args, report, as_text(report).removesuffix("\n"))
     return 1 if report["problems"] else 0
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import functools
 import importlib
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.errors import InputError, printable, suggest
+from sgbench.cli.common import shared
+from sgbench.errors import InputError, suggest
 from sgbench.paths import RECORD
 
 if TYPE_CHECKING:
@@ -25,19 +24,29 @@ def register(commands: Any) -> None:
         "energy", help="what a network costs on a chip, term by term, with its doubts"
     )
     actions = energy.add_subparsers(title="actions", metavar="ACTION", required=True)
-    listing = actions.add_parser("list", help="the targets: scope, prices and evidence; or all of one")
+    plain = shared(classes=False)
+    listing = actions.add_parser(
+        "list", help="the targets: scope, prices and evidence; or all of one", parents=plain
+    )
     listing.add_argument("name", nargs="?", metavar="TARGET", help="its prices, limits, gaps and sources")
     _finish(listing, "energy_price", "answer_list")
-    pricing = actions.add_parser("price", help="one record on every target, or on some")
+    pricing = actions.add_parser(
+        "price",
+        help="one record on every target, or on some",
+        parents=shared(classes=False, picture="terms of every layer on every target"),
+    )
     _add_record(pricing)
     _add_targets(pricing)
-    pricing.add_argument("--plot", type=Path, metavar="FILE.png", help="terms of every layer on every target")
     _finish(pricing, "energy_price", "answer_price")
-    explaining = actions.add_parser("explain", help="the sum of one record on one target, term by term")
+    explaining = actions.add_parser(
+        "explain", help="the sum of one record on one target, term by term", parents=plain
+    )
     _add_record(explaining)
     explaining.add_argument("--target", required=True, metavar="NAME")
     _finish(explaining, "energy_price", "answer_explain")
-    fitting = actions.add_parser("fit", help="whether a record's network fits a chip, and on how many cores")
+    fitting = actions.add_parser(
+        "fit", help="whether a record's network fits a chip, and on how many cores", parents=plain
+    )
     _add_record(fitting)
     fitting.add_argument("--target", required=True, metavar="NAME")
     _finish(fitting, "energy_price", "answer_fit")
@@ -46,27 +55,30 @@ def register(commands: Any) -> None:
 
 def _register_more(actions: Any) -> None:
     """Add the actions on several records, on published measurements, and on the host."""
+    plain = shared(classes=False)
     ranking = actions.add_parser(
-        "rank", help="methods beside networks without spikes; how stable their order is"
+        "rank",
+        help="methods beside networks without spikes; how stable their order is",
+        parents=shared(classes=False, picture="accuracy against energy, with the front"),
     )
     ranking.add_argument(
         "sources", nargs="+", type=Path, metavar="DIR", help="records, or folders that hold some"
     )
     _add_targets(ranking)
-    ranking.add_argument(
-        "--plot", type=Path, metavar="FILE.png", help="accuracy against energy, with the front"
-    )
-    _finish(ranking, "energy_rank", "answer")
-    validating = actions.add_parser("validate", help="published measurements against what the prices predict")
-    validating.add_argument(
-        "--plot", type=Path, metavar="FILE.png", help="each prediction as a share of what was measured"
+    _finish(ranking, "energy_rank", "answer_rank")
+    validating = actions.add_parser(
+        "validate",
+        help="published measurements against what the prices predict",
+        parents=shared(classes=False, picture="each prediction as a share of what was measured"),
     )
     validating.add_argument("--markdown", action="store_true", help="the table in Markdown")
     validating.add_argument(
         "--update", type=Path, metavar="FILE.md", help="put it between its markers in a document"
     )
     _finish(validating, "energy_measure", "answer_validate")
-    deciding = actions.add_parser("decide", help="accuracy and energy of a run's answers before the end")
+    deciding = actions.add_parser(
+        "decide", help="accuracy and energy of a run's answers before the end", parents=shared()
+    )
     deciding.add_argument(
         "words",
         nargs="+",
@@ -81,16 +93,15 @@ def _register_more(actions: Any) -> None:
         metavar="P",
         help="answer when this sure; may be repeated",
     )
-    deciding.add_argument(
-        "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own"
-    )
     _finish(deciding, "energy_measure", "answer_decide")
     training = actions.add_parser(
-        "train", help="what a record's training took: products, seconds, peak memory"
+        "train", help="what a record's training took: products, seconds, peak memory", parents=plain
     )
     _add_record(training)
     _finish(training, "energy_measure", "answer_train")
-    metering = actions.add_parser("meter", help="what the host's own meters say while a command runs")
+    metering = actions.add_parser(
+        "meter", help="what the host's own meters say while a command runs", parents=plain
+    )
     metering.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help="none lists the meters")
     metering.add_argument(
         "--idle", type=float, default=5.0, metavar="S", help="seconds to measure the idle level"
@@ -109,11 +120,7 @@ def _add_targets(parser: argparse.ArgumentParser) -> None:
 
 
 def _finish(parser: argparse.ArgumentParser, module: str, name: str) -> None:
-    """Add the options of all actions, and name the module and the function that answer them."""
-    parser.add_argument(
-        "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="entries of your own"
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    """Name the module and the function that answer an action."""
     parser.set_defaults(handler=functools.partial(_answer, module, name))
 
 
@@ -152,13 +159,3 @@ def pick(names: list[str], config_dirs: list[Path]) -> dict[str, EnergyTarget]:
         if name not in known:
             raise InputError(f"energy target '{name}' does not exist; {suggest(name, known)}")
     return {name: known[name] for name in names} if names else known
-
-
-def say(lines: list[str]) -> None:
-    """Print lines on standard output."""
-    sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
-
-
-def say_json(tree: object) -> None:
-    """Print one JSON object on standard output."""
-    sys.stdout.write(json.dumps(tree, indent=1, sort_keys=True, allow_nan=False) + "\n")

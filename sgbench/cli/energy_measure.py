@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sgbench.cli import energy
+from sgbench.cli.common import answer, say, say_json
 from sgbench.composition import catalogue
 from sgbench.energy.decision import Decision, DecisionTimes
 from sgbench.energy.interval import BoundedValue
@@ -35,7 +36,7 @@ def answer_validate(args: argparse.Namespace) -> int:
     """Print predictions beside measurements; a case that fails is a finding about prices, not an error."""
     verdicts = validate(load_cases(args.config_dir), energy.pick([], args.config_dir))
     if args.json:
-        energy.say_json(
+        say_json(
             [{**asdict(verdict), "ratio": verdict.ratio, "inside": verdict.inside} for verdict in verdicts]
         )
     elif args.plot is not None:
@@ -43,9 +44,9 @@ def answer_validate(args: argparse.Namespace) -> int:
     elif args.update is not None:
         update(args.update, validation_markdown(verdicts))
     elif args.markdown:
-        energy.say(validation_markdown(verdicts))
+        say(validation_markdown(verdicts))
     else:
-        energy.say([*aligned(rows(verdicts), words=8), "", summary(verdicts)])
+        say([*aligned(rows(verdicts), words=8), "", summary(verdicts)])
     return 0
 
 
@@ -120,13 +121,9 @@ def answer_train(args: argparse.Namespace) -> int:
     """Print the products, seconds and bytes that a record's training took."""
     record, _ = energy.read_record(args.record)
     cost = training_cost(record, _learning(record, args), _sizes(record, args))
-    if args.json:
-        host = [energy_reading.model_dump() for energy_reading in record.host_energy or ()]
-        tree = {"total": cost.total, "per_second": cost.per_second, "host_energy": host}
-        energy.say_json({**asdict(cost), **tree})
-    else:
-        energy.say([*report(cost), *_host(record)])
-    return 0
+    host = [energy_reading.model_dump() for energy_reading in record.host_energy or ()]
+    tree = {"total": cost.total, "per_second": cost.per_second, "host_energy": host}
+    return answer(args, {**asdict(cost), **tree}, [*report(cost), *_host(record)])
 
 
 def _learning(record: RunRecord, args: argparse.Namespace) -> Learning | None:
@@ -189,7 +186,7 @@ def answer_decide(args: argparse.Namespace) -> int:
     dt_s = run.spec.method.protocol.dt_s
     costs = [price(decision.counts, target=target, dt_s=dt_s).dynamic_nj for decision in decisions]
     if args.json:
-        energy.say_json([_tree(decision, cost) for decision, cost in zip(decisions, costs, strict=True)])
+        say_json([_tree(decision, cost) for decision, cost in zip(decisions, costs, strict=True)])
         return 0
     rows = [["answer", "accuracy, %", "mean steps", f"dynamic energy on {target.name}"]]
     last = sum(decision.rule.startswith("step") for decision in decisions)
@@ -204,7 +201,7 @@ def answer_decide(args: argparse.Namespace) -> int:
                     joules_interval(cost),
                 ]
             )
-    energy.say(aligned(rows, words=1))
+    say(aligned(rows, words=1))
     return 0
 
 
@@ -253,11 +250,8 @@ def answer_meter(args: argparse.Namespace) -> int:
     available, missing = meters()
     words = args.words[1:] if args.words[:1] == ["--"] else args.words
     if not words:
-        if args.json:
-            energy.say_json({"meters": [meter.name for meter in available], "not_available": missing})
-        else:
-            energy.say([*(meter.name for meter in available), *missing])
-        return 0
+        names = [meter.name for meter in available]
+        return answer(args, {"meters": names, "not_available": missing}, [*names, *missing])
     idle_s = require_number("--idle", args.idle, low=0, open_low=True)
     if not available:
         raise InputError(f"no meter of energy on this machine: {'; '.join(missing)}")
@@ -271,7 +265,7 @@ def answer_meter(args: argparse.Namespace) -> int:
     except FileNotFoundError as error:
         raise InputError(f"{words[0]}: no such command") from error
     if args.json:
-        energy.say_json([{**asdict(reading), "net_j": reading.net_j} for reading in readings])
+        say_json([{**asdict(reading), "net_j": reading.net_j} for reading in readings])
     else:
         rows = [["meter", "energy, J", "above idle, J", "seconds", "idle, W"]]
         rows += [
@@ -284,5 +278,5 @@ def answer_meter(args: argparse.Namespace) -> int:
             ]
             for reading in readings
         ]
-        energy.say([*aligned(rows, words=1), *missing])
+        say([*aligned(rows, words=1), *missing])
     return codes[0]

@@ -7,6 +7,7 @@ import textwrap
 from dataclasses import asdict
 
 from sgbench.cli import energy
+from sgbench.cli.common import answer, say, say_json
 from sgbench.energy.fit import ChipFit, fit
 from sgbench.energy.footprint import Mean, footprint
 from sgbench.energy.price import EnergyEstimate, evidence_of, price
@@ -22,10 +23,10 @@ def answer_list(args: argparse.Namespace) -> int:
     """Print the energy targets of the catalogue, or one in detail."""
     targets = energy.pick([args.name] if args.name else [], args.config_dir)
     if args.json:
-        energy.say_json([target.model_dump(mode="json") for target in targets.values()])
+        say_json([target.model_dump(mode="json") for target in targets.values()])
         return 0
     if args.name:
-        energy.say(details(targets[args.name]))
+        say(details(targets[args.name]))
         return 0
     rows = [["target", "what", "scope", "evidence", "event, pJ", "MAC, pJ", "neuron, pJ", "static, mW"]]
     for name, target in targets.items():
@@ -39,10 +40,10 @@ def answer_list(args: argparse.Namespace) -> int:
             )
         ]
         rows.append([name, target.title, scope_of(target), marked(target), *prices, static])
-    energy.say(aligned(rows, words=4))
+    say(aligned(rows, words=4))
     for name, target in targets.items():
         if target.unpriced is not None:
-            energy.say([f"{name}: {target.unpriced}"])
+            say([f"{name}: {target.unpriced}"])
     return 0
 
 
@@ -98,12 +99,9 @@ def answer_price(args: argparse.Namespace) -> int:
     priced = PricedNetwork.of(counts, targets, dt_s=record.method.protocol.dt_s, title=title)
     if args.plot is not None:
         priced.plot(args.plot)
-    if args.json:
-        targets_tree = [estimate_tree(estimate) for estimate in priced.estimates]
-        energy.say_json({"footprint": asdict(footprint(counts)), "targets": targets_tree})
-        return 0
-    energy.say([*about(counts), training(record), "", *priced.lines()])
-    return 0
+    targets_tree = [estimate_tree(estimate) for estimate in priced.estimates]
+    tree = {"footprint": asdict(footprint(counts)), "targets": targets_tree}
+    return answer(args, tree, [*about(counts), training(record), "", *priced.lines()])
 
 
 def about(counts: OpCounts) -> list[str]:
@@ -143,11 +141,7 @@ def answer_explain(args: argparse.Namespace) -> int:
     record, counts = energy.read_record(args.record)
     (target,) = energy.pick([args.target], args.config_dir).values()
     estimate = price(counts, target=target, dt_s=record.method.protocol.dt_s)
-    if args.json:
-        energy.say_json(estimate_tree(estimate))
-        return 0
-    energy.say(explanation(estimate, target))
-    return 0
+    return answer(args, estimate_tree(estimate), explanation(estimate, target))
 
 
 def explanation(estimate: EnergyEstimate, target: EnergyTarget) -> list[str]:
@@ -184,10 +178,7 @@ def answer_fit(args: argparse.Namespace) -> int:
     (target,) = energy.pick([args.target], args.config_dir).values()
     choices = record.method.choices
     chip_fit = fit(counts, target=target, neurons={role: choices[role] for role in ("neuron", "readout")})
-    if args.json:
-        energy.say_json({**asdict(chip_fit), "fits": chip_fit.fits})
-    else:
-        energy.say(report(chip_fit))
+    answer(args, {**asdict(chip_fit), "fits": chip_fit.fits}, report(chip_fit))
     return 0 if chip_fit.fits else 1
 
 

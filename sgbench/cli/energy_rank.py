@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sgbench.cli import energy
+from sgbench.cli.common import answer
 from sgbench.composition.data_facts import in_time
 from sgbench.energy.baseline import bit_share
 from sgbench.energy.crossover import EnergyComparison, Matched, matched, synapse_rate
@@ -47,7 +48,7 @@ class Contestant:
         return self.records[0].method.protocol.dt_s
 
 
-def answer(args: argparse.Namespace) -> int:
+def answer_rank(args: argparse.Namespace) -> int:
     """Print methods beside networks without spikes, and how stable their order is."""
     targets = energy.pick(args.target, args.config_dir)
     methods = contestants(args.sources)
@@ -61,11 +62,8 @@ def answer(args: argparse.Namespace) -> int:
     )
     if args.plot is not None:
         _plot(methods, beside, targets, args.plot)
-    if args.json:
-        energy.say_json(_tree(methods, beside, stability))
-        return 0
-    energy.say([*beside_lines(methods, beside), "", *stability_lines(stability)])
-    return 0
+    lines = [*beside_lines(methods, beside), "", *stability_lines(stability)]
+    return answer(args, _tree(methods, beside, stability), lines)
 
 
 def _plot(

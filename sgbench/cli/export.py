@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.errors import InputError, printable
+from sgbench.cli.common import answer, shared
+from sgbench.errors import InputError
 
 if TYPE_CHECKING:
     from sgbench.inspection.stored_run import StoredRun
@@ -21,7 +20,9 @@ OF_NIR = {"step": "--step", "unit_resistance": "--unit-resistance", "dt": "--dt"
 
 def register(commands: Any) -> None:
     """Add the command `export` to the parser."""
-    export = commands.add_parser("export", help="write the network of a run for another library, or as NIR")
+    export = commands.add_parser(
+        "export", help="write the network of a run for another library, or as NIR", parents=shared()
+    )
     export.add_argument("run", type=Path, metavar="RUN_DIR", help="folder of a finished run, with its record")
     export.add_argument(
         "--for",
@@ -43,13 +44,6 @@ def register(commands: Any) -> None:
     export.add_argument(
         "--dt", type=float, metavar="SECONDS", help="time step of NIR; default: the protocol's"
     )
-    export.add_argument(
-        "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="entries of your own"
-    )
-    export.add_argument(
-        "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own to import"
-    )
-    export.add_argument("--json", action="store_true", help="one JSON object on standard output")
     export.set_defaults(handler=export_command)
 
 
@@ -67,9 +61,7 @@ def export_command(args: argparse.Namespace) -> int:
     network = load_selected(run).eval()
     summary = (_write_nir if reader == "nir" else _write_code)(args, reader, path, run, network)
     line = summary.pop("line")
-    text = json.dumps(summary, indent=1, sort_keys=True) if args.json else printable(line)
-    sys.stdout.write(f"{text}\n")
-    return 0
+    return answer(args, summary, line)
 
 
 def _asked(args: argparse.Namespace) -> tuple[str, Path]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
-from sgbench.errors import InputError, printable
+from sgbench.cli.common import answer, shared
+from sgbench.errors import InputError
 from sgbench.tables import number_text
 
 GOALS = ("accuracy", "spikes", "safety")
@@ -27,6 +26,7 @@ def register(commands: Any) -> None:
         help="which surrogate and width to take for a network, from the study",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=shared(),
     )
     parser.add_argument("words", nargs="*", metavar="WORD", help="of a run, e.g. experiment=digits")
     parser.add_argument("--for", dest="goal", choices=GOALS, default="accuracy", help="what counts")
@@ -39,13 +39,6 @@ def register(commands: Any) -> None:
     )
     parser.add_argument("--summary", type=Path, metavar="FILE", help="of another study than the shipped one")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where files of data sets lie")
-    parser.add_argument("--json", action="store_true", help="as JSON")
-    parser.add_argument(
-        "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="own entries"
-    )
-    parser.add_argument(
-        "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own"
-    )
     parser.set_defaults(handler=recommend)
 
 
@@ -70,16 +63,12 @@ def recommend(args: argparse.Namespace) -> int:
         spikes = None if args.start_spikes is None else _numbers(args.start_spikes, args.layers)
         shape = Shape(layers=args.layers, recurrent=args.recurrent, steps=args.steps, start_spikes=spikes)
     recommendation = advise(summary, shape, goal=args.goal, budget=args.budget)
-    if args.json:
-        tree = {"shape": shape.model_dump(mode="json"), **dataclasses.asdict(recommendation)}
-        sys.stdout.write(json.dumps(tree, indent=1) + "\n")
-        return 0
+    tree = {"shape": shape.model_dump(mode="json"), **dataclasses.asdict(recommendation)}
+    lines = list(recommendation.lines)
     if shape.start_spikes is not None:
         sent = ", ".join(map(number_text, shape.start_spikes))
-        sys.stdout.write(f"before training a neuron sends, by hidden layer: {sent} spikes an inference\n")
-    for line in recommendation.lines:
-        sys.stdout.write(f"{printable(line)}\n")
-    return 0
+        lines.insert(0, f"before training a neuron sends, by hidden layer: {sent} spikes an inference")
+    return answer(args, tree, lines)
 
 
 def _numbers(text: str, layers: int) -> tuple[float, ...]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sgbench.cli.common import answer, say, shared
 from sgbench.errors import InputError, one_printable_line
 from sgbench.tables import aligned
 
@@ -32,17 +32,16 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="published figures, measured here",
         description=ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=shared(classes=False),
     )
     one.add_argument("name", nargs="?", metavar="NAME|all", help="which; all for every one")
     one.add_argument("--list", action="store_true", help="what there is, and how long it takes")
-    one.add_argument("--json", action="store_true", help="as JSON")
     one.add_argument("--seeds", type=int, metavar="N", help="the first N seeds alone")
     one.add_argument("--stored", action="store_true", help="run nothing; read what has been run")
     one.add_argument("--update", type=Path, metavar="FILE.md", help="write the page; what was not run stays")
     one.add_argument("--root", type=Path, metavar="DIR", help="the runs folder (default: paths.runs_dir)")
     one.add_argument("--data-dir", type=Path, metavar="DIR", help="the data root (default: paths.data_dir)")
     one.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
-    one.add_argument("--config-dir", type=Path, action="append", default=[], help="reproductions of your own")
     one.set_defaults(handler=_reproduce)
 
 
@@ -79,18 +78,13 @@ def _list(args: argparse.Namespace) -> int:
     from sgbench.reproduction.definition import names, read
 
     known = [read(name, args.config_dir) for name in names(args.config_dir)]
-    if args.json:
-        tree = [experiment.model_dump(mode="json") for experiment in known]
-        sys.stdout.write(json.dumps(tree, indent=1, sort_keys=True) + "\n")
-        return 0
     rows = [["reproduction", "minutes", "what"]]
     rows += [
         [experiment.name, "-" if experiment.minutes is None else f"{experiment.minutes:g}", experiment.line]
         for experiment in known
     ]
-    sys.stdout.write("\n".join(aligned(rows, words=3)))
-    sys.stdout.write("\n\nrun one with: sgbench reproduce NAME\n")
-    return 0
+    tree = [experiment.model_dump(mode="json") for experiment in known]
+    return answer(args, tree, [*aligned(rows, words=3), "", "run one with: sgbench reproduce NAME"])
 
 
 def _result(one: Reproduction, args: argparse.Namespace) -> ReproductionResult:
@@ -102,8 +96,7 @@ def _result(one: Reproduction, args: argparse.Namespace) -> ReproductionResult:
         return calculated(one, seeds)
     grid = grid_of(one, seeds, ReproductionFolders(args.root, args.data_dir, tuple(args.config_dir)))
     if not args.stored:
-        sys.stdout.write(f"{one.name}: {one.line}\n")
-        sys.stdout.flush()
+        say(f"{one.name}: {one.line}")
         try:
             carry_out(grid, workers=args.workers, headline=headline)
         except InputError as error:
@@ -123,9 +116,6 @@ def _show(results: list[ReproductionResult], args: argparse.Namespace) -> None:
 
         before = args.update.read_text(encoding="utf-8") if args.update.is_file() else ""
         write_atomic(args.update, as_page(results, before).encode())
-    if args.json:
-        sys.stdout.write(json.dumps(report.as_tree(results), indent=1, sort_keys=True) + "\n")
-        return
     table = [list(report.HEAD), *report.rows(results)]
     lines = ["", *aligned(table, words=2), ""]
     for result in results:
@@ -135,4 +125,4 @@ def _show(results: list[ReproductionResult], args: argparse.Namespace) -> None:
             details = {"source": one.sources, "not as published": one.differs, **details}
         lines += [f"{one.name}: {what}: {text}" for what, texts in details.items() for text in texts if text]
     lines.append("ours: mean over seeds ± one standard deviation")
-    sys.stdout.write("\n".join(lines) + "\n")
+    answer(args, report.as_tree(results), lines)

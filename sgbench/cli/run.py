@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgbench.cli.run_hydra import Job, run_sweep, say, say_failed, show, warn_of_chance
+from sgbench.cli.common import say
+from sgbench.cli.run_hydra import Job, run_sweep, say_failed, show, warn_of_chance
 from sgbench.errors import InputError
 from sgbench.paths import RECORD, with_own
 from sgbench.sweeps.checked import built

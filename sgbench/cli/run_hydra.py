@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sgbench.cli.common import say
 from sgbench.errors import (
     HOW_TO_SEE,
     InputError,
@@ -316,12 +317,6 @@ def _report(planned: RunPlan, before: Sequence[int | None], names: Mapping[str, 
     for line in problems:
         say_failed(line)
     return 1 if problems else 0
-
-
-def say(line: str) -> None:
-    """Print a line and flush it, since runs take long."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 def say_failed(line: str) -> None:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.errors import InputError, printable
+from sgbench.cli.common import answer, say, shared
+from sgbench.errors import InputError
 from sgbench.paths import default_runs_dir
 from sgbench.tables import aligned
 
@@ -36,12 +35,17 @@ def register(commands: Any) -> None:
     )
     actions = top.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add_run(actions)
-    telling = actions.add_parser("status", help="what is stored of each block, and what is left")
+    telling = actions.add_parser(
+        "status", help="what is stored of each block, and what is left", parents=shared(classes=False)
+    )
     _add_common(telling)
     _add_scale(telling)
-    telling.add_argument("--json", action="store_true", help="as JSON")
     telling.set_defaults(handler=tell_status)
-    reporting = actions.add_parser("report", help="write verdicts, figures and tables from the store alone")
+    reporting = actions.add_parser(
+        "report",
+        help="write verdicts, figures and tables from the store alone",
+        parents=shared(classes=False, machine=False),
+    )
     _add_common(reporting)
     reporting.add_argument(
         "--to", type=Path, default=REPORTS, metavar="DIR", help="folder of the pages (default: docs/study)"
@@ -54,7 +58,9 @@ def register(commands: Any) -> None:
     )
     reporting.set_defaults(handler=report_study)
     measuring = actions.add_parser(
-        "measure", help="how each task's network starts, before training, for sgbench recommend"
+        "measure",
+        help="how each task's network starts, before training, for sgbench recommend",
+        parents=shared(classes=False, machine=False),
     )
     _add_common(measuring)
     measuring.add_argument("--data-dir", type=Path, metavar="DIR", help="where files of data sets lie")
@@ -64,7 +70,9 @@ def register(commands: Any) -> None:
         help="gradients and potentials of every cell of the map instead, for the report; minutes",
     )
     measuring.set_defaults(handler=measure_study)
-    publishing = actions.add_parser("publish", help="add the records of blocks that report to boards")
+    publishing = actions.add_parser(
+        "publish", help="add the records of blocks that report to boards", parents=shared(machine=False)
+    )
     _add_common(publishing)
     publishing.add_argument(
         "--to",
@@ -73,11 +81,12 @@ def register(commands: Any) -> None:
         metavar="DIR",
         help="leaderboards folder (default: leaderboards)",
     )
-    publishing.add_argument(
-        "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own"
-    )
     publishing.set_defaults(handler=publish_study)
-    extending = actions.add_parser("extend", help="write a study of the same blocks on a task of your own")
+    extending = actions.add_parser(
+        "extend",
+        help="write a study of the same blocks on a task of your own, into the first --config-dir",
+        parents=shared(classes=False, machine=False),
+    )
     _add_extension(extending)
     for name, number, what in (
         ("pause", "SIGTSTP", "hold a running study, e.g. while something is timed"),
@@ -91,7 +100,11 @@ def register(commands: Any) -> None:
 
 def _add_run(actions: Any) -> None:
     """Add the action `run` with its options."""
-    running = actions.add_parser("run", help="run what is not stored yet, at low priority, in one process")
+    running = actions.add_parser(
+        "run",
+        help="run what is not stored yet, at low priority, in one process",
+        parents=shared(machine=False),
+    )
     _add_common(running)
     _add_scale(running)
     running.add_argument("--hours", type=float, metavar="H", help="stop at a whole group after so long")
@@ -100,9 +113,6 @@ def _add_run(actions: Any) -> None:
     )
     running.add_argument("--new-epoch", action="store_true", help="go on with another commit than before")
     running.add_argument("--data-dir", type=Path, metavar="DIR", help="where files of data sets lie")
-    running.add_argument(
-        "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own"
-    )
     running.set_defaults(handler=run_study)
 
 
@@ -114,9 +124,6 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", type=Path, metavar="DIR", help="shards of records (default: study/NAME)")
     parser.add_argument(
         "--runs-dir", type=Path, metavar="DIR", help="records of unfinished blocks (default: runs)"
-    )
-    parser.add_argument(
-        "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="own entries"
     )
 
 
@@ -146,14 +153,6 @@ def _add_extension(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--run-s", type=float, metavar="S", help="CPU seconds of a run (default: that task's)"
     )
-    parser.add_argument(
-        "--config-dir",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="DIR",
-        help="own entries; the file goes here",
-    )
     parser.set_defaults(handler=extend_study)
 
 
@@ -165,7 +164,7 @@ def run_study(args: argparse.Namespace) -> int:
     names = pick_blocks(loaded.study, args.block)
     place = _place(args, loaded.name)
     if args.plan:
-        _say(aligned(_plan_rows(loaded, names), words=2))
+        say(aligned(_plan_rows(loaded, names), words=2))
         return 0
     if args.hours is not None and not args.hours > 0:
         raise InputError(f"--hours {args.hours:g}: a number above 0 is needed")
@@ -183,7 +182,7 @@ def run_study(args: argparse.Namespace) -> int:
         for name in names:
             withdrawn = loaded.study.blocks[name].withdrawn
             if withdrawn is not None:
-                _say_line(f"block {name} is withdrawn, nothing of it is run: {withdrawn}")
+                say(f"block {name} is withdrawn, nothing of it is run: {withdrawn}")
                 continue
             require_committed(place.store.folder, loaded.study.blocks[name].needs)
             complete = run_block(
@@ -191,11 +190,11 @@ def run_study(args: argparse.Namespace) -> int:
                 code=code,
                 runner=_replicas,
                 deadline_s=deadline_s,
-                say=_say_line,
+                say=say,
                 epoch=epoch,
             )
             if not complete:
-                _say_line(f"stopped in block {name}; the same command goes on")
+                say(f"stopped in block {name}; the same command goes on")
                 return 1
     return 0
 
@@ -216,13 +215,9 @@ def tell_status(args: argparse.Namespace) -> int:
     loaded = _loaded(args)
     place = _place(args, loaded.name)
     states = block_states(loaded.study, pick_blocks(loaded.study, args.block), place.store)
-    if args.json:
-        sys.stdout.write(json.dumps([state.tree for state in states], indent=1) + "\n")
-        return 0
     rows = [["block", "tasks", "runs", "stored", "failed", "left, core-h", "what"]]
     rows += [state.cells for state in states]
-    _say(aligned(rows, words=2))
-    return 0
+    return answer(args, [state.tree for state in states], aligned(rows, words=2))
 
 
 def report_study(args: argparse.Namespace) -> int:
@@ -243,11 +238,11 @@ def report_study(args: argparse.Namespace) -> int:
     if args.check:
         stale = [args.to / name for name in report.stale(args.to)]
         stale += [store.folder / name for name in report.stale_beside(store.folder)]
-        _say([f"{path} is stale; write it with sgbench study report {args.name}" for path in stale])
+        say([f"{path} is stale; write it with sgbench study report {args.name}" for path in stale])
         return 1 if stale else 0
     written = report.write(args.to)
-    _say([f"{store.folder / name} written anew" for name in report.write_beside(store.folder)])
-    _say_line(f"{len(written)} files written in {args.to}, {len(report.pages)} pages in all")
+    say([f"{store.folder / name} written anew" for name in report.write_beside(store.folder)])
+    say(f"{len(written)} files written in {args.to}, {len(report.pages)} pages in all")
     return 0
 
 
@@ -266,7 +261,7 @@ def measure_study(args: argparse.Namespace) -> int:
         )
     measured = analysis.function("measure")
     for line in measured(loaded, _place(args, loaded.name), gradients=args.gradients):
-        _say_line(line)
+        say(line)
     return 0
 
 
@@ -284,14 +279,12 @@ def publish_study(args: argparse.Namespace) -> int:
     store = _place(args, loaded.name).store
     removed, done = publish(loaded, names, store, args.to, references_of(args))
     if removed:
-        _say_line(f"{removed} void records taken off; {store.folder / MANIFEST} says why")
+        say(f"{removed} void records taken off; {store.folder / MANIFEST} says why")
     # What differs and not of which method and seed, so that a reason is said once.
     reasons = Counter(item.reason.partition(" deviates from ")[2] or item.reason for item in done.refused)
-    _say([f"not taken, {count} records: {reason}" for reason, count in reasons.most_common()])
-    _say_line(
-        f"{len(done.added)} added, {len(done.already_there)} already there, {len(done.refused)} not taken"
-    )
-    _say_line(f"next: sgbench board build --from leaderboards --root {shlex.quote(str(args.to))}")
+    say([f"not taken, {count} records: {reason}" for reason, count in reasons.most_common()])
+    say(f"{len(done.added)} added, {len(done.already_there)} already there, {len(done.refused)} not taken")
+    say(f"next: sgbench board build --from leaderboards --root {shlex.quote(str(args.to))}")
     return 0 if (done.added or done.already_there) and not done.contradicted else 1
 
 
@@ -315,7 +308,7 @@ def extend_study(args: argparse.Namespace) -> int:
     path = write_extension(loaded, args.task, task, args.config_dir[0])
     name = path.stem
     where = f"--config-dir {args.config_dir[0]}"
-    _say(
+    say(
         [
             f"{path} written. Commit it, then:",
             f"  sgbench study run {name} {where} --plan",
@@ -378,13 +371,3 @@ def _place(args: argparse.Namespace, name: str) -> StudyFolders:
         config_dirs=tuple(args.config_dir),
         allow_targets=tuple(getattr(args, "allow_target", ())),
     )
-
-
-def _say(lines: Sequence[str]) -> None:
-    for line in lines:
-        _say_line(line)
-
-
-def _say_line(line: str) -> None:
-    sys.stdout.write(f"{printable(line)}\n")
-    sys.stdout.flush()

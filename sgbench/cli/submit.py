@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.board_options import LEADERBOARDS, finish, references_of, say, say_json
+from sgbench.cli.board_options import LEADERBOARDS, references_of
+from sgbench.cli.common import answer, say, say_json, shared
 from sgbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,23 +30,27 @@ def register(commands: Any) -> None:
     )
     actions = submit.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add_make(actions)
-    checked = actions.add_parser("check", help="what CI runs on a pull request")
+    checked = actions.add_parser("check", help="what CI runs on a pull request", parents=shared())
     checked.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a submission")
     checked.add_argument("--strict", action="store_true", help="warnings count too")
-    finish(checked, _check)
-    accepted = actions.add_parser("accept", help="copy a checked submission into the boards (maintainers)")
+    checked.set_defaults(handler=_check)
+    accepted = actions.add_parser(
+        "accept", help="copy a checked submission into the boards (maintainers)", parents=shared()
+    )
     accepted.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a submission")
     accepted.add_argument(
         "--weights-at",
         metavar="URL",
         help="keep where weights lie (URL/weights/SEED.safetensors), not their bytes",
     )
-    finish(accepted, _accept)
-    restored = actions.add_parser("restore", help="put a submission together again from a board's store")
+    accepted.set_defaults(handler=_accept)
+    restored = actions.add_parser(
+        "restore", help="put a submission together again from a board's store", parents=shared()
+    )
     restored.add_argument("method", metavar="ID", help="of the method")
     restored.add_argument("--protocol", required=True, metavar="NAME")
     restored.add_argument("--to", type=Path, default=SUBMISSIONS, metavar="DIR", help="default: submissions")
-    finish(restored, _restore)
+    restored.set_defaults(handler=_restore)
     for parser in (checked, accepted, restored):
         parser.add_argument(
             "--board",
@@ -58,7 +63,9 @@ def register(commands: Any) -> None:
 
 def _add_make(actions: Any) -> None:
     """Add the action `make` with its options."""
-    words = actions.add_parser("make", help="collect the runs of one method with everything that checks them")
+    words = actions.add_parser(
+        "make", help="collect the runs of one method with everything that checks them", parents=shared()
+    )
     words.add_argument("source", type=Path, metavar="DIR", help="a runs folder or one inside it")
     words.add_argument("--name", required=True, help="what the method is called")
     words.add_argument("--contact", required=True, help="a mail address, or @ and a GitHub name")
@@ -74,7 +81,7 @@ def _add_make(actions: Any) -> None:
     )
     words.add_argument("--failed", type=int, nargs="*", default=[], metavar="SEED", help="with --external")
     words.add_argument("--to", type=Path, default=SUBMISSIONS, metavar="DIR", help="default: submissions")
-    finish(words, _make)
+    words.set_defaults(handler=_make)
 
 
 def _make(args: argparse.Namespace) -> int:
@@ -252,16 +259,12 @@ def _accept(args: argparse.Namespace) -> int:
             new = place_of(args.board / verdict.submission.protocol, verdict.submission) not in known
             said = {"protocol": verdict.submission.protocol, "method_id": verdict.submission.method_id}
             done.append({**said, "new": new})
-    if args.json:
-        say_json({"accepted": done})
-        return 0
-    for submission in done:
-        say(
-            f"{submission['protocol']} {submission['method_id']}: "
-            f"{'accepted' if submission['new'] else 'was there already'}"
-        )
-    say(f"next: sgbench board build --from leaderboards --root {args.board}")
-    return 0
+    lines = [
+        f"{one['protocol']} {one['method_id']}: {'accepted' if one['new'] else 'was there already'}"
+        for one in done
+    ]
+    lines.append(f"next: sgbench board build --from leaderboards --root {args.board}")
+    return answer(args, {"accepted": done}, lines)
 
 
 def _restore(args: argparse.Namespace) -> int:
@@ -270,8 +273,5 @@ def _restore(args: argparse.Namespace) -> int:
 
     (name,) = protocols(args.board, only=args.protocol, layout="leaderboards")
     folder = restore(args.board / name, args.method, args.to)
-    if args.json:
-        say_json({"folder": str(folder)})
-    else:
-        say(f"{folder}: as it was handed in; next: sgbench verify {folder} --tier reinferred")
-    return 0
+    line = f"{folder}: as it was handed in; next: sgbench verify {folder} --tier reinferred"
+    return answer(args, {"folder": str(folder)}, line)

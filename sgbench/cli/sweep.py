@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sgbench.cli.common import answer, check_picture, shared
 from sgbench.cli.main import CommandParser
 from sgbench.errors import InputError, one_printable_line, shortened
 from sgbench.tables import aligned, few
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from sgbench.sweeps.results import Results
 
 USAGE = """usage: sgbench sweep NAME [OVERRIDE ...]
@@ -97,32 +99,26 @@ def _usage() -> int:
 def show_parser() -> argparse.ArgumentParser:
     """Build the parser of `sgbench sweep show`."""
     parser = CommandParser(
-        prog="sgbench sweep show", description="What came of a sweep: a table, and a picture if asked for."
+        prog="sgbench sweep show",
+        description="What came of a sweep: a table, and a picture if asked for.",
+        parents=shared(picture="heat maps, curves or dots"),
     )
     parser.add_argument("name", metavar="NAME", help="see: sgbench sweep")
     parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="those that it was run with")
     parser.add_argument("--root", type=Path, metavar="DIR", help="the runs folder (default: paths.runs_dir)")
-    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="heat maps, curves or dots")
     parser.add_argument(
         "--of",
         choices=("validation", "failed", "spikes"),
         default="validation",
         help="what is drawn: scores, the share of failed runs, or scores against spikes",
     )
-    parser.add_argument("--json", action="store_true", help="as JSON")
-    parser.add_argument("--config-dir", type=Path, action="append", default=[], help="entries of your own")
-    parser.add_argument(
-        "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own to use"
-    )
     return parser
 
 
 def _show(args: argparse.Namespace) -> int:
-    from sgbench.plots.style import check_picture_path
     from sgbench.sweeps.text import as_text, as_tree
 
-    if args.plot is not None:
-        check_picture_path(args.plot)
+    check_picture(args)
     results, again = _results(args)
     for line in few(results.unreadable, "--json names all"):
         sys.stderr.write(f"sgbench: left out: {one_printable_line(InputError(line))}\n")
@@ -131,15 +127,9 @@ def _show(args: argparse.Namespace) -> int:
             f"sweep '{results.name}': none of its {results.count('missing')} runs has a record in {results.root}; "
             f"make them with: {again}"
         )
-    if args.plot is not None:
-        _draw(replace(results, protocol=_told_protocol(results.protocol, args.overrides)), args.plot, args.of)
-    if args.json:
-        sys.stdout.write(json.dumps(as_tree(results), indent=1, sort_keys=True) + "\n")
-        return 0
-    sys.stdout.write(as_text(results, again))
-    if args.plot is not None:
-        sys.stdout.write(f"picture: {args.plot}\n")
-    return 0
+    drawn = replace(results, protocol=_told_protocol(results.protocol, args.overrides))
+    text = as_text(results, again).removesuffix("\n")
+    return answer(args, as_tree(results), text, lambda: _figure(drawn, args.of))
 
 
 def _results(args: argparse.Namespace) -> tuple[Results, str]:
@@ -191,18 +181,15 @@ def _status(args: argparse.Namespace) -> int:
     return 0
 
 
-def _draw(results: Results, path: Path, what: str) -> None:
-    from sgbench.plots import style
+def _figure(results: Results, what: str) -> Figure:
     from sgbench.plots.sweep import sweep_figure
     from sgbench.plots.sweep_spikes import spikes_figure
     from sgbench.sweeps.picture import failed_map, picture_of
 
     if what == "failed":
-        style.save(lambda: sweep_figure(failed_map(results)), path)
-    elif what == "spikes":
-        style.save(lambda: spikes_figure(picture_of(results)), path)
-    else:
-        style.save(lambda: sweep_figure(picture_of(results)), path)
+        return sweep_figure(failed_map(results))
+    draw = spikes_figure if what == "spikes" else sweep_figure
+    return draw(picture_of(results))
 
 
 def _told_protocol(name: str, overrides: Sequence[str]) -> str:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sgbench.cli.common import say, say_json, shared
 from sgbench.cli.main import CommandParser
 from sgbench.errors import InputError
 from sgbench.records.tuning import Strategy
@@ -43,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
         description="Search a method's settings within its protocol's budget, then run the seeds that report.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=shared(),
     )
     parser.add_argument("words", nargs="+", metavar="WORD", help="of a run, e.g. experiment=digits_tuned_v3")
     parser.add_argument(
@@ -63,13 +62,6 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--no-report", action="store_true", help="leave the seeds that report for later")
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
-    parser.add_argument("--json", action="store_true", help="as JSON, at the end")
-    parser.add_argument(
-        "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="own entries"
-    )
-    parser.add_argument(
-        "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own to use"
-    )
     return parser
 
 
@@ -93,18 +85,18 @@ def tune(args: argparse.Namespace) -> int:
     )
     task = task_of(request)
     if task.protocol.superseded_by is not None:
-        _say(
+        say(
             f"note: {task.protocol.name} is superseded by {task.protocol.superseded_by}, and takes no submissions"
         )
     if task.protocol.tuning_seeds is None:
-        _say(
+        say(
             f"note: {task.protocol.name} has settings chosen on the seeds that report; protocols with "
             f"tuning_seeds, as digits_tuned_v3, do not"
         )
-    search = Search(task, partial(_run, workers=args.workers), _say)
+    search = Search(task, partial(_run, workers=args.workers), say)
     outcome = found_of(search.run())
     for line in lines_of(outcome, task):
-        _say(line)
+        say(line)
     if outcome.chosen is None:
         raise InputError(
             "validation selects no setting: each has a failed or stopped run; the records tell why, "
@@ -112,7 +104,7 @@ def tune(args: argparse.Namespace) -> int:
         )
     reported = [] if args.no_report else _report(task, outcome.chosen, args.workers)
     if args.json:
-        sys.stdout.write(json.dumps(_tree(task, outcome, reported), indent=1) + "\n")
+        say_json(_tree(task, outcome, reported))
     return _next(task, outcome.chosen, reported)
 
 
@@ -130,12 +122,12 @@ def _report(task: Task, chosen: Outcome, workers: int | None) -> list[RunRecord 
     from sgbench.tuning.search import wait_for
 
     specs = task.specs(dict(chosen.asked.setting), task.protocol.seeds)
-    _say(f"validation selects {chosen.asked.method_id}; {len(specs)} seeds report")
+    say(f"validation selects {chosen.asked.method_id}; {len(specs)} seeds report")
     _run(specs, {}, workers=workers)
     wait_for(specs)
     if task.protocol.tuning_seeds is not None:
         for line in promise_lines(promise_of(chosen.specs, specs, task.measure)):
-            _say(line)
+            say(line)
     return [stored_record(spec) for spec in specs]
 
 
@@ -148,7 +140,7 @@ def _next(task: Task, chosen: Outcome, reported: Sequence[RunRecord | None]) -> 
     failed = len(reported) - len(finished)
     if finished:
         test = measure.summary(measure.summarise([measure.of(record.test) for record in finished]))
-        _say(f"test {measure.kind} {test}{'' if measure.is_loss else ' %'} over {len(finished)} seeds")
+        say(f"test {measure.kind} {test}{'' if measure.is_loss else ' %'} over {len(finished)} seeds")
     guessing = [
         Guessing(f"seed {record.seed}", f"sgbench diagnose {task.folder / method_id / str(record.seed)}")
         for record in finished
@@ -156,11 +148,11 @@ def _next(task: Task, chosen: Outcome, reported: Sequence[RunRecord | None]) -> 
     ]
     warning = chance_warning(guessing, count=len(finished))
     if warning is not None:
-        _say(f"warning: {warning}")
+        say(f"warning: {warning}")
     if failed:
-        _say(f"{failed} of {len(reported)} seeds have no finished record")
+        say(f"{failed} of {len(reported)} seeds have no finished record")
     if reported:
-        _say(f"next: sgbench submit make {task.folder} --method {method_id} --name NAME --contact @YOU")
+        say(f"next: sgbench submit make {task.folder} --method {method_id} --name NAME --contact @YOU")
     return 1 if failed else 0
 
 
@@ -188,8 +180,3 @@ def _tree(task: Task, outcome: Found, reported: Sequence[RunRecord | None]) -> d
             None if record is None or record.test is None else record.test.accuracy for record in reported
         ],
     }
-
-
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -12,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.board_options import LEADERBOARDS, asked, finish, references_of, say, say_json
-from sgbench.errors import InputError, printable
+from sgbench.cli.board_options import LEADERBOARDS, asked, references_of
+from sgbench.cli.common import answer, say, say_json, shared
+from sgbench.errors import InputError
 from sgbench.paths import default_runs_dir
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ SECOND_LOOK = ("scan", "reference")
 def register(commands: Any) -> None:
     """Add the command `verify` to the parser."""
     parser = commands.add_parser(
-        "verify", help="repeat what a submission claims: score, infer or train again"
+        "verify", help="repeat what a submission claims: score, infer or train again", parents=shared()
     )
     parser.add_argument(
         "folder",
@@ -48,13 +48,6 @@ def register(commands: Any) -> None:
     parser.add_argument(
         "--board", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards"
     )
-    parser.add_argument(
-        "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="entries of your own"
-    )
-    parser.add_argument(
-        "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own"
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     parser.set_defaults(handler=_verify)
 
 
@@ -96,10 +89,7 @@ def _verify_submission(args: argparse.Namespace) -> int:
         if not held.is_file():
             raise InputError(f"{held}: not on the board yet; first: sgbench submit accept {args.folder}")
         written = _write(args, folder, verdict.submission.method_id, outcome)
-    if args.json:
-        sys.stdout.write(json.dumps(asdict(outcome) | {"written": written}, indent=1, sort_keys=True) + "\n")
-    else:
-        _say(outcome, written)
+    answer(args, asdict(outcome) | {"written": written}, _lines(outcome, written))
     return 0 if outcome.passed else 1
 
 
@@ -141,20 +131,21 @@ def _numbers(outcome: TierOutcome) -> str:
     return f"claimed {100 * outcome.claimed_accuracy:.2f} %, verified {100 * outcome.verified_accuracy:.2f} %"
 
 
-def _say(outcome: TierOutcome, written: str | None) -> None:
+def _lines(outcome: TierOutcome, written: str | None) -> list[str]:
     verdict = "passed" if outcome.passed else "FAILED"
-    lines = [
+    return [
         f"{outcome.tier}: {verdict}; seeds {', '.join(map(str, outcome.seeds))}",
         _numbers(outcome),
         outcome.statement,
         "not written; --by NAME writes it beside the claim" if written is None else f"written to {written}",
     ]
-    sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
 
 
 def register_audit(actions: Any) -> None:
     """Add `audit` to the subcommands of `board`."""
-    audit = actions.add_parser("audit", help="train seeds of rows again and compare them with their records")
+    audit = actions.add_parser(
+        "audit", help="train seeds of rows again and compare them with their records", parents=shared()
+    )
     audit.add_argument("--root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards")
     audit.add_argument(
         "--protocol",
@@ -188,7 +179,7 @@ def register_audit(actions: Any) -> None:
     audit.add_argument(
         "--curve", action="store_true", help="tell how often a doctored row would be caught, by simulation"
     )
-    finish(audit, _audit)
+    audit.set_defaults(handler=_audit)
 
 
 def _audit(args: argparse.Namespace) -> int:

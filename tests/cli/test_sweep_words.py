@@ -6,12 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from sgbench.cli.main import main
 from sgbench.composition.plan import plan
 from sgbench.records.method import method_id
 from sgbench.sweeps.names import names_of
 from sgbench.sweeps.outcome import headline, label
+from sgbench.sweeps.results import Results
 from tests.cli.filled_sweeps import SHAPES, fill
 from tests.leaderboard import factory
 from tests.run.tiny import WORDS
@@ -102,7 +104,12 @@ def test_a_picture_says_what_its_protocol_was_changed_in(
     words = ["surrogate=atan,triangle", "seed=0", "protocol.epochs=2"]
     fill("quickstart", words, tmp_path, [0.5, 0.6])
     drawn: list[str] = []
-    monkeypatch.setattr("sgbench.cli.sweep._draw", lambda results, *_: drawn.append(results.protocol))
+
+    def title_alone(results: Results, *_: object) -> Figure:
+        drawn.append(results.protocol)
+        return Figure()
+
+    monkeypatch.setattr("sgbench.cli.sweep._figure", title_alone)
     lines = table(capsys, tmp_path, "quickstart", *words, "--plot", str(tmp_path / "x.png"))
     assert drawn == ["digits_v1 with epochs=2"]
     assert lines[0].startswith("quickstart: 2 runs of digits_v1 in ")
