@@ -10,8 +10,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.board_options import ALL_NAMED, LEADERBOARDS, add_source, commit_of, references_of, tree_of
-from sgbench.cli.common import say, say_json, shared
+from sgbench.cli.common import (
+    ALL_NAMED,
+    LEADERBOARDS,
+    add_source,
+    commit_of,
+    references_of,
+    say,
+    say_json,
+    shared,
+    tree_of,
+)
 from sgbench.errors import printable
 from sgbench.tables import few
 

@@ -8,8 +8,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.board_options import add_source, asked, references_of, tree_of, warn
-from sgbench.cli.common import check_picture, say, say_json, shared
+from sgbench.cli.common import (
+    add_source,
+    asked,
+    check_picture,
+    references_of,
+    say,
+    say_json,
+    shared,
+    tree_of,
+    warn,
+)
 from sgbench.errors import InputError
 from sgbench.tables import aligned
 from sgbench.tables.markdown import markdown

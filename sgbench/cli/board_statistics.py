@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.board_options import LEADERBOARDS, add_source, asked, tree_of, warn
-from sgbench.cli.common import answer, say, shared
+from sgbench.cli.common import LEADERBOARDS, add_source, answer, asked, say, shared, tree_of, warn
 from sgbench.errors import InputError, printable, suggest
 
 if TYPE_CHECKING:

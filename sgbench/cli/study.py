@@ -267,7 +267,7 @@ def measure_study(args: argparse.Namespace) -> int:
 
 def publish_study(args: argparse.Namespace) -> int:
     """Add the records of a study's blocks to boards, and say what these do not take."""
-    from sgbench.cli.board_options import references_of
+    from sgbench.cli.common import references_of
     from sgbench.study.definition import load_study, pick_blocks
     from sgbench.study.publish import publish
     from sgbench.study.store import MANIFEST

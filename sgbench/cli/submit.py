@@ -8,8 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.board_options import LEADERBOARDS, references_of
-from sgbench.cli.common import answer, say, say_json, shared
+from sgbench.cli.common import LEADERBOARDS, answer, references_of, say, say_json, shared
 from sgbench.errors import InputError
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.board_options import LEADERBOARDS, asked, references_of
-from sgbench.cli.common import answer, say, say_json, shared
+from sgbench.cli.common import LEADERBOARDS, answer, asked, references_of, say, say_json, shared
 from sgbench.errors import InputError
 from sgbench.paths import default_runs_dir
 
