@@ -30,7 +30,7 @@ WITH_TARGET = [
     if (group, entry.name) != ("logger", "none")  # the absence of a logger is the only entry without a class
 ]
 SOURCED = ("surrogate", "neuron", "rule", "dataset")
-PLURALS = {"loss": "losses", "steepness": "steepness", "firing": "firing"}
+PLURALS = {"loss": "losses", "steepness": "steepness", "firing": "firing", "weights": "quantisers"}
 FOLDERS = [PLURALS.get(group, f"{group}s") for group in TARGET_GROUPS if group not in ("logger", "optimizer")]
 every_target = pytest.mark.parametrize("entry", WITH_TARGET, ids=lambda entry: f"{entry.group}/{entry.name}")
 every_folder = pytest.mark.parametrize("folder", FOLDERS)

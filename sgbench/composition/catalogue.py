@@ -35,6 +35,7 @@ TARGET_GROUPS = (
     "schedule",
     "steepness",
     "surrogate",
+    "weights",
 )
 """Groups whose entries are classes or functions; the others are data."""
 WITHOUT_ENTRY = ("sgbench.datasets.own.Own",)

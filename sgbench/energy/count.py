@@ -133,13 +133,14 @@ class OperationCounter:
     ) -> Iterator[SynapseCounts]:
         """Yield the connections into a layer and those among its neurons, with their operations."""
         wiring, per_step = self._feed_forward(layer)
+        bits = getattr(layer, "weight_bits", None) or self.bits
         kind = "real" if layer.taps > 1 else kind  # a delay spread over steps weights each of them
-        yield self._synapses(source, wiring, kind, total["arriving"], per_step, stored(layer, "weight"))
+        yield self._synapses(source, wiring, kind, total["arriving"], per_step, stored(layer, "weight"), bits)
         if layer.recurrence != "none" and not isinstance(layer, PopulationLayer):
             wiring, per_step = self._recurrent(layer)
             kind = _kind(layer.neuron) if layer.neuron.feeds_back == "spikes" else "real"
             weights = stored(layer, "recurrent")
-            yield self._synapses(layer.name, wiring, kind, total["returning"], per_step, weights)
+            yield self._synapses(layer.name, wiring, kind, total["returning"], per_step, weights, bits)
 
     def _feed_forward(self, layer: Counted) -> tuple[Wiring, int]:
         """Return how a layer is wired to its source, and synapses times the steps that an event spreads over."""
@@ -159,14 +160,21 @@ class OperationCounter:
         return wiring, layer.neurons * recurrent_fan_out(layer)
 
     def _synapses(
-        self, source: str, wiring: Wiring, kind: Kind, effective: int, per_step: int, weights: StoredWeights
+        self,
+        source: str,
+        wiring: Wiring,
+        kind: Kind,
+        effective: int,
+        per_step: int,
+        weights: StoredWeights,
+        bits: int,
     ) -> SynapseCounts:
         """Return the counts of one group of connections."""
         return SynapseCounts(
             source=source,
             wiring=wiring,
             operation="accumulate" if kind == "binary" else "multiply_accumulate",
-            weight_bits=self.bits,
+            weight_bits=bits,
             effective=Count(total=effective),
             dense=Count(total=self.steps * per_step),
             weights=weights.numbers,

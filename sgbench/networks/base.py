@@ -19,6 +19,7 @@ from sgbench.networks.layers import DenseLayer, Layer
 from sgbench.networks.pool import Image
 from sgbench.neurons.base import Neuron
 from sgbench.normalisations.base import Normalisation
+from sgbench.quantisers.base import Quantiser
 from sgbench.signals.noise_source import NoiseSource
 from sgbench.signals.spikes import Signal
 from sgbench.signals.trajectory import NOTHING, POTENTIAL, SPIKES, Keep, Trajectory, all_valid, valid_steps
@@ -147,6 +148,22 @@ class Network(nn.Module, ABC):
         """
         for layer in self._neuron_layers("dropout", self.hearers, neutral=dropout.neutral):
             layer.drop(dropout)
+
+    def quantise(self, quantiser: Quantiser) -> None:
+        """Quantise the weights of all synapses.
+
+        Raises:
+            InputError: the network does more with its weights than to add them up.
+        """
+        if quantiser.neutral:
+            return
+        if not isinstance(self, Chain):
+            raise InputError(
+                f"weights: the weights of network {type(self).__name__} cannot be quantised; use network=mlp or "
+                "weights=float"
+            )
+        for layer in self._neuron_layers("weights", list(self.layers), neutral=False):  # type: ignore[arg-type]
+            layer.quantise(quantiser)
 
     @staticmethod
     def _neuron_layers(option: str, layers: Sequence[nn.Module], *, neutral: bool) -> list[Layer]:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn.utils.parametrize import register_parametrization
 
 from sgbench.dropouts.base import Dropout
 from sgbench.dropouts.mask import Mask
@@ -18,6 +19,7 @@ from sgbench.networks.pool import Pool
 from sgbench.neurons.base import Neuron
 from sgbench.normalisations.base import Normalisation
 from sgbench.normalisations.normaliser import Normaliser
+from sgbench.quantisers.base import Quantiser
 
 
 class Layer(nn.Module):
@@ -45,6 +47,7 @@ class Layer(nn.Module):
     feedback_weight: Tensor | None
     recurrent_feedback: Tensor | None
     taps: int = 0  # steps over which a synapse spreads an event, where it delays it
+    weight_bits: int | None = None  # that store a weight, where weights are quantised
     residual_additions: int = 0  # of one step: values that join the layer's spikes, added or gated
 
     def __init__(
@@ -73,6 +76,13 @@ class Layer(nn.Module):
     def drop(self, dropout: Dropout) -> None:
         """Drop a part of what arrives in training."""
         self.dropout = dropout.make()
+
+    def quantise(self, quantiser: Quantiser) -> None:
+        """Let quantised weights act wherever weights are read, while the real numbers behind them are optimised."""
+        self.weight_bits = quantiser.bits
+        for name in ("weight", "recurrent"):
+            if getattr(self, name) is not None:
+                register_parametrization(self, name, quantiser)
 
     @property
     def needs_all_steps(self) -> str | None:

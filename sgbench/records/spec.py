@@ -35,6 +35,7 @@ GROUPS = (
     "init",
     "optimizer",
     "schedule",
+    "weights",
 )
 """The choices that make a method. `readout` takes its entries from the `neuron` group."""
 
@@ -45,6 +46,7 @@ NEUTRAL_CHOICES: dict[str, str] = {
     "dropout": "none",
     "augmentation": "none",
     "schedule": "constant",
+    "weights": "float",
 }
 """Frozen: the entry that a group added later stands for in a method that lacks the group.
 

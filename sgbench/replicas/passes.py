@@ -58,7 +58,8 @@ def _why_not(member: Replica) -> str | None:
         engine, reason = network.engine.pick(layer)  # type: ignore[arg-type]
         if engine != "fused":
             return f"layer '{layer.name}' runs on {engine} ({reason})"
-        if layer.dropout is not None or layer.normaliser is not None or layer.synapses() is None:  # type: ignore[operator]
+        shaped = layer.dropout is not None or layer.normaliser is not None or layer.weight_bits is not None
+        if shaped or layer.synapses() is None:  # type: ignore[operator]
             return f"layer '{layer.name}' is more than weights and neurons"
     return None
 

@@ -24,6 +24,7 @@ from sgbench.networks.base import Network, Provided, surrogates
 from sgbench.records.band import check_band
 from sgbench.records.spec import RunSpec
 from sgbench.rules.base import LearningRule, Objective
+from sgbench.rules.bptt import Bptt
 from sgbench.schedules.base import Moment, RateSchedule
 from sgbench.signals.streams import generator
 from sgbench.steepness.base import Steepness
@@ -45,6 +46,7 @@ PROVIDED: dict[str, tuple[str, ...]] = {
     "regulariser": (),
     "rule": ("dt_s",),
     "schedule": (),
+    "weights": (),
     "steepness": (),
     "surrogate": (),
 }
@@ -134,6 +136,7 @@ def build(spec: RunSpec) -> Parts:
     _check_target(spec, data_set, network, objective)
     check_band(spec.method, network.deployed_numbers)
     _check_fit(spec, network, objective)
+    _check_weights(spec, network, rule)
     rule.check(network, objective)
     data = SpikingData(
         data_set,
@@ -177,6 +180,23 @@ def _check_target(spec: RunSpec, data_set: DataSet, network: Network, objective:
         raise InputError(
             f"protocol.monitor=validation_accuracy: dataset={spec.method.choices['dataset']} has no classes; "
             f"use protocol.monitor=validation_loss"
+        )
+
+
+def _check_weights(spec: RunSpec, network: Network, rule: LearningRule) -> None:
+    """Refuse what would change quantised weights behind the quantiser, or miss the numbers that are optimised."""
+    if not any(getattr(layer, "weight_bits", None) for layer in network.layers):
+        return
+    choices = spec.method.choices
+    if not isinstance(rule, Bptt):
+        raise InputError(
+            f"weights={choices['weights']}: rule={choices['rule']} sets gradients of the weights themselves; use "
+            "rule=bptt or weights=float"
+        )
+    if any(layer.normaliser is not None for layer in network.hidden_layers):
+        raise InputError(
+            f"weights={choices['weights']}: normalisation={choices['normalisation']} goes into the weights, which "
+            "would then be no longer quantised; use normalisation=none or weights=float"
         )
 
 
@@ -250,6 +270,7 @@ def build_network(
     network: Network = _part(spec, "network", provided=provided)
     network.normalise(_part(spec, "normalisation"))
     network.drop(_part(spec, "dropout"))
+    network.quantise(_part(spec, "weights"))
     return network
 
 

@@ -97,6 +97,7 @@ def words_of(rule: str) -> tuple[str, ...]:
         ),
         pytest.param(("normalisation=tdbn,bntt", "dropout=none,shared_mask"), marks=pytest.mark.slow),
         pytest.param(("schedule=cosine,one_cycle,plateau", "optimizer=adamw"), marks=pytest.mark.slow),
+        pytest.param(("weights=int8,int4,ternary", "network.recurrence=all_to_all"), marks=pytest.mark.slow),
     ],
     ids=" ".join,
 )
