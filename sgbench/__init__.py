@@ -6,10 +6,10 @@ are loaded by the first use of a name.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # checkers know the name; to import typing takes longer than all else here
 if TYPE_CHECKING:
+    from typing import Any
+
     from sgbench.custom import CustomSurrogate
     from sgbench.diagnosis.modules import diagnose_module
     from sgbench.errors import (
@@ -91,6 +91,8 @@ if not TYPE_CHECKING:  # to whom each name is imported above, so that another on
 
     def __getattr__(name: str) -> Any:
         """Import an attribute of the package when it is first asked for."""
+        import importlib
+
         if name not in HOMES:
             raise AttributeError(f"module 'sgbench' has no attribute '{name}'")
         module, _, last = HOMES[name].rpartition(".")

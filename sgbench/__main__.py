@@ -7,14 +7,15 @@ can be lost by leaving at once, since every file is written whole or not at all.
 
 from __future__ import annotations
 
-import os
+from sgbench.cli import STOPPED, STOPPED_CODE, leave, take_over
+
+IS_OURS = take_over()  # before anything that takes long is imported
+
 import signal
 import sys
 import threading
 from types import FrameType
-from typing import Any, NoReturn
-
-from sgbench.cli import STOPPED, STOPPED_CODE
+from typing import Any
 
 PATIENCE_S = 10.0
 """For what is under way to end, from the first Ctrl-C on."""
@@ -26,18 +27,17 @@ class Interrupts:
     def __init__(self) -> None:
         self.is_ending = False  # the command is done, and Python cleans up
         self._was_lost = threading.Event()
+        self._python_hook = sys.unraisablehook
 
     def install(self) -> None:
-        """Take over from Python's own handler, if that is in place: where SIGINT is ignored it stays so."""
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._on_signal)
-            self._python_hook = sys.unraisablehook
-            sys.unraisablehook = self._on_unraisable
+        """Replace the handler of SIGINT, and note where Python drops what it raises."""
+        signal.signal(signal.SIGINT, self._on_signal)
+        sys.unraisablehook = self._on_unraisable
 
     def _on_signal(self, _: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a second one kills, whatever goes on
         if self.is_ending or _is_importing(frame):
-            _leave()
+            leave()
         threading.Thread(target=self._wait, daemon=True).start()
         raise KeyboardInterrupt
 
@@ -53,7 +53,7 @@ class Interrupts:
         while _children():
             self._was_lost.wait(PATIENCE_S)
             threading.Event().wait(0.1)
-        _leave()
+        leave()
 
 
 def _is_importing(frame: FrameType | None) -> bool:
@@ -75,20 +75,9 @@ def _children() -> list[Any]:
     return [*([] if module is None else module.active_children()), *jobs]
 
 
-def _leave() -> NoReturn:
-    os.write(2, STOPPED.encode())
-    os._exit(STOPPED_CODE)
-
-
-def _is_started_by_another() -> bool:
-    """Tell whether this is a process of a sweep, which imports this module to find what it is to run."""
-    module = sys.modules.get("multiprocessing")
-    return module is not None and module.parent_process() is not None
-
-
 interrupts = Interrupts()
-if not _is_started_by_another():
-    interrupts.install()  # before anything that takes long is imported
+if IS_OURS:
+    interrupts.install()
 
 
 def command() -> int:

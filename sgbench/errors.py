@@ -157,21 +157,38 @@ def printable(text: str) -> str:
 
 STEEPNESS = ("alpha", "beta", "k", "slope", "steepness")
 """What libraries call how steep a surrogate is."""
+FEW_NAMES = 8
+"""So many are all told in an error message."""
+NEAR_NAMES = 3
+"""Of more, so many that are near to what was typed."""
 
 
-def suggest(wrong: str, known: Iterable[str]) -> str:
-    """Write the end of an error message: the nearest known name, or all of them.
+def suggest(wrong: str, known: Iterable[str], all_by: str = "") -> str:
+    """Write the end of an error message: the nearest known names, and all of them or how to see them.
+
+    Args:
+        wrong: what was typed.
+        known: what could have been.
+        all_by: a command that lists what is known.
 
     >>> suggest("atann", ["atan", "sigmoid"])
     "did you mean 'atan'? Known: atan, sigmoid"
     >>> suggest("slope", ["alpha", "scale"])
     "did you mean 'alpha'? Known: alpha, scale"
+    >>> suggest("mine", [f"mine_{number}" for number in range(40)], "sgbench list dataset")
+    "did you mean 'mine_0', 'mine_1' or 'mine_10'? 40 are known: sgbench list dataset"
     """
     names = sorted(map(str, known))  # a file's keys may be numbers
+    is_short = len(names) <= FEW_NAMES
     meant = [name for name in names if wrong in STEEPNESS and name in STEEPNESS]
-    close = meant[:1] or difflib.get_close_matches(wrong, names, n=1)
-    hint = f"did you mean '{close[0]}'? " if close else ""
-    return f"{hint}Known: {', '.join(names)}"
+    begun = [name for name in names if wrong and name.startswith(f"{wrong}_")]
+    near = [*meant, *begun, *difflib.get_close_matches(wrong, names, n=NEAR_NAMES)]
+    close = list(dict.fromkeys(near))[: 1 if is_short else NEAR_NAMES]
+    last = f" or '{close[-1]}'" if len(close) > 1 else ""
+    hint = f"did you mean {', '.join(map(repr, close[:-1] if last else close))}{last}? " if close else ""
+    if is_short or not (close or all_by):
+        return f"{hint}Known: {', '.join(names)}"
+    return f"{hint}{len(names)} are known{': ' if all_by else ''}{all_by}"
 
 
 def require_number(

@@ -1,3 +1,29 @@
 """Reads the words of each command and prints its answer, one thin file a command."""
 
+from __future__ import annotations
+
+import _signal  # pyright: ignore[reportMissingImports]  # built in; importing `signal` takes milliseconds
+import os
+import sys
+
 STOPPED, STOPPED_CODE = "sgbench: stopped; the same command continues where it was\n", 130
+
+
+def leave(*_: object) -> None:
+    """Print that the command was stopped and end this process at once; a handler of signals."""
+    os.write(2, STOPPED.encode())
+    os._exit(STOPPED_CODE)
+
+
+def take_over() -> bool:
+    """Replace Python's own handler of SIGINT, if that is in place, by an end at once; tells whether it was.
+
+    Where SIGINT is ignored it stays so. A process of a sweep, which imports the command's module to find what it is
+    to run, keeps its own.
+    """
+    module = sys.modules.get("multiprocessing")
+    is_worker = module is not None and module.parent_process() is not None
+    if is_worker or _signal.getsignal(_signal.SIGINT) is not _signal.default_int_handler:
+        return False
+    _signal.signal(_signal.SIGINT, leave)
+    return True

@@ -104,7 +104,8 @@ def _withdraw(args: argparse.Namespace) -> int:
     known = sorted([*StoredRecords(folder).rows(), *(path.name for path in (folder / EXTERNAL).glob("*"))])
     for method in (args.method, *([args.superseded_by] if args.superseded_by else [])):
         if method not in known:
-            raise InputError(f"{name} has no method '{method}'; {suggest(method, known)}")
+            near = suggest(method, known, f"sgbench board show --protocol {name}")
+            raise InputError(f"{name} has no method '{method}'; {near}")
     try:
         notice = Notice(
             schema_version=1,

@@ -157,5 +157,7 @@ def pick(names: list[str], config_dirs: list[Path]) -> dict[str, EnergyTarget]:
     known = load_targets(config_dirs, everything=True)
     for name in names:
         if name not in known:
-            raise InputError(f"energy target '{name}' does not exist; {suggest(name, known)}")
+            raise InputError(
+                f"energy target '{name}' does not exist; {suggest(name, known, 'sgbench list energy')}"
+            )
     return {name: known[name] for name in names} if names else known

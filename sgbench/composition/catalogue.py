@@ -80,7 +80,7 @@ def paths(group: str, config_dirs: Iterable[Path] = ()) -> dict[str, Path]:
     by_name: dict[str, Path] = {}
     folders = list(dict.fromkeys(Path(folder).resolve() for folder in [*with_own(config_dirs), conf_dir()]))
     if not any((folder / group).is_dir() for folder in folders):
-        raise InputError(f"group '{group}' does not exist; {suggest(group, groups())}")
+        raise InputError(f"group '{group}' does not exist; {suggest(group, groups(), 'sgbench list')}")
     for folder in folders:
         for path in (folder / group).rglob("*.yaml"):
             name = path.relative_to(folder / group).with_suffix("").as_posix()
@@ -116,7 +116,11 @@ def entry(group: str, name: str, config_dirs: Iterable[Path] = ()) -> Entry:
     called = [other for other, entry in every.items() if name in (entry.meta.get("aliases") or [])]
     folder = name.rpartition("/")[0]
     beside = [other for other in known if other.rpartition("/")[0] == folder]  # not a hundred presets
-    hint = f"sgbench calls it '{called[0]}'" if called else suggest(name, beside or known)
+    hint = (
+        f"sgbench calls it '{called[0]}'"
+        if called
+        else suggest(name, beside or known, f"sgbench list {group}")
+    )
     raise InputError(f"{group} '{name}' does not exist; {hint}")
 
 

@@ -120,7 +120,9 @@ def read(name: str, config_dirs: Iterable[Path] = ()) -> Reproduction:
     folders = list(config_dirs)
     known = names(folders)
     if name not in known:
-        raise InputError(f"reproduction '{name}' does not exist; {suggest(name, known)}")
+        raise InputError(
+            f"reproduction '{name}' does not exist; {suggest(name, known, 'sgbench reproduce --list')}"
+        )
     entry = catalogue.entry("experiment", FOLDER + name, folders)
     tree = entry.meta.get("reproduction")
     if not isinstance(tree, dict):

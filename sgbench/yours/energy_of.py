@@ -60,7 +60,9 @@ def energy_of(  # noqa: PLR0913 - what is counted, and what it is priced by
     known = load_targets(config_dirs, everything=True)
     for name in targets:
         if name not in known:
-            raise InputError(f"energy target '{name}' does not exist; {suggest(name, known)}")
+            raise InputError(
+                f"energy target '{name}' does not exist; {suggest(name, known, 'sgbench list energy')}"
+            )
     chosen = {name: known[name] for name in targets or known}
     samples = _samples(batch, steps)
     counter = ModuleCounter(network, input_kind=input_kind, bits=bits, fold_batch_norm=fold_batch_norm)

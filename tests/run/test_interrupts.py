@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.interrupts import InterruptSettings, Try, interrupt, moments, show
+from sgbench.cli import STOPPED
 
 WAIT_S = 300
 START = """
@@ -68,42 +69,70 @@ sys.exit(start.command())
 """
 
 
-def code_of(tmp_path: Path, body: str, *, signals: int = 1, handler: str = "default_int_handler") -> int:
-    """The exit code of a command that does `body`, and gets a signal at each line that it prints."""
+def end_of(
+    tmp_path: Path, body: str, *, signals: int = 1, handler: str = "default_int_handler"
+) -> tuple[int, str]:
+    """The exit code and the words of a command that does `body`, and gets a signal at each line that it prints."""
     (tmp_path / "swallowed.py").write_text(SWALLOWED)
     (tmp_path / "body.py").write_text(START.format(handler=handler) + body + RUN)
     process = subprocess.Popen(
-        [sys.executable, "body.py"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [sys.executable, "body.py"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     for _ in range(signals):
         assert process.stdout.readline()
         process.send_signal(signal.SIGINT)
     try:
-        return process.wait(timeout=WAIT_S)
+        _, told = process.communicate(timeout=WAIT_S)
+        return process.returncode, told
     finally:
         process.kill()
-        process.communicate()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("body", [IMPORTING, DROPPED, SLOW_TO_STOP, FINISHED])
 def test_one_stops(body: str, tmp_path: Path) -> None:
     """In an import that swallows it, where Python drops it, in an endless clean-up, and after the command's end."""
-    assert code_of(tmp_path, body) == 130
+    assert end_of(tmp_path, body) == (130, STOPPED)
+
+
+@pytest.mark.slow
+def test_within_the_first_import(tmp_path: Path) -> None:
+    """Before the command's own handler stands, which takes `signal` to be imported: one line, and no traceback.
+
+    Must differ: the same import by a process that is not the command, whose own handler stays Python's.
+    """
+    (tmp_path / "signal.py").write_text("import time\nprint('here', flush=True)\ntime.sleep(600)\n")
+    ends = []
+    for module in ("sgbench.__main__", "signal"):
+        process = subprocess.Popen(
+            [sys.executable, "-c", f"import {module}"],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "here\n"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=WAIT_S)
+        ends.append((process.returncode, err))
+    assert ends[0] == (130, STOPPED)
+    assert ends[1][0] == -signal.SIGINT
+    assert "Traceback" in ends[1][1]
 
 
 @pytest.mark.slow
 def test_two_kill(tmp_path: Path) -> None:
     """In the clean-up after the first one."""
-    assert code_of(tmp_path, SLOW_TO_STOP, signals=2) == -signal.SIGINT
+    assert end_of(tmp_path, SLOW_TO_STOP, signals=2) == (-signal.SIGINT, "")
 
 
 @pytest.mark.slow
 def test_where_it_is_ignored_it_stays_so(tmp_path: Path) -> None:
     """As in a shell's background: the command ends by itself, and well."""
     body = 'def work(words=None):\n    print("here", flush=True)\n    time.sleep(1)\n    return 0\n'
-    assert code_of(tmp_path, body, handler="SIG_IGN") == 0
+    assert end_of(tmp_path, body, handler="SIG_IGN") == (0, "")
 
 
 @pytest.mark.slow

@@ -61,7 +61,9 @@ def find_row(board: Board, word: str) -> MethodRow:
             names = ", ".join(f"{row.method_id} {row.label}" for row in matches[:6])
             raise InputError(f"'{word}' names {len(matches)} methods; give an id: {names}")
     known = [row.method_id for row in rows] + [row.surrogate.partition("(")[0] for row in rows]
-    raise InputError(f"{board.protocol.name} has no method '{word}'; {suggest(word, known)}")
+    raise InputError(
+        f"{board.protocol.name} has no method '{word}'; {suggest(word, set(known), 'sgbench board show')}"
+    )
 
 
 def untold(reference: ProtocolReference) -> str | None:
