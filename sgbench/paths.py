@@ -1,4 +1,4 @@
-"""Where things are: the catalogue, a user's runs, a user's data."""
+"""What this machine has: the catalogue, a user's runs and data, processors."""
 
 from __future__ import annotations
 
@@ -143,3 +143,8 @@ def default_cache_gb() -> float:
 def run_dir(runs_dir: Path, protocol: str, method_id: str, seed: int) -> Path:
     """Return the folder of one run: <runs_dir>/<protocol>/<method_id>/<seed>."""
     return runs_dir / protocol / method_id / str(seed)
+
+
+def processors() -> int:
+    """Count the processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

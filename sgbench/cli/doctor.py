@@ -11,7 +11,7 @@ from typing import Any
 
 from sgbench.cli.common import answer, shared
 from sgbench.errors import InputError
-from sgbench.paths import conf_dir, default_data_dir, default_runs_dir
+from sgbench.paths import conf_dir, default_data_dir, default_runs_dir, processors
 
 EXTRAS = {"h5py": "events", "tonic": "tonic"}
 PLUGIN = "hydra_plugins.hydra_submitit_launcher"
@@ -48,7 +48,7 @@ def collect() -> dict[str, Any]:
         "extras": {name: _extra(name, extra) for name, extra in EXTRAS.items()},
         "places of sweeps": _places(),
         "processor": processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": processors(),
         "conf_dir": str(conf_dir()),
         "runs_dir": _folder(default_runs_dir(), "SGBENCH_RUNS", problems),
         "data_dir": _folder(default_data_dir(), "SGBENCH_DATA", problems),

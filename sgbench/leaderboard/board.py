@@ -15,10 +15,10 @@ from sgbench.errors import InputError, SgbenchError, StorageError
 from sgbench.leaderboard.contents import contents_of
 from sgbench.leaderboard.deviation import ProtocolReference, References
 from sgbench.leaderboard.division import division_of
-from sgbench.leaderboard.measuring import processors
 from sgbench.leaderboard.pages.picture_digest import stale
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv
+from sgbench.leaderboard.processes import workers_for
 from sgbench.leaderboard.registry import BoardContent
 from sgbench.leaderboard.rows import Board, BoardStanding, Measured, board_of
 from sgbench.leaderboard.store.dossier import read_dossiers
@@ -129,7 +129,7 @@ def build(tree: RecordTree) -> tuple[list[Built], tuple[Finding, ...]]:
             f"{tree.root}: no record of a seed that reports; {way}, or name a folder with --root"
         )
     is_large = any(len(board.rows) >= MANY_ROWS for board in boards.boards)
-    with _drawing_executor(apart=is_large and processors() > 1) as executor:
+    with _drawing_executor(apart=is_large and workers_for(MANY_ROWS, many=MANY_ROWS) > 1) as executor:
         return [_write(board, tree, executor) for board in boards.boards], boards.findings
 
 

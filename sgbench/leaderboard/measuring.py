@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import gc
-import multiprocessing
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 
 from sgbench.errors import InputError
+from sgbench.leaderboard.processes import in_processes, workers_for
 from sgbench.leaderboard.rows import Measured, measure
 from sgbench.leaderboard.store.reading import Finding, Layout, RecordFile
 from sgbench.leaderboard.store.tree import RecordTree, read_files
@@ -21,12 +17,6 @@ MANY = 1000
 """Records from which other processes are worth their start."""
 SHARES = 8
 """Parts of the work for each process, so that none waits long for another."""
-
-
-@dataclass(frozen=True)
-class _Part:
-    measured: list[tuple[str, Measured]]  # with the protocol
-    findings: list[Finding]
 
 
 def measure_all(
@@ -52,33 +42,16 @@ def measure_all(
                 file.path.relative_to(tree.root).parts[0]
             )  # composed here, once for all processes
     measured: dict[str, list[Measured]] = {}
-    for part in _parts(partial(_part, tree=tree, targets=targets), files, tree.layout, meanwhile):
-        findings += part.findings
-        for name, method in part.measured:
-            measured.setdefault(name, []).append(method)
+    workers = workers_for(len(files), many=MANY)
+    parts = shares(files, tree.layout, workers * SHARES) if workers > 1 else [files]
+    work = partial(_results, tree=tree, targets=targets)
+    done = in_processes(work, parts, workers=workers, meanwhile=meanwhile)
+    for _, result in sorted(done, key=lambda numbered: numbered[0]):
+        if isinstance(result, Finding):
+            findings.append(result)
+        else:
+            measured.setdefault(result[0], []).append(result[1])
     return measured, findings
-
-
-def processors() -> int:
-    """Count the processors that this process may use; 1 where processes are not forked."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-
-
-def _parts(
-    work: partial[_Part], files: list[RecordFile], layout: Layout, meanwhile: Callable[[], object] | None
-) -> Iterator[_Part]:
-    workers = processors()
-    if len(files) < MANY or workers == 1:
-        yield work(files)
-        return
-    # Forked, since a new interpreter takes as long to load its modules as thousands of records to read.
-    context = multiprocessing.get_context("fork")
-    # They are short-lived and make few cycles; looking for these takes a tenth of their time.
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=gc.disable) as pool:
-        parts = pool.map(work, shares(files, layout, workers * SHARES))
-        if meanwhile is not None:  # the others have been started: nothing of it is copied into them
-            meanwhile()
-        yield from parts
 
 
 def shares(files: Sequence[RecordFile], layout: Layout, count: int) -> list[list[RecordFile]]:
@@ -101,12 +74,13 @@ def shares(files: Sequence[RecordFile], layout: Layout, count: int) -> list[list
     return shares
 
 
-def _part(files: Sequence[RecordFile], *, tree: RecordTree, targets: tuple[EnergyTarget, ...]) -> _Part:
-    findings: list[Finding] = []
-    measured = []
+def _results(
+    files: Sequence[RecordFile], *, tree: RecordTree, targets: tuple[EnergyTarget, ...]
+) -> Iterator[tuple[str, Measured] | Finding]:
+    """Yield the methods of records with their protocol, and why others were left out."""
     for row in read_files(files, tree):
         if isinstance(row, Finding):
-            findings.append(row)
+            yield row
             continue
         reference = tree.references.of(row.records[0].protocol)
         _ = reference.measure  # says so where nobody knows what guessing loses
@@ -119,5 +93,4 @@ def _part(files: Sequence[RecordFile], *, tree: RecordTree, targets: tuple[Energ
             targets=targets,
             dt_s=reference.protocol.dt_s,
         )
-        measured.append((reference.protocol.name, result))
-    return _Part(measured, findings)
+        yield reference.protocol.name, result

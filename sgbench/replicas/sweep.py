@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from sgbench.paths import processors
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.cluster import ClusterPool
@@ -17,11 +17,6 @@ from sgbench.replicas.pool import WorkerPool
 from sgbench.replicas.view import SweepView
 from sgbench.replicas.where import HERE, Where
 from sgbench.training.run_folder import finished_record, folder_of, stored_record
-
-
-def cores() -> int:
-    """Count the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_sweep(
@@ -58,7 +53,7 @@ def run_sweep(
     first = {folder_of(specs[place]): place for place in reversed(left)}
     twins = [place for place in left if first[folder_of(specs[place])] != place]  # the same run once more
     left = sorted(first.values())
-    count = max(1, min(workers or where.groups_of(len(left)) or cores(), len(left)))
+    count = max(1, min(workers or where.groups_of(len(left)) or processors(), len(left)))
     point_groups = groups(specs, left, count)
     start = _starter(specs, where, workers=workers, count=count, largest=largest, bars=bars)
     view = SweepView(specs, finished, headline)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sgbench.leaderboard import measuring
+from sgbench.leaderboard import measuring, processes
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import compose_reference
 from sgbench.leaderboard.store.reading import Finding, RecordFile
@@ -34,7 +34,7 @@ def test_several_processes_read_the_same(tmp_path: Path, monkeypatch: pytest.Mon
     path.write_text("{")
     alone = show(RecordTree(tmp_path, layout, REFERENCES))
     monkeypatch.setattr(measuring, "MANY", 1)
-    monkeypatch.setattr(measuring.os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(processes, "processors", lambda: 2)
     together = show(RecordTree(tmp_path, layout, REFERENCES))
     assert together == alone
     assert [Finding(str(path), alone.findings[0].reason)] == list(alone.findings)

@@ -18,7 +18,7 @@ from PIL import Image, PngImagePlugin
 
 from sgbench.errors import InputError, SgbenchError
 from sgbench.leaderboard import board as boards
-from sgbench.leaderboard import measuring
+from sgbench.leaderboard import measuring, processes
 from sgbench.leaderboard.board import build, check, show
 from sgbench.leaderboard.pages import picture as pictures
 from sgbench.leaderboard.pages.picture import picture_of, png
@@ -82,7 +82,7 @@ def test_a_large_tree_is_built_as_a_small_one(tmp_path: Path, monkeypatch: pytes
     alone = [Path(name).read_bytes() for name in built.files]
     monkeypatch.setattr(measuring, "MANY", 1)
     monkeypatch.setattr(boards, "MANY_ROWS", 2)
-    monkeypatch.setattr(measuring.os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(processes, "processors", lambda: 2)
     [again], _ = build(RecordTree(tmp_path, "leaderboards", REFERENCES))
     assert [Path(name).read_bytes() for name in again.files] == alone
     assert check(tmp_path, references=REFERENCES)[1] == ()
@@ -94,7 +94,7 @@ def test_drawing_that_was_ended_is_an_error_of_one_line(
 ) -> None:
     """As when the system takes back memory: no picture, and no process left."""
     monkeypatch.setattr(boards, "MANY_ROWS", 2)
-    monkeypatch.setattr(measuring.os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(processes, "processors", lambda: 2)
     monkeypatch.setattr(pictures, "board_figure", lambda _: os.kill(os.getpid(), signal.SIGKILL))
     with pytest.raises(SgbenchError, match="the process that draws pictures was ended"):
         build(RecordTree(tmp_path, "leaderboards", REFERENCES))

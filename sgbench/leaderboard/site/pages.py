@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from sgbench.leaderboard.measuring import MANY, SHARES, processors, shares
+from sgbench.leaderboard.measuring import MANY, SHARES, shares
+from sgbench.leaderboard.processes import in_processes, workers_for
 from sgbench.leaderboard.site.across import across_files, compared
 from sgbench.leaderboard.site.downloads import downloads_of, table_files
 from sgbench.leaderboard.site.entries import entry_files
@@ -15,7 +16,6 @@ from sgbench.leaderboard.site.front import front_files
 from sgbench.leaderboard.site.methods import method_files
 from sgbench.leaderboard.site.protocols import boards_page, protocol_files
 from sgbench.leaderboard.site.render import rendered, static_files
-from sgbench.leaderboard.site.shares import made_by
 from sgbench.leaderboard.site.sources import Sources
 from sgbench.leaderboard.site.texts import text_pages
 from sgbench.leaderboard.store.reading import RecordFile
@@ -25,15 +25,17 @@ def site_files(sources: Sources) -> Iterator[SiteFile]:
     """Yield every file of a site but the one that lists them, one after the other."""
     yield from _finished(_boards_and_texts(sources), sources)
     files, _ = sources.tree.candidates()  # what is left out is named with the boards
-    workers = processors() if len(files) >= MANY else 1
-    yield from made_by(
-        workers, shares(files, "leaderboards", workers * SHARES), partial(_of_methods, sources)
-    )
+    workers = workers_for(len(files), many=MANY)
+    parts = shares(files, "leaderboards", workers * SHARES)
+    for _, (path, data) in in_processes(partial(_of_methods, sources), parts, workers=workers):
+        yield SiteFile(path, lambda data=data: data)
     yield from static_files()
 
 
-def _of_methods(sources: Sources, files: Sequence[RecordFile]) -> Iterator[SiteFile]:
-    return _finished(method_files(sources, files), sources)
+def _of_methods(sources: Sources, files: Sequence[RecordFile]) -> Iterator[tuple[str, bytes]]:
+    """Yield the paths and bytes of the files of methods, as a process can send them."""
+    for page in _finished(method_files(sources, files), sources):
+        yield page.path, page.make()
 
 
 def _finished(pages: Iterable[Page | SiteFile], sources: Sources) -> Iterator[SiteFile]:
