@@ -1,0 +1,129 @@
+"""The archive of a release: written alike from the same files, and read as a stranger's."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sgbench.errors import InputError, printable
+from sgbench.records.files import parse_model, read_bytes
+from sgbench.records.release import MAX_FILE_BYTES, MAX_FILES, Release
+
+MANIFEST = "manifest.json"
+MAX_ARCHIVE_BYTES = 256 * 1024**2
+MAX_PLAIN_BYTES = 512 * 1024**2
+LONGEST_AGO = (1980, 1, 1, 0, 0, 0)
+"""The date of each file: zip knows none earlier, and the time of packing would make no two archives alike."""
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+ENCRYPTED = 0x1
+REMEDY = "take it from where it was published"
+
+
+@dataclass(frozen=True)
+class UnpackedRelease:
+    """Holds a release whose files all have the hashes that its manifest states."""
+
+    manifest: Release
+    stated: bytes
+    """The manifest as it stands in the archive."""
+    files: dict[str, bytes]
+    """All others, by their paths."""
+    sha256: str
+    """Of the archive."""
+
+
+def folder_of(name: str) -> str:
+    """Name the one folder in the archive of a release."""
+    return f"sgbench-boards-{name}"
+
+
+def pack_release(name: str, files: Mapping[str, bytes]) -> bytes:
+    """Write files as a zip archive, in the order of their names and with neither times nor owners.
+
+    Args:
+        name: of the release.
+        files: by their paths in its folder.
+    """
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for path in sorted(files):
+            info = zipfile.ZipInfo(f"{folder_of(name)}/{path}", LONGEST_AGO)
+            info.create_system, info.external_attr = 3, (stat.S_IFREG | 0o644) << 16
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, files[path], compresslevel=9)
+    return out.getvalue()
+
+
+def unpack_release(path: Path, *, sha256: str | None = None) -> UnpackedRelease:
+    """Read the archive of a release, which is whole if each file is there with the hash that the manifest states.
+
+    Nothing is written. A link, a path that leads elsewhere, a file that the manifest does not name, and what
+    unpacks to more than it may are refused.
+
+    Args:
+        path: of the archive.
+        sha256: that the archive has to have; None: the reader did not say.
+
+    Raises:
+        InputError: it is no such archive, or not whole.
+    """
+    data = read_bytes(path, limit=MAX_ARCHIVE_BYTES)
+    found = hashlib.sha256(data).hexdigest()
+    if sha256 is not None and sha256.lower() != found:
+        raise InputError(f"{path}: its SHA-256 is {found} and not {sha256}; {REMEDY}")
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            files = dict(_files(archive))
+    except InputError as error:
+        raise InputError(f"{path}: {error}; {REMEDY}") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise InputError(f"{path}: not a readable zip file: {printable(str(error))}; {REMEDY}") from error
+    stated = files.pop(MANIFEST, b"")
+    manifest = parse_model(stated, Release, f"{path}: {MANIFEST}")
+    _require_whole(path, manifest, files)
+    return UnpackedRelease(manifest, stated, files, found)
+
+
+def _files(archive: zipfile.ZipFile) -> Iterator[tuple[str, bytes]]:
+    """Yield each file by its path in the folder of the release."""
+    members = archive.infolist()
+    if len(members) > MAX_FILES:
+        raise InputError(f"holds {len(members):,} files, more than {MAX_FILES:,}")
+    if sum(member.file_size for member in members) > MAX_PLAIN_BYTES:
+        raise InputError(f"unpacks to more than {MAX_PLAIN_BYTES // 1024**2} MiB")
+    seen: set[str] = set()
+    for member in members:
+        folder, _, name = member.filename.partition("/")
+        shown = printable(repr(member.filename[:100]))
+        mode = member.external_attr >> 16
+        if mode and not stat.S_ISREG(mode):
+            raise InputError(f"{shown} is a link, a folder or a device")
+        if not folder.startswith(folder_of("")) or not name or name.casefold() in seen:
+            raise InputError(f"{shown} stands twice, or outside the folder of a release")
+        if member.flag_bits & ENCRYPTED or member.compress_type not in METHODS:
+            raise InputError(f"{shown} is encrypted, or packed by another method than deflate")
+        if member.file_size > MAX_FILE_BYTES:
+            raise InputError(f"{shown} unpacks to more than {MAX_FILE_BYTES // 1024**2} MiB")
+        seen.add(name.casefold())
+        with archive.open(member) as file:
+            data = file.read(member.file_size + 1)
+        if len(data) != member.file_size:
+            raise InputError(f"{shown} has another size than it states")
+        yield name, data
+
+
+def _require_whole(path: Path, manifest: Release, files: Mapping[str, bytes]) -> None:
+    named = {file.path: file for file in manifest.files}
+    for name in sorted({*named, *files}):
+        if name not in files:
+            raise InputError(f"{path}: {name} is not in it; {REMEDY}")
+        if name not in named:
+            raise InputError(f"{path}: its manifest does not name {printable(repr(name))}; {REMEDY}")
+        if hashlib.sha256(files[name]).hexdigest() != named[name].sha256:
+            raise InputError(f"{path}: {name} is not what the manifest names; {REMEDY}")

@@ -1,0 +1,112 @@
+"""A release held against itself, and taken in place of the boards that came with the package."""
+
+from __future__ import annotations
+
+import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.board import check
+from sgbench.leaderboard.contents import condensed
+from sgbench.leaderboard.deviation import References
+from sgbench.leaderboard.registry import Registry, installed, pack, read_registry, updated_path
+from sgbench.leaderboard.releases.archive import MANIFEST, MAX_ARCHIVE_BYTES, UnpackedRelease, unpack_release
+from sgbench.leaderboard.releases.make import BOARDS, ReleaseHeading, release_files
+from sgbench.leaderboard.store.reading import Finding
+from sgbench.records.files import write_atomic, write_folder
+
+TIMEOUT_S = 60
+AGENT = "sgbench (board update)"
+
+
+@contextmanager
+def opened(release: UnpackedRelease) -> Iterator[Path]:
+    """Lay the files of a release into a passing folder, and yield its leaderboards folder."""
+    with tempfile.TemporaryDirectory(prefix="sgbench_release_") as passing:
+        write_folder(Path(passing) / "release", release.files)
+        yield Path(passing) / "release" / BOARDS
+
+
+def verify_release(release: UnpackedRelease) -> list[Finding]:
+    """Compute every table of a release anew from its records, and name the files that are not what these give.
+
+    Args:
+        release: whose files have the hashes that its manifest states.
+    """
+    given = release.manifest
+    heading = ReleaseHeading(given.name, given.commit, given.created_utc, given.sgbench, given.since)
+    with opened(release) as root:
+        if not root.is_dir():
+            return [Finding(BOARDS, "is not in the release")]
+        _, findings = check(root, references=References())
+        above = f"{root.parent}/"
+        if findings:
+            return [
+                replace(found, path=found.path.removeprefix(above), reason=found.reason.partition("; ")[0])
+                for found in findings
+            ]
+        made = release_files(root, heading)
+    there = release.files | {MANIFEST: release.stated}
+    return [
+        Finding(name, "is not what the records give")
+        for name in sorted({*made, *there})
+        if made.get(name) != there.get(name)
+    ]
+
+
+def update(path: Path, *, sha256: str | None = None) -> Registry:
+    """Take a release in place of the boards that came with the package, for commands without a folder of records.
+
+    Args:
+        path: of its archive.
+        sha256: that the archive has to have; None: the reader did not say.
+
+    Raises:
+        InputError: it is no whole release, holds a record that cannot be used, or is not newer than what is there.
+        StorageError: the data folder cannot be written.
+    """
+    release = unpack_release(path, sha256=sha256)
+    given = release.manifest
+    there, layout = installed()
+    if layout == "registry" and read_registry(there).created_utc >= given.created_utc:
+        raise InputError(f"{path}: is not newer than {read_registry(there)}, which stays")
+    with opened(release) as root:
+        registry = condensed(root, commit=given.commit, created_utc=given.created_utc, release=given.name)
+    write_atomic(updated_path(), pack(registry))
+    return registry
+
+
+def fetch_release(address: str, path: Path) -> None:
+    """Fetch an archive from an https address; what it is is checked by who reads it.
+
+    Args:
+        address: begins with https://.
+        path: where it is put.
+
+    Raises:
+        InputError: the address is another, the server has no such file, or sends more than an archive may have.
+        StorageError: it cannot be written.
+    """
+    request = urllib.request.Request(_https(address), headers={"User-Agent": AGENT})  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - https alone
+            _https(answer.geturl())
+            data = answer.read(MAX_ARCHIVE_BYTES + 1)
+    except (urllib.error.URLError, OSError) as error:
+        reason = getattr(error, "reason", error)
+        raise InputError(f"{address}: {reason}; fetch it by hand and name the file") from error
+    if len(data) > MAX_ARCHIVE_BYTES:
+        raise InputError(f"{address}: sends more than {MAX_ARCHIVE_BYTES // 1024**2} MiB")
+    write_atomic(path, data)
+
+
+def _https(address: str) -> str:
+    if urllib.parse.urlsplit(address).scheme != "https":
+        raise InputError(f"{address}: an address that begins with https:// is needed")
+    return address
