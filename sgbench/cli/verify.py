@@ -26,6 +26,8 @@ TIERS = ("rescored", "reinferred", "retrained")
 ENGINES = ("auto", "fused", "scan", "reference")
 SECOND_LOOK = ("scan", "reference")
 """Engines that round otherwise; a seed out of tolerance is trained again on each."""
+TWICE = 2.0
+"""Tolerances by which a doctored row has to be caught."""
 
 
 def register(commands: Any) -> None:
@@ -274,6 +276,8 @@ def _told(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) ->
             f"{len(drawn)} runs drawn by {request.draw}, {len(left)} left ({time_s:.0f} s by their records)"
         )
         say(f"{audit.folder.name}: {said}, {len(failed)} rows failed{way}")
+        if tolerance is not None:
+            say(f"{audit.folder.name}: {_caught(audit)}")
     return {
         "draw": request.draw,
         "drawn": len(drawn),
@@ -281,6 +285,15 @@ def _told(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) ->
         "failed": failed,
         "tolerance": None if tolerance is None else tolerance.model_dump(),
     }
+
+
+def _caught(audit: BoardAudit) -> str:
+    """Tell how often a doctored row would be caught: by twice the tolerance, or where all seeds are turned."""
+    from sgbench.submissions.verify.detection import detection_curve
+
+    solved = audit.audit.tolerance is not None and audit.audit.tolerance.solved_from is not None
+    points = detection_curve(audit.audit)
+    return f"a row {points[-1] if solved else next(point for point in points if point.amount == TWICE)}"
 
 
 def _fresh(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) -> dict[str, Any]:

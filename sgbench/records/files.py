@@ -63,7 +63,7 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
         remove_abandoned(folder.parent)
         with new_folder(folder) as passing:
             for name, data in files.items():
-                (passing / name).parent.mkdir(exist_ok=True)
+                (passing / name).parent.mkdir(parents=True, exist_ok=True)
                 _store(passing / name, data)
             passing.chmod(0o755)
             _sync_folder(passing)

@@ -1,4 +1,4 @@
-"""The manifest of a release of all boards: its files with their hashes, its rows, and what differs from the last."""
+"""The manifest of a release of all boards: files with their hashes, rows, and what differs from the last."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from sgbench.tables.markdown import markdown
 
 TITLE = "sgbench boards"
 ABOUT = (
-    "Ranked results of surrogate gradients, neuron models and learning rules of spiking neural networks: every record "
+    "Ranked results of surrogate gradients, neurons and learning rules of spiking neural networks: every record "
     "behind each row, with seeds, exact operation counts, energies from published prices, and what was verified."
 )
 KEYWORDS = ("spiking neural networks", "surrogate gradient", "neuromorphic computing", "benchmark")
@@ -60,7 +60,7 @@ CONTEXT: dict[str, Any] = {
 """Of Croissant 1.1, as its specification has it."""
 TABLES = {
     "rows": "A line for each row of a board: where it stands, its score with the interval over seeds, its costs.",
-    "records": "A line for each run of a method with one seed: scores, counts, time, circumstances, and its settings.",
+    "records": "A line for each run of a method with one seed: scores, counts, circumstances, and its settings.",
 }
 
 
