@@ -37,7 +37,7 @@ NARROWEST = 80  # columns of a terminal
 
 def register(commands: Any) -> None:
     """Add the command `board` and its subcommands to the parser."""
-    from sgbench.cli import board_families, board_releases, board_statistics, verify
+    from sgbench.cli import board_families, board_releases, verify
 
     board = commands.add_parser("board", help="collect records, build, check and show leaderboards")
     actions = board.add_subparsers(title="actions", metavar="ACTION", required=True)
@@ -81,7 +81,6 @@ def register(commands: Any) -> None:
     show.set_defaults(handler=_show)
     verify.register_audit(actions)
     board_families.register(actions)
-    board_statistics.register(actions)
     board_releases.register(actions)
 
 

@@ -1,8 +1,9 @@
-"""`sgbench board across | tuning`: methods over several tasks, and over their settings."""
+"""`sgbench board across | tuning | explain`: methods over tasks and over settings, and two of them."""
 
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sgbench.cli.common import (
     add_source,
+    answer,
     asked,
     check_picture,
     references_of,
@@ -19,7 +21,7 @@ from sgbench.cli.common import (
     tree_of,
     warn,
 )
-from sgbench.errors import InputError
+from sgbench.errors import InputError, printable
 from sgbench.tables import aligned
 from sgbench.tables.markdown import markdown
 
@@ -29,10 +31,11 @@ if TYPE_CHECKING:
     from sgbench.leaderboard.score import Measure
 
 CURVE_POINTS = (1, 5, 10)
+WIDTH = 100
 
 
 def register(actions: Any) -> None:
-    """Add `across` and `tuning` to the subcommands of `board`."""
+    """Add `across`, `tuning` and `explain` to the subcommands of `board`."""
     across = actions.add_parser(
         "across",
         help="methods over several tasks: interquartile mean, ranks",
@@ -50,6 +53,21 @@ def register(actions: Any) -> None:
     add_source(tuning, default="runs", registry=True)
     _by(tuning)
     tuning.set_defaults(handler=_tuning)
+    explain = actions.add_parser(
+        "explain", help="two methods in plain sentences: which is better, and how sure", parents=shared()
+    )
+    explain.add_argument("a", metavar="A", help="a method: its id, its beginning, or its surrogate's name")
+    explain.add_argument("b", metavar="B", help="another")
+    add_source(explain, default="leaderboards", registry=True)
+    explain.set_defaults(handler=_explain)
+
+
+def _explain(args: argparse.Namespace) -> int:
+    from sgbench.leaderboard.explaining import explain_two
+
+    explained = explain_two(args.a, args.b, tree=tree_of(args, only=args.protocol))
+    text = "\n".join(textwrap.fill(printable(sentence), WIDTH) for sentence in explained.sentences)
+    return answer(args, asdict(explained), text)
 
 
 def _across(args: argparse.Namespace) -> int:

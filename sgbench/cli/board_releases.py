@@ -1,24 +1,65 @@
-"""`sgbench board release | verify-release | update`: all boards as one archive to cite, checked and taken."""
+"""`sgbench board export | withdraw | release | verify-release | update`: what leaves a registry, and what comes."""
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.board_options import GIT_S, LEADERBOARDS, finish, say, say_json
-from sgbench.errors import InputError
+from sgbench.cli.common import (
+    GIT_S,
+    LEADERBOARDS,
+    add_source,
+    answer,
+    asked,
+    say,
+    say_json,
+    shared,
+    tree_of,
+    warn,
+)
+from sgbench.errors import InputError, suggest
+
+if TYPE_CHECKING:
+    from sgbench.leaderboard.store.reading import Finding
+    from sgbench.records.record import RunRecord
 
 SHA256 = "that the archive has to have, as it was published beside it"
 
 
 def register(actions: Any) -> None:
-    """Add `release`, `verify-release` and `update` to the subcommands of `board`."""
-    release = actions.add_parser("release", help="write all boards and their records as one archive to cite")
+    """Add these to the subcommands of `board`."""
+    export = actions.add_parser("export", help="all records as one flat table", parents=shared(machine=False))
+    add_source(export, default="leaderboards", several=True)
+    export.add_argument("--format", choices=("csv", "json", "parquet"), default="csv", help="default: csv")
+    export.add_argument(
+        "--out", type=Path, metavar="FILE", help="default: standard output; parquet needs one"
+    )
+    export.set_defaults(handler=_export)
+    withdraw = actions.add_parser(
+        "withdraw", help="say that a method no longer counts; nothing is deleted", parents=shared()
+    )
+    withdraw.add_argument("method", metavar="ID", help="of the method")
+    withdraw.add_argument("--protocol", required=True, metavar="NAME")
+    withdraw.add_argument("--reason", required=True, help="one sentence")
+    withdraw.add_argument("--superseded-by", metavar="ID", help="the method that replaces it")
+    withdraw.add_argument(
+        "--root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards"
+    )
+    withdraw.set_defaults(handler=_withdraw)
+    plain = shared(entries=False, classes=False)
+    release = actions.add_parser(
+        "release",
+        help="write all boards and their records as one archive to cite",
+        parents=plain,
+    )
     release.add_argument("name", metavar="NAME", help="e.g. 2026.12")
     release.add_argument(
         "--root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards"
@@ -27,17 +68,90 @@ def register(actions: Any) -> None:
         "--since", type=Path, metavar="ARCHIVE", help="the release before, for the difference"
     )
     release.add_argument("--to", type=Path, metavar="FILE.zip", help="default: sgbench-boards-NAME.zip")
-    finish(release, _release)
-    verify = actions.add_parser("verify-release", help="compute a release anew from its own records")
+    release.set_defaults(handler=_release)
+    verify = actions.add_parser(
+        "verify-release",
+        help="compute a release anew from its own records",
+        parents=plain,
+    )
     verify.add_argument("archive", type=Path, metavar="ARCHIVE")
     verify.add_argument("--sha256", metavar="HEX", help=SHA256)
-    finish(verify, _verify)
-    update = actions.add_parser("update", help="take a newer release for show, explain and across")
+    verify.set_defaults(handler=_verify)
+    update = actions.add_parser(
+        "update",
+        help="take a newer release for show, explain and across",
+        parents=plain,
+    )
     update.add_argument(
         "archive", metavar="ARCHIVE|ADDRESS", help="a file, or an https address with --sha256"
     )
     update.add_argument("--sha256", metavar="HEX", help=SHA256)
-    finish(update, _update)
+    update.set_defaults(handler=_update)
+
+
+def _export(args: argparse.Namespace) -> int:
+    from sgbench.leaderboard.pages.export import Standings, encode, to_table, write
+    from sgbench.leaderboard.store.reading import Finding
+    from sgbench.leaderboard.store.tree import read_methods
+
+    findings: list[Finding] = []
+    tree = tree_of(args)
+    chosen = asked(args.protocol, tree.protocols())
+
+    def groups() -> Iterator[list[RunRecord]]:
+        for row in read_methods(tree):
+            if isinstance(row, Finding):
+                findings.append(row)
+            elif row.records[0].protocol in chosen:
+                yield row.records
+
+    standings = Standings(tree.root, references=tree.references, findings=findings)
+    table = to_table(
+        groups(),
+        standing_of=standings.of if tree.layout == "leaderboards" else None,
+    )
+    if args.out is not None:
+        write(args.out, table, args.format)
+        say(f"{args.out}: {len(next(iter(table.values()), []))} records")
+    elif args.format == "parquet":
+        raise InputError("--out: parquet is no text; name a file")
+    else:
+        sys.stdout.write(encode(table, args.format).decode())
+    return warn(findings)
+
+
+def _withdraw(args: argparse.Namespace) -> int:
+    from pydantic import ValidationError
+
+    from sgbench.leaderboard.store.dossier import place
+    from sgbench.leaderboard.store.outside import EXTERNAL
+    from sgbench.leaderboard.store.stored import StoredRecords
+    from sgbench.leaderboard.store.tree import protocols
+    from sgbench.records.files import first_problem
+    from sgbench.records.trust import Notice
+
+    (name,) = protocols(args.root, only=args.protocol, layout="leaderboards")
+    folder = args.root / name
+    known = sorted([*StoredRecords(folder).rows(), *(path.name for path in (folder / EXTERNAL).glob("*"))])
+    for method in (args.method, *([args.superseded_by] if args.superseded_by else [])):
+        if method not in known:
+            near = suggest(method, known, f"sgbench board show --protocol {name}")
+            raise InputError(f"{name} has no method '{method}'; {near}")
+    try:
+        notice = Notice(
+            schema_version=1,
+            protocol=name,
+            method_id=args.method,
+            kind="withdrawn" if args.superseded_by is None else "superseded",
+            superseded_by=args.superseded_by,
+            reason=args.reason,
+            created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+    except ValidationError as error:
+        raise InputError(f"--{first_problem(error)}") from error
+    path = place(folder, notice)
+    line = f"{path}: {notice.kind}; next: sgbench board build --from leaderboards --root {args.root}"
+    return answer(args, {"written": str(path), "kind": notice.kind}, line)
 
 
 def _release(args: argparse.Namespace) -> int:
@@ -63,11 +177,8 @@ def _release(args: argparse.Namespace) -> int:
     path = args.to or Path(f"{folder_of(args.name)}.zip")
     write_atomic(path, data)
     sha256 = hashlib.sha256(data).hexdigest()
-    if args.json:
-        say_json({"file": str(path), "sha256": sha256, "bytes": len(data), "files": len(files)})
-    else:
-        say(f"{path}: {len(files):,} files, {len(data) / 1e6:.1f} MB, SHA-256 {sha256}")
-    return 0
+    tree = {"file": str(path), "sha256": sha256, "bytes": len(data), "files": len(files)}
+    return answer(args, tree, f"{path}: {len(files):,} files, {len(data) / 1e6:.1f} MB, SHA-256 {sha256}")
 
 
 def _committed(root: Path) -> tuple[str, str]:
@@ -76,8 +187,6 @@ def _committed(root: Path) -> tuple[str, str]:
     Raises:
         InputError: there is none, or the folder has changes that are not committed.
     """
-    from datetime import UTC, datetime
-
     from sgbench.training.git import FAILURES, ask
 
     try:
@@ -132,8 +241,5 @@ def _update(args: argparse.Namespace) -> int:
             fetch_release(args.archive, path)
             registry = update(path, sha256=args.sha256)
     rows = sum(len(content.measured) for content in registry.boards.values())
-    if args.json:
-        say_json({"release": registry.release, "boards": sorted(registry.boards), "rows": rows})
-    else:
-        say(f"{registry}: {len(registry.boards)} boards, {rows} rows, for show, explain and across")
-    return 0
+    tree = {"release": registry.release, "boards": sorted(registry.boards), "rows": rows}
+    return answer(args, tree, f"{registry}: {len(registry.boards)} boards, {rows} rows")

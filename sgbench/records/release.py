@@ -47,7 +47,7 @@ class ReleasedRow(Strict):
 
 
 class EarlierRelease(Strict):
-    """Holds of the release before all that the difference is taken from."""
+    """Holds what a difference is taken from: the rows of the release before."""
 
     name: ReleaseName
     sha256: Sha256

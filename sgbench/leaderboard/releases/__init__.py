@@ -1,1 +1,1 @@
-"""Releases of all boards: one archive to cite, which says of itself whether it is whole."""
+"""Writes releases of all boards as archives to cite, reads strangers' ones, and takes them."""
