@@ -10,6 +10,7 @@ import shlex
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+import pytest
 from PIL import Image
 
 from sgbench.leaderboard.pages.values import to_csv
@@ -73,9 +74,12 @@ def test_a_board_and_its_methods(tmp_path: Path) -> None:
     assert [first.place.low, second.place.low] == [1, 2]
     assert f"../methods/toy_v1/{first.method_id}.html" in page.values("a", "href")
     assert found["protocols/toy_v1.csv"] == to_csv(board, digits=9)
-    assert json.loads(found["protocols/toy_v1.json"]) == [
-        *csv.DictReader(io.StringIO(to_csv(board, digits=9)))
-    ]
+    typed = json.loads(found["protocols/toy_v1.json"])
+    cells = [*csv.DictReader(io.StringIO(to_csv(board, digits=9)))]
+    assert [[*row] for row in typed] == [[*row] for row in cells]
+    assert [row["test_accuracy_mean"] for row in typed] == [0.9, 0.5]
+    assert typed[0]["method_id"] == first.method_id
+    assert typed[0]["tuning_trials"] is None
     own = Document(found[f"methods/toy_v1/{first.method_id}.html"])
     assert f"boards/toy_v1/records/{first.method_id}/0.json" in own.text
     assert str(tmp_path) not in own.text
@@ -95,7 +99,13 @@ def test_the_answer_and_its_doubts(tmp_path: Path) -> None:
     sources = sources_of(tmp_path / "boards", two_methods())
     text = documents(sources)["index.html"].text
     assert "atan, on these tasks." in text
-    assert "A is better than B: A minus B is 40.00 points" in text
+    found = answer_of(sources, "one task")
+    (pair,), (control,) = found.seconds, found.controls
+    assert pair.difference.text.startswith("40.00 (")
+    assert pair.is_decided
+    assert pair.share.value == pytest.approx(100 * 0.4 / (1 - sources.boards[0].measure.guess))
+    assert control == pair
+    assert "40.00 (" in text
     assert "A control has the highest mean" not in text
     reverse = [each.model_copy(update={"method": each.method}) for each in two_methods()]
     swapped = [record(seed=each.seed, accuracy=1.4 - each.test.accuracy, of=each.method) for each in reverse]

@@ -119,8 +119,8 @@ def explain(
     )
 
 
-def answer(board: Board, a: MethodRow, b: MethodRow) -> str:
-    """Write one sentence that says which of two methods is better, by how much, and how sure that is.
+def duel(board: Board, a: MethodRow, b: MethodRow) -> tuple[Comparison, str]:
+    """Compare two methods of a board; return the comparison and the verdict after Holm's correction.
 
     Args:
         board: on which both are.
@@ -128,8 +128,7 @@ def answer(board: Board, a: MethodRow, b: MethodRow) -> str:
         b: the other.
     """
     comparison = compare(board.measure.signed(a.scores), board.measure.signed(b.scores))
-    adjusted, pairs = _adjusted(board, a, b)
-    return _answer(_verdict(comparison, adjusted), comparison, adjusted, pairs, board.measure)
+    return comparison, _verdict(comparison, _adjusted(board, a, b)[0])
 
 
 def _adjusted(board: Board, a: MethodRow, b: MethodRow) -> tuple[float | None, int]:

@@ -1,9 +1,11 @@
-"""A board as comma-separated values, for computing; same bytes from the same records."""
+"""A board as comma-separated values and as JSON, for computing; same bytes from the same records."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
+from collections.abc import Iterator
 
 from sgbench.leaderboard.pages.columns import Value, board_columns
 from sgbench.leaderboard.rows import Board
@@ -23,16 +25,29 @@ def to_csv(board: Board, *, digits: int = DIGITS) -> str:
         board: its rows.
         digits: significant ones of each number.
     """
-    columns = board_columns(board)
-    rows = [
-        {name: _text(value, digits) for column in columns for name, value in column.values(row).items()}
-        for row in (*board.rows, *board.claimed, *board.baselines)
-    ]
+    rows = [{name: _text(value, digits) for name, value in row.items()} for row in _rows(board)]
     out = io.StringIO()
     writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()
+
+
+def to_json(board: Board, *, digits: int = DIGITS) -> str:
+    """Write the board as a list of JSON objects with the names of the CSV; numbers are numbers, gaps are null."""
+    rows = [{name: _number(value, digits) for name, value in row.items()} for row in _rows(board)]
+    return json.dumps(rows, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _rows(board: Board) -> Iterator[dict[str, Value]]:
+    """Yield the values of each row by the names of the CSV's columns."""
+    columns = board_columns(board)
+    for row in (*board.rows, *board.claimed, *board.baselines):
+        yield {name: value for column in columns for name, value in column.values(row).items()}
+
+
+def _number(value: Value, digits: int) -> Value:
+    return value if value is None or isinstance(value, str | int) else float(f"{value:.{digits}g}")
 
 
 def _text(value: Value, digits: int) -> str:

@@ -9,27 +9,29 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sgbench.leaderboard.families import AcrossTasks, FamilyStanding
-from sgbench.leaderboard.pages.explain import answer as explain_pair
+from sgbench.leaderboard.pages.explain import duel
 from sgbench.leaderboard.pages.sections import power
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.site.sources import Sources, method_path, protocol_path
+from sgbench.plots.duels import ForestColumn, ForestRow
+from sgbench.plots.estimate import Estimate
 from sgbench.tables import NONE
 from sgbench.tables.table import Cell, Table, number, numbers, texts
 
 MOST_NAMED = 6
+PER_CENT = 100
 
 
 @dataclass(frozen=True)
-class Line:
+class Duel:
     """Holds what one board says of two of its methods."""
 
     protocol: str
-    page: str
-    a: str
-    a_page: str
-    b: str
-    b_page: str
-    sentence: str
+    a: Cell
+    b: Cell
+    difference: Cell  # a minus b with its interval, in the board's own unit
+    share: Estimate  # the same in points of the way from guessing to perfection
+    is_decided: bool  # whether the two are told apart
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ class FrontPageAnswer:
     asked: tuple[str, ...]  # the commands that say the same
     evidence: tuple[str, ...]
     doubts: tuple[str, ...]
-    seconds: tuple[Line, ...]  # the first of each board against the second
-    controls: tuple[Line, ...]  # the first against the best control
+    seconds: tuple[Duel, ...]  # the first of each board against the second
+    controls: tuple[Duel, ...]  # the best surrogate against the best control
     powers: Table | None  # what the seeds of each board can show
 
 
@@ -69,9 +71,9 @@ def answer_of(sources: Sources, comparison: AcrossTasks | str) -> FrontPageAnswe
         tuple(advice.command for advice in sources.beside.advice if advice.surrogate),
         evidence,
         (*_not_tried(sources), *_doubts(boards, sources)),
-        tuple(_line(board, board.rows[0], board.rows[1]) for board in boards if len(board.rows) > 1),
+        tuple(_duel(board, board.rows[0], board.rows[1]) for board in boards if len(board.rows) > 1),
         tuple(
-            _line(board, _best_other(board, sources), control)
+            _duel(board, _best_other(board, sources), control)
             for board, control in _controls(boards, sources)
         ),
         _powers(boards),
@@ -246,16 +248,58 @@ def _best_other(board: Board, sources: Sources) -> MethodRow:
     return next(row for row in board.rows if not _is_control(row, sources))
 
 
-def _line(board: Board, a: MethodRow, b: MethodRow) -> Line:
-    name = board.protocol.name
-    return Line(
-        name,
-        protocol_path(name),
-        a.label,
-        method_path(name, a.method_id),
-        b.label,
-        method_path(name, b.method_id),
-        explain_pair(board, a, b),
+def _duel(board: Board, a: MethodRow, b: MethodRow) -> Duel:
+    measure, (comparison, verdict) = board.measure, duel(board, a, b)
+    whole = measure.guess if measure.is_loss else 1.0 - measure.guess  # from guessing to perfection
+    low, high = measure.ends(comparison) or (comparison.difference, comparison.difference)
+    words = {"better": "", "worse": "", "not told apart": ", not told apart", "unknown": ", too few seeds"}
+    unit = " in loss" if measure.is_loss else ""
+    first, second = (
+        Cell(row.label, link=method_path(board.protocol.name, row.method_id), is_code=True) for row in (a, b)
+    )
+    return Duel(
+        board.protocol.name,
+        first,
+        second,
+        Cell(f"{measure.difference(comparison)}{unit}{words[verdict]}", comparison.difference),
+        Estimate(*(PER_CENT * end / whole for end in (comparison.difference, low, high))),
+        verdict in ("better", "worse"),
+    )
+
+
+def duels_table(answer: FrontPageAnswer) -> Table | None:
+    """Make the table of the first method of each board beside the second and beside the best control."""
+    controls = {each.protocol: each for each in answer.controls}
+    rows = [
+        (
+            Cell(each.protocol, link=protocol_path(each.protocol), is_code=True),
+            *(each.a, each.b, each.difference),
+            *_against(controls.get(each.protocol)),
+        )
+        for each in answer.seconds
+    ]
+    columns = (
+        *texts("board", "first", "second", "first minus second, points"),
+        *texts("best control", "best surrogate minus control, points"),
+    )
+    caption = "What separates the first from the second, and from a control, with 95 % intervals"
+    return Table(caption, columns, tuple(rows)) if rows else None
+
+
+def _against(control: Duel | None) -> tuple[Cell, Cell]:
+    return (Cell(NONE), Cell(NONE)) if control is None else (control.b, control.difference)
+
+
+def duels_columns(answer: FrontPageAnswer) -> tuple[ForestColumn, ...]:
+    """Make the panels of the picture that shows the same."""
+    panels = {
+        "the first minus the second": answer.seconds,
+        "best surrogate minus best control": answer.controls,
+    }
+    return tuple(
+        ForestColumn(title, tuple(ForestRow(each.protocol, each.share, each.is_decided) for each in duels))
+        for title, duels in panels.items()
+        if duels
     )
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import shlex
 from collections.abc import Iterator, Sequence
 
@@ -13,7 +10,7 @@ from sgbench.leaderboard.deviation import experiment_of
 from sgbench.leaderboard.pages.empty import without_rows
 from sgbench.leaderboard.pages.sections import checked_text, evidence, statements
 from sgbench.leaderboard.pages.seeds import seeds_outside
-from sgbench.leaderboard.pages.values import to_csv
+from sgbench.leaderboard.pages.values import to_csv, to_json
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.site.files import Download, Page, Picture, SiteFile
 from sgbench.leaderboard.site.protocol_pictures import protocol_pictures
@@ -73,18 +70,9 @@ def protocol_files(board: Board, sources: Sources) -> Iterator[Page | SiteFile]:
     yield from (file for _, file in drawn)
     stem = f"protocols/{name}"
     yield SiteFile(f"{stem}.csv", values.encode)
-    yield SiteFile(f"{stem}.json", lambda: csv_as_json(values))
+    yield SiteFile(f"{stem}.json", lambda: to_json(board, digits=DIGITS).encode())
     yield SiteFile(f"{stem}.badge.svg", lambda: _badge(board))
     yield _page(board, sources, [picture for picture, _ in drawn])
-
-
-def csv_as_json(values: str) -> bytes:
-    r"""Convert a table of comma-separated values to a list of JSON objects, cell by cell.
-
-    >>> csv_as_json("a,b\n1,x\n")
-    b'[\n {\n  "a": "1",\n  "b": "x"\n }\n]\n'
-    """
-    return (json.dumps([*csv.DictReader(io.StringIO(values))], indent=1) + "\n").encode()
 
 
 def _badge(board: Board) -> bytes:
