@@ -20,7 +20,7 @@ COLOURS = {True: ORANGE, False: BLUE}
 
 
 @dataclass(frozen=True)
-class ForestRow:
+class ForestMark:
     """Holds the difference of two methods on one board, in points of the way from guessing to perfection."""
 
     board: str
@@ -33,7 +33,7 @@ class ForestColumn:
     """Holds one panel: what is compared, board by board."""
 
     title: str
-    rows: tuple[ForestRow, ...]
+    rows: tuple[ForestMark, ...]
 
 
 def duels_size(columns: Sequence[ForestColumn]) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sgbench.plots.duels import COLOURS, ForestColumn, ForestRow, duels_figure
+from sgbench.plots.duels import COLOURS, ForestColumn, ForestMark, duels_figure
 from sgbench.plots.estimate import Estimate
 
 
@@ -11,11 +11,11 @@ def test_differences_stand_on_the_rows_of_their_boards() -> None:
     first = ForestColumn(
         "first",
         (
-            ForestRow("a", Estimate(2, -1, 5), is_decided=False),
-            ForestRow("b", Estimate(4, 3, 5), is_decided=True),
+            ForestMark("a", Estimate(2, -1, 5), is_decided=False),
+            ForestMark("b", Estimate(4, 3, 5), is_decided=True),
         ),
     )
-    second = ForestColumn("second", (ForestRow("b", Estimate(60, 50, 70), is_decided=True),))
+    second = ForestColumn("second", (ForestMark("b", Estimate(60, 50, 70), is_decided=True),))
     figure = duels_figure([first, second])
     left, right = figure.axes
     assert [label.get_text() for label in left.get_yticklabels()] == ["a", "b"]

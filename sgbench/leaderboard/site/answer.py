@@ -13,7 +13,7 @@ from sgbench.leaderboard.pages.explain import duel
 from sgbench.leaderboard.pages.sections import power
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.site.sources import Sources, method_path, protocol_path
-from sgbench.plots.duels import ForestColumn, ForestRow
+from sgbench.plots.duels import ForestColumn, ForestMark
 from sgbench.plots.estimate import Estimate
 from sgbench.tables import NONE
 from sgbench.tables.table import Cell, Table, number, numbers, texts
@@ -23,7 +23,7 @@ PER_CENT = 100
 
 
 @dataclass(frozen=True)
-class Duel:
+class BoardDuel:
     """Holds what one board says of two of its methods."""
 
     protocol: str
@@ -43,8 +43,8 @@ class FrontPageAnswer:
     asked: tuple[str, ...]  # the commands that say the same
     evidence: tuple[str, ...]
     doubts: tuple[str, ...]
-    seconds: tuple[Duel, ...]  # the first of each board against the second
-    controls: tuple[Duel, ...]  # the best surrogate against the best control
+    seconds: tuple[BoardDuel, ...]  # the first of each board against the second
+    controls: tuple[BoardDuel, ...]  # the best surrogate against the best control
     powers: Table | None  # what the seeds of each board can show
 
 
@@ -248,7 +248,7 @@ def _best_other(board: Board, sources: Sources) -> MethodRow:
     return next(row for row in board.rows if not _is_control(row, sources))
 
 
-def _duel(board: Board, a: MethodRow, b: MethodRow) -> Duel:
+def _duel(board: Board, a: MethodRow, b: MethodRow) -> BoardDuel:
     measure, (comparison, verdict) = board.measure, duel(board, a, b)
     whole = measure.guess if measure.is_loss else 1.0 - measure.guess  # from guessing to perfection
     low, high = measure.ends(comparison) or (comparison.difference, comparison.difference)
@@ -257,7 +257,7 @@ def _duel(board: Board, a: MethodRow, b: MethodRow) -> Duel:
     first, second = (
         Cell(row.label, link=method_path(board.protocol.name, row.method_id), is_code=True) for row in (a, b)
     )
-    return Duel(
+    return BoardDuel(
         board.protocol.name,
         first,
         second,
@@ -286,7 +286,7 @@ def duels_table(answer: FrontPageAnswer) -> Table | None:
     return Table(caption, columns, tuple(rows)) if rows else None
 
 
-def _against(control: Duel | None) -> tuple[Cell, Cell]:
+def _against(control: BoardDuel | None) -> tuple[Cell, Cell]:
     return (Cell(NONE), Cell(NONE)) if control is None else (control.b, control.difference)
 
 
@@ -297,7 +297,7 @@ def duels_columns(answer: FrontPageAnswer) -> tuple[ForestColumn, ...]:
         "best surrogate minus best control": answer.controls,
     }
     return tuple(
-        ForestColumn(title, tuple(ForestRow(each.protocol, each.share, each.is_decided) for each in duels))
+        ForestColumn(title, tuple(ForestMark(each.protocol, each.share, each.is_decided) for each in duels))
         for title, duels in panels.items()
         if duels
     )
