@@ -58,6 +58,7 @@ def register(actions: Any) -> None:
     )
     explain.add_argument("a", metavar="A", help="a method: its id, its beginning, or its surrogate's name")
     explain.add_argument("b", metavar="B", help="another")
+    explain.add_argument("--full", action="store_true", help="all sentences in place of the table")
     add_source(explain, default="leaderboards", registry=True)
     explain.set_defaults(handler=_explain)
 
@@ -66,8 +67,12 @@ def _explain(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.explaining import explain_two
 
     explained = explain_two(args.a, args.b, tree=tree_of(args, only=args.protocol))
-    text = "\n".join(textwrap.fill(printable(sentence), WIDTH) for sentence in explained.sentences)
-    return answer(args, asdict(explained), text)
+    sentences = explained.sentences if args.full else explained.short
+    lines = [textwrap.fill(printable(sentence), WIDTH) for sentence in sentences]
+    if not args.full:
+        (named, a, b), *rows = explained.table
+        lines = [*aligned([(named, f"A: {a}", f"B: {b}"), *rows], words=1), "", *lines]
+    return answer(args, asdict(explained), "\n".join(lines))
 
 
 def _across(args: argparse.Namespace) -> int:

@@ -51,6 +51,18 @@ def test_better(board: Board) -> None:
     assert "15 spikes against 7.5, 2.00 times as many" in text
 
 
+def test_in_short_it_is_a_table_and_three_sentences(board: Board) -> None:
+    """By hand: the means of the five seeds, 15 spikes against half as many, and no price list tells the loss."""
+    found = explain(board, find_row(board, "atan"), find_row(board, "triangle"), hits={})
+    figures = {name: (a, b) for name, a, b in found.table}
+    assert figures["test accuracy, %"] == ("95.80", "91.00")
+    assert figures["spikes"] == ("15", "7.5")
+    assert figures["seeds"] == ("5", "5")
+    assert len(found.short) == 3
+    assert set(found.short) <= set(found.sentences) | {found.short[2]}
+    assert found.short[2] in " ".join(found.sentences)
+
+
 def test_the_other_way_round(board: Board) -> None:
     """Must differ: worse, and the sign with it."""
     assert "A is worse than B: A minus B is -4.80 points" in said(board, "triangle", "atan")
@@ -89,11 +101,13 @@ def test_names(board: Board) -> None:
 
 
 def test_command_on_the_committed_board(capsys: pytest.CaptureFixture[str]) -> None:
-    """In sentences, and as one object."""
+    """In short, in sentences, and as one object."""
     root = str(Path(__file__).resolve().parent.parent.parent / "leaderboards")
     words = ["board", "explain", "exponential", "zero", "--protocol", "digits_v1", "--root", root]
     assert main(words) == 0
     assert "A is better than B" in capsys.readouterr().out
+    assert main([*words, "--full"]) == 0
+    assert "Noether's formula" in capsys.readouterr().out
     assert main([*words, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["verdict"] == "better"

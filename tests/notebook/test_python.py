@@ -54,7 +54,7 @@ def test_a_board_and_its_sentences_are_those_of_the_command(capsys: pytest.Captu
     assert repr(board) == capsys.readouterr().out.rstrip("\n")
     assert "<th>rank</th>" in board._repr_html_()
     told = sgbench.explain("atan", "zero", protocol="digits_v1", root=BOARDS, layout="leaderboards")
-    assert main(["board", "explain", "atan", "zero", *source]) == 0
+    assert main(["board", "explain", "atan", "zero", *source, "--full"]) == 0
     assert " ".join(told.split()) == " ".join(capsys.readouterr().out.split())
     assert told.explanation.p is not None
     with pytest.raises(sgbench.InputError, match="did you mean 'digits_v1'"):

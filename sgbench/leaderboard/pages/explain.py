@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,11 +25,26 @@ Hits = Mapping[int, NDArray[np.bool_]]
 """By seed, whether each test sample is right [samples]."""
 RESAMPLING_SEED = 0
 PER_CENT = 100
+NOETHER = f"That A wins three of four runs takes {pairs_needed(SURE)} pairs of runs (Noether's formula)."
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Holds the sentences of an explanation, and what they rest on."""
+    """Holds an explanation in sentences and in short, and what it rests on.
+
+    Args:
+        a: the id of one method.
+        b: of the other.
+        difference: of their scores, positive where A is better.
+        low: end of its 95 % interval.
+        high: the other end.
+        p: of the paired test.
+        p_holm: the same after Holm's correction over all pairs of the board.
+        verdict: of a few words.
+        sentences: all that can be said.
+        table: rows of a name, A's value and B's value, the head first.
+        short: the sentences that matter most: which is better, whose energy is lower, and what would settle it.
+    """
 
     a: str
     b: str
@@ -40,6 +55,8 @@ class Explanation:
     p_holm: float | None
     verdict: str
     sentences: tuple[str, ...]
+    table: tuple[tuple[str, str, str], ...]
+    short: tuple[str, ...]
 
 
 def find_row(board: Board, word: str) -> MethodRow:
@@ -94,17 +111,21 @@ def explain(
     comparison = compare(measure.signed(a.scores), measure.signed(b.scores))
     adjusted, pairs = _adjusted(board, a, b)
     verdict, ends = _verdict(comparison, adjusted), measure.ends(comparison)
+    answered = _answer(verdict, comparison, adjusted, pairs, measure)
+    energy, settled = tuple(energy_sentences(a, b, board)), _settle(comparison, measure)
+    notices = tuple(_notices(a, b))
     sentences = (
         f"A is {a.label} ({a.method_id}), B is {b.label} ({b.method_id}), both on {board.protocol.name}.",
         *(_state(name, row, board) for name, row in (("A", a), ("B", b))),
-        _answer(verdict, comparison, adjusted, pairs, measure),
+        answered,
         *([solved_sentence(a, b, board)] if has_solved(board) else []),
         *_chance(a, b, measure),
         *([f"Sample by sample nothing is said: {unsaid}."] if unsaid else _on_samples(a, b, hits, board)),
         *_cost(a, b, board),
-        *energy_sentences(a, b, board),
-        *_settle(comparison, measure),
-        *_caveats(a, b, board),
+        *energy,
+        f"{settled} {NOETHER}",
+        _caveat(board),
+        *notices,
     )
     return Explanation(
         a=a.method_id,
@@ -116,7 +137,40 @@ def explain(
         p_holm=adjusted,
         verdict=verdict,
         sentences=sentences,
+        table=tuple(_table(a, b, board)),
+        short=(answered, *energy[:1], settled, *notices),
     )
+
+
+def _table(a: MethodRow, b: MethodRow, board: Board) -> Iterator[tuple[str, str, str]]:
+    """Yield the figures of two methods beside each other, the head first."""
+    measure, both = board.measure, (a, b)
+
+    def line(name: str, values: Iterable[str]) -> tuple[str, str, str]:
+        first, second = values
+        return name, first, second
+
+    yield line("", (row.label for row in both))
+    yield line("method", (row.method_id for row in both))
+    yield line(
+        "test loss" if measure.is_loss else "test accuracy, %", (measure.text(row.score.mean) for row in both)
+    )
+    ends = (row.score.ends for row in both)
+    yield line(
+        "95 % interval", ("-" if each is None else " to ".join(map(measure.text, each)) for each in ends)
+    )
+    yield line("seeds", (str(row.score.n) for row in both))
+    if any(row.failed_seeds or row.at_chance for row in both):
+        yield line("failed or at chance", (str(len(row.failed_seeds) + len(row.at_chance)) for row in both))
+    yield line("spikes", (number_text(row.costs.spikes.value) for row in both))
+    yield line("synaptic operations", (number_text(row.costs.synaptic_operations.value) for row in both))
+    for target in board.targets:
+        found = [row.costs.energies.get(target.name) for row in both]
+        values = [
+            None if each is None or each.dynamic_nj is None else each.dynamic_nj.value for each in found
+        ]
+        if None not in values:
+            yield line(f"nJ, {target.name}{' (a part)' if target.missing else ''}", map(number_text, values))
 
 
 def duel(board: Board, a: MethodRow, b: MethodRow) -> tuple[Comparison, str]:
@@ -271,12 +325,10 @@ def _ratio(what: str, a: float | None, b: float | None, unit: str) -> str:
     return f"{number_text(a)}{unit} {what} against {number_text(b)}{unit}{times}"
 
 
-def _settle(comparison: Comparison, measure: Measure) -> Iterator[str]:
+def _settle(comparison: Comparison, measure: Measure) -> str:
     """Describe the experiment that would settle which of two methods is better."""
-    noether = f"That A wins three of four runs takes {pairs_needed(SURE)} pairs of runs (Noether's formula)."
     if comparison.spread is None:
-        yield f"To settle it, run at least the seeds of the protocol for both. {noether}"
-        return
+        return "To settle it, run at least the seeds of the protocol for both."
     n = max(2, min(comparison.seeds))
     least = detectable_difference(comparison.spread, n)
     needed = seeds_needed(comparison.difference, comparison.spread)
@@ -286,16 +338,21 @@ def _settle(comparison: Comparison, measure: Measure) -> Iterator[str]:
         experiment = f"a repetition with {needed} other seeds would show this difference in 8 of 10 cases"
     else:
         experiment = f"{needed:,} seeds each would show a difference of this size in 8 of 10 cases"
-    yield (
+    return (
         f"With {n} seeds and a spread of {_by(comparison.spread, measure)} between pairs, a difference of "
-        f"{_by(least, measure)} is found in 8 of 10 cases; {experiment}. {noether}"
+        f"{_by(least, measure)} is found in 8 of 10 cases; {experiment}."
     )
 
 
-def _caveats(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
+def _caveat(board: Board) -> str:
+    """Say what the intervals leave out."""
     sizes = " or ".join(f"{size:,}" for size in board.test_samples)
     of_size = f" of {sizes} samples" if sizes else ""
-    yield f"The intervals over seeds cover training noise on one fixed test set{of_size}."
+    return f"The intervals over seeds cover training noise on one fixed test set{of_size}."
+
+
+def _notices(a: MethodRow, b: MethodRow) -> Iterator[str]:
+    """Yield what is to be known of either method: withdrawn, disputed, or not checked yet."""
     for name, row in (("A", a), ("B", b)):
         standing = row.standing
         if standing is None:
