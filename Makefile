@@ -19,6 +19,7 @@ setup: $(INSTALLED) ## make .venv and install sgbench into it
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))" || \
 	  { echo "sgbench needs Python 3.11, 3.12 or 3.13; name one: make $(MAKECMDGOALS) PYTHON=python3.11"; exit 2; }
+	@echo "installing sgbench and torch into $(VENV): about a minute, longer on a slow line"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@

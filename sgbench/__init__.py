@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sgbench.yours.compare_in import compare_in
     from sgbench.yours.energy_of import energy_of
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "CustomSurrogate",
     "InputError",

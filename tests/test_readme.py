@@ -1,0 +1,79 @@
+"""What README shows runs as it stands, in an empty folder."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+import snntorch as snn
+import torch
+from torch import nn
+
+import sgbench
+from sgbench.cli.main import main
+from tests.documents import ROOT, blocks
+from tests.yours.test_compare_in import Network, X, Y
+
+README = ROOT / "README.md"
+LINES = [line.partition("  #")[0].strip() for block in blocks(README, "sh") for line in block.splitlines()]
+INLINE = re.findall(r"`(sgbench [^`]*)`", README.read_text())
+CALLS = [line for block in blocks(README, "text") for line in block.splitlines()]
+EVERY = [line for line in LINES if line]
+
+
+def test_every_line_is_one_that_is_tried_here() -> None:
+    """Hand count: each line of a terminal is pip's, make's or ours, and each call is one of sgbench."""
+    assert {line.split()[0] for line in EVERY} == {"pip", "make", "sgbench"}
+    assert len(CALLS) == 3
+    assert all("sgbench." in call for call in CALLS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", [line for line in EVERY if line.startswith("make ")])
+def test_make_knows_its_targets(line: str) -> None:
+    """What it would do is printed, and nothing is done."""
+    done = subprocess.run([*line.split(), "-n"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "sgbench" in done.stdout or "pytest" in done.stdout
+
+
+def test_what_pip_installs_is_here() -> None:
+    """The folder of README is a project that pip can build; the wheel itself is made by tests/test_house.py."""
+    assert "pip install ." in EVERY
+    assert "[build-system]" in (ROOT / "pyproject.toml").read_text()
+
+
+@pytest.mark.slow
+def test_the_commands_run_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In an empty folder; a command of a sentence gets the experiment that README's own sweep has."""
+    monkeypatch.chdir(tmp_path)
+    ours = [line for line in EVERY if line.startswith("sgbench ")]
+    assert len(ours) == 2
+    for line in [*ours, *INLINE]:
+        assert main(shlex.split(line.replace("NAME", "digits"))[1:]) == 0, line
+    assert len([*(tmp_path / "runs").rglob("record.json")]) == 2 * 2 * 3
+
+
+@pytest.mark.slow
+def test_the_calls_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On small data and a small network of snnTorch, with the names that README leaves to the reader."""
+    monkeypatch.chdir(tmp_path)
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(80) % 2
+    spikes = (torch.rand(80, 10, 8, generator=generator) < 0.1 + 0.4 * labels[:, None, None]).float()
+    names = {
+        "sgbench": sgbench,
+        "x_train": spikes[:60],
+        "y_train": labels[:60],
+        "x_test": spikes[60:],
+        "y_test": labels[60:],
+        "x": X,
+        "y": Y,
+        "make_module": Network,
+        "network": nn.Sequential(nn.Linear(8, 4), snn.Leaky(beta=0.9)),
+    }
+    for call in CALLS:
+        exec(call, names)  # noqa: S102 - our own document
