@@ -45,7 +45,6 @@ ALWAYS = {
     "network.bias": ("true", "false"),
     "init.gain": (1, 3, 8, 30),
     "clip_norm": ("null", "null", 0.5),
-    "optimizer": ("adam", "adam", "sgd", "adamax", "adamw"),
     "optimizer.lr": (0.003, 0.02, 0.1),
     "protocol.epochs": (2, 2, 3),
     "protocol.batch_size": (1, 5, 5, 16),
@@ -54,6 +53,8 @@ ALWAYS = {
     "seed": range(3),
 }
 """Choices of every run."""
+OPTIMIZERS = ("sgd", *(f"{name} optimizer.eps=0.001" for name in ("adam", "adam", "adamax", "adamw")))
+"""A usual eps would make a move of a gradient that is nothing but rounding, as of a bias before a normalisation."""
 SELDOM = {
     "surrogate": 0.3,
     "rule": 0.3,
@@ -80,6 +81,7 @@ def random_run(random: Random) -> Run:
     readout = random.choice(("leaky_readout", *READOUTS))
     words += [f"neuron@readout={readout}", f"loss={random.choice(READOUTS[readout])}"]
     words += [f"{name}={random.choice(values)}" for name, values in ALWAYS.items()]
+    words += f"optimizer={random.choice(OPTIMIZERS)}".split()
     for group, share in SELDOM.items():
         words += [f"{group}={random.choice(_names(group))}"] if random.random() < share else []
     return Run(tuple(words), random.choice((1, 1, 2, 3)), compiled=random.random() < COMPILED)
