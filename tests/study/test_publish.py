@@ -17,48 +17,58 @@ from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
 from sgbench.study.store import Store
 
+BOARDS = ("fashion_mnist_small_v1", "intervals_v1")
 STORE = Path(__file__).resolve().parents[2] / "study" / "surrogates"
 
 
-def words(folder: Path, *more: str) -> list[str]:
+def words(folder: Path, *more: str, store: Path = STORE) -> list[str]:
     """The command, to boards in a folder."""
-    return ["study", "publish", "surrogates", "--store", str(STORE), "--to", str(folder), *more]
+    return ["study", "publish", "surrogates", "--store", str(store), "--to", str(folder), *more]
 
 
 @pytest.fixture(scope="module")
-def boards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The boards that block KR makes."""
-    folder = tmp_path_factory.mktemp("publish") / "boards"
-    assert main(words(folder, "--block", "KR")) == 0
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of two methods of block KR on each task, ten seeds of each."""
+    folder = tmp_path_factory.mktemp("small") / "study" / "surrogates"
+    every = list(Store(STORE, "surrogates").entries(["KR"]))
+    kept = {
+        task: sorted({one.record.method_id for one in every if one.task == task})[:2] for task in ("K1", "K2")
+    }
+    chosen = [one for one in every if one.record.method_id in kept[one.task]]
+    assert len(chosen) == 40
+    Store(folder, "surrogates").append("KR", chosen, study_sha256="0" * 64)
     return folder
 
 
-def test_every_stored_record_is_on_a_board_as_it_is_stored(boards: Path) -> None:
-    """Must match: the file of a board is the record of the store, number by number."""
+@pytest.fixture(scope="module")
+def boards(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The boards that it makes."""
+    folder = tmp_path_factory.mktemp("publish") / "boards"
+    assert main(words(folder, "--block", "KR", store=small)) == 0
+    return folder
+
+
+def test_every_stored_record_is_on_a_board_as_it_is_stored(tmp_path: Path) -> None:
+    """Must match: the file of a board is the record of the committed store, number by number."""
+    assert main(words(tmp_path, "--block", "KR")) == 0
     entries = {entry.key: entry.record for entry in Store(STORE, "surrogates").entries(["KR"])}
-    files = sorted(boards.rglob("records/*/*.json"))
+    files = sorted(tmp_path.rglob("records/*/*.json"))
     assert len(files) == len(entries) == 240  # 12 methods, two tasks, ten seeds, counted by hand
     for path in files:
         record = read_model(path, RunRecord)
         assert record == entries[path.parts[-4], path.parts[-2], int(path.stem)]
+    shown = show(RecordTree(tmp_path, "leaderboards", References(), None))
+    assert not shown.findings  # ten of forty seeds make a board
+    assert {board.protocol.name: len(board.rows) for board in shown.boards} == dict.fromkeys(BOARDS, 12)
 
 
-def test_ten_of_forty_seeds_make_a_board(boards: Path) -> None:
-    shown = show(RecordTree(boards, "leaderboards", References(), None))
-    assert not shown.findings
-    assert {board.protocol.name: len(board.rows) for board in shown.boards} == {
-        "fashion_mnist_small_v1": 12,
-        "intervals_v1": 12,
-    }
-
-
-def test_the_same_again_adds_nothing(boards: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(words(boards, "--block", "KR")) == 0
-    assert "0 added, 240 already there, 0 not taken" in capsys.readouterr().out
+def test_the_same_again_adds_nothing(small: Path, boards: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words(boards, "--block", "KR", store=small)) == 0
+    assert "0 added, 40 already there, 0 not taken" in capsys.readouterr().out
 
 
 def test_another_record_of_a_run_is_never_written_over(
-    boards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small: Path, boards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = min(boards.rglob("records/*/*.json"))
     target = tmp_path / "boards" / path.relative_to(boards)
@@ -67,8 +77,8 @@ def test_another_record_of_a_run_is_never_written_over(
     tree["timing"]["fit_s"] += 1
     target.write_text(json.dumps(tree))
     before = target.read_bytes()
-    assert main(words(tmp_path / "boards", "--block", "KR")) == 1
-    assert "239 added, 0 already there, 1 not taken" in capsys.readouterr().out
+    assert main(words(tmp_path / "boards", "--block", "KR", store=small)) == 1
+    assert "39 added, 0 already there, 1 not taken" in capsys.readouterr().out
     assert target.read_bytes() == before
 
 
@@ -96,14 +106,14 @@ def test_a_block_has_to_be_named_and_stored(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_void_records_leave_the_boards(
-    boards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small: Path, boards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of a board with all of KR one run is called void: must go, that record; must stay, all others."""
+    """Of these boards one run is called void: must go, that record; must stay, all others."""
     folder, store = tmp_path / "boards", tmp_path / "store"
     shutil.copytree(boards, folder)
-    shutil.copytree(STORE, store)
+    shutil.copytree(small, store)
     manifest = json.loads((store / "manifest.json").read_text())
-    entry = next(Store(STORE, "surrogates").entries(["KR"]))
+    entry = next(Store(small, "surrogates").entries(["KR"]))
     path = folder / entry.record.protocol / "records" / entry.record.method_id / f"{entry.record.seed}.json"
     run = [entry.record.method_id, entry.record.seed]
     for shard in {shard["name"] for shard in manifest["shards"] if shard["block"] == "KR"}:
@@ -114,26 +124,26 @@ def test_void_records_leave_the_boards(
     assert main(command) == 0
     said = capsys.readouterr().out
     assert "1 void records taken off" in said
-    assert "0 added, 239 already there, 0 not taken" in said
+    assert "0 added, 39 already there, 0 not taken" in said
     assert not path.exists()
 
 
 def test_a_store_beside_the_boards_is_named_and_not_copied(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Block KR: 240 lines of indices and no file; must match: the boards of copies; void ones leave the index."""
+    """By hand: 40 lines of indices and no file. Must match: the boards of copies; void ones leave the index."""
     store, folder = tmp_path / "study" / "surrogates", tmp_path / "leaderboards"
-    shutil.copytree(STORE, store, ignore=shutil.ignore_patterns("analysis*", "__pycache__"))
+    shutil.copytree(small, store)
     command = ["study", "publish", "surrogates", "--store", str(store), "--to", str(folder), "--block", "KR"]
     assert main(command) == 0
-    assert "240 added" in capsys.readouterr().out
+    assert "40 added" in capsys.readouterr().out
     assert list(folder.rglob("*.json")) == []
-    assert sum(len(read_index(board)) for board in folder.iterdir()) == 240
+    assert sum(len(read_index(board)) for board in folder.iterdir()) == 40
     shown = show(RecordTree(folder, "leaderboards", References(), None))
     assert not shown.findings
-    assert [len(board.rows) for board in shown.boards] == [12, 12]
+    assert [len(board.rows) for board in shown.boards] == [2, 2]
     assert main(command) == 0
-    assert "0 added, 240 already there" in capsys.readouterr().out
+    assert "0 added, 40 already there" in capsys.readouterr().out
     manifest = json.loads((store / "manifest.json").read_text())
     shards = {shard["name"] for shard in manifest["shards"] if shard["block"] == "KR"}
     entry = next(Store(store, "surrogates").entries(["KR"]))
@@ -145,4 +155,4 @@ def test_a_store_beside_the_boards_is_named_and_not_copied(
     assert main(command) == 0
     assert "1 void records taken off" in capsys.readouterr().out
     assert tuple(run) not in read_index(folder / entry.record.protocol)
-    assert sum(len(read_index(board)) for board in folder.iterdir()) == 239
+    assert sum(len(read_index(board)) for board in folder.iterdir()) == 39
