@@ -9,6 +9,9 @@ INSTALLED_PEERS := $(PEERS)/.installed
 LOWEST ?= .venv-lowest
 INSTALLED_LOWEST := $(LOWEST)/.installed
 
+# Where it is set, every process of the tests compiles all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup quickstart test test-slow test-peers test-site test-cluster test-lowest search-engines check entry presets golden catalogue board site docs clean
 
 help: ## what there is
