@@ -42,7 +42,19 @@ ALLOW_ENV = "SGBENCH_ALLOW_ENV"
 
 def allowed_env() -> list[str]:
     """List the variables that files of others may read: $SGBENCH_ALLOW_ENV, with commas between them."""
-    return [name.strip() for name in os.environ.get(ALLOW_ENV, "").split(",") if name.strip()]
+    return _listed(ALLOW_ENV)
+
+
+def allowed_targets() -> list[str]:
+    """List the classes that one trusts in every command: $SGBENCH_ALLOW_TARGET, with commas between them.
+
+    A variable, and no file beside the entries: whoever hands on a folder could put one there.
+    """
+    return _listed("SGBENCH_ALLOW_TARGET")
+
+
+def _listed(variable: str) -> list[str]:
+    return [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
 
 
 def with_own(folders: Iterable[Path]) -> list[Path]:

@@ -40,6 +40,7 @@ Run one point of the space, or with -m (or sweep=NAME) every combination of the 
   -m, --multirun      sweep over comma-separated values: surrogate=atan,triangle seed=0,1,2
   --config-dir DIR    a folder with entries of your own, laid out like conf/; may be repeated
   --allow-target NAME a class outside the catalogue that your entries may use, e.g. my_package.MySurrogate
+                      (or SGBENCH_ALLOW_TARGET, once for all commands)
   --allow-env NAME    a variable of the environment that files of others may read (or SGBENCH_ALLOW_ENV)
   --cfg job           print the composed configuration and stop
   --hydra-help        Hydra's own flags

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from sgbench.submissions.make import Author, SubmissionSummary
 
 SUBMISSIONS = Path("submissions")
-MOST_LEFT_OUT = 5  # runs that are named one by one
 LICENCES = ("CC0-1.0", "CC-BY-4.0", "MIT", "Apache-2.0", "BSD-3-Clause")
 
 
@@ -102,6 +101,7 @@ def _make(args: argparse.Namespace) -> int:
 
 def _tell(summary: SubmissionSummary, args: argparse.Namespace) -> int:
     """Print what was made and what a check finds in it; a folder that the check would refuse is a failure."""
+    from sgbench.leaderboard.store.reading import Finding, by_cause
     from sgbench.submissions.check import check
     from sgbench.submissions.verify.judge import DataJudge
 
@@ -109,10 +109,8 @@ def _tell(summary: SubmissionSummary, args: argparse.Namespace) -> int:
     verdict = check(Path(summary.folder), references=references, judge=DataJudge(references))
     say(f"{summary.folder}: {_what(summary, verdict)}")
     say(f"on the test split, seed by seed: {', '.join(map(_score, verdict.records))}")
-    for line in summary.left_out[:MOST_LEFT_OUT]:
+    for line in by_cause(Finding(*one.split(": ", 1)) for one in summary.left_out):
         say(f"left out: {line}")
-    if len(summary.left_out) > MOST_LEFT_OUT:
-        say(f"left out: {len(summary.left_out) - MOST_LEFT_OUT} runs more")
     _say_problems(verdict)
     if verdict.refused(strict=False):
         say("a check refuses it: mend that, remove the folder and make it anew")

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from sgbench.errors import InputError, suggest
-from sgbench.paths import conf_dir, with_own
+from sgbench.paths import allowed_targets, conf_dir, with_own
 
 # The same loader in C where libyaml is there; a sweep reads the catalogue once a point.
 SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -168,7 +168,7 @@ class CatalogueReader:
 
     def __init__(self, config_dirs: Iterable[Path] = (), allow_targets: Iterable[str] = ()) -> None:
         self._folders = [Path(folder) for folder in config_dirs]
-        self._extra = frozenset(allow_targets)
+        self._extra = frozenset([*allow_targets, *allowed_targets()])
         self._read: dict[tuple[str, str], Entry] = {}
 
     def entry(self, group: str, name: str) -> Entry:

@@ -6,7 +6,7 @@ import functools
 import importlib
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -158,7 +158,7 @@ def build(spec: RunSpec) -> Parts:
         rule,
         steepness,
         objective,
-        _optimizer(spec, network, device),
+        optimizer_of(spec, network.parameters(), device),
         schedule,
         network.runs_on(),
         device,
@@ -274,17 +274,23 @@ def build_network(
     return network
 
 
-def _optimizer(spec: RunSpec, network: Network, device: torch.device) -> torch.optim.Optimizer:
-    """Build the optimiser; Adam on a CPU takes torch's single-loop form if no form is asked for."""
+def optimizer_of(
+    spec: RunSpec, weights: Iterable[torch.nn.Parameter], device: torch.device
+) -> torch.optim.Optimizer:
+    """Build the optimiser of a run; Adam on a CPU takes torch's single-loop form if no form is asked for.
+
+    Args:
+        spec: of the run.
+        weights: what it moves.
+        device: where they lie.
+    """
     target, values = spec.targets["optimizer"], dict(spec.method.parameters["optimizer"])
     free = values.get("fused", False) is None and not any(values.get(form) for form in OTHER_FORMS)
     if free and target in (ADAM, f"{ADAM}W") and device.type == "cpu":
         values["fused"] = True
     if DECOUPLED in values and DECOUPLED not in inspect.signature(torch.optim.Adam).parameters:
         target = f"{ADAM}W" if values.pop(DECOUPLED) else target  # torch 2.6 has a class of its own for it
-    optimizer: torch.optim.Optimizer = construct(
-        "optimizer", target, values, params=list(network.parameters())
-    )
+    optimizer: torch.optim.Optimizer = construct("optimizer", target, values, params=list(weights))
     if values.get("fused"):
         optimizer.register_step_pre_hook(lay_out_gradients)
     return optimizer

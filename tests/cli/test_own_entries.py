@@ -54,6 +54,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return conf
 
 
+def test_a_class_is_trusted_once_for_all_commands(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Expected: the variable does what the option does; must differ: without it, and with another class."""
+    words = ["check-entry", str(folder / "own_biweight.yaml")]
+    for value, code in (("", 2), ("wrong_biweight.Biweight", 2), ("a.B, own_biweight.Biweight", 0)):
+        monkeypatch.setenv("SGBENCH_ALLOW_TARGET", value)
+        assert main(words) == code, capsys.readouterr().err
+
+
 def test_an_entry_of_ones_own_keeps_the_contracts_or_is_told(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from sgbench.composition import catalogue
 from sgbench.replicas.grouping import why_alone
-from sgbench.replicas.moves import KINDS
-from sgbench.training.build import construct
+from sgbench.replicas.moves import KINDS, moves_of
+from sgbench.training.build import optimizer_of
 from tests.entries import spec_with
 
 NAMES = tuple(catalogue.paths("optimizer"))
@@ -30,11 +30,8 @@ TEXTBOOK = {
 
 def optimizer(name: str, *weights: Tensor) -> torch.optim.Optimizer:
     """Return an entry with the values of its file over these weights."""
-    spec = spec_with({"optimizer": name})
-    found: torch.optim.Optimizer = construct(
-        "optimizer", spec.targets["optimizer"], spec.method.parameters["optimizer"], params=list(weights)
-    )
-    return found
+    parameters = [weight for weight in weights if isinstance(weight, torch.nn.Parameter)]
+    return optimizer_of(spec_with({"optimizer": name}), parameters, torch.device("cpu"))
 
 
 def course(steps: int, seed: int = 0) -> list[Tensor]:
@@ -107,8 +104,8 @@ def test_replicas_know_it_or_say_why_not(name: str) -> None:
     if target not in KINDS:
         assert target in str(why_alone(spec))
         return
-    numbers = optimizer(name, torch.nn.Parameter(torch.zeros(1))).defaults
-    stacked = KINDS[target]([numbers, numbers])
+    own = optimizer(name, torch.nn.Parameter(torch.zeros(1)))
+    stacked = moves_of([own, own])
     values = torch.zeros(2, 5, dtype=torch.float64)
     stacked.begin(values)
     courses = course(4), course(4, seed=1)
