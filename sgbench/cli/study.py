@@ -19,6 +19,7 @@ from sgbench.tables import aligned
 
 if TYPE_CHECKING:
     from sgbench.records.spec import RunSpec
+    from sgbench.study.analysis import Analysis
     from sgbench.study.definition import Loaded
     from sgbench.study.run import StudyFolders
 
@@ -70,6 +71,11 @@ def register(commands: Any) -> None:
         help="gradients and potentials of every cell of the map instead, for the report; minutes",
     )
     measuring.set_defaults(handler=measure_study)
+    planning = actions.add_parser(
+        "plan", help="what would decide each open claim: runs, cost and chance", parents=shared(classes=False)
+    )
+    _add_common(planning)
+    planning.set_defaults(handler=plan_study)
     publishing = actions.add_parser(
         "publish", help="add the records of blocks that report to boards", parents=shared(machine=False)
     )
@@ -246,8 +252,22 @@ def report_study(args: argparse.Namespace) -> int:
     return 0
 
 
-def measure_study(args: argparse.Namespace) -> int:
-    """Measure a study's networks before training, as its analysis does, and store it beside the records."""
+def plan_study(args: argparse.Namespace) -> int:
+    """Print for every open claim the runs that would decide it, their cost and their chance."""
+    from dataclasses import asdict
+
+    from sgbench.study.plan import HEADER
+    from sgbench.study.report import gather
+
+    loaded, analysis = _analysed(args)
+    given = gather(loaded, _place(args, loaded.name).store, checkout=None)
+    lines = list(analysis.function("plan")(given))
+    text = aligned([HEADER, *(line.cells for line in lines)], words=1) if lines else ["no claim is open"]
+    return answer(args, [asdict(line) for line in lines], text)
+
+
+def _analysed(args: argparse.Namespace) -> tuple[Loaded, Analysis]:
+    """Load a study with its analysis, which lies in the checkout around."""
     from sgbench.study.analysis import FILE, STUDIES, find_analysis
     from sgbench.study.definition import load_study
     from sgbench.study.registration import checkout_root
@@ -259,6 +279,12 @@ def measure_study(args: argparse.Namespace) -> int:
             f"study {loaded.name}: its analysis is not here; run inside a checkout that has "
             f"{STUDIES}/{loaded.name}/{FILE}"
         )
+    return loaded, analysis
+
+
+def measure_study(args: argparse.Namespace) -> int:
+    """Measure a study's networks before training, as its analysis does, and store it beside the records."""
+    loaded, analysis = _analysed(args)
     measured = analysis.function("measure")
     for line in measured(loaded, _place(args, loaded.name), gradients=args.gradients):
         say(line)
@@ -338,9 +364,11 @@ def _plan_rows(loaded: Loaded, names: Sequence[str]) -> list[list[str]]:
     rows = [["block", "tasks", "runs", "core-h", "sum", "what"]]
     total_h = 0.0
     for name in names:
+        block = loaded.study.blocks[name]
+        if block.withdrawn is not None:
+            continue  # none of its runs is made
         runs, hours = block_cost(loaded.study, name)
         total_h += hours
-        block = loaded.study.blocks[name]
         rows.append([name, " ".join(block.tasks), f"{runs:,}", f"{hours:.1f}", f"{total_h:.1f}", block.about])
     return rows
 

@@ -30,7 +30,7 @@ PACKAGE, FILE = "analysis", "analysis.yaml"
 """Code of a study, and the file beside it that names its functions."""
 MAX_BYTES = 4096
 FunctionName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*:[a-z][a-z0-9_]*$", max_length=100)]
-Command = Literal["report", "measure"]
+Command = Literal["report", "measure", "plan"]
 
 
 class AnalysisFile(Strict):
@@ -38,6 +38,7 @@ class AnalysisFile(Strict):
 
     report: FunctionName
     measure: FunctionName | None = None
+    plan: FunctionName | None = None
 
 
 @dataclass(frozen=True)

@@ -48,12 +48,22 @@ class BlockState:
 
 
 def block_states(study: Study, names: Sequence[str], store: Store) -> list[BlockState]:
-    """Count what is stored of each block; a run that two blocks share counts for both.
+    """Count what is stored of each block; see `states_of`.
 
     Raises:
         InputError: the store is damaged.
     """
-    scores = read_scores(study, read_settled(store.folder), store.entries())
+    return states_of(read_scores(study, read_settled(store.folder), store.entries()), names)
+
+
+def states_of(scores: StudyScores, names: Sequence[str]) -> list[BlockState]:
+    """Count what is stored of each block; a run that two blocks share counts for both.
+
+    Args:
+        scores: of the stored runs.
+        names: of the blocks.
+    """
+    study = scores.study
     states = []
     for name in names:
         runs, hours = block_cost(study, name)

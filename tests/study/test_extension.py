@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sgbench.cli.main import main
+from sgbench.datasets.base import SPLITS
+from sgbench.datasets.shd import Shd
 from sgbench.errors import InputError
 from sgbench.study.cells import points
 from sgbench.study.definition import StudyTask, load_study
 from sgbench.study.extension import extended, full_scale, own_task, write_extension
+from sgbench.study.run import StudyFolders, composed
+from sgbench.study.status import block_cost
+from sgbench.study.store import Store
+from sgbench.training.build import build
+from sgbench.training.runner import run_spec
+from tests.datasets.original_formats import heidelberg
 from tests.study.truth import REFERENCE, study
 
 SETTLED_MINE = {"A1": {"mine": [REFERENCE]}}
@@ -103,3 +112,54 @@ def test_what_is_no_task_is_one_line(
     assert says in error
     assert error.count("\n") == 1
     assert not folder.exists()
+
+
+def test_a_plan_leaves_out_what_is_withdrawn(capsys: pytest.CaptureFixture[str]) -> None:
+    """Expected: every block that runs, none of C; the sum is that of the blocks shown, two decimals by hand."""
+    assert main(["study", "run", "surrogates", "--scale", "full", "--task", "shd", "--plan"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    assert "C" not in {row[0] for row in rows}
+    assert {"A1", "A2", "C2", "F"} <= {row[0] for row in rows}
+    full = full_scale(study(), ["shd"]).study
+    hours = sum(block_cost(full, row[0])[1] for row in rows)
+    assert float(rows[-1][4].replace(",", "")) == pytest.approx(hours, abs=0.06)
+
+
+@pytest.fixture
+def shd_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data root with files in SHD's format: 40 training samples of speakers 0 and 9, 20 of the test's."""
+    monkeypatch.setattr(Shd, "recorded", {})  # the original's numbers of samples
+    monkeypatch.setattr(Shd, "sizes", dict.fromkeys(SPLITS, 0))
+    heidelberg(tmp_path / "SHD" / "shd_train.h5", speakers=[0, 9] * 20, classes=20, seed=0)
+    heidelberg(tmp_path / "SHD" / "shd_test.h5", speakers=[4] * 20, classes=20, seed=1)
+    return tmp_path
+
+
+def test_standard_size_is_built_from_files_in_shds_format(shd_files: Path, tmp_path: Path) -> None:
+    """Expected: each seed deals the 60 samples anew, as the words say; the network is recurrent with 700 inputs."""
+    full = full_scale(study(), ["shd"])
+    place = StudyFolders(Store(tmp_path / "store", full.name), tmp_path / "runs", shd_files)
+    first, *_, last = composed(points(full.study, "A1", {}), place)
+    assert (first.method.protocol.draw, first.seed, last.seed) == ("per_seed", 100, 101)
+    dealt = []
+    for spec in (first, last):
+        parts = build(spec)
+        parts.data.setup()
+        batches = list(parts.data.epoch(0))
+        dealt.append(parts.data.sha256)
+        assert batches[0].x.shape[::2] == (100, 700)
+        assert parts.network.hidden_layers[0].recurrence == "all_to_all"
+    assert dealt[0] != dealt[1]
+
+
+@pytest.mark.slow
+def test_a_run_at_standard_size_is_stored(shd_files: Path, tmp_path: Path) -> None:
+    """Expected: one run of A1 on files in SHD's format ends with a record whose scores are of 20 test samples."""
+    full = full_scale(study(), ["shd"])
+    place = StudyFolders(Store(tmp_path / "store", full.name), tmp_path / "runs", shd_files)
+    run = points(full.study, "A1", {})[0]
+    (spec,) = composed([replace(run, words=(*run.words, "protocol.epochs=1"))], place)
+    record = run_spec(spec)
+    assert record.status == "finished"
+    assert record.scored.test is not None
+    assert record.scored.test.samples == 20

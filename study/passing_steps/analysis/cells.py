@@ -16,6 +16,8 @@ from study.passing_steps.analysis.evidence import SHAPES, WIDTHS
 
 GRID, CALIBRATED, DETACHED = "G", "R", "D"
 """Blocks: the grid; R at the target of the attached reset; the same at that of the detached one."""
+FIRST_LOOK = ("C", CALIBRATED, "B")
+"""Blocks with all runs that the first look at the claims needs: amendment 1 of the registration."""
 PURPOSE = "report"
 RESETS: tuple[Reset, ...] = ("detached", "attached")
 FIXED = ("atan", 0.5)

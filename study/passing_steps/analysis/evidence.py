@@ -1,7 +1,11 @@
-"""What the first study's recurrent tasks say of widths: accuracies of stored cells, and their passing steps."""
+"""What the first study's recurrent tasks say of widths: accuracies of stored cells, and their passing steps.
+
+python -m study.passing_steps.analysis.evidence DATA measures the steps anew
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,11 +14,14 @@ import numpy as np
 
 from sgbench.composition.compose import compose
 from sgbench.diagnosis.passing import RecurrentLayer, mean_passing_steps
+from sgbench.leaderboard.score import measure_of
 from sgbench.records.base import Amount, Strict, Text
 from sgbench.records.calibration import Reset
-from sgbench.records.files import read_model
+from sgbench.records.files import read_model, to_json, write_atomic
+from sgbench.records.record import RunRecord
 from sgbench.study.cells import task_reference
-from sgbench.study.definition import Study
+from sgbench.study.definition import Study, load_study
+from sgbench.study.pages.shapes import SHAPES as ALL_SHAPES
 from sgbench.study.settle import read_settled, selection
 from sgbench.study.store import Store, StoreEntry
 from sgbench.training.calibration import measured
@@ -77,30 +84,62 @@ class TaskEvidence:
         return sum(losses) / len(losses)
 
 
-def read_evidence(root: Path, study: Study) -> dict[Reset, dict[str, TaskEvidence]]:
-    """Read by reset and task what the first study's store, the pilots and the measured steps say.
+@dataclass(frozen=True)
+class RunPoints:
+    """Holds the points of one run; those of guessing where it failed."""
+
+    validation: float
+    test: float
+
+
+RunsOfCells = Mapping[tuple[Reset, str, str, float], Mapping[int, RunPoints]]
+"""By reset, task, shape and width, the runs by seed."""
+
+
+def points_of_run(record: RunRecord) -> RunPoints:
+    """Return what a stored run scored."""
+    test = measure_of(record.classes, None).of(record.test)
+    return RunPoints(PERCENT * selection(record)[0], PERCENT * test)
+
+
+def read_runs(root: Path, study: Study, shapes: Sequence[str] = SHAPES) -> RunsOfCells:
+    """Read the runs of the first study's store and of the pilots that the question is about.
 
     Args:
         root: of the checkout.
         study: the first one.
+        shapes: whose cells are read.
 
     Raises:
-        InputError: a store or the file of steps is damaged or missing.
+        InputError: a store is damaged or missing.
     """
-    steps = read_model(root / "study" / "passing_steps" / STEPS, StepsFile).tasks
     stored = Store(root / "study" / FIRST, FIRST).entries(BLOCKS)
     tried = Store(root / "study" / "passing_steps" / PILOTS, "passing_steps").entries(["S"])
-    cells: dict[tuple[Reset, str, str, float], list[float]] = {}
+    runs: dict[tuple[Reset, str, str, float], dict[int, RunPoints]] = {}
     for entry in (*stored, *tried):
         place = _place(entry, study)
-        if place is not None:
-            cells.setdefault(place, []).append(PERCENT * selection(entry.record)[0])
+        if place is not None and place[2] in shapes:
+            runs.setdefault(place, {})[entry.record.seed] = points_of_run(entry.record)
+    return runs
+
+
+def read_evidence(root: Path, runs: RunsOfCells) -> dict[Reset, dict[str, TaskEvidence]]:
+    """Gather by reset and task the mean validation accuracy of cells, and their measured steps.
+
+    Args:
+        root: of the checkout.
+        runs: of the first study's tasks.
+
+    Raises:
+        InputError: the file of steps is damaged or missing.
+    """
+    steps = read_model(root / "study" / "passing_steps" / STEPS, StepsFile).tasks
     return {
         reset: {
             task: TaskEvidence(
                 {
-                    (shape, width): sum(found) / len(found)
-                    for (of, name, shape, width), found in cells.items()
+                    (shape, width): sum(run.validation for run in found.values()) / len(found)
+                    for (of, name, shape, width), found in runs.items()
                     if (of, name) == (reset, task)
                 },
                 {
@@ -119,7 +158,7 @@ def _place(entry: StoreEntry, study: Study) -> tuple[Reset, str, str, float] | N
     """Return reset, task, shape and width of a run, or None where it varies something else or another task."""
     cell = dict(entry.cell)
     shape, width = str(cell.pop("surrogate", "")), cell.pop("width_fwhm", None)
-    if entry.task not in TASKS or shape not in SHAPES or not isinstance(width, int | float):
+    if entry.task not in TASKS or not isinstance(width, int | float):
         return None
     reset: Reset = "attached" if cell.pop("neuron.reset_gradient", "detached") == "attached" else "detached"
     rate = cell.pop("optimizer.lr", None)
@@ -146,7 +185,7 @@ def measure_steps(study: Study, folder: Path, words: Iterable[str] = ()) -> Step
         reference = task_reference(study, block, task, read_settled(folder))
         given = [f"{key}={value}" for key, value in reference.items() if key != "width_fwhm"]
         seen = measured(compose([*study.tasks[task].words, *sorted(given), *words]))
-        tasks[task] = {shape: _by_width(seen.layers, shape) for shape in SHAPES}
+        tasks[task] = {shape: _by_width(seen.layers, shape) for shape in ALL_SHAPES}
     return StepsFile(tasks=tasks)
 
 
@@ -155,3 +194,15 @@ def _by_width(layers: Sequence[RecurrentLayer], shape: str) -> dict[str, float]:
     surrogate = create(f"surrogate/{shape}", width_fwhm=1.0)
     steps = {width: mean_passing_steps(layers, surrogate, width) for width in WIDTHS}
     return {f"{width:g}": float(f"{number:.{DIGITS}g}") for width, number in steps.items()}
+
+
+def main() -> int:
+    """Measure the steps with files of data sets in the folder that is named, and write them beside the records."""
+    root = Path(__file__).resolve().parents[3]
+    found = measure_steps(load_study(FIRST).study, root / "study" / FIRST, [f"paths.data_dir={sys.argv[1]}"])
+    write_atomic(root / "study" / "passing_steps" / STEPS, to_json(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,12 +6,15 @@ from collections.abc import Iterator
 
 from sgbench.study.cells import Cell
 from sgbench.study.pages import budget
-from sgbench.study.pages.text import StudyPage, interval, table
+from sgbench.study.pages.text import StudyPage, few, interval, links, table
 from sgbench.study.report import Report, ReportInput
 from sgbench.study.scores import StudyScores
+from sgbench.study.status import states_of
 from sgbench.tables import decimal_text
+from study.passing_steps.analysis import first_study
 from study.passing_steps.analysis.cells import (
     DETACHED,
+    FIRST_LOOK,
     FIXED,
     GRID,
     LOOKS,
@@ -41,15 +44,17 @@ def make_report(given: ReportInput) -> Report:
         f"[the registration](../../{given.findings.loaded.study.registration}). R: reset attached, width by "
         f"passing steps. F: {FIXED[0]} at {FIXED[1]:g}, reset attached. Numbers are points of test accuracy.",
         "## Verdicts",
+        _so_far(scores),
         _verdicts(decisions),
         "## By task",
         _by_task(scores, decisions),
         "## Every single setting",
         _settings(scores),
     ]
-    front = StudyPage("README.md", TITLE, tuple(parts))
     took = budget.page(given.findings)
-    return Report((front, took))
+    others = [took] if given.root is None else [first_study.page(given.root), took]
+    front = StudyPage("README.md", TITLE, (*parts, "## Pages", links(others)))
+    return Report((front, *others))
 
 
 def _verdicts(decisions: list[ClaimDecision]) -> str:
@@ -74,17 +79,41 @@ def _verdicts(decisions: list[ClaimDecision]) -> str:
     return "\n\n".join([table(header, rows), *(["\n".join(notes)] if notes else [])])
 
 
+def _so_far(scores: StudyScores) -> str:
+    """Say how many of the runs that the first look needs are stored."""
+    names = [name for name in FIRST_LOOK if name in scores.study.blocks]
+    states = states_of(scores, names)
+    stored, runs = (sum(getattr(state, of) for state in states) for of in ("stored", "runs"))
+    return (
+        f"The first look needs blocks {', '.join(names)}: {few(stored, runs)} runs are stored. "
+        + ("" if stored == runs else "Until then nothing is decided. ")
+        + "Seeds 200 to 204 choose, 205 to 209 compare."
+    )
+
+
 def _by_task(scores: StudyScores, decisions: list[ClaimDecision]) -> str:
-    """Tabulate each claim's number of each task at its last look."""
-    known = [decision for decision in decisions if decision.looks]
-    if not known:
-        return "Not known yet: runs are missing."
-    rows = [
-        [scores.study.tasks[task.task].title]
-        + [decimal_text(decision.looks[-1].by_task[task.task], 1) for decision in known]
-        for task in tasks_of(scores)
-    ]
-    return table(["task", *(decision.claim.name for decision in known)], rows)
+    """Tabulate each claim's number of each task at its last look, or as far as a task's runs are stored."""
+    rows = []
+    for task in tasks_of(scores):
+        numbers = [number_of(decision, task) for decision in decisions]
+        texts = [None if number is None else decimal_text(number, 1) for number in numbers]
+        rows.append([scores.study.tasks[task.task].title, *texts])
+    return table(["task", *(decision.claim.name for decision in decisions)], rows)
+
+
+def number_of(decision: ClaimDecision, task: TaskRuns) -> float | None:
+    """Return a claim's number of a task at its last look; before the first one, None where runs are missing.
+
+    Args:
+        decision: of the claim.
+        task: with its runs.
+    """
+    if decision.looks:
+        return decision.looks[-1].by_task[task.task]
+    try:
+        return float(decision.claim.number(task, LOOKS[0]).mean())
+    except LookupError:
+        return None
 
 
 def _settings(scores: StudyScores) -> str:

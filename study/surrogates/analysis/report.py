@@ -11,6 +11,8 @@ from sgbench.records.files import to_json
 from sgbench.study.findings import Findings
 from sgbench.study.pages import budget, depth, forgiving, regime_map, safety, tuning
 from sgbench.study.report import Report, ReportInput
+from sgbench.study.store import Store
+from study.surrogates.analysis.audit import audited
 from study.surrogates.analysis.comparisons import Rules
 from study.surrogates.analysis.elsewhere import Elsewhere, read_elsewhere
 from study.surrogates.analysis.findings import SurrogateFindings
@@ -65,6 +67,8 @@ def make_report(given: ReportInput, rules: Rules | None = None) -> Report:
     """
     findings = find(given, rules or Rules())
     pages = [module.page(findings) for module in PAGES]
+    void = Store(given.folder, findings.loaded.name).void_entries()
+    pages[PAGES.index(budget)] = audited(pages[PAGES.index(budget)], void)
     beside = {} if findings.summary is None else {SUMMARY: to_json(findings.summary)}
     return Report((front.page(findings, pages), *pages), beside=beside)
 

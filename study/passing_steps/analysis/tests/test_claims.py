@@ -9,6 +9,7 @@ from sgbench.study.scores import Score, StudyScores
 from study.passing_steps.analysis.cells import CHOOSING, LOOKS, TaskRuns, cell, grid
 from study.passing_steps.analysis.claims import CLAIMS, decide, limits, look
 from study.passing_steps.analysis.evidence import SHAPES, WIDTHS
+from study.passing_steps.analysis.report import number_of
 
 TASKS = ("first", "second", "third")
 CALIBRATED = {"triangle": 0.3, "atan": 0.15}
@@ -162,3 +163,15 @@ def test_missing_runs_decide_nothing():
     decided = {one.claim.name: one for one in decide(scored(by_reset, last=206))}
     assert {one.verdict for one in decided.values()} == {"not decided"}
     assert "first: 3 runs of" in decided["P2b"].why
+
+
+def test_a_task_with_all_its_runs_has_a_number_before_the_others_do():
+    """By hand: of runs up to seed 206 no task has one; with all runs of the first, it has 0.5."""
+    few = scored(by_reset, last=206)
+    whole = scored(by_reset)
+    part = StudyScores(study(), {}, [run for run in whole.runs if run.task == "first" or run.seed < 205])
+    (claim, *_) = decide(part)
+    assert claim.verdict == "not decided"
+    assert number_of(claim, TaskRuns(part, "first")) == pytest.approx(0.5)
+    assert number_of(claim, TaskRuns(part, "second")) is None
+    assert number_of(claim, TaskRuns(few, "first")) is None

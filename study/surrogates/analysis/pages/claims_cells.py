@@ -145,7 +145,7 @@ def fast_sigmoid_is_robust(findings: SurrogateFindings) -> Decided:
 
 
 def quiet_and_driven(findings: SurrogateFindings) -> tuple[RunTable, RunTable]:
-    """Tabulate four layers at width 1: shapes from a quiet start, and the compact one from a driven start."""
+    """Tabulate four layers at width 1: shapes from a quiet start, and the lightest tail from a driven start."""
     cells: list[Cell] = [{"surrogate": shape, "width_fwhm": 1.0} for shape in QUIET_SHAPES]
     return (
         map_table(findings.scores, "T2d4", cells, all_seeds=True),
@@ -170,7 +170,7 @@ def deepest(findings: SurrogateFindings, gain: float, tails: Iterable[float] = T
 
 
 def driven_start_is_needed(findings: SurrogateFindings) -> Decided:
-    """Decide C6: from a quiet start no shape learns, from a driven one the compact shape does."""
+    """Decide C6: from a quiet start no shape learns, from a driven one the lightest tail does."""
     quiet, driven = quiet_and_driven(findings)
     if open_ := incomplete("A2", (quiet, driven)):
         return open_

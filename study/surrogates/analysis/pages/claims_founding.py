@@ -78,7 +78,7 @@ FOUNDING = (
         "Deep networks need a start that drives their neurons by fluctuations.",
         "Rossbroich, Gygax & Zenke 2022, Neuromorphic Computing and Engineering 2(4)",
         "Blocks A2 (four layers) and B1 (six), width 1; a driven start has a gain of 1.5 or 2. Confirmed where at "
-        "both depths no shape learns from a quiet start and the compact one does from a driven start (Wilson "
+        "both depths no shape learns from a quiet start and the lightest tail does from a driven start (Wilson "
         "intervals against one half); refuted where a shape is shown to learn from a quiet one.",
         claims_cells.driven_start_is_needed,
         run("B1", "depth.md"),

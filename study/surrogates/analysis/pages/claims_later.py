@@ -87,7 +87,7 @@ def careless_choices_cost_more(findings: SurrogateFindings) -> Decided:
 
 
 def wide_reaches_deeper(findings: SurrogateFindings) -> Decided:
-    """Decide L3: the compact shape learns in six quiet layers when wide and not when narrow, and C12."""
+    """Decide L3: the lightest tail learns in six quiet layers when wide and not when narrow, and C12."""
     cells: list[Cell] = [
         {**deepest(findings, 1, TAILS[-1:]).cells[0], "width_fwhm": width} for width in (4.0, 0.1)
     ]
@@ -101,7 +101,7 @@ def wide_reaches_deeper(findings: SurrogateFindings) -> Decided:
     p = compare_shares(wide, runs, narrow, runs).p
     reach = decided(*(p if wide > narrow else 1.0, p if wide < narrow else 1.0, findings.rules.level, ""))
     number = (
-        f"six quiet layers, compact shape: {few(wide, runs)} runs learn at width 4, {few(narrow, runs)} at 0.1; "
+        f"six quiet layers, exponential: {few(wide, runs)} runs learn at width 4, {few(narrow, runs)} at 0.1; "
         f"schedules (C12) {schedules.verdict}; alignment with the true gradient is not measured"
     )
     return all_of({"reach": reach.verdict, "C12": schedules.verdict}, number)
@@ -297,7 +297,7 @@ def times_are_learnt(findings: SurrogateFindings) -> Decided:
 
 
 def start_decides(findings: SurrogateFindings) -> Decided:
-    """Decide L17: the compact shape learns from a driven start and not from a quiet one, at each depth."""
+    """Decide L17: the lightest tail learns from a driven start and not from a quiet one, at each depth."""
     quiet, driven = quiet_and_driven(findings)
     if open_ := incomplete("A2", (quiet, driven)):
         return open_
@@ -321,6 +321,6 @@ def start_decides(findings: SurrogateFindings) -> Decided:
         max(more),
         float(holm(np.array(fewer)).min()),
         findings.rules.level,
-        f"runs of the compact shape at width 1 that learn, driven against quiet; {'; '.join(said)}; 100 layers "
+        f"runs of the lightest tail at width 1 that learn, driven against quiet; {'; '.join(said)}; 100 layers "
         "are not run",
     )

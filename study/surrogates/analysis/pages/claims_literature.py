@@ -31,9 +31,9 @@ LATER = (
         "L3",
         "Shallow slopes carry the gradient deeper; supervised training does not gain from scheduling them.",
         "Van den Berghe et al. 2025, NeurIPS, arXiv:2510.24461",
-        "Block B1, six quiet layers, the compact shape: confirmed where it is shown to learn more often at width 4 "
-        "than at 0.1 (Boschloo) and C12 is confirmed; refuted where it is shown to learn less often or C12 is "
-        "refuted.",
+        "Block B1, six quiet layers, an exponential, the lightest tail: confirmed where it is shown to learn more "
+        "often at width 4 than at 0.1 (Boschloo) and C12 is confirmed; refuted where it is shown to learn less "
+        "often or C12 is refuted.",
         claims_later.wide_reaches_deeper,
         run("B1", "depth.md"),
     ),
@@ -160,7 +160,7 @@ LATER = (
         "Initialisation decides whether a deep network learns.",
         "Rossbroich et al. 2022, Neuromorphic Computing and Engineering 2(4); Micheli et al. 2024, "
         "arXiv:2410.00580",
-        "Blocks A2 (four layers) and B1 (six), the compact shape at width 1. Confirmed where at each depth that is "
+        "Blocks A2 (four layers) and B1 (six), the lightest tail at width 1. Confirmed where at each depth that is "
         "stored it is shown to learn more often from a driven start (Boschloo); refuted where less often.",
         claims_later.start_decides,
         run("B1", "depth.md"),

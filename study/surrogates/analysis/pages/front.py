@@ -10,6 +10,7 @@ from sgbench.study.registration import SHORT
 from sgbench.study.verdicts import HypothesisResult
 from sgbench.tables import p_text
 from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.pages.remarks import interval_level, remark_lines
 
 
 def page(findings: SurrogateFindings, pages: Sequence[StudyPage]) -> StudyPage:
@@ -44,11 +45,16 @@ def page(findings: SurrogateFindings, pages: Sequence[StudyPage]) -> StudyPage:
             f"- **{result.name}**: {why_open(result)}" for result in results if result.verdict == "open"
         )
         or "Nothing.",
+        "## To keep in mind",
+        "Written after the runs. No verdict rests on it.",
+        remark_lines(),
         "## Pages",
         links(pages),
         _registered(findings),
     ]
-    evidence = [_rows(result) for result in results if result.rows]
+    evidence = [
+        _rows(result, interval_level(result.name, findings.rules)) for result in results if result.rows
+    ]
     return StudyPage(
         NAME, TITLE, (*parts, *(["## Numbers behind the verdicts", *evidence] if evidence else []))
     )
@@ -89,6 +95,8 @@ def _registered(findings: SurrogateFindings) -> str:
     )
 
 
-def _rows(result: HypothesisResult) -> str:
-    """Put a hypothesis's table under its name, folded."""
-    return details(f"{result.name}: {result.cells}", table(result.header, result.rows))
+def _rows(result: HypothesisResult, level: str) -> str:
+    """Put a hypothesis's table under its name and the level of its intervals, folded."""
+    has_ends = any(name.endswith("low") for name in result.header)
+    numbers = table(result.header, result.rows)
+    return details(f"{result.name}: {result.cells}", f"{level}\n\n{numbers}" if has_ends else numbers)

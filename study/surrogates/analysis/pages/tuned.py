@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 
 from sgbench.plots.estimate import Estimate
-from sgbench.statistics.blocks import contrast
-from sgbench.statistics.random_effects import RandomEffects, random_effects
 from sgbench.study.cells import Cell
 from sgbench.study.pages.shapes import SHAPES
 from sgbench.study.pages.text import StudyPage, StudyPicture, cell_text, details, interval, table
@@ -21,6 +18,7 @@ from study.surrogates.analysis.comparisons import (
     own_best,
 )
 from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.pages import between_shapes
 from study.surrogates.analysis.plots.forest import ForestPanel, ForestRow, forest_figure
 
 NAME = "tuned.md"
@@ -49,10 +47,10 @@ def page(findings: SurrogateFindings) -> StudyPage:
         parts.append(f"Tasks without a complete look at the shapes' own best cells: {', '.join(lacking)}.")
     pictures: list[StudyPicture] = []
     if last:
-        panels, pooled = forest(findings, last)
+        panels = forest(findings, last)
         picture = StudyPicture(
             "tuned.png",
-            "Test accuracy of five shapes minus that of atan, each at its own best, by task and over tasks.",
+            "Test accuracy of five shapes minus that of atan, each at its own best, by task.",
             panels,
             lambda: forest_figure(panels, margin=DEFAULT_MARGIN["accuracy"], reference=REFERENCE),
         )
@@ -60,11 +58,10 @@ def page(findings: SurrogateFindings) -> StudyPage:
         parts += [
             _message(findings, last),
             picture.markdown,
-            "F3. Each shape minus atan, each at its own best cell, on seeds that nobody had seen. Intervals of "
-            f"tasks are of {100 * (1 - 2 * findings.rules.look_level):.3g} %, as two one-sided tests need; those "
-            "over tasks, by random effects, of 95 %. The grey bar is where the difference on a new task of this "
-            "kind lies. Tasks that are solved or not are in the table below alone.",
-            _pooled_table(pooled),
+            "F3. Each shape minus atan, each at its own best cell, on seeds that nobody had seen. Intervals are of "
+            f"{100 * (1 - 2 * findings.rules.look_level):.3g} %, as two one-sided tests need. Tasks that are "
+            "solved or not are in the table below alone.",
+            *between_shapes.paragraphs(findings, last),
         ]
     parts += _verdict_tables(findings, best)
     return StudyPage(NAME, TITLE, tuple(parts), tuple(pictures))
@@ -75,13 +72,9 @@ def _own(findings: SurrogateFindings, task: str) -> list[Cell]:
     return list(own_best(findings.scores, task).values())
 
 
-def forest(
-    findings: SurrogateFindings, tables: dict[str, RunTable]
-) -> tuple[list[ForestPanel], dict[str, RandomEffects]]:
-    """Build a panel for each shape, with its mean over the tasks that have an accuracy."""
-    panels, pooled = [], {}
+def forest(findings: SurrogateFindings, tables: dict[str, RunTable]) -> list[ForestPanel]:
+    """Build a panel for each shape, of the tasks that have an accuracy."""
     study, rules = findings.loaded.study, findings.rules
-    accurate = {task: one for task, one in tables.items() if study.tasks[task].outcome == "accuracy"}
     comparisons = {
         task: {
             one.method: one
@@ -89,27 +82,22 @@ def forest(
                 task, study.tasks[task], SHAPES, look, REFERENCE, rules, level=rules.look_level
             )
         }
-        for task, look in accurate.items()
+        for task, look in tables.items()
+        if study.tasks[task].outcome == "accuracy"
     }
-    for shape in SHAPES:
-        if shape == REFERENCE:
-            continue
-        rows = [
-            ForestRow(f"{task}: {findings.title(task)}", _estimate(named[shape]), named[shape].verdict.word)
-            for task, named in comparisons.items()
-        ]
-        effect = _over_tasks(shape, accurate)
-        if effect is not None:
-            pooled[shape] = effect
-        panels.append(
-            ForestPanel(
-                shape,
-                tuple(rows),
-                None if effect is None else Estimate(effect.mean, effect.low, effect.high),
-                _predicted(effect),
-            )
+    return [
+        ForestPanel(
+            shape,
+            tuple(
+                ForestRow(
+                    f"{task}: {findings.title(task)}", _estimate(named[shape]), named[shape].verdict.word
+                )
+                for task, named in comparisons.items()
+            ),
         )
-    return panels, pooled
+        for shape in SHAPES
+        if shape != REFERENCE
+    ]
 
 
 def _estimate(one: Compared) -> Estimate:
@@ -117,43 +105,6 @@ def _estimate(one: Compared) -> Estimate:
     verdict = one.verdict
     low = verdict.difference if verdict.low is None else verdict.low
     return Estimate(verdict.difference, low, verdict.difference if verdict.high is None else verdict.high)
-
-
-def _over_tasks(shape: str, tables: dict[str, RunTable]) -> RandomEffects | None:
-    """Combine the differences to atan over tasks; None where fewer than two have a spread."""
-    effects = []
-    for look in tables.values():
-        pair = look.accuracy[[SHAPES.index(shape), SHAPES.index(REFERENCE)]]
-        difference = contrast(pair, [1.0, -1.0])
-        if difference.error > 0:
-            effects.append((difference.estimate, difference.error))
-    if len(effects) < 2:  # noqa: PLR2004 - one task has no mean over tasks
-        return None
-    return random_effects([value for value, _ in effects], [error for _, error in effects])
-
-
-def _predicted(effect: RandomEffects | None) -> Estimate | None:
-    """Draw where a new task is expected; None where too few tasks say it."""
-    if effect is None or effect.predicted_low is None or effect.predicted_high is None:
-        return None
-    return Estimate(effect.mean, effect.predicted_low, effect.predicted_high)
-
-
-def _pooled_table(pooled: dict[str, RandomEffects]) -> str:
-    """Tabulate each shape's effect over tasks."""
-    rows = [
-        [
-            shape,
-            interval(effect.mean, effect.low, effect.high),
-            effect.p,
-            interval(effect.mean, effect.predicted_low, effect.predicted_high),
-            f"{math.sqrt(effect.tau_squared):.2f}",
-            effect.tasks,
-        ]
-        for shape, effect in pooled.items()
-    ]
-    header = ["shape", "mean over tasks, points", "p", "a new task", "spread over tasks", "tasks"]
-    return table(header, rows) if rows else ""
 
 
 def _message(findings: SurrogateFindings, tables: dict[str, RunTable]) -> str:

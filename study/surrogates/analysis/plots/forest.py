@@ -1,4 +1,4 @@
-"""Which surrogate: the difference of each shape to one, task by task and over tasks, beside the margin."""
+"""Which surrogate: the difference of each shape to one, task by task, beside the margin."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sgbench.plots.estimate import Estimate
-from sgbench.plots.style import BLACK, BLUE, GRID, INK, SOFT, VERMILION
+from sgbench.plots.style import BLUE, GRID, INK, SOFT, VERMILION
 
 Word = Literal["better", "worse", "equal", "open"]
 LOOKS: dict[str, dict[str, Any]] = {
@@ -37,12 +37,10 @@ class ForestRow:
 
 @dataclass(frozen=True)
 class ForestPanel:
-    """Describes one shape: its tasks, the mean over tasks, and where a new task's difference lies."""
+    """Describes one shape: its tasks."""
 
     title: str
     rows: tuple[ForestRow, ...]
-    pooled: Estimate | None
-    predicted: Estimate | None
 
 
 def forest_figure(
@@ -57,10 +55,10 @@ def forest_figure(
         unit: of the differences.
     """
     labels = list(dict.fromkeys(row.label for panel in panels for row in panel.rows))
-    height = (len(labels) + 2) * ROW + 1.7
+    height = len(labels) * ROW + 1.7
     figure = Figure(figsize=(2.2 + 2.25 * len(panels), height), layout="constrained")
     grid: Any = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)
-    ends = [end for panel in panels for one in _estimates(panel) for end in one]
+    ends = [end for panel in panels for row in panel.rows for end in row.difference]
     reach = min(MOST_POINTS, max([1.6 * margin, *(abs(end) for end in ends)]) * 1.06)
     for axes, panel in zip(grid.flat, panels, strict=True):
         _panel(axes, panel, labels, margin, reach)
@@ -72,11 +70,6 @@ def forest_figure(
     return figure
 
 
-def _estimates(panel: ForestPanel) -> list[Estimate]:
-    pooled = [one for one in (panel.pooled, panel.predicted) if one is not None]
-    return [*(row.difference for row in panel.rows), *pooled]
-
-
 def _handle(axes: Axes, word: str) -> Any:
     """Build the legend's entry of one verdict's mark."""
     text = {"equal": "equal within the margin (shaded)", "open": "open"}.get(word, word)
@@ -86,22 +79,16 @@ def _handle(axes: Axes, word: str) -> Any:
 def _panel(axes: Axes, panel: ForestPanel, labels: Sequence[str], margin: float, reach: float) -> None:
     axes.axvspan(-margin, margin, color=BLUE, alpha=0.13, linewidth=0, zorder=0)
     axes.axvline(0, color=SOFT, linewidth=1, zorder=1)
-    places = {label: len(labels) + 1 - index for index, label in enumerate(labels)}
+    places = {label: len(labels) - index for index, label in enumerate(labels)}
     for row in panel.rows:
         _mark(axes, row.difference, places[row.label], reach, {"markersize": 8, **LOOKS[row.word]})
-    if panel.pooled is not None:
-        _mark(axes, panel.pooled, 1, reach, {"color": BLACK, "marker": "D", "markersize": 7})
-    if panel.predicted is not None:
-        low, high = max(panel.predicted.low, -reach), min(panel.predicted.high, reach)
-        axes.plot([low, high], [0, 0], color=BLACK, linewidth=5, alpha=0.45, solid_capstyle="butt")
     axes.set_xlim(-reach, reach)
-    axes.set_ylim(-0.6, len(labels) + 1.6)
+    axes.set_ylim(0.4, len(labels) + 0.6)
     names = [textwrap.fill(label, LABEL) for label in places]
-    axes.set_yticks([*places.values(), 1, 0], [*names, "mean over tasks", "a new task"])
+    axes.set_yticks([*places.values()], names)
     axes.tick_params(axis="y", length=0, labelsize=11.5, pad=9, colors=INK)
     axes.tick_params(axis="x", length=3, labelsize=12, colors=INK)
     axes.grid(axis="x", color=GRID, linewidth=0.8, zorder=0)
-    axes.axhline(1.5, color=GRID, linewidth=1)
 
 
 def _mark(axes: Axes, estimate: Estimate, place: float, reach: float, look: dict[str, Any]) -> None:

@@ -1,0 +1,191 @@
+"""What would decide an open claim: runs, their cost, and the chance, by drawing the stored seeds again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from sgbench.study.cells import Cell
+from sgbench.study.definition import Seeds, Study
+from sgbench.study.scores import Score, StudyScores
+from sgbench.study.status import HOUR_S
+
+TRIES = 60
+"""Of a plan's chance, which is known to some 6 points then."""
+MIN_SEEDS = 3
+"""From which on the stored seeds of a task are drawn again."""
+Decided = Callable[[StudyScores], bool]
+"""Whether scores decide a claim."""
+
+
+@dataclass(frozen=True)
+class PlanLine:
+    """Describes one way to decide an open claim.
+
+    Args:
+        claim: its name.
+        what: the runs, in words.
+        runs: that are not stored.
+        hours: of one core, by the seconds that the study's file states.
+        chance: that the claim is decided then, if further seeds are like those stored; None: not known.
+        note: what the chance rests on, or why there is none.
+    """
+
+    claim: str
+    what: str
+    runs: int
+    hours: float
+    chance: float | None
+    note: str = ""
+
+    @property
+    def cells(self) -> list[str]:
+        """Write the line as the cells of a table."""
+        chance = "-" if self.chance is None else f"{100 * self.chance:.0f} %"
+        return [self.claim, f"{self.runs:,}", f"{self.hours:.1f}", chance, self.what, self.note]
+
+
+HEADER = ["claim", "runs", "core-h", "chance", "what", "note"]
+
+
+@dataclass
+class AskedCell:
+    """Notes the seeds of a cell that a decision asks for, and lends it a stored run where one is missing."""
+
+    task: str
+    cell: Cell
+    start: str | None
+    stored: Mapping[int, Score]
+    seeds: set[int] = field(default_factory=set)
+
+    def __contains__(self, seed: object) -> bool:
+        if isinstance(seed, int):
+            self.seeds.add(seed)
+        return bool(self.stored)
+
+    def __getitem__(self, seed: int) -> Score:
+        self.seeds.add(seed)
+        return self.stored.get(seed) or replace(next(iter(self.stored.values())), seed=seed)
+
+    @property
+    def missing(self) -> list[int]:
+        """List the seeds that were asked for and are not stored."""
+        return sorted(seed for seed in self.seeds if seed not in self.stored)
+
+
+class WatchedScores(StudyScores):
+    """Notes which cells and seeds a decision looks at.
+
+    Args:
+        scores: that are looked at.
+        study: with the seeds that there would be.
+        purpose: of the seeds; cells of others are not noted.
+    """
+
+    def __init__(self, scores: StudyScores, study: Study, purpose: str) -> None:
+        super().__init__(study, scores.settled, scores.runs)
+        self.purpose = purpose
+        self.asked: dict[tuple[str, str | None, str], AskedCell] = {}
+
+    def cell(self, task: str, purpose: str, cell: Cell, *, start: str | None = None) -> Any:
+        """Return the runs of a cell by seed, and note it."""
+        stored = super().cell(task, purpose, cell, start=start)
+        if purpose != self.purpose:
+            return stored
+        place = (task, start, repr(sorted(cell.items())))
+        return self.asked.setdefault(place, AskedCell(task, dict(cell), start, stored))
+
+
+class DrawnScores(StudyScores):
+    """Gives each cell that was asked for its stored runs, and drawn ones for seeds that are missing.
+
+    Args:
+        watched: what a decision asked for.
+        drawn: by task, for each missing seed the stored one whose run it gets.
+    """
+
+    def __init__(self, watched: WatchedScores, drawn: Mapping[str, Mapping[int, int]]) -> None:
+        super().__init__(watched.study, watched.settled, watched.runs)
+        self.watched = watched
+        self.rows = {
+            place: {
+                **one.stored,
+                **{seed: replace(one.stored[drawn[one.task][seed]], seed=seed) for seed in one.missing},
+            }
+            for place, one in watched.asked.items()
+        }
+
+    def cell(self, task: str, purpose: str, cell: Cell, *, start: str | None = None) -> Any:
+        """Return the runs of a cell by seed, drawn ones among them."""
+        found = self.rows.get((task, start, repr(sorted(cell.items()))))
+        if purpose != self.watched.purpose or found is None:
+            return self.watched.cell(task, purpose, cell, start=start)
+        return found
+
+
+def planned(
+    scores: StudyScores,
+    claim: str,
+    decided: Decided,
+    *,
+    purpose: str,
+    seeds: Sequence[int],
+    blocks: Sequence[str] = (),
+    random: np.random.Generator,
+    tries: int = TRIES,
+) -> PlanLine:
+    """Plan more seeds of the cells that a claim looks at.
+
+    What a further seed brings is drawn from those that are stored, the same one for all cells of a task, so that
+    pairs stay pairs.
+
+    Args:
+        scores: of the study.
+        claim: its name.
+        decided: whether scores decide it.
+        purpose: of the seeds.
+        seeds: all that there would be.
+        blocks: whose seeds become these, where a decision reads them from the study's file.
+        random: draws seeds.
+        tries: how often.
+    """
+    study = _with_seeds(scores.study, purpose, seeds, blocks)
+    watched = WatchedScores(scores, study, purpose)
+    decided(watched)
+    asked = list(watched.asked.values())
+    tasks = list(dict.fromkeys(one.task for one in asked if one.missing))
+    runs = sum(len(one.missing) for one in asked)
+    hours = sum(len(one.missing) * scores.study.tasks[one.task].run_s for one in asked) / HOUR_S
+    new = sorted({seed for one in asked for seed in one.missing})
+    which = f"{purpose} seeds {new[0]} to {new[-1]} of {', '.join(tasks)}" if new else "nothing is missing"
+    line = PlanLine(claim, which, runs, hours, None)
+    sources = {task: _common([one for one in asked if one.task == task]) for task in tasks}
+    few = [task for task, found in sources.items() if len(found) < MIN_SEEDS]
+    if few or not new:
+        note = f"fewer than {MIN_SEEDS} seeds of {', '.join(few)} are stored" if few else ""
+        return replace(line, note=note)
+    hits = 0
+    for _ in range(tries):
+        drawn = {
+            task: {seed: found[int(random.random() * len(found))] for seed in new}
+            for task, found in sources.items()
+        }
+        hits += decided(DrawnScores(watched, drawn))
+    least = min(map(len, sources.values()))
+    return replace(line, chance=hits / tries, note=f"by drawing {least} stored seeds again")
+
+
+def _common(asked: Sequence[AskedCell]) -> list[int]:
+    """List the stored seeds that all cells of a task have."""
+    return sorted(set.intersection(*(set(one.stored) for one in asked)))
+
+
+def _with_seeds(study: Study, purpose: str, seeds: Sequence[int], blocks: Sequence[str]) -> Study:
+    """Return the study with other seeds of a purpose and of blocks."""
+    many = Seeds(first=seeds[0], count=len(seeds))
+    changed = {name: study.blocks[name].model_copy(update={"seeds": many}) for name in blocks}
+    kinds = {**study.seeds, purpose: many}
+    return study.model_copy(update={"seeds": kinds, "blocks": {**study.blocks, **changed}})

@@ -1,0 +1,59 @@
+"""What would decide the open claims of the second study: runs that are missing, then the second look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from sgbench.study.plan import PlanLine, planned
+from sgbench.study.report import ReportInput
+from sgbench.study.status import states_of
+from study.passing_steps.analysis.cells import CHOOSING, FIRST_LOOK, LOOKS, PURPOSE
+from study.passing_steps.analysis.claims import StudyClaim, decide
+
+SEED = 29
+
+
+def plan(given: ReportInput) -> Iterator[PlanLine]:
+    """Plan for every claim that is open: the first look where runs are missing, else the second.
+
+    Args:
+        given: of the study.
+    """
+    scores = given.findings.scores
+    random = np.random.Generator(np.random.PCG64(SEED))
+    for decision in decide(scores):
+        if decision.verdict in ("confirmed", "refuted") or decision.why.startswith("it is decided only"):
+            continue
+        if not decision.looks:
+            yield _first_look(given, decision.claim)
+            continue
+
+        def decided(table: object, name: str = decision.claim.name) -> bool:
+            found = {one.claim.name: one for one in decide(table)}  # type: ignore[arg-type]
+            return found[name].verdict in ("confirmed", "refuted")
+
+        yield planned(
+            scores,
+            decision.claim.name,
+            decided,
+            purpose=PURPOSE,
+            seeds=(*CHOOSING, *LOOKS[-1]),
+            random=random,
+        )
+
+
+def _first_look(given: ReportInput, claim: StudyClaim) -> PlanLine:
+    """Plan the runs of the blocks that decide at the first look and are not stored."""
+    loaded = given.findings.loaded
+    names = [name for name in FIRST_LOOK if name in loaded.study.blocks]
+    states = states_of(given.findings.scores, names)
+    return PlanLine(
+        claim.name,
+        f"blocks {', '.join(names)}, the first look",
+        sum(state.runs - state.stored for state in states),
+        sum(state.left_h for state in states),
+        None,
+        "power is in the registration",
+    )

@@ -1,0 +1,237 @@
+"""Runs spent against points lost: settings taken unseen, a few tries, and searches, on the first study's tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sgbench.records.calibration import Reset
+from sgbench.study.pages.text import Item, StudyPicture, table
+from sgbench.study.store import Store
+from study.passing_steps.analysis.evidence import (
+    FIRST,
+    SHAPES,
+    TASKS,
+    WIDTHS,
+    RunPoints,
+    RunsOfCells,
+    TaskEvidence,
+    points_of_run,
+)
+from study.passing_steps.analysis.targets import chosen_fixed, without_each
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SEARCHED, SEARCHED_SHAPE = "A3a", "atan"
+"""The first study's search of width and learning rate, and the shape whose search is shown."""
+TRIED = (0.2, 0.1, 0.5)
+"""Widths of atan that `sgbench recommend` lists for recurrent networks."""
+TRIED_ATTACHED = (0.5, 0.2, 1.0)
+ATTACHED: Reset = "attached"
+Seeds = Mapping[int, RunPoints]
+TunedRuns = Mapping[str, Sequence[Seeds]]
+"""By task, the runs of each cell of a search, by seed."""
+PICTURE = "spending.png"
+
+
+@dataclass(frozen=True)
+class Way:
+    """Describes a way to a setting.
+
+    Args:
+        name: in words.
+        runs: that it takes before the network is trained for good.
+        losses: in points by task; a task without such runs has none.
+    """
+
+    name: str
+    runs: int
+    losses: Mapping[str, float]
+
+    def mean(self, tasks: Sequence[str]) -> float:
+        """Average over tasks."""
+        return fmean(self.losses[task] for task in tasks)
+
+
+def common(found: Sequence[Way]) -> list[str]:
+    """List the tasks on which every way has a loss."""
+    return [task for task in TASKS if all(task in way.losses for way in found)]
+
+
+def read_tuned(root: Path) -> TunedRuns:
+    """Read the runs of the search of width and learning rate.
+
+    Args:
+        root: of the checkout.
+
+    Raises:
+        InputError: the store is damaged.
+    """
+    found: dict[str, dict[str, dict[int, RunPoints]]] = {}
+    for entry in Store(root / "study" / FIRST, FIRST).entries([SEARCHED]):
+        if entry.task in TASKS and entry.cell.get("surrogate") == SEARCHED_SHAPE:
+            cells = found.setdefault(entry.task, {})
+            cells.setdefault(entry.record.method_id, {})[entry.record.seed] = points_of_run(entry.record)
+    return {task: list(cells.values()) for task, cells in found.items()}
+
+
+def shared(cells: Sequence[Seeds]) -> list[int]:
+    """List the seeds that all cells have."""
+    return sorted(set.intersection(*(set(cell) for cell in cells)))
+
+
+def picked(cells: Sequence[Seeds]) -> float:
+    """Average the test accuracy of what one seed's validation picks, over the other seeds and each seed in turn.
+
+    Args:
+        cells: the runs of each, by seed.
+    """
+    scores = []
+    for seed in shared(cells):
+        best = max(cells, key=lambda cell: cell[seed].validation)
+        scores.append(fmean(run.test for other, run in best.items() if other != seed))
+    return fmean(scores)
+
+
+def ways(
+    evidence: Mapping[Reset, Mapping[str, TaskEvidence]], runs: RunsOfCells, tuned: TunedRuns
+) -> list[Way]:
+    """List ways to a setting with what each loses on every task.
+
+    Args:
+        evidence: by reset and task, for what is chosen without a task.
+        runs: of the map.
+        tuned: of the search.
+    """
+    best = {task: _best(runs, task) for task in TASKS}
+
+    def unseen(name: str, scores: Mapping[str, float]) -> Way:
+        return Way(name, 0, {task: best[task] - score for task, score in scores.items()})
+
+    def tried(name: str, cells: Mapping[str, Sequence[Seeds]], more: int = 0) -> Way:
+        scored = {task: found for task, found in cells.items() if len(shared(found)) > 1}
+        tries = max(map(len, scored.values()))
+        return Way(name, tries + more, {task: best[task] - picked(found) for task, found in scored.items()})
+
+    fixed = {
+        task: chosen_fixed({name: one for name, one in evidence["attached"].items() if name != task})
+        for task in TASKS
+    }
+    at_fixed = {task: runs[ATTACHED, task, shape, width] for task, (shape, width) in fixed.items()}
+    plain = {task: cells for task, cells in _cells(runs, ["detached"], ["atan"], [0.2]).items() if cells}
+    return [
+        unseen("attached, fixed setting", {task: _mean(one) for task, one in at_fixed.items()}),
+        unseen("attached, by passing steps", _at_targets(evidence, runs, "attached")),
+        unseen("detached, by passing steps", _at_targets(evidence, runs, "detached")),
+        unseen("detached, atan at 0.2", {task: _mean(one) for task, (one,) in plain.items()}),
+        tried("detached, atan: three tries", _cells(runs, ["detached"], ["atan"], TRIED)),
+        tried("attached, atan: three tries", _cells(runs, ["attached"], ["atan"], TRIED_ATTACHED)),
+        tried("detached, atan: all widths", _cells(runs, ["detached"], ["atan"], WIDTHS)),
+        tried("detached, two shapes: all widths", _cells(runs, ["detached"], SHAPES, WIDTHS)),
+        tried("detached, atan: widths, then width by learning rate", tuned, more=len(WIDTHS)),
+    ]
+
+
+def _best(runs: RunsOfCells, task: str) -> float:
+    """Return the mean test accuracy of the cell whose mean validation accuracy is highest."""
+    cells = [found for (_, name, _, _), found in runs.items() if name == task]
+    return _mean(max(cells, key=lambda cell: fmean(run.validation for run in cell.values())))
+
+
+def _mean(cell: Seeds) -> float:
+    return fmean(run.test for run in cell.values())
+
+
+def _cells(
+    runs: RunsOfCells, resets: Sequence[Reset], shapes: Sequence[str], widths: Sequence[float]
+) -> dict[str, list[Seeds]]:
+    """Collect by task the cells of some resets, shapes and widths that were run."""
+    places = [(reset, shape, width) for reset in resets for shape in shapes for width in widths]
+    by_task = {
+        task: [runs.get((reset, task, shape, width)) for reset, shape, width in places] for task in TASKS
+    }
+    return {task: [one for one in found if one is not None] for task, found in by_task.items()}
+
+
+def _at_targets(
+    evidence: Mapping[Reset, Mapping[str, TaskEvidence]], runs: RunsOfCells, reset: Reset
+) -> dict[str, float]:
+    """Interpolate the test accuracy at the target that the other tasks choose, the mean of both shapes."""
+    found = {}
+    for task, target, _ in without_each(evidence[reset]):
+        steps = evidence[reset][task].steps
+        scores = []
+        for shape in SHAPES:
+            widths = [width for width in WIDTHS if (reset, task, shape, width) in runs]
+            logs = np.log([steps[shape, width] for width in widths])
+            means = [_mean(runs[reset, task, shape, width]) for width in widths]
+            scores.append(float(np.interp(np.log(target), logs, means)))
+        found[task] = fmean(scores)
+    return found
+
+
+def text(found: Sequence[Way], titles: Sequence[str]) -> str:
+    """Tabulate the ways, the cheapest first.
+
+    Args:
+        found: the ways.
+        titles: of the tasks.
+    """
+    rows: list[list[Item]] = [
+        [
+            way.name,
+            way.runs,
+            *(None if task not in way.losses else f"{way.losses[task]:.1f}" for task in TASKS),
+            f"{way.mean(common(found)):.1f}",
+        ]
+        for way in sorted(found, key=lambda way: way.runs)
+    ]
+    return table(["way", "runs", *titles, f"mean of the {len(common(found))} that all have"], rows)
+
+
+def picture(found: Sequence[Way]) -> StudyPicture:
+    """Return the picture of runs spent against points lost.
+
+    Args:
+        found: the ways.
+    """
+    numbers = [(way.name, way.runs, sorted(way.losses.items())) for way in found]
+    says = "Points lost against runs spent: a mark a way to a setting, with its tasks as small marks."
+    return StudyPicture(PICTURE, says, numbers, lambda: spending_figure(found))
+
+
+def spending_figure(found: Sequence[Way]) -> Figure:
+    """Draw a row a way, the cheapest on top: points lost on each task, and their mean.
+
+    Args:
+        found: the ways.
+    """
+    from matplotlib.figure import Figure
+
+    from sgbench.plots.style import GRID, INK, SOFT, VERMILION
+
+    ordered = sorted(found, key=lambda way: way.runs)
+    figure = Figure(figsize=(8.6, 0.42 * len(ordered) + 1.4), layout="constrained")
+    axes: Any = figure.subplots()
+    axes.axvline(0, color=SOFT, linewidth=1)
+    for place, way in enumerate(ordered):
+        losses = list(way.losses.values())
+        axes.plot(losses, [place] * len(losses), linestyle="none", marker="o", markersize=5, color=SOFT)
+        axes.plot(
+            [way.mean(common(found))], [place], linestyle="none", marker="D", markersize=8, color=VERMILION
+        )
+    names = [f"{way.name}: {way.runs} run{'' if way.runs == 1 else 's'}" for way in ordered]
+    axes.set_yticks(range(len(ordered)), names)
+    axes.set_ylim(len(ordered) - 0.5, -0.5)
+    axes.set_xlabel(
+        "points lost: a task (small), mean of those that all have (large)", fontsize=12, color=INK
+    )
+    axes.tick_params(labelsize=11.5, colors=INK, length=3)
+    axes.grid(axis="x", color=GRID, linewidth=0.8)
+    return figure

@@ -1,0 +1,72 @@
+"""What would decide the open hypotheses of the study of surrogates: more seeds of the cells that they look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgbench.study.plan import PlanLine, planned
+from sgbench.study.report import ReportInput
+from sgbench.study.scores import StudyScores
+from sgbench.study.verdicts import HypothesisResult
+from study.surrogates.analysis.comparisons import MAP, Rules
+from study.surrogates.analysis.hypotheses import all_hypotheses, h1, h2, h3, h6, h7
+from study.surrogates.analysis.hypotheses_recurrent import h4, h5
+from study.surrogates.analysis.hypotheses_rules import h9
+from study.surrogates.analysis.hypotheses_schedules import h8
+
+SEED = 23
+BOOTSTRAP_SEED = 19
+ALONE = "before the correction for all hypotheses"
+
+
+@dataclass(frozen=True)
+class MoreSeeds:
+    """Says how a hypothesis is decided, and of which seeds it may get how many."""
+
+    decide: Callable[[StudyScores], HypothesisResult]
+    purpose: str
+    count: int
+    blocks: tuple[str, ...] = ()
+
+
+def plan(given: ReportInput) -> Iterator[PlanLine]:
+    """Plan more seeds for every hypothesis that is open.
+
+    Args:
+        given: of the study.
+    """
+    scores, rules = given.findings.scores, Rules()
+    random = np.random.Generator(np.random.PCG64(SEED))
+    bootstrap = np.random.Generator(np.random.PCG64(BOOTSTRAP_SEED))
+    ways = {
+        "H1": MoreSeeds(lambda scores: h1(scores, rules), "map", 16, (MAP,)),
+        "H2": MoreSeeds(lambda scores: h2(scores, rules), "map", 20),
+        "H3": MoreSeeds(lambda scores: h3(scores, rules), "map", 40),
+        "H4": MoreSeeds(lambda scores: h4(scores, generator=bootstrap), "map", 40),
+        "H5": MoreSeeds(lambda scores: h5(scores, rules), "map", 20),
+        "H6": MoreSeeds(lambda scores: h6(scores, rules), "report", 40),
+        "H7": MoreSeeds(lambda scores: h7(scores, rules), "map", 20, (MAP,)),
+        "H8": MoreSeeds(lambda scores: h8(scores, rules), "report", 40),
+        "H9": MoreSeeds(lambda scores: h9(scores, rules), "report", 20),
+    }
+    for result in all_hypotheses(scores, rules, generator=bootstrap):
+        if result.verdict == "open":
+            yield _line(scores, result.name, ways[result.name], random)
+
+
+def _line(scores: StudyScores, name: str, way: MoreSeeds, random: np.random.Generator) -> PlanLine:
+    """Plan the seeds of one hypothesis; its chance is that of its verdict alone."""
+    first = scores.study.seeds[way.purpose].first  # type: ignore[index]
+    line = planned(
+        scores,
+        name,
+        lambda scores: way.decide(scores).alone != "open",
+        purpose=way.purpose,
+        seeds=range(first, first + way.count),
+        blocks=way.blocks,
+        random=random,
+    )
+    return PlanLine(line.claim, line.what, line.runs, line.hours, line.chance, f"{line.note}, {ALONE}")
