@@ -260,8 +260,7 @@ def plan_study(args: argparse.Namespace) -> int:
     from sgbench.study.report import gather
 
     loaded, analysis = _analysed(args)
-    given = gather(loaded, _place(args, loaded.name).store, checkout=None)
-    lines = list(analysis.function("plan")(given))
+    lines = list(analysis.function("plan")(gather(loaded, _place(args, loaded.name).store, checkout=None)))
     text = aligned([HEADER, *(line.cells for line in lines)], words=1) if lines else ["no claim is open"]
     return answer(args, [asdict(line) for line in lines], text)
 

@@ -11,6 +11,7 @@ from sgbench.errors import InputError
 from sgbench.records.calibration import Reset
 from sgbench.statistics.pairs import Floats
 from sgbench.study.cells import Cell
+from sgbench.study.pages.text import cell_text
 from sgbench.study.scores import StudyScores
 from study.passing_steps.analysis.evidence import SHAPES, WIDTHS
 
@@ -59,7 +60,7 @@ class TaskRuns:
         runs = self.scores.cell(self.task, PURPOSE, of, start=GRID)
         missing = [seed for seed in seeds if seed not in runs]
         if missing:
-            raise LookupError(f"{self.task}: {len(missing)} runs of {of} are not stored")
+            raise LookupError(f"{self.task}: {len(missing)} runs of {cell_text(of)} are not stored")
         return np.array([runs[seed].accuracy for seed in seeds])
 
     def best(self, cells: Sequence[Cell]) -> Cell:
@@ -72,7 +73,7 @@ class TaskRuns:
         def validation(one: Cell) -> float:
             runs = self.scores.cell(self.task, PURPOSE, one, start=GRID)
             if any(seed not in runs for seed in CHOOSING):
-                raise LookupError(f"{self.task}: runs of {one} are not stored")
+                raise LookupError(f"{self.task}: runs of {cell_text(one)} are not stored")
             return sum(runs[seed].validation for seed in CHOOSING) / len(CHOOSING)
 
         return max(cells, key=validation)

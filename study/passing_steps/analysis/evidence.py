@@ -124,7 +124,7 @@ def read_runs(root: Path, study: Study, shapes: Sequence[str] = SHAPES) -> RunsO
 
 
 def read_evidence(root: Path, runs: RunsOfCells) -> dict[Reset, dict[str, TaskEvidence]]:
-    """Gather by reset and task the mean validation accuracy of cells, and their measured steps.
+    """Collect by reset and task the mean validation accuracy of cells, and their measured steps.
 
     Args:
         root: of the checkout.

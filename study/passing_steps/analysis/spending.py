@@ -152,7 +152,9 @@ def _cells(
     runs: RunsOfCells, resets: Sequence[Reset], shapes: Sequence[str], widths: Sequence[float]
 ) -> dict[str, list[Seeds]]:
     """Collect by task the cells of some resets, shapes and widths that were run."""
-    places = [(reset, shape, width) for reset in resets for shape in shapes for width in widths]
+    places: list[tuple[Reset, str, float]] = [
+        (reset, shape, width) for reset in resets for shape in shapes for width in widths
+    ]
     by_task = {
         task: [runs.get((reset, task, shape, width)) for reset, shape, width in places] for task in TASKS
     }
@@ -162,7 +164,7 @@ def _cells(
 def _at_targets(
     evidence: Mapping[Reset, Mapping[str, TaskEvidence]], runs: RunsOfCells, reset: Reset
 ) -> dict[str, float]:
-    """Interpolate the test accuracy at the target that the other tasks choose, the mean of both shapes."""
+    """Estimate the test accuracy at the target that the other tasks choose, the mean of both shapes."""
     found = {}
     for task, target, _ in without_each(evidence[reset]):
         steps = evidence[reset][task].steps

@@ -72,7 +72,7 @@ def remark_lines() -> str:
 
 
 def interval_level(name: str, rules: Rules) -> str:
-    """Say of which level the intervals of a hypothesis's table are.
+    """Write the level of the intervals of a hypothesis's table.
 
     Args:
         name: of the hypothesis.
