@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from sgbench.study.cells import Cell
 from sgbench.study.pages import budget
@@ -41,7 +42,7 @@ def make_report(given: ReportInput) -> Report:
     decisions = decide(scores)
     parts = [
         "What was asked, and how it is decided, stands in "
-        f"[the registration](../../{given.findings.loaded.study.registration}). R: reset attached, width by "
+        f"[the registration](../{Path(given.findings.loaded.study.registration).name}). R: reset attached, width by "
         f"passing steps. F: {FIXED[0]} at {FIXED[1]:g}, reset attached. Numbers are points of test accuracy.",
         "## Verdicts",
         _so_far(scores),
