@@ -43,7 +43,8 @@ def make_report(given: ReportInput) -> Report:
     parts = [
         "What was asked, and how it is decided, stands in "
         f"[the registration](../{Path(given.findings.loaded.study.registration).name}). R: reset attached, "
-        f"width by passing steps. F: {FIXED[0]} at {FIXED[1]:g}, reset attached. Numbers are points of test accuracy.",
+        f"width by passing steps. F: {FIXED[0]} at {FIXED[1]:g}, reset attached. Numbers are points of test "
+        "accuracy.",
         "## Verdicts",
         _so_far(scores),
         _verdicts(decisions),
