@@ -30,6 +30,15 @@ def spec_with(choices: dict[str, str], values: dict[str, Any] | None = None) -> 
     return spec_from_own(config, _shelf(), choices=chosen)
 
 
+def spec_of(*words: str) -> RunSpec:
+    """What `compose` makes of words that choose entries of sgbench or set values, e.g. "neuron.beta=0.8"."""
+    pairs = [word.partition("=")[::2] for word in words]
+    groups = {*catalogue.TARGET_GROUPS, "protocol", "neuron@readout"}
+    choices = {name.removeprefix("neuron@"): value for name, value in pairs if name in groups}
+    values = {name: yaml.safe_load(value) for name, value in pairs if name not in groups}
+    return spec_with(choices, values)
+
+
 def made(choice: str, name: str) -> Any:
     """An entry with the values of its file."""
     from sgbench.training.build import construct

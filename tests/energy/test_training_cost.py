@@ -18,6 +18,7 @@ from sgbench.records.files import to_json
 from sgbench.signals.trajectory import SPIKES, Batch
 from sgbench.training.build import build
 from sgbench.training.learning import learning_of
+from tests.entries import spec_of
 from tests.leaderboard.factory import record
 
 SIZES = {"train": 10, "validation": 5}
@@ -27,7 +28,7 @@ CUT = ("network.recurrence=all_to_all", "network.recurrence_gradient=cut")
 
 def parts_of(*words):
     """Parts of a small run."""
-    return build(compose(["engine=reference", "protocol.batch_size=4", *words]))
+    return build(spec_of("engine=reference", "protocol.batch_size=4", *words))
 
 
 NOISE = (torch.rand(25, 4, 64, generator=torch.Generator().manual_seed(0)) < 0.1).float()
@@ -35,7 +36,7 @@ NOISE = (torch.rand(25, 4, 64, generator=torch.Generator().manual_seed(0)) < 0.1
 
 def costed(*words, engine="reference", weights=None):
     """A record of two epochs whose counts are those of one batch of noise; all weights may be one number."""
-    spec = compose([f"engine={engine}", *words])
+    spec = spec_of(f"engine={engine}", *words)
     parts = build(spec)
     if weights is not None:
         for weight in parts.network.parameters():

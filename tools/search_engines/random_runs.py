@@ -66,8 +66,8 @@ SELDOM = {
 }
 """Groups of which a share of the runs takes any entry."""
 WIDTHS = (1, 2, 5, 9, 17)
-OWN, OPTION, COMPILED = 0.06, 0.5, 0.04
-"""Shares: of neurons of somebody's own, of runs in which an option of a neuron is set, of compiled loops."""
+OWN, MASKED, OPTION, COMPILED = 0.06, 0.1, 0.5, 0.04
+"""Shares: of neurons of somebody's own, of those whose weights pass a mask, of options set, of compiled loops."""
 
 
 def random_run(random: Random) -> Run:
@@ -89,8 +89,9 @@ def random_run(random: Random) -> Run:
 
 def _neuron(random: Random) -> list[str]:
     """Draw a neuron by its family, which of its numbers learn, and its reset."""
+    kind = random.random()
     family = random.choice(list(_families()))
-    name = "ramped" if random.random() < OWN else random.choice(_families()[family])
+    name = "ramped" if kind < OWN else "dh_lif" if kind < OWN + MASKED else random.choice(_families()[family])
     given = catalogue.entry("neuron", name, [CONF]).parameters
     words = [f"neuron={name}"]
     kinds = random.choice((None, ("none",), LEARN[1:], LEARN))  # as it ships, nothing, everything, some
