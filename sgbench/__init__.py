@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sgbench.notebook.sweep import sweep
     from sgbench.notebook.table import plot
     from sgbench.recommendation.recommend import recommend
+    from sgbench.study.judge.judged import judge
     from sgbench.training.creation import create
     from sgbench.training.runner import run
     from sgbench.yours.accelerate import accelerate
@@ -53,6 +54,7 @@ __all__ = [
     "diagnose_module",
     "energy_of",
     "explain",
+    "judge",
     "list",
     "load_records",
     "plot",
@@ -76,6 +78,7 @@ HOMES = {
     "diagnose_module": "sgbench.diagnosis.modules",
     "energy_of": "sgbench.yours.energy_of",
     "explain": "sgbench.notebook.records",
+    "judge": "sgbench.study.judge.judged",
     "list": "sgbench.notebook.browse.list_entries",
     "load_records": "sgbench.notebook.records",
     "plot": "sgbench.notebook.table",

@@ -39,6 +39,7 @@ EPILOG = """examples:
   sgbench tune experiment=digits_tuned_v3 surrogate=atan
   sgbench recommend experiment=digits
   sgbench calibrate experiment=delayed_xor_v2
+  sgbench judge gaussian --to verdict
   sgbench diagnose experiment=digits surrogate=triangle width_fwhm=0.5
   sgbench reproduce spytorch1
   sgbench board build --from runs && sgbench board show --from runs
@@ -178,6 +179,7 @@ def parser() -> argparse.ArgumentParser:
         doctor,
         energy,
         export,
+        judge,
         recommend,
         reproduce,
         study,
@@ -203,6 +205,7 @@ def parser() -> argparse.ArgumentParser:
     study.register(commands)
     recommend.register(commands)
     calibrate.register(commands)
+    judge.register(commands)
     board.register(commands)
     submit.register(commands)
     verify.register(commands)

@@ -63,6 +63,8 @@ class TaskSummary(Strict):
     cells: tuple[CellSummary, ...] = ()
     defaults: tuple[CellSummary, ...] = ()
     """Surrogates as their library ships them, on reporting seeds."""
+    own_best: tuple[CellSummary, ...] = ()
+    """Each shape at the width and learning rate that tuning seeds chose for it, on reporting seeds."""
 
 
 class LaterTask(Strict):

@@ -60,7 +60,7 @@ def points(study: Study, name: str, settled: Settled) -> list[StudyPoint]:
         ]
         for seed in sorted({seed for _, seeds in cells for seed in seeds}):
             for cell in (cell for cell, seeds in cells if seed in seeds):
-                words = [*study.tasks[task].words, *_words({**reference, **cell}), f"seed={seed}"]
+                words = [*study.tasks[task].words, *words_of({**reference, **cell}), f"seed={seed}"]
                 points.append(StudyPoint(name, task, cell, seed, tuple(words)))
     return points
 
@@ -175,7 +175,7 @@ def rounded(value: float) -> float:
     return float(f"{value:.{DIGITS}g}")
 
 
-def _words(values: Mapping[str, Word]) -> list[str]:
+def words_of(values: Mapping[str, Word]) -> list[str]:
     """Write settings as words, choices before the numbers of what is chosen, as Hydra's parser wants them."""
     return [f"{key}={_text(value)}" for key, value in sorted(values.items(), key=lambda pair: "." in pair[0])]
 

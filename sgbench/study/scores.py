@@ -93,14 +93,14 @@ def score_of(entry: StoreEntry, study: Study) -> Score:
         settings=settings,
         accuracy=PERCENT * accuracy,
         validation=PERCENT * validation,
-        log_spikes=_log_spikes(record),
+        log_spikes=log_spikes_of(record),
         failed=record.status == "failed",
         solved=None if threshold is None else accuracy >= threshold,
         guess=PERCENT * measure.guess,
     )
 
 
-def _log_spikes(record: RunRecord) -> float | None:
+def log_spikes_of(record: RunRecord) -> float | None:
     """Return the natural logarithm of the spikes that all layers send during one inference."""
     if record.counts is None:
         return None

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from sgbench.errors import printable
+from sgbench.errors import InputError, printable
+from sgbench.records.formula import canonical_formula
 from sgbench.records.text import LETTERS, SCRIPT
 
 ALLOWED = ".,:;'\"()[]+-/=%_^@"
 """What machines, versions and reasons are written with, beside letters, digits and spaces."""
 _PLAIN = re.compile(rf"[{LETTERS} {re.escape(ALLOWED)}]*")
 _LINK = re.compile(r"\]\s*[(:\[]|@(?! )")  # of Markdown, and a mention; '2 cores @ 3 GHz' is none
+FORMULA = "parameters.surrogate.formula"
+"""Where a formula belongs, whose operators no other text has."""
 OWN_RULES = frozenset({"contact", "paper", "code"})
 """Fields in which an address belongs, each with a rule of its own."""
 
@@ -36,8 +39,20 @@ def unplain(tree: object, place: str = "") -> Iterator[str]:
     elif isinstance(tree, list | tuple):
         for index, value in enumerate(tree):
             yield from unplain(value, f"{place}.{index}")
-    elif isinstance(tree, str) and not is_plain(tree):
+    elif isinstance(tree, str) and not is_plain(tree) and not (place.endswith(FORMULA) and is_formula(tree)):
         yield place
+
+
+def is_formula(text: str) -> bool:
+    """Say whether a text is a slope's formula in its one form, whose signs and names can be no markup.
+
+    >>> is_formula("1/(1+abs(a*u))**2"), is_formula("u<b>0")
+    (True, False)
+    """
+    try:
+        return canonical_formula(text) == text
+    except InputError:
+        return False
 
 
 def is_plain(text: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from sgbench.recommendation.summary import CellSummary, LaterTask, Shape, StudySummary, TaskSummary
 from sgbench.statistics.blocks import Contrast
@@ -13,7 +13,7 @@ from sgbench.study.scores import PERCENT, Score, StudyScores
 from sgbench.study.store import Manifest, StoreEntry
 from study.surrogates.analysis.comparisons import LIBRARY_DEFAULTS, LONG, LONG_MORE, MAP
 
-REPORT = "A3b"
+TUNING, REPORT = "A3a", "A3b"
 
 
 def summarise(
@@ -69,7 +69,18 @@ def _task(
         reference=dict(reference),
         cells=tuple(cells),
         defaults=tuple(defaults),
+        own_best=tuple(_own_best(name, scores)),
     )
+
+
+def _own_best(name: str, scores: StudyScores) -> Iterator[CellSummary]:
+    """Summarise each shape at its own best of the tuning block, on all reporting seeds that are stored."""
+    for cell in scores.settled.get(TUNING, {}).get(name, ()):
+        runs = scores.cell(name, "report", cell, start=REPORT)
+        rate = task_reference(scores.study, REPORT, name, scores.settled).get("optimizer.lr")
+        if runs and isinstance(rate, int | float):
+            factor = rounded(float(str(cell["optimizer.lr"])) / rate)
+            yield _cell(str(cell["surrogate"]), float(str(cell["width_fwhm"])), factor, runs)
 
 
 def _shape(entry: StoreEntry, start: tuple[float, ...] | None) -> Shape:

@@ -1,0 +1,86 @@
+"""`sgbench judge`: is a surrogate better, equal or worse than the known ones, and for which networks."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from sgbench.errors import printable
+
+EPILOG = """examples:
+  sgbench judge gaussian --to verdict_gaussian
+  sgbench judge formula "surrogate.formula='1/(1+abs(a*u))**3'" --to mine --workers 2
+  sgbench judge mine --config-dir my_conf --allow-target my_package.Mine --tasks whole --calibrated
+  sgbench judge atan --tasks T1,T2d1 --target loihi1 --to atan
+
+The candidate alone is run, on tasks of the study of surrogates with the reset, grids and budget of its stored
+runs: a quick set of four tasks, or the whole of six. Known shapes are the stored runs, each at its own best. The
+same command goes on where it was stopped, and repeats nothing. A verdict is of three kinds of network, at one level
+for all."""
+
+
+def register(commands: Any) -> None:
+    """Add the command `judge` to the parser."""
+    parser = commands.add_parser(
+        "judge",
+        help="better, equal or worse than the known surrogates, and for which networks",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "words", nargs="+", metavar="WORD", help="a surrogate, then words of its own, e.g. surrogate.a=3"
+    )
+    parser.add_argument(
+        "--tasks", default="quick", metavar="SET", help="quick, whole, or names with commas (default: quick)"
+    )
+    parser.add_argument("--to", type=Path, default=Path("verdict"), metavar="DIR", help="default: verdict")
+    parser.add_argument(
+        "--calibrated", action="store_true", help="a second verdict, at the width that passing steps choose"
+    )
+    parser.add_argument(
+        "--target", action="append", default=[], metavar="NAME", help="an energy target, may be repeated"
+    )
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
+    parser.add_argument("--runs-dir", type=Path, metavar="DIR", help="where its runs lie")
+    parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where files of data sets lie")
+    parser.add_argument(
+        "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="own entries"
+    )
+    parser.add_argument(
+        "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own"
+    )
+    parser.set_defaults(handler=judge_command)
+
+
+def judge_command(args: argparse.Namespace) -> int:
+    """Run what is missing, write the verdict's files, and print a line for each kind of network."""
+    from sgbench.study.judge.decide import MARGIN
+    from sgbench.study.judge.field import SETS
+    from sgbench.study.judge.judged import judge
+
+    result = judge(
+        *args.words,
+        tasks=args.tasks if args.tasks in SETS else args.tasks.split(","),
+        to=args.to,
+        calibrated=args.calibrated,
+        targets=args.target,
+        runs_dir=args.runs_dir,
+        data_dir=args.data_dir,
+        workers=args.workers,
+        say=_say,
+        config_dirs=args.config_dir,
+        allow_targets=args.allow_target,
+    )
+    for each in result.verdicts().values():
+        margin = f" within {MARGIN:g} points" if each.word == "equal" else ""
+        sys.stdout.write(
+            f"{each.regime}: {each.word}{margin}, {each.difference:+.1f} points, {each.seeds} seeds\n"
+        )
+    sys.stdout.write(f"{args.to / 'verdict.md'}\n")
+    return 0
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{printable(line)}\n")

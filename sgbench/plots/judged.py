@@ -1,0 +1,62 @@
+"""A candidate beside the known shapes: each at its own best, and how both fare over widths, a row a task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from sgbench.plots.estimate import Estimate
+from sgbench.plots.style import BLUE, GRID, SOFT, VERMILION
+
+ROW = (11.0, 3.1)  # inches
+
+
+@dataclass(frozen=True)
+class JudgedRow:
+    """Describes one task.
+
+    Args:
+        title: of the task.
+        scores: test accuracy in % of the candidate, first, and of each known shape, by name.
+        widths: validation accuracy in % by width of the candidate, and of the best known shape; may be empty.
+        known: name of the latter.
+    """
+
+    title: str
+    scores: tuple[tuple[str, Estimate], ...]
+    widths: tuple[tuple[float, float], ...]
+    known_widths: tuple[tuple[float, float], ...]
+    known: str
+
+
+def judged_figure(rows: Sequence[JudgedRow]) -> Figure:
+    """Draw a row of two panels for each task: accuracies with their intervals, and accuracy against width.
+
+    Args:
+        rows: at least one.
+    """
+    figure = Figure(figsize=(ROW[0], ROW[1] * len(rows)), layout="constrained")
+    for row, (left, right) in zip(rows, figure.subplots(len(rows), 2, squeeze=False), strict=True):
+        for height, (_, score) in enumerate(reversed(row.scores)):
+            colour = VERMILION if height == len(row.scores) - 1 else BLUE
+            left.plot([score.low, score.high], [height, height], color=colour, linewidth=2)
+            left.plot([score.value], [height], "o", color=colour)
+        left.set_yticks(range(len(row.scores)), [name for name, _ in reversed(row.scores)])
+        left.set_title(row.title, loc="left")
+        left.set_xlabel("test accuracy, %")
+        left.grid(axis="x", color=GRID)
+        for points, colour, name in (
+            (row.known_widths, BLUE, row.known),
+            (row.widths, VERMILION, "candidate"),
+        ):
+            if points:
+                right.plot(*zip(*points, strict=True), "o-", color=colour, label=name)
+        if row.widths or row.known_widths:
+            right.set_xscale("log")
+            right.legend(frameon=False)
+        right.set_xlabel("width at half maximum, thresholds")
+        right.set_ylabel("validation accuracy, %", color=SOFT)
+        right.grid(color=GRID)
+    return figure

@@ -1,0 +1,98 @@
+"""The known shapes that a candidate is judged against: their stored runs, which are not made again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgbench.errors import InputError
+from sgbench.recommendation.summary import CellSummary, Setting, StudySummary, TaskSummary
+from sgbench.study.definition import Study
+
+SETS = {"quick": ("T1", "T2d1", "T2d4", "T4"), "whole": ("T1", "T2d1", "T2d4", "T3", "T4", "T5")}
+"""Tasks of the study that a candidate runs on."""
+RECURRENT, DEEP, SHALLOW = "recurrent", "several layers", "one layer"
+
+
+@dataclass(frozen=True)
+class JudgedTask:
+    """Describes a task with what is known of it.
+
+    Args:
+        name: in the study.
+        title: in words.
+        words: of a run, before a surrogate is chosen.
+        reference: settings that the stored runs start from.
+        run_s: CPU seconds of one run.
+        regime: kind of network.
+        cells: of the map at the reference learning rate, by shape and width.
+        own_best: each known shape at its own best, on reporting seeds.
+    """
+
+    name: str
+    title: str
+    words: tuple[str, ...]
+    reference: dict[str, Setting]
+    run_s: float
+    regime: str
+    cells: tuple[CellSummary, ...]
+    own_best: tuple[CellSummary, ...]
+
+    @property
+    def rate(self) -> float:
+        """Return the reference learning rate."""
+        return float(self.reference["optimizer.lr"] or 0.0)
+
+    @property
+    def widths(self) -> tuple[float, ...]:
+        """List the widths of the map [thresholds]."""
+        return tuple(sorted({cell.width_fwhm for cell in self.cells if cell.width_fwhm is not None}))
+
+    @property
+    def map_seeds(self) -> tuple[int, ...]:
+        """List the seeds that every cell of the map has."""
+        return tuple(sorted(set.intersection(*(set(cell.seeds) for cell in self.cells))))
+
+    @property
+    def best_known(self) -> CellSummary:
+        """Return the shape that was best on the map's validation, at its own best; no reporting seed chose it."""
+        best = max(self.cells, key=lambda cell: float(np.mean(cell.validation)))
+        return next(cell for cell in self.own_best if cell.surrogate == best.surrogate)
+
+
+def judged_tasks(study: Study, summary: StudySummary, names: Sequence[str]) -> tuple[JudgedTask, ...]:
+    """Put together what a study says of its tasks and what its records show.
+
+    Raises:
+        InputError: a task has no stored runs of shapes at their own best.
+    """
+    tasks = []
+    for name in names:
+        known, task = summary.tasks.get(name), study.tasks.get(name)
+        if known is None or task is None or not known.own_best:
+            raise InputError(
+                f"--task {name}: no stored runs of known shapes at their own best; known are "
+                f"{', '.join(each for each, of in summary.tasks.items() if of.own_best)}"
+            )
+        tasks.append(
+            JudgedTask(
+                name=name,
+                title=known.title,
+                words=tuple(task.words),
+                reference={key: value for key, value in known.reference.items() if key != "width_fwhm"},
+                run_s=task.run_s,
+                regime=regime_of(known),
+                cells=tuple(cell for cell in known.cells if cell.lr_factor == 1),
+                own_best=known.own_best,
+            )
+        )
+    return tuple(tasks)
+
+
+def regime_of(task: TaskSummary) -> str:
+    """Name the kind of a task's network."""
+    if task.shape.recurrent:
+        return RECURRENT
+    return DEEP if task.shape.layers > 1 else SHALLOW

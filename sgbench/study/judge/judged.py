@@ -1,0 +1,108 @@
+"""A candidate judged from first word to files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from sgbench.energy.price import load_targets
+from sgbench.errors import InputError, suggest
+from sgbench.paths import default_runs_dir
+from sgbench.recommendation.summary import read_summary, shipped_summary
+from sgbench.records.files import write_atomic
+from sgbench.records.spec import RunSpec
+from sgbench.study.definition import load_study
+from sgbench.study.judge.field import SETS, judged_tasks
+from sgbench.study.judge.page import files_of
+from sgbench.study.judge.trial import Candidate, Court, JudgedCandidate, TrialFolders
+from sgbench.study.run import Runner
+
+STUDY = "surrogates"
+MAP_SEEDS = {"quick": 2, "whole": 5}
+
+
+def judge(  # noqa: PLR0913 - its keywords are those of the command
+    *words: str,
+    tasks: str | Sequence[str] = "quick",
+    to: Path | None = None,
+    calibrated: bool = False,
+    targets: Sequence[str] = (),
+    runs_dir: Path | None = None,
+    data_dir: Path | None = None,
+    workers: int = 1,
+    say: Callable[[str], None] = lambda _: None,
+    config_dirs: Sequence[Path] = (),
+    allow_targets: Sequence[str] = (),
+) -> JudgedCandidate:
+    """Judge a surrogate against the known shapes of the study, each at its own best, by kind of network.
+
+    The candidate alone is run: a map of widths, a search around its best, then reporting seeds until each kind of
+    network has a verdict or stored seeds end. Runs that have a record are not made again.
+
+    Args:
+        words: that choose it; the first may be the name of an entry, e.g. "formula", "surrogate.formula='...'".
+        tasks: "quick", "whole", or names of the study's tasks.
+        to: folder that the verdict's files are written to; None: none.
+        calibrated: whether recurrent tasks are also run at the calibrated width, for a verdict of its own.
+        targets: names of energy targets that its energies are told for.
+        runs_dir: where its runs lie.
+        data_dir: of files of data sets.
+        workers: processes that train.
+        say: told one line a stage, with a time.
+        config_dirs: folders with entries of your own.
+        allow_targets: exact names of classes outside the catalogue that may be imported.
+
+    Raises:
+        InputError: no such surrogate, task or target, or a run that cannot be composed.
+        StorageError: a file cannot be written.
+    """
+    known = load_targets(config_dirs, everything=True)
+    for name in targets:
+        if name not in known:
+            raise InputError(f"--target {name}: {suggest(name, known)}")
+    if isinstance(tasks, str) and tasks not in SETS:
+        raise InputError(f"tasks={tasks}: {suggest(tasks, SETS)}")
+    candidate = Candidate.of(words, config_dirs)
+    judged = judged_tasks(
+        load_study(STUDY).study,
+        read_summary(shipped_summary()),
+        SETS[tasks] if isinstance(tasks, str) else tasks,
+    )
+    court = Court(
+        candidate,
+        judged,
+        TrialFolders(
+            runs_dir or default_runs_dir() / "judged" / slug(candidate),
+            data_dir,
+            tuple(config_dirs),
+            tuple(allow_targets),
+        ),
+        runner=_replicas(workers),
+        say=say,
+        map_seeds=MAP_SEEDS.get(tasks, 2) if isinstance(tasks, str) else 2,
+    )
+    result = court.judge(calibrated=calibrated)
+    if to is not None:
+        for name, data in files_of(result, {name: known[name] for name in targets}).items():
+            write_atomic(to / name, data)
+    return result
+
+
+def slug(candidate: Candidate) -> str:
+    """Name a candidate's folder by its entry and a hash of its words."""
+    entry = candidate.words[0].partition("=")[2].replace("/", "_")
+    digest = hashlib.sha256("\0".join(candidate.words).encode()).hexdigest()[:8]
+    return f"{entry}_{digest}"
+
+
+def _replicas(workers: int) -> Runner:
+    """Train runs side by side."""
+
+    def run(specs: Sequence[RunSpec]) -> None:
+        from sgbench.replicas.sweep import run_sweep
+        from sgbench.sweeps.outcome import headline
+
+        run_sweep(specs, range(len(specs)), workers=workers, largest=None, headline=headline)
+
+    return run

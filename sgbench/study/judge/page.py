@@ -1,0 +1,269 @@
+"""The verdict on a candidate as files: a page, its picture, a table for a paper, and numbers for computing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+
+import numpy as np
+
+from sgbench.energy.price import price
+from sgbench.plots.estimate import Estimate
+from sgbench.plots.judged import JudgedRow, judged_figure
+from sgbench.plots.style import encode
+from sgbench.records.energy import EnergyTarget
+from sgbench.statistics.forgiving import forgiving_line
+from sgbench.statistics.intervals import summarise
+from sgbench.statistics.spikes_at_accuracy import NOT_REACHED, spike_ratio
+from sgbench.study.judge.decide import LOOKS, MARGIN, RegimeVerdict
+from sgbench.study.judge.trial import CALIBRATED, OWN_BEST, JudgedCandidate, TaskTrial, TrialRun, hours_of
+from sgbench.study.run import HOUR_S
+from sgbench.tables import NONE, number_text
+from sgbench.tables.latex import as_latex
+from sgbench.tables.markdown import as_markdown
+from sgbench.tables.table import Table, plain_table
+
+PICTURE = "verdict.png"
+WORDS = {
+    "better": "better than the best known shape",
+    "equal": f"equal to the best known shape within {MARGIN:g} points",
+    "worse": "worse than the best known shape",
+    "open": "open",
+}
+
+
+def files_of(result: JudgedCandidate, targets: Mapping[str, EnergyTarget]) -> dict[str, bytes]:
+    """Write everything that is said of a candidate; equal runs give equal bytes.
+
+    Args:
+        result: of its runs.
+        targets: that energies are told for, by name.
+    """
+    kinds = [kind for kind in (OWN_BEST, CALIBRATED) if any(kind in trial.report for trial in result.tasks)]
+    verdicts = {kind: result.verdicts(kind) for kind in kinds}
+    tables = {kind: verdict_table(result, kind, verdicts[kind]) for kind in kinds}
+    more = [_scores(result), _costs(result), *([_energy(result, targets)] if targets else [])]
+    name = " ".join(result.candidate.words)
+    parts = [
+        f"# Verdict on `{name}`",
+        _summary(verdicts[OWN_BEST]),
+        as_markdown(tables[OWN_BEST]),
+        _how(result),
+    ]
+    if CALIBRATED in tables:
+        parts += [
+            "## At the calibrated width",
+            "A verdict of its own: the width is not searched for, passing steps choose it before training "
+            "(`width_fwhm=auto`), and the learning rate is the task's reference.",
+            as_markdown(tables[CALIBRATED]),
+        ]
+    parts += [f"![accuracies and widths]({PICTURE})"]
+    for table in more:
+        parts += [f"## {table.caption}", as_markdown(table)]
+    numbers = {
+        "candidate": list(result.candidate.words),
+        "verdicts": {kind: [asdict(each) for each in of.values()] for kind, of in verdicts.items()},
+        "tasks": {trial.task.name: _numbers(trial) for trial in result.tasks},
+    }
+    return {
+        "verdict.md": "\n\n".join(parts).encode() + b"\n",
+        "verdict.tex": as_latex(tables[OWN_BEST]).encode(),
+        "verdict.json": (json.dumps(numbers, indent=1, sort_keys=True) + "\n").encode(),
+        PICTURE: encode(lambda: judged_figure([_row(trial) for trial in result.tasks]), ".png"),
+    }
+
+
+def verdict_table(result: JudgedCandidate, kind: str, verdicts: Mapping[str, RegimeVerdict]) -> Table:
+    """Make the table of verdicts by regime."""
+    rows = [["network", "verdict", "difference, points", "interval", "seeds", "to decide it"]]
+    for each in verdicts.values():
+        hours = hours_of(result, each)
+        more = NONE
+        if each.word == "open":
+            more = (
+                "more than 10,000 seeds"
+                if each.seeds_needed is None or hours is None
+                else f"{each.seeds_needed} seeds, {number_text(hours)} core-hours"
+            )
+        ends = NONE if each.low is None or each.high is None else f"{each.low:.1f} to {each.high:.1f}"
+        rows.append([each.regime, each.word, f"{each.difference:+.1f}", ends, str(each.seeds), more])
+    return plain_table(f"candidate minus the best known shape, {kind}", rows, words=2)
+
+
+def _summary(verdicts: Mapping[str, RegimeVerdict]) -> str:
+    """Write one sentence a regime."""
+    if not verdicts:
+        return "No regime has as many seeds as the first look needs."
+    return " ".join(
+        f"{name.capitalize()}: {WORDS[each.word]} ({each.difference:+.1f} points, {each.seeds} seeds)."
+        for name, each in verdicts.items()
+    )
+
+
+def _how(result: JudgedCandidate) -> str:
+    """Write how the verdict was reached, and what it cost."""
+    runs = result.runs
+    looks = ", ".join(f"{seeds} ({level:g})" for seeds, level in LOOKS)
+    hours = sum(run.fit_s for run in runs) / HOUR_S
+    shapes = ", ".join(cell.surrogate for cell in result.tasks[0].task.own_best)
+    return (
+        f"{len(runs)} runs of the candidate, {number_text(hours)} hours of computing as their records time it. "
+        f"Known shapes ({shapes}) are stored runs at their own best width and learning rate; the reference of a "
+        f"task is the one that was best on validation there, which no reporting seed chose. Width and learning "
+        f"rate of the candidate were found with the same grids. Differences are paired by seed and averaged over "
+        f"the tasks of a kind of network. Looks are after so many seeds (with the chance of a false verdict that "
+        f"each may add over all kinds): {looks}; kinds share it equally. Equal: both one-sided tests show the "
+        f"difference within {MARGIN:g} points. The interval lies within the margin exactly where equality is "
+        "shown. A failed run counts as guessing."
+    )
+
+
+def _scores(result: JudgedCandidate) -> Table:
+    """Make the table of accuracies: the candidate and each known shape at its own best."""
+    shapes = [cell.surrogate for cell in result.tasks[0].task.own_best]
+    rows = [["task", "candidate's width", "its learning rate", "reference", "candidate", *shapes]]
+    for trial in result.tasks:
+        known = {cell.surrogate: f"{np.mean(cell.score):.1f}" for cell in trial.task.own_best}
+        runs = _values(trial.report.get(OWN_BEST, {}).values())
+        mean = NONE if not runs else f"{np.mean(runs):.1f}"
+        width = trial.cell.get("width_fwhm")
+        rows.append(
+            [
+                trial.task.title,
+                NONE if width is None else f"{width:g}",
+                f"{trial.cell['optimizer.lr']:g}",
+                trial.task.best_known.surrogate,
+                mean,
+                *(known.get(shape, NONE) for shape in shapes),
+            ]
+        )
+    return plain_table("Test accuracy at own best, %", rows, words=1)
+
+
+def _costs(result: JudgedCandidate) -> Table:
+    """Make the table of failures, forgivingness over width, and spikes at equal accuracy."""
+    rows = [
+        ["task", "failed runs", "widths close to the best", "of the reference", "spikes at equal accuracy"]
+    ]
+    for trial in result.tasks:
+        runs = _all_runs(trial)
+        failed = sum(run.failed for run in runs)
+        rows.append([trial.task.title, f"{failed} of {len(runs)}", *_over_widths(trial)])
+    return plain_table("Failures, forgivingness and spikes", rows, words=1)
+
+
+def _over_widths(trial: TaskTrial) -> list[str]:
+    """Write the shares of widths within 2 points of the best, and the ratio of spikes to the reference."""
+    if not trial.map:
+        return [NONE, NONE, NONE]
+    task = trial.task
+    seeds = sorted(next(iter(trial.map.values())))
+    known = {cell.width_fwhm: cell for cell in task.cells if cell.surrogate == task.best_known.surrogate}
+    own = np.array([[trial.map[width][seed].validation for seed in seeds] for width in task.widths])
+    places = [known[width].seeds.index(seed) for width in task.widths[:1] for seed in seeds]
+    other = np.array([[known[width].validation[place] for place in places] for width in task.widths])
+    shares = forgiving_line(np.array([own, other]), task.widths, tolerance=MARGIN)
+    written = [f"{100 * share.share:.0f} %" for share in shares]
+    return [*written, _ratio(trial, own, other, seeds, places)]
+
+
+def _ratio(
+    trial: TaskTrial, own: np.ndarray, other: np.ndarray, seeds: Sequence[int], places: Sequence[int]
+) -> str:
+    """Write how many times the reference's spikes the candidate needs for the reference's best accuracy less 2."""
+    task = trial.task
+    known = {cell.width_fwhm: cell for cell in task.cells if cell.surrogate == task.best_known.surrogate}
+    sent = [[trial.map[width][seed].log_spikes for seed in seeds] for width in task.widths]
+    others = [[known[width].log_spikes[place] for place in places] for width in task.widths]
+    lines = [index for index, line in enumerate(sent) if None not in line]
+    other_lines = [index for index, line in enumerate(others) if None not in line]
+    if not lines or not other_lines:
+        return NONE
+    ratio = spike_ratio(
+        own[lines],
+        np.exp(np.array([sent[index] for index in lines], dtype=float)),
+        other[other_lines],
+        np.exp(np.array([others[index] for index in other_lines], dtype=float)),
+        target=float(other.mean(axis=1).max()) - MARGIN,
+    )
+    if ratio.ratio == NOT_REACHED:
+        return "not reached"
+    ends = "" if ratio.low is None or ratio.high is None else f" ({ratio.low:.2f} to {ratio.high:.2f})"
+    return f"{ratio.ratio:.2f} times{ends}"
+
+
+def _energy(result: JudgedCandidate, targets: Mapping[str, EnergyTarget]) -> Table:
+    """Make the table of the candidate's energy of an inference at its own best, by task and target."""
+    rows = [["task", *(f"{name}, nJ" for name in targets)]]
+    for trial in result.tasks:
+        cells = []
+        for target in targets.values():
+            found = [
+                estimate.dynamic_nj.value
+                for run in trial.report.get(OWN_BEST, {}).values()
+                if run.record.counts is not None
+                and (
+                    estimate := price(run.record.counts, target=target, dt_s=run.record.method.protocol.dt_s)
+                ).dynamic_nj
+                is not None
+            ]
+            cells.append(number_text(float(np.mean(found))) if found else NONE)
+        rows.append([trial.task.title, *cells])
+    return plain_table("Dynamic energy of an inference at own best", rows, words=1)
+
+
+def _row(trial: TaskTrial) -> JudgedRow:
+    """Describe one task for the picture."""
+    known = [(cell.surrogate, _estimate(cell.score)) for cell in trial.task.own_best]
+    runs = _values(trial.report.get(OWN_BEST, {}).values())
+    candidate = [("candidate", _estimate(runs))] if runs else []
+    best = trial.task.best_known.surrogate
+    return JudgedRow(
+        title=trial.task.title,
+        scores=(*candidate, *known),
+        widths=tuple(
+            (width, float(np.mean([run.validation for run in runs.values()])))
+            for width, runs in sorted(trial.map.items())
+        ),
+        known_widths=tuple(
+            sorted(
+                (cell.width_fwhm, float(np.mean(cell.validation)))
+                for cell in trial.task.cells
+                if cell.surrogate == best and cell.width_fwhm is not None
+            )
+        ),
+        known=best,
+    )
+
+
+def _estimate(values: Sequence[float]) -> Estimate:
+    """Return a mean in % with its interval, which ends where scores do."""
+    shown = summarise([value / 100 for value in values], scale="share")
+    low, high = (shown.mean if end is None else end for end in (shown.low, shown.high))
+    return Estimate(100 * shown.mean, 100 * low, 100 * high)
+
+
+def _values(runs: Iterable[TrialRun]) -> list[float]:
+    return [run.accuracy for run in runs]
+
+
+def _all_runs(trial: TaskTrial) -> list[TrialRun]:
+    mapped = [run for seeds in trial.map.values() for run in seeds.values()]
+    return [*mapped, *trial.tuning, *(run for seeds in trial.report.values() for run in seeds.values())]
+
+
+def _numbers(trial: TaskTrial) -> dict[str, object]:
+    """Collect a task's numbers for computing."""
+    return {
+        "reference": trial.task.best_known.surrogate,
+        "own_best": dict(trial.cell),
+        "map": {
+            f"{width:g}": {seed: run.validation for seed, run in runs.items()}
+            for width, runs in trial.map.items()
+        },
+        "test": {
+            kind: {seed: run.accuracy for seed, run in runs.items()} for kind, runs in trial.report.items()
+        },
+        "failed": sum(run.failed for run in _all_runs(trial)),
+    }

@@ -1,0 +1,292 @@
+"""The runs of a candidate: a map of widths, a search around its best, and reporting seeds while much is open."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+
+from sgbench.composition import catalogue
+from sgbench.composition.plan import PointComposer
+from sgbench.errors import InputError
+from sgbench.leaderboard.score import measure_of
+from sgbench.records.record import RunRecord
+from sgbench.records.spec import RunSpec
+from sgbench.statistics.pairs import Floats
+from sgbench.study.cells import Cell, rounded
+from sgbench.study.cells import words_of as cell_words
+from sgbench.study.judge.decide import LOOKS, RegimeVerdict, decide
+from sgbench.study.judge.field import JudgedTask
+from sgbench.study.run import HOUR_S, Runner, counts
+from sgbench.study.scores import PERCENT, log_spikes_of
+from sgbench.study.settle import selection
+from sgbench.training.calibration import calibrated_specs
+from sgbench.training.run_folder import stored_record
+
+TUNING_SEEDS = (100, 101)
+FIRST_REPORT = 200
+FACTORS = {"width_fwhm": (0.5, 1.0, 2.0), "optimizer.lr": (0.25, 1.0, 4.0)}
+"""Around the best width of the map, as the stored shapes were tuned."""
+OWN_BEST, CALIBRATED = "own best", "calibrated width"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Describes what is judged.
+
+    Args:
+        words: that choose it, e.g. "surrogate=formula" and "surrogate.formula=...".
+        has_width: whether the word `width_fwhm` reaches it.
+    """
+
+    words: tuple[str, ...]
+    has_width: bool
+
+    @staticmethod
+    def of(words: Sequence[str], config_dirs: Sequence[Path] = ()) -> Candidate:
+        """Read the words of a candidate; the first may be the bare name of an entry.
+
+        Raises:
+            InputError: no surrogate is named, or it is not known.
+        """
+        if not words:
+            raise InputError("name a surrogate, e.g. sgbench judge atan")
+        first = words[0] if "=" in words[0] else f"surrogate={words[0]}"
+        if not first.startswith("surrogate="):
+            raise InputError(f"{words[0]}: the first word names a surrogate, e.g. surrogate=formula")
+        entry = catalogue.entry("surrogate", first.partition("=")[2], list(config_dirs))
+        return Candidate((first, *words[1:]), "width_fwhm" in entry.parameters)
+
+
+@dataclass(frozen=True)
+class TrialRun:
+    """Holds what one run of the candidate came to; accuracies in points, that of guessing where it failed."""
+
+    accuracy: float
+    validation: float
+    log_spikes: float | None
+    failed: bool
+    fit_s: float
+    record: RunRecord
+
+
+@dataclass
+class TaskTrial:
+    """Holds the candidate's runs on one task.
+
+    Args:
+        task: with what is known of it.
+        map: validation runs by width and seed.
+        cell: width and learning rate that tuning chose.
+        report: by kind of width ("own best", "calibrated width"), runs by seed.
+    """
+
+    task: JudgedTask
+    map: dict[float, dict[int, TrialRun]] = field(default_factory=dict)
+    cell: Cell = field(default_factory=dict)
+    report: dict[str, dict[int, TrialRun]] = field(default_factory=dict)
+    tuning: list[TrialRun] = field(default_factory=list)
+
+    def differences(self, kind: str) -> Floats:
+        """Return candidate minus the best known shape, paired by seed [seeds]."""
+        known = dict(zip(self.task.best_known.seeds, self.task.best_known.score, strict=True))
+        runs = self.report.get(kind, {})
+        return np.array([run.accuracy - known[seed] for seed, run in sorted(runs.items()) if seed in known])
+
+
+@dataclass(frozen=True)
+class JudgedCandidate:
+    """Holds all runs of a candidate and what they show."""
+
+    candidate: Candidate
+    tasks: tuple[TaskTrial, ...]
+
+    def verdicts(self, kind: str = OWN_BEST) -> dict[str, RegimeVerdict]:
+        """Decide each regime from the seeds that all of its tasks have."""
+        tables: dict[str, Floats] = {}
+        for regime in dict.fromkeys(trial.task.regime for trial in self.tasks):
+            rows = [trial.differences(kind) for trial in self.tasks if trial.task.regime == regime]
+            seeds = min(map(len, rows))
+            if seeds:
+                tables[regime] = np.array([row[:seeds] for row in rows])
+        return decide(tables)
+
+    @property
+    def runs(self) -> list[TrialRun]:
+        """List all runs of the candidate."""
+        return [
+            run
+            for trial in self.tasks
+            for run in (
+                *(run for seeds in trial.map.values() for run in seeds.values()),
+                *trial.tuning,
+                *(run for seeds in trial.report.values() for run in seeds.values()),
+            )
+        ]
+
+
+@dataclass(frozen=True)
+class TrialFolders:
+    """Names the folders of a trial.
+
+    Args:
+        runs_dir: where its records lie.
+        data_dir: of files of data sets, or None for the default.
+        config_dirs: folders with entries of the user's own.
+        allow_targets: classes outside the catalogue that may be imported.
+    """
+
+    runs_dir: Path
+    data_dir: Path | None = None
+    config_dirs: tuple[Path, ...] = ()
+    allow_targets: tuple[str, ...] = ()
+
+
+class Court:
+    """Runs a candidate on tasks, stage by stage; what has a record is not run again.
+
+    Args:
+        candidate: that is judged.
+        tasks: it runs on.
+        folders: where its records and data lie, and entries of the user's own.
+        runner: trains what it is given.
+        say: told one line a stage.
+        map_seeds: of the map, how many.
+    """
+
+    def __init__(
+        self,
+        candidate: Candidate,
+        tasks: Sequence[JudgedTask],
+        folders: TrialFolders,
+        *,
+        runner: Runner,
+        say: Callable[[str], None],
+        map_seeds: int,
+    ) -> None:
+        self.candidate, self.folders = candidate, folders
+        self.trials = tuple(TaskTrial(task) for task in tasks)
+        self.runner, self.say, self.map_seeds = runner, say, map_seeds
+        self.composer = PointComposer(folders.config_dirs, folders.allow_targets)
+        self.began_s, self.stated_s = time.monotonic(), 0.0
+
+    def judge(self, *, calibrated: bool) -> JudgedCandidate:
+        """Make every run that a verdict needs, and return them all.
+
+        Args:
+            calibrated: whether recurrent tasks are also run at the width that passing steps choose.
+
+        Raises:
+            InputError: a run cannot be composed.
+        """
+        for trial in self.trials:
+            self._tune(trial)
+        result = JudgedCandidate(self.candidate, self.trials)
+        self._report(result, OWN_BEST, {trial.task.name: trial.cell for trial in self.trials})
+        if calibrated and self.candidate.has_width:
+            cells = {
+                trial.task.name: {"width_fwhm": "auto", "optimizer.lr": trial.task.rate}
+                for trial in self.trials
+                if trial.task.regime == "recurrent"
+            }
+            self._report(result, CALIBRATED, cells)
+        return result
+
+    def _tune(self, trial: TaskTrial) -> None:
+        """Find the candidate's width and learning rate on one task, as those of the stored shapes were found."""
+        task, best = trial.task, {}
+        if self.candidate.has_width:
+            seeds = task.map_seeds[: self.map_seeds]
+            cells: list[Cell] = [{"width_fwhm": width, "optimizer.lr": task.rate} for width in task.widths]
+            runs = self._made(task, "map", [(cell, seed) for seed in seeds for cell in cells])
+            for index, run in enumerate(runs):
+                width = task.widths[index % len(cells)]
+                trial.map.setdefault(width, {})[seeds[index // len(cells)]] = run
+            best = {"width_fwhm": max(trial.map, key=lambda width: _mean(trial.map[width].values()))}
+        widths = [rounded(float(best["width_fwhm"]) * by) for by in FACTORS["width_fwhm"]] if best else [None]
+        around: list[Cell] = [
+            {"optimizer.lr": rounded(task.rate * by), **({} if width is None else {"width_fwhm": width})}
+            for width in widths
+            for by in FACTORS["optimizer.lr"]
+        ]
+        trial.tuning = self._made(task, "search", [(cell, seed) for cell in around for seed in TUNING_SEEDS])
+        size = len(TUNING_SEEDS)
+        means = [_mean(trial.tuning[place * size : (place + 1) * size]) for place in range(len(around))]
+        trial.cell = dict(around[max(range(len(around)), key=lambda place: (means[place], -place))])
+
+    def _report(self, result: JudgedCandidate, kind: str, cells: Mapping[str, Cell]) -> None:
+        """Run reporting seeds, look by look, of the regimes that no look has decided."""
+        done = 0
+        for seeds, _ in LOOKS:
+            verdicts = result.verdicts(kind)
+            for trial in self.trials:
+                if trial.task.name not in cells:
+                    continue
+                known = verdicts.get(trial.task.regime)
+                stored = len(trial.task.best_known.seeds)
+                if (known is not None and known.word != "open") or stored < seeds:
+                    continue
+                wanted = range(FIRST_REPORT + done, FIRST_REPORT + seeds)
+                cell = cells[trial.task.name]
+                made = self._made(trial.task, f"{kind}, {seeds} seeds", [(cell, seed) for seed in wanted])
+                trial.report.setdefault(kind, {}).update(zip(wanted, made, strict=True))
+            done = seeds
+
+    def _made(self, task: JudgedTask, stage: str, points: Sequence[tuple[Cell, int]]) -> list[TrialRun]:
+        """Train what has no record, and return all runs in order."""
+        specs = calibrated_specs([self._spec(task, cell, seed) for cell, seed in points])
+        missing = [spec for spec in specs if not _is_done(spec)]
+        if missing:
+            left_s = task.run_s * len(missing)
+            elapsed_s = time.monotonic() - self.began_s
+            slowness = elapsed_s / self.stated_s if self.stated_s else 1.0
+            self.say(
+                f"{task.title}: {stage}, {len(missing)} runs, about {left_s * slowness / 60:.1f} minutes"
+            )
+            self.runner(missing)
+            self.stated_s += left_s
+        return [self._run(spec) for spec in specs]
+
+    def _spec(self, task: JudgedTask, cell: Cell, seed: int) -> RunSpec:
+        words = [*task.words, *self.candidate.words, *cell_words({**task.reference, **cell}), f"seed={seed}"]
+        spec = self.composer.spec([*words, "trainer.progress=false"])
+        folders = {"runs_dir": str(self.folders.runs_dir)}
+        folders |= {} if self.folders.data_dir is None else {"data_dir": str(self.folders.data_dir)}
+        return spec.model_copy(update={"paths": spec.paths.model_copy(update=folders)})
+
+    def _run(self, spec: RunSpec) -> TrialRun:
+        record = stored_record(spec)
+        if record is None or not counts(record):
+            raise InputError(
+                f"{self.folders.runs_dir}: a run has no result; see its folder, and repeat the same command"
+            )
+        measure = measure_of(record.classes, None)
+        return TrialRun(
+            accuracy=PERCENT * measure.of(record.test),
+            validation=PERCENT * selection(record)[0],
+            log_spikes=log_spikes_of(record),
+            failed=record.status == "failed",
+            fit_s=record.timing.total_s,
+            record=record,
+        )
+
+
+def _is_done(spec: RunSpec) -> bool:
+    record = stored_record(spec)
+    return record is not None and counts(record)
+
+
+def _mean(runs: Iterable[TrialRun]) -> float:
+    return fmean(run.validation for run in runs)
+
+
+def hours_of(result: JudgedCandidate, verdict: RegimeVerdict) -> float | None:
+    """Return the core-hours of the seeds that would decide an open verdict."""
+    if verdict.seeds_needed is None:
+        return None
+    per_seed_s = sum(trial.task.run_s for trial in result.tasks if trial.task.regime == verdict.regime)
+    return verdict.seeds_needed * per_seed_s / HOUR_S

@@ -1,0 +1,242 @@
+"""`sgbench judge`: verdicts on candidates whose truth is known, from stored runs of the study, without a training.
+
+A candidate is a known shape's stored runs, its mean put where the test wants it and its seeds drawn anew; what it
+is compared with are the stored runs themselves.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sgbench.composition.compose import compose
+from sgbench.errors import InputError
+from sgbench.recommendation.summary import read_summary, shipped_summary
+from sgbench.records.method import method_id
+from sgbench.study.cells import Cell
+from sgbench.study.definition import load_study
+from sgbench.study.judge.decide import LOOKS, MARGIN, decide
+from sgbench.study.judge.field import SETS, JudgedTask, judged_tasks
+from sgbench.study.judge.judged import judge
+from sgbench.study.judge.page import files_of
+from sgbench.study.judge.trial import Candidate, Court, JudgedCandidate, TrialFolders, TrialRun
+from sgbench.study.scores import score_of
+from sgbench.study.store import Store
+
+CANDIDATES = 1000
+TASKS = judged_tasks(load_study("surrogates").study, read_summary(shipped_summary()), SETS["quick"])
+Draws = dict[str, list[list[np.ndarray]]]
+
+
+def residuals() -> Draws:
+    """By regime and task, differences of known shapes to the best known one, each about a mean of 0."""
+    draws: Draws = {}
+    for task in TASKS:
+        best = task.best_known
+        rows = []
+        for cell in task.own_best:
+            if cell.surrogate != best.surrogate:
+                size = min(len(cell.seeds), len(best.seeds))
+                gap = np.array(cell.score[:size]) - np.array(best.score[:size])
+                rows.append((gap - gap.mean()) * math.sqrt(size / (size - 1)))
+        draws.setdefault(task.regime, []).append(rows)
+    return draws
+
+
+def words_of(truth: float, generator: np.random.Generator, draws: Draws) -> list[str]:
+    """The verdicts on one candidate that is better by so many points everywhere."""
+    differences = {}
+    for regime, tasks in draws.items():
+        rows = [rows[generator.integers(len(rows))] for rows in tasks]
+        differences[regime] = truth + np.array([generator.choice(row, LOOKS[-1][0]) for row in rows])
+    return [verdict.word for verdict in decide(differences).values()]
+
+
+def is_false(word: str, truth: float) -> bool:
+    """Whether a verdict says what is not so."""
+    if word == "equal":
+        return abs(truth) >= MARGIN
+    return word != "open" and (truth == 0 or (word == "better") != (truth > 0))
+
+
+def test_false_verdicts_are_rare():
+    """Expected: at most 5 % of 1,000 candidates have one in any regime, with an upper limit (Wilson) of 7 %.
+
+    A third is equal to the best known shape; the others lie at the margin, where "equal" is false most often.
+    """
+    generator, draws = np.random.default_rng(20261129), residuals()
+    truths = [(0.0, MARGIN, -MARGIN)[index % 3] for index in range(CANDIDATES)]
+    false = sum(any(is_false(word, truth) for word in words_of(truth, generator, draws)) for truth in truths)
+    share, z = false / CANDIDATES, 1.96
+    middle = share + z * z / (2 * CANDIDATES)
+    half = z * math.sqrt(share * (1 - share) / CANDIDATES + z * z / (4 * CANDIDATES**2))
+    assert share <= 0.05
+    assert (middle + half) / (1 + z * z / CANDIDATES) <= 0.07
+
+
+@pytest.mark.parametrize(("truth", "word"), [(3.0, "better"), (-3.0, "worse")])
+def test_three_points_are_found(truth, word):
+    """Expected: by at least 80 % of 500 candidates in every regime."""
+    generator, draws = np.random.default_rng(7), residuals()
+    found = np.array([words_of(truth, generator, draws) for _ in range(500)]) == word
+    assert found.mean(axis=0).min() >= 0.8
+
+
+class Told(Court):
+    """A court whose runs are told, not made."""
+
+    tell: Callable[[JudgedTask, Cell, int], TrialRun]
+
+    def _made(self, task: JudgedTask, stage: str, points: Sequence[tuple[Cell, int]]) -> list[TrialRun]:
+        self.say(stage)
+        return [self.tell(task, cell, seed) for cell, seed in points]
+
+
+def run(accuracy: float, validation: float, *, failed: bool = False) -> TrialRun:
+    """One run's numbers."""
+    spikes = None if failed else math.log(100.0)
+    return TrialRun(accuracy, validation, spikes, failed, 1.0, record=None)  # type: ignore[arg-type]
+
+
+def as_atan(task: JudgedTask, cell: Cell, seed: int) -> TrialRun:
+    """What the stored runs of atan say: by width on the map, and at its own best on reporting seeds."""
+    (best,) = (known for known in task.own_best if known.surrogate == "atan")
+    if seed >= 300:
+        (known,) = (
+            one for one in task.cells if (one.surrogate, one.width_fwhm) == ("atan", cell["width_fwhm"])
+        )
+        return run(known.score[known.seeds.index(seed)], known.validation[known.seeds.index(seed)])
+    if seed >= 200:
+        return run(best.score[best.seeds.index(seed)], 90.0)
+    near = abs(math.log(float(cell["width_fwhm"]) / best.width_fwhm)) + abs(  # type: ignore[arg-type]
+        math.log(float(cell["optimizer.lr"]) / (task.rate * best.lr_factor))  # type: ignore[arg-type]
+    )
+    return run(90.0 - near, 90.0 - near)
+
+
+def at_chance(task: JudgedTask, cell: Cell, seed: int) -> TrialRun:
+    """A run that fails."""
+    return run(10.0, 10.0, failed=True)
+
+
+def court(
+    tell: Callable[[JudgedTask, Cell, int], TrialRun], *, has_width: bool = True
+) -> tuple[JudgedCandidate, list[str]]:
+    """Everything about a candidate, and the stages that it took."""
+    said: list[str] = []
+    made = Told(
+        Candidate(("surrogate=formula", "surrogate.formula='1/(1+(pi*a*u/2)**2)'"), has_width),
+        TASKS,
+        TrialFolders(Path("nowhere")),
+        runner=lambda specs: None,
+        say=said.append,
+        map_seeds=2,
+    )
+    made.tell = tell  # type: ignore[method-assign]
+    return made.judge(calibrated=True), said
+
+
+def test_atan_under_another_name_is_neither_better_nor_worse():
+    """Expected: what the stored runs of atan show against the best known shape; the same files once more."""
+    result, _ = court(as_atan)
+    assert {each.word for each in result.verdicts().values()} <= {"equal", "open"}
+    files = files_of(result, {})
+    assert files == files_of(court(as_atan)[0], {})
+    assert files["verdict.png"].startswith(b"\x89PNG")
+    assert json.loads(files["verdict.json"])["candidate"][0] == "surrogate=formula"
+    assert b"\\toprule" in files["verdict.tex"]
+
+
+def test_a_candidate_that_fails_everywhere_ends_in_a_page():
+    """Expected: worse everywhere at the first look, every run failed, no seed beyond the first five."""
+    result, said = court(at_chance)
+    assert {each.word for each in result.verdicts().values()} == {"worse"}
+    assert {each.seeds for each in result.verdicts().values()} == {LOOKS[0][0]}
+    page = files_of(result, {})["verdict.md"].decode()
+    assert "worse than the best known shape" in page
+    assert "39 of 39" in page  # 8 widths x 2 seeds, 9 cells x 2 seeds, 5 seeds
+    assert not any("10 seeds" in line for line in said)
+
+
+def test_a_candidate_without_a_width_has_no_map():
+    """Expected: three learning rates on two seeds, then reporting seeds; constant and sign_flip are such."""
+    result, said = court(at_chance, has_width=False)
+    assert len(result.tasks[0].tuning) == 6
+    assert not result.tasks[0].map
+    assert "map" not in said
+    assert files_of(result, {})["verdict.md"]
+    assert not Candidate.of(["constant"]).has_width
+    assert not Candidate.of(["sign_flip"]).has_width
+    assert Candidate.of(["surrogate=formula", "surrogate.a=3"]).has_width
+
+
+@pytest.mark.slow
+def test_constant_is_worse():
+    """Expected: worse for each kind of network, from its stored runs (block A3b); no kind rests on another."""
+    loaded = load_study("surrogates")
+    store = Store(Path(__file__).parents[2] / "study" / "surrogates", "surrogates")
+    scores = [score_of(entry, loaded.study) for entry in store.entries(["A3b"])]
+    rows: dict[str, list[list[float]]] = {}
+    for task in TASKS:
+        known = dict(zip(task.best_known.seeds, task.best_known.score, strict=True))
+        own = {
+            one.seed: one.accuracy - known[one.seed]
+            for one in scores
+            if one.task == task.name and one.settings["surrogate"] == "constant"
+        }
+        rows.setdefault(task.regime, []).append([own[seed] for seed in sorted(own)])
+    verdicts = decide({regime: np.array(table) for regime, table in rows.items()})
+    assert {name: each.word for name, each in verdicts.items()} == dict.fromkeys(rows, "worse")
+
+
+@pytest.mark.slow
+def test_a_flipped_slope_is_worse_and_nothing_runs_twice(tmp_path):
+    """Expected: worse for one layer, from real runs; a second call makes none and gives the same bytes."""
+    said: list[str] = []
+    folders = {"runs_dir": tmp_path / "runs", "to": tmp_path / "verdict", "say": said.append}
+    result = judge("sign_flip", tasks=["T2d1"], **folders)  # type: ignore[arg-type]
+    assert [each.word for each in result.verdicts().values()] == ["worse"]
+    assert said
+    files = {path.name: path.read_bytes() for path in folders["to"].iterdir()}  # type: ignore[attr-defined]
+    said.clear()
+    judge("sign_flip", tasks=["T2d1"], **folders)  # type: ignore[arg-type]
+    assert not said
+    assert files == {path.name: path.read_bytes() for path in folders["to"].iterdir()}  # type: ignore[attr-defined]
+
+
+def test_a_run_of_the_trial_is_a_run_of_the_study():
+    """Expected: the method id of a stored cell of the study, at its own best (T4, atan)."""
+    (task,) = (task for task in TASKS if task.name == "T4")
+    made = Told(
+        Candidate(("surrogate=atan",), has_width=True),
+        [task],
+        TrialFolders(Path("nowhere")),
+        runner=lambda specs: None,
+        say=lambda line: None,
+        map_seeds=2,
+    )
+    cell: Cell = {"width_fwhm": 0.1, "optimizer.lr": 0.00456}
+    study = compose(
+        [*task.words, "init.gain=3.12", "init.recurrent_gain=0.229", "neuron.beta=0.8825", "protocol.epochs=50",
+         "surrogate=atan", "width_fwhm=0.1", "optimizer.lr=0.00456", "seed=200"]
+    )  # fmt: skip
+    assert method_id(made._spec(task, cell, 200).method) == method_id(study.method)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "name a surrogate"),
+        (("neuron=leaky",), "names a surrogate"),
+        (("atann",), "atann"),
+        (("zzz",), "zzz"),
+    ],
+)
+def test_no_surrogate_is_refused(words, said):
+    with pytest.raises(InputError, match=said):
+        Candidate.of(list(words))
