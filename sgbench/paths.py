@@ -6,6 +6,7 @@ import functools
 import logging
 import multiprocessing
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterable
@@ -35,6 +36,21 @@ OWN_CONF = "sgbench_conf"
 def own_conf_dir() -> Path:
     """Return where one's own entries are written and always looked for: $SGBENCH_CONF or ./sgbench_conf."""
     return Path(os.environ.get("SGBENCH_CONF") or OWN_CONF)
+
+
+HASHED = re.compile(r"(?P<name>.+)_[0-9a-f]{8}(?:_v\d+)?")
+"""A name of one's own data, to which a hash of the samples and settings is added."""
+
+
+def whole_name(name: str, known: Iterable[str]) -> str:
+    """Return the one known name that adds a hash to this one, or the name as it is.
+
+    >>> whole_name("mine", ["mine_1f0c9a2b_v1", "yours_1f0c9a2b_v1"]), whole_name("mi", ["mine_1f0c9a2b_v1"])
+    ('mine_1f0c9a2b_v1', 'mi')
+    """
+    names = list(known)
+    whole = [one for one in names if (found := HASHED.fullmatch(one)) is not None and found["name"] == name]
+    return whole[0] if len(whole) == 1 and name not in names else name
 
 
 ALLOW_ENV = "SGBENCH_ALLOW_ENV"

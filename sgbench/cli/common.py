@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sgbench.errors import InputError, printable, suggest
-from sgbench.paths import default_runs_dir
+from sgbench.paths import default_runs_dir, whole_name
 from sgbench.tables import few
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def asked(names: Sequence[str] | None, known: Sequence[str]) -> list[str]:
     Raises:
         InputError: one that is not known; the message offers the nearest.
     """
-    chosen = [name for given in names or () for name in given.split(",")]
+    chosen = [whole_name(name, known) for given in names or () for name in given.split(",")]
     for name in chosen:
         if name not in known:
             raise InputError(f"--protocol {name}: no records of it; {suggest(name, known)}")

@@ -24,7 +24,7 @@ from sgbench.errors import (
     shows_traceback,
     suggest,
 )
-from sgbench.paths import ALLOW_ENV, allowed_env, allowed_targets
+from sgbench.paths import ALLOW_ENV, allowed_env, allowed_targets, own_conf_dir, whole_name
 
 ABOUT = "Which surrogate gradient, neuron and learning rule, for which task, at what cost."
 EPILOG = """examples:
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.path.insert(0, str(Path.cwd()))  # where one's own package lies, as with `python -m`
     with _environment(variables):
         try:
-            return _dispatch(words)
+            return _dispatch([_whole(word) for word in words])
         except KeyboardInterrupt:
             sys.stderr.write(STOPPED)
             return STOPPED_CODE
@@ -110,6 +110,14 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
+
+
+def _whole(word: str) -> str:
+    """Add the hash to a name of one's own data in a word of a run, e.g. to experiment=mine."""
+    group, _, name = word.partition("=")
+    if group not in ("experiment", "dataset", "protocol"):
+        return word
+    return f"{group}={whole_name(name, [path.stem for path in (own_conf_dir() / group).glob('*.yaml')])}"
 
 
 def _dispatch(words: list[str]) -> int:

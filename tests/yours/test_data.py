@@ -267,6 +267,18 @@ def test_the_entry_is_one_of_the_catalogue_without_a_flag() -> None:
     assert reference.measure.guess == 0.5
 
 
+def test_a_command_takes_its_name_without_the_hash(capsys: pytest.CaptureFixture[str]) -> None:
+    """Expected: the same run as by the whole name; must differ: with two of that name one has to be told."""
+    made = added()
+    assert main(["run", "--cfg", "job", f"experiment={made.name}"]) == 0
+    whole = capsys.readouterr().out
+    assert main(["run", "--cfg", "job", "experiment=mine"]) == 0
+    assert capsys.readouterr().out == whole
+    added(epochs=7)
+    assert main(["run", "--cfg", "job", "experiment=mine"]) == 2
+    assert f"'{made.name}'" in capsys.readouterr().err
+
+
 def test_other_data_or_terms_have_other_names_and_the_same_ones_the_same() -> None:
     """Must match: the same call. Must differ: one number of the data, one of the terms."""
     first = added()

@@ -24,7 +24,7 @@ from sgbench.leaderboard.store.reading import (
 )
 from sgbench.leaderboard.store.sources import require_same_source, row_beside, source_of
 from sgbench.leaderboard.store.stored import RECORDS, AnotherRecordError, StoredRecords, record_path
-from sgbench.paths import RECORD
+from sgbench.paths import RECORD, whole_name
 from sgbench.records.record import RunRecord
 from sgbench.records.unfinished import remove_abandoned
 
@@ -72,6 +72,7 @@ def protocols(root: Path, *, only: str | None = None, layout: Layout = "runs") -
     )
     if only is None:
         return names
+    only = whole_name(only, names)
     if only not in names:
         raise InputError(f"{root} has no protocol '{only}'; {suggest(only, names)}")
     return [only]
