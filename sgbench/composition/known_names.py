@@ -58,6 +58,7 @@ SurrogateName = Literal[
     "surrogate/mlx_snn/sigmoid",
     "surrogate/mlx_snn/straight_through",
     "surrogate/mlx_snn/triangular",
+    "surrogate/mpd_agl",
     "surrogate/multi_gaussian",
     "surrogate/multi_spike",
     "surrogate/multilevel",

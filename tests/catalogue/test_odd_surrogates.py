@@ -1,5 +1,7 @@
 """Surrogates that are no elementwise step: noise, batches, several spikes, graded ones; functions of one's own."""
 
+import math
+
 import pytest
 import snntorch as snn
 import snntorch.surrogate
@@ -27,6 +29,7 @@ def refusal(surrogate):
     [
         ("stochastic_backward", "random numbers"),
         ("batch_normalised", "not elementwise"),
+        pytest.param("mpd_agl", "not elementwise", marks=pytest.mark.slow),
         ("multilevel", "not those of a step"),
         pytest.param("multi_spike", "not those of a step", marks=pytest.mark.slow),
         pytest.param("graded", "not those of a step", marks=pytest.mark.slow),
@@ -89,6 +92,45 @@ def test_a_normalised_gradient_is_no_slope():
         torch.func.jvp(surrogate, (u,), (u,))
     with pytest.raises(InputError, match=r"scales its gradient by a batch.*use steepness=fixed"):
         surrogate.learn_stretch()
+
+
+def standardised(generator_seed: int, *others: torch.Tensor) -> torch.Tensor:
+    """Numbers of mean 0 and variance 1 that are uncorrelated with others, all to rounding."""
+    numbers = torch.randn(4000, generator=torch.Generator().manual_seed(generator_seed), dtype=torch.float64)
+    for other in (torch.ones(4000, dtype=torch.float64), *others):
+        numbers = numbers - other * (numbers @ other) / (other @ other)
+    return numbers / numbers.square().mean().sqrt()
+
+
+@pytest.mark.parametrize("decay", [0.2, 0.9])
+def test_a_width_that_follows_potentials_is_that_of_the_paper(decay):
+    """Expected: MPD-AGL's widths 2 gamma theta and 2 sqrt(1 + tau^2) gamma theta, where its theorem holds exactly.
+
+    Currents as batch normalisation leaves them, potentials of two steps without a reset, as the theorem takes them;
+    must differ: the width of the first step at the second one.
+    """
+    gain, threshold, shift = 1.3, 0.5, 0.1
+    first = standardised(1)
+    second = standardised(2, first)
+    potentials = gain * threshold * first + shift
+    for predicted in (2 * gain * threshold, 2 * math.sqrt(1 + decay**2) * gain * threshold):
+        u = (potentials - threshold).requires_grad_()
+        upstream = torch.linspace(-1, 1, 4000, dtype=torch.float64)
+        make("mpd_agl")(u).backward(upstream)
+        expected = upstream * (u.detach().abs() < predicted / 2) / predicted
+        torch.testing.assert_close(u.grad, expected, rtol=1e-12, atol=0)
+        assert (u.grad != upstream * (u.detach().abs() < 1.1 * predicted / 2) / (1.1 * predicted)).any()
+        potentials = decay * potentials + gain * threshold * second + shift
+
+
+def test_a_width_that_follows_potentials_without_any_spread():
+    """By hand: the width that was given, where all potentials are alike; peak1 keeps a height of 1."""
+    u = torch.full((3, 2), 0.2, dtype=torch.float64, requires_grad=True)
+    make("mpd_agl", width=0.5)(u).sum().backward()
+    assert (u.grad == 2).all()
+    spread = torch.tensor([0.1, -0.1, 3.0, -3.0], dtype=torch.float64, requires_grad=True)
+    make("mpd_agl", normalisation="peak1")(spread).sum().backward()
+    assert spread.grad.tolist() == [1.0, 1.0, 0.0, 0.0]
 
 
 # --- several spikes, graded ones

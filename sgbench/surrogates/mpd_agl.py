@@ -1,0 +1,84 @@
+"""A boxcar as wide as the potentials of its layer and step spread."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from sgbench.errors import require_number
+from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
+from sgbench.surrogates.undefined import nan_where_nan
+
+
+class MpdAgl(Surrogate):
+    r"""Uses a boxcar of area 1 whose width follows the spread of the layer's potentials, step by step.
+
+    .. math:: \psi(u[t]) = \frac{1}{w[t]} \, 1\left[|u[t]| < \frac{w[t]}{2}\right], \; w[t] = \kappa\sigma(u[t])
+
+    with the standard deviation over all samples and neurons of the layer. The paper's :math:`\kappa` is 2, and its
+    deviation is the one that tdBN predicts: :math:`\bar\gamma\theta` at the first step and
+    :math:`\sqrt{1 + \tau^2}\,\bar\gamma\theta` later, with the mean weight :math:`\bar\gamma` of the normalisation
+    and the decay :math:`\tau`. Here it is measured, so that it is defined without normalisation too; both agree
+    where potentials are as the paper's theorem takes them. Neurons see each other in it, so it runs on `reference`
+    alone.
+
+    Args:
+        factor: kappa, width over standard deviation [1].
+        width: used where potentials do not spread, as in a single neuron [threshold units].
+        normalisation: see `Surrogate`; of the boxcar of that width.
+        scale: see `Surrogate`.
+
+    Source: Jiang, Wang, Jiang, Fan & Yan 2025, IJCAI (MPD-AGL), arXiv:2505.11863, theorems 1 and 2.
+
+    >>> import torch
+    >>> surrogate = MpdAgl(factor=2.0, width=1.0, normalisation="raw", scale=1.0)
+    >>> u = torch.tensor([[-3.0], [-1.0], [1.0], [3.0]], requires_grad=True)  # deviation sqrt 5, width 2 sqrt 5
+    >>> surrogate(u).sum().backward()
+    >>> u.grad.flatten()
+    tensor([0.0000, 0.2236, 0.2236, 0.0000])
+    """
+
+    elementwise: ClassVar[bool] = False
+    raw_keeps_area: ClassVar[bool] = True
+
+    def __init__(self, *, factor: float, width: float, normalisation: str, scale: float) -> None:
+        self.factor = require_number("surrogate.factor", factor, low=SMALLEST, high=LARGEST)
+        self.width = require_number("surrogate.width", width, low=SMALLEST, high=LARGEST)
+        super().__init__(normalisation=normalisation, scale=scale)
+
+    def shape(self, u: Tensor) -> Tensor:
+        """Evaluate the boxcar 1 / w for |u| < w/2 at the width given for potentials that do not spread."""
+        return nan_where_nan(u, (u.abs() < self.width / 2).to(u.dtype) / self.width)
+
+    def shape_integral(self, u: Tensor) -> Tensor:
+        """Integrate that boxcar from 0 to u."""
+        return u.clamp(-self.width / 2, self.width / 2) / self.width
+
+    def pull_back(self, u: Tensor, grad: Tensor) -> Tensor:
+        """Multiply the gradient by the boxcar as wide as these potentials spread."""
+        deviation = (u - u.mean()).square().mean().sqrt()
+        stretch = (self.width / (self.factor * deviation)).where(deviation > SMALLEST, deviation.new_ones(()))
+        # The height follows the normalisation, as it does under any stretch.
+        height = stretch if self._keeps_area() else stretch.new_ones(())
+        return grad * height * self.derivative(stretch * u)
+
+    @property
+    def shape_peak(self) -> float:
+        """Return the height of the boxcar of the given width."""
+        return 1 / self.width
+
+    @property
+    def shape_area(self) -> float:
+        """Return the area of the boxcar: 1."""
+        return 1.0
+
+    @property
+    def shape_fwhm(self) -> float:
+        """Return the width of the boxcar."""
+        return self.width
+
+    @property
+    def shape_support(self) -> tuple[float, float]:
+        """Return the ends of the boxcar."""
+        return -self.width / 2, self.width / 2
