@@ -40,14 +40,21 @@ def refer(root: Path, records: Iterable[RunRecord]) -> None:
     write_index(folder, places)
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout whose board has two rows: one of lines, one of files."""
-    refer(tmp_path, BOARD)
+    folder = tmp_path_factory.mktemp("checkout")
+    refer(folder, BOARD)
     for each in OTHER:
-        write_board_record(tmp_path / "leaderboards", each)
-    build(tree(tmp_path))
-    return tmp_path
+        write_board_record(folder / "leaderboards", each)
+    build(tree(folder))
+    return folder
+
+
+@pytest.fixture
+def root(tmp_path: Path, checkout: Path) -> Path:
+    """A copy of it."""
+    return shutil.copytree(checkout, tmp_path, dirs_exist_ok=True)
 
 
 def tree(root: Path) -> RecordTree:
