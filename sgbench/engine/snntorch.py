@@ -33,6 +33,8 @@ def refusal(layer: EngineLayer, device: torch.device) -> str | None:
     family = _family(spec)
     if family is None:
         return "snnTorch has no such neuron"
+    if spec.surrogate is not None and spec.surrogate.stochastic:
+        return "snnTorch draws twice in a step, for the spike and for its reset"
     if not spec.detached and spec.reset != "none":
         return "snnTorch always detaches the reset"
     if spec.reset not in RESETS[family]:

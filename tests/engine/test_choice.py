@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from sgbench.engine.choose import ENGINES, PREFERRED, Engine
 from sgbench.errors import InputError
+from sgbench.firing.bernoulli import Bernoulli
 from sgbench.signals.spikes import Signal
 from tests.engine.cases import (
     BY_HAND,
@@ -14,6 +15,7 @@ from tests.engine.cases import (
     NEURONS,
     WIRINGS,
     Wired,
+    atan,
     error,
     fires,
     gain_of,
@@ -151,6 +153,15 @@ def test_what_snntorch_cannot_do(case, reason):
         assert Engine("snntorch").pick(layer) == ("snntorch", "asked for")
         return
     with pytest.raises(InputError, match=f"^engine=snntorch: layer 'hidden0' .*: {reason}; use engine=auto$"):
+        Engine("snntorch").pick(layer)
+
+
+def test_snntorch_refuses_spikes_that_are_drawn():
+    """It would draw a reset of its own (`mem_reset` in its source), so that a neuron without a spike is reset."""
+    surrogate = atan()
+    Bernoulli().begin(surrogate)
+    layer = Wired(6, neuron("leaky", 5, surrogate=surrogate), 5, gain=1.0)
+    with pytest.raises(InputError, match="snnTorch draws twice in a step, for the spike and for its reset"):
         Engine("snntorch").pick(layer)
 
 
