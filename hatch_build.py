@@ -14,13 +14,15 @@ from urllib.parse import urlsplit
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
-SUMMARY = "study/surrogates/summary.json"
-"""What `sgbench recommend` is fitted to."""
-SUMMARY_INSIDE = "sgbench/study/surrogates.json"
+SUMMARIES = {
+    "study/surrogates/summary.json": "sgbench/study/surrogates.json",
+    "study/passing_steps/ways.json": "sgbench/study/passing_steps.json",
+}
+"""What `sgbench recommend` rests on, and where it lies in the wheel."""
 BOARDS = "leaderboards"
 """Of which `sgbench board show` and its neighbours have all rows where there is no checkout."""
 REGISTRY_INSIDE = "sgbench/registry.json.xz"
-WATCHED = ("sgbench", "conf", "hydra_plugins", "pyproject.toml", "hatch_build.py", SUMMARY, BOARDS)
+WATCHED = ("sgbench", "conf", "hydra_plugins", "pyproject.toml", "hatch_build.py", *SUMMARIES, BOARDS)
 """What the wheel is made of: a change in one of these that is not committed makes the commit unclean."""
 
 
@@ -32,9 +34,9 @@ class CommitHook(BuildHookInterface):
         if version == "editable":
             return
         root = Path(self.root)
-        summary = root / SUMMARY
-        if summary.is_file():
-            build_data["force_include"][str(summary)] = SUMMARY_INSIDE
+        for summary, inside in SUMMARIES.items():
+            if (root / summary).is_file():
+                build_data["force_include"][str(root / summary)] = inside
         commit = git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None
         if not commit:
             return

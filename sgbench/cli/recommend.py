@@ -52,10 +52,10 @@ def recommend(args: argparse.Namespace) -> int:
         raise InputError(
             "name the words of a run, e.g. experiment=digits, or --layers of a network of your own"
         )
+    words = args.words if args.data_dir is None else [*args.words, f"paths.data_dir={args.data_dir}"]
     if args.words:
         from sgbench.recommendation.start import start_of_words
 
-        words = args.words if args.data_dir is None else [*args.words, f"paths.data_dir={args.data_dir}"]
         shape = start_of_words(words, args.config_dir, args.allow_target)
     else:
         if args.layers < 1 or args.steps < 1:
@@ -68,6 +68,16 @@ def recommend(args: argparse.Namespace) -> int:
     if shape.start_spikes is not None:
         sent = ", ".join(map(number_text, shape.start_spikes))
         lines.insert(0, f"before training a neuron sends, by hidden layer: {sent} spikes an inference")
+    if shape.recurrent and args.summary is None:
+        from sgbench.recommendation.tries import OwnStart, shipped_ways, tries
+
+        start = OwnStart(shape.steps)
+        if args.words:
+            from sgbench.recommendation.start import passing_start
+
+            start = passing_start(words, shape.steps, args.config_dir, args.allow_target)
+        tree["recurrent_tries"] = tries(shipped_ways(), start)
+        lines += tree["recurrent_tries"]
     return answer(args, tree, lines)
 
 

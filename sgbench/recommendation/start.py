@@ -11,11 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.composition.compose import compose
+from sgbench.diagnosis.passing import mean_passing_steps, width_for
 from sgbench.errors import InputError
 from sgbench.recommendation.summary import Shape
+from sgbench.recommendation.tries import OwnStart
 from sgbench.records.spec import RunSpec
 from sgbench.signals.trajectory import SPIKES, Batch, valid_steps
 from sgbench.training.build import Parts, build
+from sgbench.training.calibration import TARGETS, measured
+from sgbench.training.creation import create
 
 RECURRENT = frozenset({"RLeaky", "RSynaptic", "SLSTM", "SConv2dLSTM"})
 """Layers of snnTorch whose neurons hear each other."""
@@ -55,6 +59,36 @@ def start_of_spec(spec: RunSpec) -> Shape:
         recurrent=any(layer.recurrence != "none" for layer in hidden),
         steps=steps,
         start_spikes=_sent(parts, batch, len(hidden)),
+    )
+
+
+FIRST_TRY = ("neuron.reset_gradient=attached", "surrogate=atan", "width_fwhm=0.5")
+"""What is tried first in a recurrent network, at which passing steps are measured."""
+
+
+def passing_start(
+    words: Sequence[str], steps: int, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
+) -> OwnStart:
+    """Measure passing steps of a recurrent network, and the width at which a triangle has as many as advised.
+
+    Where they choose no width (a neuron without such a reset, a cut gradient), neither is known.
+
+    Args:
+        words: as on the command line of `sgbench run`.
+        steps: of a sequence.
+        config_dirs: folders with entries of the user's own.
+        allow_targets: classes outside the catalogue that may be imported.
+    """
+    try:
+        spec = compose([*words, *FIRST_TRY], config_dirs=config_dirs, allow_targets=allow_targets)
+        seen = measured(spec)
+    except InputError:
+        return OwnStart(steps)
+    triangle = create("surrogate/triangle", width_fwhm=1.0)
+    return OwnStart(
+        steps,
+        mean_passing_steps(seen.layers, seen.surrogate),
+        width_for(seen.layers, triangle, TARGETS["attached"]),
     )
 
 

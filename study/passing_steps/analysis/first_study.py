@@ -8,12 +8,15 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
+from sgbench.composition.compose import compose
+from sgbench.recommendation import tries
 from sgbench.records.calibration import Reset
 from sgbench.study.definition import load_study
 from sgbench.study.pages.shapes import SHAPES as ALL_SHAPES
 from sgbench.study.pages.text import Item, StudyPage, table
 from sgbench.tables import NONE
 from study.passing_steps.analysis import spending
+from study.passing_steps.analysis.cells import FIXED
 from study.passing_steps.analysis.evidence import (
     FIRST,
     SHAPES,
@@ -31,8 +34,8 @@ BORDERS = (0.0, 0.5, 2.0, 4.0, 8.0, 16.0, math.inf)
 Evidence = Mapping[str, TaskEvidence]
 
 
-def page(root: Path) -> StudyPage:
-    """Write the page: loss by passing steps at both resets, and runs spent against points lost.
+def pages(root: Path) -> tuple[StudyPage, tries.Ways]:
+    """Write the page on loss by passing steps and on runs spent; return it with what `sgbench recommend` tells.
 
     Args:
         root: of the checkout, with the stores of both studies.
@@ -44,7 +47,7 @@ def page(root: Path) -> StudyPage:
     runs = {place: found for place, found in all_runs.items() if place[2] in SHAPES}
     evidence = read_evidence(root, runs)
     tuned = spending.read_tuned(root)
-    ways = spending.ways(evidence, runs, tuned)
+    ways = spending.ways(evidence, runs, tuned, spending.read_defaults(root))
     picture = spending.picture(ways)
     parts = (
         "Found after the runs, on the records that raised the question; so nothing here is a result. The "
@@ -63,7 +66,10 @@ def page(root: Path) -> StudyPage:
         picture.markdown,
         spending.text(ways, titles),
     )
-    return StudyPage(NAME, TITLE, parts, (picture,))
+    steps = [task.steps[FIXED] for task in evidence["attached"].values()]
+    lengths = [compose(study.tasks[task].words).method.protocol.steps for task in TASKS]
+    by_title: dict[str, str] = dict(zip(TASKS, titles, strict=True))
+    return StudyPage(NAME, TITLE, parts, (picture,)), spending.advised(ways, by_title, steps, lengths)
 
 
 def loss_by_steps(task: TaskEvidence) -> list[list[float]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from sgbench.recommendation.tries import WAYS
+from sgbench.records.files import to_json
 from sgbench.study.cells import Cell
 from sgbench.study.pages import budget
 from sgbench.study.pages.text import StudyPage, few, interval, links, table
@@ -54,9 +56,12 @@ def make_report(given: ReportInput) -> Report:
         _settings(scores),
     ]
     took = budget.page(given.findings)
-    others = [took] if given.root is None else [first_study.page(given.root), took]
+    others, beside = [took], {}
+    if given.root is not None:
+        page, ways = first_study.pages(given.root)
+        others, beside = [page, took], {WAYS: to_json(ways)}
     front = StudyPage("README.md", TITLE, (*parts, "## Pages", links(others)))
-    return Report((front, *others))
+    return Report((front, *others), beside=beside)
 
 
 def _verdicts(decisions: list[ClaimDecision]) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sgbench.recommendation import tries
 from sgbench.records.calibration import Reset
 from sgbench.study.pages.text import Item, StudyPicture, table
 from sgbench.study.store import Store
@@ -28,6 +29,11 @@ from study.passing_steps.analysis.targets import chosen_fixed, without_each
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+DEFAULTS = {
+    "snntorch/atan": "snnTorch's atan as it ships",
+    "snntorch/fast_sigmoid": "snnTorch's fast_sigmoid",
+}
+DEFAULT_BLOCKS = ("A3b", "KR", "H")
 SEARCHED, SEARCHED_SHAPE = "A3a", "atan"
 """The first study's search of width and learning rate, and the shape whose search is shown."""
 TRIED = (0.2, 0.1, 0.5)
@@ -86,6 +92,23 @@ def shared(cells: Sequence[Seeds]) -> list[int]:
     return sorted(set.intersection(*(set(cell) for cell in cells)))
 
 
+def read_defaults(root: Path) -> dict[str, dict[str, dict[int, RunPoints]]]:
+    """Read by library default and task the runs of what a library ships.
+
+    Args:
+        root: of the checkout.
+
+    Raises:
+        InputError: the store is damaged.
+    """
+    found: dict[str, dict[str, dict[int, RunPoints]]] = {name: {} for name in DEFAULTS}
+    for entry in Store(root / "study" / FIRST, FIRST).entries(DEFAULT_BLOCKS):
+        name = str(entry.cell.get("surrogate"))
+        if entry.task in TASKS and name in found and entry.cell.get("width_fwhm") is None:
+            found[name].setdefault(entry.task, {})[entry.record.seed] = points_of_run(entry.record)
+    return found
+
+
 def picked(cells: Sequence[Seeds]) -> float:
     """Average the test accuracy of what one seed's validation picks, over the other seeds and each seed in turn.
 
@@ -100,7 +123,10 @@ def picked(cells: Sequence[Seeds]) -> float:
 
 
 def ways(
-    evidence: Mapping[Reset, Mapping[str, TaskEvidence]], runs: RunsOfCells, tuned: TunedRuns
+    evidence: Mapping[Reset, Mapping[str, TaskEvidence]],
+    runs: RunsOfCells,
+    tuned: TunedRuns,
+    defaults: Mapping[str, Mapping[str, Seeds]],
 ) -> list[Way]:
     """List ways to a setting with what each loses on every task.
 
@@ -108,6 +134,7 @@ def ways(
         evidence: by reset and task, for what is chosen without a task.
         runs: of the map.
         tuned: of the search.
+        defaults: of libraries.
     """
     best = {task: _best(runs, task) for task in TASKS}
 
@@ -130,6 +157,10 @@ def ways(
         unseen("attached, by passing steps", _at_targets(evidence, runs, "attached")),
         unseen("detached, by passing steps", _at_targets(evidence, runs, "detached")),
         unseen("detached, atan at 0.2", {task: _mean(one) for task, (one,) in plain.items()}),
+        *(
+            unseen(DEFAULTS[name], {task: _mean(of_task[task]) for task in TASKS if task in of_task})
+            for name, of_task in defaults.items()
+        ),
         tried("detached, atan: three tries", _cells(runs, ["detached"], ["atan"], TRIED)),
         tried("attached, atan: three tries", _cells(runs, ["attached"], ["atan"], TRIED_ATTACHED)),
         tried("detached, atan: all widths", _cells(runs, ["detached"], ["atan"], WIDTHS)),
@@ -176,6 +207,40 @@ def _at_targets(
             scores.append(float(np.interp(np.log(target), logs, means)))
         found[task] = fmean(scores)
     return found
+
+
+WORDS = {
+    "attached, fixed setting": ("neuron.reset_gradient=attached", "surrogate=atan", "width_fwhm=0.5"),
+    "detached, atan at 0.2": ("surrogate=atan", "width_fwhm=0.2"),
+    "attached, by passing steps": ("neuron.reset_gradient=attached", "surrogate=triangle", "width_fwhm=auto"),
+}
+"""Of the ways that are advised."""
+
+
+def advised(
+    found: Sequence[Way], titles: Mapping[str, str], steps: Sequence[float], lengths: Sequence[int]
+) -> tries.Ways:
+    """Order by their mean loss the ways that need no run, for `sgbench recommend`.
+
+    Args:
+        found: the ways.
+        titles: of the tasks.
+        steps: passing steps of the fixed setting on each task.
+        lengths: steps of a sequence of each task.
+    """
+    unseen = [way for way in found if not way.runs and (way.name in WORDS or way.name in DEFAULTS.values())]
+    return tries.Ways(
+        ways=tuple(
+            tries.Way(
+                name=way.name,
+                words=WORDS.get(way.name, ()),
+                losses={titles[task]: round(loss, 1) for task, loss in way.losses.items()},
+            )
+            for way in sorted(unseen, key=lambda way: way.mean(common(found)))
+        ),
+        passing_steps=(min(steps), max(steps)),
+        steps=(min(lengths), max(lengths)),
+    )
 
 
 def text(found: Sequence[Way], titles: Sequence[str]) -> str:
