@@ -19,7 +19,7 @@ TRIES = 3
 AUTO = "width_fwhm=auto"
 
 
-class Way(Strict):
+class KnownWay(Strict):
     """Holds a setting that needs no run to be chosen, and what it lost.
 
     Args:
@@ -42,7 +42,7 @@ class Ways(Strict):
         steps: the least and the largest length of a sequence of these tasks.
     """
 
-    ways: tuple[Way, ...]
+    ways: tuple[KnownWay, ...]
     passing_steps: tuple[Number, Number]
     steps: tuple[int, int]
 

@@ -7,7 +7,7 @@ import pytest
 import sgbench
 from sgbench.cli.main import main
 from sgbench.recommendation.start import passing_start
-from sgbench.recommendation.tries import OwnStart, Way, Ways, shipped_ways, tries
+from sgbench.recommendation.tries import KnownWay, OwnStart, Ways, shipped_ways, tries
 from sgbench.records.files import read_model, to_json
 
 WORDS = ("experiment=temporal_order", "dataset.samples=[50,10,10]", "protocol.batch_size=10")
@@ -17,9 +17,9 @@ WORDS = ("experiment=temporal_order", "dataset.samples=[50,10,10]", "protocol.ba
 def known(tmp_path: Path) -> Path:
     """Three ways to a setting, one of them a library's, on networks of 40 to 100 steps and 1 to 8 passing steps."""
     ways = (
-        Way(name="good", words=("surrogate=atan", "width_fwhm=0.5"), losses={"a": 0.0, "b": 1.0}),
-        Way(name="as shipped", losses={"a": 9.0}),
-        Way(name="measured", words=("surrogate=triangle", "width_fwhm=auto"), losses={"a": 2.0}),
+        KnownWay(name="good", words=("surrogate=atan", "width_fwhm=0.5"), losses={"a": 0.0, "b": 1.0}),
+        KnownWay(name="as shipped", losses={"a": 9.0}),
+        KnownWay(name="measured", words=("surrogate=triangle", "width_fwhm=auto"), losses={"a": 2.0}),
     )
     path = tmp_path / "ways.json"
     path.write_bytes(to_json(Ways(ways=ways, passing_steps=(1.0, 8.0), steps=(40, 100))))

@@ -231,7 +231,7 @@ def advised(
     unseen = [way for way in found if not way.runs and (way.name in WORDS or way.name in DEFAULTS.values())]
     return tries.Ways(
         ways=tuple(
-            tries.Way(
+            tries.KnownWay(
                 name=way.name,
                 words=WORDS.get(way.name, ()),
                 losses={titles[task]: round(loss, 1) for task, loss in way.losses.items()},
