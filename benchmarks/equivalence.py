@@ -19,7 +19,7 @@ from sgbench.composition.plan import plan
 from sgbench.errors import InputError, require_count
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.replicas.crew import Crew
+from sgbench.replicas.group_worker import GroupWorker
 from sgbench.replicas.messages import WorkerMessage
 from sgbench.training.runner import run_spec
 
@@ -67,7 +67,7 @@ def _specs(settings: EquivalenceSettings, folder: str) -> tuple[RunSpec, ...]:
 
 def _together(specs: tuple[RunSpec, ...]) -> list[RunRecord]:
     messages: list[WorkerMessage] = []
-    Crew(list(enumerate(specs)), messages.append, lambda: False).run()
+    GroupWorker(list(enumerate(specs)), messages.append, lambda: False).run()
     records = {message.place: message.record for message in messages if message.record is not None}
     return [records[place] for place in range(len(specs))]
 

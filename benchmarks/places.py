@@ -24,7 +24,7 @@ from sgbench.errors import InputError, require_choice
 from sgbench.paths import RECORD
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
-from sgbench.replicas.crew import Crew
+from sgbench.replicas.group_worker import GroupWorker
 from sgbench.replicas.where import PLACES
 
 WORDS = (
@@ -90,7 +90,7 @@ def _in_process_s(seeds: int, epochs: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         began_s = time.process_time()
         words = [*WORDS, f"protocol.epochs={epochs}", f"seed=range({seeds})", f"paths.runs_dir={folder}"]
-        Crew(list(enumerate(plan(words, multirun=True).specs)), lambda _: None, lambda: False).run()
+        GroupWorker(list(enumerate(plan(words, multirun=True).specs)), lambda _: None, lambda: False).run()
         return time.process_time() - began_s
 
 

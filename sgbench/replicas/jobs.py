@@ -86,7 +86,7 @@ class GroupJob:
             for place, _ in self.points:
                 writer.say(WorkerMessage(place, "refused", line=line, exit_code=InputError.exit_code))
             return
-        from sgbench.replicas.crew import Crew
+        from sgbench.replicas.group_worker import GroupWorker
         from sgbench.replicas.worker import run_alone
 
         if self.alone:
@@ -94,7 +94,7 @@ class GroupJob:
             return
         if self._is_asked(writer):  # while torch was loaded
             raise Stopped
-        crew = Crew(
+        worker = GroupWorker(
             self.points,
             writer.say,
             lambda: self._is_asked(writer),
@@ -102,7 +102,7 @@ class GroupJob:
             room_bytes=self.room_bytes,
             bars=self.bars,
         )
-        crew.run()
+        worker.run()
 
     def _be_at_home(self) -> None:
         """Find files and modules of the user's own as the sweep does."""

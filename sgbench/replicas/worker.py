@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from sgbench.engine import fused
 from sgbench.errors import SgbenchError, one_printable_line
 from sgbench.records.spec import RunSpec
-from sgbench.replicas.crew import Crew
+from sgbench.replicas.group_worker import GroupWorker
 from sgbench.replicas.messages import Bar, Say, Stopped, WorkerMessage
 from sgbench.training import late_modules
 from sgbench.training.build import DTYPES
@@ -72,7 +72,9 @@ def work(
             late_modules.install()  # this process began anew
             run_alone(points, asked.say)
             return
-        Crew(points, asked.say, lambda: asked.stop, largest=largest, room_bytes=room_bytes, bars=bars).run()
+        GroupWorker(
+            points, asked.say, lambda: asked.stop, largest=largest, room_bytes=room_bytes, bars=bars
+        ).run()
     except (Stopped, KeyboardInterrupt):
         os._exit(STOPPED)
 

@@ -18,7 +18,7 @@ from sgbench.paths import PREDICTIONS, RECORD, WEIGHTS
 from sgbench.records.consistency import contradictions
 from sgbench.records.files import parse_model, read_model, to_json
 from sgbench.records.record import RunRecord
-from sgbench.replicas.crew import Crew
+from sgbench.replicas.group_worker import GroupWorker
 from sgbench.submissions.plausible import implausible
 from sgbench.sweeps.outcome import headline, result
 from sgbench.training import runner
@@ -118,7 +118,7 @@ def test_a_seed_that_settings_are_chosen_with_leaves_it_closed(finished, tmp_pat
     one, two = (tmp_path / name for name in ("alone", "beside"))
     alone = compose([*WORDS, *chooses, f"paths.runs_dir={one}", "trainer.watch_test_score=true"])
     beside = compose([*WORDS, *chooses, f"paths.runs_dir={two}"])
-    Crew([(0, beside)], lambda message: None, lambda: False).run()
+    GroupWorker([(0, beside)], lambda message: None, lambda: False).run()
     for made in (run_spec(alone), read_model(folder_of(beside) / RECORD, RunRecord)):
         assert (made.status, made.method_id, made.seed) == ("finished", finished.method_id, finished.seed)
         assert (made.test, made.counts, made.predictions_sha256, made.learning) == (None,) * 4

@@ -240,8 +240,8 @@ def job(tmp_path: Path, **settings: Any) -> GroupJob:
 
 
 def test_other_versions_run_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Expected: which package, both versions, exit code of bad input; no crew is made."""
-    monkeypatch.setattr("sgbench.replicas.crew.Crew", lambda *_, **__: pytest.fail("was run"))
+    """Expected: which package, both versions, exit code of bad input; no worker is made."""
+    monkeypatch.setattr("sgbench.replicas.group_worker.GroupWorker", lambda *_, **__: pytest.fail("was run"))
     other = job(tmp_path, made_by={**Code.here().made_by({}), "torch": "1.0"})
     other()
     (told,) = ProgressReader(other.progress, 0).news()
@@ -253,8 +253,8 @@ def test_other_versions_run_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_job_that_is_asked_to_stop_before_it_begins_runs_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Expected: not even a crew."""
-    monkeypatch.setattr("sgbench.replicas.crew.Crew", lambda *_, **__: pytest.fail("was run"))
+    """Expected: not even a worker."""
+    monkeypatch.setattr("sgbench.replicas.group_worker.GroupWorker", lambda *_, **__: pytest.fail("was run"))
     (tmp_path / STOP).touch()
     job(tmp_path)()
 

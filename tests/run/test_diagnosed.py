@@ -224,14 +224,14 @@ def test_data_that_are_gone_are_said_in_a_line(tmp_path: Path, capsys: pytest.Ca
 def test_replicas_are_diagnosed_like_the_run_alone(tmp_path: Path) -> None:
     """Expected: the diagnoses of the run alone, in double precision."""
     from sgbench.composition.plan import plan
-    from sgbench.replicas.crew import Crew
+    from sgbench.replicas.group_worker import GroupWorker
     from sgbench.replicas.messages import WorkerMessage
     from sgbench.training.runner import run_spec
 
     words = [*WORDS, *PANELS, "protocol.precision=float64", "engine=reference", "seed=0,1"]
     specs = plan([*words, f"paths.runs_dir={tmp_path}/a"], multirun=True).specs
     told: list[WorkerMessage] = []
-    Crew(list(enumerate(specs)), told.append, lambda: False).run()
+    GroupWorker(list(enumerate(specs)), told.append, lambda: False).run()
     records = {each.place: each.record for each in told if each.kind == "ended"}
     for place, spec in enumerate(specs):
         paths = spec.paths.model_copy(update={"runs_dir": f"{tmp_path}/b"})

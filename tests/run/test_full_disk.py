@@ -65,7 +65,7 @@ def test_a_checkpoint_that_has_no_room(monkeypatch, capsys):
 def test_results_that_have_no_room(launcher, monkeypatch, capfd):
     """Expected: exit code 2 from a run alone and from one among others, and no record of a failure."""
     monkeypatch.setattr("sgbench.records.files.os.fsync", full)
-    monkeypatch.setattr("sgbench.replicas.crew.CHECKPOINT_S", 1e9)
+    monkeypatch.setattr("sgbench.replicas.group_worker.CHECKPOINT_S", 1e9)
     assert main([*RUN, *launcher]) == 2
     told = capfd.readouterr()
     assert SAID in told.out + told.err

@@ -15,7 +15,7 @@ from sgbench.errors import NonFiniteError, StorageError
 from sgbench.records.content import EpochOnTest, EpochScores, Scores, SelectedOnTest
 from sgbench.records.files import parse_model, read_model, to_json
 from sgbench.records.record import RunRecord
-from sgbench.replicas.crew import Crew
+from sgbench.replicas.group_worker import GroupWorker
 from sgbench.replicas.messages import WorkerMessage
 from sgbench.submissions.plausible import implausible
 from sgbench.sweeps.selected_on_test import optimism
@@ -146,7 +146,7 @@ def test_replicas_tell_the_same(tmp_path):
     words = [*TINY, "protocol.precision=float64", f"paths.runs_dir={tmp_path}"]
     specs = [compose([*words, WATCH]), compose([*words, "seed=1"])]
     told: list[WorkerMessage] = []
-    Crew(list(enumerate(specs)), told.append, lambda: False).run()
+    GroupWorker(list(enumerate(specs)), told.append, lambda: False).run()
     made = {each.place: each.record for each in told if each.kind == "ended"}
     alone = run(tmp_path / "alone", "protocol.precision=float64", WATCH)
     assert made[0].test_selected == alone.test_selected

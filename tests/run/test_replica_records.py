@@ -16,7 +16,7 @@ from sgbench.composition import catalogue
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.replicas.crew import Crew
+from sgbench.replicas.group_worker import GroupWorker
 from sgbench.replicas.messages import Stopped, WorkerMessage
 from sgbench.replicas.team import Team
 from sgbench.training.run_folder import folder_of
@@ -27,7 +27,7 @@ from tests.run.side_by_side import alone, assert_alike, elsewhere, sweep
 def together(specs: tuple[RunSpec, ...], **limits: int) -> dict[int, RunRecord]:
     """Records by place, made side by side."""
     told: list[WorkerMessage] = []
-    Crew(list(enumerate(specs)), told.append, lambda: False, **limits).run()
+    GroupWorker(list(enumerate(specs)), told.append, lambda: False, **limits).run()
     assert not [each.line for each in told if each.kind == "refused"]
     return {each.place: each.record for each in told if each.kind == "ended" and each.record is not None}
 
@@ -171,7 +171,7 @@ def test_as_many_at_a_time_as_fit(limits: dict[str, int], expected: int, tmp_pat
     """Each has its record, and no more than so many are begun before the first of them ends."""
     specs = sweep("seed=0,1,2", "protocol.epochs=1", root=tmp_path / "runs")
     told: list[WorkerMessage] = []
-    Crew(list(enumerate(specs)), told.append, lambda: False, **limits).run()
+    GroupWorker(list(enumerate(specs)), told.append, lambda: False, **limits).run()
     kinds = [each.kind for each in told if each.kind != "epoch"]
     assert list(itertools.takewhile(lambda kind: kind == "began", kinds)) == ["began"] * expected
     assert kinds.count("ended") == 3
@@ -186,7 +186,7 @@ def test_stopped_then_continued(batches: int, tmp_path: Path) -> None:
     specs = sweep(*words, root=tmp_path / "runs")
     asked = itertools.count()
     with pytest.raises(Stopped):
-        Crew(list(enumerate(specs)), lambda _: None, lambda: next(asked) >= batches).run()
+        GroupWorker(list(enumerate(specs)), lambda _: None, lambda: next(asked) >= batches).run()
     assert all((folder_of(spec) / "replica.ckpt").exists() for spec in specs)
     found = together(specs)
     for place, spec in enumerate(specs):

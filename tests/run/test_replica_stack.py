@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sgbench.replicas.crew import Crew
+from sgbench.replicas.group_worker import GroupWorker
 from sgbench.replicas.messages import WorkerMessage
 from sgbench.replicas.moves import moves_of
 from sgbench.replicas.replica import Replica
@@ -190,9 +190,9 @@ def test_what_is_not_stacked_says_why(words: tuple[str, ...], reason: str, tmp_p
     assert team.passes is None
     assert (team.one_by_one or "").startswith(reason)
     told: list[WorkerMessage] = []
-    crew = Crew([], told.append, lambda: False)
-    crew._note(team)
-    crew._note(team)
+    worker = GroupWorker([], told.append, lambda: False)
+    worker._note(team)
+    worker._note(team)
     (note,) = told
     assert note.kind == "noted"
     assert reason in note.line

@@ -153,7 +153,7 @@ def test_a_sweep_survives_fifty_kills(tmp_path: Path, monkeypatch: pytest.Monkey
     began_s = time.monotonic()
     assert ended(forked(command_of(*words, root=tmp_path / "calm"))) == 0
     whole_s = time.monotonic() - began_s
-    monkeypatch.setattr("sgbench.replicas.crew.CHECKPOINT_S", whole_s / 200)
+    monkeypatch.setattr("sgbench.replicas.group_worker.CHECKPOINT_S", whole_s / 200)
     calm = records_of(sweep(*words, root=tmp_path / "calm"))
     random = Random(4)  # noqa: S311 - moments, not secrets
     kills, resumed = 0, 0

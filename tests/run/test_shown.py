@@ -18,7 +18,7 @@ from sgbench.errors import InputError
 from sgbench.paths import PREDICTIONS, RECORD, WEIGHTS
 from sgbench.records.flat import flat
 from sgbench.records.record import RunRecord
-from sgbench.replicas.crew import Crew
+from sgbench.replicas.group_worker import GroupWorker
 from sgbench.training.build import build
 from sgbench.training.gradient_norms import GradientNorms
 from sgbench.training.mlflow_runs import mlflow_logger
@@ -66,8 +66,8 @@ def test_histories_of_norms_are_the_same_alone_and_among_others(tmp_path: Path) 
     record = sgbench.run(*EXACT, *shown, f"paths.runs_dir={tmp_path / 'alone'}")
     silent = sgbench.run(*EXACT, f"paths.runs_dir={tmp_path / 'silent'}")
     assert (record.weights_sha256, record.test) == (silent.weights_sha256, silent.test)
-    specs = plan([*EXACT, *shown, "seed=0,1", f"paths.runs_dir={tmp_path / 'crew'}"], multirun=True).specs
-    Crew(list(enumerate(specs)), lambda _: None, lambda: False).run()
+    specs = plan([*EXACT, *shown, "seed=0,1", f"paths.runs_dir={tmp_path / 'worker'}"], multirun=True).specs
+    GroupWorker(list(enumerate(specs)), lambda _: None, lambda: False).run()
     alone = folder_of(compose([*EXACT, f"paths.runs_dir={tmp_path / 'alone'}"]))
     one, among = norms_in(alone), norms_in(folder_of(specs[0]))
     assert set(one) == {"gradient_norm/hidden0", "gradient_norm/readout"}

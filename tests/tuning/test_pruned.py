@@ -29,7 +29,7 @@ from sgbench.records.files import read_model, to_json
 from sgbench.records.record import RunRecord
 from sgbench.records.submission import TuningLog, TuningTrial
 from sgbench.records.tuning import JOURNALS, PRUNED, Asked, Journal, Pruned
-from sgbench.replicas.crew import Crew
+from sgbench.replicas.group_worker import GroupWorker
 from sgbench.replicas.messages import WorkerMessage
 from sgbench.statistics.tuning_curves import Trial, best_band, expected_best, median_of_bests
 from sgbench.submissions.make import make
@@ -45,20 +45,20 @@ from tests.submission.test_seeds import AUTHOR, Apart, apart, of, write_runs
 def test_a_stopped_run_leaves_its_epochs_and_its_neighbour_is_none_the_wiser(tmp_path: Path) -> None:
     """A bar that nothing reaches after the second epoch: two epochs, no record, a closed test split.
 
-    Must match: the other run of the crew, which is what it is without a neighbour. Must differ: a low bar.
+    Must match: the other run of the worker, which is what it is without a neighbour. Must differ: a low bar.
     """
     words = [*WORDS, "seed=0,1", f"paths.runs_dir={tmp_path / 'two'}"]
     specs = plan(words, multirun=True).specs
     told: list[WorkerMessage] = []
     bars = {0: (-math.inf, math.inf, -math.inf), 1: (-math.inf,) * 3}
-    Crew(list(enumerate(specs)), told.append, lambda: False, bars=bars).run()
+    GroupWorker(list(enumerate(specs)), told.append, lambda: False, bars=bars).run()
     assert [each.line for each in told if each.kind == "pruned"] == ["stopped after 2 of 3 epochs"]
     found = read_model(folder_of(specs[0]) / PRUNED, Pruned)
     assert (found.epochs, found.seed) == (2, 0)
     assert not (folder_of(specs[0]) / RECORD).exists()
     assert not (folder_of(specs[0]) / "test_access.json").exists()
     (lone,) = plan([*WORDS, "seed=1", f"paths.runs_dir={tmp_path / 'one'}"], multirun=True).specs
-    Crew([(0, lone)], told.append, lambda: False).run()
+    GroupWorker([(0, lone)], told.append, lambda: False).run()
     ours, theirs = (read_model(folder_of(spec) / RECORD, RunRecord) for spec in (specs[1], lone))
     assert comparable(ours) == comparable(theirs)
 

@@ -29,7 +29,7 @@ log = logging.getLogger("sgbench")
 CHECKPOINT_S = 5.0  # between two checkpoints of a group, and so the most that a kill can cost
 
 
-class Crew:
+class GroupWorker:
     """Trains replicas in step until each has its record.
 
     Args:
