@@ -13,9 +13,9 @@ from torch import Tensor
 
 from benchmarks.measure import Times, interleave, limited
 from sgbench.records.spec import RunSpec
+from sgbench.replicas.lockstep import Lockstep
 from sgbench.replicas.replica import Replica
 from sgbench.replicas.stack import Stack
-from sgbench.replicas.team import Team
 from sgbench.signals.trajectory import Batch
 from sgbench.training.build import Parts, build
 from sgbench.training.memory import keep_freed_memory
@@ -32,14 +32,14 @@ def overhead(specs: Sequence[RunSpec], rounds: int) -> dict[str, Any]:
         specs: of one network on one task.
         rounds: times that each is run.
     """
-    with limited(1), _team(specs) as team:
+    with limited(1), _lockstep(specs) as lockstep:
         keep_freed_memory()
         alone = [build(spec) for spec in specs]
         beginning = [
             copy.deepcopy((parts.network.state_dict(), parts.optimizer.state_dict())) for parts in alone
         ]
-        first = team.stack.snapshot()
-        streams = [itertools.islice(member.parts.data.epoch(0), BATCHES) for member in team.members]
+        first = lockstep.stack.snapshot()
+        streams = [itertools.islice(member.parts.data.epoch(0), BATCHES) for member in lockstep.members]
         batches = list(zip(*streams, strict=True))
         steps = {
             BARE: lambda: [
@@ -47,9 +47,9 @@ def overhead(specs: Sequence[RunSpec], rounds: int) -> dict[str, Any]:
                 for batch_row in batches
                 for parts, own in zip(alone, batch_row, strict=True)
             ],
-            REPLICAS: lambda: _together(team, batches),
+            REPLICAS: lambda: _together(lockstep, batches),
         }
-        resets = {BARE: lambda: _reset_alone(alone, beginning), REPLICAS: lambda: _reset(team, first)}
+        resets = {BARE: lambda: _reset_alone(alone, beginning), REPLICAS: lambda: _reset(lockstep, first)}
         times = interleave(steps, rounds, resets=resets)
     count = BATCHES * len(specs)
     step_ms = {name: min(own.cpu_ms) / count for name, own in times.items()}
@@ -61,14 +61,14 @@ def overhead(specs: Sequence[RunSpec], rounds: int) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _team(specs: Sequence[RunSpec]) -> Iterator[Team]:
+def _lockstep(specs: Sequence[RunSpec]) -> Iterator[Lockstep]:
     with tempfile.TemporaryDirectory() as folder:
         code, members = Code.here(), []
         for place, spec in enumerate(specs):
             paths = spec.paths.model_copy(update={"runs_dir": folder})
             own = spec.model_copy(update={"paths": paths})
             members.append(Replica(place, own, members[0].parts.data if members else None, code))
-        yield Team(members)
+        yield Lockstep(members)
 
 
 def _bare(parts: Parts, batch: Batch) -> None:
@@ -86,15 +86,15 @@ def _reset_alone(alone: Sequence[Parts], beginning: Sequence[tuple[Any, Any]]) -
         parts.optimizer.load_state_dict(copy.deepcopy(moved))
 
 
-def _reset(team: Team, first: dict[str, Tensor]) -> None:
+def _reset(lockstep: Lockstep, first: dict[str, Tensor]) -> None:
     """The same of all rows."""
-    for row in range(len(team.members)):
-        team.stack.load_row(row, Stack.row_of(first, row))
+    for row in range(len(lockstep.members)):
+        lockstep.stack.load_row(row, Stack.row_of(first, row))
 
 
-def _together(team: Team, batches: Sequence[Sequence[Batch]]) -> None:
+def _together(lockstep: Lockstep, batches: Sequence[Sequence[Batch]]) -> None:
     for batch_row in batches:
-        if team.train_batch(batch_row):
+        if lockstep.train_batch(batch_row):
             raise RuntimeError("a replica failed")
 
 

@@ -15,12 +15,12 @@ from sgbench.datasets.batches import SpikingData
 from sgbench.errors import SgbenchError, StorageError, one_printable_line
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
+from sgbench.replicas.lockstep import Lockstep, validated, watched
 from sgbench.replicas.messages import Bar, Say, Stopped, WorkerMessage
 from sgbench.replicas.replica import Replica
 from sgbench.replicas.room import fitting, need_bytes
 from sgbench.replicas.shared import Shared
 from sgbench.replicas.stack import Stack
-from sgbench.replicas.team import Team, validated, watched
 from sgbench.training import memory
 from sgbench.training.provenance import Code
 from sgbench.training.run_folder import finished_record, folder_of, locked
@@ -78,28 +78,30 @@ class GroupWorker:
 
     def _train(self, members: Sequence[Replica]) -> None:
         """Train members in step, epoch by epoch, until each has its record."""
-        teams = [Team(alike) for alike in _alike(members)]
-        for team in teams:
-            self._note(team)
+        locksteps = [Lockstep(alike) for alike in _alike(members)]
+        for lockstep in locksteps:
+            self._note(lockstep)
         shared = Shared(members)
-        while teams:
-            teams = [rest for team in teams if (rest := self._rid_of_ended(team, shared)) is not None]
-            self._keep(teams)
+        while locksteps:
+            locksteps = [
+                rest for lockstep in locksteps if (rest := self._rid_of_ended(lockstep, shared)) is not None
+            ]
+            self._keep(locksteps)
             if time.perf_counter() - self.saved_s > CHECKPOINT_S:
                 self._save()
             try:
-                teams = self._epoch(teams, shared)
+                locksteps = self._epoch(locksteps, shared)
             except Stopped:
                 self._save()
                 raise
 
-    def _note(self, team: Team) -> None:
+    def _note(self, lockstep: Lockstep) -> None:
         """Report why runs are not stacked, once for each reason."""
-        reason = team.one_by_one
+        reason = lockstep.one_by_one
         if reason is not None and reason not in self.noted:
             self.noted.add(reason)
-            line = f"{len(team.members)} runs side by side pass over their batches one by one: {reason}"
-            self.say(WorkerMessage(team.members[0].place, "noted", line=line))
+            line = f"{len(lockstep.members)} runs side by side pass over their batches one by one: {reason}"
+            self.say(WorkerMessage(lockstep.members[0].place, "noted", line=line))
 
     def _members(self, stack: contextlib.ExitStack) -> list[Replica]:
         """Start the next points, as many as fit into memory, with their folders locked."""
@@ -125,14 +127,14 @@ class GroupWorker:
                 most = fitting(need_bytes(members[0].spec, members[0].parts.network), self.room_bytes)
         return members
 
-    def _rid_of_ended(self, team: Team, shared: Shared) -> Team | None:
-        """Complete the members that have trained enough, store their records, and return the team without them."""
+    def _rid_of_ended(self, lockstep: Lockstep, shared: Shared) -> Lockstep | None:
+        """Complete the members that have trained enough, store their records, and return the lockstep without them."""
         gone = set()
-        for row, member in enumerate(team.members):
+        for row, member in enumerate(lockstep.members):
             if member.training.ended:
                 gone.add(row)
                 self._end(member, lambda member=member: member.finish(shared.evaluation))
-        return team.without(gone) if gone else team
+        return lockstep.without(gone) if gone else lockstep
 
     def _end(self, member: Replica, make: Callable[[], RunRecord]) -> None:
         self.over.add(member.place)
@@ -151,31 +153,31 @@ class GroupWorker:
                 )
             )
 
-    def _epoch(self, teams: list[Team], shared: Shared) -> list[Team]:
-        """Train every member for one epoch and validate it; return the teams that go on."""
-        for team in teams:
-            for member in team.members:
+    def _epoch(self, locksteps: list[Lockstep], shared: Shared) -> list[Lockstep]:
+        """Train every member for one epoch and validate it; return the locksteps that go on."""
+        for lockstep in locksteps:
+            for member in lockstep.members:
                 member.training.begin_epoch(len(member.training.curve))
-        everybody = [member for team in teams for member in team.members]
+        everybody = [member for lockstep in locksteps for member in lockstep.members]
         for batches in shared.epoch(everybody):
             if self.stop():
                 raise Stopped
             going = []
-            for team in teams:
-                own = [batches[member.spec.seed, member.training.epoch] for member in team.members]
-                rest = self._rid_of_failed(team, team.train_batch(own))
+            for lockstep in locksteps:
+                own = [batches[member.spec.seed, member.training.epoch] for member in lockstep.members]
+                rest = self._rid_of_failed(lockstep, lockstep.train_batch(own))
                 going += [rest] if rest is not None else []
-            teams[:] = going
-            if not teams:
+            locksteps[:] = going
+            if not locksteps:
                 return []
-        return self._validated(teams, shared)
+        return self._validated(locksteps, shared)
 
-    def _validated(self, teams: list[Team], shared: Shared) -> list[Team]:
+    def _validated(self, locksteps: list[Lockstep], shared: Shared) -> list[Lockstep]:
         going = []
-        for team in teams:
-            failures = team.check_optimizer()
+        for lockstep in locksteps:
+            failures = lockstep.check_optimizer()
             stopped: set[int] = set()
-            for row, member in enumerate(team.members):
+            for row, member in enumerate(lockstep.members):
                 if row in failures:
                     continue
                 error = validated(member, shared.evaluation(member.parts.data, "validation"), self.stop)
@@ -188,8 +190,8 @@ class GroupWorker:
                 if member.is_below(self.bars.get(member.place, ())):
                     stopped.add(row)
             for row in stopped:
-                self._prune(team.members[row])
-            rest = self._rid_of_failed(team, failures, stopped)
+                self._prune(lockstep.members[row])
+            rest = self._rid_of_failed(lockstep, failures, stopped)
             going += [rest] if rest is not None else []
         return going
 
@@ -201,20 +203,20 @@ class GroupWorker:
         self.say(WorkerMessage(member.place, "pruned", line=f"stopped after {epochs} of {wanted} epochs"))
 
     def _rid_of_failed(
-        self, team: Team, failures: dict[int, Exception], stopped: Iterable[int] = ()
-    ) -> Team | None:
+        self, lockstep: Lockstep, failures: dict[int, Exception], stopped: Iterable[int] = ()
+    ) -> Lockstep | None:
         for row, error in failures.items():
-            member = team.members[row]
+            member = lockstep.members[row]
             self._end(member, lambda member=member, error=error: member.fail(error))
         gone = {*failures, *stopped}
-        return team.without(gone) if gone else team
+        return lockstep.without(gone) if gone else lockstep
 
-    def _keep(self, teams: Sequence[Team]) -> None:
+    def _keep(self, locksteps: Sequence[Lockstep]) -> None:
         """Copy the state of all members after a whole epoch, for checkpoints."""
         self.kept = []
-        for team in teams:
-            snapshot = team.stack.snapshot()
-            for row, member in enumerate(team.members):
+        for lockstep in locksteps:
+            snapshot = lockstep.stack.snapshot()
+            for row, member in enumerate(lockstep.members):
                 self.kept.append((member, snapshot, row, member.training.state_dict()))
 
     def _save(self) -> None:

@@ -1,4 +1,4 @@
-"""The passes of a whole team in one: one output, one loss and one backward over [replica, ...]."""
+"""The passes of a whole lockstep in one: one output, one loss and one backward over [replica, ...]."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _why_not(member: Replica) -> str | None:
 
 
 class StackedPasses:
-    """Runs forward, loss and backward of all replicas of a team.
+    """Runs forward, loss and backward of all replicas of a lockstep.
 
     Args:
         members: whom `why_not_stacked` has nothing to say of.

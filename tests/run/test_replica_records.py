@@ -17,8 +17,8 @@ from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.group_worker import GroupWorker
+from sgbench.replicas.lockstep import Lockstep
 from sgbench.replicas.messages import Stopped, WorkerMessage
-from sgbench.replicas.team import Team
 from sgbench.training.run_folder import folder_of
 from tests.entries import class_of
 from tests.run.side_by_side import alone, assert_alike, elsewhere, sweep
@@ -128,17 +128,17 @@ def assert_weights_alike(spec: RunSpec) -> None:
 def test_a_replica_that_breaks_is_cut_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Seed 1 gets a NaN weight before its second batch: its record names the layer; its neighbours see nothing."""
     specs = sweep("seed=0,1,2", root=tmp_path / "runs")
-    train = Team.train_batch
+    train = Lockstep.train_batch
     calls = itertools.count()
 
-    def poison(self: Team, batches):
+    def poison(self: Lockstep, batches):
         if next(calls) == 1:
             broken = next(each for each in self.members if each.spec.seed == 1)
             with torch.no_grad():
                 broken.parts.network.layers[0].weight[0, 0] = float("nan")
         return train(self, batches)
 
-    monkeypatch.setattr(Team, "train_batch", poison)
+    monkeypatch.setattr(Lockstep, "train_batch", poison)
     found = together(specs)
     assert [found[place].status for place in range(3)] == ["finished", "failed", "finished"]
     assert found[1].failure is not None

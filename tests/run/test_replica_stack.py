@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from sgbench.replicas.group_worker import GroupWorker
+from sgbench.replicas.lockstep import Lockstep
 from sgbench.replicas.messages import WorkerMessage
 from sgbench.replicas.moves import moves_of
 from sgbench.replicas.replica import Replica
 from sgbench.replicas.stack import Stack
-from sgbench.replicas.team import Team
 from sgbench.signals.spikes import SparseSpikes
 from sgbench.signals.trajectory import Batch
 from sgbench.training.provenance import Code
@@ -101,18 +101,18 @@ STACKED = {
 }
 
 
-def team_of(*words: str, root: Path) -> Team:
+def lockstep_of(*words: str, root: Path) -> Lockstep:
     """Networks of a sweep, before their first step."""
     members: list[Replica] = []
     for place, spec in enumerate(sweep(*words, root=root)):
         data = members[0].parts.data if members else None
         members.append(Replica(place, spec, data, Code(None, None, {}, "any")))
-    return Team(members)
+    return Lockstep(members)
 
 
-def first_batches(team: Team, count: int = 1) -> list[list[Batch]]:
+def first_batches(lockstep: Lockstep, count: int = 1) -> list[list[Batch]]:
     """Batches of each member's own seed."""
-    streams = [itertools.islice(member.parts.data.epoch(0), count) for member in team.members]
+    streams = [itertools.islice(member.parts.data.epoch(0), count) for member in lockstep.members]
     return [list(each) for each in zip(*streams, strict=True)]
 
 
@@ -127,7 +127,7 @@ def first_batches(team: Team, count: int = 1) -> list[list[Batch]]:
 def test_stacked_passes_are_those_of_each_alone(words: tuple[str, ...], tmp_path: Path) -> None:
     """Expected: each network's own pass under its rule; weights after three clipped steps, to 1e-11."""
     together, apart = (
-        team_of(*words, "clip_norm=0.3", root=tmp_path / name) for name in ("together", "apart")
+        lockstep_of(*words, "clip_norm=0.3", root=tmp_path / name) for name in ("together", "apart")
     )
     assert together.one_by_one is None
     batches = first_batches(together, 3)
@@ -146,7 +146,7 @@ def test_stacked_passes_are_those_of_each_alone(words: tuple[str, ...], tmp_path
 
 def test_a_row_that_is_not_finite_stops_alone_in_a_stacked_pass(tmp_path: Path) -> None:
     """Must match: the neighbours' weights after the step. Expected: the error names the layer of the one."""
-    broken, whole = (team_of("seed=0,1,2", root=tmp_path / name) for name in ("broken", "whole"))
+    broken, whole = (lockstep_of("seed=0,1,2", root=tmp_path / name) for name in ("broken", "whole"))
     with torch.no_grad():
         broken.members[1].parts.network.layers[0].weight[0, 0] = float("nan")
     (batches,) = first_batches(broken)
@@ -186,24 +186,24 @@ def test_a_row_that_is_not_finite_stops_alone_in_a_stacked_pass(tmp_path: Path) 
 )
 def test_what_is_not_stacked_says_why(words: tuple[str, ...], reason: str, tmp_path: Path) -> None:
     """And goes its own way, as alone."""
-    team = team_of(*words, root=tmp_path)
-    assert team.passes is None
-    assert (team.one_by_one or "").startswith(reason)
+    lockstep = lockstep_of(*words, root=tmp_path)
+    assert lockstep.passes is None
+    assert (lockstep.one_by_one or "").startswith(reason)
     told: list[WorkerMessage] = []
     worker = GroupWorker([], told.append, lambda: False)
-    worker._note(team)
-    worker._note(team)
+    worker._note(lockstep)
+    worker._note(lockstep)
     (note,) = told
     assert note.kind == "noted"
     assert reason in note.line
-    (batches,) = first_batches(team)
-    assert team.train_batch(batches) == {}
+    (batches,) = first_batches(lockstep)
+    assert lockstep.train_batch(batches) == {}
 
 
 @pytest.mark.slow
 def test_dense_batches_are_passed_over_one_by_one(tmp_path: Path) -> None:
     """Must match: the step of an input with so many events that a product is faster."""
-    one, other = (team_of("seed=0,1", "encoder=rate", root=tmp_path / name) for name in ("one", "other"))
+    one, other = (lockstep_of("seed=0,1", "encoder=rate", root=tmp_path / name) for name in ("one", "other"))
     (batches,) = first_batches(one)
     full = [
         batch._replace(x=SparseSpikes.of(torch.ones(*batch.x.shape, dtype=torch.float64)))

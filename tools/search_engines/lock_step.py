@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from sgbench.errors import NonFiniteError
 from sgbench.records.spec import RunSpec
+from sgbench.replicas.lockstep import Lockstep
 from sgbench.replicas.replica import Replica
 from sgbench.replicas.shared import Shared
-from sgbench.replicas.team import Team
 from sgbench.signals.trajectory import Batch
 from sgbench.training.build import build
 from sgbench.training.course import Training
@@ -83,15 +83,15 @@ def side_by_side(specs: Sequence[RunSpec]) -> Course:
         members.append(
             Replica(place, spec, members[0].parts.data if members else None, Code(None, None, {}, ""))
         )
-    team, shared = Team(members), Shared(members)
+    lockstep, shared = Lockstep(members), Shared(members)
     yield tuple(_moment("at first", one.training) for one in members)
     for epoch in range(specs[0].method.protocol.epochs):
         for member in members:
             member.training.begin_epoch(epoch)
         for place, batches in enumerate(_first(shared.epoch(members))):
-            _raise(team.train_batch([batches[one.spec.seed, epoch] for one in members]))
+            _raise(lockstep.train_batch([batches[one.spec.seed, epoch] for one in members]))
             yield tuple(_moment(f"epoch {epoch}, batch {place}", one.training) for one in members)
-        _raise(team.check_optimizer())
+        _raise(lockstep.check_optimizer())
         yield tuple(
             _validated(one.training, shared.evaluation(one.parts.data, "validation")) for one in members
         )

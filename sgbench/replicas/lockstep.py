@@ -19,7 +19,7 @@ from sgbench.signals.trajectory import Batch
 from sgbench.training.train_loop import check_optimizer_state
 
 
-class Team:
+class Lockstep:
     """Trains replicas whose networks and optimisers are alike enough for one stack.
 
     Args:
@@ -156,15 +156,15 @@ class Team:
                 failures[row] = error
         return failures
 
-    def without(self, gone: set[int]) -> Team | None:
-        """Return the team without these rows, or None where nobody is left."""
+    def without(self, gone: set[int]) -> Lockstep | None:
+        """Return the lockstep without these rows, or None where nobody is left."""
         rest = [member for row, member in enumerate(self.members) if row not in gone]
         if not rest:
             return None
         state = self.stack.snapshot()
         for row, member in enumerate(self.members):
             member.optimizer_state = Stack.row_of(state, row)
-        return Team(rest)
+        return Lockstep(rest)
 
 
 def _sum_of_states(member: Replica, progress: Progress) -> torch.Tensor:
