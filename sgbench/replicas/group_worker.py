@@ -128,7 +128,7 @@ class GroupWorker:
         return members
 
     def _rid_of_ended(self, lockstep: Lockstep, shared: Shared) -> Lockstep | None:
-        """Complete the members that have trained enough, store their records, and return the lockstep without them."""
+        """Complete the members that have trained enough, store their records, and return the others."""
         gone = set()
         for row, member in enumerate(lockstep.members):
             if member.training.ended:

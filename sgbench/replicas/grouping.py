@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sgbench.records.base import Value
 from sgbench.records.spec import RunSpec
-from sgbench.replicas.moves import KINDS, LACKING
+from sgbench.replicas.batched_optimizer import KINDS, LACKING
 
 
 @dataclass(frozen=True)

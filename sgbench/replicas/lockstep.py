@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 
 from sgbench.errors import NonFiniteError, SgbenchError
+from sgbench.replicas.batched_optimizer import batched_optimizer_of
 from sgbench.replicas.messages import Stopped
-from sgbench.replicas.moves import moves_of
 from sgbench.replicas.passes import StackedPasses, why_not_stacked
 from sgbench.replicas.replica import Evaluation, Replica
 from sgbench.replicas.stack import Stack
@@ -29,7 +29,7 @@ class Lockstep:
     def __init__(self, members: Sequence[Replica]) -> None:
         self.members = list(members)
         networks = [member.parts.network for member in members]
-        self.stack = Stack(networks, moves_of([member.parts.optimizer for member in members]))
+        self.stack = Stack(networks, batched_optimizer_of([member.parts.optimizer for member in members]))
         for row, member in enumerate(members):
             if member.optimizer_state is not None:
                 self.stack.load_row(row, member.optimizer_state)
@@ -41,7 +41,7 @@ class Lockstep:
 
     def train_batch(self, batches: Sequence[Batch]) -> dict[int, Exception]:
         """Train one batch of each member's own; return the errors of those that failed, by row."""
-        for numbers, member in zip(self.stack.moves.numbers, self.members, strict=True):
+        for numbers, member in zip(self.stack.optimizer.numbers, self.members, strict=True):
             numbers["lr"] = member.training.learning_rate()
         if self.passes is not None and self.passes.take(batches):
             return self._train_stacked(self.passes, batches)
@@ -151,7 +151,9 @@ class Lockstep:
         failures: dict[int, Exception] = {}
         for row in range(len(self.members)):
             try:
-                check_optimizer_state({name: tensor[row] for name, tensor in self.stack.moves.state.items()})
+                check_optimizer_state(
+                    {name: tensor[row] for name, tensor in self.stack.optimizer.state.items()}
+                )
             except NonFiniteError as error:
                 failures[row] = error
         return failures

@@ -1,4 +1,4 @@
-"""The passes of a whole lockstep in one: one output, one loss and one backward over [replica, ...]."""
+"""The passes of a whole group in lockstep at once: one output, one loss and one backward over [replica, ...]."""
 
 from __future__ import annotations
 

@@ -73,12 +73,12 @@ class Replica(Attempt):
             self.spend(time.perf_counter() - began_s)
 
     def spend(self, time_s: float) -> None:
-        """Add time of training, its own or its share of the lockstep's."""
+        """Add time of training, its own or its share of those in lockstep."""
         self.training.fit_s += time_s
         self.spent_s += time_s
 
     def took_s(self) -> float:
-        """Return the seconds this run took: its own and its share of the lockstep's."""
+        """Return the seconds this run took: its own and its share of those in lockstep."""
         return self.spent_s
 
     def log_epoch(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sgbench.replicas.moves import Moves
+from sgbench.replicas.batched_optimizer import BatchedOptimizer
 
 ALIGNED = 16  # entries at which a parameter may begin, so that its rows stay where vectors are loaded from
 
@@ -22,12 +22,12 @@ class Stack:
 
     Args:
         networks: of equal shapes.
-        moves: the optimiser's rule, one row of numbers for each network.
+        optimizer: the optimiser's rule, one row of numbers for each network.
     """
 
-    def __init__(self, networks: Sequence[nn.Module], moves: Moves) -> None:
+    def __init__(self, networks: Sequence[nn.Module], optimizer: BatchedOptimizer) -> None:
         self.parameters = [list(network.parameters()) for network in networks]
-        self.moves = moves
+        self.optimizer = optimizer
         first = self.parameters[0]
         self.places: list[tuple[int, tuple[int, ...], tuple[int, ...]]] = []
         width = 0
@@ -39,7 +39,7 @@ class Stack:
         self.absent: Tensor | None = (
             None  # entries that no gradient ever reaches, which an optimiser then leaves
         )
-        moves.begin(self.values)
+        optimizer.begin(self.values)
         self.slots = [self._views(self.gradients[row]) for row in range(len(networks))]
         for row, parameters in enumerate(self.parameters):
             for parameter, view in zip(parameters, self._views(self.values[row]), strict=True):
@@ -97,9 +97,9 @@ class Stack:
     def step(self, rows: Sequence[int]) -> None:
         """Update these rows by their gradients."""
         still = sorted(set(range(len(self.values))) - set(rows))
-        state = [self.values, *self.moves.state.values()]
+        state = [self.values, *self.optimizer.state.values()]
         before = [tensor[still] for tensor in state] if still else []
-        self.moves.step(self.values, self.gradients, self.absent, rows)
+        self.optimizer.step(self.values, self.gradients, self.absent, rows)
         for tensor, previous in zip(state, before, strict=False):
             tensor[still] = previous
 
@@ -109,9 +109,9 @@ class Stack:
 
     def snapshot(self) -> dict[str, Tensor]:
         """Copy the weights and the optimiser's state as they are now."""
-        tensors = {"values": self.values, **self.moves.state}
+        tensors = {"values": self.values, **self.optimizer.state}
         saved = {name: tensor.clone() for name, tensor in tensors.items()}
-        return saved | {"steps": torch.tensor(self.moves.steps)}
+        return saved | {"steps": torch.tensor(self.optimizer.steps)}
 
     @staticmethod
     def row_of(snapshot: dict[str, Tensor], row: int) -> dict[str, Tensor]:
@@ -121,8 +121,8 @@ class Stack:
     def load_row(self, row: int, saved: dict[str, Any]) -> None:
         """Restore one network's weights and optimiser state from its part of a snapshot."""
         self.values[row] = saved["values"]
-        self.moves.steps[row] = int(saved["steps"])
-        for name, tensor in self.moves.state.items():
+        self.optimizer.steps[row] = int(saved["steps"])
+        for name, tensor in self.optimizer.state.items():
             tensor[row] = saved[name]
 
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from sgbench.composition import catalogue
+from sgbench.replicas.batched_optimizer import KINDS, batched_optimizer_of
 from sgbench.replicas.grouping import why_alone
-from sgbench.replicas.moves import KINDS, moves_of
 from sgbench.training.build import optimizer_of
 from tests.entries import spec_with
 
@@ -105,7 +105,7 @@ def test_replicas_know_it_or_say_why_not(name: str) -> None:
         assert target in str(why_alone(spec))
         return
     own = optimizer(name, torch.nn.Parameter(torch.zeros(1)))
-    stacked = moves_of([own, own])
+    stacked = batched_optimizer_of([own, own])
     values = torch.zeros(2, 5, dtype=torch.float64)
     stacked.begin(values)
     courses = course(4), course(4, seed=1)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from sgbench.replicas.batched_optimizer import batched_optimizer_of
 from sgbench.replicas.group_worker import GroupWorker
 from sgbench.replicas.lockstep import Lockstep
 from sgbench.replicas.messages import WorkerMessage
-from sgbench.replicas.moves import moves_of
 from sgbench.replicas.replica import Replica
 from sgbench.replicas.stack import Stack
 from sgbench.signals.spikes import SparseSpikes
@@ -52,7 +52,7 @@ def test_rows_move_as_torch_moves_a_network(kind: str, *, silent: bool) -> None:
         getattr(torch.optim, kind)(net.parameters(), **one)
         for net, one in zip(lonely, settings(kind), strict=True)
     ]
-    stack = Stack(made, moves_of(optimizers))
+    stack = Stack(made, batched_optimizer_of(optimizers))
     for _ in range(50):
         for row, (net, other, optimizer) in enumerate(zip(made, lonely, expected, strict=True)):
             for name, weight in net.named_parameters():
@@ -71,7 +71,7 @@ def test_rows_move_as_torch_moves_a_network(kind: str, *, silent: bool) -> None:
 def test_a_row_that_does_not_step_stays() -> None:
     """Must match: weights and state of the still row before. Must differ: those of the other."""
     made = [torch.nn.Linear(2, 2, dtype=torch.float64) for _ in range(2)]
-    stack = Stack(made, moves_of([torch.optim.Adam(net.parameters(), lr=0.1) for net in made]))
+    stack = Stack(made, batched_optimizer_of([torch.optim.Adam(net.parameters(), lr=0.1) for net in made]))
     stack.gradients.fill_(1.0)
     before = stack.snapshot()
     stack.step([1])

@@ -15,7 +15,7 @@ from torch import Tensor
 Numbers = dict[str, Any]
 
 
-class Moves(ABC):
+class BatchedOptimizer(ABC):
     """Steps all replicas by the rule of one kind of optimiser.
 
     Args:
@@ -69,7 +69,7 @@ class Moves(ABC):
         gradients.add_(pull if absent is None else pull.masked_fill_(absent, 0))
 
 
-class AdamMoves(Moves):
+class BatchedAdam(BatchedOptimizer):
     """Steps by Adam and AdamW (Kingma & Ba 2015; Loshchilov & Hutter 2019), as `torch.optim.Adam` rounds it."""
 
     buffers: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_avg_sq")
@@ -124,7 +124,7 @@ class AdamMoves(Moves):
         values.add_((mean * size).div_(spread))
 
 
-class SgdMoves(Moves):
+class BatchedSgd(BatchedOptimizer):
     """Steps by stochastic gradient descent with momentum, as `torch.optim.SGD` rounds it."""
 
     buffers: ClassVar[tuple[str, ...]] = ("momentum_buffer",)
@@ -155,16 +155,16 @@ class SgdMoves(Moves):
         return direction
 
 
-KINDS: dict[str, type[Moves]] = {
-    "torch.optim.Adam": AdamMoves,
-    "torch.optim.AdamW": AdamMoves,
-    "torch.optim.SGD": SgdMoves,
+KINDS: dict[str, type[BatchedOptimizer]] = {
+    "torch.optim.Adam": BatchedAdam,
+    "torch.optim.AdamW": BatchedAdam,
+    "torch.optim.SGD": BatchedSgd,
 }
 LACKING = ("amsgrad", "maximize", "capturable", "differentiable")
 """Options of these optimisers that rows do not have."""
 
 
-def moves_of(optimizers: Sequence[torch.optim.Optimizer]) -> Moves:
+def batched_optimizer_of(optimizers: Sequence[torch.optim.Optimizer]) -> BatchedOptimizer:
     """Build one row-wise update rule from optimisers of one class."""
     name = type(optimizers[0]).__name__
     by_class = {"decoupled_weight_decay": name == "AdamW"}  # which torch 2.6 does not write into the defaults
