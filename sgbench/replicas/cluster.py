@@ -14,9 +14,9 @@ from typing import Protocol
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.grouping import PointGroup
 from sgbench.replicas.jobs import STOP, GroupJob
+from sgbench.replicas.memory import need_bytes, wanted
 from sgbench.replicas.messages import Bar, WorkerMessage
 from sgbench.replicas.progress import OVER, ProgressReader
-from sgbench.replicas.room import need_bytes, wanted
 from sgbench.training.build import build
 from sgbench.training.provenance import Code
 from sgbench.training.run_folder import finished_record, stored_record
@@ -180,7 +180,7 @@ class ClusterPool:
             name=str(self.count),
             alone=group.alone is not None,
             largest=self.largest,
-            room_bytes=needs.memory_bytes,
+            memory_bytes=needs.memory_bytes,
             bars={place: self.bars[place] for place in group.places if place in self.bars},
             made_by=self.made_by,
         )

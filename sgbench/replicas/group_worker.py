@@ -16,9 +16,9 @@ from sgbench.errors import SgbenchError, StorageError, one_printable_line
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.lockstep import Lockstep, validated, watched
+from sgbench.replicas.memory import fitting, need_bytes
 from sgbench.replicas.messages import Bar, Say, Stopped, WorkerMessage
 from sgbench.replicas.replica import Replica
-from sgbench.replicas.room import fitting, need_bytes
 from sgbench.replicas.shared import Shared
 from sgbench.replicas.stack import Stack
 from sgbench.training import memory
@@ -37,7 +37,7 @@ class GroupWorker:
         say: told of every epoch and every end.
         stop: asked before every batch.
         largest: replicas at a time, or None for as many as fit.
-        room_bytes: memory of this process, or None where it is not known.
+        memory_bytes: memory of this process, or None where it is not known.
         bars: by place, of runs that are stopped early where their validation stays below.
     """
 
@@ -48,14 +48,14 @@ class GroupWorker:
         stop: Callable[[], bool],
         *,
         largest: int | None = None,
-        room_bytes: int | None = None,
+        memory_bytes: int | None = None,
         bars: Mapping[int, Bar] | None = None,
     ) -> None:
         self.waiting = deque(points)
         self.say = say
         self.stop = stop
         self.largest = largest
-        self.room_bytes = room_bytes
+        self.memory_bytes = memory_bytes
         self.bars = bars or {}
         self.code = Code.here()
         self.data: SpikingData | None = None
@@ -124,7 +124,7 @@ class GroupWorker:
             self.data = members[-1].parts.data
             self.say(_under_way(members[-1], "began"))
             if most is None:
-                most = fitting(need_bytes(members[0].spec, members[0].parts.network), self.room_bytes)
+                most = fitting(need_bytes(members[0].spec, members[0].parts.network), self.memory_bytes)
         return members
 
     def _rid_of_ended(self, lockstep: Lockstep, shared: Shared) -> Lockstep | None:

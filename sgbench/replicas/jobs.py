@@ -36,7 +36,7 @@ class GroupJob:
         name: of the job among them.
         alone: whether the points share nothing.
         largest: replicas at a time, or None for as many as fit.
-        room_bytes: memory that was asked for.
+        memory_bytes: memory that was asked for.
         bars: by place, of runs that are stopped early.
         made_by: versions of the sweep's own process.
     """
@@ -46,7 +46,7 @@ class GroupJob:
     name: str
     alone: bool
     largest: int | None
-    room_bytes: int
+    memory_bytes: int
     bars: Mapping[int, Bar]
     made_by: Mapping[str, str]
     cwd: str = field(default_factory=os.getcwd)
@@ -99,7 +99,7 @@ class GroupJob:
             writer.say,
             lambda: self._is_asked(writer),
             largest=self.largest,
-            room_bytes=self.room_bytes,
+            memory_bytes=self.memory_bytes,
             bars=self.bars,
         )
         worker.run()

@@ -54,7 +54,7 @@ class WorkerPool:
         self.workers = workers
         self.largest = largest
         free_bytes = available_bytes()
-        self.room_bytes = None if free_bytes is None else free_bytes // workers
+        self.memory_bytes = None if free_bytes is None else free_bytes // workers
         self.hear = hear
         self.tick = tick
         self.running: dict[Any, _Running] = {}  # by the pipe that it speaks through
@@ -84,7 +84,7 @@ class WorkerPool:
         settings: dict[str, Any] = {
             "alone": group.alone is not None,
             "largest": self.largest,
-            "room_bytes": self.room_bytes,
+            "memory_bytes": self.memory_bytes,
             "bars": {place: self.bars[place] for place in group.places if place in self.bars},
         }
         if _forked(group):

@@ -56,7 +56,7 @@ def work(
     *,
     alone: bool,
     largest: int | None,
-    room_bytes: int | None,
+    memory_bytes: int | None,
     bars: Mapping[int, Bar],
     inherited: Sequence[Connection] = (),
 ) -> None:
@@ -73,7 +73,7 @@ def work(
             run_alone(points, asked.say)
             return
         GroupWorker(
-            points, asked.say, lambda: asked.stop, largest=largest, room_bytes=room_bytes, bars=bars
+            points, asked.say, lambda: asked.stop, largest=largest, memory_bytes=memory_bytes, bars=bars
         ).run()
     except (Stopped, KeyboardInterrupt):
         os._exit(STOPPED)

@@ -232,7 +232,7 @@ def job(tmp_path: Path, **settings: Any) -> GroupJob:
         "name": "1",
         "alone": False,
         "largest": None,
-        "room_bytes": 1 << 30,
+        "memory_bytes": 1 << 30,
         "bars": {},
         "made_by": Code.here().made_by({}),
     }

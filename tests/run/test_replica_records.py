@@ -163,8 +163,8 @@ def test_patience_is_each_replica_s_own(tmp_path: Path) -> None:
     [
         pytest.param({}, 3, id="all"),
         pytest.param({"largest": 2}, 2, id="as told"),
-        pytest.param({"room_bytes": 1}, 1, id="no room"),
-        pytest.param({"room_bytes": 1 << 40}, 3, id="all that room", marks=pytest.mark.slow),
+        pytest.param({"memory_bytes": 1}, 1, id="no memory"),
+        pytest.param({"memory_bytes": 1 << 40}, 3, id="all that memory", marks=pytest.mark.slow),
     ],
 )
 def test_as_many_at_a_time_as_fit(limits: dict[str, int], expected: int, tmp_path: Path) -> None:

@@ -29,15 +29,15 @@ def need_bytes(spec: RunSpec, network: Network) -> int:
     return numbers * weights[0].element_size()
 
 
-def fitting(need: int, room_bytes: int | None) -> int | None:
+def fitting(need: int, memory_bytes: int | None) -> int | None:
     """Count the replicas that fit into memory, at least one; None is as many as there are.
 
     >>> fitting(1 << 20, (400 + 100) << 20), fitting(1 << 40, 1 << 30), fitting(1, None)
     (70, 1, None)
     """
-    if room_bytes is None:
+    if memory_bytes is None:
         return None
-    return max(1, int(SHARE * max(0, room_bytes - FIXED_BYTES) / need))
+    return max(1, int(SHARE * max(0, memory_bytes - FIXED_BYTES) / need))
 
 
 def wanted(need: int, count: int) -> int:
