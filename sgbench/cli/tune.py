@@ -15,10 +15,10 @@ from sgbench.records.tuning import Strategy
 if TYPE_CHECKING:
     from sgbench.records.record import RunRecord
     from sgbench.records.spec import RunSpec
-    from sgbench.replicas.messages import Bar
+    from sgbench.replicas.messages import PruningThresholds
+    from sgbench.tuning.outcome_text import Found
     from sgbench.tuning.outcomes import Outcome
     from sgbench.tuning.request import Task
-    from sgbench.tuning.told import Found
 
 STRATEGIES: tuple[Strategy, ...] = ("sobol", "random", "tpe")
 EPILOG = """examples:
@@ -67,9 +67,9 @@ def parser() -> argparse.ArgumentParser:
 
 def tune(args: argparse.Namespace) -> int:
     """Search settings, then run the reporting seeds with the best; return the exit code."""
+    from sgbench.tuning.outcome_text import found_of, lines_of
     from sgbench.tuning.request import Request, task_of
     from sgbench.tuning.search import Search
-    from sgbench.tuning.told import found_of, lines_of
 
     if args.workers is not None and args.workers < 1:
         raise InputError(f"--workers {args.workers}: at least 1 is needed")
@@ -108,11 +108,15 @@ def tune(args: argparse.Namespace) -> int:
     return _next(task, outcome.chosen, reported)
 
 
-def _run(specs: Sequence[RunSpec], bars: Mapping[int, Bar], *, workers: int | None) -> None:
+def _run(
+    specs: Sequence[RunSpec], thresholds: Mapping[int, PruningThresholds], *, workers: int | None
+) -> None:
     from sgbench.replicas.sweep import run_sweep
     from sgbench.sweeps.outcome import headline
 
-    run_sweep(specs, range(len(specs)), workers=workers, largest=None, headline=headline, bars=bars)
+    run_sweep(
+        specs, range(len(specs)), workers=workers, largest=None, headline=headline, thresholds=thresholds
+    )
 
 
 def _report(task: Task, chosen: Outcome, workers: int | None) -> list[RunRecord | None]:

@@ -15,7 +15,7 @@ from sgbench.records.spec import RunSpec
 from sgbench.replicas.grouping import PointGroup
 from sgbench.replicas.jobs import STOP, GroupJob
 from sgbench.replicas.memory import need_bytes, wanted
-from sgbench.replicas.messages import Bar, WorkerMessage
+from sgbench.replicas.messages import PruningThresholds, WorkerMessage
 from sgbench.replicas.progress import OVER, ProgressReader
 from sgbench.training.build import build
 from sgbench.training.provenance import Code
@@ -95,7 +95,7 @@ class ClusterPool:
         most_bytes: memory of a job at most, or None for what its replicas need, up to 8 GiB.
         hear: told of epochs and every end.
         tick: called about twice a second.
-        bars: by place, of runs that may be stopped early.
+        thresholds: by place, of runs that may be stopped early.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class ClusterPool:
         most_bytes: int | None,
         hear: Callable[[WorkerMessage], None],
         tick: Callable[[], None],
-        bars: Mapping[int, Bar] | None = None,
+        thresholds: Mapping[int, PruningThresholds] | None = None,
     ) -> None:
         self.specs = specs
         self.cluster = cluster
@@ -117,7 +117,7 @@ class ClusterPool:
         self.most_bytes = most_bytes
         self.hear = hear
         self.tick = tick
-        self.bars = bars or {}
+        self.thresholds = thresholds or {}
         self.made_by = Code.here().made_by({})
         self.running: dict[str, _Started] = {}  # by handle
         self.readers: list[ProgressReader] = []  # of all jobs so far
@@ -181,7 +181,7 @@ class ClusterPool:
             alone=group.alone is not None,
             largest=self.largest,
             memory_bytes=needs.memory_bytes,
-            bars={place: self.bars[place] for place in group.places if place in self.bars},
+            thresholds={place: self.thresholds[place] for place in group.places if place in self.thresholds},
             made_by=self.made_by,
         )
 

@@ -17,7 +17,7 @@ from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.lockstep import Lockstep, validated, watched
 from sgbench.replicas.memory import fitting, need_bytes
-from sgbench.replicas.messages import Bar, Say, Stopped, WorkerMessage
+from sgbench.replicas.messages import PruningThresholds, Say, Stopped, WorkerMessage
 from sgbench.replicas.replica import Replica
 from sgbench.replicas.shared import Shared
 from sgbench.replicas.stack import Stack
@@ -38,7 +38,7 @@ class GroupWorker:
         stop: asked before every batch.
         largest: replicas at a time, or None for as many as fit.
         memory_bytes: memory of this process, or None where it is not known.
-        bars: by place, of runs that are stopped early where their validation stays below.
+        thresholds: by place, of runs that are stopped early where their validation stays below.
     """
 
     def __init__(
@@ -49,14 +49,14 @@ class GroupWorker:
         *,
         largest: int | None = None,
         memory_bytes: int | None = None,
-        bars: Mapping[int, Bar] | None = None,
+        thresholds: Mapping[int, PruningThresholds] | None = None,
     ) -> None:
         self.waiting = deque(points)
         self.say = say
         self.stop = stop
         self.largest = largest
         self.memory_bytes = memory_bytes
-        self.bars = bars or {}
+        self.thresholds = thresholds or {}
         self.code = Code.here()
         self.data: SpikingData | None = None
         self.saved_s = time.perf_counter()
@@ -187,7 +187,7 @@ class GroupWorker:
                     continue
                 member.log_epoch()
                 self.say(_under_way(member, "epoch"))
-                if member.is_below(self.bars.get(member.place, ())):
+                if member.is_below(self.thresholds.get(member.place, ())):
                     stopped.add(row)
             for row in stopped:
                 self._prune(lockstep.members[row])

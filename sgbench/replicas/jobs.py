@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sgbench.errors import InputError
 from sgbench.records.spec import RunSpec
-from sgbench.replicas.messages import Bar, Stopped, WorkerMessage
+from sgbench.replicas.messages import PruningThresholds, Stopped, WorkerMessage
 from sgbench.replicas.progress import ProgressWriter
 from sgbench.training import late_modules
 from sgbench.training.provenance import Code
@@ -37,7 +37,7 @@ class GroupJob:
         alone: whether the points share nothing.
         largest: replicas at a time, or None for as many as fit.
         memory_bytes: memory that was asked for.
-        bars: by place, of runs that are stopped early.
+        thresholds: by place, of runs that are stopped early.
         made_by: versions of the sweep's own process.
     """
 
@@ -47,7 +47,7 @@ class GroupJob:
     alone: bool
     largest: int | None
     memory_bytes: int
-    bars: Mapping[int, Bar]
+    thresholds: Mapping[int, PruningThresholds]
     made_by: Mapping[str, str]
     cwd: str = field(default_factory=os.getcwd)
     search_path: list[str] = field(default_factory=lambda: list(sys.path))
@@ -100,7 +100,7 @@ class GroupJob:
             lambda: self._is_asked(writer),
             largest=self.largest,
             memory_bytes=self.memory_bytes,
-            bars=self.bars,
+            thresholds=self.thresholds,
         )
         worker.run()
 

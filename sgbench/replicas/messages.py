@@ -22,7 +22,7 @@ class WorkerMessage(NamedTuple):
 
 
 Say = Callable[[WorkerMessage], None]
-Bar = tuple[float, ...]
+PruningThresholds = tuple[float, ...]
 """By epoch, the validation score below which a run is stopped; signed so that the larger is the better."""
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.grouping import PointGroup
-from sgbench.replicas.messages import Bar, WorkerMessage
+from sgbench.replicas.messages import PruningThresholds, WorkerMessage
 from sgbench.replicas.worker import prepare, work
 from sgbench.training.memory import available_bytes
 
@@ -37,7 +37,7 @@ class WorkerPool:
         largest: replicas at a time in one process, or None for as many as fit in memory.
         hear: told of every epoch and every end.
         tick: called at least twice a second.
-        bars: by place, of runs that may be stopped early.
+        thresholds: by place, of runs that may be stopped early.
     """
 
     def __init__(
@@ -47,10 +47,10 @@ class WorkerPool:
         largest: int | None,
         hear: Callable[[WorkerMessage], None],
         tick: Callable[[], None],
-        bars: Mapping[int, Bar] | None = None,
+        thresholds: Mapping[int, PruningThresholds] | None = None,
     ) -> None:
         self.specs = specs
-        self.bars = bars or {}
+        self.thresholds = thresholds or {}
         self.workers = workers
         self.largest = largest
         free_bytes = available_bytes()
@@ -85,7 +85,9 @@ class WorkerPool:
             "alone": group.alone is not None,
             "largest": self.largest,
             "memory_bytes": self.memory_bytes,
-            "bars": {place: self.bars[place] for place in group.places if place in self.bars},
+            "thresholds": {
+                place: self.thresholds[place] for place in group.places if place in self.thresholds
+            },
         }
         if _forked(group):
             # A copy of our ends in a worker would keep it from seeing that we are gone.

@@ -115,12 +115,12 @@ class Replica(Attempt):
         for batch in evaluation(self.parts.data, split):
             self.training.score(batch)
 
-    def is_below(self, bar: Sequence[float]) -> bool:
-        """Say whether its best validation score so far lies below this epoch's bar; without a bar it never does."""
+    def is_below(self, thresholds: Sequence[float]) -> bool:
+        """Say whether its best validation score lies below this epoch's threshold; never without one."""
         epochs, best = len(self.training.curve), self.training.best
-        if epochs > len(bar):
+        if epochs > len(thresholds):
             return False
-        return (best.value if best.monitor == "validation_accuracy" else -best.value) < bar[epochs - 1]
+        return (best.value if best.monitor == "validation_accuracy" else -best.value) < thresholds[epochs - 1]
 
     def prune(self) -> None:
         """Write how far the run came, and its best epoch's validation scores; the test split stays closed."""

@@ -12,7 +12,7 @@ from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.cluster import ClusterPool
 from sgbench.replicas.grouping import PointGroup, groups
-from sgbench.replicas.messages import Bar, WorkerMessage
+from sgbench.replicas.messages import PruningThresholds, WorkerMessage
 from sgbench.replicas.pool import WorkerPool
 from sgbench.replicas.view import SweepView
 from sgbench.replicas.where import HERE, Where
@@ -27,7 +27,7 @@ def run_sweep(
     largest: int | None,
     headline: Callable[[RunRecord], str],
     refused: Callable[[int], None] = lambda _: None,
-    bars: Mapping[int, Bar] | None = None,
+    thresholds: Mapping[int, PruningThresholds] | None = None,
     where: Where = HERE,
 ) -> list[str]:
     """Run the points of a sweep; return a line for each that could not be run at all.
@@ -39,8 +39,8 @@ def run_sweep(
         largest: replicas at a time in one process, or None for as many as fit in memory.
         headline: a record in one line.
         refused: is told the exit code of each problem that is not a point's own failure.
-        bars: by place, of runs that are stopped early where their validation stays below; those that run alone
-            are not.
+        thresholds: by place, of runs that are stopped early where their validation stays below; those that run
+            alone are not.
         where: this machine or a cluster.
 
     Raises:
@@ -55,7 +55,7 @@ def run_sweep(
     left = sorted(first.values())
     count = max(1, min(workers or where.groups_of(len(left)) or processors(), len(left)))
     point_groups = groups(specs, left, count)
-    start = _starter(specs, where, workers=workers, count=count, largest=largest, bars=bars)
+    start = _starter(specs, where, workers=workers, count=count, largest=largest, thresholds=thresholds)
     view = SweepView(specs, finished, headline)
 
     def hear(message: WorkerMessage) -> None:
@@ -98,12 +98,12 @@ def _starter(
     workers: int | None,
     count: int,
     largest: int | None,
-    bars: Mapping[int, Bar] | None,
+    thresholds: Mapping[int, PruningThresholds] | None,
 ) -> Callable[[Hear, Tick], GroupRunner]:
     """Return what makes the pool of a place, which is there, once somebody listens."""
     cluster = where.cluster(workers)
     if cluster is None:
-        return lambda hear, tick: WorkerPool(specs, count, largest, hear, tick, bars)
+        return lambda hear, tick: WorkerPool(specs, count, largest, hear, tick, thresholds)
     return lambda hear, tick: ClusterPool(
         specs,
         cluster,
@@ -112,5 +112,5 @@ def _starter(
         most_bytes=where.most_bytes,
         hear=hear,
         tick=tick,
-        bars=bars,
+        thresholds=thresholds,
     )

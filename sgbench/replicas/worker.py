@@ -12,7 +12,7 @@ from sgbench.engine import fused
 from sgbench.errors import SgbenchError, one_printable_line
 from sgbench.records.spec import RunSpec
 from sgbench.replicas.group_worker import GroupWorker
-from sgbench.replicas.messages import Bar, Say, Stopped, WorkerMessage
+from sgbench.replicas.messages import PruningThresholds, Say, Stopped, WorkerMessage
 from sgbench.training import late_modules
 from sgbench.training.build import DTYPES
 
@@ -57,7 +57,7 @@ def work(
     alone: bool,
     largest: int | None,
     memory_bytes: int | None,
-    bars: Mapping[int, Bar],
+    thresholds: Mapping[int, PruningThresholds],
     inherited: Sequence[Connection] = (),
 ) -> None:
     """Run a group of points and end the process; the exit status is 130 if it was stopped."""
@@ -73,7 +73,12 @@ def work(
             run_alone(points, asked.say)
             return
         GroupWorker(
-            points, asked.say, lambda: asked.stop, largest=largest, memory_bytes=memory_bytes, bars=bars
+            points,
+            asked.say,
+            lambda: asked.stop,
+            largest=largest,
+            memory_bytes=memory_bytes,
+            thresholds=thresholds,
         ).run()
     except (Stopped, KeyboardInterrupt):
         os._exit(STOPPED)

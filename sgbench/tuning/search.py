@@ -15,18 +15,18 @@ from sgbench.records.method import identity, method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.records.tuning import JOURNAL_VERSION, JOURNALS, Asked, Journal, readable
-from sgbench.replicas.messages import Bar
+from sgbench.replicas.messages import PruningThresholds
 from sgbench.sweeps.awaited import POLL_S
 from sgbench.training.build import build
 from sgbench.training.run_folder import folder_of, is_held, stored_record
 from sgbench.training.runner import run_spec
 from sgbench.tuning.asking import asker_of
-from sgbench.tuning.bars import bar_of
 from sgbench.tuning.outcomes import Outcome, best_of, outcome_of, stored_pruned
+from sgbench.tuning.pruning import pruning_thresholds
 from sgbench.tuning.request import Task
 
-Runner = Callable[[Sequence[RunSpec], Mapping[int, Bar]], None]
-"""Runs specs side by side and leaves their records; some are stopped where they stay below a bar."""
+Runner = Callable[[Sequence[RunSpec], Mapping[int, PruningThresholds]], None]
+"""Runs specs side by side and leaves their records; some are stopped where they stay below a threshold."""
 
 
 class Search:
@@ -181,28 +181,28 @@ class Search:
 
     def _round(self, outcomes: Sequence[Outcome], known: Sequence[Outcome]) -> None:
         specs: list[RunSpec] = []
-        bars: dict[int, Bar] = {}
+        thresholds: dict[int, PruningThresholds] = {}
         for outcome in outcomes:
             self.begun.add(outcome.asked.method_id)
-            bar = self._bar(outcome.asked.study, known) if self.task.request.prune else None
+            threshold = self._thresholds(outcome.asked.study, known) if self.task.request.prune else None
             for spec in filter(_is_open, outcome.specs):
-                if bar is not None:
-                    bars[len(specs)] = bar
+                if threshold is not None:
+                    thresholds[len(specs)] = threshold
                 specs.append(spec)
         best = best_of(known)
         so_far = "" if best is None else f"; best so far {abs(best.score or 0.0):.4g} {best.asked.method_id}"
         if specs:
             self.say(f"round of {len(outcomes)} settings, {len(specs)} runs{so_far}")
-            self.runner(specs, bars)
+            self.runner(specs, thresholds)
 
-    def _bar(self, study: int, known: Sequence[Outcome]) -> Bar:
+    def _thresholds(self, study: int, known: Sequence[Outcome]) -> PruningThresholds:
         earlier = [
             outcome for outcome in known if outcome.asked.study == study and outcome.state == "finished"
         ]
         results = [stored_record(spec) for outcome in earlier for spec in outcome.specs]
         protocol = self.task.base.method.protocol
         records = [record for record in results if isinstance(record, RunRecord)]
-        return bar_of(records, monitor=protocol.monitor, epochs=protocol.epochs)
+        return pruning_thresholds(records, monitor=protocol.monitor, epochs=protocol.epochs)
 
 
 def _is_run(outcome: Outcome) -> bool:

@@ -233,7 +233,7 @@ def job(tmp_path: Path, **settings: Any) -> GroupJob:
         "alone": False,
         "largest": None,
         "memory_bytes": 1 << 30,
-        "bars": {},
+        "thresholds": {},
         "made_by": Code.here().made_by({}),
     }
     return GroupJob(**made | settings)

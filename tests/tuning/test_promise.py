@@ -21,9 +21,9 @@ from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.submissions.tuning import best, complaints, make_log, unconfirmed
 from sgbench.training.run_folder import folder_of, stored_record
+from sgbench.tuning.outcome_text import found_of
 from sgbench.tuning.outcomes import best_of
 from sgbench.tuning.promise import Promise, never_predicted, promise_lines
-from sgbench.tuning.told import found_of
 from tests.tuning.test_search import RATE, Toy, near_one, searched, task
 
 V3 = "digits_tuned_v3"
@@ -146,7 +146,7 @@ def test_the_command_ends_with_what_was_promised(
     """Six settings with three seeds, the best with ten; of ten that report, each third loses class 7."""
     toy = Toy(lambda spec: near_one(spec) - (0.3 if spec.seed < 10 else 0) - 0.001 * (spec.seed % 7))
 
-    def run(specs: list[RunSpec], bars: object, *, workers: int | None) -> None:
+    def run(specs: list[RunSpec], thresholds: object, *, workers: int | None) -> None:
         toy(specs, {})
         for spec in specs:
             write_predictions(spec, 7 if spec.seed % 3 == 0 else None)

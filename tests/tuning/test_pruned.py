@@ -43,15 +43,15 @@ from tests.submission.test_seeds import AUTHOR, Apart, apart, of, write_runs
 
 
 def test_a_stopped_run_leaves_its_epochs_and_its_neighbour_is_none_the_wiser(tmp_path: Path) -> None:
-    """A bar that nothing reaches after the second epoch: two epochs, no record, a closed test split.
+    """A threshold that nothing reaches after the second epoch: two epochs, no record, a closed test split.
 
-    Must match: the other run of the worker, which is what it is without a neighbour. Must differ: a low bar.
+    Must match: the other run of the worker, which is what it is without a neighbour. Must differ: a low threshold.
     """
     words = [*WORDS, "seed=0,1", f"paths.runs_dir={tmp_path / 'two'}"]
     specs = plan(words, multirun=True).specs
     told: list[WorkerMessage] = []
-    bars = {0: (-math.inf, math.inf, -math.inf), 1: (-math.inf,) * 3}
-    GroupWorker(list(enumerate(specs)), told.append, lambda: False, bars=bars).run()
+    thresholds = {0: (-math.inf, math.inf, -math.inf), 1: (-math.inf,) * 3}
+    GroupWorker(list(enumerate(specs)), told.append, lambda: False, thresholds=thresholds).run()
     assert [each.line for each in told if each.kind == "pruned"] == ["stopped after 2 of 3 epochs"]
     found = read_model(folder_of(specs[0]) / PRUNED, Pruned)
     assert (found.epochs, found.seed) == (2, 0)

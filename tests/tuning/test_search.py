@@ -16,15 +16,15 @@ from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.records.spec import RunSpec
 from sgbench.records.tuning import JOURNALS, read_journals
-from sgbench.replicas.messages import Bar
+from sgbench.replicas.messages import PruningThresholds
 from sgbench.training.run_folder import folder_of, locked
 from sgbench.tuning.asking import Random, Sobol, Tpe, Tried, distribution_of
-from sgbench.tuning.bars import bar_of
+from sgbench.tuning.outcome_text import found_of
 from sgbench.tuning.outcomes import Outcome
+from sgbench.tuning.pruning import pruning_thresholds
 from sgbench.tuning.request import Request, Task, task_of
 from sgbench.tuning.search import Search
 from sgbench.tuning.space import Interval, space_of
-from sgbench.tuning.told import found_of
 from tests.leaderboard import factory
 
 WIDTH, RATE = "surrogate.width_fwhm", "optimizer.lr"
@@ -50,12 +50,12 @@ class Toy:
         self.score = score
         self.rounds: list[int] = []
         self.ran: list[tuple[str, int]] = []
-        self.bars: list[Bar] = []
+        self.thresholds: list[PruningThresholds] = []
 
-    def __call__(self, specs: Sequence[RunSpec], bars: Mapping[int, Bar]) -> None:
+    def __call__(self, specs: Sequence[RunSpec], thresholds: Mapping[int, PruningThresholds]) -> None:
         """Make the records of a round."""
         self.rounds.append(len(specs))
-        self.bars += bars.values()
+        self.thresholds += thresholds.values()
         for spec in specs:
             self.ran.append((str(folder_of(spec)), spec.seed))
             value = self.score(spec)
@@ -163,13 +163,13 @@ def test_two_workers_share_a_search(tmp_path: Path) -> None:
     pytest.importorskip("optuna")
     wanted, other = task(tmp_path, studies=2, trials=2, strategy="tpe"), Toy()
 
-    def both(specs: Sequence[RunSpec], bars: Mapping[int, Bar]) -> None:
+    def both(specs: Sequence[RunSpec], thresholds: Mapping[int, PruningThresholds]) -> None:
         if not other.rounds:
             with contextlib.ExitStack() as stack:
                 for spec in specs:
                     stack.enter_context(locked(folder_of(spec)))
                 Search(wanted, other, lambda line: None)._round(asked_by_another(wanted), [])
-        Toy()(specs, bars)
+        Toy()(specs, thresholds)
 
     outcomes = Search(wanted, both, lambda line: None).run()
     assert other.rounds == [6]
@@ -234,7 +234,7 @@ def test_reporting_seeds_that_learnt_nothing_are_told(
     for name, low in (("some", (0, 3)), ("none", ())):
         toy = Toy(lambda spec, low=low: 0.1 if spec.seed in low else 0.9)
         monkeypatch.setattr(
-            "sgbench.cli.tune._run", lambda specs, bars, *, workers, toy=toy: toy(specs, bars)
+            "sgbench.cli.tune._run", lambda specs, thresholds, *, workers, toy=toy: toy(specs, thresholds)
         )
         root = tmp_path / name
         assert main([*words, f"paths.runs_dir={root}"]) == 0
@@ -259,8 +259,8 @@ def test_bars_are_medians_of_the_best_so_far() -> None:
         )
         records.append(made.model_copy(update={"curve": curve}))
     none = -math.inf
-    assert bar_of(records, monitor="validation_loss", epochs=3) == (none, -1.0, none)
-    assert bar_of(records[:1], monitor="validation_loss", epochs=3) == (none,) * 3
+    assert pruning_thresholds(records, monitor="validation_loss", epochs=3) == (none, -1.0, none)
+    assert pruning_thresholds(records[:1], monitor="validation_loss", epochs=3) == (none,) * 3
 
 
 @pytest.mark.parametrize(

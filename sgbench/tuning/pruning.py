@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Sequence
 
 from sgbench.records.record import RunRecord
-from sgbench.replicas.messages import Bar
+from sgbench.replicas.messages import PruningThresholds
 
 WARM_UP = 3
 """One in so many epochs passes before a run may be stopped."""
@@ -16,10 +16,10 @@ FEWEST = 2
 """Finished runs from which a median is taken."""
 
 
-def bar_of(records: Sequence[RunRecord], *, monitor: str, epochs: int) -> Bar:
-    """Return the bar of each epoch; minus infinity where there is none.
+def pruning_thresholds(records: Sequence[RunRecord], *, monitor: str, epochs: int) -> PruningThresholds:
+    """Return the threshold of each epoch; minus infinity where there is none.
 
-    A run whose best validation score so far lies below the bar is stopped, as by Optuna's median pruner. Scores are
+    A run whose best validation score so far lies below it is stopped, as by Optuna's median pruner. Scores are
     signed so that the larger is the better.
 
     Args:
