@@ -153,7 +153,7 @@ def _add_extension(parser: argparse.ArgumentParser) -> None:
         "--like",
         required=True,
         metavar="NAME",
-        help="task of the study with a network like yours, e.g. T5: recurrent",
+        help="title of the task with a network like yours, e.g. 'Braille letters, recurrent'",
     )
     parser.add_argument("--title", metavar="TEXT", help="what the task is, for readers (default: its name)")
     parser.add_argument(
@@ -298,7 +298,9 @@ def publish_study(args: argparse.Namespace) -> int:
     from sgbench.study.store import MANIFEST
 
     if not args.block:
-        raise InputError("--block: name the blocks whose records boards get, e.g. --block A3b")
+        raise InputError(
+            "--block: name the blocks whose records boards get, as sgbench study status lists them"
+        )
     loaded = load_study(args.name, args.config_dir)
     names = pick_blocks(loaded.study, args.block)
     store = _place(args, loaded.name).store

@@ -107,7 +107,7 @@ def own_task(
         study: that is extended.
         name: of the task.
         words: as on the command line of `sgbench run`.
-        like: the study's task whose cells it takes.
+        like: title or name of the study's task whose cells it takes.
         title: for readers.
         run_s: CPU seconds of a run; None: those of the task that it is like.
         config_dirs: folders with entries of the user's own.
@@ -115,8 +115,10 @@ def own_task(
     Raises:
         InputError: the words are not those of a run, or something else is no task.
     """
+    titles = {task.title: key for key, task in study.tasks.items() if task.scale == "small"}
+    like = titles.get(like, like)
     if like not in study.tasks:
-        raise InputError(f"--like {like}: the study has no such task; {suggest(like, study.tasks)}")
+        raise InputError(f"--like {like}: the study has no such task; it has: {'; '.join(titles)}")
     if name in study.tasks:
         raise InputError(f"--task {name}: the study has a task of this name; take another")
     model = study.tasks[like]

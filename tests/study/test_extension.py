@@ -31,6 +31,11 @@ def mine(like: str) -> StudyTask:
     return own_task(study().study, "mine", words, like=like, title="my digits", run_s=2, config_dirs=[])
 
 
+def test_a_task_is_named_by_its_title_too() -> None:
+    """Must match: the task of that title, which is what people read."""
+    assert mine("Braille letters, recurrent") == mine("T4") != mine("T1")
+
+
 @pytest.mark.parametrize("like", ["T1", "T4"])
 def test_cells_and_seeds_are_those_of_the_task_that_it_is_like(like: str) -> None:
     """By enumeration: the map of a new task is the map of its model, run for run; of another task it is not."""
