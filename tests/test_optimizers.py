@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
+from sgbench.replicas.moves import moves_of
 
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.optimizers.smorms3 import Smorms3
-from sgbench.replicas.moves import moves_of
 from sgbench.training.build import build
 
 

@@ -112,9 +112,9 @@ class BlockLayer:
         parted = plan.apart or plan.window is not None
         return self.alike and not (more or parted)
 
-    def read_forward(self, course: SavedActivations, carry: Carry) -> tuple[Any, ...]:
+    def read_forward(self, saved: SavedActivations, carry: Carry) -> tuple[Any, ...]:
         """Return what the loop of the layer before needs to advance this readout; see `kernels.readout`."""
-        state, output = rows_of(carry.u, self.width), rows_of(course.x, self.plan.shape[2])
+        state, output = rows_of(carry.u, self.width), rows_of(saved.x, self.plan.shape[2])
         return self.columns, self.begin, state, self.coefficients[0][0], output
 
     def nothing_to_read(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
@@ -127,7 +127,7 @@ class BlockLayer:
         kernel: Callable[..., tuple[int, int]],
         rows: Rows,
         arriving: np.ndarray,
-        course: SavedActivations,
+        saved: SavedActivations,
         carry: Carry,
         readout: tuple[Any, ...],
     ) -> Callable[[int, int], tuple[int, int]]:
@@ -147,8 +147,8 @@ class BlockLayer:
             self.alike,
             *self.forward_options,
             wires,
-            *(rows_of(field, neurons) for field in (course.x, course.w, course.spikes)),
-            bits_of(course.words),
+            *(rows_of(field, neurons) for field in (saved.x, saved.w, saved.spikes)),
+            bits_of(saved.words),
             readout,
             batch,
         )
@@ -158,22 +158,22 @@ class BlockLayer:
         kernel: Callable[..., None],
         rows: Rows,
         arriving: np.ndarray,
-        course: SavedActivations,
+        saved: SavedActivations,
         gradient: Tensor | None,
     ) -> Callable[..., None]:
         """Return the loop backward, to be called with what comes from behind, what is written and the samples."""
         given, per_step = self.given(gradient)
         _, batch, neurons = self.plan.shape
-        x, seconds = rows_of(course.x, neurons), rows_of(course.w, neurons)
+        x, seconds = rows_of(saved.x, neurons), rows_of(saved.w, neurons)
         window = self.plan.window or self.plan.shape[0]
-        wires, words, events = self.rows_of_wires(), bits_of(course.words), self.events(rows)
+        wires, words, events = self.rows_of_wires(), bits_of(saved.words), self.events(rows)
 
         def backward(
             behind: np.ndarray, ahead: np.ndarray, readout: tuple[Any, ...], out: np.ndarray,
             sums: tuple[np.ndarray, ...], low: int, high: int,
         ) -> None:  # fmt: skip
             kernel(
-                given, per_step, behind, ahead, readout, self.psi(course, low, high), x, seconds, self.coefficients,
+                given, per_step, behind, ahead, readout, self.psi(saved, low, high), x, seconds, self.coefficients,
                 self.alike, *self.backward_options, wires, *self.curve, out, *events, arriving, words, *sums,
                 window, batch, low, high,
             )  # fmt: skip
@@ -217,12 +217,12 @@ class BlockLayer:
         array = (gradient[0] if same else gradient).detach().contiguous().numpy()
         return array.reshape(-1, gradient.shape[-1]), 0 if same else self.plan.shape[1]
 
-    def psi(self, course: SavedActivations, low: int, high: int) -> np.ndarray:
+    def psi(self, saved: SavedActivations, low: int, high: int) -> np.ndarray:
         """Compute the surrogate derivative of a block whose surrogate has no compiled form."""
         surrogate = self.plan.spec.surrogate
         if surrogate is None or self.curve[0] != codes.GIVEN:
             return NOTHING[self.number]
         if self.slope is not None:
-            return rows_of(self.slope.of(course.x, low, high), self.plan.shape[2])
-        slope = surrogate.derivative(course.x[:, low:high].contiguous())
+            return rows_of(self.slope.of(saved.x, low, high), self.plan.shape[2])
+        slope = surrogate.derivative(saved.x[:, low:high].contiguous())
         return rows_of(slope.contiguous(), self.plan.shape[2])

@@ -65,16 +65,16 @@ class BlockPasses:
     def forward(self, stages: Sequence[Stage]) -> list[Carry]:
         """Run all layers forward, block by block; see `recursion.Passes`."""
         carries = [layer.rest() for layer in self.layers]
-        courses = [stage.course for stage in stages]
-        self.arrived = unroll_blocks(self.layers, self.given.rows(), courses, carries)[1:]
+        activations = [stage.saved for stage in stages]
+        self.arrived = unroll_blocks(self.layers, self.given.rows(), activations, carries)[1:]
         return [layer.seen(carry) for layer, carry in zip(self.layers, carries, strict=True)]
 
     def backward(self, links: Sequence[Link]) -> list[Tensor | None]:
         """Compute gradients by blocks, or by chunks of time for dense layers; see `recursion.Passes`."""
         if not all(_reaches_output_alone(link.given) for link in links) or self._is_dense():
             return Chunks().backward(links)
-        courses, given = [link.course for link in links], [link.given.output for link in links]
-        gradients = pull_back_blocks(self.layers, self.given.rows(), courses, given)
+        activations, given = [link.saved for link in links], [link.given.output for link in links]
+        gradients = pull_back_blocks(self.layers, self.given.rows(), activations, given)
         weight_gradients: list[Tensor | None] = []
         for layer, own, learns_bias in zip(self.layers, gradients, self.learns_bias, strict=True):
             weight_gradients += own.of_weights(layer.plan, learns_bias=learns_bias)
@@ -111,8 +111,8 @@ class RepeatedChain:
         for layer in self.blocks.layers:
             layer.refresh()
         self.states = self.blocks.forward(self.stages)
-        course = self.stages[-1].course
-        return course.spikes if self.stages[-1].plan.fires else course.x
+        saved = self.stages[-1].saved
+        return saved.spikes if self.stages[-1].plan.fires else saved.x
 
     def backward(self, gradient: Tensor) -> list[Tensor | None]:
         """Compute the gradients of each layer's weight, bias and V in a row, from the gradient of the output."""
@@ -122,7 +122,7 @@ class RepeatedChain:
         outcomes = [silent] * (len(self.stages) - 1) + [last]
         return self.blocks.backward(
             [
-                Link(stage.plan, stage.product, stage.course, outcome)
+                Link(stage.plan, stage.product, stage.saved, outcome)
                 for stage, outcome in zip(self.stages, outcomes, strict=True)
             ]
         )
@@ -145,14 +145,14 @@ def blocks_of(layers: Sequence[BlockLayer]) -> list[tuple[int, int]]:
 
 
 def unroll_blocks(
-    layers: Sequence[BlockLayer], rows: Rows, courses: Sequence[SavedActivations], carries: Sequence[Carry]
+    layers: Sequence[BlockLayer], rows: Rows, activations: Sequence[SavedActivations], carries: Sequence[Carry]
 ) -> list[int]:
-    """Run all layers forward, written into courses and carries; return how many packed spikes each received.
+    """Run all layers forward, written into activations and carries; return how many packed spikes each received.
 
     Args:
         layers: of the chain.
         rows: events of the first, of all steps.
-        courses: what is to be remembered of each.
+        activations: what is to be remembered of each.
         carries: states before the first step, and then after the last.
     """
     looped = layers[:-1] if goes_along(layers) else layers
@@ -160,17 +160,17 @@ def unroll_blocks(
     calls: list[Callable[[int, int], tuple[int, int]]] = []
     arrived: list[list[int]] = []
     arriving = NOTHING[np.uint64]
-    for layer, course, carry in zip(looped, courses, carries, strict=False):
+    for layer, saved, carry in zip(looped, activations, carries, strict=False):
         if layer is looped[-1] and looped is not layers:
-            readout = layers[-1].read_forward(courses[-1], carries[-1])
-        calls.append(layer.bound_forward(forward_block, rows, arriving, course, carry, readout))
-        arriving = bits_of(course.words)
+            readout = layers[-1].read_forward(activations[-1], carries[-1])
+        calls.append(layer.bound_forward(forward_block, rows, arriving, saved, carry, readout))
+        arriving = bits_of(saved.words)
 
     def forward(low: int, high: int) -> None:
         counts = [call(low, high) for call in calls]
         arrived.append([*(here for here, _ in counts), counts[-1][1]][: len(layers)])
 
-    in_threads(forward, blocks_of(layers), sum(course.x.numel() for course in courses))
+    in_threads(forward, blocks_of(layers), sum(saved.x.numel() for saved in activations))
     return [sum(counts) for counts in zip(*arrived, strict=True)]
 
 
@@ -198,7 +198,7 @@ class GradientSums(NamedTuple):
 def pull_back_blocks(
     layers: Sequence[BlockLayer],
     rows: Rows,
-    courses: Sequence[SavedActivations],
+    activations: Sequence[SavedActivations],
     given: Sequence[Tensor | None],
 ) -> list[GradientSums]:
     """Compute the gradients of all layers' weights.
@@ -206,15 +206,15 @@ def pull_back_blocks(
     Args:
         layers: of the chain.
         rows: events of the first, of all steps.
-        courses: what each went through.
+        activations: what each went through.
         given: gradient of each layer's output [T, B, M], or None.
     """
     blocks = blocks_of(layers)
     count = max(1, min(PARTS, len(blocks), layers[0].plan.shape[1] // PART))
     borders = [len(blocks) * part // count for part in range(count + 1)]
     parts = [blocks[low:high] for low, high in itertools.pairwise(borders)]
-    work = sum(course.x.numel() for course in courses)
-    passes = _BackwardPass(layers, rows, courses, given)
+    work = sum(saved.x.numel() for saved in activations)
+    passes = _BackwardPass(layers, rows, activations, given)
     sums: list[list[GradientSums]] = [[] for _ in parts]
 
     def backward(first: int, last: int) -> None:
@@ -235,7 +235,7 @@ class _BackwardPass:
         self,
         layers: Sequence[BlockLayer],
         rows: Rows,
-        courses: Sequence[SavedActivations],
+        activations: Sequence[SavedActivations],
         given: Sequence[Tensor | None],
     ) -> None:
         self.layers = layers
@@ -247,12 +247,10 @@ class _BackwardPass:
         if goes_along(layers) and given[-1] is not None:
             looped -= 1
             self.readout = (*layers[-1].given(given[-1]), self.ahead[-1], layers[-1].coefficients[0][0])
-        arriving = [NOTHING[np.uint64], *(bits_of(course.words) for course in courses[:-1])]
+        arriving = [NOTHING[np.uint64], *(bits_of(saved.words) for saved in activations[:-1])]
         self.calls = [
-            layer.bound_backward(backward_block, rows, spikes, course, gradient)
-            for layer, spikes, course, gradient in zip(
-                layers[:looped], arriving, courses, given, strict=False
-            )
+            layer.bound_backward(backward_block, rows, spikes, saved, gradient)
+            for layer, spikes, saved, gradient in zip(layers[:looped], arriving, activations, given, strict=False)
         ]
 
     def of_blocks(self, blocks: Sequence[tuple[int, int]]) -> list[GradientSums]:

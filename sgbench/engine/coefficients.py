@@ -14,12 +14,12 @@ class CoefficientGradients:
 
     Args:
         plan: whose coefficients may learn.
-        course: what the layer went through.
+        saved: what the layer went through.
     """
 
-    def __init__(self, plan: LayerPlan, course: SavedActivations) -> None:
+    def __init__(self, plan: LayerPlan, saved: SavedActivations) -> None:
         self.plan = plan
-        self.course = course
+        self.saved = saved
         self.values = dict(zip(COEFFICIENTS, plan.coefficients, strict=True))
         self.sums = {name: torch.zeros_like(self.values[name]) for name in plan.learnt}
         self.parameters = plan.surrogate_parameters
@@ -38,7 +38,7 @@ class CoefficientGradients:
         """Add a chunk's share to the gradients of coefficients and surrogate parameters."""
         if self.parameters and self.plan.spec.surrogate is not None:
             with torch.enable_grad():
-                curve = self.plan.spec.surrogate.primitive(self.course.x[first:last])
+                curve = self.plan.spec.surrogate.primitive(self.saved.x[first:last])
             shares = torch.autograd.grad(curve, self.parameters, adjoints.spikes, allow_unused=True)
             for total, share in zip(self.of_surrogate, shares, strict=True):
                 if share is not None:
@@ -52,7 +52,7 @@ class CoefficientGradients:
         """Return for each coefficient a function that gives its gradient's summands [n, B, M]."""
         u, w, s = self._before(first, last)
         theta, beta, reset = self.values["threshold"], self.values["decay"], self.plan.spec.reset
-        now, w_now = self.course.now[first:last], self.course.w[first:last]
+        now, w_now = self.saved.now[first:last], self.saved.w[first:last]
 
         def decayed() -> Tensor:
             if reset == "subtract_decayed":
@@ -78,8 +78,8 @@ class CoefficientGradients:
 
     def _before(self, first: int, last: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return u, w and s one step before each step of a chunk."""
-        plan, x = self.plan, self.course.x[max(0, first - 1) : last - 1]
-        w = self.course.w[max(0, first - 1) : last - 1] if plan.second else torch.zeros_like(x)
+        plan, x = self.plan, self.saved.x[max(0, first - 1) : last - 1]
+        w = self.saved.w[max(0, first - 1) : last - 1] if plan.second else torch.zeros_like(x)
         threshold = self.values["threshold"] + self.values["threshold_slope"] * w
         u = x + threshold if plan.fires else x
         s = (x > 0).to(x.dtype) if plan.fires else torch.zeros_like(x)

@@ -52,12 +52,12 @@ class Fired:
 
     Args:
         plan: of that layer.
-        course: of that layer.
+        saved: of that layer.
     """
 
-    def __init__(self, plan: LayerPlan, course: SavedActivations) -> None:
+    def __init__(self, plan: LayerPlan, saved: SavedActivations) -> None:
         self.steps, self.batch, _ = plan.shape
-        self.words = course.words
+        self.words = saved.words
         self.all: Rows | None = None
 
     def rows(self) -> Rows:

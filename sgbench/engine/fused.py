@@ -146,7 +146,7 @@ def _stage(link: _Link, source: Signal | Stage, keep: Keep, wanted: Wanted) -> t
     plan = dataclasses.replace(plan, window=wanted.window, apart=wanted.apart)
     if isinstance(source, Tensor):
         product = DenseProduct(weight, bias, source, back=back)
-        return Stage(plan, product, plan.course(), (source, weight, bias)), begin
-    origin = GivenEvents(source) if isinstance(source, SparseSpikes) else Fired(source.plan, source.course)
+        return Stage(plan, product, plan.saved(), (source, weight, bias)), begin
+    origin = GivenEvents(source) if isinstance(source, SparseSpikes) else Fired(source.plan, source.saved)
     events = EventProduct(weight, bias, origin, joined=plan.fires, back=back)
-    return Stage(plan, events, plan.course(), (weight, bias)), begin
+    return Stage(plan, events, plan.saved(), (weight, bias)), begin

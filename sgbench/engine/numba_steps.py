@@ -56,9 +56,9 @@ class NumbaSteps:
     def __init__(self) -> None:
         self.fixed: _Fixed | None = None  # from the first pass on
 
-    def advance(self, plan: LayerPlan, course: SavedActivations, carry: Carry, drive: Drive) -> None:
-        """Run all steps forward, written into `course` and `carry`."""
-        bound = _Bound(self._of(plan), course, carry)
+    def advance(self, plan: LayerPlan, saved: SavedActivations, carry: Carry, drive: Drive) -> None:
+        """Run all steps forward, written into `saved` and `carry`."""
+        bound = _Bound(self._of(plan), saved, carry)
         nothing = NOTHING[bound.number]
         if drive.current is None:
             rows = drive.rows
@@ -68,7 +68,7 @@ class NumbaSteps:
         in_parts(
             forward.advance,
             bound.per_step,
-            course.x.numel(),
+            saved.x.numel(),
             *given,
             nothing if drive.columns is None else drive.columns.numpy(),
             nothing[0:0].reshape(-1) if drive.begin is None else drive.begin.numpy(),
@@ -80,17 +80,17 @@ class NumbaSteps:
             plan.fires,
             WIRINGS[plan.layer.recurrence],
             bound.wires,
-            *bound.course,
-            bits_of(course.words),
+            *bound.saved,
+            bits_of(saved.words),
         )
 
-    def backward(self, plan: LayerPlan, course: SavedActivations, carry: Carry) -> Adjoint:
+    def backward(self, plan: LayerPlan, saved: SavedActivations, carry: Carry) -> Adjoint:
         """Bind the arrays of one backward pass and return what runs its chunks."""
-        return _Backward(self._of(plan), plan, course, carry)
+        return _Backward(self._of(plan), plan, saved, carry)
 
-    def add_matrix_gradient(self, course: SavedActivations, first: int, out: Tensor, total: Tensor) -> None:
+    def add_matrix_gradient(self, saved: SavedActivations, first: int, out: Tensor, total: Tensor) -> None:
         """Add to `total` [M, M] the product of the steps' adjoint `out` with the spikes one step earlier."""
-        ProductSum(len(total)).add(unpacked(course.words[first - 1 : first - 1 + len(out)]), out, total.T)
+        ProductSum(len(total)).add(unpacked(saved.words[first - 1 : first - 1 + len(out)]), out, total.T)
 
     def _of(self, plan: LayerPlan) -> _Fixed:
         """Return what all passes of a layer share, made at the first."""
@@ -130,9 +130,9 @@ class _Fixed(NamedTuple):
 class _Bound:
     """Holds a layer's arrays as the loops take them, made once for a pass."""
 
-    def __init__(self, fixed: _Fixed, course: SavedActivations, carry: Carry) -> None:
+    def __init__(self, fixed: _Fixed, saved: SavedActivations, carry: Carry) -> None:
         self.number, self.per_step, self.width, self.coefficients, self.wires = fixed
-        self.course = [rows_of(field, self.width) for field in course[:4]]
+        self.saved = [rows_of(field, self.width) for field in saved[:4]]
         self.states = [rows_of(field, self.width) for field in carry]
 
     def rows(self, first: int, steps: int) -> slice:
@@ -143,8 +143,8 @@ class _Bound:
 class _Backward(_Bound):
     """Makes the backward passes of chunks."""
 
-    def __init__(self, fixed: _Fixed, plan: LayerPlan, course: SavedActivations, carry: Carry) -> None:
-        super().__init__(fixed, course, carry)
+    def __init__(self, fixed: _Fixed, plan: LayerPlan, saved: SavedActivations, carry: Carry) -> None:
+        super().__init__(fixed, saved, carry)
         layer, spec = plan.layer, plan.spec
         if plan.forgets:
             repeats = self.width // plan.shape[2]  # of a readout's neurons in one long row
@@ -153,7 +153,7 @@ class _Backward(_Bound):
             )
         self.surrogate = spec.surrogate
         self.slope = slope_of(spec.surrogate, plan.nothing.dtype)
-        self.x, self.nothing = course.x, plan.nothing
+        self.x, self.nothing = saved.x, plan.nothing
         self.behind = carry.last  # adjoint of the current one step later
         all_to_all = plan.sends_back and layer.recurrence == "all_to_all"
         self.matrix: Tensor | None = plan.recurrent_back if all_to_all else None
@@ -175,8 +175,8 @@ class _Backward(_Bound):
             rows_of(field, self.width) for field in (given.spikes, given.x, self._psi(first, len(out)), out)
         ]
         over_time += [
-            self.course[0][here],
-            self.course[1][here],
+            self.saved[0][here],
+            self.saved[1][here],
             *(rows_of(field, self.width) for field in adjoints),
         ]
         ends = [rows_of(field, self.width) for field in (given.u, given.w)]

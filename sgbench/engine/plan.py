@@ -86,15 +86,15 @@ class Steps(Protocol):
 
     uses_words: bool  # packed spikes, where a recurrent layer needs them for its own gradient
 
-    def advance(self, plan: LayerPlan, course: SavedActivations, carry: Carry, drive: Drive) -> None:
-        """Run all steps forward, written into `course` and `carry`."""
+    def advance(self, plan: LayerPlan, saved: SavedActivations, carry: Carry, drive: Drive) -> None:
+        """Run all steps forward, written into `saved` and `carry`."""
         ...
 
-    def backward(self, plan: LayerPlan, course: SavedActivations, carry: Carry) -> Adjoint:
+    def backward(self, plan: LayerPlan, saved: SavedActivations, carry: Carry) -> Adjoint:
         """Return what runs one backward pass, chunk by chunk, the last first."""
         ...
 
-    def add_matrix_gradient(self, course: SavedActivations, first: int, out: Tensor, total: Tensor) -> None:
+    def add_matrix_gradient(self, saved: SavedActivations, first: int, out: Tensor, total: Tensor) -> None:
         """Add to `total` [M, M] the product of the steps' adjoint `out` with the spikes one step earlier."""
         ...
 
@@ -208,7 +208,7 @@ class LayerPlan:
         """Return zero adjoints behind the last step, to be moved in place."""
         return Carry(self.zeros(), self.zeros() if self.second else self.nothing, self.zeros())
 
-    def course(self) -> SavedActivations:
+    def saved(self) -> SavedActivations:
         """Create the arrays for what has to be remembered of all steps."""
         steps, batch, neurons = self.shape
         attached_zero = self.spec.reset == "zero" and not self.spec.detached

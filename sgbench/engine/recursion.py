@@ -48,13 +48,13 @@ class Stage:
     Args:
         plan: what it does.
         product: where its current comes from.
-        course: what it goes through.
+        saved: what it goes through.
         inputs: of the product, as far as gradient may reach them.
     """
 
     plan: LayerPlan
     product: Product
-    course: SavedActivations
+    saved: SavedActivations
     inputs: tuple[Tensor | None, ...]
 
     @property
@@ -88,7 +88,7 @@ class Link(NamedTuple):
 
     plan: LayerPlan
     product: Product
-    course: SavedActivations
+    saved: SavedActivations
     given: LayerOutcome
 
 
@@ -102,13 +102,13 @@ class Unrolled(torch.autograd.Function):
         carries = passes.forward(stages)
         ctx.passes = passes
         ctx.links = [(stage.plan, stage.product) for stage in stages]
-        course = [tensor for stage in stages for tensor in stage.course]
-        ctx.save_for_backward(*course, *inputs)  # inputs too: torch then notices weights that moved meanwhile
+        saved = [tensor for stage in stages for tensor in stage.saved]
+        ctx.save_for_backward(*saved, *inputs)  # inputs too: torch then notices weights that moved meanwhile
         outcomes = []
         for stage, carry in zip(stages, carries, strict=True):
-            plan, course = stage.plan, stage.course
-            output = course.spikes if plan.fires and plan.keep.spikes else None if plan.fires else course.x
-            x = course.x if plan.fires and plan.keep.x else None
+            plan, saved = stage.plan, stage.saved
+            output = saved.spikes if plan.fires and plan.keep.spikes else None if plan.fires else saved.x
+            x = saved.x if plan.fires and plan.keep.x else None
             outcomes += [
                 output,
                 x,
@@ -124,12 +124,12 @@ class Unrolled(torch.autograd.Function):
         """Compute the gradients of all inputs in a row."""
         fields = len(SavedActivations._fields)
         # An output comes back with this very pass behind it, into which no gradient asked for below may walk.
-        saved = [tensor.detach() for tensor in ctx.saved_tensors[: fields * len(ctx.links)]]
+        tensors = [tensor.detach() for tensor in ctx.saved_tensors[: fields * len(ctx.links)]]
         links = []
         for position, (plan, product) in enumerate(ctx.links):
-            course = SavedActivations(*saved[position * fields : (position + 1) * fields])
+            saved = SavedActivations(*tensors[position * fields : (position + 1) * fields])
             given = LayerOutcome(*grads[position * OUTCOMES : (position + 1) * OUTCOMES])  # type: ignore[arg-type]
-            links.append(Link(plan, product, course, given))
+            links.append(Link(plan, product, saved, given))
         return None, None, *ctx.passes.backward(links)
 
 
@@ -141,8 +141,8 @@ class Chunks:
         carries = []
         for stage in stages:
             carries.append(stage.plan.start())
-            drive = stage.product.drive(stage.course.x)
-            stage.plan.steps.advance(stage.plan, stage.course, carries[-1], drive)
+            drive = stage.product.drive(stage.saved.x)
+            stage.plan.steps.advance(stage.plan, stage.saved, carries[-1], drive)
         return carries
 
     def backward(self, links: Sequence[Link]) -> list[Tensor | None]:
@@ -164,18 +164,18 @@ class _Adjoint:
     """Computes one layer's part of one backward pass."""
 
     def __init__(
-        self, plan: LayerPlan, product: Product, course: SavedActivations, given: LayerOutcome
+        self, plan: LayerPlan, product: Product, saved: SavedActivations, given: LayerOutcome
     ) -> None:
-        self.plan, self.product, self.course = plan, product, course
+        self.plan, self.product, self.saved = plan, product, saved
         self.given = self._sorted(given)
-        self.sums = CoefficientGradients(plan, course)
+        self.sums = CoefficientGradients(plan, saved)
         matrix = plan.layer.recurrent
         self.d_matrix: Tensor | None = None
         if matrix is not None:  # by columns, as it is summed up: one input's weights side by side
             by_columns = matrix.new_zeros(matrix.shape[::-1])
             self.d_matrix = by_columns.T if matrix.dim() > 1 else by_columns
         self.carry = plan.end()
-        self.adjoint = plan.steps.backward(plan, course, self.carry)
+        self.adjoint = plan.steps.backward(plan, saved, self.carry)
 
     def _sorted(self, given: LayerOutcome) -> IncomingGradients:
         """Sort gradients by what they are of; that of the last spikes joins those of all."""
@@ -237,6 +237,6 @@ class _Adjoint:
         if last <= first:
             return
         if one_to_one:
-            self.d_matrix += (out * (self.course.x[first - 1 : last - 1] > 0)).sum((0, 1))
+            self.d_matrix += (out * (self.saved.x[first - 1 : last - 1] > 0)).sum((0, 1))
         else:
-            self.plan.steps.add_matrix_gradient(self.course, first, out, self.d_matrix)
+            self.plan.steps.add_matrix_gradient(self.saved, first, out, self.d_matrix)

@@ -91,7 +91,7 @@ def current_stage(
     begin = layer.neuron.initial_state(current[0]) if state is None else state
     plan = make_plan(layer, spec, layout, begin, flat[0], steps, len(flat), keep)
     plan = dataclasses.replace(plan, window=window)
-    return Stage(plan, DenseCurrent(flat), plan.course(), (flat,)), begin
+    return Stage(plan, DenseCurrent(flat), plan.saved(), (flat,)), begin
 
 
 def make_plan(

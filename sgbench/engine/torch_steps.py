@@ -23,42 +23,42 @@ class TorchSteps:
 
     uses_words = False
 
-    def advance(self, plan: LayerPlan, course: SavedActivations, carry: Carry, drive: Drive) -> None:
-        """Run all steps forward, written into `course` and `carry`."""
+    def advance(self, plan: LayerPlan, saved: SavedActivations, carry: Carry, drive: Drive) -> None:
+        """Run all steps forward, written into `saved` and `carry`."""
         if drive.current is None:
             raise TypeError("plain torch follows no events: the current has to be given")
         theta, slope = plan.coefficients[1], plan.coefficients[-1]
         feedback = None if plan.layer.recurrent is None else plan.layer.feedback
         for t, given in enumerate(drive.current.unbind(0)):
             now = given if feedback is None else given + feedback(carry.last)
-            if course.now.numel():
-                course.now[t] = now
+            if saved.now.numel():
+                saved.now[t] = now
             driven, threshold = plan.coefficients[2] * now if plan.gained else now, theta
             if plan.second:
                 driven = _second(plan, now, carry)
                 threshold = theta + slope * carry.w
-                if course.w.numel():
-                    course.w[t] = carry.w
+                if saved.w.numel():
+                    saved.w[t] = carry.w
             _potential(plan, driven, carry)
-            torch.sub(carry.u, threshold, out=course.x[t])
+            torch.sub(carry.u, threshold, out=saved.x[t])
             if plan.fires:
-                torch.gt(course.x[t], 0, out=carry.last)
-                if course.spikes.numel():
-                    course.spikes[t] = carry.last
+                torch.gt(saved.x[t], 0, out=carry.last)
+                if saved.spikes.numel():
+                    saved.spikes[t] = carry.last
 
-    def backward(self, plan: LayerPlan, course: SavedActivations, carry: Carry) -> Adjoint:
+    def backward(self, plan: LayerPlan, saved: SavedActivations, carry: Carry) -> Adjoint:
         """Bind one backward pass and return what runs its chunks."""
-        return functools.partial(_adjoint, plan, course, carry)
+        return functools.partial(_adjoint, plan, saved, carry)
 
-    def add_matrix_gradient(self, course: SavedActivations, first: int, out: Tensor, total: Tensor) -> None:
+    def add_matrix_gradient(self, saved: SavedActivations, first: int, out: Tensor, total: Tensor) -> None:
         """Add to `total` [M, M] the product of the steps' adjoint `out` with the spikes one step earlier."""
-        spikes = course.spikes[first - 1 : first - 1 + len(out)]
+        spikes = saved.spikes[first - 1 : first - 1 + len(out)]
         total.addmm_(out.flatten(0, 1).T, spikes.flatten(0, 1))
 
 
 def _adjoint(
     plan: LayerPlan,
-    course: SavedActivations,
+    saved: SavedActivations,
     carry: Carry,
     given: IncomingGradients,
     first: int,
@@ -66,13 +66,13 @@ def _adjoint(
     adjoints: ChunkAdjoints,
 ) -> None:
     """Move adjoints back through a chunk by torch, the last step first."""
-    x = course.x[first : first + len(out)]
+    x = saved.x[first : first + len(out)]
     psi = plan.spec.surrogate.derivative(x) if plan.spec.surrogate is not None else None
     for t in range(len(out) - 1, -1, -1):
         into_x = torch.zeros_like(carry.u)
         if psi is not None:
             outside = given.spikes[t] if given.spikes.numel() else into_x
-            total = _total_of_spikes(plan, outside, course, first + t, carry)
+            total = _total_of_spikes(plan, outside, saved, first + t, carry)
             into_x = psi[t] * total
             if adjoints.spikes.numel():
                 adjoints.spikes[t] = total
@@ -108,9 +108,7 @@ def _potential(plan: LayerPlan, drive: Tensor, carry: Carry) -> None:
         u.mul_(beta).add_(drive)
 
 
-def _total_of_spikes(
-    plan: LayerPlan, given: Tensor, course: SavedActivations, t: int, carry: Carry
-) -> Tensor:
+def _total_of_spikes(plan: LayerPlan, given: Tensor, saved: SavedActivations, t: int, carry: Carry) -> Tensor:
     """Compute ds[t] from outside and from the step after, whose adjoints `carry` holds."""
     beta, theta, *_, spike, slope = plan.coefficients
     if plan.forgets:
@@ -127,8 +125,8 @@ def _total_of_spikes(
         return total - theta * carry.u
     if plan.spec.reset == "subtract_decayed":
         return total - beta * theta * carry.u
-    threshold = theta + slope * course.w[t] if plan.second else theta
-    return total - beta * (course.x[t] + threshold) * carry.u
+    threshold = theta + slope * saved.w[t] if plan.second else theta
+    return total - beta * (saved.x[t] + threshold) * carry.u
 
 
 def _adjoint_states(plan: LayerPlan, into_x: Tensor, carry: Carry, final: IncomingGradients | None) -> None:
