@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-from sgbench.replicas.moves import moves_of
 
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.optimizers.smorms3 import Smorms3
+from sgbench.replicas.batched_optimizer import batched_optimizer_of
 from sgbench.training.build import build
 
 
@@ -139,4 +139,4 @@ def test_torch_without_decoupled_decay_says_it_by_the_class(decoupled, name, mon
     optimizer = build(compose(words)).optimizer
     assert type(optimizer).__name__ == name
     assert {**optimizer.defaults, "decoupled_weight_decay": decoupled} == asked
-    assert moves_of([optimizer]).numbers == [asked]  # what replicas step by
+    assert batched_optimizer_of([optimizer]).numbers == [asked]  # what replicas step by
