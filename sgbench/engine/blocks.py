@@ -145,7 +145,10 @@ def blocks_of(layers: Sequence[BlockLayer]) -> list[tuple[int, int]]:
 
 
 def unroll_blocks(
-    layers: Sequence[BlockLayer], rows: Rows, activations: Sequence[SavedActivations], carries: Sequence[Carry]
+    layers: Sequence[BlockLayer],
+    rows: Rows,
+    activations: Sequence[SavedActivations],
+    carries: Sequence[Carry],
 ) -> list[int]:
     """Run all layers forward, written into activations and carries; return how many packed spikes each received.
 
@@ -250,7 +253,9 @@ class _BackwardPass:
         arriving = [NOTHING[np.uint64], *(bits_of(saved.words) for saved in activations[:-1])]
         self.calls = [
             layer.bound_backward(backward_block, rows, spikes, saved, gradient)
-            for layer, spikes, saved, gradient in zip(layers[:looped], arriving, activations, given, strict=False)
+            for layer, spikes, saved, gradient in zip(
+                layers[:looped], arriving, activations, given, strict=False
+            )
         ]
 
     def of_blocks(self, blocks: Sequence[tuple[int, int]]) -> list[GradientSums]:
