@@ -81,11 +81,7 @@ def register(commands: Any) -> None:
     )
     _add_common(publishing)
     publishing.add_argument(
-        "--to",
-        type=Path,
-        default=LEADERBOARDS,
-        metavar="DIR",
-        help="leaderboards folder (default: leaderboards)",
+        "--to", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards"
     )
     publishing.set_defaults(handler=publish_study)
     extending = actions.add_parser(
