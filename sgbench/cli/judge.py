@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sgbench.errors import printable
+from sgbench.cli.common import answer, references_of, shared
+from sgbench.errors import InputError, printable
 
 EPILOG = """examples:
   sgbench judge gaussian --to verdict_gaussian
   sgbench judge formula "surrogate.formula='1/(1+abs(a*u))**3'" --to mine --workers 2
   sgbench judge mine --config-dir my_conf --allow-target my_package.Mine --tasks whole --calibrated
-  sgbench judge atan --tasks T1,T2d1 --target loihi1 --to atan
+  sgbench judge atan --tasks T1,T2d1 --target loihi1 --to atan --name "my method" --contact @me
 
 The candidate alone is run, on tasks of the study of surrogates with the reset, grids and budget of its stored
 runs: a quick set of four tasks, or the whole of six. Known shapes are the stored runs, each at its own best. The
@@ -28,6 +30,7 @@ def register(commands: Any) -> None:
         help="better, equal or worse than the known surrogates, and for which networks",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=shared(),
     )
     parser.add_argument(
         "words", nargs="+", metavar="WORD", help="a surrogate, then words of its own, e.g. surrogate.a=3"
@@ -45,12 +48,8 @@ def register(commands: Any) -> None:
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
     parser.add_argument("--runs-dir", type=Path, metavar="DIR", help="where its runs lie")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where files of data sets lie")
-    parser.add_argument(
-        "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="own entries"
-    )
-    parser.add_argument(
-        "--allow-target", action="append", default=[], metavar="NAME", help="a class of your own"
-    )
+    parser.add_argument("--name", help="with --contact: make submissions, of a method of this name")
+    parser.add_argument("--contact", help="a mail address, or @ and a GitHub name")
     parser.set_defaults(handler=judge_command)
 
 
@@ -58,8 +57,10 @@ def judge_command(args: argparse.Namespace) -> int:
     """Run what is missing, write the verdict's files, and print a line for each kind of network."""
     from sgbench.study.judge.decide import MARGIN
     from sgbench.study.judge.field import SETS
-    from sgbench.study.judge.judged import judge
+    from sgbench.study.judge.judged import hand_in, judge
 
+    if (args.name is None) != (args.contact is None):
+        raise InputError("--name and --contact: give both, to make submissions, or neither")
     result = judge(
         *args.words,
         tasks=args.tasks if args.tasks in SETS else args.tasks.split(","),
@@ -73,14 +74,19 @@ def judge_command(args: argparse.Namespace) -> int:
         config_dirs=args.config_dir,
         allow_targets=args.allow_target,
     )
+    lines = []
     for each in result.verdicts().values():
         margin = f" within {MARGIN:g} points" if each.word == "equal" else ""
-        sys.stdout.write(
-            f"{each.regime}: {each.word}{margin}, {each.difference:+.1f} points, {each.seeds} seeds\n"
-        )
-    sys.stdout.write(f"{args.to / 'verdict.md'}\n")
-    return 0
+        lines.append(f"{each.regime}: {each.word}{margin}, {each.difference:+.1f} points, {each.seeds} seeds")
+    lines.append(str(args.to / "verdict.md"))
+    if args.name is not None:
+        from sgbench.submissions.make import Author
+
+        author = Author(args.name, args.contact, None, None, "CC-BY-4.0")
+        lines += hand_in(result, args.runs_dir, args.to, author, references_of(args))
+    return answer(args, [asdict(each) for each in result.verdicts().values()], lines)
 
 
 def _say(line: str) -> None:
+    """Tell how far it is on standard error, beside the answer."""
     sys.stderr.write(f"{printable(line)}\n")

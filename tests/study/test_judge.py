@@ -14,19 +14,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sgbench.cli.main import main
 from sgbench.composition.compose import compose
 from sgbench.errors import InputError
+from sgbench.leaderboard.deviation import References
 from sgbench.recommendation.summary import read_summary, shipped_summary
 from sgbench.records.method import method_id
 from sgbench.study.cells import Cell
 from sgbench.study.definition import load_study
 from sgbench.study.judge.decide import LOOKS, MARGIN, decide
 from sgbench.study.judge.field import SETS, JudgedTask, judged_tasks
-from sgbench.study.judge.judged import judge
+from sgbench.study.judge.judged import hand_in, judge
 from sgbench.study.judge.page import files_of
 from sgbench.study.judge.trial import Candidate, Court, JudgedCandidate, TrialFolders, TrialRun
 from sgbench.study.scores import score_of
 from sgbench.study.store import Store
+from sgbench.submissions.make import Author
 
 CANDIDATES = 1000
 TASKS = judged_tasks(load_study("surrogates").study, read_summary(shipped_summary()), SETS["quick"])
@@ -207,6 +210,15 @@ def test_a_flipped_slope_is_worse_and_nothing_runs_twice(tmp_path):
     judge("sign_flip", tasks=["T2d1"], **folders)  # type: ignore[arg-type]
     assert not said
     assert files == {path.name: path.read_bytes() for path in folders["to"].iterdir()}  # type: ignore[attr-defined]
+    author = Author("flipped", "@me", None, None, "CC-BY-4.0")
+    (line,) = hand_in(result, tmp_path / "runs", tmp_path / "verdict", author, References([], []))
+    assert line.startswith("digits, one layer: no submission: ")  # its one layer is not the protocol's four
+
+
+def test_a_name_without_a_contact_is_refused(capsys):
+    """Expected: exit code 2 and one line, before anything runs."""
+    assert main(["judge", "atan", "--name", "mine"]) == 2
+    assert "--name and --contact" in capsys.readouterr().err
 
 
 def test_a_run_of_the_trial_is_a_run_of_the_study():

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sgbench.energy.price import load_targets
 from sgbench.errors import InputError, suggest
+from sgbench.leaderboard.deviation import References
 from sgbench.paths import default_runs_dir
 from sgbench.recommendation.summary import read_summary, shipped_summary
 from sgbench.records.files import write_atomic
@@ -15,8 +16,9 @@ from sgbench.records.spec import RunSpec
 from sgbench.study.definition import load_study
 from sgbench.study.judge.field import SETS, judged_tasks
 from sgbench.study.judge.page import files_of
-from sgbench.study.judge.trial import Candidate, Court, JudgedCandidate, TrialFolders
+from sgbench.study.judge.trial import OWN_BEST, Candidate, Court, JudgedCandidate, TrialFolders
 from sgbench.study.run import Runner
+from sgbench.submissions.make import Author, make
 
 STUDY = "surrogates"
 MAP_SEEDS = {"quick": 2, "whole": 5}
@@ -73,7 +75,7 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
         candidate,
         judged,
         TrialFolders(
-            runs_dir or default_runs_dir() / "judged" / slug(candidate),
+            runs_folder(candidate, runs_dir),
             data_dir,
             tuple(config_dirs),
             tuple(allow_targets),
@@ -89,11 +91,43 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
     return result
 
 
-def slug(candidate: Candidate) -> str:
-    """Name a candidate's folder by its entry and a hash of its words."""
+def runs_folder(candidate: Candidate, runs_dir: Path | None) -> Path:
+    """Return where a candidate's runs lie: in a folder named by its entry and a hash of its words unless told."""
+    if runs_dir is not None:
+        return runs_dir
     entry = candidate.words[0].partition("=")[2].replace("/", "_")
     digest = hashlib.sha256("\0".join(candidate.words).encode()).hexdigest()[:8]
-    return f"{entry}_{digest}"
+    return default_runs_dir() / "judged" / f"{entry}_{digest}"
+
+
+def hand_in(
+    result: JudgedCandidate, runs_dir: Path | None, to: Path, author: Author, references: References
+) -> list[str]:
+    """Make a submission of the reporting runs for each protocol that takes them; return a line for each.
+
+    Args:
+        result: what was judged.
+        runs_dir: that it was judged with.
+        to: folder of the verdict, in which `submission` is made.
+        author: who hands in.
+        references: of the boards' protocols.
+    """
+    lines = []
+    for trial in result.tasks:
+        records = [run.record for run in trial.report.get(OWN_BEST, {}).values()]
+        if not records:
+            continue
+        protocol, method = records[0].protocol, records[0].method_id
+        source = runs_folder(result.candidate, runs_dir)
+        try:
+            made = make(
+                source, to / "submission", author, references=references, method=method, protocol=protocol
+            )
+        except InputError as error:
+            lines.append(f"{trial.task.title}: no submission: {error}")
+        else:
+            lines.append(f"{trial.task.title}: {made.folder}")
+    return lines
 
 
 def _replicas(workers: int) -> Runner:
