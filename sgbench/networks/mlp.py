@@ -31,6 +31,12 @@ class Mlp(Chain):
 
     Raises:
         InputError: an empty chain, or a value out of range.
+
+    >>> from sgbench.composition.compose import compose
+    >>> from sgbench.training.build import build
+    >>> network = build(compose(["experiment=digits", "network.hidden=[32,16]"])).network
+    >>> [tuple(layer.weight.shape) for layer in network.layers]
+    [(32, 64), (16, 32), (10, 16)]
     """
 
     def __init__(

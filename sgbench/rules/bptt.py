@@ -35,6 +35,10 @@ class Bptt(LearningRule):
             steps, a penalty or a network that cannot go on from a state.
 
     Source: Neftci, Mostafa & Zenke 2019, section III; Williams & Peng 1990, Neural Computation 2(4).
+
+    >>> import sgbench
+    >>> sgbench.create("rule/bptt", window=10).window  # of a run: rule=bptt rule.window=10
+    10
     """
 
     exact_reference: ClassVar[Claim] = Claim("bptt", ("network.recurrence=all_to_all",))

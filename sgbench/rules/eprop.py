@@ -82,6 +82,10 @@ class EProp(LearningRule):
 
     Source: Bellec et al. 2020, Nature Communications 11:3625, equations 3, 4 and 13, and Methods (random and
     adaptive feedback).
+
+    >>> import sgbench
+    >>> sgbench.create("rule/eprop", feedback="random").feedback  # of a run: rule=eprop rule.feedback=random
+    'random'
     """
 
     exact_reference: ClassVar[Claim] = Claim("bptt_cut", RECURRENT)

@@ -37,6 +37,10 @@ class FeedbackAlignment(LearningRule):
 
     Source: Lillicrap, Cownden, Tweed & Akerman 2016, Nature Communications 7:13276; in spiking networks Neftci,
     Mostafa & Zenke 2019, section V-A.
+
+    >>> import sgbench
+    >>> sgbench.create("rule/feedback_alignment", gain=0.5).gain  # of a run: rule.gain=0.5
+    0.5
     """
 
     exact_reference: ClassVar[Claim] = Claim("feedback_alignment", DEEP)

@@ -60,6 +60,10 @@ class Local(LearningRule):
             several currents, a gain or a burn-in that is not above 0, or a sample that ends within the burn-in.
 
     Source: Kaiser, Mostafa & Neftci 2020, Frontiers in Neuroscience 14:424 (DECOLLE).
+
+    >>> import sgbench
+    >>> sgbench.create("rule/local", form="online").form  # of a run: rule=local rule.form=online
+    'online'
     """
 
     exact_reference: ClassVar[Claim] = Claim("local_autograd", ("network.hidden=[6,5]",))

@@ -58,6 +58,10 @@ class Ostl(LearningRule):
 
     Source: Bohnstingl, Wozniak, Pantazi & Eleftheriou 2023, IEEE TNNLS 34(11), arXiv:2007.12723 (OSTL); Xiao et al.
     2022, NeurIPS, arXiv:2210.04195 (OTTT).
+
+    >>> import sgbench
+    >>> sgbench.create("rule/ostl", form="online").form  # of a run: rule=ostl rule.form=online
+    'online'
     """
 
     exact_reference: ClassVar[Claim] = Claim("bptt", FORGETFUL)

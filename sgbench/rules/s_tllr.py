@@ -53,6 +53,10 @@ class STllr(LearningRule):
         InputError: a decay outside [0, 1], or a network, loss or penalty that a pass forward is not defined for.
 
     Source: Apolinario & Roy 2025, Transactions on Machine Learning Research, arXiv:2306.15220, equations 6 to 8.
+
+    >>> import sgbench
+    >>> sgbench.create("rule/s_tllr", alpha_post=0.2).alpha_post  # of a run: rule.alpha_post=0.2
+    0.2
     """
 
     exact_reference: ClassVar[Claim] = Claim("bptt", FORGETFUL, weights="readout")

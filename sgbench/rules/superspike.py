@@ -65,6 +65,10 @@ class SuperSpike(LearningRule):
             recurrent spikes, a loss that does not compare spike trains, or symmetric feedback to several layers.
 
     Source: Zenke & Ganguli 2018, Neural Computation 30(6), equations 2.3 to 2.10 and section 2.2.
+
+    >>> import sgbench
+    >>> sgbench.create("rule/superspike").feedback  # of a run: rule=superspike
+    'random'
     """
 
     exact_reference: ClassVar[Claim] = Claim("bptt", SPIKE_TRAINS, weights="readout")
