@@ -67,7 +67,7 @@ def recommend(args: argparse.Namespace) -> int:
     lines = list(recommendation.lines)
     if shape.start_spikes is not None:
         sent = ", ".join(map(number_text, shape.start_spikes))
-        lines.insert(0, f"before training a neuron sends, by hidden layer: {sent} spikes an inference")
+        lines.insert(0, f"spikes per neuron and inference at initialisation, by hidden layer: {sent}")
     if shape.recurrent and args.summary is None:
         from sgbench.recommendation.tries import OwnStart, shipped_ways, tries
 

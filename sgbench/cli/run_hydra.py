@@ -24,7 +24,16 @@ from sgbench.errors import (
 )
 from sgbench.paths import RECORD, conf_dir, default_runs_dir
 from sgbench.sweeps.names import names_of
-from sgbench.sweeps.outcome import Guessing, chance_warning, cost, guessing, headline, label, problem
+from sgbench.sweeps.outcome import (
+    NO_RECORD,
+    Guessing,
+    chance_warning,
+    cost,
+    guessing,
+    headline,
+    label,
+    problem,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -314,9 +323,20 @@ def _report(planned: RunPlan, before: Sequence[int | None], names: Mapping[str, 
     then = f"; next: sgbench board build --from runs{where}" if finished else ""
     say(f"{finished} of {len(planned.specs)} runs finished{then}")
     warn_of_chance(at_chance, finished)
-    for line in problems:
+    for line in _by_cause(problems):
         say_failed(line)
     return 1 if problems else 0
+
+
+def _by_cause(problems: Sequence[str]) -> list[str]:
+    """Put points without a record into one line, since what kept them from one has been told.
+
+    >>> _by_cause(["a seed 0: no record", "a seed 1: not finite", "a seed 2: no record"])
+    ['a seed 1: not finite', 'a seed 0: no record; and 1 more']
+    """
+    missing = [line for line in problems if line.endswith(f": {NO_RECORD}")]
+    more = f"; and {len(missing) - 1:,} more" if len(missing) > 1 else ""
+    return [*(line for line in problems if line not in missing), *(f"{line}{more}" for line in missing[:1])]
 
 
 def say_failed(line: str) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 OF_A_RUN = "sgbench diagnose RUN"
 """What a record's failure says, which does not know its folder."""
+NO_RECORD = "no record"
 NAMELESS: Mapping[str, str] = MappingProxyType({})
 
 
@@ -71,7 +72,7 @@ def problem(spec: RunSpec, record: RunRecord | None, names: Mapping[str, str] = 
     """Explain why a point has no finished record, or return None where it has one; `names` as in `headline`."""
     if record is not None and record.status == "finished":
         return None
-    reason = "no record" if record is None or record.failure is None else record.failure.message
+    reason = NO_RECORD if record is None or record.failure is None else record.failure.message
     return f"{label(spec, names)}: {reason.replace(OF_A_RUN, f'sgbench diagnose {folder_of(spec)}')}"
 
 
