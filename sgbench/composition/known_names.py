@@ -94,6 +94,7 @@ SurrogateName = Literal[
     "surrogate/research/yin_multi_gaussian",
     "surrogate/research/yin_rect",
     "surrogate/research/yin_slayer",
+    "surrogate/rising_window",
     "surrogate/rockpool/PeriodicExponential",
     "surrogate/rockpool/StepPWL",
     "surrogate/s2nn",

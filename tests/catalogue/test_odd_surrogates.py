@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import snntorch as snn
 import snntorch.surrogate
@@ -10,6 +11,7 @@ import torch
 import sgbench
 from sgbench.engine import scan
 from sgbench.errors import InputError
+from sgbench.inspection.slope_measures import measured_fwhm
 from sgbench.signals.streams import generator
 from tests.catalogue.shapes import make
 from tests.run.tiny import WORDS
@@ -92,6 +94,20 @@ def test_a_normalised_gradient_is_no_slope():
         torch.func.jvp(surrogate, (u,), (u,))
     with pytest.raises(InputError, match=r"scales its gradient by a batch.*use steepness=fixed"):
         surrogate.learn_stretch()
+
+
+@pytest.mark.parametrize(("beta", "offset"), [(1.0, 0.5), (0.3, 0.8), (2.0, 3.0)])
+def test_a_rising_window_is_that_of_the_paper(beta, offset):
+    """Expected: A2SG's asymmetric function, restated with numpy; its width by where it is half of its peak."""
+    surrogate = make("rising_window", half_width=beta, offset=offset, normalisation="raw")
+    u = np.linspace(-2.5, 2.5, 4001)
+    expected = np.where(np.abs(u) <= beta, (u + beta) / (2 * beta) + offset - 0.5, 0.0)
+    np.testing.assert_allclose(
+        surrogate.derivative(torch.from_numpy(u)).numpy(), expected, rtol=1e-12, atol=1e-15
+    )
+    assert measured_fwhm(surrogate) == pytest.approx(surrogate.fwhm, rel=1e-9)
+    with pytest.raises(InputError, match=r"surrogate\.offset=0\.4"):
+        make("rising_window", offset=0.4)
 
 
 def standardised(generator_seed: int, *others: torch.Tensor) -> torch.Tensor:
