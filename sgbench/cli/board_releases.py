@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,16 +29,32 @@ from sgbench.errors import InputError, suggest
 
 if TYPE_CHECKING:
     from sgbench.leaderboard.store.reading import Finding
+    from sgbench.leaderboard.store.tree import RecordTree
     from sgbench.records.record import RunRecord
 
+FORMS = {
+    "csv": "a line for each record",
+    "parquet": "the same, for pandas and the like",
+    "latex": "a table of each board for a paper, with the rules of booktabs",
+    "bibtex": "the sources of all methods",
+    "neurobench": "the costs of each row under the names of NeuroBench's metrics, as JSON",
+}
 SHA256 = "that the archive has to have, as it was published beside it"
 
 
 def register(actions: Any) -> None:
     """Add these to the subcommands of `board`."""
-    export = actions.add_parser("export", help="all records as one flat table", parents=shared(machine=False))
-    add_source(export, default="leaderboards", several=True)
-    export.add_argument("--format", choices=("csv", "json", "parquet"), default="csv", help="default: csv")
+    export = actions.add_parser(
+        "export", help="all records or rows for other tools", parents=shared(machine=False)
+    )
+    add_source(export, default="leaderboards", several=True, registry=True)
+    forms = export.add_mutually_exclusive_group()
+    forms.add_argument("--format", choices=("csv", "json", "parquet"), default="csv", help="default: csv")
+    for form, about in FORMS.items():
+        forms.add_argument(f"--{form}", dest="format", action="store_const", const=form, help=about)
+    export.add_argument(
+        "--rows", action="store_true", help="as CSV or JSON a line for each row, not each record"
+    )
     export.add_argument(
         "--out", type=Path, metavar="FILE", help="default: standard output; parquet needs one"
     )
@@ -96,6 +112,10 @@ def _export(args: argparse.Namespace) -> int:
 
     findings: list[Finding] = []
     tree = tree_of(args)
+    if args.rows or args.format in ("latex", "bibtex", "neurobench"):
+        return _export_rows(args, tree)
+    if tree.layout == "registry":
+        raise InputError(f"{tree.root} holds rows and no records; add --rows, or start in a checkout")
     chosen = asked(args.protocol, tree.protocols())
 
     def groups() -> Iterator[list[RunRecord]]:
@@ -118,6 +138,27 @@ def _export(args: argparse.Namespace) -> int:
     else:
         sys.stdout.write(encode(table, args.format).decode())
     return warn(findings)
+
+
+def _export_rows(args: argparse.Namespace, tree: RecordTree) -> int:
+    """Write what is said of rows, which a registry has as well."""
+    from sgbench.leaderboard.board import show
+    from sgbench.leaderboard.contents import protocols_of
+    from sgbench.leaderboard.releases.exports import EXPORTS
+    from sgbench.records.files import write_atomic
+
+    chosen = asked(args.protocol, protocols_of(tree))
+    if args.format not in EXPORTS:
+        raise InputError(f"--rows: {', '.join(EXPORTS)} have them, {args.format} has records alone")
+    boards = show(replace(tree, only=chosen[0]) if len(chosen) == 1 else tree)
+    wanted = [board for board in boards.boards if board.protocol.name in chosen]
+    data = EXPORTS[args.format](wanted, boards.measured)
+    if args.out is None:
+        sys.stdout.write(data.decode())
+    else:
+        write_atomic(args.out, data)
+        say(f"{args.out}: {len(wanted)} boards")
+    return warn(boards.findings)
 
 
 def _withdraw(args: argparse.Namespace) -> int:

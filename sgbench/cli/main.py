@@ -40,6 +40,7 @@ EPILOG = """examples:
   sgbench recommend experiment=digits
   sgbench calibrate experiment=delayed_xor_v2
   sgbench judge gaussian --to verdict
+  sgbench cite surrogate/atan
   sgbench diagnose experiment=digits surrogate=triangle width_fwhm=0.5
   sgbench reproduce spytorch1
   sgbench board build --from runs && sgbench board show --from runs
@@ -182,6 +183,7 @@ def parser() -> argparse.ArgumentParser:
         board,
         browse,
         calibrate,
+        cite,
         compare,
         data,
         doctor,
@@ -214,6 +216,7 @@ def parser() -> argparse.ArgumentParser:
     recommend.register(commands)
     calibrate.register(commands)
     judge.register(commands)
+    cite.register(commands)
     board.register(commands)
     submit.register(commands)
     verify.register(commands)

@@ -1,0 +1,101 @@
+"""`sgbench cite`: BibTeX of what a method or an entry comes from, and of this package."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sgbench.cli.common import LEADERBOARDS, answer, references_of, shared
+from sgbench.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sgbench.composition.catalogue import Entry
+    from sgbench.leaderboard.store.tree import RecordTree
+
+METHOD = re.compile(r"[0-9a-f]{4,12}")
+EPILOG = """examples:
+  sgbench cite surrogate/atan neuron/alif > papers.bib
+  sgbench cite 2c79c5b1e6a0                 # a method of a board: all entries that it is made of
+  sgbench cite                              # this package"""
+
+
+def register(commands: Any) -> None:
+    """Add the command `cite` to the parser."""
+    parser = commands.add_parser(
+        "cite",
+        help="BibTeX of a method's or an entry's sources, and of sgbench",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=shared(),
+    )
+    parser.add_argument("what", nargs="*", metavar="METHOD|GROUP/NAME", help="id of a method, or an entry")
+    parser.add_argument(
+        "--root",
+        type=Path,
+        metavar="DIR",
+        help="of boards; default: leaderboards, or those that came with sgbench",
+    )
+    parser.set_defaults(handler=cite)
+
+
+def cite(args: argparse.Namespace) -> int:
+    """Print the sources of everything named, each once."""
+    from dataclasses import asdict
+
+    from sgbench.composition.citations import bibliography, cite_entries
+
+    entries = [entry for word in args.what for entry in _entries(word, args)]
+    citations = cite_entries(entries)
+    return answer(args, [asdict(citation) for citation in citations], bibliography(citations).rstrip("\n"))
+
+
+def _entries(word: str, args: argparse.Namespace) -> Iterator[Entry]:
+    from sgbench.composition.catalogue import entry
+
+    if METHOD.fullmatch(word):
+        yield from _of_method(word, args)
+        return
+    group, _, name = word.partition("/")
+    if not name:
+        raise InputError(f"{word}: the id of a method, or an entry such as surrogate/atan, is needed")
+    yield entry(group, name, args.config_dir)
+
+
+def _of_method(word: str, args: argparse.Namespace) -> Iterator[Entry]:
+    """Yield the entries of the one method of the boards whose id begins so."""
+    from dataclasses import replace
+
+    from sgbench.composition.citations import entries_of
+    from sgbench.leaderboard.contents import contents_of
+    from sgbench.leaderboard.registry import installed
+    from sgbench.leaderboard.store.tree import RecordTree
+
+    root = args.root or LEADERBOARDS
+    place = (root, "leaderboards") if args.root or root.is_dir() else installed()
+    tree = RecordTree(*place, references_of(args))
+    methods = {
+        method.method_id: method.method
+        for name in _boards_with(word, tree)
+        for method in contents_of(replace(tree, only=name)).boards[name].measured
+        if method.method_id.startswith(word)
+    }
+    if len(methods) != 1:
+        many = f"{len(methods)} methods" if methods else "no method"
+        raise InputError(f"{word}: {many} of {place[0]} have such an id; sgbench board show names them")
+    (method,) = methods.values()
+    yield from entries_of(method.choices, args.config_dir)
+
+
+def _boards_with(word: str, tree: RecordTree) -> Iterator[str]:
+    """Yield the boards that have a row whose id begins so, by the names of its records; of a registry all."""
+    from sgbench.leaderboard.contents import protocols_of
+    from sgbench.leaderboard.store.stored import StoredRecords
+
+    for name in protocols_of(tree):
+        rows = (word,) if tree.layout == "registry" else StoredRecords(tree.root / name).rows()
+        if any(row.startswith(word) for row in rows):
+            yield name

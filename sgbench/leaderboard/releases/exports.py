@@ -1,0 +1,57 @@
+"""Rows of boards for other tools: flat tables, papers, bibliographies, and NeuroBench's metrics."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+
+from sgbench.composition.citations import bibliography, cite_entries, entries_of
+from sgbench.energy.neurobench import VERSION, neurobench_metrics
+from sgbench.leaderboard.pages.brief import brief_latex
+from sgbench.leaderboard.releases.all_rows import parts_of, table_of_rows
+from sgbench.leaderboard.rows import Board, Measured, MethodRow
+from sgbench.tables.values import as_csv, as_json
+
+Methods = Mapping[str, Sequence[Measured]]
+Export = Callable[[Sequence[Board], Methods], bytes]
+
+
+def _latex(boards: Sequence[Board], _: Methods) -> bytes:
+    return "\n".join(f"% {board.protocol.name}\n{brief_latex(board)}" for board in boards).encode()
+
+
+def _bibtex(boards: Sequence[Board], methods: Methods) -> bytes:
+    """Cite every entry that a row of the boards is made of, each source once."""
+    found = {
+        (entry.group, entry.name): entry
+        for board in boards
+        for method in methods[board.protocol.name]
+        for entry in entries_of(method.method.choices)
+    }
+    return bibliography(cite_entries(found[key] for key in sorted(found))).encode()
+
+
+def _neurobench(boards: Sequence[Board], _: Methods) -> bytes:
+    """Write the metrics of each row, by board and method."""
+    tree = {
+        board.protocol.name: {row.method_id: _metrics(row, board) for _, row in parts_of(board)}
+        for board in boards
+    }
+    return (json.dumps({"neurobench": VERSION, "boards": tree}, indent=1, sort_keys=True) + "\n").encode()
+
+
+def _metrics(row: MethodRow, board: Board) -> dict[str, object]:
+    counts = row.costs.counts
+    name = "loss" if board.measure.is_loss else "ClassificationAccuracy"
+    costs = {} if counts is None else neurobench_metrics(counts, parameters=row.costs.parameters)
+    return {name: row.score.mean, **costs}
+
+
+EXPORTS: dict[str, Export] = {
+    "csv": lambda boards, _: as_csv(table_of_rows(boards)),
+    "json": lambda boards, _: as_json(table_of_rows(boards)),
+    "latex": _latex,
+    "bibtex": _bibtex,
+    "neurobench": _neurobench,
+}
+"""By form, what writes the rows of some boards in it."""
