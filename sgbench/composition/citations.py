@@ -6,9 +6,9 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 
-from sgbench import __version__
 from sgbench.composition.catalogue import Entry, entry
 
 PAPER = re.compile(r"(?P<who>\D+?)(?P<and_others> et al\.)? (?P<year>(?:18|19|20)\d\d)(?:,? (?P<where>.+))?")
@@ -48,7 +48,7 @@ class Citation:
 def cite_package() -> Citation:
     """Return the citation of this package, in the version that runs."""
     title = "sgbench: which surrogate gradient, neuron and learning rule, for which task, at what cost"
-    return Citation("software", PACKAGE, {"author": AUTHORS, "title": title, "version": __version__})
+    return Citation("software", PACKAGE, {"author": AUTHORS, "title": title, "version": version(PACKAGE)})
 
 
 def cite_source(source: str) -> Citation:
