@@ -21,7 +21,7 @@ def _latex(boards: Sequence[Board], _: Methods) -> bytes:
 
 
 def _bibtex(boards: Sequence[Board], methods: Methods) -> bytes:
-    """Cite every entry that a row of the boards is made of, each source once."""
+    """Collect the sources of every entry that a row of the boards is made of, each once."""
     found = {
         (entry.group, entry.name): entry
         for board in boards
