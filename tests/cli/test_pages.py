@@ -50,13 +50,17 @@ def test_every_entry_has_a_page(fresh: Path) -> None:
         assert written == {path.stem for path in (conf_dir() / group).glob("*.yaml")}
 
 
-def test_pictures_are_drawn_where_their_numbers_changed(fresh: Path, subjects: Subjects) -> None:
+def test_pictures_are_drawn_where_their_numbers_changed(
+    fresh: Path, subjects: Subjects, tmp_path: Path
+) -> None:
     """Expected: a file with the right digest stays to the byte; must differ: one with another is drawn anew."""
-    path, other = fresh / "surrogate" / "triangle.svg", fresh / "neuron" / "leaky.svg"
-    drawn, kept = path.read_bytes(), other.read_bytes() + b"<!-- kept -->"
-    path.write_bytes(drawn.replace(digest_in(drawn).encode(), b"0" * 64))
-    other.write_bytes(kept)
-    pages.put(fresh, [*pages.texts(*subjects), *pages.pictures(*some(subjects))])
+    path, other = tmp_path / "surrogate" / "triangle.svg", tmp_path / "neuron" / "leaky.svg"
+    drawn, first = ((fresh / each.relative_to(tmp_path)).read_bytes() for each in (path, other))
+    kept = first + b"<!-- kept -->"
+    for each, content in ((path, drawn.replace(digest_in(drawn).encode(), b"0" * 64)), (other, kept)):
+        each.parent.mkdir()
+        each.write_bytes(content)
+    pages.put(tmp_path, list(pages.pictures(*some(subjects))))
     assert path.read_bytes() == drawn
     assert other.read_bytes() == kept
     assert max(len(drawn), len(kept)) < 80_000
