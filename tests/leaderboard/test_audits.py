@@ -271,7 +271,9 @@ def test_published_boards_catch_rows_doctored_by_twice_the_tolerance(folder: Pat
     """In 95 of 100 simulated draws; where shares are compared, four of five seeds turned into solved ones."""
     audit = read_audit(folder, [])
     assert audit is not None
+    if audit.tolerance is None:  # which takes rows that were trained again
+        assert folder.name in NOT_YET
+        return
     curve = {point.amount: point.caught for point in detection_curve(audit)}
-    assert audit.tolerance is not None
     assert curve[2.0 if audit.tolerance.solved_from is None else 5] >= 0.95
     assert curve[0] < 0.1
