@@ -118,7 +118,11 @@ class BackwardPass:
         in_parts(self._pull_back, of.blocks, entries, first, last, self.heard, self.taken)
 
     def _in_parts(self) -> tuple[list[Tensor | None], list[Tensor | None]]:
-        """Run all steps back and return the gradients of the weights in front and of the readout's."""
+        """Run all steps back and return the gradients of the weights in front and of the readout's.
+
+        Blocks of samples are divided among a fixed number of parts, whatever the number of threads: each part adds
+        its gradients into arrays of its own, and these are added in order, so that sums round the same everywhere.
+        """
         of, words = self.of, bits_of(self.there.words)
         arriving, readout = of.arriving, of.readout if self.from_readout else None
         count = max(1, min(PARTS, of.batch // PART))

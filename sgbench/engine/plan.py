@@ -7,6 +7,7 @@ nobody needs.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -252,10 +253,10 @@ def chunks(plans: Sequence[LayerPlan]) -> list[tuple[int, int]]:
     """Split time into consecutive ranges for the backward pass of a chain; none crosses a window's border."""
     steps, batch, _ = plans[0].shape
     widest = max(plan.shape[2] for plan in plans)
-    longest = max(1, CHUNK_ENTRIES // max(1, batch * widest), -(-CHUNK_ROWS // max(1, batch)))
+    longest = max(1, CHUNK_ENTRIES // max(1, batch * widest), math.ceil(CHUNK_ROWS / max(1, batch)))
     window = plans[0].window
     span = steps if window is None or plans[0].forgets else min(window, steps)
-    size = -(-span // -(-span // longest))  # all about equally long
+    size = math.ceil(span / math.ceil(span / longest))  # all about equally long
     return [
         (first, min(first + size, begin + span, steps))
         for begin in range(0, steps, span)

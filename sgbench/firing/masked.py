@@ -46,7 +46,7 @@ class Masked(Firing):
             require_own_slope("firing.share=1", surrogate, otherwise=", or firing.share=0.5")
 
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Send 0 or 1, or, in training and for a random share of neurons, the curve's value between."""
+        """Send spikes; in training a random share of the neurons sends the smooth curve's value instead."""
         spikes = (u > 0).to(u.dtype)
         if not surrogate.training:
             return spikes

@@ -77,25 +77,21 @@ def extent(surrogate: Surrogate, level: float) -> tuple[float, float] | None:
 
     The ends are the outermost such points; beyond a million they count as infinite.
     """
-    bar = level * top(surrogate)
-    if not bar or not math.isfinite(bar):
+    height = level * top(surrogate)
+    if not height or not math.isfinite(height):
         return None
     u = _all_scales(surrogate.kinks)
-    above = slope_of(surrogate, u).mean.abs() >= bar
+    above = slope_of(surrogate, u).mean.abs() >= height
     where = above.nonzero().flatten()
     if not len(where):
         return None
     first, last = int(where[0]), int(where[-1])
     low, high = float(u[first]), float(u[last])
-    if surrogate.stochastic:
-        return (-math.inf if low < -FAR else low), (math.inf if high > FAR else high)
-    low = -math.inf if low < -FAR else _edge(surrogate, bar, inside=low, outside=float(u[max(first - 1, 0)]))
-    high = (
-        math.inf
-        if high > FAR
-        else _edge(surrogate, bar, inside=high, outside=float(u[min(last + 1, len(u) - 1)]))
-    )
-    return low, high
+    if low >= -FAR and not surrogate.stochastic:  # whose slope at a point is another at each call
+        low = _edge(surrogate, height, inside=low, outside=float(u[max(first - 1, 0)]))
+    if high <= FAR and not surrogate.stochastic:
+        high = _edge(surrogate, height, inside=high, outside=float(u[min(last + 1, len(u) - 1)]))
+    return (-math.inf if low < -FAR else low), (math.inf if high > FAR else high)
 
 
 def extent_width(surrogate: Surrogate, level: float) -> float | None:
@@ -132,12 +128,12 @@ def _all_scales(kinks: tuple[float, ...] = ()) -> Tensor:
     return torch.cat([-right, right, torch.tensor([0.0, *beside], dtype=torch.float64)]).unique()
 
 
-def _edge(surrogate: Surrogate, bar: float, *, inside: float, outside: float) -> float:
-    """Find where the slope crosses the bar between two neighbouring points, by bisection."""
+def _edge(surrogate: Surrogate, height: float, *, inside: float, outside: float) -> float:
+    """Find where the slope crosses a height between two neighbouring points, by bisection."""
     for _ in range(60):
         middle = (inside + outside) / 2
         point = torch.tensor([middle], dtype=torch.float64)
-        if float(slope_of(surrogate, point).mean.abs()) >= bar:
+        if float(slope_of(surrogate, point).mean.abs()) >= height:
             inside = middle
         else:
             outside = middle

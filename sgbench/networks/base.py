@@ -56,7 +56,7 @@ class Provided:
 
 
 class Source(NamedTuple):
-    """Says where that comes from which a layer receives, and what it declares to hold."""
+    """Names what sends a layer its input, and whether that is binary spikes or real numbers."""
 
     name: str
     kind: Literal["binary", "real"]

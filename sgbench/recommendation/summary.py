@@ -19,7 +19,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class CellSummary(Strict):
-    """Describes one cell of the regime map on one task, an entry a seed in each list."""
+    """Holds the results of one surrogate, width and learning rate on one task; each list has one entry a seed."""
 
     surrogate: Text
     width_fwhm: Finite | None

@@ -15,7 +15,7 @@ FIXED_BYTES = 400 << 20  # libraries, data set and batches of one process
 
 
 def need_bytes(spec: RunSpec, network: Network) -> int:
-    r"""Estimate the memory that one replica holds between its turns: weights, and the trajectory of its batch.
+    r"""Estimate the memory of one replica: weights, what is kept of them, and one batch over time.
 
     .. math:: 11 P + T B \sum_l M_l
 

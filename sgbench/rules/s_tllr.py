@@ -82,7 +82,7 @@ class STllr(LearningRule):
         check_forward("s_tllr", network, objective, instead="rule=bptt")
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """Count one stretch of steps, and a trace of each signal and of each neuron."""
+        """Count the states of the steps kept at a time, and a trace of each incoming signal and of each neuron."""
         traces = sum(layer.synapses / layer.neurons + layer.neurons for layer in sizes.hidden)
         return Demand(
             numbers=min(STRETCH, sizes.steps) * sizes.states + traces,

@@ -19,7 +19,7 @@ log = logging.getLogger("sgbench")
 
 
 class Diagnosing:
-    """Takes notes of a run that change nothing of it: a copy of the network is looked at, on validation data.
+    """Diagnoses a copy of a run's network on validation data, so that the run itself stays as it is.
 
     Args:
         spec: whose `trainer.diagnose` names the panels, none for no diagnosis.

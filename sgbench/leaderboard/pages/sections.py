@@ -223,7 +223,7 @@ def _unlike_letters(board: Board) -> str:
 
 
 def statements(board: Board) -> list[str]:
-    """Yield what the numbers cover and what they do not, in one sentence or two each."""
+    """List what the numbers cover and what they do not, in one sentence or two each."""
     sizes = " or ".join(f"{size:,}" for size in board.test_samples)
     of_size = f" of {sizes} samples" if sizes else ""
     latency = "" if board.latency_s is None else f" ({number_text(1000 * board.latency_s)} ms)"
