@@ -11,7 +11,6 @@ from sgbench.statistics.blocks import contrast
 from sgbench.statistics.equivalence import intersection_union, verdict
 from sgbench.statistics.pairs import holm
 from sgbench.statistics.solved import wilson
-from sgbench.statistics.trend import trend
 from sgbench.study.cells import Cell
 from sgbench.study.pages.shapes import LEARNS_POINTS, MIN_SEEDS, SHAPES, SLOPE_AT_REST
 from sgbench.study.scores import RunTable, StudyScores
@@ -30,6 +29,7 @@ from study.surrogates.analysis.comparisons import (
 from study.surrogates.analysis.hypotheses_recurrent import h4, h5
 from study.surrogates.analysis.hypotheses_rules import h9
 from study.surrogates.analysis.hypotheses_schedules import h8
+from study.surrogates.analysis.statistics.trend import trend
 
 ONE_LAYER = ("T1", "T2d1", "T3")
 RECURRENT = ("T4", "T5")

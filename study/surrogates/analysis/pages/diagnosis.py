@@ -9,7 +9,6 @@ from statistics import fmean
 
 import numpy as np
 
-from sgbench.statistics.rank_correlation import RankCorrelation, error_between_groups, rank_correlation
 from sgbench.study.cells import Cell
 from sgbench.study.pages.shapes import SLOPE_AT_REST
 from sgbench.study.pages.text import StudyPage, StudyPicture, details, few, interval, table
@@ -20,6 +19,11 @@ from study.surrogates.analysis.findings import SurrogateFindings
 from study.surrogates.analysis.initial import InitialCell
 from study.surrogates.analysis.pages.claim_rules import missing
 from study.surrogates.analysis.plots.start import StartPanel, StartPoint, start_figure
+from study.surrogates.analysis.statistics.rank_correlation import (
+    RankCorrelation,
+    error_between_groups,
+    rank_correlation,
+)
 
 NAME = "diagnosis.md"
 TITLE = "Does the start tell how a run ends?"
