@@ -65,7 +65,7 @@ SLOW = (
     Example(
         "loss",
         "summed_softmax",
-        ("tests/test_losses.py", "tests/test_catalogue.py", "sgbench/losses/summed_softmax.py"),
+        ("tests/losses/test_losses.py", "tests/test_catalogue.py", "sgbench/losses/summed_softmax.py"),
     ),
     Example(
         "dataset",

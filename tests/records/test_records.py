@@ -24,9 +24,7 @@ from tests.leaderboard.factory import method, protocol, record
 from tests.leaderboard.gallery import gallery
 from tests.leaderboard.lies import Tree, at, parsed
 
-PUBLISHED = sorted(
-    (Path(__file__).resolve().parent.parent / "leaderboards").glob("digits_v1/records/*/*.json")
-)
+PUBLISHED = sorted((Path(__file__).resolve().parents[2] / "leaderboards").glob("digits_v1/records/*/*.json"))
 
 
 def test_a_finished_run_has_scores_and_a_failed_one_says_why() -> None:

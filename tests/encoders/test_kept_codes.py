@@ -13,8 +13,8 @@ from sgbench.datasets.kept import keep
 from sgbench.encoders.base import Encoder
 from sgbench.engine import bins
 from sgbench.signals.spikes import SparseSpikes
+from tests.encoders.test_encoders import latency
 from tests.entries import made
-from tests.test_encoders import latency
 
 DRAWN = {"poisson", "rate", "random_bins", "time_shuffled", "time_shuffled_direct", "count_only"}
 VALUES = torch.rand(300, 6, generator=torch.Generator().manual_seed(3), dtype=torch.float64)

@@ -19,7 +19,7 @@ from sgbench.composition.hydra_internals import run_as_job
 from sgbench.errors import InputError
 from sgbench.paths import conf_dir
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def imported(path: Path, *, at_import: bool = False) -> Iterator[str]:
