@@ -9,7 +9,6 @@ from statistics import fmean
 import numpy as np
 
 from sgbench.statistics.intervals import Summary, summarise
-from sgbench.statistics.trend import trend
 from sgbench.study.cells import Cell
 from sgbench.study.pages.regime_map import estimate
 from sgbench.study.pages.shapes import MIN_SEEDS, SLOPE_AT_REST
@@ -18,6 +17,7 @@ from sgbench.study.scores import Score
 from study.surrogates.analysis.findings import SurrogateFindings
 from study.surrogates.analysis.hypotheses import ONE_LAYER, RECURRENT, map_table
 from study.surrogates.analysis.pages.spikes import bounded
+from study.surrogates.analysis.statistics.trend import trend
 
 NAME = "found_later.md"
 TITLE = "What was found after the runs"

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from sgbench.statistics.spikes_at_accuracy import SpikeRatio, spike_ratio
 from sgbench.study.cells import Cell
 from sgbench.study.pages.regime_map import WIDTHS
 from sgbench.study.pages.shapes import SHAPES, SLOPE_AT_REST
@@ -16,7 +17,6 @@ from sgbench.tables import decimal_text
 from study.surrogates.analysis.comparisons import REFERENCE
 from study.surrogates.analysis.findings import SurrogateFindings
 from study.surrogates.analysis.plots.spikes import SpikeMark, SpikePanel, SpikeSeries, spikes_figure
-from study.surrogates.analysis.statistics.spikes_at_accuracy import SpikeRatio, spike_ratio
 
 NAME = "spikes.md"
 TITLE = "What does accuracy cost in spikes?"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sgbench.errors import InputError
-from study.surrogates.analysis.statistics.spikes_at_accuracy import NOT_REACHED, spike_ratio, spikes_needed
+from sgbench.statistics.spikes_at_accuracy import NOT_REACHED, spike_ratio, spikes_needed
 
 ACCURACY = np.array([80.0, 84.0, 87.0, 89.0, 90.0])
 SPIKES = np.array([50.0, 80.0, 130.0, 220.0, 400.0])
