@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -12,6 +12,7 @@ from sgbench.energy.price import price
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.judged import JudgedRow, judged_figure
 from sgbench.plots.style import encode
+from sgbench.recommendation.summary import CellSummary
 from sgbench.records.energy import EnergyTarget
 from sgbench.statistics.forgiving import forgiving_line
 from sgbench.statistics.intervals import summarise
@@ -219,6 +220,7 @@ def _row(trial: TaskTrial) -> JudgedRow:
     runs = _values(trial.report.get(OWN_BEST, {}).values())
     candidate = [("candidate", _estimate(runs))] if runs else []
     best = trial.task.best_known.surrogate
+    seeds = {seed for at_width in trial.map.values() for seed in at_width}
     return JudgedRow(
         title=trial.task.title,
         scores=(*candidate, *known),
@@ -228,13 +230,19 @@ def _row(trial: TaskTrial) -> JudgedRow:
         ),
         known_widths=tuple(
             sorted(
-                (cell.width_fwhm, float(np.mean(cell.validation)))
+                (cell.width_fwhm, _validation(cell, seeds))
                 for cell in trial.task.cells
                 if cell.surrogate == best and cell.width_fwhm is not None
             )
         ),
         known=best,
     )
+
+
+def _validation(cell: CellSummary, seeds: Collection[int]) -> float:
+    """Average a stored cell over the candidate's seeds, or over all of its own where there are none."""
+    pairs = zip(cell.seeds, cell.validation, strict=True)
+    return float(np.mean([value for seed, value in pairs if not seeds or seed in seeds]))
 
 
 def _estimate(values: Sequence[float]) -> Estimate:
