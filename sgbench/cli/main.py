@@ -116,7 +116,7 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 def _whole(word: str) -> str:
     """Add the hash to a name of one's own data in a word of a run, e.g. to experiment=mine."""
     group, _, name = word.partition("=")
-    if group not in ("experiment", "dataset", "protocol"):
+    if not name or group not in ("experiment", "dataset", "protocol"):
         return word
     return f"{group}={whole_name(name, [path.stem for path in (own_conf_dir() / group).glob('*.yaml')])}"
 
