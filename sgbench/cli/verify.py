@@ -211,6 +211,7 @@ def _one_board(audit: BoardAudit, args: argparse.Namespace) -> dict[str, Any]:
         if not args.by or not args.method:
             raise InputError("--pass-over: name one row with --method, and yourself with --by")
         audit.pass_over(request, args.pass_over)
+        request = replace(request, method="")
     elif args.curve:
         return _curve(audit, args)
     elif args.fresh:

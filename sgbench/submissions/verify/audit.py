@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from sgbench.leaderboard.store.audits import (
 )
 from sgbench.leaderboard.store.dossier import read_dossiers
 from sgbench.leaderboard.store.reading import Finding
+from sgbench.leaderboard.store.stored import StoredRecords
 from sgbench.leaderboard.store.tree import RecordTree, read_methods
 from sgbench.records.audit import Audit, AuditSession, FreshScore, PassedOver, Retraining
 from sgbench.records.files import first_problem, to_json, write_atomic
@@ -180,7 +181,11 @@ class BoardAudit:
             InputError: the request names no single row, or the reason is no plain text.
             StorageError: the file cannot be written.
         """
-        (method_id,) = {row.method_id for row, _ in self.drawn(replace(request, rows=1))}
+        known = StoredRecords(self.folder).rows()  # those without a finished seed too
+        method_id = next((name for name in known if name.startswith(request.method)), None)
+        if method_id is None:
+            remedy = suggest(request.method, known)
+            raise InputError(f"--method {request.method}: no row of {self.folder} has such an id; {remedy}")
         try:
             note = PassedOver(method_id=method_id, reason=reason)
         except ValidationError as error:
