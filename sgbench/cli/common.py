@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from sgbench.errors import InputError, printable, suggest
+from sgbench.errors import LONGEST_LINE, InputError, printable, shortened, suggest
 from sgbench.paths import default_runs_dir, whole_name
 from sgbench.tables import few
 
@@ -24,6 +25,20 @@ LEADERBOARDS = Path("leaderboards")
 UNKNOWN = "none"
 GIT_S = 20.0  # that git may take
 ALL_NAMED = "sgbench board build --json names all"
+
+
+class CommandParser(argparse.ArgumentParser):
+    """Parses words, and answers a wrong command with the nearest one in one line; so do its subcommands."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print a line on standard error and leave with exit code 2."""
+        choices = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        if choices is None or not ("COMMAND" in message or "ACTION" in message):
+            super().error(printable(shortened(message, LONGEST_LINE)))
+        known = [name.strip(" '") for name in choices.group(2).split(",")]
+        raise InputError(
+            f"{self.prog} {choices.group(1)}: no such command; {suggest(choices.group(1), known)}"
+        )
 
 
 def shared(

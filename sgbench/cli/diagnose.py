@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from sgbench.cli.common import answer, check_picture, shared
-from sgbench.cli.main import CommandParser
+from sgbench.cli.common import CommandParser, answer, check_picture, shared
 from sgbench.errors import InputError
 from sgbench.records.diagnosis import PANELS
 

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from sgbench import __version__
 from sgbench.cli import STOPPED, STOPPED_CODE
+from sgbench.cli.common import CommandParser
 from sgbench.errors import (
-    LONGEST_LINE,
     TRACEBACK,
     InputError,
     ended_by,
     one_printable_line,
-    printable,
-    shortened,
     shows_traceback,
-    suggest,
 )
 from sgbench.paths import ALLOW_ENV, allowed_env, allowed_targets, own_conf_dir, whole_name
 
@@ -161,20 +157,6 @@ def _completion(words: list[str]) -> int:
         )
     sys.stdout.write(script(words[0]))
     return 0
-
-
-class CommandParser(argparse.ArgumentParser):
-    """Parses words, and answers a wrong command with the nearest one in one line; so do its subcommands."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print a line on standard error and leave with exit code 2."""
-        choices = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
-        if choices is None or not ("COMMAND" in message or "ACTION" in message):
-            super().error(printable(shortened(message, LONGEST_LINE)))
-        known = [name.strip(" '") for name in choices.group(2).split(",")]
-        raise InputError(
-            f"{self.prog} {choices.group(1)}: no such command; {suggest(choices.group(1), known)}"
-        )
 
 
 def parser() -> argparse.ArgumentParser:

@@ -9,8 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgbench.cli.common import answer, check_picture, shared
-from sgbench.cli.main import CommandParser
+from sgbench.cli.common import CommandParser, answer, check_picture, shared
 from sgbench.errors import InputError, one_printable_line, shortened
 from sgbench.tables import aligned, few
 

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.common import say, say_json, shared
-from sgbench.cli.main import CommandParser
+from sgbench.cli.common import CommandParser, say, say_json, shared
 from sgbench.errors import InputError
 from sgbench.records.tuning import Strategy
 
