@@ -96,7 +96,7 @@ def _neuron(random: Random) -> list[str]:
     words = [f"neuron={name}"]
     kinds = random.choice((None, ("none",), LEARN[1:], LEARN))  # as it ships, nothing, everything, some
     for key in given:
-        if key.startswith("learn_") and kinds is not None:
+        if key.startswith("learn_") and kinds is not None and name != "ramped":  # whose tensor moves alone
             words.append(f"neuron.{key}={random.choice(kinds)}")
     for key, values in (("reset", RESETS), ("reset_gradient", RESET_GRADIENTS)):
         if key in given and random.random() < OPTION:
