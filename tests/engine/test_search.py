@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+from torch import nn
 
+from sgbench.engine import generated
+from sgbench.engine.codegen.snapshot import Snapshot
+from sgbench.engine.codegen.source import LoopSource
 from tools.search_engines import __main__ as command
 from tools.search_engines.outcome import Outcome
+from tools.search_engines.random_runs import SMALL, SPIKES
 from tools.search_engines.runs import Run
+
+SHORT = (
+    "protocol.batch_size=2",
+    "optimizer=sgd",
+    "optimizer.lr=0.01",
+    "loss=per_step",
+    "network=mlp",
+    "clip_norm=null",
+)
 
 
 def test_cases_are_functions_of_seed_and_number() -> None:
@@ -55,6 +71,27 @@ def test_an_error_is_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     outcome, trace = command.checked(Run((), 1, compiled=False))
     assert outcome.finding == "AttributeError: 'ReadoutState' object has no attribute 's'"
     assert "in fail" in trace
+
+
+def by_place(neuron: nn.Module, key: tuple[Any, ...], write: Callable[[Snapshot], LoopSource]) -> LoopSource:
+    """Recall what was written by where a neuron's gain lies and by torch's version of it."""
+    gain = getattr(neuron, "gain", None)
+    kept = neuron.__dict__.setdefault("written", {})
+    place = key, id(gain), gain is not None and gain._version
+    if place not in kept:
+        kept[place] = write(Snapshot(nn.Module()))
+    return kept[place]
+
+
+def test_a_new_tensor_in_the_place_of_an_old_one_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Must match: a neuron of somebody's own on every engine. Must differ: where it is recalled by identity."""
+    words = (*SMALL, *SPIKES.split(), "neuron=ramped", "protocol.hidden=[5]", "protocol.epochs=2", *SHORT)
+    run = Run(words, 1, compiled=False)
+    right = run.check()
+    assert right.compared
+    assert right.finding is None
+    monkeypatch.setattr(generated, "recalled", by_place)
+    assert "epoch 1" in str(run.check().finding)
 
 
 @pytest.mark.slow

@@ -7,6 +7,9 @@ from torch import Tensor
 
 from sgbench.neurons.leaky import Leaky, LeakyState
 
+MOST_TRIED = 1000
+"""Tensors that are made until one lies where the first one lay."""
+
 
 class Ramped(Leaky):
     r"""Models a leaky neuron whose input grows during training.
@@ -15,11 +18,16 @@ class Ramped(Leaky):
     """
 
     gain: Tensor | None = None
+    place: int | None = None  # where the first gain lay
 
     def advance(self, progress: float) -> None:
-        """Hold the gain in a new tensor, which may lie where the last one lay, as that one is gone."""
+        """Hold the gain in a new tensor that lies where the last one lay: by its identity it is the same."""
         self.gain = None
-        self.gain = torch.tensor(1 + progress, dtype=torch.float64)
+        made = [torch.tensor(1 + progress, dtype=torch.float64)]
+        while self.place not in (None, id(made[-1])) and len(made) < MOST_TRIED:
+            made.append(torch.tensor(1 + progress, dtype=torch.float64))
+        self.gain = made[-1]
+        self.place = id(self.gain) if self.place is None else self.place
 
     def step(self, current: Tensor, state: LeakyState) -> tuple[Tensor, LeakyState]:
         """Advance one step of a leaky neuron with a larger current."""
