@@ -15,7 +15,7 @@ EPILOG = """examples:
   sgbench judge gaussian --to verdict_gaussian
   sgbench judge formula "surrogate.formula='1/(1+abs(a*u))**3'" --to mine --workers 2
   sgbench judge mine --config-dir my_conf --allow-target my_package.Mine --tasks whole --calibrated
-  sgbench judge atan --tasks T1,T2d1 --target loihi1 --to atan --name "my method" --contact @me
+  sgbench judge atan --target loihi1 --to atan --name "my method" --contact @me
 
 The candidate alone is run, on tasks of the study of surrogates with the reset, grids and budget of its stored
 runs: a quick set of four tasks, or the whole of six. Known shapes are the stored runs, each at its own best. The

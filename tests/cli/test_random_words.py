@@ -8,8 +8,10 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
+import logging
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -30,7 +32,20 @@ RAW = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def logging_as_before() -> Iterator[None]:
+    """Put loggers back: Hydra sets them anew for a run, and switches off those that are there."""
+    root, loggers = logging.getLogger(), logging.root.manager.loggerDict
+    disabled = {name: one.disabled for name, one in loggers.items() if isinstance(one, logging.Logger)}
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    for name, one in loggers.items():
+        if isinstance(one, logging.Logger):
+            one.disabled = disabled.get(name, False)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logging_as_before: None) -> Path:
     """A furnished folder to work in, below another one, so that `..` is still a folder of the test."""
     here = tmp_path / "above" / "here"
     here.mkdir(parents=True)
