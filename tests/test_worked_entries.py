@@ -16,7 +16,7 @@ import pytest
 from tests.documents import ROOT, WORKED_ENTRIES, files_shown, sections
 
 FOLDERS = ("sgbench", "conf", "hydra_plugins", "tests", "tools")
-FILES = ("Makefile", "pyproject.toml", "README.md", "CONTRIBUTING.md")
+FILES = ("conftest.py", "Makefile", "pyproject.toml", "README.md", "CONTRIBUTING.md")
 PAGED = ("surrogate", "neuron")
 """Groups whose entries have pages."""
 LONGEST_S = 300  # that a child process may take on a busy machine
