@@ -6,6 +6,7 @@ import functools
 import gc
 import inspect
 import itertools
+import logging
 import os
 import pickle
 from collections.abc import Iterator, Sequence
@@ -115,6 +116,16 @@ def every_merge_is_hydras(monkeypatch: pytest.MonkeyPatch) -> None:
 def all_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which each test's runs have one."""
     return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(autouse=True)
+def heard() -> None:
+    """Warnings of the package are heard, whatever Hydra has switched off for a command in an earlier test."""
+    log, root = logging.getLogger("sgbench"), logging.getLogger()
+    log.disabled, log.propagate = False, True
+    log.setLevel(logging.NOTSET)
+    root.setLevel(logging.WARNING)
+    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture(autouse=True)
