@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sgbench.cli.common import shared
-from sgbench.errors import InputError, suggest
+from sgbench.errors import InputError
 from sgbench.paths import RECORD
 
 if TYPE_CHECKING:
@@ -152,12 +152,6 @@ def pick(names: list[str], config_dirs: list[Path]) -> dict[str, EnergyTarget]:
     Raises:
         InputError: there is no such target.
     """
-    from sgbench.energy.price import load_targets
+    from sgbench.energy.price import chosen_targets
 
-    known = load_targets(config_dirs, everything=True)
-    for name in names:
-        if name not in known:
-            raise InputError(
-                f"energy target '{name}' does not exist; {suggest(name, known, 'sgbench list energy')}"
-            )
-    return {name: known[name] for name in names} if names else known
+    return chosen_targets(names, config_dirs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from sgbench.energy.demand import (
 from sgbench.energy.interval import BoundedValue, total
 from sgbench.energy.memory import access_pj
 from sgbench.energy.placement import chips_needed, place, traffic
-from sgbench.errors import InputError
+from sgbench.errors import InputError, suggest
 from sgbench.records.counts import LayerCounts, OpCounts
 from sgbench.records.energy import ALONE, INSTEAD, EnergyTarget, Evidence, MemoryPrice, Operation, Price
 from sgbench.records.files import first_problem
@@ -257,6 +257,21 @@ def load_targets(config_dirs: Iterable[Path] = (), *, everything: bool = False) 
     """
     targets = {name: _target(entry) for name, entry in catalogue.entries("energy", config_dirs).items()}
     return {name: target for name, target in targets.items() if everything or target.on_boards}
+
+
+def chosen_targets(names: Collection[str], config_dirs: Iterable[Path] = ()) -> dict[str, EnergyTarget]:
+    """Select the targets of these names, or all of them where there is none.
+
+    Raises:
+        InputError: there is no such target; the line names the nearest.
+    """
+    known = load_targets(config_dirs, everything=True)
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f"energy target '{name}' does not exist; {suggest(name, known, 'sgbench list energy')}"
+            )
+    return {name: known[name] for name in names} if names else known
 
 
 def _target(entry: catalogue.Entry) -> EnergyTarget:

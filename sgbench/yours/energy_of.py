@@ -8,9 +8,9 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from sgbench.energy.modules import ModuleCounter
-from sgbench.energy.price import load_targets
+from sgbench.energy.price import chosen_targets
 from sgbench.energy.priced import PricedNetwork
-from sgbench.errors import InputError, require_count, require_number, suggest
+from sgbench.errors import InputError, require_count, require_number
 
 
 def energy_of(  # noqa: PLR0913 - what is counted, and what it is priced by
@@ -57,13 +57,7 @@ def energy_of(  # noqa: PLR0913 - what is counted, and what it is priced by
     """
     require_count("steps", steps)
     require_number("dt_s", dt_s, low=0, open_low=True)
-    known = load_targets(config_dirs, everything=True)
-    for name in targets:
-        if name not in known:
-            raise InputError(
-                f"energy target '{name}' does not exist; {suggest(name, known, 'sgbench list energy')}"
-            )
-    chosen = {name: known[name] for name in targets or known}
+    chosen = chosen_targets(targets, config_dirs)
     samples = _samples(batch, steps)
     counter = ModuleCounter(network, input_kind=input_kind, bits=bits, fold_batch_norm=fold_batch_norm)
     was_training = network.training
