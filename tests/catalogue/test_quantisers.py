@@ -13,6 +13,7 @@ from sgbench.energy.count import OperationCounter
 from sgbench.errors import InputError
 from sgbench.quantisers.base import Quantiser
 from sgbench.quantisers.floating import Floating
+from sgbench.quantisers.rounded import Rounded
 from sgbench.quantisers.ternary import Ternary
 from sgbench.quantisers.uniform import Uniform
 from sgbench.signals.spikes import dense
@@ -97,6 +98,18 @@ def test_units_are_powers_of_two_and_hold_the_largest_weight(quantiser):
     assert torch.equal(quantiser(torch.zeros(3)), torch.zeros(3))
 
 
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_rounding_afterwards_is_rounding_of_a_network_that_is_run(bits):
+    """Independent: `torch.fake_quantize_per_tensor_affine` in evaluation; in training the weights themselves."""
+    most = 2 ** (bits - 1) - 1
+    rounded = Rounded(bits=bits, scale="layer", power_of_two=False)
+    theirs = torch.fake_quantize_per_tensor_affine(
+        WEIGHT.float(), WEIGHT.abs().max().item() / most, 0, -most, most
+    )
+    assert torch.allclose(rounded.eval()(WEIGHT), theirs.double(), atol=1e-6)
+    assert torch.equal(rounded.train()(WEIGHT), WEIGHT)
+
+
 # --- in a network
 
 
@@ -126,6 +139,21 @@ def test_engines_agree_on_quantised_weights(words):
         assert torch.allclose(one, other, rtol=1e-9, atol=1e-12)
     floating = [word for word in words if not word.startswith("weights")]
     assert not torch.allclose(found[0], gradients("reference", *floating)[0])
+
+
+def test_rounding_afterwards_trains_as_floating_weights_do():
+    """Must match: loss and gradients of training. Must differ: what the network sends when it is only run."""
+    rounded = ("weights=rounded", "weights.bits=3")
+    for one, other in zip(gradients("auto", *rounded), gradients("auto"), strict=True):
+        assert torch.equal(one, other)
+    sent = []
+    for words in (rounded, ()):
+        parts = parts_of(*words)
+        parts.network.eval()
+        batch = next(iter(parts.data.epoch(0)))
+        with torch.no_grad():
+            sent.append(parts.network.unroll(batch.x, batch.lengths).output)
+    assert not torch.allclose(*sent)
 
 
 def test_whole_numbers_give_the_same_spikes():

@@ -1,0 +1,42 @@
+"""Weights that are rounded once training is over."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from sgbench.quantisers.uniform import Uniform
+
+
+class Rounded(Uniform):
+    r"""Leaves weights as they are in training, and rounds them to b bits wherever the network is only run.
+
+    .. math:: q = w \text{ in training}, \qquad q = s \, \mathrm{round}(w / s) \text{ otherwise}
+
+    Gradients are those of the network with real weights. Each epoch is validated with rounded weights, so the
+    epoch that is selected is the best one of the network that will be used.
+
+    Args:
+        bits: b, from 2 to 16.
+        scale: "layer" or "channel"; see `Quantiser`.
+        power_of_two: whether s is a power of 2.
+
+    Raises:
+        InputError: a value out of range.
+
+    >>> import torch
+    >>> two = Rounded(bits=2, scale="layer", power_of_two=True)
+    >>> weight = torch.tensor([0.9, 0.3])
+    >>> torch.equal(two.train()(weight), weight), two.eval()(weight).tolist()
+    (True, [1.0, 0.0])
+
+    Source: Krishnamoorthi 2018, arXiv:1806.08342, section 2.
+    """
+
+    def __init__(self, *, bits: int, scale: str, power_of_two: bool) -> None:
+        super().__init__(
+            bits=bits, scale=scale, power_of_two=power_of_two, gradient="straight_through", sharpness=1.0
+        )
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the weights that act: real ones in training, rounded ones otherwise."""
+        return weight if self.training else super().forward(weight)
