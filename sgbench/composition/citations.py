@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import tomllib
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from sgbench.composition.catalogue import Entry, entry
 
@@ -15,9 +18,11 @@ PAPER = re.compile(r"(?P<who>\D+?)(?P<and_others> et al\.)? (?P<year>(?:18|19|20
 ARXIV = re.compile(r"\(?arXiv[: ](?P<id>\d{4}\.\d{4,5})(?:v\d+)?\)?")
 DOI = re.compile(r"\(?doi:(?P<id>10\.\d{4,9}/[^\s,()]+)\)?")
 SOFTWARE = re.compile(
-    r"(?P<name>[\w.-]+(?: \([\w.-]+\))?)(?: up to)? (?P<version>v?\d+(?:\.\d+)+|[0-9a-f]{7,40})(?P<part>.*)"
+    r"(?P<name>[\w.-]+(?: \([\w.-]+\))?)(?: up to| git)? (?P<version>v?\d+(?:\.\d+)+|[0-9a-f]{7,40})(?P<part>.*)"
 )
 PACKAGE = "sgbench"
+WORKS = Path(__file__).with_name("works.toml")
+IDENTIFIERS = ("doi", "eprint", "isbn")
 PLACE = re.compile(r",? ?(?:(?:section|Fig\.|ch\.|chapter|conditions?|companion code|Methods|for gated).*)$")
 """Where in a work, or what beside it: no part of what is cited."""
 AUTHORS = "{The sgbench authors}"
@@ -54,7 +59,8 @@ def cite_package() -> Citation:
 def cite_source(source: str) -> Citation:
     """Read what an entry names as its source.
 
-    Nothing is added that the source does not say: names, year, and where it appeared, with the arXiv id or DOI.
+    Names, year and place are the source's own. The DOI, arXiv id or ISBN stands in the source, else in
+    `works.toml`, with the title. Nothing else is added.
 
     Args:
         source: of an entry's `meta.sources`.
@@ -62,8 +68,13 @@ def cite_source(source: str) -> Citation:
     >>> print(cite_source("Neftci, Mostafa & Zenke 2019, IEEE Signal Processing Magazine 36(6)"))
     @article{neftci2019,
       author = {Neftci and Mostafa and Zenke},
+      title = {Surrogate Gradient Learning in Spiking Neural Networks},
       year = {2019},
       journal = {IEEE Signal Processing Magazine 36(6)},
+      doi = {10.1109/MSP.2019.2931595},
+      eprint = {1901.09948},
+      archiveprefix = {arXiv},
+      url = {https://arxiv.org/abs/1901.09948},
     }
     >>> print(cite_source("snnTorch 1.0, SFS"))
     @software{snntorch-1.0,
@@ -76,48 +87,111 @@ def cite_source(source: str) -> Citation:
         return cite_package()
     software = SOFTWARE.fullmatch(source)
     if software is not None:
-        part = software["part"].strip(" ,")
-        stated = {"title": software["name"], "version": software["version"], "note": part}
-        return Citation("software", f"{_key(software['name'])}-{software['version']}", _filled(stated))
+        return _software(software, software["part"].strip(" ,"))
     paper = PAPER.fullmatch(source)
-    if paper is None:
-        return Citation("misc", _key(source), {"title": source})
-    return _paper(paper)
+    return Citation("misc", _key(source), {"title": source}) if paper is None else _paper(paper)
+
+
+def _software(found: re.Match[str], note: str = "") -> Citation:
+    stated = {"title": found["name"], "version": found["version"], "note": note}
+    return Citation("software", f"{_key(found['name'])}-{found['version']}", _filled(stated))
 
 
 def _paper(paper: re.Match[str]) -> Citation:
     names = [name.strip() for name in re.split(r",| & ", paper["who"]) if name.strip()]
-    who = " and ".join([*names, *(["others"] if paper["and_others"] else [])])
-    where = paper["where"] or ""
+    where, _, note = (paper["where"] or "").partition("; ")
     arxiv, doi = ARXIV.search(where), DOI.search(where)
-    journal = PLACE.sub("", DOI.sub("", ARXIV.sub("", where)).strip(" ,"))
-    stated = {"author": who, "year": paper["year"], "journal": journal}
-    if arxiv is not None:
-        stated |= {
-            "eprint": arxiv["id"],
-            "archiveprefix": "arXiv",
-            "url": f"https://arxiv.org/abs/{arxiv['id']}",
-        }
-    if doi is not None:
-        stated["doi"] = doi["id"]
-    return Citation("article" if journal else "misc", f"{_key(names[0])}{paper['year']}", _filled(stated))
+    stated = {
+        "authors": " and ".join([*names, *(["others"] if paper["and_others"] else [])]),
+        "year": paper["year"],
+        "journal": PLACE.sub("", DOI.sub("", ARXIV.sub("", where)).strip(" ,")),
+        **({} if arxiv is None else {"arxiv": arxiv["id"]}),
+        **({} if doi is None else {"doi": doi["id"]}),
+        "note": note,
+    }
+    return _work(f"{_key(names[0])}{paper['year']}", works().get(_named(paper[0]), {}) | _filled(stated))
+
+
+def _work(key: str, stated: Mapping[str, str]) -> Citation:
+    """Cite a published work, of which not everything that BibTeX has a field for need be known."""
+    arxiv = stated.get("arxiv", "")
+    fields = {
+        "author": stated.get("authors", ""),
+        **{name: stated.get(name, "") for name in ("title", "year", "journal", "doi", "isbn")},
+        "eprint": arxiv,
+        "archiveprefix": "arXiv" if arxiv else "",
+        "url": f"https://arxiv.org/abs/{arxiv}" if arxiv else stated.get("url", ""),
+        "note": stated.get("note", ""),
+    }
+    kind = "book" if fields["isbn"] else "article" if fields["journal"] else "misc"
+    return Citation(kind, key, _filled(fields))
+
+
+@cache
+def works() -> dict[str, dict[str, str]]:
+    """Read the published works whose ids were read, by the words before the first comma of a source."""
+    tables: dict[str, dict[str, str]] = tomllib.loads(WORKS.read_text())
+    return {_plain(name): table for name, table in tables.items()}
+
+
+def _named(source: str) -> str:
+    """Return who and year of a source, as `works` has them."""
+    found = PAPER.match(source)
+    return "" if found is None else _plain(f"{found['who']}{found['and_others'] or ''} {found['year']}")
+
+
+def cited_by(chosen: Entry) -> list[Citation]:
+    """Cite the sources of one entry: those that it names, and those of its numbers, such as prices of a chip.
+
+    Args:
+        chosen: of the catalogue.
+    """
+    numbers = [citation for text in _texts(chosen.parameters) for citation in _cited_in(text)]
+    return [*map(cite_source, chosen.meta.get("sources") or ()), *numbers]
+
+
+def _texts(node: Any) -> Iterator[str]:
+    """Yield every text under a key `source` of a tree."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield from (value,) if key == "source" and isinstance(value, str) else _texts(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _texts(value)
+
+
+def _cited_in(text: str) -> Iterator[Citation]:
+    """Yield what a sentence on a number cites: the software that it begins with, and works that it names."""
+    software = SOFTWARE.match(text)
+    if software is not None:
+        yield _software(software)
+    for name, work in works().items():
+        if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", _plain(text)):
+            year = work.get("year") or name.rpartition(" ")[2]
+            yield _work(_key(work.get("authors", name).partition(" and ")[0]) + year, {**work, "year": year})
+
+
+def is_identified(citation: Citation) -> bool:
+    """Tell whether a reader finds what is cited: by a DOI, arXiv id or ISBN, or as a version of software."""
+    by_id = any(name in citation.fields for name in IDENTIFIERS)
+    return by_id or (citation.kind == "software" and "version" in citation.fields)
 
 
 def cite_entries(entries: Iterable[Entry]) -> list[Citation]:
     """Collect the sources of entries, each once, in the order in which they are named; the package is the last.
 
-    An entry without a source, such as a plain optimiser, is cited with the package.
+    An entry without a source, such as a protocol, is cited with the package.
 
     Args:
         entries: of the catalogue.
     """
-    found = [cite_source(source) for entry in entries for source in entry.meta.get("sources") or ()]
-    stated = [set(citation.fields.items()) for citation in found]
-    once = {
-        (citation.kind, *citation.fields.items()): citation
-        for citation, fields in zip(found, stated, strict=True)
-        if citation.key != PACKAGE and not any(fields < more for more in stated)  # said in full elsewhere
-    }
+    once: dict[object, Citation] = {}
+    found = [citation for chosen in entries for citation in cited_by(chosen)]
+    for citation in (citation for citation in found if citation.key != PACKAGE):
+        same = next((citation.fields[name] for name in IDENTIFIERS if name in citation.fields), None)
+        known = once.setdefault(same or (citation.kind, *citation.fields.items()), citation)
+        if len(citation.fields) > len(known.fields):  # the same work, said more fully
+            once[same] = citation
     keys: dict[str, int] = {}
     cited = []
     for citation in once.values():
@@ -149,8 +223,12 @@ def _filled(stated: dict[str, str]) -> dict[str, str]:
 
 def _key(text: str) -> str:
     """Write a name in the letters that every reader of BibTeX takes in a key."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
-    return re.sub(r"[^a-z0-9]+", "", plain)[:40] or "source"
+    return re.sub(r"[^a-z0-9]+", "", _plain(text).lower())[:40] or "source"
+
+
+def _plain(text: str) -> str:
+    """Leave accents out, since names are written with and without."""
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
 
 
 def _escaped(name: str, text: str) -> str:
