@@ -113,7 +113,7 @@ def _paper(paper: re.Match[str]) -> Citation:
 
 
 def _work(key: str, stated: Mapping[str, str]) -> Citation:
-    """Cite a published work, of which not everything that BibTeX has a field for need be known."""
+    """Build the citation of a published work, of which not everything that BibTeX has a field for need be known."""
     arxiv = stated.get("arxiv", "")
     fields = {
         "author": stated.get("authors", ""),
@@ -141,7 +141,7 @@ def _named(source: str) -> str:
 
 
 def cited_by(chosen: Entry) -> list[Citation]:
-    """Cite the sources of one entry: those that it names, and those of its numbers, such as prices of a chip.
+    """List the citations of one entry: what it names, and what its numbers rest on, such as prices of a chip.
 
     Args:
         chosen: of the catalogue.
