@@ -6,7 +6,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +30,11 @@ if TYPE_CHECKING:
     from sgbench.leaderboard.rows import Board
     from sgbench.leaderboard.site.beside import Beside
     from sgbench.leaderboard.store.reading import Finding
+    from sgbench.records.submission import Submission
 
 SITE = Path("site")
+SUBMISSIONS = "submissions"
+"""The folder beside the boards into which pull requests put what is handed in."""
 NARROWEST = 80  # columns of a terminal
 
 
@@ -120,13 +123,15 @@ def _build(args: argparse.Namespace) -> int:
 def _site(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.site.build import build_site
 
+    waiting, left_out = _waiting(args.root)
     built = build_site(
         args.root,
         args.into,
         references=references_of(args),
         commit=commit_of(args.root),
-        beside=_beside(has_docs=args.docs),
+        beside=_beside(waiting, has_docs=args.docs),
     )
+    built = replace(built, left_out=(*built.left_out, *left_out))
     if args.json:
         say_json(asdict(built))
     else:
@@ -136,27 +141,37 @@ def _site(args: argparse.Namespace) -> int:
     return 1 if built.left_out else 0
 
 
-def _beside(*, has_docs: bool = False) -> Beside:
-    """Return what lies beside the records here: the study's advice, and drawn pictures of entries."""
+def _waiting(root: Path) -> tuple[tuple[Submission, ...], list[Finding]]:
+    """Read what was handed in beside a leaderboards folder and is not accepted yet."""
+    from sgbench.leaderboard.site.pending import read_waiting
+
+    waiting, left_out = read_waiting(root.resolve().parent / SUBMISSIONS)
+    return tuple(waiting), left_out
+
+
+def _beside(waiting: tuple[Submission, ...], *, has_docs: bool = False) -> Beside:
+    """Return what lies beside the records here: the study's advice, drawn pictures of entries, what waits."""
     from sgbench.leaderboard.site.beside import Beside, pictures_in
     from sgbench.paths import conf_dir
     from sgbench.recommendation.front import shipped_advice
 
     drawn = conf_dir().parent / "docs" / "catalogue"
-    return Beside(shipped_advice(), has_docs, pictures_in(drawn))
+    return Beside(shipped_advice(), has_docs, pictures_in(drawn), waiting)
 
 
 def _check_site(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.site.build import check_site
     from sgbench.tables import counted
 
+    waiting, left_out = _waiting(args.root)
     findings = check_site(
         args.root,
         args.site,
         references=references_of(args),
         commit=commit_of(args.root),
-        beside=_beside(),
+        beside=_beside(waiting),
     )
+    findings = (*findings, *left_out)
     if args.json:
         say_json({"site": str(args.site), "findings": [asdict(item) for item in findings]})
     else:

@@ -43,6 +43,7 @@ class Measured:
     costs: Costs
     test_samples: frozenset[int]
     steps_per_sample: frozenset[float]
+    made_utc: str = ""  # when the last of its runs ended; a registry of an older release does not say
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,7 @@ def measure(
         costs=costs(ordered, targets=targets, dt_s=dt_s),
         test_samples=frozenset(record.test.samples for record in ordered if record.test),
         steps_per_sample=frozenset(count.steps / count.samples for count in counts),
+        made_utc=max(record.provenance.created_utc for record in ordered),
     )
 
 

@@ -1,10 +1,12 @@
-"""What a site shows beside its records, from whoever builds it: a study's advice, the documentation, pictures."""
+"""What a site shows beside its records, from whoever builds it: advice, the documentation, pictures, what waits."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from sgbench.records.submission import Submission
 
 PICTURED = ("surrogate", "neuron")
 """Groups whose entries have pages with a picture."""
@@ -45,6 +47,7 @@ class Beside:
     advice: tuple[Advice, ...] = ()  # a line a kind of network
     has_docs: bool = False  # whether the documentation is, or will be, in docs/ of the site
     pictures: Mapping[str, Path] = field(default_factory=dict)  # of entries, by their places on the site
+    waiting: tuple[Submission, ...] = ()  # handed in and not accepted yet
 
 
 def pictures_in(catalogue: Path) -> dict[str, Path]:

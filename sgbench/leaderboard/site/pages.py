@@ -11,9 +11,11 @@ from sgbench.leaderboard.processes import in_processes, workers_for
 from sgbench.leaderboard.site.across import across_files, compared
 from sgbench.leaderboard.site.downloads import downloads_of, table_files
 from sgbench.leaderboard.site.entries import entry_files
+from sgbench.leaderboard.site.feed import feed_file
 from sgbench.leaderboard.site.files import Page, SiteFile
 from sgbench.leaderboard.site.front import front_files
 from sgbench.leaderboard.site.methods import method_files
+from sgbench.leaderboard.site.pending import pending_page
 from sgbench.leaderboard.site.protocols import boards_page, protocol_files
 from sgbench.leaderboard.site.render import rendered, static_files
 from sgbench.leaderboard.site.sources import Sources
@@ -59,3 +61,5 @@ def _boards_and_texts(sources: Sources) -> Iterator[Page | SiteFile]:
         yield from entry_files(group, sources)
     yield from across_files(over_tasks, sources)
     yield from text_pages(sources)
+    yield pending_page(sources)
+    yield feed_file(sources)

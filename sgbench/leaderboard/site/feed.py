@@ -1,0 +1,113 @@
+"""The feed of new rows and of rows that no longer count, in the Atom format."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from xml.etree import ElementTree
+
+from sgbench.leaderboard.pages.sections import checked_text
+from sgbench.leaderboard.rows import Board, MethodRow
+from sgbench.leaderboard.site.files import SiteFile
+from sgbench.leaderboard.site.sources import Sources, method_path, protocol_path
+from sgbench.leaderboard.store.dossier import Dossier
+
+FEED = "feed.xml"
+ATOM = "http://www.w3.org/2005/Atom"
+NEWEST = 50
+NEVER = "1970-01-01T00:00:00Z"
+"""When a feed without entries was changed, since the format asks for a time."""
+NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "sgbench/leaderboards")
+"""Of the ids, which may not depend on where a site lies."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Holds one entry of the feed.
+
+    Args:
+        key: what the entry is of, the same in each build.
+        updated: when it came about.
+        title: in one line.
+        summary: in one sentence.
+        link: from the top of the site.
+    """
+
+    key: str
+    updated: str
+    title: str
+    summary: str
+    link: str
+
+
+def feed_file(sources: Sources) -> SiteFile:
+    """Build the feed: the newest rows and notices, the newest first (RFC 4287)."""
+    events = sorted(_events(sources), key=lambda event: (event.updated, event.key), reverse=True)
+    return SiteFile(FEED, lambda: _atom(events[:NEWEST]))
+
+
+def _events(sources: Sources) -> Iterator[Event]:
+    """Yield an event for each row by the time of its runs, and one for each notice."""
+    for place in sources.places.values():
+        row, board = place.row, place.board
+        made, link = sources.by_id[row.method_id].made_utc, method_path(board.protocol.name, row.method_id)
+        dossier = Dossier() if row.standing is None else row.standing.dossier
+        if made:
+            yield Event(
+                f"row/{board.protocol.name}/{row.method_id}",
+                made,
+                f"{board.protocol.name}: {row.label}",
+                f"{_score(row, board)}; {place.part}; {checked_text(dossier)}.",
+                link,
+            )
+        yield from _notices(board, row.method_id, row.label, dossier, link)
+    for board in sources.boards:
+        for outsider in board.outsiders:
+            head, link = outsider.dossier.submission, protocol_path(board.protocol.name)
+            title = outsider.method_id if head is None else head.name
+            if head is not None:
+                yield Event(
+                    f"row/{board.protocol.name}/{outsider.method_id}",
+                    head.created_utc,
+                    f"{board.protocol.name}: {title} (code outside the catalogue)",
+                    f"{board.measure.summary(outsider.score)}; {checked_text(outsider.dossier, outside=True)}.",
+                    link,
+                )
+            yield from _notices(board, outsider.method_id, title, outsider.dossier, link)
+
+
+def _score(row: MethodRow, board: Board) -> str:
+    return f"{board.measure.summary(row.score)}{'' if board.measure.is_loss else ' %'}"
+
+
+def _notices(board: Board, method_id: str, title: str, dossier: Dossier, link: str) -> Iterator[Event]:
+    notice = dossier.notice
+    if notice is not None:
+        key = f"{notice.kind}/{board.protocol.name}/{method_id}"
+        yield Event(
+            key, notice.created_utc, f"{board.protocol.name}: {title} {notice.kind}", notice.reason, link
+        )
+
+
+def _atom(events: list[Event]) -> bytes:
+    feed = ElementTree.Element("feed", xmlns=ATOM)
+    _add(feed, "title", "sgbench boards: new rows")
+    _add(feed, "id", uuid.uuid5(NAMESPACE, "feed").urn)
+    _add(feed, "updated", events[0].updated if events else NEVER)
+    _add(ElementTree.SubElement(feed, "author"), "name", "The sgbench authors")
+    ElementTree.SubElement(feed, "link", rel="self", href=FEED)
+    ElementTree.SubElement(feed, "link", rel="alternate", type="text/html", href="boards.html")
+    for event in events:
+        entry = ElementTree.SubElement(feed, "entry")
+        _add(entry, "title", event.title)
+        _add(entry, "id", uuid.uuid5(NAMESPACE, event.key).urn)
+        _add(entry, "updated", event.updated)
+        ElementTree.SubElement(entry, "link", rel="alternate", type="text/html", href=event.link)
+        _add(entry, "summary", event.summary)
+    ElementTree.indent(feed)
+    return ElementTree.tostring(feed, encoding="utf-8", xml_declaration=True) + b"\n"
+
+
+def _add(parent: ElementTree.Element, name: str, text: str) -> None:
+    ElementTree.SubElement(parent, name).text = text

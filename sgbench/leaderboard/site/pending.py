@@ -1,0 +1,109 @@
+"""The page of what waits: submissions that nobody has accepted yet, and rows that nobody has repeated yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.board import Board
+from sgbench.leaderboard.labels import surrogate_call
+from sgbench.leaderboard.rows import MethodRow
+from sgbench.leaderboard.site.files import Page
+from sgbench.leaderboard.site.sources import Sources, method_path, protocol_path
+from sgbench.leaderboard.store.reading import Finding, finding
+from sgbench.records.files import read_model
+from sgbench.records.submission import Submission
+from sgbench.tables.table import Cell, Table, texts
+
+PENDING = "pending.html"
+HEAD = "submission.json"
+REVIEW = "a maintainer's review; then its weights run again, and a seed trained again"
+REVIEW_OUTSIDE = "a maintainer's review; answers alone never rank"
+RUN_AGAIN, TRAIN_AGAIN = "its weights run again", "a seed trained again"
+
+
+def read_waiting(folder: Path) -> tuple[list[Submission], list[Finding]]:
+    """Read the heads of submissions that lie in a checkout, the oldest first; a bad one is named and left out.
+
+    Args:
+        folder: with a folder for each protocol, and in it one for each submission; it need not be there.
+    """
+    waiting, left_out = [], []
+    for path in sorted(folder.glob(f"*/*/{HEAD}")):
+        try:
+            head = read_model(path, Submission)
+        except InputError as error:
+            left_out.append(finding(path, error))
+            continue
+        if (head.protocol, head.method_id) == path.parts[-3:-1]:
+            waiting.append(head)
+        else:
+            left_out.append(Finding(str(path), f"is of {head.protocol}/{head.method_id}, not of its folder"))
+    return sorted(waiting, key=lambda head: (head.created_utc, head.protocol, head.method_id)), left_out
+
+
+def pending_page(sources: Sources) -> Page:
+    """Build the page of what waits."""
+    rows = [_submitted(head, sources) for head in sources.beside.waiting]
+    rows += [_claimed(row, board) for board in sources.boards for row in board.claimed]
+    columns = texts("protocol", "method", "handed in by", "since", "waits for")
+    table = Table("Handed in and not repeated yet", columns, tuple(rows), head=2) if rows else None
+    return Page(
+        PENDING,
+        "Pending submissions",
+        "What was handed in and has no rank yet, with what it waits for.",
+        "pending.html",
+        {"table": table},
+        "submit.html",
+        tables={} if table is None else {"": table},
+    )
+
+
+def _submitted(head: Submission, sources: Sources) -> tuple[Cell, ...]:
+    boards = {board.protocol.name for board in sources.boards}
+    method = head.method
+    named = (
+        head.name if method is None else surrogate_call(method.label, method.parameters.get("surrogate", {}))
+    )
+    return (
+        Cell(
+            head.protocol,
+            link=protocol_path(head.protocol) if head.protocol in boards else None,
+            is_code=True,
+        ),
+        Cell(named, is_code=method is not None),
+        Cell(head.contact),
+        Cell(head.created_utc[:10]),
+        Cell(REVIEW_OUTSIDE if method is None else REVIEW),
+    )
+
+
+def _claimed(row: MethodRow, board: Board) -> tuple[Cell, ...]:
+    name = board.protocol.name
+    dossier = None if row.standing is None else row.standing.dossier
+    head = None if dossier is None else dossier.submission
+    return (
+        Cell(name, link=protocol_path(name), is_code=True),
+        Cell(row.label, link=method_path(name, row.method_id), is_code=True),
+        Cell("the maintainers" if head is None else head.contact),
+        Cell("" if head is None else head.created_utc[:10]),
+        Cell("; ".join(_missing(row))),
+    )
+
+
+def _missing(row: MethodRow) -> Iterator[str]:
+    """Yield what a row without a rank lacks, or which check it failed."""
+    dossier = None if row.standing is None else row.standing.dossier
+    if dossier is None:
+        return
+    if dossier.failed is not None:
+        yield f"nothing: it failed when it was {dossier.failed.tier}"
+        return
+    run_again = {
+        seed for check in dossier.verifications if check.tier == "reinferred" for seed in check.seeds
+    }
+    if not run_again.issuperset(row.scores.keys() - set(row.failed_seeds)):
+        yield RUN_AGAIN
+    if not (dossier.is_trained_again or dossier.passed_over):
+        yield TRAIN_AGAIN
