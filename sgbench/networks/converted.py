@@ -13,7 +13,8 @@ from sgbench.dropouts.base import Dropout
 from sgbench.errors import InputError, require_count
 from sgbench.networks.base import Network, Provided, hidden_sizes
 from sgbench.networks.layers import DenseLayer
-from sgbench.neurons.leaky import Leaky, LeakyState
+from sgbench.neurons.base import SpikingState
+from sgbench.neurons.leaky import Leaky
 from sgbench.neurons.leaky_readout import LeakyReadout, ReadoutState
 from sgbench.normalisations.base import Normalisation
 from sgbench.signals.spikes import Signal, dense
@@ -121,7 +122,7 @@ class Converted(Network):
         for layer in self.hidden_layers:
             current = layer.current(sent)
             sent = clip_floor_shift(current / layer.neuron.threshold(), self.levels)  # type: ignore[operator]
-            states.append(LeakyState(u=current, s=sent))
+            states.append(SpikingState(u=current, s=sent))
         answer = self.readout.current(sent)
         states.append(ReadoutState(u=answer))
         return Trajectory(answer.expand(x.shape[0], -1, -1), lengths, (), (), tuple(states))
@@ -133,7 +134,7 @@ class Converted(Network):
         for layer in self.hidden_layers:
             silent = weight.new_zeros(x.shape[1], layer.neurons)
             half = 0.5 * layer.neuron.threshold().detach()  # type: ignore[operator]
-            states.append(LeakyState(u=silent + half, s=silent))
+            states.append(SpikingState(u=silent + half, s=silent))
         states.append(ReadoutState(u=weight.new_zeros(x.shape[1], self.readout.neurons)))
         return tuple(states)
 

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 from sgbench.neurons.arguments import require_argument
-from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.base import AdaptiveState, Operations, SpikingNeuron
 from sgbench.neurons.quantity import EulerRate, Number, Threshold, Value
 from sgbench.neurons.takeoff import Takeoff
 from sgbench.surrogates.base import Surrogate
-
-
-class AdExState(NamedTuple):
-    """Holds what an `AdEx` layer carries from step to step."""
-
-    u: Tensor  # membrane potential [B, N], before its reset
-    w: Tensor  # adaptation current [B, N]
-    s: Tensor  # spikes [B, N]
 
 
 class AdEx(SpikingNeuron):
@@ -53,7 +45,7 @@ class AdEx(SpikingNeuron):
     (1.5, 0.25)
     """
 
-    State: ClassVar[type[Any]] = AdExState
+    State: ClassVar[type[Any]] = AdaptiveState
 
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
@@ -89,7 +81,7 @@ class AdEx(SpikingNeuron):
         self.resistance = require_argument("resistance", resistance)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
-    def step(self, current: Tensor, state: AdExState) -> tuple[Tensor, AdExState]:
+    def step(self, current: Tensor, state: AdaptiveState) -> tuple[Tensor, AdaptiveState]:
         """Advance one step: reset u and let w jump after a spike, move both by forward Euler, fire."""
         threshold, rate = self.threshold(), self.rate()
         jumped = state.w + self.b() * state.s
@@ -98,7 +90,7 @@ class AdEx(SpikingNeuron):
         moved = start + rate * (-start + self.takeoff(start, threshold) - jumped + self.resistance * current)
         u = self.next_potential.behind(moved, state.s, threshold)
         s = self.surrogate(u - threshold)
-        return s, AdExState(u=u, w=w, s=s)
+        return s, AdaptiveState(u=u, w=w, s=s)
 
     @property
     def operations(self) -> Operations:

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 from sgbench.engine.spec import LinearSpec
-from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.base import AdaptiveState, Operations, SpikingNeuron
 from sgbench.neurons.quantity import Decay, Number, Threshold, Value
 from sgbench.surrogates.base import Surrogate
-
-
-class AdLifState(NamedTuple):
-    """Holds what an `AdLif` layer carries from step to step."""
-
-    u: Tensor  # membrane potential [B, N], before its reset
-    w: Tensor  # adaptation current [B, N]
-    s: Tensor  # spikes [B, N]
 
 
 class AdLif(SpikingNeuron):
@@ -49,7 +41,7 @@ class AdLif(SpikingNeuron):
     (4.0, 0.5)
     """
 
-    State: ClassVar[type[Any]] = AdLifState
+    State: ClassVar[type[Any]] = AdaptiveState
 
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
@@ -76,14 +68,14 @@ class AdLif(SpikingNeuron):
         self.b = Number("b", b, learn=learn_b, features=features)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
-    def step(self, current: Tensor, state: AdLifState) -> tuple[Tensor, AdLifState]:
+    def step(self, current: Tensor, state: AdaptiveState) -> tuple[Tensor, AdaptiveState]:
         """Advance one step: adapt to the last potential and spike, decay, integrate, pay the last reset, fire."""
         threshold, beta = self.threshold(), self.beta()
         w = self.rho() * state.w + self.a() * state.u + self.b() * state.s
         driven = (1 - beta) * current - (1 - beta) * w
         u = self.next_potential(state.u, state.s, driven, beta, threshold)
         s = self.surrogate(u - threshold)
-        return s, AdLifState(u=u, w=w, s=s)
+        return s, AdaptiveState(u=u, w=w, s=s)
 
     def recurrence_spec(self) -> LinearSpec:
         """Write both equations as coefficients for engines that do not call `step`."""

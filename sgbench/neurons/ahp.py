@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 from sgbench.engine.spec import LinearSpec
-from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.base import AdaptiveState, Operations, SpikingNeuron
 from sgbench.neurons.quantity import Decay, Number, Threshold, Value
 from sgbench.surrogates.base import Surrogate
-
-
-class AhpState(NamedTuple):
-    """Holds what an `Ahp` layer carries from step to step."""
-
-    u: Tensor  # membrane potential [B, N], before its reset
-    w: Tensor  # after-hyperpolarisation current [B, N]
-    s: Tensor  # spikes [B, N]
 
 
 class Ahp(SpikingNeuron):
@@ -48,7 +40,7 @@ class Ahp(SpikingNeuron):
     (-1.0, 2.0)
     """
 
-    State: ClassVar[type[Any]] = AhpState
+    State: ClassVar[type[Any]] = AdaptiveState
 
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
@@ -72,13 +64,13 @@ class Ahp(SpikingNeuron):
         self.b = Number("b", b, learn=learn_b, features=features)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
-    def step(self, current: Tensor, state: AhpState) -> tuple[Tensor, AhpState]:
+    def step(self, current: Tensor, state: AdaptiveState) -> tuple[Tensor, AdaptiveState]:
         """Advance one step: let the own current decay and take the last spike, then go on as a leaky neuron."""
         threshold, gamma = self.threshold(), self.gamma()
         w = gamma * state.w + (gamma * self.b()) * state.s
         u = self.next_potential(state.u, state.s, current + w, self.beta(), threshold)
         s = self.surrogate(u - threshold)
-        return s, AhpState(u=u, w=w, s=s)
+        return s, AdaptiveState(u=u, w=w, s=s)
 
     def recurrence_spec(self) -> LinearSpec:
         """Write both equations as coefficients for engines that do not call `step`."""

@@ -199,14 +199,30 @@ class ResetPotential:
         return 2 if self.reset.startswith("subtract") else 1
 
 
+class SpikingState(NamedTuple):
+    """Holds what a layer carries from step to step if its neurons have a potential alone."""
+
+    u: Tensor  # membrane potential [B, N], before its reset
+    s: Tensor  # spikes of the last step [B, N], their number where a neuron may send several
+
+
+class AdaptiveState(NamedTuple):
+    """Holds what a layer carries from step to step if its neurons adapt by a second variable."""
+
+    u: Tensor  # membrane potential [B, N], before its reset
+    w: Tensor  # adaptation [B, N]
+    s: Tensor  # spikes of the last step [B, N]
+
+
 class SpikingNeuron(Neuron):
     """Models a neuron that fires when its potential u exceeds its threshold, and starts from rest, all zeros.
 
-    A subclass names its state's type, sets `threshold`, and writes `step`.
+    A subclass names its state's type if it carries more than potential and spikes, sets `threshold`, and writes
+    `step`.
     """
 
     output: ClassVar[Literal["binary", "real"]] = "binary"
-    State: ClassVar[type[Any]]
+    State: ClassVar[type[Any]] = SpikingState
     threshold: Threshold
 
     def __init__(

@@ -58,6 +58,8 @@ class Brf(SpikingNeuron):
     """
 
     State: ClassVar[type[Any]] = BrfState
+    # The damping and its product, rotation, the trace's decay, a comparison.
+    operations: Operations = Operations(7, 9, 1, state_words=3)
 
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
@@ -112,8 +114,3 @@ class Brf(SpikingNeuron):
     def centred(self, state: BrfState) -> Tensor:
         """Subtract the threshold in force, raised by the last spikes, from the real part [B, N]."""
         return state.u - self.threshold() - state.q
-
-    @property
-    def operations(self) -> Operations:
-        """Count one step's arithmetic: the damping and its product, rotation, the trace's decay, a comparison."""
-        return Operations(7, 9, 1, state_words=3)

@@ -56,6 +56,8 @@ class Conductance(SpikingNeuron):
     """
 
     State: ClassVar[type[Any]] = ConductanceState
+    # Decays, the target and the way to it, sums, an exponential, a division.
+    operations: Operations = Operations(6, 8, 1, state_words=3, functions=2)
 
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
@@ -96,8 +98,3 @@ class Conductance(SpikingNeuron):
         )
         s = self.surrogate(u - threshold)
         return s, ConductanceState(excitatory=excitatory, inhibitory=inhibitory, u=u, s=s)
-
-    @property
-    def operations(self) -> Operations:
-        """Count one step's arithmetic: decays, the target and the way to it, sums, an exponential, a division."""
-        return Operations(6, 8, 1, state_words=3, functions=2)

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
-
 from torch import Tensor
 
 from sgbench.neurons.arguments import require_argument
-from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.base import Operations, SpikingNeuron, SpikingState
 from sgbench.neurons.quantity import EulerRate, Threshold, Value
 from sgbench.neurons.takeoff import Takeoff
 from sgbench.surrogates.base import Surrogate
-
-
-class EifState(NamedTuple):
-    """Holds what an `Eif` layer carries from step to step."""
-
-    u: Tensor  # membrane potential [B, N], before its reset
-    s: Tensor  # spikes [B, N]
 
 
 class Eif(SpikingNeuron):
@@ -43,8 +34,6 @@ class Eif(SpikingNeuron):
     0.75
     """
 
-    State: ClassVar[type[Any]] = EifState
-
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
         surrogate: Surrogate,
@@ -68,7 +57,7 @@ class Eif(SpikingNeuron):
         self.resistance = require_argument("resistance", resistance)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
-    def step(self, current: Tensor, state: EifState) -> tuple[Tensor, EifState]:
+    def step(self, current: Tensor, state: SpikingState) -> tuple[Tensor, SpikingState]:
         """Advance one step: reset the potential, move it by forward Euler, fire."""
         threshold, rate = self.threshold(), self.rate()
         u = self.next_potential.around(
@@ -80,7 +69,7 @@ class Eif(SpikingNeuron):
             threshold,
         )
         s = self.surrogate(u - threshold)
-        return s, EifState(u=u, s=s)
+        return s, SpikingState(u=u, s=s)
 
     @property
     def operations(self) -> Operations:

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
-
 import torch
 from torch import Tensor
 
 from sgbench.errors import require_number
 from sgbench.neurons.arguments import require_argument
-from sgbench.neurons.base import InputGain, Operations, SpikingNeuron
+from sgbench.neurons.base import InputGain, Operations, SpikingNeuron, SpikingState
 from sgbench.neurons.quantity import Decay, Threshold, Value
 from sgbench.surrogates.base import Surrogate
-
-
-class EscapeNoiseState(NamedTuple):
-    """Holds what an `EscapeNoise` layer carries from step to step."""
-
-    u: Tensor  # membrane potential [B, N], before its reset
-    s: Tensor  # spikes [B, N]
 
 
 class EscapeNoise(SpikingNeuron):
@@ -46,8 +37,6 @@ class EscapeNoise(SpikingNeuron):
     >>> neuron.probability(torch.tensor([-1.0, 0.0, 1.0])).round(decimals=4)  # in the middle 1 - 1/e
     tensor([0.0000, 0.6321, 1.0000])
     """
-
-    State: ClassVar[type[Any]] = EscapeNoiseState
 
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
@@ -78,7 +67,7 @@ class EscapeNoise(SpikingNeuron):
         """Compute the probability of a spike in one step, at u = potential minus threshold."""
         return -torch.expm1(-self.expected * torch.exp(u / self.softness))
 
-    def step(self, current: Tensor, state: EscapeNoiseState) -> tuple[Tensor, EscapeNoiseState]:
+    def step(self, current: Tensor, state: SpikingState) -> tuple[Tensor, SpikingState]:
         """Advance one step: decay, integrate, pay the last spike's reset, fire by chance."""
         threshold, beta = self.threshold(), self.beta()
         u = self.next_potential(state.u, state.s, self.input_gain(beta) * current, beta, threshold)
@@ -86,7 +75,7 @@ class EscapeNoise(SpikingNeuron):
         with torch.no_grad():
             drawn = (self.surrogate.uniform(u) < self.probability(u - threshold)).to(u.dtype)
         s = drawn + (slope - slope.detach())  # adds exactly 0, and the gradient
-        return s, EscapeNoiseState(u=u, s=s)
+        return s, SpikingState(u=u, s=s)
 
     @property
     def operations(self) -> Operations:

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
-
 from torch import Tensor
 
 from sgbench.errors import require_choice
-from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.base import Operations, SpikingNeuron, SpikingState
 from sgbench.neurons.quantity import LEARN, Decay, Positive, Threshold, Value
 from sgbench.surrogates.base import Surrogate
-
-
-class GlifState(NamedTuple):
-    """Holds what a `Glif` layer carries from step to step."""
-
-    u: Tensor  # membrane potential [B, N], before its reset
-    s: Tensor  # spikes [B, N]
 
 
 class Glif(SpikingNeuron):
@@ -55,7 +46,8 @@ class Glif(SpikingNeuron):
     1.49375
     """
 
-    State: ClassVar[type[Any]] = GlifState
+    # Decay, reset's gate, input gain, subtraction, four sums, one comparison.
+    operations: Operations = Operations(4, 4, 1, state_words=1)
 
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
@@ -85,7 +77,7 @@ class Glif(SpikingNeuron):
         self.subtracted = Positive("subtracted", subtracted, learn=learn, features=features)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
-    def step(self, current: Tensor, state: GlifState) -> tuple[Tensor, GlifState]:
+    def step(self, current: Tensor, state: SpikingState) -> tuple[Tensor, SpikingState]:
         """Advance one step: mix leaks, inputs and resets by their gates, fire."""
         threshold, seen = self.threshold(), self.next_potential.seen(state.s)
         leak_gate, reset_gate = self.gate_leak(), self.gate_reset()
@@ -98,9 +90,4 @@ class Glif(SpikingNeuron):
             + driven
         )
         s = self.surrogate(u - threshold)
-        return s, GlifState(u=u, s=s)
-
-    @property
-    def operations(self) -> Operations:
-        """Count one step's arithmetic: decay, reset's gate, input gain, subtraction, four sums, one comparison."""
-        return Operations(4, 4, 1, state_words=1)
+        return s, SpikingState(u=u, s=s)

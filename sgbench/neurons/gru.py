@@ -145,6 +145,9 @@ class SpikingGru(_Gated):
     (1.0, 1.0)
     """
 
+    # Three products, the sums of new value and mixture, three comparisons.
+    operations: Operations = Operations(3, 3, 3, state_words=1)
+
     def __init__(self, surrogate: Surrogate) -> None:
         super().__init__(surrogate)
         require_gates("spiking_gru", surrogate)
@@ -160,8 +163,3 @@ class SpikingGru(_Gated):
     def centred(self, state: GruState) -> Tensor:
         """Return the potential of the new value [B, N], which spikes above 0."""
         return state.u
-
-    @property
-    def operations(self) -> Operations:
-        """Count one step's arithmetic: three products, the sums of new value and mixture, three comparisons."""
-        return Operations(3, 3, 3, state_words=1)

@@ -50,6 +50,8 @@ class Hrf(SpikingNeuron):
     """
 
     State: ClassVar[type[Any]] = HrfState
+    # Products of motion, damping, force and trace, their sums, one comparison.
+    operations: Operations = Operations(4, 6, 1, state_words=3)
 
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
@@ -87,8 +89,3 @@ class Hrf(SpikingNeuron):
     def centred(self, state: HrfState) -> Tensor:
         """Subtract the threshold in force, raised by the last spikes, from the velocity [B, N]."""
         return state.u - self.threshold() - state.q
-
-    @property
-    def operations(self) -> Operations:
-        """Count one step's arithmetic: products of motion, damping, force and trace, their sums, one comparison."""
-        return Operations(4, 6, 1, state_words=3)

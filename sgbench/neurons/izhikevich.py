@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from sgbench.neurons.arguments import require_argument
-from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.base import AdaptiveState, Operations, SpikingNeuron
 from sgbench.neurons.quantity import EulerRate, Number, Threshold, Value
 from sgbench.surrogates.base import Surrogate
-
-
-class IzhikevichState(NamedTuple):
-    """Holds what an `Izhikevich` layer carries from step to step."""
-
-    u: Tensor  # membrane potential [B, N], before its reset
-    w: Tensor  # recovery current [B, N]
-    s: Tensor  # spikes [B, N]
 
 
 class Izhikevich(SpikingNeuron):
@@ -60,7 +52,7 @@ class Izhikevich(SpikingNeuron):
     (1.625, 1.5)
     """
 
-    State: ClassVar[type[Any]] = IzhikevichState
+    State: ClassVar[type[Any]] = AdaptiveState
 
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
@@ -100,7 +92,7 @@ class Izhikevich(SpikingNeuron):
         limit = torch.as_tensor(threshold, dtype=u.dtype, device=u.device)
         return self.curvature * u * (torch.clamp(u, -limit, limit) - self.critical)
 
-    def step(self, current: Tensor, state: IzhikevichState) -> tuple[Tensor, IzhikevichState]:
+    def step(self, current: Tensor, state: AdaptiveState) -> tuple[Tensor, AdaptiveState]:
         """Advance one step: reset u and let w jump after a spike, move both by forward Euler, fire."""
         threshold, rate = self.threshold(), self.rate()
         jumped = state.w + self.b() * state.s
@@ -109,7 +101,7 @@ class Izhikevich(SpikingNeuron):
         moved = start + rate * (self.flow(start, threshold) - jumped + current)
         u = self.next_potential.behind(moved, state.s, threshold)
         s = self.surrogate(u - threshold)
-        return s, IzhikevichState(u=u, w=w, s=s)
+        return s, AdaptiveState(u=u, w=w, s=s)
 
     @property
     def operations(self) -> Operations:

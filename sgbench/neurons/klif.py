@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
-
 import torch
 from torch import Tensor
 
-from sgbench.neurons.base import InputGain, Operations, SpikingNeuron
+from sgbench.neurons.base import InputGain, Operations, SpikingNeuron, SpikingState
 from sgbench.neurons.quantity import Decay, Positive, Threshold, Value
 from sgbench.surrogates.base import Surrogate
-
-
-class KlifState(NamedTuple):
-    """Holds what a `Klif` layer carries from step to step."""
-
-    u: Tensor  # membrane potential [B, N], before its reset
-    s: Tensor  # spikes [B, N]
 
 
 class Klif(SpikingNeuron):
@@ -42,8 +33,6 @@ class Klif(SpikingNeuron):
     ([1.2, 0.0], [[1.0, 0.0]])
     """
 
-    State: ClassVar[type[Any]] = KlifState
-
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
         surrogate: Surrogate,
@@ -65,7 +54,7 @@ class Klif(SpikingNeuron):
         self.k = Positive("k", k, learn=learn_k, features=features)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
-    def step(self, current: Tensor, state: KlifState) -> tuple[Tensor, KlifState]:
+    def step(self, current: Tensor, state: SpikingState) -> tuple[Tensor, SpikingState]:
         """Advance one step: decay, integrate, scale by k, rectify, fire."""
         threshold, beta, k = self.threshold(), self.beta(), self.k()
         driven = self.input_gain(beta) * current
@@ -73,7 +62,7 @@ class Klif(SpikingNeuron):
             lambda start: torch.relu(k * (beta * start + driven)), state.u, state.s, threshold
         )
         s = self.surrogate(u - threshold)
-        return s, KlifState(u=u, s=s)
+        return s, SpikingState(u=u, s=s)
 
     @property
     def operations(self) -> Operations:

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
-
 from torch import Tensor
 
 from sgbench.engine.spec import LinearSpec
 from sgbench.errors import InputError, require_number
 from sgbench.neurons.arguments import require_argument
-from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.base import Operations, SpikingNeuron, SpikingState
 from sgbench.neurons.quantity import Threshold, Value
 from sgbench.surrogates.base import Surrogate
-
-
-class LapicqueState(NamedTuple):
-    """Holds what a `Lapicque` layer carries from step to step."""
-
-    u: Tensor  # membrane potential [B, N], before its reset
-    s: Tensor  # spikes [B, N]
 
 
 class Lapicque(SpikingNeuron):
@@ -47,8 +38,6 @@ class Lapicque(SpikingNeuron):
     0.875
     """
 
-    State: ClassVar[type[Any]] = LapicqueState
-
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
         surrogate: Surrogate,
@@ -74,12 +63,12 @@ class Lapicque(SpikingNeuron):
         self.decay, self.gain = 1 - dt / (resistance * capacitance), dt / capacitance
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
-    def step(self, current: Tensor, state: LapicqueState) -> tuple[Tensor, LapicqueState]:
+    def step(self, current: Tensor, state: SpikingState) -> tuple[Tensor, SpikingState]:
         """Advance one step: leak, charge, pay the last spike's reset, fire."""
         threshold = self.threshold()
         u = self.next_potential(state.u, state.s, self.gain * current, self.decay, threshold)
         s = self.surrogate(u - threshold)
-        return s, LapicqueState(u=u, s=s)
+        return s, SpikingState(u=u, s=s)
 
     def recurrence_spec(self) -> LinearSpec:
         """Write the equation as coefficients for engines that do not call `step`."""

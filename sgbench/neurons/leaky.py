@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
-
 from torch import Tensor
 
 from sgbench.engine.spec import LinearSpec
-from sgbench.neurons.base import InputGain, Operations, SpikingNeuron
+from sgbench.neurons.base import InputGain, Operations, SpikingNeuron, SpikingState
 from sgbench.neurons.quantity import Decay, Threshold, Value
 from sgbench.surrogates.base import Surrogate
-
-
-class LeakyState(NamedTuple):
-    """Holds what a `Leaky` layer carries from step to step."""
-
-    u: Tensor  # membrane potential [B, N], before its reset
-    s: Tensor  # spikes [B, N]
 
 
 class Leaky(SpikingNeuron):
@@ -41,8 +32,6 @@ class Leaky(SpikingNeuron):
     -0.25
     """
 
-    State: ClassVar[type[Any]] = LeakyState
-
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
         surrogate: Surrogate,
@@ -61,13 +50,13 @@ class Leaky(SpikingNeuron):
         self.input_gain = InputGain(input_gain, self.beta.given())
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
-    def step(self, current: Tensor, state: LeakyState) -> tuple[Tensor, LeakyState]:
+    def step(self, current: Tensor, state: SpikingState) -> tuple[Tensor, SpikingState]:
         """Advance one step: decay the potential, add the current, pay the last spike's reset, fire."""
         threshold, beta = self.threshold(), self.beta()
         driven = self.input_gain(beta) * current
         u = self.next_potential(state.u, state.s, driven, beta, threshold)
         s = self.surrogate(u - threshold)
-        return s, LeakyState(u=u, s=s)
+        return s, SpikingState(u=u, s=s)
 
     def recurrence_spec(self) -> LinearSpec:
         """Write the equation as coefficients for engines that do not call `step`."""

@@ -46,6 +46,7 @@ class Liaf(SpikingNeuron):
     """
 
     State: ClassVar[type[Any]] = LiafState
+    sends: Output = "real"  # analog values
 
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
@@ -67,11 +68,6 @@ class Liaf(SpikingNeuron):
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
         self.input_gain = InputGain(input_gain, self.beta.given())
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
-
-    @property
-    def sends(self) -> Output:
-        """Name what goes on to other neurons: analog values."""
-        return "real"
 
     def step(self, current: Tensor, state: LiafState) -> tuple[Tensor, LiafState]:
         """Advance one step: pay the reset of a spike that is not sent, decay, integrate, send an analog value."""

@@ -135,6 +135,8 @@ class SpikingLstm(Neuron):
 
     output: ClassVar[Literal["binary", "real"]] = "binary"
     currents = GATES
+    # Three products, the cell's sum, a comparison per gate and for the bound.
+    operations: Operations = Operations(3, 1, 5, state_words=2)
 
     def __init__(self, surrogate: Surrogate) -> None:
         super().__init__()
@@ -157,8 +159,3 @@ class SpikingLstm(Neuron):
     def centred(self, state: LstmState) -> Tensor:
         """Return the current of the output gate [B, N], which opens above 0."""
         return state.u
-
-    @property
-    def operations(self) -> Operations:
-        """Count one step's arithmetic: three products, the cell's sum, a comparison per gate and for the bound."""
-        return Operations(3, 1, 5, state_words=2)

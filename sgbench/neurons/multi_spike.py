@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
-
 import torch
 from torch import Tensor
 
 from sgbench.errors import require_count, require_number
-from sgbench.neurons.base import InputGain, Operations, SpikingNeuron
+from sgbench.neurons.base import InputGain, Operations, SpikingNeuron, SpikingState
 from sgbench.neurons.quantity import Decay, Threshold, Value
 from sgbench.surrogates.base import Output, Surrogate
 
 LARGEST_OFFSET = 0.999
-
-
-class MultiSpikeState(NamedTuple):
-    """Holds what a `MultiSpike` layer carries from step to step."""
-
-    u: Tensor  # membrane potential [B, N], before its reset
-    s: Tensor  # number of spikes [B, N]
 
 
 class MultiSpike(SpikingNeuron):
@@ -51,7 +42,7 @@ class MultiSpike(SpikingNeuron):
     [[0.125, -0.125, 3.0]]
     """
 
-    State: ClassVar[type[Any]] = MultiSpikeState
+    sends: Output = "integer"  # whole numbers of spikes, 0, 1, 2 and so on
 
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
@@ -77,21 +68,16 @@ class MultiSpike(SpikingNeuron):
         self.offset = require_number("neuron.offset", offset, low=0, high=LARGEST_OFFSET)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
-    @property
-    def sends(self) -> Output:
-        """Name what goes on to other neurons: whole numbers of spikes, 0, 1, 2 and so on."""
-        return "integer"
-
-    def step(self, current: Tensor, state: MultiSpikeState) -> tuple[Tensor, MultiSpikeState]:
+    def step(self, current: Tensor, state: SpikingState) -> tuple[Tensor, SpikingState]:
         """Advance one step: decay, integrate, pay for the last spikes, fire as often as thresholds are exceeded."""
         threshold, beta = self.threshold(), self.beta()
         u = self.next_potential(state.u, state.s, self.input_gain(beta) * current, beta, threshold)
         s = torch.zeros_like(u)
         for k in range(1, self.most + 1):
             s = s + self.surrogate(u - (k - self.offset) * threshold)
-        return s, MultiSpikeState(u=u, s=s)
+        return s, SpikingState(u=u, s=s)
 
-    def centred(self, state: MultiSpikeState) -> Tensor:
+    def centred(self, state: SpikingState) -> Tensor:
         """Subtract the first of the thresholds from the membrane potential [B, N]."""
         return state.u - (1 - self.offset) * self.threshold()
 

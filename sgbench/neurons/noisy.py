@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
-
 import torch
 from torch import Tensor
 
 from sgbench.errors import require_number
-from sgbench.neurons.base import InputGain, Operations, SpikingNeuron
+from sgbench.neurons.base import InputGain, Operations, SpikingNeuron, SpikingState
 from sgbench.neurons.quantity import Decay, Threshold, Value
 from sgbench.surrogates.base import Surrogate
 
 SMALLEST = 1e-7  # uniform number, whose normal one is -5.2
-
-
-class NoisyState(NamedTuple):
-    """Holds what a `Noisy` layer carries from step to step."""
-
-    u: Tensor  # membrane potential [B, N], before its reset
-    s: Tensor  # spikes [B, N]
 
 
 class Noisy(SpikingNeuron):
@@ -48,8 +39,6 @@ class Noisy(SpikingNeuron):
     0.25
     """
 
-    State: ClassVar[type[Any]] = NoisyState
-
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
         surrogate: Surrogate,
@@ -71,14 +60,14 @@ class Noisy(SpikingNeuron):
         self.noise_std = require_number("neuron.noise_std", noise_std, low=0)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
-    def step(self, current: Tensor, state: NoisyState) -> tuple[Tensor, NoisyState]:
+    def step(self, current: Tensor, state: SpikingState) -> tuple[Tensor, SpikingState]:
         """Advance one step: decay, integrate with noise, pay the last spike's reset, fire."""
         threshold, beta = self.threshold(), self.beta()
         noise = torch.special.ndtri(self.surrogate.uniform(current).clamp(SMALLEST, 1 - SMALLEST))
         driven = self.input_gain(beta) * current + self.noise_std * (1 - beta * beta) ** 0.5 * noise
         u = self.next_potential(state.u, state.s, driven, beta, threshold)
         s = self.surrogate(u - threshold)
-        return s, NoisyState(u=u, s=s)
+        return s, SpikingState(u=u, s=s)
 
     @property
     def operations(self) -> Operations:

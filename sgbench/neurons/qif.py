@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
-
 import torch
 from torch import Tensor
 
 from sgbench.neurons.arguments import require_argument
-from sgbench.neurons.base import Operations, SpikingNeuron
+from sgbench.neurons.base import Operations, SpikingNeuron, SpikingState
 from sgbench.neurons.quantity import EulerRate, Threshold, Value
 from sgbench.surrogates.base import Surrogate
-
-
-class QifState(NamedTuple):
-    """Holds what a `Qif` layer carries from step to step."""
-
-    u: Tensor  # membrane potential [B, N], before its reset
-    s: Tensor  # spikes [B, N]
 
 
 class Qif(SpikingNeuron):
@@ -42,8 +33,6 @@ class Qif(SpikingNeuron):
     >>> state.u.item()
     0.84375
     """
-
-    State: ClassVar[type[Any]] = QifState
 
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
@@ -74,7 +63,7 @@ class Qif(SpikingNeuron):
         limit = torch.as_tensor(threshold, dtype=u.dtype, device=u.device)
         return self.curvature * u * (torch.clamp(u, -limit, limit) - self.critical)
 
-    def step(self, current: Tensor, state: QifState) -> tuple[Tensor, QifState]:
+    def step(self, current: Tensor, state: SpikingState) -> tuple[Tensor, SpikingState]:
         """Advance one step: reset the potential, move it by forward Euler, fire."""
         threshold, rate = self.threshold(), self.rate()
         u = self.next_potential.around(
@@ -84,7 +73,7 @@ class Qif(SpikingNeuron):
             threshold,
         )
         s = self.surrogate(u - threshold)
-        return s, QifState(u=u, s=s)
+        return s, SpikingState(u=u, s=s)
 
     @property
     def operations(self) -> Operations:

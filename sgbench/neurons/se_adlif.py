@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 from sgbench.engine.spec import LinearSpec
 from sgbench.errors import require_number
-from sgbench.neurons.base import InputGain, Operations, SpikingNeuron
+from sgbench.neurons.base import AdaptiveState, InputGain, Operations, SpikingNeuron
 from sgbench.neurons.quantity import Decay, Number, Threshold, Value
 from sgbench.surrogates.base import Surrogate
-
-
-class SeAdLifState(NamedTuple):
-    """Holds what a `SeAdLif` layer carries from step to step."""
-
-    u: Tensor  # membrane potential [B, N], before its reset
-    w: Tensor  # adaptation current of the step before [B, N]
-    s: Tensor  # spikes [B, N]
 
 
 class SeAdLif(SpikingNeuron):
@@ -53,7 +45,7 @@ class SeAdLif(SpikingNeuron):
     (1.0, 1.5)
     """
 
-    State: ClassVar[type[Any]] = SeAdLifState
+    State: ClassVar[type[Any]] = AdaptiveState
 
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
@@ -84,7 +76,7 @@ class SeAdLif(SpikingNeuron):
         self.q = require_number("neuron.q", q)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
-    def step(self, current: Tensor, state: SeAdLifState) -> tuple[Tensor, SeAdLifState]:
+    def step(self, current: Tensor, state: AdaptiveState) -> tuple[Tensor, AdaptiveState]:
         """Advance one step: pay the last reset, adapt to what it left, decay, integrate, fire."""
         threshold, beta, rho = self.threshold(), self.beta(), self.rho()
         gain = (1 - rho) * self.q
@@ -93,7 +85,7 @@ class SeAdLif(SpikingNeuron):
         driven = self.input_gain(beta) * current - (1 - beta) * w
         u = self.next_potential.behind(beta * start + driven, state.s, threshold)
         s = self.surrogate(u - threshold)
-        return s, SeAdLifState(u=u, w=w, s=s)
+        return s, AdaptiveState(u=u, w=w, s=s)
 
     def recurrence_spec(self) -> LinearSpec | None:
         """Write both equations as coefficients for engines; None if w's part of the reset is not linear."""

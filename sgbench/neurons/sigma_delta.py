@@ -51,6 +51,9 @@ class SigmaDelta(SpikingNeuron):
     """
 
     State: ClassVar[type[Any]] = SigmaDeltaState
+    sends: Output = "real"  # changes, which are real numbers
+    # Sums of input, bias, difference and trace, three comparisons, a product.
+    operations: Operations = Operations(1, 4, 3, state_words=2)
 
     def __init__(
         self,
@@ -67,11 +70,6 @@ class SigmaDelta(SpikingNeuron):
         self.bias = Number("bias", bias, learn=learn_bias, features=features)
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
-    @property
-    def sends(self) -> Output:
-        """Name what goes on to other neurons: changes, which are real numbers."""
-        return "real"
-
     def step(self, current: Tensor, state: SigmaDeltaState) -> tuple[Tensor, SigmaDeltaState]:
         """Advance one step: add up the current, rectify, send the change if it is large."""
         threshold = self.threshold()
@@ -83,8 +81,3 @@ class SigmaDelta(SpikingNeuron):
     def centred(self, state: SigmaDeltaState) -> Tensor:
         """Subtract the threshold from the size of the change [B, N]."""
         return state.u.abs() - self.threshold()
-
-    @property
-    def operations(self) -> Operations:
-        """Count one step's arithmetic: sums of input, bias, difference and trace, three comparisons, a product."""
-        return Operations(1, 4, 3, state_words=2)

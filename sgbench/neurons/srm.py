@@ -50,6 +50,8 @@ class Srm(SpikingNeuron):
     """
 
     State: ClassVar[type[Any]] = SrmState
+    # Three decays and a product with the spike, four sums, one comparison.
+    operations: Operations = Operations(4, 4, 1, state_words=3)
 
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
@@ -87,8 +89,3 @@ class Srm(SpikingNeuron):
     def centred(self, state: SrmState) -> Tensor:
         """Subtract the response to the own spikes and the threshold from the response to the input [B, N]."""
         return state.u - state.r - self.threshold()
-
-    @property
-    def operations(self) -> Operations:
-        """Count one step's arithmetic: three decays and a product with the spike, four sums, one comparison."""
-        return Operations(4, 4, 1, state_words=3)

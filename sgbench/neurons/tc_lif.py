@@ -52,6 +52,8 @@ class TcLif(SpikingNeuron):
     """
 
     State: ClassVar[type[Any]] = TcLifState
+    # Two products of the pulls, the sums of pulls and resets, one comparison.
+    operations: Operations = Operations(2, 5, 1, state_words=2)
 
     def __init__(  # noqa: PLR0913 - the model has so many
         self,
@@ -108,8 +110,3 @@ class TcLif(SpikingNeuron):
             second_input=1.0,
             second_spike=pull * threshold - self.gamma(),
         )
-
-    @property
-    def operations(self) -> Operations:
-        """Count one step's arithmetic: two products of the pulls, the sums of pulls and resets, one comparison."""
-        return Operations(2, 5, 1, state_words=2)

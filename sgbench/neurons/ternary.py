@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple
-
 from torch import Tensor
 
-from sgbench.neurons.base import InputGain, Operations, SpikingNeuron
+from sgbench.neurons.base import InputGain, Operations, SpikingNeuron, SpikingState
 from sgbench.neurons.quantity import Decay, Threshold, Value
 from sgbench.surrogates.base import Output, Surrogate
-
-
-class TernaryState(NamedTuple):
-    """Holds what a `Ternary` layer carries from step to step."""
-
-    u: Tensor  # membrane potential [B, N], before its reset
-    s: Tensor  # spikes [B, N]
 
 
 class Ternary(SpikingNeuron):
@@ -40,7 +31,7 @@ class Ternary(SpikingNeuron):
     [[-0.25, 0.25, 0.25]]
     """
 
-    State: ClassVar[type[Any]] = TernaryState
+    sends: Output = "signed"  # spikes of both signs, -1, 0 or 1
 
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
@@ -62,17 +53,12 @@ class Ternary(SpikingNeuron):
         self.input_gain = InputGain(input_gain, self.beta.given())
         self.threshold = Threshold(threshold, learn=learn_threshold, features=features)
 
-    @property
-    def sends(self) -> Output:
-        """Name what goes on to other neurons: spikes of both signs, -1, 0 or 1."""
-        return "signed"
-
-    def step(self, current: Tensor, state: TernaryState) -> tuple[Tensor, TernaryState]:
+    def step(self, current: Tensor, state: SpikingState) -> tuple[Tensor, SpikingState]:
         """Advance one step: decay, integrate, pay the last spike's reset, fire up or down."""
         threshold, beta = self.threshold(), self.beta()
         u = self.next_potential(state.u, state.s, self.input_gain(beta) * current, beta, threshold)
         s = self.surrogate(u - threshold) - self.surrogate(-u - threshold)
-        return s, TernaryState(u=u, s=s)
+        return s, SpikingState(u=u, s=s)
 
     @property
     def operations(self) -> Operations:

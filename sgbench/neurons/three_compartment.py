@@ -49,6 +49,8 @@ class ThreeCompartment(SpikingNeuron):
     """
 
     State: ClassVar[type[Any]] = ThreeCompartmentState
+    # A product per compartment, sums of currents and soma, one comparison.
+    operations: Operations = Operations(3, 5, 1, state_words=3)
 
     def __init__(  # noqa: PLR0913 - one argument per symbol of the equations
         self,
@@ -85,8 +87,3 @@ class ThreeCompartment(SpikingNeuron):
         u = u + self.soma() * (basal + apical - u)
         s = self.surrogate(u - self.threshold())
         return s, ThreeCompartmentState(u=u, basal=basal, apical=apical, s=s)
-
-    @property
-    def operations(self) -> Operations:
-        """Count one step's arithmetic: a product per compartment, sums of currents and soma, one comparison."""
-        return Operations(3, 5, 1, state_words=3)

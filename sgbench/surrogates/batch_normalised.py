@@ -34,6 +34,8 @@ class BatchNormalised(Surrogate):
     """
 
     elementwise: ClassVar[bool] = False
+    shape_peak: float = 1.0  # at threshold
+    shape_kinks: tuple[float, ...] = (0.0,)  # a corner
 
     def __init__(self, *, slope: float, epsilon: float, normalisation: str, scale: float) -> None:
         self.steepness = require_number("surrogate.slope", slope, low=SMALLEST, high=LARGEST)
@@ -54,11 +56,6 @@ class BatchNormalised(Surrogate):
         return through / (self.epsilon + through.mean(0).norm())
 
     @property
-    def shape_peak(self) -> float:
-        """Return the slope at threshold before normalisation, which is the largest: 1."""
-        return 1.0
-
-    @property
     def shape_area(self) -> float:
         """Return the area under the slope before normalisation: 2/k."""
         return 2 / self.steepness
@@ -67,8 +64,3 @@ class BatchNormalised(Surrogate):
     def shape_fwhm(self) -> float:
         """Return the slope's full width at half maximum: 2 (sqrt 2 - 1) / k, that of the fast sigmoid."""
         return 2 * (2**0.5 - 1) / self.steepness
-
-    @property
-    def shape_kinks(self) -> tuple[float, ...]:
-        """Locate the slope's only corner, at threshold."""
-        return (0.0,)

@@ -25,6 +25,10 @@ class Constant(Surrogate):
     tensor([1., 1.])
     """
 
+    shape_peak: float = 1.0  # everywhere
+    shape_area: float = math.inf
+    shape_fwhm: None = None  # it never falls to a half
+
     def shape(self, u: Tensor) -> Tensor:
         """Evaluate the slope, 1 everywhere and NaN where u is."""
         return nan_where_nan(u, torch.ones_like(u))
@@ -32,18 +36,3 @@ class Constant(Surrogate):
     def shape_integral(self, u: Tensor) -> Tensor:
         """Integrate the slope from 0 to u, which gives u itself."""
         return u
-
-    @property
-    def shape_peak(self) -> float:
-        """Return the largest slope before normalisation: 1, its value everywhere."""
-        return 1.0
-
-    @property
-    def shape_area(self) -> float:
-        """Return the area under the slope, which is infinite."""
-        return math.inf
-
-    @property
-    def shape_fwhm(self) -> None:
-        """Return None, as a slope that never falls to a half has no width at half maximum."""
-        return

@@ -34,6 +34,8 @@ class Dspike(Surrogate):
     """
 
     raw_keeps_area: ClassVar[bool] = True
+    shape_area: float = 1.0  # whatever the sharpness
+    shape_support: tuple[float, float] = -EDGE, EDGE  # half a threshold unit to both sides
 
     def __init__(self, *, sharpness: float, normalisation: str, scale: float) -> None:
         self.sharpness = require_number("surrogate.sharpness", sharpness, low=SMALLEST, high=SHARPEST)
@@ -55,16 +57,6 @@ class Dspike(Surrogate):
         return self.sharpness / (2 * math.tanh(self.sharpness / 2))
 
     @property
-    def shape_area(self) -> float:
-        """Return the area under the slope before normalisation: 1, whatever the sharpness."""
-        return 1.0
-
-    @property
     def shape_fwhm(self) -> float:
         """Return the slope's full width at half maximum: that of sech^2, or the support where that is narrower."""
         return 2 * min(math.acosh(math.sqrt(2)) / self.sharpness, EDGE)
-
-    @property
-    def shape_support(self) -> tuple[float, float]:
-        """Return the interval outside which the slope is 0: half a threshold unit to both sides."""
-        return -EDGE, EDGE

@@ -32,6 +32,7 @@ class ExpEscape(Surrogate):
     """
 
     raw_keeps_area: ClassVar[bool] = True
+    shape_area: float = 1.0  # it adds up to a certain spike
 
     def __init__(self, *, rate: float, width: float, normalisation: str, scale: float) -> None:
         self.rate = require_number("surrogate.rate", rate, low=SMALLEST, high=1)
@@ -52,11 +53,6 @@ class ExpEscape(Surrogate):
     def shape_peak(self) -> float:
         """Return the largest slope before normalisation: 1/delta, where a spike becomes certain."""
         return 1 / self.width
-
-    @property
-    def shape_area(self) -> float:
-        """Return the area under the slope before normalisation: 1, as it adds up to a certain spike."""
-        return 1.0
 
     @property
     def shape_fwhm(self) -> float:

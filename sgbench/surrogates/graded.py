@@ -30,6 +30,10 @@ class Graded(Surrogate):
     """
 
     output: Output = "real"
+    shape_peak: float = 1.0  # from threshold on
+    shape_area: float = math.inf
+    shape_fwhm: None = None  # it never falls above threshold
+    shape_kinks: tuple[float, ...] = (0.0,)  # a corner
 
     def __init__(self, *, width: float, threshold: float, normalisation: str, scale: float) -> None:
         self.width = require_number("surrogate.width", width, low=SMALLEST, high=LARGEST)
@@ -47,23 +51,3 @@ class Graded(Surrogate):
     def shape_integral(self, u: Tensor) -> Tensor:
         """Integrate the slope from -infinity to u: tau exp(u / tau) below threshold, tau + u above."""
         return self.width * torch.exp(-torch.relu(-u) / self.width) + torch.relu(u)
-
-    @property
-    def shape_peak(self) -> float:
-        """Return the largest slope before normalisation: 1, from threshold on."""
-        return 1.0
-
-    @property
-    def shape_area(self) -> float:
-        """Return the area under the slope, which is infinite."""
-        return math.inf
-
-    @property
-    def shape_fwhm(self) -> None:
-        """Return None, as a slope that never falls above threshold has no width at half maximum."""
-        return
-
-    @property
-    def shape_kinks(self) -> tuple[float, ...]:
-        """Locate the slope's only corner, at threshold."""
-        return (0.0,)

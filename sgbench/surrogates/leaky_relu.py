@@ -31,6 +31,10 @@ class LeakyRelu(Surrogate):
     tensor([0.1000, 0.1000, 1.0000])
     """
 
+    shape_area: float = math.inf
+    shape_fwhm: None = None  # it never falls on one side
+    shape_kinks: tuple[float, ...] = (0.0,)  # a jump
+
     def __init__(self, *, slope_above: float, leak: float, normalisation: str, scale: float) -> None:
         self.slope_above = require_number("surrogate.slope_above", slope_above, low=SMALLEST, high=LARGEST)
         self.leak = require_number("surrogate.leak", leak, low=0, high=LARGEST)
@@ -50,21 +54,6 @@ class LeakyRelu(Surrogate):
         return max(self.slope_above, self.leak)
 
     @property
-    def shape_area(self) -> float:
-        """Return the area under the slope, which is infinite."""
-        return math.inf
-
-    @property
-    def shape_fwhm(self) -> None:
-        """Return None, as a slope that never falls on one side has no width at half maximum."""
-        return
-
-    @property
     def shape_support(self) -> tuple[float, float]:
         """Return the interval outside which the slope is 0: above threshold if nothing leaks, else everything."""
         return (-math.inf if self.leak else 0.0), math.inf
-
-    @property
-    def shape_kinks(self) -> tuple[float, ...]:
-        """Locate the slope's only jump, at threshold."""
-        return (0.0,)

@@ -27,6 +27,12 @@ class LogTailed(Surrogate):
     tensor([0.0000, 0.0000, 1.0000, 0.2500])
     """
 
+    shape_area: float = math.inf
+    shape_kinks: tuple[float, ...] = (
+        0.0,
+        1.0,
+    )  # the jump at threshold and the corner at u = 1, where the tail begins
+
     def __init__(self, *, leak: float, normalisation: str, scale: float) -> None:
         self.leak = require_number("surrogate.leak", leak, low=0, high=LARGEST)
         super().__init__(normalisation=normalisation, scale=scale)
@@ -45,11 +51,6 @@ class LogTailed(Surrogate):
         return max(1.0, self.leak)
 
     @property
-    def shape_area(self) -> float:
-        """Return the area under the slope, which is infinite."""
-        return math.inf
-
-    @property
     def shape_fwhm(self) -> float | None:
         """Return the full width at half maximum, from threshold to u = 2, or None from a leak of 1/2 on."""
         return 2.0 if 2 * self.leak < 1 else None
@@ -58,8 +59,3 @@ class LogTailed(Surrogate):
     def shape_support(self) -> tuple[float, float]:
         """Return the interval outside which the slope is 0: above threshold if nothing leaks, else everything."""
         return (-math.inf if self.leak else 0.0), math.inf
-
-    @property
-    def shape_kinks(self) -> tuple[float, ...]:
-        """Locate the jump at threshold and the corner at u = 1, where the tail begins."""
-        return 0.0, 1.0

@@ -26,6 +26,11 @@ class Memclamp(Surrogate):
     tensor([0.2500, 1.0000, 1.0000])
     """
 
+    shape_peak: float = 1.0  # from threshold on
+    shape_area: float = math.inf
+    shape_fwhm: None = None  # it never falls above threshold
+    shape_kinks: tuple[float, ...] = (0.0,)  # a corner
+
     def __init__(self, *, slope: float, normalisation: str, scale: float) -> None:
         self.steepness = require_number("surrogate.slope", slope, low=SMALLEST, high=LARGEST)
         super().__init__(normalisation=normalisation, scale=scale)
@@ -38,23 +43,3 @@ class Memclamp(Surrogate):
         """Integrate the slope from 0 to u: the fast sigmoid below threshold, the identity above."""
         below = torch.relu(-u)
         return torch.relu(u) - below / (1 + self.steepness * below)
-
-    @property
-    def shape_peak(self) -> float:
-        """Return the largest slope before normalisation: 1, from threshold on."""
-        return 1.0
-
-    @property
-    def shape_area(self) -> float:
-        """Return the area under the slope, which is infinite."""
-        return math.inf
-
-    @property
-    def shape_fwhm(self) -> None:
-        """Return None, as a slope that never falls above threshold has no width at half maximum."""
-        return
-
-    @property
-    def shape_kinks(self) -> tuple[float, ...]:
-        """Locate the slope's only corner, at threshold."""
-        return (0.0,)

@@ -41,6 +41,7 @@ class MpdAgl(Surrogate):
 
     elementwise: ClassVar[bool] = False
     raw_keeps_area: ClassVar[bool] = True
+    shape_area: float = 1.0
 
     def __init__(self, *, factor: float, width: float, normalisation: str, scale: float) -> None:
         self.factor = require_number("surrogate.factor", factor, low=SMALLEST, high=LARGEST)
@@ -67,11 +68,6 @@ class MpdAgl(Surrogate):
     def shape_peak(self) -> float:
         """Return the height of the boxcar of the given width."""
         return 1 / self.width
-
-    @property
-    def shape_area(self) -> float:
-        """Return the area of the boxcar: 1."""
-        return 1.0
 
     @property
     def shape_fwhm(self) -> float:

@@ -37,6 +37,10 @@ class MultiSpike(Surrogate):
     """
 
     output: Output = "integer"
+    shape_peak: float = 1.0  # at every whole threshold
+    shape_area: float = math.inf  # the slope repeats
+    # The tops of the slope and the troughs between them, for the first hundred spikes.
+    shape_kinks: tuple[float, ...] = tuple(count / 2 for count in range(2 * KINKY_LEVELS))
 
     def __init__(self, *, slope: float, levels: int, normalisation: str, scale: float) -> None:
         self.steepness = require_number("surrogate.slope", slope, low=SMALLEST, high=LARGEST)
@@ -53,22 +57,7 @@ class MultiSpike(Surrogate):
         return (1 + self.steepness * (u - nearest).abs()).pow(-2)
 
     @property
-    def shape_peak(self) -> float:
-        """Return the largest slope before normalisation: 1, at every whole threshold."""
-        return 1.0
-
-    @property
-    def shape_area(self) -> float:
-        """Return the area under the slope, which is infinite, as the slope repeats."""
-        return math.inf
-
-    @property
     def shape_fwhm(self) -> float | None:
         """Return the full width at half maximum of the lobe at threshold, or None if the next overlaps it."""
         width = 2 * (2**0.5 - 1) / self.steepness
         return width if width <= 1 else None
-
-    @property
-    def shape_kinks(self) -> tuple[float, ...]:
-        """Locate the tops of the slope and the troughs between them, for the first hundred spikes."""
-        return tuple(count / 2 for count in range(2 * KINKY_LEVELS))

@@ -34,6 +34,7 @@ class Multilevel(Surrogate):
     """
 
     output: Output = "integer"
+    shape_peak: float = 1.0  # wherever it is not 0
 
     def __init__(self, *, levels: int, unit: float, shift: float, normalisation: str, scale: float) -> None:
         self.levels = require_count("surrogate.levels", levels)
@@ -53,11 +54,6 @@ class Multilevel(Surrogate):
     def shape_integral(self, u: Tensor) -> Tensor:
         """Cut u to the interval in which the slope is 1, which integrates the slope up to a constant."""
         return u.clamp(*self.shape_support)
-
-    @property
-    def shape_peak(self) -> float:
-        """Return the largest slope before normalisation: 1, wherever it is not 0."""
-        return 1.0
 
     @property
     def shape_area(self) -> float:

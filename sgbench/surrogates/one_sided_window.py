@@ -27,6 +27,10 @@ class OneSidedWindow(Surrogate):
     tensor([0., 1., 1., 1.])
     """
 
+    shape_peak: float = 1.0  # from -w on
+    shape_area: float = math.inf
+    shape_fwhm: None = None  # it never falls above threshold
+
     def __init__(self, *, window: float, normalisation: str, scale: float) -> None:
         self.window = require_number("surrogate.window", window, low=0, high=LARGEST)
         super().__init__(normalisation=normalisation, scale=scale)
@@ -38,21 +42,6 @@ class OneSidedWindow(Surrogate):
     def shape_integral(self, u: Tensor) -> Tensor:
         """Integrate the slope from -infinity to u: max(0, u + w)."""
         return (u + self.window).clamp(min=0)
-
-    @property
-    def shape_peak(self) -> float:
-        """Return the largest slope before normalisation: 1, from -w on."""
-        return 1.0
-
-    @property
-    def shape_area(self) -> float:
-        """Return the area under the slope, which is infinite."""
-        return math.inf
-
-    @property
-    def shape_fwhm(self) -> None:
-        """Return None, as a slope that never falls above threshold has no width at half maximum."""
-        return
 
     @property
     def shape_support(self) -> tuple[float, float]:

@@ -38,6 +38,9 @@ class PeriodicExponential(Surrogate):
     tensor([0.5000, 1.0000, 0.5000, 1.0000])
     """
 
+    shape_peak: float = 1.0  # at threshold and every multiple above
+    shape_area: float = math.inf  # the slope repeats
+
     def __init__(
         self, *, width: float, narrowing: float, threshold: float, normalisation: str, scale: float
     ) -> None:
@@ -64,16 +67,6 @@ class PeriodicExponential(Surrogate):
         per_period = -2 * above * math.expm1(-self.threshold / (2 * above))
         last = -above * torch.sign(rest) * torch.expm1(-rest.abs() / above)
         return self.width * torch.exp(-torch.relu(-u) / self.width) + per_period * periods + last
-
-    @property
-    def shape_peak(self) -> float:
-        """Return the largest slope before normalisation: 1, at threshold and every multiple above."""
-        return 1.0
-
-    @property
-    def shape_area(self) -> float:
-        """Return the area under the slope, which is infinite, as the slope repeats."""
-        return math.inf
 
     @property
     def shape_fwhm(self) -> float | None:

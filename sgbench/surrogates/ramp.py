@@ -28,6 +28,10 @@ class Ramp(Surrogate):
     tensor([0.0000, 0.5000, 0.7500, 1.0000])
     """
 
+    shape_peak: float = 1.0  # from 1/k on
+    shape_area: float = math.inf
+    shape_fwhm: None = None  # it never falls above threshold
+
     def __init__(self, *, slope: float, normalisation: str, scale: float) -> None:
         self.steepness = require_number("surrogate.slope", slope, low=SMALLEST, high=LARGEST)
         super().__init__(normalisation=normalisation, scale=scale)
@@ -40,21 +44,6 @@ class Ramp(Surrogate):
         """Integrate the slope from -infinity: ((1 + y)^2 / 4 + max(0, ku - 1)) / k with y = ku cut to [-1, 1]."""
         z = self.steepness * u
         return ((1 + z.clamp(-1, 1)).square() / 4 + torch.relu(z - 1)) / self.steepness
-
-    @property
-    def shape_peak(self) -> float:
-        """Return the largest slope before normalisation: 1, from 1/k on."""
-        return 1.0
-
-    @property
-    def shape_area(self) -> float:
-        """Return the area under the slope, which is infinite."""
-        return math.inf
-
-    @property
-    def shape_fwhm(self) -> None:
-        """Return None, as a slope that never falls above threshold has no width at half maximum."""
-        return
 
     @property
     def shape_support(self) -> tuple[float, float]:

@@ -32,6 +32,9 @@ class S2nn(Surrogate):
     tensor([0.0000, 1.0000, 0.5000, 0.2500])
     """
 
+    shape_area: float = math.inf
+    shape_kinks: tuple[float, ...] = (0.0,)  # a corner or jump, where the two sides meet
+
     def __init__(self, *, alpha: float, beta: float, normalisation: str, scale: float) -> None:
         self.alpha = require_number("surrogate.alpha", alpha, low=SMALLEST, high=LARGEST)
         self.beta = require_number("surrogate.beta", beta, low=SMALLEST, high=LARGEST)
@@ -52,18 +55,8 @@ class S2nn(Surrogate):
         return max(self.alpha / 4, self.beta)
 
     @property
-    def shape_area(self) -> float:
-        """Return the area under the slope, which is infinite."""
-        return math.inf
-
-    @property
     def shape_fwhm(self) -> float:
         """Add the widths at half maximum of both sides, 0 for a side that lies below half of the peak."""
         half = self.shape_peak / 2
         left = 2 / self.alpha * math.acosh(math.sqrt(max(self.alpha / 4 / half, 1)))
         return left + max(self.beta / half - 1, 0)
-
-    @property
-    def shape_kinks(self) -> tuple[float, ...]:
-        """Locate the slope's only corner or jump, at threshold, where the two sides meet."""
-        return (0.0,)

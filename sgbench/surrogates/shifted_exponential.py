@@ -29,6 +29,8 @@ class ShiftedExponential(Surrogate):
     tensor([0.5000, 1.0000, 0.2500])
     """
 
+    shape_peak: float = 1.0  # at u0
+
     def __init__(self, *, slope: float, shift: float, normalisation: str, scale: float) -> None:
         self.steepness = require_number("surrogate.slope", slope, low=SMALLEST, high=LARGEST)
         self.shift = require_number("surrogate.shift", shift, low=-LARGEST, high=LARGEST)
@@ -42,11 +44,6 @@ class ShiftedExponential(Surrogate):
         """Integrate the slope from u0 to u: sign(u - u0)/k (1 - exp(-k|u - u0|))."""
         distance = u - self.shift
         return -torch.sign(distance) / self.steepness * torch.expm1(-self.steepness * distance.abs())
-
-    @property
-    def shape_peak(self) -> float:
-        """Return the largest slope before normalisation: 1, at u0."""
-        return 1.0
 
     @property
     def shape_area(self) -> float:

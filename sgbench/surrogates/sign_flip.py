@@ -25,6 +25,11 @@ class SignFlip(Surrogate):
     tensor([ 1., -1., -1.])
     """
 
+    shape_peak: float = 1.0  # everywhere
+    shape_area: None = None  # an area infinite on both sides and of two signs is undefined
+    shape_fwhm: None = None  # its size never falls to a half
+    shape_kinks: tuple[float, ...] = (0.0,)  # a jump
+
     def shape(self, u: Tensor) -> Tensor:
         """Evaluate the slope: 1 below threshold, -1 at and above it."""
         return nan_where_nan(u, torch.where(u < 0, torch.ones_like(u), -1.0))
@@ -32,23 +37,3 @@ class SignFlip(Surrogate):
     def shape_integral(self, u: Tensor) -> Tensor:
         """Integrate the slope from 0 to u: -|u|."""
         return -u.abs()
-
-    @property
-    def shape_peak(self) -> float:
-        """Return the slope's largest absolute value before normalisation: 1, everywhere."""
-        return 1.0
-
-    @property
-    def shape_area(self) -> None:
-        """Return None, as an area infinite on both sides and of two signs is undefined."""
-        return
-
-    @property
-    def shape_fwhm(self) -> None:
-        """Return None, as a slope whose size never falls to a half has no width at half maximum."""
-        return
-
-    @property
-    def shape_kinks(self) -> tuple[float, ...]:
-        """Locate the slope's only jump, at threshold."""
-        return (0.0,)

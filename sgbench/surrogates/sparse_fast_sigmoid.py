@@ -30,6 +30,8 @@ class SparseFastSigmoid(Surrogate):
     tensor([0.0000, 0.2500, 1.0000, 0.2500])
     """
 
+    shape_peak: float = 1.0  # at threshold
+
     def __init__(self, *, slope: float, window: float, normalisation: str, scale: float) -> None:
         self.steepness = require_number("surrogate.slope", slope, low=SMALLEST, high=LARGEST)
         self.window = require_number("surrogate.window", window, low=SMALLEST, high=LARGEST)
@@ -43,11 +45,6 @@ class SparseFastSigmoid(Surrogate):
         """Integrate the slope from 0 to u: y / (1 + k|y|) with y = u cut to the window."""
         inside = u.clamp(-self.window, self.window)
         return inside / (1 + self.steepness * inside.abs())
-
-    @property
-    def shape_peak(self) -> float:
-        """Return the slope at threshold before normalisation, which is the largest: 1."""
-        return 1.0
 
     @property
     def shape_area(self) -> float:

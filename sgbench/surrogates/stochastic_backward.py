@@ -31,6 +31,9 @@ class StochasticBackward(Surrogate):
     """
 
     stochastic = True
+    shape_area: None = None  # the noise gives each pass another area
+    shape_fwhm: None = None  # noise has no width at half maximum
+    shape_kinks: tuple[float, ...] = (0.0,)  # a jump
 
     def __init__(self, *, mean: float, variance: float, normalisation: str, scale: float) -> None:
         self.mean = require_number("surrogate.mean", mean, low=-1e3, high=1e3)
@@ -46,18 +49,3 @@ class StochasticBackward(Surrogate):
     def shape_peak(self) -> float:
         """Return the largest slope before normalisation: 1, or what the noise can reach if that is larger."""
         return max(1.0, (abs(self.mean) + 0.5) * self.variance)
-
-    @property
-    def shape_area(self) -> None:
-        """Return None, as the noise gives each pass another area."""
-        return
-
-    @property
-    def shape_fwhm(self) -> None:
-        """Return None, as noise has no width at half maximum."""
-        return
-
-    @property
-    def shape_kinks(self) -> tuple[float, ...]:
-        """Locate the slope's only jump, at threshold."""
-        return (0.0,)

@@ -22,6 +22,11 @@ class Zero(Surrogate):
     tensor([0., 0.])
     """
 
+    shape_peak: float = 0.0
+    shape_area: float = 0.0
+    shape_fwhm: None = None  # a slope of 0 has no width at half maximum
+    shape_support: tuple[float, float] = 0.0, 0.0  # the slope is 0 everywhere
+
     def shape(self, u: Tensor) -> Tensor:
         """Evaluate the slope, 0 everywhere and NaN where u is."""
         return nan_where_nan(u, torch.zeros_like(u))
@@ -29,23 +34,3 @@ class Zero(Surrogate):
     def shape_integral(self, u: Tensor) -> Tensor:
         """Integrate the slope, which gives 0 everywhere, the step aside."""
         return nan_where_nan(u, torch.zeros_like(u))
-
-    @property
-    def shape_peak(self) -> float:
-        """Return the largest slope, which is 0."""
-        return 0.0
-
-    @property
-    def shape_area(self) -> float:
-        """Return the area under the slope, which is 0."""
-        return 0.0
-
-    @property
-    def shape_fwhm(self) -> None:
-        """Return None, as a slope of 0 has no width at half maximum."""
-        return
-
-    @property
-    def shape_support(self) -> tuple[float, float]:
-        """Return an empty interval at threshold, as the slope is 0 everywhere."""
-        return 0.0, 0.0

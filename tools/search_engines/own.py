@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sgbench.neurons.leaky import Leaky, LeakyState
+from sgbench.neurons.base import SpikingState
+from sgbench.neurons.leaky import Leaky
 
 MOST_TRIED = 1000
 """Tensors that are made until one lies where the first one lay."""
@@ -29,7 +30,7 @@ class Ramped(Leaky):
         self.gain = made[-1]
         self.place = id(self.gain) if self.place is None else self.place
 
-    def step(self, current: Tensor, state: LeakyState) -> tuple[Tensor, LeakyState]:
+    def step(self, current: Tensor, state: SpikingState) -> tuple[Tensor, SpikingState]:
         """Advance one step of a leaky neuron with a larger current."""
         return super().step(current if self.gain is None else current * self.gain, state)
 
