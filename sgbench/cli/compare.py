@@ -85,8 +85,7 @@ def _checked_width(word: str) -> float:
 
 
 def _figure(surrogates: Mapping[str, Surrogate], width: float) -> Figure:
-    from sgbench.inspection.surrogate_comparison import comparison_picture
-    from sgbench.plots.comparison import comparison_figure
+    from sgbench.inspection.surrogate_comparison import comparison_figure, comparison_picture
 
     return comparison_figure(comparison_picture(surrogates, width))
 

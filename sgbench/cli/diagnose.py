@@ -220,7 +220,7 @@ def _robustness_parser() -> argparse.ArgumentParser:
 
 def _robustness(args: argparse.Namespace) -> int:
     """Print the validation score of a finished run at each severity of each disturbance."""
-    from sgbench.inspection.diagnosis_text import robustness_text, severity_word
+    from sgbench.inspection.diagnosis_text import robustness_text
     from sgbench.inspection.robustness import NAMES, curves_of
 
     what = NAMES if args.what is None else tuple(args.what.split(","))
@@ -230,22 +230,9 @@ def _robustness(args: argparse.Namespace) -> int:
     tree = [curve._asdict() | {"points": [point._asdict() for point in curve.points]} for curve in curves]
 
     def figure() -> Figure:
-        from sgbench.plots.robustness import DisturbedScores, robustness_figure
+        from sgbench.inspection.robustness_picture import robustness_figure
 
-        known = [curve for curve in curves if curve.points]
-        if not known:
-            raise InputError(f"--plot {args.plot}: nothing was measured that could be drawn")
-        drawn = [
-            DisturbedScores(
-                curve.name,
-                curve.says,
-                [severity_word(point.severity) for point in curve.points],
-                *zip(*(point[1:] for point in curve.points), strict=True),
-                area=curve.area,
-            )
-            for curve in known
-        ]
-        return robustness_figure(drawn, measure=known[0].measure)
+        return robustness_figure(curves)
 
     found = {"run": run.name, "draws": args.draws, "curves": tree}
     return answer(args, found, robustness_text(curves), figure)

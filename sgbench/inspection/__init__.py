@@ -1,1 +1,1 @@
-"""Computes the curves and facts of an entry, data set or run that `show`, `compare` or `diagnose` tell."""
+"""Computes and draws curves and facts of an entry, data set or run that `show`, `compare` or `diagnose` tell."""

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sgbench.composition.catalogue import Entry
-from sgbench.inspection.neuron_picture import neuron_picture
-from sgbench.inspection.surrogate_picture import surrogate_picture
+from sgbench.inspection.neuron_picture import neuron_figure, neuron_picture
+from sgbench.inspection.surrogate_picture import surrogate_figure, surrogate_picture
 from sgbench.plots import style
-from sgbench.plots.neuron import neuron_figure
-from sgbench.plots.surrogate import surrogate_figure
 from sgbench.training.creation import create
 
 

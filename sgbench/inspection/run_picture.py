@@ -1,23 +1,57 @@
-"""The numbers of a run's picture: from its record, and replayed from its weights and data."""
+"""The picture of a run: learning curves of its record; spikes and potentials of samples that are replayed."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from sgbench.errors import InputError, require_count
 from sgbench.inspection.stored_run import StoredRun, begin, load_selected, record_of, run_of
 from sgbench.plots import style
-from sgbench.plots.run import Curves, LayerRates, RunPicture, ShownSample, run_figure
+from sgbench.plots.style import BLUE, COLOURS, GREEN, SOFT, VERMILION
 from sgbench.records.record import RunRecord
 from sgbench.signals.trajectory import POTENTIAL, SPIKES
 
+Array = NDArray[Any]
 SHOWN_NEURONS = 3
 """Of each layer, whose potentials are drawn: those that fire most."""
+
+
+@dataclass(frozen=True)
+class LayerRates:
+    """Holds spikes of a layer's neurons in a step, at the weights of which they are known."""
+
+    name: str
+    by_epoch: Array | None  # on validation, an entry an epoch; None where the record does not say
+    where: tuple[str, ...]  # what else is known, in words
+    rate: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ShownSample:
+    """Holds what one sample of the validation split makes of the network, by layer."""
+
+    title: str
+    spikes: dict[str, Array]  # of layers that fire [T, N]
+    potentials: dict[str, Array]  # minus threshold, of a few neurons of each layer [T, few]
+
+
+@dataclass(frozen=True)
+class RunPicture:
+    """Holds what the picture of a run shows."""
+
+    record: RunRecord
+    rates: tuple[LayerRates, ...]
+    samples: tuple[ShownSample, ...]
 
 
 def draw_run(
@@ -53,21 +87,8 @@ def draw_run(
             shown = _replayed(run, samples)
         except InputError as error:
             raise InputError(f"{error}; --samples 0 draws the learning curves alone") from error
-    title = f"{record.protocol}, {record.method.label}, seed {record.seed}"
-    picture = RunPicture(title, _curves(record), _rates(record), _no_epochs(record), shown)
+    picture = RunPicture(record, _rates(record), shown)
     style.save(lambda: run_figure(picture), path)
-
-
-def _curves(record: RunRecord) -> Curves:
-    lines = record.curve
-    accuracy = [line.validation_accuracy for line in lines]
-    return Curves(
-        epoch=np.array([line.epoch for line in lines]),
-        train_loss=np.array([line.train_loss for line in lines]),
-        validation_loss=np.array([line.validation_loss for line in lines]),
-        validation_accuracy=None if None in accuracy else np.array(accuracy, dtype=float),
-        best_epoch=record.best_epoch,
-    )
 
 
 def _rates(record: RunRecord) -> tuple[LayerRates, ...]:
@@ -92,7 +113,7 @@ def _rates(record: RunRecord) -> tuple[LayerRates, ...]:
     )
 
 
-def _no_epochs(record: RunRecord) -> str:
+def no_epochs(record: RunRecord) -> str:
     """Say why there are no rates by epoch; nothing where there are."""
     if record.validation_rates is not None:
         return ""
@@ -135,3 +156,116 @@ def _few(potentials: Any, spikes: Any) -> Any:
         return potentials[:, :SHOWN_NEURONS]
     most = np.argsort(-spikes.sum(0), kind="stable")[:SHOWN_NEURONS]
     return potentials[:, most]
+
+
+def run_figure(picture: RunPicture) -> Figure:
+    """Draw curves and rates above, and below a row of spikes and potentials for each sample."""
+    rows = 1 + len(picture.samples)
+    figure = Figure(figsize=(14.5, 3.9 * rows), layout="constrained")
+    parts = figure.subfigures(rows, 1, squeeze=False)[:, 0]
+    top = parts[0].subplots(1, 3)
+    _draw_losses(top[0], picture.record)
+    _draw_accuracy(top[1], picture.record)
+    _draw_rates(top[2], picture)
+    record = picture.record
+    parts[0].suptitle(f"{record.protocol}, {record.method.label}, seed {record.seed}", fontsize=13)
+    for part, sample in zip(parts[1:], picture.samples, strict=True):
+        panels = part.subplots(1, 2)
+        _draw_spikes(panels[0], sample)
+        _draw_potentials(panels[1], sample)
+        part.suptitle(sample.title, fontsize=12)
+    return figure
+
+
+def _draw_losses(panel: Axes, record: RunRecord) -> None:
+    look: dict[str, Any] = {"marker": "o", "markersize": 3}
+    epochs = [line.epoch for line in record.curve]
+    panel.plot(epochs, [line.train_loss for line in record.curve], color=BLUE, label="training", **look)
+    losses = [line.validation_loss for line in record.curve]
+    panel.plot(epochs, losses, color=VERMILION, label="validation", **look)
+    _mark_best(panel, record)
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panel.set(xlabel="epoch", ylabel="loss")
+    panel.legend(frameon=False, fontsize=9)
+
+
+def _draw_accuracy(panel: Axes, record: RunRecord) -> None:
+    panel.set(xlabel="epoch", ylabel="validation accuracy, %")
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    shares = [(line.epoch, line.validation_accuracy) for line in record.curve]
+    known = [(epoch, 100 * share) for epoch, share in shares if share is not None]
+    if len(known) < len(shares):
+        panel.text(0.5, 0.5, "no classes", ha="center", transform=panel.transAxes, color=SOFT)
+        return
+    panel.plot(*zip(*known, strict=True), color=VERMILION, marker="o", markersize=3)
+    _mark_best(panel, record)
+
+
+def _mark_best(panel: Axes, record: RunRecord) -> None:
+    if record.best_epoch is not None:
+        panel.axvline(record.best_epoch, color=GREEN, linewidth=0.9, linestyle=":")
+
+
+def _draw_rates(panel: Axes, picture: RunPicture) -> None:
+    """Draw rates by epoch, or at the few weights of which they are known, with the reason."""
+    record, highest = picture.record, 0.0
+    for place, layer in enumerate(picture.rates):
+        look: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "label": layer.name}
+        if layer.by_epoch is None:
+            panel.plot(range(len(layer.rate)), layer.rate, marker="o", **look)
+            panel.set_xticks(range(len(layer.rate)), layer.where)
+            panel.margins(x=0.15)
+            highest = max(highest, *layer.rate)
+        else:
+            panel.plot(
+                [line.epoch for line in record.curve], layer.by_epoch, marker="o", markersize=3, **look
+            )
+            _mark_test(panel, record, layer, look["color"])
+            highest = max(highest, *layer.by_epoch)
+    panel.set(ylabel="spikes a neuron and step", ylim=(0, 1.25 * highest or None))  # room for the legend
+    if any(layer.by_epoch is not None and "test" in layer.where for layer in picture.rates):
+        panel.plot(
+            [], [], linestyle="", marker="D", fillstyle="none", color=SOFT, label="test, selected weights"
+        )
+    if picture.rates:
+        panel.legend(frameon=False, fontsize=9)
+    if why := no_epochs(record):
+        panel.set_xlabel(why, color=SOFT, fontsize=10)
+    else:
+        panel.set_xlabel("epoch")
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _mark_best(panel, record)
+
+
+def _mark_test(panel: Axes, record: RunRecord, layer: LayerRates, color: str) -> None:
+    """Mark what the selected weights do on the test split."""
+    if record.best_epoch is not None and "test" in layer.where:
+        rate = layer.rate[layer.where.index("test")]
+        panel.plot(record.best_epoch, rate, marker="D", fillstyle="none", color=color)
+
+
+def _draw_spikes(panel: Axes, sample: ShownSample) -> None:
+    """Draw the spikes of layers above each other, the first layer at the bottom."""
+    below, ticks = 0, []
+    steps = 1
+    for place, (name, spikes) in enumerate(sample.spikes.items()):
+        step, neuron = np.nonzero(spikes)
+        panel.scatter(step, below + neuron, s=14, marker="|", color=COLOURS[place % len(COLOURS)])
+        ticks.append((below + spikes.shape[1] / 2, name))
+        below += spikes.shape[1]
+        steps = len(spikes)
+        panel.axhline(below, color=SOFT, linewidth=0.6)
+    panel.set_yticks([at for at, _ in ticks], [name for _, name in ticks])
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panel.set(xlabel="time step", ylim=(0, max(1, below)), xlim=(-0.5, steps - 0.5))
+
+
+def _draw_potentials(panel: Axes, sample: ShownSample) -> None:
+    for place, (name, potentials) in enumerate(sample.potentials.items()):
+        for number, values in enumerate(potentials.T):
+            look: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "linewidth": 1.2, "alpha": 0.8}
+            panel.plot(range(len(values)), values, label=name if number == 0 else None, **look)
+    panel.axhline(0, color=SOFT, linewidth=0.9, linestyle="--")
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    panel.set(xlabel="time step", ylabel="potential minus threshold")
+    panel.legend(frameon=False, fontsize=9)

@@ -1,23 +1,86 @@
-"""Samples of a data set as the numbers of their picture."""
+"""A picture of some samples of a data set: rasters, traces, images or points, with their classes."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sgbench.datasets.base import DataSet, Samples, Split
-from sgbench.plots import samples as views
 from sgbench.plots import style
+from sgbench.plots.style import BLUE, COLOURS, MARKERS, VERMILION
 from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.signals.trajectory import UNLABELLED
 
+Array = NDArray[Any]
+COLUMNS = 3
+IN_A_ROW = 5  # classes of a legend
 IMAGE_FROM = 16  # pixels from which a square number of values is drawn as an image
 POINTS = 2000
 BYTE = 255
 US_PER_MS = 1000
+
+
+@dataclass(frozen=True)
+class Raster:
+    """Holds spikes of a sample, one array entry each."""
+
+    time_ms: Array
+    channel: Array
+    until_ms: float
+    channels: int
+
+
+@dataclass(frozen=True)
+class Image:
+    """Holds grey values [height, width], the larger the darker."""
+
+    values: Array
+
+
+@dataclass(frozen=True)
+class CameraEvents:
+    """Holds brighter less darker events of each pixel of a camera [height, width]."""
+
+    values: Array
+    until_ms: float
+
+
+@dataclass(frozen=True)
+class Traces:
+    """Holds values over steps [T, channels]."""
+
+    values: Array
+
+
+@dataclass(frozen=True)
+class WantedSpikes:
+    """Holds what outputs should send, one array entry a spike."""
+
+    step: Array
+    output: Array
+    outputs: int
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Describes one sample in the form that it has."""
+
+    title: str
+    view: Raster | Image | CameraEvents | Traces
+    classes: Array | None = None  # of each step [T], below 0 where there is none
+    wanted: WantedSpikes | Traces | None = None
 
 
 def draw(name: str, dataset: DataSet, part: Samples, split: Split, path: Path, *, count: int) -> None:
@@ -40,11 +103,11 @@ def draw(name: str, dataset: DataSet, part: Samples, split: Split, path: Path, *
     title = f"{name}, {split}: {len(part.target)} samples {asked}"
     values = part.values
     if isinstance(values, Tensor) and values.ndim == 2 and not _is_image(values):  # noqa: PLR2004
-        points = points_of(values, part.target)
-        style.save(lambda: views.points_figure(title, points, dataset.n_classes), path)
+        shown, target = values[:POINTS].numpy(), part.target[:POINTS].numpy()
+        style.save(lambda: points_figure(title, shown, target, dataset.n_classes), path)
         return
     samples = samples_of(part, dataset, count)
-    style.save(lambda: views.samples_figure(title, samples, dataset.n_classes), path)
+    style.save(lambda: samples_figure(title, samples, dataset.n_classes), path)
 
 
 def chosen(target: Tensor, count: int) -> list[int]:
@@ -60,14 +123,7 @@ def chosen(target: Tensor, count: int) -> list[int]:
     return [place for *_, place in ranked[:count]]
 
 
-def points_of(values: Tensor, target: Tensor) -> views.Points:
-    """Select the first two values of each sample [samples, inputs]; a single value is repeated."""
-    second = min(1, values.shape[1] - 1)
-    shown = values[:POINTS].numpy()
-    return views.Points(shown[:, 0], shown[:, second], target[:POINTS].numpy())
-
-
-def samples_of(part: Samples, dataset: DataSet, count: int) -> list[views.Sample]:
+def samples_of(part: Samples, dataset: DataSet, count: int) -> list[Sample]:
     """Convert samples to the form in which their picture shows them, with their targets."""
     is_class = dataset.target == "class"
     places = chosen(part.target, count) if is_class else list(range(min(count, len(part.target))))
@@ -75,7 +131,7 @@ def samples_of(part: Samples, dataset: DataSet, count: int) -> list[views.Sample
     for place in places:
         target = part.target[place]
         samples.append(
-            views.Sample(
+            Sample(
                 title=f"sample {place}" + (f": class {int(target)}" if is_class else ""),
                 view=_view(part, dataset, place),
                 classes=_classes(target) if dataset.target == "class_per_step" else None,
@@ -90,22 +146,20 @@ def _is_image(values: Tensor) -> bool:
     return values.shape[1] >= IMAGE_FROM and side * side == values.shape[1]
 
 
-def _view(
-    part: Samples, dataset: DataSet, place: int
-) -> views.Raster | views.Image | views.CameraEvents | views.Traces:
+def _view(part: Samples, dataset: DataSet, place: int) -> Raster | Image | CameraEvents | Traces:
     values = part.values
     if isinstance(values, SpikeTrains):
         own = values[torch.tensor([place])]
         return _raster(own) if dataset.image is None else _camera(own, dataset.image)
     if values.ndim == 2:  # noqa: PLR2004 - an image
         side = math.isqrt(values.shape[1])
-        return views.Image(values[place].view(side, side).numpy())
+        return Image(values[place].view(side, side).numpy())
     scale = 1 if values.is_floating_point() else BYTE
-    return views.Traces((values[place] / scale).numpy())
+    return Traces((values[place] / scale).numpy())
 
 
-def _raster(own: SpikeTrains) -> views.Raster:
-    return views.Raster(
+def _raster(own: SpikeTrains) -> Raster:
+    return Raster(
         time_ms=(own.time_us / US_PER_MS).numpy(),
         channel=own.channel.numpy(),
         until_ms=own.duration_us.item() / US_PER_MS,
@@ -113,21 +167,112 @@ def _raster(own: SpikeTrains) -> views.Raster:
     )
 
 
-def _camera(own: SpikeTrains, image: tuple[int, int, int]) -> views.CameraEvents:
+def _camera(own: SpikeTrains, image: tuple[int, int, int]) -> CameraEvents:
     """Subtract a camera's darker from its brighter events in the first third of a sample, pixel by pixel."""
     until_us = int(own.duration_us.item()) // 3
     early = own.channel[own.time_us < until_us].long()
     counts = torch.bincount(early, minlength=own.n_channels).view(image)
     seen = counts[-1] - counts[0] if len(counts) > 1 else counts[0]
-    return views.CameraEvents(seen.numpy(), until_us / US_PER_MS)
+    return CameraEvents(seen.numpy(), until_us / US_PER_MS)
 
 
-def _classes(target: Tensor) -> views.Array:
+def _classes(target: Tensor) -> Array:
     return torch.where(target == UNLABELLED, -1, target).numpy()
 
 
-def _wanted(target: Tensor, dataset: DataSet) -> views.WantedSpikes | views.WantedTraces:
+def _wanted(target: Tensor, dataset: DataSet) -> WantedSpikes | Traces:
     if dataset.target == "spikes":
         step, output = target.nonzero(as_tuple=True)
-        return views.WantedSpikes(step.numpy(), output.numpy(), target.shape[1])
-    return views.WantedTraces(target.numpy())
+        return WantedSpikes(step.numpy(), output.numpy(), target.shape[1])
+    return Traces(target.numpy())
+
+
+def samples_figure(title: str, samples: Sequence[Sample], classes: int) -> Figure:
+    """Draw samples of a data set beside each other.
+
+    Args:
+        title: above them.
+        samples: in order.
+        classes: of the data set, where steps have some.
+    """
+    columns = min(COLUMNS, len(samples))
+    rows = math.ceil(len(samples) / columns)
+    figure = Figure(figsize=(max(6.4, 3.6 * columns), 2.7 * rows + 0.5), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for sample, panel in zip(samples, axes.flat, strict=False):
+        panel.set_title(sample.title, fontsize=11, pad=6 if sample.classes is None else 18)
+        _draw_view(panel, sample.view)
+        if sample.classes is not None:
+            _draw_strip(panel, sample.classes, classes)
+        if sample.wanted is not None:
+            _draw_wanted(panel, sample.wanted)
+    for panel in axes.flat[len(samples) :]:
+        panel.axis("off")
+    if any(sample.classes is not None for sample in samples):
+        patches = [Patch(color=_colour(label), label=f"class {label}") for label in range(classes)]
+        figure.legend(handles=patches, frameon=False, loc="outside lower center", ncols=classes)
+    figure.suptitle(title, fontsize=13)
+    return figure
+
+
+def points_figure(title: str, values: Array, target: Array, classes: int) -> Figure:
+    """Draw the first two values of each sample [samples, inputs] as a point, coloured by class [samples].
+
+    A single value is repeated.
+    """
+    figure = Figure(figsize=(6.2, 5.6), layout="constrained")
+    panel = figure.subplots()
+    for label in range(classes):
+        own = values[target == label]
+        marker = MARKERS[label // len(COLOURS) % len(MARKERS)]
+        look: dict[str, Any] = {"s": 9, "color": _colour(label), "marker": marker, "label": f"class {label}"}
+        panel.scatter(own[:, 0], own[:, min(1, own.shape[1] - 1)], **look)
+    panel.set(xlabel="value 0", ylabel="value 1", aspect="equal")
+    figure.legend(frameon=False, loc="outside lower center", ncols=min(IN_A_ROW, classes))
+    figure.suptitle(title, fontsize=13)
+    return figure
+
+
+def _colour(label: int) -> str:
+    return COLOURS[label % len(COLOURS)]
+
+
+def _draw_view(panel: Axes, view: Raster | Image | CameraEvents | Traces) -> None:
+    if isinstance(view, Raster):
+        size = max(2.0, min(300.0, 1200 / view.channels))
+        panel.scatter(view.time_ms, view.channel, s=size, marker="|", color=BLUE, linewidths=1.2)
+        panel.set(xlim=(0, view.until_ms), ylim=(-0.5, view.channels - 0.5))
+        panel.set(xlabel="time, ms", ylabel="channel")
+    elif isinstance(view, Image):
+        panel.imshow(view.values, cmap="gray_r", interpolation="nearest")
+        panel.set(xticks=[], yticks=[])
+    elif isinstance(view, CameraEvents):
+        most = max(1, int(np.abs(view.values).max()))
+        panel.imshow(view.values, cmap="RdBu", vmin=-most, vmax=most, interpolation="nearest")
+        words = f"first {view.until_ms:.0f} ms: blue brighter, red darker"
+        panel.set(xticks=[], yticks=[], xlabel=words)
+    else:
+        for number, values in enumerate(view.values.T):
+            panel.step(range(len(values)), values, where="mid", linewidth=1.2, color=_colour(number))
+        panel.set(xlabel="step", ylabel="value", ylim=(-0.05, 1.05))
+
+
+def _draw_strip(panel: Axes, labels: Array, classes: int) -> None:
+    """Draw above a sample the class of each step, nothing where there is none."""
+    strip = panel.inset_axes((0, 1.02, 1, 0.08))
+    colours = ListedColormap([_colour(label) for label in range(classes)])
+    known = np.ma.masked_less(labels, 0)[None]
+    strip.imshow(known, aspect="auto", cmap=colours, vmin=0, vmax=classes - 1, interpolation="nearest")
+    strip.set(xticks=[], yticks=[])
+
+
+def _draw_wanted(panel: Axes, wanted: WantedSpikes | Traces) -> None:
+    """Draw what the outputs of a sample should be on an axis of its own."""
+    beside = panel.twinx()
+    if isinstance(wanted, WantedSpikes):
+        beside.scatter(wanted.step + 0.5, wanted.output, s=60, marker="|", color=VERMILION, linewidths=1.8)
+        beside.set(ylabel="output", ylim=(-0.5, wanted.outputs - 0.5), yticks=range(wanted.outputs))
+        return
+    for values in wanted.values.T:
+        beside.plot(range(len(values)), values, color=VERMILION, linewidth=1.4)
+    beside.set(ylabel="target", ylim=(-0.05, 1.05) if wanted.values.min() >= 0 else (-1.05, 1.05))

@@ -22,8 +22,9 @@ DEFAULT_SLOPE = 25.0  # of the reference where there is no width to match
 
 
 class SampledCurve(NamedTuple):
-    """Holds a curve that may be random: its mean and, where it is, the central 80 % of the draws."""
+    """Holds a curve over u that may be random: its mean and, where it is, the central 80 % of the draws."""
 
+    u: Tensor
     mean: Tensor
     low: Tensor | None = None
     high: Tensor | None = None
@@ -50,9 +51,9 @@ def _sampled(function: Callable[[Tensor], Tensor], u: Tensor, count: int) -> Sam
     with torch.no_grad():
         draws = torch.stack([function(u) for _ in range(count)])
     if bool((draws == draws[0]).all()):
-        return SampledCurve(draws[0])
+        return SampledCurve(u, draws[0])
     low, high = torch.quantile(draws, torch.tensor([0.1, 0.9], dtype=u.dtype), dim=0)
-    return SampledCurve(draws.mean(0), low, high)
+    return SampledCurve(u, draws.mean(0), low, high)
 
 
 def primitive_of(surrogate: Surrogate, u: Tensor) -> Tensor | None:

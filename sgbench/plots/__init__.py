@@ -1,1 +1,1 @@
-"""Draws every picture, all in one style."""
+"""Holds the style of all pictures, and draws those of plain numbers."""

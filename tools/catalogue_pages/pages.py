@@ -19,15 +19,13 @@ from sgbench.composition.compose import compose
 from sgbench.composition.selection import canonical_name, is_preset
 from sgbench.engine import scan
 from sgbench.errors import InputError, SgbenchError, one_printable_line
-from sgbench.inspection.neuron_picture import neuron_picture
+from sgbench.inspection.neuron_picture import neuron_figure, neuron_picture
 from sgbench.inspection.portrait import formula_of
-from sgbench.inspection.surrogate_picture import surrogate_picture
+from sgbench.inspection.surrogate_picture import surrogate_figure, surrogate_picture
 from sgbench.leaderboard.site.files import SiteFile
 from sgbench.leaderboard.site.pictures import digest_in, drawn
 from sgbench.networks.base import DenseLayer
 from sgbench.paths import conf_dir
-from sgbench.plots.neuron import neuron_figure
-from sgbench.plots.surrogate import surrogate_figure
 from sgbench.records.spec import RunSpec
 from sgbench.training.build import construct
 from tools.catalogue_pages import neuron_pages, page_text

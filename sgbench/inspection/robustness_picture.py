@@ -4,46 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sgbench.diagnosis.robustness import RobustnessCurve
+from sgbench.errors import InputError
+from sgbench.inspection.diagnosis_text import severity_word
 from sgbench.plots.style import BLUE, SOFT
 
 MOST_COLUMNS = 3
 
 
-@dataclass(frozen=True)
-class DisturbedScores:
-    """Holds one curve of scores over the strength of a disturbance.
-
-    Args:
-        name: of the disturbance.
-        says: what a severity is.
-        severities: a word for each point, undisturbed first.
-        means: of each point.
-        lowest: of each point, over draws.
-        highest: of each point.
-        area: mean of the curve by its first point, or None.
-    """
-
-    name: str
-    says: str
-    severities: Sequence[str]
-    means: Sequence[float]
-    lowest: Sequence[float]
-    highest: Sequence[float]
-    area: float | None
-
-
-def robustness_figure(curves: Sequence[DisturbedScores], *, measure: str) -> Figure:
+def robustness_figure(measured: Sequence[RobustnessCurve]) -> Figure:
     """Draw a panel for each disturbance; its severities stand at equal distances, undisturbed on the left.
 
-    Args:
-        curves: at least one.
-        measure: "accuracy" or "loss".
+    Raises:
+        InputError: no curve has a point.
     """
+    curves = [curve for curve in measured if curve.points]
+    if not curves:
+        raise InputError("--plot: nothing was measured that could be drawn")
+    measure = curves[0].measure
     columns = min(MOST_COLUMNS, len(curves))
     rows = math.ceil(len(curves) / columns)
     figure = Figure(figsize=(4.4 * columns, 3.5 * rows), layout="constrained")
@@ -59,13 +41,14 @@ def robustness_figure(curves: Sequence[DisturbedScores], *, measure: str) -> Fig
     return figure
 
 
-def _draw(panel: Axes, curve: DisturbedScores) -> None:
-    places = range(len(curve.means))
-    panel.axhline(curve.means[0], color=SOFT, linewidth=0.9, linestyle="--")
-    panel.fill_between(places, curve.lowest, curve.highest, color=BLUE, alpha=0.2, linewidth=0)
-    panel.plot(places, curve.means, color=BLUE, marker="o", markersize=4, linewidth=1.6)
+def _draw(panel: Axes, curve: RobustnessCurve) -> None:
+    severities, means, lowest, highest = zip(*curve.points, strict=True)
+    places = range(len(means))
+    panel.axhline(means[0], color=SOFT, linewidth=0.9, linestyle="--")
+    panel.fill_between(places, lowest, highest, color=BLUE, alpha=0.2, linewidth=0)
+    panel.plot(places, means, color=BLUE, marker="o", markersize=4, linewidth=1.6)
     area = "" if curve.area is None else f", area {curve.area:.2f}"
     panel.set_title(f"{curve.name}{area}", loc="left", fontsize=12)
-    panel.set_xticks(places, curve.severities)
+    panel.set_xticks(places, [severity_word(severity) for severity in severities])
     panel.tick_params(axis="x", labelsize=10)
     panel.set_xlabel(curve.says, fontsize=9)
