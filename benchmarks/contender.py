@@ -47,7 +47,6 @@ class TorchContender:
         rates: see `Contender`.
         same_model: see `Contender`.
         fused: whether Adam is torch's one loop, as `sgbench run` takes it; None is torch's default.
-        restored: of weights kept in another order, the way back to the task's.
     """
 
     def __init__(
@@ -59,14 +58,12 @@ class TorchContender:
         *,
         same_model: bool = True,
         fused: bool | None = None,
-        restored: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
     ) -> None:
         self.task = task
         self.forward = forward
         self.weights = dict(weights)
         self.rates = rates
         self.same_model = same_model
-        self.restored = restored or {}
         learns = task.target is not None
         adam = partial(torch.optim.Adam, lr=LEARNING_RATE, fused=fused)
         self.optimizer = adam(self.weights.values()) if learns else None
@@ -93,11 +90,10 @@ class TorchContender:
 
     def gradients(self) -> dict[str, Tensor]:
         """Of all weights, in the task's order."""
-        gradients = {}
-        for name, weight in self.weights.items():
-            grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
-            gradients[name] = self.restored[name](grad) if name in self.restored else grad
-        return {name: grad.clone() for name, grad in gradients.items()}
+        return {
+            name: torch.zeros_like(weight) if weight.grad is None else weight.grad.clone()
+            for name, weight in self.weights.items()
+        }
 
 
 def copied(module: Any, weight: Tensor, bias: Tensor | None = None) -> Any:

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from sgbench.engine import scan
 from sgbench.engine.dense_product import DenseProduct
-from sgbench.engine.layer import EngineLayer, LayerRun, Wanted, passed_on, ways_back
+from sgbench.engine.layer import EngineLayer, LayerRun, Wanted, current_of_events, passed_on, ways_back
 from sgbench.engine.layout import Layout
 from sgbench.engine.plan import Keep
 from sgbench.engine.recursion import Chunks, Passes, Stage, run
 from sgbench.engine.spec import LinearSpec
 from sgbench.errors import one_printable_line
-from sgbench.signals.spikes import Signal, SparseSpikes, dense
+from sgbench.signals.spikes import Signal, SparseSpikes
 
 
 def refusal(layer: EngineLayer, device: torch.device) -> str | None:
@@ -133,7 +133,7 @@ def _stage(link: _Link, source: Signal | Stage, keep: Keep, wanted: Wanted) -> t
     if synapses is None:
         if isinstance(source, Stage):
             raise TypeError(f"layer '{layer.name}' cannot follow another in a chain: it has no synapses")
-        current = layer.current(dense(source))
+        current = current_of_events(layer, source)
         compiled(current.dtype)
         return scan.current_stage(layer, spec, current, state, steps, keep, window=wanted.window)
     weight, bias = synapses

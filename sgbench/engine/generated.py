@@ -15,7 +15,16 @@ from sgbench.engine.codegen.recall import recalled
 from sgbench.engine.codegen.snapshot import Snapshot
 from sgbench.engine.codegen.source import LoopSource
 from sgbench.engine.codegen.values import Untraceable
-from sgbench.engine.layer import EngineLayer, LayerRun, Wanted, passed_on, start, synapses_of, ways_back
+from sgbench.engine.layer import (
+    EngineLayer,
+    LayerRun,
+    Wanted,
+    current_of_events,
+    passed_on,
+    start,
+    synapses_of,
+    ways_back,
+)
 from sgbench.engine.layout import Layout
 from sgbench.errors import InputError
 from sgbench.paths import default_loops_dir
@@ -230,7 +239,7 @@ def _current(layer: EngineLayer, signal: Signal) -> Tensor:
 
     synapses = layer.synapses()
     if synapses is None or not isinstance(signal, SparseSpikes) or synapses[0].dtype not in DTYPES:
-        return layer.current(dense(signal))
+        return current_of_events(layer, signal)
     return event_current(signal, *synapses)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch._C._functorch import peek_interpreter_stack
 
 from sgbench.engine.spec import LinearSpec
-from sgbench.signals.spikes import Signal
+from sgbench.signals.spikes import Signal, dense
 
 
 class Neurons(Protocol):
@@ -47,7 +47,8 @@ class Neurons(Protocol):
 class EngineLayer(Protocol):
     """Defines what an engine needs of a layer: its product, its recurrence and its neurons.
 
-    It may have fixed weights for the way back beside them; see `ways_back`.
+    It may have fixed weights for the way back beside them; see `ways_back`. It may have a `current_of_events`,
+    which computes `current` for all steps by following events; see the function of this name.
     """
 
     name: str
@@ -96,6 +97,13 @@ class WaysBack(NamedTuple):
 def ways_back(layer: EngineLayer) -> WaysBack:
     """Collect a layer's fixed feedback weights, as far as it has any."""
     return WaysBack(getattr(layer, "feedback_weight", None), getattr(layer, "recurrent_feedback", None))
+
+
+def current_of_events(layer: EngineLayer, signal: Signal) -> Tensor:
+    """Compute the current of all steps on a CPU, event by event where the layer tells how."""
+    follow = getattr(layer, "current_of_events", None)
+    current: Tensor = layer.current(dense(signal)) if follow is None else follow(signal)
+    return current
 
 
 def synapses_of(layer: EngineLayer) -> tuple[Tensor, Tensor | None]:

@@ -13,6 +13,7 @@ from sgbench.inits.base import Init
 from sgbench.networks.base import MakeNeuron
 from sgbench.networks.layers import Layer
 from sgbench.networks.pool import Image, Pool
+from sgbench.signals.spikes import Signal, dense
 
 
 class ConvLayer(Layer):
@@ -97,6 +98,22 @@ class ConvLayer(Layer):
     def weighted(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Convolve what arrives, of any number of leading dimensions, and add the bias."""
         return flat_convolution(x, self.image_in, weight, bias, self.stride)
+
+    def current_of_events(self, signal: Signal) -> Tensor:
+        """Compute the current of all steps [T, B, inputs] by events, the largest of each window with it."""
+        from sgbench.engine.event_convolution import Convolution, convolve
+
+        if self.feedback_weight is not None:
+            return self.current(dense(signal))
+        if self.pool_in is not None or self.dropout is not None:
+            signal = self.arriving(dense(signal))
+        pool = self.pool_out
+        at_once = pool is not None and pool.kind == "max" and not self.normalises
+        side = pool.window[0] if at_once and pool is not None else 1
+        weight, bias = self.acting()
+        given = Convolution(self.image_in, weight, bias, self.stride, self.kernel_size // 2, side)
+        current = self.normalised(convolve(signal, given))
+        return current if at_once or pool is None else pool(current)
 
     def rewired(self, s: Tensor, wires: Tensor) -> Tensor:
         """Compute the recurrent current, element by element or by a convolution among the channels."""

@@ -20,6 +20,7 @@ from sgbench.neurons.base import Neuron
 from sgbench.normalisations.base import Normalisation
 from sgbench.normalisations.normaliser import Normaliser
 from sgbench.quantisers.base import Quantiser
+from sgbench.signals.spikes import Signal, dense
 
 
 class Layer(nn.Module):
@@ -157,11 +158,25 @@ class Layer(nn.Module):
 
     def current(self, x: Tensor) -> Tensor:
         """Compute the feed-forward current of any number of leading dimensions."""
-        arriving = x if self.pool_in is None else self.pool_in(x)
-        current = self.product(arriving if self.dropout is None else self.dropout(arriving))
-        if self.normaliser is not None and self.normalises:
-            current = self.normaliser(current, self.valid)
+        current = self.normalised(self.product(self.arriving(x)))
         return current if self.pool_out is None else self.pool_out(current)
+
+    def current_of_events(self, signal: Signal) -> Tensor:
+        """Compute `current` of all steps [T, B, inputs] on a CPU, event by event where the product can."""
+        return self.current(dense(signal))
+
+    def arriving(self, x: Tensor) -> Tensor:
+        """Return what the weights see of what arrives: pooled, and a part of it dropped."""
+        pooled = x if self.pool_in is None else self.pool_in(x)
+        return pooled if self.dropout is None else self.dropout(pooled)  # type: ignore[no-any-return]
+
+    def normalised(self, current: Tensor) -> Tensor:
+        """Normalise currents where this is no part of the weights."""
+        return (
+            self.normaliser(current, self.valid)
+            if self.normaliser is not None and self.normalises
+            else current
+        )
 
     def acting(self) -> tuple[Tensor, Tensor | None]:
         """Return weight and bias that act in the product: once trained, with the normalisation folded into them."""

@@ -34,6 +34,13 @@ DATA = (
     f"{IMAGES}spiking_resnet",
 )
 """Samples, their code, and a network for them."""
+CONVOLUTIONS = {
+    "network.kernel_size": (1, 3, 3, 5),
+    "network.stride": (1, 1, 1, 2),
+    "network.pooling": ("none", "max", "max", "average"),
+    "network.pooling_of": ("currents", "currents", "spikes"),
+}
+"""Choices of every convolutional network."""
 RECURRENT = ("mlp", "encoded", "conv")
 READOUTS = {
     "leaky_readout": ("sum_over_time", "last_step", "per_step", "max_over_time", "max_since_input"),
@@ -76,6 +83,8 @@ def random_run(random: Random) -> Run:
     if any(f"network={name}" in words for name in RECURRENT):
         words += [f"network.recurrence={random.choice(('none', 'one_to_one', 'one_to_one', 'all_to_all'))}"]
         words += [f"network.recurrence_gradient={random.choice(('full', 'full', 'cut'))}"]
+    if "network=conv" in words:
+        words += [f"{name}={random.choice(values)}" for name, values in CONVOLUTIONS.items()]
     hidden = ",".join(str(random.choice(WIDTHS)) for _ in range(random.choice((1, 1, 2, 3))))
     words += [f"protocol.hidden=[{hidden}]", *_neuron(random)]
     readout = random.choice(("leaky_readout", *READOUTS))

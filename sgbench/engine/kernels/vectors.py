@@ -1,8 +1,8 @@
-"""Vectors of sixteen or sixty-four numbers as values in compiled loops.
+"""Vectors of sixteen, thirty-two or sixty-four numbers as values in compiled loops.
 
 A sum over rows then stays in registers from the first row to the last, and no loop over a short row asks anew how
 long it is and whether its arrays overlap. A function written for one `kind` of vector, a value that is looked at
-for its type alone, serves both widths. What is no `part` does not look at the end of a row.
+for its type alone, serves all widths. What is no `part` does not look at the end of a row.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numba.core.datamodel import models
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, register_model
 
-WIDE, NARROW = 64, 16  # lanes; as many as a word has bits, and as few as a padded row has
+WIDE, HALF, NARROW = 64, 32, 16  # lanes; from as many as a word has bits to as few as a padded row has
 
 
 class Vector(types.Type):
@@ -89,6 +89,7 @@ def _zeros(lanes: int) -> Any:
 
 
 wide: Any = _zeros(WIDE)
+half: Any = _zeros(HALF)
 narrow: Any = _zeros(NARROW)
 
 
@@ -215,6 +216,20 @@ def where_above(_typing: Any, left: Any, right: Any, chosen: Any, other: Any) ->
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.select(builder.fcmp_ordered(">", *arguments[:2]), *arguments[2:])
+
+    return chosen(left, right, chosen, other), generate
+
+
+@in_loops
+def where_larger(_typing: Any, left: Any, right: Any, chosen: Any, other: Any) -> Any:
+    """Choose entries: of `chosen` where left > right or left is not a number, else of `other`."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        left = arguments[0]
+        larger = builder.or_(
+            builder.fcmp_ordered(">", *arguments[:2]), builder.fcmp_unordered("uno", left, left)
+        )
+        return builder.select(larger, *arguments[2:])
 
     return chosen(left, right, chosen, other), generate
 

@@ -1,0 +1,182 @@
+"""Convolutions of spikes, as functions of weights and spikes that autograd knows.
+
+Forward the weights of what fired are added up, pixel by pixel. Behind a maximum over windows one pixel of each has
+an adjoint, and it alone is sent back. The gradient of weights follows the events of an image, or its windows where
+these are fewer products.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numba.core import event
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import conv2d, max_pool2d, pad
+
+from sgbench.engine.arrays import FLOATS, NOTHING, in_parts, in_threads
+from sgbench.engine.density import CONVOLUTION_DENSE
+from sgbench.engine.kernels import convolution_backward, convolution_forward
+from sgbench.engine.kernels.images import Geometry, Images, count_events
+from sgbench.engine.kernels.vectors import NARROW
+from sgbench.engine.note import CompileNote
+from sgbench.signals.spikes import Signal, SparseSpikes
+
+PARTS = 4  # of the batch, with gradients of their own; their number alone decides how sums are rounded
+
+
+class Convolution(NamedTuple):
+    """Says what is convolved, and how; square strides, paddings and windows."""
+
+    image: tuple[int, int, int]  # channels, height, width of what arrives
+    weight: Tensor  # [filters, channels, K, K']
+    bias: Tensor | None
+    stride: int = 1
+    padding: int = 0  # by zeros, on each side
+    pool: int = 1  # side of the windows of which the largest value goes on; 1: no pooling
+
+    @property
+    def geometry(self) -> Geometry:
+        """Return the sizes as the loops take them."""
+        filters, channels, *kernel = self.weight.shape
+        rows, columns = (
+            ((side + 2 * self.padding - k) // self.stride + 1) // self.pool
+            for side, k in zip(self.image[1:], kernel, strict=True)
+        )
+        return Geometry(
+            channels, *self.image[1:], *kernel, self.stride, self.padding, filters, self.pool, rows, columns
+        )
+
+
+def convolve(signal: Signal, of: Convolution) -> Tensor:
+    """Convolve flat images [T, B, C H W] to flat images, and take the largest value of each window.
+
+    Images of which few values differ from 0 are followed event by event; others are left to torch.
+
+    Args:
+        signal: dense or packed, on the CPU.
+        of: weights and sizes.
+    """
+    steps, batch = signal.shape[:2]
+    images = _images(signal, of.weight.dtype) if of.weight.dtype in FLOATS else None
+    if images is not None:
+        compiled(of.weight.dtype)
+    if images is None:
+        out = _dense(signal, of)
+    else:
+        learns = None if isinstance(signal, SparseSpikes) else signal
+        out = _Convolved.apply(images, of.geometry, learns, of.weight, of.bias)
+    return out.view(steps, batch, -1)
+
+
+def _dense(signal: Signal, of: Convolution) -> Tensor:
+    """Convolve by torch, with channels side by side in memory, which is faster there."""
+    images = signal.dense() if isinstance(signal, SparseSpikes) else signal
+    folded = images.reshape(-1, *of.image).contiguous(memory_format=torch.channels_last)
+    out = conv2d(folded, of.weight, of.bias, of.stride, of.padding)
+    return (out if of.pool == 1 else max_pool2d(out, of.pool)).flatten(1)
+
+
+def _images(signal: Signal, dtype: torch.dtype) -> Images | None:
+    """Return what the loops follow, or None where too much of it differs from 0."""
+    none, nothing = np.empty(0, FLOATS[dtype]), NOTHING[FLOATS[dtype]]
+    if isinstance(signal, SparseSpikes):
+        if signal.density > CONVOLUTION_DENSE:
+            return None
+        value = none if signal.value is None else signal.value.to(dtype).numpy()
+        return Images(signal.indptr.numpy(), signal.index.numpy(), value, nothing, signal.value is None)
+    flat = signal.detach().to(dtype).reshape(-1, signal.shape[-1]).contiguous().numpy()
+    count, others = count_events(flat)
+    if count > CONVOLUTION_DENSE * flat.size:
+        return None
+    return Images(np.zeros(1, np.int64), np.empty(0, np.int32), none, flat, others == 0)
+
+
+class _Convolved(torch.autograd.Function):
+    """Maps images, weight and bias to the outputs [R, F P]."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        images: Images,
+        geometry: Geometry,
+        signal: Tensor | None,
+        weight: Tensor,
+        bias: Tensor | None,
+    ) -> Tensor:
+        """Convolve all images; `signal` is what they were read off, where gradient may reach it."""
+        count = max(len(images.dense), len(images.indptr) - 1)
+        ctx.images, ctx.geometry, ctx.shape = images, geometry, None if signal is None else signal.shape
+        ctx.save_for_backward(weight, bias, signal)  # torch then notices what moved meanwhile
+        short = -weight.shape[0] % NARROW
+        rows = pad(weight.detach().permute(2, 3, 1, 0).flatten(0, 2), (0, short)).contiguous()
+        begin = weight.new_zeros(rows.shape[1])
+        if bias is not None:
+            begin[: len(bias)] = bias.detach()
+        out = weight.new_empty(count, geometry.outputs)
+        ctx.places = np.empty(out.shape if geometry.pool > 1 else (0, 0), np.uint16)
+        given = (images, rows.numpy(), begin.numpy(), geometry, out.numpy(), ctx.places)
+        in_parts(convolution_forward.convolve, count, out.numel(), *given)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """Compute the gradients of images, weight and bias."""
+        weight, bias, _ = ctx.saved_tensors
+        geometry, count = ctx.geometry, len(grad)
+        wanted = ctx.needs_input_grad[2] and ctx.shape is not None
+        d_images = weight.new_empty((count, geometry.inputs) if wanted else (0, 0))
+        back = weight.detach().permute(2, 0, 3, 1).flatten(2).flatten(0, 1)  # [K F, K C]
+        back = pad(back, (0, -back.shape[1] % NARROW)).contiguous()
+        parts = min(PARTS, max(1, count))
+        high, wide = geometry.kernel_height, geometry.kernel_width * geometry.channels
+        filters = geometry.filters + -geometry.filters % NARROW
+        d_weights, d_begins = weight.new_zeros(parts, high * wide, filters), weight.new_zeros(parts, filters)
+        d_rows = weight.new_zeros(parts, *back.shape)
+        borders = np.linspace(0, count, parts + 1).astype(int).tolist()
+        fixed = (ctx.images, back.numpy(), geometry, grad.contiguous().numpy(), ctx.places)
+
+        def pull_back(first: int, last: int) -> None:
+            for part in range(first, last):
+                sums = d_weights[part].numpy(), d_rows[part].numpy(), d_begins[part].numpy()
+                convolution_backward.pull_back(
+                    *fixed, *sums, d_images.numpy(), borders[part], borders[part + 1]
+                )
+
+        in_threads(pull_back, [(part, part + 1) for part in range(parts)], grad.numel())
+        by_event = _added(d_weights)[:, : geometry.filters].reshape(
+            high, -1, geometry.channels, geometry.filters
+        )
+        by_window = _added(d_rows)[:, :wide].reshape(high, geometry.filters, -1, geometry.channels)
+        return (
+            None,
+            None,
+            d_images.view(ctx.shape) if wanted else None,
+            by_event.permute(3, 2, 0, 1) + by_window.permute(1, 3, 0, 2),
+            None if bias is None else _added(d_begins)[: geometry.filters],
+        )
+
+
+def _added(parts: Tensor) -> Tensor:
+    """Add up gradients of parts of the batch, one after another."""
+    return list(itertools.accumulate(parts.unbind()))[-1]
+
+
+@functools.cache
+def compiled(dtype: torch.dtype) -> None:
+    """Compile the loops for one precision, or load them; announce it where one is compiled."""
+    number = FLOATS[dtype]
+    one = Geometry(1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1)
+    given, nothing = np.zeros((1, NARROW), number), NOTHING[number]
+    begin, places = np.zeros(NARROW, number), np.zeros((1, 1), np.uint16)
+    index = np.zeros(1, np.int32)
+    images = Images(np.array([0, 1]), index, np.empty(0, number), nothing, ones=True)
+    with event.install_listener("numba:compile", CompileNote(f"compiling convolutions for {dtype}, once")):
+        convolution_forward.convolve(images, given, begin, one, np.zeros((1, 1), number), places, 0, 1)
+        sums = given.copy(), given.copy(), begin
+        convolution_backward.pull_back(images, given, one, given[:, :1].copy(), places, *sums, nothing, 0, 1)

@@ -1,0 +1,279 @@
+"""Gradients of convolutions of images that are events; see `images` for letters.
+
+The gradient of weights is added up by the events of an image, or by its windows where these are fewer products.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sgbench.engine.kernels.codes import entry_backward, loop_backward, row, row_backward
+from sgbench.engine.kernels.images import look_at, room_to_sort, seen
+from sgbench.engine.kernels.vectors import (
+    HALF,
+    NARROW,
+    WIDE,
+    half,
+    load,
+    load_line,
+    narrow,
+    spread,
+    store,
+    store_line,
+    where_above,
+    wide,
+)
+
+
+class Reached(NamedTuple):
+    """Holds the adjoints of an image's sums that are not 0, by pixel."""
+
+    starts: np.ndarray  # int64 [pixels + 1]
+    filter: np.ndarray  # int32
+    value: np.ndarray
+
+
+@loop_backward
+def unpool(gradient, places, r, geometry, adjoint, full, d_begin):
+    """Write the adjoint of an image's sums [pixels, F], and add it to that of the bias.
+
+    `adjoint` holds for each window [P, F] its gradient and how many pixels after the corner the largest is.
+    """
+    windows, pool, line = geometry.rows * geometry.columns, geometry.pool, geometry.columns * geometry.pool
+    given, place = adjoint
+    zero = full.dtype.type(0)
+    for f in range(geometry.filters):
+        total = zero
+        for window in range(windows):
+            given[window, f] = gradient[r, f * windows + window]
+            total += gradient[r, f * windows + window]
+        d_begin[f] += total
+        if places.size:
+            for window in range(windows):
+                place[window, f] = places[r, f * windows + window]
+    none, window = narrow(full), 0
+    for y in range(geometry.rows):
+        for x in range(geometry.columns):
+            for m in range(0, full.shape[1], NARROW):
+                one, where = load(none, given, window, m), load(none, place, window, m)
+                for a in range(pool):
+                    for b in range(pool):
+                        offset, pixel = a * line + b, (y * pool + a) * line + x * pool + b
+                        here = where_above(spread(none, offset + 0.5), where, one, none)
+                        store(full, pixel, m, where_above(where, spread(none, offset - 0.5), here, none))
+            window += 1
+
+
+@row_backward
+def pull_seen(kind, full, pixel, m, by_pixel, first, last, shift, d_weights):
+    """Add to the weights of events [first, last), the columns from m on, the adjoint of a pixel."""
+    q = load(kind, full, pixel, m)
+    if by_pixel.value.size:
+        for e in range(first, last):
+            target = by_pixel.place[e] + shift
+            store(
+                d_weights, target, m, load(kind, d_weights, target, m) + spread(kind, by_pixel.value[e]) * q
+            )
+    else:
+        for e in range(first, last):
+            target = by_pixel.place[e] + shift
+            store(d_weights, target, m, load(kind, d_weights, target, m) + q)
+
+
+@loop_backward
+def pull_image(full, by_pixel, geometry, d_weights):
+    """Add to the gradient of weights [K K C, F] what one image gives, row by row of the kernels."""
+    rows, columns = geometry.rows * geometry.pool, geometry.columns * geometry.pool
+    for k in range(geometry.kernel_height):
+        for y in range(rows):
+            under = y * geometry.stride - geometry.padding + k
+            column = 0 if 0 <= under < geometry.height else columns
+            while column < columns:
+                first, last, shift, following = seen(by_pixel, under * geometry.width, column, geometry)
+                if first < last:
+                    given = (by_pixel, first, last, shift + k * geometry.kernel_width * geometry.channels)
+                    m, pixel = 0, y * columns + column
+                    while m + WIDE <= full.shape[1]:
+                        pull_seen(wide(full), full, pixel, m, *given, d_weights)
+                        m += WIDE
+                    if m + HALF <= full.shape[1]:
+                        pull_seen(half(full), full, pixel, m, *given, d_weights)
+                        m += HALF
+                    if m + NARROW <= full.shape[1]:
+                        pull_seen(narrow(full), full, pixel, m, *given, d_weights)
+                column = following
+
+
+@loop_backward
+def fill_lines(by_pixel, geometry, lines):
+    """Write an image as it is, its rows padded, channels side by side."""
+    line = (geometry.width + 2 * geometry.padding) * geometry.channels
+    lines[:] = 0
+    for y in range(geometry.height):
+        begin = (y + geometry.padding) * line + geometry.padding * geometry.channels
+        for e in range(by_pixel.starts[y * geometry.width], by_pixel.starts[(y + 1) * geometry.width]):
+            value = by_pixel.value[e] if by_pixel.value.size else lines.dtype.type(1)
+            lines[begin + by_pixel.place[e]] = value
+
+
+@row_backward
+def pull_row(kind, gradient, r, f, places, geometry, lines, shift, m, w, d_rows):
+    """Add to a row of a filter's weights what lies under it in each window, times the window's adjoint."""
+    total, windows, o = load(kind, d_rows, w, m), geometry.rows * geometry.columns, 0
+    line = (geometry.width + 2 * geometry.padding) * geometry.channels * geometry.stride
+    across, pool = geometry.channels * geometry.stride, geometry.pool
+    for y in range(geometry.rows):
+        for x in range(geometry.columns):
+            corner = y * pool * line + x * pool * across + shift + m
+            corner += places[f, o]
+            value = gradient[r, f * windows + o]
+            total = total + spread(kind, value) * load_line(kind, lines, corner)
+            o += 1
+    store(d_rows, w, m, total)
+
+
+@loop_backward
+def pull_windows(gradient, r, places, geometry, lines, offsets, d_rows):
+    """Add to the gradient of weights [K F, K C padded] what one image gives, window by window.
+
+    `offsets` takes where the kernel of each window's largest pixel begins, after that of the window's first.
+    """
+    windows, wide_row = geometry.rows * geometry.columns, geometry.columns * geometry.pool
+    line = (geometry.width + 2 * geometry.padding) * geometry.channels
+    across = geometry.channels * geometry.stride
+    for f in range(geometry.filters):
+        for o in range(windows):
+            offsets[f, o] = 0
+            if places.size:
+                place, down = np.int64(places[r, f * windows + o]), np.int64(0)
+                for a in range(1, geometry.pool):
+                    down += place >= a * wide_row
+                offsets[f, o] = down * (line * geometry.stride - wide_row * across) + place * across
+    for k in range(geometry.kernel_height):
+        for f in range(geometry.filters):
+            given = (gradient, r, f, offsets, geometry, lines, k * line)
+            w, m = k * geometry.filters + f, 0
+            while m + WIDE <= d_rows.shape[1]:
+                pull_row(wide(d_rows), *given, m, w, d_rows)
+                m += WIDE
+            if m + HALF <= d_rows.shape[1]:
+                pull_row(half(d_rows), *given, m, w, d_rows)
+                m += HALF
+            if m + NARROW <= d_rows.shape[1]:
+                pull_row(narrow(d_rows), *given, m, w, d_rows)
+
+
+@row
+def by_windows(by_pixel, geometry, row_size):
+    """Say whether there are so many events in an image that its windows are fewer products."""
+    count = by_pixel.starts[geometry.height * geometry.width]
+    products = geometry.rows * geometry.columns * row_size * geometry.stride * geometry.stride
+    return count * geometry.kernel_width > products
+
+
+@loop_backward
+def list_reached(full, filters, reached):
+    """List the adjoints that are not 0."""
+    count = 0
+    for pixel in range(full.shape[0]):
+        reached.starts[pixel] = count
+        for f in range(filters):
+            reached.filter[count], reached.value[count] = f, full[pixel, f]
+            count += full[pixel, f] != 0
+    reached.starts[full.shape[0]] = count
+
+
+@row_backward
+def add_reached(kind, reached, first, last, back, w, m, lines, place):
+    """Add to the line from `place` on the rows of weights of the filters that are reached, times their adjoints."""
+    total = load_line(kind, lines, place)
+    for one in range(first, last):
+        weight = load(kind, back, w + reached.filter[one], m)
+        total = total + spread(kind, reached.value[one]) * weight
+    store_line(lines, place, total)
+
+
+@loop_backward
+def send_back(reached, back, geometry, lines):
+    """Compute the adjoint of an image, its rows padded, channels side by side; back is [K F, K C padded]."""
+    rows, columns = geometry.rows * geometry.pool, geometry.columns * geometry.pool
+    line = geometry.width + 2 * geometry.padding
+    lines[:] = 0
+    for k in range(geometry.kernel_height):
+        for y in range(rows):
+            for column in range(columns):
+                pixel = y * columns + column
+                given = (
+                    reached,
+                    reached.starts[pixel],
+                    reached.starts[pixel + 1],
+                    back,
+                    k * geometry.filters,
+                )
+                place = ((y * geometry.stride + k) * line + column * geometry.stride) * geometry.channels
+                m = 0
+                while m + WIDE <= back.shape[1]:
+                    add_reached(wide(back), *given, m, lines, place + m)
+                    m += WIDE
+                if m + HALF <= back.shape[1]:
+                    add_reached(half(back), *given, m, lines, place + m)
+                    m += HALF
+                if m + NARROW <= back.shape[1]:
+                    add_reached(narrow(back), *given, m, lines, place + m)
+
+
+@row
+def unpad(lines, geometry, out, r):
+    """Write an adjoint [H', W', C] as the flat image [C H W] that arrived."""
+    padding, line = geometry.padding, geometry.width + 2 * geometry.padding
+    for c in range(geometry.channels):
+        for y in range(geometry.height):
+            for x in range(geometry.width):
+                place = ((y + padding) * line + x + padding) * geometry.channels + c
+                out[r, (c * geometry.height + y) * geometry.width + x] = lines[place]
+
+
+@entry_backward
+def pull_back(images, back, geometry, gradient, places, d_weights, d_rows, d_begin, d_images, low, high):
+    """Add up the gradients of weights and bias over images [low, high), and write that of the images.
+
+    Args:
+        images: all of them.
+        back: weights [K F, K C padded] by which gradient goes back.
+        geometry: sizes.
+        gradient: of the outputs [R, F P].
+        places: of the largest pixels [R, F P]; empty where there is no pooling.
+        d_weights: [K K C, F padded], of images with few events.
+        d_rows: [K F, K C padded], of images with many.
+        d_begin: [F padded].
+        d_images: [R, C H W]; empty where nobody wants it.
+        low: first image.
+        high: behind the last.
+    """
+    by_pixel = room_to_sort(images, geometry)
+    windows = geometry.rows * geometry.columns
+    pixels = windows * geometry.pool * geometry.pool
+    adjoint = (
+        np.zeros((windows, d_begin.size), d_begin.dtype),
+        np.zeros((windows, d_begin.size), d_begin.dtype),
+    )
+    full = np.empty((pixels, d_begin.size), d_begin.dtype)
+    offsets = np.empty((geometry.filters, windows), np.int64)
+    room = pixels * geometry.filters + 1
+    reached = Reached(np.empty(pixels + 1, np.int64), np.empty(room, np.int32), np.empty(room, full.dtype))
+    padded = (geometry.height + 2 * geometry.padding) * (geometry.width + 2 * geometry.padding)
+    lines = np.empty(padded * geometry.channels + back.shape[1], d_begin.dtype)
+    for r in range(low, high):
+        look_at(images, r, geometry, by_pixel)
+        unpool(gradient, places, r, geometry, adjoint, full, d_begin)
+        if by_windows(by_pixel, geometry, back.shape[1]):
+            fill_lines(by_pixel, geometry, lines)
+            pull_windows(gradient, r, places, geometry, lines, offsets, d_rows)
+        else:
+            pull_image(full, by_pixel, geometry, d_weights)
+        if d_images.size:
+            list_reached(full, geometry.filters, reached)
+            send_back(reached, back, geometry, lines)
+            unpad(lines, geometry, d_images, r)

@@ -1,0 +1,110 @@
+"""Convolutions of images that are events, and the largest value of windows among them; see `images` for letters."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sgbench.engine.kernels.codes import entry, loop, row
+from sgbench.engine.kernels.images import look_at, room_to_sort, seen
+from sgbench.engine.kernels.vectors import (
+    HALF,
+    NARROW,
+    WIDE,
+    half,
+    load,
+    load_line,
+    narrow,
+    spread,
+    store,
+    where_larger,
+    wide,
+)
+
+
+@row
+def add_seen(kind, weights, m, by_pixel, first, last, shift, summed, pixel):
+    """Add to the sums of a pixel, the columns from m on, the weights of events [first, last)."""
+    total = load(kind, summed, pixel, m)
+    if by_pixel.value.size:
+        for e in range(first, last):
+            weight = load(kind, weights, by_pixel.place[e] + shift, m)
+            total = total + spread(kind, by_pixel.value[e]) * weight
+    else:
+        other, pairs = kind, (last - first) & ~1  # two sums, so that one addition need not wait for the last
+        for e in range(first, first + pairs, 2):
+            total = total + load(kind, weights, by_pixel.place[e] + shift, m)
+            other = other + load(kind, weights, by_pixel.place[e + 1] + shift, m)
+        if first + pairs < last:
+            total = total + load(kind, weights, by_pixel.place[last - 1] + shift, m)
+        total = total + other
+    store(summed, pixel, m, total)
+
+
+@loop
+def add_image(weights, begin, by_pixel, geometry, summed):
+    """Write the sums of all pixels of one image [pixels, F], row by row of the kernels."""
+    for pixel in range(summed.shape[0]):
+        for m in range(0, begin.size, NARROW):
+            store(summed, pixel, m, load_line(narrow(begin), begin, m))
+    rows, columns = geometry.rows * geometry.pool, geometry.columns * geometry.pool
+    for k in range(geometry.kernel_height):
+        for y in range(rows):
+            under = y * geometry.stride - geometry.padding + k
+            column = 0 if 0 <= under < geometry.height else columns
+            while column < columns:
+                first, last, shift, following = seen(by_pixel, under * geometry.width, column, geometry)
+                if first < last:
+                    given = (by_pixel, first, last, shift + k * geometry.kernel_width * geometry.channels)
+                    m, pixel = 0, y * columns + column
+                    while m + WIDE <= begin.size:
+                        add_seen(wide(begin), weights, m, *given, summed, pixel)
+                        m += WIDE
+                    if m + HALF <= begin.size:
+                        add_seen(half(begin), weights, m, *given, summed, pixel)
+                        m += HALF
+                    if m + NARROW <= begin.size:
+                        add_seen(narrow(begin), weights, m, *given, summed, pixel)
+                column = following
+
+
+@loop
+def largest(summed, geometry, pooled, chosen):
+    """Write the largest sum of each window [P, F], of equal ones the first, and its distance from the corner."""
+    pool, line = geometry.pool, geometry.columns * geometry.pool
+    kind = narrow(summed)
+    for window in range(pooled.shape[0]):
+        y, column = window // geometry.columns, window % geometry.columns
+        first = y * pool * line + column * pool
+        for m in range(0, summed.shape[1], NARROW):
+            best, place = load(kind, summed, first, m), kind
+            for a in range(pool):
+                for b in range(a == 0, pool):
+                    value = load(kind, summed, first + a * line + b, m)
+                    place = where_larger(value, best, spread(kind, a * line + b), place)
+                    best = where_larger(value, best, value, best)
+            store(pooled, window, m, best)
+            store(chosen, window, m, place)
+
+
+@entry
+def convolve(images, weights, begin, geometry, out, places, low, high):
+    """Convolve the events of images [low, high) with weights [K K C, F padded], into out [R, F P].
+
+    `places` [R, F P] takes how many pixels after its corner the largest of a window is; it is empty where there is
+    no pooling.
+    """
+    windows, by_pixel = geometry.rows * geometry.columns, room_to_sort(images, geometry)
+    summed = np.empty((windows * geometry.pool * geometry.pool, begin.size), begin.dtype)
+    chosen = np.empty((windows if places.size else 0, begin.size), begin.dtype)
+    pooled = np.empty(chosen.shape, begin.dtype) if places.size else summed
+    for r in range(low, high):
+        look_at(images, r, geometry, by_pixel)
+        add_image(weights, begin, by_pixel, geometry, summed)
+        if places.size:
+            largest(summed, geometry, pooled, chosen)
+            for f in range(geometry.filters):
+                for window in range(windows):
+                    places[r, f * windows + window] = np.uint16(chosen[window, f])
+        for f in range(geometry.filters):
+            for window in range(windows):
+                out[r, f * windows + window] = pooled[window, f]

@@ -1,0 +1,152 @@
+"""Images that are convolved: their sizes, and their events in the order in which the loops follow them.
+
+Legend: C channels of the input, H W its sides, F filters, K sides of a kernel, P windows (pixels where there is no
+pooling). An image lies flat, [C H W] or [F P]. Inside a loop channels lie side by side, so that the weights of one
+event are a row; rows of filters are padded with zeros to whole vectors.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sgbench.engine.kernels.codes import entry, loop, row
+
+
+class Geometry(NamedTuple):
+    """Holds the sizes of a convolution and of the windows that are pooled behind it, in pixels."""
+
+    channels: int
+    height: int
+    width: int
+    kernel_height: int
+    kernel_width: int
+    stride: int
+    padding: int
+    filters: int
+    pool: int  # side of a window; 1 is no pooling
+    rows: int  # of windows
+    columns: int  # of windows
+
+    @property
+    def inputs(self) -> int:
+        """Count the values of an image."""
+        return self.channels * self.height * self.width
+
+    @property
+    def outputs(self) -> int:
+        """Count the values behind the windows."""
+        return self.filters * self.rows * self.columns
+
+
+class Images(NamedTuple):
+    """Holds what is convolved: the events of images, or the images themselves where `dense` has a size."""
+
+    indptr: np.ndarray  # int64 [R + 1]; the events of image r are index[indptr[r]:indptr[r + 1]], ascending
+    index: np.ndarray  # int32, positions in the flat image
+    value: np.ndarray  # empty where all are 1
+    dense: np.ndarray  # [R, C H W]
+    ones: bool  # whether all that is not 0 is 1
+
+
+class Sorted(NamedTuple):
+    """Holds the events of one image by pixel."""
+
+    starts: np.ndarray  # int64 [H W + 2], where the events of each pixel begin
+    place: np.ndarray  # int32, x C + c of each event
+    column: np.ndarray  # int32, x of each event
+    value: np.ndarray  # empty where all are 1
+    columns: np.ndarray  # int32 [H W], x of each pixel
+
+
+@loop
+def count_events(images):
+    """Count the entries that are not 0, and those of them that are not 1."""
+    count, others = 0, 0
+    for r in range(images.shape[0]):
+        for k in range(images.shape[1]):
+            count += images[r, k] != 0
+            others += (images[r, k] != 0) & (images[r, k] != 1)
+    return count, others
+
+
+@entry
+def room_to_sort(images, geometry):
+    """Create the arrays that the events of one image are sorted into."""
+    pixels = geometry.height * geometry.width
+    columns = (np.arange(pixels) % geometry.width).astype(np.int32)
+    room = pixels * geometry.channels + 1
+    value = np.empty(0 if images.ones else room, images.dense.dtype)
+    starts, place, column = np.empty(pixels + 2, np.int64), np.empty(room, np.int32), np.empty(room, np.int32)
+    return Sorted(starts, place, column, value, columns)
+
+
+@loop
+def list_image(images, r, geometry, by_pixel):
+    """List the events of image r, which is dense, by pixel."""
+    pixels, channels, count = geometry.height * geometry.width, geometry.channels, 0
+    for pixel in range(pixels):
+        by_pixel.starts[pixel] = count
+        column = by_pixel.columns[pixel]
+        for c in range(channels):
+            value = images.dense[r, c * pixels + pixel]
+            by_pixel.place[count], by_pixel.column[count] = column * channels + c, column
+            if by_pixel.value.size:
+                by_pixel.value[count] = value
+            count += value != 0
+    by_pixel.starts[pixels] = count
+
+
+@loop
+def sort_image(images, r, geometry, by_pixel):
+    """Sort the events of image r by pixel."""
+    pixels, channels = geometry.height * geometry.width, geometry.channels
+    begin, end = images.indptr[r], images.indptr[r + 1]
+    by_pixel.starts[:] = 0
+    border = 0
+    for e in range(begin, end):
+        while images.index[e] >= border + pixels:
+            border += pixels
+        by_pixel.starts[images.index[e] - border + 2] += 1
+    for pixel in range(2, pixels + 2):
+        by_pixel.starts[pixel] += by_pixel.starts[pixel - 1]
+    channel, border = 0, 0
+    for e in range(begin, end):
+        while images.index[e] >= border + pixels:
+            border += pixels
+            channel += 1
+        pixel = images.index[e] - border
+        target, column = by_pixel.starts[pixel + 1], by_pixel.columns[pixel]
+        by_pixel.starts[pixel + 1] = target + 1
+        by_pixel.place[target], by_pixel.column[target] = column * channels + channel, column
+        if by_pixel.value.size:
+            by_pixel.value[target] = images.value[e]
+
+
+@row
+def look_at(images, r, geometry, by_pixel):
+    """Order the events of image r by pixel."""
+    if images.dense.size:
+        list_image(images, r, geometry, by_pixel)
+    else:
+        sort_image(images, r, geometry, by_pixel)
+
+
+@row
+def seen(by_pixel, line, column, geometry):
+    """Return the events in a line under a kernel at a column, and the next column if there are none.
+
+    Its events are those from the first returned number to the second; weights begin at the third.
+    """
+    x = column * geometry.stride - geometry.padding
+    low, high = max(x, 0), min(x + geometry.kernel_width, geometry.width)
+    first, last = by_pixel.starts[line + low], by_pixel.starts[line + high]
+    following = column + 1
+    if first == last:
+        if last == by_pixel.starts[line + geometry.width]:
+            following = geometry.columns * geometry.pool
+        else:
+            reach = by_pixel.column[last] + geometry.padding - geometry.kernel_width + geometry.stride
+            following = max(following, reach // geometry.stride)
+    return first, last, -x * geometry.channels, following
