@@ -100,8 +100,9 @@ def _layers(task: Task) -> list[ConvLayer | DenseLayer]:
     for stage in task.stages:
         neuron = _neuron(fires=stage.fires)
         if stage.kind == "conv":
-            layers.append(ConvLayer(stage, neuron, image))
-            image = layers[-1].image_out
+            layer = ConvLayer(stage, neuron, image)
+            layers.append(layer)
+            image = layer.image_out
         else:
             layers.append(_dense_layer(stage, neuron))
     return layers

@@ -42,14 +42,13 @@ class Convolution(NamedTuple):
     @property
     def geometry(self) -> Geometry:
         """Return the sizes as the loops take them."""
-        filters, channels, *kernel = self.weight.shape
-        rows, columns = (
-            ((side + 2 * self.padding - k) // self.stride + 1) // self.pool
-            for side, k in zip(self.image[1:], kernel, strict=True)
-        )
-        return Geometry(
-            channels, *self.image[1:], *kernel, self.stride, self.padding, filters, self.pool, rows, columns
-        )
+        filters, channels, high, wide = self.weight.shape
+        _, height, width = self.image
+        stride, padding, pool = self.stride, self.padding, self.pool
+        rows = ((height + 2 * padding - high) // stride + 1) // pool
+        columns = ((width + 2 * padding - wide) // stride + 1) // pool
+        sizes = (channels, height, width, high, wide)
+        return Geometry(*sizes, stride, padding, filters, pool, rows, columns)
 
 
 def convolve(signal: Signal, of: Convolution) -> Tensor:

@@ -40,7 +40,7 @@ SIZES = (
     Sizes(5, 11, 16, 5, 3, 2, 1),
     Sizes(4, 13, 5, 5, 2, 2, 3),
 )
-"""Filters that fill no vector, and 16, 32 and 64 of them; what is left over at the border of windows and strides."""
+"""Filters that fill no vector, and 16, 32 and 64 of them; windows and strides that leave a border over."""
 
 
 def images(sizes: Sizes, share: float, *, graded: bool = False) -> Tensor:
