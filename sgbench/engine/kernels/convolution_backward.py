@@ -27,7 +27,7 @@ from sgbench.engine.kernels.vectors import (
 )
 
 
-class Reached(NamedTuple):
+class NonzeroAdjoints(NamedTuple):
     """Holds the adjoints of an image's sums that are not 0, by pixel."""
 
     starts: np.ndarray  # int64 [pixels + 1]
@@ -262,7 +262,9 @@ def pull_back(images, back, geometry, gradient, places, d_weights, d_rows, d_beg
     full = np.empty((pixels, d_begin.size), d_begin.dtype)
     offsets = np.empty((geometry.filters, windows), np.int64)
     room = pixels * geometry.filters + 1
-    reached = Reached(np.empty(pixels + 1, np.int64), np.empty(room, np.int32), np.empty(room, full.dtype))
+    reached = NonzeroAdjoints(
+        np.empty(pixels + 1, np.int64), np.empty(room, np.int32), np.empty(room, full.dtype)
+    )
     padded = (geometry.height + 2 * geometry.padding) * (geometry.width + 2 * geometry.padding)
     lines = np.empty(padded * geometry.channels + back.shape[1], d_begin.dtype)
     for r in range(low, high):
