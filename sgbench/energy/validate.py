@@ -22,6 +22,8 @@ from sgbench.records.files import first_problem
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from sgbench.plots.energy_measured import Prediction
+
 ENDS = ("value", "low", "high")
 NJ_PER_MJ = 1e6
 
@@ -111,21 +113,26 @@ def _predicted(name: str, case: EnergyCase, target: EnergyTarget) -> list[Bounde
 
 def verdicts_figure(verdicts: Sequence[EnergyVerdict]) -> Figure:
     """Draw every prediction as a multiple of what was measured, those of one target together."""
-    from sgbench.plots.energy_measured import Prediction, measured_figure
+    from sgbench.plots.energy_measured import measured_figure
+
+    return measured_figure(predictions_of(verdicts))
+
+
+def predictions_of(verdicts: Sequence[EnergyVerdict]) -> list[Prediction]:
+    """Turn verdicts into what their picture shows."""
+    from sgbench.plots.energy_measured import Prediction
     from sgbench.plots.estimate import Estimate
 
-    return measured_figure(
-        [
-            Prediction(
-                target=verdict.target,
-                label=f"{verdict.case}: {verdict.label}",
-                predicted=Estimate(*astuple(verdict.predicted_nj)),
-                measured=Estimate(*astuple(verdict.measured_nj)),
-                holds=verdict.inside,
-            )
-            for verdict in verdicts
-        ]
-    )
+    return [
+        Prediction(
+            target=verdict.target,
+            label=f"{verdict.case}: {verdict.label}",
+            predicted=Estimate(*astuple(verdict.predicted_nj)),
+            measured=Estimate(*astuple(verdict.measured_nj)),
+            holds=verdict.inside,
+        )
+        for verdict in verdicts
+    ]
 
 
 def left_out_line(points: Sequence[FitPoint], index: int) -> BoundedValue:

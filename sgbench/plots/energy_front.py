@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from sgbench.errors import InputError
+from sgbench.plots.chart import Axis, Chart, Charts, Point, Series, ends_of, told
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.labels import lines_of, wrapped
 from sgbench.plots.style import COLOURS, GRID, INK, MARKERS, SOFT
@@ -31,6 +32,7 @@ class FrontMethod:
 
     label: str
     accuracies: tuple[float, ...]  # by seed [%], or losses
+    link: str | None = None  # to its page, from the top of a site
 
     @property
     def mean(self) -> float:
@@ -143,6 +145,55 @@ def _draw(axes: Axes, panel: FrontPanel, methods: Sequence[FrontMethod], *, is_l
     axes.set_title(panel.name, color=INK, loc="left")
     axes.set_xlabel(panel.axis, color=INK)
     axes.grid(color=GRID, linewidth=0.7, zorder=-1)
+
+
+def front_charts(
+    methods: Sequence[FrontMethod], panels: Sequence[FrontPanel], *, is_loss: bool, caption: str
+) -> Charts:
+    """Build the charts of scores against costs, one panel a target, with the Pareto front named.
+
+    Args:
+        methods: the same in every panel; whiskers are their least and largest seed.
+        panels: targets that tell methods apart.
+        is_loss: whether scores are losses, of which less is better.
+        caption: what is shown.
+    """
+    return Charts(caption, tuple(_chart(panel, methods, is_loss=is_loss) for panel in panels))
+
+
+def _chart(panel: FrontPanel, methods: Sequence[FrontMethod], *, is_loss: bool) -> Chart:
+    """Draw losses, or errors in place of accuracies, whose logarithm tells good methods apart."""
+    sign = -1 if is_loss else 1
+    pairs = [(method, energy) for method, energy in zip(methods, panel.energies, strict=True)]
+    best = {*front_of([(energy.value, sign * method.mean) for method, energy in pairs])}
+    points: dict[bool, list[Point]] = {True: [], False: []}
+    for method, energy in sorted(pairs, key=lambda pair: pair[1].value):
+        ends = min(method.accuracies), max(method.accuracies)
+        is_best = (energy.value, sign * method.mean) in best
+        unit = "" if is_loss else " %"
+        words = f"{method.label}: {told(method.mean, unit=unit)} at {told(energy.value, ends_of(energy))}"
+        point = Point(
+            energy.value,
+            _lost(method.mean, is_loss=is_loss),
+            f"{words} {'spikes' if panel.ann_nj is None and 'spikes' in panel.axis else 'nJ'}",
+            method.link,
+            method.label if is_best else "",
+            ends_of(energy),
+            (_lost(ends[0], is_loss=is_loss), _lost(ends[1], is_loss=is_loss)),
+        )
+        points[is_best].append(point)
+    x_axis = Axis(panel.axis, is_log=all(energy.low > 0 for _, energy in pairs))
+    lost = [point.y for group in points.values() for point in group]
+    y_axis = Axis("test loss" if is_loss else "test error, %", is_log=min(lost) > 0)
+    series = (
+        Series("other methods", tuple(points[False]), tone="soft"),
+        Series("Pareto front: no other is better in both", tuple(points[True]), is_line=True),
+    )
+    return Chart(panel.name, x_axis, y_axis, series)
+
+
+def _lost(score: float, *, is_loss: bool) -> float:
+    return score if is_loss else 100 - score
 
 
 def front_of(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

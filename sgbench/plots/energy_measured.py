@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sgbench.errors import InputError
+from sgbench.plots.chart import Axis, Chart, Charts, Point, Series, told
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.style import BAND, BLUE, GRID, INK, ORANGE, SOFT
 
@@ -89,3 +90,20 @@ def _draw(axes: Axes, row: int, one: Prediction) -> None:
     axes.plot([low, high], [row, row], color=colour, linewidth=1.8)
     marker = "<" if one.ratio.value < LEAST else ">" if one.ratio.value > MOST else "o"
     axes.plot([value], [row], marker, color=colour, markersize=6, clip_on=False)
+
+
+def measured_charts(predictions: Sequence[Prediction], caption: str) -> Charts:
+    """Build the chart of predictions as multiples of what was measured, a row each, by target."""
+    ordered = sorted(predictions, key=lambda one: one.target)
+    points: dict[bool, list[Point]] = {True: [], False: []}
+    for row, one in enumerate(ordered):
+        value, low, high = one.ratio
+        words = f"{one.target}, {one.label}: predicted {told(value, (low, high))} times what was measured"
+        points[one.holds].append(Point(value, row, words, x_ends=(low, high)))
+    series = (
+        Series("the prediction holds", tuple(points[True]), tone="good"),
+        Series("it does not", tuple(points[False]), tone="bad"),
+    )
+    rows = Axis("", names=tuple(f"{one.label} ({one.target})" for one in ordered))
+    ratio = Axis("predicted over measured", is_log=True, ends=(LEAST, MOST))
+    return Charts(caption, (Chart("Predicted over measured", ratio, rows, series, x_lines=(1.0,)),))

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
+from sgbench.plots.chart import Axis, Chart, Charts, Point, Series, shade
 from sgbench.plots.style import BAND, INK, SOFT, VERMILION
 
 COLUMNS = 3
@@ -92,3 +93,29 @@ def _luminance(colour: Sequence[float]) -> float:
     """Compute the relative luminance of an sRGB colour, as in WCAG 2 (its power law alone)."""
     red, green, blue = (channel**2.2 for channel in colour[:3])
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def heat_charts(maps: HeatMaps, caption: str) -> Charts:
+    """Build the charts of the heat maps, a panel a shape on one scale; a star marks what is close to the best."""
+    known = [score for panel in maps.panels for row in panel.scores for score in row if score is not None]
+    low, best = min(known), max(known)
+    rates = maps.rates[::-1]
+
+    def chart(panel: HeatPanel) -> Chart:
+        points = tuple(
+            Point(
+                x,
+                y,
+                f"{panel.title} at width {maps.widths[x]:g} and learning rate {rates[y]:.3g}: {score:.4g} %",
+                label=f"{score:.0f}{'*' if score >= best - maps.tolerance else ''}",
+                shade=shade(score, low, best),
+            )
+            for y, row in enumerate(panel.scores[::-1])
+            for x, score in enumerate(row)
+            if score is not None
+        )
+        x_axis = Axis("width (thresholds)", names=tuple(f"{width:g}" for width in maps.widths))
+        y_axis = Axis("learning rate", names=tuple(f"{rate:.3g}" for rate in rates))
+        return Chart(panel.title, x_axis, y_axis, (Series("validation accuracy", points),))
+
+    return Charts(caption, tuple(map(chart, maps.panels)))

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 
+from sgbench.plots.chart import Axis, Chart, Charts, Point, Series, ends_of, told
 from sgbench.plots.error_axis import ErrorAxis
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.style import GRID, INK, MARKERS, SOFT, VERMILION
@@ -127,3 +128,25 @@ def _line(axes: Axes, shown: Callable[[Any], Any], line: MapLine, colour: Any, m
         x, y = zip(*crossed, strict=True)
         cross: Any = {"marker": "x", "s": 95, "linewidths": 2.2, "color": VERMILION, "zorder": 5}
         axes.scatter(x, y, label="some runs failed", **cross)
+
+
+def map_charts(panels: Sequence[MapPanel], caption: str) -> Charts:
+    """Build the charts of the regime map: a panel a task with a line a shape, compact shapes first."""
+    return Charts(caption, tuple(map(_chart, panels)))
+
+
+def _chart(panel: MapPanel) -> Chart:
+    what = "runs that solve the task, %" if panel.is_share else "test accuracy, %"
+    series = tuple(
+        Series(line.name, tuple(_point(line, point) for point in line.points), is_line=True, has_band=True)
+        for line in sorted(panel.lines, key=lambda line: line.tail)
+    )
+    guess = () if panel.is_share else (panel.guess,)
+    return Chart(panel.title, Axis("width (thresholds)", is_log=True), Axis(what), series, y_lines=guess)
+
+
+def _point(line: MapLine, point: MapPoint) -> Point:
+    ends = ends_of(point.score)
+    words = f"{line.name} at width {point.width:g}: {told(point.score.value, ends, ' %')}"
+    failed = f"; {100 * point.failed:.0f} % of runs failed" if point.failed else ""
+    return Point(point.width, point.score.value, words + failed, y_ends=ends)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sgbench.errors import InputError
+from sgbench.plots.chart import CHARTS, Charts, charts_json
 from sgbench.records.files import read_bytes, write_atomic
 from sgbench.study.analysis import FILE, STUDIES, find_analysis
 from sgbench.study.definition import Loaded
@@ -62,6 +63,11 @@ class Report:
         """List the files beside the records that a store's folder lacks or has otherwise."""
         return [name for name, data in self.beside.items() if _bytes(folder / name) != data]
 
+    @property
+    def charts(self) -> dict[str, Charts]:
+        """Collect the charts of all pages, by name."""
+        return {name: charts for page in self.pages for name, charts in page.charts.items()}
+
     def write(self, folder: Path) -> list[str]:
         """Write the report's pages and pictures that are missing or differ; return their names.
 
@@ -71,6 +77,8 @@ class Report:
         from sgbench.plots import style
 
         stale = self.stale(folder)
+        if CHARTS in stale:
+            write_atomic(folder / CHARTS, charts_json(self.charts))
         for page in self.pages:
             if page.name in stale:
                 write_atomic(folder / page.name, page.text(self.banner).encode())
@@ -86,7 +94,7 @@ class Report:
         A picture is compared by the numbers that it was drawn from: another release of a library for pictures may
         give other bytes.
         """
-        names = []
+        names = [CHARTS] if self.charts and _bytes(folder / CHARTS) != charts_json(self.charts) else []
         for page in self.pages:
             if _bytes(folder / page.name) != page.text(self.banner).encode():
                 names.append(page.name)

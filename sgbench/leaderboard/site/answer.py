@@ -297,10 +297,13 @@ def duels_columns(answer: FrontPageAnswer) -> tuple[ForestColumn, ...]:
         "best surrogate minus best control": answer.controls,
     }
     return tuple(
-        ForestColumn(title, tuple(ForestMark(each.protocol, each.share, each.is_decided) for each in duels))
-        for title, duels in panels.items()
-        if duels
+        ForestColumn(title, tuple(map(_forest_mark, duels))) for title, duels in panels.items() if duels
     )
+
+
+def _forest_mark(duel: BoardDuel) -> ForestMark:
+    words = f"{duel.a.text} minus {duel.b.text}"
+    return ForestMark(duel.protocol, duel.share, duel.is_decided, words, protocol_path(duel.protocol))
 
 
 def listed(names: Sequence[str]) -> str:

@@ -12,6 +12,8 @@ from sgbench.leaderboard.pages.columns import rank_text
 from sgbench.leaderboard.site.files import Page, Picture, SiteFile
 from sgbench.leaderboard.site.pictures import digest_in, size_in
 from sgbench.leaderboard.site.sources import Sources, method_path, protocol_path
+from sgbench.plots.chart import Axis, Chart, Charts, Point, Series
+from sgbench.plots.layout import laid_out
 from sgbench.tables import NONE, counted
 from sgbench.tables.table import Cell, Table, number, numbers, texts
 
@@ -45,13 +47,13 @@ def entry_files(group: str, sources: Sources) -> Iterator[Page | SiteFile]:
     presets: dict[str, list[Entry]] = {}
     for preset in filter(is_preset, known.values()):
         presets.setdefault(canonical_name(preset), []).append(preset)
-    done = _boards_of(group, sources)
+    done, ranks = _boards_of(group, sources), _ranks_of(group, sources)
     yield _list_page(group, canonical, done, presets)
     for entry in canonical.values():
         picture = _picture(entry, sources.beside.pictures)
         if picture is not None:
             yield picture[1]
-        names = presets.get(entry.name, []), done.get(entry.name, [])
+        names = presets.get(entry.name, []), done.get(entry.name, []), ranks.get(entry.name, {})
         yield _entry_page(entry, *names, picture, has_docs=sources.beside.has_docs)
 
 
@@ -76,6 +78,33 @@ def _boards_of(group: str, sources: Sources) -> dict[str, list[tuple[Cell, ...]]
         )
         boards.setdefault(canonical_name(known[pick]), []).append(cells)
     return boards
+
+
+def _ranks_of(group: str, sources: Sources) -> dict[str, dict[str, list[Point]]]:
+    """Find for each canonical entry and board the ranks of its methods, as shares of the way from first to last."""
+    ranks: dict[str, dict[str, list[Point]]] = {}
+    known = sources.group(group)
+    for method_id, place in sources.places.items():
+        pick, row, name = sources.by_id[method_id].method.choices[group], place.row, place.board.protocol.name
+        last = len(place.board.rows) - 1
+        if pick in known and row.place is not None and last:
+            boards = ranks.setdefault(canonical_name(known[pick]), {})
+            low, high = (100 * (rank - 1) / last for rank in (row.place.low, row.place.high))
+            told = f"{name}: {row.label}, rank {rank_text(row)} of {last + 1}"
+            points = boards.setdefault(name, [])
+            link = method_path(name, method_id)
+            points.append(Point((low + high) / 2, [*boards].index(name), told, link, x_ends=(low, high)))
+    return ranks
+
+
+def _rank_charts(ranks: Mapping[str, list[Point]]) -> Charts:
+    caption = (
+        "The ranks that each of its methods may have, from paired tests, as shares of the way down its board."
+    )
+    axis = Axis("from first (0) to last (100), %", ends=(0.0, 100.0))
+    points = tuple(point for points in ranks.values() for point in points)
+    chart = Chart("Ranks on every board", axis, Axis("", names=tuple(ranks)), (Series("methods", points),))
+    return Charts(caption, (chart,))
 
 
 def _list_page(
@@ -126,6 +155,7 @@ def _entry_page(
     entry: Entry,
     presets: list[Entry],
     done: list[tuple[Cell, ...]],
+    ranks: dict[str, list[Point]],
     picture: tuple[Picture, SiteFile] | None,
     *,
     has_docs: bool,
@@ -153,6 +183,7 @@ def _entry_page(
             "formula": str(entry.meta.get("formula") or ""),
             "sources": [str(source) for source in entry.meta.get("sources") or []],
             "picture": None if picture is None else picture[0],
+            "ranks": laid_out(_rank_charts(ranks)) if ranks else None,
             "docs": f"docs/catalogue/{entry.group}/{entry.name}.html" if has_docs else None,
             **tables,
         },

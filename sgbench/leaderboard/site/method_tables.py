@@ -1,15 +1,14 @@
-"""The tables and curves of a method's page."""
+"""The tables of a method's page."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from sgbench.energy.price import price
 from sgbench.energy.text import joules_interval, price_words
 from sgbench.leaderboard.rows import Board, MethodRow
-from sgbench.plots.lines import Chart, chart
-from sgbench.records.content import EpochScores, LayerActivity
+from sgbench.records.content import LayerActivity
 from sgbench.records.counts import Count, LayerCounts
 from sgbench.records.record import RunRecord
 from sgbench.tables import NONE, inert, number_text
@@ -48,38 +47,6 @@ def _seed(record: RunRecord, is_loss: bool) -> tuple[Cell, ...]:
         number(record.timing.fit_s, number_text(record.timing.fit_s)),
         Cell(NONE if failure is None else f"{inert(failure.kind)}: {inert(failure.message)}"),
     )
-
-
-def curve_charts(records: Sequence[RunRecord], board: Board, *, claim: str = "") -> list[Chart]:
-    """Build the charts of training, validation score and training loss of every epoch; see `seed_table`."""
-    wanted: list[tuple[str, str, Callable[[EpochScores], float | None]]] = [
-        ("Training loss", "training loss", lambda epoch: epoch.train_loss)
-    ]
-    if board.measure.is_loss:
-        wanted.insert(0, ("Validation loss", "validation loss", lambda epoch: epoch.validation_loss))
-    else:
-        wanted.insert(0, ("Validation accuracy", "validation accuracy, %", _accuracy))
-    charts = [
-        chart(
-            {f"seed {record.seed}": _points(record.curve, value) for record in records},
-            title=f"{title} of every epoch, one line a seed{f'; {claim}' if claim else ''}",
-            x_label="epoch",
-            y_label=label,
-        )
-        for title, label, value in wanted
-    ]
-    return [panel for panel in charts if panel is not None]
-
-
-def _accuracy(epoch: EpochScores) -> float | None:
-    return None if epoch.validation_accuracy is None else 100 * epoch.validation_accuracy
-
-
-def _points(
-    curve: Iterable[EpochScores], value: Callable[[EpochScores], float | None]
-) -> list[tuple[float, float]]:
-    pairs = [(float(epoch.epoch), value(epoch)) for epoch in curve]
-    return [(epoch, y) for epoch, y in pairs if y is not None]
 
 
 def layer_table(records: Sequence[RunRecord]) -> Table | None:

@@ -13,8 +13,8 @@ from sgbench.leaderboard.pages.export import encode, to_table
 from sgbench.leaderboard.pages.sections import checked_text
 from sgbench.leaderboard.site.command import experiments, method_words, run_line
 from sgbench.leaderboard.site.files import Download, Page, SiteFile
+from sgbench.leaderboard.site.method_curves import curve_charts
 from sgbench.leaderboard.site.method_tables import (
-    curve_charts,
     energy_tables,
     layer_table,
     provenance_table,
@@ -104,7 +104,7 @@ def _page(group: Sequence[RunRecord], place: BoardPlace, sources: Sources, known
             "command": _command(records, sources, known),
             "choices": _choices(records[0].method, sources),
             "seeds": seed_table(records, board, claim=claim),
-            "charts": curve_charts(records, board, claim=claim),
+            "curves": curve_charts(records, board, claim=claim),
             "maps": method_maps(row, board, sources),
             "layers": layer_table(records),
             "energies": energy_tables(row, board),

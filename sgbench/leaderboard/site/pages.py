@@ -19,6 +19,7 @@ from sgbench.leaderboard.site.pending import pending_page
 from sgbench.leaderboard.site.protocols import boards_page, protocol_files
 from sgbench.leaderboard.site.render import rendered, static_files
 from sgbench.leaderboard.site.sources import Sources
+from sgbench.leaderboard.site.study_charts import charts_page
 from sgbench.leaderboard.site.texts import text_pages
 from sgbench.leaderboard.store.reading import RecordFile
 
@@ -54,6 +55,7 @@ def _finished(pages: Iterable[Page | SiteFile], sources: Sources) -> Iterator[Si
 def _boards_and_texts(sources: Sources) -> Iterator[Page | SiteFile]:
     over_tasks = compared(sources)
     yield from front_files(sources, over_tasks)
+    yield from charts_page(sources)
     yield boards_page(sources)
     for board in sources.boards:
         yield from protocol_files(board, sources)

@@ -10,10 +10,11 @@ from sgbench.leaderboard.pages.picture import picture_of
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.site.files import Picture, SiteFile
 from sgbench.leaderboard.site.pictures import drawn, on_page
-from sgbench.leaderboard.site.sources import Sources
+from sgbench.leaderboard.site.sources import Sources, method_path
 from sgbench.plots.board import MAX_ROWS, board_figure, board_size
-from sgbench.plots.energy_front import FrontMethod, FrontPanel, front_figure, front_size
+from sgbench.plots.energy_front import MOST_PANELS, FrontMethod, FrontPanel, front_charts
 from sgbench.plots.estimate import Estimate
+from sgbench.plots.layout import Drawing, laid_out
 from sgbench.plots.methods import TUNING_SIZE, tuning_figure
 from sgbench.plots.rank_groups import Ranked, rank_figure, rank_size
 
@@ -34,7 +35,6 @@ def protocol_pictures(board: Board, sources: Sources, values: str) -> Iterator[D
         return
     yield _scores(board, values)
     yield from _ranks(board)
-    yield from _front(board)
     yield from _tuning(board, sources)
 
 
@@ -69,21 +69,28 @@ def _ranks(board: Board) -> Iterator[Drawn]:
     yield Picture(path, alt, caption, size), drawn(path, placed, lambda: rank_figure(placed, of=len(placed)))
 
 
-def _front(board: Board) -> Iterator[Drawn]:
-    """Draw scores against spikes, and against each energy of which the methods have a total."""
+def cost_charts(board: Board) -> Drawing | None:
+    """Draw scores against spikes, and against each energy of which the methods have a total.
+
+    Args:
+        board: with its rows, of which the first 24 are drawn.
+    """
     rows = board.rows[:MOST_IN_FRONT]
     unit = 1 if board.measure.is_loss else 100
-    panels = list(_panels(board, rows))
+    panels = list(_panels(board, rows))[:MOST_PANELS]
     if len(rows) < MIN_SETTINGS or not panels:
-        return
-    methods = [FrontMethod(row.label, tuple(unit * score for score in row.scores.values())) for row in rows]
-    path = f"protocols/{board.protocol.name}.front.svg"
+        return None
+    methods = [
+        FrontMethod(
+            row.label,
+            tuple(unit * score for score in row.scores.values()),
+            method_path(board.protocol.name, row.method_id),
+        )
+        for row in rows
+    ]
     cut = f" The first {MOST_IN_FRONT} of {len(board.rows)} are drawn." if len(board.rows) > len(rows) else ""
-    caption = f"Score against cost; the dashed line joins those that no other beats in both.{cut}"
-    alt = f"Pareto fronts of the methods of {board.protocol.name}: score against spikes and energies."
-    is_loss = board.measure.is_loss
-    file = drawn(path, (methods, panels), lambda: front_figure(methods, panels, is_loss=is_loss))
-    yield Picture(path, alt, caption, on_page(front_size(methods, panels))), file
+    caption = f"Score against cost; whiskers are the ends of prices and the least and best seed.{cut}"
+    return laid_out(front_charts(methods, panels, is_loss=board.measure.is_loss, caption=caption))
 
 
 def _panels(board: Board, rows: Sequence[MethodRow]) -> Iterator[FrontPanel]:

@@ -13,7 +13,7 @@ from sgbench.leaderboard.pages.seeds import seeds_outside
 from sgbench.leaderboard.pages.values import to_csv, to_json
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.site.files import Download, Page, Picture, SiteFile
-from sgbench.leaderboard.site.protocol_pictures import protocol_pictures
+from sgbench.leaderboard.site.protocol_pictures import cost_charts, protocol_pictures
 from sgbench.leaderboard.site.protocol_table import row_table
 from sgbench.leaderboard.site.render import address, svg
 from sgbench.leaderboard.site.sources import Sources, method_path, plain, protocol_path
@@ -94,6 +94,7 @@ def _page(board: Board, sources: Sources, pictures: Sequence[Picture]) -> Page:
             "empty": "" if board.rows else without_rows(board),
             "ranked": row_table(board, board.rows, caption=f"Methods ranked on {name}"),
             "parts": _parts(board),
+            "costs": cost_charts(board),
             "pictures": pictures,
             "maps": board_maps(board, sources),
             "statements": [plain(statement) for statement in statements(board)],

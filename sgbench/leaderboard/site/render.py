@@ -31,7 +31,7 @@ DOCS_SECTIONS = (
 )
 """What stands in it beside these where the documentation lies in the site's own docs/."""
 PACKAGE = "sgbench.leaderboard.site"
-STATIC = ("site.css", "site.js")
+STATIC = ("site.css", "site.js", "charts.js")
 LINK = re.compile(r"https://\S+")
 PAPERS = {"arXiv:": "https://arxiv.org/abs/", "doi:": "https://doi.org/"}
 

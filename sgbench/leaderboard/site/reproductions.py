@@ -6,12 +6,17 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from sgbench.plots.chart import Axis, Chart, Charts, Point, Series, told
 from sgbench.records.files import read_bytes
 from sgbench.tables.table import Cell, Column, Table
 
 AGREES = "agrees"
 VERDICT = "verdict"
 NUMBERED = ("seeds", "minutes")
+PUBLISHED = re.compile(r"(?:at least |at most )?(-?\d[\d.e+-]*)(?: ± [\d.e+-]+)?")
+OURS = re.compile(r"(-?\d[\d.e+-]*)(?: ± (\d[\d.e+-]*))?")
+LEAST, MOST = 0.1, 10.0
+"""Ends of the axis of ratios; what lies beyond is drawn at its end."""
 SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
 ITEM = re.compile(r"^- (.+(?:\n  .+)*)$", re.MULTILINE)
 
@@ -32,6 +37,7 @@ class Reproductions:
 
     summary: str
     table: Table
+    charts: Charts
     told: tuple[ReproductionText, ...]
 
 
@@ -67,7 +73,10 @@ def read_reproductions(path: Path) -> Reproductions | None:
     )
     sections = sorted(_sections(text, failing), key=lambda section: not section.failing)
     return Reproductions(
-        f"Of {len(rows)} figures {agree} agree with what was published.", table, tuple(sections)
+        f"Of {len(rows)} figures {agree} agree with what was published.",
+        table,
+        _charts([dict(zip(head, row, strict=True)) for row in rows]),
+        tuple(sections),
     )
 
 
@@ -101,3 +110,32 @@ def _sections(text: str, failing: set[str]) -> list[ReproductionText]:
         )
         for name, body in zip(parts[::2], parts[1::2], strict=True)
     ]
+
+
+def _charts(rows: list[dict[str, str]]) -> Charts:
+    """Draw ours over published, a row a figure; where nothing or less was published there is no ratio."""
+    points: dict[bool, list[Point]] = {True: [], False: []}
+    names: list[str] = []
+    for row in rows:
+        published, ours = PUBLISHED.fullmatch(row["published"]), OURS.fullmatch(row["ours"])
+        if published is None or ours is None or float(published[1]) <= 0 or float(ours[1]) <= 0:
+            continue
+        number, mean, spread = float(published[1]), float(ours[1]), float(ours[2] or 0)
+        words = f"{row['reproduction']}, {row['figure']}: published {row['published']}, ours {row['ours']}"
+        ends = ((mean - spread) / number, (mean + spread) / number) if spread else None
+        agrees = row[VERDICT] == AGREES
+        ratio = mean / number
+        points[agrees].append(Point(ratio, len(names), f"{words}, {told(ratio)} times as much", x_ends=ends))
+        names.append(f"{row['reproduction']}: {row['figure']}")
+    series = (
+        Series("agrees", tuple(points[True]), tone="good"),
+        Series("does not agree", tuple(points[False]), tone="bad"),
+    )
+    without = len(rows) - len(names)
+    caption = (
+        "Ours as a multiple of what was published, or of the bound that was; whiskers are one standard deviation "
+        f"over seeds. {without} figures have no ratio: they are 0, below 0 or not measured."
+    )
+    ratio_axis = Axis("ours over published", is_log=True, ends=(LEAST, MOST))
+    chart = Chart("Ours over published", ratio_axis, Axis("", names=tuple(names)), series, x_lines=(1.0,))
+    return Charts(caption, (chart,))

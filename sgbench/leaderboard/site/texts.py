@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from sgbench.energy.price import load_targets
 from sgbench.energy.text import amount, marked, scope_of
-from sgbench.energy.validate import EnergyVerdict, load_cases, validate, verdicts_figure
+from sgbench.energy.validate import EnergyVerdict, load_cases, predictions_of, validate
 from sgbench.leaderboard.pages.sections import evidence
-from sgbench.leaderboard.site.files import Page, Picture, SiteFile
-from sgbench.leaderboard.site.pictures import drawn, on_page
+from sgbench.leaderboard.site.files import Page, SiteFile
 from sgbench.leaderboard.site.reproductions import read_reproductions
 from sgbench.leaderboard.site.sources import Sources, method_path, plain, protocol_path
-from sgbench.plots.energy_measured import measured_size
+from sgbench.plots.energy_measured import measured_charts
+from sgbench.plots.layout import laid_out
 from sgbench.tables import NONE
 from sgbench.tables.table import Cell, Table, numbers, texts
 
@@ -55,11 +55,9 @@ STATISTICS = Table(
 """How a board computes what it says, with the source of each method."""
 
 
-MEASURED = "energy_measured.svg"
-MEASURED_ALT = "Predicted energies as multiples of measured ones, a row a measurement, by price list."
 MEASURED_CAPTION = (
-    "Each prediction as a multiple of what was measured. Whiskers are the ends of the prices, the grey bar at 1 is "
-    "the measurement's own interval. A prediction holds where they meet."
+    "Each prediction as a multiple of what was measured; whiskers are the ends of the prices. A prediction holds "
+    "where these meet the measurement's own interval."
 )
 
 
@@ -102,8 +100,6 @@ def _energy(sources: Sources) -> Iterator[Page | SiteFile]:
     )
     head = texts("target", "what it is", "scope of prices", "weakest evidence", "on boards", "left out")
     prices = Table("Price lists", head, rows, is_filtered=True)
-    picture = drawn(MEASURED, verdicts, lambda: verdicts_figure(verdicts))
-    yield picture
     yield Page(
         "energy.html",
         "Energy",
@@ -111,9 +107,7 @@ def _energy(sources: Sources) -> Iterator[Page | SiteFile]:
         "energy.html",
         {
             "table": table,
-            "picture": Picture(
-                MEASURED, MEASURED_ALT, MEASURED_CAPTION, on_page(measured_size(len(verdicts)))
-            ),
+            "chart": laid_out(measured_charts(predictions_of(verdicts), MEASURED_CAPTION)),
             "targets": prices,
             "prices": [
                 plain(sentence)
@@ -147,7 +141,7 @@ def _reproductions(sources: Sources) -> Page:
         "Reproductions",
         "Published figures and ours, those that do not agree first, each with its reasons.",
         "reproductions.html",
-        {"found": reproductions},
+        {"found": reproductions, "chart": None if reproductions is None else laid_out(reproductions.charts)},
         "reproductions.html",
         tables={} if reproductions is None else {"": reproductions.table},
     )

@@ -8,14 +8,15 @@ from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.site.method_tables import mean
 from sgbench.leaderboard.site.sources import Sources
 from sgbench.leaderboard.store.tuning_logs import log_of
-from sgbench.plots.lines import Chart, chart
+from sgbench.plots.chart import Axis, Chart, Charts, Point, Series, told
+from sgbench.plots.layout import Drawing, laid_out
 from sgbench.records.spec import Method
 from sgbench.records.submission import TuningTrial
 
 Points = list[tuple[float, float]]
 
 
-def method_maps(row: MethodRow, board: Board, sources: Sources) -> list[Chart]:
+def method_maps(row: MethodRow, board: Board, sources: Sources) -> list[Drawing]:
     """Collect how one method's score responds to each number that was tried for it.
 
     Args:
@@ -26,7 +27,7 @@ def method_maps(row: MethodRow, board: Board, sources: Sources) -> list[Chart]:
     return _charts({row.label: _tried(row, board, sources)}, board, "of its tuning")
 
 
-def board_maps(board: Board, sources: Sources) -> list[Chart]:
+def board_maps(board: Board, sources: Sources) -> list[Drawing]:
     """Collect how the methods of a board respond to each number that was tried, one line a method."""
     rows = (*board.rows, *board.claimed)
     return _charts(
@@ -34,16 +35,23 @@ def board_maps(board: Board, sources: Sources) -> list[Chart]:
     )
 
 
-def _charts(tried: Mapping[str, Mapping[str, Points]], board: Board, whose: str) -> list[Chart]:
+def _charts(tried: Mapping[str, Mapping[str, Points]], board: Board, whose: str) -> list[Drawing]:
     names = list(dict.fromkeys(name for numbers in tried.values() for name in numbers))
     what = "validation loss" if board.measure.is_loss else "validation accuracy, %"
-    charts = []
+    drawings = []
     for name in names:
         lines = {label: numbers[name] for label, numbers in tried.items() if name in numbers}
         positive = all(value > 0 for points in lines.values() for value, _ in points)
-        title = f"{name.partition('.')[2]} against {what}, means over seeds {whose}"
-        charts.append(chart(lines, title=title, x_label=name, y_label=what, is_log=positive))
-    return [panel for panel in charts if panel is not None]
+        caption = f"{name.partition('.')[2]} against {what}, means over seeds {whose}."
+        series = tuple(_line(label, name, points) for label, points in lines.items())
+        chart = Chart(caption, Axis(name, is_log=positive), Axis(what), series)
+        drawings.append(laid_out(Charts(caption, (chart,))))
+    return [drawing for drawing in drawings if drawing is not None]
+
+
+def _line(label: str, name: str, points: Points) -> Series:
+    marked = (Point(x, y, f"{label} at {name}={x:g}: {told(y)}") for x, y in points)
+    return Series(label, tuple(marked), is_line=True)
 
 
 def _tried(row: MethodRow, board: Board, sources: Sources) -> dict[str, Points]:

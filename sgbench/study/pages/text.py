@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sgbench.plots.chart import Charts
 from sgbench.plots.drawn_from import numbers_digest
 from sgbench.study.cells import Cell
 from sgbench.study.verdicts import Item
@@ -55,12 +56,13 @@ class StudyPicture:
 
 @dataclass(frozen=True)
 class StudyPage:
-    """Describes one page: its file, what the front page calls it, its parts of Markdown, and its pictures."""
+    """Describes one page: its file, its title, its parts of Markdown, its pictures and its charts."""
 
     name: str
     title: str
     parts: tuple[str, ...]
     pictures: tuple[StudyPicture, ...] = ()
+    charts: Mapping[str, Charts] = field(default_factory=dict)  # that the web site shows, by name
 
     def text(self, banner: str = "") -> str:
         """Write the text of the page's file."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sgbench.plots.study_heat import HeatMaps, HeatPanel, heat_figure
+from sgbench.plots.study_heat import HeatMaps, HeatPanel, heat_charts, heat_figure
 from sgbench.plots.study_tuning import TuningLine, TuningPanel, tuning_figure
 from sgbench.statistics.tuning_curves import Trial, expected_best
 from sgbench.study.cells import Cell, rounded, task_reference
@@ -20,6 +20,10 @@ LEARNING_RATE_TASKS = ("T2d4", "T4", "T6")
 WIDTHS = (0.05, 0.2, 0.5, 1.0, 4.0)
 FACTORS = (0.25, 1.0, 4.0)
 TOLERANCE_POINTS = 2.0
+CAPTION = (
+    "Mean validation accuracy over seeds on {title}, one scale for all shapes. A star marks what lies within 2 "
+    "points of the best cell; a failed run counts as guessing."
+)
 BEST_OF = (
     "F6. Expected test accuracy of the setting that validation selects among so many drawn at random from the grid "
     "above, means over seeds; a failed run counts as guessing."
@@ -34,7 +38,7 @@ def page(findings: Findings) -> StudyPage:
         "A cell is the mean validation accuracy over seeds at one width and one learning rate; a frame marks every "
         "cell within 2 points of the best cell of all shapes. A failed run counts as guessing."
     ]
-    pictures = []
+    pictures, charts = [], {}
     for task in findings.tasks_like(*LEARNING_RATE_TASKS):
         maps = _maps(findings, task)
         if maps is None:
@@ -47,6 +51,8 @@ def page(findings: Findings) -> StudyPage:
             lambda maps=maps: heat_figure(maps),
         )
         pictures.append(picture)
+        caption = CAPTION.format(title=findings.title(task))
+        charts[f"width and learning rate: {findings.title(task)}"] = heat_charts(maps, caption)
         parts += [f"## {task}: {findings.title(task)}", _message(maps), picture.markdown, _best(maps)]
     lines = [
         panel
@@ -62,7 +68,7 @@ def page(findings: Findings) -> StudyPage:
         )
         pictures.append(picture)
         parts += ["## What tuning buys", *map(_bought, lines), picture.markdown, BEST_OF]
-    return StudyPage(NAME, TITLE, tuple(parts), tuple(pictures))
+    return StudyPage(NAME, TITLE, tuple(parts), tuple(pictures), charts)
 
 
 def _expected(findings: Findings, task: str) -> TuningPanel | None:

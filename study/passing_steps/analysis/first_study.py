@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from sgbench.composition.compose import compose
+from sgbench.plots.chart import Axis, Chart, Charts, Point, Series, told
 from sgbench.recommendation import tries
 from sgbench.records.calibration import Reset
 from sgbench.study.definition import load_study
@@ -31,6 +32,11 @@ NAME = "first_study.md"
 TITLE = "What the first study's records say of passing steps"
 BORDERS = (0.0, 0.5, 2.0, 4.0, 8.0, 16.0, math.inf)
 """Of the ranges of passing steps."""
+LOST = "points of validation accuracy lost"
+CAPTION = (
+    "Points lost to the best cell of the task at that reset, against passing steps measured before training; a "
+    "mark a shape and a width. Found after the runs, on the records that raised the question."
+)
 Evidence = Mapping[str, TaskEvidence]
 
 
@@ -69,7 +75,36 @@ def pages(root: Path) -> tuple[StudyPage, tries.Ways]:
     steps = [task.steps[FIXED] for task in evidence["attached"].values()]
     lengths = [compose(study.tasks[task].words).method.protocol.steps for task in TASKS]
     by_title: dict[str, str] = dict(zip(TASKS, titles, strict=True))
-    return StudyPage(NAME, TITLE, parts, (picture,)), spending.advised(ways, by_title, steps, lengths)
+    charts = {"passing steps": steps_charts(of_all, titles)}
+    return StudyPage(NAME, TITLE, parts, (picture,), charts), spending.advised(ways, by_title, steps, lengths)
+
+
+def steps_charts(evidence: Mapping[Reset, Evidence], titles: Sequence[str]) -> Charts:
+    """Build the charts of points lost against passing steps before training, a panel a reset and a colour a task.
+
+    Args:
+        evidence: by reset and task.
+        titles: of the tasks.
+    """
+
+    def points(task: TaskEvidence) -> tuple[Point, ...]:
+        cells = [(task.steps[cell], task.best - accuracy, *cell) for cell, accuracy in task.accuracy.items()]
+        return tuple(
+            Point(
+                steps,
+                lost,
+                f"{shape} at width {width:g}: {told(steps)} passing steps, {told(lost)} points lost",
+            )
+            for steps, lost, shape, width in sorted(cells)
+            if steps > 0
+        )
+
+    def chart(reset: Reset) -> Chart:
+        tasks = zip(titles, evidence[reset].values(), strict=True)
+        series = tuple(Series(title, points(task)) for title, task in tasks)
+        return Chart(f"reset {reset}", Axis("passing steps before training", is_log=True), Axis(LOST), series)
+
+    return Charts(CAPTION, tuple(map(chart, evidence)))
 
 
 def loss_by_steps(task: TaskEvidence) -> list[list[float]]:

@@ -18,7 +18,7 @@ from study.surrogates.analysis.pages.methods import (
     score_panel,
     told_apart,
 )
-from study.surrogates.analysis.plots.methods import MethodPanel, methods_figure
+from study.surrogates.analysis.plots.methods import MethodPanel, methods_charts, methods_figure
 
 NAME = "rules.md"
 TITLE = "Which learning rule, and at what price?"
@@ -34,6 +34,10 @@ RULES: Mapping[tuple[str, int | None], tuple[str, str]] = {
 }
 """By rule and window of a settled cell: what the page calls it, and its name in the benchmark of rules."""
 NEURONS = "All with leaky neurons; other models are compared [on a page of their own](neurons.md)."
+CHARTED = (
+    "Each learning rule at its own learning rate, with intervals of 95 % over seeds; the line is back-propagation "
+    "through the whole sequence. Time and memory are those of our engine."
+)
 AGAINST = "Against back-propagation through the whole sequence:\n\n"
 COSTS = (
     "Time is that of a training step over back-propagation's, memory what a batch adds: both from the benchmark of "
@@ -75,7 +79,8 @@ def page(findings: SurrogateFindings) -> StudyPage:
         NEURONS,
         details("The learning rate of each rule", _rates(cells)),
     ]
-    return StudyPage(NAME, TITLE, tuple(part for part in parts if part), (picture,))
+    charts = {"learning rules": methods_charts(names, panels, CHARTED)}
+    return StudyPage(NAME, TITLE, tuple(part for part in parts if part), (picture,), charts)
 
 
 def settled(findings: SurrogateFindings, task: str) -> dict[str, Cell]:

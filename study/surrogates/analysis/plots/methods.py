@@ -10,6 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sgbench.plots.chart import Axis, Chart, Charts, Point, Series, ends_of, told
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.style import BLUE, GRID, INK, SOFT, VERMILION
 
@@ -80,3 +81,22 @@ def _panel(axes: Axes, panel: MethodPanel) -> None:
     axes.tick_params(axis="y", length=0, labelsize=12, colors=INK)
     axes.tick_params(axis="x", length=3, labelsize=12, colors=INK)
     axes.grid(color=GRID, linewidth=0.8, zorder=0)
+
+
+def methods_charts(names: Sequence[str], panels: Sequence[MethodPanel], caption: str) -> Charts:
+    """Build the charts of what `methods_figure` draws, a panel a score or cost, methods as rows."""
+
+    def chart(panel: MethodPanel) -> Chart:
+        points = tuple(
+            Point(
+                one.value, row, f"{name}: {told(one.value, ends_of(one))}, {panel.unit}", x_ends=ends_of(one)
+            )
+            for row, (name, one) in enumerate(zip(names, panel.values, strict=True))
+            if one is not None
+        )
+        first = panel.values[0]
+        series = Series(panel.unit, points, tone="" if panel.is_cost else "bad")
+        rows, lines = Axis("", names=tuple(names)), () if first is None else (first.value,)
+        return Chart(panel.title, Axis(panel.unit), rows, (series,), x_lines=lines)
+
+    return Charts(caption, tuple(map(chart, panels)))

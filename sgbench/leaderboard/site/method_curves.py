@@ -1,0 +1,68 @@
+"""The curves of a method's page: every seed, and the mean of all with its interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from sgbench.leaderboard.rows import Board
+from sgbench.plots.chart import Axis, Chart, Charts, Point, Series, line_of, thinned, told
+from sgbench.plots.layout import Drawing, laid_out
+from sgbench.records.content import EpochScores
+from sgbench.records.record import RunRecord
+from sgbench.statistics.intervals import Scale, summarise
+
+Pick = Callable[[EpochScores], float | None]
+
+
+def curve_charts(records: Sequence[RunRecord], board: Board, *, claim: str = "") -> Drawing | None:
+    """Draw the validation score and the training loss of every epoch, each with the mean of all finished seeds.
+
+    Args:
+        records: of the method.
+        board: that it stands on.
+        claim: words on who vouches for what no check repeats.
+    """
+    if board.measure.is_loss:
+        first = _chart(records, "validation loss", lambda epoch: epoch.validation_loss, "positive")
+    else:
+        first = _chart(records, "validation accuracy", lambda epoch: epoch.validation_accuracy, "share")
+    loss = _chart(records, "training loss", lambda epoch: epoch.train_loss, "positive")
+    whose = f"; {claim}" if claim else ""
+    caption = (
+        f"Every epoch of every seed{whose}. The mean and its 95 % interval are of the epochs that all have."
+    )
+    return laid_out(Charts(caption, (first, loss)))
+
+
+def _chart(records: Sequence[RunRecord], title: str, pick: Pick, scale: Scale) -> Chart:
+    unit = 100.0 if scale == "share" else 1.0
+    curves = [(record, _points(record, pick)) for record in records]
+    seeds = [
+        line_of(f"seed {record.seed}", [(x, unit * y) for x, y in points], key="each seed", tone="soft")
+        for record, points in curves
+    ]
+    finished = [dict(points) for record, points in curves if record.failure is None and points]
+    shared = sorted(set.intersection(*map(set, finished))) if len(finished) > 1 else []
+    means = [_mean(epoch, [curve[epoch] for curve in finished], unit, scale) for epoch in shared]
+    mean = Series("mean", thinned(means), is_line=True, is_marked=False, has_band=True)
+    values = [point.y for series in seeds for point in series.points]
+    is_log = scale == "positive" and min(values, default=0.0) > 0 and max(values) > 10 * min(values)
+    ends = (min(values), max(values)) if values else None  # intervals of few seeds can be far wider
+    y_axis = Axis(f"{title}, %" if scale == "share" else title, is_log, ends=ends)
+    return Chart(f"{title} of every epoch", Axis("epoch"), y_axis, (*seeds, mean))
+
+
+def _points(record: RunRecord, pick: Pick) -> list[tuple[float, float]]:
+    pairs = [(float(epoch.epoch), pick(epoch)) for epoch in record.curve]
+    return [(epoch, y) for epoch, y in pairs if y is not None and math.isfinite(y)]
+
+
+def _mean(epoch: float, values: Sequence[float], unit: float, scale: Scale) -> Point:
+    is_inside = all(value > 0 for value in values) and (
+        scale != "share" or all(value < 1 for value in values)
+    )
+    summary = summarise(values, scale=scale if is_inside else "real")
+    ends = None if summary.ends is None else (unit * summary.ends[0], unit * summary.ends[1])
+    y = unit * summary.mean
+    return Point(epoch, y, f"epoch {epoch:g}: {told(y, ends)}", y_ends=ends)

@@ -1,0 +1,196 @@
+"use strict";
+// Lets charts answer: what a point says, its row in the page's tables, names on and off, an axis log or linear.
+// A drawing has all its places as "x y" in paths, so that moving an axis is one function over these.
+
+const PAIR = /(-?[\d.]+) (-?[\d.]+)/g;
+const REACH = 40; // of a pointer, in units of a drawing
+const SVG = "http://www.w3.org/2000/svg";
+
+const links = document.querySelectorAll("tbody th a[href]");
+const rowsByLink = new Map(Array.from(links, (link) => [link.href, link.closest("tr")]));
+
+const placesOf = (path) => Array.from(path.getAttribute("d").matchAll(PAIR), ([, x, y]) => [Number(x), Number(y)]);
+
+const isOff = ({ group }) => group.classList.contains("off");
+
+function makeButton(...inside) {
+  const button = Object.assign(document.createElement("button"), { type: "button" });
+  button.append(...inside);
+  return button;
+}
+
+function makeSvg(name, attributes, text = "") {
+  const made = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.textContent = text;
+  return made;
+}
+
+/** Round numbers between two ends. */
+function ticks(low, high) {
+  const rough = (high - low) / 5;
+  const decade = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((size) => size * decade).find((size) => size >= rough * (1 - 1e-9));
+  const first = Math.ceil(low / step - 1e-9);
+  const count = Math.floor(high / step + 1e-9) - first + 1;
+  return Array.from({ length: count }, (_, place) => Number(((first + place) * step).toPrecision(10)));
+}
+
+class ChartPanel {
+  constructor(svg, said) {
+    this.svg = svg;
+    this.said = said;
+    this.shown = null;
+    this.targets = Array.from(svg.querySelectorAll("title"), (title) => this.targetsOf(title)).flat();
+    svg.tabIndex = 0;
+    svg.addEventListener("pointermove", (event) => this.show(this.nearest(event)));
+    for (const name of ["pointerleave", "blur"]) svg.addEventListener(name, () => this.show(null));
+    svg.addEventListener("keydown", (event) => this.step(event));
+    for (const name of svg.dataset.log) this.addScale(name);
+  }
+
+  /** What a mark says, or each point of a line; a line that says nothing has its name. */
+  targetsOf(title) {
+    const path = title.parentNode;
+    const [group, link] = [path.closest("[data-k]"), path.closest("a")];
+    if (link !== null) {
+      link.setAttribute("aria-label", title.textContent);
+      link.tabIndex = -1;
+    }
+    title.remove(); // else a browser shows it too
+    const isLine = path.classList.contains("line");
+    if (isLine && group.querySelector(".dot") !== null) return [];
+    const told = path.dataset.told?.split("\n");
+    const places = isLine ? placesOf(path) : [null];
+    return places.map((_, place) => ({ path, place, group, link, text: told?.[place] ?? title.textContent }));
+  }
+
+  /** Where a point stands now; a cell at its middle. */
+  at({ path, place }) {
+    const places = placesOf(path);
+    if (!path.classList.contains("cell")) return places[place];
+    return [(places[0][0] + places[2][0]) / 2, (places[0][1] + places[2][1]) / 2];
+  }
+
+  nearest(event) {
+    const pointer = new DOMPoint(event.clientX, event.clientY).matrixTransform(this.svg.getScreenCTM().inverse());
+    let [found, least] = [null, REACH];
+    for (const target of this.targets) {
+      if (isOff(target)) continue;
+      const [x, y] = this.at(target);
+      const distance = Math.hypot(x - pointer.x, y - pointer.y);
+      if (distance < least) [found, least] = [target, distance];
+    }
+    return found;
+  }
+
+  /** Arrows go from point to point, Enter follows a link. */
+  step(event) {
+    if (event.key === "Enter") this.shown?.link?.dispatchEvent(new MouseEvent("click"));
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    const open = this.targets.filter((target) => !isOff(target));
+    if (by === undefined || !open.length) return;
+    event.preventDefault();
+    const from = open.indexOf(this.shown);
+    this.show(open[from < 0 ? 0 : (from + by + open.length) % open.length]);
+  }
+
+  show(target) {
+    if (target === this.shown) return;
+    this.light(this.shown, false);
+    this.light(target, true);
+    this.shown = target;
+    this.said.hidden = target === null;
+    if (target === null) return;
+    this.said.textContent = target.text;
+    const place = new DOMPoint(...this.at(target)).matrixTransform(this.svg.getScreenCTM());
+    const frame = this.said.parentNode.getBoundingClientRect();
+    const left = Math.min(place.x - frame.left + 12, frame.width - this.said.offsetWidth);
+    this.said.style.left = `${Math.max(0, left)}px`;
+    this.said.style.top = `${place.y - frame.top + 14}px`;
+  }
+
+  light(target, isLit) {
+    if (target === null) return;
+    for (const each of [target.path, target.group]) each.classList.toggle("lit", isLit);
+    this.svg.classList.toggle("asked", isLit);
+    rowsByLink.get(target.link?.href)?.classList.toggle("lit", isLit);
+  }
+
+  addScale(name) {
+    const button = makeButton(`${name} axis: linear`);
+    button.addEventListener("click", () => {
+      const isLinear = this.svg.dataset.log.includes(name);
+      this.svg.dataset.log = isLinear ? this.svg.dataset.log.replace(name, "") : this.svg.dataset.log + name;
+      this.rescale(name, isLinear);
+      button.textContent = `${name} axis: ${isLinear ? "log" : "linear"}`;
+    });
+    this.svg.before(button);
+  }
+
+  /** Move all places of an axis from logarithms to values, or back. */
+  rescale(name, isLinear) {
+    const [left, right, bottom, top] = this.svg.dataset.frame.split(" ").map(Number);
+    const [from, to] = name === "x" ? [left, right] : [bottom, top];
+    const [low, high] = this.svg.dataset[name].split(" ").map(Number);
+    const [least, most] = [10 ** low, 10 ** high];
+    const linear = (value) => from + ((to - from) * (value - least)) / (most - least);
+    const log = (value) => from + ((to - from) * (Math.log10(value) - low)) / (high - low);
+    const moved = isLinear
+      ? (at) => linear(10 ** (low + ((high - low) * (at - from)) / (to - from)))
+      : (at) => log(least + ((most - least) * (at - from)) / (to - from));
+    const placed = (at) => moved(Number(at)).toFixed(6);
+    const pair = (_, x, y) => (name === "x" ? `${placed(x)} ${y}` : `${x} ${placed(y)}`);
+    for (const path of this.svg.querySelectorAll(".plot path")) {
+      path.setAttribute("d", path.getAttribute("d").replace(PAIR, pair));
+    }
+    for (const text of this.svg.querySelectorAll(".plot text")) {
+      text.setAttribute(name, placed(text.getAttribute(name)));
+    }
+    const group = this.svg.querySelector(`g.${name}`);
+    this.logTicks ??= {};
+    this.logTicks[name] ??= [...group.childNodes];
+    const tick = (value) => this.tick(name, value, linear(value), { left, right, bottom, top });
+    group.replaceChildren(...(isLinear ? ticks(least, most).flatMap(tick) : this.logTicks[name]));
+  }
+
+  tick(name, value, at, { left, right, bottom, top }) {
+    const isX = name === "x";
+    const place = isX ? { x: at, y: bottom + 18 } : { x: left - 8, y: at + 4 };
+    const line = isX ? `M${at} ${top}V${bottom}` : `M${left} ${at}H${right}`;
+    const text = makeSvg("text", { ...place, "text-anchor": isX ? "middle" : "end" }, String(value));
+    return [makeSvg("path", { class: "grid", d: line }), text];
+  }
+}
+
+/** A button for each name of a legend, which hides and shows what is called so in all panels. */
+function addNames(figure) {
+  for (const key of figure.querySelectorAll(".key")) {
+    const button = makeButton(...key.childNodes);
+    button.setAttribute("aria-pressed", "true");
+    key.append(button);
+    button.addEventListener("click", () => {
+      const isOn = button.getAttribute("aria-pressed") === "false";
+      button.setAttribute("aria-pressed", String(isOn));
+      const groups = figure.querySelectorAll(`g[data-k="${key.dataset.k}"]`);
+      for (const group of groups) group.classList.toggle("off", !isOn);
+    });
+  }
+}
+
+/** A row of a table that is pointed at lights its points. */
+function addRow(panel, target) {
+  const row = rowsByLink.get(target.link?.href);
+  row?.addEventListener("pointerenter", () => panel.light(target, true));
+  row?.addEventListener("pointerleave", () => panel.light(target, false));
+}
+
+for (const figure of document.querySelectorAll("figure.chart")) {
+  const said = Object.assign(document.createElement("output"), { className: "said", hidden: true });
+  addNames(figure);
+  for (const svg of figure.querySelectorAll(".panel > svg")) {
+    const panel = new ChartPanel(svg, said);
+    for (const target of panel.targets) addRow(panel, target);
+  }
+  figure.append(said);
+}

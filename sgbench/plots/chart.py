@@ -1,0 +1,150 @@
+"""A chart as a plain value: what it shows, what each point says, and where it leads."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from sgbench.plots.estimate import Estimate
+
+MOST_POINTS = 200
+SHADES = 10
+"""Steps of colour that cells are told apart by, from the least value to the largest."""
+CHARTS = "charts.json"
+"""File beside the pages of a report, with its charts for the web site."""
+Ends = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Describes one axis: its label, whether it is logarithmic, and names that stand at 0, 1, 2 ... for numbers."""
+
+    label: str
+    is_log: bool = False
+    names: tuple[str, ...] = ()
+    ends: Ends | None = None  # where it begins and ends, if not with its points
+
+
+@dataclass(frozen=True)
+class Point:
+    """Describes one point, with the ends of its intervals and what is said of it."""
+
+    x: float
+    y: float
+    told: str = ""
+    link: str | None = None  # from the top of the site
+    label: str = ""  # beside it, in the picture
+    x_ends: Ends | None = None
+    y_ends: Ends | None = None
+    shade: int | None = None  # of a cell, from 0
+
+
+@dataclass(frozen=True)
+class Series:
+    """Describes points of one name, which readers show and hide together."""
+
+    name: str
+    points: tuple[Point, ...]
+    is_line: bool = False
+    is_marked: bool = True
+    has_band: bool = False  # between the ends of its points; else these are whiskers
+    tone: str = ""  # "soft", "good" or "bad" in place of a colour of its own
+    key: str = ""  # the name that it shares with others in the legend
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Describes a chart: its axes, its series, and lines that stand at a value of the x axis or the y axis."""
+
+    title: str
+    x: Axis
+    y: Axis
+    series: tuple[Series, ...]
+    x_lines: tuple[float, ...] = ()
+    y_lines: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Charts:
+    """Holds charts side by side that one legend explains."""
+
+    caption: str
+    panels: tuple[Chart, ...]
+
+
+def ends_of(estimate: Estimate) -> Ends | None:
+    """Return the ends of an estimate; None where they are the number itself."""
+    return None if estimate.low == estimate.high else (estimate.low, estimate.high)
+
+
+def told(value: float, ends: Ends | None = None, unit: str = "") -> str:
+    """Write a number with its interval as a chart says it.
+
+    >>> told(92.5, (90.0, 94.25), " %"), told(0.1234567)
+    ('92.5 % (90 to 94.25)', '0.1235')
+    """
+    text = f"{value:.4g}{unit}"
+    return text if ends is None else f"{text} ({ends[0]:.4g} to {ends[1]:.4g})"
+
+
+def line_of(name: str, points: Sequence[Ends], *, key: str = "", tone: str = "") -> Series:
+    """Make a line of at most 200 points, evenly spread; what is no finite number is left out.
+
+    >>> len(line_of("a", [(x, 0.0) for x in range(1000)]).points), line_of("a", [(0, math.nan)]).points
+    (200, ())
+    """
+    finite = [Point(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
+    return Series(name, thinned(finite), is_line=True, is_marked=False, key=key, tone=tone)
+
+
+def thinned(points: Sequence[Point]) -> tuple[Point, ...]:
+    """Select at most 200 points, the first and the last among them."""
+    if len(points) <= MOST_POINTS:
+        return tuple(points)
+    last = len(points) - 1
+    return tuple(points[round(place * last / (MOST_POINTS - 1))] for place in range(MOST_POINTS))
+
+
+def shade(value: float, low: float, high: float) -> int:
+    """Return which of ten steps of colour a value has between two ends.
+
+    >>> shade(0.0, 0.0, 1.0), shade(0.55, 0.0, 1.0), shade(1.0, 0.0, 1.0), shade(3.0, 3.0, 3.0)
+    (0, 5, 9, 9)
+    """
+    return SHADES - 1 if high <= low else min(SHADES - 1, int(SHADES * (value - low) / (high - low)))
+
+
+def charts_json(charts: Mapping[str, Charts]) -> bytes:
+    """Write charts by name as JSON, numbers with nine digits, since the last ones vary between processors.
+
+    >>> charts = {"a": Charts("c", (Chart("t", Axis("x"), Axis("y"), (line_of("l", [(0, 1 / 3)]),)),))}
+    >>> charts_of_json(charts_json(charts))["a"].panels[0].series[0].points[0].y
+    0.333333333
+    """
+    plain = {name: _plain(asdict(found)) for name, found in charts.items()}
+    return (
+        json.dumps(plain, ensure_ascii=False, separators=(",", ":")).replace("},{", "},\n{").encode() + b"\n"
+    )
+
+
+def charts_of_json(data: bytes) -> dict[str, Charts]:
+    """Read what `charts_json` wrote.
+
+    Raises:
+        ValueError: these are no charts.
+    """
+    return TypeAdapter(dict[str, Charts]).validate_json(data)
+
+
+def _plain(value: Any) -> Any:
+    """Round numbers, and leave out what has its default."""
+    if isinstance(value, float):
+        return float(f"{value:.9g}")
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items() if item is not None and item not in ("", ())}
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value

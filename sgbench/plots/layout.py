@@ -1,0 +1,259 @@
+"""Lays charts out as plain numbers of an SVG, which pages write in a reader's own colours."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sgbench.plots.chart import Axis, Chart, Charts, Ends, Point, Series
+
+WIDTH, HEIGHT = 640, 260
+LEFT, RIGHT, TOP, BOTTOM = 64, 12, 12, 44
+WIDE, ROW, LETTER, MOST_LEFT = 920, 20, 7.3, 520
+"""Width of a chart with named rows, height of a row, width of a letter of a name, and the most that names take."""
+ROOM = 0.04  # of an axis, beyond its marks
+TICKS = 5
+STEPS = (1, 2, 5, 10)  # of a decade, between ticks
+FEW_DECADES = 2.5
+COLOURS = 8
+TONES = ("soft", "good", "bad")
+
+
+@dataclass(frozen=True)
+class Tick:
+    """Describes one mark of an axis: where it stands and what it says."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Describes one mark: its path, what is said of it, where it leads, and its label with the label's place."""
+
+    path: str
+    told: str
+    link: str | None
+    label: str
+    at: tuple[float, float]
+    shade: int | None
+
+
+@dataclass(frozen=True)
+class DrawnSeries:
+    """Holds the paths of one series; empty where it has none."""
+
+    name: str
+    place: int  # of its name in the legend
+    look: str  # the class of its colour
+    line: str
+    band: str
+    whiskers: str
+    marks: tuple[Mark, ...]
+    told: tuple[str, ...]  # of the points of a line, where they say something
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Holds one chart as it is drawn."""
+
+    title: str
+    x: Axis
+    y: Axis
+    x_ends: Ends  # what the frame shows: values, or their logarithms to base 10
+    y_ends: Ends
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    x_lines: tuple[float, ...]
+    y_lines: tuple[float, ...]
+    series: tuple[DrawnSeries, ...]
+    height: int
+    left: int
+    bottom: int
+    width: int
+    right: int
+    top: int = TOP
+
+    @property
+    def leads(self) -> bool:
+        """Say whether one of its marks is a link."""
+        return any(mark.link for series in self.series for mark in series.marks)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Holds charts as they are drawn, with the names and looks of their legend."""
+
+    caption: str
+    key: tuple[tuple[str, str, bool], ...]  # name, look, and whether it is a line
+    panels: tuple[Panel, ...]
+
+
+def laid_out(charts: Charts) -> Drawing | None:
+    """Lay charts out; None where none of them has a point.
+
+    >>> from sgbench.plots.chart import line_of
+    >>> line = line_of("seed 0", [(0, 0.0), (1, 1.0)])
+    >>> drawing = laid_out(Charts("c", (Chart("t", Axis("epoch"), Axis("loss"), (line,)),)))
+    >>> drawing.panels[0].series[0].line
+    'M64 216L628 12'
+    """
+    panels = [chart for chart in charts.panels if any(series.points for series in chart.series)]
+    if not panels:
+        return None
+    looks: dict[str, tuple[str, bool]] = {}
+    for series in (series for chart in panels for series in chart.series if series.points):
+        coloured = sum(look not in TONES for look, _ in looks.values())
+        look = series.tone or f"l{coloured % COLOURS}"
+        looks.setdefault(series.key or series.name, (look, series.is_line))
+    key = tuple((name, look, is_line) for name, (look, is_line) in looks.items())
+    return Drawing(
+        charts.caption, key, tuple(_panel(chart, [name for name, *_ in key], looks) for chart in panels)
+    )
+
+
+class _Frame:
+    """Converts values of a chart to places of its drawing."""
+
+    def __init__(self, chart: Chart) -> None:
+        points = [point for series in chart.series for point in series.points]
+        room = ROOM if any(series.is_marked for series in chart.series) else 0.0
+        rows, letters = len(chart.y.names), max(map(len, chart.y.names), default=0)
+        self.left = min(MOST_LEFT, round(LETTER * letters) + 20) if rows else LEFT
+        self.width = WIDE if letters * LETTER > WIDTH / 3 else WIDTH
+        self.height = TOP + BOTTOM + ROW * rows if rows else HEIGHT
+        self.bottom = self.height - BOTTOM
+        self.logs = chart.x.is_log, chart.y.is_log
+        across = [value for point in points for value in (point.x, *(point.x_ends or ()))]
+        up = [value for point in points for value in (point.y, *(point.y_ends or ()))]
+        self.x_ends = _ends(chart.x, [*across, *chart.x_lines], room)
+        self.y_ends = _ends(chart.y, [*up, *chart.y_lines], room)
+
+    def x(self, value: float) -> float:
+        low, high = self.x_ends
+        share = (_scaled(value, self.logs[0]) - low) / (high - low)
+        return round(self.left + (self.width - RIGHT - self.left) * _inside(share), 1)
+
+    def y(self, value: float) -> float:
+        low, high = self.y_ends
+        share = (_scaled(value, self.logs[1]) - low) / (high - low)
+        return round(self.bottom - (self.bottom - TOP) * _inside(share), 1)
+
+    def path(self, points: Iterable[Ends]) -> str:
+        return "L".join(f"{self.x(x):g} {self.y(y):g}" for x, y in points)
+
+
+def _inside(share: float) -> float:
+    """Keep what lies beyond an axis at its end."""
+    return min(max(share, 0.0), 1.0)
+
+
+def _scaled(value: float, is_log: bool) -> float:
+    if not is_log:
+        return value
+    return math.log10(value) if value > 0 else -math.inf
+
+
+def _ends(axis: Axis, values: Sequence[float], room: float) -> Ends:
+    """Choose where an axis begins and ends, scaled; names go from top to bottom, a single value gets some room."""
+    if axis.names:
+        last = len(axis.names) - 0.5
+        return (last, -0.5) if axis.ends is None else axis.ends
+    scaled = [found for value in axis.ends or values if math.isfinite(found := _scaled(value, axis.is_log))]
+    low, high = min(scaled), max(scaled)
+    if high - low <= 1e-9 * max(abs(low), abs(high), 1e-300):
+        room, high = 0.0, high + 0.05 * max(abs(high), 1.0)
+        low -= 0.05 * max(abs(low), 1.0)
+    reach = 0.0 if axis.ends else room * (high - low)
+    return low - reach, high + reach
+
+
+def _panel(chart: Chart, names: Sequence[str], looks: dict[str, tuple[str, bool]]) -> Panel:
+    frame = _Frame(chart)
+    drawn = [
+        _series(frame, series, names.index(series.key or series.name), looks[series.key or series.name][0])
+        for series in chart.series
+        if series.points
+    ]
+    return Panel(
+        chart.title,
+        chart.x,
+        chart.y,
+        frame.x_ends,
+        frame.y_ends,
+        tuple(Tick(frame.x(value), text) for value, text in _ticks(chart.x, frame.x_ends)),
+        tuple(Tick(frame.y(value), text) for value, text in _ticks(chart.y, frame.y_ends)),
+        tuple(map(frame.x, chart.x_lines)),
+        tuple(map(frame.y, chart.y_lines)),
+        tuple(drawn),
+        frame.height,
+        frame.left,
+        frame.bottom,
+        frame.width,
+        frame.width - RIGHT,
+    )
+
+
+def _series(frame: _Frame, series: Series, place: int, look: str) -> DrawnSeries:
+    points = series.points
+    line = f"M{frame.path((point.x, point.y) for point in points)}" if series.is_line else ""
+    ended = [(point, point.y_ends) for point in points if point.y_ends is not None]
+    band = ""
+    if series.has_band and len(ended) > 1:
+        upper = [(point.x, high) for point, (_, high) in ended]
+        lower = [(point.x, low) for point, (low, _) in reversed(ended)]
+        band = f"M{frame.path([*upper, *lower])}Z"
+    whiskers = [] if series.has_band else [[(point.x, end) for end in ends] for point, ends in ended]
+    whiskers += [[(end, point.y) for end in point.x_ends] for point in points if point.x_ends is not None]
+    marks = tuple(_mark(frame, point) for point in points) if series.is_marked else ()
+    told = () if series.is_marked or not points[0].told else tuple(point.told for point in points)
+    joined = "".join(f"M{frame.path(ends)}" for ends in whiskers)
+    return DrawnSeries(series.name, place, look, line, band, joined, marks, told)
+
+
+def _mark(frame: _Frame, point: Point) -> Mark:
+    """Draw a mark as a line of no length with round ends, and a cell as its four corners."""
+    x, y = point.x, point.y
+    if point.shade is None:
+        path = f"M{frame.path([(x, y)])}h0"
+    else:
+        corners = [(x - 0.5, y - 0.5), (x + 0.5, y - 0.5), (x + 0.5, y + 0.5), (x - 0.5, y + 0.5)]
+        path = f"M{frame.path(corners)}Z"
+    return Mark(path, point.told, point.link, point.label, (frame.x(x), frame.y(y)), point.shade)
+
+
+def _ticks(axis: Axis, ends: Ends) -> list[tuple[float, str]]:
+    if axis.names:
+        return [(float(place), name) for place, name in enumerate(axis.names)]
+    values = log_ticks(*ends) if axis.is_log else ticks(*ends)
+    return [(value, f"{value:g}") for value in values]
+
+
+def ticks(low: float, high: float) -> list[float]:
+    """Choose round numbers between two ends as ticks.
+
+    >>> ticks(0, 1), ticks(0.92, 0.96)
+    ([0.0, 0.2, 0.4, 0.6, 0.8, 1.0], [0.92, 0.93, 0.94, 0.95, 0.96])
+    """
+    rough = (high - low) / TICKS
+    decade = 10.0 ** math.floor(math.log10(rough))
+    step = next(size * decade for size in STEPS if size * decade >= rough * (1 - 1e-9))
+    first = math.ceil(low / step - 1e-9)
+    last = math.floor(high / step + 1e-9)
+    return [float(f"{place * step:.10g}") for place in range(first, last + 1)]
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Choose powers of ten between two logarithms as ticks, with 2 and 5 times these where there are few.
+
+    >>> log_ticks(-1, 1), log_ticks(0, 9)
+    ([0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0], [1.0, 100.0, 10000.0, 1000000.0, 100000000.0])
+    """
+    decades = range(math.floor(low), math.ceil(high) + 1)
+    if high - low < FEW_DECADES:
+        found = [float(f"{step}e{decade}") for decade in decades for step in STEPS[:-1]]
+    else:
+        found = [float(f"1e{decade}") for decade in decades[:: math.ceil((high - low) / (TICKS + 1))]]
+    inside = [value for value in found if low - 1e-9 <= math.log10(value) <= high + 1e-9]
+    return inside if len(inside) > 1 else ticks(10**low, 10**high)
