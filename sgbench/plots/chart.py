@@ -24,7 +24,7 @@ Ends = tuple[float, float]
 class Axis:
     """Describes one axis: its label, whether it is logarithmic, and names that stand at 0, 1, 2 ... for numbers."""
 
-    label: str
+    label: str = ""
     is_log: bool = False
     names: tuple[str, ...] = ()
     ends: Ends | None = None  # where it begins and ends, if not with its points

@@ -58,4 +58,4 @@ def _panel(column: ForestColumn, boards: Sequence[str]) -> Chart:
     series = tuple(
         Series(WORDS[is_apart], tuple(points[is_apart]), tone=TONES[is_apart]) for is_apart in WORDS
     )
-    return Chart(column.title, x_axis, Axis("", names=tuple(boards)), series, x_lines=(0.0,))
+    return Chart(column.title, x_axis, Axis(names=tuple(boards)), series, x_lines=(0.0,))

@@ -104,6 +104,6 @@ def measured_charts(predictions: Sequence[Prediction], caption: str) -> Charts:
         Series("the prediction holds", tuple(points[True]), tone="good"),
         Series("it does not", tuple(points[False]), tone="bad"),
     )
-    rows = Axis("", names=tuple(f"{one.label} ({one.target})" for one in ordered))
+    rows = Axis(names=tuple(f"{one.label} ({one.target})" for one in ordered))
     ratio = Axis("predicted over measured", is_log=True, ends=(LEAST, MOST))
     return Charts(caption, (Chart("Predicted over measured", ratio, rows, series, x_lines=(1.0,)),))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sgbench.plots.chart import Axis, Chart, Charts, Ends, Point, Series
 
@@ -12,6 +12,7 @@ WIDTH, HEIGHT = 640, 260
 LEFT, RIGHT, TOP, BOTTOM = 64, 12, 12, 44
 WIDE, ROW, LETTER, MOST_LEFT = 920, 20, 7.3, 520
 """Width of a chart with named rows, height of a row, width of a letter of a name, and the most that names take."""
+TALL = 15  # of a label
 ROOM = 0.04  # of an axis, beyond its marks
 TICKS = 5
 STEPS = (1, 2, 5, 10)  # of a decade, between ticks
@@ -206,10 +207,26 @@ def _series(frame: _Frame, series: Series, place: int, look: str) -> DrawnSeries
         band = f"M{frame.path([*upper, *lower])}Z"
     whiskers = [] if series.has_band else [[(point.x, end) for end in ends] for point, ends in ended]
     whiskers += [[(end, point.y) for end in point.x_ends] for point in points if point.x_ends is not None]
-    marks = tuple(_mark(frame, point) for point in points) if series.is_marked else ()
+    marks = _without_overlap([_mark(frame, point) for point in points]) if series.is_marked else ()
     told = () if series.is_marked or not points[0].told else tuple(point.told for point in points)
     joined = "".join(f"M{frame.path(ends)}" for ends in whiskers)
     return DrawnSeries(series.name, place, look, line, band, joined, marks, told)
+
+
+def _without_overlap(marks: Sequence[Mark]) -> tuple[Mark, ...]:
+    """Leave out the labels of marks that would lie on another label; pointing at a mark reads it."""
+    taken: list[tuple[float, float, float]] = []
+    kept = []
+    for mark in marks:
+        x, y = mark.at
+        long = LETTER * len(mark.label)
+        lies = any(
+            abs(y - other_y) < TALL and abs(x - other_x) < max(long, far) for other_x, other_y, far in taken
+        )
+        label = "" if lies and mark.shade is None else mark.label
+        taken += [(x, y, long)] if label else []
+        kept.append(replace(mark, label=label))
+    return tuple(kept)
 
 
 def _mark(frame: _Frame, point: Point) -> Mark:

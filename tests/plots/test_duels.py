@@ -1,8 +1,8 @@
-"""The forest of the front page: values by hand, a row a board, colours by whether two are told apart."""
+"""The forest of the front page: values by hand, a row a board, names by whether two are told apart."""
 
 from __future__ import annotations
 
-from sgbench.plots.duels import COLOURS, ForestColumn, ForestMark, duels_figure
+from sgbench.plots.duels import WORDS, ForestColumn, ForestMark, duels_charts
 from sgbench.plots.estimate import Estimate
 
 
@@ -12,19 +12,18 @@ def test_differences_stand_on_the_rows_of_their_boards() -> None:
         "first",
         (
             ForestMark("a", Estimate(2, -1, 5), is_decided=False),
-            ForestMark("b", Estimate(4, 3, 5), is_decided=True),
+            ForestMark("b", Estimate(4, 3, 5), is_decided=True, words="x minus y", link="protocols/b.html"),
         ),
     )
     second = ForestColumn("second", (ForestMark("b", Estimate(60, 50, 70), is_decided=True),))
-    figure = duels_figure([first, second])
-    left, right = figure.axes
-    assert [label.get_text() for label in left.get_yticklabels()] == ["a", "b"]
-    drawn = [(list(line.get_xdata()), list(line.get_ydata()), line.get_color()) for line in left.lines]
-    assert ([-1, 5], [0, 0], COLOURS[False]) in drawn
-    assert ([4], [1], COLOURS[True]) in drawn
-    assert ([60], [1], COLOURS[True]) in [
-        (list(line.get_xdata()), list(line.get_ydata()), line.get_color()) for line in right.lines
-    ]
-    low, high = right.get_xlim()
+    left, right = duels_charts([first, second], "c").panels
+    assert left.y.names == right.y.names == ("a", "b")
+    points = {series.name: series.points for series in left.series}
+    (apart,), (alike,) = points[WORDS[True]], points[WORDS[False]]
+    assert (alike.x, alike.y, alike.x_ends) == (2, 0, (-1, 5))
+    assert (apart.x, apart.y, apart.link) == (4, 1, "protocols/b.html")
+    assert apart.told == "b: x minus y 4 (3 to 5) points"
+    assert [point.y for series in right.series for point in series.points] == [1]
+    low, high = right.x.ends or (0, 0)
     assert low < 0
     assert high > 70

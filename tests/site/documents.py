@@ -5,7 +5,7 @@ from __future__ import annotations
 from html.parser import HTMLParser
 
 VOID = {"meta", "link", "img", "input", "br", "hr", "wbr"}
-CLOSED_ALONE = {"line", "rect", "polyline", "path"}  # of SVG, written as <line/>
+CLOSED_ALONE = {"rect", "path"}  # of SVG, written as <line/>
 
 
 class Document(HTMLParser):

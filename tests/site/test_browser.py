@@ -27,6 +27,10 @@ LOOKED_AT = (
     "surrogates/atan.html",
     "energy.html",
     "submit.html",
+    "measured.html",
+    "reproductions.html",
+    "surrogates.html",
+    "search.html",
 )
 ROWS, SHOWN = 1000, 200
 GROUPS = ("activity", "energy", "provenance")
@@ -175,6 +179,54 @@ def test_a_theme_is_kept(site: Path, page: Any) -> None:
     assert page.evaluate(paper) == dark
 
 
+def test_a_chart_answers(site: Path, page: Any) -> None:
+    """Expected: a mark says the accuracy of its method's row, lights the row and leads to the method's page.
+
+    By hand: a linear axis moves marks and a second click moves them back; a name that is off has no marks.
+    """
+    page.goto((site / "protocols" / "digits_v1.html").as_uri())
+    mark, said, scale = (
+        page.locator(".panel a .dot").first,
+        page.locator(".said").first,
+        page.locator(".scales button"),
+    )
+    mark.scroll_into_view_if_needed()
+    mark.hover(force=True)
+    lit = page.locator("tr.lit")
+    assert lit.count() == 1
+    assert f": {float(lit.locator('td').nth(2).inner_text()):.4g} %" in said.inner_text()
+    place = mark.get_attribute("d")
+    scale.first.click()
+    assert mark.get_attribute("d") != place
+    scale.first.click()
+    assert float(mark.get_attribute("d")[1:].split()[0]) == pytest.approx(
+        float(place[1:].split()[0]), abs=1e-3
+    )
+    key = page.locator(".key button").nth(1)
+    shown = page.locator(".panel .dot:visible").count()
+    key.click()
+    assert page.locator(".panel .dot:visible").count() < shown
+    key.click()
+    page.locator(".panel > svg").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/methods/digits_v1/*.html")
+
+
+def test_one_search_finds_boards_entries_and_methods(site: Path, page: Any) -> None:
+    """Expected: the entry before its methods; words of the bar and of the address; nothing for nonsense."""
+    page.goto((site / "energy.html").as_uri())
+    page.get_by_label("Search all pages").fill("atan")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search.html#words=atan")
+    assert page.locator("#found a").first.get_attribute("href") == "surrogates/atan.html"
+    page.get_by_label("Words").fill("braille_delta_v2")
+    assert page.locator("#found a").first.get_attribute("href") == "protocols/braille_delta_v2.html"
+    assert page.locator("#found mark").count() > 0
+    page.get_by_label("Words").fill("no such thing anywhere")
+    assert page.locator("#found li").count() == 0
+
+
 def test_a_page_of_1000_rows(large: Path, page: Any) -> None:
     """Expected: accuracies in the order of numbers, and the rows that Python finds by the same words.
 
@@ -212,7 +264,7 @@ def test_nothing_is_lost_without_the_script(site: Path, browser: Any) -> None:
         for group in GROUPS if scripted else ():
             opened.get_by_label(group, exact=True).check()
         told = opened.locator("main").inner_text()
-        for own in ("Rows with", "8 of 8", "Columns", "Copy", *GROUPS):
+        for own in ("Rows with", "8 of 8", "Columns", "Copy", "x axis: linear", "y axis: linear", *GROUPS):
             told = told.replace(own, "")
         texts.append(told.split())
         context.close()

@@ -16,7 +16,6 @@ from sgbench.leaderboard.site.files import SiteFile
 from sgbench.leaderboard.site.folder import MANIFEST, compare_site, found_in, links_docs, write_site
 from sgbench.leaderboard.site.pictures import digest_in, drawn
 from sgbench.plots.drawn_from import numbers_text
-from sgbench.plots.lines import Chart, chart
 
 
 def files(*names: str, text: str = "old") -> list[SiteFile]:
@@ -154,24 +153,6 @@ def test_pictures_of_entries_are_those_that_a_site_has(tmp_path: Path) -> None:
     files = ["surrogates/atan.svg", "neurons/leaky.svg", "across.svg", "surrogates/atan.html"]
     assert pictures_of(files, site, drawn) == {**drawn, "neurons/leaky.svg": site / "neurons" / "leaky.svg"}
     assert pictures_of(["across.svg"], site, drawn) == {}
-
-
-def test_curves_are_the_points_of_the_records() -> None:
-    """By hand: 564 points across and 204 up; NaN breaks nothing, 1000 points are thinned to 200."""
-    found = chart(
-        {"a": [(0, 0.0), (1, float("nan")), (2, 10.0)], "b": [(n / 500, 5.0) for n in range(1000)]},
-        title="t",
-        x_label="x",
-        y_label="y",
-    )
-    assert isinstance(found, Chart)
-    assert found.lines[0].points == "64.0,216.0 628.0,12.0"
-    assert len(found.lines[1].points.split()) == 200
-    assert {point.partition(",")[2] for point in found.lines[1].points.split()} == {"114.0"}
-    assert chart({"a": []}, title="t", x_label="x", y_label="y") is None
-    flat = chart({"a": [(0, 1.0), (1, 1.0)]}, title="t", x_label="x", y_label="y")
-    assert flat is not None
-    assert {point.partition(",")[2] for point in flat.lines[0].points.split()} == {"114.0"}
 
 
 def test_a_site_says_whether_documentation_lies_beside_it(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.site.answer import answer_of, listed
 from sgbench.leaderboard.site.beside import Beside
+from sgbench.leaderboard.site.method_curves import curve_charts
 from sgbench.leaderboard.site.pages import site_files
 from sgbench.leaderboard.site.pictures import size_in
 from sgbench.leaderboard.site.protocols import protocol_files
@@ -25,7 +26,10 @@ from sgbench.leaderboard.site.texts import text_pages
 from sgbench.recommendation.advice import advise
 from sgbench.recommendation.front import advice_by_kind
 from sgbench.recommendation.summary import Shape, read_summary, shipped_summary
-from sgbench.records.content import Failure
+from sgbench.records.content import EpochScores, Failure
+from sgbench.records.record import RunRecord
+from sgbench.statistics.intervals import summarise
+from sgbench.study.pages.regime_map import CAPTION as MAP_CAPTION
 from sgbench.tables.table import Cell, Table, numbers
 from sgbench.tables.table import texts as columns
 from sgbench.tables.values import as_csv, as_json
@@ -33,6 +37,7 @@ from tests.leaderboard.factory import method, record
 from tests.site.boards import COMMIT, documents, html, sources_of, texts
 from tests.site.documents import Document
 
+SCRIPTS = {"site.js", "charts.js", "search.js", "searched.js"}
 SCRIPT = "<script>alert(1)</script>"
 REPRODUCTIONS = """
 | reproduction | figure | published | ours | seeds | verdict | minutes |
@@ -145,9 +150,10 @@ def test_every_text_of_a_stranger_is_inert(tmp_path: Path) -> None:
     page = pages[f"methods/toy_v1/{lie.method_id}.html"]
     assert "alert(1)" in page.text
     for each in pages.values():
-        assert [found for tag, found in each.tags if tag == "script"] == [
-            {"src": each.values("script", "src")[0], "defer": None, "blocking": "render"}
-        ]
+        scripts = [found for tag, found in each.tags if tag == "script"]
+        assert scripts[0] == {"src": scripts[0]["src"], "defer": None, "blocking": "render"}
+        assert [found.keys() for found in scripts[1:]] == [{"src", "defer"}] * (len(scripts) - 1)
+        assert {posixpath.basename(str(found["src"])) for found in scripts} <= SCRIPTS
         assert "x" not in each.values("img", "src")
         assert not [
             name for _, found in each.tags for name in found if name.startswith("on") or name == "style"
@@ -163,7 +169,7 @@ def test_the_catalogues_own_words_are_escaped_too(tmp_path: Path) -> None:
     *_, page = protocol_files(replace(board, protocol=protocol), sources)
     found = Document(html(replace(page, about=f'"{SCRIPT}', title=SCRIPT)))
     assert found.problems == []
-    assert len(found.values("script", "src")) == sum(tag == "script" for tag, _ in found.tags) == 1
+    assert len(found.values("script", "src")) == sum(tag == "script" for tag, _ in found.tags) == 2
     assert f'"{SCRIPT}&amp;' in found.text
     assert found.values("meta", "content")[-1] == f'"{SCRIPT}'
 
@@ -194,6 +200,12 @@ def test_failing_reproductions_come_first(tmp_path: Path) -> None:
         ("b", ("Why: it differs.",), True),
         ("a", (), False),
     ]
+    (chart,) = found.charts.panels
+    assert chart.y.names == ("b: three", "a: one", "a: two")
+    assert {series.name: [point.x for point in series.points] for series in chart.series} == {
+        "agrees": [1.0, 1.0],
+        "does not agree": [2.0],
+    }
     path.write_text("no table")
     assert read_reproductions(path) is None
 
@@ -274,8 +286,52 @@ def test_the_front_page_begins_with_what_the_study_says(tmp_path: Path) -> None:
             assert (each.surrogate, each.width_fwhm) == (found.surrogate, found.width_fwhm)
         else:
             assert each.why_not in page.text
-    assert page.values("img", "src")[0] == "regime_map.png"
-    assert "regime_map.png" not in plain.values("img", "src")
+    assert MAP_CAPTION in page.text
+    assert MAP_CAPTION not in plain.text
     docs = {path for path, _ in DOCS_SECTIONS}
     assert docs <= set(page.values("a", "href"))
     assert not docs & set(plain.values("a", "href"))
+
+
+def test_curves_have_a_mean_of_the_epochs_that_all_finished_seeds_have(tmp_path: Path) -> None:
+    """By hand: of two seeds with 2 and 3 epochs the mean has 2; a failed seed is drawn and does not count."""
+    (board,) = sources_of(tmp_path / "boards", two_methods()).boards
+
+    def with_curve(seed: int, scores: list[float], **changes: object) -> RunRecord:
+        curve = [
+            EpochScores(
+                epoch=number, train_loss=1.0 / (number + 1), validation_loss=1.0, validation_accuracy=score
+            )
+            for number, score in enumerate(scores)
+        ]
+        return record(seed=seed, accuracy=0.9, of=method()).model_copy(update={"curve": curve, **changes})
+
+    failure = Failure(kind="NonFiniteError", message="m")
+    records = [
+        with_curve(0, [0.5, 0.7]),
+        with_curve(1, [0.6, 0.9, 0.95]),
+        with_curve(2, [0.1], failure=failure),
+    ]
+    drawing = curve_charts(records, board)
+    assert drawing is not None
+    accuracy, loss = drawing.panels
+    assert [name for name, *_ in drawing.key] == ["each seed", "mean"]
+    assert len(accuracy.series) == len(loss.series) == 4
+    assert accuracy.series[-1].line.count(" ") == 2
+    low, high = summarise([0.5, 0.6], scale="share").ends
+    assert accuracy.series[-1].told[0] == f"epoch 0: 55 ({100 * low:.4g} to {100 * high:.4g})"
+    assert accuracy.y_ends == pytest.approx((10, 95))
+
+
+def test_the_search_lists_what_pages_are_about(tmp_path: Path) -> None:
+    """Expected: the board, its methods and the entries with their formulas; a stranger's words are no script."""
+    found = texts(sources_of(tmp_path / "boards", two_methods()))
+    first, *lines, last = found["searched.js"].splitlines()
+    assert (first, last) == ("(self.searched ??= []).push(", ");")
+    listed = {row[1]: row for row in json.loads(f"[{''.join(lines)}]")}
+    assert listed["protocols/toy_v1.html"][2] == "board"
+    assert listed["surrogates/atan.html"][:3] == ["atan", "surrogates/atan.html", "surrogate"]
+    assert "pi alpha u" in listed["surrogates/atan.html"][3]
+    methods = [row for row in listed.values() if row[2] == "method"]
+    assert sorted("90.00" in row[3] for row in methods) == [False, True]
+    assert all(path in found for path in listed)

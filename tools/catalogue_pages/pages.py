@@ -23,7 +23,7 @@ from sgbench.inspection.neuron_picture import neuron_figure, neuron_picture
 from sgbench.inspection.portrait import formula_of
 from sgbench.inspection.surrogate_picture import surrogate_figure, surrogate_picture
 from sgbench.leaderboard.site.files import SiteFile
-from sgbench.leaderboard.site.pictures import digest_in, drawn
+from sgbench.leaderboard.site.pictures import digest_in, drawn, small_drawing
 from sgbench.networks.base import DenseLayer
 from sgbench.paths import conf_dir
 from sgbench.records.spec import RunSpec
@@ -129,9 +129,11 @@ def pictures(subjects: Iterable[Subject], neurons: Iterable[neuron_pages.Subject
     for one in subjects:
         curves = surrogate_picture(one.entry.name, one.surrogate, POINTS)
         yield drawn(f"{GROUP}/{one.entry.name}.svg", curves, lambda shown=curves: surrogate_figure(shown))
+        yield small_drawing(f"{GROUP}/{one.entry.name}", curves.slope.mean.tolist())
     for one in neurons:
         found = neuron_picture(one.entry.name, one.neuron, formula_of(one.entry))
         yield drawn(f"{NEURON}/{one.entry.name}.svg", found, lambda shown=found: neuron_figure(shown))
+        yield small_drawing(f"{NEURON}/{one.entry.name}", found.responses[0].potential.tolist())
 
 
 def subject(entry: Entry, known: Mapping[str, Entry], default: RunSpec) -> Subject:

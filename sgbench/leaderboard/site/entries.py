@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sgbench.composition.catalogue import Entry
 from sgbench.composition.selection import canonical_name, is_preset
 from sgbench.leaderboard.pages.columns import rank_text
 from sgbench.leaderboard.site.files import Page, Picture, SiteFile
-from sgbench.leaderboard.site.pictures import digest_in, size_in
+from sgbench.leaderboard.site.pictures import SMALL_END, digest_in, size_in
 from sgbench.leaderboard.site.sources import Sources, method_path, protocol_path
 from sgbench.plots.chart import Axis, Chart, Charts, Point, Series
 from sgbench.plots.layout import laid_out
@@ -48,7 +48,9 @@ def entry_files(group: str, sources: Sources) -> Iterator[Page | SiteFile]:
     for preset in filter(is_preset, known.values()):
         presets.setdefault(canonical_name(preset), []).append(preset)
     done, ranks = _boards_of(group, sources), _ranks_of(group, sources)
-    yield _list_page(group, canonical, done, presets)
+    small = [found for entry in canonical.values() if (found := _small(entry, sources.beside.pictures))]
+    yield from (file for _, file in small)
+    yield _list_page(group, canonical, done, presets, [(name, file.path) for name, file in small])
     for entry in canonical.values():
         picture = _picture(entry, sources.beside.pictures)
         if picture is not None:
@@ -103,7 +105,7 @@ def _rank_charts(ranks: Mapping[str, list[Point]]) -> Charts:
     )
     axis = Axis("from first (0) to last (100), %", ends=(0.0, 100.0))
     points = tuple(point for points in ranks.values() for point in points)
-    chart = Chart("Ranks on every board", axis, Axis("", names=tuple(ranks)), (Series("methods", points),))
+    chart = Chart("Ranks on every board", axis, Axis(names=tuple(ranks)), (Series("methods", points),))
     return Charts(caption, (chart,))
 
 
@@ -112,6 +114,7 @@ def _list_page(
     canonical: Mapping[str, Entry],
     done: Mapping[str, list[tuple[Cell, ...]]],
     presets: Mapping[str, list[Entry]],
+    small: Sequence[tuple[str, str]],
 ) -> Page:
     rows = tuple(
         (
@@ -133,10 +136,20 @@ def _list_page(
         f"{group.capitalize()}s",
         f"The {count_text} of the catalogue, with formulas.",
         "entries.html",
-        {"group": group, "place": PLACES[group], "table": table},
+        {"group": group, "place": PLACES[group], "table": table, "small": small},
         f"{group}s.html",
         tables={"": table},
     )
+
+
+def _small(entry: Entry, drawn: Mapping[str, Path]) -> tuple[str, SiteFile] | None:
+    """Return the name of an entry and its small drawing, where that was made."""
+    where = f"{entry.group}s/{entry.name}{SMALL_END}"
+    path = drawn.get(where)
+    if path is None:
+        return None
+    data = path.read_bytes() if path.is_file() else b""
+    return entry.name, SiteFile(where, path.read_bytes, digest_in(data) or UNDRAWN)
 
 
 def _picture(entry: Entry, drawn: Mapping[str, Path]) -> tuple[Picture, SiteFile] | None:
@@ -189,7 +202,17 @@ def _entry_page(
         },
         f"{entry.group}s.html",
         tables={name: table for name, table in tables.items() if table is not None},
+        kind=entry.group,
+        words=" ".join(_search_words(entry, presets)),
     )
+
+
+def _search_words(entry: Entry, presets: list[Entry]) -> Iterator[str]:
+    """Yield what else an entry is looked for by: its formula, its other names, its names elsewhere, its sources."""
+    yield str(entry.meta.get("formula") or "")
+    yield from (str(alias) for alias in entry.meta.get("aliases") or [])
+    yield from (f"{preset.name} {preset.meta.get('calls') or ''}" for preset in presets)
+    yield from (str(source) for source in entry.meta.get("sources") or [])
 
 
 def _numbers(entry: Entry) -> Table:

@@ -50,3 +50,5 @@ class Page:
     section: str = ""  # path of the entry of the navigation that it belongs to
     downloads: tuple[Download, ...] = field(default=())
     tables: Mapping[str, Table] = field(default_factory=dict)  # that lie beside it as files, by name
+    kind: str = "page"  # what the search calls it
+    words: str = ""  # that it is found by, beside its title and what it is about

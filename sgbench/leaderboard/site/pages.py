@@ -18,6 +18,7 @@ from sgbench.leaderboard.site.methods import method_files
 from sgbench.leaderboard.site.pending import pending_page
 from sgbench.leaderboard.site.protocols import boards_page, protocol_files
 from sgbench.leaderboard.site.render import rendered, static_files
+from sgbench.leaderboard.site.search import search_files
 from sgbench.leaderboard.site.sources import Sources
 from sgbench.leaderboard.site.study_charts import charts_page
 from sgbench.leaderboard.site.texts import text_pages
@@ -26,7 +27,9 @@ from sgbench.leaderboard.store.reading import RecordFile
 
 def site_files(sources: Sources) -> Iterator[SiteFile]:
     """Yield every file of a site but the one that lists them, one after the other."""
-    yield from _finished(_boards_and_texts(sources), sources)
+    named: list[Page] = []
+    yield from _finished(_boards_and_texts(sources), sources, named)
+    yield from _finished(search_files(named, sources), sources)
     files, _ = sources.tree.candidates()  # what is left out is named with the boards
     workers = workers_for(len(files), many=MANY)
     parts = shares(files, "leaderboards", workers * SHARES)
@@ -41,10 +44,14 @@ def _of_methods(sources: Sources, files: Sequence[RecordFile]) -> Iterator[tuple
         yield page.path, page.make()
 
 
-def _finished(pages: Iterable[Page | SiteFile], sources: Sources) -> Iterator[SiteFile]:
-    """Put pages into their templates, each after the files of its tables."""
+def _finished(
+    pages: Iterable[Page | SiteFile], sources: Sources, named: list[Page] | None = None
+) -> Iterator[SiteFile]:
+    """Put pages into their templates, each after the files of its tables; `named` collects them for the search."""
     for item in pages:
         if isinstance(item, Page):
+            if named is not None:
+                named.append(item)
             yield from table_files(item.path, item.tables)
             page = replace(item, downloads=(*item.downloads, *downloads_of(item.path, item.tables)))
             yield rendered(page, commit=sources.commit, docs=sources.beside.has_docs)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from sgbench.leaderboard.site.files import SiteFile
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KEYWORD = "Description"
+SMALL_END, SMALL_STEPS = ".small.svg", 60
+SMALL = (
+    '<svg xmlns="http://www.w3.org/2000/svg" xmlns:dc="http://purl.org/dc/elements/1.1/" width="96" height="48">'
+    "<metadata><dc:description>{digest}</dc:description></metadata>"
+    '<path d="M{points}" fill="none" stroke="#3a8fc7" stroke-width="2" stroke-linejoin="round"/></svg>\n'
+)
 AS_TEXT = {"svg.fonttype": "none"}  # letters as letters: a third of the bytes
 PX_PER_INCH, PX_PER_POINT = 96, 96 / 72  # of a style sheet
 SVG_SIZE = re.compile(rb'<svg [^>]*width="([\d.]+)pt" height="([\d.]+)pt"')
@@ -39,6 +46,31 @@ def drawn(path: str, numbers: object, draw: Callable[[], Figure]) -> SiteFile:
         return OUTLINE.sub(_shorter, data)
 
     return SiteFile(path, make, digest)
+
+
+def small_drawing(stem: str, values: Sequence[float]) -> SiteFile:
+    """Make the file of a curve as small as a word, for lists of entries.
+
+    Args:
+        stem: its path without an ending.
+        values: heights at equal steps, thinned to 61.
+
+    >>> b"M4 44L92 4" in small_drawing("atan", [0.0, 1.0]).make()
+    True
+    """
+    finite = [value for value in values if math.isfinite(value)]
+    last = len(finite) - 1
+    count = min(last, SMALL_STEPS)
+    heights = [finite[round(place * last / count)] for place in range(count + 1)] if count > 0 else [0.0, 0.0]
+    low, high = min(heights), max(heights)
+    tall = (high - low) or 1.0
+    points = "L".join(
+        f"{4 + 88 * place / (len(heights) - 1):.4g} {44 - 40 * (height - low) / tall:.3g}"
+        for place, height in enumerate(heights)
+    )
+    digest = numbers_digest(heights)
+    text = SMALL.format(digest=digest, points=points)
+    return SiteFile(f"{stem}{SMALL_END}", text.encode, digest)
 
 
 def on_page(inches: tuple[float, float]) -> tuple[int, int]:

@@ -106,6 +106,8 @@ def _page(board: Board, sources: Sources, pictures: Sequence[Picture]) -> Page:
         },
         "boards.html",
         (Download("CSV", f"protocols/{name}.csv"), Download("JSON", f"protocols/{name}.json")),
+        kind="board",
+        words=board.protocol.about,
     )
 
 

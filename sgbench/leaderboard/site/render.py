@@ -22,6 +22,7 @@ SECTIONS = (
     ("methodology.html", "Methodology"),
     ("submit.html", "Submit"),
     ("retired.html", "Withdrawn"),
+    ("search.html", "Search"),
 )
 """The navigation, from left to right."""
 DOCS_SECTIONS = (
@@ -31,7 +32,7 @@ DOCS_SECTIONS = (
 )
 """What stands in it beside these where the documentation lies in the site's own docs/."""
 PACKAGE = "sgbench.leaderboard.site"
-STATIC = ("site.css", "site.js", "charts.js")
+STATIC = ("site.css", "site.js", "charts.js", "search.js")
 LINK = re.compile(r"https://\S+")
 PAPERS = {"arXiv:": "https://arxiv.org/abs/", "doi:": "https://doi.org/"}
 

@@ -137,5 +137,5 @@ def _charts(rows: list[dict[str, str]]) -> Charts:
         f"over seeds. {without} figures have no ratio: they are 0, below 0 or not measured."
     )
     ratio_axis = Axis("ours over published", is_log=True, ends=(LEAST, MOST))
-    chart = Chart("Ours over published", ratio_axis, Axis("", names=tuple(names)), series, x_lines=(1.0,))
+    chart = Chart("Ours over published", ratio_axis, Axis(names=tuple(names)), series, x_lines=(1.0,))
     return Charts(caption, (chart,))

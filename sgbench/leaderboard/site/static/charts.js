@@ -1,6 +1,6 @@
 "use strict";
 // Lets charts answer: what a point says, its row in the page's tables, names on and off, an axis log or linear.
-// A drawing has all its places as "x y" in paths, so that moving an axis is one function over these.
+// Loaded after site.js, whose `make` it takes. A drawing has all its places as "x y" in paths, so that moving an axis is one function over these.
 
 const PAIR = /(-?[\d.]+) (-?[\d.]+)/g;
 const REACH = 40; // of a pointer, in units of a drawing
@@ -12,12 +12,6 @@ const rowsByLink = new Map(Array.from(links, (link) => [link.href, link.closest(
 const placesOf = (path) => Array.from(path.getAttribute("d").matchAll(PAIR), ([, x, y]) => [Number(x), Number(y)]);
 
 const isOff = ({ group }) => group.classList.contains("off");
-
-function makeButton(...inside) {
-  const button = Object.assign(document.createElement("button"), { type: "button" });
-  button.append(...inside);
-  return button;
-}
 
 function makeSvg(name, attributes, text = "") {
   const made = document.createElementNS(SVG, name);
@@ -46,7 +40,9 @@ class ChartPanel {
     svg.addEventListener("pointermove", (event) => this.show(this.nearest(event)));
     for (const name of ["pointerleave", "blur"]) svg.addEventListener(name, () => this.show(null));
     svg.addEventListener("keydown", (event) => this.step(event));
-    for (const name of svg.dataset.log) this.addScale(name);
+    const scales = make("span", { className: "scales" });
+    scales.append(...Array.from(svg.dataset.log, (name) => this.scaleButton(name)));
+    svg.before(scales);
   }
 
   /** What a mark says, or each point of a line; a line that says nothing has its name. */
@@ -62,7 +58,8 @@ class ChartPanel {
     if (isLine && group.querySelector(".dot") !== null) return [];
     const told = path.dataset.told?.split("\n");
     const places = isLine ? placesOf(path) : [null];
-    return places.map((_, place) => ({ path, place, group, link, text: told?.[place] ?? title.textContent }));
+    const row = link === null ? undefined : rowsByLink.get(new URL(link.getAttribute("href"), document.baseURI).href);
+    return places.map((_, place) => ({ path, place, group, link, row, text: told?.[place] ?? title.textContent }));
   }
 
   /** Where a point stands now; a cell at its middle. */
@@ -114,18 +111,18 @@ class ChartPanel {
     if (target === null) return;
     for (const each of [target.path, target.group]) each.classList.toggle("lit", isLit);
     this.svg.classList.toggle("asked", isLit);
-    rowsByLink.get(target.link?.href)?.classList.toggle("lit", isLit);
+    target.row?.classList.toggle("lit", isLit);
   }
 
-  addScale(name) {
-    const button = makeButton(`${name} axis: linear`);
+  scaleButton(name) {
+    const button = make("button", { type: "button", textContent: `${name} axis: linear` });
     button.addEventListener("click", () => {
       const isLinear = this.svg.dataset.log.includes(name);
       this.svg.dataset.log = isLinear ? this.svg.dataset.log.replace(name, "") : this.svg.dataset.log + name;
       this.rescale(name, isLinear);
       button.textContent = `${name} axis: ${isLinear ? "log" : "linear"}`;
     });
-    this.svg.before(button);
+    return button;
   }
 
   /** Move all places of an axis from logarithms to values, or back. */
@@ -166,7 +163,7 @@ class ChartPanel {
 /** A button for each name of a legend, which hides and shows what is called so in all panels. */
 function addNames(figure) {
   for (const key of figure.querySelectorAll(".key")) {
-    const button = makeButton(...key.childNodes);
+    const button = make("button", { type: "button" }, ...key.childNodes);
     button.setAttribute("aria-pressed", "true");
     key.append(button);
     button.addEventListener("click", () => {
@@ -180,13 +177,12 @@ function addNames(figure) {
 
 /** A row of a table that is pointed at lights its points. */
 function addRow(panel, target) {
-  const row = rowsByLink.get(target.link?.href);
-  row?.addEventListener("pointerenter", () => panel.light(target, true));
-  row?.addEventListener("pointerleave", () => panel.light(target, false));
+  target.row?.addEventListener("pointerenter", () => panel.light(target, true));
+  target.row?.addEventListener("pointerleave", () => panel.light(target, false));
 }
 
 for (const figure of document.querySelectorAll("figure.chart")) {
-  const said = Object.assign(document.createElement("output"), { className: "said", hidden: true });
+  const said = make("output", { className: "said", hidden: true });
   addNames(figure);
   for (const svg of figure.querySelectorAll(".panel > svg")) {
     const panel = new ChartPanel(svg, said);

@@ -1,5 +1,6 @@
 "use strict";
-// Sorts and filters tables, shows and hides columns, puts two rows side by side, copies commands, changes the theme.
+// Sorts and filters tables, shows and hides columns, puts two rows side by side, copies commands, searches, changes the
+// theme.
 // Without this file every page reads the same.
 
 const FIRST = 200; // rows of a long table that are shown until all are asked for
@@ -222,7 +223,11 @@ function addCopying() {
 function addTheme() {
   const root = document.documentElement;
   const kept = () => { try { return localStorage.getItem("theme"); } catch { return null; } };
-  const keep = (theme) => { try { localStorage.setItem("theme", theme); } catch { return; } };
+  const keep = (theme) => {
+    try {
+      for (const key of ["theme", "mode"]) localStorage.setItem(key, theme); // the documentation reads both
+    } catch { return; }
+  };
   const isDark = () => root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   if (["light", "dark"].includes(kept())) root.dataset.theme = kept();
   const button = make("button", { type: "button" });
@@ -236,9 +241,22 @@ function addTheme() {
   document.querySelector(".theme").append(button);
 }
 
+/** A field in the bar, whose words the page of the search takes over. */
+function addSearch() {
+  const link = document.querySelector('nav a[href$="search.html"]');
+  if (link === null || link.getAttribute("aria-current")) return;
+  const field = make("input", { type: "search", placeholder: "Search" });
+  field.setAttribute("aria-label", "Search all pages");
+  field.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") location.href = `${link.href}#${new URLSearchParams({ words: field.value })}`;
+  });
+  document.querySelector(".theme").append(field);
+}
+
 const sheets = Array.from(document.querySelectorAll(".sheet"), (sheet, number) => {
   return new Sheet(sheet.querySelector("table"), sheet.querySelector(".tools"), number);
 });
 addCopying();
+addSearch();
 addTheme();
 addEventListener("beforeprint", () => sheets.forEach((sheet) => sheet.showAll()));

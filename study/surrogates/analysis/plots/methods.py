@@ -96,7 +96,7 @@ def methods_charts(names: Sequence[str], panels: Sequence[MethodPanel], caption:
         )
         first = panel.values[0]
         series = Series(panel.unit, points, tone="" if panel.is_cost else "bad")
-        rows, lines = Axis("", names=tuple(names)), () if first is None else (first.value,)
+        rows, lines = Axis(names=tuple(names)), () if first is None else (first.value,)
         return Chart(panel.title, Axis(panel.unit), rows, (series,), x_lines=lines)
 
     return Charts(caption, tuple(map(chart, panels)))
