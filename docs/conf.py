@@ -49,11 +49,13 @@ html_static_path = ["_static"]
 html_css_files = ["docs.css"]
 html_show_sourcelink = False
 html_show_search_summary = False  # it fetches pages, which a browser refuses of files on disk
+nb_execution_cache_path = str(ROOT / "build" / "jupyter_cache")
 html_sidebars = {"**": ["all_pages.html"]}
 html_theme_options = {
+    "navbar_start": [],
     "navbar_center": [],
-    "navbar_end": ["theme-switcher"],
-    "navbar_persistent": ["search-button-field"],
+    "navbar_end": [],
+    "navbar_persistent": [],
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
     "footer_end": [],

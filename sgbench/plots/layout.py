@@ -51,8 +51,9 @@ class DrawnSeries:
     line: str
     band: str
     whiskers: str
+    dots: str  # marks that are no links and have no labels
     marks: tuple[Mark, ...]
-    told: tuple[str, ...]  # of the points of a line, where they say something
+    told: tuple[str, ...]  # of the points of a line or of dots, where they say something
 
 
 @dataclass(frozen=True)
@@ -207,10 +208,12 @@ def _series(frame: _Frame, series: Series, place: int, look: str) -> DrawnSeries
         band = f"M{frame.path([*upper, *lower])}Z"
     whiskers = [] if series.has_band else [[(point.x, end) for end in ends] for point, ends in ended]
     whiskers += [[(end, point.y) for end in point.x_ends] for point in points if point.x_ends is not None]
-    marks = _without_overlap([_mark(frame, point) for point in points]) if series.is_marked else ()
-    told = () if series.is_marked or not points[0].told else tuple(point.told for point in points)
     joined = "".join(f"M{frame.path(ends)}" for ends in whiskers)
-    return DrawnSeries(series.name, place, look, line, band, joined, marks, told)
+    alone = series.is_marked and any(point.link or point.label or point.shade is not None for point in points)
+    marks = _without_overlap([_mark(frame, point) for point in points]) if alone else ()
+    dots = "".join(_mark(frame, point).path for point in points) if series.is_marked and not alone else ""
+    told = () if alone or not points[0].told else tuple(point.told for point in points)
+    return DrawnSeries(series.name, place, look, line, band, joined, dots, marks, told)
 
 
 def _without_overlap(marks: Sequence[Mark]) -> tuple[Mark, ...]:

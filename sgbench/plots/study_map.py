@@ -138,15 +138,15 @@ def map_charts(panels: Sequence[MapPanel], caption: str) -> Charts:
 def _chart(panel: MapPanel) -> Chart:
     what = "runs that solve the task, %" if panel.is_share else "test accuracy, %"
     series = tuple(
-        Series(line.name, tuple(_point(line, point) for point in line.points), is_line=True, has_band=True)
+        Series(line.name, tuple(map(_point, line.points)), is_line=True, has_band=True)
         for line in sorted(panel.lines, key=lambda line: line.tail)
     )
     guess = () if panel.is_share else (panel.guess,)
     return Chart(panel.title, Axis("width (thresholds)", is_log=True), Axis(what), series, y_lines=guess)
 
 
-def _point(line: MapLine, point: MapPoint) -> Point:
+def _point(point: MapPoint) -> Point:
     ends = ends_of(point.score)
-    words = f"{line.name} at width {point.width:g}: {told(point.score.value, ends, ' %')}"
+    words = f"width {point.width:g}, {told(point.score.value, ends, ' %')}"
     failed = f"; {100 * point.failed:.0f} % of runs failed" if point.failed else ""
     return Point(point.width, point.score.value, words + failed, y_ends=ends)

@@ -42,6 +42,8 @@ def test_lines_go_from_end_to_end() -> None:
     flat = panel_of(line_of("a", [(0, 1.0), (1, 1.0)]))
     assert flat.series[0].line == "M64 114L628 114"
     assert laid_out(Charts("c", (Chart("t", X, Y, (line_of("a", []),)),))) is None
+    dots = panel_of(Series("d", (Point(0, 0, "one"), Point(1, 1, "two")), is_line=True)).series[0]
+    assert (dots.marks, dots.told, dots.dots.count("h0")) == ((), ("one", "two"), 2)
 
 
 def test_a_logarithmic_axis_has_decades_at_equal_steps() -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tools.catalogue_pages.pages import write as write_catalogue
 from tools.documentation.api import api_pages
 from tools.documentation.outside import COPIES, DOCS, FILES, ROOT, Outside
+from tools.documentation.searched import write_list
 
 GENERATED = ("api", "checkout")
 """Folders below docs/ that each build brings up to date."""
+LEFTOVER = "jupyter_execute"
+"""Folder that the notebooks' extension leaves beside the pages."""
 BELOW = {"catalogue/surrogates": "surrogate/*", "catalogue/neurons": "neuron/*", "study/README": "*"}
 """Pages that are written by commands, and which pages stand below them."""
 BAR = re.compile(r"(`+[^`]*`+)|\|")
@@ -25,9 +29,7 @@ def setup(app: Any) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", lambda *words: escape_bars(words[-1]))
     app.connect("autodoc-skip-member", lambda _, kind, name, *words: is_of_pydantic(name), priority=400)
     app.connect("source-read", lambda _, name, source: turn(outside, name, source))
-    app.connect(
-        "build-finished", lambda app, error: copy(outside, Path(app.outdir)) if error is None else None
-    )
+    app.connect("build-finished", lambda app, error: finish(outside, app) if error is None else None)
     return {"parallel_read_safe": False, "parallel_write_safe": True}
 
 
@@ -89,6 +91,14 @@ def turn(outside: Outside, name: str, source: list[str]) -> None:
         source[0] += f"\n## Results\n\n[{entry.group(2)} on every board]({where})\n"
     if name in BELOW:
         source[0] += f"\n```{{toctree}}\n:hidden:\n:glob:\n\n{BELOW[name]}\n```\n"
+
+
+def finish(outside: Outside, app: Any) -> None:
+    """Add to the built pages what is no page of Sphinx's, and remove what only the build reads."""
+    into = Path(app.outdir)
+    copy(outside, into)
+    write_list(app, into)
+    shutil.rmtree(into.parent / LEFTOVER, ignore_errors=True)
 
 
 def copy(outside: Outside, into: Path) -> None:

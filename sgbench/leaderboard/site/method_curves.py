@@ -65,4 +65,4 @@ def _mean(epoch: float, values: Sequence[float], unit: float, scale: Scale) -> P
     summary = summarise(values, scale=scale if is_inside else "real")
     ends = None if summary.ends is None else (unit * summary.ends[0], unit * summary.ends[1])
     y = unit * summary.mean
-    return Point(epoch, y, f"epoch {epoch:g}: {told(y, ends)}", y_ends=ends)
+    return Point(epoch, y, f"epoch {epoch:g}, {told(y, ends)}", y_ends=ends)

@@ -50,7 +50,7 @@ def _charts(tried: Mapping[str, Mapping[str, Points]], board: Board, whose: str)
 
 
 def _line(label: str, name: str, points: Points) -> Series:
-    marked = (Point(x, y, f"{label} at {name}={x:g}: {told(y)}") for x, y in points)
+    marked = (Point(x, y, f"{name}={x:g}, {told(y)}") for x, y in points)
     return Series(label, tuple(marked), is_line=True)
 
 

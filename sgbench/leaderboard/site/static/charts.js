@@ -36,6 +36,8 @@ class ChartPanel {
     this.said = said;
     this.shown = null;
     this.targets = Array.from(svg.querySelectorAll("title"), (title) => this.targetsOf(title)).flat();
+    this.halo = makeSvg("path", { class: "halo", d: "" });
+    svg.append(this.halo);
     svg.tabIndex = 0;
     svg.addEventListener("pointermove", (event) => this.show(this.nearest(event)));
     for (const name of ["pointerleave", "blur"]) svg.addEventListener(name, () => this.show(null));
@@ -54,10 +56,9 @@ class ChartPanel {
       link.tabIndex = -1;
     }
     title.remove(); // else a browser shows it too
-    const isLine = path.classList.contains("line");
-    if (isLine && group.querySelector(".dot") !== null) return [];
-    const told = path.dataset.told?.split("\n");
-    const places = isLine ? placesOf(path) : [null];
+    if (path.classList.contains("line") && group.querySelector(".dot") !== null) return [];
+    const told = path.dataset.told?.split("\n").map((text) => `${title.textContent}: ${text}`);
+    const places = path.classList.contains("cell") ? [null] : placesOf(path);
     const row = link === null ? undefined : rowsByLink.get(new URL(link.getAttribute("href"), document.baseURI).href);
     return places.map((_, place) => ({ path, place, group, link, row, text: told?.[place] ?? title.textContent }));
   }
@@ -109,7 +110,8 @@ class ChartPanel {
 
   light(target, isLit) {
     if (target === null) return;
-    for (const each of [target.path, target.group]) each.classList.toggle("lit", isLit);
+    target.group.classList.toggle("lit", isLit);
+    this.halo.setAttribute("d", isLit ? `M${this.at(target).join(" ")}h0` : "");
     this.svg.classList.toggle("asked", isLit);
     target.row?.classList.toggle("lit", isLit);
   }

@@ -88,9 +88,7 @@ def methods_charts(names: Sequence[str], panels: Sequence[MethodPanel], caption:
 
     def chart(panel: MethodPanel) -> Chart:
         points = tuple(
-            Point(
-                one.value, row, f"{name}: {told(one.value, ends_of(one))}, {panel.unit}", x_ends=ends_of(one)
-            )
+            Point(one.value, row, f"{name} {told(one.value, ends_of(one))}", x_ends=ends_of(one))
             for row, (name, one) in enumerate(zip(names, panel.values, strict=True))
             if one is not None
         )
