@@ -21,7 +21,7 @@ Ends = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Axis:
+class ChartAxis:
     """Describes one axis: its label, whether it is logarithmic, and names that stand at 0, 1, 2 ... for numbers."""
 
     label: str = ""
@@ -31,7 +31,7 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Point:
+class ChartPoint:
     """Describes one point, with the ends of its intervals and what is said of it."""
 
     x: float
@@ -49,7 +49,7 @@ class Series:
     """Describes points of one name, which readers show and hide together."""
 
     name: str
-    points: tuple[Point, ...]
+    points: tuple[ChartPoint, ...]
     is_line: bool = False
     is_marked: bool = True
     has_band: bool = False  # between the ends of its points; else these are whiskers
@@ -62,8 +62,8 @@ class Chart:
     """Describes a chart: its axes, its series, and lines that stand at a value of the x axis or the y axis."""
 
     title: str
-    x: Axis
-    y: Axis
+    x: ChartAxis
+    y: ChartAxis
     series: tuple[Series, ...]
     x_lines: tuple[float, ...] = ()
     y_lines: tuple[float, ...] = ()
@@ -98,11 +98,11 @@ def line_of(name: str, points: Sequence[Ends], *, key: str = "", tone: str = "")
     >>> len(line_of("a", [(x, 0.0) for x in range(1000)]).points), line_of("a", [(0, math.nan)]).points
     (200, ())
     """
-    finite = [Point(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
+    finite = [ChartPoint(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
     return Series(name, thinned(finite), is_line=True, is_marked=False, key=key, tone=tone)
 
 
-def thinned(points: Sequence[Point]) -> tuple[Point, ...]:
+def thinned(points: Sequence[ChartPoint]) -> tuple[ChartPoint, ...]:
     """Select at most 200 points, the first and the last among them."""
     if len(points) <= MOST_POINTS:
         return tuple(points)
@@ -122,7 +122,7 @@ def shade(value: float, low: float, high: float) -> int:
 def charts_json(charts: Mapping[str, Charts]) -> bytes:
     """Write charts by name as JSON, numbers with nine digits, since the last ones vary between processors.
 
-    >>> charts = {"a": Charts("c", (Chart("t", Axis("x"), Axis("y"), (line_of("l", [(0, 1 / 3)]),)),))}
+    >>> charts = {"a": Charts("c", (Chart("t", ChartAxis("x"), ChartAxis("y"), (line_of("l", [(0, 1 / 3)]),)),))}
     >>> charts_of_json(charts_json(charts))["a"].panels[0].series[0].points[0].y
     0.333333333
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sgbench.plots.chart import Axis, Chart, Charts, Point, Series, told
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, told
 from sgbench.plots.estimate import Estimate
 
 LEAST_REACH = 5.0
@@ -45,17 +45,17 @@ def duels_charts(columns: Sequence[ForestColumn], caption: str) -> Charts:
 
 
 def _panel(column: ForestColumn, boards: Sequence[str]) -> Chart:
-    points: dict[bool, list[Point]] = {True: [], False: []}
+    points: dict[bool, list[ChartPoint]] = {True: [], False: []}
     for row in column.rows:
         value, low, high = row.difference
         words = f"{row.board}: {row.words} {told(value, (low, high))} points".replace("  ", " ")
-        point = Point(value, boards.index(row.board), words, row.link, x_ends=(low, high))
+        point = ChartPoint(value, boards.index(row.board), words, row.link, x_ends=(low, high))
         points[row.is_decided].append(point)
     ends = [abs(end) for row in column.rows for end in row.difference]
     reach = max(LEAST_REACH, 1.05 * max(ends, default=0))
     low = -reach if any(row.difference.low < 0 for row in column.rows) else -0.05 * reach
-    x_axis = Axis("difference, points of the way from guessing to perfection", ends=(low, reach))
+    x_axis = ChartAxis("difference, points of the way from guessing to perfection", ends=(low, reach))
     series = tuple(
         Series(WORDS[is_apart], tuple(points[is_apart]), tone=TONES[is_apart]) for is_apart in WORDS
     )
-    return Chart(column.title, x_axis, Axis(names=tuple(boards)), series, x_lines=(0.0,))
+    return Chart(column.title, x_axis, ChartAxis(names=tuple(boards)), series, x_lines=(0.0,))

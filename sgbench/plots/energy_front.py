@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from sgbench.errors import InputError
-from sgbench.plots.chart import Axis, Chart, Charts, Point, Series, ends_of, told
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, ends_of, told
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.labels import lines_of, wrapped
 from sgbench.plots.style import COLOURS, GRID, INK, MARKERS, SOFT
@@ -166,13 +166,13 @@ def _chart(panel: FrontPanel, methods: Sequence[FrontMethod], *, is_loss: bool) 
     sign = -1 if is_loss else 1
     pairs = [(method, energy) for method, energy in zip(methods, panel.energies, strict=True)]
     best = {*front_of([(energy.value, sign * method.mean) for method, energy in pairs])}
-    points: dict[bool, list[Point]] = {True: [], False: []}
+    points: dict[bool, list[ChartPoint]] = {True: [], False: []}
     for method, energy in sorted(pairs, key=lambda pair: pair[1].value):
         ends = min(method.accuracies), max(method.accuracies)
         is_best = (energy.value, sign * method.mean) in best
         unit = "" if is_loss else " %"
         words = f"{method.label}: {told(method.mean, unit=unit)} at {told(energy.value, ends_of(energy))}"
-        point = Point(
+        point = ChartPoint(
             energy.value,
             _lost(method.mean, is_loss=is_loss),
             f"{words} {'spikes' if panel.ann_nj is None and 'spikes' in panel.axis else 'nJ'}",
@@ -182,9 +182,9 @@ def _chart(panel: FrontPanel, methods: Sequence[FrontMethod], *, is_loss: bool) 
             (_lost(ends[0], is_loss=is_loss), _lost(ends[1], is_loss=is_loss)),
         )
         points[is_best].append(point)
-    x_axis = Axis(panel.axis, is_log=all(energy.low > 0 for _, energy in pairs))
+    x_axis = ChartAxis(panel.axis, is_log=all(energy.low > 0 for _, energy in pairs))
     lost = [point.y for group in points.values() for point in group]
-    y_axis = Axis("test loss" if is_loss else "test error, %", is_log=min(lost) > 0)
+    y_axis = ChartAxis("test loss" if is_loss else "test error, %", is_log=min(lost) > 0)
     series = (
         Series("other methods", tuple(points[False]), tone="soft"),
         Series("Pareto front: no other is better in both", tuple(points[True]), is_line=True),

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sgbench.errors import InputError
-from sgbench.plots.chart import Axis, Chart, Charts, Point, Series, told
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, told
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.style import BAND, BLUE, GRID, INK, ORANGE, SOFT
 
@@ -95,15 +95,15 @@ def _draw(axes: Axes, row: int, one: Prediction) -> None:
 def measured_charts(predictions: Sequence[Prediction], caption: str) -> Charts:
     """Build the chart of predictions as multiples of what was measured, a row each, by target."""
     ordered = sorted(predictions, key=lambda one: one.target)
-    points: dict[bool, list[Point]] = {True: [], False: []}
+    points: dict[bool, list[ChartPoint]] = {True: [], False: []}
     for row, one in enumerate(ordered):
         value, low, high = one.ratio
         words = f"{one.target}, {one.label}: predicted {told(value, (low, high))} times what was measured"
-        points[one.holds].append(Point(value, row, words, x_ends=(low, high)))
+        points[one.holds].append(ChartPoint(value, row, words, x_ends=(low, high)))
     series = (
         Series("the prediction holds", tuple(points[True]), tone="good"),
         Series("it does not", tuple(points[False]), tone="bad"),
     )
-    rows = Axis(names=tuple(f"{one.label} ({one.target})" for one in ordered))
-    ratio = Axis("predicted over measured", is_log=True, ends=(LEAST, MOST))
+    rows = ChartAxis(names=tuple(f"{one.label} ({one.target})" for one in ordered))
+    ratio = ChartAxis("predicted over measured", is_log=True, ends=(LEAST, MOST))
     return Charts(caption, (Chart("Predicted over measured", ratio, rows, series, x_lines=(1.0,)),))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from sgbench.plots.chart import Axis, Chart, Charts, Ends, Point, Series
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Ends, Series
 
 WIDTH, HEIGHT = 640, 260
 LEFT, RIGHT, TOP, BOTTOM = 64, 12, 12, 44
@@ -61,8 +61,8 @@ class Panel:
     """Holds one chart as it is drawn."""
 
     title: str
-    x: Axis
-    y: Axis
+    x: ChartAxis
+    y: ChartAxis
     x_ends: Ends  # what the frame shows: values, or their logarithms to base 10
     y_ends: Ends
     x_ticks: tuple[Tick, ...]
@@ -97,7 +97,7 @@ def laid_out(charts: Charts) -> Drawing | None:
 
     >>> from sgbench.plots.chart import line_of
     >>> line = line_of("seed 0", [(0, 0.0), (1, 1.0)])
-    >>> drawing = laid_out(Charts("c", (Chart("t", Axis("epoch"), Axis("loss"), (line,)),)))
+    >>> drawing = laid_out(Charts("c", (Chart("t", ChartAxis("epoch"), ChartAxis("loss"), (line,)),)))
     >>> drawing.panels[0].series[0].line
     'M64 216L628 12'
     """
@@ -157,7 +157,7 @@ def _scaled(value: float, is_log: bool) -> float:
     return math.log10(value) if value > 0 else -math.inf
 
 
-def _ends(axis: Axis, values: Sequence[float], room: float) -> Ends:
+def _ends(axis: ChartAxis, values: Sequence[float], room: float) -> Ends:
     """Choose where an axis begins and ends, scaled; names go from top to bottom, a single value gets some room."""
     if axis.names:
         last = len(axis.names) - 0.5
@@ -232,7 +232,7 @@ def _without_overlap(marks: Sequence[Mark]) -> tuple[Mark, ...]:
     return tuple(kept)
 
 
-def _mark(frame: _Frame, point: Point) -> Mark:
+def _mark(frame: _Frame, point: ChartPoint) -> Mark:
     """Draw a mark as a line of no length with round ends, and a cell as its four corners."""
     x, y = point.x, point.y
     if point.shade is None:
@@ -243,7 +243,7 @@ def _mark(frame: _Frame, point: Point) -> Mark:
     return Mark(path, point.told, point.link, point.label, (frame.x(x), frame.y(y)), point.shade)
 
 
-def _ticks(axis: Axis, ends: Ends) -> list[tuple[float, str]]:
+def _ticks(axis: ChartAxis, ends: Ends) -> list[tuple[float, str]]:
     if axis.names:
         return [(float(place), name) for place, name in enumerate(axis.names)]
     values = log_ticks(*ends) if axis.is_log else ticks(*ends)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
-from sgbench.plots.chart import Axis, Chart, Charts, Point, Series, shade
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, shade
 from sgbench.plots.style import BAND, INK, SOFT, VERMILION
 
 COLUMNS = 3
@@ -103,7 +103,7 @@ def heat_charts(maps: HeatMaps, caption: str) -> Charts:
 
     def chart(panel: HeatPanel) -> Chart:
         points = tuple(
-            Point(
+            ChartPoint(
                 x,
                 y,
                 f"{panel.title} at width {maps.widths[x]:g} and learning rate {rates[y]:.3g}: {score:.4g} %",
@@ -114,8 +114,8 @@ def heat_charts(maps: HeatMaps, caption: str) -> Charts:
             for x, score in enumerate(row)
             if score is not None
         )
-        x_axis = Axis("width (thresholds)", names=tuple(f"{width:g}" for width in maps.widths))
-        y_axis = Axis("learning rate", names=tuple(f"{rate:.3g}" for rate in rates))
+        x_axis = ChartAxis("width (thresholds)", names=tuple(f"{width:g}" for width in maps.widths))
+        y_axis = ChartAxis("learning rate", names=tuple(f"{rate:.3g}" for rate in rates))
         return Chart(panel.title, x_axis, y_axis, (Series("validation accuracy", points),))
 
     return Charts(caption, tuple(map(chart, maps.panels)))

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 
-from sgbench.plots.chart import Axis, Chart, Charts, Point, Series, ends_of, told
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, ends_of, told
 from sgbench.plots.error_axis import ErrorAxis
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.style import GRID, INK, MARKERS, SOFT, VERMILION
@@ -142,11 +142,13 @@ def _chart(panel: MapPanel) -> Chart:
         for line in sorted(panel.lines, key=lambda line: line.tail)
     )
     guess = () if panel.is_share else (panel.guess,)
-    return Chart(panel.title, Axis("width (thresholds)", is_log=True), Axis(what), series, y_lines=guess)
+    return Chart(
+        panel.title, ChartAxis("width (thresholds)", is_log=True), ChartAxis(what), series, y_lines=guess
+    )
 
 
-def _point(point: MapPoint) -> Point:
+def _point(point: MapPoint) -> ChartPoint:
     ends = ends_of(point.score)
     words = f"width {point.width:g}, {told(point.score.value, ends, ' %')}"
     failed = f"; {100 * point.failed:.0f} % of runs failed" if point.failed else ""
-    return Point(point.width, point.score.value, words + failed, y_ends=ends)
+    return ChartPoint(point.width, point.score.value, words + failed, y_ends=ends)

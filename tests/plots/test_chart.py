@@ -8,10 +8,10 @@ import re
 import pytest
 
 from sgbench.plots.chart import (
-    Axis,
     Chart,
+    ChartAxis,
+    ChartPoint,
     Charts,
-    Point,
     Series,
     charts_json,
     charts_of_json,
@@ -22,10 +22,10 @@ from sgbench.plots.estimate import Estimate
 from sgbench.plots.layout import laid_out
 from sgbench.plots.study_heat import HeatMaps, HeatPanel, heat_charts
 
-X, Y = Axis("x"), Axis("y")
+X, Y = ChartAxis("x"), ChartAxis("y")
 
 
-def panel_of(*series: Series, x: Axis = X, y: Axis = Y):
+def panel_of(*series: Series, x: ChartAxis = X, y: ChartAxis = Y):
     """The one panel of a chart."""
     drawing = laid_out(Charts("c", (Chart("t", x, y, series),)))
     assert drawing is not None
@@ -42,28 +42,31 @@ def test_lines_go_from_end_to_end() -> None:
     flat = panel_of(line_of("a", [(0, 1.0), (1, 1.0)]))
     assert flat.series[0].line == "M64 114L628 114"
     assert laid_out(Charts("c", (Chart("t", X, Y, (line_of("a", []),)),))) is None
-    dots = panel_of(Series("d", (Point(0, 0, "one"), Point(1, 1, "two")), is_line=True)).series[0]
+    dots = panel_of(Series("d", (ChartPoint(0, 0, "one"), ChartPoint(1, 1, "two")), is_line=True)).series[0]
     assert (dots.marks, dots.told, dots.dots.count("h0")) == ((), ("one", "two"), 2)
 
 
 def test_a_logarithmic_axis_has_decades_at_equal_steps() -> None:
     """By hand: 1, 10 and 100 stand at the left, in the middle and at the right; what is not above 0 at the left."""
     points = [(1.0, 0.0), (10.0, 1.0), (100.0, 2.0)]
-    found = panel_of(line_of("a", points), x=Axis("x", is_log=True))
+    found = panel_of(line_of("a", points), x=ChartAxis("x", is_log=True))
     assert found.series[0].line == "M64 216L346 114L628 12"
     assert [tick.text for tick in found.x_ticks] == ["1", "2", "5", "10", "20", "50", "100"]
     assert found.x_ends == (0.0, 2.0)
     ended = Series(
-        "b", (Point(10.0, 0.0, x_ends=(-1.0, 100.0)), Point(1.0, 1.0)), is_marked=False, is_line=True
+        "b",
+        (ChartPoint(10.0, 0.0, x_ends=(-1.0, 100.0)), ChartPoint(1.0, 1.0)),
+        is_marked=False,
+        is_line=True,
     )
-    assert panel_of(ended, x=Axis("x", is_log=True)).series[0].whiskers.startswith("M64 ")
+    assert panel_of(ended, x=ChartAxis("x", is_log=True)).series[0].whiskers.startswith("M64 ")
 
 
 def test_rows_stand_below_each_other_and_marks_lead() -> None:
     """By hand: two rows of 20 points, the first on top; a mark has its words and its link, a whisker both ends."""
-    points = (Point(0.0, 0, "first", "a.html", x_ends=(-1.0, 1.0)), Point(1.0, 1, "second"))
-    rows = Axis(names=("one", "two"))
-    found = panel_of(Series("s", points), x=Axis("x", ends=(-1.0, 1.0)), y=rows)
+    points = (ChartPoint(0.0, 0, "first", "a.html", x_ends=(-1.0, 1.0)), ChartPoint(1.0, 1, "second"))
+    rows = ChartAxis(names=("one", "two"))
+    found = panel_of(Series("s", points), x=ChartAxis("x", ends=(-1.0, 1.0)), y=rows)
     assert [(tick.at, tick.text) for tick in found.y_ticks] == [(22.0, "one"), (42.0, "two")]
     first, second = found.series[0].marks
     middle = (found.left + found.right) / 2
@@ -82,7 +85,11 @@ def test_a_legend_names_each_once_over_all_panels() -> None:
     assert [name for name, *_ in drawing.key] == ["each seed", "a", "b"]
     looks = [{series.name: series.look for series in panel.series} for panel in drawing.panels]
     assert looks[0]["a"] == looks[1]["a"] != looks[1]["b"]
-    near = (Point(0, 0, label="left"), Point(0.001, 0, label="over it"), Point(1, 1, label="far"))
+    near = (
+        ChartPoint(0, 0, label="left"),
+        ChartPoint(0.001, 0, label="over it"),
+        ChartPoint(1, 1, label="far"),
+    )
     assert [mark.label for mark in panel_of(Series("s", near)).series[0].marks] == ["left", "", "far"]
 
 
@@ -118,8 +125,8 @@ def test_cells_of_a_heat_map_stand_where_their_numbers_do() -> None:
 
 def test_charts_come_back_from_their_file() -> None:
     """Expected: the same value but for digits beyond the ninth; must differ: what is no chart is refused."""
-    point = Point(0.5, 0.25, "told", "a.html", "label", (0.0, 1.0), None, 3)
-    charts = {"a": Charts("c", (Chart("t", X, Axis(names=("n",)), (Series("s", (point,)),), (0.0,)),))}
+    point = ChartPoint(0.5, 0.25, "told", "a.html", "label", (0.0, 1.0), None, 3)
+    charts = {"a": Charts("c", (Chart("t", X, ChartAxis(names=("n",)), (Series("s", (point,)),), (0.0,)),))}
     assert charts_of_json(charts_json(charts)) == charts
     third = {"a": Charts("c", (Chart("t", X, Y, (line_of("l", [(0, 1 / 3)]),)),))}
     assert re.findall(r"0\.3+", charts_json(third).decode()) == ["0.333333333"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sgbench.leaderboard.site.search import DOCS_LIST, Found, as_script
+from sgbench.leaderboard.site.search import DOCS_LIST, Findable, as_script
 
 MOST_LETTERS = 600
 SECTIONS, OBJECTS = "docs", "reference"
@@ -27,7 +27,7 @@ def write_list(app: Any, into: Path) -> None:
     (into / Path(DOCS_LIST).name).write_bytes(as_script(found))
 
 
-def sections(tree: Any, page: str) -> Iterator[Found]:
+def sections(tree: Any, page: str) -> Iterator[Findable]:
     """Yield a line for each section that has text of its own, with its beginning.
 
     Args:
@@ -41,10 +41,10 @@ def sections(tree: Any, page: str) -> Iterator[Found]:
         text = " ".join(" ".join(part.astext().split()) for part in own if isinstance(part, nodes.Element))
         title = next(iter(section.findall(nodes.title)), None)
         if title is not None and text:
-            yield Found(title.astext(), f"{page}#{section['ids'][0]}", SECTIONS, text[:MOST_LETTERS])
+            yield Findable(title.astext(), f"{page}#{section['ids'][0]}", SECTIONS, text[:MOST_LETTERS])
 
 
-def objects(known: Any) -> Iterator[Found]:
+def objects(known: Any) -> Iterator[Findable]:
     """Yield a line for each documented class, function and method.
 
     Args:
@@ -52,7 +52,7 @@ def objects(known: Any) -> Iterator[Found]:
     """
     for name, each in sorted(known.items()):
         if not each.aliased:
-            yield Found(
+            yield Findable(
                 name.rpartition(".")[2],
                 f"docs/{each.docname}.html#{each.node_id}",
                 OBJECTS,

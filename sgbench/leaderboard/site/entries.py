@@ -12,7 +12,7 @@ from sgbench.leaderboard.pages.columns import rank_text
 from sgbench.leaderboard.site.files import Page, Picture, SiteFile
 from sgbench.leaderboard.site.pictures import SMALL_END, digest_in, size_in
 from sgbench.leaderboard.site.sources import Sources, method_path, protocol_path
-from sgbench.plots.chart import Axis, Chart, Charts, Point, Series
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series
 from sgbench.plots.layout import laid_out
 from sgbench.tables import NONE, counted
 from sgbench.tables.table import Cell, Table, number, numbers, texts
@@ -82,9 +82,9 @@ def _boards_of(group: str, sources: Sources) -> dict[str, list[tuple[Cell, ...]]
     return boards
 
 
-def _ranks_of(group: str, sources: Sources) -> dict[str, dict[str, list[Point]]]:
+def _ranks_of(group: str, sources: Sources) -> dict[str, dict[str, list[ChartPoint]]]:
     """Find for each canonical entry and board the ranks of its methods, as shares of the way from first to last."""
-    ranks: dict[str, dict[str, list[Point]]] = {}
+    ranks: dict[str, dict[str, list[ChartPoint]]] = {}
     known = sources.group(group)
     for method_id, place in sources.places.items():
         pick, row, name = sources.by_id[method_id].method.choices[group], place.row, place.board.protocol.name
@@ -95,17 +95,17 @@ def _ranks_of(group: str, sources: Sources) -> dict[str, dict[str, list[Point]]]
             told = f"{name}: {row.label}, rank {rank_text(row)} of {last + 1}"
             points = boards.setdefault(name, [])
             link = method_path(name, method_id)
-            points.append(Point((low + high) / 2, [*boards].index(name), told, link, x_ends=(low, high)))
+            points.append(ChartPoint((low + high) / 2, [*boards].index(name), told, link, x_ends=(low, high)))
     return ranks
 
 
-def _rank_charts(ranks: Mapping[str, list[Point]]) -> Charts:
+def _rank_charts(ranks: Mapping[str, list[ChartPoint]]) -> Charts:
     caption = (
         "The ranks that each of its methods may have, from paired tests, as shares of the way down its board."
     )
-    axis = Axis("from first (0) to last (100), %", ends=(0.0, 100.0))
+    axis = ChartAxis("from first (0) to last (100), %", ends=(0.0, 100.0))
     points = tuple(point for points in ranks.values() for point in points)
-    chart = Chart("Ranks on every board", axis, Axis(names=tuple(ranks)), (Series("methods", points),))
+    chart = Chart("Ranks on every board", axis, ChartAxis(names=tuple(ranks)), (Series("methods", points),))
     return Charts(caption, (chart,))
 
 
@@ -168,7 +168,7 @@ def _entry_page(
     entry: Entry,
     presets: list[Entry],
     done: list[tuple[Cell, ...]],
-    ranks: dict[str, list[Point]],
+    ranks: dict[str, list[ChartPoint]],
     picture: tuple[Picture, SiteFile] | None,
     *,
     has_docs: bool,

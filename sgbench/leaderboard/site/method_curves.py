@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from sgbench.leaderboard.rows import Board
-from sgbench.plots.chart import Axis, Chart, Charts, Point, Series, line_of, thinned, told
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, line_of, thinned, told
 from sgbench.plots.layout import Drawing, laid_out
 from sgbench.records.content import EpochScores
 from sgbench.records.record import RunRecord
@@ -49,8 +49,8 @@ def _chart(records: Sequence[RunRecord], title: str, pick: Pick, scale: Scale) -
     values = [point.y for series in seeds for point in series.points]
     is_log = scale == "positive" and min(values, default=0.0) > 0 and max(values) > 10 * min(values)
     ends = (min(values), max(values)) if values else None  # intervals of few seeds can be far wider
-    y_axis = Axis(f"{title}, %" if scale == "share" else title, is_log, ends=ends)
-    return Chart(f"{title} of every epoch", Axis("epoch"), y_axis, (*seeds, mean))
+    y_axis = ChartAxis(f"{title}, %" if scale == "share" else title, is_log, ends=ends)
+    return Chart(f"{title} of every epoch", ChartAxis("epoch"), y_axis, (*seeds, mean))
 
 
 def _points(record: RunRecord, pick: Pick) -> list[tuple[float, float]]:
@@ -58,11 +58,11 @@ def _points(record: RunRecord, pick: Pick) -> list[tuple[float, float]]:
     return [(epoch, y) for epoch, y in pairs if y is not None and math.isfinite(y)]
 
 
-def _mean(epoch: float, values: Sequence[float], unit: float, scale: Scale) -> Point:
+def _mean(epoch: float, values: Sequence[float], unit: float, scale: Scale) -> ChartPoint:
     is_inside = all(value > 0 for value in values) and (
         scale != "share" or all(value < 1 for value in values)
     )
     summary = summarise(values, scale=scale if is_inside else "real")
     ends = None if summary.ends is None else (unit * summary.ends[0], unit * summary.ends[1])
     y = unit * summary.mean
-    return Point(epoch, y, f"epoch {epoch:g}, {told(y, ends)}", y_ends=ends)
+    return ChartPoint(epoch, y, f"epoch {epoch:g}, {told(y, ends)}", y_ends=ends)

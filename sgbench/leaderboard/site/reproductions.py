@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from sgbench.plots.chart import Axis, Chart, Charts, Point, Series, told
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, told
 from sgbench.records.files import read_bytes
 from sgbench.tables.table import Cell, Column, Table
 
@@ -114,7 +114,7 @@ def _sections(text: str, failing: set[str]) -> list[ReproductionText]:
 
 def _charts(rows: list[dict[str, str]]) -> Charts:
     """Draw ours over published, a row a figure; where nothing or less was published there is no ratio."""
-    points: dict[bool, list[Point]] = {True: [], False: []}
+    points: dict[bool, list[ChartPoint]] = {True: [], False: []}
     names: list[str] = []
     for row in rows:
         published, ours = PUBLISHED.fullmatch(row["published"]), OURS.fullmatch(row["ours"])
@@ -125,7 +125,9 @@ def _charts(rows: list[dict[str, str]]) -> Charts:
         ends = ((mean - spread) / number, (mean + spread) / number) if spread else None
         agrees = row[VERDICT] == AGREES
         ratio = mean / number
-        points[agrees].append(Point(ratio, len(names), f"{words}, {told(ratio)} times as much", x_ends=ends))
+        points[agrees].append(
+            ChartPoint(ratio, len(names), f"{words}, {told(ratio)} times as much", x_ends=ends)
+        )
         names.append(f"{row['reproduction']}: {row['figure']}")
     series = (
         Series("agrees", tuple(points[True]), tone="good"),
@@ -136,6 +138,6 @@ def _charts(rows: list[dict[str, str]]) -> Charts:
         "Ours as a multiple of what was published, or of the bound that was; whiskers are one standard deviation "
         f"over seeds. {without} figures have no ratio: they are 0, below 0 or not measured."
     )
-    ratio_axis = Axis("ours over published", is_log=True, ends=(LEAST, MOST))
-    chart = Chart("Ours over published", ratio_axis, Axis(names=tuple(names)), series, x_lines=(1.0,))
+    ratio_axis = ChartAxis("ours over published", is_log=True, ends=(LEAST, MOST))
+    chart = Chart("Ours over published", ratio_axis, ChartAxis(names=tuple(names)), series, x_lines=(1.0,))
     return Charts(caption, (chart,))

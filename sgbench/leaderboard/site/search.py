@@ -14,7 +14,7 @@ LIST, DOCS_LIST = "searched.js", "docs/searched.js"
 
 
 @dataclass(frozen=True)
-class Found:
+class Findable:
     """Describes one thing that can be found."""
 
     title: str
@@ -30,9 +30,11 @@ def search_files(pages: Iterable[Page], sources: Sources) -> Iterator[Page | Sit
         pages: those that are listed, each with its title and what it is about.
         sources: for the methods.
     """
-    listed = [Found(page.title, page.path, page.kind, f"{page.about} {page.words}".strip()) for page in pages]
+    listed = [
+        Findable(page.title, page.path, page.kind, f"{page.about} {page.words}".strip()) for page in pages
+    ]
     listed += [
-        Found(
+        Findable(
             place.row.label,
             method_path(place.board.protocol.name, method_id),
             "method",
@@ -56,10 +58,10 @@ def _scored(place: BoardPlace) -> str:
     return f"on {board.protocol.name}: {board.measure.title} {board.measure.summary(place.row.score)}"
 
 
-def as_script(found: Sequence[Found]) -> bytes:
+def as_script(found: Sequence[Findable]) -> bytes:
     """Write a list as the script that a page of a folder may load, which may not read other files.
 
-    >>> as_script([Found("atan", "surrogates/atan.html", "surrogate", "a bell")]).decode().splitlines()[1]
+    >>> as_script([Findable("atan", "surrogates/atan.html", "surrogate", "a bell")]).decode().splitlines()[1]
     '["atan","surrogates/atan.html","surrogate","a bell"]'
     """
     lines = (

@@ -8,7 +8,7 @@ from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.site.method_tables import mean
 from sgbench.leaderboard.site.sources import Sources
 from sgbench.leaderboard.store.tuning_logs import log_of
-from sgbench.plots.chart import Axis, Chart, Charts, Point, Series, told
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, told
 from sgbench.plots.layout import Drawing, laid_out
 from sgbench.records.spec import Method
 from sgbench.records.submission import TuningTrial
@@ -44,13 +44,13 @@ def _charts(tried: Mapping[str, Mapping[str, Points]], board: Board, whose: str)
         positive = all(value > 0 for points in lines.values() for value, _ in points)
         caption = f"{name.partition('.')[2]} against {what}, means over seeds {whose}."
         series = tuple(_line(label, name, points) for label, points in lines.items())
-        chart = Chart(caption, Axis(name, is_log=positive), Axis(what), series)
+        chart = Chart(caption, ChartAxis(name, is_log=positive), ChartAxis(what), series)
         drawings.append(laid_out(Charts(caption, (chart,))))
     return [drawing for drawing in drawings if drawing is not None]
 
 
 def _line(label: str, name: str, points: Points) -> Series:
-    marked = (Point(x, y, f"{name}={x:g}, {told(y)}") for x, y in points)
+    marked = (ChartPoint(x, y, f"{name}={x:g}, {told(y)}") for x, y in points)
     return Series(label, tuple(marked), is_line=True)
 
 

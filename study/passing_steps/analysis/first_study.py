@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from sgbench.composition.compose import compose
-from sgbench.plots.chart import Axis, Chart, Charts, Point, Series, told
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, told
 from sgbench.recommendation import tries
 from sgbench.records.calibration import Reset
 from sgbench.study.definition import load_study
@@ -87,10 +87,10 @@ def steps_charts(evidence: Mapping[Reset, Evidence], titles: Sequence[str]) -> C
         titles: of the tasks.
     """
 
-    def points(task: TaskEvidence) -> tuple[Point, ...]:
+    def points(task: TaskEvidence) -> tuple[ChartPoint, ...]:
         cells = [(task.steps[cell], task.best - accuracy, *cell) for cell, accuracy in task.accuracy.items()]
         return tuple(
-            Point(
+            ChartPoint(
                 steps,
                 lost,
                 f"{shape} at width {width:g}: {told(steps)} passing steps, {told(lost)} points lost",
@@ -102,7 +102,9 @@ def steps_charts(evidence: Mapping[Reset, Evidence], titles: Sequence[str]) -> C
     def chart(reset: Reset) -> Chart:
         tasks = zip(titles, evidence[reset].values(), strict=True)
         series = tuple(Series(title, points(task)) for title, task in tasks)
-        return Chart(f"reset {reset}", Axis("passing steps before training", is_log=True), Axis(LOST), series)
+        return Chart(
+            f"reset {reset}", ChartAxis("passing steps before training", is_log=True), ChartAxis(LOST), series
+        )
 
     return Charts(CAPTION, tuple(map(chart, evidence)))
 

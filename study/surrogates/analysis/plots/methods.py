@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sgbench.plots.chart import Axis, Chart, Charts, Point, Series, ends_of, told
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, ends_of, told
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.style import BLUE, GRID, INK, SOFT, VERMILION
 
@@ -88,13 +88,13 @@ def methods_charts(names: Sequence[str], panels: Sequence[MethodPanel], caption:
 
     def chart(panel: MethodPanel) -> Chart:
         points = tuple(
-            Point(one.value, row, f"{name} {told(one.value, ends_of(one))}", x_ends=ends_of(one))
+            ChartPoint(one.value, row, f"{name} {told(one.value, ends_of(one))}", x_ends=ends_of(one))
             for row, (name, one) in enumerate(zip(names, panel.values, strict=True))
             if one is not None
         )
         first = panel.values[0]
         series = Series(panel.unit, points, tone="" if panel.is_cost else "bad")
-        rows, lines = Axis(names=tuple(names)), () if first is None else (first.value,)
-        return Chart(panel.title, Axis(panel.unit), rows, (series,), x_lines=lines)
+        rows, lines = ChartAxis(names=tuple(names)), () if first is None else (first.value,)
+        return Chart(panel.title, ChartAxis(panel.unit), rows, (series,), x_lines=lines)
 
     return Charts(caption, tuple(map(chart, panels)))
