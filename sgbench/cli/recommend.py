@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 from sgbench.cli.common import answer, shared
 from sgbench.errors import InputError
-from sgbench.tables import number_text
 
 GOALS = ("accuracy", "spikes", "safety")
 EPILOG = """examples:
@@ -44,41 +42,31 @@ def register(commands: Any) -> None:
 
 def recommend(args: argparse.Namespace) -> int:
     """Print the recommended surrogate, width and settings."""
-    from sgbench.recommendation.advice import advise
-    from sgbench.recommendation.summary import Shape, read_summary, shipped_summary
+    from sgbench.recommendation.recommend import recommend as recommended
+    from sgbench.recommendation.recommend import recommend_shape
+    from sgbench.recommendation.summary import Shape
 
-    summary = read_summary(args.summary or shipped_summary())
     if bool(args.words) == (args.layers is not None):
         raise InputError(
             "name the words of a run, e.g. experiment=digits, or --layers of a network of your own"
         )
-    words = args.words if args.data_dir is None else [*args.words, f"paths.data_dir={args.data_dir}"]
     if args.words:
-        from sgbench.recommendation.start import start_of_words
-
-        shape = start_of_words(words, args.config_dir, args.allow_target)
+        words = args.words if args.data_dir is None else [*args.words, f"paths.data_dir={args.data_dir}"]
+        found = recommended(
+            *words,
+            goal=args.goal,
+            budget=args.budget,
+            config_dirs=args.config_dir,
+            allow_targets=args.allow_target,
+            summary=args.summary,
+        )
     else:
         if args.layers < 1 or args.steps < 1:
             raise InputError(f"--layers {args.layers} --steps {args.steps}: 1 or more are needed")
         spikes = None if args.start_spikes is None else _numbers(args.start_spikes, args.layers)
         shape = Shape(layers=args.layers, recurrent=args.recurrent, steps=args.steps, start_spikes=spikes)
-    recommendation = advise(summary, shape, goal=args.goal, budget=args.budget)
-    tree = {"shape": shape.model_dump(mode="json"), **dataclasses.asdict(recommendation)}
-    lines = list(recommendation.lines)
-    if shape.start_spikes is not None:
-        sent = ", ".join(map(number_text, shape.start_spikes))
-        lines.insert(0, f"spikes per neuron and inference at initialisation, by hidden layer: {sent}")
-    if shape.recurrent and args.summary is None:
-        from sgbench.recommendation.tries import OwnStart, shipped_ways, tries
-
-        start = OwnStart(shape.steps)
-        if args.words:
-            from sgbench.recommendation.start import passing_start
-
-            start = passing_start(words, shape.steps, args.config_dir, args.allow_target)
-        tree["recurrent_tries"] = tries(shipped_ways(), start)
-        lines += tree["recurrent_tries"]
-    return answer(args, tree, lines)
+        found = recommend_shape(shape, goal=args.goal, budget=args.budget, summary=args.summary)
+    return answer(args, found.tree, found.lines)
 
 
 def _numbers(text: str, layers: int) -> tuple[float, ...]:

@@ -236,14 +236,24 @@ def report_study(args: argparse.Namespace) -> int:
             "checkout that holds it; run inside one, or go on with --unverified"
         )
     store = _place(args, loaded.name).store
-    report = make_report(loaded, store, checkout=checkout, root=checkout_root(Path.cwd()))
+    root = checkout_root(Path.cwd())
+    report = make_report(loaded, store, checkout=checkout, root=root)
+    # Documents say what the checkout's own store holds; a report of another store leaves them as they are.
+    own = (
+        root
+        if root is not None and store.folder.resolve() == (root / STORES / loaded.name).resolve()
+        else None
+    )
     if args.check:
         stale = [args.to / name for name in report.stale(args.to)]
         stale += [store.folder / name for name in report.stale_beside(store.folder)]
+        stale += [] if own is None else [own / name for name in report.stale_passages(own)]
         say([f"{path} is stale; write it with sgbench study report {args.name}" for path in stale])
         return 1 if stale else 0
     written = report.write(args.to)
     say([f"{store.folder / name} written anew" for name in report.write_beside(store.folder)])
+    if own is not None:
+        say([f"{own / name} has its passage anew" for name in report.write_passages(own)])
     say(f"{len(written)} files written in {args.to}, {len(report.pages)} pages in all")
     return 0
 

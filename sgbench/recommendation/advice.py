@@ -6,7 +6,8 @@ import contextlib
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from sgbench.errors import InputError
 from sgbench.recommendation.fit import CLOSE_POINTS, GOALS, CellRegret, Goal, Place, StudyFit, fit
 from sgbench.recommendation.held_out import HeldOut, held_out
 from sgbench.recommendation.summary import LaterTask, Shape, StudySummary, TaskSummary
+from sgbench.recommendation.tries import FirstTries
 from sgbench.tables import number_text
 
 FEW_TASKS = 3
@@ -41,6 +43,8 @@ class Recommendation:
         held_out: regret on tasks that were left out, where there are enough of the kind.
         later: regret on tasks of the kind that nobody had run when what is recommended for them was written down.
         unknown: what the evidence does not reach.
+        shape: of the network.
+        tries: what to try first where the network is recurrent, from the study of passing steps; else None.
     """
 
     goal: Goal
@@ -57,12 +61,15 @@ class Recommendation:
     held_out: tuple[HeldOut, ...]
     later: tuple[LaterTask, ...]
     unknown: tuple[str, ...]
+    shape: Shape
+    tries: FirstTries | None = None
 
     @property
     def lines(self) -> list[str]:
         """Write the recommendation in sentences."""
         low, high = self.learning_rates
         said = [
+            *self._starts,
             f"{self.kind}: take surrogate={self.surrogate} width_fwhm={self.width_fwhm:g}; "
             f"search widths {range_text(*self.widths)}, learning rates {range_text(low, high)}.",
             self._expected,
@@ -76,7 +83,22 @@ class Recommendation:
         if self.held_out or not self.later:
             said.append(_held_out_text(self.held_out))
         said += [_later_text(task) for task in self.later]
-        return [*said, *(f"Not known: {what}." for what in self.unknown)]
+        said += [f"Not known: {what}." for what in self.unknown]
+        return said if self.tries is None else [*said, *self.tries.lines]
+
+    @property
+    def tree(self) -> dict[str, Any]:
+        """Describe the recommendation under stable keys."""
+        told = {} if self.tries is None else {"tries": self.tries.tree, "recurrent_tries": self.tries.lines}
+        return {**asdict(replace(self, tries=None)), "shape": self.shape.model_dump(mode="json"), **told}
+
+    @property
+    def _starts(self) -> list[str]:
+        """Write what layers send before training, where it was measured."""
+        if self.shape.start_spikes is None:
+            return []
+        sent = ", ".join(map(number_text, self.shape.start_spikes))
+        return [f"spikes per neuron and inference at initialisation, by hidden layer: {sent}"]
 
     @property
     def is_alone(self) -> bool:
@@ -137,6 +159,7 @@ def advise(
         held_out=held_out(study_fit.tasks, goal),
         later=tuple(_later(summary, study_fit.kind)) if goal == "accuracy" else (),
         unknown=_unknown(study_fit, place, shape),
+        shape=shape,
     )
 
 

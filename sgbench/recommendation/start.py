@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +14,14 @@ from torch import Tensor, nn
 from sgbench.composition.compose import compose
 from sgbench.diagnosis.passing import mean_passing_steps, width_for
 from sgbench.errors import InputError
+from sgbench.recommendation.heard import RECURRENT, Hook, recurrent_layers, run_hooked
 from sgbench.recommendation.summary import Shape
 from sgbench.recommendation.tries import OwnStart
 from sgbench.records.spec import RunSpec
 from sgbench.signals.trajectory import SPIKES, Batch, valid_steps
 from sgbench.training.build import Parts, build
-from sgbench.training.calibration import TARGETS, measured
+from sgbench.training.calibration import TARGETS, FirstPass, measured
 from sgbench.training.creation import create
-
-RECURRENT = frozenset({"RLeaky", "RSynaptic", "SLSTM", "SConv2dLSTM"})
-"""Layers of snnTorch whose neurons hear each other."""
 
 
 def start_of_words(
@@ -67,29 +66,68 @@ FIRST_TRY = ("neuron.reset_gradient=attached", "surrogate=atan", "width_fwhm=0.5
 
 
 def passing_start(
-    words: Sequence[str], steps: int, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
+    words: Sequence[str], shape: Shape, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
 ) -> OwnStart:
     """Measure passing steps of a recurrent network, and the width at which a triangle has as many as advised.
 
-    Where they choose no width (a neuron without such a reset, a cut gradient), neither is known.
+    Where they choose no width (a neuron without such a reset, a cut gradient), nothing of it is known.
 
     Args:
         words: as on the command line of `sgbench run`.
-        steps: of a sequence.
+        shape: of the network.
         config_dirs: folders with entries of the user's own.
         allow_targets: classes outside the catalogue that may be imported.
     """
     try:
         spec = compose([*words, *FIRST_TRY], config_dirs=config_dirs, allow_targets=allow_targets)
-        seen = measured(spec)
+        return measured_start(measured(spec), shape.steps, shape.layers)
     except InputError:
-        return OwnStart(steps)
-    triangle = create("surrogate/triangle", width_fwhm=1.0)
+        return OwnStart(shape.steps, layers=shape.layers)
+
+
+def measured_start(seen: FirstPass, steps: int, layers: int) -> OwnStart:
+    """Collect what one forward pass shows of a recurrent network and its input.
+
+    Args:
+        seen: with the setting that is tried first.
+        steps: of a sequence.
+        layers: hidden ones.
+
+    Raises:
+        InputError: no width has as many passing steps as advised.
+    """
+    samples = sum(len(batch.lengths) for batch in seen.batches)
+    inputs = [batch.x for batch in seen.batches]
     return OwnStart(
         steps,
         mean_passing_steps(seen.layers, seen.surrogate),
-        width_for(seen.layers, triangle, TARGETS["attached"]),
+        width_for(seen.layers, create("surrogate/triangle", width_fwhm=1.0), TARGETS["attached"]),
+        channels=math.prod(inputs[0].shape[2:]),
+        neurons=max(layer.series for layer in seen.layers) // samples,
+        layers=layers,
+        analogue=any(isinstance(x, Tensor) and bool((x != x.round()).any()) for x in inputs),
     )
+
+
+def module_start(network: nn.Module, batch: Tensor, shape: Shape) -> OwnStart:
+    """Measure passing steps of a recurrent module of one's own, as `sgbench.calibrate` does.
+
+    Args:
+        network: made of snnTorch's neurons.
+        batch: what its `forward` takes.
+        shape: of the network.
+    """
+    analogue = bool((batch != batch.round()).any())
+    try:
+        layers, *_ = recurrent_layers(network, batch)
+        triangle = create("surrogate/triangle", width_fwhm=1.0)
+        first = create("surrogate/atan", width_fwhm=0.5)
+        width = width_for(layers, triangle, TARGETS["attached"])
+        return OwnStart(
+            shape.steps, mean_passing_steps(layers, first), width, layers=shape.layers, analogue=analogue
+        )
+    except InputError:
+        return OwnStart(shape.steps, layers=shape.layers, analogue=analogue)
 
 
 @torch.no_grad()
@@ -132,18 +170,7 @@ def start_of_module(network: nn.Module, batch: Tensor) -> Shape:
             f"{type(network).__name__}: has no layer of snnTorch's neurons; give its shape instead"
         )
     heard = [_Heard() for _ in layers]
-    hooks = [layer.register_forward_hook(_listen(one)) for layer, one in zip(layers, heard, strict=True)]
-    was_training = network.training
-    network.eval()
-    try:
-        network(batch)
-    except Exception as error:  # it is somebody's own code
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"{type(network).__name__}: does not take the batch: {reason}") from error
-    finally:
-        network.train(was_training)
-        for hook in hooks:
-            hook.remove()
+    run_hooked(network, batch, {layer: _listen(one) for layer, one in zip(layers, heard, strict=True)})
     hidden = heard[:-1] if len(heard) > 1 else heard  # the last layer answers
     return Shape(
         layers=len(hidden),
@@ -153,7 +180,7 @@ def start_of_module(network: nn.Module, batch: Tensor) -> Shape:
     )
 
 
-def _listen(heard: _Heard) -> Any:
+def _listen(heard: _Heard) -> Hook:
     """Make a hook that adds up the spikes of a layer; a sample's neurons count once."""
 
     def hook(_: nn.Module, __: object, output: Any) -> None:

@@ -1,14 +1,17 @@
-"""What to try first in a recurrent network: three settings in order, with what each has lost elsewhere.
+"""What to try first in a recurrent network: three settings in order, with reason, cost and what each lost.
 
-The losses were found after the runs of the study of surrogates, on its recurrent tasks. `sgbench study report
-passing_steps` computes them.
+`sgbench study report passing_steps` computes the losses and writes the answer, for README and pages as for here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from pydantic import Field
 
 from sgbench.records.base import Number, Strict, Text
 from sgbench.records.files import read_model
@@ -17,6 +20,27 @@ from sgbench.tables import number_text
 WAYS = "ways.json"
 TRIES = 3
 AUTO = "width_fwhm=auto"
+NO_COST = "no run to choose it"
+
+
+class Reach(Strict):
+    """Holds from where to where the networks of some tasks reach.
+
+    Args:
+        steps: of a sequence.
+        passing_steps: of the first way.
+        channels: of the input.
+        neurons: of the largest hidden layer.
+        layers: hidden ones.
+        analogue: whether the input of one is no spikes.
+    """
+
+    steps: tuple[int, int]
+    passing_steps: tuple[Number, Number]
+    channels: tuple[int, int]
+    neurons: tuple[int, int]
+    layers: tuple[int, int]
+    analogue: bool
 
 
 class KnownWay(Strict):
@@ -25,41 +49,94 @@ class KnownWay(Strict):
     Args:
         name: in words.
         words: of a run; none where it is not advised, as a library's default.
-        losses: in points of test accuracy to the best known cell, by the title of a task.
+        why: a reason to try it.
+        cost: of choosing it.
+        losses: in points of test accuracy to the best known cell, by the title of a task; found after the runs, on
+            the tasks that raised the question.
+        later: the same on the tasks of the second study, which nobody had run.
     """
 
     name: Text
     words: tuple[Text, ...] = ()
+    why: Text = ""
+    cost: Text = NO_COST
     losses: dict[Text, Number]
+    later: dict[Text, Number] = Field(default_factory=dict)
 
 
 class Ways(Strict):
-    """Holds ways to a setting of a recurrent network, the best first.
+    """Holds ways to a setting of a recurrent network, the one to try first in front.
 
     Args:
+        answer: of the study that tests two of them, in sentences.
+        rule: name of the way that its registration publishes; None: not decided.
         ways: of which those without words are for comparison.
-        passing_steps: the least and the largest that the first way had on these tasks.
-        steps: the least and the largest length of a sequence of these tasks.
+        reach: of the tasks that the losses are of.
     """
 
+    answer: Text
+    rule: Text | None = None
     ways: tuple[KnownWay, ...]
-    passing_steps: tuple[Number, Number]
-    steps: tuple[int, int]
+    reach: Reach
 
 
 @dataclass(frozen=True)
 class OwnStart:
-    """Holds what one forward pass of the network in question gave.
+    """Holds what one forward pass of the network in question gave; None where it was not measured.
 
     Args:
         steps: length of a sequence.
-        passing_steps: at the setting that is tried first, mean over recurrent layers; None: not measured.
-        width_fwhm: by passing steps with the reset attached; None: not measured.
+        passing_steps: at the setting that is tried first, mean over recurrent layers.
+        width_fwhm: by passing steps with the reset attached.
+        channels: of the input.
+        neurons: of the largest hidden layer.
+        layers: hidden ones.
+        analogue: whether the input is no spikes.
     """
 
     steps: int
     passing_steps: float | None = None
     width_fwhm: float | None = None
+    channels: int | None = None
+    neurons: int | None = None
+    layers: int | None = None
+    analogue: bool | None = None
+
+
+@dataclass(frozen=True)
+class FirstTries:
+    """Says what to try first in a recurrent network.
+
+    Args:
+        answer: of the study that tests two of them.
+        ways: to try, in order; a measured width stands in its words.
+        defaults: what libraries ship, for comparison.
+        beyond: in what the network lies outside of the tasks that the losses are of.
+    """
+
+    answer: str
+    ways: tuple[KnownWay, ...]
+    defaults: tuple[KnownWay, ...]
+    beyond: tuple[str, ...]
+
+    @property
+    def tree(self) -> dict[str, Any]:
+        """Describe it under stable keys."""
+        return {
+            "answer": self.answer,
+            "ways": [way.model_dump(mode="json") for way in self.ways],
+            "defaults": [way.model_dump(mode="json") for way in self.defaults],
+            "extrapolated": list(self.beyond),
+        }
+
+    @property
+    def lines(self) -> list[str]:
+        """Write the settings in their order, then library defaults and what is extrapolated."""
+        said = [f"Recurrent: {len(self.ways)} to try first, in order, a run each. {self.answer}"]
+        for number, way in enumerate(self.ways, start=1):
+            said.append(f"First {number}: {' '.join(way.words)}: {way.why}. Costs {way.cost}. {_lost(way)}")
+        said += [f"Beside them {way.name}. {_lost(way)}" for way in self.defaults]
+        return [*said, *(f"Extrapolated: {text}." for text in self.beyond)]
 
 
 def shipped_ways() -> Path:
@@ -69,8 +146,8 @@ def shipped_ways() -> Path:
     return inside if inside.is_file() else package.parent / "study" / "passing_steps" / WAYS
 
 
-def tries(path: Path, start: OwnStart) -> list[str]:
-    """Write what to try, in order, with reason, cost and losses; then library defaults and what is extrapolated.
+def first_tries(path: Path, start: OwnStart) -> FirstTries:
+    """Collect what to try in a recurrent network.
 
     Args:
         path: of the losses.
@@ -81,15 +158,15 @@ def tries(path: Path, start: OwnStart) -> list[str]:
     """
     known = read_model(path, Ways)
     advised = [way for way in known.ways if way.words][:TRIES]
-    said = [
-        "Recurrent: three to try first, in order, a run each. Their losses to the best known cell were found after "
-        "the study's runs and are not confirmed."
-    ]
-    for number, way in enumerate(advised, start=1):
-        words = [_own_width(word, start) for word in way.words]
-        said.append(f"First {number}: {' '.join(words)} ({way.name}): {_losses(way.losses)}.")
-    said += [f"Beside them {way.name}: {_losses(way.losses)}." for way in known.ways if not way.words]
-    return [*said, *_beyond(known, start)]
+    return FirstTries(
+        known.answer,
+        tuple(
+            way.model_copy(update={"words": tuple(_own_width(word, start) for word in way.words)})
+            for way in advised
+        ),
+        tuple(way for way in known.ways if not way.words),
+        tuple(_beyond(known.reach, start)),
+    )
 
 
 def _own_width(word: str, start: OwnStart) -> str:
@@ -98,22 +175,35 @@ def _own_width(word: str, start: OwnStart) -> str:
     return f"width_fwhm={start.width_fwhm:g}" if measured else word
 
 
+def _lost(way: KnownWay) -> str:
+    """Write what a way lost: on tasks that nobody had run where it was run there, and on those that raised it."""
+    said = [f"Lost on tasks that nobody had run: {_losses(way.later)}."] if way.later else []
+    return " ".join(
+        [*said, f"Lost on the tasks that raised the question (not confirmed): {_losses(way.losses)}."]
+    )
+
+
 def _losses(losses: Mapping[str, float]) -> str:
     """Write the mean and the largest loss; a mean is of the way's own tasks."""
     worst = max(losses, key=lambda title: losses[title])
-    mean = sum(losses.values()) / len(losses)
-    return f"{mean:.1f} points lost on average over {len(losses)} tasks, most on {worst}: {losses[worst]:.1f}"
+    mean = fmean(losses.values())
+    return f"{mean:.1f} points on average over {len(losses)}, most on {worst}: {losses[worst]:.1f}"
 
 
-def _beyond(known: Ways, start: OwnStart) -> list[str]:
+def _beyond(known: Reach, start: OwnStart) -> list[str]:
     """List in what the network lies outside of the tasks that the losses are of."""
-    said = []
-    checks: Sequence[tuple[str, float | None, tuple[float, float]]] = (
+    checks = (
         ("steps a sequence", start.steps, known.steps),
-        ("passing steps at the first try", start.passing_steps, known.passing_steps),
+        ("passing steps at an attached atan of width 0.5", start.passing_steps, known.passing_steps),
+        ("input channels", start.channels, known.channels),
+        ("neurons in a hidden layer", start.neurons, known.neurons),
+        ("hidden layers", start.layers, known.layers),
     )
+    said = []
     for what, value, (low, high) in checks:
         if value is not None and not low <= value <= high:
-            ends = f"{number_text(low)} to {number_text(high)}"
-            said.append(f"Extrapolated: {number_text(value)} {what}, where these tasks have {ends}.")
+            ends = f"{number_text(low)} to {number_text(high)}" if low < high else number_text(low)
+            said.append(f"{number_text(value)} {what}, where these tasks have {ends}")
+    if start.analogue and not known.analogue:
+        said.append("the input is analogue, where these tasks have spikes")
     return said

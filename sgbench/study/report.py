@@ -35,18 +35,81 @@ MAX_PICTURE_BYTES = 20 * 1024**2
 
 
 @dataclass(frozen=True)
+class Passage:
+    """Describes a passage of a document that people write, between two comments that name the study.
+
+    Args:
+        path: of the document, from the checkout's root.
+        name: of the study.
+        text: of the passage, Markdown.
+    """
+
+    path: str
+    name: str
+    text: str
+
+    def within(self, document: str) -> str:
+        """Return the document with this passage in its place.
+
+        Raises:
+            InputError: the document has no such place, or several.
+
+        >>> print(Passage("a.md", "toy", "new").within("<!-- study:toy -->old<!-- /study -->"))
+        <!-- study:toy -->
+        new
+        <!-- /study -->
+        """
+        first, last = f"<!-- study:{self.name} -->", "<!-- /study -->"
+        before, _, rest = document.partition(first)
+        old, _, after = rest.partition(last)
+        if document.count(first) != 1 or last not in rest or "<!--" in old:
+            raise InputError(f"{self.path}: one {first} with {last} behind it is needed")
+        return f"{before}{first}\n{self.text}\n{last}{after}"
+
+
+@dataclass(frozen=True)
 class Report:
-    """Holds the pages of a report, the front page first, and files that belong beside the records.
+    """Holds the pages of a report, the front page first, and what belongs beside the records and in documents.
 
     Args:
         pages: in their order.
         banner: a line that each of them carries on top.
         beside: bytes by the name of their file in the store's folder, computed from the records.
+        passages: of documents of the checkout.
     """
 
     pages: tuple[StudyPage, ...]
     banner: str = ""
     beside: Mapping[str, bytes] = field(default_factory=dict)
+    passages: tuple[Passage, ...] = ()
+
+    def write_passages(self, root: Path) -> list[str]:
+        """Write the passages that documents of a checkout have otherwise; return the documents' paths.
+
+        Args:
+            root: of the checkout.
+
+        Raises:
+            InputError: a document is missing or has no place for its passage.
+            StorageError: a document cannot be written.
+        """
+        stale = self.stale_passages(root)
+        for passage in self.passages:
+            if passage.path in stale:
+                path = root / passage.path
+                write_atomic(path, passage.within(path.read_text(encoding="utf-8")).encode())
+        return stale
+
+    def stale_passages(self, root: Path) -> list[str]:
+        """List the documents of a checkout whose passage differs."""
+        found = []
+        for passage in self.passages:
+            path = root / passage.path
+            if not path.is_file():
+                raise InputError(f"{path}: is missing; the report has a passage of it")
+            text = path.read_text(encoding="utf-8")
+            found += [passage.path] if passage.within(text) != text else []
+        return found
 
     def write_beside(self, folder: Path) -> list[str]:
         """Write the files beside the records that are missing or differ; return their names.
@@ -150,7 +213,7 @@ def make_report(loaded: Loaded, store: Store, *, checkout: Checkout | None, root
         )
     made_by = _extension if analysis is None else analysis.function("report")
     report = made_by(gather(loaded, store, checkout=checkout))
-    return replace(report, banner=UNVERIFIED) if checkout is None else report
+    return replace(report, banner=UNVERIFIED, passages=()) if checkout is None else report
 
 
 def _extension(given: ReportInput) -> Report:

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from sgbench.composition.compose import compose
-from sgbench.diagnosis.passing import RecurrentLayer, width_for
+from sgbench.diagnosis.passing import width_for
 from sgbench.errors import InputError, require_number
-from sgbench.recommendation.start import RECURRENT
+from sgbench.recommendation.heard import recurrent_layers
 from sgbench.records.calibration import AUTO, Calibration
 from sgbench.surrogates.base import Surrogate
 from sgbench.training.calibration import TARGETS, WIDTH, calibration_of, layer_steps, require_spikes
@@ -57,7 +56,6 @@ def calibrate(
     return calibration_of(spec, target)
 
 
-@torch.no_grad()
 def calibrated_module(
     network: nn.Module, batch: Any, surrogate: Surrogate, target: float | None = None
 ) -> Calibration:
@@ -72,31 +70,11 @@ def calibrated_module(
     Raises:
         InputError: no recurrent layer is called, none fires, or the module does not take the batch.
     """
-    named = {name: part for name, part in network.named_modules() if type(part).__name__ in RECURRENT}
-    heard: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in named}
-    hooks = [part.register_forward_hook(_listen(heard[name])) for name, part in named.items()]
-    was_training = network.training
-    network.eval()
-    try:
-        network(batch)
-    except Exception as error:  # it is somebody's own code
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"{type(network).__name__}: does not take the batch: {reason}") from error
-    finally:
-        network.train(was_training)
-        for hook in hooks:
-            hook.remove()
-    layers = [_layer(name, steps) for name, steps in heard.items() if steps]
-    if not layers:
-        raise InputError(
-            f"{type(network).__name__}: no recurrent layer of snnTorch's (RLeaky, RSynaptic) is called, and "
-            f"passing steps choose a width for recurrent ones alone"
-        )
-    require_spikes(int(sum((spikes != 0).sum() for steps in heard.values() for spikes, _ in steps)))
+    layers, samples, fired = recurrent_layers(network, batch)
+    require_spikes(fired)
     wanted = TARGETS["detached"] if target is None else target
     width = width_for(layers, surrogate, wanted)
     surrogate.reshape(width=width / float(surrogate.fwhm or 1.0))
-    samples = max(len(spikes) for steps in heard.values() for spikes, _ in steps)
     return Calibration(
         width_fwhm=width,
         target=wanted,
@@ -105,18 +83,3 @@ def calibrated_module(
         samples=samples,
         layers=layer_steps(layers, surrogate),
     )
-
-
-def _layer(name: str, steps: Sequence[tuple[Tensor, Tensor]]) -> RecurrentLayer:
-    """Collect the potentials of a layer over all steps, in which each neuron of each sample counts once."""
-    return RecurrentLayer(name, torch.stack([centred for _, centred in steps]), steps[0][0].numel())
-
-
-def _listen(heard: list[tuple[Tensor, Tensor]]) -> Any:
-    """Make a hook that keeps a layer's spikes and its potentials minus threshold."""
-
-    def hook(module: Any, __: object, output: Any) -> None:
-        spikes, potential = output[0], output[-1]
-        heard.append((spikes, potential - module.threshold))
-
-    return hook

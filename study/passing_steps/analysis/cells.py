@@ -23,9 +23,13 @@ PURPOSE = "report"
 RESETS: tuple[Reset, ...] = ("detached", "attached")
 FIXED = ("atan", 0.5)
 """Shape and width of the fixed setting, reset attached: amendment 1 of the registration."""
+CHOICE = "C"
+"""Block that settles the best cell of each shape and reset."""
 CHOOSING = tuple(range(200, 205))
 LOOKS = (tuple(range(205, 210)), tuple(range(205, 220)))
 """Seeds that choose, and seeds that compare at each look."""
+DIGITS = 9
+"""Of a mean, so that equal ones are equal whatever the order of their seeds."""
 RESET, SHAPE, WIDTH = "neuron.reset_gradient", "surrogate", "width_fwhm"
 
 
@@ -74,13 +78,28 @@ class TaskRuns:
             runs = self.scores.cell(self.task, PURPOSE, one, start=GRID)
             if any(seed not in runs for seed in CHOOSING):
                 raise LookupError(f"{self.task}: runs of {cell_text(one)} are not stored")
-            return sum(runs[seed].validation for seed in CHOOSING) / len(CHOOSING)
+            mean = sum(runs[seed].validation for seed in CHOOSING) / len(CHOOSING)
+            return round(mean, DIGITS)
 
         return max(cells, key=validation)
 
+    def best_of(self, shape: str, reset: Reset) -> Cell:
+        """Return the best width of a shape and reset: what block C has settled, else the best of the grid.
+
+        Of equal means the block takes the lower validation loss. It is what later blocks have run, so that a tie
+        cannot ask for runs that nobody planned.
+
+        Raises:
+            LookupError: a run is not stored.
+        """
+        for one in self.scores.settled.get(CHOICE, {}).get(self.task, ()):
+            if (one.get(SHAPE), one.get(RESET)) == (shape, reset):
+                return one
+        return self.best(grid(shape, (reset,)))
+
     def reference(self, shape: str) -> Cell:
-        """Return the best of all widths and resets of a shape."""
-        return self.best(grid(shape))
+        """Return the best of all widths and resets of a shape; of equal ones the detached."""
+        return self.best([self.best_of(shape, reset) for reset in RESETS])
 
     def calibrated(self, shape: str, block: str = CALIBRATED) -> Cell:
         """Return the cell of a shape whose width passing steps have chosen.

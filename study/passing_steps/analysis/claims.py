@@ -22,7 +22,6 @@ from study.passing_steps.analysis.cells import (
     RESETS,
     TaskRuns,
     cell,
-    grid,
     over_shapes,
     tasks_of,
 )
@@ -116,7 +115,7 @@ def gain_at_best_detached(task: TaskRuns, seeds: Sequence[int]) -> Floats:
     """Subtract the detached reset from the attached one at each shape's best detached width."""
     found = []
     for shape in SHAPES:
-        best = task.best(grid(shape, ("detached",)))
+        best = task.best_of(shape, "detached")
         found.append(task.difference({**best, "neuron.reset_gradient": "attached"}, best, seeds))
     return over_shapes(found)
 

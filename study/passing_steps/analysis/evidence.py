@@ -181,12 +181,23 @@ def measure_steps(study: Study, folder: Path, words: Iterable[str] = ()) -> Step
     """
     tasks = {}
     for task in TASKS:
-        block = "A2" if task in study.blocks["A2"].tasks else "H" if task == "T8" else "K"
-        reference = task_reference(study, block, task, read_settled(folder))
-        given = [f"{key}={value}" for key, value in reference.items() if key != "width_fwhm"]
-        seen = measured(compose([*study.tasks[task].words, *sorted(given), *words]))
+        given = reference_words(study, folder, task)
+        seen = measured(compose([*study.tasks[task].words, *given, *words]))
         tasks[task] = {shape: _by_width(seen.layers, shape) for shape in ALL_SHAPES}
     return StepsFile(tasks=tasks)
+
+
+def reference_words(study: Study, folder: Path, task: str) -> list[str]:
+    """Write the settings that a recurrent task of the first study starts from, without a width.
+
+    Args:
+        study: the first one.
+        folder: of its store.
+        task: one of `TASKS`.
+    """
+    block = "A2" if task in study.blocks["A2"].tasks else "H" if task == "T8" else "K"
+    reference = task_reference(study, block, task, read_settled(folder))
+    return sorted(f"{key}={value}" for key, value in reference.items() if key != "width_fwhm")
 
 
 def _by_width(layers: Sequence[RecurrentLayer], shape: str) -> dict[str, float]:

@@ -8,7 +8,6 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-from sgbench.composition.compose import compose
 from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, told
 from sgbench.recommendation import tries
 from sgbench.records.calibration import Reset
@@ -17,7 +16,6 @@ from sgbench.study.pages.shapes import SHAPES as ALL_SHAPES
 from sgbench.study.pages.text import Item, StudyPage, table
 from sgbench.tables import NONE
 from study.passing_steps.analysis import spending
-from study.passing_steps.analysis.cells import FIXED
 from study.passing_steps.analysis.evidence import (
     FIRST,
     SHAPES,
@@ -26,7 +24,9 @@ from study.passing_steps.analysis.evidence import (
     read_evidence,
     read_runs,
 )
+from study.passing_steps.analysis.reach import reach_of
 from study.passing_steps.analysis.targets import chosen_target, without_each
+from study.passing_steps.analysis.words import Answer
 
 NAME = "first_study.md"
 TITLE = "What the first study's records say of passing steps"
@@ -40,11 +40,15 @@ CAPTION = (
 Evidence = Mapping[str, TaskEvidence]
 
 
-def pages(root: Path) -> tuple[StudyPage, tries.Ways]:
+def pages(
+    root: Path, answer: Answer, losses: Mapping[str, Mapping[str, float]]
+) -> tuple[StudyPage, tries.Ways]:
     """Write the page on loss by passing steps and on runs spent; return it with what `sgbench recommend` tells.
 
     Args:
         root: of the checkout, with the stores of both studies.
+        answer: of the second study.
+        losses: points lost on its tasks, by way and title.
     """
     study = load_study(FIRST).study
     titles = [study.tasks[task].title for task in TASKS]
@@ -72,11 +76,11 @@ def pages(root: Path) -> tuple[StudyPage, tries.Ways]:
         picture.markdown,
         spending.text(ways, titles),
     )
-    steps = [task.steps[FIXED] for task in evidence["attached"].values()]
-    lengths = [compose(study.tasks[task].words).method.protocol.steps for task in TASKS]
     by_title: dict[str, str] = dict(zip(TASKS, titles, strict=True))
+    reach = reach_of(root, decided=answer.rule is not None)
     charts = {"passing steps": steps_charts(of_all, titles)}
-    return StudyPage(NAME, TITLE, parts, (picture,), charts), spending.advised(ways, by_title, steps, lengths)
+    page = StudyPage(NAME, TITLE, parts, (picture,), charts)
+    return page, spending.advised(ways, by_title, reach, answer, losses)
 
 
 def steps_charts(evidence: Mapping[Reset, Evidence], titles: Sequence[str]) -> Charts:

@@ -25,6 +25,7 @@ from study.passing_steps.analysis.evidence import (
     points_of_run,
 )
 from study.passing_steps.analysis.targets import chosen_fixed, without_each
+from study.passing_steps.analysis.words import Answer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -209,37 +210,64 @@ def _at_targets(
     return found
 
 
-WORDS = {
-    "attached, fixed setting": ("neuron.reset_gradient=attached", "surrogate=atan", "width_fwhm=0.5"),
-    "detached, atan at 0.2": ("surrogate=atan", "width_fwhm=0.2"),
-    "attached, by passing steps": ("neuron.reset_gradient=attached", "surrogate=triangle", "width_fwhm=auto"),
+ADVISED: Mapping[str, tries.KnownWay] = {
+    way.name: way
+    for way in (
+        tries.KnownWay(
+            name="attached, fixed setting",
+            words=("neuron.reset_gradient=attached", "surrogate=atan", "width_fwhm=0.5"),
+            why="one fixed setting; with the reset attached widths matter less",
+            losses={},
+        ),
+        tries.KnownWay(
+            name="detached, atan at 0.2",
+            words=("surrogate=atan", "width_fwhm=0.2"),
+            why="one fixed setting for a reset without a gradient, as in snnTorch",
+            losses={},
+        ),
+        tries.KnownWay(
+            name="attached, by passing steps",
+            words=("neuron.reset_gradient=attached", "surrogate=triangle", tries.AUTO),
+            why="a width of the network's own, so that length and activity are taken into account",
+            cost="one forward pass before training",
+            losses={},
+        ),
+    )
 }
-"""Of the ways that are advised."""
+"""Ways that are advised, by their name, without their losses."""
 
 
 def advised(
-    found: Sequence[Way], titles: Mapping[str, str], steps: Sequence[float], lengths: Sequence[int]
+    found: Sequence[Way],
+    titles: Mapping[str, str],
+    reach: tries.Reach,
+    answer: Answer,
+    later: Mapping[str, Mapping[str, float]],
 ) -> tries.Ways:
-    """Order by their mean loss the ways that need no run, for `sgbench recommend`.
+    """Order the ways that need no run, for `sgbench recommend`: the published rule first, then by mean loss.
 
     Args:
         found: the ways.
         titles: of the tasks.
-        steps: passing steps of the fixed setting on each task.
-        lengths: steps of a sequence of each task.
+        reach: of the tasks' networks.
+        answer: of the second study.
+        later: points lost on the second study's tasks, by way and title.
     """
-    unseen = [way for way in found if not way.runs and (way.name in WORDS or way.name in DEFAULTS.values())]
+    unseen = [way for way in found if not way.runs and (way.name in ADVISED or way.name in DEFAULTS.values())]
+    ordered = sorted(unseen, key=lambda way: (way.name != answer.rule, way.mean(common(found))))
     return tries.Ways(
+        answer=answer.sentences,
+        rule=answer.rule,
         ways=tuple(
-            tries.KnownWay(
-                name=way.name,
-                words=WORDS.get(way.name, ()),
-                losses={titles[task]: round(loss, 1) for task, loss in way.losses.items()},
+            ADVISED.get(way.name, tries.KnownWay(name=way.name, losses={})).model_copy(
+                update={
+                    "losses": {titles[task]: round(loss, 1) for task, loss in way.losses.items()},
+                    "later": {title: round(loss, 1) for title, loss in later.get(way.name, {}).items()},
+                }
             )
-            for way in sorted(unseen, key=lambda way: way.mean(common(found)))
+            for way in ordered
         ),
-        passing_steps=(min(steps), max(steps)),
-        steps=(min(lengths), max(lengths)),
+        reach=reach,
     )
 
 

@@ -18,7 +18,7 @@ LAST = LOOKS[-1][-1]
 
 def study():
     """A study of three tasks with a grid and cells of passing steps."""
-    task = {"title": "a task", "words": ["experiment=digits"], "outcome": "accuracy", "run_s": 1.0}
+    task = {"words": ["experiment=digits"], "outcome": "accuracy", "run_s": 1.0}
     seeds = {"first": 200, "count": 20}
     shared = {"tasks": list(TASKS), "purpose": "report", "seeds": seeds}
     calibrated = [
@@ -36,7 +36,7 @@ def study():
         "about": "made up",
         "registration": "none.md",
         "seeds": {"report": seeds},
-        "tasks": dict.fromkeys(TASKS, task),
+        "tasks": {name: {**task, "title": f"the {name}"} for name in TASKS},
         "blocks": {
             "G": {
                 "about": "grid",

@@ -1,0 +1,82 @@
+"""One forward pass through a module of the user's own, with hooks on its snnTorch layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sgbench.diagnosis.passing import RecurrentLayer
+from sgbench.errors import InputError
+
+RECURRENT = frozenset({"RLeaky", "RSynaptic", "SLSTM", "SConv2dLSTM"})
+"""Layers of snnTorch whose neurons hear each other."""
+Hook = Callable[[Any, Any, Any], None]
+Heard = tuple[Tensor, Tensor]
+
+
+def run_hooked(network: nn.Module, batch: Any, hooks: Mapping[nn.Module, Hook]) -> None:
+    """Run a batch through a network in evaluation, each layer's output given to its hook; leave it as it was.
+
+    Args:
+        network: of somebody's own.
+        batch: what its `forward` takes.
+        hooks: by layer.
+
+    Raises:
+        InputError: the network does not take the batch.
+    """
+    handles = [layer.register_forward_hook(hook) for layer, hook in hooks.items()]
+    was_training = network.training
+    network.eval()
+    try:
+        network(batch)
+    except Exception as error:  # it is somebody's own code
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"{type(network).__name__}: does not take the batch: {reason}") from error
+    finally:
+        network.train(was_training)
+        for handle in handles:
+            handle.remove()
+
+
+@torch.no_grad()
+def recurrent_layers(network: nn.Module, batch: Any) -> tuple[list[RecurrentLayer], int, int]:
+    """Collect the potentials of recurrent layers in one forward pass, with samples and spikes sent.
+
+    Args:
+        network: with snnTorch's recurrent neurons.
+        batch: what its `forward` takes.
+
+    Raises:
+        InputError: no recurrent layer is called, or the network does not take the batch.
+    """
+    named = {name: part for name, part in network.named_modules() if type(part).__name__ in RECURRENT}
+    heard: dict[str, list[Heard]] = {name: [] for name in named}
+    run_hooked(network, batch, {part: _listen(heard[name]) for name, part in named.items()})
+    called = {name: steps for name, steps in heard.items() if steps}
+    if not called:
+        raise InputError(
+            f"{type(network).__name__}: no recurrent layer of snnTorch's (RLeaky, RSynaptic) is called, and "
+            f"passing steps choose a width for recurrent ones alone"
+        )
+    samples = max(len(spikes) for steps in called.values() for spikes, _ in steps)
+    fired = int(sum((spikes != 0).sum() for steps in called.values() for spikes, _ in steps))
+    return [_layer(name, steps) for name, steps in called.items()], samples, fired
+
+
+def _layer(name: str, steps: Sequence[Heard]) -> RecurrentLayer:
+    """Collect the potentials of a layer over all steps, in which each neuron of each sample counts once."""
+    return RecurrentLayer(name, torch.stack([centred for _, centred in steps]), steps[0][0].numel())
+
+
+def _listen(heard: list[Heard]) -> Hook:
+    """Make a hook that keeps a layer's spikes and its potentials minus threshold."""
+
+    def hook(module: Any, _: object, output: Any) -> None:
+        spikes, potential = output[0], output[-1]
+        heard.append((spikes, potential - module.threshold))
+
+    return hook

@@ -1,0 +1,243 @@
+"""What settings lose on the second study's tasks: estimates beside the verdicts, which rest on none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from sgbench.study.cells import Cell
+from sgbench.study.pages.text import table
+from sgbench.study.scores import StudyScores
+from sgbench.study.status import states_of
+from sgbench.tables import decimal_text
+from study.passing_steps.analysis.cells import (
+    CALIBRATED,
+    CHOICE,
+    CHOOSING,
+    DETACHED,
+    FIXED,
+    LOOKS,
+    PURPOSE,
+    RESETS,
+    SHAPE,
+    WIDTH,
+    TaskRuns,
+    cell,
+    grid,
+    tasks_of,
+)
+from study.passing_steps.analysis.evidence import SHAPES, WIDTHS
+from study.passing_steps.analysis.spending import DEFAULTS
+from study.passing_steps.analysis.words import CALIBRATED_NAME, FIXED_NAME, over_tasks
+
+LIBRARIES = "E"
+"""Block of library defaults, and of what `sgbench recommend` said before the first run."""
+GAIN, GAINS = "init.recurrent_gain", (0.1, 0.4)
+PLAIN_NAME = "detached, atan at 0.2"
+DETACHED_NAME = "detached, by passing steps"
+RECOMMENDED = "optimizer.lr"
+"""Key that only the cells of what was recommended set."""
+Losses = Mapping[str, float]
+LossOfTask = Callable[[TaskRuns], float]
+
+
+@dataclass(frozen=True)
+class SettingLosses:
+    """Holds what a setting loses to the best of 32 cells, task by task.
+
+    Args:
+        name: in words.
+        losses: in points of test accuracy by the title of a task; none where runs are missing.
+    """
+
+    name: str
+    losses: Losses
+
+    @property
+    def row(self) -> list[str]:
+        """Write the setting as the cells of a table."""
+        if not self.losses:
+            return [self.name, "not run", "-", "-"]
+        worst = max(self.losses, key=lambda title: self.losses[title])
+        numbers = list(self.losses.values())
+        return [self.name, over_tasks(numbers), decimal_text(self.losses[worst], 1), worst]
+
+
+HEADER = ["setting", "mean loss (95 % over tasks)", "largest loss", "on"]
+
+
+def loss_of(task: TaskRuns, one: Cell) -> float:
+    """Average the points that a cell loses to the better of both shapes' best cells, on the first look's seeds.
+
+    Raises:
+        LookupError: a run is not stored.
+    """
+    best = task.best([task.reference(shape) for shape in SHAPES])
+    return float(task.difference(best, one, LOOKS[0]).mean())
+
+
+def unsearched(scores: StudyScores) -> list[SettingLosses]:
+    """List what is lost by settings that are taken without a search, the two of the rule first.
+
+    Args:
+        scores: of the study.
+    """
+    found = [
+        (FIXED_NAME, lambda task: loss_of(task, cell(*FIXED, "attached"))),
+        (CALIBRATED_NAME, lambda task: _both(task, CALIBRATED)),
+        (DETACHED_NAME, lambda task: _both(task, DETACHED)),
+        *((name, lambda task, one=one: loss_of(task, one(task))) for name, one in _of_libraries(scores)),
+        *(
+            (f"{name}, recurrent gain {gain:g}", lambda task, one=one, gain=gain: _with_gain(task, one, gain))
+            for gain in GAINS
+            for name, one in _scaled()
+        ),
+    ]
+    return [SettingLosses(name, _everywhere(scores, one)) for name, one in found]
+
+
+def _both(task: TaskRuns, block: str) -> float:
+    return fmean(loss_of(task, task.calibrated(shape, block)) for shape in SHAPES)
+
+
+def _everywhere(scores: StudyScores, loss: LossOfTask) -> Losses:
+    """Compute a loss on every task; nothing where a run of one is missing."""
+    try:
+        return {scores.study.tasks[task.task].title: loss(task) for task in tasks_of(scores)}
+    except LookupError:
+        return {}
+
+
+def _of_libraries(scores: StudyScores) -> Iterator[tuple[str, Callable[[TaskRuns], Cell]]]:
+    """Yield library defaults and what was recommended, each with its cell of a task."""
+    if LIBRARIES not in scores.study.blocks:
+        return
+    grids = scores.study.blocks[LIBRARIES].grids
+    for one in (one for cells in grids if cells.tasks is None for one in cells.cells):
+        shape = str(one[SHAPE])
+        yield DEFAULTS.get(shape, f"detached, {shape} at {one[WIDTH]}"), lambda _, one=one: one
+
+    def recommended(task: TaskRuns) -> Cell:
+        for cells in grids:
+            if cells.tasks is not None and task.task in cells.tasks:
+                return cells.cells[0]
+        raise LookupError(f"{task.task}: nothing was recommended")
+
+    yield "what `sgbench recommend` said before", recommended
+
+
+def _scaled() -> Iterator[tuple[str, Callable[[TaskRuns], list[Cell]]]]:
+    """Yield the settings that are run with other recurrent gains."""
+    yield CALIBRATED_NAME, lambda task: [task.calibrated(shape) for shape in SHAPES]
+    for width in (0.2, 0.5):
+        yield (
+            f"attached, both shapes at {width:g}",
+            lambda _, width=width: [cell(shape, width, "attached") for shape in SHAPES],
+        )
+
+
+def _with_gain(task: TaskRuns, cells: Callable[[TaskRuns], list[Cell]], gain: float) -> float:
+    return fmean(loss_of(task, {**one, GAIN: gain}) for one in cells(task))
+
+
+def singles(scores: StudyScores) -> tuple[list[SettingLosses], str]:
+    """List what every setting of the grid loses, the least first, and say on which seeds.
+
+    Where the whole grid was run on the seeds that compare, these are taken. Else each seed of those that choose is
+    scored by the choice of the others. Empty where runs are missing.
+
+    Args:
+        scores: of the study.
+    """
+    compared = [SettingLosses(name, _everywhere(scores, _lost(one))) for name, one in _grid()]
+    says = f"seeds {LOOKS[0][0]} to {LOOKS[0][-1]}"
+    if not all(setting.losses for setting in compared):
+        crossed = {scores.study.tasks[task.task].title: crossed_losses(task) for task in tasks_of(scores)}
+        if not all(crossed.values()):
+            return [], ""
+        compared = [
+            SettingLosses(name, {title: by_name[name] for title, by_name in crossed.items()})
+            for name, _ in _grid()
+        ]
+        says = (
+            f"seeds {CHOOSING[0]} to {CHOOSING[-1]}, each scored against the cell that the other four choose. The "
+            "grid is not run on the seeds that compare, so that this stands in; it was not registered"
+        )
+    return sorted(compared, key=lambda setting: fmean(setting.losses.values())), says
+
+
+def _lost(one: Cell) -> LossOfTask:
+    return lambda task: loss_of(task, one)
+
+
+def crossed_losses(task: TaskRuns) -> dict[str, float]:
+    """Compute each setting's loss on the seeds that choose, each seed against the choice of the others.
+
+    Args:
+        task: with its runs; nothing is returned where one is missing.
+    """
+    runs = {name: task.scores.cell(task.task, PURPOSE, one, start="G") for name, one in _grid()}
+    if any(seed not in found for found in runs.values() for seed in CHOOSING):
+        return {}
+    losses: dict[str, list[float]] = {name: [] for name in runs}
+    for seed in CHOOSING:
+        others = [other for other in CHOOSING if other != seed]
+        best = max(runs, key=lambda name: round(fmean(runs[name][other].validation for other in others), 9))
+        for name, found in runs.items():
+            losses[name].append(runs[best][seed].accuracy - found[seed].accuracy)
+    return {name: fmean(found) for name, found in losses.items()}
+
+
+def _grid() -> Iterator[tuple[str, Cell]]:
+    """Yield every setting of the grid by its name."""
+    for reset in RESETS:
+        for shape in SHAPES:
+            for one, width in zip(grid(shape, (reset,)), WIDTHS, strict=True):
+                yield f"{reset}, {shape} at {width:g}", one
+
+
+def left_out(found: Sequence[SettingLosses]) -> SettingLosses:
+    """Choose without each task in turn the setting that loses least on the others, and collect its loss there.
+
+    Args:
+        found: every single setting.
+    """
+    losses = {}
+    for title in found[0].losses:
+        best = min(found, key=lambda one: fmean(loss for name, loss in one.losses.items() if name != title))
+        losses[title] = best.losses[title]
+    return SettingLosses("the best of them, chosen without the task", losses)
+
+
+def tables(scores: StudyScores, taken: Sequence[SettingLosses]) -> list[str]:
+    """Write both tables of estimates.
+
+    Args:
+        scores: of the study.
+        taken: what settings without a search lose.
+    """
+    found, says = singles(scores)
+    parts = [
+        "No verdict rests on these estimates. Lost are points of test accuracy to the best of 32 cells (two "
+        "shapes, eight widths, two resets), which the seeds that choose have chosen by validation.",
+        table(HEADER, [one.row for one in taken if one.losses or "recurrent gain" not in one.name]),
+        "### Every single setting",
+    ]
+    if not found:
+        (state,) = states_of(scores, [CHOICE]) if CHOICE in scores.study.blocks else [None]
+        count = "" if state is None else f": {state.stored:,} of {state.runs:,} runs of the grid are stored"
+        return [*parts, f"Not known yet{count}."]
+    return [*parts, f"On {says}.", table(HEADER, [one.row for one in (left_out(found), *found)])]
+
+
+def losses_by_way(scores: StudyScores, taken: Sequence[SettingLosses]) -> dict[str, Losses]:
+    """Collect what the ways that `sgbench recommend` tells of lose, those that were run on all tasks.
+
+    Args:
+        scores: of the study.
+        taken: what settings without a search lose.
+    """
+    plain = next((one for one in singles(scores)[0] if one.name == PLAIN_NAME), None)
+    every = [*taken, *([] if plain is None else [plain])]
+    return {one.name: one.losses for one in every if one.losses}

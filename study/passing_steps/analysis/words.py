@@ -1,0 +1,243 @@
+"""The claims' verdicts and the rule that follows from them, in sentences that hold for every outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from sgbench.study.scores import StudyScores
+from sgbench.study.status import states_of
+from sgbench.tables import decimal_text
+from study.passing_steps.analysis.cells import FIRST_LOOK, FIXED, LOOKS, tasks_of
+from study.passing_steps.analysis.claims import ClaimDecision, ClaimLook, limits
+
+FIXED_NAME, CALIBRATED_NAME = "attached, fixed setting", "attached, by passing steps"
+"""The two ways to a setting of which one becomes the rule, as `sgbench recommend` calls them."""
+FIXED_TEXT = f"`{FIXED[0]}` at a width of {FIXED[1]:g}"
+TASK_LEVEL = 0.025
+"""One-sided, of both limits of one task's own interval of 95 % over seeds."""
+HARM = -2.0
+"""Points that no task may be shown to lose where a default is to change."""
+PENDING = "Not decided yet"
+
+
+@dataclass(frozen=True)
+class ClaimWords:
+    """Says a claim in words, by its verdict.
+
+    Args:
+        confirmed: a sentence that holds then, without its end.
+        refuted: likewise.
+        asked: the question, which begins with whether.
+        effect: what the number is.
+    """
+
+    confirmed: str
+    refuted: str
+    asked: str
+    effect: str
+
+
+BY_STEPS = "the width by passing steps"
+BOTH = "both with the reset attached"
+AT_BEST = "at the width that is best with it detached"
+WORDS: Mapping[str, ClaimWords] = {
+    "P1": ClaimWords(
+        f"With the reset attached, {BY_STEPS} comes within 3 points of the best of all widths and resets",
+        f"With the reset attached, {BY_STEPS} does not come within 3 points of the best of all widths and resets",
+        f"whether with the reset attached {BY_STEPS} comes within 3 points of the best of all widths and resets",
+        "it loses",
+    ),
+    "P1b": ClaimWords(
+        f"A width by passing steps is better than {FIXED_TEXT}, {BOTH}",
+        f"A width by passing steps is worse than {FIXED_TEXT}, {BOTH}",
+        f"whether a width by passing steps is better than {FIXED_TEXT}, {BOTH}",
+        "by passing steps minus fixed is",
+    ),
+    "P2a": ClaimWords(
+        f"Attaching the reset costs less than 1 point {AT_BEST}",
+        f"Attaching the reset costs more than 1 point {AT_BEST}",
+        f"whether attaching the reset costs less than 1 point {AT_BEST}",
+        "attached minus detached is",
+    ),
+    "P2b": ClaimWords(
+        "At a width of 0.5 attaching the reset gains more than 3 points",
+        "At a width of 0.5 attaching the reset gains less than 3 points",
+        "whether at a width of 0.5 attaching the reset gains more than 3 points",
+        "attached minus detached is",
+    ),
+}
+
+
+def verdict_sentences(decision: ClaimDecision) -> str:
+    """Write what a claim came to, with effect, limits and level; what it waits for where it is not decided."""
+    words = WORDS[decision.claim.name]
+    if not decision.looks:
+        return f"{PENDING}: {words.asked}."
+    effect = f"{_capital(_effect(decision))}."
+    if decision.verdict == "not decided":
+        return f"No verdict, as the claim before it is not confirmed: {words.asked}. {effect}"
+    if decision.verdict != "open":
+        return f"{getattr(words, decision.verdict)}. {effect}"
+    second = (
+        f" A second look, seeds {LOOKS[1][0]} to {LOOKS[1][-1]}, is not run."
+        if len(decision.looks) == 1
+        else ""
+    )
+    return f"Open: {words.asked}. {effect}{second}"
+
+
+def _effect(decision: ClaimDecision) -> str:
+    """Write the mean with its one-sided limits and how many tasks and seeds it is of."""
+    last = decision.looks[-1]
+    return (
+        f"{WORDS[decision.claim.name].effect} {decimal_text(last.mean, 1)} points "
+        f"(one-sided {percent(decision.claim.level)} limits {decimal_text(last.low, 1)} and "
+        f"{decimal_text(last.high, 1)}; {len(last.by_task)} tasks, {len(last.seeds)} seeds)"
+    )
+
+
+def percent(level: float) -> str:
+    """Write the confidence of a one-sided limit.
+
+    >>> percent(0.015), percent(0.03)
+    ('98.5 %', '97 %')
+    """
+    return f"{100 * (1 - level):g} %"
+
+
+def worst_task(decision: ClaimDecision, last: ClaimLook) -> tuple[str, float]:
+    """Return the task that speaks most against a claim, with its number."""
+    pick = max if decision.claim.below else min
+    return pick(last.by_task.items(), key=lambda pair: pair[1])
+
+
+def first_look_runs(scores: StudyScores) -> tuple[int, int]:
+    """Count the stored and the planned runs that the first look needs."""
+    states = states_of(scores, [name for name in FIRST_LOOK if name in scores.study.blocks])
+    return sum(state.stored for state in states), sum(state.runs for state in states)
+
+
+def rule_of(decisions: Sequence[ClaimDecision]) -> str | None:
+    """Name the way that the registration's rule publishes; None before both claims about it are decided.
+
+    The width by passing steps is the rule where it is confirmed to be better than the fixed setting. In every other
+    case the fixed setting is, whatever it loses.
+    """
+    by_name = {one.claim.name: one for one in decisions}
+    good, better = by_name["P1"], by_name["P1b"]
+    if not good.looks or not better.looks:
+        return None
+    return CALIBRATED_NAME if better.verdict == "confirmed" else FIXED_NAME
+
+
+def defaults_sentence(decisions: Sequence[ClaimDecision], scores: StudyScores) -> str:
+    """Say whether a default may change: where attaching does no harm, and none to a single task."""
+    decision = next(one for one in decisions if one.claim.name == "P2a")
+    asked = (
+        "A default changes only if attaching is confirmed to do no harm and no task's own interval of 95 % over "
+        "seeds lies wholly below -2 points."
+    )
+    if not decision.looks:
+        return f"{asked} {PENDING}."
+    if decision.verdict != "confirmed":
+        return f"{asked} It is not confirmed, so that no default changes."
+    seeds = decision.looks[-1].seeds
+    harmed = [
+        scores.study.tasks[task.task].title
+        for task in tasks_of(scores)
+        if limits(decision.claim.number(task, seeds).tolist(), TASK_LEVEL)[1] < HARM
+    ]
+    if harmed:
+        return (
+            f"{asked} It is confirmed, and these tasks are harmed: {'; '.join(harmed)}. No default changes."
+        )
+    return (
+        f"{asked} Both hold, so that recurrent experiments of version 2 may set "
+        "`neuron.reset_gradient=attached`."
+    )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Holds what the study says to somebody who asks which setting to take.
+
+    Args:
+        rule: name of the way that is published; None: not decided.
+        sentences: the answer.
+        verdicts: what each claim came to, a text a claim.
+        defaults: whether a default may change.
+    """
+
+    rule: str | None
+    sentences: str
+    verdicts: tuple[str, ...]
+    defaults: str
+
+
+def answer_of(
+    decisions: Sequence[ClaimDecision], scores: StudyScores, losses: Mapping[str, Mapping[str, float]]
+) -> Answer:
+    """Write the answer from the verdicts, the same for README, the pages and `sgbench recommend`.
+
+    Args:
+        decisions: of all claims.
+        scores: of the study.
+        losses: points lost to a task's best cell, by way and title of a task.
+    """
+    rule = rule_of(decisions)
+    verdicts = tuple(verdict_sentences(one) for one in decisions)
+    return Answer(
+        rule, _answer(rule, decisions, scores, losses), verdicts, defaults_sentence(decisions, scores)
+    )
+
+
+def _answer(
+    rule: str | None,
+    decisions: Sequence[ClaimDecision],
+    scores: StudyScores,
+    losses: Mapping[str, Mapping[str, float]],
+) -> str:
+    if rule is None:
+        stored, runs = first_look_runs(scores)
+        return (
+            "A registered study asks whether to attach the reset's gradient in recurrent networks, and at which "
+            f"width. {PENDING}: {stored:,} of the {runs:,} runs that a verdict needs are stored."
+        )
+    take = (
+        "choose the width by passing steps (`width_fwhm=auto`)"
+        if rule == CALIBRATED_NAME
+        else f"take {FIXED_TEXT}"
+    )
+    lost = losses[rule]
+    worst = max(lost, key=lambda title: lost[title])
+    by_name = {one.claim.name: one for one in decisions}
+    return (
+        f"In recurrent networks attach the reset's gradient and {take}. On {len(lost)} tasks that nobody had run "
+        f"it lost {over_tasks(list(lost.values()))} to the best of 32 settings, most on {worst}: "
+        f"{decimal_text(lost[worst], 1)}. {_beside(rule, by_name['P1'], by_name['P1b'])}"
+    )
+
+
+def _beside(rule: str, good: ClaimDecision, better: ClaimDecision) -> str:
+    """Say why the other way is not the rule, or that it is worse."""
+    mean = decimal_text(better.looks[-1].mean, 1)
+    if rule == CALIBRATED_NAME:
+        return f"That is better than {FIXED_TEXT}, by {mean} points."
+    if better.verdict == "refuted":
+        return f"A width by passing steps is worse, by {decimal_text(-better.looks[-1].mean, 1)} points."
+    if better.verdict == "open":
+        return f"A width by passing steps is not shown to be better: the difference is {mean} points."
+    said = "is refuted" if good.verdict == "refuted" else "is not shown"
+    return f"That a width by passing steps comes within 3 points of the best {said}."
+
+
+def over_tasks(losses: Sequence[float]) -> str:
+    """Write a mean of points over tasks with its interval of 95 %."""
+    low, high = limits(losses, TASK_LEVEL)
+    return f"{decimal_text(fmean(losses), 1)} points ({decimal_text(low, 1)} to {decimal_text(high, 1)})"
+
+
+def _capital(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}"
