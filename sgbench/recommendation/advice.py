@@ -90,7 +90,12 @@ class Recommendation:
     def tree(self) -> dict[str, Any]:
         """Describe the recommendation under stable keys."""
         told = {} if self.tries is None else {"tries": self.tries.tree, "recurrent_tries": self.tries.lines}
-        return {**asdict(replace(self, tries=None)), "shape": self.shape.model_dump(mode="json"), **told}
+        return {
+            **asdict(replace(self, tries=None)),
+            "later": [task.model_dump(mode="json") for task in self.later],
+            "shape": self.shape.model_dump(mode="json"),
+            **told,
+        }
 
     @property
     def _starts(self) -> list[str]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.site.beside import Advice
 from sgbench.recommendation.advice import Recommendation, advise, loss_text, range_text
 from sgbench.recommendation.summary import Shape, StudySummary, read_summary, shipped_summary
+from sgbench.recommendation.tries import Ways, shipped_ways
+from sgbench.records.files import read_model
 
 SEVERAL = 4
 """Hidden layers of the network that stands for those of several."""
@@ -31,14 +35,19 @@ def shipped_advice() -> tuple[Advice, ...]:
         InputError: the summary is damaged.
     """
     path: Path = shipped_summary()
-    return tuple(advice_by_kind(read_summary(path))) if path.is_file() else ()
+    if not path.is_file():
+        return ()
+    ways = shipped_ways()
+    known = read_model(ways, Ways) if ways.is_file() else None
+    return tuple(advice_by_kind(read_summary(path), known))
 
 
-def advice_by_kind(summary: StudySummary) -> Iterator[Advice]:
+def advice_by_kind(summary: StudySummary, ways: Ways | None = None) -> Iterator[Advice]:
     """Yield what a study recommends for each kind of network, or why it cannot recommend anything yet.
 
     Args:
         summary: of the study.
+        ways: of recurrent networks; where the study of passing steps has decided on a rule, it is the advice.
     """
     for network, layers, recurrent, is_long in KINDS:
         steps = _steps(summary, layers, recurrent=recurrent, is_long=is_long)
@@ -49,9 +58,29 @@ def advice_by_kind(summary: StudySummary) -> Iterator[Advice]:
             f"sgbench recommend --layers {layers}{' --recurrent' if recurrent else ''} --steps {shape.steps}"
         )
         try:
-            yield _advice(network, advise(summary, shape), command)
+            found = _advice(network, advise(summary, shape), command)
+            is_decided = recurrent and not is_long and ways is not None and ways.rule is not None
+            yield _decided(found, ways) if is_decided and ways is not None else found
         except InputError as error:
             yield Advice(network, command, why_not=str(error).partition(": ")[2])
+
+
+def _decided(advice: Advice, ways: Ways) -> Advice:
+    """Put the rule that the study of passing steps published in place of the first study's advice."""
+    rule = ways.ways[0]
+    words = dict(word.split("=", 1) for word in rule.words)
+    width = words["width_fwhm"]
+    lost = rule.later.values()
+    return replace(
+        advice,
+        surrogate=words["surrogate"],
+        width_fwhm=None if width == "auto" else float(width),
+        attached=words.get("neuron.reset_gradient") == "attached",
+        widths="",
+        loss=f"{fmean(lost):.1f} points",
+        rests_on=f"{len(lost)} tasks that nobody had run",
+        out_of_sample="; ".join(f"{title} {loss:.1f}" for title, loss in rule.later.items()),
+    )
 
 
 def _steps(summary: StudySummary, layers: int, *, recurrent: bool, is_long: bool) -> int | None:

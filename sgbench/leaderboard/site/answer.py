@@ -104,7 +104,7 @@ def _advice_table(sources: Sources) -> Table | None:
             Cell(advice.surrogate, link=sources.page_of("surrogate", advice.surrogate), is_code=True)
             if advice.surrogate
             else Cell(f"not known yet: {advice.why_not}"),
-            number(advice.width_fwhm if advice.surrogate else None, f"{advice.width_fwhm:g}"),
+            number(advice.width_fwhm, f"{advice.width_fwhm:g}" if advice.width_fwhm is not None else NONE),
             *(
                 Cell(text or NONE)
                 for text in (advice.widths, advice.learning_rates, advice.loss, advice.out_of_sample)

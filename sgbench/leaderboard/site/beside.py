@@ -20,7 +20,8 @@ class Advice:
     command: str  # which says the same
     why_not: str = ""
     surrogate: str = ""
-    width_fwhm: float = 0.0  # in thresholds
+    width_fwhm: float | None = None  # in thresholds; None: by passing steps
+    attached: bool = False  # whether the reset's gradient is
     widths: str = ""  # that lose little
     learning_rates: str = ""
     loss: str = ""  # expected, against the best that is known
@@ -34,10 +35,14 @@ class Advice:
 
         >>> Advice("recurrence", "", why_not="no run is stored").sentence
         'with recurrence it is not known yet'
+        >>> Advice("recurrence", "", surrogate="atan", width_fwhm=0.5, attached=True).sentence
+        'with recurrence atan at a width of 0.5 and the reset attached'
         """
         if not self.surrogate:
             return f"with {self.network} it is not known yet"
-        return f"with {self.network} {self.surrogate} at a width of {self.width_fwhm:g}"
+        width = "by passing steps" if self.width_fwhm is None else f"of {self.width_fwhm:g}"
+        reset = " and the reset attached" if self.attached else ""
+        return f"with {self.network} {self.surrogate} at a width {width}{reset}"
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def measure(words: Iterable[str]) -> TaskNetwork:
     """
     spec = compose([*words, *FIRST_TRY])
     seen = measured(spec)
-    start = measured_start(seen, spec.method.protocol.steps, len(spec.method.protocol.hidden))
+    start = measured_start(seen, spec.method.protocol.steps, len(spec.method.protocol.hidden or ()))
     return TaskNetwork(
         steps=start.steps,
         channels=start.channels or 1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 from sgbench.recommendation.tries import WAYS
@@ -26,6 +27,8 @@ from study.passing_steps.analysis.words import (
 NAME, TITLE = "passing_steps", "The reset's gradient and passing steps"
 README, PAGES = "README.md", ("docs/which_surrogate.md", "docs/findings.md")
 """Documents with a passage that says what the study came to: the first the answer, the others the verdicts too."""
+COLUMNS = 120
+"""Characters of a line of such a passage."""
 
 
 def make_report(given: ReportInput) -> Report:
@@ -69,10 +72,22 @@ def passages(answer: Answer) -> tuple[Passage, ...]:
     Args:
         answer: of the study.
     """
-    short = f"{answer.sentences} [The verdicts](docs/passing_steps/README.md)."
-    verdicts = "\n".join(f"- {text}" for text in answer.verdicts)
-    long = f"{answer.sentences} [All numbers](passing_steps/README.md).\n\n{verdicts}"
+    short = _wrapped(f"{answer.sentences} [The verdicts](docs/passing_steps/README.md).")
+    verdicts = "\n".join(_wrapped(text, "- ") for text in answer.verdicts)
+    long = f"{_wrapped(f'{answer.sentences} [All numbers](passing_steps/README.md).')}\n\n{verdicts}"
     return (Passage(README, NAME, short), *(Passage(path, NAME, long) for path in PAGES))
+
+
+def _wrapped(text: str, first: str = "") -> str:
+    """Wrap a paragraph as documents that people write are wrapped."""
+    return textwrap.fill(
+        text,
+        COLUMNS,
+        initial_indent=first,
+        subsequent_indent=" " * len(first),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _verdicts(decisions: list[ClaimDecision], scores: StudyScores) -> str:

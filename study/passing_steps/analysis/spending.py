@@ -261,8 +261,8 @@ def advised(
         ways=tuple(
             ADVISED.get(way.name, tries.KnownWay(name=way.name, losses={})).model_copy(
                 update={
-                    "losses": {titles[task]: round(loss, 1) for task, loss in way.losses.items()},
-                    "later": {title: round(loss, 1) for title, loss in later.get(way.name, {}).items()},
+                    "losses": {titles[task]: round(loss, 1) + 0.0 for task, loss in way.losses.items()},
+                    "later": {title: round(loss, 1) + 0.0 for title, loss in later.get(way.name, {}).items()},
                 }
             )
             for way in ordered

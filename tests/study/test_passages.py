@@ -1,0 +1,42 @@
+"""Passages of documents that a report writes: in their place, stale where they differ, one place alone."""
+
+from pathlib import Path
+
+import pytest
+
+from sgbench.errors import InputError
+from sgbench.study.report import Passage, Report
+
+DOCUMENT = "# Title\n\nby hand\n\n<!-- study:toy -->\nold\n<!-- /study -->\n\nby hand too\n"
+
+
+def test_a_report_writes_its_passage_and_nothing_else(tmp_path: Path) -> None:
+    """By hand: the text between the comments is replaced; what people wrote stays, and the second write is none."""
+    (tmp_path / "page.md").write_text(DOCUMENT)
+    report = Report((), passages=(Passage("page.md", "toy", "new"),))
+    assert report.stale_passages(tmp_path) == ["page.md"]
+    assert report.write_passages(tmp_path) == ["page.md"]
+    assert (tmp_path / "page.md").read_text() == DOCUMENT.replace("old", "new")
+    assert report.stale_passages(tmp_path) == []
+    assert report.write_passages(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "no place",
+        DOCUMENT + DOCUMENT,
+        "<!-- study:toy --> <!-- study:other --> <!-- /study -->",
+        "<!-- study:toy -->",
+    ],
+)
+def test_a_document_without_one_place_is_refused(document: str) -> None:
+    """Must differ: none, two, one within another, and one that does not end."""
+    with pytest.raises(InputError, match=r"page\.md: one <!-- study:toy -->"):
+        Passage("page.md", "toy", "new").within(document)
+
+
+def test_a_missing_document_is_named(tmp_path: Path) -> None:
+    """Expected: one line with its path."""
+    with pytest.raises(InputError, match=r"page\.md: is missing"):
+        Report((), passages=(Passage("page.md", "toy", "new"),)).stale_passages(tmp_path)
