@@ -226,7 +226,7 @@ def report_study(args: argparse.Namespace) -> int:
     """Write the pages of a study's report, or check them; return 1 where some are stale."""
     from sgbench.study.definition import load_study
     from sgbench.study.registration import Checkout, checkout_root
-    from sgbench.study.report import make_report
+    from sgbench.study.report import make_report, own_checkout
 
     loaded = load_study(args.name, args.config_dir)
     checkout = None if args.unverified else Checkout.around(Path.cwd(), loaded.study.registration)
@@ -238,16 +238,9 @@ def report_study(args: argparse.Namespace) -> int:
     store = _place(args, loaded.name).store
     root = checkout_root(Path.cwd())
     report = make_report(loaded, store, checkout=checkout, root=root)
-    # Documents say what the checkout's own store holds; a report of another store leaves them as they are.
-    own = (
-        root
-        if root is not None and store.folder.resolve() == (root / STORES / loaded.name).resolve()
-        else None
-    )
+    own = own_checkout(root, store)
     if args.check:
-        stale = [args.to / name for name in report.stale(args.to)]
-        stale += [store.folder / name for name in report.stale_beside(store.folder)]
-        stale += [] if own is None else [own / name for name in report.stale_passages(own)]
+        stale = report.all_stale(args.to, store.folder, own)
         say([f"{path} is stale; write it with sgbench study report {args.name}" for path in stale])
         return 1 if stale else 0
     written = report.write(args.to)

@@ -167,6 +167,31 @@ class Report:
         return names
 
 
+    def all_stale(self, to: Path, folder: Path, root: Path | None) -> list[Path]:
+        """List all that differs: pages in their folder, files beside the records, documents of a checkout.
+
+        Args:
+            to: folder of the pages.
+            folder: of the store.
+            root: of the checkout whose documents have passages; None: they are left out.
+        """
+        documents = [] if root is None else [root / name for name in self.stale_passages(root)]
+        beside = [folder / name for name in self.stale_beside(folder)]
+        return [*(to / name for name in self.stale(to)), *beside, *documents]
+
+
+def own_checkout(root: Path | None, store: Store) -> Path | None:
+    """Return the checkout whose own store this is: its documents say what is in it, and in no other store.
+
+    Args:
+        root: of a checkout; None: there is none.
+        store: of a study's records.
+    """
+    if root is None:
+        return None
+    return root if store.folder.resolve() == (root / STUDIES / store.study).resolve() else None
+
+
 def _bytes(path: Path) -> bytes:
     """Read the bytes of a file; none where there is no file."""
     return read_bytes(path, limit=MAX_PICTURE_BYTES) if path.is_file() else b""

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from sgbench.errors import InputError
-from sgbench.study.report import Passage, Report
+from sgbench.study.report import Passage, Report, own_checkout
+from sgbench.study.store import Store
 
 DOCUMENT = "# Title\n\nby hand\n\n<!-- study:toy -->\nold\n<!-- /study -->\n\nby hand too\n"
 
@@ -40,3 +41,15 @@ def test_a_missing_document_is_named(tmp_path: Path) -> None:
     """Expected: one line with its path."""
     with pytest.raises(InputError, match=r"page\.md: is missing"):
         Report((), passages=(Passage("page.md", "toy", "new"),)).stale_passages(tmp_path)
+
+
+def test_documents_follow_the_store_of_their_checkout_alone(tmp_path: Path) -> None:
+    """Must differ: a store elsewhere, or of another study, changes no document."""
+    own = Store(tmp_path / "study" / "toy", "toy")
+    assert own_checkout(tmp_path, own) == tmp_path
+    assert own_checkout(tmp_path, Store(tmp_path / "elsewhere", "toy")) is None
+    assert own_checkout(None, own) is None
+    (tmp_path / "page.md").write_text(DOCUMENT)
+    report = Report((), passages=(Passage("page.md", "toy", "new"),))
+    assert report.all_stale(tmp_path, own.folder, tmp_path) == [tmp_path / "page.md"]
+    assert report.all_stale(tmp_path, own.folder, None) == []
