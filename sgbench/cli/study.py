@@ -245,8 +245,7 @@ def report_study(args: argparse.Namespace) -> int:
         return 1 if stale else 0
     written = report.write(args.to)
     say([f"{store.folder / name} written anew" for name in report.write_beside(store.folder)])
-    if own is not None:
-        say([f"{own / name} has its passage anew" for name in report.write_passages(own)])
+    say([f"{name} has its passage anew" for name in report.write_passages(own)])
     say(f"{len(written)} files written in {args.to}, {len(report.pages)} pages in all")
     return 0
 

@@ -83,16 +83,18 @@ class Report:
     beside: Mapping[str, bytes] = field(default_factory=dict)
     passages: tuple[Passage, ...] = ()
 
-    def write_passages(self, root: Path) -> list[str]:
+    def write_passages(self, root: Path | None) -> list[str]:
         """Write the passages that documents of a checkout have otherwise; return the documents' paths.
 
         Args:
-            root: of the checkout.
+            root: of the checkout; None: nothing is written.
 
         Raises:
             InputError: a document is missing or has no place for its passage.
             StorageError: a document cannot be written.
         """
+        if root is None:
+            return []
         stale = self.stale_passages(root)
         for passage in self.passages:
             if passage.path in stale:
@@ -165,7 +167,6 @@ class Report:
                 if f"{KEYWORD}\0{picture.digest}".encode() not in _bytes(folder / picture.name):
                     names.append(picture.name)
         return names
-
 
     def all_stale(self, to: Path, folder: Path, root: Path | None) -> list[Path]:
         """List all that differs: pages in their folder, files beside the records, documents of a checkout.
