@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sgbench.energy.footprint import footprint
 from sgbench.errors import InputError
-from sgbench.records.counts import Count, OpCounts
+from sgbench.records.counts import Count, OpCounts, SynapseCounts
 
 VERSION = "2.3.0"
 """Of NeuroBench, whose metrics have these names."""
@@ -18,8 +18,9 @@ def neurobench_metrics(counts: OpCounts, *, parameters: int | None) -> dict[str,
     .. math:: \text{ActivationSparsity} = 1 - \frac{\sum_l s_l}{\sum_l N_l T}
 
     with the spikes s and the neurons N of each layer that sends spikes, over T steps of all samples. Synaptic
-    operations are those of one sample. The footprint is that of the parameters; NeuroBench adds the constants that
-    a library keeps as buffers.
+    operations are those of one sample. Effective ones leave products with a weight of 0 out, so they are not known
+    where weights are 0. The footprint is that of the parameters; NeuroBench adds the constants that a library keeps
+    as buffers.
 
     Args:
         counts: of a network over its test set.
@@ -41,13 +42,19 @@ def neurobench_metrics(counts: OpCounts, *, parameters: int | None) -> dict[str,
         "ConnectionSparsity": connections,
         "ActivationSparsity": None if fired is None or not places else 1 - fired / places,
         "SynapticOperations": {
-            "Effective_MACs": _each(
-                [g.effective for g in groups if g.operation == "multiply_accumulate"], counts
-            ),
-            "Effective_ACs": _each([g.effective for g in groups if g.operation == "accumulate"], counts),
+            "Effective_MACs": _effective(groups, "multiply_accumulate", counts),
+            "Effective_ACs": _effective(groups, "accumulate", counts),
             "Dense": _each([g.dense for g in groups], counts),
         },
     }
+
+
+def _effective(groups: list[SynapseCounts], operation: str, counts: OpCounts) -> float | None:
+    """Count operations of one kind in a sample; None where some would be with weights of 0."""
+    chosen = [group for group in groups if group.operation == operation]
+    return (
+        None if any(group.zero_weights for group in chosen) else _each([g.effective for g in chosen], counts)
+    )
 
 
 def _total(counted: list[Count]) -> int | None:

@@ -44,7 +44,9 @@ def test_papers_have_a_table_and_its_sources(capsys: pytest.CaptureFixture[str])
     assert "@article{alpaydin1998," in exported(capsys, "--bibtex")
 
 
-def layer(name: str, neurons: int, spikes: int, effective: int, operation: str = "accumulate") -> LayerCounts:
+def layer(
+    name: str, neurons: int, spikes: int, effective: int, operation: str = "accumulate", zeros: int = 0
+) -> LayerCounts:
     """A layer with one group of synapses."""
     group = {"source": "input", "wiring": "all_to_all", "operation": operation, "weight_bits": 32}
     zero = Count(total=0)
@@ -52,7 +54,7 @@ def layer(name: str, neurons: int, spikes: int, effective: int, operation: str =
         "effective": Count(total=effective),
         "dense": Count(total=1000),
         "weights": 20,
-        "zero_weights": 5,
+        "zero_weights": zeros,
     }
     counts = (
         "neuron_updates neuron_updates_with_input neuron_multiplications neuron_additions neuron_comparisons "
@@ -66,12 +68,15 @@ def layer(name: str, neurons: int, spikes: int, effective: int, operation: str =
 
 
 def test_neurobench_by_hand() -> None:
-    """Two samples of ten steps; 30 spikes of 5 neurons leave 70 of 100 places silent; 5 of 20 weights are 0."""
-    layers = (layer("hidden0", 5, 30, 400, "multiply_accumulate"), layer("readout", 3, 0, 90))
+    """Two samples of ten steps; 30 spikes of 5 neurons leave 70 of 100 places silent; 10 of 40 weights are 0.
+
+    How many of the 90 additions are with a weight of 0, which NeuroBench leaves out, counts do not say.
+    """
+    layers = (layer("hidden0", 5, 30, 400, "multiply_accumulate"), layer("readout", 3, 0, 90, zeros=10))
     counts = OpCounts(samples=2, steps=20, input_events=Count(total=7), layers=layers)
     found = neurobench_metrics(counts, parameters=40)
     assert found["ActivationSparsity"] == pytest.approx(0.7)
-    assert found["SynapticOperations"] == {"Effective_MACs": 200, "Effective_ACs": 45, "Dense": 1000}
+    assert found["SynapticOperations"] == {"Effective_MACs": 200, "Effective_ACs": None, "Dense": 1000}
     assert (found["ParameterCount"], found["Footprint"], found["ConnectionSparsity"]) == (40, 160, 0.25)
 
 

@@ -16,8 +16,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from sgbench.energy.modules import ModuleCounter
+from sgbench.energy.neurobench import neurobench_metrics
 from sgbench.energy.price import load_targets
+from sgbench.networks.mlp import Mlp
 from sgbench.records.counts import OpCounts
+from tests.energy.counted import count, make_batch, make_network
 
 pytest.importorskip("neurobench")
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the library, while it runs
@@ -132,6 +135,80 @@ def test_one_to_one_recurrence_is_not_dropped():
     assert dense["fire.recurrent"] == SAMPLES * 3
     other = theirs(network, x, spiking=True)
     assert other["Dense"] * SAMPLES == dense["fc"]
+
+
+class Mirror(nn.Module):
+    """A network of ours in snnTorch's layers, with the same weights, without the readout's neuron."""
+
+    def __init__(self, network: Mlp) -> None:
+        super().__init__()
+        weights = [weight for weight in network.parameters() if weight.dim() == 2]
+        self.maps = nn.ModuleList(nn.Linear(*reversed(weight.shape), bias=False) for weight in weights)
+        self.neurons = nn.ModuleList(
+            snn.Leaky(beta=0.5, threshold=1.0, init_hidden=True) for _ in weights[1:]
+        )
+        with torch.no_grad():
+            for own, weight in zip(self.maps, weights, strict=True):
+                own.weight.copy_(weight)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        for own, neuron in zip(self.maps, self.neurons, strict=False):
+            x = neuron(own(x))
+        return self.maps[-1](x), x
+
+
+def benchmarked(network: nn.Module, x: Tensor) -> dict[str, Any]:
+    """What NeuroBench says of a spiking network [samples, steps, inputs]."""
+    from neurobench.benchmarks import Benchmark
+    from neurobench.metrics.static import ConnectionSparsity, Footprint, ParameterCount
+    from neurobench.metrics.workload import ActivationSparsity, SynapticOperations
+    from neurobench.models import SNNTorchModel
+
+    data = DataLoader(TensorDataset(x, torch.zeros(len(x), dtype=torch.long)), batch_size=len(x))
+    metrics = [[Footprint, ConnectionSparsity, ParameterCount], [ActivationSparsity, SynapticOperations]]
+    with contextlib.redirect_stdout(io.StringIO()):
+        return dict(Benchmark(SNNTorchModel(network), data, [], [], metrics).run(quiet=True))
+
+
+@pytest.mark.parametrize("kind", ["binary", "real"])
+@pytest.mark.parametrize("zeros", [False, True])
+@pytest.mark.parametrize(("inputs", "hidden", "outputs"), [(5, (8,), 3), (4, (7, 6), 2)])
+def test_exported_metrics_are_neurobenchs(inputs, hidden, outputs, zeros, kind):
+    """Every number of `board export --neurobench`, on two spiking networks in eighths, whose sums are exact.
+
+    Their footprint has the buffers of snnTorch's neurons besides; products with a weight of 0 they leave out.
+    """
+    network = make_network(inputs, hidden, outputs)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.copy_(torch.where(weight == 0, 0.125, weight))
+            if zeros:
+                weight[0, ::2] = 0
+    steps, random = 9, torch.Generator().manual_seed(1)
+    x = torch.randint(1, 9, (steps, SAMPLES, inputs), generator=random) / 8
+    x *= torch.rand(x.shape, generator=random) < 0.6
+    x = (x > 0).float() if kind == "binary" else x
+    counts = count(network, make_batch(x.double(), [steps] * SAMPLES), input_kind=kind)
+    mirror = Mirror(network).float()
+    buffers = sum(
+        buffer.numel() * buffer.element_size() for buffer in mirror.buffers()
+    )  # before potentials join
+    other = benchmarked(mirror, x.float().transpose(0, 1))
+    found = neurobench_metrics(counts, parameters=sum(weight.numel() for weight in network.parameters()))
+    assert 0.05 < found["ActivationSparsity"] < 0.95
+    assert found["ActivationSparsity"] == pytest.approx(other["ActivationSparsity"])
+    assert found["ConnectionSparsity"] == pytest.approx(other["ConnectionSparsity"], abs=5e-5)  # four digits
+    assert (found["ConnectionSparsity"] > 0) == zeros
+    assert (found["ParameterCount"], found["Footprint"] + buffers) == (
+        other["ParameterCount"],
+        other["Footprint"],
+    )
+    operations, theirs_ = found["SynapticOperations"], other["SynapticOperations"]
+    assert operations["Dense"] == pytest.approx(theirs_["Dense"])
+    known = {name: value for name, value in operations.items() if value is not None}
+    assert known == pytest.approx({name: theirs_[name] for name in known})
+    assert theirs_["Effective_ACs"] > 0
+    assert ("Effective_ACs" in known) is not zeros
 
 
 @pytest.mark.parametrize("extra", [nn.BatchNorm1d(4), nn.AvgPool1d(2)])

@@ -102,7 +102,7 @@ class Place:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith("GIT_")},
+            **{key: value for key, value in os.environ.items() if not key.startswith(("GIT_", "SGBENCH_"))},
             "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_CONFIG_NOSYSTEM": "1",
@@ -152,7 +152,7 @@ class Forge:
         self.root, self.tools = root, root / "tools"
         self.tools.mkdir()
         script = self.tools / "sgbench"
-        script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m sgbench "$@"\n')
+        script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -P -m sgbench "$@"\n')
         script.chmod(0o755)
         self.bare = root / "project.git"
         self.maintainer = Place(root / "maintainer", self.tools)
