@@ -281,17 +281,19 @@ def test_a_class_of_a_stranger_is_never_imported_and_its_answers_do_not_rank(tmp
     inventor.does(f"git clone --quiet {fork} sgbench")
     inventor = inventor.at("sgbench")
     imported = forge.tools / "imported"
-    (inventor.folder / "mine.py").write_text(OWN)
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "mine.py").write_text(OWN)
     entry = inventor.folder / "my_conf" / "surrogate" / "mine.yaml"
     entry.parent.mkdir(parents=True)
     entry.write_text(ENTRY)
     words = shlex.join(OWN_WORDS)
     inventor.does(
-        f"PYTHONPATH=. sgbench run -m {words} experiment=digits surrogate=mine "
+        f"PYTHONPATH={own} sgbench run -m {words} experiment=digits surrogate=mine "
         "seed=0,1,2,3,4 hydra/launcher=replicas"
     )
     inventor.does(
-        f"PYTHONPATH=. sgbench submit make runs/{BOARD.name} {words} --name 'my surrogate' --contact @me"
+        f"PYTHONPATH={own} sgbench submit make runs/{BOARD.name} {words} --name 'my surrogate' --contact @me"
     )
     assert imported.read_text()
     imported.unlink()
@@ -302,6 +304,10 @@ def test_a_class_of_a_stranger_is_never_imported_and_its_answers_do_not_rank(tmp
     assert [step.returncode for step in checked] == [0, 1]
     assert "surrogate mine is not in the catalogue" in checked[1].stdout
     assert not imported.exists()
+    by_hand = f"sgbench submit check submissions/{BOARD.name}/{method} {words}"
+    assert ": fine" in inventor.does(f"PYTHONPATH={own} {by_hand}")  # a maintainer who has read the class
+    assert imported.exists()
+    imported.unlink()
 
     inventor.does("git checkout --quiet -b answers main && mkdir my_predictions")
     (example,) = re.findall(r"^for seed in .*$", DOCS.read_text(), flags=re.MULTILINE)
