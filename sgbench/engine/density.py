@@ -12,3 +12,5 @@ SCAN_DENSE = 0.10
 """Of `scan`, whose sums over events are torch's and slower: crossings at 5 % and 16 %."""
 CONVOLUTION_DENSE = 0.5
 """Of convolutions, behind which a maximum over windows is taken or not: torch is slower at 28 % and 46 %."""
+DELAY_DENSE = 0.35
+"""Of synapses that spread an event over several steps."""

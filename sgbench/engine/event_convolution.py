@@ -19,7 +19,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d, max_pool2d, pad
 
 from sgbench.engine.arrays import FLOATS, NOTHING, in_parts, in_threads
-from sgbench.engine.density import CONVOLUTION_DENSE
+from sgbench.engine.density import CONVOLUTION_DENSE, DELAY_DENSE
 from sgbench.engine.kernels import convolution_backward, convolution_forward
 from sgbench.engine.kernels.images import Geometry, Images, count_events
 from sgbench.engine.kernels.vectors import NARROW
@@ -27,6 +27,7 @@ from sgbench.engine.note import CompileNote
 from sgbench.signals.spikes import Signal, SparseSpikes
 
 PARTS = 4  # of the batch, with gradients of their own; their number alone decides how sums are rounded
+LARGE = 2**20  # weights from which on there are fewer parts
 
 
 class Convolution(NamedTuple):
@@ -47,8 +48,8 @@ class Convolution(NamedTuple):
         stride, padding, pool = self.stride, self.padding, self.pool
         rows = ((height + 2 * padding - high) // stride + 1) // pool
         columns = ((width + 2 * padding - wide) // stride + 1) // pool
-        sizes = (channels, height, width, high, wide)
-        return Geometry(*sizes, stride, padding, filters, pool, rows, columns)
+        sizes = (channels, height, width, high, wide, stride, padding, padding, filters, pool, rows, columns)
+        return Geometry(*sizes, height + 2 * padding, width + 2 * padding)
 
 
 def convolve(signal: Signal, of: Convolution) -> Tensor:
@@ -72,6 +73,32 @@ def convolve(signal: Signal, of: Convolution) -> Tensor:
     return out.view(steps, batch, -1)
 
 
+def delay(signal: Signal, weight: Tensor, bias: Tensor | None) -> Tensor | None:
+    """Sum events that reach their targets over several steps, to a current [T, B, F]; None where too much is not 0.
+
+    Steps are the pixels of an image of one column. The gradient of the signal is a product of spectra.
+
+    Args:
+        signal: dense or packed [T, B, K], on the CPU.
+        weight: of each synapse and lag [F, K, lags].
+        bias: [F].
+    """
+    if weight.dtype not in FLOATS:
+        return None
+    steps, batch, inputs = signal.shape
+    events = signal if isinstance(signal, SparseSpikes) else SparseSpikes.of(signal.detach())
+    if events.density > DELAY_DENSE:
+        return None
+    compiled(weight.dtype)
+    filters, _, lags = weight.shape
+    kernel = (lags, 1, 1, lags - 1, 0)  # height, width, stride, and the steps before the first
+    geometry = Geometry(inputs, steps, 1, *kernel, filters, 1, steps, 1, steps + lags - 1, 1)
+    images = _packed(events, weight.dtype)._replace(samples=batch)
+    learns = None if isinstance(signal, SparseSpikes) else signal
+    out = _Convolved.apply(images, geometry, learns, weight.flip(2)[..., None], bias)
+    return out.view(batch, filters, steps).permute(2, 0, 1)
+
+
 def _dense(signal: Signal, of: Convolution) -> Tensor:
     """Convolve by torch, with channels side by side in memory, which is faster there."""
     images = signal.dense() if isinstance(signal, SparseSpikes) else signal
@@ -82,17 +109,22 @@ def _dense(signal: Signal, of: Convolution) -> Tensor:
 
 def _images(signal: Signal, dtype: torch.dtype) -> Images | None:
     """Return what the loops follow, or None where too much of it differs from 0."""
-    none, nothing = np.empty(0, FLOATS[dtype]), NOTHING[FLOATS[dtype]]
+    none = np.empty(0, FLOATS[dtype])
     if isinstance(signal, SparseSpikes):
-        if signal.density > CONVOLUTION_DENSE:
-            return None
-        value = none if signal.value is None else signal.value.to(dtype).numpy()
-        return Images(signal.indptr.numpy(), signal.index.numpy(), value, nothing, signal.value is None)
+        return None if signal.density > CONVOLUTION_DENSE else _packed(signal, dtype)
     flat = signal.detach().to(dtype).reshape(-1, signal.shape[-1]).contiguous().numpy()
     count, others = count_events(flat)
     if count > CONVOLUTION_DENSE * flat.size:
         return None
-    return Images(np.zeros(1, np.int64), np.empty(0, np.int32), none, flat, others == 0)
+    return Images(np.zeros(1, np.int64), np.empty(0, np.int32), none, flat, ones=others == 0, samples=0)
+
+
+def _packed(events: SparseSpikes, dtype: torch.dtype) -> Images:
+    """Return packed images as the loops take them."""
+    number = FLOATS[dtype]
+    value = np.empty(0, number) if events.value is None else events.value.to(dtype).numpy()
+    index = events.indptr.numpy(), events.index.numpy()
+    return Images(*index, value, NOTHING[number], ones=events.value is None, samples=0)
 
 
 class _Convolved(torch.autograd.Function):
@@ -108,11 +140,10 @@ class _Convolved(torch.autograd.Function):
         bias: Tensor | None,
     ) -> Tensor:
         """Convolve all images; `signal` is what they were read off, where gradient may reach it."""
-        count = max(len(images.dense), len(images.indptr) - 1)
+        count = images.samples or max(len(images.dense), len(images.indptr) - 1)
         ctx.images, ctx.geometry, ctx.shape = images, geometry, None if signal is None else signal.shape
         ctx.save_for_backward(weight, bias, signal)  # torch then notices what moved meanwhile
-        short = -weight.shape[0] % NARROW
-        rows = pad(weight.detach().permute(2, 3, 1, 0).flatten(0, 2), (0, short)).contiguous()
+        rows = _padded(weight.detach().permute(2, 3, 1, 0).flatten(0, 2))
         begin = weight.new_zeros(rows.shape[1])
         if bias is not None:
             begin[: len(bias)] = bias.detach()
@@ -129,10 +160,13 @@ class _Convolved(torch.autograd.Function):
         weight, bias, _ = ctx.saved_tensors
         geometry, count = ctx.geometry, len(grad)
         wanted = ctx.needs_input_grad[2] and ctx.shape is not None
-        d_images = weight.new_empty((count, geometry.inputs) if wanted else (0, 0))
-        back = weight.detach().permute(2, 0, 3, 1).flatten(2).flatten(0, 1)  # [K F, K C]
-        back = pad(back, (0, -back.shape[1] % NARROW)).contiguous()
-        parts = min(PARTS, max(1, count))
+        by_loops, delays = wanted and not ctx.images.samples, bool(ctx.images.samples)
+        d_images = weight.new_empty((count, geometry.inputs) if by_loops else (0, 0))
+        # Rows of a kernel [K F, K C], which delays have no use for.
+        back = _padded(
+            (weight[:, :0] if delays else weight).detach().permute(2, 0, 3, 1).flatten(2).flatten(0, 1)
+        )
+        parts = max(1, min(PARTS, count, LARGE // weight.numel()))
         high, wide = geometry.kernel_height, geometry.kernel_width * geometry.channels
         filters = geometry.filters + -geometry.filters % NARROW
         d_weights, d_begins = weight.new_zeros(parts, high * wide, filters), weight.new_zeros(parts, filters)
@@ -143,22 +177,38 @@ class _Convolved(torch.autograd.Function):
         def pull_back(first: int, last: int) -> None:
             for part in range(first, last):
                 sums = d_weights[part].numpy(), d_rows[part].numpy(), d_begins[part].numpy()
-                convolution_backward.pull_back(
-                    *fixed, *sums, d_images.numpy(), borders[part], borders[part + 1]
-                )
+                ends = borders[part], borders[part + 1]
+                convolution_backward.pull_back(*fixed, *sums, d_images.numpy(), *ends)
 
         in_threads(pull_back, [(part, part + 1) for part in range(parts)], grad.numel())
-        by_event = _added(d_weights)[:, : geometry.filters].reshape(
-            high, -1, geometry.channels, geometry.filters
-        )
-        by_window = _added(d_rows)[:, :wide].reshape(high, geometry.filters, -1, geometry.channels)
+        d_weight = _added(d_weights)[:, : geometry.filters]
+        d_weight = d_weight.reshape(high, -1, geometry.channels, geometry.filters).permute(3, 2, 0, 1)
+        if not delays:
+            by_window = _added(d_rows)[:, :wide].reshape(high, geometry.filters, -1, geometry.channels)
+            d_weight = d_weight + by_window.permute(1, 3, 0, 2)
         return (
             None,
             None,
-            d_images.view(ctx.shape) if wanted else None,
-            by_event.permute(3, 2, 0, 1) + by_window.permute(1, 3, 0, 2),
+            d_images.view(ctx.shape) if by_loops else _earlier(grad, weight, ctx.shape) if wanted else None,
+            d_weight,
             None if bias is None else _added(d_begins)[: geometry.filters],
         )
+
+
+def _padded(rows: Tensor) -> Tensor:
+    """Fill rows with zeros up to whole vectors."""
+    short = -rows.shape[1] % NARROW
+    return pad(rows, (0, short)).contiguous() if short else rows.contiguous()
+
+
+def _earlier(gradient: Tensor, weight: Tensor, shape: torch.Size) -> Tensor:
+    """Send the adjoint [B, F T] of delayed sums back to the steps [T, B, K] from which they came."""
+    steps, batch, _ = shape
+    lags = weight.detach()[..., 0].flip(2).movedim(2, 0)  # [lags, F, K]
+    length = steps + len(lags) - 1
+    adjoint = torch.fft.rfft(gradient.view(batch, -1, steps).movedim(2, 0), length, dim=0)
+    spectra = torch.fft.rfft(lags, length, dim=0).conj()
+    return torch.fft.irfft(adjoint @ spectra, length, dim=0)[:steps]
 
 
 def _added(parts: Tensor) -> Tensor:
@@ -170,11 +220,11 @@ def _added(parts: Tensor) -> Tensor:
 def compiled(dtype: torch.dtype) -> None:
     """Compile the loops for one precision, or load them; announce it where one is compiled."""
     number = FLOATS[dtype]
-    one = Geometry(1, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1)
+    one = Geometry(1, 1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 1, 1, 1)
     given, nothing = np.zeros((1, NARROW), number), NOTHING[number]
     begin, places = np.zeros(NARROW, number), np.zeros((1, 1), np.uint16)
     index = np.zeros(1, np.int32)
-    images = Images(np.array([0, 1]), index, np.empty(0, number), nothing, ones=True)
+    images = Images(np.array([0, 1]), index, np.empty(0, number), nothing, ones=True, samples=0)
     with event.install_listener("numba:compile", CompileNote(f"compiling convolutions for {dtype}, once")):
         convolution_forward.convolve(images, given, begin, one, np.zeros((1, 1), number), places, 0, 1)
         sums = given.copy(), given.copy(), begin

@@ -12,6 +12,7 @@ from sgbench.errors import InputError, require_choice, require_count, require_fl
 from sgbench.inits.base import Init
 from sgbench.networks.base import Chain, DenseLayer, Provided, hidden_sizes, readout_layer
 from sgbench.neurons.base import Neuron
+from sgbench.signals.spikes import Signal, dense
 
 KERNELS = ("gaussian", "triangle", "rounded")
 NARROWEST = 0.1  # standard deviation of a Gaussian kernel [steps]
@@ -98,6 +99,20 @@ class DelayedLayer(DenseLayer):
         spread = (weight[..., None] * self.kernels()).flip(-1)
         padded = nn.functional.pad(x.movedim(0, -1), (self.longest, 0))
         return nn.functional.conv1d(padded, spread, bias).movedim(-1, 0)
+
+    def current_of_events(self, signal: Signal) -> Tensor:
+        """Compute the current of all steps by events, each of which reaches its targets over several steps."""
+        from sgbench.engine.event_convolution import delay
+
+        if self.feedback_weight is not None:
+            return self.current(dense(signal))
+        if self.pool_in is not None or self.dropout is not None:
+            signal = self.arriving(dense(signal))
+        weight, bias = self.acting()
+        summed = delay(signal, weight[..., None] * self.kernels(), bias)
+        if summed is None:
+            return self.current(dense(signal))
+        return self.normalised(summed)
 
 
 class Delayed(Chain):

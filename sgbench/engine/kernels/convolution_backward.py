@@ -88,7 +88,7 @@ def pull_image(full, by_pixel, geometry, d_weights):
     rows, columns = geometry.rows * geometry.pool, geometry.columns * geometry.pool
     for k in range(geometry.kernel_height):
         for y in range(rows):
-            under = y * geometry.stride - geometry.padding + k
+            under = y * geometry.stride - geometry.above + k
             column = 0 if 0 <= under < geometry.height else columns
             while column < columns:
                 first, last, shift, following = seen(by_pixel, under * geometry.width, column, geometry)
@@ -109,10 +109,10 @@ def pull_image(full, by_pixel, geometry, d_weights):
 @loop_backward
 def fill_lines(by_pixel, geometry, lines):
     """Write an image as it is, its rows padded, channels side by side."""
-    line = (geometry.width + 2 * geometry.padding) * geometry.channels
+    line = (geometry.padded_width) * geometry.channels
     lines[:] = 0
     for y in range(geometry.height):
-        begin = (y + geometry.padding) * line + geometry.padding * geometry.channels
+        begin = (y + geometry.above) * line + geometry.before * geometry.channels
         for e in range(by_pixel.starts[y * geometry.width], by_pixel.starts[(y + 1) * geometry.width]):
             value = by_pixel.value[e] if by_pixel.value.size else lines.dtype.type(1)
             lines[begin + by_pixel.place[e]] = value
@@ -122,7 +122,7 @@ def fill_lines(by_pixel, geometry, lines):
 def pull_row(kind, gradient, r, f, places, geometry, lines, shift, m, w, d_rows):
     """Add to a row of a filter's weights what lies under it in each window, times the window's adjoint."""
     total, windows, o = load(kind, d_rows, w, m), geometry.rows * geometry.columns, 0
-    line = (geometry.width + 2 * geometry.padding) * geometry.channels * geometry.stride
+    line = (geometry.padded_width) * geometry.channels * geometry.stride
     across, pool = geometry.channels * geometry.stride, geometry.pool
     for y in range(geometry.rows):
         for x in range(geometry.columns):
@@ -141,7 +141,7 @@ def pull_windows(gradient, r, places, geometry, lines, offsets, d_rows):
     `offsets` takes where the kernel of each window's largest pixel begins, after that of the window's first.
     """
     windows, wide_row = geometry.rows * geometry.columns, geometry.columns * geometry.pool
-    line = (geometry.width + 2 * geometry.padding) * geometry.channels
+    line = (geometry.padded_width) * geometry.channels
     across = geometry.channels * geometry.stride
     for f in range(geometry.filters):
         for o in range(windows):
@@ -170,7 +170,7 @@ def by_windows(by_pixel, geometry, row_size):
     """Say whether there are so many events in an image that its windows are fewer products."""
     count = by_pixel.starts[geometry.height * geometry.width]
     products = geometry.rows * geometry.columns * row_size * geometry.stride * geometry.stride
-    return count * geometry.kernel_width > products
+    return row_size > 0 and count * geometry.kernel_width > products
 
 
 @loop_backward
@@ -199,7 +199,7 @@ def add_reached(kind, reached, first, last, back, w, m, lines, place):
 def send_back(reached, back, geometry, lines):
     """Compute the adjoint of an image, its rows padded, channels side by side; back is [K F, K C padded]."""
     rows, columns = geometry.rows * geometry.pool, geometry.columns * geometry.pool
-    line = geometry.width + 2 * geometry.padding
+    line = geometry.padded_width
     lines[:] = 0
     for k in range(geometry.kernel_height):
         for y in range(rows):
@@ -227,11 +227,11 @@ def send_back(reached, back, geometry, lines):
 @row
 def unpad(lines, geometry, out, r):
     """Write an adjoint [H', W', C] as the flat image [C H W] that arrived."""
-    padding, line = geometry.padding, geometry.width + 2 * geometry.padding
+    line = geometry.padded_width
     for c in range(geometry.channels):
         for y in range(geometry.height):
             for x in range(geometry.width):
-                place = ((y + padding) * line + x + padding) * geometry.channels + c
+                place = ((y + geometry.above) * line + x + geometry.before) * geometry.channels + c
                 out[r, (c * geometry.height + y) * geometry.width + x] = lines[place]
 
 
@@ -265,7 +265,7 @@ def pull_back(images, back, geometry, gradient, places, d_weights, d_rows, d_beg
     reached = NonzeroAdjoints(
         np.empty(pixels + 1, np.int64), np.empty(room, np.int32), np.empty(room, full.dtype)
     )
-    padded = (geometry.height + 2 * geometry.padding) * (geometry.width + 2 * geometry.padding)
+    padded = geometry.padded_height * geometry.padded_width
     lines = np.empty(padded * geometry.channels + back.shape[1], d_begin.dtype)
     for r in range(low, high):
         look_at(images, r, geometry, by_pixel)

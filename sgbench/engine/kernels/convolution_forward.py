@@ -49,7 +49,7 @@ def add_image(weights, begin, by_pixel, geometry, summed):
     rows, columns = geometry.rows * geometry.pool, geometry.columns * geometry.pool
     for k in range(geometry.kernel_height):
         for y in range(rows):
-            under = y * geometry.stride - geometry.padding + k
+            under = y * geometry.stride - geometry.above + k
             column = 0 if 0 <= under < geometry.height else columns
             while column < columns:
                 first, last, shift, following = seen(by_pixel, under * geometry.width, column, geometry)

@@ -23,11 +23,14 @@ class Geometry(NamedTuple):
     kernel_height: int
     kernel_width: int
     stride: int
-    padding: int
+    above: int  # rows of zeros before the first
+    before: int  # columns of zeros before the first
     filters: int
     pool: int  # side of a window; 1 is no pooling
     rows: int  # of windows
     columns: int  # of windows
+    padded_height: int  # of an image with all zeros around it that a kernel sees
+    padded_width: int
 
     @property
     def inputs(self) -> int:
@@ -48,6 +51,7 @@ class Images(NamedTuple):
     value: np.ndarray  # empty where all are 1
     dense: np.ndarray  # [R, C H W]
     ones: bool  # whether all that is not 0 is 1
+    samples: int  # where the events of row t * samples + r are those of step t of sample r; 0: of image r
 
 
 class Sorted(NamedTuple):
@@ -124,10 +128,27 @@ def sort_image(images, r, geometry, by_pixel):
             by_pixel.value[target] = images.value[e]
 
 
+@loop
+def list_steps(images, r, geometry, by_pixel):
+    """List the events of sample r, whose steps are the pixels of an image of one column."""
+    count = 0
+    for t in range(geometry.height):
+        by_pixel.starts[t] = count
+        row = t * images.samples + r
+        for e in range(images.indptr[row], images.indptr[row + 1]):
+            by_pixel.place[count], by_pixel.column[count] = images.index[e], 0
+            if by_pixel.value.size:
+                by_pixel.value[count] = images.value[e]
+            count += 1
+    by_pixel.starts[geometry.height] = count
+
+
 @row
 def look_at(images, r, geometry, by_pixel):
     """Order the events of image r by pixel."""
-    if images.dense.size:
+    if images.samples:
+        list_steps(images, r, geometry, by_pixel)
+    elif images.dense.size:
         list_image(images, r, geometry, by_pixel)
     else:
         sort_image(images, r, geometry, by_pixel)
@@ -139,7 +160,7 @@ def seen(by_pixel, line, column, geometry):
 
     Its events are those from the first returned number to the second; weights begin at the third.
     """
-    x = column * geometry.stride - geometry.padding
+    x = column * geometry.stride - geometry.before
     low, high = max(x, 0), min(x + geometry.kernel_width, geometry.width)
     first, last = by_pixel.starts[line + low], by_pixel.starts[line + high]
     following = column + 1
@@ -147,6 +168,6 @@ def seen(by_pixel, line, column, geometry):
         if last == by_pixel.starts[line + geometry.width]:
             following = geometry.columns * geometry.pool
         else:
-            reach = by_pixel.column[last] + geometry.padding - geometry.kernel_width + geometry.stride
+            reach = by_pixel.column[last] + geometry.before - geometry.kernel_width + geometry.stride
             following = max(following, reach // geometry.stride)
     return first, last, -x * geometry.channels, following

@@ -1,0 +1,77 @@
+"""Delays by events against the definition, a convolution over time under autograd, in float64.
+
+Legend: T steps, B batch, K inputs, N neurons, D the longest delay.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+import sgbench
+from sgbench.engine import event_convolution
+from sgbench.engine.event_convolution import delay
+from sgbench.networks.delayed import KERNELS, DelayedLayer
+from sgbench.signals.spikes import SparseSpikes
+
+T, B, K, N, D = 9, 3, 5, 4, 3
+
+
+def layer(kernel: str) -> DelayedLayer:
+    """Neurons whose synapses delay by random times."""
+    generator = torch.Generator().manual_seed(5)
+    made = DelayedLayer(
+        "hidden0", K, N, sgbench.create("neuron/leaky"), max_delay_steps=D, kernel=kernel, bias=True
+    )
+    for weight in (made.weight, made.delay_logit, made.bias):
+        weight.data = torch.randn(weight.shape, generator=generator, dtype=torch.float64)  # type: ignore[union-attr]
+    return made
+
+
+def spikes(*, graded: bool) -> Tensor:
+    """[T, B, K], a fifth of which is not 0."""
+    generator = torch.Generator().manual_seed(6)
+    some = (torch.rand(T, B, K, generator=generator) < 0.2).double()
+    return some * torch.randn(T, B, K, generator=generator, dtype=torch.float64) if graded else some
+
+
+def results(current: Tensor, *learnt: Tensor | None) -> list[Tensor]:
+    """A current, and gradients of a sum with weights that differ."""
+    factors = torch.linspace(-1, 2, current.numel(), dtype=current.dtype).view(current.shape)
+    given = [tensor for tensor in learnt if tensor is not None]
+    return [current.detach(), *torch.autograd.grad((current * factors).sum(), given)]
+
+
+@pytest.mark.parametrize("graded", [False, True], ids=["binary", "graded"])
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_currents_and_gradients_are_those_of_the_definition(kernel: str, graded: bool) -> None:
+    """Of weights, delays, biases and the spikes themselves; packed spikes give the same bits."""
+    one, x = layer(kernel), spikes(graded=graded).requires_grad_()
+    learnt = (one.weight, one.delay_logit, one.bias)
+    expected = results(one.current(x), *learnt, x)
+    found = results(one.current_of_events(x), *learnt, x)
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12 * float(theirs.abs().max()))
+    packed = results(one.current_of_events(SparseSpikes.of(x.detach())), *learnt)
+    assert all(torch.equal(ours, same) for ours, same in zip(found[:-1], packed, strict=True))
+
+
+def test_an_event_arrives_when_its_lag_is_over() -> None:
+    """By hand: weights 2 and 3 at lags 0 and 2 of one synapse; what would come after the last step is lost."""
+    x = torch.zeros(4, 1, 1, dtype=torch.float64)
+    x[1] = x[3] = 1
+    found = delay(x, torch.tensor([[[2.0, 0.0, 3.0]]], dtype=torch.float64), None)
+    assert found is not None
+    assert found.flatten().tolist() == [0, 2, 0, 5]
+
+
+def test_events_are_followed_where_they_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Must match: currents by events and without. Must differ: whether the loops are called."""
+    one, x = layer("gaussian"), spikes(graded=False)
+    found = one.current_of_events(x)
+    monkeypatch.setattr(event_convolution.convolution_forward, "convolve", None)
+    with pytest.raises(TypeError):
+        one.current_of_events(x)
+    torch.testing.assert_close(one.current_of_events(1 - x), one.current(1 - x))
+    torch.testing.assert_close(found, one.current(x))
