@@ -10,6 +10,6 @@ gradients of weights around it in that order as well, and makes exp, tanh and si
 products. 5 adds the weights of events one after another, forward too. 6 follows events in more crowded layers
 (`density.WEIGHT_DENSE`), and replicas whose hidden layers are more crowded still go back by the spikes of their own
 batch, where 3 to 5 took those of an epoch's first. 7 validates neurons that learn on `generated` by their present
-numbers, where 4 to 6 took those of the first validation until the best weights were loaded. 8 convolves spikes by
-events, over time too where synapses delay. Forward 3 is 2 to the bit; 4 differs from 3 in `generated` layers and the readout
-behind them alone."""
+numbers, where 4 to 6 took those of the first validation until the best weights were loaded. 8 convolves spikes
+by events, over time too where synapses delay. Forward 3 is 2 to the bit; 4 differs from 3 in `generated` layers and
+the readout behind them alone."""

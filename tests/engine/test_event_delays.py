@@ -59,11 +59,11 @@ def test_currents_and_gradients_are_those_of_the_definition(kernel: str, graded:
 
 def test_an_event_arrives_when_its_lag_is_over() -> None:
     """By hand: weights 2 and 3 at lags 0 and 2 of one synapse; what would come after the last step is lost."""
-    x = torch.zeros(4, 1, 1, dtype=torch.float64)
-    x[1] = x[3] = 1
+    x = torch.zeros(10, 1, 1, dtype=torch.float64)
+    x[1] = x[3] = x[9] = 1
     found = delay(x, torch.tensor([[[2.0, 0.0, 3.0]]], dtype=torch.float64), None)
     assert found is not None
-    assert found.flatten().tolist() == [0, 2, 0, 5]
+    assert found.flatten().tolist() == [0, 2, 0, 5, 0, 3, 0, 0, 0, 2]
 
 
 def test_events_are_followed_where_they_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
