@@ -21,6 +21,14 @@ NAMES = (
     "first_board",
     "commands",
     "your_own_data",
+    "data",
+    "events",
+    "handing_in",
+    "install",
+    "judge",
+    "own_neurons",
+    "study",
+    "worked_entries",
 )
 PAGES = [
     ROOT / "README.md",
