@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sgbench.yours.benchmark import benchmark
     from sgbench.yours.calibrate import calibrate
     from sgbench.yours.compare_in import compare_in
+    from sgbench.yours.compiled import compile
     from sgbench.yours.energy_of import energy_of
 
 __version__ = "0.2.0"
@@ -49,6 +50,7 @@ __all__ = [
     "board",
     "calibrate",
     "compare_in",
+    "compile",
     "create",
     "diagnose",
     "diagnose_module",
@@ -73,6 +75,7 @@ HOMES = {
     "board": "sgbench.notebook.records",
     "calibrate": "sgbench.yours.calibrate",
     "compare_in": "sgbench.yours.compare_in",
+    "compile": "sgbench.yours.compiled",
     "create": "sgbench.training.creation",
     "diagnose": "sgbench.inspection.diagnosed",
     "diagnose_module": "sgbench.diagnosis.modules",

@@ -68,6 +68,27 @@ def from_snntorch(
     return constructors.chain(layers, layers[0].weight.dtype)  # type: ignore[arg-type]
 
 
+def neurons_of_snntorch(
+    name: str, tensors: Mapping[str, Tensor], make_surrogate: MakeSurrogate, features: Sequence[int] | None
+) -> Neuron:
+    """Make neurons of one module of snnTorch.
+
+    Args:
+        name: of the module, for messages.
+        tensors: its state dictionary.
+        make_surrogate: of the neurons.
+        features: shape of one step of one sample; None: that of the module's numbers.
+
+    Raises:
+        InputError: there are no such neurons, with the reason.
+    """
+    (module,) = _modules({f"{name}.{key}": value for key, value in tensors.items()}) or [_Module(name, {})]
+    shape = tuple(module.tensors.get("beta", torch.ones(1)).shape) if features is None else tuple(features)
+    back, _ = _recurrence(module)
+    wiring = "none" if back is None else "one_to_one" if back.dim() < MATRIX else "all_to_all"
+    return _neurons(module, make_surrogate, max(1, math.prod(shape)), shape, wiring, reset_delay=True)
+
+
 def _modules(state_dict: Mapping[str, Tensor]) -> list[_Module]:
     """Group the tensors by module, in their order; a recurrence belongs to its neurons."""
     by_prefix: dict[str, dict[str, Tensor]] = {}

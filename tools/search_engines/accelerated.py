@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -27,12 +27,14 @@ class Accelerated:
 
     Args:
         layers: of each its neurons, reset, width and whether it has a bias.
+        images: modules in front of the chain, which then takes images.
         optimizer: name of torch's class.
         density: share of inputs that are not 0.
         seed: of weights and inputs.
     """
 
     layers: tuple[tuple[str, str, int, bool], ...]
+    images: tuple[str, ...]
     optimizer: str
     density: float
     seed: int
@@ -41,7 +43,8 @@ class Accelerated:
         chain = " ".join(
             f"{name}(reset={reset},width={n},bias={bias})" for name, reset, n, bias in self.layers
         )
-        return f"accelerate: {chain} {self.optimizer} density={self.density} seed={self.seed}"
+        front = " ".join(self.images)
+        return f"accelerate: {front} {chain} {self.optimizer} density={self.density} seed={self.seed}"
 
     def check(self) -> Outcome:
         """Compare spikes, potentials and weights over some steps of an optimiser."""
@@ -53,7 +56,8 @@ class Accelerated:
             getattr(torch.optim, self.optimizer)(net.parameters(), lr=0.01) for net in (theirs, ours)
         ]
         for turn in range(ROUNDS):
-            x = (torch.rand(STEPS, BATCH, WIDTH, generator=random) < self.density).double()
+            shape = IMAGE if self.images else (WIDTH,)
+            x = (torch.rand(STEPS, BATCH, *shape, generator=random) < self.density).double()
             outputs = (passed_through(theirs, x), fast(x))
             weight = torch.randn(outputs[0][0].shape, generator=random, dtype=torch.float64)
             for (spikes, potential), optimizer in zip(outputs, optimizers, strict=True):
@@ -71,8 +75,12 @@ class Accelerated:
 
     def _module(self, random: torch.Generator) -> nn.Sequential:
         """Build the chain in float64."""
-        modules: list[nn.Module] = []
-        before = WIDTH
+        modules = [FRONT[name]() for name in self.images]
+        with torch.no_grad():
+            shaped = [module for module in modules if not hasattr(module, "reset_mechanism_val")]
+            before = (
+                nn.Sequential(*copy.deepcopy(shaped))(torch.zeros(1, *IMAGE)).numel() if shaped else WIDTH
+            )
         for name, reset, width, bias in self.layers:
             options: dict[str, Any] = {"linear_features": width} if name.startswith("R") else {}
             options |= {"alpha": 0.8} if "Synaptic" in name else {}
@@ -88,22 +96,44 @@ class Accelerated:
         return network
 
 
-WIDTH = 6
+WIDTH, IMAGE = 6, (2, 6, 6)
 """Of the input."""
+
+
+def _leaky() -> nn.Module:
+    return snn.Leaky(beta=0.8, threshold=0.5, spike_grad=sgbench.create("surrogate/atan"))  # type: ignore[no-any-return]
+
+
+FRONT: dict[str, Callable[[], nn.Module]] = {
+    "conv": lambda: nn.Conv2d(2, 3, 3, padding=1),
+    "strided": lambda: nn.Conv2d(2, 17, 3, stride=2, bias=False),
+    "norm": lambda: nn.BatchNorm2d(3),
+    "max": lambda: nn.MaxPool2d(2),
+    "mean": lambda: nn.AvgPool2d(2),
+    "leaky": _leaky,
+    "flat": nn.Flatten,
+}
+FRONTS = (
+    ("conv", "max", "leaky", "flat"),
+    ("conv", "norm", "leaky", "max", "flat"),
+    ("conv", "leaky", "mean", "flat"),
+    ("strided", "max", "leaky", "flat"),
+)
+"""Convolutions before the first matrix."""
 
 
 def passed_through(modules: Sequence[nn.Module] | nn.Sequential, x: Tensor) -> tuple[Tensor, Tensor]:
     """Return spikes and potentials of the last neurons as snnTorch's users compute them, step by step."""
     states: dict[nn.Module, Any] = {}
     for module in modules:
-        if not isinstance(module, nn.Linear):
+        if hasattr(module, "reset_mechanism_val"):
             begun = module.reset_mem()  # type: ignore[operator]
             states[module] = begun if isinstance(begun, tuple) else (begun,)
     spikes, potentials = [], []
     for step in x:
         signal = potential = step
         for module in modules:
-            if isinstance(module, nn.Linear):
+            if module not in states:
                 signal = module(signal)
                 continue
             out = module(signal, *states[module])
@@ -122,7 +152,10 @@ def random_chain(random: Random) -> Accelerated:
         reset = random.choice(RESETS if name == "Leaky" else ("subtract", "none"))
         layers.append((name, reset, random.choice((1, 3, 8)), random.random() < HALF))
     optimizer = random.choice(("Adam", "SGD", "Adamax"))
-    return Accelerated(tuple(layers), optimizer, random.choice((0.1, 0.5, 1.0)), random.randrange(1000))
+    front = random.choice(FRONTS) if random.random() < HALF else ()
+    return Accelerated(
+        tuple(layers), front, optimizer, random.choice((0.1, 0.5, 1.0)), random.randrange(1000)
+    )
 
 
 HALF = 0.5

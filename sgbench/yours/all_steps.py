@@ -1,0 +1,279 @@
+"""One step of a user's network run for all time steps at once: what has no state, folded; neurons, on the engine.
+
+Legend: T steps, B batch. A value lies folded, [T B, ...].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from sgbench.engine import fused
+from sgbench.engine.choose import Engine
+from sgbench.errors import InputError
+from sgbench.exchange.constructors import readout
+from sgbench.neurons.base import Neuron
+from sgbench.neurons.leaky import Leaky
+from sgbench.signals.spikes import SparseSpikes
+from sgbench.yours.snntorch_neurons import converted
+from sgbench.yours.step_graph import evaluate, is_neuron_node, last_neuron, spiking
+
+SPARSE = 0.25
+"""Share of inputs that are not 0 up to which they are followed one by one."""
+
+
+class GivenCurrent(nn.Module):
+    """Holds neurons whose currents are made elsewhere.
+
+    Args:
+        name: of the module.
+        neuron: of the layer.
+    """
+
+    cut = False
+    recurrent: Tensor | None
+    recurrence = "none"
+
+    def __init__(self, name: str, neuron: Neuron) -> None:
+        super().__init__()
+        self.name, self.neuron = name, neuron
+        self.recurrent = None
+
+    def synapses(self) -> tuple[Tensor, Tensor | None] | None:
+        """Return None, since there is no matrix."""
+        return None
+
+    def current(self, x: Tensor) -> Tensor:
+        """Return what arrives."""
+        return x
+
+    def feedback(self, s: Tensor) -> Tensor:
+        """Return zeros, since nothing is fed back."""
+        return torch.zeros_like(s)
+
+
+class SharedWeights(GivenCurrent):
+    """Holds neurons behind a matrix, and among them, with the weights of the user's modules.
+
+    Args:
+        name: of the neurons.
+        neuron: of the layer.
+        linear: into the neurons; None where their current is made elsewhere.
+        among: among the neurons, or None.
+    """
+
+    def __init__(self, name: str, neuron: Neuron, linear: nn.Linear | None, among: nn.Module | None) -> None:
+        super().__init__(name, neuron)
+        self.linear, self.among = linear, among
+        if among is not None:
+            self.recurrence = "all_to_all"
+            self.recurrent = by_columns(among.weight)
+
+    def synapses(self) -> tuple[Tensor, Tensor | None] | None:
+        """Return the weight, and the sum of the biases that snnTorch adds in every step."""
+        if self.linear is None:
+            return None
+        biases = [module.bias for module in (self.linear, self.among) if module is not None]
+        there: list[Any] = [bias for bias in biases if bias is not None]
+        return by_columns(self.linear.weight), sum(there[1:], there[0]) if there else None
+
+    def current(self, x: Tensor) -> Tensor:
+        """Return the current of any number of leading dimensions."""
+        given = self.synapses()
+        if given is not None:
+            return nn.functional.linear(x, *given)
+        bias = None if self.among is None else self.among.bias
+        return x if bias is None else x + bias
+
+    def feedback(self, s: Tensor) -> Tensor:
+        """Return the recurrent current [B, N] of the last spikes."""
+        return torch.zeros_like(s) if self.among is None else s @ self.among.weight.T  # type: ignore[operator]
+
+
+def by_columns(weight: Any) -> nn.Parameter:
+    """Lay out a weight's memory once, the values of one input side by side, as the engine reads them."""
+    if not weight.T.is_contiguous():
+        weight.data = weight.data.T.contiguous().T
+    return weight
+
+
+class AllSteps:
+    """Runs a network over all steps at once.
+
+    Args:
+        graph: of one step.
+        network: whose modules are used.
+    """
+
+    def __init__(self, graph: fx.Graph, network: nn.Module) -> None:
+        self.graph, self.network = graph, network
+        self.last = last_neuron(graph, network)
+        self.layers()  # refused as soon as possible, and laid out in memory
+        self.chains = {chain[-1]: chain for chain in self._chains()}
+        self.within = {node for chain in self.chains.values() for node in self._inside(chain)}
+        self.pools = {
+            pool: node for node in graph.nodes for pool in [self._pool_behind(node)] if pool is not None
+        }
+
+    def layers(self) -> list[GivenCurrent]:
+        """Make a layer of each module of neurons, as it is."""
+        nodes = [node for node in self.graph.nodes if is_neuron_node(node, self.network)]
+        return [self._layer(node, None) for node in nodes]
+
+    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute spikes and potentials of the last neurons [T, B, ...] from rest."""
+        steps, found = x.shape[:2], []
+
+        def call(node: fx.Node, module: nn.Module, value: Any) -> Any:
+            if node in self.within:  # the chain's last neurons take what the first receive
+                return value
+            if node not in self.chains:
+                return self._stateless(node, module, value, steps)
+            spikes, potential = self._unrolled(self.chains[node], value.unflatten(0, steps))
+            if node is self.last:
+                found.extend((spikes, potential))
+            return spikes.flatten(0, 1)
+
+        evaluate(self.graph, self.network, x.flatten(0, 1), call)
+        spikes, potential = found
+        return spikes, potential
+
+    def _module(self, node: fx.Node) -> nn.Module:
+        return self.network.get_submodule(str(node.target))
+
+    def _linear(self, node: fx.Node) -> fx.Node | None:
+        """Return the matrix that makes the current of neurons alone, or None."""
+        before = node.args[0]
+        if not isinstance(before, fx.Node) or before.op != "call_module" or len(before.users) > 1:
+            return None
+        return before if type(self._module(before)) is nn.Linear else None
+
+    def _chains(self) -> list[list[fx.Node]]:
+        """Group neurons that hand their spikes to a matrix of the next neurons and to nothing else."""
+        chains: list[list[fx.Node]] = []
+        for node in self.graph.nodes:
+            if not is_neuron_node(node, self.network):
+                continue
+            linear = self._linear(node)
+            arriving = None if linear is None else linear.args[0]
+            alone = isinstance(arriving, fx.Node) and len(arriving.users) == 1
+            sender = spiking(arriving) if alone else None  # type: ignore[arg-type]
+            if chains and sender is chains[-1][-1] and len(sender.users) == 1:  # type: ignore[union-attr]
+                chains[-1].append(node)
+            else:
+                chains.append([node])
+        return chains
+
+    def _inside(self, chain: Sequence[fx.Node]) -> list[fx.Node]:
+        """List what a chain computes by itself: its matrices and all neurons but the last."""
+        linears = [linear for linear in map(self._linear, chain) if linear is not None]
+        return [*linears, *chain[:-1]]
+
+    def _layer(self, node: fx.Node, features: tuple[int, ...] | None) -> GivenCurrent:
+        """Make a layer of neurons, with the matrix before them; features of one step, where they are known."""
+        name, module, linear = str(node.target), self._module(node), self._linear(node)
+        matrix: Any = None if linear is None else self._module(linear)
+        if matrix is not None:
+            features = (matrix.out_features,)
+        neuron = module if isinstance(module, Neuron) else converted(module, name, features)
+        among = getattr(module, "recurrent", None) if neuron is not module else None
+        if matrix is None and among is None:
+            return GivenCurrent(name, neuron)
+        return SharedWeights(name, neuron, matrix, among)
+
+    def _pool_behind(self, node: fx.Node) -> fx.Node | None:
+        """Return the maximum over windows that alone follows a convolution, if both can be made in one loop."""
+        if node.op != "call_module" or len(node.users) != 1 or not _is_plain(self._module(node)):
+            return None
+        (behind,) = node.users
+        pool = self._module(behind) if behind.op == "call_module" else None
+        return behind if type(pool) is nn.MaxPool2d and _side(pool) else None
+
+    def _stateless(self, node: fx.Node, module: nn.Module, value: Any, steps: torch.Size) -> Any:
+        """Compute a module that has no states, for all steps."""
+        if node in self.pools and _by_events(value):
+            return value
+        if isinstance(module, _BatchNorm) and module.training:  # its means are those of a step
+            return torch.cat([module(now) for now in value.unflatten(0, steps).unbind(0)])
+        if not _is_plain(module) or not _by_events(value):
+            return module(value)
+        from sgbench.engine.event_convolution import Convolution, convolve
+
+        pool = next((behind for behind, conv in self.pools.items() if conv is node), None)
+        side = 1 if pool is None else _side(self._module(pool))
+        conv: Any = module
+        sizes = (conv.stride[0], conv.padding[0], side)
+        of = Convolution(tuple(value.shape[1:]), conv.weight, conv.bias, *sizes)
+        out = convolve(value.flatten(1).unflatten(0, steps), of)
+        return out.view(len(value), *(of.geometry.filters, of.geometry.rows, of.geometry.columns))
+
+    def _unrolled(self, chain: Sequence[fx.Node], x: Tensor) -> tuple[Tensor, Tensor]:
+        """Run neurons of a chain on the engine; potentials of the network's last alone."""
+        layers = [self._layer(node, tuple(x.shape[2:])) for node in chain]
+        ends, theirs = chain[-1] is self.last, not isinstance(self._module(chain[-1]), Neuron)
+        first = layers[0].synapses()
+        if first is not None and x.shape[2:] != first[0].shape[1:]:
+            raise InputError(
+                f"accelerate: input of shape {tuple(x.shape)} reaches module '{layers[0].name}' by a matrix; "
+                f"[time, batch, {first[0].shape[1]}] is needed, all time steps at once"
+            )
+        signal = x if first is not None or not theirs else x.flatten(2)
+        signal = SparseSpikes.of(signal) if first is not None and _is_sparse(signal) else signal
+        fires_by = _as_integrators(layers[-1]) if ends and theirs else None
+        engine = Engine("auto", x.device)
+        output, u, _ = engine.unroll(layers, signal, keep_u=ends and fires_by is None, keep_spikes=False)[-1]
+        if output is None:
+            raise AssertionError("the last layer's output is always there")
+        if fires_by is not None:
+            spikes, potential = fires_by.surrogate(output - fires_by.threshold()), output
+        else:
+            spikes, potential = output, output if u is None else u
+        if theirs and u is not None:
+            potential = u + layers[-1].neuron.threshold()  # type: ignore[operator]
+        shape = x.shape if first is None and len(chain) == 1 else spikes.shape
+        return spikes.view(shape), potential.view(shape)
+
+
+def _by_events(value: Any) -> bool:
+    """Say whether convolutions of a value may follow events."""
+    return value.device.type == "cpu" and fused.missing() is None
+
+
+def _is_plain(module: nn.Module) -> bool:
+    """Say whether a module is a convolution that events can be followed through."""
+    if type(module) is not nn.Conv2d or isinstance(module.padding, str) or module.padding_mode != "zeros":
+        return False
+    pairs = (module.stride, module.padding)
+    square = all(one == other for one, other in pairs)  # type: ignore[misc]
+    return square and module.groups == 1 and tuple(module.dilation) == (1, 1)
+
+
+def _side(pool: Any) -> int:
+    """Return the side of windows that lie side by side, or 0 for other windows."""
+    sides = {pool.kernel_size, pool.stride} if isinstance(pool.kernel_size, int) else set()
+    plain = not pool.padding and pool.dilation == 1 and not pool.ceil_mode and not pool.return_indices
+    return int(pool.kernel_size) if plain and len(sides) == 1 else 0
+
+
+def _is_sparse(x: Tensor) -> bool:
+    """Say whether few inputs differ from 0, judged by every sixteenth sample."""
+    some = x[:, ::16]
+    return not x.requires_grad and int(some.count_nonzero()) <= SPARSE * some.numel()
+
+
+def _as_integrators(layer: GivenCurrent) -> Leaky | None:
+    """Turn neurons that nothing comes back to into integrators; return what they fire by, None for others.
+
+    Without reset and recurrence the output can be the potential, from which spikes follow afterwards. The engine
+    then keeps no potential of any other layer.
+    """
+    neuron = layer.neuron
+    if not isinstance(neuron, Leaky) or neuron.next_potential.reset != "none" or layer.recurrence != "none":
+        return None
+    beta = torch.as_tensor(neuron.beta())
+    layer.neuron = readout(max(1, beta.numel()), beta=beta)
+    return neuron

@@ -1,0 +1,98 @@
+"""Neurons on the fast engine for a network of one's own that is written in torch."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from sgbench.engine.choose import Engine
+from sgbench.errors import InputError
+from sgbench.neurons.base import Neuron
+from sgbench.yours.all_steps import GivenCurrent
+from sgbench.yours.snntorch_neurons import converted
+from sgbench.yours.step_graph import is_snntorch
+
+LEAST = 2
+"""Dimensions of currents: time and batch."""
+
+
+class AllStates(NamedTuple):
+    """Holds what neurons did over all steps."""
+
+    output: Tensor  # spikes, or potentials of neurons that do not fire [T, B, ...]
+    potential: Tensor | None  # above the threshold [T, B, ...]; None of neurons that take all steps at once
+    state: Any  # after the last step
+
+
+class CompiledNeuron(nn.Module):
+    """Runs neurons over all steps of a current.
+
+    Args:
+        neuron: whose parameters are used as they are in each call.
+    """
+
+    def __init__(self, neuron: nn.Module) -> None:
+        super().__init__()
+        self.neuron = neuron
+
+    def forward(self, current: Tensor, state: Any = None) -> AllStates:
+        """Run all steps.
+
+        Args:
+            current: of all steps [T, B, ...].
+            state: to go on from; None is rest.
+        """
+        if current.dim() <= LEAST:
+            raise InputError(
+                f"compile: currents have shape {tuple(current.shape)}; [time, batch, ...] is needed, all time "
+                f"steps at once"
+            )
+        ours = isinstance(self.neuron, Neuron)
+        given = current if ours else current.flatten(2)
+        layer = GivenCurrent("neuron", self._neuron(tuple(current.shape[2:])))
+        run = Engine("auto", current.device).unroll([layer], given, [state], keep_u=True)[0]
+        output, u = (None if one is None else one.view(current.shape) if not ours else one for one in run[:2])
+        if output is None:
+            raise AssertionError("the last layer's output is always there")
+        return AllStates(output, u, run.state)
+
+    @property
+    def runs_on(self) -> str:
+        """Return the engine that runs the neurons, and the reason."""
+        return ": ".join(Engine("auto").describe([GivenCurrent("neuron", self._neuron(None))]))
+
+    def _neuron(self, features: tuple[int, ...] | None) -> Neuron:
+        return self.neuron if isinstance(self.neuron, Neuron) else converted(self.neuron, "neuron", features)
+
+
+def compile(neuron: nn.Module) -> CompiledNeuron:
+    """Run neurons on the fast engine, from currents of all steps to their spikes and potentials.
+
+    A loop of one's own computes the currents of all steps by one product and hands them over, in place of calling
+    `step` in each. Gradients reach currents and parameters, and equal those of the loop.
+
+    Args:
+        neuron: of the catalogue, of one's own with a `step`, or snnTorch's `Leaky` or `Synaptic`.
+
+    Raises:
+        InputError: another module.
+
+    >>> import torch
+    >>> from sgbench.neurons.leaky_readout import LeakyReadout
+    >>> fast = compile(LeakyReadout(1, beta=0.5, learn_beta="none"))
+    >>> fast(torch.ones(3, 1, 1)).output.flatten().tolist()
+    [1.0, 1.5, 1.75]
+    """
+    if not isinstance(neuron, Neuron) and not is_snntorch(neuron):
+        raise InputError(
+            f"compile: a {type(neuron).__name__} is no neuron; give one of sgbench or snnTorch, or a class with "
+            f"the methods of sgbench.neurons.base.Neuron"
+        )
+    if not isinstance(neuron, Neuron) and hasattr(neuron, "recurrent"):
+        raise InputError(
+            f"compile: a {type(neuron).__name__} feeds back within a step; use sgbench.accelerate on its network"
+        )
+    made = CompiledNeuron(neuron)
+    _ = made.runs_on  # refused as soon as possible
+    return made
