@@ -186,10 +186,13 @@ class _Convolved(torch.autograd.Function):
         if not delays:
             by_window = _added(d_rows)[:, :wide].reshape(high, geometry.filters, -1, geometry.channels)
             d_weight = d_weight + by_window.permute(1, 3, 0, 2)
+        d_signal = None
+        if wanted:
+            d_signal = _earlier(grad, weight, *ctx.shape[:2]) if delays else d_images.view(ctx.shape)
         return (
             None,
             None,
-            d_images.view(ctx.shape) if by_loops else _earlier(grad, weight, ctx.shape) if wanted else None,
+            d_signal,
             d_weight,
             None if bias is None else _added(d_begins)[: geometry.filters],
         )
@@ -201,9 +204,8 @@ def _padded(rows: Tensor) -> Tensor:
     return pad(rows, (0, short)).contiguous() if short else rows.contiguous()
 
 
-def _earlier(gradient: Tensor, weight: Tensor, shape: torch.Size) -> Tensor:
+def _earlier(gradient: Tensor, weight: Tensor, steps: int, batch: int) -> Tensor:
     """Send the adjoint [B, F T] of delayed sums back to the steps [T, B, K] from which they came."""
-    steps, batch, _ = shape
     lags = weight.detach()[..., 0].flip(2).movedim(2, 0)  # [lags, F, K]
     length = steps + len(lags) - 1
     adjoint = torch.fft.rfft(gradient.view(batch, -1, steps).movedim(2, 0), length, dim=0)

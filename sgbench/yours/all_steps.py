@@ -79,14 +79,15 @@ class SharedWeights(GivenCurrent):
             return None
         biases = [module.bias for module in (self.linear, self.among) if module is not None]
         there: list[Any] = [bias for bias in biases if bias is not None]
-        return by_columns(self.linear.weight), sum(there[1:], there[0]) if there else None
+        bias: Any = sum(there[1:], there[0]) if there else None
+        return by_columns(self.linear.weight), bias
 
     def current(self, x: Tensor) -> Tensor:
         """Return the current of any number of leading dimensions."""
         given = self.synapses()
         if given is not None:
             return nn.functional.linear(x, *given)
-        bias = None if self.among is None else self.among.bias
+        bias: Any = None if self.among is None else self.among.bias
         return x if bias is None else x + bias
 
     def feedback(self, s: Tensor) -> Tensor:

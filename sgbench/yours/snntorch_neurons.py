@@ -29,8 +29,8 @@ KNOWN: dict[str, Callable[[dict[str, Any]], Surrogate]] = {
 """snnTorch's functions that the compiled engine knows by name, from what they were made with."""
 
 
-def converted(module: Any, name: str, features: tuple[int, ...]) -> Neuron:
-    """Make neurons of ours that do what a module of snnTorch does, for features of this shape.
+def converted(module: Any, name: str, features: tuple[int, ...] | None) -> Neuron:
+    """Make neurons of ours that do what a module of snnTorch does, for features of this shape where it is known.
 
     Raises:
         InputError: the module has an option that the engine does not do, or is another kind of neuron.

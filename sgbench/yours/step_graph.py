@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.fx.node import map_arg
 
 from sgbench.errors import InputError, one_printable_line
 from sgbench.neurons.base import Neuron
@@ -43,20 +44,19 @@ def graph_of(network: nn.Module) -> tuple[fx.Graph, bool]:
     Raises:
         InputError: a module that has no place in a step, by name and with the remedy.
     """
-    why = ""
+    graph, why = None, "a neuron is called twice, or with its state"
     try:
         graph = _Tracer().trace(network)
-    except Exception as error:
+    except Exception as error:  # whatever a forward does with what is no tensor
         why = one_printable_line(error) or type(error).__name__
-    else:
-        why = "" if _is_a_step(graph, network) else "a neuron is called twice, or with its state"
-    if why:
+    traced = graph is not None and _is_a_step(graph, network)
+    if graph is None or not traced:
         graph = _in_turn(network, why)
     for node in graph.nodes:
         if node.op == "call_module":
             _require_place(str(node.target), network.get_submodule(str(node.target)))
     last_neuron(graph, network)
-    return graph, not why
+    return graph, traced
 
 
 def _is_a_step(graph: fx.Graph, network: nn.Module) -> bool:
@@ -133,7 +133,7 @@ def evaluate(
     """Compute the values of all nodes, modules by `call`."""
     values: dict[fx.Node, Any] = {}
     for node in graph.nodes:
-        args, options = fx.node.map_arg((node.args, node.kwargs), values.__getitem__)
+        args, options = map_arg((node.args, node.kwargs), values.__getitem__)
         if node.op == "placeholder":
             values[node] = x
         elif node.op == "get_attr":

@@ -78,9 +78,11 @@ def made(modules: list[nn.Module]) -> nn.Sequential:
     """In float64, with weights by which neurons fire."""
     network = nn.Sequential(*modules).double()
     generator = torch.Generator().manual_seed(2)
-    for weight in network.parameters():
+    for name, weight in network.named_parameters():
         if weight.dim() > 1:
-            weight.data = torch.randn(weight.shape, generator=generator, dtype=torch.float64) * 0.5
+            weight.data = torch.randn(weight.shape, generator=generator, dtype=torch.float64) * 0.7
+        elif name.endswith("bias"):
+            weight.data.fill_(0.2)
     return network
 
 
