@@ -246,7 +246,6 @@ NOT_YET = {
     "fsdd_v2",
     "mackey_glass_v1",
     "randman_v1",
-    "yin_yang_v2",
 }
 """Boards of which rows still wait to be trained again."""
 
