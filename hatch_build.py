@@ -1,4 +1,4 @@
-"""Put into the wheel what the checkout knows: its commit and address, the study's summary and all boards."""
+"""Put into the wheel what the checkout knows: its commit and address, what studies found, and all boards."""
 
 from __future__ import annotations
 
@@ -19,10 +19,21 @@ SUMMARIES = {
     "study/passing_steps/ways.json": "sgbench/study/passing_steps.json",
 }
 """What `sgbench recommend` rests on, and where it lies in the wheel."""
+MEASURED, MEASURED_INSIDE = "study/chip", "sgbench/study/chip"
+"""Shards of runs that `sgbench recommend --target` reads, and where they lie in the wheel."""
 BOARDS = "leaderboards"
 """Of which `sgbench board show` and its neighbours have all rows where there is no checkout."""
 REGISTRY_INSIDE = "sgbench/registry.json.xz"
-WATCHED = ("sgbench", "conf", "hydra_plugins", "pyproject.toml", "hatch_build.py", *SUMMARIES, BOARDS)
+WATCHED = (
+    "sgbench",
+    "conf",
+    "hydra_plugins",
+    "pyproject.toml",
+    "hatch_build.py",
+    *SUMMARIES,
+    MEASURED,
+    BOARDS,
+)
 """What the wheel is made of: a change in one of these that is not committed makes the commit unclean."""
 
 
@@ -37,6 +48,8 @@ class CommitHook(BuildHookInterface):
         for summary, inside in SUMMARIES.items():
             if (root / summary).is_file():
                 build_data["force_include"][str(root / summary)] = inside
+        for shard in (root / MEASURED).glob("*.jsonl.xz"):
+            build_data["force_include"][str(shard)] = f"{MEASURED_INSIDE}/{shard.name}"
         commit = git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None
         if not commit:
             return

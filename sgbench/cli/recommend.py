@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from sgbench.cli.common import answer, shared
+from sgbench.cli.common import answer, check_picture, shared
 from sgbench.errors import InputError
 
 GOALS = ("accuracy", "spikes", "safety")
@@ -14,7 +14,10 @@ EPILOG = """examples:
   sgbench recommend experiment=digits                          # builds the network and measures how it starts
   sgbench recommend experiment=mine --config-dir my_conf --for spikes --budget 6
   sgbench recommend --layers 4 --steps 100 --start-spikes 9,4,1,0.2
-  sgbench recommend --layers 1 --recurrent --steps 80"""
+  sgbench recommend --layers 1 --recurrent --steps 80
+  sgbench recommend --target loihi1 --max-nj 50 --min-accuracy 90    # under a budget of energy on a chip"""
+OTHERWISE = ("layers", "start_spikes", "summary", "words")
+"""Options of a network that was not run, which a target's advice does not take."""
 
 
 def register(commands: Any) -> None:
@@ -24,7 +27,7 @@ def register(commands: Any) -> None:
         help="which surrogate and width to take for a network, from the study",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=shared(),
+        parents=shared(picture="accuracy against energy of the measured settings, with --target"),
     )
     parser.add_argument("words", nargs="*", metavar="WORD", help="of a run, e.g. experiment=digits")
     parser.add_argument("--for", dest="goal", choices=GOALS, default="accuracy", help="what counts")
@@ -37,11 +40,33 @@ def register(commands: Any) -> None:
     )
     parser.add_argument("--summary", type=Path, metavar="FILE", help="of another study than the shipped one")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where files of data sets lie")
+    _add_budget(parser)
     parser.set_defaults(handler=recommend)
+
+
+def _add_budget(parser: argparse.ArgumentParser) -> None:
+    """Add the options of advice under a budget of energy."""
+    group = parser.add_argument_group("under a budget of energy")
+    group.add_argument(
+        "--target", metavar="NAME", help="price list, e.g. loihi1; sgbench energy list names all"
+    )
+    group.add_argument("--max-nj", type=float, metavar="E", help="most dynamic energy of an inference [nJ]")
+    group.add_argument("--min-accuracy", type=float, metavar="P", help="least accuracy [%%]")
+    group.add_argument("--bits", type=int, metavar="N", help="most bits of a weight (default: the target's)")
+    group.add_argument(
+        "--run", type=Path, metavar="RUN_DIR", help="a finished run of yours, of real weights, to start from"
+    )
 
 
 def recommend(args: argparse.Namespace) -> int:
     """Print the recommended surrogate, width and settings."""
+    if args.target is not None:
+        return _under_budget(args)
+    given = [
+        name for name in ("max_nj", "min_accuracy", "bits", "run", "plot") if getattr(args, name) is not None
+    ]
+    if given:
+        raise InputError(f"--{given[0].replace('_', '-')}: needs --target, e.g. --target loihi1")
     from sgbench.recommendation.recommend import recommend as recommended
     from sgbench.recommendation.recommend import recommend_shape
     from sgbench.recommendation.summary import Shape
@@ -67,6 +92,29 @@ def recommend(args: argparse.Namespace) -> int:
         shape = Shape(layers=args.layers, recurrent=args.recurrent, steps=args.steps, start_spikes=spikes)
         found = recommend_shape(shape, goal=args.goal, budget=args.budget, summary=args.summary)
     return answer(args, found.tree, found.lines)
+
+
+def _under_budget(args: argparse.Namespace) -> int:
+    """Print which settings keep a network within a budget on a target."""
+    from sgbench.recommendation.budget_text import figure_of, tree_of
+    from sgbench.recommendation.recommend import recommend
+
+    given = [name for name in OTHERWISE if getattr(args, name)]
+    if given:
+        what = args.words[0] if given == ["words"] else f"--{given[0].replace('_', '-')}"
+        raise InputError(
+            f"{what}: --target answers from measured runs; name a finished run of yours with --run"
+        )
+    check_picture(args)
+    advice = recommend(
+        target=args.target,
+        max_nj=args.max_nj,
+        min_accuracy=args.min_accuracy,
+        bits=args.bits,
+        run=args.run,
+        config_dirs=args.config_dir,
+    )
+    return answer(args, tree_of(advice), advice.lines, lambda: figure_of(advice))
 
 
 def _numbers(text: str, layers: int) -> tuple[float, ...]:

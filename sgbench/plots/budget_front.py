@@ -1,0 +1,112 @@
+"""The picture of accuracy against energy under a budget, a panel a task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sgbench.errors import InputError
+from sgbench.plots.estimate import Estimate
+from sgbench.plots.labels import wrapped
+from sgbench.plots.style import BAND, COLOURS, GRID, INK, MARKERS, SOFT
+
+ACROSS = 2
+PANEL_INCHES = (5.2, 3.6)
+TITLE_LETTERS, TITLE_LINES = 52, 2
+
+
+@dataclass(frozen=True)
+class BudgetPoint:
+    """Holds one setting: the kind of its weights, its energy and its accuracy.
+
+    Args:
+        kind: of its weights, which has a colour and a marker.
+        energy_nj: of an inference.
+        accuracy: in percent, with its interval over seeds.
+        on_front: whether no other setting beats it by validation.
+        chosen: whether it is the one that is advised.
+    """
+
+    kind: str
+    energy_nj: float
+    accuracy: Estimate
+    on_front: bool
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class BudgetPanel:
+    """Holds the settings of one task."""
+
+    title: str
+    points: tuple[BudgetPoint, ...]
+
+
+def budget_figure(
+    panels: Sequence[BudgetPanel], *, target: str, max_nj: float | None, min_accuracy: float | None
+) -> Figure:
+    """Draw each task's settings; a line joins the front, a ring marks what is advised, the budget is shaded.
+
+    Args:
+        panels: one a task.
+        target: name of the price list.
+        max_nj: right end of the shaded area; None: none is drawn.
+        min_accuracy: its lower end [%].
+
+    Raises:
+        InputError: there is no panel.
+    """
+    if not panels:
+        raise InputError("no measured task to draw")
+    kinds = sorted({point.kind for panel in panels for point in panel.points})
+    looks = {kind: (COLOURS[place], MARKERS[place]) for place, kind in enumerate(kinds)}
+    across = min(ACROSS, len(panels))
+    down = -(-len(panels) // across)
+    width, height = PANEL_INCHES
+    figure = Figure(figsize=(across * width, down * height + 0.5), layout="constrained")
+    grid = figure.subplots(down, across, squeeze=False)
+    for axes in grid.flat[len(panels) :]:
+        axes.set_axis_off()
+    for axes, panel in zip(grid.flat, panels, strict=False):
+        _shade(axes, max_nj, min_accuracy)
+        _draw(axes, panel, looks)
+    handles, labels = grid.flat[0].get_legend_handles_labels()
+    unique = dict(zip(labels, handles, strict=True))
+    figure.legend(
+        unique.values(), unique.keys(), loc="outside upper center", ncols=len(unique), frameon=False
+    )
+    figure.supxlabel(f"dynamic energy an inference on {target}, nJ", color=INK)
+    figure.supylabel("test accuracy, %", color=INK)
+    return figure
+
+
+def _shade(axes: Axes, max_nj: float | None, min_accuracy: float | None) -> None:
+    """Mark what a budget allows."""
+    if max_nj is not None:
+        axes.axvspan(0, max_nj, ymin=0, color=BAND, linewidth=0, zorder=0)
+        axes.axvline(max_nj, color=SOFT, linewidth=1)
+    if min_accuracy is not None:
+        axes.axhline(min_accuracy, color=SOFT, linewidth=1, linestyle="--")
+
+
+def _draw(axes: Axes, panel: BudgetPanel, looks: dict[str, tuple[str, str]]) -> None:
+    """Draw one task."""
+    for point in panel.points:
+        colour, marker = looks[point.kind]
+        accuracy = point.accuracy
+        axes.plot([point.energy_nj] * 2, [accuracy.low, accuracy.high], color=colour, linewidth=1, alpha=0.5)
+        axes.plot([point.energy_nj], [accuracy.value], marker, color=colour, label=point.kind, markersize=6)
+        if point.chosen:
+            axes.plot([point.energy_nj], [accuracy.value], "o", color=INK, fillstyle="none", markersize=13)
+    front = sorted((point.energy_nj, point.accuracy.value) for point in panel.points if point.on_front)
+    axes.plot(*zip(*front, strict=True), color=SOFT, linewidth=1, zorder=1)
+    energies = [point.energy_nj for point in panel.points]
+    room = 0.15 * (max(energies) - min(energies)) or 1.0
+    axes.set_xlim(min(energies) - room, max(energies) + room)
+    lowest = min(point.accuracy.value for point in panel.points)
+    axes.set_ylim(max(0.0, lowest - 10), 101)
+    axes.grid(color=GRID, linewidth=0.7)
+    axes.set_title(wrapped(panel.title, TITLE_LETTERS, TITLE_LINES), loc="left", color=INK, fontsize=11)

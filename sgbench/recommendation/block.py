@@ -1,0 +1,143 @@
+"""The stored runs behind advice under a budget: accuracy, operations and bits of each setting, task by task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sgbench.composition import catalogue
+from sgbench.errors import InputError
+from sgbench.records.counts import OpCounts
+from sgbench.records.files import parse_model
+from sgbench.records.shards import ShardLine, read_shard, shard_lines
+
+STUDY = "chip"
+"""The study whose runs these are."""
+SHARDS = "*.jsonl.xz"
+COST, BITS, WIDTH = "regulariser.upper_strength", "weights.bits", "width_fwhm"
+COST_WORDS = ("regulariser=activity_bounds", "regulariser.upper_spikes=0")
+"""What a cost on activity is: the squared mean spikes of a layer, times its strength."""
+ROUNDED, REAL = "rounded", "float"
+
+
+class Setting(NamedTuple):
+    """Names what is chosen: a shape, its width, what activity costs, and the weights.
+
+    Args:
+        surrogate: its name in the catalogue.
+        width_fwhm: in thresholds.
+        activity_cost: strength of the cost on a layer's squared mean spikes; 0: none.
+        weights: "float", "rounded" afterwards, or trained with few bits.
+        bits: of a weight in use; None: as many as the protocol's precision has.
+    """
+
+    surrogate: str
+    width_fwhm: float
+    activity_cost: float
+    weights: str
+    bits: int | None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Write the setting as words of a run."""
+        given = [f"surrogate={self.surrogate}", f"{WIDTH}={self.width_fwhm:g}", f"weights={self.weights}"]
+        given += [f"{BITS}={self.bits}"] if self.weights == ROUNDED else []
+        return (*given, *COST_WORDS, f"{COST}={self.activity_cost:g}")
+
+    def rounded(self, bits: int | None) -> Setting:
+        """Return the setting whose real weights are rounded to so many bits afterwards."""
+        return self._replace(weights=ROUNDED, bits=bits)
+
+
+@dataclass(frozen=True)
+class MeasuredRun:
+    """Holds one run of a setting.
+
+    Args:
+        seed: of the run.
+        validation: accuracy as a share, by which settings are chosen.
+        test: accuracy as a share.
+        counts: operations of the test set; None of a run that failed.
+        dt_s: length of a time step.
+    """
+
+    seed: int
+    validation: float
+    test: float
+    counts: OpCounts | None
+    dt_s: float
+
+
+@dataclass(frozen=True)
+class MeasuredTask:
+    """Holds all runs on one task.
+
+    Args:
+        name: in the study.
+        title: what it is called.
+        runs: by setting.
+    """
+
+    name: str
+    title: str
+    runs: Mapping[Setting, Sequence[MeasuredRun]] = field(repr=False)
+
+
+def shipped_block() -> Path:
+    """Return the folder of the stored runs: inside the wheel, or in the checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "study" / STUDY
+    return inside if inside.is_dir() else package.parent / "study" / STUDY
+
+
+def read_block(folder: Path) -> tuple[MeasuredTask, ...]:
+    """Read the stored runs of every task.
+
+    Args:
+        folder: with shards of the study.
+
+    Raises:
+        InputError: there is no shard, or one is damaged.
+    """
+    shards = sorted(folder.glob(SHARDS))
+    if not shards:
+        raise InputError(
+            f"{folder}: no stored run is here; install sgbench from its wheel, or run in a checkout"
+        )
+    lines = (
+        parse_model(line, ShardLine, f"{path}:{number}")
+        for path in shards
+        for number, line in enumerate(shard_lines(path, read_shard(path)), start=1)
+    )
+    return tasks_of(lines)
+
+
+def tasks_of(lines: Iterable[ShardLine]) -> tuple[MeasuredTask, ...]:
+    """Group stored runs by task and setting, in the order of the study's file."""
+    stated: Mapping[str, Any] = catalogue.entry("study", STUDY).parameters["tasks"]
+    tasks: dict[str, dict[Setting, list[MeasuredRun]]] = {}
+    for line in lines:
+        tasks.setdefault(line.task, {}).setdefault(_setting(line), []).append(_run(line))
+    return tuple(
+        MeasuredTask(name, task["title"], tasks[name]) for name, task in stated.items() if name in tasks
+    )
+
+
+def _setting(line: ShardLine) -> Setting:
+    """Read the setting of a run from its cell, and the shape from its record."""
+    cell, weights = line.cell, line.cell["weights"]
+    bits = cell.get(BITS) or line.record.method.parameters.get("weights", {}).get("bits")
+    shape = line.record.method.choices["surrogate"]
+    return Setting(shape, float(cell[WIDTH]), float(cell[COST]), weights, bits)
+
+
+def _run(line: ShardLine) -> MeasuredRun:
+    """Read the scores of a run; one that failed guesses."""
+    record = line.record
+    validation, test = (
+        0.0 if scores is None or scores.accuracy is None else scores.accuracy
+        for scores in (record.validation, record.test)
+    )
+    return MeasuredRun(record.seed, validation, test, record.counts, record.method.protocol.dt_s)

@@ -1,0 +1,144 @@
+"""What advice under a budget is worth on a task that it was not made from, beside rounding afterwards."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgbench.recommendation.block import Setting
+from sgbench.recommendation.priced import PricedSetting, PricedTask, choose, holdable, real
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Holds what advice made from the other tasks gives on one that was left out.
+
+    Args:
+        title: of the task.
+        budget_nj: halfway, on a logarithmic scale, from the least energy of a setting to that of the task's
+            reference.
+        advised: the advice, as it was measured on the task.
+        best: what the task's own validation chooses within the budget.
+        rounded: advice made from real weights, rounded afterwards to as many bits as the advice has.
+    """
+
+    title: str
+    budget_nj: float
+    advised: PricedSetting
+    best: PricedSetting
+    rounded: PricedSetting | None
+
+    @property
+    def loss_points(self) -> float:
+        """Return the points of test accuracy below the task's own choice."""
+        return 100 * (self.best.test.mean - self.advised.test.mean)
+
+    @property
+    def rounded_loss_points(self) -> float | None:
+        """Return the same of rounding afterwards; None where it was not run."""
+        return None if self.rounded is None else 100 * (self.best.test.mean - self.rounded.test.mean)
+
+
+@dataclass(frozen=True)
+class CarriedAdvice:
+    """Holds a setting that is advised for a network that was not measured.
+
+    Args:
+        setting: that is advised.
+        shares: its energy by that of the reference, on each measured task.
+        losses: its points of validation accuracy below the best setting of each.
+    """
+
+    setting: Setting
+    shares: tuple[float, ...]
+    losses: tuple[float, ...]
+
+    @property
+    def share(self) -> float:
+        """Return the geometric mean of the shares; 0 where one of them is."""
+        return math.exp(float(np.mean(np.log(self.shares)))) if min(self.shares) > 0 else 0.0
+
+
+def whole(one: PricedSetting) -> float:
+    """Return all of a setting's energy [nJ]."""
+    return one.energy_nj.value
+
+
+def moved(one: PricedSetting) -> float:
+    """Return the energy that spikes of neurons cause [nJ]."""
+    return one.moved_nj
+
+
+def reference_of(settings: PricedTask) -> PricedSetting | None:
+    """Return a task's reference: real weights, no cost on activity, the best width by validation."""
+    free = [one for one in real(settings).values() if one.setting.activity_cost == 0]
+    return max(free, key=lambda one: one.order) if free else None
+
+
+def advise_elsewhere(
+    tasks: Sequence[PricedTask],
+    share: float,
+    candidates: Sequence[Setting],
+    energy: Callable[[PricedSetting], float] = whole,
+) -> CarriedAdvice | None:
+    """Choose the setting of least mean loss of those that need a share of the reference's energy or less.
+
+    Where none needs so little, it is the one that needs least.
+
+    Args:
+        tasks: that were measured, each with a reference.
+        share: of the reference's energy that may be used.
+        candidates: settings; those that a task lacks are passed over.
+        energy: which part of it.
+    """
+    known = [
+        _over(tasks, setting, energy) for setting in candidates if all(setting in task for task in tasks)
+    ]
+    if not known:
+        return None
+    fitting = [one for one in known if one.share <= share]
+    if not fitting:
+        return min(known, key=lambda one: (one.share, one.setting))
+    return min(fitting, key=lambda one: (float(np.mean(one.losses)), one.share, one.setting))
+
+
+def _over(
+    tasks: Sequence[PricedTask], setting: Setting, energy: Callable[[PricedSetting], float]
+) -> CarriedAdvice:
+    """Collect what a setting needs and loses over tasks."""
+    shares, losses = [], []
+    for task in tasks:
+        best = max(one.validation.mean for one in task.values())
+        reference = reference_of(task)
+        shares.append(math.nan if reference is None else energy(task[setting]) / energy(reference))
+        losses.append(100 * (best - task[setting].validation.mean))
+    return CarriedAdvice(setting, tuple(shares), tuple(losses))
+
+
+def leave_one_out(tasks: Mapping[str, PricedTask], limit: int | None) -> tuple[LeftOut, ...]:
+    """Leave each task out, advise from the others, and look the advice up on it.
+
+    Args:
+        tasks: settings by a task's title.
+        limit: most bits of a weight.
+    """
+    checks = []
+    for title, task in tasks.items():
+        others = [other for name, other in tasks.items() if name != title and reference_of(other) is not None]
+        own, reference = holdable(task, limit), reference_of(task)
+        if not others or not own or reference is None:
+            continue
+        needed = whole(reference)
+        least = min(one.energy_nj.value for one in own.values())
+        budget = math.sqrt(least * max(needed, least))
+        best = choose(own, max_nj=budget, min_accuracy=None)
+        advised = advise_elsewhere(others, budget / needed, list(own))
+        if advised is None or best is None:
+            continue
+        from_real = advise_elsewhere(others, budget / needed, list(real(task)))
+        rounded = None if from_real is None else task.get(from_real.setting.rounded(advised.setting.bits))
+        checks.append(LeftOut(title, budget, task[advised.setting], best, rounded))
+    return tuple(checks)

@@ -1,0 +1,151 @@
+"""Measured settings with their energy on a target: which a chip can hold, and which no other one beats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgbench.energy.interval import BoundedValue, total
+from sgbench.energy.price import price
+from sgbench.errors import InputError
+from sgbench.recommendation.block import REAL, ROUNDED, MeasuredRun, MeasuredTask, Setting
+from sgbench.recommendation.moved import moved_nj
+from sgbench.records.energy import EnergyTarget
+from sgbench.statistics.intervals import Summary, summarise
+
+REAL_BITS = 32
+"""Of a weight in single precision, which the stored runs have."""
+
+
+@dataclass(frozen=True)
+class PricedSetting:
+    """Holds what a setting scored and needed on one task, over its seeds.
+
+    Args:
+        setting: that was run.
+        validation: accuracy as a share, by which it is chosen.
+        test: accuracy as a share, which is told.
+        energy_nj: dynamic energy of an inference, mean over seeds, between the ends of the prices.
+        moved_nj: the part of it that spikes of neurons cause.
+    """
+
+    setting: Setting
+    validation: Summary
+    test: Summary
+    energy_nj: BoundedValue
+    moved_nj: float
+
+    @property
+    def order(self) -> tuple[float, float, Setting]:
+        """Sort by validation accuracy, then by energy, the best last."""
+        return self.validation.mean, -self.energy_nj.value, self.setting
+
+
+PricedTask = Mapping[Setting, PricedSetting]
+
+
+def priced_task(task: MeasuredTask, target: EnergyTarget) -> dict[Setting, PricedSetting]:
+    """Price all settings of a task; one whose every run failed is left out.
+
+    Args:
+        task: with its runs.
+        target: of the energy.
+
+    Raises:
+        InputError: the target gives no total for these networks.
+    """
+    priced = {}
+    for setting, runs in task.runs.items():
+        energies = list(_energies(task, runs, target))
+        if energies:
+            priced[setting] = PricedSetting(
+                setting,
+                summarise([run.validation for run in runs], scale="share"),
+                summarise([run.test for run in runs], scale="share"),
+                total(energies).over(len(energies)),
+                float(np.mean(list(_moved(runs, target)))),
+            )
+    return priced
+
+
+def _energies(
+    task: MeasuredTask, runs: Sequence[MeasuredRun], target: EnergyTarget
+) -> Iterable[BoundedValue]:
+    """Yield the energy of each run that ended."""
+    for run in runs:
+        if run.counts is None:
+            continue
+        estimate = price(run.counts, target=target, dt_s=run.dt_s)
+        if estimate.dynamic_nj is None:
+            why = estimate.reasons[0] if estimate.reasons else "it prices nothing"
+            raise InputError(
+                f"--target {target.name}: no total for '{task.title}': {why}; sgbench energy list names others"
+            )
+        yield estimate.dynamic_nj
+
+
+def _moved(runs: Sequence[MeasuredRun], target: EnergyTarget) -> Iterable[float]:
+    """Yield what spikes of neurons cost in each run that ended."""
+    for run in runs:
+        if run.counts is not None:
+            yield moved_nj(run.counts, target=target, dt_s=run.dt_s)
+
+
+def most_bits(target: EnergyTarget, bits: int | None = None) -> int | None:
+    """Return the most bits that a weight may have; None where any number is possible.
+
+    Args:
+        target: whose chip, or whose operands, have a limit.
+        bits: the user's own limit.
+    """
+    chip = None if target.chip is None else target.chip.weight_bits
+    limits = [limit for limit in (chip, target.operand_bits, bits) if limit is not None]
+    return min(limits, default=None)
+
+
+def holdable(settings: PricedTask, limit: int | None) -> dict[Setting, PricedSetting]:
+    """Select the settings that were trained with weights of no more bits than a limit."""
+    return {
+        setting: one
+        for setting, one in settings.items()
+        if setting.weights != ROUNDED and (limit is None or (setting.bits or REAL_BITS) <= limit)
+    }
+
+
+def real(settings: PricedTask) -> dict[Setting, PricedSetting]:
+    """Select the settings with real weights, which advice that rounds afterwards starts from."""
+    return {setting: one for setting, one in settings.items() if setting.weights == REAL}
+
+
+def choose(settings: PricedTask, *, max_nj: float | None, min_accuracy: float | None) -> PricedSetting | None:
+    """Choose by validation: the most accurate one within the energy, or without a limit the cheapest accurate one.
+
+    Args:
+        settings: to choose from.
+        max_nj: most energy of an inference; None: no limit.
+        min_accuracy: least validation accuracy as a share; None: no limit.
+    """
+    fitting = [
+        one
+        for one in settings.values()
+        if (max_nj is None or one.energy_nj.value <= max_nj)
+        and (min_accuracy is None or one.validation.mean >= min_accuracy)
+    ]
+    if not fitting:
+        return None
+    if max_nj is None:
+        return min(fitting, key=lambda one: (one.energy_nj.value, -one.validation.mean, one.setting))
+    return max(fitting, key=lambda one: one.order)
+
+
+def front(settings: PricedTask) -> tuple[PricedSetting, ...]:
+    """List the settings that no other one beats in accuracy at the same or less energy, the cheapest first."""
+    kept: list[PricedSetting] = []
+    for one in sorted(
+        settings.values(), key=lambda one: (one.energy_nj.value, -one.validation.mean, one.setting)
+    ):
+        if not kept or one.validation.mean > kept[-1].validation.mean:
+            kept.append(one)
+    return tuple(kept)

@@ -1,0 +1,150 @@
+"""The report on budgets: what each setting scores and needs, and advice on tasks that were left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sgbench.energy.price import chosen_targets
+from sgbench.energy.text import joules
+from sgbench.recommendation.block import ROUNDED, MeasuredTask, tasks_of
+from sgbench.recommendation.budget_text import panels_of, share_text
+from sgbench.recommendation.left_out import LeftOut, leave_one_out
+from sgbench.recommendation.priced import PricedTask, most_bits, priced_task
+from sgbench.recommendation.trust import trust_in
+from sgbench.records.shards import ShardLine
+from sgbench.study.pages.text import StudyPage, StudyPicture, details, table
+from sgbench.study.report import Report, ReportInput
+from sgbench.study.status import states_of
+from sgbench.tables import NONE, decimal_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from sgbench.plots.budget_front import BudgetPanel
+
+TITLE = "Under a budget of energy: activity cost, bits and width"
+DRAWN = "loihi1"
+LISTS = ("loihi1", "spinnaker2", "horowitz_45nm_int8")
+"""Price lists on which advice is held against tasks that were left out."""
+PICTURE = "front.png"
+
+
+def make_report(given: ReportInput) -> Report:
+    """Write the page of the study.
+
+    Args:
+        given: of the study.
+    """
+    measured = tasks_of(
+        ShardLine(block=one.block, task=one.task, cell=dict(one.cell), record=one.record)
+        for one in given.entries
+    )
+    registration = Path(given.findings.loaded.study.registration).name
+    scores = given.findings.scores
+    state = [
+        f"{one.name}: {one.stored} of {one.runs}" for one in states_of(scores, list(scores.study.blocks))
+    ]
+    parts = [
+        f"What was run, and how advice is made and tested, stands in [the registration](../{registration}). "
+        f"Stored runs by block: {'; '.join(state)}. `sgbench recommend --target` reads the same records.",
+    ]
+    if not measured:
+        return Report((StudyPage("README.md", TITLE, (*parts, "No run is stored.")),))
+    priced = _priced(measured, DRAWN)
+    limit = most_bits(chosen_targets([DRAWN])[DRAWN])
+    panels = panels_of(priced, limit)
+    picture = StudyPicture(
+        PICTURE,
+        f"test accuracy against dynamic energy on {DRAWN}, a panel a task, by bits of the weights",
+        panels,
+        lambda: _figure(panels),
+    )
+    parts += [
+        picture.markdown,
+        f"Mean and interval of 95 % over seeds, energy on `{DRAWN}`; the line joins settings that no other one "
+        "beats by validation.",
+        "## Advice on a task that was left out",
+        "Advice comes from the other tasks. Its loss is to what the task's own validation chooses within the same "
+        "budget; beside it what is chosen among real weights and rounded afterwards to as many bits.",
+        *(_left_out(name, measured) for name in LISTS),
+        "## Every setting",
+        *(details(task.title, _settings(priced[task.title])) for task in measured),
+    ]
+    return Report((StudyPage("README.md", TITLE, tuple(parts), (picture,)),))
+
+
+def _figure(panels: Sequence[BudgetPanel]) -> Figure:
+    """Draw the panels without a budget."""
+    from sgbench.plots.budget_front import budget_figure
+
+    return budget_figure(panels, target=DRAWN, max_nj=None, min_accuracy=None)
+
+
+def _priced(measured: Sequence[MeasuredTask], name: str) -> dict[str, PricedTask]:
+    """Price all tasks on a target, by their titles."""
+    (target,) = chosen_targets([name]).values()
+    return {task.title: priced_task(task, target) for task in measured}
+
+
+def _left_out(name: str, measured: Sequence[MeasuredTask]) -> str:
+    """Tabulate advice on left-out tasks by one price list, with how far its joules can be trusted."""
+    limit = most_bits(chosen_targets([name])[name])
+    rows = [_row(check) for check in leave_one_out(_priced(measured, name), limit)]
+    header = [
+        "task",
+        "budget",
+        "advised",
+        "needs",
+        "accuracy",
+        "loss, points",
+        "rounded afterwards",
+        "loss of that",
+    ]
+    return (
+        f"### {name}\n\n{table(header, rows)}\n\n{trust_in(name)}"
+        if rows
+        else f"### {name}\n\nToo few tasks."
+    )
+
+
+def _row(check: LeftOut) -> list[str]:
+    """Write one left-out task as the cells of a table."""
+    advised, rounded = check.advised, check.rounded
+    kept = "" if advised.energy_nj.value <= check.budget_nj else ", over budget"
+    return [
+        check.title,
+        joules(check.budget_nj),
+        _short(advised.setting.width_fwhm, advised.setting.activity_cost, advised.setting.weights),
+        joules(advised.energy_nj.value) + kept,
+        share_text(advised.test),
+        decimal_text(check.loss_points, 1),
+        NONE if rounded is None else f"{share_text(rounded.test)}, {joules(rounded.energy_nj.value)}",
+        NONE if check.rounded_loss_points is None else decimal_text(check.rounded_loss_points, 1),
+    ]
+
+
+def _short(width: float, cost: float, weights: str) -> str:
+    return f"width {width:g}, cost {cost:g}, {weights}"
+
+
+def _settings(priced: PricedTask) -> str:
+    """Tabulate all settings of a task."""
+    rows = []
+    for setting, one in sorted(priced.items()):
+        weights = f"{setting.weights} {setting.bits}" if setting.weights == ROUNDED else setting.weights
+        rows.append(
+            [
+                f"{setting.width_fwhm:g}",
+                f"{setting.activity_cost:g}",
+                weights,
+                share_text(one.validation),
+                share_text(one.test),
+                joules(one.energy_nj.value),
+                str(one.test.n),
+            ]
+        )
+    return table(
+        ["width", "activity cost", "weights", "validation", "test", f"energy, {DRAWN}", "seeds"], rows
+    )

@@ -1,0 +1,29 @@
+"""The committed page is what the committed records give."""
+
+from pathlib import Path
+
+import pytest
+
+from sgbench.recommendation.block import read_block
+from sgbench.study.definition import load_study
+from sgbench.study.registration import checkout_root
+from sgbench.study.report import make_report
+from sgbench.study.store import Store
+
+ROOT = Path(__file__).parents[4]
+
+
+@pytest.mark.slow
+def test_the_page_is_that_of_the_records() -> None:
+    """Must match: page and picture in docs. Independent: each setting's mean test accuracy, added up here."""
+    store = Store(ROOT / "study" / "chip", "chip")
+    report = make_report(load_study("chip"), store, checkout=None, root=checkout_root(ROOT))
+    (page,) = report.pages
+    assert page.text() == (ROOT / "docs" / "chip" / "README.md").read_text()
+    assert report.stale(ROOT / "docs" / "chip") == [
+        "README.md"
+    ]  # whose banner says that nobody compared commits
+    for task in read_block(store.folder):
+        for runs in task.runs.values():
+            mean = 100 * sum(run.test for run in runs) / len(runs)
+            assert f"| {mean:.1f} %" in page.text(), task.title
