@@ -4,33 +4,41 @@ from __future__ import annotations
 
 import argparse
 import io
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sgbench.cli.common import answer, shared
-from sgbench.errors import InputError
+from sgbench.errors import InputError, suggest
 
 if TYPE_CHECKING:
     from sgbench.inspection.stored_run import StoredRun
     from sgbench.networks.base import Network
 
 READERS = ("snntorch", "spikingjelly", "norse", "sinabs", "nir")
+NEEDED = f"--for {'|'.join(READERS)} or a chip, with --to FILE, is needed; or --nir FILE.nir alone"
 OF_NIR = {"step": "--step", "unit_resistance": "--unit-resistance", "dt": "--dt"}
 
 
 def register(commands: Any) -> None:
     """Add the command `export` to the parser."""
     export = commands.add_parser(
-        "export", help="write the network of a run for another library, or as NIR", parents=shared()
+        "export", help="write the network of a run for another library or a chip, or as NIR", parents=shared()
     )
     export.add_argument("run", type=Path, metavar="RUN_DIR", help="folder of a finished run, with its record")
     export.add_argument(
         "--for",
         dest="reader",
-        choices=READERS,
-        help="who is to read it; all but nir get Python and its weights",
+        metavar="READER",
+        help=f"{', '.join(READERS)}, or a chip whose limits are known, e.g. loihi1, which gets whole numbers",
     )
-    export.add_argument("--to", type=Path, metavar="FILE", help="file to write: FILE.py, or FILE.nir")
+    export.add_argument(
+        "--to",
+        type=Path,
+        metavar="FILE",
+        help="file to write: FILE.py with its weights beside it, .nir, or .npz",
+    )
     export.add_argument("--nir", type=Path, metavar="FILE.nir", help="the same as --for nir --to FILE.nir")
     export.add_argument(
         "--step", choices=("euler", "exponential"), help="how a reader of NIR steps; default: euler"
@@ -59,7 +67,8 @@ def export_command(args: argparse.Namespace) -> int:
     record = record_of(args.run)
     run = run_of(args.run, record, config_dirs=args.config_dir, allow_targets=args.allow_target)
     network = load_selected(run).eval()
-    summary = (_write_nir if reader == "nir" else _write_code)(args, reader, path, run, network)
+    writer = _write_nir if reader == "nir" else _write_code if reader in READERS else _write_whole
+    summary = writer(args, reader, path, run, network)
     line = summary.pop("line")
     return answer(args, summary, line)
 
@@ -70,17 +79,32 @@ def _asked(args: argparse.Namespace) -> tuple[str, Path]:
     path: Path | None = args.to if args.nir is None else args.nir
     both = args.nir is not None and not (args.reader is None and args.to is None)
     if reader is None or path is None or both:
-        raise InputError(
-            f"export: --for {'|'.join(READERS)} with --to FILE is needed, or --nir FILE.nir alone"
-        )
+        raise InputError(f"export: {NEEDED}")
     if reader == "nir":
         return reader, path
     given = [word for name, word in OF_NIR.items() if getattr(args, name) is not None]
     if given:
         raise InputError(f"{given[0]}: is of NIR files alone; leave it out with --for {reader}")
+    if reader not in READERS:
+        if path.suffix != ".npz":
+            raise InputError(f"--to {path}: a file that ends in .npz is needed with --for {reader}")
+        _require_chip_name(reader, args.config_dir)
+        return reader, path
     if path.suffix != ".py":
         raise InputError(f"--to {path}: a file that ends in .py is needed; the weights go beside it, as .pt")
     return reader, path
+
+
+def _require_chip_name(name: str, config_dirs: Sequence[Path]) -> None:
+    """Refuse a name that is neither a library nor a chip, before a run is read."""
+    from sgbench.energy.price import load_targets
+    from sgbench.inspection.chip_run import chip_named
+
+    known = load_targets(config_dirs, everything=True)
+    if name not in known:
+        chips = [target.name for target in known.values() if target.chip is not None]
+        raise InputError(f"--for {name}: no such reader; {suggest(name, [*READERS, *chips])}")
+    chip_named(name, config_dirs)
 
 
 def _write_nir(
@@ -140,4 +164,43 @@ def _write_code(
         "for": reader,
         "layers": [layer.name for layer in network.layers],
         "line": f"{path} and {weights}: network() of the first is the run's network, in neurons of {name}",
+    }
+
+
+def _write_whole(
+    args: argparse.Namespace, name: str, path: Path, run: StoredRun, network: Network
+) -> dict[str, Any]:
+    """Write whole numbers for a chip, and hold them against the simulation."""
+    import numpy as np
+
+    from sgbench.exchange.whole_numbers import whole_layers
+    from sgbench.inspection.chip_run import agreement, chip_named, precision_of, require_chip
+    from sgbench.records.files import write_atomic
+
+    target = chip_named(name, args.config_dir)
+    chip_fit = require_chip(run, target)
+    layers = whole_layers(network, name)
+    data = io.BytesIO()
+    np.savez_compressed(data, **{key: value for layer in layers for key, value in layer.arrays.items()})
+    lines = [
+        f"{path}: {', '.join(layer.name for layer in layers)} in whole numbers, {chip_fit.cores} cores of {name}"
+    ]
+    found = {"whole_numbers": agreement(run, layers)}
+    lines.append(f"in whole numbers: {found['whole_numbers']}")
+    precision = None if target.chip is None else precision_of(target.chip)
+    if precision is not None:
+        found["as_fine_as_the_chip"] = agreement(run, layers, precision)
+        lines.append(
+            f"with decays of {precision.decay_bits} bits, as {name} has: {found['as_fine_as_the_chip']}"
+        )
+    lines += [f"not checked: {limit}" for limit in chip_fit.unchecked]
+    write_atomic(path, data.getvalue())
+    return {
+        "file": str(path),
+        "for": name,
+        "layers": [layer.name for layer in layers],
+        "cores": chip_fit.cores,
+        "agreement": {key: asdict(value) for key, value in found.items()},
+        "unchecked": list(chip_fit.unchecked),
+        "line": lines,
     }

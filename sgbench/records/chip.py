@@ -20,6 +20,8 @@ class Chip(Strict):
     fan_in: Positive | None  # inputs that a neuron, or the core that it is on, can listen to
     synapse_bits_per_core: Positive | None
     weight_bits: Positive | None  # of a stored weight
+    decay_bits: Positive | None = None  # of a factor by which a potential decays in a step
+    below_weight_bits: Positive | None = None  # of a potential below the unit of the finest weight
     layers_share: bool = False  # whether a core holds neurons of several layers
     cores_per_tile: Positive = 1  # cores that one router serves
     tiles_east_west: Positive | None = None  # width of the mesh of routers

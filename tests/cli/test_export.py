@@ -33,13 +33,16 @@ def test_a_missing_package_is_one_line_with_the_remedy(
     [
         (
             [],
-            "--for snntorch|spikingjelly|norse|sinabs|nir with --to FILE is needed, or --nir FILE.nir alone",
+            "--for snntorch|spikingjelly|norse|sinabs|nir or a chip, with --to FILE, is needed; or --nir FILE.nir",
         ),
-        (["--for", "norse"], "with --to FILE is needed"),
+        (["--for", "norse"], "with --to FILE, is needed"),
         (["--for", "nir", "--to", "a.nir", "--nir", "b.nir"], "--nir FILE.nir alone"),
         (["--for", "norse", "--to", "a.py", "--step", "euler"], "--step: is of NIR files alone"),
         (["--for", "norse", "--to", "a.py", "--unit-resistance"], "--unit-resistance: is of NIR files alone"),
         (["--for", "norse", "--to", "a.pt"], "--to a.pt: a file that ends in .py is needed"),
+        (["--for", "loihi1", "--to", "a.py"], "--to a.py: a file that ends in .npz is needed"),
+        (["--for", "loihi", "--to", "a.npz"], "--for loihi: no such reader; did you mean"),
+        (["--for", "horowitz_45nm", "--to", "a.npz"], "--for horowitz_45nm: states no limits of a chip"),
     ],
 )
 def test_words_that_do_not_fit_are_refused(words: list[str], message: str, capsys: Any) -> None:

@@ -1,0 +1,267 @@
+"""A network of quantised weights in whole numbers alone: as data for a chip, and as a program that runs them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sgbench.errors import InputError
+from sgbench.exchange.layer_numbers import LayerNumbers, numbers_of
+from sgbench.networks.base import DenseLayer, Network
+from sgbench.quantisers.base import Quantiser
+
+Whole = NDArray[np.int64]
+FINE_BITS = 20
+"""Behind the point of a potential, and of a decay, where nothing says otherwise."""
+MOST_UNITS = 2.0 ** (62 - 2 * FINE_BITS)
+"""Size of a potential beyond which a product with a decay no longer fits into 64 bits."""
+
+
+class Precision(NamedTuple):
+    """Says how fine potentials and decays are.
+
+    Args:
+        below_unit_bits: of a potential below the smallest weight's unit; None: `FINE_BITS` behind the point.
+        decay_bits: of a decay.
+        rounds_to_zero: whether what a decay leaves over is cut off; rounded to the nearest otherwise.
+    """
+
+    below_unit_bits: int | None = None
+    decay_bits: int = FINE_BITS
+    rounds_to_zero: bool = False
+
+
+FINE = Precision()
+
+
+@dataclass(frozen=True)
+class WholeLayer:
+    r"""Describes one layer in whole numbers; a weight is its number times 2 to the power of its exponent.
+
+    .. math::
+        i[t] &= \alpha i[t-1] + 2^e W x[t] + 2^f V s[t-1] \\
+        u[t] &= \mathrm{kept}(\beta, u[t-1], s[t-1]) + i[t], \qquad s[t] = [u[t] > \theta]
+
+    Args:
+        name: of the layer.
+        weight: W [N, inputs].
+        weight_exponent: e.
+        among: V [N, N], or [N] where each neuron hears itself alone; None: no spike comes back.
+        among_exponent: f.
+        decay: beta [N].
+        synapse: alpha [N], or None.
+        threshold: theta [N]; None where nothing fires.
+        reset: "subtract", "subtract_decayed", "zero" or "none".
+    """
+
+    name: str
+    weight: Whole
+    weight_exponent: int
+    among: Whole | None
+    among_exponent: int
+    decay: NDArray[np.float64]
+    synapse: NDArray[np.float64] | None
+    threshold: NDArray[np.float64] | None
+    reset: str
+
+    @property
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Return what is stored of the layer, by name."""
+        given: dict[str, NDArray[np.generic] | None] = {
+            "weight": self.weight.astype(np.int16),
+            "weight_exponent": np.array(self.weight_exponent),
+            "among": None if self.among is None else self.among.astype(np.int16),
+            "among_exponent": np.array(self.among_exponent),
+            "decay": self.decay,
+            "synapse": self.synapse,
+            "threshold": self.threshold,
+            "reset": np.array(self.reset),
+        }
+        return {f"{self.name}.{key}": value for key, value in given.items() if value is not None}
+
+    def run(self, x: Whole, precision: Precision = FINE) -> tuple[Whole, NDArray[np.float64]]:
+        """Run the layer over all steps in whole numbers.
+
+        Args:
+            x: spikes that arrive [T, B, inputs].
+            precision: of potentials and decays.
+
+        Returns:
+            spikes [T, B, N], all 0 where nothing fires, and potentials [T, B, N], real again.
+
+        Raises:
+            InputError: a potential grows beyond what 64 bits hold.
+        """
+        point = self._point(precision)
+        one = 1 << precision.decay_bits
+        decay, synapse = (
+            None if kept is None else np.round(kept * one).astype(np.int64)
+            for kept in (self.decay, self.synapse)
+        )
+        fires = self.threshold is not None
+        threshold = np.round((self.threshold if fires else self.decay) * 2.0**point).astype(np.int64)
+        potential = np.zeros((*x.shape[1:-1], len(self.weight)), dtype=np.int64)
+        current, spikes = np.zeros_like(potential), np.zeros_like(potential)
+        sent, seen = [], []
+        for step in x:
+            drive = (step @ self.weight.T) << (point + self.weight_exponent)
+            if self.among is not None:
+                back = spikes * self.among if self.among.ndim == 1 else spikes @ self.among.T
+                drive = drive + (back << (point + self.among_exponent))
+            current = drive if synapse is None else _decayed(current, synapse, precision) + drive
+            potential = self._kept(potential, spikes, threshold, decay, precision) + current
+            if np.abs(potential).max(initial=0) * 2.0**-point > MOST_UNITS:
+                raise InputError(
+                    f"layer '{self.name}': a potential is too large for whole numbers of 64 bits"
+                )
+            spikes = (potential > threshold).astype(np.int64) if fires else np.zeros_like(potential)
+            sent.append(spikes)
+            seen.append(potential * 2.0**-point)
+        return np.stack(sent), np.stack(seen)
+
+    def _point(self, precision: Precision) -> int:
+        """Return how many bits of a potential lie behind the point."""
+        exponents = [self.weight_exponent, *([] if self.among is None else [self.among_exponent])]
+        if precision.below_unit_bits is None:
+            return max(FINE_BITS, -min(exponents))
+        return precision.below_unit_bits - min(exponents)
+
+    def _kept(
+        self, potential: Whole, spikes: Whole, threshold: Whole, decay: Whole | None, precision: Precision
+    ) -> Whole:
+        """Return what is left of the last potential, behind its reset."""
+        if decay is None:
+            raise AssertionError("every layer has a decay")
+        if self.reset == "subtract_decayed":
+            potential = potential - threshold * spikes
+        elif self.reset == "zero":
+            potential = potential * (1 - spikes)
+        kept = _decayed(potential, decay, precision)
+        return kept - threshold * spikes if self.reset == "subtract" else kept
+
+
+def _decayed(value: Whole, decay: Whole, precision: Precision) -> Whole:
+    """Multiply by a decay in whole numbers."""
+    product = value * decay
+    if precision.rounds_to_zero:
+        return np.sign(product) * (np.abs(product) >> precision.decay_bits)
+    return (product + (1 << (precision.decay_bits - 1))) >> precision.decay_bits
+
+
+def whole_layers(network: Network, reader: str) -> tuple[WholeLayer, ...]:
+    """Write the layers of a network in whole numbers.
+
+    Args:
+        network: a chain of dense layers with quantised weights, in evaluation mode.
+        reader: for whom, as messages say it.
+
+    Raises:
+        InputError: what cannot be told in whole numbers, with the layer's name and the remedy.
+    """
+    return tuple(_whole(numbers, reader) for numbers in numbers_of(network, reader))
+
+
+def run_layers(
+    layers: Sequence[WholeLayer], x: Whole, precision: Precision = FINE
+) -> tuple[list[Whole], NDArray[np.float64]]:
+    """Run layers one after another; return the spikes of each and what the last one answers with.
+
+    Args:
+        layers: of a network.
+        x: spikes of samples [T, B, inputs].
+        precision: of potentials and decays.
+    """
+    spikes: list[Whole] = []
+    potential = np.zeros(0)
+    for layer in layers:
+        x, potential = layer.run(x, precision)
+        spikes.append(x)
+    fires = layers[-1].threshold is not None
+    return spikes, spikes[-1].astype(np.float64) if fires else potential
+
+
+def read_layers(arrays: Mapping[str, NDArray[np.generic]]) -> tuple[WholeLayer, ...]:
+    """Read layers from the arrays of an exported file, in their order there.
+
+    Args:
+        arrays: by name, as `numpy.load(path, allow_pickle=False)` gives them.
+
+    Raises:
+        InputError: an array is missing.
+    """
+    names = dict.fromkeys(name.rpartition(".")[0] for name in arrays if "." in name)
+    try:
+        return tuple(_read(name, arrays) for name in names)
+    except KeyError as error:
+        raise InputError(f"{error.args[0]}: is not in the file; export the run again") from error
+
+
+def _read(name: str, arrays: Mapping[str, NDArray[np.generic]]) -> WholeLayer:
+    """Read one layer."""
+
+    def real(key: str) -> NDArray[np.float64] | None:
+        return arrays[f"{name}.{key}"].astype(np.float64) if f"{name}.{key}" in arrays else None
+
+    among = arrays[f"{name}.among"].astype(np.int64) if f"{name}.among" in arrays else None
+    return WholeLayer(
+        name=name,
+        weight=arrays[f"{name}.weight"].astype(np.int64),
+        weight_exponent=int(arrays[f"{name}.weight_exponent"]),
+        among=among,
+        among_exponent=int(arrays[f"{name}.among_exponent"]),
+        decay=arrays[f"{name}.decay"].astype(np.float64),
+        synapse=real("synapse"),
+        threshold=real("threshold"),
+        reset=str(arrays[f"{name}.reset"]),
+    )
+
+
+def _whole(numbers: LayerNumbers, reader: str) -> WholeLayer:
+    """Write one layer in whole numbers."""
+    layer = numbers.layer
+    if not isinstance(layer, DenseLayer):
+        raise numbers.refused(reader, "convolutions are not written in whole numbers; use network=mlp")
+    if layer.pool_in is not None:
+        raise numbers.refused(reader, "it pools what arrives")
+    if numbers.bias is not None:
+        raise numbers.refused(reader, "biases have all bits; train with network.bias=false")
+    weight, exponent = _units(numbers, numbers.weight, "weight", reader)
+    among, among_exponent = None, exponent
+    if numbers.among is not None:
+        among, among_exponent = _units(numbers, numbers.among, "recurrent", reader)
+    return WholeLayer(
+        name=numbers.name,
+        weight=weight,
+        weight_exponent=exponent,
+        among=among,
+        among_exponent=among_exponent,
+        decay=numbers.decay.numpy(),
+        synapse=None if numbers.synapse is None else numbers.synapse.numpy(),
+        threshold=None if numbers.threshold is None else numbers.threshold.numpy(),
+        reset=numbers.reset,
+    )
+
+
+def _units(numbers: LayerNumbers, acting: Tensor, name: str, reader: str) -> tuple[Whole, int]:
+    """Return the whole numbers of weights, and the exponent of their unit."""
+    quantised = getattr(numbers.layer, "parametrizations", {})
+    if name not in quantised:
+        raise numbers.refused(reader, "its weights have all bits; train with weights=int8, int4 or ternary")
+    (quantiser,) = quantised[name]
+    if not isinstance(quantiser, Quantiser) or not quantiser.power_of_two or quantiser.scale != "layer":
+        raise numbers.refused(
+            reader,
+            "its units are no power of 2 that all weights share; train with weights.power_of_two=true "
+            "weights.scale=layer",
+        )
+    _, unit = quantiser.levels(quantised[name].original.detach().cpu())
+    exponent = round(float(unit.log2()))
+    whole = acting.double() * 2.0**-exponent
+    if bool((whole != whole.round()).any()):
+        raise numbers.refused(reader, "its neurons scale what arrives, so that weights are no whole numbers")
+    return whole.numpy().astype(np.int64), exponent

@@ -1,0 +1,127 @@
+"""A stored run in whole numbers: does a chip hold it, and does it do there what the simulation does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sgbench.energy.fit import ChipFit, fit
+from sgbench.energy.price import chosen_targets
+from sgbench.errors import InputError
+from sgbench.exchange.whole_numbers import FINE, Precision, WholeLayer, run_layers
+from sgbench.inspection.stored_run import StoredRun, begin
+from sgbench.records.chip import Chip
+from sgbench.records.energy import EnergyTarget
+from sgbench.signals.spikes import dense
+from sgbench.signals.trajectory import SPIKES, Trajectory
+
+
+@dataclass(frozen=True)
+class WholeAgreement:
+    """Compares a network in whole numbers with its simulation on validation samples.
+
+    Args:
+        samples: that both ran.
+        spikes: the simulation's, of all firing layers.
+        differing: neurons of a sample whose number of spikes differs.
+        same_answers: samples that both answer alike.
+        correct: samples that the whole numbers answer rightly.
+    """
+
+    samples: int
+    spikes: int
+    differing: int
+    same_answers: int
+    correct: int
+
+    def __str__(self) -> str:
+        counts = (
+            f"{self.differing:,} counts of a neuron differ" if self.differing else "every neuron as often"
+        )
+        return (
+            f"{self.spikes:,} spikes of {self.samples:,} validation samples, {counts}; {self.same_answers:,} "
+            f"answers alike, {100 * self.correct / self.samples:.1f} % right"
+        )
+
+
+def chip_named(name: str, config_dirs: Sequence[Path] = ()) -> EnergyTarget:
+    """Find a target whose chip's limits are known.
+
+    Raises:
+        InputError: there is no such target, or nothing is known of what it holds.
+    """
+    (target,) = chosen_targets([name], config_dirs).values()
+    if target.chip is None:
+        raise InputError(
+            f"--for {name}: states no limits of a chip, only prices; sgbench energy list {name} shows what is known"
+        )
+    return target
+
+
+def require_chip(run: StoredRun, target: EnergyTarget) -> ChipFit:
+    """Fit a finished run to a chip.
+
+    Raises:
+        InputError: something does not fit; all of it is named on one line.
+    """
+    record = run.record
+    if record is None or record.counts is None:
+        raise InputError(f"{run.name}: has no operation counts; name a run that finished")
+    choices = record.method.choices
+    found = fit(record.counts, target=target, neurons={role: choices[role] for role in ("neuron", "readout")})
+    problems = [*found.unsupported, *found.changes]
+    cores = None if target.chip is None else target.chip.cores
+    if found.chips > 1:
+        problems.append(f"{found.cores} cores are needed, the chip has {cores}")
+    if problems:
+        remedy = "; train with weights=int8 or int4" if found.changes else ""
+        raise InputError(f"{target.name} cannot hold this network: {'; '.join(problems)}{remedy}")
+    return found
+
+
+def precision_of(chip: Chip) -> Precision | None:
+    """Return how fine a chip's potentials and decays are; None where nobody has published it."""
+    if chip.decay_bits is None or chip.below_weight_bits is None:
+        return None
+    return Precision(chip.below_weight_bits, chip.decay_bits, rounds_to_zero=True)
+
+
+@torch.no_grad()
+def agreement(run: StoredRun, layers: Sequence[WholeLayer], precision: Precision = FINE) -> WholeAgreement:
+    """Run a network in whole numbers beside its simulation on the validation split.
+
+    Args:
+        run: with its selected weights loaded.
+        layers: of it in whole numbers.
+        precision: of potentials and decays.
+
+    Raises:
+        InputError: its input is not spikes.
+    """
+    parts = run.parts
+    begin(run, "validation", 0)
+    parts.data.setup()
+    totals = np.zeros(5, dtype=np.int64)
+    for batch in parts.data.evaluation("validation"):
+        x = dense(batch.x).numpy()
+        if (x != np.round(x)).any():
+            raise InputError(
+                f"{run.name}: its input is real, and whole numbers need spikes; use another encoder"
+            )
+        simulated = parts.network.unroll(batch.x, batch.lengths, keep=frozenset({SPIKES}))
+        sent, answer = run_layers(layers, x.astype(np.int64), precision)
+        counted = [spikes.sum(0).numpy() for spikes in simulated.spikes]
+        differing = sum(int((own.sum(0) != theirs).sum()) for own, theirs in zip(sent, counted, strict=False))
+        output = torch.from_numpy(answer).to(simulated.output.dtype)
+        logits, own = (
+            parts.objective.loss.logits(Trajectory(values, batch.lengths, (), (), ())).argmax(1)
+            for values in (simulated.output, output)
+        )
+        right = int((own == batch.target).sum())
+        spikes = int(sum(counts.sum() for counts in counted))
+        totals += [len(own), spikes, differing, int((own == logits).sum()), right]
+    return WholeAgreement(*map(int, totals))
