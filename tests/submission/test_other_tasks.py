@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from sgbench.cli.main import main
+from sgbench.records.formula import canonical_formula
 from sgbench.records.record import RunRecord
 from tests.submission.factory import Files, edit, rerecord, write
 from tests.submission.tasks import SEEDS, Task, digits, series, steps
@@ -109,16 +110,39 @@ def test_other_networks_and_rules_pass_all_tiers(
 ) -> None:
     """Expected: accepted, and rescored, reinferred and retrained as claimed, draws and all."""
     (tmp_path / "conf").mkdir()
-    task = digits(tmp_path / "conf", *words)
-    record = task.run("sigmoid", tmp_path / "runs")
-    more = ["--config-dir", str(task.config_dir)]
-    made = ["submit", "make", str(tmp_path / "runs"), "--name", "mine", "--contact", "@me"]
-    assert main([*made, "--paper", "arXiv:1901.09948", "--to", str(tmp_path / "subs"), *more]) == 0
-    folder = tmp_path / "subs" / task.protocol / record.method_id
-    more += ["--board", str(tmp_path / "boards")]
+    _passes_all_tiers(digits(tmp_path / "conf", *words), "sigmoid", tmp_path, capsys)
+
+
+def _passes_all_tiers(
+    task: Task, surrogate: str, root: Path, capsys: pytest.CaptureFixture[str]
+) -> tuple[Path, list[str]]:
+    """Run, hand in, accept and verify; return the folder and the options of its protocol."""
+    record = task.run(surrogate, root / "runs")
+    own = ["--config-dir", str(task.config_dir)]
+    made = ["submit", "make", str(root / "runs"), "--name", "mine", "--contact", "@me"]
+    assert main([*made, "--paper", "arXiv:1901.09948", "--to", str(root / "subs"), *own]) == 0
+    folder = root / "subs" / task.protocol / record.method_id
+    more = [*own, "--board", str(root / "boards")]
     assert main(["submit", "accept", str(folder), *more]) == 0, capsys.readouterr().err
     for tier in ("rescored", "reinferred", "retrained"):
         assert main(["verify", str(folder), "--tier", tier, "--by", "me", *more]) == 0, tier
+    return folder, own
+
+
+@pytest.mark.slow
+def test_a_formula_is_handed_in_as_data(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Expected: all tiers pass without an entry of its own. Must differ: another formula in a record is found."""
+    (tmp_path / "conf").mkdir()
+    task = digits(tmp_path / "conf", "surrogate.formula='1/(1+abs(a*u))**2'", "surrogate.a=25")
+    folder, own = _passes_all_tiers(task, "formula", tmp_path, capsys)
+    path = folder / "records" / f"{SEEDS[0]}.json"
+    record = json.loads(path.read_text())
+    assert record["method"]["parameters"]["surrogate"]["formula"] == canonical_formula("1/(1+abs(a*u))**2")
+    record["method"]["parameters"]["surrogate"]["formula"] = "exp(-abs(a*u))"
+    path.write_text(json.dumps(record))
+    capsys.readouterr()
+    assert main(["submit", "check", str(folder), *own]) != 0
+    assert f"records/{SEEDS[0]}.json" in capsys.readouterr().out
 
 
 @pytest.mark.slow

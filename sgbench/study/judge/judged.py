@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sgbench.energy.price import load_targets
+from sgbench.energy.price import chosen_targets
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import References
 from sgbench.paths import default_runs_dir
@@ -21,7 +21,9 @@ from sgbench.study.run import Runner
 from sgbench.submissions.make import Author, make
 
 STUDY = "surrogates"
-MAP_SEEDS = {"quick": 2, "whole": 5}
+FEW_SEEDS = 2
+MAP_SEEDS = {"quick": FEW_SEEDS, "whole": 5}
+"""Of the map of widths, by the set of tasks; tasks that are named have few."""
 
 
 def judge(  # noqa: PLR0913 - its keywords are those of the command
@@ -59,34 +61,17 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
         InputError: no such surrogate, task or target, or a run that cannot be composed.
         StorageError: a file cannot be written.
     """
-    known = load_targets(config_dirs, everything=True)
-    for name in targets:
-        if name not in known:
-            raise InputError(f"--target {name}: {suggest(name, known)}")
+    prices = chosen_targets(targets, config_dirs) if targets else {}
     if isinstance(tasks, str) and tasks not in SETS:
         raise InputError(f"tasks={tasks}: {suggest(tasks, SETS)}")
+    names, seeds = (SETS[tasks], MAP_SEEDS[tasks]) if isinstance(tasks, str) else (tasks, FEW_SEEDS)
     candidate = Candidate.of(words, config_dirs)
-    judged = judged_tasks(
-        load_study(STUDY).study,
-        read_summary(shipped_summary()),
-        SETS[tasks] if isinstance(tasks, str) else tasks,
-    )
-    court = Court(
-        candidate,
-        judged,
-        TrialFolders(
-            runs_folder(candidate, runs_dir),
-            data_dir,
-            tuple(config_dirs),
-            tuple(allow_targets),
-        ),
-        runner=_replicas(workers),
-        say=say,
-        map_seeds=MAP_SEEDS.get(tasks, 2) if isinstance(tasks, str) else 2,
-    )
+    judged = judged_tasks(load_study(STUDY).study, read_summary(shipped_summary()), names)
+    place = TrialFolders(runs_folder(candidate, runs_dir), data_dir, tuple(config_dirs), tuple(allow_targets))
+    court = Court(candidate, judged, place, runner=_replicas(workers), say=say, map_seeds=seeds)
     result = court.judge(calibrated=calibrated)
     if to is not None:
-        for name, data in files_of(result, {name: known[name] for name in targets}).items():
+        for name, data in files_of(result, prices).items():
             write_atomic(to / name, data)
     return result
 
