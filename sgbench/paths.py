@@ -19,6 +19,8 @@ log = logging.getLogger("sgbench")
 RECORD = "record.json"  # of a run, in its folder
 PREDICTIONS = "predictions.csv"  # beside it
 WEIGHTS = "weights.safetensors"  # beside it
+FILES = (RECORD, WEIGHTS, PREDICTIONS)
+"""Of a run, that go along to a logger where that was asked for."""
 
 
 def conf_dir() -> Path:

@@ -33,7 +33,7 @@ def register(commands: Any) -> None:
     )
     parser.add_argument("--group", metavar="NAME", help="of wandb (default: the protocol)")
     parser.add_argument(
-        "--artifacts", action="store_true", help="wandb gets record, weights and predictions too"
+        "--artifacts", action="store_true", help="wandb or MLflow gets record, weights and predictions"
     )
     parser.add_argument(
         "--table",

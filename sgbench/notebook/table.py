@@ -82,7 +82,17 @@ class SweepTable(ShownTable):
         return data_frame([*keys, *names], rows)
 
 
-def plot(what: SweepTable | RunRecord | str | Path, path: str | Path, *, samples: int = 1) -> Path:
+class PictureFile(type(Path())):
+    """Names the file of a picture, which a notebook shows where the cell ends with it."""
+
+    def _repr_png_(self) -> bytes | None:
+        return self.read_bytes() if self.suffix == ".png" else None
+
+    def _repr_svg_(self) -> str | None:
+        return self.read_text(encoding="utf-8") if self.suffix == ".svg" else None
+
+
+def plot(what: SweepTable | RunRecord | str | Path, path: str | Path, *, samples: int = 1) -> PictureFile:
     """Draw a sweep, or a run: learning curves and rates, spikes and potentials of replayed validation samples.
 
     Args:
@@ -92,12 +102,12 @@ def plot(what: SweepTable | RunRecord | str | Path, path: str | Path, *, samples
         samples: of a run that are replayed with the selected weights; 0 needs neither weights nor data.
 
     Returns:
-        The path.
+        The path; a notebook shows the picture.
 
     Raises:
         InputError: another kind of file, the scores of a sweep are losses, or weights or data of a run are gone.
     """
-    picture = Path(path)
+    picture = PictureFile(path)
     if not isinstance(what, SweepTable):
         from sgbench.inspection.run_picture import draw_run
 

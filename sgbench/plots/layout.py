@@ -122,7 +122,7 @@ class _Frame:
         points = [point for series in chart.series for point in series.points]
         room = ROOM if any(series.is_marked for series in chart.series) else 0.0
         rows, letters = len(chart.y.names), max(map(len, chart.y.names), default=0)
-        self.left = min(MOST_LEFT, round(LETTER * letters) + 20) if rows else LEFT
+        self.left = min(MOST_LEFT, round(LETTER * letters) + (40 if chart.y.label else 20)) if rows else LEFT
         self.width = WIDE if letters * LETTER > WIDTH / 3 else WIDTH
         self.height = TOP + BOTTOM + ROW * rows if rows else HEIGHT
         self.bottom = self.height - BOTTOM
@@ -130,7 +130,8 @@ class _Frame:
         across = [value for point in points for value in (point.x, *(point.x_ends or ()))]
         up = [value for point in points for value in (point.y, *(point.y_ends or ()))]
         self.x_ends = _ends(chart.x, [*across, *chart.x_lines], room)
-        self.y_ends = _ends(chart.y, [*up, *chart.y_lines], room)
+        low, high = _ends(chart.y, [*up, *chart.y_lines], room)
+        self.y_ends = (high, low) if chart.y.names else (low, high)  # names go from top to bottom
 
     def x(self, value: float) -> float:
         low, high = self.x_ends
@@ -158,10 +159,9 @@ def _scaled(value: float, is_log: bool) -> float:
 
 
 def _ends(axis: ChartAxis, values: Sequence[float], room: float) -> Ends:
-    """Choose where an axis begins and ends, scaled; names go from top to bottom, a single value gets some room."""
+    """Choose where an axis begins and ends, scaled; a single value gets some room."""
     if axis.names:
-        last = len(axis.names) - 0.5
-        return (last, -0.5) if axis.ends is None else axis.ends
+        return -0.5, len(axis.names) - 0.5
     scaled = [found for value in axis.ends or values if math.isfinite(found := _scaled(value, axis.is_log))]
     low, high = min(scaled), max(scaled)
     if high - low <= 1e-9 * max(abs(low), abs(high), 1e-300):

@@ -143,7 +143,11 @@ def _chart(panel: MapPanel) -> Chart:
     )
     guess = () if panel.is_share else (panel.guess,)
     return Chart(
-        panel.title, ChartAxis("width (thresholds)", is_log=True), ChartAxis(what), series, y_lines=guess
+        panel.title.partition(": ")[2] or panel.title,
+        ChartAxis("width (thresholds)", is_log=True),
+        ChartAxis(what),
+        series,
+        y_lines=guess,
     )
 
 

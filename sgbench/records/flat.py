@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
-from sgbench.records.content import Scores
+from sgbench.records.content import EpochScores, Scores
 from sgbench.records.record import RunRecord
 
 Flat = dict[str, bool | int | float | str]
@@ -26,6 +26,34 @@ def flat(record: RunRecord) -> Flat:
     """
     pairs = (*_identity(record), *_method(record), *_scores(record), *_counts(record), *_costs(record))
     return {key: value for key, value in pairs if isinstance(value, bool | int | float | str)}
+
+
+def epoch_numbers(curve: Sequence[EpochScores], rates_hz: Mapping[str, float]) -> dict[str, float]:
+    """Name the numbers of the last epoch of a curve as `flat` names them, with the best of all epochs so far.
+
+    Args:
+        curve: at least one epoch.
+        rates_hz: of the layers on the validation split, by name.
+
+    >>> line = EpochScores(epoch=0, train_loss=2.0, validation_loss=1.5, validation_accuracy=0.5)
+    >>> epoch_numbers([line, line.model_copy(update={"validation_loss": 1.75})], {"hidden": 10.0})
+    ... # doctest: +NORMALIZE_WHITESPACE
+    {'train/loss': 2.0, 'validation/loss': 1.75, 'validation/best_loss': 1.5, 'validation/accuracy': 0.5,
+     'validation/best_accuracy': 0.5, 'validation/rate_hz/hidden': 10.0}
+    """
+    line = curve[-1]
+    numbers = {
+        "train/loss": line.train_loss,
+        "validation/loss": line.validation_loss,
+        "validation/best_loss": min(each.validation_loss for each in curve),
+    }
+    accuracies = [each.validation_accuracy for each in curve if each.validation_accuracy is not None]
+    if line.validation_accuracy is not None:
+        numbers |= {
+            "validation/accuracy": line.validation_accuracy,
+            "validation/best_accuracy": max(accuracies),
+        }
+    return numbers | {f"validation/rate_hz/{name}": rate for name, rate in rates_hz.items()}
 
 
 Pairs = Iterator[tuple[str, object]]

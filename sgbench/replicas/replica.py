@@ -83,12 +83,9 @@ class Replica(Attempt):
 
     def log_epoch(self) -> None:
         """Send the epoch's scores to the loggers."""
-        line = self.training.curve[-1].model_dump()
-        activity = self.training.evaluation.scores().activity
-        line |= {f"rate_hz/{layer.name}": layer.rate_hz for layer in activity}
-        line |= self.gradient_norms()
+        numbers = self.training.epoch_numbers() | self.gradient_norms()
         for logger in self.loggers:
-            logger.log_metrics(line, step=line["epoch"])
+            logger.log_metrics(numbers, step=self.training.epoch)
         self.show_histograms(self.training.epoch)
 
     def finish(self, evaluation: Evaluation) -> RunRecord:

@@ -16,6 +16,7 @@ from sgbench.firing.curve import stepping
 from sgbench.metrics.evaluation import Evaluation
 from sgbench.networks.base import surrogates
 from sgbench.records.content import EpochScores, RateCurve
+from sgbench.records.flat import epoch_numbers
 from sgbench.records.spec import Method
 from sgbench.schedules.base import Moment
 from sgbench.signals.trajectory import Batch, scored_target
@@ -52,7 +53,9 @@ class Training:
         self.curve: list[EpochScores] = []
         self.rates: dict[str, list[float]] = {}  # by layer that fires, on validation after each epoch
         self.epoch = 0  # that is under way, or the last
+        self.used_lr = self.lr  # of the last batch
         self.fit_s = 0.0
+        self.told_s = 0.0  # of it, that loggers have
         self.resumed = 0
         self.samples = 0  # trained on in this epoch
         self.losses: list[Tensor] = []  # of its batches, each times its samples
@@ -96,7 +99,16 @@ class Training:
             batches=self.data.batches_per_epoch,
             losses=tuple(self.best.as_loss(line.model_dump()) for line in self.curve),
         )
-        return self.lr * self.schedule.factor(moment)
+        self.used_lr = self.lr * self.schedule.factor(moment)
+        return self.used_lr
+
+    def epoch_numbers(self) -> dict[str, float]:
+        """Name what loggers get of the last epoch: scores, the best so far, rates, learning rate and time."""
+        activity = self.evaluation.scores().activity
+        numbers = epoch_numbers(self.curve, {layer.name: layer.rate_hz for layer in activity})
+        numbers |= {"train/learning_rate": self.used_lr, "timing/epoch_s": self.fit_s - self.told_s}
+        self.told_s = self.fit_s
+        return numbers | ({} if self.loop.norms is None else self.loop.norms.by_layer())
 
     def trained(self, batch: Batch, loss: Tensor) -> None:
         """Record a batch's mean loss for the epoch's line of the curve."""
@@ -205,5 +217,5 @@ class Training:
             self.diagnosing.load_state_dict(state.get("diagnoses", []))
         if self.agreeing is not None:
             self.agreeing.load_state_dict(state.get("agreement", []))
-        self.fit_s = state["fit_s"]
+        self.fit_s = self.told_s = state["fit_s"]
         self.resumed = state["resumed"] + 1  # from the file, so loading twice counts once

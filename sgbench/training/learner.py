@@ -66,17 +66,11 @@ class Learner(pl.LightningModule):
         if not self._fitting:
             return
         check_optimizer(self.optimizer)
-        line = self.course.end_epoch()
+        self.course.end_epoch()
         self.trainer.should_stop = self.course.best.should_stop
-        scores = self.course.evaluation.scores()
-        numbers = line.model_dump(exclude={"epoch"}, exclude_none=True)
-        self.log_dict(numbers, prog_bar=True, batch_size=scores.samples)
-        self.log_dict(
-            {f"rate_hz/{layer.name}": layer.rate_hz for layer in scores.activity}, batch_size=scores.samples
-        )
-        if self.course.loop.norms is not None:
-            self.log_dict(self.course.loop.norms.by_layer(), batch_size=scores.samples)
         self.course.fit_s += time.perf_counter() - self._started_s
+        samples = self.course.evaluation.scores().samples
+        self.log_dict(self.course.epoch_numbers(), prog_bar=True, batch_size=samples)
 
     def on_test_epoch_start(self) -> None:
         """Begin scoring the test split, with counts and predictions."""
@@ -203,7 +197,7 @@ class EpochBar(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Advance the progress bar by one epoch."""
-        accuracy, loss = (trainer.callback_metrics.get(f"validation_{name}") for name in ("accuracy", "loss"))
+        accuracy, loss = (trainer.callback_metrics.get(f"validation/{name}") for name in ("accuracy", "loss"))
         share = "" if accuracy is None else f"{accuracy:.1%}, "
         self.bar.set_postfix_str(f"validation {share}loss {loss:.3f}", refresh=False)
         self.bar.update(trainer.current_epoch + 1 - self.bar.n)

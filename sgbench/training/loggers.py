@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import urllib.request
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from lightning_fabric.loggers.logger import rank_zero_experiment
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 from sgbench.errors import InputError, require_choice
-from sgbench.paths import PREDICTIONS, RECORD, WEIGHTS
+from sgbench.paths import FILES, PREDICTIONS
 from sgbench.records.files import write_atomic
 from sgbench.records.flat import Flat, flat
 from sgbench.records.method import method_id
@@ -23,8 +24,6 @@ from sgbench.records.spec import RunSpec
 from sgbench.training.mlflow_runs import MlflowRun
 
 SUMMARY = "summary.csv"
-FILES = (RECORD, WEIGHTS, PREDICTIONS)
-"""Of a run, that go along as an artifact where that was asked for."""
 IN_CONFIG = ("commit", "data_sha256")
 """Keys of the flat tree that Weights & Biases has among its settings too, where runs are filtered by them."""
 REACH_S = 10.0  # that a server may take to answer
@@ -46,6 +45,12 @@ class EventLogger(TensorBoardLogger):
     def __init__(self, *, histograms: bool, **settings: Any) -> None:
         super().__init__(**settings)
         self.histograms = histograms
+        self.last_step = 0
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log the numbers of a step."""
+        self.last_step = max(self.last_step, step or 0)
+        super().log_metrics(metrics, step)
 
 
 def tensorboard_logger(spec: RunSpec, run_dir: Path, *, histograms: bool = False) -> Logger:
@@ -105,7 +110,10 @@ class OwnRunLogger(WandbLogger):
         if self._experiment is None:
             import wandb
 
-            self._experiment = wandb.init(**self._wandb_init, reinit="create_new")
+            given = {
+                key: value for key, value in self._wandb_init.items() if key != "anonymous"
+            }  # it warns of it
+            self._experiment = wandb.init(**given, reinit="create_new")
             self._experiment.define_metric("trainer/global_step")
             self._experiment.define_metric("*", step_metric="trainer/global_step", step_sync=True)
         return self._experiment
@@ -153,7 +161,7 @@ def wandb_logger(
         },
         save_dir=run_dir,
         mode=mode,
-        settings=wandb.Settings(console="off", x_disable_stats=True),
+        settings=wandb.Settings(console="off", silent=True, x_disable_stats=True),
     )
 
 
@@ -204,8 +212,8 @@ def publish(loggers: list[Logger], record: RunRecord) -> None:
                 _send_files(logger, record)
             logger.experiment.finish(exit_code=0 if record.status == "finished" else 1)
             continue
-        if isinstance(logger, TensorBoardLogger):
-            _tell_tensorboard(logger, tree, record.best_epoch or 0)
+        if isinstance(logger, EventLogger):
+            _tell_tensorboard(logger, tree)
         elif isinstance(logger, MlflowRun):
             logger.tell(tree)
         elif isinstance(logger, CSVLogger):
@@ -223,10 +231,16 @@ def _send_files(logger: OwnRunLogger, record: RunRecord) -> None:
         if path.is_file():
             artifact.add_file(str(path), name=path.name)
     logger.experiment.log_artifact(artifact)
+    predictions = Path(logger.save_dir or ".") / PREDICTIONS
+    if predictions.is_file():
+        columns, *rows = csv.reader(predictions.read_text(encoding="utf-8").splitlines())
+        cells = [[float(cell) for cell in row] for row in rows]
+        logger.experiment.log({"test/predictions": wandb.Table([*columns], cells)})
 
 
-def _tell_tensorboard(logger: TensorBoardLogger, tree: Flat, epoch: int) -> None:
-    """Log numbers as scalars of the selected epoch, words as text, and scores beside settings for comparison."""
+def _tell_tensorboard(logger: EventLogger, tree: Flat) -> None:
+    """Log numbers as scalars after the last step, words as text, and scores beside settings for comparison."""
+    step = logger.last_step + 1
     settings = {key: value for key, value in tree.items() if key.startswith(("choice/", "setting/"))}
     scores = {
         key: float(value)
@@ -235,8 +249,8 @@ def _tell_tensorboard(logger: TensorBoardLogger, tree: Flat, epoch: int) -> None
     }
     for key, value in tree.items():
         if key not in scores and key not in settings:
-            logger.experiment.add_text(key, str(value), epoch)
-    logger.log_hyperparams(settings, scores, step=epoch)
+            logger.experiment.add_text(key, str(value), step)
+    logger.log_hyperparams(settings, scores, step=step)
 
 
 def _as_csv(tree: Flat) -> bytes:

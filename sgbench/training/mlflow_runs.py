@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from pytorch_lightning.loggers import Logger, MLFlowLogger
 
 from sgbench.errors import InputError
+from sgbench.paths import FILES
 from sgbench.records.flat import Flat
 from sgbench.records.method import method_id
 from sgbench.records.spec import RunSpec
@@ -23,11 +25,24 @@ class MlflowRun(MLFlowLogger):
     """Logs to a run of its own.
 
     Args:
+        folder: of the run, whose files go along; None where that was not asked for.
         settings: of Lightning's logger.
     """
 
+    def __init__(self, *, folder: Path | None, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.folder = folder
+        self.last_step = 0
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log the numbers of a step."""
+        self.last_step = max(self.last_step, step or 0)
+        super().log_metrics(metrics, step)
+
     def tell(self, tree: Flat) -> None:
         """Hand over a record's flat tree: settings as parameters, numbers as metrics, words as tags.
+
+        Metrics stand after the last step, so that the latest of a curve is that of the weights that were kept.
 
         Args:
             tree: see `sgbench.records.flat`.
@@ -39,16 +54,20 @@ class MlflowRun(MLFlowLogger):
             elif isinstance(value, bool | str):
                 client.set_tag(run, key, str(value)[:LONGEST])
             else:
-                client.log_metric(run, key, float(value))
+                client.log_metric(run, key, float(value), step=self.last_step + 1)
+        for path in () if self.folder is None else (self.folder / name for name in FILES):
+            if path.is_file():
+                client.log_artifact(run, str(path))
 
 
-def mlflow_logger(spec: RunSpec, run_dir: Path, *, uri: str | None) -> Logger:
+def mlflow_logger(spec: RunSpec, run_dir: Path, *, uri: str | None, artifacts: bool = False) -> Logger:
     """Begin a run in MLflow, in the experiment of the sweep's name; an earlier one of the same run is deleted.
 
     Args:
         spec: of the run.
         run_dir: its folder.
         uri: of a tracking server or store, or None for a file in the folder of runs.
+        artifacts: whether record, weights and predictions go along.
 
     Raises:
         InputError: MLflow is not installed.
@@ -58,6 +77,7 @@ def mlflow_logger(spec: RunSpec, run_dir: Path, *, uri: str | None) -> Logger:
         raise InputError(f"logger.mlflow: needs {missing[0]}: pip install 'sgbench[mlflow]'")
     name = f"{spec.method.protocol.name}-{method_id(spec.method)}-{spec.seed}"
     run = MlflowRun(
+        folder=run_dir if artifacts else None,
         experiment_name=spec.group or spec.method.protocol.name,
         run_name=f"{spec.method.label}-{method_id(spec.method)}-{spec.seed}",
         tracking_uri=uri or f"sqlite:///{Path(spec.paths.runs_dir).absolute() / STORE}",

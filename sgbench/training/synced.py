@@ -9,7 +9,7 @@ from typing import Literal
 
 from pytorch_lightning.loggers import Logger
 
-from sgbench.records.flat import flat
+from sgbench.records.flat import epoch_numbers, flat
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import PathSettings, RunSpec, TrainerSettings
 from sgbench.training.loggers import csv_logger, publish, run_name, tensorboard_logger, wandb_logger
@@ -40,7 +40,7 @@ def sync(
         group: under which wandb gathers runs; None takes the protocol's name.
         project: name at Weights & Biases.
         mode: of wandb, "online" or "offline".
-        artifacts: whether wandb gets record, weights and predictions.
+        artifacts: whether wandb or MLflow gets record, weights and predictions.
 
     Raises:
         InputError: the logger is not installed, or no account is known.
@@ -51,14 +51,13 @@ def sync(
     if kind == "wandb":
         logger = wandb_logger(spec, folder, project=project, mode=mode, artifacts=artifacts)
     elif kind == "mlflow":
-        logger = mlflow_logger(spec, folder, uri=None)
+        logger = mlflow_logger(spec, folder, uri=None, artifacts=artifacts)
     else:
         logger = (csv_logger if kind == "csv" else tensorboard_logger)(spec, folder)
-    for line in record.curve:
-        numbers = {key: value for key, value in line.model_dump().items() if value is not None}
-        for layer in record.validation_rates or ():
-            numbers[f"rate_hz/{layer.name}"] = layer.rate_per_step[line.epoch] / record.method.protocol.dt_s
-        logger.log_metrics(numbers, step=line.epoch)
+    dt_s, layers = record.method.protocol.dt_s, record.validation_rates or ()
+    for place, line in enumerate(record.curve):
+        rates_hz = {layer.name: layer.rate_per_step[line.epoch] / dt_s for layer in layers}
+        logger.log_metrics(epoch_numbers(record.curve[: place + 1], rates_hz), step=line.epoch)
     publish([logger], record)
 
 

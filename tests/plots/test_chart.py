@@ -121,6 +121,11 @@ def test_cells_of_a_heat_map_stand_where_their_numbers_do() -> None:
     assert chart.y.names == ("0.1", "0.01")
     assert found == {(0, 0): "70", (1, 0): "90*", (0, 1): "50"}
     assert {point.shade for point in chart.series[0].points} == {0, 5, 9}
+    drawing = laid_out(Charts("c", (chart,)))
+    assert drawing is not None
+    places = {mark.label: mark.at for mark in drawing.panels[0].series[0].marks}
+    assert places["70"][0] < places["90*"][0]
+    assert places["70"][1] < places["50"][1]
 
 
 def test_charts_come_back_from_their_file() -> None:

@@ -6,6 +6,7 @@ import csv
 import json
 import subprocess
 import sys
+from itertools import accumulate
 from pathlib import Path
 from urllib.error import URLError
 
@@ -31,18 +32,24 @@ def test_csv_and_tensorboard_hold_the_curve_and_the_flat_tree() -> None:
     (row,) = csv.DictReader((folder_of(compose(WORDS)) / "csv" / "summary.csv").read_text().splitlines())
     assert row == {key: str(value) for key, value in tree.items()}
     events = accumulators.EventAccumulator(str(folder_of(compose(WORDS)) / "tensorboard")).Reload()
-    curve = [event.value for event in events.Scalars("validation_loss")]
+    *curve, kept = [event.value for event in events.Scalars("validation/loss")]
     assert curve == pytest.approx([line.validation_loss for line in record.curve], rel=1e-6)
-    rates = [event.value for event in events.Scalars("rate_hz/hidden0")]
+    assert kept == pytest.approx(tree["validation/loss"], rel=1e-6)
+    best = [event.value for event in events.Scalars("validation/best_loss")]
+    assert best == pytest.approx([*accumulate(curve, min)], rel=1e-6)
+    assert {event.value for event in events.Scalars("train/learning_rate")} == {pytest.approx(0.002)}
+    times_s = [event.value for event in events.Scalars("timing/epoch_s")]
+    assert sum(times_s) == pytest.approx(tree["timing/fit_s"], rel=0.01)
+    *rates, _ = [event.value for event in events.Scalars("validation/rate_hz/hidden0")]
     assert record.validation_rates is not None
     assert rates == pytest.approx(
         [1000 * each for each in record.validation_rates[0].rate_per_step], rel=1e-6
     )
     for key in ("test/accuracy", "counts/spikes", "validation/rate_hz/hidden0", "parameters"):
-        assert [event.value for event in events.Scalars(key)] == pytest.approx([tree[key]], rel=1e-6), key
+        assert events.Scalars(key)[-1].value == pytest.approx(tree[key], rel=1e-6), key
     path = folder_of(compose(WORDS)) / "csv" / "metrics.csv"
-    rows = [row for row in csv.DictReader(path.read_text().splitlines()) if row["validation_loss"]]
-    found = [float(row["validation_loss"]) for row in rows]
+    rows = [row for row in csv.DictReader(path.read_text().splitlines()) if row["validation/loss"]]
+    found = [float(row["validation/loss"]) for row in rows]
     assert found == pytest.approx([line.validation_loss for line in record.curve], rel=1e-6)
 
 

@@ -121,7 +121,7 @@ def test_mlflow_holds_the_curve_and_the_flat_tree_once(finished: RunRecord, runs
     """Read back with MLflow's own client, after a copy was made twice: one run, all keys, every epoch."""
     tracking = pytest.importorskip("mlflow.tracking")
     for _ in range(2):
-        assert main(["sync", str(runs_dir), "--to", "mlflow"]) == 0
+        assert main(["sync", str(runs_dir), "--to", "mlflow", "--artifacts"]) == 0
     client = tracking.MlflowClient(tracking_uri=f"sqlite:///{runs_dir / 'mlflow.db'}")
     experiment = client.get_experiment_by_name(finished.protocol)
     (run,) = client.search_runs([experiment.experiment_id])
@@ -133,5 +133,10 @@ def test_mlflow_holds_the_curve_and_the_flat_tree_once(finished: RunRecord, runs
             assert run.data.tags[key] == str(value), key
         else:
             assert run.data.metrics[key] == pytest.approx(value), key
-    history = client.get_metric_history(run.info.run_id, "validation_loss")
-    assert [point.value for point in history] == [line.validation_loss for line in finished.curve]
+    history = client.get_metric_history(run.info.run_id, "validation/loss")
+    *curve, kept = [point.value for point in history]
+    assert curve == [line.validation_loss for line in finished.curve]
+    assert finished.validation is not None
+    assert kept == finished.validation.loss
+    names = {item.path for item in client.list_artifacts(run.info.run_id)}
+    assert names == {"record.json", "weights.safetensors", "predictions.csv"}

@@ -16,6 +16,7 @@ GENERATED = ("api", "checkout")
 """Folders below docs/ that each build brings up to date."""
 LEFTOVER = "jupyter_execute"
 """Folder that the notebooks' extension leaves beside the pages."""
+TUTORIAL = "tutorial/"
 BELOW = {"catalogue/surrogates": "surrogate/*", "catalogue/neurons": "neuron/*", "study/README": "*"}
 """Pages that are written by commands, and which pages stand below them."""
 BAR = re.compile(r"(`+[^`]*`+)|\|")
@@ -85,6 +86,10 @@ def turn(outside: Outside, name: str, source: list[str]) -> None:
     """Turn the links of one page."""
     if not name.startswith(GENERATED):
         source[0] = outside.rewritten(source[0], PurePosixPath(f"{name}.md"))
+    if name.startswith(TUTORIAL) and "{code-cell}" in source[0]:
+        source[0] += (
+            f"\n[This page as a notebook](outside:{name.removeprefix(TUTORIAL)}.ipynb), with its outputs.\n"
+        )
     entry = CATALOGUE.fullmatch(name)
     if entry is not None:
         where = f"outside:../../../{entry.group(1)}s/{entry.group(2)}.html"
@@ -98,6 +103,8 @@ def finish(outside: Outside, app: Any) -> None:
     into = Path(app.outdir)
     copy(outside, into)
     write_list(app, into)
+    for notebook in (into.parent / LEFTOVER).glob(f"{TUTORIAL}*.ipynb"):
+        shutil.copyfile(notebook, into / TUTORIAL / notebook.name)
     shutil.rmtree(into.parent / LEFTOVER, ignore_errors=True)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 SCORE, SPIKES = "test/accuracy", "counts/spikes"
 SETTINGS = ("setting/optimizer/lr", "setting/surrogate/alpha")
-HISTORIES = ("validation_loss", "rate_hz/hidden0", "gradient_norm/hidden0")
+HISTORIES = ("validation/loss", "validation/rate_hz/hidden0", "gradient_norm/hidden0")
 
 
 def panels(settings: Sequence[str], score: str) -> list[Any]:

@@ -250,6 +250,7 @@ function addSearch() {
   field.addEventListener("keydown", (event) => {
     if (event.key === "Enter") location.href = `${link.href}#${new URLSearchParams({ words: field.value })}`;
   });
+  link.parentNode.className = "spare";
   document.querySelector(".theme").append(field);
 }
 

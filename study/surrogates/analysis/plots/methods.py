@@ -95,6 +95,7 @@ def methods_charts(names: Sequence[str], panels: Sequence[MethodPanel], caption:
         first = panel.values[0]
         series = Series(panel.unit, points, tone="" if panel.is_cost else "bad")
         rows, lines = ChartAxis(names=tuple(names)), () if first is None else (first.value,)
-        return Chart(panel.title, ChartAxis(panel.unit), rows, (series,), x_lines=lines)
+        title = panel.title.partition(": ")[2] or panel.title  # without its code
+        return Chart(title, ChartAxis(panel.unit), rows, (series,), x_lines=lines)
 
     return Charts(caption, tuple(map(chart, panels)))
