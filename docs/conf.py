@@ -54,7 +54,7 @@ html_sidebars = {"**": ["all_pages.html"]}
 html_theme_options = {
     "navbar_start": [],
     "navbar_center": [],
-    "navbar_end": [],
+    "navbar_end": ["theme-switcher"],
     "navbar_persistent": [],
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
