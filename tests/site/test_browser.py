@@ -203,10 +203,10 @@ def test_a_chart_answers(site: Path, page: Any) -> None:
         float(place[1:].split()[0]), abs=1e-3
     )
     key = page.locator(".key button").nth(1)
-    shown = page.locator(".panel .dot:visible").count()
     key.click()
-    assert page.locator(".panel .dot:visible").count() < shown
+    assert page.locator(".panel g.off").count() == 4  # the costs of spikes and of three targets
     key.click()
+    assert page.locator(".panel g.off").count() == 0
     page.locator(".panel > svg").first.focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
