@@ -164,7 +164,7 @@ def _export_rows(args: argparse.Namespace, tree: RecordTree) -> int:
 def _withdraw(args: argparse.Namespace) -> int:
     from pydantic import ValidationError
 
-    from sgbench.leaderboard.store.dossier import place
+    from sgbench.leaderboard.store.method_provenance import place
     from sgbench.leaderboard.store.outside import EXTERNAL
     from sgbench.leaderboard.store.stored import StoredRecords
     from sgbench.leaderboard.store.tree import protocols

@@ -242,8 +242,8 @@ def _score(record: RunRecord | ExternalRecord) -> str:
 
 
 def _accept(args: argparse.Namespace) -> int:
-    from sgbench.leaderboard.store.dossier import SUBMISSIONS as SUBMITTED
-    from sgbench.leaderboard.store.dossier import place_of
+    from sgbench.leaderboard.store.method_provenance import SUBMISSIONS as SUBMITTED
+    from sgbench.leaderboard.store.method_provenance import place_of
     from sgbench.submissions.accept import accept
     from sgbench.submissions.verify.judge import DataJudge
 

@@ -67,7 +67,7 @@ def _verify(args: argparse.Namespace) -> int:
 def _verify_submission(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.deviation import References
     from sgbench.leaderboard.store.answers import claim_of
-    from sgbench.leaderboard.store.dossier import place_of
+    from sgbench.leaderboard.store.method_provenance import place_of
     from sgbench.submissions.check import check
     from sgbench.submissions.verify.judge import DataJudge
     from sgbench.submissions.verify.tiers import Verifier
@@ -104,7 +104,7 @@ def _seeds(args: argparse.Namespace, finished: list[int]) -> list[int]:
 def _write(args: argparse.Namespace, folder: Path, method_id: str, outcome: TierOutcome) -> str:
     from pydantic import ValidationError
 
-    from sgbench.leaderboard.store.dossier import place
+    from sgbench.leaderboard.store.method_provenance import place
     from sgbench.records.files import first_problem
     from sgbench.records.trust import Verification
     from sgbench.training.provenance import Code

@@ -21,8 +21,8 @@ from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.processes import workers_for
 from sgbench.leaderboard.registry import BoardContent
 from sgbench.leaderboard.rows import Board, BoardStanding, Measured, board_of
-from sgbench.leaderboard.store.dossier import read_dossiers
 from sgbench.leaderboard.store.kept import hidden_files, lost_files
+from sgbench.leaderboard.store.method_provenance import read_provenances
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.outside import EXTERNAL
 from sgbench.leaderboard.store.reading import Finding, finding
@@ -98,7 +98,7 @@ def _board(
     """Rank the methods of one protocol, by what is said of them where they stand on a board."""
     standings = {
         method.method_id: BoardStanding(
-            division_of(method.method, reference), content.dossier(method.method_id)
+            division_of(method.method, reference), content.provenance(method.method_id)
         )
         for method in content.measured
     }
@@ -208,11 +208,11 @@ def check(root: Path, *, references: References) -> tuple[list[str], tuple[Findi
     for name in protocols(root, layout="leaderboards"):
         folder = root / name
         findings += Objects(folder).check()
-        dossiers = read_dossiers(folder)
-        findings += lost_files(folder, dossiers)
+        provenances = read_provenances(folder)
+        findings += lost_files(folder, provenances)
         findings += hidden_files(folder)
         if name not in names:
-            findings += dossiers.findings
+            findings += provenances.findings
             findings += [
                 Finding(str(folder / file), "has no valid record behind it")
                 for file in (TABLE, VALUES, PICTURE)

@@ -13,7 +13,7 @@ from sgbench.leaderboard.measuring import measure_all
 from sgbench.leaderboard.registry import BoardContent, Registry, read_registry
 from sgbench.leaderboard.rows import Measured
 from sgbench.leaderboard.store.audits import AUDIT, contradicted
-from sgbench.leaderboard.store.dossier import fitting, read_dossiers
+from sgbench.leaderboard.store.method_provenance import fitting, read_provenances
 from sgbench.leaderboard.store.outside import EXTERNAL, read_outsiders
 from sgbench.leaderboard.store.reading import Finding
 from sgbench.leaderboard.store.tree import RecordTree
@@ -112,24 +112,24 @@ def _content(tree: RecordTree, name: str, measured: list[Measured]) -> tuple[Boa
         measure = tree.references.of(name).measure
     except InputError:  # which the board of it will say
         return content, []
-    dossiers = fitting(read_dossiers(folder), folder, measure)
-    outsiders, left_out = read_outsiders(folder, dossiers, measure=measure)
+    provenances = fitting(read_provenances(folder), folder, measure)
+    outsiders, left_out = read_outsiders(folder, provenances, measure=measure)
     scores = {method.method_id: method.scores for method in measured}
     known = {*scores, *(outsider.method_id for outsider in outsiders)}
-    findings = [*dossiers.findings, *left_out]
+    findings = [*provenances.findings, *left_out]
     findings += [
         Finding(str(folder), f"speaks of method {method}, of which there is no record")
-        for method in dossiers.by_method
+        for method in provenances.by_method
         if method not in known
     ]
-    if dossiers.audit is not None:
-        findings += contradicted(dossiers.audit, scores, folder / AUDIT)
-    return BoardContent(tuple(measured), dict(dossiers.by_method), outsiders), findings
+    if provenances.audit is not None:
+        findings += contradicted(provenances.audit, scores, folder / AUDIT)
+    return BoardContent(tuple(measured), dict(provenances.by_method), outsiders), findings
 
 
 def _ranked(content: BoardContent) -> Iterator[Measured]:
     for method in content.measured:
-        dossier = content.dossier(method.method_id)
+        provenance = content.provenance(method.method_id)
         finished = method.scores.keys() - set(method.failed_seeds)
-        if dossier.notice is None and not dossier.is_claimed(finished):
+        if provenance.notice is None and not provenance.is_claimed(finished):
             yield method

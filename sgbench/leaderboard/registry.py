@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.rows import Measured
-from sgbench.leaderboard.store.dossier import Dossier
+from sgbench.leaderboard.store.method_provenance import MethodProvenance
 from sgbench.leaderboard.store.outside import Outsider
 from sgbench.leaderboard.store.reading import Layout
 from sgbench.paths import conf_dir
@@ -30,13 +30,13 @@ class BoardContent:
     """Holds what the board of one protocol is made of."""
 
     measured: tuple[Measured, ...]
-    dossiers: Mapping[str, Dossier] = field(default_factory=dict)
+    provenances: Mapping[str, MethodProvenance] = field(default_factory=dict)
     """By method, what is said of it beside its records."""
     outsiders: tuple[Outsider, ...] = ()
 
-    def dossier(self, method_id: str) -> Dossier:
-        """Return what is said of a method; an empty dossier where nothing is."""
-        return self.dossiers.get(method_id, Dossier())
+    def provenance(self, method_id: str) -> MethodProvenance:
+        """Return what is said of a method; an empty provenance where nothing is."""
+        return self.provenances.get(method_id, MethodProvenance())
 
 
 @dataclass(frozen=True)

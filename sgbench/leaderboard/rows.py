@@ -10,7 +10,7 @@ from types import MappingProxyType
 from sgbench.leaderboard.costs import Costs, costs
 from sgbench.leaderboard.labels import call, surrogate_call
 from sgbench.leaderboard.score import Measure, measure_of
-from sgbench.leaderboard.store.dossier import Dossier
+from sgbench.leaderboard.store.method_provenance import MethodProvenance
 from sgbench.leaderboard.store.outside import Outsider
 from sgbench.leaderboard.store.sources import method_of_row, source_of
 from sgbench.leaderboard.varying import Varying, common, labels, varying_parameters
@@ -51,7 +51,7 @@ class BoardStanding:
     """Holds what a leaderboards folder says of a method beside its records."""
 
     division: Division
-    dossier: Dossier
+    provenance: MethodProvenance
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class MethodRow:
     def is_claimed(self) -> bool:
         """Say whether it has no rank, since it failed a check or came by submission and was not repeated."""
         finished = self.scores.keys() - set(self.failed_seeds)
-        return self.standing is not None and self.standing.dossier.is_claimed(finished)
+        return self.standing is not None and self.standing.provenance.is_claimed(finished)
 
 
 @dataclass(frozen=True)
@@ -255,7 +255,7 @@ def _row(
 
 
 def _is_retired(row: MethodRow) -> bool:
-    return row.standing is not None and row.standing.dossier.notice is not None
+    return row.standing is not None and row.standing.provenance.notice is not None
 
 
 def _ranked(rows: Iterable[MethodRow], score: Measure) -> tuple[MethodRow, ...]:

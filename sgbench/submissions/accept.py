@@ -7,7 +7,7 @@ from pathlib import Path
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.store.answers import Judge
-from sgbench.leaderboard.store.dossier import place
+from sgbench.leaderboard.store.method_provenance import place
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.outside import place_external
 from sgbench.leaderboard.store.stored import StoredRecords

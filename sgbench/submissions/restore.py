@@ -6,8 +6,8 @@ import hashlib
 from pathlib import Path
 
 from sgbench.errors import InputError, suggest
-from sgbench.leaderboard.store.dossier import SUBMISSIONS
 from sgbench.leaderboard.store.kept import KINDS, place_of_file
+from sgbench.leaderboard.store.method_provenance import SUBMISSIONS
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.records.files import read_bytes, read_model, write_folder
 from sgbench.records.submission import FileNote, Submission

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sgbench.cli.main import main
-from sgbench.leaderboard.store.dossier import place
+from sgbench.leaderboard.store.method_provenance import place
 from sgbench.leaderboard.store.outside import place_external
 from sgbench.records.submission import ExternalRecord, Submission, external_id
 

@@ -21,7 +21,7 @@ from sgbench.leaderboard.pages.audit_section import audit_statements
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.rows import Board
 from sgbench.leaderboard.store.audits import AUDIT, read_audit, tolerance_of, verdicts
-from sgbench.leaderboard.store.dossier import read_dossiers
+from sgbench.leaderboard.store.method_provenance import read_provenances
 from sgbench.leaderboard.store.stored import StoredRecords
 from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.records.audit import Audit, AuditSession, FreshScore, PassedOver, Retraining, Tolerance
@@ -162,14 +162,14 @@ def test_weights_that_saw_the_test_set_take_no_rank(copy: Path) -> None:
     before = board(copy)
     (row,) = before.claimed
     assert row.standing is not None
-    assert row.standing.dossier.best is not None
-    assert (row.method_id, row.standing.dossier.best.tier) == (SUBMITTED, "reinferred")
+    assert row.standing.provenance.best is not None
+    assert (row.method_id, row.standing.provenance.best.tier) == (SUBMITTED, "reinferred")
     assert row.score.mean > before.rows[0].score.mean
     assert max(other.place.high for other in before.rows if other.place) == 7
     (caught,) = put(copy, audit([retraining(SUBMITTED, 0, 358 / 360, 334 / 360)])).claimed  # 92.78 %
     assert caught.standing is not None
-    assert caught.standing.dossier.failed is not None
-    assert "seed 0 gives 92.78 where its record claims 99.44" in caught.standing.dossier.failed.statement
+    assert caught.standing.provenance.failed is not None
+    assert "seed 0 gives 92.78 where its record claims 99.44" in caught.standing.provenance.failed.statement
 
 
 def test_trained_again_it_has_its_rank(copy: Path) -> None:
@@ -253,11 +253,15 @@ NOT_YET = {
 @pytest.mark.parametrize("folder", BOARDS, ids=lambda folder: folder.name)
 def test_published_rows_were_trained_again(folder: Path) -> None:
     """Every row of every board had a seed trained again that agrees, or a reason is stated why none was."""
-    dossiers = read_dossiers(folder)
-    rows = {name: dossiers.of(name) for name in StoredRecords(folder).rows()}
-    left = {name for name, dossier in rows.items() if not (dossier.is_trained_again or dossier.passed_over)}
+    provenances = read_provenances(folder)
+    rows = {name: provenances.of(name) for name in StoredRecords(folder).rows()}
+    left = {
+        name
+        for name, provenance in rows.items()
+        if not (provenance.is_trained_again or provenance.passed_over)
+    }
     assert bool(left) == (folder.name in NOT_YET), left
-    assert not any(dossier.failed for dossier in rows.values())
+    assert not any(provenance.failed for provenance in rows.values())
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ import pytest
 from sgbench.cli.main import main
 from sgbench.leaderboard.deviation import compose_reference
 from sgbench.leaderboard.pages.export import FORMATS, TYPES, Table, encode, to_table
-from sgbench.leaderboard.store.dossier import place
+from sgbench.leaderboard.store.method_provenance import place
 from sgbench.records.content import Failure
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import GROUPS, Method

@@ -13,8 +13,8 @@ import pytest
 from sgbench.cli.main import main
 from sgbench.leaderboard.board import rebuild
 from sgbench.leaderboard.deviation import compose_reference
-from sgbench.leaderboard.store.dossier import read_dossiers
 from sgbench.leaderboard.store.kept import lost_files
+from sgbench.leaderboard.store.method_provenance import read_provenances
 from tests.leaderboard.factory import record, write_board_record
 from tests.leaderboard.handed_in import sgbench
 
@@ -34,7 +34,7 @@ def lost(folder: Path) -> list[str]:
     """Of which files the check complains, and the words after their names."""
     return [
         f"{Path(each.path).relative_to(folder)}: {each.reason.partition(';')[0]}"
-        for each in lost_files(folder, read_dossiers(folder))
+        for each in lost_files(folder, read_provenances(folder))
     ]
 
 

@@ -13,7 +13,7 @@ import pytest
 from sgbench.leaderboard.deviation import compose_reference
 from sgbench.leaderboard.pages.terminal_outside import outsider_cells
 from sgbench.leaderboard.score import Measure
-from sgbench.leaderboard.store.dossier import Dossier, place
+from sgbench.leaderboard.store.method_provenance import MethodProvenance, place
 from sgbench.leaderboard.store.outside import Outsider
 from sgbench.records.trust import Notice, Verification
 from tests.leaderboard.factory import CLASSES, make_board, protocol, record, write_board_record
@@ -103,7 +103,7 @@ def test_block_from_outside_in_the_measures_unit() -> None:
     scores = {0: 0.03, 1: 0.05}
     loss = Measure("loss", 0.5)
     score = loss.summarise([*scores.values()])
-    outsider = Outsider("a" * 12, score, scores, (), Dossier(None, (failed,), None))
+    outsider = Outsider("a" * 12, score, scores, (), MethodProvenance(None, (failed,), None))
     plain = make_board([record()], protocol=protocol(), targets={}, classes=CLASSES)
     found = replace(plain, outsiders=(outsider,), measure=loss)
     head, line = outsider_cells(found)

@@ -15,7 +15,7 @@ from sgbench.leaderboard.site.beside import Beside
 from sgbench.leaderboard.site.feed import NEVER, NEWEST, feed_file
 from sgbench.leaderboard.site.pending import HEAD, RUN_AGAIN, TRAIN_AGAIN, pending_page, read_waiting
 from sgbench.leaderboard.site.sources import Sources
-from sgbench.leaderboard.store.dossier import place
+from sgbench.leaderboard.store.method_provenance import place
 from sgbench.records.record import RunRecord
 from sgbench.records.submission import Submission
 from sgbench.records.trust import Notice, Verification

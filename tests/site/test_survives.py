@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sgbench.leaderboard.baseline import WITHOUT
-from sgbench.leaderboard.store.dossier import place
+from sgbench.leaderboard.store.method_provenance import place
 from sgbench.records.counts import Count
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method

@@ -106,7 +106,7 @@ def test_accepted_submission_is_on_the_board(tmp_path: Path) -> None:
     (row,) = found.claimed
     assert row.standing is not None
     assert row.standing.division == "closed"
-    assert row.standing.dossier.submission is not None
+    assert row.standing.provenance.submission is not None
 
 
 def test_refused_submission_leaves_the_board_alone(tmp_path: Path) -> None:

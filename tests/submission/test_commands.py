@@ -11,7 +11,7 @@ import pytest
 
 from sgbench.cli.main import main
 from sgbench.leaderboard.score import Measure
-from sgbench.leaderboard.store.dossier import fitting, place, read_dossiers
+from sgbench.leaderboard.store.method_provenance import fitting, place, read_provenances
 from sgbench.records.files import read_model
 from sgbench.records.trust import Verification
 from sgbench.submissions.restore import restore
@@ -170,11 +170,11 @@ def test_a_second_verification_lies_beside_the_first(tmp_path: Path) -> None:
     other = found.model_copy(update={"verifier": "somebody else", "passed": False})
     paths = [place(folder, each) for each in (found, found, other)]
     assert [path.name for path in paths] == ["rescored.json", "rescored.json", "rescored-2.json"]
-    dossier = read_dossiers(folder).of(found.method_id)
-    assert {each.verifier for each in dossier.verifications} == {found.verifier, "somebody else"}
-    assert dossier.failed == other
+    provenance = read_provenances(folder).of(found.method_id)
+    assert {each.verifier for each in provenance.verifications} == {found.verifier, "somebody else"}
+    assert provenance.failed == other
     paths[2].rename(paths[2].with_name("retrained-2.json"))
-    (finding,) = read_dossiers(folder).findings
+    (finding,) = read_provenances(folder).findings
     assert "misplaced" in finding.reason
 
 
@@ -183,9 +183,9 @@ def test_a_verification_of_another_score_is_none_of_a_board(tmp_path: Path) -> N
     found = read_model(BOARD / "verifications" / SAMPLE.stem / "rescored.json", Verification)
     folder = tmp_path / "digits_v1"
     place(folder, found)
-    dossiers = read_dossiers(folder)
-    assert fitting(dossiers, folder, Measure("accuracy", 0.1)) == dossiers
-    strange = fitting(dossiers, folder, Measure("loss", 0.1))
+    provenances = read_provenances(folder)
+    assert fitting(provenances, folder, Measure("accuracy", 0.1)) == provenances
+    strange = fitting(provenances, folder, Measure("loss", 0.1))
     assert strange.of(found.method_id).verifications == ()
     assert [each.reason for each in strange.findings] == ["states no loss, which the board compares"]
 

@@ -33,7 +33,7 @@ def fresh_table(board: Board) -> tuple[list[str], list[list[str]]]:
         ]
         for row in rows
         if row.standing is not None
-        for score in row.standing.dossier.fresh
+        for score in row.standing.provenance.fresh
     ]
 
 
@@ -53,7 +53,7 @@ def audit_statements(board: Board) -> Iterator[str]:
         f"their records within what re-made runs of this board differ by. {_bound(len(rows), len(done))}"
     )
     for row in rows:
-        reason = None if row.standing is None else row.standing.dossier.passed_over
+        reason = None if row.standing is None else row.standing.provenance.passed_over
         if reason is not None and row not in done:
             yield f"Not trained again: {row.method_id}, {prose(reason)}."
 
@@ -72,4 +72,4 @@ def _bound(rows: int, done: int) -> str:
 
 
 def _is_done(row: MethodRow) -> bool:
-    return row.standing is not None and row.standing.dossier.is_trained_again
+    return row.standing is not None and row.standing.provenance.is_trained_again

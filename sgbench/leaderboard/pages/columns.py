@@ -314,12 +314,12 @@ def _tried(row: MethodRow) -> BoardCell:
 def _standing_values(row: MethodRow, kind: str) -> dict[str, Value]:
     if row.standing is None:
         return {}
-    dossier = row.standing.dossier
+    provenance = row.standing.provenance
     return {
         "division": row.standing.division,
         "checked": trust_text(row),
-        f"verified_{kind}": None if dossier.best is None else dossier.best.verified,
-        "tuning_trials": None if dossier.submission is None else str(dossier.submission.tuning_trials),
+        f"verified_{kind}": None if provenance.best is None else provenance.best.verified,
+        "tuning_trials": None if provenance.submission is None else str(provenance.submission.tuning_trials),
     }
 
 

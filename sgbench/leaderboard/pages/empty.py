@@ -10,8 +10,8 @@ from sgbench.tables import counted
 
 def without_rows(board: Board) -> str:
     """Describe in one line why a board has no ranked method."""
-    notices = [row.standing.dossier.notice for row in board.retired if row.standing is not None]
-    outside = [outsider.dossier.notice for outsider in board.outsiders]
+    notices = [row.standing.provenance.notice for row in board.retired if row.standing is not None]
+    outside = [outsider.provenance.notice for outsider in board.outsiders]
     notices += outside
     kinds = Counter(notice.kind for notice in notices if notice is not None)
     parts = [f"{number} {kind}" for kind, number in sorted(kinds.items(), reverse=True)]

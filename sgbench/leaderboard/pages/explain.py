@@ -357,8 +357,8 @@ def _notices(a: MethodRow, b: MethodRow) -> Iterator[str]:
         standing = row.standing
         if standing is None:
             continue
-        if standing.dossier.notice is not None:
-            yield f"{name} is {standing.dossier.notice.kind}: {standing.dossier.notice.reason}."
-        submission = standing.dossier.submission
+        if standing.provenance.notice is not None:
+            yield f"{name} is {standing.provenance.notice.kind}: {standing.provenance.notice.reason}."
+        submission = standing.provenance.submission
         if submission is not None and submission.tuning_trials:
             yield f"{name} was chosen among {submission.tuning_trials} settings on the validation split."

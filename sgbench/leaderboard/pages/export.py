@@ -15,7 +15,7 @@ from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.division import division_of
 from sgbench.leaderboard.pages.sections import checked_text
 from sgbench.leaderboard.rows import BoardStanding
-from sgbench.leaderboard.store.dossier import Dossiers, fitting, read_dossiers
+from sgbench.leaderboard.store.method_provenance import Provenances, fitting, read_provenances
 from sgbench.leaderboard.store.reading import Finding
 from sgbench.records.base import MAX_WHOLE, Value
 from sgbench.records.counts import Count, OpCounts
@@ -114,10 +114,10 @@ def method_cells(method: Method) -> dict[str, Cell]:
 
 
 def _standing_cells(standing: BoardStanding) -> dict[str, Cell]:
-    notice = standing.dossier.notice
+    notice = standing.provenance.notice
     return {
         "division": standing.division,
-        "checked": checked_text(standing.dossier),
+        "checked": checked_text(standing.provenance),
         "notice": None if notice is None else notice.kind,
         "superseded_by": None if notice is None else notice.superseded_by,
     }
@@ -177,17 +177,19 @@ class Standings:
 
     def __init__(self, root: Path, *, references: References, findings: list[Finding]) -> None:
         self._root, self._references, self._findings = root, references, findings
-        self._dossiers: dict[str, Dossiers] = {}
+        self._provenances: dict[str, Provenances] = {}
 
     def of(self, record: RunRecord) -> BoardStanding:
-        """Return the division of a record's method and its dossier."""
+        """Return the division of a record's method and its provenance."""
         name = record.protocol
         reference = self._references.of(name)
-        if name not in self._dossiers:
+        if name not in self._provenances:
             folder = self._root / name
-            self._dossiers[name] = fitting(read_dossiers(folder), folder, reference.measure)
-            self._findings += self._dossiers[name].findings
-        return BoardStanding(division_of(record.method, reference), self._dossiers[name].of(record.method_id))
+            self._provenances[name] = fitting(read_provenances(folder), folder, reference.measure)
+            self._findings += self._provenances[name].findings
+        return BoardStanding(
+            division_of(record.method, reference), self._provenances[name].of(record.method_id)
+        )
 
 
 def to_table(

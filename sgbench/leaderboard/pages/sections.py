@@ -12,7 +12,7 @@ from sgbench.leaderboard.pages.solved_section import COMPARED, has_solved, solve
 from sgbench.leaderboard.pages.tuning_section import ABOUT, UNEQUAL, have_one_budget, search_table, searches
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.score import Measure
-from sgbench.leaderboard.store.dossier import Dossier
+from sgbench.leaderboard.store.method_provenance import MethodProvenance
 from sgbench.records.energy import EnergyTarget, Evidence
 from sgbench.records.trust import Verification
 from sgbench.statistics.pairs import Comparison, compare, probability_of_improvement
@@ -122,16 +122,16 @@ def _behind(first: MethodRow, row: MethodRow, measure: Measure) -> list[str]:
 
 def trust_text(row: MethodRow) -> str:
     """Name the highest tier of verification that a method passed, or say that nobody has checked it."""
-    return NONE if row.standing is None else checked_text(row.standing.dossier)
+    return NONE if row.standing is None else checked_text(row.standing.provenance)
 
 
 ANSWERS_ALONE = "answers alone"
 """What was scored again of code outside, whose answers may be written by hand."""
 
 
-def checked_text(dossier: Dossier, *, outside: bool = False) -> str:
+def checked_text(provenance: MethodProvenance, *, outside: bool = False) -> str:
     """Name the tier of verification that was failed, else the highest passed, else say that nobody has checked."""
-    check = dossier.failed or dossier.best
+    check = provenance.failed or provenance.best
     if check is None:
         return "self-reported"
     tier = ANSWERS_ALONE if outside and check.tier == "rescored" else check.tier
@@ -140,12 +140,12 @@ def checked_text(dossier: Dossier, *, outside: bool = False) -> str:
 
 def tried_text(row: MethodRow) -> str:
     """Write how many settings a submission declares as tried; bare records declare none."""
-    submission = None if row.standing is None else row.standing.dossier.submission
+    submission = None if row.standing is None else row.standing.provenance.submission
     return NONE if submission is None else str(max(1, submission.tuning_trials))
 
 
 def _verifications(row: MethodRow) -> tuple[Verification, ...]:
-    return () if row.standing is None else row.standing.dossier.verifications
+    return () if row.standing is None else row.standing.provenance.verifications
 
 
 def _checks(rows: Sequence[MethodRow], measure: Measure) -> str:
@@ -176,7 +176,7 @@ def _outsiders(board: Board) -> str:
     header = ["name", "code", "checked", f"{measure.title} (mean, 95 % CI)", "seeds", f"every seed{unit}"]
     lines = []
     for outsider in board.outsiders:
-        submission = outsider.dossier.submission
+        submission = outsider.provenance.submission
         seeds = [
             f"{measure.text(value)}{' (failed)' if seed in outsider.failed_seeds else ''}"
             for seed, value in outsider.scores.items()
@@ -184,7 +184,7 @@ def _outsiders(board: Board) -> str:
         line = [
             NONE if submission is None else code(submission.name),
             NONE if submission is None else code(submission.code or NONE),
-            _outside_text(outsider.dossier),
+            _outside_text(outsider.provenance),
             measure.summary(outsider.score),
             str(len(outsider.scores)),
             ", ".join(seeds),
@@ -193,16 +193,18 @@ def _outsiders(board: Board) -> str:
     return grid(header, lines, words=3)
 
 
-def _outside_text(dossier: Dossier) -> str:
+def _outside_text(provenance: MethodProvenance) -> str:
     """Say who has checked a result from outside, or why it no longer counts."""
-    notice = dossier.notice
-    return checked_text(dossier, outside=True) if notice is None else f"{notice.kind}: {prose(notice.reason)}"
+    notice = provenance.notice
+    return (
+        checked_text(provenance, outside=True) if notice is None else f"{notice.kind}: {prose(notice.reason)}"
+    )
 
 
 def _retired(rows: Sequence[MethodRow], measure: Measure) -> str:
     lines = []
     for row in rows:
-        notice = None if row.standing is None else row.standing.dossier.notice
+        notice = None if row.standing is None else row.standing.provenance.notice
         if notice is not None:
             by = NONE if notice.superseded_by is None else notice.superseded_by
             score = measure.text(row.score.mean)

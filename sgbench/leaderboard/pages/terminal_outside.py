@@ -20,14 +20,14 @@ def outsider_cells(board: Board) -> Iterator[list[str]]:
 
     yield ["from outside", board.measure.title, "seeds", "checked"]
     for outsider in board.outsiders:
-        submission = outsider.dossier.submission
+        submission = outsider.provenance.submission
         yield [
             outsider.method_id if submission is None else submission.name,
             board.measure.summary(outsider.score),
             seeds_outside(outsider),
-            checked_text(outsider.dossier, outside=True)
-            if outsider.dossier.notice is None
-            else outsider.dossier.notice.kind,
+            checked_text(outsider.provenance, outside=True)
+            if outsider.provenance.notice is None
+            else outsider.provenance.notice.kind,
         ]
 
 

@@ -47,7 +47,7 @@ def _cells(board: Board, part: Part, row: MethodRow, targets: Sequence[str]) -> 
         *(board.protocol.name, row.method_id, row.label, part, board.measure.kind),
         "" if place is None else place.groups,
         "" if standing is None else standing.division,
-        "" if standing is None else checked_text(standing.dossier),
+        "" if standing is None else checked_text(standing.provenance),
     )
     low, high = row.score.ends or (None, None)
     energies = (costs.energies[name].dynamic_nj if name in costs.energies else None for name in targets)

@@ -11,7 +11,7 @@ from sgbench.leaderboard.pages.sections import checked_text
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.site.files import SiteFile
 from sgbench.leaderboard.site.sources import Sources, method_path, protocol_path
-from sgbench.leaderboard.store.dossier import Dossier
+from sgbench.leaderboard.store.method_provenance import MethodProvenance
 
 FEED = "feed.xml"
 ATOM = "http://www.w3.org/2005/Atom"
@@ -52,37 +52,39 @@ def _events(sources: Sources) -> Iterator[Event]:
     for place in sources.places.values():
         row, board = place.row, place.board
         made, link = sources.by_id[row.method_id].made_utc, method_path(board.protocol.name, row.method_id)
-        dossier = Dossier() if row.standing is None else row.standing.dossier
+        provenance = MethodProvenance() if row.standing is None else row.standing.provenance
         if made:
             yield Event(
                 f"row/{board.protocol.name}/{row.method_id}",
                 made,
                 f"{board.protocol.name}: {row.label}",
-                f"{_score(row, board)}; {place.part}; {checked_text(dossier)}.",
+                f"{_score(row, board)}; {place.part}; {checked_text(provenance)}.",
                 link,
             )
-        yield from _notices(board, row.method_id, row.label, dossier, link)
+        yield from _notices(board, row.method_id, row.label, provenance, link)
     for board in sources.boards:
         for outsider in board.outsiders:
-            head, link = outsider.dossier.submission, protocol_path(board.protocol.name)
+            head, link = outsider.provenance.submission, protocol_path(board.protocol.name)
             title = outsider.method_id if head is None else head.name
             if head is not None:
                 yield Event(
                     f"row/{board.protocol.name}/{outsider.method_id}",
                     head.created_utc,
                     f"{board.protocol.name}: {title} (code outside the catalogue)",
-                    f"{board.measure.summary(outsider.score)}; {checked_text(outsider.dossier, outside=True)}.",
+                    f"{board.measure.summary(outsider.score)}; {checked_text(outsider.provenance, outside=True)}.",
                     link,
                 )
-            yield from _notices(board, outsider.method_id, title, outsider.dossier, link)
+            yield from _notices(board, outsider.method_id, title, outsider.provenance, link)
 
 
 def _score(row: MethodRow, board: Board) -> str:
     return f"{board.measure.summary(row.score)}{'' if board.measure.is_loss else ' %'}"
 
 
-def _notices(board: Board, method_id: str, title: str, dossier: Dossier, link: str) -> Iterator[Event]:
-    notice = dossier.notice
+def _notices(
+    board: Board, method_id: str, title: str, provenance: MethodProvenance, link: str
+) -> Iterator[Event]:
+    notice = provenance.notice
     if notice is not None:
         key = f"{notice.kind}/{board.protocol.name}/{method_id}"
         yield Event(

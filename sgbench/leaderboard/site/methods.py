@@ -23,7 +23,7 @@ from sgbench.leaderboard.site.method_tables import (
 )
 from sgbench.leaderboard.site.sources import BoardPlace, Sources, method_path, protocol_path
 from sgbench.leaderboard.site.tuning_maps import method_maps
-from sgbench.leaderboard.store.dossier import Dossier
+from sgbench.leaderboard.store.method_provenance import MethodProvenance
 from sgbench.leaderboard.store.reading import Finding, RecordFile
 from sgbench.leaderboard.store.stored import record_path
 from sgbench.leaderboard.store.tree import read_files
@@ -99,7 +99,7 @@ def _page(group: Sequence[RunRecord], place: BoardPlace, sources: Sources, known
             "protocol": protocol_path(board.protocol.name),
             "part": PARTS[place.part],
             "facts": _facts(place),
-            "dossier": Dossier() if row.standing is None else row.standing.dossier,
+            "origin": MethodProvenance() if row.standing is None else row.standing.provenance,
             "superseded_by": _superseded_by(place, sources),
             "command": _command(records, sources, known),
             "choices": _choices(records[0].method, sources),
@@ -123,14 +123,14 @@ def _facts(place: BoardPlace) -> list[tuple[str, str]]:
     if row.place is not None:
         facts.append(("rank", f"{rank_text(row)} of {len(place.board.rows)}, group {row.place.groups}"))
     if row.standing is not None:
-        facts += [("division", row.standing.division), ("checked", checked_text(row.standing.dossier))]
+        facts += [("division", row.standing.division), ("checked", checked_text(row.standing.provenance))]
     if row.costs.parameters is not None:
         facts.append(("trainable parameters", f"{row.costs.parameters:,}"))
     return facts
 
 
 def _superseded_by(place: BoardPlace, sources: Sources) -> str | None:
-    notice = None if place.row.standing is None else place.row.standing.dossier.notice
+    notice = None if place.row.standing is None else place.row.standing.provenance.notice
     if notice is None or notice.superseded_by not in sources.places:
         return None
     return method_path(place.board.protocol.name, notice.superseded_by)

@@ -81,8 +81,8 @@ def _submitted(head: Submission, sources: Sources) -> tuple[Cell, ...]:
 
 def _claimed(row: MethodRow, board: Board) -> tuple[Cell, ...]:
     name = board.protocol.name
-    dossier = None if row.standing is None else row.standing.dossier
-    head = None if dossier is None else dossier.submission
+    provenance = None if row.standing is None else row.standing.provenance
+    head = None if provenance is None else provenance.submission
     return (
         Cell(name, link=protocol_path(name), is_code=True),
         Cell(row.label, link=method_path(name, row.method_id), is_code=True),
@@ -94,16 +94,16 @@ def _claimed(row: MethodRow, board: Board) -> tuple[Cell, ...]:
 
 def _missing(row: MethodRow) -> Iterator[str]:
     """Yield what a row without a rank lacks, or which check it failed."""
-    dossier = None if row.standing is None else row.standing.dossier
-    if dossier is None:
+    provenance = None if row.standing is None else row.standing.provenance
+    if provenance is None:
         return
-    if dossier.failed is not None:
-        yield f"nothing: it failed when it was {dossier.failed.tier}"
+    if provenance.failed is not None:
+        yield f"nothing: it failed when it was {provenance.failed.tier}"
         return
     run_again = {
-        seed for check in dossier.verifications if check.tier == "reinferred" for seed in check.seeds
+        seed for check in provenance.verifications if check.tier == "reinferred" for seed in check.seeds
     }
     if not run_again.issuperset(row.scores.keys() - set(row.failed_seeds)):
         yield RUN_AGAIN
-    if not (dossier.is_trained_again or dossier.passed_over):
+    if not (provenance.is_trained_again or provenance.passed_over):
         yield TRAIN_AGAIN

@@ -165,9 +165,9 @@ def _outsiders(board: Board) -> Table:
     columns = (*texts("name", "code", "checked"), *numbers(board.measure.title), *texts("seeds"))
     rows = []
     for outsider in board.outsiders:
-        submission, notice = outsider.dossier.submission, outsider.dossier.notice
+        submission, notice = outsider.provenance.submission, outsider.provenance.notice
         checked = (
-            checked_text(outsider.dossier, outside=True)
+            checked_text(outsider.provenance, outside=True)
             if notice is None
             else f"{notice.kind}: {notice.reason}"
         )

@@ -178,7 +178,7 @@ def _retired(sources: Sources) -> Page:
     columns = texts("protocol", "method", "what", "by", "why", "since")
     rows = []
     for place in sources.places.values():
-        notice = None if place.row.standing is None else place.row.standing.dossier.notice
+        notice = None if place.row.standing is None else place.row.standing.provenance.notice
         if notice is None:
             continue
         name, by = place.board.protocol.name, notice.superseded_by
@@ -194,7 +194,7 @@ def _retired(sources: Sources) -> Page:
         rows.append(row)
     for board in sources.boards:
         for outsider in board.outsiders:
-            notice, submission = outsider.dossier.notice, outsider.dossier.submission
+            notice, submission = outsider.provenance.notice, outsider.provenance.submission
             if notice is not None:
                 title = outsider.method_id if submission is None else submission.name
                 name = board.protocol.name

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sgbench.errors import InputError
-from sgbench.leaderboard.store.dossier import Dossiers
+from sgbench.leaderboard.store.method_provenance import Provenances
 from sgbench.leaderboard.store.objects import OBJECTS, Kind
 from sgbench.leaderboard.store.outside import EXTERNAL
 from sgbench.leaderboard.store.reading import Finding
@@ -21,7 +21,7 @@ KINDS: dict[str, Kind] = {"predictions": "csv", "weights": "safetensors", "tunin
 REMEDY = "restore it from the repository's history, or accept the submission anew (sgbench submit accept)"
 
 
-def lost_files(folder: Path, dossiers: Dossiers) -> Iterator[Finding]:
+def lost_files(folder: Path, provenances: Provenances) -> Iterator[Finding]:
     """Yield every file of an accepted submission that is not in the store as it was handed in.
 
     The content of objects is checked where these are (see `Objects.check`); here they have to be there, or the
@@ -29,10 +29,10 @@ def lost_files(folder: Path, dossiers: Dossiers) -> Iterator[Finding]:
 
     Args:
         folder: of the protocol, in a leaderboards folder.
-        dossiers: of that folder.
+        provenances: of that folder.
     """
     records = StoredRecords(folder)
-    submissions = (dossier.submission for dossier in dossiers.by_method.values())
+    submissions = (provenance.submission for provenance in provenances.by_method.values())
     for submission in (submission for submission in submissions if submission is not None):
         for note in submission.files:
             path = place_of_file(folder, submission, note)

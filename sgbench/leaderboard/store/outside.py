@@ -8,7 +8,7 @@ from pathlib import Path
 from sgbench.errors import InputError
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.answers import claim_of
-from sgbench.leaderboard.store.dossier import Dossier, Dossiers
+from sgbench.leaderboard.store.method_provenance import MethodProvenance, Provenances
 from sgbench.leaderboard.store.reading import Finding, finding
 from sgbench.records.files import read_model, to_json, write_atomic
 from sgbench.records.method import by_method
@@ -26,17 +26,17 @@ class Outsider:
     score: Summary
     scores: dict[int, float]  # test accuracy or loss by seed; a failed one as by guessing
     failed_seeds: tuple[int, ...]
-    dossier: Dossier
+    provenance: MethodProvenance
 
 
 def read_outsiders(
-    folder: Path, dossiers: Dossiers, *, measure: Measure
+    folder: Path, provenances: Provenances, *, measure: Measure
 ) -> tuple[tuple[Outsider, ...], list[Finding]]:
     """Read the external results in the folder of one protocol, the best first, and name what was left out.
 
     Args:
         folder: of the protocol, in a leaderboards folder.
-        dossiers: of that folder; a result without a submission is a finding.
+        provenances: of that folder; a result without a submission is a finding.
         measure: what the protocol compares.
     """
     start = folder / EXTERNAL
@@ -47,7 +47,7 @@ def read_outsiders(
             record = read_model(path, ExternalRecord)
             if path != place_of_external(folder, record) or record.protocol != folder.name:
                 raise InputError(f"{path}: misplaced: it speaks of {record.method_id} seed {record.seed}")
-            if dossiers.of(record.method_id).submission is None:
+            if provenances.of(record.method_id).submission is None:
                 raise InputError(f"{path}: no submission says whose result this is")
             claim = claim_of(record)
             if claim is not None and (claim.loss is None) == measure.is_loss:
@@ -55,15 +55,15 @@ def read_outsiders(
             records.append(record)
         except InputError as error:
             findings.append(finding(path, error))
-    outsiders = [_outsider(group, dossiers, measure) for group in by_method(records).values()]
+    outsiders = [_outsider(group, provenances, measure) for group in by_method(records).values()]
     return tuple(sorted(outsiders, key=lambda outsider: _order(outsider, measure))), findings
 
 
 def _order(outsider: Outsider, measure: Measure) -> tuple[bool, float, str]:
-    return outsider.dossier.notice is not None, -measure.better(outsider.score.mean), outsider.method_id
+    return outsider.provenance.notice is not None, -measure.better(outsider.score.mean), outsider.method_id
 
 
-def _outsider(group: list[ExternalRecord], dossiers: Dossiers, measure: Measure) -> Outsider:
+def _outsider(group: list[ExternalRecord], provenances: Provenances, measure: Measure) -> Outsider:
     group.sort(key=lambda record: record.seed)
     claims = [claim_of(record) for record in group]
     values = [measure.guess if claim is None else claim.score for claim in claims]
@@ -72,7 +72,7 @@ def _outsider(group: list[ExternalRecord], dossiers: Dossiers, measure: Measure)
         score=measure.summarise(values),
         scores={record.seed: value for record, value in zip(group, values, strict=True)},
         failed_seeds=tuple(record.seed for record in group if record.status == "failed"),
-        dossier=dossiers.of(group[0].method_id),
+        provenance=provenances.of(group[0].method_id),
     )
 
 

@@ -21,7 +21,7 @@ from sgbench.leaderboard.store.audits import (
     tolerance_of,
     verdicts,
 )
-from sgbench.leaderboard.store.dossier import read_dossiers
+from sgbench.leaderboard.store.method_provenance import read_provenances
 from sgbench.leaderboard.store.reading import Finding
 from sgbench.leaderboard.store.stored import StoredRecords
 from sgbench.leaderboard.store.tree import RecordTree, read_methods
@@ -280,11 +280,11 @@ class BoardAudit:
 
 def _rows(folder: Path, references: References) -> Iterable[AuditRow]:
     """Yield the rows of a board that can be trained again: of one source, with a finished seed, not withdrawn."""
-    dossiers = read_dossiers(folder)
+    provenances = read_provenances(folder)
     for group in read_methods(RecordTree(folder.parent, "leaderboards", references, only=folder.name)):
         if isinstance(group, Finding) or group.row_id != group.records[0].method_id:
             continue  # left out; or a further source of one's own classes: what is verified is said of a method
         claims = {record.seed: claim.score for record in group.records if (claim := claim_of(record))}
-        if claims and dossiers.of(group.row_id).notice is None:
+        if claims and provenances.of(group.row_id).notice is None:
             times_s = [record.timing.fit_s for record in group.records]
             yield AuditRow(group.row_id, group.records[0].method, claims, mean(times_s))

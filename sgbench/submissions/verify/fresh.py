@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sgbench.leaderboard.deviation import References
-from sgbench.leaderboard.store.dossier import SUBMISSIONS
+from sgbench.leaderboard.store.method_provenance import SUBMISSIONS
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.records.audit import FreshScore
 from sgbench.records.files import read_model

@@ -24,7 +24,7 @@ Stored = TypeVar("Stored", Submission, Verification, Notice)
 
 
 @dataclass(frozen=True)
-class Dossier:
+class MethodProvenance:
     """Holds submission, verifications and notice of one method; empty where only its records are known."""
 
     submission: Submission | None = None
@@ -70,19 +70,19 @@ class Dossier:
 
 
 @dataclass(frozen=True)
-class Dossiers:
-    """Holds the dossiers of all methods of a protocol, the files that say nothing, and what was trained again."""
+class Provenances:
+    """Holds the provenance of each method of a protocol, files that say nothing, and what was trained again."""
 
-    by_method: Mapping[str, Dossier]
+    by_method: Mapping[str, MethodProvenance]
     findings: tuple[Finding, ...]
     audit: Audit | None = None
 
-    def of(self, method_id: str) -> Dossier:
-        """Return the dossier of a method; an empty one where nothing lies beside its records."""
-        return self.by_method.get(method_id, Dossier())
+    def of(self, method_id: str) -> MethodProvenance:
+        """Return the provenance of a method; an empty one where nothing lies beside its records."""
+        return self.by_method.get(method_id, MethodProvenance())
 
 
-def read_dossiers(folder: Path) -> Dossiers:
+def read_provenances(folder: Path) -> Provenances:
     """Read submissions, verifications and notices from the folder of one protocol of a leaderboards folder."""
     findings: list[Finding] = []
     submissions = {
@@ -98,7 +98,7 @@ def read_dossiers(folder: Path) -> Dossiers:
     passed_over = {} if audit is None else {each.method_id: each.reason for each in audit.passed_over}
     fresh = () if audit is None else audit.fresh
     by_method = {
-        name: Dossier(
+        name: MethodProvenance(
             submissions.get(name),
             tuple(sorted(checks.get(name, []), key=_order)),
             notices.get(name),
@@ -108,37 +108,37 @@ def read_dossiers(folder: Path) -> Dossiers:
         )
         for name in sorted({*submissions, *notices, *checks, *passed_over})
     }
-    return Dossiers(by_method, tuple(findings), audit)
+    return Provenances(by_method, tuple(findings), audit)
 
 
 def _tuning(submission: Submission | None, folder: Path) -> TuningLog | None:
     return None if submission is None or submission.tuning_trials < MIN_TRIED else log_of(submission, folder)
 
 
-def fitting(dossiers: Dossiers, folder: Path, measure: Measure) -> Dossiers:
+def fitting(provenances: Provenances, folder: Path, measure: Measure) -> Provenances:
     """Remove verifications of another score than the board compares, each of which becomes a finding.
 
     Args:
-        dossiers: of a protocol.
+        provenances: of a protocol.
         folder: of the protocol.
         measure: what its board compares.
     """
-    findings, by_method = list(dossiers.findings), {}
-    for name, dossier in dossiers.by_method.items():
+    findings, by_method = list(provenances.findings), {}
+    for name, provenance in provenances.by_method.items():
         comparable = [
             verification
-            for verification in dossier.verifications
+            for verification in provenance.verifications
             if (verification.claimed_loss is not None) == measure.is_loss
         ]
-        by_method[name] = replace(dossier, verifications=tuple(comparable))
+        by_method[name] = replace(provenance, verifications=tuple(comparable))
         findings += [
             Finding(
                 str(place_of(folder, verification)), f"states no {measure.kind}, which the board compares"
             )
-            for verification in dossier.verifications
+            for verification in provenance.verifications
             if verification not in comparable
         ]
-    return replace(dossiers, by_method=by_method, findings=tuple(findings))
+    return replace(provenances, by_method=by_method, findings=tuple(findings))
 
 
 def _order(check: Verification) -> tuple[int, str]:
@@ -146,7 +146,7 @@ def _order(check: Verification) -> tuple[int, str]:
 
 
 def place_of(folder: Path, stored: Submission | Verification | Notice) -> Path:
-    """Return the path where a file of a dossier belongs.
+    """Return the path where a file of a provenance belongs.
 
     Args:
         folder: of the protocol, in a leaderboards folder.
@@ -158,7 +158,7 @@ def place_of(folder: Path, stored: Submission | Verification | Notice) -> Path:
 
 
 def place(folder: Path, stored: Submission | Verification | Notice) -> Path:
-    """Write a file of a dossier once and return its path; a further verification of a tier lies beside the first.
+    """Write a file of a provenance once and return its path; a further verification lies beside its tier's first.
 
     Raises:
         InputError: another one is there, which is never overwritten.
