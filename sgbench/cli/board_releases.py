@@ -106,7 +106,7 @@ def register(actions: Any) -> None:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from sgbench.leaderboard.pages.export import Standings, encode, to_table, write
+    from sgbench.leaderboard.pages.export import Listings, encode, to_table, write
     from sgbench.leaderboard.store.reading import Finding
     from sgbench.leaderboard.store.tree import read_methods
 
@@ -125,10 +125,10 @@ def _export(args: argparse.Namespace) -> int:
             elif row.records[0].protocol in chosen:
                 yield row.records
 
-    standings = Standings(tree.root, references=tree.references, findings=findings)
+    listings = Listings(tree.root, references=tree.references, findings=findings)
     table = to_table(
         groups(),
-        standing_of=standings.of if tree.layout == "leaderboards" else None,
+        listing_of=listings.of if tree.layout == "leaderboards" else None,
     )
     if args.out is not None:
         write(args.out, table, args.format)

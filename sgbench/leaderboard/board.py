@@ -20,7 +20,7 @@ from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.processes import workers_for
 from sgbench.leaderboard.registry import BoardContent
-from sgbench.leaderboard.rows import Board, BoardStanding, Measured, board_of
+from sgbench.leaderboard.rows import Board, Listing, Measured, board_of
 from sgbench.leaderboard.store.kept import hidden_files, lost_files
 from sgbench.leaderboard.store.method_provenance import read_provenances
 from sgbench.leaderboard.store.objects import Objects
@@ -96,10 +96,8 @@ def _board(
     stands: bool,
 ) -> Board:
     """Rank the methods of one protocol, by what is said of them where they stand on a board."""
-    standings = {
-        method.method_id: BoardStanding(
-            division_of(method.method, reference), content.provenance(method.method_id)
-        )
+    listings = {
+        method.method_id: Listing(division_of(method.method, reference), content.provenance(method.method_id))
         for method in content.measured
     }
     return board_of(
@@ -110,7 +108,7 @@ def _board(
         score=reference.measure,
         price_lists=price_lists,
         in_time=reference.facts.in_time,
-        standings=standings if stands else {},
+        listings=listings if stands else {},
         outsiders=content.outsiders,
     )
 

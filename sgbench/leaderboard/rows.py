@@ -47,7 +47,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class BoardStanding:
+class Listing:
     """Holds what a leaderboards folder says of a method beside its records."""
 
     division: Division
@@ -67,7 +67,7 @@ class MethodRow:
     failed_seeds: tuple[int, ...]
     at_chance: tuple[int, ...]  # seeds that finished and are no better than guessing on the test split
     costs: Costs
-    standing: BoardStanding | None  # None where records lie in a runs folder
+    listing: Listing | None  # None where records lie in a runs folder
 
     @property
     def label(self) -> str:
@@ -78,7 +78,7 @@ class MethodRow:
     def is_claimed(self) -> bool:
         """Say whether it has no rank, since it failed a check or came by submission and was not repeated."""
         finished = self.scores.keys() - set(self.failed_seeds)
-        return self.standing is not None and self.standing.provenance.is_claimed(finished)
+        return self.listing is not None and self.listing.provenance.is_claimed(finished)
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def board_of(  # noqa: PLR0913 - all that a board rests on
     targets: Sequence[EnergyTarget],
     classes: int | None,
     score: Measure,
-    standings: Mapping[str, BoardStanding] = MappingProxyType({}),
+    listings: Mapping[str, Listing] = MappingProxyType({}),
     outsiders: tuple[Outsider, ...] = (),
     price_lists: Sequence[EnergyTarget] = (),
     in_time: bool = False,
@@ -177,7 +177,7 @@ def board_of(  # noqa: PLR0913 - all that a board rests on
         targets: price lists.
         classes: of the protocol's data set.
         score: what is compared.
-        standings: what a leaderboards folder says of each, by method.
+        listings: what a leaderboards folder says of each, by method.
         outsiders: results of code outside the catalogue.
         price_lists: over which methods are compared; by default those of the columns.
         in_time: whether samples are series.
@@ -188,8 +188,8 @@ def board_of(  # noqa: PLR0913 - all that a board rests on
     varying = varying_parameters(methods)
     latencies = frozenset().union(*(method.steps_per_sample for method in ordered))
     twice = {method_of_row(method.method_id) for method in ordered if "-" in method.method_id}
-    rows = [_row(method, varying, standings.get(method.method_id), score, twice) for method in ordered]
-    plain = _plain_rows([method for method in everything if method.method.is_baseline], standings, score)
+    rows = [_row(method, varying, listings.get(method.method_id), score, twice) for method in ordered]
+    plain = _plain_rows([method for method in everything if method.method.is_baseline], listings, score)
     return Board(
         protocol=protocol,
         targets=tuple(targets),
@@ -210,12 +210,12 @@ def board_of(  # noqa: PLR0913 - all that a board rests on
 
 
 def _plain_rows(
-    measured: Sequence[Measured], standings: Mapping[str, BoardStanding], score: Measure
+    measured: Sequence[Measured], listings: Mapping[str, Listing], score: Measure
 ) -> list[MethodRow]:
     varying = varying_parameters([method.method for method in measured])
     return list(
         _in_order(
-            [_row(method, varying, standings.get(method.method_id), score) for method in measured], score
+            [_row(method, varying, listings.get(method.method_id), score) for method in measured], score
         )
     )
 
@@ -223,7 +223,7 @@ def _plain_rows(
 def _row(
     measured: Measured,
     varying: Varying,
-    standing: BoardStanding | None,
+    listing: Listing | None,
     score: Measure,
     twice: Collection[str] = (),
 ) -> MethodRow:
@@ -250,12 +250,12 @@ def _row(
         failed_seeds=measured.failed_seeds,
         at_chance=measured.at_chance,
         costs=measured.costs,
-        standing=standing,
+        listing=listing,
     )
 
 
 def _is_retired(row: MethodRow) -> bool:
-    return row.standing is not None and row.standing.provenance.notice is not None
+    return row.listing is not None and row.listing.provenance.notice is not None
 
 
 def _ranked(rows: Iterable[MethodRow], score: Measure) -> tuple[MethodRow, ...]:

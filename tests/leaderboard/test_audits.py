@@ -161,15 +161,15 @@ def test_weights_that_saw_the_test_set_take_no_rank(copy: Path) -> None:
         path.write_text(json.dumps(tree))
     before = board(copy)
     (row,) = before.claimed
-    assert row.standing is not None
-    assert row.standing.provenance.best is not None
-    assert (row.method_id, row.standing.provenance.best.tier) == (SUBMITTED, "reinferred")
+    assert row.listing is not None
+    assert row.listing.provenance.best is not None
+    assert (row.method_id, row.listing.provenance.best.tier) == (SUBMITTED, "reinferred")
     assert row.score.mean > before.rows[0].score.mean
     assert max(other.place.high for other in before.rows if other.place) == 7
     (caught,) = put(copy, audit([retraining(SUBMITTED, 0, 358 / 360, 334 / 360)])).claimed  # 92.78 %
-    assert caught.standing is not None
-    assert caught.standing.provenance.failed is not None
-    assert "seed 0 gives 92.78 where its record claims 99.44" in caught.standing.provenance.failed.statement
+    assert caught.listing is not None
+    assert caught.listing.provenance.failed is not None
+    assert "seed 0 gives 92.78 where its record claims 99.44" in caught.listing.provenance.failed.statement
 
 
 def test_trained_again_it_has_its_rank(copy: Path) -> None:

@@ -229,7 +229,7 @@ def test_standing(board: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = {"kind": "superseded", "superseded_by": second.method_id, "reason": "a better one"}
     place(folder, Notice.model_validate(of_method(last) | said))
     rows = exported(board, capsys)
-    standing = {
+    listing = {
         first.method_id: ["closed", "reinferred", None, None],
         second.method_id: ["closed", "failed: rescored", None, None],
         other.method_id: ["open", "self-reported", None, None],
@@ -237,10 +237,10 @@ def test_standing(board: Path, capsys: pytest.CaptureFixture[str]) -> None:
     }
     assert len(rows) == 5
     for (name, _), row in rows.items():
-        assert [row[key] for key in BESIDE] == standing[name]
+        assert [row[key] for key in BESIDE] == listing[name]
     assert main(["board", "build", "--from", "leaderboards", "--root", str(board)]) == 0
     shown = list(csv.DictReader(io.StringIO((folder / "table.csv").read_text())))
-    assert {line["method_id"] for line in shown} == set(standing) - {last.method_id}
+    assert {line["method_id"] for line in shown} == set(listing) - {last.method_id}
     for line in shown:
         row = rows[line["method_id"], 0]
         assert [row["division"], row["checked"]] == [line["division"], line["checked"]]

@@ -104,9 +104,9 @@ def test_accepted_submission_is_on_the_board(tmp_path: Path) -> None:
     (found,) = show(RecordTree(board, "leaderboards", REFERENCES)).boards
     assert found.rows == ()  # until somebody runs it again
     (row,) = found.claimed
-    assert row.standing is not None
-    assert row.standing.division == "closed"
-    assert row.standing.provenance.submission is not None
+    assert row.listing is not None
+    assert row.listing.division == "closed"
+    assert row.listing.provenance.submission is not None
 
 
 def test_refused_submission_leaves_the_board_alone(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from sgbench.leaderboard.pages.tuning_section import (
     searches,
     studies_of,
 )
-from sgbench.leaderboard.rows import Board, BoardStanding
+from sgbench.leaderboard.rows import Board, Listing
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.method_provenance import MethodProvenance
 from sgbench.paths import RECORD
@@ -166,7 +166,7 @@ def test_a_board_says_what_searches_came_to() -> None:
                 for study, best in enumerate(bests)
             )
             log = TuningLog(schema_version=1, protocol="toy_v1", method_id=row.method_id, trials=trials)
-            rows.append(replace(row, standing=BoardStanding("closed", MethodProvenance(tuning=log))))
+            rows.append(replace(row, listing=Listing("closed", MethodProvenance(tuning=log))))
         return replace(plain, rows=tuple(rows))
 
     equal = with_logs([[0.9, 0.2, 0.3], [0.5, 0.6, 0.7]])

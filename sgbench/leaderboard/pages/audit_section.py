@@ -32,8 +32,8 @@ def fresh_table(board: Board) -> tuple[list[str], list[list[str]]]:
             board.measure.text(score.fresh),
         ]
         for row in rows
-        if row.standing is not None
-        for score in row.standing.provenance.fresh
+        if row.listing is not None
+        for score in row.listing.provenance.fresh
     ]
 
 
@@ -43,7 +43,7 @@ def audit_statements(board: Board) -> Iterator[str]:
     Args:
         board: of a leaderboards folder.
     """
-    rows = [row for row in (*board.rows, *board.baselines) if row.standing is not None]
+    rows = [row for row in (*board.rows, *board.baselines) if row.listing is not None]
     done = [row for row in rows if _is_done(row)]
     if not done:
         return
@@ -53,7 +53,7 @@ def audit_statements(board: Board) -> Iterator[str]:
         f"their records within what re-made runs of this board differ by. {_bound(len(rows), len(done))}"
     )
     for row in rows:
-        reason = None if row.standing is None else row.standing.provenance.passed_over
+        reason = None if row.listing is None else row.listing.provenance.passed_over
         if reason is not None and row not in done:
             yield f"Not trained again: {row.method_id}, {prose(reason)}."
 
@@ -72,4 +72,4 @@ def _bound(rows: int, done: int) -> str:
 
 
 def _is_done(row: MethodRow) -> bool:
-    return row.standing is not None and row.standing.provenance.is_trained_again
+    return row.listing is not None and row.listing.provenance.is_trained_again

@@ -84,7 +84,7 @@ def board_columns(board: Board) -> list[BoardColumn]:
             lambda row: {"synaptic_operations_per_inference": row.costs.synaptic_operations.value},
             narrow="synaptic\nops",
         ),
-        BoardColumn(PROVENANCE, values=lambda row: _standing_values(row, board.measure.kind)),
+        BoardColumn(PROVENANCE, values=lambda row: _listing_values(row, board.measure.kind)),
         *(column for target in board.targets for column in _energy_columns(target)),
         *_provenance_columns(board),
     ]
@@ -97,7 +97,7 @@ def columns_in(board: Board, form: Form) -> list[BoardColumn]:
 
 def is_handed_in(board: Board) -> bool:
     """Say whether anything stands beside the records of this board: who handed them in, what was verified."""
-    return any(row.standing is not None for row in (*board.rows, *board.claimed, *board.baselines))
+    return any(row.listing is not None for row in (*board.rows, *board.claimed, *board.baselines))
 
 
 def _method_columns(board: Board) -> Iterator[BoardColumn]:
@@ -294,7 +294,7 @@ def _provenance_columns(board: Board) -> Iterator[BoardColumn]:
         yield BoardColumn(
             PROVENANCE,
             {"page": "division", "site": "division"},
-            lambda row: BoardCell(NONE if row.standing is None else row.standing.division),
+            lambda row: BoardCell(NONE if row.listing is None else row.listing.division),
             is_number=False,
         )
         yield BoardColumn(
@@ -311,12 +311,12 @@ def _tried(row: MethodRow) -> BoardCell:
     return BoardCell(tried, None if tried == NONE else float(tried))
 
 
-def _standing_values(row: MethodRow, kind: str) -> dict[str, Value]:
-    if row.standing is None:
+def _listing_values(row: MethodRow, kind: str) -> dict[str, Value]:
+    if row.listing is None:
         return {}
-    provenance = row.standing.provenance
+    provenance = row.listing.provenance
     return {
-        "division": row.standing.division,
+        "division": row.listing.division,
         "checked": trust_text(row),
         f"verified_{kind}": None if provenance.best is None else provenance.best.verified,
         "tuning_trials": None if provenance.submission is None else str(provenance.submission.tuning_trials),

@@ -10,7 +10,7 @@ from sgbench.tables import counted
 
 def without_rows(board: Board) -> str:
     """Describe in one line why a board has no ranked method."""
-    notices = [row.standing.provenance.notice for row in board.retired if row.standing is not None]
+    notices = [row.listing.provenance.notice for row in board.retired if row.listing is not None]
     outside = [outsider.provenance.notice for outsider in board.outsiders]
     notices += outside
     kinds = Counter(notice.kind for notice in notices if notice is not None)

@@ -354,11 +354,11 @@ def _caveat(board: Board) -> str:
 def _notices(a: MethodRow, b: MethodRow) -> Iterator[str]:
     """Yield what is to be known of either method: withdrawn, disputed, or not checked yet."""
     for name, row in (("A", a), ("B", b)):
-        standing = row.standing
-        if standing is None:
+        listing = row.listing
+        if listing is None:
             continue
-        if standing.provenance.notice is not None:
-            yield f"{name} is {standing.provenance.notice.kind}: {standing.provenance.notice.reason}."
-        submission = standing.provenance.submission
+        if listing.provenance.notice is not None:
+            yield f"{name} is {listing.provenance.notice.kind}: {listing.provenance.notice.reason}."
+        submission = listing.provenance.submission
         if submission is not None and submission.tuning_trials:
             yield f"{name} was chosen among {submission.tuning_trials} settings on the validation split."

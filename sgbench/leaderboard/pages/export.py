@@ -14,7 +14,7 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.division import division_of
 from sgbench.leaderboard.pages.sections import checked_text
-from sgbench.leaderboard.rows import BoardStanding
+from sgbench.leaderboard.rows import Listing
 from sgbench.leaderboard.store.method_provenance import Provenances, fitting, read_provenances
 from sgbench.leaderboard.store.reading import Finding
 from sgbench.records.base import MAX_WHOLE, Value
@@ -67,12 +67,12 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:/()@+ -]*")
 _VALUE = re.compile(r"(?i:true|false|null|nan|inf|infinity|na|n/a)|None")  # as readers of CSV have it
 
 
-def run_cells(record: RunRecord, standing: BoardStanding | None = None) -> dict[str, Cell]:
+def run_cells(record: RunRecord, listing: Listing | None = None) -> dict[str, Cell]:
     """Collect the cells of one run: identity, scores, costs in operations, and circumstances.
 
     Args:
         record: of one seed.
-        standing: of its method on a board, where there is one.
+        listing: of its method on a board, where there is one.
     """
     test, validation, counts = record.test, record.validation, record.counts
     return {
@@ -81,7 +81,7 @@ def run_cells(record: RunRecord, standing: BoardStanding | None = None) -> dict[
         "seed": record.seed,
         "status": record.status,
         "failure": None if record.failure is None else text_cell(record.failure.kind),
-        **({} if standing is None else _standing_cells(standing)),
+        **({} if listing is None else _listing_cells(listing)),
         "test_accuracy": None if test is None else test.accuracy,
         "test_loss": None if test is None else test.loss,
         "test_samples": None if test is None else test.samples,
@@ -113,11 +113,11 @@ def method_cells(method: Method) -> dict[str, Cell]:
     }
 
 
-def _standing_cells(standing: BoardStanding) -> dict[str, Cell]:
-    notice = standing.provenance.notice
+def _listing_cells(listing: Listing) -> dict[str, Cell]:
+    notice = listing.provenance.notice
     return {
-        "division": standing.division,
-        "checked": checked_text(standing.provenance),
+        "division": listing.division,
+        "checked": checked_text(listing.provenance),
         "notice": None if notice is None else notice.kind,
         "superseded_by": None if notice is None else notice.superseded_by,
     }
@@ -166,7 +166,7 @@ def _cell(value: Value) -> Cell:
     return text_cell(value) if isinstance(value, str) else inert(canonical(value))
 
 
-class Standings:
+class Listings:
     """Tells how the methods of a leaderboards folder stand, reading what lies beside their records once a protocol.
 
     Args:
@@ -179,7 +179,7 @@ class Standings:
         self._root, self._references, self._findings = root, references, findings
         self._provenances: dict[str, Provenances] = {}
 
-    def of(self, record: RunRecord) -> BoardStanding:
+    def of(self, record: RunRecord) -> Listing:
         """Return the division of a record's method and its provenance."""
         name = record.protocol
         reference = self._references.of(name)
@@ -187,24 +187,22 @@ class Standings:
             folder = self._root / name
             self._provenances[name] = fitting(read_provenances(folder), folder, reference.measure)
             self._findings += self._provenances[name].findings
-        return BoardStanding(
-            division_of(record.method, reference), self._provenances[name].of(record.method_id)
-        )
+        return Listing(division_of(record.method, reference), self._provenances[name].of(record.method_id))
 
 
 def to_table(
-    groups: Iterable[Sequence[RunRecord]], *, standing_of: Callable[[RunRecord], BoardStanding] | None = None
+    groups: Iterable[Sequence[RunRecord]], *, listing_of: Callable[[RunRecord], Listing] | None = None
 ) -> Table:
     """Build columns by name, of equal length and one type each; records and columns are in the order of names.
 
     Args:
         groups: the records of one method after the other.
-        standing_of: tells how the method of a record stands; None: no column says so.
+        listing_of: tells how the method of a record stands; None: no column says so.
     """
     rows: list[dict[str, Cell]] = []
     for group in groups:
-        standing = None if standing_of is None else standing_of(group[0])
-        rows += [run_cells(record, standing) | method for record, method in _with_method_cells(group)]
+        listing = None if listing_of is None else listing_of(group[0])
+        rows += [run_cells(record, listing) | method for record, method in _with_method_cells(group)]
     rows.sort(key=lambda row: (str(row["protocol"]), str(row["method_id"]), int(row["seed"] or 0)))
     known = list(dict.fromkeys(name for row in rows for name in row))
     fixed = [name for name in known if "." not in name]

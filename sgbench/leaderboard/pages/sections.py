@@ -122,7 +122,7 @@ def _behind(first: MethodRow, row: MethodRow, measure: Measure) -> list[str]:
 
 def trust_text(row: MethodRow) -> str:
     """Name the highest tier of verification that a method passed, or say that nobody has checked it."""
-    return NONE if row.standing is None else checked_text(row.standing.provenance)
+    return NONE if row.listing is None else checked_text(row.listing.provenance)
 
 
 ANSWERS_ALONE = "answers alone"
@@ -140,12 +140,12 @@ def checked_text(provenance: MethodProvenance, *, outside: bool = False) -> str:
 
 def tried_text(row: MethodRow) -> str:
     """Write how many settings a submission declares as tried; bare records declare none."""
-    submission = None if row.standing is None else row.standing.provenance.submission
+    submission = None if row.listing is None else row.listing.provenance.submission
     return NONE if submission is None else str(max(1, submission.tuning_trials))
 
 
 def _verifications(row: MethodRow) -> tuple[Verification, ...]:
-    return () if row.standing is None else row.standing.provenance.verifications
+    return () if row.listing is None else row.listing.provenance.verifications
 
 
 def _checks(rows: Sequence[MethodRow], measure: Measure) -> str:
@@ -204,7 +204,7 @@ def _outside_text(provenance: MethodProvenance) -> str:
 def _retired(rows: Sequence[MethodRow], measure: Measure) -> str:
     lines = []
     for row in rows:
-        notice = None if row.standing is None else row.standing.provenance.notice
+        notice = None if row.listing is None else row.listing.provenance.notice
         if notice is not None:
             by = NONE if notice.superseded_by is None else notice.superseded_by
             score = measure.text(row.score.mean)
@@ -241,7 +241,7 @@ def statements(board: Board) -> list[str]:
         *([solved_statement(board)] if has_solved(board) else []),
         _budget(board),
     ]
-    if board.outsiders or any(row.standing for row in board.rows):
+    if board.outsiders or any(row.listing for row in board.rows):
         sentences.append(
             "closed: only the surrogate, its slope, the neuron's numbers and the learning rate differ from the "
             "protocol's reference; open: anything that the protocol leaves free. Checked: self-reported (by "

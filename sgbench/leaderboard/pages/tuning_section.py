@@ -83,7 +83,7 @@ def searches(board: Board) -> dict[str, Studies]:
     """Collect by method the searches of those whose log names studies."""
     studies_by_method = {}
     for row in (*board.rows, *board.claimed):
-        log = None if row.standing is None else row.standing.provenance.tuning
+        log = None if row.listing is None else row.listing.provenance.tuning
         studies = None if log is None else studies_of(log, board.protocol, board.measure)
         if studies is not None:
             studies_by_method[row.method_id] = studies

@@ -42,12 +42,12 @@ def table_of_rows(boards: Iterable[Board]) -> Table:
 
 
 def _cells(board: Board, part: Part, row: MethodRow, targets: Sequence[str]) -> tuple[Cell, ...]:
-    standing, place, costs = row.standing, row.place, row.costs
+    listing, place, costs = row.listing, row.place, row.costs
     words = (
         *(board.protocol.name, row.method_id, row.label, part, board.measure.kind),
         "" if place is None else place.groups,
-        "" if standing is None else standing.division,
-        "" if standing is None else checked_text(standing.provenance),
+        "" if listing is None else listing.division,
+        "" if listing is None else checked_text(listing.provenance),
     )
     low, high = row.score.ends or (None, None)
     energies = (costs.energies[name].dynamic_nj if name in costs.energies else None for name in targets)

@@ -11,7 +11,7 @@ from pathlib import Path
 from sgbench.errors import InputError
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import References
-from sgbench.leaderboard.pages.export import Standings, encode, to_table
+from sgbench.leaderboard.pages.export import Listings, encode, to_table
 from sgbench.leaderboard.releases.all_rows import parts_of, table_of_rows
 from sgbench.leaderboard.releases.archive import MANIFEST
 from sgbench.leaderboard.releases.cards import cards
@@ -67,7 +67,7 @@ def release_files(root: Path, heading: ReleaseHeading) -> dict[str, bytes]:
     tree = RecordTree(root, "leaderboards", references)
     boards = show(tree)
     findings = list(boards.findings)
-    standings = Standings(root, references=references, findings=findings)
+    listings = Listings(root, references=references, findings=findings)
     groups = []
     for group in read_methods(tree):
         if isinstance(group, Finding):
@@ -80,7 +80,7 @@ def release_files(root: Path, heading: ReleaseHeading) -> dict[str, bytes]:
     changes = () if heading.since is None else tuple(changed(heading.since.rows, rows))
     files = dict(_stored(root))
     files[ROWS] = as_csv(table_of_rows(boards.boards))
-    files[RECORDS] = encode(to_table(groups, standing_of=standings.of), "csv")
+    files[RECORDS] = encode(to_table(groups, listing_of=listings.of), "csv")
     files |= cards(heading.name, heading.commit, heading.created_utc, files, rows, changes)
     manifest = Release(
         schema_version=1,

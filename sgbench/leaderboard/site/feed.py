@@ -52,7 +52,7 @@ def _events(sources: Sources) -> Iterator[Event]:
     for place in sources.places.values():
         row, board = place.row, place.board
         made, link = sources.by_id[row.method_id].made_utc, method_path(board.protocol.name, row.method_id)
-        provenance = MethodProvenance() if row.standing is None else row.standing.provenance
+        provenance = MethodProvenance() if row.listing is None else row.listing.provenance
         if made:
             yield Event(
                 f"row/{board.protocol.name}/{row.method_id}",

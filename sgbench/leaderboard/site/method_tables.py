@@ -144,7 +144,7 @@ def energy_tables(row: MethodRow, board: Board) -> list[Table]:
 
 def verification_table(row: MethodRow, board: Board) -> Table | None:
     """Build the table of claimed beside verified scores, one line a check; None where nobody has checked."""
-    checks = () if row.standing is None else row.standing.provenance.verifications
+    checks = () if row.listing is None else row.listing.provenance.verifications
     if not checks:
         return None
     measure = board.measure

@@ -61,8 +61,8 @@ def _files_of(
     group: Sequence[RunRecord], place: BoardPlace, sources: Sources, known: Sequence[str]
 ) -> Iterator[Page | SiteFile]:
     stem = method_path(group[0].protocol, place.row.method_id).removesuffix(".html")
-    standing = place.row.standing
-    table = to_table([group], standing_of=None if standing is None else lambda _: standing)
+    listing = place.row.listing
+    table = to_table([group], listing_of=None if listing is None else lambda _: listing)
     yield SiteFile(f"{stem}.csv", partial(encode, table, "csv"))
     yield SiteFile(f"{stem}.json", partial(encode, table, "json"))
     for record in group:
@@ -87,7 +87,7 @@ def _page(group: Sequence[RunRecord], place: BoardPlace, sources: Sources, known
     path = method_path(board.protocol.name, row.method_id)
     records = sorted(group, key=lambda record: record.seed)
     stem = path.removesuffix(".html")
-    claim = "" if row.standing is None else CLAIMED
+    claim = "" if row.listing is None else CLAIMED
     return Page(
         path,
         f"{row.label} on {board.protocol.name}",
@@ -99,7 +99,7 @@ def _page(group: Sequence[RunRecord], place: BoardPlace, sources: Sources, known
             "protocol": protocol_path(board.protocol.name),
             "part": PARTS[place.part],
             "facts": _facts(place),
-            "origin": MethodProvenance() if row.standing is None else row.standing.provenance,
+            "origin": MethodProvenance() if row.listing is None else row.listing.provenance,
             "superseded_by": _superseded_by(place, sources),
             "command": _command(records, sources, known),
             "choices": _choices(records[0].method, sources),
@@ -122,15 +122,15 @@ def _facts(place: BoardPlace) -> list[tuple[str, str]]:
     facts = [("method id", row.method_id), (measure.title, measure.summary(row.score))]
     if row.place is not None:
         facts.append(("rank", f"{rank_text(row)} of {len(place.board.rows)}, group {row.place.groups}"))
-    if row.standing is not None:
-        facts += [("division", row.standing.division), ("checked", checked_text(row.standing.provenance))]
+    if row.listing is not None:
+        facts += [("division", row.listing.division), ("checked", checked_text(row.listing.provenance))]
     if row.costs.parameters is not None:
         facts.append(("trainable parameters", f"{row.costs.parameters:,}"))
     return facts
 
 
 def _superseded_by(place: BoardPlace, sources: Sources) -> str | None:
-    notice = None if place.row.standing is None else place.row.standing.provenance.notice
+    notice = None if place.row.listing is None else place.row.listing.provenance.notice
     if notice is None or notice.superseded_by not in sources.places:
         return None
     return method_path(place.board.protocol.name, notice.superseded_by)

@@ -81,7 +81,7 @@ def _submitted(head: Submission, sources: Sources) -> tuple[Cell, ...]:
 
 def _claimed(row: MethodRow, board: Board) -> tuple[Cell, ...]:
     name = board.protocol.name
-    provenance = None if row.standing is None else row.standing.provenance
+    provenance = None if row.listing is None else row.listing.provenance
     head = None if provenance is None else provenance.submission
     return (
         Cell(name, link=protocol_path(name), is_code=True),
@@ -94,7 +94,7 @@ def _claimed(row: MethodRow, board: Board) -> tuple[Cell, ...]:
 
 def _missing(row: MethodRow) -> Iterator[str]:
     """Yield what a row without a rank lacks, or which check it failed."""
-    provenance = None if row.standing is None else row.standing.provenance
+    provenance = None if row.listing is None else row.listing.provenance
     if provenance is None:
         return
     if provenance.failed is not None:

@@ -178,7 +178,7 @@ def _retired(sources: Sources) -> Page:
     columns = texts("protocol", "method", "what", "by", "why", "since")
     rows = []
     for place in sources.places.values():
-        notice = None if place.row.standing is None else place.row.standing.provenance.notice
+        notice = None if place.row.listing is None else place.row.listing.provenance.notice
         if notice is None:
             continue
         name, by = place.board.protocol.name, notice.superseded_by

@@ -56,7 +56,7 @@ def _line(label: str, name: str, points: Points) -> Series:
 
 def _tried(row: MethodRow, board: Board, sources: Sources) -> dict[str, Points]:
     """Collect for each number the values that were tried, the others as handed in, with their mean scores."""
-    submission = None if row.standing is None else row.standing.provenance.submission
+    submission = None if row.listing is None else row.listing.provenance.submission
     log = None if submission is None else log_of(submission, sources.root / board.protocol.name)
     if log is None:
         return {}
