@@ -119,7 +119,7 @@ class VanRossum(OutputLoss):
         return math.exp(-self.dt_s / self.tau_decay_s), self._left_of_rise()
 
     @torch.enable_grad()
-    def stretch(
+    def window(
         self, output: Tensor, batch: Batch, first: int, state: Smoothed
     ) -> tuple[Tensor, Smoothed, tuple[Tensor, Tensor]]:
         r"""Return several steps' share, the state behind them, and its slopes by what each exponential left.

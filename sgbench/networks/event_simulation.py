@@ -35,7 +35,7 @@ NEWTON_STEPS = 100
 
 
 class Segment(NamedTuple):
-    """Holds a stretch without events, and what happened at its end."""
+    """Holds a window without events, and what happened at its end."""
 
     span: Tensor  # [B, N] or [B, 1]
     fires: Tensor  # [B, N]
@@ -45,7 +45,7 @@ class Segment(NamedTuple):
 
 
 class SimulatedLayer(NamedTuple):
-    """Holds a layer's simulated spikes and the stretches between them."""
+    """Holds a layer's simulated spikes and the windows between them."""
 
     tape: list[Segment]
     spikes: Spikes
@@ -145,7 +145,7 @@ class _Adjoint:
         self.p = torch.where(fires, (behind * self.p - delayed) / slope, self.p)
 
     def back(self, span: Tensor) -> None:
-        """Move the adjoints back over a stretch without events."""
+        """Move the adjoints back over a window without events."""
         mem, syn = torch.exp(-span / self.membrane.tau_mem), torch.exp(-span / self.membrane.tau_syn)
         self.q = syn * self.q + self.membrane.share * (mem - syn) * self.p
         self.p = mem * self.p

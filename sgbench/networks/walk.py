@@ -2,7 +2,7 @@
 
 Rules that go forward in time are made of these two; none has a loop over a network of its own.
 
-Legend: n steps of a stretch of time, B batch, N neurons, K inputs.
+Legend: n steps of a window of time, B batch, N neurons, K inputs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Jacobians(NamedTuple):
     ]  # of each field by each field of the step before [n, B, N]
 
 
-class Stretch(NamedTuple):
+class TimeWindow(NamedTuple):
     """Holds what a layer went through, without history."""
 
     arriving: Tensor  # [n, B, K]
@@ -39,12 +39,12 @@ class Stretch(NamedTuple):
 
 
 @torch.no_grad()
-def walk(layer: Layer, signal: Signal, state: Any, *, jacobians: bool) -> Stretch:
-    """Run a layer step by step over a stretch of time and record its states.
+def walk(layer: Layer, signal: Signal, state: Any, *, jacobians: bool) -> TimeWindow:
+    """Run a layer step by step over a window of time and record its states.
 
     Args:
         layer: that can go step by step.
-        signal: what arrives [n, B, K], dense or packed; made dense for this stretch alone.
+        signal: what arrives [n, B, K], dense or packed; made dense for this window alone.
         state: to go on from; None is rest.
         jacobians: whether those of the neurons are wanted.
     """
@@ -70,7 +70,7 @@ def walk(layer: Layer, signal: Signal, state: Any, *, jacobians: bool) -> Stretc
     draws_by_step = _stacked(drawn) if draws else None
     if jacobians and draws_by_step is None:
         draws_by_step = differentiated(neuron, torch.stack(driven), before)[2]
-    return Stretch(arriving, before, torch.stack(outputs), state, draws_by_step)
+    return TimeWindow(arriving, before, torch.stack(outputs), state, draws_by_step)
 
 
 def differentiated(neuron: Neuron, current: Tensor, state: Any) -> tuple[Tensor, Any, Jacobians]:
@@ -100,7 +100,7 @@ def differentiated(neuron: Neuron, current: Tensor, state: Any) -> tuple[Tensor,
 
 
 def _stacked(steps: Sequence[Jacobians]) -> Jacobians:
-    """Stack single steps [B, N] to those of a stretch [n, B, N]."""
+    """Stack single steps [B, N] to those of a window [n, B, N]."""
 
     def stack(parts: Sequence[Tensor | None]) -> Tensor | None:
         there = [one for one in parts if one is not None]

@@ -1,4 +1,4 @@
-r"""Eligibilities: how each synapse has moved its neuron's state, carried forward in time a stretch at a time.
+r"""Eligibilities: how each synapse has moved its neuron's state, carried forward in time a window at a time.
 
 Of a neuron let x be what one step hands to the next: the fields of its state that are read again, and its spikes
 filtered by the readout's decay :math:`\kappa`. All paths through the neuron alone are
@@ -8,11 +8,11 @@ filtered by the readout's decay :math:`\kappa`. All paths through the neuron alo
     \frac{dL}{dW_{ij}} = \sum_t \Lambda_i[t] \, E^{\bar s}_{ij}[t]
 
 with :math:`\Lambda` what the rule sends to the filtered spikes. Stepping E would touch every synapse in every step.
-Over a stretch, E at its end is linear in E at its start and in what arrived between, and so is the gradient; both
-follow from adjoints of x over the stretch, which are as small as the neurons. A synapse is touched once a stretch,
+Over a window, E at its end is linear in E at its start and in what arrived between, and so is the gradient; both
+follow from adjoints of x over the window, which are as small as the neurons. A synapse is touched once a window,
 by two products of matrices, and the sums are the same numbers.
 
-Legend: n steps of a stretch, B batch, N neurons, K presynaptic signals, P adjoints side by side.
+Legend: n steps of a window, B batch, N neurons, K presynaptic signals, P adjoints side by side.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from sgbench.networks.layers import Layer
-from sgbench.networks.walk import Jacobians, Stretch, differentiated
+from sgbench.networks.walk import Jacobians, TimeWindow, differentiated
 from sgbench.neurons.base import Neuron
 
 
@@ -46,37 +46,37 @@ class Eligibility:
         self.dense: list[Tensor] = []  # of each of x [B, N or 1, K]: inputs, bias and all-to-all recurrence
         self.paired: list[Tensor] = []  # of each of x [B, N]: one-to-one recurrence
 
-    def advance(self, stretch: Stretch, learning: Tensor) -> None:
-        """Add a stretch's share to the gradients, and move the traces to its end.
+    def advance(self, window: TimeWindow, learning: Tensor) -> None:
+        """Add a window's share to the gradients, and move the traces to its end.
 
         Args:
-            stretch: with Jacobians.
+            window: with Jacobians.
             learning: what the rule sends to the filtered spikes [n, B, N].
         """
-        local: Jacobians = stretch.local  # type: ignore[assignment]
-        spike = stretch.before._fields.index("s")
+        local: Jacobians = window.local  # type: ignore[assignment]
+        spike = window.before._fields.index("s")
         if self.fields is None:
             self.fields = _read_again(local)
         adjoints = _adjoints(local, self.fields, spike, self.kappa, learning)
-        pre = self._presynaptic(stretch)
+        pre = self._presynaptic(window)
         outer = adjoints.current[0].flatten(0, 1).T @ pre.flatten(0, 1)
         for start, trace in zip(adjoints.start, self.dense, strict=bool(self.dense)):
             outer += torch.einsum("bn,bnk->nk", start[0], trace)
-        self._add_dense(outer, stretch.arriving.shape[2])
+        self._add_dense(outer, window.arriving.shape[2])
         self.dense = self._moved(self.dense, adjoints, pre)
         if self.layer.recurrence == "one_to_one":
-            self._advance_paired(adjoints, stretch.before.s)
+            self._advance_paired(adjoints, window.before.s)
 
-    def _presynaptic(self, stretch: Stretch) -> Tensor:
+    def _presynaptic(self, window: TimeWindow) -> Tensor:
         """Return what arrives in each step [n, B, K]: inputs, 1 for the bias, and the last spikes."""
-        one = stretch.arriving.new_ones(*stretch.arriving.shape[:2], 1)
-        parts = [stretch.arriving, one]
+        one = window.arriving.new_ones(*window.arriving.shape[:2], 1)
+        parts = [window.arriving, one]
         if self.layer.recurrence == "all_to_all":
-            parts.append(stretch.before.s)
+            parts.append(window.before.s)
         return torch.cat(parts, 2)
 
     def _moved(self, traces: list[Tensor], adjoints: _Adjoints, pre: Tensor) -> list[Tensor]:
-        """Advance the traces to the end of the stretch, in place where none depends on one moved before it."""
+        """Advance the traces to the end of the window, in place where none depends on one moved before it."""
         by_sample, last = pre.transpose(0, 1), len(adjoints.start) - 1
         # Filtered spikes depend on all the rest and nothing on them, so the last trace moves first.
         old = traces if _is_triangular(adjoints) else [trace.clone() for trace in traces]
@@ -123,35 +123,35 @@ class Filtered:
     def __init__(self, kappa: float | Tensor) -> None:
         self.kappa = kappa
         self.last: Tensor | None = None
-        self.stretch = torch.empty(0)
+        self.window = torch.empty(0)
 
     def series(self, spikes: Tensor) -> Tensor:
-        """Filter a stretch of spikes [n, B, N] on from the last one; return the filtered value of each step."""
+        """Filter a window of spikes [n, B, N] on from the last one; return the filtered value of each step."""
         filtered = []
         for now in spikes.unbind(0):
             self.last = now if self.last is None else self.kappa * self.last + now
             filtered.append(self.last)
-        self.stretch = torch.stack(filtered)
-        return self.stretch
+        self.window = torch.stack(filtered)
+        return self.window
 
     def paired(self, signal: Tensor) -> Tensor:
-        """Compute the gradient [C, N] of the last stretch, from the slopes of outputs [n, B, C]."""
-        return signal.flatten(0, 1).T @ self.stretch.flatten(0, 1)
+        """Compute the gradient [C, N] of the last window, from the slopes of outputs [n, B, C]."""
+        return signal.flatten(0, 1).T @ self.window.flatten(0, 1)
 
     def advance(self, spikes: Tensor, signal: Tensor) -> Tensor:
-        """Filter a stretch of spikes and return the gradient that its slopes make."""
+        """Filter a window of spikes and return the gradient that its slopes make."""
         self.series(spikes)
         return self.paired(signal)
 
 
 class _Adjoints(NamedTuple):
-    """Holds P linear functionals of x over a stretch, by what they depend on.
+    """Holds P linear functionals of x over a window, by what they depend on.
 
-    The first is the stretch's share of the loss; the others are the values of x at its end.
+    The first is the window's share of the loss; the others are the values of x at its end.
     """
 
     current: Tensor  # [P, n, B, N]
-    start: list[Tensor]  # of each of x before the stretch [P, B, N]
+    start: list[Tensor]  # of each of x before the window [P, B, N]
 
 
 def _adjoints(

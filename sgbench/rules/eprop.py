@@ -24,7 +24,7 @@ from sgbench.rules.demand import Demand, Sizes, needs
 from sgbench.rules.eligibility import Eligibility, Filtered, add_gradient
 from sgbench.rules.forward import (
     FORMS,
-    STRETCH,
+    WINDOW,
     Forward,
     ReadoutTraces,
     Span,
@@ -136,13 +136,13 @@ class EProp(LearningRule):
             check_forward("eprop", network, objective, penalised=True)
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """Count all steps as remembered where unrolled; online, the synapses' traces and one stretch of steps."""
+        """Count all steps as remembered where unrolled; online, the synapses' traces and one window of steps."""
         error = ("own_trace", "errors_of_others")
         weights = ("weights_of_others",) if self.feedback == "symmetric" else ()
         learnt = sizes.straight if self.feedback == "adaptive" else 0
         traced = TraceCost(0.0, 0.0)
         if self.form == "online":
-            traced = traced_forward(network, sizes, stretch=self._stretch)
+            traced = traced_forward(network, sizes, window=self._window)
         return Demand(
             numbers=traced.numbers or sizes.steps * sizes.states,
             weight_products=sizes.synapses + learnt + traced.products,
@@ -151,9 +151,9 @@ class EProp(LearningRule):
         )
 
     @property
-    def _stretch(self) -> int:
+    def _window(self) -> int:
         """Return the number of steps that are taken at once."""
-        return 1 if self.update == "per_step" else STRETCH
+        return 1 if self.update == "per_step" else WINDOW
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         """Compute gradients and yield once a batch, or once a step."""
@@ -172,10 +172,10 @@ class EProp(LearningRule):
         return Progress(slopes.loss, apart.seen)
 
     def _online(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """Run forward in stretches of time, and yield after each update."""
+        """Run forward in windows of time, and yield after each update."""
         forward, traces = Forward(network, batch), _Traces(network)
         total = network.readout.weight.new_zeros(())
-        for span in forward.spans(self._stretch):
+        for span in forward.spans(self._window):
             feedback = straight_weights(
                 network, self.feedback
             )  # which moves where it is learnt, or is the readout's
@@ -203,18 +203,18 @@ class _Traces:
 
     @torch.no_grad()
     def advance(self, span: Span, feedback: list[Tensor], objective: Objective, batch: Batch) -> Tensor:
-        """Add a stretch's share to the gradients, and return its share of the loss."""
+        """Add a window's share to the gradients, and return its share of the loss."""
         share, slopes = step_slopes(objective.loss, span.readout.output, batch, span.first)
         learnt = self.network.learnt_feedback
         filters = bool(learnt) or objective.regulariser.decay is not None
-        for place, stretch in enumerate(span.hidden):
+        for place, window in enumerate(span.hidden):
             error = slopes @ feedback[place]
             if filters:
-                filtered = self.sent[place].series(stretch.output)
+                filtered = self.sent[place].series(window.output)
                 penalty = self._penalty(filtered, objective, batch, span.first)
                 if penalty is not None:
                     share, error = share + penalty[0], error + penalty[1]
-            self.hidden[place].advance(stretch, error)
+            self.hidden[place].advance(window, error)
             if learnt:
                 add_gradient(learnt[place], self.sent[place].paired(slopes))
         self.readout.advance(span.hidden[-1].output, slopes)
@@ -224,7 +224,7 @@ class _Traces:
     def _penalty(
         self, filtered: Tensor, objective: Objective, batch: Batch, first: int
     ) -> tuple[Tensor, Tensor] | None:
-        """Compute the share of a stretch in the penalty, and its slopes by filtered spikes [n, B, N]."""
+        """Compute the share of a window in the penalty, and its slopes by filtered spikes [n, B, N]."""
         regulariser = objective.regulariser
         if regulariser.decay is None:
             return None

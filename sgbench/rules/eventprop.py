@@ -186,17 +186,17 @@ class _Pass(NamedTuple):
 
 def _forward(layer: DenseLayer, signal: Tensor) -> _Pass:
     """Run a layer step by step."""
-    stretch = walk(layer, signal, None, jacobians=False)
+    window = walk(layer, signal, None, jacobians=False)
     fires = layer.neuron.output == "binary"
-    before = stretch.before.s if fires else stretch.output
-    rate = stretch.output
+    before = window.before.s if fires else window.output
+    rate = window.output
     if fires:
         spec: Any = layer.neuron.recurrence_spec()
         beta, theta = float(spec.decay), float(spec.threshold)
-        i = torch.cat([stretch.before.i[1:], stretch.state.i[None]])
+        i = torch.cat([window.before.i[1:], window.state.i[None]])
         rate = -math.log(beta) * (float(spec.coupling) * i / (1 - beta) - theta)
         rate = rate.clamp(min=SLOWEST * theta)
-    return _Pass(layer, signal, stretch.output, before, rate, stretch.state, fires)
+    return _Pass(layer, signal, window.output, before, rate, window.state, fires)
 
 
 def _slopes(

@@ -1,9 +1,9 @@
-"""A pass forward in time, a stretch of steps at a time, whose memory does not grow with the number of steps.
+"""A pass forward in time, a window of steps at a time, whose memory does not grow with the number of steps.
 
-Each layer goes through a stretch by itself; a rule turns the slopes of the stretch's losses into what each layer's
+Each layer goes through a window by itself; a rule turns the slopes of the window's losses into what each layer's
 spikes are told, and traces carry what came before.
 
-Legend: n steps of a stretch, B batch, N neurons, C outputs.
+Legend: n steps of a window, B batch, N neurons, C outputs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 from sgbench.errors import InputError
 from sgbench.losses.base import Loss
 from sgbench.networks.base import DenseLayer, Network
-from sgbench.networks.walk import Stretch, walk
+from sgbench.networks.walk import TimeWindow, walk
 from sgbench.neurons.base import Neuron
 from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.regularisers.base import Regulariser
@@ -29,18 +29,18 @@ from sgbench.rules.eligibility import Filtered, add_gradient, traces_of
 from sgbench.signals.spikes import Signal, SparseSpikes
 from sgbench.signals.trajectory import Batch, Trajectory
 
-STRETCH = 50
+WINDOW = 50
 """Steps after which every synapse is touched, where weights move once a sequence."""
 FORMS = ("online", "unrolled")
 READOUT = "neuron@readout=leaky_readout"
 
 
 class Span(NamedTuple):
-    """Holds what all layers went through in a stretch."""
+    """Holds what all layers went through in a window."""
 
     first: int  # its first step
-    hidden: list[Stretch]  # with the Jacobians of their neurons
-    readout: Stretch
+    hidden: list[TimeWindow]  # with the Jacobians of their neurons
+    readout: TimeWindow
 
 
 class Forward:
@@ -58,25 +58,25 @@ class Forward:
         self.states: list[Any] = [None] * len(network.layers)
         self.output = network.readout.weight.new_zeros(())
 
-    def spans(self, size: int = STRETCH, *, readout: bool = False) -> Iterator[Span]:
+    def spans(self, size: int = WINDOW, *, readout: bool = False) -> Iterator[Span]:
         """Run so many steps at a time.
 
         Args:
-            size: steps of a stretch.
+            size: steps of a window.
             readout: whether the Jacobians of the readout's units are wanted too.
         """
         steps = int(self.batch.lengths.max())
         layers = [*self.network.hidden_layers, self.network.readout]
         for first in range(0, steps, size):
             signal: Signal = part(self.batch.x, first, min(first + size, steps))
-            stretches = []
+            windows = []
             for place, layer in enumerate(layers):
                 wanted = readout or layer is not self.network.readout
-                stretches.append(walk(layer, signal, self.states[place], jacobians=wanted))
-                self.states[place] = stretches[-1].state
-                signal = stretches[-1].output
-            self.output = stretches[-1].output
-            yield Span(first, stretches[:-1], stretches[-1])
+                windows.append(walk(layer, signal, self.states[place], jacobians=wanted))
+                self.states[place] = windows[-1].state
+                signal = windows[-1].output
+            self.output = windows[-1].output
+            yield Span(first, windows[:-1], windows[-1])
 
     def trajectory(self) -> Trajectory:
         """Return a trajectory of the final states, for the check that all is finite."""
@@ -90,13 +90,13 @@ def part(signal: Signal, first: int, last: int) -> Signal:
 
 @torch.enable_grad()
 def step_slopes(loss: Loss, output: Tensor, batch: Batch, first: int) -> tuple[Tensor, Tensor]:
-    """Compute a stretch's share in a loss that remembers nothing, and its slopes by the outputs [n, B, C].
+    """Compute a window's share in a loss that remembers nothing, and its slopes by the outputs [n, B, C].
 
     Args:
         loss: that splits into steps.
-        output: of the stretch [n, B, C].
+        output: of the window [n, B, C].
         batch: of which targets and lengths are looked at.
-        first: the stretch's first step; those before the first of the loss have no share.
+        first: the window's first step; those before the first of the loss have no share.
     """
     leaf = output.detach().requires_grad_()
     total = leaf.new_zeros(())
@@ -119,16 +119,16 @@ def told_within_steps(network: Network, span: Span, slopes: Tensor) -> list[Tens
         slopes: of the outputs.
     """
     errors = [slopes @ network.readout.acting()[0]]
-    for layer, stretch in zip(network.hidden_layers[:0:-1], span.hidden[:0:-1], strict=True):
-        errors.append((errors[-1] * slope_of(stretch)) @ layer.acting()[0])
+    for layer, window in zip(network.hidden_layers[:0:-1], span.hidden[:0:-1], strict=True):
+        errors.append((errors[-1] * slope_of(window)) @ layer.acting()[0])
     return errors[::-1]
 
 
-def slope_of(stretch: Stretch) -> Tensor:
+def slope_of(window: TimeWindow) -> Tensor:
     """Compute the derivative of each spike by the current of its own step [n, B, N]."""
-    spike = stretch.before._fields.index("s")
-    slope = stretch.local.by_current[spike]  # type: ignore[union-attr]
-    return torch.zeros_like(stretch.output) if slope is None else slope
+    spike = window.before._fields.index("s")
+    slope = window.local.by_current[spike]  # type: ignore[union-attr]
+    return torch.zeros_like(window.output) if slope is None else slope
 
 
 class ReadoutTraces:
@@ -144,7 +144,7 @@ class ReadoutTraces:
         self.filtered, self.ones = Filtered(kappa), Filtered(kappa)
 
     def advance(self, arriving: Tensor, slopes: Tensor) -> None:
-        """Add a stretch's share to the gradients of the readout's weights.
+        """Add a window's share to the gradients of the readout's weights.
 
         Args:
             arriving: spikes of the last hidden layer [n, B, N].
@@ -169,21 +169,21 @@ class TraceCost(NamedTuple):
 
 
 def traced_forward(
-    network: Network, sizes: Sizes, *, stretch: int = STRETCH, filters: int = 1, readout: bool = False
+    network: Network, sizes: Sizes, *, window: int = WINDOW, filters: int = 1, readout: bool = False
 ) -> TraceCost:
-    """Count one stretch of steps, and the traces of hidden synapses.
+    """Count one window of steps, and the traces of hidden synapses.
 
     Args:
         network: of the run.
         sizes: of it.
-        stretch: steps that are taken at once.
+        window: steps that are taken at once.
         filters: behind the spikes, each of which has traces of its own.
         readout: whether the readout's synapses have traces as hidden ones do.
     """
     traced = [*network.hidden_layers, *([network.readout] if readout else [])]
-    stretch = min(stretch, sizes.steps)
-    later = (math.ceil(sizes.steps / stretch) - 1) / sizes.steps  # stretches that begin with traces
-    held, products = float(stretch * sizes.states), float(sizes.readout.biases)
+    window = min(window, sizes.steps)
+    later = (math.ceil(sizes.steps / window) - 1) / sizes.steps  # windows that begin with traces
+    held, products = float(window * sizes.states), float(sizes.readout.biases)
     for layer, size in zip(traced, sizes.layers, strict=False):
         shared, own = traces_of(layer)
         arriving = size.synapses + size.neurons  # a bias counts as a synapse

@@ -20,7 +20,7 @@ from sgbench.rules.demand import Demand, Sizes, needs
 from sgbench.rules.eligibility import Eligibility
 from sgbench.rules.forward import (
     FORMS,
-    STRETCH,
+    WINDOW,
     Forward,
     ReadoutTraces,
     TraceCost,
@@ -117,7 +117,7 @@ class Local(LearningRule):
         online = self.form == "online"
         traced = traced_forward(network, sizes) if online else TraceCost(sizes.steps * sizes.states, 0.0)
         return Demand(
-            numbers=traced.numbers + (min(STRETCH, sizes.steps) if online else sizes.steps) * local,
+            numbers=traced.numbers + (min(WINDOW, sizes.steps) if online else sizes.steps) * local,
             weight_products=sizes.synapses + traced.products,
             error_products=2 * sizes.straight + sizes.crossed_within,
             needs=needs(("own_error",), sizes.within_layers),
@@ -138,13 +138,13 @@ class Local(LearningRule):
             total += share
             with torch.no_grad():
                 readout.advance(span.hidden[-1].output, slopes)
-            for place, (local, stretch) in enumerate(zip(readouts, span.hidden, strict=True)):
-                heard = walk(local, stretch.output, states[place], jacobians=False)  # type: ignore[arg-type]
+            for place, (local, window) in enumerate(zip(readouts, span.hidden, strict=True)):
+                heard = walk(local, window.output, states[place], jacobians=False)  # type: ignore[arg-type]
                 states[place] = heard.state
                 behind = self._counting_on(batch)
                 _, error = step_slopes(objective.loss, heard.output, behind, span.first - self.burn_in_steps)
                 with torch.no_grad():
-                    traces[place].advance(stretch, error @ local.weight)
+                    traces[place].advance(window, error @ local.weight)
         return Progress(total, forward.trajectory())
 
     def _unrolled(self, network: Network, batch: Batch, objective: Objective) -> Progress:

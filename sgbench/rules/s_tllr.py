@@ -11,13 +11,13 @@ from torch import Tensor
 from sgbench.errors import InputError, require_number
 from sgbench.networks.base import Network
 from sgbench.networks.layers import Layer
-from sgbench.networks.walk import Stretch
+from sgbench.networks.walk import TimeWindow
 from sgbench.rules.apart import require_chain
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.rules.demand import Demand, Sizes
 from sgbench.rules.eligibility import add_gradient
 from sgbench.rules.forward import (
-    STRETCH,
+    WINDOW,
     Forward,
     ReadoutTraces,
     check_forward,
@@ -85,7 +85,7 @@ class STllr(LearningRule):
         """Count the states of the steps kept at a time, and a trace of each incoming signal and of each neuron."""
         traces = sum(layer.synapses / layer.neurons + layer.neurons for layer in sizes.hidden)
         return Demand(
-            numbers=min(STRETCH, sizes.steps) * sizes.states + traces,
+            numbers=min(WINDOW, sizes.steps) * sizes.states + traces,
             weight_products=2 * sum(layer.synapses for layer in sizes.hidden) + sizes.readout.synapses,
             error_products=sizes.between,
             needs=("own_trace", "errors_of_others", "weights_of_others"),
@@ -93,7 +93,7 @@ class STllr(LearningRule):
 
     @torch.no_grad()
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """Run forward in stretches of time, and yield the gradients once a batch."""
+        """Run forward in windows of time, and yield the gradients once a batch."""
         forward, readout = Forward(network, batch), ReadoutTraces(network)
         pairs = [_Pairs(layer, self) for layer in network.hidden_layers]
         total = network.readout.weight.new_zeros(())
@@ -119,15 +119,15 @@ class _Pairs:
         self.before: Any = 0.0  # of what arrived [B, K]
         self.after: Any = 0.0  # of the neuron's slopes [B, N]
 
-    def advance(self, stretch: Stretch, error: Tensor) -> None:
-        """Add a stretch's share to the gradients.
+    def advance(self, window: TimeWindow, error: Tensor) -> None:
+        """Add a window's share to the gradients.
 
         Args:
-            stretch: with Jacobians.
+            window: with Jacobians.
             error: of the layer's spikes [n, B, N].
         """
-        rule, slopes = self.rule, slope_of(stretch)
-        arriving = self._presynaptic(stretch)
+        rule, slopes = self.rule, slope_of(window)
+        arriving = self._presynaptic(window)
         before, after = [], []
         for now, slope in zip(arriving.unbind(0), slopes.unbind(0), strict=True):
             self.before = rule.lambda_pre * self.before + now
@@ -137,7 +137,7 @@ class _Pairs:
         causal = (error * slopes).flatten(0, 1).T @ torch.stack(before).flatten(0, 1)
         other = (error * torch.stack(after)).flatten(0, 1).T @ arriving.flatten(0, 1)
         gradient = rule.alpha_pre * causal + rule.alpha_post * other
-        inputs = stretch.arriving.shape[2]
+        inputs = window.arriving.shape[2]
         add_gradient(self.layer.weight, gradient[:, :inputs])
         add_gradient(self.layer.bias, gradient[:, inputs])
         if self.layer.recurrence == "all_to_all":
@@ -145,9 +145,9 @@ class _Pairs:
         elif self.layer.recurrence == "one_to_one":
             add_gradient(self.layer.recurrent, gradient[:, inputs + 1 :].diagonal())
 
-    def _presynaptic(self, stretch: Stretch) -> Tensor:
+    def _presynaptic(self, window: TimeWindow) -> Tensor:
         """Return what arrives in each step [n, B, K]: inputs, 1 for the bias, and the last spikes."""
-        parts = [stretch.arriving, stretch.arriving.new_ones(*stretch.arriving.shape[:2], 1)]
+        parts = [window.arriving, window.arriving.new_ones(*window.arriving.shape[:2], 1)]
         if self.layer.recurrence != "none":
-            parts.append(stretch.before.s)
+            parts.append(window.before.s)
         return torch.cat(parts, 2)

@@ -152,14 +152,14 @@ class SuperSpike(LearningRule):
         total = network.readout.weight.new_zeros(())
         carried = [*straight_weights(network, self.feedback), None]
         for span in forward.spans(readout=True):
-            share, state, slopes = loss.stretch(span.readout.output, batch, span.first, state)
+            share, state, slopes = loss.window(span.readout.output, batch, span.first, state)
             total += share
             with torch.no_grad():
                 for error, traces in zip(slopes, filters, strict=True):
-                    for trace, weight, stretch in zip(
+                    for trace, weight, window in zip(
                         traces, carried, [*span.hidden, span.readout], strict=True
                     ):
-                        trace.advance(stretch, error if weight is None else error @ weight)
+                        trace.advance(window, error if weight is None else error @ weight)
         return Progress(total, forward.trajectory())
 
     def _unrolled(self, network: Network, batch: Batch, objective: Objective) -> Progress:

@@ -106,7 +106,7 @@ def test_by_hand(words, ratios):
         ("protocol.hidden=[8,4]",),
         ("protocol.hidden=[8,4]", "rule=drtp"),
         ("rule=eprop", "rule.form=unrolled"),
-        # 25 steps at once, and then 25 stretches of one step; in the second line every synapse has both its traces.
+        # 25 steps at once, and then 25 windows of one step; in the second line every synapse has both its traces.
         ("rule=eprop", "loss=per_step"),
         ("rule=eprop", "loss=per_step", *CUT, "neuron.reset=zero"),
         ("rule=eprop", "loss=per_step", "rule.update=per_step"),

@@ -1,4 +1,4 @@
-"""Both forms of eligibility propagation, its feedback and its stretches, and what it refuses.
+"""Both forms of eligibility propagation, its feedback and its windows, and what it refuses.
 
 Everything is in float64; samples end at different steps and the input behind their ends is not zero.
 """
@@ -38,7 +38,7 @@ from tests.rules.eprop_cases import (
     surrogate,
 )
 
-# --- stretches, feedback and forms
+# --- windows, feedback and forms
 
 
 def begun(net: Mlp, **options: str) -> EProp:
@@ -55,8 +55,8 @@ def begun(net: Mlp, **options: str) -> EProp:
     ids=["traces alike", "traces of synapses", "own neuron"],
 )
 def test_stretches_are_no_approximation(make, size, monkeypatch):
-    """Must match: autograd with recurrent spikes cut, whether 12 steps are one stretch, three or twelve."""
-    monkeypatch.setattr("sgbench.rules.eprop.STRETCH", size)
+    """Must match: autograd with recurrent spikes cut, whether 12 steps are one window, three or twelve."""
+    monkeypatch.setattr("sgbench.rules.eprop.WINDOW", size)
     for recurrence in RECURRENCES[1:]:
         assert_equals_cut_bptt(make_network(make, recurrence))
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sgbench.errors import InputError
-from sgbench.networks.walk import Jacobians, Stretch
+from sgbench.networks.walk import Jacobians, TimeWindow
 from sgbench.rules.base import LearningRule
 from sgbench.rules.bptt import Bptt
 from sgbench.rules.eprop import EProp
@@ -82,10 +82,10 @@ def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor], tolerance
 
 
 @pytest.mark.parametrize("name", list(FORMS))
-@pytest.mark.parametrize("size", [5, 50], ids=["stretches", "one stretch"])
+@pytest.mark.parametrize("size", [5, 50], ids=["windows", "one window"])
 def test_both_forms_agree(name, size, monkeypatch):
-    """Must match: each layer's adjoint, and eligibilities forward in time, in several stretches and in one."""
-    monkeypatch.setattr("sgbench.rules.forward.STRETCH", size)
+    """Must match: each layer's adjoint, and eligibilities forward in time, in several windows and in one."""
+    monkeypatch.setattr("sgbench.rules.forward.WINDOW", size)
     monkeypatch.setattr("sgbench.rules.forward.Forward.spans.__defaults__", (size,))
     choices, values = FORMS[name]
     parts, batch = parts_of(choices, values)
@@ -156,7 +156,9 @@ def test_s_tllr_by_hand():
     before = type(state)(*(torch.zeros(3, 1, n).double() for _ in state))
     local = Jacobians(tuple(slope if name == "s" else None for name in state._fields), ())
     parts.network.zero_grad()
-    _Pairs(layer, rule).advance(Stretch(arriving, before, slope, state, local), torch.ones(3, 1, n).double())
+    _Pairs(layer, rule).advance(
+        TimeWindow(arriving, before, slope, state, local), torch.ones(3, 1, n).double()
+    )
     assert layer.weight.grad is not None
     assert layer.weight.grad[0, 1].item() == pytest.approx(2.0 * 0.5 * 0.7)
     assert layer.weight.grad.count_nonzero() == 1
@@ -165,10 +167,10 @@ def test_s_tllr_by_hand():
 # --- penalties and windows
 
 
-@pytest.mark.parametrize("size", [5, 50], ids=["stretches", "one stretch"])
+@pytest.mark.parametrize("size", [5, 50], ids=["windows", "one window"])
 def test_eprop_knows_a_penalty_on_filtered_rates(size, monkeypatch):
     """Must match: autograd of loss and penalty with recurrent spikes cut; without the penalty it must differ."""
-    monkeypatch.setattr("sgbench.rules.eprop.STRETCH", size)
+    monkeypatch.setattr("sgbench.rules.eprop.WINDOW", size)
     parts, batch = parts_of(
         {"rule": "eprop", "regulariser": "filtered_rate", **PER_STEP},
         {
