@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sgbench.energy.demand import NEEDED, demands
+from sgbench.energy.operations import NEEDED, operation_counts
 from sgbench.energy.placement import Piece, chips_needed, last_core, place, synapse_count
 from sgbench.errors import InputError
 from sgbench.records.chip import Chip
@@ -80,10 +80,10 @@ def _unsupported(
         if chip.fan_in is not None and fan_in > chip.fan_in:
             yield f"{layer.name}: {fan_in} inputs to a neuron, {chip.fan_in} at most"
     priced = {*target.priced, *target.included_elsewhere, *(item.split(":")[0] for item in target.missing)}
-    for demand in demands(counts, {}):
-        other = demand.operation in NEEDED and not demand.operation.startswith(ARITHMETIC)
-        if other and demand.count is not None and demand.count.value and demand.operation not in priced:
-            yield f"{demand.layer}: {demand.operation} is no operation of the hardware"
+    for each in operation_counts(counts, {}):
+        other = each.operation in NEEDED and not each.operation.startswith(ARITHMETIC)
+        if other and each.count is not None and each.count.value and each.operation not in priced:
+            yield f"{each.layer}: {each.operation} is no operation of the hardware"
 
 
 def _changes(counts: OpCounts, chip: Chip) -> Iterator[str]:

@@ -9,17 +9,17 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from sgbench.composition import catalogue
-from sgbench.energy.demand import (
+from sgbench.energy.interval import BoundedValue, total
+from sgbench.energy.memory import access_pj
+from sgbench.energy.operations import (
     NEEDED,
     TRANSPORT,
-    OperationDemand,
-    demands,
+    OperationCount,
     narrowed,
+    operation_counts,
     state_bytes,
     weight_bytes,
 )
-from sgbench.energy.interval import BoundedValue, total
-from sgbench.energy.memory import access_pj
 from sgbench.energy.placement import chips_needed, place, traffic
 from sgbench.errors import InputError, suggest
 from sgbench.records.counts import LayerCounts, OpCounts
@@ -102,7 +102,7 @@ def price(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> EnergyEstim
     moves = traffic(counts, target.chip, pieces) if moving and target.chip is not None else {}
     # Operations times prices; one without a price leaves the whole without a number.
     narrow = narrowed(counts, target.operand_bits)
-    asked = tuple(demands(narrow, moves, wanted=frozenset((*target.priced, *NEEDED))))
+    asked = tuple(operation_counts(narrow, moves, wanted=frozenset((*target.priced, *NEEDED))))
     terms, problems = _terms(asked, narrow, target)
     unpriced = _unpriced(asked, target)
     reasons = (*(f"{name}: occurs, but {target.name} has no price for it" for name in unpriced), *problems)
@@ -134,25 +134,25 @@ def _left_out(target: EnergyTarget) -> set[str]:
     return {*target.included_elsewhere, *named, *stood_for}
 
 
-def _unpriced(asked: Iterable[OperationDemand], target: EnergyTarget) -> tuple[str, ...]:
+def _unpriced(asked: Iterable[OperationCount], target: EnergyTarget) -> tuple[str, ...]:
     """List the needed operations that occur and that the target does not account for."""
     accounted = {*target.priced, *_left_out(target)}
     names = [
-        demand.operation
-        for demand in asked
-        if demand.count is not None and demand.count.value and demand.operation in NEEDED
+        each.operation
+        for each in asked
+        if each.count is not None and each.count.value and each.operation in NEEDED
     ]
     return tuple(name for name in dict.fromkeys(names) if name not in accounted)
 
 
-def _occurring(missing: Iterable[str], asked: tuple[OperationDemand, ...]) -> list[str]:
+def _occurring(missing: Iterable[str], asked: tuple[OperationCount, ...]) -> list[str]:
     """List what a target leaves out, without operations that this network never does."""
-    absent = {*NEEDED} - {demand.operation for demand in asked if demand.count is None or demand.count.value}
+    absent = {*NEEDED} - {each.operation for each in asked if each.count is None or each.count.value}
     return [item for item in missing if item.split(":")[0].strip() not in absent]
 
 
 def _terms(
-    asked: tuple[OperationDemand, ...], counts: OpCounts, target: EnergyTarget
+    asked: tuple[OperationCount, ...], counts: OpCounts, target: EnergyTarget
 ) -> tuple[list[Term], tuple[str, ...]]:
     """Price the operations of every layer, and describe the counts that are missing."""
     layers = {layer.name: layer for layer in counts.layers}
@@ -161,22 +161,20 @@ def _terms(
     left_out = _left_out(target)
     terms: list[Term] = []
     problems: dict[str, None] = {}
-    for demand in asked:
-        item = prices.get(demand.operation)
-        if demand.count is None:
-            if item is not None or (demand.operation in NEEDED and demand.operation not in left_out):
-                problems.setdefault(f"{demand.operation}: no count in {demand.place} ({demand.reason})")
+    for each in asked:
+        item = prices.get(each.operation)
+        if each.count is None:
+            if item is not None or (each.operation in NEEDED and each.operation not in left_out):
+                problems.setdefault(f"{each.operation}: no count in {each.place} ({each.reason})")
         elif item is not None:
             # A count and a price make a term.
-            per_inference = demand.count.over(_inferences(counts, target))
+            per_inference = each.count.over(_inferences(counts, target))
             try:
-                cost = _one_count_nj(item, demand.operation, layers[demand.layer], counts)
+                cost = _one_count_nj(item, each.operation, layers[each.layer], counts)
             except InputError as error:
-                problems.setdefault(f"{demand.operation}: {demand.layer}: {error}")
+                problems.setdefault(f"{each.operation}: {each.layer}: {error}")
                 continue
-            terms.append(
-                Term(demand.operation, demand.layer, per_inference.value, item, per_inference.of(cost))
-            )
+            terms.append(Term(each.operation, each.layer, per_inference.value, item, per_inference.of(cost)))
     return terms, tuple(problems)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sgbench.energy.demand import NEEDED
+from sgbench.energy.operations import NEEDED
 from sgbench.energy.price import EnergyEstimate, price
 from sgbench.energy.text import NONE, joules_interval, marked
 from sgbench.records.counts import OpCounts

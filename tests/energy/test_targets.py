@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sgbench.energy.demand import demands
 from sgbench.energy.memory import access_pj
+from sgbench.energy.operations import operation_counts
 from sgbench.energy.placement import place, traffic
 from sgbench.energy.price import evidence_of, load_targets, price
 from sgbench.errors import InputError
@@ -351,7 +351,9 @@ def test_every_count_of_a_layer_is_asked_for():
     """A guard: no field of a record is forgotten by the prices."""
     names = [field for field, info in LayerCounts.model_fields.items() if info.annotation is Count]
     counts = network(layer("a", 2, synapses(1, 2), **dict.fromkeys(names, 7)))
-    asked = {each.operation for each in demands(counts, {}) if each.count is not None and each.count.value}
+    asked = {
+        each.operation for each in operation_counts(counts, {}) if each.count is not None and each.count.value
+    }
     assert {"normalisation_operation", "pooling_operation", "residual_addition", "delay_operation"} <= asked
     assert {"weight_read", "state_read", "state_write", "bias_addition", "spike_sent"} <= asked
 

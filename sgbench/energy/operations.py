@@ -1,4 +1,4 @@
-"""What a network asks of a target: of every operation, how many in each layer."""
+"""How many of every operation a target has to do, in each layer of a network."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ TRANSPORT: tuple[Operation, ...] = ("spike_message", "hop_east_west", "hop_north
 
 
 @dataclass(frozen=True)
-class OperationDemand:
+class OperationCount:
     """Says how often one operation occurs in one layer over the test set, or why that is unknown."""
 
     operation: Operation
@@ -55,9 +55,9 @@ class OperationDemand:
     reason: str | None = None
 
 
-def demands(
+def operation_counts(
     counts: OpCounts, traffic: dict[str, Traffic], *, wanted: frozenset[str] | None = None
-) -> Iterator[OperationDemand]:
+) -> Iterator[OperationCount]:
     """Yield every operation that a layer does, or may do; messages and hops where layers have places on a chip.
 
     Args:
@@ -69,14 +69,14 @@ def demands(
         for operation, place, needed, factor in _asked(layer):
             if needed.total != 0 and (wanted is None or operation in wanted):
                 total = None if needed.total is None else exactly(needed.total * factor)
-                yield OperationDemand(operation, layer.name, place, total, needed.reason)
+                yield OperationCount(operation, layer.name, place, total, needed.reason)
         if layer.name in traffic:
             moved = traffic[layer.name]
             for operation, count in zip(
                 TRANSPORT, (moved.messages, moved.east_west, moved.north_south), strict=True
             ):
-                yield OperationDemand(operation, layer.name, layer.name, count)
-    yield OperationDemand("step", counts.layers[0].name, "the network", exactly(counts.steps))
+                yield OperationCount(operation, layer.name, layer.name, count)
+    yield OperationCount("step", counts.layers[0].name, "the network", exactly(counts.steps))
 
 
 def _asked(layer: LayerCounts) -> Iterator[tuple[Operation, str, Count, float]]:
