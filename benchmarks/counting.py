@@ -16,7 +16,7 @@ from benchmarks.whole_run_data import task_words
 from sgbench.composition.compose import compose
 from sgbench.records.spec import RunSpec
 from sgbench.training.build import build
-from sgbench.training.course import Training
+from sgbench.training.epoch_loop import Training
 from sgbench.training.memory import keep_freed_memory
 
 AIM = 0.1  # of the evaluation

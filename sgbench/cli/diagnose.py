@@ -156,7 +156,7 @@ def _loop(args: argparse.Namespace) -> int:
     from sgbench.inspection.diagnosis_text import loops_text
 
     run = _run(args)
-    courses = looped(
+    loops = looped(
         run,
         weights=args.weights,
         batches=args.batches,
@@ -164,9 +164,9 @@ def _loop(args: argparse.Namespace) -> int:
         points=args.points,
         planes=args.planes,
     )
-    tree = {"run": run.name, "loops": [course.loop.model_dump() for course in courses]}
-    shares = [course.shares for course in courses]
-    return answer(args, tree, loops_text(courses), lambda: _landscape().loops_figure(shares))
+    tree = {"run": run.name, "loops": [samples.loop.model_dump() for samples in loops]}
+    shares = [samples.shares for samples in loops]
+    return answer(args, tree, loops_text(loops), lambda: _landscape().loops_figure(shares))
 
 
 def _exact_parser() -> argparse.ArgumentParser:

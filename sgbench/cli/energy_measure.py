@@ -25,7 +25,7 @@ from sgbench.records.learning import Learning
 from sgbench.records.record import RunRecord
 from sgbench.tables import aligned
 from sgbench.tables.markdown import markdown
-from sgbench.training.course import Training
+from sgbench.training.epoch_loop import Training
 from sgbench.training.learning import learning_of
 
 NEAR = 2.0  # a factor

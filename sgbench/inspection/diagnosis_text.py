@@ -83,11 +83,11 @@ def line_text(line: Sequence[LinePoint]) -> str:
     return "\n".join(aligned([head, *rows], words=0))
 
 
-def loops_text(courses: Sequence[LoopSamples]) -> str:
+def loops_text(loops: Sequence[LoopSamples]) -> str:
     """Write the integral around each loop beside that of its absolute value."""
     rows = []
-    for place, course in enumerate(courses):
-        loop = course.loop
+    for place, samples in enumerate(loops):
+        loop = samples.loop
         share = number_text(loop.integral / loop.path if loop.path else None)
         rows.append([str(place), f"{loop.integral:.4g}", f"{loop.path:.4g}", share])
     table = aligned([["plane", "integral", "path", "share"], *rows], words=1)

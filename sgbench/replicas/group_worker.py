@@ -222,10 +222,10 @@ class GroupWorker:
     def _save(self) -> None:
         """Write checkpoints of the members that are not finished yet, from the last copied state."""
         self.saved_s = time.perf_counter()
-        for member, snapshot, row, course in self.kept:
+        for member, snapshot, row, state in self.kept:
             if member.place not in self.over:
                 try:
-                    member.save(Stack.row_of(snapshot, row), course)
+                    member.save(Stack.row_of(snapshot, row), state)
                 except (
                     StorageError
                 ) as error:  # the one of an earlier epoch stays, and the run may still finish

@@ -73,15 +73,15 @@ class Lockstep:
 
     def _train_one_by_one(self, batches: Sequence[Batch]) -> dict[int, Exception]:
         failures: dict[int, Exception] = {}
-        courses = []
+        passes = []
         totals = []
         for member, batch in zip(self.members, batches, strict=True):
             loop = member.training.loop
-            courses.append(loop.rule.gradients(loop.network, batch, loop.objective))
+            passes.append(loop.rule.gradients(loop.network, batch, loop.objective))
             totals.append(torch.zeros((), dtype=batch.x.dtype))
         running = set(range(len(self.members)))
         while running:
-            reached = self._advance(courses, running, failures)
+            reached = self._advance(passes, running, failures)
             running = set(reached)
             if reached:
                 self._move(reached, failures)
@@ -94,14 +94,14 @@ class Lockstep:
         return failures
 
     def _advance(
-        self, courses: Sequence[Iterator[Progress]], running: set[int], failures: dict[int, Exception]
+        self, passes: Sequence[Iterator[Progress]], running: set[int], failures: dict[int, Exception]
     ) -> dict[int, Progress]:
         """Advance each rule to its next yield; those that have ended are left out."""
         reached = {}
         for row in sorted(running):
             with self.members[row].clock():
                 try:
-                    progress = next(courses[row], None)
+                    progress = next(passes[row], None)
                 except Exception as error:
                     failures[row] = error
                     continue

@@ -135,13 +135,13 @@ class Replica(Attempt):
         """Store the record of a failed run."""
         return self.store(self.failed(error))
 
-    def save(self, optimizer: dict[str, torch.Tensor], course: dict[str, Any]) -> None:
+    def save(self, optimizer: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
         """Write a checkpoint of a whole epoch; a crash at any moment leaves the old one or the new one.
 
         Args:
             optimizer: its row of the stack, weights included.
-            course: the training's own state.
+            state: the training's own.
         """
-        room = io.BytesIO()
-        torch.save({"sgbench": course, "optimizer": optimizer}, room)
-        write_atomic(self.folder / REPLICA_CHECKPOINT, room.getvalue())
+        buffer = io.BytesIO()
+        torch.save({"sgbench": state, "optimizer": optimizer}, buffer)
+        write_atomic(self.folder / REPLICA_CHECKPOINT, buffer.getvalue())

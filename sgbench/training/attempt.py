@@ -34,8 +34,8 @@ from sgbench.signals.trajectory import Batch
 from sgbench.training import memory, provenance
 from sgbench.training.artefacts import save_predictions, save_weights
 from sgbench.training.build import Parts, construct
-from sgbench.training.course import Training
 from sgbench.training.diagnosing import Diagnosing
+from sgbench.training.epoch_loop import Training
 from sgbench.training.gradient_norms import GradientNorms
 from sgbench.training.learning import Agreeing, learning_of
 from sgbench.training.run_folder import TEST_ACCESS, forget_checkpoints, read_access

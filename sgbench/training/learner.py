@@ -18,7 +18,7 @@ from sgbench.datasets.batches import Batches, SpikingData
 from sgbench.energy.meter import Laps
 from sgbench.errors import StorageError
 from sgbench.signals.trajectory import Batch
-from sgbench.training.course import Training
+from sgbench.training.epoch_loop import Training
 from sgbench.training.train_loop import check_optimizer
 
 
@@ -33,7 +33,7 @@ class Learner(pl.LightningModule):
     def __init__(self, training: Training, optimizer: torch.optim.Optimizer) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.course = training
+        self.driven_training = training
         self.network = training.network
         self.optimizer = optimizer
         self._started_s = time.perf_counter()
@@ -44,49 +44,49 @@ class Learner(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Start the epoch and its clock."""
-        self.course.begin_epoch(self.current_epoch)
+        self.driven_training.begin_epoch(self.current_epoch)
         self._started_s = time.perf_counter()
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Train on one batch by the learning rule, at the schedule's learning rate."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.course.learning_rate()
-        self.course.trained(batch, self.course.loop.train_batch(batch, self.optimizers()))  # type: ignore[arg-type]
+            group["lr"] = self.driven_training.learning_rate()
+        self.driven_training.trained(batch, self.driven_training.loop.train_batch(batch, self.optimizers()))  # type: ignore[arg-type]
 
     def on_validation_epoch_start(self) -> None:
         """Begin scoring the validation split, with the noise of the epoch whose weights are scored."""
-        self.course.begin_scoring("validation", selected=not self._fitting)
+        self.driven_training.begin_scoring("validation", selected=not self._fitting)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Score one batch of the validation split."""
-        self.course.score(batch)
+        self.driven_training.score(batch)
 
     def on_validation_epoch_end(self) -> None:
         """Select the best epoch, log scores, and stop when patience has run out."""
         if not self._fitting:
             return
         check_optimizer(self.optimizer)
-        self.course.end_epoch()
-        self.trainer.should_stop = self.course.best.should_stop
-        self.course.fit_s += time.perf_counter() - self._started_s
-        samples = self.course.evaluation.scores().samples
-        self.log_dict(self.course.epoch_numbers(), prog_bar=True, batch_size=samples)
+        self.driven_training.end_epoch()
+        self.trainer.should_stop = self.driven_training.best.should_stop
+        self.driven_training.fit_s += time.perf_counter() - self._started_s
+        samples = self.driven_training.evaluation.scores().samples
+        self.log_dict(self.driven_training.epoch_numbers(), prog_bar=True, batch_size=samples)
 
     def on_test_epoch_start(self) -> None:
         """Begin scoring the test split, with counts and predictions."""
-        self.course.begin_scoring("test", selected=True)
+        self.driven_training.begin_scoring("test", selected=True)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Score one batch of the test split and count its operations."""
-        self.course.score(batch)
+        self.driven_training.score(batch)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the selection and the curve to a checkpoint."""
-        checkpoint["sgbench"] = self.course.state_dict()
+        checkpoint["sgbench"] = self.driven_training.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the selection and the curve from a checkpoint."""
-        self.course.load_state_dict(checkpoint["sgbench"])
+        self.driven_training.load_state_dict(checkpoint["sgbench"])
 
     @property
     def _fitting(self) -> bool:
@@ -168,9 +168,9 @@ class WatchTest(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Learner) -> None:
         """Pass the test split to the training once more, which stores the scores apart from the run."""
         data = trainer.datamodule.data  # type: ignore[attr-defined]
-        with data.watched(pl_module.course.epoch):
+        with data.watched(pl_module.driven_training.epoch):
             batches = data.evaluation("test")
-            pl_module.course.watch(trainer.strategy.batch_to_device(batch) for batch in batches)
+            pl_module.driven_training.watch(trainer.strategy.batch_to_device(batch) for batch in batches)
 
 
 class EpochLaps(pl.Callback):

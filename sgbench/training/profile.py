@@ -20,7 +20,7 @@ from sgbench.records.files import parse_tree, read_bytes, write_atomic
 from sgbench.rules.base import LearningRule, Progress
 from sgbench.training import memory
 from sgbench.training.build import Parts
-from sgbench.training.course import Training
+from sgbench.training.epoch_loop import Training
 
 PROFILE, TRACE = "profile.json", "trace.json"
 STEP = ("data", "forward", "backward", "rule", "optimiser")
@@ -110,10 +110,10 @@ class Profile:
         original = rule.gradients
 
         def gradients(*given: Any) -> Iterator[Progress]:
-            course = original(*given)
+            passes = original(*given)
             while True:
                 with self.part("rule"):
-                    progress = next(course, None)
+                    progress = next(passes, None)
                 if progress is None:
                     return
                 self.steps += 1
@@ -196,10 +196,10 @@ class TimedBatches:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[Any]:
-        course = iter(self.batches)
+        passes = iter(self.batches)
         while True:
             with self.profile.part("data"):
-                batch = next(course, None)
+                batch = next(passes, None)
             if batch is None:
                 return
             yield batch

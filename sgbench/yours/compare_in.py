@@ -13,9 +13,9 @@ from sgbench.errors import InputError, require_count, require_number
 from sgbench.records.calibration import AUTO
 from sgbench.statistics.rank_places import places
 from sgbench.training.creation import create
-from sgbench.yours.own_course import Loss, RunScores, TrainingSetup, cross_entropy
 from sgbench.yours.own_data import own_data
 from sgbench.yours.own_table import OwnRow, OwnTable
+from sgbench.yours.own_training import Loss, RunScores, TrainingSetup, cross_entropy
 
 
 def compare_in(  # noqa: PLR0913 - each has a default
@@ -68,15 +68,15 @@ def compare_in(  # noqa: PLR0913 - each has a default
     given = _surrogates(surrogates, None if width_fwhm == AUTO else width_fwhm)
     _require_numbers({"seeds": seeds, "epochs": epochs, "batch_size": batch_size}, lr)
     data = own_data(train, test, validation, groups)
-    course = TrainingSetup(make_module, data, epochs, batch_size, lr, loss or cross_entropy, time_first)
+    setup = TrainingSetup(make_module, data, epochs, batch_size, lr, loss or cross_entropy, time_first)
     notes = data.notes
     if width_fwhm == AUTO:
-        found = {name: course.calibration(one()) for name, one in given.items()}
+        found = {name: setup.calibration(one()) for name, one in given.items()}
         given = _surrogates(
             {name: create(f"surrogate/{name}", width_fwhm=found[name].width_fwhm) for name in given}
         )
         notes = (*notes, *(f"{name}: {one.word}, {one.about}" for name, one in found.items()))
-    return OwnTable(_rows(_outcomes(course, given, seeds, progress)), notes, guess=data.guess)
+    return OwnTable(_rows(_outcomes(setup, given, seeds, progress)), notes, guess=data.guess)
 
 
 def _require_numbers(counts: Mapping[str, int], lr: float) -> None:
@@ -86,13 +86,13 @@ def _require_numbers(counts: Mapping[str, int], lr: float) -> None:
 
 
 def _outcomes(
-    course: TrainingSetup, given: Mapping[str, Callable[[], Any]], seeds: int, progress: bool
+    setup: TrainingSetup, given: Mapping[str, Callable[[], Any]], seeds: int, progress: bool
 ) -> dict[str, dict[int, RunScores]]:
     """Run each surrogate with each seed; returns what came of them by surrogate and seed."""
     scores: dict[str, dict[int, RunScores]] = {name: {} for name in given}
     runs = [(name, seed) for name in given for seed in range(seeds)]
     for name, seed in tqdm(runs, disable=not progress, unit="run", leave=False):
-        scores[name][seed] = course.run(given[name], seed)
+        scores[name][seed] = setup.run(given[name], seed)
     return scores
 
 

@@ -111,7 +111,7 @@ def test_the_learning_rate_of_a_batch(name):
     parts = build(spec)
     parts.data.setup()
     learner = Learner(training_of(spec, parts), parts.optimizer)
-    learner.course.begin_epoch(3)
+    learner.driven_training.begin_epoch(3)
     seen = []
     learner.optimizers = lambda: parts.optimizer
     for place, batch in enumerate(parts.data.epoch(3)):
@@ -128,7 +128,7 @@ def test_the_learning_rate_of_a_batch(name):
 
 
 def training_of(spec, parts):
-    from sgbench.training.course import Training
+    from sgbench.training.epoch_loop import Training
 
     return Training(parts, spec.method, spec.seed, made_by={})
 

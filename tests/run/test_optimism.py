@@ -20,7 +20,7 @@ from sgbench.replicas.messages import WorkerMessage
 from sgbench.submissions.plausible import implausible
 from sgbench.sweeps.selected_on_test import optimism
 from sgbench.training.build import build
-from sgbench.training.course import Training
+from sgbench.training.epoch_loop import Training
 from sgbench.training.learner import LastEpoch
 from sgbench.training.run_folder import folder_of
 from sgbench.training.runner import run_spec

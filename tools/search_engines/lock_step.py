@@ -22,7 +22,7 @@ from sgbench.replicas.replica import Replica
 from sgbench.replicas.shared import Shared
 from sgbench.signals.trajectory import Batch
 from sgbench.training.build import build
-from sgbench.training.course import Training
+from sgbench.training.epoch_loop import Training
 from sgbench.training.provenance import Code
 from sgbench.training.train_loop import check_optimizer
 

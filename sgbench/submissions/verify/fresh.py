@@ -19,7 +19,7 @@ from sgbench.submissions.verify.outcome import mean, score_of
 from sgbench.submissions.verify.recompose import recompose
 from sgbench.submissions.verify.tiers import score_test
 from sgbench.training.build import build
-from sgbench.training.course import Training
+from sgbench.training.epoch_loop import Training
 from sgbench.training.provenance import Code
 
 

@@ -33,7 +33,7 @@ from sgbench.submissions.verify.recompose import recompose
 from sgbench.submissions.verify.recount import COUNTS, LEAST_LOSS, recounted
 from sgbench.submissions.verify.retrain import retrained
 from sgbench.training.build import Parts, build
-from sgbench.training.course import Training
+from sgbench.training.epoch_loop import Training
 
 AGREEMENT = 0.999
 """Share of samples on which re-inference has to agree; other processors round otherwise."""
