@@ -233,7 +233,7 @@ def _summary(verdict: Checked) -> str:
 
 
 def _score(record: RunRecord | ExternalRecord) -> str:
-    from sgbench.leaderboard.store.answers import claim_of
+    from sgbench.leaderboard.store.prediction_tables import claim_of
 
     claim = claim_of(record)
     if claim is None:

@@ -66,8 +66,8 @@ def _verify(args: argparse.Namespace) -> int:
 
 def _verify_submission(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.deviation import References
-    from sgbench.leaderboard.store.answers import claim_of
     from sgbench.leaderboard.store.method_provenance import place_of
+    from sgbench.leaderboard.store.prediction_tables import claim_of
     from sgbench.submissions.check import check
     from sgbench.submissions.verify.judge import DataJudge
     from sgbench.submissions.verify.tiers import Verifier

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References
-from sgbench.leaderboard.store.answers import Judge
 from sgbench.leaderboard.store.method_provenance import place
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.outside import place_external
+from sgbench.leaderboard.store.prediction_tables import Judge
 from sgbench.leaderboard.store.stored import StoredRecords
 from sgbench.records.files import read_bytes
 from sgbench.records.record import RunRecord

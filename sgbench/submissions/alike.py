@@ -11,10 +11,10 @@ import numpy as np
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import ProtocolReference
-from sgbench.leaderboard.store.answers import Answers, parse_answers, targets_apart
 from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.outputs import Outputs
 from sgbench.leaderboard.store.outside import EXTERNAL
+from sgbench.leaderboard.store.prediction_tables import PredictionTable, parse_prediction_table, targets_apart
 from sgbench.leaderboard.store.predictions import Floats, Predictions
 from sgbench.leaderboard.store.stored import StoredRecords
 from sgbench.records.files import read_model
@@ -34,7 +34,7 @@ runs of two surrogates answer all alike."""
 Result = RunRecord | ExternalRecord
 
 
-def alike(one: Answers, other: Answers) -> bool:
+def alike(one: PredictionTable, other: PredictionTable) -> bool:
     """Say whether two runs answer so alike that one copies the other, or both are one method of two names."""
     if one.target.shape != other.target.shape:
         return False
@@ -74,7 +74,7 @@ def _distinct(logits: Floats) -> int:
     return len(np.unique(logits, axis=0))
 
 
-def copied_seeds(predictions: Mapping[int, Answers], *, outside: bool) -> Iterator[Problem]:
+def copied_seeds(predictions: Mapping[int, PredictionTable], *, outside: bool) -> Iterator[Problem]:
     """Yield a problem for each seed of one submission that answers like another.
 
     Args:
@@ -113,7 +113,7 @@ def copied_weights(records: Mapping[int, Result]) -> Iterator[Problem]:
 def likenesses(
     submission: Submission,
     records: Mapping[int, Result],
-    predictions: Mapping[int, Answers],
+    predictions: Mapping[int, PredictionTable],
     reference: ProtocolReference,
     folder: Path,
 ) -> Iterator[Problem]:
@@ -152,7 +152,11 @@ def _others(folder: Path, seeds: Sequence[int]) -> Iterator[Result]:
 
 
 def _against(
-    submission: Submission, mine: Result, answers: Answers | None, other: Result, theirs: Answers | None
+    submission: Submission,
+    mine: Result,
+    predicted: PredictionTable | None,
+    other: Result,
+    theirs: PredictionTable | None,
 ) -> Iterator[Problem]:
     path = f"records/{mine.seed}.json"
     if other.method_id == submission.method_id:
@@ -165,30 +169,30 @@ def _against(
         if mine.weights_sha256 is not None and mine.weights_sha256 == other.weights_sha256:
             message = f"are the weights of method {other.method_id}; hand in those that the run saved"
             yield Problem("weights", f"weights/{mine.seed}.safetensors", message)
-    if mine.predictions_sha256 is None or other.predictions_sha256 is None or answers is None:
+    if mine.predictions_sha256 is None or other.predictions_sha256 is None or predicted is None:
         return
     path = f"predictions/{mine.seed}.csv"
     if theirs is None:
         copied = mine.predictions_sha256 == other.predictions_sha256
-    elif isinstance(other, RunRecord) and _other_labels(answers, theirs, path):
+    elif isinstance(other, RunRecord) and _other_labels(predicted, theirs, path):
         yield Problem("labels", path, f"its labels are not those of method {other.method_id}")
         return
     else:
-        copied = alike(answers, theirs)
+        copied = alike(predicted, theirs)
     if copied:
         message = f"answers like method {other.method_id}, which is there already; hand in runs of its own"
         yield Problem("copy", path, message)
 
 
-def _other_labels(answers: Answers, theirs: Answers, path: str) -> bool:
+def _other_labels(predicted: PredictionTable, theirs: PredictionTable, path: str) -> bool:
     """Say whether two tables of answers hold different labels; code outside is no judge of them."""
-    same = theirs.target.shape == answers.target.shape
-    return same and targets_apart(answers, theirs, path) > 0
+    same = theirs.target.shape == predicted.target.shape
+    return same and targets_apart(predicted, theirs, path) > 0
 
 
-def _stored(sha256: str | None, objects: Objects, reference: ProtocolReference) -> Answers | None:
+def _stored(sha256: str | None, objects: Objects, reference: ProtocolReference) -> PredictionTable | None:
     data = None if sha256 is None else objects.get(sha256, "csv")
-    return None if data is None else parse_answers(data, hashlib.sha256(data).hexdigest(), reference)
+    return None if data is None else parse_prediction_table(data, hashlib.sha256(data).hexdigest(), reference)
 
 
 def _input(mine: RunRecord, other: RunRecord, path: str) -> Iterator[Problem]:

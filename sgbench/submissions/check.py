@@ -11,15 +11,15 @@ from pydantic import BaseModel
 
 from sgbench.errors import InputError, one_printable_line, printable
 from sgbench.leaderboard.deviation import ProtocolReference, References, deviation
-from sgbench.leaderboard.store.answers import (
-    Answers,
+from sgbench.leaderboard.store.outputs import Outputs
+from sgbench.leaderboard.store.prediction_tables import (
     Judge,
+    PredictionTable,
     claim_of,
-    parse_answers,
+    parse_prediction_table,
     require_claim,
     targets_apart,
 )
-from sgbench.leaderboard.store.outputs import Outputs
 from sgbench.records.files import parse_model, read_bytes, to_json
 from sgbench.records.record import RunRecord
 from sgbench.records.submission import ExternalRecord, Submission, TuningLog
@@ -82,7 +82,9 @@ def check(root: Path, *, references: References, judge: Judge, board: Path | Non
     run.read()
     if board is not None:
         problems += _commits(submission, run.records.values(), board)
-        problems += likenesses(submission, run.records, run.answers, reference, board / submission.protocol)
+        problems += likenesses(
+            submission, run.records, run.predictions, reference, board / submission.protocol
+        )
     return Checked(submission, tuple(run.records.values()), tuple(problems))
 
 
@@ -154,7 +156,7 @@ class _Run:
         self.judge = judge
         self.problems = problems
         self.records: dict[int, Result] = {}
-        self.answers: dict[int, Answers] = {}
+        self.predictions: dict[int, PredictionTable] = {}
         self.buildable = False  # whether a network can be made of the method
 
     def read(self) -> None:
@@ -173,7 +175,7 @@ class _Run:
             for seed in sorted({*self.contents.seeds(kind)} - self.records.keys() - {*seeds}):
                 self._say("complete", f"{kind}/{seed}.{FOLDERS[kind][0]}", "has no record; remove it")
         self._tuning()
-        self.problems += copied_seeds(self.answers, outside=self.submission.division == "external")
+        self.problems += copied_seeds(self.predictions, outside=self.submission.division == "external")
         self.problems += copied_weights(self.records)
         self.problems += self._labels()
 
@@ -246,15 +248,15 @@ class _Run:
         data = self._bytes(path)
         if hashlib.sha256(data).hexdigest() != record.predictions_sha256:
             raise InputError(f"{path}: is not the file that its record names; hand in the run's own")
-        answers = parse_answers(data, path, self.reference)
+        predictions = parse_prediction_table(data, path, self.reference)
         claim = claim_of(record)
         assert claim is not None  # noqa: S101 - it is finished
         expected = self.reference.test_samples
         if claim.samples != expected:
             raise InputError(f"{path}: the test set has {expected} samples, not {claim.samples}")
-        loss = self.judge.loss_of(answers, self.reference) if isinstance(answers, Outputs) else None
-        require_claim(answers, claim, path, loss=loss)
-        self.answers[seed] = answers
+        loss = self.judge.loss_of(predictions, self.reference) if isinstance(predictions, Outputs) else None
+        require_claim(predictions, claim, path, loss=loss)
+        self.predictions[seed] = predictions
 
     def _weights(self, path: str, seed: int) -> None:
         record = self.records[seed]
@@ -270,13 +272,13 @@ class _Run:
     def _labels(self) -> Iterator[Problem]:
         """Check that targets are those of the data set, or at least the same in all seeds."""
         per_seed = self.reference.protocol.draw == "per_seed"
-        first = None if per_seed else next(iter(self.answers.values()), None)
-        for seed, answers in self.answers.items():
+        first = None if per_seed else next(iter(self.predictions.values()), None)
+        for seed, predictions in self.predictions.items():
             truth = self.judge.wanted(self.reference, seed)
             whose = "the first seed's" if truth is None else "the data set's"
             path = f"predictions/{seed}.csv"
             try:
-                apart = targets_apart(answers, truth or first or answers, path)
+                apart = targets_apart(predictions, truth or first or predictions, path)
             except InputError as error:
                 yield _problem("labels", path, error)
                 continue

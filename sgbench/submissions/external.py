@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import ProtocolReference, References
-from sgbench.leaderboard.store.answers import Answers, Judge, parse_answers
 from sgbench.leaderboard.store.outputs import Outputs
+from sgbench.leaderboard.store.prediction_tables import Judge, PredictionTable, parse_prediction_table
 from sgbench.leaderboard.store.predictions import MAX_PREDICTION_BYTES, Predictions
 from sgbench.records.files import read_bytes, to_json
 from sgbench.records.submission import SUBMISSION_VERSION, ExternalRecord, Submission, external_id
@@ -71,7 +71,7 @@ def make_external(
 class _Result(NamedTuple):
     """Holds what one seed predicted, and the file that says so."""
 
-    answers: Answers
+    predictions: PredictionTable
     data: bytes
 
 
@@ -92,26 +92,26 @@ def _results(source: Path, reference: ProtocolReference, failed: Sequence[int]) 
             raise InputError(f"{path}: no predictions of seed {seed}; make them, or say --failed {seed}")
         # As Python's csv writes them by default; what is handed in has one newline.
         data = read_bytes(path, limit=MAX_PREDICTION_BYTES).replace(b"\r\n", b"\n")
-        results[seed] = _Result(parse_answers(data, str(path), reference), data)
+        results[seed] = _Result(parse_prediction_table(data, str(path), reference), data)
     return results
 
 
 def _external_record(
     name: str, seed: int, result: _Result | None, reference: ProtocolReference, judge: Judge
 ) -> ExternalRecord:
-    answers = None if result is None else result.answers
-    by_class = answers if isinstance(answers, Predictions) else None
+    predictions = None if result is None else result.predictions
+    by_class = predictions if isinstance(predictions, Predictions) else None
     stepped = by_class is not None and by_class.place is not None
-    answered = reference.test_samples if answers is None or stepped else len(answers.target)
+    answered = reference.test_samples if predictions is None or stepped else len(predictions.target)
     return ExternalRecord(
         schema_version=SUBMISSION_VERSION,
         protocol=reference.protocol.name,
         method_id=name,
         seed=seed,
-        status="failed" if answers is None else "finished",
+        status="failed" if predictions is None else "finished",
         samples=answered,
         accuracy=None if by_class is None else by_class.accuracy,
         predictions_sha256=None if result is None else hashlib.sha256(result.data).hexdigest(),
-        loss=judge.loss_of(answers, reference) if isinstance(answers, Outputs) else None,
+        loss=judge.loss_of(predictions, reference) if isinstance(predictions, Outputs) else None,
         labels=len(by_class.target) if by_class is not None and stepped else None,
     )

@@ -21,7 +21,7 @@ from sgbench.datasets.checks import check
 from sgbench.datasets.formats.mat import read_mat
 from sgbench.datasets.qtdb import FILES, Qtdb
 from sgbench.errors import InputError
-from sgbench.leaderboard.store.answers import check_predictions
+from sgbench.leaderboard.store.prediction_tables import check_predictions
 from sgbench.leaderboard.store.predictions import parse_predictions
 from sgbench.losses.label_per_step import LabelPerStep
 from sgbench.losses.per_step import PerStep

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from sgbench.leaderboard.deviation import ProtocolReference
-from sgbench.leaderboard.store.answers import Answers
 from sgbench.leaderboard.store.outputs import Outputs
+from sgbench.leaderboard.store.prediction_tables import PredictionTable
 from sgbench.records.content import EpochScores
 from sgbench.records.files import to_json
 from sgbench.records.method import identity, method_id
@@ -33,7 +33,7 @@ class NoData:
         """The toy protocol has classes."""
         raise AssertionError(reference.protocol.name)
 
-    def wanted(self, reference: ProtocolReference, seed: int) -> Answers | None:
+    def wanted(self, reference: ProtocolReference, seed: int) -> PredictionTable | None:
         """Nothing to compare with."""
         return None
 

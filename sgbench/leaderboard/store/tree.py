@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import References
-from sgbench.leaderboard.store.answers import check_predictions
 from sgbench.leaderboard.store.index import INDEX, LinePlace, RowSeed, ShardReader, read_index
+from sgbench.leaderboard.store.prediction_tables import check_predictions
 from sgbench.leaderboard.store.reading import (
     ChoosesSettingsError,
     Finding,

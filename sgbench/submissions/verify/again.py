@@ -12,8 +12,8 @@ from torch import Tensor
 from sgbench.datasets.batches import SpikingData
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import ProtocolReference
-from sgbench.leaderboard.store.answers import Answers, parse_answers, same_places
 from sgbench.leaderboard.store.outputs import Outputs
+from sgbench.leaderboard.store.prediction_tables import PredictionTable, parse_prediction_table, same_places
 from sgbench.leaderboard.store.predictions import Predictions
 from sgbench.signals.trajectory import Trajectory, scored_target
 from sgbench.training.artefacts import predictions_table
@@ -24,12 +24,12 @@ SAME_STEPS = 0.01
 """Of a sample's steps, in how many output spikes may differ: on other processors one may come a step later."""
 
 
-def answered(parts: Iterable[tuple[Tensor, Tensor, Tensor]], reference: ProtocolReference) -> Answers:
+def answered(parts: Iterable[tuple[Tensor, Tensor, Tensor]], reference: ProtocolReference) -> PredictionTable:
     """Return a network's answers as a stored table has them; see `sgbench.training.artefacts.predictions_table`."""
-    return parse_answers(predictions_table(list(parts)), "what was inferred again", reference)
+    return parse_prediction_table(predictions_table(list(parts)), "what was inferred again", reference)
 
 
-def wanted(data: SpikingData, reference: ProtocolReference) -> Answers:
+def wanted(data: SpikingData, reference: ProtocolReference) -> PredictionTable:
     """Return the targets of a data set's test split; the answers in it are zero and mean nothing."""
     with data.last_step():
         if reference.labels_steps:  # the encoder says where each sample ends
@@ -43,7 +43,7 @@ def wanted(data: SpikingData, reference: ProtocolReference) -> Answers:
     )
 
 
-def rescored(given: Answers, truth: Answers, reference: ProtocolReference) -> float:
+def rescored(given: PredictionTable, truth: PredictionTable, reference: ProtocolReference) -> float:
     """Compute the accuracy, or loss, of answers against what the data set wants."""
     if isinstance(given, Outputs):
         return loss_of(Outputs(np.asarray(truth.target, dtype=float), given.output), reference)
@@ -71,7 +71,7 @@ def loss_of(outputs: Outputs, reference: ProtocolReference) -> float:
     return loss.whole(trajectory, given).item()
 
 
-def agreement(again: Answers, claimed: Answers, name: str) -> float:
+def agreement(again: PredictionTable, claimed: PredictionTable, name: str) -> float:
     """Compute the share of answers that are the same in two runs; of outputs, the share of samples.
 
     Raises:

@@ -11,7 +11,6 @@ from pydantic import ValidationError
 
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import ProtocolReference, References
-from sgbench.leaderboard.store.answers import claim_of
 from sgbench.leaderboard.store.audits import (
     AUDIT,
     LEAST_LOSS,
@@ -22,6 +21,7 @@ from sgbench.leaderboard.store.audits import (
     verdicts,
 )
 from sgbench.leaderboard.store.method_provenance import read_provenances
+from sgbench.leaderboard.store.prediction_tables import claim_of
 from sgbench.leaderboard.store.reading import Finding
 from sgbench.leaderboard.store.stored import StoredRecords
 from sgbench.leaderboard.store.tree import RecordTree, read_methods

@@ -1,4 +1,4 @@
-"""What data sets, losses and networks alone can say of a submission; see `leaderboard.store.answers.Judge`."""
+"""What data sets, losses and networks alone can say of a submission; see `Judge` of the prediction tables."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import ProtocolReference, References
-from sgbench.leaderboard.store.answers import Answers
 from sgbench.leaderboard.store.outputs import Outputs
+from sgbench.leaderboard.store.prediction_tables import PredictionTable
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, RunSpec
 from sgbench.submissions.verify.again import loss_of, wanted
@@ -28,14 +28,14 @@ class DataJudge:
     def __init__(self, references: References, *, data: bool = True) -> None:
         self._references = references
         self._data = data
-        self._wanted: dict[tuple[str, int], Answers | None] = {}
+        self._wanted: dict[tuple[str, int], PredictionTable | None] = {}
         self._specs: dict[str, RunSpec] = {}  # by the method's text
 
     def loss_of(self, outputs: Outputs, reference: ProtocolReference) -> float:
         """Compute the loss that a protocol fixes."""
         return loss_of(outputs, reference)
 
-    def wanted(self, reference: ProtocolReference, seed: int) -> Answers | None:
+    def wanted(self, reference: ProtocolReference, seed: int) -> PredictionTable | None:
         """Return the targets of the test split of a seed; None where its files are not on this machine."""
         protocol = reference.protocol
         # Only where every seed draws data of its own does the seed matter.
@@ -70,7 +70,7 @@ class DataJudge:
             self._specs[key] = recompose(method, first, runs_dir=Path(), references=self._references)
         return build(self._specs[key].model_copy(update={"seed": seed}))
 
-    def _load(self, reference: ProtocolReference, seed: int) -> Answers | None:
+    def _load(self, reference: ProtocolReference, seed: int) -> PredictionTable | None:
         with tempfile.TemporaryDirectory() as folder:
             try:
                 spec = recompose(reference.method, seed, runs_dir=Path(folder), references=self._references)

@@ -10,12 +10,12 @@ from pathlib import Path
 from sgbench.errors import InputError, NonFiniteError
 from sgbench.leaderboard.deviation import ProtocolReference, References
 from sgbench.leaderboard.score import Measure
-from sgbench.leaderboard.store.answers import (
+from sgbench.leaderboard.store.prediction_tables import (
     ROUNDING,
     SAME_LOSS,
-    Answers,
+    PredictionTable,
     claim_of,
-    parse_answers,
+    parse_prediction_table,
     targets_apart,
 )
 from sgbench.records.content import Scores
@@ -90,10 +90,10 @@ class Verifier:
     def _wanted(self) -> str:
         return "targets" if self._measure.is_loss else "labels"
 
-    def _answers(self, seed: int) -> Answers:
+    def _predictions(self, seed: int) -> PredictionTable:
         path = self.root / "predictions" / f"{seed}.csv"
         data = read_bytes(path, limit=FOLDERS["predictions"][1])
-        return parse_answers(data, str(path), self._reference)
+        return parse_prediction_table(data, str(path), self._reference)
 
     def _claimed(self, seeds: Iterable[int]) -> list[float]:
         claims = [claim_of(self.records[seed]) for seed in seeds]
@@ -105,7 +105,7 @@ class Verifier:
         scores, foreign = [], 0
         for seed in seeds:
             truth = wanted(self._parts(method, seed).data, self._reference)
-            given = self._answers(seed)
+            given = self._predictions(seed)
             foreign += targets_apart(given, truth, f"{self.root}/predictions/{seed}.csv")
             scores.append(rescored(given, truth, self._reference))
         expected = self._claimed(seeds)
@@ -139,7 +139,7 @@ class Verifier:
                 counts, scores = training.counter.result(), training.evaluation.scores()
                 spikes.append(_spike_ratio(counts, record))
                 lies += [f"seed {seed}: {lie}" for lie in recounted(record, counts, scores, validation)]
-            given, name = self._answers(seed), f"{self.root}/predictions/{seed}.csv"
+            given, name = self._predictions(seed), f"{self.root}/predictions/{seed}.csv"
             agreements.append(agreement(again, given, name))
             foreign += targets_apart(given, again, name)
             test_scores.append(score_of(training.evaluation.scores()))

@@ -10,8 +10,13 @@ import pytest
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import ProtocolReference, compose_reference
-from sgbench.leaderboard.store.answers import ScoreClaim, parse_answers, require_claim, targets_apart
 from sgbench.leaderboard.store.outputs import Outputs, parse_outputs
+from sgbench.leaderboard.store.prediction_tables import (
+    ScoreClaim,
+    parse_prediction_table,
+    require_claim,
+    targets_apart,
+)
 from sgbench.leaderboard.store.predictions import Predictions, parse_predictions
 from sgbench.submissions.alike import alike
 from sgbench.submissions.verify.again import agreement, loss_of, rescored
@@ -179,11 +184,11 @@ def test_steps_have_their_places() -> None:
     with pytest.raises(InputError, match="answers for other steps"):
         targets_apart(one, other, "it")
     reference = compose_reference("qtdb_v1")
-    assert parse_answers(head + b"0,1,2,2\n", "it", reference).target.tolist() == [2]
+    assert parse_prediction_table(head + b"0,1,2,2\n", "it", reference).target.tolist() == [2]
     with pytest.raises(InputError, match=r"class 6 is beyond 0\.\.5"):
-        parse_answers(head + b"0,1,2,6\n", "it", reference)
+        parse_prediction_table(head + b"0,1,2,6\n", "it", reference)
     with pytest.raises(InputError, match="needs one answer for each sample"):
-        parse_answers(head + b"0,1,2,2\n", "it", compose_reference("digits_v1"))
+        parse_prediction_table(head + b"0,1,2,2\n", "it", compose_reference("digits_v1"))
 
 
 STEPS, CLASSES = compose_reference("qtdb_v1"), compose_reference("digits_v1")
@@ -217,7 +222,7 @@ LINES = b"index,step,target,prediction\n"
 def test_tables_that_are_not_the_test_split(data: bytes, reference: ProtocolReference, words: str) -> None:
     """Expected: refused by its extent, before any loss is computed."""
     with pytest.raises(InputError, match=words):
-        parse_answers(data, "it", reference)
+        parse_prediction_table(data, "it", reference)
 
 
 def test_spikes_are_spikes() -> None:
@@ -229,10 +234,10 @@ def test_spikes_are_spikes() -> None:
         rows = [f"{n},{t},0,1,0,1,0,{spike}" for n in range(samples) for t in range(steps)]
         data = table_of(*rows, head=head)
         if fine:
-            assert parse_answers(data, "it", patterns).output.sum() == 2 * samples * steps
+            assert parse_prediction_table(data, "it", patterns).output.sum() == 2 * samples * steps
         else:
             with pytest.raises(InputError, match="neither 0 nor 1"):
-                parse_answers(data, "it", patterns)
+                parse_prediction_table(data, "it", patterns)
 
 
 def test_labels_are_claimed_where_steps_have_them() -> None:

@@ -20,7 +20,7 @@ from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method
 from sgbench.records.submission import ExternalRecord
 
-Answers = Predictions | Outputs
+PredictionTable = Predictions | Outputs
 ROUNDING = 1e-9
 """Of an accuracy."""
 TOO_LONG = 2
@@ -38,7 +38,7 @@ class Judge(Protocol):
         """Compute the loss that a protocol fixes."""
         ...
 
-    def wanted(self, reference: ProtocolReference, seed: int) -> Answers | None:
+    def wanted(self, reference: ProtocolReference, seed: int) -> PredictionTable | None:
         """Return the targets of a seed's test split (its answers mean nothing); None without its files."""
         ...
 
@@ -84,7 +84,7 @@ def claim_of(record: RunRecord | ExternalRecord) -> ScoreClaim | None:
     return ScoreClaim(test.accuracy, loss, test.samples, test.labels)
 
 
-def parse_answers(data: bytes, name: str, reference: ProtocolReference) -> Answers:
+def parse_prediction_table(data: bytes, name: str, reference: ProtocolReference) -> PredictionTable:
     """Read the table of answers that a protocol asks for.
 
     Raises:
@@ -133,7 +133,7 @@ def _require_places(place: Ints | None, name: str, reference: ProtocolReference)
         raise InputError(f"{name}: names a step beyond the test split, {samples} samples of {steps} steps")
 
 
-def targets_apart(given: Answers, truth: Answers, name: str) -> int:
+def targets_apart(given: PredictionTable, truth: PredictionTable, name: str) -> int:
     """Count the labels or target values that are not those of the test split.
 
     Raises:
@@ -147,26 +147,28 @@ def targets_apart(given: Answers, truth: Answers, name: str) -> int:
     return int((np.abs(given.target - truth.target) > near).sum())
 
 
-def _extent(answers: Answers) -> str:
-    if isinstance(answers, Outputs):
-        samples, steps, outputs = answers.target.shape
+def _extent(predictions: PredictionTable) -> str:
+    if isinstance(predictions, Outputs):
+        samples, steps, outputs = predictions.target.shape
         return f"{samples} samples of {steps} steps and {outputs} outputs"
-    return f"{len(answers.target)} {'samples' if answers.place is None else 'labelled steps'}"
+    return f"{len(predictions.target)} {'samples' if predictions.place is None else 'labelled steps'}"
 
 
-def same_places(one: Answers, other: Answers) -> bool:
+def same_places(one: PredictionTable, other: PredictionTable) -> bool:
     """Say whether two runs answer for the same steps, where each has a class of its own."""
-    first, second = (answers.place if isinstance(answers, Predictions) else None for answers in (one, other))
+    first, second = (each.place if isinstance(each, Predictions) else None for each in (one, other))
     if first is None or second is None:
         return first is second
     return np.array_equal(first, second)
 
 
-def require_claim(answers: Answers, claim: ScoreClaim, name: str, *, loss: float | None = None) -> None:
+def require_claim(
+    predictions: PredictionTable, claim: ScoreClaim, name: str, *, loss: float | None = None
+) -> None:
     """Refuse answers that do not give what is claimed of them.
 
     Args:
-        answers: the answers.
+        predictions: of the test split.
         claim: what is said of them.
         name: of the file, for messages.
         loss: that outputs have.
@@ -174,11 +176,13 @@ def require_claim(answers: Answers, claim: ScoreClaim, name: str, *, loss: float
     Raises:
         InputError: with both numbers.
     """
-    if isinstance(answers, Predictions):
-        _require_accuracy(answers, claim, name)
+    if isinstance(predictions, Predictions):
+        _require_accuracy(predictions, claim, name)
         return
-    if len(answers.output) != claim.samples:
-        raise InputError(f"{name}: has {len(answers.output)} samples, but the record claims {claim.samples}")
+    if len(predictions.output) != claim.samples:
+        raise InputError(
+            f"{name}: has {len(predictions.output)} samples, but the record claims {claim.samples}"
+        )
     assert loss is not None  # noqa: S101 - computed wherever there are outputs
     if not math.isclose(loss, _stated(claim.loss, "loss", name), rel_tol=SAME_LOSS):
         raise InputError(f"{name}: gives a loss of {loss:.6g}, but the record claims {claim.loss:.6g}")
