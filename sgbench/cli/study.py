@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import signal
 import time
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +16,6 @@ from sgbench.paths import default_runs_dir
 from sgbench.tables import aligned
 
 if TYPE_CHECKING:
-    from sgbench.records.spec import RunSpec
     from sgbench.study.analysis import Analysis
     from sgbench.study.definition import Loaded
     from sgbench.study.run import StudyFolders
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
 STORES = Path("study")
 REPORTS = Path("docs") / "study"
 LEADERBOARDS = Path("leaderboards")
-NICENESS = 10
 
 
 def register(commands: Any) -> None:
@@ -121,7 +117,11 @@ def _add_run(actions: Any) -> None:
 def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="e.g. surrogates")
     parser.add_argument(
-        "--block", action="append", default=[], metavar="NAME", help="this one alone; may be repeated"
+        "--block",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="this one alone, by its number in the status; may be repeated",
     )
     parser.add_argument("--store", type=Path, metavar="DIR", help="shards of records (default: study/NAME)")
     parser.add_argument(
@@ -160,18 +160,19 @@ def _add_extension(parser: argparse.ArgumentParser) -> None:
 
 def run_study(args: argparse.Namespace) -> int:
     """Run blocks one after another; return 1 where time ended or runs failed before all were complete."""
-    from sgbench.study.definition import pick_blocks
+    from sgbench.study.definition import block_number, pick_blocks
+    from sgbench.study.status import cost_rows
 
     loaded = _loaded(args)
     names = pick_blocks(loaded.study, args.block)
-    place = _place(args, loaded.name)
+    place = _folders(args, loaded.name)
     if args.plan:
-        say(aligned(_plan_rows(loaded, names), words=2))
+        say(aligned(cost_rows(loaded.study, names), words=2))
         return 0
     if args.hours is not None and not args.hours > 0:
         raise InputError(f"--hours {args.hours:g}: a number above 0 is needed")
     from sgbench.study.committed import require_committed, require_registered_file
-    from sgbench.study.process import only_one
+    from sgbench.study.process import give_way, only_one, side_by_side
     from sgbench.study.run import HOUR_S, require_commit, run_block
     from sgbench.training.provenance import Code
 
@@ -180,33 +181,27 @@ def run_study(args: argparse.Namespace) -> int:
     epoch = require_commit(place.store, code, new_epoch=args.new_epoch)
     deadline_s = None if args.hours is None else time.monotonic() + args.hours * HOUR_S
     with only_one(place.runs_dir, loaded.name):
-        _give_way()
+        give_way()
         for name in names:
             withdrawn = loaded.study.blocks[name].withdrawn
             if withdrawn is not None:
-                say(f"block {name} is withdrawn, nothing of it is run: {withdrawn}")
+                say(
+                    f"block {block_number(loaded.study, name)} is withdrawn, nothing of it is run: {withdrawn}"
+                )
                 continue
             require_committed(place.store.folder, loaded.study.blocks[name].needs)
             complete = run_block(
                 *(loaded, name, place),
                 code=code,
-                runner=_replicas,
+                runner=side_by_side,
                 deadline_s=deadline_s,
                 say=say,
                 epoch=epoch,
             )
             if not complete:
-                say(f"stopped in block {name}; the same command goes on")
+                say(f"stopped in block {block_number(loaded.study, name)}; the same command goes on")
                 return 1
     return 0
-
-
-def _replicas(specs: Sequence[RunSpec]) -> None:
-    """Train runs side by side in one process."""
-    from sgbench.replicas.sweep import run_sweep
-    from sgbench.sweeps.outcome import headline
-
-    run_sweep(specs, range(len(specs)), workers=1, largest=None, headline=headline)
 
 
 def tell_status(args: argparse.Namespace) -> int:
@@ -215,9 +210,9 @@ def tell_status(args: argparse.Namespace) -> int:
     from sgbench.study.status import block_states
 
     loaded = _loaded(args)
-    place = _place(args, loaded.name)
+    place = _folders(args, loaded.name)
     states = block_states(loaded.study, pick_blocks(loaded.study, args.block), place.store)
-    rows = [["block", "tasks", "runs", "stored", "failed", "left, core-h", "what"]]
+    rows = [["block", "runs", "stored", "failed", "left, core-h", "tasks", "what it compares"]]
     rows += [state.cells for state in states]
     return answer(args, [state.tree for state in states], aligned(rows, words=2))
 
@@ -235,7 +230,7 @@ def report_study(args: argparse.Namespace) -> int:
             f"a report compares each record's commit with that of {loaded.study.registration}, and this is no "
             "checkout that holds it; run inside one, or go on with --unverified"
         )
-    store = _place(args, loaded.name).store
+    store = _folders(args, loaded.name).store
     root = checkout_root(Path.cwd())
     report = make_report(loaded, store, checkout=checkout, root=root)
     own = own_checkout(root, store)
@@ -258,7 +253,7 @@ def plan_study(args: argparse.Namespace) -> int:
     from sgbench.study.report import gather
 
     loaded, analysis = _analysed(args)
-    lines = list(analysis.function("plan")(gather(loaded, _place(args, loaded.name).store, checkout=None)))
+    lines = list(analysis.function("plan")(gather(loaded, _folders(args, loaded.name).store, checkout=None)))
     text = aligned([HEADER, *(line.cells for line in lines)], words=1) if lines else ["no claim is open"]
     return answer(args, [asdict(line) for line in lines], text)
 
@@ -283,7 +278,7 @@ def measure_study(args: argparse.Namespace) -> int:
     """Measure a study's networks before training, as its analysis does, and store it beside the records."""
     loaded, analysis = _analysed(args)
     measured = analysis.function("measure")
-    for line in measured(loaded, _place(args, loaded.name), gradients=args.gradients):
+    for line in measured(loaded, _folders(args, loaded.name), gradients=args.gradients):
         say(line)
     return 0
 
@@ -301,7 +296,7 @@ def publish_study(args: argparse.Namespace) -> int:
         )
     loaded = load_study(args.name, args.config_dir)
     names = pick_blocks(loaded.study, args.block)
-    store = _place(args, loaded.name).store
+    store = _folders(args, loaded.name).store
     removed, done = publish(loaded, names, store, args.to, references_of(args))
     if removed:
         say(f"{removed} void records taken off; {store.folder / MANIFEST} says why")
@@ -351,27 +346,6 @@ def signal_study(args: argparse.Namespace) -> int:
     return 0
 
 
-def _give_way() -> None:
-    """Lower this process's priority, whatever it was started with."""
-    if hasattr(os, "nice"):
-        os.nice(max(0, NICENESS - os.nice(0)))
-
-
-def _plan_rows(loaded: Loaded, names: Sequence[str]) -> list[list[str]]:
-    from sgbench.study.status import block_cost
-
-    rows = [["block", "tasks", "runs", "core-h", "sum", "what"]]
-    total_h = 0.0
-    for name in names:
-        block = loaded.study.blocks[name]
-        if block.withdrawn is not None:
-            continue  # none of its runs is made
-        runs, hours = block_cost(loaded.study, name)
-        total_h += hours
-        rows.append([name, " ".join(block.tasks), f"{runs:,}", f"{hours:.1f}", f"{total_h:.1f}", block.about])
-    return rows
-
-
 def _loaded(args: argparse.Namespace) -> Loaded:
     """Load the study, or the one on the tasks of standard size that its file names."""
     from sgbench.study.definition import load_study
@@ -387,7 +361,8 @@ def _loaded(args: argparse.Namespace) -> Loaded:
     return loaded
 
 
-def _place(args: argparse.Namespace, name: str) -> StudyFolders:
+def _folders(args: argparse.Namespace, name: str) -> StudyFolders:
+    """Collect where a study keeps its records, and what its runs may import."""
     from sgbench.study.run import StudyFolders
     from sgbench.study.store import Store
 

@@ -273,13 +273,19 @@ def parse_study(tree: dict[str, Any], where: str) -> Study:
         raise InputError(f"{where}: {first_problem(error)}") from error
 
 
+def block_number(study: Study, name: str) -> int:
+    """Return the place of a block in the study's order, from 1."""
+    return [*study.blocks].index(name) + 1
+
+
 def pick_blocks(study: Study, names: Iterable[str]) -> list[str]:
-    """Return the blocks of these names in the study's order, or all.
+    """Return the blocks of these names, or numbers from 1, in the study's order, or all.
 
     Raises:
         InputError: there is no such block; the message offers the nearest.
     """
-    wanted = list(names)
+    numbered = {str(block_number(study, name)): name for name in study.blocks}
+    wanted = [numbered.get(name, name) if name not in study.blocks else name for name in names]
     for name in wanted:
         if name not in study.blocks:
             raise InputError(

@@ -5,17 +5,19 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from sgbench.errors import InputError, StorageError
+from sgbench.records.spec import RunSpec
 
 PID_FILE = "study.pid"
 """In the runs folder: number of the process that runs a study there, and the study's name."""
 LOCK_FILE = ".study.lock"
+NICENESS = 10
 
 
 @contextmanager
@@ -87,3 +89,17 @@ def _hold(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
     for worker in workers:
         os.kill(worker, signal.SIGCONT)
+
+
+def give_way() -> None:
+    """Lower this process's priority, whatever it was started with."""
+    if hasattr(os, "nice"):
+        os.nice(max(0, NICENESS - os.nice(0)))
+
+
+def side_by_side(specs: Sequence[RunSpec]) -> None:
+    """Train runs side by side in one process."""
+    from sgbench.replicas.sweep import run_sweep
+    from sgbench.sweeps.outcome import headline
+
+    run_sweep(specs, range(len(specs)), workers=1, largest=None, headline=headline)

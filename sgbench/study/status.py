@@ -9,7 +9,7 @@ from typing import Any
 
 from sgbench.errors import InputError
 from sgbench.study.cells import points
-from sgbench.study.definition import CellGrid, Study, StudyBlock
+from sgbench.study.definition import CellGrid, Study, StudyBlock, block_number
 from sgbench.study.scores import Score, StudyScores, read_scores
 from sgbench.study.settle import read_settled
 from sgbench.study.store import Store
@@ -21,6 +21,7 @@ HOUR_S = 3600.0
 class BlockState:
     """Says how far one block of a study is."""
 
+    number: int  # in the study's order, from 1; `--block` takes it
     name: str
     block: StudyBlock
     runs: int
@@ -32,7 +33,7 @@ class BlockState:
     def cells(self) -> list[str]:
         """Write one block's state as the cells of a table's line."""
         numbers = [f"{self.runs:,}", f"{self.stored:,}", f"{self.failed:,}", f"{self.left_h:.1f}"]
-        return [self.name, " ".join(self.block.tasks), *numbers, self.block.about]
+        return [str(self.number), *numbers, str(len(self.block.tasks)), self.block.about]
 
     @property
     def tree(self) -> dict[str, Any]:
@@ -63,14 +64,14 @@ def states_of(scores: StudyScores, names: Sequence[str]) -> list[BlockState]:
         scores: of the stored runs.
         names: of the blocks.
     """
-    study = scores.study
-    states = []
+    study, states = scores.study, []
     for name in names:
         runs, hours = block_cost(study, name)
         stored = _stored(scores, name)
         share = max(0.0, 1 - len(stored) / runs)
         failed = sum(run.failed for run in stored)
-        states.append(BlockState(name, study.blocks[name], runs, len(stored), failed, share * hours))
+        number = block_number(study, name)
+        states.append(BlockState(number, name, study.blocks[name], runs, len(stored), failed, share * hours))
     return states
 
 
@@ -94,6 +95,21 @@ def block_cost(study: Study, name: str) -> tuple[int, float]:
         runs += count
         seconds += count * study.tasks[task].run_s * block.run_s_factor
     return runs, seconds / HOUR_S
+
+
+def cost_rows(study: Study, names: Sequence[str]) -> list[list[str]]:
+    """Write the runs and core-hours of blocks as the lines of a table, with the sum so far."""
+    rows = [["block", "runs", "core-h", "sum", "tasks", "what it compares"]]
+    total_h = 0.0
+    for name in names:
+        block = study.blocks[name]
+        if block.withdrawn is not None:
+            continue  # none of its runs is made
+        runs, hours = block_cost(study, name)
+        total_h += hours
+        numbers = [f"{runs:,}", f"{hours:.1f}", f"{total_h:.1f}", str(len(block.tasks))]
+        rows.append([str(block_number(study, name)), *numbers, block.about])
+    return rows
 
 
 def _runs(block: StudyBlock, grid: CellGrid, task: str) -> int:

@@ -12,7 +12,7 @@ import pytest
 
 from sgbench.errors import InputError
 from sgbench.study.cells import StudyPoint, points
-from sgbench.study.definition import Loaded, parse_study
+from sgbench.study.definition import Loaded, parse_study, pick_blocks
 from sgbench.study.run import Runner, StudyFolders, composed, require_commit, run_block
 from sgbench.study.settle import read_settled
 from sgbench.study.status import block_cost, block_states
@@ -111,6 +111,10 @@ def test_a_block_is_stored_settled_and_not_repeated(tmp_path: Path) -> None:
     assert settled["A"] == [{"optimizer.lr": min(rates, key=lambda rate: abs(rate - 0.01))}]  # type: ignore[operator]
     states = block_states(study.study, ["first", "second"], Store(tmp_path / "store", "toy"))
     assert [(state.stored, state.runs) for state in states] == [(16, 16), (0, 6)]
+    assert [state.cells[0] for state in states] == ["1", "2"]  # what a user types after --block
+    assert pick_blocks(study.study, ["2"]) == pick_blocks(study.study, ["second"]) == ["second"]
+    with pytest.raises(InputError, match="--block 3: the study has none"):
+        pick_blocks(study.study, ["3"])
 
 
 def test_a_run_that_two_blocks_share_counts_for_both(tmp_path: Path) -> None:
