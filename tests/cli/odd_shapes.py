@@ -18,17 +18,17 @@ class Odd(Surrogate):
     def __init__(self) -> None:
         super().__init__(normalisation="raw", scale=1.0)
 
-    shape_peak = 1.0
-    shape_area = 1.0
-    shape_fwhm = 1.0
+    shape_peak: float | None = 1.0
+    shape_area: float | None = 1.0
+    shape_fwhm: float | None = 1.0
 
 
 class Lopsided(Odd):
     """A ramp from -0.5 up to 1 at u = 1, without a primitive: 1 + (u - 1) / 1.5."""
 
-    shape_fwhm = 0.75
-    shape_area = 0.75
-    shape_support = (-0.5, 1.0)
+    shape_fwhm: float | None = 0.75
+    shape_area: float | None = 0.75
+    shape_support: tuple[float, float] = (-0.5, 1.0)
 
     def shape(self, u: Tensor) -> Tensor:
         return torch.where((u >= -0.5) & (u <= 1.0), 1 + (u - 1) / 1.5, torch.zeros_like(u))
@@ -38,7 +38,7 @@ class Noisy(Odd):
     """A random height at each call: uniform in [0, 2] times a box, mean 1."""
 
     stochastic = True
-    shape_support = (-0.5, 0.5)
+    shape_support: tuple[float, float] = (-0.5, 0.5)
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,10 +53,10 @@ class Signed(Odd):
     """Spikes of -1, 0 and 1 with thresholds at u = 0 and u = -2, and a box of width 1 around both."""
 
     output = "signed"
-    shape_area = 2.0
-    shape_support = (-2.5, 0.5)
-    shape_kinks = (-2.5, -1.5, -0.5, 0.5)
-    shape_fwhm = None
+    shape_area: float | None = 2.0
+    shape_support: tuple[float, float] = (-2.5, 0.5)
+    shape_kinks: tuple[float, ...] = (-2.5, -1.5, -0.5, 0.5)
+    shape_fwhm: float | None = None
 
     def shape(self, u: Tensor) -> Tensor:
         return ((u.abs() < 0.5) | ((u + 2).abs() < 0.5)).to(u.dtype)
@@ -72,9 +72,9 @@ class Counting(Odd):
     """Spike counts: the next integer above u, at least 0; slope 1 where it counts."""
 
     output = "integer"
-    shape_area = math.inf
-    shape_support = (-0.5, math.inf)
-    shape_fwhm = None
+    shape_area: float | None = math.inf
+    shape_support: tuple[float, float] = (-0.5, math.inf)
+    shape_fwhm: float | None = None
 
     def shape(self, u: Tensor) -> Tensor:
         return (u >= -0.5).to(u.dtype)
@@ -89,8 +89,8 @@ class Counting(Odd):
 class Periodic(Odd):
     """cos^2(pi u), with no end and so no width."""
 
-    shape_area = math.inf
-    shape_fwhm = None
+    shape_area: float | None = math.inf
+    shape_fwhm: float | None = None
 
     def shape(self, u: Tensor) -> Tensor:
         return torch.cos(math.pi * u).square()
@@ -102,8 +102,8 @@ class Periodic(Odd):
 class Lobed(Odd):
     """A Mexican hat, (1 - u^2) exp(-u^2/2): negative beside the centre, area 0."""
 
-    shape_area = 0.0
-    shape_fwhm = None
+    shape_area: float | None = 0.0
+    shape_fwhm: float | None = None
 
     def shape(self, u: Tensor) -> Tensor:
         return (1 - u.square()) * torch.exp(-u.square() / 2)
@@ -116,8 +116,8 @@ class RandomSpikes(Odd):
     """A logistic spike probability."""
 
     stochastic = True
-    shape_peak = 0.25
-    shape_fwhm = 2 * math.log(3 + 2 * math.sqrt(2))
+    shape_peak: float | None = 0.25
+    shape_fwhm: float | None = 2 * math.log(3 + 2 * math.sqrt(2))
 
     def __init__(self) -> None:
         super().__init__()
@@ -136,9 +136,9 @@ class RandomSpikes(Odd):
 class Nameless(Odd):
     """Nothing declared: no peak, no area, no width."""
 
-    shape_peak = None
-    shape_area = None
-    shape_fwhm = None
+    shape_peak: float | None = None
+    shape_area: float | None = None
+    shape_fwhm: float | None = None
 
     def shape(self, u: Tensor) -> Tensor:
         return torch.exp(-u.abs())
@@ -189,7 +189,12 @@ def write_entries(folder: Path) -> list[str]:
     group = folder / "surrogate"
     group.mkdir(parents=True)
     for (name, kind), target in zip(ODD.items(), TARGETS, strict=True):
-        meta = {"line": kind.__doc__.splitlines()[0], "family": "odd", "formula": "odd", "sources": ["here"]}
+        meta = {
+            "line": str(kind.__doc__).splitlines()[0],
+            "family": "odd",
+            "formula": "odd",
+            "sources": ["here"],
+        }
         tree = {"_target_": target, "meta": meta | META.get(name, {})}
         (group / f"{name}.yaml").write_text(yaml.safe_dump(tree))
     for name, meta in PRESETS.items():

@@ -164,6 +164,7 @@ def test_reference_is_matched() -> None:
     atan, constant = sgbench.create("surrogate/atan", scale=3.0), sgbench.create("surrogate/constant")
     matched = curves.reference(atan)
     assert matched is not None
+    assert atan.fwhm is not None
     assert [matched.surrogate.peak, matched.surrogate.fwhm] == pytest.approx([3.0, atan.fwhm])
     half = matched.surrogate.derivative(torch.tensor([atan.fwhm / 2], dtype=torch.float64))
     assert half.item() == pytest.approx(1.5)

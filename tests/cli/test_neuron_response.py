@@ -32,6 +32,7 @@ def test_a_response_tells_the_threshold_in_force() -> None:
     current = step_current(neuron)
     found = response(neuron, current)
     assert set(found.others) == {"a"}
+    assert found.threshold is not None
     torch.testing.assert_close(found.threshold, 1.0 + 0.2 * found.others["a"])
     assert found.sent.sum() >= 4
     assert torch.equal(found.sent, (found.potential > found.threshold).float())

@@ -37,7 +37,7 @@ def test_picture_that_cannot_be_written(tmp_path: Path, capsys: Capture) -> None
 
 def drawn(name: str, words: list[str], root: Path) -> Any:
     """The figure of a sweep, laid out."""
-    with mpl.rc_context(style.STYLE):
+    with mpl.rc_context(style.STYLE):  # type: ignore[arg-type]
         figure = sweep_figure(picture_of(read_results(read_grid(name, words), root=root)))
         figure.canvas.draw()
     return figure

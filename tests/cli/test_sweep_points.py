@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
@@ -186,7 +187,7 @@ def test_pictures_of_failures_of_spikes_and_of_losses(tmp_path: Path) -> None:
     assert made is not None
     assert counts == sum(layer.spikes_sent.total or 0 for layer in made.layers) / made.samples
     dots = spikes_figure(picture_of(results)).axes[0].collections
-    assert {float(x) for each in dots for x, _ in each.get_offsets()} >= {counts}
+    assert {float(x) for each in dots for x in np.asarray(each.get_offsets())[:, 0]} >= {counts}
     dotless = grid_of("mine", ["surrogate=atan,triangle", "seed=0"])
     with pytest.raises(InputError, match="--of failed: a map is of a width or slope and a learning rate"):
         sweep_figure(failed_map(read_results(dotless, root=tmp_path)))

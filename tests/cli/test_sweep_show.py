@@ -43,8 +43,8 @@ def test_show_after_runs(runs_dir: Path, capsys: Capture) -> None:
     for row, (width, records) in zip(tree["combinations"], found.items(), strict=True):
         assert row["settings"] == {"width_fwhm": width}
         assert row["method_id"] == records[0].method_id
-        selected = [record.validation.accuracy for record in records if record.validation]
-        tested = [record.test.accuracy for record in records if record.test]
+        selected = [float(record.validation.accuracy or 0) for record in records if record.validation]
+        tested = [float(record.test.accuracy or 0) for record in records if record.test]
         assert row["validation"]["mean"] == pytest.approx(np.mean(selected))
         assert row["test"]["mean"] == pytest.approx(np.mean(tested))
     assert main(["sweep", "show", "surrogate_x_slope", *words]) == 0
