@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from sgbench.statistics.blocks import contrast, fit_blocks
+from sgbench.statistics.blocks import contrast
 from sgbench.statistics.equivalence import equivalence_p
 from sgbench.statistics.random_effects import random_effects
 from sgbench.statistics.solved import compare_shares, wilson
+from study.surrogates.analysis.statistics.block_model import fit_blocks
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries, while they are imported
 

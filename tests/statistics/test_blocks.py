@@ -9,7 +9,8 @@ import pytest
 from scipy import stats
 
 from sgbench.errors import InputError
-from sgbench.statistics.blocks import contrast, contrast_from, fit_blocks, poolable
+from sgbench.statistics.blocks import contrast, contrast_from
+from study.surrogates.analysis.statistics.block_model import fit_blocks, poolable
 
 PENICILLIN = [[89, 84, 81, 87, 79], [88, 77, 87, 92, 81], [97, 92, 87, 89, 80], [94, 79, 85, 84, 88]]
 

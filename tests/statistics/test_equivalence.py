@@ -13,12 +13,11 @@ from sgbench.statistics.blocks import contrast, contrast_from
 from sgbench.statistics.equivalence import (
     equivalence_p,
     equivalence_power,
-    intersection_union,
     seeds_for_equality,
     verdict,
-    verdicts_against,
 )
-from sgbench.statistics.many_to_one import against_reference
+from study.surrogates.analysis.statistics.many_to_one import against_reference
+from study.surrogates.analysis.statistics.verdicts import intersection_union, verdicts_against
 
 
 def test_equality_is_two_one_sided_tests(random: np.random.Generator) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sgbench.statistics.blocks import ErrorTerm
-from sgbench.statistics.equivalence import Verdict, intersection_union, verdicts_against
+from sgbench.statistics.equivalence import Verdict
 from sgbench.statistics.pairs import Floats, holm
 from sgbench.statistics.solved import compare_shares
 from sgbench.study.cells import Cell
@@ -17,6 +17,7 @@ from sgbench.study.pages.shapes import SHAPES
 from sgbench.study.scores import RunTable, StudyScores, margin_of
 from sgbench.study.verdicts import HypothesisResult, Item
 from study.surrogates.analysis.statistics.share_equivalence import share_verdict
+from study.surrogates.analysis.statistics.verdicts import intersection_union, verdicts_against
 
 MAP = "A2"
 """The block of the regime map."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from sgbench.statistics.blocks import contrast
-from sgbench.statistics.equivalence import intersection_union, verdict
+from sgbench.statistics.equivalence import verdict
 from sgbench.statistics.pairs import holm
 from sgbench.statistics.solved import wilson
 from sgbench.study.cells import Cell
@@ -30,6 +30,7 @@ from study.surrogates.analysis.hypotheses_recurrent import h4, h5
 from study.surrogates.analysis.hypotheses_rules import h9
 from study.surrogates.analysis.hypotheses_schedules import h8
 from study.surrogates.analysis.statistics.trend import trend
+from study.surrogates.analysis.statistics.verdicts import intersection_union
 
 ONE_LAYER = ("T1", "T2d1", "T3")
 RECURRENT = ("T4", "T5")

@@ -8,8 +8,8 @@ from scipy import stats
 
 from sgbench.errors import InputError
 from sgbench.statistics.blocks import contrast
-from sgbench.statistics.many_to_one import against_reference, dunnett_p, dunnett_quantile
 from sgbench.statistics.pairs import holm
+from study.surrogates.analysis.statistics.many_to_one import against_reference, dunnett_p, dunnett_quantile
 
 
 @pytest.mark.parametrize(
