@@ -13,7 +13,7 @@ from sgbench.composition import catalogue
 from sgbench.composition.data_facts import facts_of
 from sgbench.errors import InputError
 from sgbench.plots.estimate import Estimate
-from sgbench.records.chance import is_at_chance
+from sgbench.records.chance import even_guess, is_at_chance
 from sgbench.records.content import Scores
 from sgbench.records.spec import Method
 from sgbench.statistics.intervals import Summary, summarise
@@ -128,8 +128,9 @@ def measure_of(classes: int | None, guess_loss: float | None, guess_accuracy: fl
     >>> measure_of(2, None).guess, measure_of(2, None, 0.54).guess
     (0.5, 0.54)
     """
-    if classes is not None:
-        return Measure("accuracy", 1 / classes if guess_accuracy is None else guess_accuracy)
+    guess = even_guess(classes)
+    if guess is not None:
+        return Measure("accuracy", guess if guess_accuracy is None else guess_accuracy)
     return Measure("loss", math.nan if guess_loss is None else guess_loss)
 
 

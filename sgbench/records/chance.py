@@ -12,6 +12,15 @@ STANDARD_ERRORS = 2.0
 """How far above guessing an accuracy has to lie; guessing is beyond it once in forty times."""
 
 
+def even_guess(classes: int | None) -> float | None:
+    """Return the accuracy of guessing among classes of equal frequency, or None where there are no classes.
+
+    >>> even_guess(4), even_guess(None)
+    (0.25, None)
+    """
+    return 1 / classes if classes else None
+
+
 def reach_of_guessing(guess: float, samples: int) -> float:
     r"""Return the accuracy that guessing hardly exceeds.
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 
 from sgbench.errors import InputError
-from sgbench.records.chance import is_at_chance
+from sgbench.records.chance import even_guess, is_at_chance
 from sgbench.records.content import EpochOnTest, RecordContent, Scores
 from sgbench.records.counts import LayerCounts, OpCounts, SynapseCounts
 from sgbench.records.formula import canonical_formula
@@ -87,8 +87,8 @@ def _finished(record: RecordContent) -> Iterator[str]:
     ):
         yield f"test_hard.samples is {record.test_hard.samples}, test.samples {record.test.samples}"
     yield from _selected(record)
-    classes = record.classes
-    if record.at_chance and (classes is None or not is_at_chance(record.validation, 1 / classes)):
+    guess = even_guess(record.classes)
+    if record.at_chance and (guess is None or not is_at_chance(record.validation, guess)):
         yield "at_chance: validation is scored better than by guessing"
     yield from _test_selected(record)
     if record.counts is not None and record.test is not None:

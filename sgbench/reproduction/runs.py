@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sgbench.composition.plan import plan
 from sgbench.errors import InputError
+from sgbench.records.chance import even_guess
 from sgbench.records.files import require_writable
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
@@ -165,7 +166,7 @@ def measured(record: RunRecord, measure: Measure) -> float | None:
     """Return the measure of one run; one that turned to NaN counts as chance, other failures give None."""
     if record.status == "failed":
         of_method = record.failure is not None and record.failure.kind == "NonFiniteError"
-        chance = 1 / record.classes if of_method and record.classes else None
+        chance = even_guess(record.classes) if of_method else None
         if measure == "lowest_error" and chance is not None:
             return 1 - chance
         return None if measure == "last_loss" else chance

@@ -13,7 +13,7 @@ import torch
 
 from sgbench.errors import InputError, NonFiniteError, disk_full, one_printable_line
 from sgbench.paths import PREDICTIONS, RECORD, WEIGHTS, is_private
-from sgbench.records.chance import is_at_chance
+from sgbench.records.chance import even_guess, is_at_chance
 from sgbench.records.content import (
     FINAL,
     SCHEMA_VERSION,
@@ -244,6 +244,7 @@ class Attempt:
     ) -> RunRecord:
         training = self.training
         classes = self.parts.data.data_set.n_classes or None
+        guess = even_guess(classes)
         counts = None if test is None else training.counter.result()
         return RunRecord(
             schema_version=SCHEMA_VERSION,
@@ -270,7 +271,7 @@ class Attempt:
             diagnosis=tuple(self.diagnosing.found) or None,
             learning=self._learning(counts),
             calibration=self.spec.calibration,
-            at_chance=True if classes and is_at_chance(validation, 1 / classes) else None,
+            at_chance=True if guess is not None and is_at_chance(validation, guess) else None,
             timing=Timing(
                 fit_s=training.fit_s,
                 test_s=self.test_s,

@@ -13,6 +13,7 @@ from sgbench.leaderboard.pages.tuning_section import ABOUT, UNEQUAL, have_one_bu
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.method_provenance import MethodProvenance
+from sgbench.records.chance import even_guess
 from sgbench.records.energy import EnergyTarget, Evidence
 from sgbench.records.trust import Verification
 from sgbench.statistics.pairs import Comparison, compare, probability_of_improvement
@@ -280,7 +281,7 @@ def _mean(board: Board) -> str:
 def _guess(board: Board) -> str:
     if board.measure.is_loss:
         return f"a loss of {board.measure.guess:.4g}, as without learning"
-    guess, even = board.measure.guess, 1 / (board.classes or 1)
+    guess, even = board.measure.guess, even_guess(board.classes)
     return f"1/{board.classes}" if guess == even else f"{100 * guess:.1f} %, the share of the largest class"
 
 
