@@ -141,7 +141,7 @@ class _Convolved(torch.autograd.Function):
     ) -> Tensor:
         """Convolve all images; `signal` is what they were read off, where gradient may reach it."""
         count = images.samples or max(len(images.dense), len(images.indptr) - 1)
-        ctx.images, ctx.geometry, ctx.shape = images, geometry, None if signal is None else signal.shape
+        ctx.images, ctx.geometry, ctx.shape = images, geometry, torch.Size() if signal is None else signal.shape
         ctx.save_for_backward(weight, bias, signal)  # torch then notices what moved meanwhile
         rows = _padded(weight.detach().permute(2, 3, 1, 0).flatten(0, 2))
         begin = weight.new_zeros(rows.shape[1])
@@ -159,7 +159,7 @@ class _Convolved(torch.autograd.Function):
         """Compute the gradients of images, weight and bias."""
         weight, bias, _ = ctx.saved_tensors
         geometry, count = ctx.geometry, len(grad)
-        wanted = ctx.needs_input_grad[2] and ctx.shape is not None
+        wanted = ctx.needs_input_grad[2]
         by_loops, delays = wanted and not ctx.images.samples, bool(ctx.images.samples)
         d_images = weight.new_empty((count, geometry.inputs) if by_loops else (0, 0))
         # Rows of a kernel [K F, K C], which delays have no use for.

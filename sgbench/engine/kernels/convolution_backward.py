@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sgbench.engine.kernels.codes import entry_backward, loop_backward, row, row_backward
-from sgbench.engine.kernels.images import look_at, room_to_sort, seen
+from sgbench.engine.kernels.images import is_thin, look_at, room_to_sort, seen
 from sgbench.engine.kernels.vectors import (
     HALF,
     NARROW,
@@ -82,6 +82,35 @@ def pull_seen(kind, full, pixel, m, by_pixel, first, last, shift, d_weights):
             store(d_weights, target, m, load(kind, d_weights, target, m) + q)
 
 
+@row_backward
+def pull_thin(kind, full, m, by_pixel, e, shift, geometry, d_weights, pixel):
+    """Add to the weights of an event, the columns from m on, the adjoints of all pixels of a line that see it."""
+    last = by_pixel.column[e] + geometry.before
+    factor = spread(kind, by_pixel.value[e]) if by_pixel.value.size else spread(kind, 1)
+    for column in range(
+        max(0, last - geometry.kernel_width + 1), min(geometry.columns * geometry.pool, last + 1)
+    ):
+        place = by_pixel.place[e] + shift + (geometry.before - column) * geometry.channels
+        total = load(kind, d_weights, place, m)
+        store(d_weights, place, m, total + factor * load(kind, full, pixel + column, m))
+
+
+@loop_backward
+def pull_thin_line(full, by_pixel, line, k, geometry, d_weights, pixel):
+    """Add to the weights of the events of a line the adjoints of a line of pixels, from `pixel` on."""
+    shift = k * geometry.kernel_width * geometry.channels
+    for e in range(by_pixel.starts[line], by_pixel.starts[line + geometry.width]):
+        m = 0
+        while m + WIDE <= full.shape[1]:
+            pull_thin(wide(full), full, m, by_pixel, e, shift, geometry, d_weights, pixel)
+            m += WIDE
+        if m + HALF <= full.shape[1]:
+            pull_thin(half(full), full, m, by_pixel, e, shift, geometry, d_weights, pixel)
+            m += HALF
+        if m + NARROW <= full.shape[1]:
+            pull_thin(narrow(full), full, m, by_pixel, e, shift, geometry, d_weights, pixel)
+
+
 @loop_backward
 def pull_image(full, by_pixel, geometry, d_weights):
     """Add to the gradient of weights [K K C, F] what one image gives, row by row of the kernels."""
@@ -90,8 +119,12 @@ def pull_image(full, by_pixel, geometry, d_weights):
         for y in range(rows):
             under = y * geometry.stride - geometry.above + k
             column = 0 if 0 <= under < geometry.height else columns
+            line = under * geometry.width
+            if column < columns and is_thin(by_pixel, line, geometry):
+                pull_thin_line(full, by_pixel, line, k, geometry, d_weights, y * columns)
+                column = columns
             while column < columns:
-                first, last, shift, following = seen(by_pixel, under * geometry.width, column, geometry)
+                first, last, shift, following = seen(by_pixel, line, column, geometry)
                 if first < last:
                     given = (by_pixel, first, last, shift + k * geometry.kernel_width * geometry.channels)
                     m, pixel = 0, y * columns + column

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sgbench.engine.kernels.codes import entry, loop, row
-from sgbench.engine.kernels.images import look_at, room_to_sort, seen
+from sgbench.engine.kernels.images import is_thin, look_at, room_to_sort, seen
 from sgbench.engine.kernels.vectors import (
     HALF,
     NARROW,
@@ -40,6 +40,35 @@ def add_seen(kind, weights, m, by_pixel, first, last, shift, summed, pixel):
     store(summed, pixel, m, total)
 
 
+@row
+def add_thin(kind, weights, m, by_pixel, e, shift, geometry, summed, pixel):
+    """Add to the sums of all pixels of a line that see an event, the columns from m on, its weights."""
+    last = by_pixel.column[e] + geometry.before
+    factor = spread(kind, by_pixel.value[e]) if by_pixel.value.size else spread(kind, 1)
+    for column in range(
+        max(0, last - geometry.kernel_width + 1), min(geometry.columns * geometry.pool, last + 1)
+    ):
+        place = by_pixel.place[e] + shift + (geometry.before - column) * geometry.channels
+        total = load(kind, summed, pixel + column, m)
+        store(summed, pixel + column, m, total + factor * load(kind, weights, place, m))
+
+
+@loop
+def add_thin_line(weights, begin, by_pixel, line, k, geometry, summed, pixel):
+    """Add to the sums of a line of pixels, from `pixel` on, the events of a line, one after another."""
+    shift = k * geometry.kernel_width * geometry.channels
+    for e in range(by_pixel.starts[line], by_pixel.starts[line + geometry.width]):
+        m = 0
+        while m + WIDE <= begin.size:
+            add_thin(wide(begin), weights, m, by_pixel, e, shift, geometry, summed, pixel)
+            m += WIDE
+        if m + HALF <= begin.size:
+            add_thin(half(begin), weights, m, by_pixel, e, shift, geometry, summed, pixel)
+            m += HALF
+        if m + NARROW <= begin.size:
+            add_thin(narrow(begin), weights, m, by_pixel, e, shift, geometry, summed, pixel)
+
+
 @loop
 def add_image(weights, begin, by_pixel, geometry, summed):
     """Write the sums of all pixels of one image [pixels, F], row by row of the kernels."""
@@ -51,8 +80,12 @@ def add_image(weights, begin, by_pixel, geometry, summed):
         for y in range(rows):
             under = y * geometry.stride - geometry.above + k
             column = 0 if 0 <= under < geometry.height else columns
+            line = under * geometry.width
+            if column < columns and is_thin(by_pixel, line, geometry):
+                add_thin_line(weights, begin, by_pixel, line, k, geometry, summed, y * columns)
+                column = columns
             while column < columns:
-                first, last, shift, following = seen(by_pixel, under * geometry.width, column, geometry)
+                first, last, shift, following = seen(by_pixel, line, column, geometry)
                 if first < last:
                     given = (by_pixel, first, last, shift + k * geometry.kernel_width * geometry.channels)
                     m, pixel = 0, y * columns + column

@@ -13,6 +13,8 @@ import numpy as np
 
 from sgbench.engine.kernels.codes import entry, loop, row
 
+THIN = 4  # columns for each event of a line that is followed event by event
+
 
 class Geometry(NamedTuple):
     """Holds the sizes of a convolution and of the windows that are pooled behind it, in pixels."""
@@ -152,6 +154,13 @@ def look_at(images, r, geometry, by_pixel):
         list_image(images, r, geometry, by_pixel)
     else:
         sort_image(images, r, geometry, by_pixel)
+
+
+@row
+def is_thin(by_pixel, line, geometry):
+    """Say whether a line has so few events that each is followed by itself."""
+    count = by_pixel.starts[line + geometry.width] - by_pixel.starts[line]
+    return geometry.stride == 1 and THIN * count < geometry.columns * geometry.pool
 
 
 @row
