@@ -141,7 +141,8 @@ class _Convolved(torch.autograd.Function):
     ) -> Tensor:
         """Convolve all images; `signal` is what they were read off, where gradient may reach it."""
         count = images.samples or max(len(images.dense), len(images.indptr) - 1)
-        ctx.images, ctx.geometry, ctx.shape = images, geometry, torch.Size() if signal is None else signal.shape
+        ctx.images, ctx.geometry = images, geometry
+        ctx.shape = torch.Size() if signal is None else signal.shape
         ctx.save_for_backward(weight, bias, signal)  # torch then notices what moved meanwhile
         rows = _padded(weight.detach().permute(2, 3, 1, 0).flatten(0, 2))
         begin = weight.new_zeros(rows.shape[1])
