@@ -62,15 +62,22 @@ def convolve(signal: Signal, of: Convolution) -> Tensor:
         of: weights and sizes.
     """
     steps, batch = signal.shape[:2]
-    images = _images(signal, of.weight.dtype) if of.weight.dtype in FLOATS else None
-    if images is not None:
-        compiled(of.weight.dtype)
-    if images is None:
-        out = _dense(signal, of)
-    else:
-        learns = None if isinstance(signal, SparseSpikes) else signal
-        out = _Convolved.apply(images, of.geometry, learns, of.weight, of.bias)
-    return out.view(steps, batch, -1)
+    if of.weight.dtype not in FLOATS:
+        return _dense(signal, of).view(steps, batch, -1)
+    counts, ones = _counted(signal, of.weight.dtype)
+    crowded = counts > CONVOLUTION_DENSE * of.geometry.inputs
+    if crowded.all():
+        return _dense(signal, of).view(steps, batch, -1)
+    if crowded.any():  # each image by itself: what others hold does not change its bits
+        rows = signal.dense().flatten(0, 1) if isinstance(signal, SparseSpikes) else signal.flatten(0, 1)
+        places = [torch.from_numpy(np.flatnonzero(kind)) for kind in (~crowded, crowded)]
+        out = torch.cat([convolve(rows[place][None], of)[0] for place in places])
+        return out[torch.cat(places).argsort()].view(steps, batch, -1)
+    compiled(of.weight.dtype)
+    learns = None if isinstance(signal, SparseSpikes) else signal
+    images = _images(signal, of.weight.dtype, ones=ones)
+    out = _Convolved.apply(images, of.geometry, learns, of.weight, of.bias)
+    return out.view(steps, batch, -1)  # type: ignore[no-any-return]
 
 
 def delay(signal: Signal, weight: Tensor, bias: Tensor | None) -> Tensor | None:
@@ -107,16 +114,26 @@ def _dense(signal: Signal, of: Convolution) -> Tensor:
     return (out if of.pool == 1 else max_pool2d(out, of.pool)).flatten(1)
 
 
-def _images(signal: Signal, dtype: torch.dtype) -> Images | None:
-    """Return what the loops follow, or None where too much of it differs from 0."""
-    none = np.empty(0, FLOATS[dtype])
+def _flat(signal: Tensor, dtype: torch.dtype) -> np.ndarray:
+    """Return dense images as rows."""
+    return signal.detach().to(dtype).reshape(-1, signal.shape[-1]).contiguous().numpy()  # type: ignore[no-any-return]
+
+
+def _counted(signal: Signal, dtype: torch.dtype) -> tuple[np.ndarray, bool]:
+    """Count the entries of each image that are not 0, and say whether all of these are 1."""
     if isinstance(signal, SparseSpikes):
-        return None if signal.density > CONVOLUTION_DENSE else _packed(signal, dtype)
-    flat = signal.detach().to(dtype).reshape(-1, signal.shape[-1]).contiguous().numpy()
-    count, others = count_events(flat)
-    if count > CONVOLUTION_DENSE * flat.size:
-        return None
-    return Images(np.zeros(1, np.int64), np.empty(0, np.int32), none, flat, ones=others == 0, samples=0)
+        return signal.indptr.diff().numpy(), signal.value is None
+    flat = _flat(signal, dtype)
+    counts = np.empty(len(flat), np.int64)
+    return counts, count_events(flat, counts) == 0
+
+
+def _images(signal: Signal, dtype: torch.dtype, *, ones: bool) -> Images:
+    """Return what the loops follow."""
+    if isinstance(signal, SparseSpikes):
+        return _packed(signal, dtype)
+    none = np.empty(0, FLOATS[dtype])
+    return Images(np.zeros(1, np.int64), np.empty(0, np.int32), none, _flat(signal, dtype), ones, samples=0)
 
 
 def _packed(events: SparseSpikes, dtype: torch.dtype) -> Images:

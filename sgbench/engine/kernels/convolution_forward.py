@@ -30,13 +30,8 @@ def add_seen(kind, weights, m, by_pixel, first, last, shift, summed, pixel):
             weight = load(kind, weights, by_pixel.place[e] + shift, m)
             total = total + spread(kind, by_pixel.value[e]) * weight
     else:
-        other, pairs = kind, (last - first) & ~1  # two sums, so that one addition need not wait for the last
-        for e in range(first, first + pairs, 2):
+        for e in range(first, last):  # one after another, as where values differ: their bits are the same
             total = total + load(kind, weights, by_pixel.place[e] + shift, m)
-            other = other + load(kind, weights, by_pixel.place[e + 1] + shift, m)
-        if first + pairs < last:
-            total = total + load(kind, weights, by_pixel.place[last - 1] + shift, m)
-        total = total + other
     store(summed, pixel, m, total)
 
 

@@ -67,14 +67,16 @@ class Sorted(NamedTuple):
 
 
 @loop
-def count_events(images):
-    """Count the entries that are not 0, and those of them that are not 1."""
-    count, others = 0, 0
+def count_events(images, counts):
+    """Count the entries of each image that are not 0, and return how many of all are not 1 either."""
+    others = 0
     for r in range(images.shape[0]):
+        count = 0
         for k in range(images.shape[1]):
             count += images[r, k] != 0
             others += (images[r, k] != 0) & (images[r, k] != 1)
-    return count, others
+        counts[r] = count
+    return others
 
 
 @entry
