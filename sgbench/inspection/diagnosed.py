@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
+from sgbench.diagnosis import levels
 from sgbench.diagnosis.advice import NOTHING
 from sgbench.diagnosis.landscape import (
     LoopSamples,
@@ -89,7 +91,21 @@ def diagnosed(run: StoredRun, weights: str, panels: Sequence[str], batches: int)
         weights_name=weights,
         split="validation",
     )
+    found = _with_level(found, run) if weights == "initial" else found
     return _of_unlearnt(found, run) if run.is_at_chance else found
+
+
+def _with_level(found: Diagnosis, run: StoredRun) -> Diagnosis:
+    """Add to the advice what passing steps promise a recurrent network, where the levels are known."""
+    parameters = run.spec.method.parameters
+    if parameters["neuron"].get("reset_gradient") != "detached":
+        return found
+    if parameters["surrogate"].get("normalisation") != "peak1":
+        return found
+    steps = [layer.passing_steps for layer in found.layers if layer.recurrent and layer.passing_steps]
+    if not steps:
+        return found
+    return found.model_copy(update={"advice": (*found.advice, levels.sentence(fmean(steps)))})
 
 
 def _of_unlearnt(found: Diagnosis, run: StoredRun) -> Diagnosis:

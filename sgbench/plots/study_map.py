@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
@@ -44,12 +43,11 @@ class MapLine:
 
 @dataclass(frozen=True)
 class MapPanel:
-    """Describes a panel of one task, whose scale is accuracy above guessing, or % of runs that solve the task."""
+    """Describes a panel of one task, whose scale is accuracy above guessing."""
 
     title: str
     guess: float
     lines: tuple[MapLine, ...]
-    is_share: bool = False
 
 
 def tail_colour(tail: float, heaviest: float) -> Any:
@@ -76,9 +74,7 @@ def map_figure(panels: Sequence[MapPanel]) -> Figure:
             axes.set_axis_off()
         if position + columns >= len(panels):
             axes.set_xlabel("width (thresholds, scale: log)", fontsize=13, color=INK)
-        if position < len(panels) and panels[position].is_share:
-            axes.set_ylabel("runs that solve the task, %", fontsize=12, color=INK)
-        elif position % columns == 0:
+        if position % columns == 0:
             axes.set_ylabel("test accuracy, %\n(scale: log of the error)", fontsize=13, color=INK)
     handles: dict[str, Any] = {}
     for axes in grid.flat:
@@ -92,11 +88,9 @@ def map_figure(panels: Sequence[MapPanel]) -> Figure:
 
 def _panel(axes: Axes, panel: MapPanel, widths: Sequence[float]) -> None:
     heaviest = max(line.tail for line in panel.lines)
-    shown: Callable[[Any], Any] = np.asarray if panel.is_share else _frame(axes, panel)
+    shown = _frame(axes, panel)
     for position, line in enumerate(panel.lines):
         _line(axes, shown, line, tail_colour(line.tail, heaviest), MARKERS[position % len(MARKERS)])
-    if panel.is_share:
-        axes.set_ylim(-4, 104)
     axes.set_xscale("log")
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -136,19 +130,13 @@ def map_charts(panels: Sequence[MapPanel], caption: str) -> Charts:
 
 
 def _chart(panel: MapPanel) -> Chart:
-    what = "runs that solve the task, %" if panel.is_share else "test accuracy, %"
     series = tuple(
         Series(line.name, tuple(map(_point, line.points)), is_line=True, has_band=True)
         for line in sorted(panel.lines, key=lambda line: line.tail)
     )
-    guess = () if panel.is_share else (panel.guess,)
-    return Chart(
-        panel.title.partition(": ")[2] or panel.title,
-        ChartAxis("width (thresholds)", is_log=True),
-        ChartAxis(what),
-        series,
-        y_lines=guess,
-    )
+    title = panel.title.partition(": ")[2] or panel.title
+    across, up = ChartAxis("width (thresholds)", is_log=True), ChartAxis("test accuracy, %")
+    return Chart(title, across, up, series, y_lines=(panel.guess,))
 
 
 def _point(point: MapPoint) -> ChartPoint:

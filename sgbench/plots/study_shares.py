@@ -93,13 +93,20 @@ class DepthPanel:
     lines: tuple[DepthLine, ...]
 
 
-def depth_figure(panels: Sequence[DepthPanel]) -> Figure:
-    """Draw a panel a start, a line a tail: the share of runs that learn against the number of layers."""
-    figure = Figure(figsize=(1.0 + 3.7 * len(panels), 4.4), layout="constrained")
-    grid: Any = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)
+def depth_figure(panels: Sequence[DepthPanel], *, columns: int = COLUMNS) -> Figure:
+    """Draw a panel a start and width, a line a tail: the share of runs that learn against the number of layers.
+
+    Args:
+        panels: row by row, whole rows.
+        columns: panels of a row, at most.
+    """
+    columns = min(columns, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    figure = Figure(figsize=(1.0 + 3.7 * columns, 1.0 + 2.9 * rows), layout="constrained")
+    grid: Any = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for axes, panel in zip(grid.flat, panels, strict=True):
         _depth_panel(axes, panel)
-    grid.flat[0].set_ylabel("runs that learn, %", fontsize=13, color=INK)
+    figure.supylabel("runs that learn, %", fontsize=13, color=INK)
     figure.supxlabel("hidden layers", fontsize=13, color=INK)
     handles, labels = grid.flat[0].get_legend_handles_labels()
     place: Any = {"loc": "outside upper center", "ncols": 5, "frameon": False, "fontsize": 12}

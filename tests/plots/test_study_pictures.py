@@ -43,15 +43,6 @@ def test_the_map_draws_means_and_crosses() -> None:
     assert [one.get_title() for one in figure.axes] == ["a task", "a task"]
 
 
-def test_shares_of_solved_runs_are_drawn_straight() -> None:
-    """A linear axis from 0 to 100 %, without a line for guessing."""
-    points = (MapPoint(0.1, Estimate(100, 56, 100), 0.0),)
-    axes = map_figure([MapPanel("a task", 50.0, (MapLine("atan", 0.2, points),), is_share=True)]).axes[0]
-    assert axes.get_yscale() == "linear"
-    assert axes.get_ylim() == (-4, 104)
-    assert [line.get_label() for line in axes.lines] == ["atan"]
-
-
 def test_colours_get_lighter_with_the_tail_also_in_grey() -> None:
     """Luminance as in WCAG rises along the six tails, by half from end to end, so print in grey serves."""
     grey = []
@@ -81,8 +72,10 @@ def test_shares_and_depths_are_drawn_in_per_cent() -> None:
     axes = shares_figure([SharePanel("a task", (ShareMark("atan", 0.2, quarter),))], label="a share").axes[0]
     assert [list(line.get_xdata()) for line in axes.lines] == [[10, 50], [25]]
     line = DepthLine("tail 3", 1 / 3, (1, 4), (quarter, quarter))
-    panel = depth_figure([DepthPanel("gain 1", (line,))]).axes[0]
-    assert list(panel.lines[0].get_ydata()) == [25, 25]
+    grid = depth_figure([DepthPanel(f"gain {gain}", (line,)) for gain in range(6)], columns=3).axes
+    assert list(grid[0].lines[0].get_ydata()) == [25, 25]
+    assert [axes.get_title() for axes in grid] == [f"gain {gain}" for gain in range(6)]
+    assert len({axes.get_subplotspec().rowspan.start for axes in grid}) == 2
 
 
 def test_what_tuning_buys_is_drawn_from_one_setting_on() -> None:

@@ -16,7 +16,7 @@ from sgbench.tables import NONE
 NAME = "depth.md"
 TITLE = "When does a deep network learn nothing?"
 NARROW = 1.0
-"""Widths up to this one are drawn together: wider ones reach a unit at rest whatever the tail."""
+"""Widths up to this one are drawn: wider ones reach a unit at rest whatever the tail."""
 PERCENT = 100
 
 
@@ -27,19 +27,23 @@ def page(findings: Findings) -> StudyPage:
     runs = findings.scores.block("B1")
     narrow = [run for run in runs if _number(run, "width_fwhm") <= NARROW]
     gains = sorted({_number(run, "init.gain") for run in narrow})
-    panels = [DepthPanel(f"gain {gain:g}", _lines(narrow, gain)) for gain in gains]
+    widths = sorted({_number(run, "width_fwhm") for run in narrow})
+    panels = [
+        DepthPanel(f"width {width:g}, gain {gain:g}", _lines(narrow, gain, width))
+        for width in widths
+        for gain in gains
+    ]
     picture = StudyPicture(
         "depth.png",
-        "Share of runs that learn against the number of hidden layers, a panel an initial gain, a line a tail.",
+        "Share of runs that learn against the number of hidden layers, a row a width, a column a gain.",
         panels,
-        lambda: depth_figure(panels),
+        lambda: depth_figure(panels, columns=len(gains)),
     )
     parts = (
         _message(narrow),
         picture.markdown,
-        f"F7. Runs above {LEARNS_POINTS:g} % test accuracy, widths up to {NARROW:g} together, with intervals of "
-        "95 % in which runs of one seed count as one where they learn together. The tail is an exponent: the "
-        "smaller, the heavier.",
+        f"F7. Runs above {LEARNS_POINTS:g} % test accuracy, five seeds each, with intervals of 95 %. The tail is "
+        "an exponent: the smaller, the heavier.",
         details("All widths", _table(runs)),
     )
     return StudyPage(NAME, TITLE, parts, (picture,))
@@ -73,9 +77,10 @@ def _share(runs: Iterable[Score]) -> Estimate:
     return Estimate(share.share, share.low, share.high)
 
 
-def _lines(runs: list[Score], gain: float) -> tuple[DepthLine, ...]:
-    """Make a line over depth for each tail, of the runs with this gain."""
-    here = [run for run in runs if _number(run, "init.gain") == gain]
+def _lines(runs: list[Score], gain: float, width: float) -> tuple[DepthLine, ...]:
+    """Make a line over depth for each tail, of the runs with this gain and width."""
+    place = (gain, width)
+    here = [run for run in runs if (_number(run, "init.gain"), _number(run, "width_fwhm")) == place]
     depths = tuple(sorted({layers(run) for run in here}))
     tails = sorted({_number(run, "surrogate.tail") for run in here}, reverse=True)
     return tuple(
@@ -97,33 +102,29 @@ def _message(runs: list[Score]) -> str:
     deepest = max(layers(run) for run in runs)
     tails = sorted({_number(run, "surrogate.tail") for run in runs})
     gains = sorted({_number(run, "init.gain") for run in runs})
+    widths = sorted({_number(run, "width_fwhm") for run in runs})
     said = []
     for gain in (gains[0], gains[-1]):
-        counts = []
-        for tail in (tails[-1], tails[0]):
-            place = (deepest, gain, tail)
-            group = [
-                learnt(run)
-                for run in runs
-                if (layers(run), _number(run, "init.gain"), _number(run, "surrogate.tail")) == place
-            ]
-            counts.append(few(sum(group), len(group)))
-        said.append(
-            f"at gain {gain:g} the most compact shape learns in {counts[0]} runs, the heaviest in {counts[1]}"
-        )
-    return f"With {deepest} layers and widths up to {NARROW:g}: {'; '.join(said)}."
+        for tail, name in ((tails[-1], "most compact shape"), (tails[0], "heaviest")):
+            counts = []
+            for width in widths:
+                place = (deepest, gain, tail, width)
+                group = [learnt(run) for run in runs if _place(run) == place]
+                counts.append(f"{few(sum(group), len(group))} runs at width {width:g}")
+            said.append(f"at gain {gain:g} the {name} learns in {', '.join(counts)}")
+    return f"With {deepest} layers: {'; '.join(said)}."
+
+
+def _place(run: Score) -> tuple[int, float, float, float]:
+    """Return layers, gain, tail and width of a run."""
+    numbers = (_number(run, key) for key in ("init.gain", "surrogate.tail", "width_fwhm"))
+    return (layers(run), *numbers)  # type: ignore[return-value]
 
 
 def _table(runs: Iterable[Score]) -> str:
     groups: dict[tuple[int, float, float, float], list[bool]] = {}
     for run in runs:
-        place = (
-            layers(run),
-            _number(run, "init.gain"),
-            _number(run, "surrogate.tail"),
-            _number(run, "width_fwhm"),
-        )
-        groups.setdefault(place, []).append(learnt(run))
+        groups.setdefault(_place(run), []).append(learnt(run))
     rows = [
         [*place, f"{sum(group)}/{len(group)}" if group else NONE] for place, group in sorted(groups.items())
     ]

@@ -53,7 +53,8 @@ def page(findings: Findings) -> StudyPage:
         picture.markdown,
         "F1. A line is a shape at the learning rate of its task; the darker, the more compact. Bands are intervals "
         "of 95 % over seeds, of cells with five seeds or more. A run that failed counts as guessing, and a cross "
-        "marks its cell. Where a task is solved or not, shares of solved runs are drawn.",
+        "marks its cell. Where a task is solved or not, mean accuracies are drawn without bands; shares of solved "
+        "runs are in the table.",
         details(
             "The numbers behind the picture",
             table(HEADER, rows),
@@ -95,15 +96,25 @@ def panel(findings: Findings, task: str, cells: dict[tuple[str, float], list[Sco
     lines = []
     for shape, tail in SLOPE_AT_REST.items():
         points = [
-            MapPoint(width, score(runs), sum(run.failed for run in runs) / len(runs))
+            MapPoint(width, drawn_score(runs), sum(run.failed for run in runs) / len(runs))
             for (other, width), runs in cells.items()
             if other == shape
         ]
         if points:
             lines.append(MapLine(shape, tail, tuple(points)))
     guess = next(iter(cells.values()))[0].guess
-    is_share = findings.loaded.study.tasks[task].outcome == "solved"
-    return MapPanel(f"{task}: {findings.title(task)}", guess, tuple(lines), is_share)
+    return MapPanel(f"{task}: {findings.title(task)}", guess, tuple(lines))
+
+
+def drawn_score(runs: list[Score]) -> Estimate:
+    """Score a cell for the picture: its mean accuracy, with an interval unless runs solve the task or do not.
+
+    Of a few runs that are near guessing or near perfect an interval of the mean says nothing.
+    """
+    if runs[0].solved is None:
+        return score(runs)
+    mean = summarise([run.accuracy for run in runs]).mean
+    return Estimate(mean, mean, mean)
 
 
 def score(runs: list[Score]) -> Estimate:

@@ -58,10 +58,12 @@ class TaskEvidence:
     Args:
         accuracy: validation accuracy in points by shape and width, the mean over seeds.
         steps: passing steps by shape and width.
+        guess: accuracy of guessing in points.
     """
 
     accuracy: Mapping[tuple[str, float], float]
     steps: Mapping[tuple[str, float], float]
+    guess: float = 0.0
 
     @property
     def best(self) -> float:
@@ -86,10 +88,11 @@ class TaskEvidence:
 
 @dataclass(frozen=True)
 class RunPoints:
-    """Holds the points of one run; those of guessing where it failed."""
+    """Holds the points of one run, those of guessing where it failed, and what guessing would have."""
 
     validation: float
     test: float
+    guess: float = 0.0
 
 
 RunsOfCells = Mapping[tuple[Reset, str, str, float], Mapping[int, RunPoints]]
@@ -98,8 +101,9 @@ RunsOfCells = Mapping[tuple[Reset, str, str, float], Mapping[int, RunPoints]]
 
 def points_of_run(record: RunRecord) -> RunPoints:
     """Return what a stored run scored."""
-    test = measure_of(record.classes, None).of(record.test)
-    return RunPoints(PERCENT * selection(record)[0], PERCENT * test)
+    measure = measure_of(record.classes, None)
+    points = (selection(record)[0], measure.of(record.test), measure.guess)
+    return RunPoints(*(PERCENT * one for one in points))
 
 
 def read_runs(root: Path, study: Study, shapes: Sequence[str] = SHAPES) -> RunsOfCells:
@@ -147,6 +151,9 @@ def read_evidence(root: Path, runs: RunsOfCells) -> dict[Reset, dict[str, TaskEv
                     for shape, numbers in steps[task].items()
                     for width, number in numbers.items()
                 },
+                max(
+                    (run.guess for place, found in runs.items() if place[1] == task for run in found.values())
+                ),
             )
             for task in TASKS
         }

@@ -15,7 +15,7 @@ from sgbench.study.definition import load_study
 from sgbench.study.pages.shapes import SHAPES as ALL_SHAPES
 from sgbench.study.pages.text import Item, StudyPage, table
 from sgbench.tables import NONE
-from study.passing_steps.analysis import spending
+from study.passing_steps.analysis import activity, levels, spending
 from study.passing_steps.analysis.evidence import (
     FIRST,
     SHAPES,
@@ -68,6 +68,10 @@ def pages(
         "and the largest, with the number of cells. Detached: six shapes. Attached: atan and triangle, five seeds "
         "on letters and one or two elsewhere.",
         *(part for reset in evidence for part in _by_steps(reset, of_all[reset], evidence[reset], titles)),
+        "## Three levels before training",
+        *levels.text(of_all["detached"], of_all["attached"], titles),
+        "## A cost of activity",
+        *activity.text(root, study),
         "## Runs spent, points lost",
         "Lost are points of test accuracy to the cell that is best on validation, of atan and triangle at both "
         "resets. A setting is chosen by the validation accuracy of one seed and scored on the others, each seed in "

@@ -52,20 +52,16 @@ def page(findings: SurrogateFindings) -> StudyPage:
     gradients = {task: _correlation(one, first_gradient) for task, one in known.items()}
     windows = {task: _correlation(one, least_in_window) for task, one in known.items()}
     errors = {task: _errors(one) for task, one in known.items()}
-    pictures = (
-        _picture(findings, known, gradients, first_gradient, "gradient"),
-        _picture(findings, known, windows, least_in_window, "window"),
-    )
+    picture = _picture(findings, known, gradients)
     parts += [
         _headline(errors),
-        pictures[0].markdown,
+        picture.markdown,
         "F8. A mark is a shape at one width; the darker, the more compact. Across: norm of the gradient of the "
         "first hidden layer's weights, on one batch at the weights that training begins with (seed "
         f"{findings.initial.seed}). Up: mean test accuracy of the regime map; the dashed line is guessing. Marks "
         "in a grey strip have no gradient at all (0) or none that is finite (∞).",
-        pictures[1].markdown,
-        "The same against the share of potentials within half the width of the threshold, over samples, steps and "
-        "neurons, in the layer where it is smallest. It depends on the width and not on the shape.",
+        "Potentials within half the width of the threshold were counted too. Their share depends on the width and "
+        "not on the shape, so that all shapes lie on each other, and it is not drawn.",
         "## Telling the accuracy of a shape that was never trained",
         _error_table(findings, errors),
         "## How strongly they go together",
@@ -76,7 +72,7 @@ def page(findings: SurrogateFindings) -> StudyPage:
         "no cause, and where accuracy rises and falls again with the gradient, it is small.",
         details("Every layer of every cell", _table(known)),
     ]
-    return StudyPage(NAME, TITLE, tuple(parts), pictures)
+    return StudyPage(NAME, TITLE, tuple(parts), (picture,))
 
 
 def first_gradient(cell: InitialCell) -> float | None:
@@ -156,27 +152,22 @@ def _picture(
     findings: SurrogateFindings,
     known: dict[str, _Known],
     correlations: dict[str, RankCorrelation | None],
-    of: Callable[[InitialCell], float | None],
-    name: str,
 ) -> StudyPicture:
-    """Draw accuracy against a number before training, a panel a task."""
+    """Draw accuracy against the gradient before training, a panel a task."""
     panels = []
     for task, one in known.items():
         found = correlations[task]
         means = one.runs.accuracy.mean(axis=1).tolist()
         points = tuple(
-            StartPoint(cell.surrogate, SLOPE_AT_REST.get(cell.surrogate, 0.0), of(cell), mean)
+            StartPoint(cell.surrogate, SLOPE_AT_REST.get(cell.surrogate, 0.0), first_gradient(cell), mean)
             for cell, mean in zip(one.cells, means, strict=True)
         )
         note = "does not vary" if found is None else f"rank correlation {found.mean:+.2f}"
         panels.append(StartPanel(f"{task}: {findings.title(task)}", note, one.runs.runs[0][0].guess, points))
-    label = {
-        "gradient": "gradient of the first hidden layer before training (norm, scale: log)",
-        "window": "share of potentials within half the width of the threshold before training (scale: log)",
-    }[name]
+    label = "gradient of the first hidden layer before training (norm, scale: log)"
     return StudyPicture(
-        f"diagnosis_{name}.png",
-        f"Test accuracy against the {label.replace(' (scale: log)', '')}, a panel a task.",
+        "diagnosis_gradient.png",
+        f"Test accuracy against the {label.replace(' (norm, scale: log)', ' (norm)')}, a panel a task.",
         (label, panels),
         lambda: start_figure(panels, label=label),
     )

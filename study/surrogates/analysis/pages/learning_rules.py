@@ -100,8 +100,8 @@ def _cost_panels(findings: SurrogateFindings) -> list[MethodPanel]:
         None if one is None else Estimate(one.added_mib, one.added_mib, one.added_mib) for one in costs
     )
     return [
-        MethodPanel("time a step", "back-propagation = 1", times, is_cost=True),
-        MethodPanel("memory", "MiB a batch", memory, is_cost=True),
+        MethodPanel("time a step", "back-propagation = 1", times, kind="cost"),
+        MethodPanel("memory", "MiB a batch", memory, kind="cost"),
     ]
 
 

@@ -51,22 +51,19 @@ def compared_looks(
     ]
 
 
-def score_panel(
-    findings: SurrogateFindings, task: str, look: RunTable, *, zoomed: bool = False
-) -> MethodPanel:
+def score_panel(findings: SurrogateFindings, task: str, look: RunTable) -> MethodPanel:
     """Draw the score of each method on a task, a row of the table each: accuracy, or the share of solved runs.
 
     Args:
         findings: with the study.
         task: of the runs.
         look: the runs.
-        zoomed: whether the axis of an accuracy follows its values; that of a share does not.
     """
     title = f"{task}: {findings.title(task)}"
     values = tuple(score(list(runs)) for runs in look.runs)
     if findings.loaded.study.tasks[task].outcome == "solved":
-        return MethodPanel(title, "runs solved, %", values)
-    return MethodPanel(title, f"accuracy, %{' (not from 0)' * zoomed}", values, zoomed=zoomed)
+        return MethodPanel(title, "runs solved, %", values, kind="share")
+    return MethodPanel(title, "accuracy, %", values)
 
 
 def told_apart(compared: Sequence[Compared]) -> str:

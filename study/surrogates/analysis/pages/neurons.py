@@ -67,7 +67,7 @@ def page(findings: SurrogateFindings) -> StudyPage:
     if not tables:
         return StudyPage(NAME, TITLE, (f"Not known yet: {missing(findings, BLOCK).number}.", NAMES))
     panels = [
-        *(score_panel(findings, task, look, zoomed=True) for task, look in tables.items()),
+        *(score_panel(findings, task, look) for task, look in tables.items()),
         *(_spike_panel(task, look) for task, look in tables.items()),
     ]
     picture = StudyPicture(
@@ -105,7 +105,7 @@ def settled(findings: SurrogateFindings, task: str) -> dict[str, Cell]:
 
 def _spike_panel(task: str, look: RunTable) -> MethodPanel:
     """Draw spikes an inference over those of the leaky neuron."""
-    return MethodPanel(f"{task}: spikes", "leaky = 1", tuple(_spike_ratios(look)), is_cost=True)
+    return MethodPanel(f"{task}: spikes", "leaky = 1", tuple(_spike_ratios(look)), kind="cost")
 
 
 def _spike_ratios(look: RunTable) -> list[Estimate | None]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from sgbench.statistics.spikes_at_accuracy import SpikeRatio, spike_ratio
 from sgbench.study.cells import Cell
-from sgbench.study.pages.regime_map import WIDTHS
+from sgbench.study.pages.regime_map import PERCENT, WIDTHS, estimate
 from sgbench.study.pages.shapes import SHAPES, SLOPE_AT_REST
 from sgbench.study.pages.text import StudyPage, StudyPicture, table
 from sgbench.study.scores import RunTable
@@ -70,7 +70,7 @@ def page(findings: SurrogateFindings) -> StudyPage:
         "\n".join(f"- {sentence}" for sentence in sentences),
         *(picture.markdown for picture in pictures),
         f"F5. {kind} A line joins the settings that no other of the shape beats with as few spikes. Means over "
-        "seeds; settings in which a run failed or sent no spike are left out.",
+        "seeds with intervals of 95 %; settings in which a run failed or sent no spike are left out.",
         "## Table 3: spikes at equal accuracy",
         f"Spikes that a shape needs for the best accuracy of the task minus {BELOW_BEST_POINTS:g} points, over "
         f"those of {REFERENCE}, with a jackknife interval of 95 % over seeds.",
@@ -109,11 +109,24 @@ def _panel(title: str, target: float, tables: dict[str, RunTable]) -> SpikePanel
     series = []
     for shape, runs in tables.items():
         keep = _usable(runs)
-        spikes, accuracy = np.exp(runs.log_spikes[keep].mean(axis=1)), runs.accuracy[keep].mean(axis=1)
-        marks = [SpikeMark(*pair) for pair in zip(spikes.tolist(), accuracy.tolist(), strict=True)]
+        marks = [
+            _mark(logs.tolist(), accuracy.tolist())
+            for logs, accuracy in zip(runs.log_spikes[keep], runs.accuracy[keep], strict=True)
+        ]
         if marks:
             series.append(SpikeSeries(shape, SLOPE_AT_REST[shape], tuple(marks)))
     return SpikePanel(title, target, tuple(series))
+
+
+def _mark(logs: list[float], accuracy: list[float]) -> SpikeMark:
+    """Average a setting's runs: spikes in the logarithm, and accuracy on the logit, with intervals of 95 %."""
+    spikes, score = estimate(logs), estimate([one / PERCENT for one in accuracy], scale="share")
+    return SpikeMark(
+        math.exp(spikes.value),
+        PERCENT * score.value,
+        (math.exp(spikes.low), math.exp(spikes.high)),
+        (PERCENT * score.low, PERCENT * score.high),
+    )
 
 
 def ratios_to_reference(tables: dict[str, RunTable]) -> tuple[float, dict[str, SpikeRatio | None]]:

@@ -18,7 +18,7 @@ from study.surrogates.analysis.comparisons import (
     own_best,
 )
 from study.surrogates.analysis.findings import SurrogateFindings
-from study.surrogates.analysis.pages import between_shapes
+from study.surrogates.analysis.pages import between_shapes, edges
 from study.surrogates.analysis.plots.forest import ForestPanel, ForestRow, forest_figure
 
 NAME = "tuned.md"
@@ -61,6 +61,7 @@ def page(findings: SurrogateFindings) -> StudyPage:
             "F3. Each shape minus atan, each at its own best cell, on seeds that nobody had seen. Intervals are of "
             f"{100 * (1 - 2 * findings.rules.look_level):.3g} %, as two one-sided tests need. Tasks that are "
             "solved or not are in the table below alone.",
+            *edges.sentence(findings.loaded.study, findings.scores.settled),
             *between_shapes.paragraphs(findings, last),
         ]
     parts += _verdict_tables(findings, best)

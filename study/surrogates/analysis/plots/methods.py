@@ -5,12 +5,13 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, ends_of, told
+from sgbench.plots.error_axis import ErrorAxis
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.style import BLUE, GRID, INK, SOFT, VERMILION
 
@@ -18,6 +19,7 @@ ROW = 0.42  # inches
 TITLE = 20  # characters of a line
 COST = BLUE
 WORST = 0.0
+TICK_GAP = 0.12
 NEVER = "not known"
 
 
@@ -29,15 +31,13 @@ class MethodPanel:
         title: of the panel.
         unit: below its axis.
         values: with their intervals.
-        is_cost: such as time or spikes, of which less is better; else a score from 0 to 100.
-        zoomed: whether the axis of a score follows its values in place of 0 to 100.
+        kind: accuracy, whose axis is one of errors; share, from 0 to 100; or cost, of which less is better.
     """
 
     title: str
     unit: str
     values: tuple[Estimate | None, ...]
-    is_cost: bool = False
-    zoomed: bool = False
+    kind: Literal["accuracy", "share", "cost"] = "accuracy"
 
 
 def methods_figure(names: Sequence[str], panels: Sequence[MethodPanel]) -> Figure:
@@ -56,8 +56,23 @@ def methods_figure(names: Sequence[str], panels: Sequence[MethodPanel]) -> Figur
     return figure
 
 
+def _frame(axes: Axes, panel: MethodPanel) -> None:
+    """Set the axis of a panel by its kind."""
+    if panel.kind == "cost":
+        axes.margins(x=0.15)  # room for the marks at the ends
+        axes.set_xlim(left=WORST)
+    elif panel.kind == "share":
+        axes.set_xlim(-3, 103)
+    else:
+        axis = ErrorAxis()
+        known = [one for one in panel.values if one is not None]
+        ends = axis.limits([one.value for one in known], (end for one in known for end in one))
+        axis.frame(axes, "x", ends, gap=TICK_GAP)
+
+
 def _panel(axes: Axes, panel: MethodPanel) -> None:
-    colour = COST if panel.is_cost else VERMILION
+    is_cost = panel.kind == "cost"
+    colour = COST if is_cost else VERMILION
     reference = panel.values[0]
     if reference is not None:
         axes.axvline(reference.value, color=SOFT, linestyle="--", linewidth=1.2, zorder=1)
@@ -68,16 +83,12 @@ def _panel(axes: Axes, panel: MethodPanel) -> None:
             )
             continue
         axes.plot([estimate.low, estimate.high], [place, place], color=colour, linewidth=2.2, zorder=2)
-        marker = "s" if panel.is_cost else "o"
+        marker = "s" if is_cost else "o"
         axes.plot([estimate.value], [place], marker=marker, markersize=8, color=colour, zorder=3)
-    if panel.is_cost or panel.zoomed:
-        axes.margins(x=0.15)  # room for the marks at the ends
-    else:
-        axes.set_xlim(-3, 103)
-    if panel.is_cost:
-        axes.set_xlim(left=WORST)
+    _frame(axes, panel)
     axes.set_title(textwrap.fill(panel.title, TITLE), fontsize=12, color=INK, parse_math=False)
-    axes.set_xlabel(panel.unit, fontsize=12, color=INK)
+    scale = f"\n{ErrorAxis().scale_note}" if panel.kind == "accuracy" else ""
+    axes.set_xlabel(f"{panel.unit}{scale}", fontsize=12, color=INK)
     axes.tick_params(axis="y", length=0, labelsize=12, colors=INK)
     axes.tick_params(axis="x", length=3, labelsize=12, colors=INK)
     axes.grid(color=GRID, linewidth=0.8, zorder=0)
@@ -93,7 +104,7 @@ def methods_charts(names: Sequence[str], panels: Sequence[MethodPanel], caption:
             if one is not None
         )
         first = panel.values[0]
-        series = Series(panel.unit, points, tone="" if panel.is_cost else "bad")
+        series = Series(panel.unit, points, tone="" if panel.kind == "cost" else "bad")
         rows, lines = ChartAxis(names=tuple(names)), () if first is None else (first.value,)
         title = panel.title.partition(": ")[2] or panel.title  # without its code
         return Chart(title, ChartAxis(panel.unit), rows, (series,), x_lines=lines)

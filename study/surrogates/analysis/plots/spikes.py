@@ -19,10 +19,12 @@ TICK_GAP = 0.08
 
 @dataclass(frozen=True)
 class SpikeMark:
-    """Describes one setting: spikes an inference and accuracy in %, means over seeds."""
+    """Describes one setting: spikes an inference and accuracy in %, means over seeds with their intervals."""
 
     spikes: float
     accuracy: float
+    of_spikes: tuple[float, float] | None = None
+    of_accuracy: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,8 @@ def spikes_figure(panels: Sequence[SpikePanel]) -> Figure:
 def front(marks: Sequence[SpikeMark]) -> list[SpikeMark]:
     """Select the settings that no other beats with as few spikes, from few spikes to many.
 
-    >>> front([SpikeMark(10, 80), SpikeMark(20, 70), SpikeMark(30, 90)])
-    [SpikeMark(spikes=10, accuracy=80), SpikeMark(spikes=30, accuracy=90)]
+    >>> [mark.spikes for mark in front([SpikeMark(10, 80), SpikeMark(20, 70), SpikeMark(30, 90)])]
+    [10, 30]
     """
     pareto: list[SpikeMark] = []
     for mark in sorted(marks, key=lambda mark: (mark.spikes, -mark.accuracy)):
@@ -85,6 +87,12 @@ def _panel(axes: Axes, panel: SpikePanel) -> None:
         accuracy = axis.shown([mark.accuracy for mark in series.marks])
         look: Any = {"color": colour, "marker": MARKERS[position % len(MARKERS)], "s": 42, "zorder": 3}
         axes.scatter(spikes, accuracy, label=series.name, **look)
+        thin: Any = {"color": colour, "linewidth": 1.0, "alpha": 0.5, "zorder": 2}
+        for mark in series.marks:
+            if mark.of_accuracy is not None:
+                axes.vlines(mark.spikes, *axis.shown(mark.of_accuracy), **thin)
+            if mark.of_spikes is not None:
+                axes.hlines(axis.shown(mark.accuracy), *mark.of_spikes, **thin)
         best = front(series.marks)
         steps = axis.shown([mark.accuracy for mark in best])
         axes.plot([mark.spikes for mark in best], steps, color=colour, linewidth=1.8, zorder=2)

@@ -69,7 +69,7 @@ def test_the_page_joins_starts_with_ends() -> None:
     assert "| T1 | atan | 4 | not finite, 1 |" in text
     turned = diagnosis.page(findings(initial(turned=True), table)).text()
     assert "goes with higher accuracy (rank correlation above 0.5) on no task" in turned
-    assert [picture.name for picture in page.pictures] == ["diagnosis_gradient.png", "diagnosis_window.png"]
+    assert [picture.name for picture in page.pictures] == ["diagnosis_gradient.png"]
 
 
 def test_without_measurement_or_runs_the_page_says_so() -> None:

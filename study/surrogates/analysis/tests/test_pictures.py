@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from matplotlib.collections import LineCollection
 
 from sgbench.plots.estimate import Estimate
+from sgbench.study.pages.regime_map import drawn_score
+from sgbench.study.scores import Score
 from study.surrogates.analysis.plots.forest import ForestPanel, ForestRow, forest_figure
+from study.surrogates.analysis.plots.methods import MethodPanel, methods_figure
 from study.surrogates.analysis.plots.spikes import SpikeMark, SpikePanel, SpikeSeries, spikes_figure
 from tests.plots.test_study_pictures import near
 
@@ -27,8 +32,37 @@ def test_the_forest_marks_verdicts_and_cuts_far_ones() -> None:
 
 def test_the_front_of_spikes() -> None:
     """Three of four settings are on the front; the fourth sends more spikes for less."""
-    marks = (SpikeMark(10, 70), SpikeMark(20, 80), SpikeMark(30, 75), SpikeMark(40, 90))
+    marks = (SpikeMark(10, 70), SpikeMark(20, 80, (15, 30), (78, 82)), SpikeMark(30, 75), SpikeMark(40, 90))
     axes = spikes_figure([SpikePanel("a task", 88.0, (SpikeSeries("atan", 0.2, marks),))]).axes[0]
+    bars = [one.get_segments()[0] for one in axes.collections if isinstance(one, LineCollection)]
+    assert [np.round(bar, 6).tolist() for bar in bars] == [[[20, 78], [20, 82]], [[15, 80], [30, 80]]]
     front = axes.lines[-1]
     assert list(front.get_xdata()) == [10, 20, 40]
     assert list(np.round(front.get_ydata(), 6)) == [70, 80, 90]
+
+
+def test_a_task_that_is_solved_or_not_is_drawn_by_its_mean_without_a_band() -> None:
+    """By hand: 50 and 100 % are 75 on average; must differ: of a task with accuracies five runs have a band."""
+    settings = {"surrogate": "atan", "width_fwhm": 1.0}
+
+    def run(seed: int, accuracy: float, solved: bool | None) -> Score:
+        return Score(
+            "A2", "T6", "map", seed, settings, settings, accuracy, accuracy, None, False, solved, 50.0
+        )
+
+    solved = [run(seed, 100.0 if seed % 2 else 50.0, bool(seed % 2)) for seed in range(6)]
+    assert drawn_score(solved) == Estimate(75.0, 75.0, 75.0)
+    plain = drawn_score([run(seed, 80.0 + seed, None) for seed in range(6)])
+    assert plain.low < plain.value < plain.high
+
+
+def test_accuracies_of_methods_share_an_axis_of_errors_and_shares_one_to_a_hundred() -> None:
+    """By hand: on an axis of errors from 80 to 90 is as long as from 90 to 95; a share's axis is straight."""
+    panels = [
+        MethodPanel("a task", "accuracy, %", (near(80.0), near(90.0), near(95.0))),
+        MethodPanel("solved", "runs solved, %", (near(20.0), near(50.0), near(90.0)), kind="share"),
+    ]
+    first, second = methods_figure(["one", "two", "three"], panels).axes
+    places = [first.transData.transform((score, 0))[0] for score in (80.0, 90.0, 95.0)]
+    assert places[1] - places[0] == pytest.approx(places[2] - places[1], rel=1e-6)
+    assert second.get_xlim() == (-3, 103)

@@ -1,0 +1,147 @@
+"""A cost of activity: is it free? The rule by which twenty seeds would decide, and what stored seeds say so far.
+
+Not registered and not run. Free means on each of three tasks: accuracy falls by less than a point, and at most half
+the spikes are left. What is left of the energy is an estimate beside it, a target each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Literal
+
+from sgbench.energy.price import chosen_targets, price
+from sgbench.records.energy import EnergyTarget
+from sgbench.study.definition import Study
+from sgbench.study.pages.text import interval, table
+from sgbench.study.scores import log_spikes_of
+from sgbench.study.store import Store, StoreEntry
+from study.passing_steps.analysis.claims import limits
+from study.passing_steps.analysis.evidence import FIRST, points_of_run
+
+SEEDS, HOURS = 20, 0.5
+"""That a registered test would have on three tasks, and its core-hours."""
+MARGIN, SHARE = -1.0, 0.5
+"""Points that may be lost, and spikes that may be left."""
+LEVEL = 0.05
+"""One-sided, of each limit; each of three tasks has to pass, so that the level of all of them is no larger."""
+BLOCK, SHAPE, WIDTH, STRENGTH = "C2", "atan", 0.2, 0.1
+KEY = "regulariser.upper_strength"
+TARGETS = ("horowitz_45nm", "loihi1", "odin")
+
+
+@dataclass(frozen=True)
+class ActivityPairs:
+    """Holds runs with a cost of activity beside those without, by seed.
+
+    Args:
+        points: accuracy with it minus without.
+        log_spikes: natural logarithm of the ratio of spikes.
+        log_energy: the same of energy, by target; none where a target has no price.
+    """
+
+    points: Sequence[float]
+    log_spikes: Sequence[float]
+    log_energy: Mapping[str, Sequence[float]]
+
+
+def verdict_of(tasks: Mapping[str, ActivityPairs]) -> Literal["confirmed", "refuted", "open"]:
+    """Decide whether a cost of activity is free: confirmed on every task, refuted by any of them.
+
+    To refute, the level is shared among the tasks.
+
+    Args:
+        tasks: each with two seeds at least.
+    """
+    passed = []
+    for pairs in tasks.values():
+        loses = limits(pairs.points, LEVEL)[0] > MARGIN
+        passed.append(loses and limits(pairs.log_spikes, LEVEL)[1] < math.log(SHARE))
+        part = LEVEL / len(tasks)
+        if limits(pairs.points, part)[1] < MARGIN or limits(pairs.log_spikes, part)[0] > math.log(SHARE):
+            return "refuted"
+    return "confirmed" if all(passed) else "open"
+
+
+def stored_pairs(root: Path) -> dict[str, ActivityPairs]:
+    """Pair the first study's runs with and without a cost of activity, by task.
+
+    Args:
+        root: of the checkout.
+
+    Raises:
+        InputError: the store is damaged.
+    """
+    found: dict[str, dict[float, dict[int, StoreEntry]]] = {}
+    for entry in Store(root / "study" / FIRST, FIRST).entries([BLOCK]):
+        strength = entry.cell.get(KEY)
+        place = (entry.cell.get("surrogate"), entry.cell.get("width_fwhm"))
+        if place == (SHAPE, WIDTH) and isinstance(strength, int | float) and strength in (0, STRENGTH):
+            by_seed = found.setdefault(entry.task, {}).setdefault(float(strength), {})
+            by_seed[entry.record.seed] = entry
+    targets = chosen_targets(TARGETS)
+    return {task: _pairs(runs[STRENGTH], runs[0.0], targets) for task, runs in found.items() if len(runs) > 1}
+
+
+def _pairs(
+    costly: Mapping[int, StoreEntry], plain: Mapping[int, StoreEntry], targets: Mapping[str, EnergyTarget]
+) -> ActivityPairs:
+    """Subtract the plain runs from those with a cost, on the seeds that both have."""
+    seeds = sorted(costly.keys() & plain.keys())
+    both = [(costly[seed], plain[seed]) for seed in seeds]
+    spikes = [tuple(log_spikes_of(one.record) for one in pair) for pair in both]
+    energies = {
+        name: [tuple(_log_energy(one, target) for one in pair) for pair in both]
+        for name, target in targets.items()
+    }
+    return ActivityPairs(
+        [points_of_run(one.record).test - points_of_run(other.record).test for one, other in both],
+        _differences(spikes),
+        {name: found for name, logs in energies.items() if (found := _differences(logs))},
+    )
+
+
+def _differences(logs: Sequence[tuple[float | None, ...]]) -> list[float]:
+    """Subtract logarithms by seed; nothing where one is not known."""
+    known = [(one, other) for one, other in logs if one is not None and other is not None]
+    return [one - other for one, other in known] if len(known) == len(logs) else []
+
+
+def _log_energy(entry: StoreEntry, target: EnergyTarget) -> float | None:
+    """Return the logarithm of the dynamic energy of an inference; None where it has no price."""
+    counts, dt_s = entry.record.counts, entry.record.method.protocol.dt_s
+    if counts is None or dt_s is None:
+        return None
+    found = price(counts, target=target, dt_s=dt_s).dynamic_nj
+    return None if found is None or found.value <= 0 else math.log(found.value)
+
+
+def text(root: Path, study: Study) -> list[str]:
+    """Write the rule, that it was not run, and what the stored seeds say.
+
+    Args:
+        root: of the checkout.
+        study: the first one.
+    """
+    known = stored_pairs(root)
+    rows = []
+    for task, pairs in known.items():
+        energy = [f"{math.exp(fmean(logs)):.2f} ({name})" for name, logs in pairs.log_energy.items()]
+        low, high = limits(pairs.log_spikes, LEVEL)
+        left = interval(math.exp(fmean(pairs.log_spikes)), math.exp(low), math.exp(high), 2)
+        points = interval(fmean(pairs.points), *limits(pairs.points, LEVEL))
+        told = ", ".join(energy) or "no price"
+        rows.append([study.tasks[task].title, len(pairs.points), points, left, told])
+    return [
+        f"Planned, and neither registered nor run: whether a cost of activity is free, with {SEEDS} seeds on three "
+        f"tasks, {HOURS:g} core-hours. It is free if on each task accuracy falls by less than {-MARGIN:g} point, "
+        f"and at most half the spikes are left, by one-sided limits of {100 * (1 - LEVEL):g} %.",
+        f"The first study's stored seeds, `{SHAPE}` at {WIDTH:g} with a cost of strength {STRENGTH:g} against "
+        f"none, would come to: {verdict_of(known)}. They raised the question, so that this is no test.",
+        table(
+            ["task", "seeds", "points, with minus without", "spikes left, share", "energy left, share"], rows
+        ),
+    ]
