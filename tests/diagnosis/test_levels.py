@@ -11,8 +11,8 @@ WORDS = ("experiment=temporal_order", "dataset.samples=[50,10,10]", "protocol.ba
 @pytest.mark.parametrize(
     ("steps", "level"),
     [
-        (0.2, "short dependencies only"),
-        (0.25, "fine"),
+        (0.4, "short dependencies only"),
+        (0.5, "fine"),
         (2.0, "fine"),
         (2.1, "short"),
         (22.0, "short"),
@@ -20,7 +20,7 @@ WORDS = ("experiment=temporal_order", "dataset.samples=[50,10,10]", "protocol.ba
     ],
 )
 def test_borders_belong_to_the_level_inside(steps: float, level: str) -> None:
-    """By hand: fine is 0.25 to 2; from there to 22, and below 0.25, what is near is learnt; above it fails."""
+    """By hand: fine is 0.5 to 2; from there to 22, and below 0.5, what is near is learnt; above it fails."""
     assert DETACHED.level(steps).startswith(level)
     assert f"reset detached: {level}" in sentence(steps)
 

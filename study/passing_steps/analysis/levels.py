@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sgbench.diagnosis.levels import Level, LevelBorders
 from sgbench.study.pages.text import table
-from study.passing_steps.analysis.evidence import TaskEvidence
+from study.passing_steps.analysis.evidence import WIDTHS, TaskEvidence
 
 CANDIDATES = (0.25, 0.35, 0.5, 0.7, 1, 1.4, 2, 2.8, 4, 5.7, 8, 11, 16, 22, 32, 45, 64, 90)
 FINE, FAILS = 0.9, 0.5
@@ -51,21 +51,22 @@ def cells_of(task: TaskEvidence, best: float, *, by_width: bool = False) -> Cell
     ]
 
 
-def fixed_borders(tasks: Sequence[Cells]) -> LevelBorders:
+def fixed_borders(tasks: Sequence[Cells], candidates: Sequence[float] = CANDIDATES) -> LevelBorders:
     """Choose the borders with the least mean share of wrong levels over tasks, of equal ones the first.
 
     Args:
         tasks: cells of each.
+        candidates: for each border.
     """
 
     def error(borders: LevelBorders) -> float:
         return fmean(fmean(borders.level(number) != level for number, level in cells) for cells in tasks)
 
-    return min(_borders(), key=lambda borders: round(error(borders), 9))
+    return min(_borders(candidates), key=lambda borders: round(error(borders), 9))
 
 
-def _borders() -> Iterator[LevelBorders]:
-    for least, fine, most in itertools.product((0.0, *CANDIDATES), CANDIDATES, CANDIDATES):
+def _borders(candidates: Sequence[float]) -> Iterator[LevelBorders]:
+    for least, fine, most in itertools.product((0.0, *candidates), candidates, candidates):
         if least < fine <= most:
             yield LevelBorders(least, fine, most)
 
@@ -97,8 +98,8 @@ def text(
     rows, counts = [], {"steps": [0, 0, 0], "widths": [0, 0, 0]}
     for title, name in zip(titles, known, strict=True):
         row = [title]
-        for kind, of in (("steps", known), ("widths", widths)):
-            borders = fixed_borders([cells for other, cells in of.items() if other != name])
+        for kind, of, candidates in (("steps", known, CANDIDATES), ("widths", widths, WIDTHS)):
+            borders = fixed_borders([cells for other, cells in of.items() if other != name], candidates)
             found = judged(borders, of[name])
             counts[kind] = [sum(pair) for pair in zip(counts[kind], found, strict=True)]
             row.append(f"{found.wrong} of {found.cells} ({found.far} by two levels)")
@@ -114,11 +115,20 @@ def text(
         f"{borders.most:g} a network fails. `sgbench diagnose` says so of recurrent networks whose reset is "
         "detached.",
         f"Judged on a task that did not fix the borders, the level is wrong for {wrong} of {cells} cells, for "
-        f"{far} of them by two levels. By width it is wrong for {counts['widths'][1]}. On the time between two "
-        "volleys no cell learns with the reset detached, and passing steps do not tell.",
+        f"{far} of them by two levels. By width it is wrong for {counts['widths'][1]}.{_unlearnt(known, titles)}",
         table(
             ["task left out", "wrong by passing steps", "borders", "wrong by width"],
             rows,
         ),
         "With the reset attached nearly all narrow cells are fine, so that there is little to tell.",
     ]
+
+
+def _unlearnt(known: Mapping[str, Cells], titles: Sequence[str]) -> str:
+    """Name the tasks on which every cell fails at this reset, so that passing steps cannot tell."""
+    found = [
+        title
+        for title, cells in zip(titles, known.values(), strict=True)
+        if all(level == "fails" for _, level in cells)
+    ]
+    return f" Every cell fails on: {'; '.join(found)}." if found else ""
