@@ -1,6 +1,7 @@
 """Advice under a budget of energy: choices, advice on a task left out and trust by hand; every refusal one line."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ def counts(events: int) -> OpCounts:
     return counts_of(point, "value")
 
 
-def task(name: str, cells: dict[tuple[float, str], tuple[float, float, int]]) -> MeasuredTask:
+def task(name: str, cells: Mapping[tuple[float, str], tuple[float, float, int]]) -> MeasuredTask:
     """A task of two seeds; by cost and weights the validation and test accuracy in percent, and the operations."""
     runs = {}
     for (cost, weights), (validation, test, events) in cells.items():
