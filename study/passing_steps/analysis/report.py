@@ -72,7 +72,7 @@ def passages(answer: Answer) -> tuple[Passage, ...]:
     Args:
         answer: of the study.
     """
-    short = _wrapped(f"{answer.sentences} [The verdicts](docs/passing_steps/README.md).")
+    short = _wrapped(f"{answer.short} [The verdicts](docs/passing_steps/README.md).")
     verdicts = "\n".join(_wrapped(text, "- ") for text in answer.verdicts)
     long = f"{_wrapped(f'{answer.sentences} [All numbers](passing_steps/README.md).')}\n\n{verdicts}"
     return (Passage(README, NAME, short), *(Passage(path, NAME, long) for path in PAGES))

@@ -168,12 +168,14 @@ class Answer:
     Args:
         rule: name of the way that is published; None: not decided.
         sentences: the answer.
+        short: what of it README has room for: the rule, its loss, and what attaching is shown to cost.
         verdicts: what each claim came to, a text a claim.
         defaults: whether a default may change.
     """
 
     rule: str | None
     sentences: str
+    short: str
     verdicts: tuple[str, ...]
     defaults: str
 
@@ -190,9 +192,9 @@ def answer_of(
     """
     rule = rule_of(decisions)
     verdicts = tuple(verdict_sentences(one) for one in decisions)
-    return Answer(
-        rule, _answer(rule, decisions, scores, losses), verdicts, defaults_sentence(decisions, scores)
-    )
+    said, beside, cost = _answer(rule, decisions, scores, losses)
+    defaults = defaults_sentence(decisions, scores)
+    return Answer(rule, " ".join((*said, *beside, *cost)), " ".join((*said, *cost)), verdicts, defaults)
 
 
 def _answer(
@@ -200,12 +202,15 @@ def _answer(
     decisions: Sequence[ClaimDecision],
     scores: StudyScores,
     losses: Mapping[str, Mapping[str, float]],
-) -> str:
+) -> tuple[list[str], list[str], list[str]]:
+    """Write the rule with its loss, what stands beside it, and what attaching is shown to cost."""
     if rule is None:
         stored, runs = first_look_runs(scores)
+        asked = "A registered study asks whether to attach the reset's gradient in recurrent networks, and at which"
         return (
-            "A registered study asks whether to attach the reset's gradient in recurrent networks, and at which "
-            f"width. {PENDING}: {stored:,} of the {runs:,} runs that a verdict needs are stored."
+            [f"{asked} width. {PENDING}: {stored:,} of the {runs:,} runs that a verdict needs are stored."],
+            [],
+            [],
         )
     take = (
         "choose the width by passing steps (`width_fwhm=auto`)"
@@ -221,13 +226,16 @@ def _answer(
         else f"The registered rule for recurrent networks is to attach the reset's gradient and {take}. "
         f"That it comes within {CLOSE:g} points of the best is not shown.",
         f"On {len(lost)} tasks that nobody had run it lost {over_tasks(list(lost.values()))} to the best of 32 "
-        f'settings. Most, {points(lost[worst])}, it lost on "{worst}".',
+        "settings.",
+    ]
+    beside = [
+        f'Most, {points(lost[worst])}, it lost on "{worst}".',
         _beside(rule, by_name["P1"], by_name["P1b"]),
     ]
-    if by_name["P2a"].verdict == "refuted":
-        cost = points(-by_name["P2a"].looks[-1].mean)
-        said.append(f"Attaching costs {cost} points {AT_BEST}.")
-    return " ".join(said)
+    harm = by_name["P2a"]
+    is_shown = harm.verdict == "refuted"
+    cost = [f"Attaching costs {points(-harm.looks[-1].mean)} points {AT_BEST}."] if is_shown else []
+    return said, beside, cost
 
 
 def _beside(rule: str, good: ClaimDecision, better: ClaimDecision) -> str:

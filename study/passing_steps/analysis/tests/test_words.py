@@ -113,6 +113,8 @@ def test_attaching_that_harms_is_said():
     answer = answered(scored(lambda task, shape, width, reset, seed: 90.0 - 5.0 * (reset == "attached")))
     assert answer.verdicts[2].startswith("Attaching the reset costs more than 1 point")
     assert "no default changes" in answer.defaults
+    assert len(passages(answer)[0].text.split()) <= 85
+    assert answer.short.endswith("Attaching costs 5.0 points at the width that is best with it detached.")
     assert answer.sentences.startswith("The registered rule for recurrent networks is to attach")
     assert "within 3 points of the best is not shown." in answer.sentences
     assert answer.sentences.endswith("Attaching costs 5.0 points at the width that is best with it detached.")
@@ -129,11 +131,13 @@ def test_missing_runs_leave_everything_undecided():
 
 
 def test_readers_get_one_answer_without_codes():
-    """Must match: README and both pages begin with the same sentences, and name no claim by its code."""
+    """Must match: README has the beginning of the pages' sentences; none names a claim by its code."""
     answer = answered(scored(by_reset))
     found = passages(answer)
     assert [one.path for one in found] == ["README.md", "docs/which_surrogate.md", "docs/findings.md"]
-    assert all(" ".join(one.text.split()).startswith(answer.sentences) for one in found)
+    assert all(" ".join(one.text.split()).startswith(answer.sentences) for one in found[1:])
+    assert " ".join(found[0].text.split()).startswith(answer.short)
+    assert answer.sentences.startswith(answer.short)
     assert all(len(line) <= 120 for one in found for line in one.text.splitlines())
     assert not any(code in one.text for one in found for code in ("P1", "P2"))
 
