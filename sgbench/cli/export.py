@@ -181,7 +181,8 @@ def _write_whole(
     chip_fit = require_chip(run, target)
     layers = whole_layers(network, name)
     data = io.BytesIO()
-    np.savez_compressed(data, **{key: value for layer in layers for key, value in layer.arrays.items()})
+    arrays: dict[str, Any] = {key: value for layer in layers for key, value in layer.arrays.items()}
+    np.savez_compressed(data, **arrays)
     lines = [
         f"{path}: {', '.join(layer.name for layer in layers)} in whole numbers, {chip_fit.cores} cores of {name}"
     ]

@@ -103,8 +103,8 @@ class WholeLayer:
             None if kept is None else np.round(kept * one).astype(np.int64)
             for kept in (self.decay, self.synapse)
         )
-        fires = self.threshold is not None
-        threshold = np.round((self.threshold if fires else self.decay) * 2.0**point).astype(np.int64)
+        units = None if self.threshold is None else np.round(self.threshold * 2.0**point).astype(np.int64)
+        threshold = np.int64(0) if units is None else units
         potential = np.zeros((*x.shape[1:-1], len(self.weight)), dtype=np.int64)
         current, spikes = np.zeros_like(potential), np.zeros_like(potential)
         sent, seen = [], []
@@ -119,7 +119,7 @@ class WholeLayer:
                 raise InputError(
                     f"layer '{self.name}': a potential is too large for whole numbers of 64 bits"
                 )
-            spikes = (potential > threshold).astype(np.int64) if fires else np.zeros_like(potential)
+            spikes = np.zeros_like(potential) if units is None else (potential > units).astype(np.int64)
             sent.append(spikes)
             seen.append(potential * 2.0**-point)
         return np.stack(sent), np.stack(seen)
@@ -132,7 +132,12 @@ class WholeLayer:
         return precision.below_unit_bits - min(exponents)
 
     def _kept(
-        self, potential: Whole, spikes: Whole, threshold: Whole, decay: Whole | None, precision: Precision
+        self,
+        potential: Whole,
+        spikes: Whole,
+        threshold: Whole | np.int64,
+        decay: Whole | None,
+        precision: Precision,
     ) -> Whole:
         """Return what is left of the last potential, behind its reset."""
         if decay is None:

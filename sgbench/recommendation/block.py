@@ -128,9 +128,11 @@ def tasks_of(lines: Iterable[ShardLine]) -> tuple[MeasuredTask, ...]:
 def _setting(line: ShardLine) -> Setting:
     """Read the setting of a run from its cell, and the shape from its record."""
     cell, weights = line.cell, line.cell["weights"]
-    bits = cell.get(BITS) or line.record.method.parameters.get("weights", {}).get("bits")
+    stated: Any = cell.get(BITS) or line.record.method.parameters.get("weights", {}).get("bits")
     shape = line.record.method.choices["surrogate"]
-    return Setting(shape, float(cell[WIDTH]), float(cell[COST]), weights, bits)
+    return Setting(
+        shape, float(cell[WIDTH]), float(cell[COST]), weights, None if stated is None else int(stated)
+    )
 
 
 def _run(line: ShardLine) -> MeasuredRun:

@@ -22,9 +22,9 @@ def study_charts(sources: Sources) -> dict[str, Charts]:
         InputError: a file holds something else.
     """
     found: dict[str, Charts] = {}
-    for study in STUDIES if sources.docs is not None else ():
-        path = sources.docs / study / CHARTS
-        if path.is_file():
+    for study in STUDIES:
+        path = None if sources.docs is None else sources.docs / study / CHARTS
+        if path is not None and path.is_file():
             try:
                 found |= charts_of_json(read_bytes(path))
             except ValueError as error:
