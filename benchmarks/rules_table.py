@@ -80,7 +80,7 @@ def table(results: Path, root: Path) -> str:
 
 
 def _is_on_boards(words: Sequence[str]) -> bool:
-    """Say whether a measurement differs from a board's network in nothing that the board fixes."""
+    """Return whether a measurement differs from a board's network in nothing that the board fixes."""
     return not any(word.startswith(("neuron", "network=")) for word in words)
 
 

@@ -68,5 +68,5 @@ class CustomSurrogate(Surrogate):
 
     @property
     def has_primitive(self) -> bool:
-        """Say whether the user gave a curve whose slope the function is."""
+        """Return whether the user gave a curve whose slope the function is."""
         return self.curve is not None

@@ -87,7 +87,7 @@ HOW_TO_SEE = "add --traceback to see where"
 
 
 def shows_traceback() -> bool:
-    """Tell whether $SGBENCH_TRACEBACK or --traceback asks for every error with the code that it came from."""
+    """Return whether $SGBENCH_TRACEBACK or --traceback asks for every error with the code that it came from."""
     return bool(os.environ.get(TRACEBACK))
 
 

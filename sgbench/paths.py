@@ -115,7 +115,7 @@ OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def is_private(path: Path) -> bool:
-    """Tell whether nobody but this user and the system's administrator can write a file or folder."""
+    """Return whether nobody but this user and the system's administrator can write a file or folder."""
     if not hasattr(os, "getuid"):
         return True
     status = path.stat()

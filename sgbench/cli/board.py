@@ -150,7 +150,7 @@ def _waiting(root: Path) -> tuple[tuple[Submission, ...], list[Finding]]:
 
 
 def _beside(waiting: tuple[Submission, ...], *, has_docs: bool = False) -> Beside:
-    """Return what lies beside the records here: the study's advice, drawn pictures of entries, what waits."""
+    """Return the sources beside the records: the study's advice, pictures of entries, pending submissions."""
     from sgbench.leaderboard.site.beside import Beside, pictures_in
     from sgbench.paths import conf_dir
     from sgbench.recommendation.front import shipped_advice

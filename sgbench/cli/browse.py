@@ -111,7 +111,7 @@ def show_entry(args: argparse.Namespace) -> int:
 
 
 def _is_entry(group: str, name: str, config_dirs: Sequence[Path]) -> bool:
-    """Say whether the catalogue has such an entry, which goes before a folder of the same name."""
+    """Return whether the catalogue has such an entry, which goes before a folder of the same name."""
     return group in catalogue.groups() and name in catalogue.entries(group, config_dirs)
 
 

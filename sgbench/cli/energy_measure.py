@@ -127,7 +127,7 @@ def answer_train(args: argparse.Namespace) -> int:
 
 
 def _learning(record: RunRecord, args: argparse.Namespace) -> Learning | None:
-    """Return what the rule takes to learn; for a record older than that field, by rebuilding its network."""
+    """Return the rule's cost of learning; for a record older than that field, by rebuilding its network."""
     if record.learning is not None or record.counts is None:
         return record.learning
     parts = run_of(args.record, record, config_dirs=args.config_dir).parts

@@ -207,7 +207,7 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _word(verdict: Checked, *, strict: bool) -> str:
-    """Say whether a submission is refused, and where its warnings alone are why."""
+    """Return whether a submission is refused, and where its warnings alone are why."""
     if not verdict.refused(strict=strict):
         return "fine"
     return "refused" if verdict.refused(strict=False) else "refused, since warnings count (--strict)"

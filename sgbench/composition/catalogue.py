@@ -148,7 +148,7 @@ def read_entry(group: str, name: str, path: Path) -> Entry:
 
 
 def is_allowed(entry: Entry, extra: Iterable[str] = ()) -> bool:
-    """Say whether an entry's target may be imported: it is shipped, or its exact name is allowed.
+    """Return whether an entry's target may be imported: it is shipped, or its exact name is allowed.
 
     Allowed are the targets of shipped entries, those of installed plugins, and `extra`. A plugin allows its own
     through the entry-point group `sgbench.targets` (`name = "package.module:Class"`).
@@ -178,7 +178,7 @@ class CatalogueReader:
         return self._read[group, name]
 
     def allows(self, entry: Entry) -> bool:
-        """Say whether an entry's target may be imported; see `is_allowed`."""
+        """Return whether an entry's target may be imported; see `is_allowed`."""
         return entry.path.is_relative_to(conf_dir()) or entry.target in self._allowed
 
     @cached_property

@@ -172,7 +172,7 @@ def _cited_in(text: str) -> Iterator[Citation]:
 
 
 def is_identified(citation: Citation) -> bool:
-    """Tell whether a reader finds what is cited: by a DOI, arXiv id or ISBN, or as a version of software."""
+    """Return whether a reader finds what is cited: by a DOI, arXiv id or ISBN, or as a version of software."""
     by_id = any(name in citation.fields for name in IDENTIFIERS)
     return by_id or (citation.kind == "software" and "version" in citation.fields)
 

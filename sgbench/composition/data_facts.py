@@ -78,7 +78,7 @@ def stated(name: str) -> dict[str, Any]:
 
 
 def in_time(name: str, config_dirs: Iterable[Path] = ()) -> bool:
-    """Say whether the samples of a data set are a series in time, as its file states; False where that is unknown.
+    """Return whether the samples of a data set are a series in time, by its file; False where that is unknown.
 
     >>> in_time("digits"), in_time("sequential_digits"), in_time("of somebody else")
     (False, True, False)

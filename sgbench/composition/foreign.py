@@ -79,7 +79,7 @@ def check_foreign(config: DictConfig, words: Sequence[Override], merge: Merge) -
 
 
 def _is_foreign(config: DictConfig) -> bool:
-    """Tell whether files were looked for in a folder that was named or is `./sgbench_conf`."""
+    """Return whether files were looked for in a folder that was named or is `./sgbench_conf`."""
     sources = config.hydra.runtime.config_sources
     return any(str(source.provider).startswith("hydra.searchpath") for source in sources)
 

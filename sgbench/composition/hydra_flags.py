@@ -23,7 +23,7 @@ SHOWING = (CFG, INFO, HELP, COMPLETION)
 
 
 def asks_to_show(words: Sequence[str]) -> bool:
-    """Say whether one of the words is a Hydra flag that only shows something."""
+    """Return whether one of the words is a Hydra flag that only shows something."""
     return any(_long(word) in SHOWING for word in words)
 
 

@@ -69,7 +69,7 @@ def check_hydra_node(node: DictConfig, words: Sequence[Override]) -> None:
 
 
 def chooses_as_it_goes(node: DictConfig) -> bool:
-    """Say whether the sweeper makes points from earlier results, or in a way that only it knows."""
+    """Return whether the sweeper makes points from earlier results, or in a way that only it knows."""
     return str(node.sweeper.get("_target_")) not in PLANNED
 
 

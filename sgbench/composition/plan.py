@@ -257,7 +257,7 @@ def _group_names(config_dirs: Sequence[Path]) -> set[str]:
 
 
 def _is_choice(override: Override, groups: set[str]) -> bool:
-    """Say whether a word may decide which files are merged, or concerns Hydra itself."""
+    """Return whether a word may decide which files are merged, or concerns Hydra itself."""
     key = override.key_or_group
     if key.split(".")[0] == "hydra":
         return True

@@ -66,7 +66,7 @@ def preset_counts(group: str, known: Mapping[str, Entry], args: argparse.Namespa
 
 
 def is_preset(entry: Entry) -> bool:
-    """Say whether an entry is a preset: a canonical one with the numbers of a library."""
+    """Return whether an entry is a preset: a canonical one with the numbers of a library."""
     return "library" in entry.meta
 
 
@@ -82,7 +82,7 @@ def canonical_name(entry: Entry) -> str:
 
 
 def declared(entry: Entry, known: Mapping[str, Entry], key: str, default: Any = None) -> Any:
-    """Return what an entry's file declares, or for a preset what its canonical entry declares."""
+    """Return the declarations of an entry's file, or for a preset those of its canonical entry."""
     canonical = known.get(canonical_name(entry))
     inherited = default if canonical is None else canonical.meta.get(key, default)
     return entry.meta.get(key, inherited)

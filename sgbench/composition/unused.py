@@ -17,7 +17,7 @@ LENDERS = ("experiment", "sweep")
 
 
 def is_without_spikes(picked: dict[str, str], shelf: CatalogueReader) -> bool:
-    """Say whether the network chosen has no spiking neurons: its file has `spikes: false`."""
+    """Return whether the network chosen has no spiking neurons: its file has `spikes: false`."""
     return shelf.entry("network", picked["network"]).meta.get("spikes") is False
 
 

@@ -118,7 +118,7 @@ def _require_values(word: str, override: Override) -> None:
 
 
 def _is_finite(sweep: RangeSweep) -> bool:
-    """Say whether a range has finite ends and a step."""
+    """Return whether a range has finite ends and a step."""
     numbers = _numbers(sweep)
     return numbers[-1] != 0 and all(map(math.isfinite, numbers))
 

@@ -95,7 +95,7 @@ class EventFiles(DataSet):
         return splits
 
     def _shape(self, root: Path) -> dict[str, object]:
-        """Return what a prepared copy depends on."""
+        """Return all that a prepared copy depends on."""
         return {
             "data set": self.name,
             "reader": self.reader,

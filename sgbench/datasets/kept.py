@@ -95,7 +95,7 @@ def keep(values: Values, encoder: Encoder, noise: torch.Generator, dtype: torch.
 
 
 def _alike(one: SparseSpikes, other: SparseSpikes) -> bool:
-    """Say whether the codes of two batches can be put side by side: steps, channels, and values or none."""
+    """Return whether the codes of two batches can be put side by side: steps, channels, and values or none."""
     same_shape = (one.shape[0], one.shape[2]) == (other.shape[0], other.shape[2])
     return same_shape and (one.value is None) == (other.value is None)
 
@@ -109,7 +109,7 @@ def _undrawn(encoder: Encoder, values: Values, noise: torch.Generator) -> Sparse
 
 
 def _same(one: SparseSpikes, other: SparseSpikes) -> bool:
-    """Say whether two codes are the same event by event."""
+    """Return whether two codes are the same event by event."""
     pairs = [(one.indptr, other.indptr), (one.index, other.index), (one.value, other.value)]
     return all(
         (a is None and b is None) or (a is not None and b is not None and torch.equal(a, b)) for a, b in pairs

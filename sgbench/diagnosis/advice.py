@@ -65,12 +65,12 @@ def outlook(layers: Sequence[LayerDiagnosis], *, all_hidden: bool = False) -> Ou
 
 
 def overflows(layer: LayerDiagnosis) -> bool:
-    """Say whether the gradient of a layer is not finite."""
+    """Return whether the gradient of a layer is not finite."""
     return "not finite" in layer.reasons.get("grad_norm", "")
 
 
 def explodes(layer: LayerDiagnosis) -> bool:
-    """Say whether the gradient of a layer grows without end on its way back in time."""
+    """Return whether the gradient of a layer grows without end on its way back in time."""
     if layer.recurrent is False:
         return False
     if layer.passing_steps is not None:
@@ -81,7 +81,7 @@ def explodes(layer: LayerDiagnosis) -> bool:
 
 
 def is_cut_off(layer: LayerDiagnosis, last: LayerDiagnosis) -> bool:
-    """Say whether next to no gradient reaches a layer's neurons, by count or beside that of the last layer."""
+    """Return whether next to no gradient reaches a layer's neurons, by count or beside that of the last layer."""
     nowhere = layer.reasons.get("grad_norm") == NOWHERE
     if nowhere or (layer.nonzero_points is not None and layer.nonzero_points < POINTS):
         return True

@@ -89,7 +89,7 @@ def diagnose_module(net: nn.Module, batch: Any, loss: MakeLoss) -> Diagnosis:
 
 
 def _is_spiking(module: nn.Module) -> bool:
-    """Say whether a module is a layer of spiking neurons; snnTorch's are told by name, without importing it."""
+    """Return whether a module is a layer of spiking neurons; snnTorch's are told by name, without importing it."""
     names = {f"{base.__module__}.{base.__name__}" for base in type(module).__mro__}
     return "snntorch._neurons.neurons.SpikingNeuron" in names or isinstance(module, Neuron)
 

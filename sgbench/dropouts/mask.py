@@ -19,7 +19,7 @@ class Mask(nn.Module, ABC):
         self.generator: torch.Generator | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return what the mask leaves of the events of all steps [T, B, N]: in evaluation, everything."""
+        """Return the masked events of all steps [T, B, N]; in evaluation nothing is masked."""
         return self.dropped(x) if self.training else x
 
     @abstractmethod

@@ -65,7 +65,7 @@ class Fan:
         return Fan(layer.recurrent, layer.image_out, stride=1, currents=layer.neuron.currents)
 
     def spread(self, signal: Signal) -> tuple[Rows, Reached]:
-        """Return what the events of each row of a signal [T, B, N] reach.
+        """Return the synapses that the events of each row of a signal [T, B, N] reach.
 
         Returns:
             Synapses [T, B], and the places, the same in all channels of neurons.

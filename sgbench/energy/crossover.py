@@ -39,7 +39,7 @@ class EnergyComparison:
 
     @property
     def wins(self) -> bool | None:
-        """Say whether the spiking network costs less; None where the crossover's intervals leave it open."""
+        """Return whether the spiking network costs less; None where the crossover's intervals leave it open."""
         if self.crossover is None:
             return None
         if self.rate < self.crossover.low:

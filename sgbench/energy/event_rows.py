@@ -64,7 +64,7 @@ def within(lengths: Tensor, steps: int) -> NDArray[np.bool_] | None:
 
 
 def one_step_later(rows: Rows, valid: NDArray[np.bool_] | None) -> Rows:
-    """Return what arrives through synapses from step to step: the last step's events find no further step."""
+    """Return the events that arrive one step later; those of the last step arrive nowhere."""
     late = np.zeros_like(rows)
     late[1:] = rows[:-1]
     return late if valid is None else late * valid

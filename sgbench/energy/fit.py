@@ -31,7 +31,7 @@ class ChipFit:
 
     @property
     def fits(self) -> bool:
-        """Say whether, as far as was checked, nothing keeps the network off the chip."""
+        """Return whether, as far as was checked, nothing keeps the network off the chip."""
         return not self.unsupported
 
 

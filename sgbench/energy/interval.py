@@ -36,7 +36,7 @@ class BoundedValue:
         return BoundedValue(self.value + other.value, self.low + other.low, self.high + other.high)
 
     def holds(self, value: float) -> bool:
-        """Say whether a number lies within the ends."""
+        """Return whether a number lies within the ends."""
         return self.low <= value <= self.high
 
 

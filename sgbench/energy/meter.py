@@ -137,7 +137,7 @@ class Laps:
 
 
 def _during(meters: list[Meter], work: Callable[[], None]) -> list[float]:
-    """Return what each meter counts while something runs [J]."""
+    """Return the energy that each meter counts while a function runs [J]."""
     laps = Laps(meters)
     work()
     return laps.lap()

@@ -188,5 +188,5 @@ def _active(x: Tensor) -> int:
 
 
 def keeps_kind(layer: nn.Module) -> bool:
-    """Say whether spikes stay spikes: where they are passed on, or the largest of a window is."""
+    """Return whether spikes stay spikes: where they are passed on, or the largest of a window is."""
     return isinstance(layer, PASSING) or "MaxPool" in type(layer).__name__

@@ -178,7 +178,7 @@ def _within_spiking(network: nn.Module) -> Iterator[tuple[nn.Module, str]]:
 
 
 def known(module: nn.Module) -> bool:
-    """Say whether the counter knows what a module does."""
+    """Return whether the counter knows what a module does."""
     counted = (
         nn.Linear,
         *layers.CONVOLUTIONS,

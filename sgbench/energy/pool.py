@@ -30,7 +30,7 @@ def pooled(counts: Sequence[OpCounts]) -> OpCounts:
 
 
 def _shape(counts: OpCounts) -> list[Any]:
-    """Return what two networks must share to be pooled."""
+    """Return the properties that two networks must share to be pooled."""
     return [
         (
             layer.name,

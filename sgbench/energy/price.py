@@ -60,7 +60,7 @@ class EnergyEstimate:
 
     @property
     def is_part(self) -> bool:
-        """Say whether what has a price is a part of the dynamic energy, and not all of it."""
+        """Return whether what has a price is a part of the dynamic energy, and not all of it."""
         return self.priced_nj is not None and bool(self.missing or self.reasons)
 
     @property

@@ -34,7 +34,7 @@ class Duel:
 
     @property
     def certain(self) -> bool:
-        """Say whether every corner of every target's prices gives the same order."""
+        """Return whether every corner of every target's prices gives the same order."""
         return len(set(self.share.values())) == 1 and self.mean in (0.0, 1.0)
 
 

@@ -23,7 +23,7 @@ Arrays = tuple[Any, ...]
 
 
 def nothing_along(number: type) -> tuple[Arrays, Arrays, Arrays, Arrays]:
-    """Return what stands for no events and no readout: `driven`, `sent`, `heard` and `taken` of the loops."""
+    """Return placeholders of absent events and readout: `driven`, `sent`, `heard` and `taken` of the loops."""
     rows, words, line, none = NOTHING[number], NOTHING[np.uint64], np.empty(0, number), number(0)
     events = no_events(number)
     return (
@@ -57,11 +57,11 @@ class ArrivingEvents:
         self.events = (rows.indptr, rows.index, rows.value_as(self.number))
 
     def driven(self) -> Arrays:
-        """Return what the loop forward takes."""
+        """Return the arguments of the forward loop."""
         return (*self.events, self.columns.numpy(), self.bias.contiguous().numpy())
 
     def taken(self, sums: Tensor) -> Arrays:
-        """Return what the loop on the way back takes, its sums [K + 1, M] those of a part of the batch."""
+        """Return the arguments of the backward loop, its sums [K + 1, M] those of a part of the batch."""
         gradients = sums.numpy()
         return (*self.events, gradients[:-1], gradients[-1])
 
@@ -100,7 +100,7 @@ class Readout:
         self.output = room
 
     def sent(self, words: Tensor) -> Arrays:
-        """Return what the loop forward takes: packed spikes to be written, and the readout that gets them."""
+        """Return the arguments of the forward loop: packed spikes to be written, and the readout that gets them."""
         width = self.plan.shape[2]
         return bits_of(words), (
             self.block.columns,
@@ -127,7 +127,7 @@ class Readout:
         return [torch.from_numpy(columns)[:, :classes].T, d_bias]
 
     def heard(self, output: Tensor | None, last: Tensor | None) -> tuple[Any, ...]:
-        """Return what all parts of the batch share on the way back, from the gradients of output and last state."""
+        """Return the values that all parts of the batch share in the backward pass."""
         if last is not None:
             output = torch.zeros_like(self.output) if output is None else output.clone()
             output[-1] += last

@@ -103,7 +103,7 @@ class BlockLayer:
 
     @property
     def traces(self) -> bool:
-        """Say whether the layer is a readout of one decay, which can go along in the loop of the layer before.
+        """Return whether the layer is a readout of one decay, which can go along in the loop of the layer before.
 
         Its gradient then goes back to the spikes of all steps, so that no window and no layer apart has it.
         """
@@ -113,12 +113,12 @@ class BlockLayer:
         return self.alike and not (more or parted)
 
     def read_forward(self, saved: SavedActivations, carry: Carry) -> tuple[Any, ...]:
-        """Return what the loop of the layer before needs to advance this readout; see `kernels.readout`."""
+        """Return the arguments by which the previous loop advances this readout; see `kernels.readout`."""
         state, output = rows_of(carry.u, self.width), rows_of(saved.x, self.plan.shape[2])
         return self.columns, self.begin, state, self.coefficients[0][0], output
 
     def nothing_to_read(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        """Return what stands for no readout, forward and backward."""
+        """Return the placeholder of an absent readout, forward and backward."""
         rows, line, none = NOTHING[self.number], np.empty(0, self.number), self.number(0)
         return (rows, line, rows, none, rows), (rows, 0, rows, none, rows, line)
 

@@ -35,7 +35,7 @@ PART = 64  # samples of a part at least: gradients of a part cost time
 
 
 def covers(stages: Sequence[Stage]) -> bool:
-    """Say whether a chain can run by blocks: sparse input, and only weights learn."""
+    """Return whether a chain can run by blocks: sparse input, and only weights learn."""
     product = stages[0].product
     if not isinstance(product, EventProduct) or not isinstance(product.origin, GivenEvents):
         return False
@@ -81,7 +81,7 @@ class BlockPasses:
         return weight_gradients
 
     def _is_dense(self) -> bool:
-        """Say whether hidden layers fired so often that a dense product is faster."""
+        """Return whether hidden layers fired so often that a dense product is faster."""
         limits = [density.WEIGHT_DENSE * math.prod(layer.plan.shape) for layer in self.layers]
         return any(count > limit for count, limit in zip(self.arrived, limits[:-1], strict=True))
 
@@ -129,12 +129,12 @@ class RepeatedChain:
 
 
 def _reaches_output_alone(given: LayerOutcome) -> bool:
-    """Say whether gradient reaches nothing of a layer but its output."""
+    """Return whether gradient reaches nothing of a layer but its output."""
     return given.x is None and given.u is None and given.w is None and given.s is None
 
 
 def goes_along(layers: Sequence[BlockLayer]) -> bool:
-    """Say whether the last layer is a readout that is advanced in the loop of the one before."""
+    """Return whether the last layer is a readout that is advanced in the loop of the one before."""
     return len(layers) > 1 and layers[-1].traces
 
 

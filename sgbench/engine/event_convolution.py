@@ -129,7 +129,7 @@ def _counted(signal: Signal, dtype: torch.dtype) -> tuple[np.ndarray, bool]:
 
 
 def _images(signal: Signal, dtype: torch.dtype, *, ones: bool) -> Images:
-    """Return what the loops follow."""
+    """Return the events that the loops follow."""
     if isinstance(signal, SparseSpikes):
         return _packed(signal, dtype)
     none = np.empty(0, FLOATS[dtype])

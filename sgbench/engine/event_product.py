@@ -148,7 +148,7 @@ class EventProduct:
         return gradients
 
     def _dense(self, limit: float) -> bool:
-        """Say whether there are more events than a share of all entries."""
+        """Return whether there are more events than a share of all entries."""
         return self.origin.rows().count > limit * self.entries
 
     def _filled_in(self, rows: Rows) -> Tensor:

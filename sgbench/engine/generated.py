@@ -81,7 +81,7 @@ def _try_out(layer: EngineLayer) -> str | None:
 
 
 def goes_along(layer: EngineLayer, wanted: Wanted) -> bool:
-    """Say whether a layer is a readout of one decay, which can run in the loops of the layer before."""
+    """Return whether a layer is a readout of one decay, which can run in the loops of the layer before."""
     spec = layer.neuron.recurrence_spec()
     if spec is None or layer.synapses() is None or layer.recurrence != "none":
         return False
@@ -181,7 +181,7 @@ def _by_windows(of: Run, inputs: Inputs, window: int) -> LayerRun:
 def _inputs(
     layer: EngineLayer, signal: Signal, arriving: ArrivingEvents | None
 ) -> tuple[Inputs, Tensor, tuple[int, ...]]:
-    """Return what a layer's current is made of, a tensor like one step of it, and its shape over all steps."""
+    """Return the parts of a layer's current, a tensor like one step of it, and its shape over all steps."""
     from sgbench.engine.generated_run import Inputs
 
     if arriving is None:
@@ -193,7 +193,7 @@ def _inputs(
 
 
 def _learns(layer: EngineLayer, inputs: Inputs, readout: EngineLayer | None) -> bool:
-    """Say whether gradient has to reach anything of a layer, or the weights of the readout behind it."""
+    """Return whether gradient has to reach anything of a layer, or the weights of the readout behind it."""
     tensors = [*inputs, layer.recurrent, *layer.neuron.parameters()]  # type: ignore[attr-defined]
     if readout is not None:
         tensors += synapses_of(readout)

@@ -186,7 +186,7 @@ class ForwardPass:
             call(step, step + 1)
 
     def fed_before(self, step: int) -> Tensor:
-        """Return what neurons feed back into a step [B, M]."""
+        """Return the recurrent input of a step [B, M]."""
         return self.of.fed_begin if step == 0 else self.arrays["out_fed"][step - 1]  # type: ignore[return-value]
 
     def last(self) -> list[Tensor]:

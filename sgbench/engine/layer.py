@@ -20,7 +20,7 @@ class Neurons(Protocol):
     currents: int  # that one neuron takes
 
     def fed_back(self, state: Any) -> Tensor:
-        """Return what recurrent weights receive of the last step [B, ...]."""
+        """Return the input of the recurrent weights from the last step [B, ...]."""
         ...
 
     def driven(self, current: Tensor, recurrent: Tensor) -> Tensor:
@@ -154,5 +154,5 @@ def start(layer: EngineLayer, current: Tensor, state: Any) -> Any:
 
 
 def traced() -> bool:
-    """Say whether `torch.func` or `torch.compile` traces: the engines' own functions cannot be traced."""
+    """Return whether `torch.func` or `torch.compile` traces: the engines' own functions cannot be traced."""
     return torch.compiler.is_compiling() or peek_interpreter_stack() is not None

@@ -49,7 +49,7 @@ def library(dtype: torch.dtype) -> str:
 
 @functools.cache
 def prefers_onednn() -> bool:
-    """Say whether this processor is one on which MKL leaves half of the machine idle."""
+    """Return whether this processor is one on which MKL leaves half of the machine idle."""
     from llvmlite import binding
 
     return (
@@ -62,7 +62,7 @@ def prefers_onednn() -> bool:
 
 
 def _by_onednn(dtype: torch.dtype) -> bool:
-    """Say whether oneDNN makes a product of this precision."""
+    """Return whether oneDNN makes a product of this precision."""
     return dtype == torch.float32 and prefers_onednn()
 
 

@@ -93,7 +93,7 @@ class NumbaSteps:
         ProductSum(len(total)).add(unpacked(saved.words[first - 1 : first - 1 + len(out)]), out, total.T)
 
     def _of(self, plan: LayerPlan) -> _Fixed:
-        """Return what all passes of a layer share, made at the first."""
+        """Return the values that all passes of a layer share, made at the first."""
         if self.fixed is None:
             self.fixed = _Fixed.of(plan)
         return self.fixed

@@ -92,7 +92,7 @@ class Steps(Protocol):
         ...
 
     def backward(self, plan: LayerPlan, saved: SavedActivations, carry: Carry) -> Adjoint:
-        """Return what runs one backward pass, chunk by chunk, the last first."""
+        """Return the runner of one backward pass, chunk by chunk, the last first."""
         ...
 
     def add_matrix_gradient(self, saved: SavedActivations, first: int, out: Tensor, total: Tensor) -> None:
@@ -143,33 +143,33 @@ class LayerPlan:
 
     @property
     def fires(self) -> bool:
-        """Say whether the layer sends spikes, not potentials."""
+        """Return whether the layer sends spikes, not potentials."""
         return self.spec.surrogate is not None
 
     @property
     def second(self) -> bool:
-        """Say whether there is a second variable."""
+        """Return whether there is a second variable."""
         return self.spec.second is not None
 
     @property
     def gained(self) -> bool:
-        """Say whether the current has a gain of its own on its way into u alone; with w it always may."""
+        """Return whether the current has a gain of its own on its way into u alone; with w it always may."""
         gain = self.spec.input
         return not self.second and (isinstance(gain, Tensor) or gain != 1.0)
 
     @property
     def forgets(self) -> bool:
-        """Say whether no step's adjoint reaches the step before."""
+        """Return whether no step's adjoint reaches the step before."""
         return self.window == 1
 
     @property
     def sends_back(self) -> bool:
-        """Say whether gradient goes back through the recurrent spikes."""
+        """Return whether gradient goes back through the recurrent spikes."""
         return self.layer.recurrent is not None and not self.layer.cut and not self.forgets
 
     @property
     def recurrent_back(self) -> Tensor:
-        """Return what carries gradient back to the recurrent spikes: V, or what a rule has put in its place."""
+        """Return the weights that carry gradient back to the recurrent spikes: V, or a rule's feedback."""
         given = ways_back(self.layer).recurrent
         matrix = self.layer.recurrent if given is None else given
         if matrix is None:

@@ -59,7 +59,7 @@ def _family(spec: LinearSpec) -> type[nn.Module] | None:
 
 
 def _is_alpha(spec: LinearSpec) -> bool:
-    """Say whether coefficients are those of snnTorch's Alpha."""
+    """Return whether coefficients are those of snnTorch's Alpha."""
     alpha, beta = spec.second_decay, spec.decay
     if isinstance(alpha, Tensor) or isinstance(beta, Tensor) or not 0 < beta < alpha < 1:
         return False

@@ -80,5 +80,5 @@ COEFFICIENTS = LinearSpec._fields[3:-1]
 
 
 def requires_grad(value: object) -> bool:
-    """Say whether gradient has to reach this coefficient or state."""
+    """Return whether gradient has to reach this coefficient or state."""
     return isinstance(value, Tensor) and value.requires_grad and torch.is_grad_enabled()

@@ -157,7 +157,7 @@ def _steps(given: CodeTensors, numbers: LayerNumbers, part: str, decay: Tensor) 
 
 
 def _taken(numbers: LayerNumbers, reader: str) -> Tensor:
-    """Return what a spike takes from the potential before it decays [N]."""
+    """Return the drop of the potential at a spike, before it decays [N]."""
     threshold = _threshold(numbers)
     if numbers.reset == "subtract_decayed":
         return threshold

@@ -224,7 +224,7 @@ def _neurons(layer: Layer, shape: tuple[int, ...], dt_s: float, step: str) -> An
 
 
 def _integrates_behind_a_synapse(layer: Layer) -> bool:
-    """Say whether its neurons sum up a synaptic current without a leak, for which NIR has two nodes."""
+    """Return whether its neurons sum up a synaptic current without a leak, for which NIR has two nodes."""
     spec = layer.neuron.recurrence_spec()
     return spec is not None and spec.second is not None and bool((torch.as_tensor(spec.decay) == 1).all())
 

@@ -92,7 +92,7 @@ def _behind(here: str, nodes: dict[str, Any], edges: list[tuple[str, str]]) -> l
 
 
 def _loops(weights: str, neurons: str, edges: list[tuple[str, str]]) -> bool:
-    """Say whether weights lead from neurons back to them and nowhere else."""
+    """Return whether weights lead from neurons back to them and nowhere else."""
     return [b for a, b in edges if a == weights] == [neurons]
 
 

@@ -71,7 +71,7 @@ class WholeLayer:
 
     @property
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Return what is stored of the layer, by name."""
+        """Return the layer's stored arrays, by name."""
         given: dict[str, NDArray[np.generic] | None] = {
             "weight": self.weight.astype(np.int16),
             "weight_exponent": np.array(self.weight_exponent),
@@ -139,7 +139,7 @@ class WholeLayer:
         decay: Whole | None,
         precision: Precision,
     ) -> Whole:
-        """Return what is left of the last potential, behind its reset."""
+        """Return the last potential after its decay and reset."""
         if decay is None:
             raise AssertionError("every layer has a decay")
         if self.reset == "subtract_decayed":

@@ -56,7 +56,7 @@ class Firing(ABC):
 
     @property
     def has_primitive(self) -> bool:
-        """Say whether `primitive` is a curve of `slope`: a class that redefines one has to redefine both."""
+        """Return whether `primitive` is a curve of `slope`: a class that redefines one has to redefine both."""
         return type(self).slope is Firing.slope or type(self).primitive is not Firing.primitive
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
@@ -65,5 +65,5 @@ class Firing(ABC):
 
 
 def is_smooth(firing: object) -> bool:
-    """Say whether a surrogate's firing sends a smooth curve in evaluation too."""
+    """Return whether a surrogate's firing sends a smooth curve in evaluation too."""
     return isinstance(firing, Firing) and firing.smooth

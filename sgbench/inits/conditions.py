@@ -134,7 +134,7 @@ class PotentialStep(NamedTuple):
         return ((self.decay + height * own).abs() + height * others).max()
 
     def _reach(self) -> tuple[Tensor, Tensor]:
-        """Return what a neuron's slope passes back to itself and, in sizes of weights, to all others [N]."""
+        """Return the gain of a neuron's slope to itself and, per size of weights, to all others [N]."""
         own = self.weights.diagonal()
         return own - self.reset, self.weights.abs().sum(0) - own.abs()
 

@@ -37,7 +37,7 @@ class StoredRun(NamedTuple):
 
     @property
     def is_at_chance(self) -> bool:
-        """Say whether it was run and is no better than guessing."""
+        """Return whether it was run and is no better than guessing."""
         return self.record is not None and self.measure.is_at_chance(self.record.validation)
 
 

@@ -160,7 +160,7 @@ def _window_of_shape(surrogate: Surrogate) -> tuple[float, float]:
 
 
 def _has_lobes(surrogate: Surrogate) -> bool:
-    """Say whether the slope is negative somewhere near the threshold."""
+    """Return whether the slope is negative somewhere near the threshold."""
     return not surrogate.stochastic and bool((slope_of(surrogate, _all_scales()).mean < 0).any())
 
 
@@ -194,7 +194,7 @@ def reference(surrogate: Surrogate) -> ReferenceCurve | None:
 
 
 def same_curve(surrogate: Surrogate, other: Surrogate) -> bool:
-    """Say whether two slopes agree everywhere to rounding."""
+    """Return whether two slopes agree everywhere to rounding."""
     if surrogate.stochastic:
         return False
     u = _all_scales()

@@ -13,7 +13,7 @@ WITHOUT = {**NEUTRAL_CHOICES, **dict.fromkeys(SPIKING_CHOICES, NOTHING), "regula
 
 
 def is_baseline(entry: Entry | None) -> bool:
-    """Say whether the catalogue has a network as one that does not spike."""
+    """Return whether the catalogue has a network as one that does not spike."""
     return entry is not None and entry.meta.get("spikes") is False
 
 

@@ -82,7 +82,7 @@ class ProtocolReference:
 
     @property
     def labels_steps(self) -> bool:
-        """Say whether each step has a class of its own, so that accuracies are of steps."""
+        """Return whether each step has a class of its own, so that accuracies are of steps."""
         return self.facts.target == "class_per_step"
 
     @cached_property
@@ -308,7 +308,7 @@ def _foreign(name: str, given: Mapping[str, Value], entry: Entry) -> Iterator[st
 
 
 def _fits(value: Value, default: object) -> bool:
-    """Say whether a value is of the kind of the entry's own: a switch, a number or numbers, text, a list."""
+    """Return whether a value is of the kind of the entry's own: a switch, a number or numbers, text, a list."""
     if value is None or default is None:
         return True
     if isinstance(default, bool):

@@ -38,7 +38,7 @@ def matched_row(board: Board, row: MethodRow) -> Matched | None:
 
 
 def _multiplies(target: EnergyTarget) -> bool:
-    """Say whether a price list prices the multiplications of a network without spikes; most chips' do not."""
+    """Return whether a price list prices the multiplications of a network without spikes; most chips' do not."""
     known = {*target.priced, *target.included_elsewhere}
     return not known.isdisjoint(("multiply_accumulate", *INSTEAD.get("multiply_accumulate", ())))
 

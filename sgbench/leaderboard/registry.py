@@ -35,7 +35,7 @@ class BoardContent:
     outsiders: tuple[Outsider, ...] = ()
 
     def provenance(self, method_id: str) -> MethodProvenance:
-        """Return what is said of a method; an empty provenance where nothing is."""
+        """Return a method's provenance; an empty one where nothing is stated."""
         return self.provenances.get(method_id, MethodProvenance())
 
 

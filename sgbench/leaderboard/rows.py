@@ -76,7 +76,7 @@ class MethodRow:
 
     @property
     def is_claimed(self) -> bool:
-        """Say whether it has no rank, since it failed a check or came by submission and was not repeated."""
+        """Return whether it has no rank, since it failed a check or came by submission and was not repeated."""
         finished = self.scores.keys() - set(self.failed_seeds)
         return self.listing is not None and self.listing.provenance.is_claimed(finished)
 

@@ -35,7 +35,7 @@ class Measure:
 
     @property
     def is_loss(self) -> bool:
-        """Say whether the measure is a loss, of which less is better."""
+        """Return whether the measure is a loss, of which less is better."""
         return self.kind == "loss"
 
     @property
@@ -54,7 +54,7 @@ class Measure:
         return self.guess if value is None else value
 
     def is_at_chance(self, scores: Scores | None) -> bool:
-        """Say whether the scores of a run are no better than guessing; those of a failed run never are."""
+        """Return whether the scores of a run are no better than guessing; those of a failed run never are."""
         return is_at_chance(scores, self.guess, is_loss=self.is_loss)
 
     def summarise(self, values: Sequence[float]) -> Summary:
@@ -135,7 +135,7 @@ def measure_of(classes: int | None, guess_loss: float | None, guess_accuracy: fl
 
 
 def measures(config_dirs: Sequence[Path] = ()) -> Callable[[Method], Measure]:
-    """Return what looks up the measure of a method's task, once for each task.
+    """Return a function that looks up the measure of a method's task, once for each task.
 
     Args:
         config_dirs: folders with entries of the user's own.

@@ -76,7 +76,7 @@ def common(methods: Sequence[Method], varying: Varying) -> dict[str, str]:
 
 
 def _is_neutral(name: str, value: Value) -> bool:
-    """Say whether an older record without this parameter means the same."""
+    """Return whether an older record without this parameter means the same."""
     return name in NEUTRAL and same(NEUTRAL[name], value)
 
 

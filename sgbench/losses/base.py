@@ -26,7 +26,7 @@ class Loss(ABC):
 
     @abstractmethod
     def logits(self, trajectory: Trajectory) -> Tensor:
-        """Return what is predicted: class scores [B, C], of which the largest counts, or outputs [B, T, C]."""
+        """Return the predictions: class scores [B, C], of which the largest counts, or outputs [B, T, C]."""
 
     def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
         """Average the loss over the batch into one number, a scalar."""

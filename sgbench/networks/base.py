@@ -192,7 +192,7 @@ class Network(nn.Module, ABC):
         return list(self.layers)[1:]  # type: ignore[arg-type]
 
     def sources(self, given: Literal["binary", "real"]) -> list[Source]:
-        """Return what each layer receives from: the input, declared to hold `given`, and the layer before."""
+        """Return the source of each layer: the input, declared to hold `given`, or the layer before."""
         return [Source("input", given), *(source_of(layer) for layer in self.hidden_layers)]
 
     def received(self, x: Signal, sent: Sequence[Tensor | None]) -> list[Signal | None]:
@@ -299,5 +299,5 @@ def check_finite(network: Network, trajectory: Trajectory) -> None:
 
 
 def _finite(values: Tensor) -> bool:
-    """Say whether all values are finite; their sum, at a tenth of the cost, mostly suffices to tell."""
+    """Return whether all values are finite; their sum, at a tenth of the cost, mostly suffices to tell."""
     return math.isfinite(values.sum().item()) or bool(values.isfinite().all())

@@ -116,7 +116,7 @@ class Baseline(Network):
 
     @abstractmethod
     def seen(self, x: Signal, lengths: Tensor) -> Tensor:
-        """Return what the first layer takes [S, B, F]: every step (S = T), or the whole sample at once (S = 1)."""
+        """Return the input of the first layer [S, B, F]: every step (S = T), or the sample at once (S = 1)."""
 
     @property
     def plain_layers(self) -> list[PlainLayer]:

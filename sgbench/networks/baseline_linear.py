@@ -41,5 +41,5 @@ class Linear(Baseline):
         self.sums_up = self.view.sees == "counts"
 
     def seen(self, x: Signal, lengths: Tensor) -> Tensor:
-        """Return what the layer sees of a sample; see `InputView`."""
+        """Return the layer's view of a sample; see `InputView`."""
         return self.view(dense(x), lengths)

@@ -57,5 +57,5 @@ class Perceptron(Baseline):
         self.sums_up = self.view.sees == "counts"
 
     def seen(self, x: Signal, lengths: Tensor) -> Tensor:
-        """Return what the first layer sees of a sample; see `InputView`."""
+        """Return the first layer's view of a sample; see `InputView`."""
         return self.view(dense(x), lengths)

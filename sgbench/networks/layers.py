@@ -98,7 +98,7 @@ class Layer(nn.Module):
 
     @property
     def normalises(self) -> bool:
-        """Say whether currents pass through a normalisation that is not a part of the weights."""
+        """Return whether currents pass through a normalisation that is not a part of the weights."""
         return self.normaliser is not None and (self.training or not self.normaliser.folds)
 
     @property
@@ -166,7 +166,7 @@ class Layer(nn.Module):
         return self.current(dense(signal))
 
     def arriving(self, x: Tensor) -> Tensor:
-        """Return what the weights see of what arrives: pooled, and a part of it dropped."""
+        """Return the input of the weights: pooled, and a part of it dropped."""
         pooled = x if self.pool_in is None else self.pool_in(x)
         return pooled if self.dropout is None else self.dropout(pooled)  # type: ignore[no-any-return]
 

@@ -217,7 +217,7 @@ class _Woken:
             self.value.register_hook(self._lowered)
 
     def arrivals(self, times: Tensor, rows: Tensor | None, source: Tensor | None) -> Arrivals:
-        """Return what comes through it: of whole rows of the input [B, K, inputs], or of single spikes."""
+        """Return the synaptic drive of whole rows of the input [B, K, inputs], or of single spikes."""
         jumps = self.value.T[source] if rows is None else rows @ self.value.T
         return Arrivals(times, jumps)
 

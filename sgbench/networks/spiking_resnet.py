@@ -174,7 +174,7 @@ class SpikingResnet(Network):
         return [*sources, source]
 
     def received(self, x: Signal, sent: Sequence[Tensor | None]) -> list[Signal | None]:
-        """Return what each layer receives; outputs of blocks are computed anew from their spikes."""
+        """Return the input of each layer; outputs of blocks are computed again from their spikes."""
         spikes = [None if signal is None else dense(signal) for signal in sent]
         received: list[Signal | None] = [x]
         signal = spikes[0]

@@ -82,7 +82,7 @@ class Neuron(nn.Module, ABC):
         return None
 
     def fed_back(self, state: Any) -> Tensor:
-        """Return what recurrent weights get of a state [B, N]: its spikes, or what `feeds_back` says."""
+        """Return the recurrent weights' input from a state [B, N]: its spikes, or what `feeds_back` says."""
         return state.s
 
     def driven(self, current: Tensor, recurrent: Tensor) -> Tensor:

@@ -81,7 +81,7 @@ class Quantity(nn.Module):
         return self.fixed if self.spread is None else self.spread
 
     def start(self, features: int | None) -> Tensor | None:
-        """Return what is learnt, in float64, at its initial value; None where nothing is."""
+        """Return the learnt parameter, in float64, at its initial value; None where nothing is learnt."""
         if self.learn == "none":
             return None
         if self.spread is not None:

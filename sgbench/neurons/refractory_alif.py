@@ -110,7 +110,7 @@ class RefractoryAlif(SpikingNeuron):
         return s, RefractoryAlifState(u=u, a=a, left=left, s=s)
 
     def centred(self, state: RefractoryAlifState) -> Tensor:
-        """Return what the surrogate sees [B, N], whether or not the neuron is silent."""
+        """Return the surrogate's argument [B, N], whether or not the neuron is silent."""
         return self._measured(state.u, self.threshold() + self.kappa() * state.a)
 
     def _measured(self, u: Tensor, in_force: Tensor) -> Tensor:

@@ -82,7 +82,7 @@ class Shown(ShownTable):
         return plain_table(entry.name, rows, words=2)
 
     def table_notes(self) -> tuple[str, ...]:
-        """Return what the entry is, in a line."""
+        """Return the entry's description, in a line."""
         return (self.entry.line,)
 
 

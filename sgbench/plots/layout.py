@@ -79,7 +79,7 @@ class Panel:
 
     @property
     def leads(self) -> bool:
-        """Say whether one of its marks is a link."""
+        """Return whether one of its marks is a link."""
         return any(mark.link for series in self.series for mark in series.marks)
 
 

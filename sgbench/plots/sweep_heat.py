@@ -86,7 +86,7 @@ def _layout(panels: int) -> tuple[int, int]:
 
 
 def _few(across: SweptAxis, rate: SweptAxis) -> bool:
-    """Say whether cells are large enough for numbers."""
+    """Return whether cells are large enough for numbers."""
     return max(len(across.values), len(rate.values)) <= FEW
 
 

@@ -59,7 +59,7 @@ class SweepPicture:
 
     @property
     def is_loss(self) -> bool:
-        """Say whether the sweep's scores are losses, of which less is better."""
+        """Return whether the sweep's scores are losses, of which less is better."""
         return self.what != ACCURACY
 
     @property

@@ -107,7 +107,7 @@ class Recommendation:
 
     @property
     def is_alone(self) -> bool:
-        """Say whether it is the best cell of the only task of its kind, so that no expected loss is known."""
+        """Return whether it is the best cell of the only task of its kind, so that no expected loss is known."""
         return len(self.tasks) == 1 and not self.loss.mean
 
     @property

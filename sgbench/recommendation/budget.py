@@ -249,6 +249,6 @@ def _own(
 
 
 def _moves(cells: PricedTask) -> bool:
-    """Say whether spikes of neurons cost something in a task's reference."""
+    """Return whether spikes of neurons cost something in a task's reference."""
     reference = reference_of(cells)
     return reference is not None and reference.moved_nj > 0

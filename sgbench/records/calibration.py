@@ -15,7 +15,7 @@ Reset = Literal["attached", "detached"]
 
 
 def is_auto(surrogate: Mapping[str, object]) -> bool:
-    """Say whether the parameters of a surrogate ask for a measured width.
+    """Return whether the parameters of a surrogate ask for a measured width.
 
     >>> is_auto({"width_fwhm": "auto"}), is_auto({"width_fwhm": 0.2})
     (True, False)

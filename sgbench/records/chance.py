@@ -38,7 +38,7 @@ def reach_of_guessing(guess: float, samples: int) -> float:
 
 
 def is_at_chance(scores: Scores | None, guess: float, *, is_loss: bool = False) -> bool:
-    """Say whether scores are no better than guessing; a run that failed has none and never counts as such.
+    """Return whether scores are no better than guessing; a run that failed has none and never counts as such.
 
     Args:
         scores: of the selected weights, None of a failed run.

@@ -158,7 +158,7 @@ def _test_selected(record: RecordContent) -> Iterator[str]:
 
 
 def _badness(by: str, scores: EpochOnTest | Scores) -> float:
-    """Return what selection makes small."""
+    """Return the quantity that selection minimises."""
     return scores.loss if by == "by_loss" else -(scores.accuracy or 0.0)
 
 
@@ -287,5 +287,5 @@ def _activity(counts: OpCounts, test: Scores) -> Iterator[str]:
 
 
 def _close(value: float, expected: float) -> bool:
-    """Say whether a value equals another up to rounding."""
+    """Return whether a value equals another up to rounding."""
     return abs(value - expected) <= RATE * abs(expected)

@@ -96,7 +96,7 @@ def by_method(records: Iterable[Stored]) -> dict[str, list[Stored]]:
 
 
 def same(value: Value, other: Value) -> bool:
-    """Say whether two values have the same canonical text.
+    """Return whether two values have the same canonical text.
 
     >>> same(1, 1.0), same(1, True), same((1, None), (1.0, None))
     (True, False, True)

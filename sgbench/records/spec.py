@@ -105,7 +105,7 @@ class SearchRange(Strict):
         return self
 
     def holds(self, value: float, *, threshold: float) -> bool:
-        """Say whether a number lies within the range, up to rounding.
+        """Return whether a number lies within the range, up to rounding.
 
         >>> width = SearchRange(low=0.1, high=2, scale="log", unit="threshold")
         >>> width.holds(3.0, threshold=2.0), width.holds(3.0, threshold=1.0)
@@ -184,7 +184,7 @@ class Protocol(Grown):
         return self.seeds if self.tuning_seeds is None else self.tuning_seeds
 
     def is_tuning_seed(self, seed: int) -> bool:
-        """Say whether settings are chosen with a seed, which therefore reports nothing."""
+        """Return whether settings are chosen with a seed, which therefore reports nothing."""
         return seed in (self.tuning_seeds or ())
 
     @field_validator("parameters", mode="before")
@@ -248,7 +248,7 @@ class Method(Strict):
 
     @property
     def is_baseline(self) -> bool:
-        """Say whether the method's network has no spiking neurons."""
+        """Return whether the method's network has no spiking neurons."""
         return self.choices["surrogate"] == NOTHING
 
     @field_serializer("choices")
@@ -307,10 +307,10 @@ class RunSpec(Strict):
 
     @property
     def opens_test(self) -> bool:
-        """Say whether the run ends with the test split, which seeds that settings are chosen with leave closed."""
+        """Return whether the run ends with the test split; tuning seeds leave it closed."""
         return self.trainer.test_tuning_seeds or not self.method.protocol.is_tuning_seed(self.seed)
 
     @property
     def watches_test(self) -> bool:
-        """Say whether the test split is scored after every epoch."""
+        """Return whether the test split is scored after every epoch."""
         return self.trainer.watch_test_score and self.opens_test

@@ -95,7 +95,7 @@ def _is_passing(name: str) -> bool:
 
 
 def _is_free(path: Path, *, remove: bool = False) -> bool:
-    """Say whether no process holds a file; if asked to, remove it before another process can hold it."""
+    """Return whether no process holds a file; if asked to, remove it before another process can hold it."""
     handle = _open(path)
     if handle is None:
         return False

@@ -89,7 +89,7 @@ class StackedPasses:
         ]
 
     def take(self, batches: Sequence[Batch]) -> bool:
-        """Say whether these batches can be passed together, and create arrays of their size.
+        """Return whether these batches can be passed together, and create arrays of their size.
 
         What a neuron or a surrogate is may change from epoch to epoch, so all is made anew with each.
         """

@@ -124,7 +124,7 @@ class WorkerPool:
 
 
 def _forked(group: PointGroup) -> bool:
-    """Say whether the process of these points is forked off the sweep's, or starts afresh.
+    """Return whether the process of these points is forked off the sweep's, or starts afresh.
 
     The sweep has loaded all that replicas need, to check the points; each worker would spend two seconds on that
     again. Those that run alone may need an accelerator or threads of their own, and neither outlives a fork; nor

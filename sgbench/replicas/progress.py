@@ -83,7 +83,7 @@ class ProgressReader:
         self.cpu_s = 0.0  # that the job has told of; begun again it counts anew
 
     def news(self) -> list[WorkerMessage]:
-        """Return what has been said since the last look; a file that is not there, or damaged, says nothing."""
+        """Return the messages since the last call; an absent or damaged file has none."""
         try:
             tree: Any = parse_tree(read_bytes(self.path), str(self.path))
             points = {int(place): message for place, message in tree["points"].items()}

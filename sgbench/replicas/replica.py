@@ -113,7 +113,7 @@ class Replica(Attempt):
             self.training.score(batch)
 
     def is_below(self, thresholds: Sequence[float]) -> bool:
-        """Say whether its best validation score lies below this epoch's threshold; never without one."""
+        """Return whether its best validation score lies below this epoch's threshold; never without one."""
         epochs, best = len(self.training.curve), self.training.best
         if epochs > len(thresholds):
             return False

@@ -100,7 +100,7 @@ def _starter(
     largest: int | None,
     thresholds: Mapping[int, PruningThresholds] | None,
 ) -> Callable[[Hear, Tick], GroupRunner]:
-    """Return what makes the pool of a place, which is there, once somebody listens."""
+    """Return the factory of the pool of a place, which is called once somebody listens."""
     cluster = where.cluster(workers)
     if cluster is None:
         return lambda hear, tick: WorkerPool(specs, count, largest, hear, tick, thresholds)

@@ -110,7 +110,7 @@ def _is_unmeasured(entry: PageEntry) -> bool:
 
 
 def _is_of(before: PageEntry, after: PageEntry) -> bool:
-    """Say whether what was measured before is what would be measured now."""
+    """Return whether what was measured before is what would be measured now."""
     asked = [_asked(entry.rows) for entry in (before, after)]
     methods = [_conditions(entry.section) for entry in (before, after)]
     return asked[0] == asked[1] and methods[0] == methods[1]
@@ -122,7 +122,7 @@ def _asked(lines: Iterable[str]) -> list[list[str]]:
 
 
 def _conditions(section: str) -> str:
-    """Return what a section says of its conditions, on one line."""
+    """Return a section's conditions, on one line."""
     return " ".join(section.partition("\n- Condition ")[2].partition("\n- Runs of ")[0].split())
 
 

@@ -83,7 +83,7 @@ def _combined(figure: Figure, worth: Sequence[float]) -> float:
 
 
 def _verdict(figure: Figure, ours: float) -> Verdict:
-    """Say whether our number lies within the published bounds."""
+    """Return whether our number lies within the published bounds."""
     low, high = -math.inf, math.inf
     if figure.published is not None and figure.tolerance is not None:
         low, high = figure.published - figure.tolerance, figure.published + figure.tolerance

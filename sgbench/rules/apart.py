@@ -141,7 +141,7 @@ def run_apart(
 
 
 def _is_linear(layer: Layer) -> bool:
-    """Say whether a layer's neurons have an adjoint that does not depend on what they went through."""
+    """Return whether a layer's neurons have an adjoint that does not depend on what they went through."""
     spec = layer.neuron.recurrence_spec()
     return spec is not None and spec.surrogate is None
 
@@ -184,7 +184,7 @@ def require_cut(rule: str, network: Network) -> None:
 
 
 def straight_weights(network: Network, feedback: str) -> list[Tensor]:
-    """Return what carries an error of the outputs straight to each hidden layer [R, N], without gradient.
+    """Return the weights that carry output errors straight to each hidden layer [R, N], without gradient.
 
     Args:
         network: which has what the rule drew.

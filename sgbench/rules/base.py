@@ -140,7 +140,7 @@ class LearningRule(ABC):
         )
 
     def _loses(self, remedy: str) -> bool:
-        """Say whether words set something that this rule requires to something else."""
+        """Return whether words set something that this rule requires to something else."""
         words = remedy.replace(",", " ").split()
         keys = tuple(word.partition("=")[0] + "=" for word in self.requires)
         return "rule=bptt" not in words and any(

@@ -68,7 +68,7 @@ class Eligibility:
             self._advance_paired(adjoints, window.before.s)
 
     def _presynaptic(self, window: TimeWindow) -> Tensor:
-        """Return what arrives in each step [n, B, K]: inputs, 1 for the bias, and the last spikes."""
+        """Return the presynaptic input of each step [n, B, K]: inputs, 1 for the bias, and the last spikes."""
         one = window.arriving.new_ones(*window.arriving.shape[:2], 1)
         parts = [window.arriving, one]
         if self.layer.recurrence == "all_to_all":
@@ -181,7 +181,7 @@ def _adjoints(
 
 
 def _is_triangular(adjoints: _Adjoints) -> bool:
-    """Say whether each of x at the end depends on those before it at the start, and on none behind it."""
+    """Return whether each of x at the end depends on those before it at the start, and on none behind it."""
     count = len(adjoints.start)
     return not any(
         adjoints.start[source][1 + place].any()
@@ -205,7 +205,7 @@ def traces_of(layer: Layer) -> tuple[int, int]:
 
 
 def has_equal_traces(neuron: Neuron) -> bool:
-    """Say whether a synapse's trace depends on what arrives alone, not on the neuron or its spikes.
+    """Return whether a synapse's trace depends on what arrives alone, not on the neuron or its spikes.
 
     >>> from sgbench.neurons.leaky_readout import LeakyReadout
     >>> has_equal_traces(LeakyReadout(4, beta=0.9, learn_beta="none"))

@@ -167,7 +167,7 @@ class _Pass(NamedTuple):
         return self._collected(adjoints)
 
     def _returned(self, q: Tensor) -> Tensor:
-        """Return what a spike's amplitude is worth to the layer itself one step later."""
+        """Return the adjoint of a spike's amplitude through the layer's own recurrence one step later."""
         recurrent = self.layer.recurrent
         return q * recurrent if self.layer.recurrence == "one_to_one" else q @ recurrent  # type: ignore[operator]
 

@@ -283,7 +283,7 @@ class JoinedReadouts:
 
     @staticmethod
     def covers(readout: Layer) -> bool:
-        """Say whether units of any number are those of the readout: no number or draw is that of a single unit."""
+        """Return whether units of any number are those of the readout: none has its own number or draw."""
         neuron = readout.neuron
         fixed = not [*neuron.buffers()] and not any(surrogate.stochastic for surrogate in surrogates(neuron))
         return fixed and readout.synapses() is not None and not neuron.sees_all_steps
@@ -304,7 +304,7 @@ class JoinedReadouts:
         return torch.zeros_like(s)
 
     def parted(self, both: LayerRun) -> tuple[LayerRun, LayerRun]:
-        """Return what the network's own units came to, and what the local ones did."""
+        """Return the scores of the network's own readout and of the local ones."""
         runs = []
         for units in (slice(0, self.units), slice(self.units, None)):
             output, u = (None if values is None else values[..., units] for values in (both.output, both.u))

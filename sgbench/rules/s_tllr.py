@@ -146,7 +146,7 @@ class _Pairs:
             add_gradient(self.layer.recurrent, gradient[:, inputs + 1 :].diagonal())
 
     def _presynaptic(self, window: TimeWindow) -> Tensor:
-        """Return what arrives in each step [n, B, K]: inputs, 1 for the bias, and the last spikes."""
+        """Return the presynaptic input of each step [n, B, K]: inputs, 1 for the bias, and the last spikes."""
         parts = [window.arriving, window.arriving.new_ones(*window.arriving.shape[:2], 1)]
         if self.layer.recurrence != "none":
             parts.append(window.before.s)

@@ -68,13 +68,13 @@ def labels_inside(target: Tensor, lengths: Tensor) -> Tensor:
 
 
 def scored_target(batch: Batch) -> Tensor:
-    """Return what a batch is scored against; classes of steps lose those behind a sample's end."""
+    """Return the targets of a batch; classes of steps lose those after a sample's end."""
     by_step = batch.target.ndim == 2  # noqa: PLR2004 - samples and steps
     return labels_inside(batch.target, batch.lengths) if by_step else batch.target
 
 
 def all_valid(lengths: Tensor, steps: int) -> bool:
-    """Say whether no sample ends before the last step, so that a mask would change nothing; it costs little.
+    """Return whether no sample ends before the last step, so that a mask would change nothing; it costs little.
 
     >>> all_valid(torch.tensor([2, 2]), 2), all_valid(torch.tensor([1, 2]), 2)
     (True, False)

@@ -35,7 +35,7 @@ def require_registered_file(path: Path) -> None:
 
 
 def is_committed(path: Path) -> bool | None:
-    """Say whether a file lies in a repository as it is committed there; None where there is no repository.
+    """Return whether a file lies in a repository as it is committed there; None where there is no repository.
 
     Raises:
         InputError: there is one, and git cannot say.

@@ -65,7 +65,7 @@ class Findings:
     deviations: Sequence[str]
 
     def stored(self, *blocks: str) -> bool:
-        """Say whether every one of these blocks has runs."""
+        """Return whether every one of these blocks has runs."""
         return all(self.scores.block(block) for block in blocks)
 
     def not_stored(self, *blocks: str) -> str:

@@ -88,7 +88,7 @@ class Checkout:
         return tuple(versions.values())
 
     def descends(self, commit: str, ancestor: str) -> bool:
-        """Say whether one commit comes after another, or is it; false where git does not know it."""
+        """Return whether one commit comes after another, or is it; false where git does not know it."""
         try:
             _git(self.folder, "merge-base", "--is-ancestor", ancestor, commit)
         except InputError:

@@ -285,7 +285,7 @@ def _why_missing(spec: RunSpec) -> str:
 
 
 def counts(record: RunRecord) -> bool:
-    """Say whether a record is a result: finished, or failed for a reason that is the method's own."""
+    """Return whether a record is a result: finished, or failed for a reason that is the method's own."""
     return record.status == "finished" or (
         record.failure is not None and record.failure.kind in METHOD_FAILURES
     )

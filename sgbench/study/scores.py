@@ -172,7 +172,7 @@ class RunTable:
 
     @property
     def complete(self) -> bool:
-        """Say whether no run is missing."""
+        """Return whether no run is missing."""
         return not self.missing
 
     @property
@@ -246,7 +246,7 @@ class StudyScores:
         return self._index.get((task, purpose, self._place(task, cell, start)), {})
 
     def may_start(self, block: str) -> bool:
-        """Say whether the settings that a block starts from are settled, so that runs of it can exist."""
+        """Return whether the settings that a block starts from are settled, so that runs of it can exist."""
         return self.study.blocks[block].reference in {None, *self.settled}
 
     def table(

@@ -67,7 +67,7 @@ class Manifest(Strict):
     voided: tuple[Voided, ...] = Field(default=(), max_length=10_000)
 
     def holds(self, shard: str, entry: StoreEntry) -> bool:
-        """Say whether a run of a shard counts."""
+        """Return whether a run of a shard counts."""
         run = (entry.record.method_id, entry.record.seed)
         return not any(
             (one.shard, one.task) == (shard, entry.task) and (one.runs is None or run in one.runs)

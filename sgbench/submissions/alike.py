@@ -35,7 +35,7 @@ Result = RunRecord | ExternalRecord
 
 
 def alike(one: PredictionTable, other: PredictionTable) -> bool:
-    """Say whether two runs answer so alike that one copies the other, or both are one method of two names."""
+    """Return whether two runs answer so alike that one copies the other, or both are one method of two names."""
     if one.target.shape != other.target.shape:
         return False
     if isinstance(one, Outputs) and isinstance(other, Outputs):
@@ -46,13 +46,13 @@ def alike(one: PredictionTable, other: PredictionTable) -> bool:
 
 
 def _same_outputs(one: Outputs, other: Outputs) -> bool:
-    """Say whether both the outputs and their errors agree: good runs have like outputs, bad ones like errors."""
+    """Return whether both the outputs and their errors agree: good runs have like outputs, bad ones like errors."""
     pairs = ((one.output, other.output), (one.output - one.target, other.output - other.target))
     return all(_correlated(first, second, SAME_OUTPUTS) for first, second in pairs)
 
 
 def _correlated(first: Floats, second: Floats, least: float) -> bool:
-    """Say whether two arrays correlate enough; silence, or no error at all, says nothing and is never a match."""
+    """Return whether two arrays correlate enough; silence, or no error at all, is never a match."""
     if first.std() == 0 or second.std() == 0:
         return False
     return bool(np.corrcoef(first.ravel(), second.ravel())[0, 1] >= least)
@@ -185,7 +185,7 @@ def _against(
 
 
 def _other_labels(predicted: PredictionTable, theirs: PredictionTable, path: str) -> bool:
-    """Say whether two tables of answers hold different labels; code outside is no judge of them."""
+    """Return whether two tables of answers hold different labels; code outside is no judge of them."""
     same = theirs.target.shape == predicted.target.shape
     return same and targets_apart(predicted, theirs, path) > 0
 

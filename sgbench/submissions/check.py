@@ -52,7 +52,7 @@ class Checked:
     problems: tuple[Problem, ...]
 
     def refused(self, *, strict: bool) -> bool:
-        """Say whether the submission is refused; strict counts warnings too."""
+        """Return whether the submission is refused; strict counts warnings too."""
         return any(strict or problem.level == "error" for problem in self.problems)
 
 

@@ -27,7 +27,7 @@ def strange(commits: Iterable[str], folder: Path) -> Iterator[str]:
 
 
 def _knows(folder: Path) -> bool:
-    """Say whether a folder lies in a checkout of sgbench with the whole history."""
+    """Return whether a folder lies in a checkout of sgbench with the whole history."""
     try:
         shallow = git.ask(folder, "rev-parse", "--is-shallow-repository", timeout_s=GIT_S).decode().strip()
     except git.FAILURES:

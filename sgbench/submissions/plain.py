@@ -44,7 +44,7 @@ def unplain(tree: object, place: str = "") -> Iterator[str]:
 
 
 def is_formula(text: str) -> bool:
-    """Say whether a text is a slope's formula in its one form, whose signs and names can be no markup.
+    """Return whether a text is a slope's formula in its one form, whose signs and names can be no markup.
 
     >>> is_formula("1/(1+abs(a*u))**2"), is_formula("u<b>0")
     (True, False)
@@ -56,7 +56,7 @@ def is_formula(text: str) -> bool:
 
 
 def is_plain(text: str) -> bool:
-    """Say whether a text is Latin letters, digits and a little punctuation, without an address.
+    """Return whether a text is Latin letters, digits and a little punctuation, without an address.
 
     >>> [is_plain(text) for text in ("Intel(R) Core(TM) @ 3 GHz", "in [0, 1].", "see [me](x)", "hi @you", "a|b")]
     [True, True, False, False, False]

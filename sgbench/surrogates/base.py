@@ -36,7 +36,7 @@ class FiresOtherwise(Protocol):
 
     @property
     def has_primitive(self) -> bool:
-        """Say whether there is a known curve in place of what is sent, from which a steepness can learn."""
+        """Return whether there is a known curve in place of what is sent, from which a steepness can learn."""
         ...
 
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
@@ -170,7 +170,7 @@ class Surrogate(nn.Module, ABC):
 
     @property
     def has_primitive(self) -> bool:
-        """Say whether the slope is that of a curve known in closed form."""
+        """Return whether the slope is that of a curve known in closed form."""
         return type(self).shape_integral is not Surrogate.shape_integral
 
     def reshape(self, *, width: float = 1.0, height: float = 1.0) -> None:

@@ -12,7 +12,7 @@ SEED, SURROGATE = "seed", "surrogate"
 
 
 def is_choice(key: str) -> bool:
-    """Say whether a key chooses an entry, as `rule` does, and sets no number of one, as `rule.gain` does.
+    """Return whether a key chooses an entry, as `rule` does, and sets no number of one, as `rule.gain` does.
 
     >>> [is_choice(key) for key in ("rule", "neuron@readout", "rule.gain", "width_fwhm", "experiment")]
     [True, True, False, False, True]

@@ -26,7 +26,7 @@ class Cell:
 
     @property
     def key(self) -> str | None:
-        """Return what the cell is sorted by, or None where its text says that as it stands.
+        """Return the sort key of the cell, or None where its text is the key.
 
         >>> Cell("2,454", 2454.0).key, Cell("2,454", 2454.2).key, Cell("1 to 7", 1.0).key, Cell("-").key
         (None, '2454.2', '1', None)
@@ -40,17 +40,17 @@ class Cell:
 
     @property
     def is_plain(self) -> bool:
-        """Say whether the cell is text without a link, notes or code formatting."""
+        """Return whether the cell is text without a link, notes or code formatting."""
         return self.link is None and not self.notes and not self.is_code
 
     @property
     def is_short(self) -> bool:
-        """Say whether the cell's text stays on one line."""
+        """Return whether the cell's text stays on one line."""
         return len(self.text) <= ONE_LINE
 
     @property
     def is_long(self) -> bool:
-        """Say whether the cell needs a least width, lest a narrow window squeeze it to a word a line."""
+        """Return whether the cell needs a least width, lest a narrow window squeeze it to a word a line."""
         return len(self.text) > MANY_LINES
 
 

@@ -49,7 +49,7 @@ def as_json(table: Table) -> bytes:
 
 
 def value(cell: Cell) -> str | float | None:
-    """Return what a cell says: a number where its text is nothing else, unrounded; None of a dash.
+    """Return the value of a cell: a number where its text is nothing else, unrounded; None of a dash.
 
     >>> value(Cell("2,454", 2454.2)), value(Cell("1 to 7", 1.0)), value(Cell("-"))
     (2454.2, '1 to 7', None)

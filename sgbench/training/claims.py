@@ -41,7 +41,7 @@ class FolderClaim(NamedTuple):
 
     @staticmethod
     def read(path: Path) -> FolderClaim | None:
-        """Return what a file says, or None where there is none or its writer was killed before its first word."""
+        """Return a file's claim, or None where there is none or its writer was killed before its first word."""
         try:
             host, pid, job, token = path.read_text().split()
             return FolderClaim(host, int(pid), job, token)
@@ -111,7 +111,7 @@ def _taken_from_dead(path: Path, mine: FolderClaim) -> bool:
 
 
 def _is_left(path: Path, claim: FolderClaim | None, mine: FolderClaim) -> bool:
-    """Say whether the process of a claim is gone: by its job, its id on this machine, or its signs of life."""
+    """Return whether the process of a claim is gone: by its job, its id on this machine, or its signs of life."""
     if claim is not None and claim.host == mine.host and claim.pid == mine.pid:
         return False
     if claim is not None and claim.job == mine.job != "-":

@@ -77,7 +77,7 @@ class Training:
 
     @property
     def ended(self) -> bool:
-        """Say whether training is over: after the protocol's last epoch, or when patience has run out."""
+        """Return whether training is over: after the protocol's last epoch, or when patience has run out."""
         return len(self.curve) >= self.epochs.count or self.best.should_stop
 
     def begin_epoch(self, epoch: int) -> None:
@@ -189,7 +189,7 @@ class Training:
         self.watched.add(self.epoch, scores)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint needs besides weights and the optimiser's state."""
+        """Return the state of a checkpoint besides weights and the optimiser's state."""
         watched: dict[str, Any] = {"watched": self.watched.state_dict()} if self.watched.scores else {}
         if self.diagnosing is not None and self.diagnosing.found:
             watched["diagnoses"] = self.diagnosing.state_dict()

@@ -13,7 +13,7 @@ FAILURES = (OSError, subprocess.SubprocessError)
 
 
 def ask(folder: Path, *words: str, timeout_s: float) -> bytes:
-    """Return what git prints about the checkout that holds a folder.
+    """Return git's output on the checkout that holds a folder.
 
     Args:
         folder: from which git looks for the checkout.

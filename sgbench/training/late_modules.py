@@ -155,7 +155,7 @@ def _is_running(name: str) -> bool:
 
 class _Compiled(type):
     def __instancecheck__(cls, instance: object) -> bool:
-        """Say whether an object is a network compiled by torch; none is before the compiler is loaded."""
+        """Return whether an object is a network compiled by torch; none is before the compiler is loaded."""
         dynamo = sys.modules.get("torch._dynamo")
         return _is_running("torch._dynamo") and isinstance(instance, dynamo.OptimizedModule)  # type: ignore[union-attr]
 

@@ -98,7 +98,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _keeps_out(path: Path) -> bool:
-    """Say whether a lock that this process holds keeps another handle out."""
+    """Return whether a lock that this process holds keeps another handle out."""
     try:
         with FileLock(path, timeout=0):
             return False
@@ -129,7 +129,7 @@ def keeps_locks(folder: Path) -> bool:
 
 
 def is_held(folder: Path) -> bool:
-    """Say whether another process is writing a run's folder now."""
+    """Return whether another process is writing a run's folder now."""
     try:
         with locked(folder):
             return False

@@ -155,7 +155,7 @@ class BestEpoch:
 
     @property
     def should_stop(self) -> bool:
-        """Say whether patience has run out."""
+        """Return whether patience has run out."""
         if self.patience is None or self.epoch is None:
             return False
         return self.last_epoch - self.epoch >= self.patience

@@ -126,7 +126,7 @@ class Tpe:
         }
 
     def ask(self, study: int, tried: Sequence[Tried]) -> Setting:
-        """Return what the estimator suggests after all that was tried."""
+        """Return the estimator's next suggestion after all trials so far."""
         optuna = self.optuna
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what is called experimental

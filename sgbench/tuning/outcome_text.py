@@ -67,7 +67,7 @@ def found_of(outcomes: Sequence[Outcome]) -> Found:
 
 
 def lines_of(result: Found, task: Task) -> list[str]:
-    """Return what a search came to, for people."""
+    """Return the outcome of a search as text."""
     from sgbench.tables import NONE, aligned, ranges
     from sgbench.tuning.space import words_of
 

@@ -82,7 +82,7 @@ def stored_pruned(spec: RunSpec) -> Pruned | None:
 
 
 def score_of(ended: RunRecord | Pruned, monitor: str) -> float:
-    """Return what validation selects by, the larger the better.
+    """Return the score by which validation selects, the larger the better.
 
     Args:
         ended: a finished run, or one that was stopped early.

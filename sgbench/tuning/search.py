@@ -106,7 +106,7 @@ class Search:
         return outcome_of(asked, [*specs[:first], *(spec for spec in specs[first:] if not _is_open(spec))])
 
     def _is_left(self, outcome: Outcome) -> bool:
-        """Say whether a setting was asked for and nobody runs it."""
+        """Return whether a setting was asked for and nobody runs it."""
         return outcome.state == "open" and outcome.asked.method_id not in self.begun and not _is_run(outcome)
 
     @contextlib.contextmanager
@@ -206,7 +206,7 @@ class Search:
 
 
 def _is_run(outcome: Outcome) -> bool:
-    """Say whether some process runs one of its open runs now."""
+    """Return whether some process runs one of its open runs now."""
     folders = [folder_of(spec) for spec in filter(_is_open, outcome.specs)]
     return any(folder.is_dir() and is_held(folder) for folder in folders)
 
@@ -226,7 +226,7 @@ def wait_for(specs: Sequence[RunSpec], pause: Callable[[float], None] = time.sle
 
 
 def _is_open(spec: RunSpec) -> bool:
-    """Say whether a run has no record and was not stopped early."""
+    """Return whether a run has no record and was not stopped early."""
     return stored_record(spec) is None and stored_pruned(spec) is None
 
 

@@ -67,16 +67,16 @@ class Accelerated(nn.Module):
 
     @property
     def stays(self) -> bool:
-        """Say whether the network was faster in torch, step by step, and so stays there."""
+        """Return whether the network was faster in torch, step by step, and so stays there."""
         return self.times_faster is not None and self.times_faster < 1
 
     def extra_repr(self) -> str:
-        """Return what runs the network, for print."""
+        """Return the engine that runs the network, for print."""
         return f"runs on {self.runs_on}"
 
     @property
     def runs_on(self) -> str:
-        """Return what runs the network, and the reason."""
+        """Return the engine that runs the network, and the reason."""
         measured = (
             "" if self.times_faster is None else f"{self.times_faster:.1f} times as fast as step by step"
         )

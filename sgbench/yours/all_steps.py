@@ -48,7 +48,7 @@ class GivenCurrent(nn.Module):
         return None
 
     def current(self, x: Tensor) -> Tensor:
-        """Return what arrives."""
+        """Return the input."""
         return x
 
     def feedback(self, s: Tensor) -> Tensor:
@@ -240,12 +240,12 @@ class AllSteps:
 
 
 def _by_events(value: Any) -> bool:
-    """Say whether convolutions of a value may follow events."""
+    """Return whether convolutions of a value may follow events."""
     return value.device.type == "cpu" and fused.missing() is None
 
 
 def _is_plain(module: nn.Module) -> bool:
-    """Say whether a module is a convolution that events can be followed through."""
+    """Return whether a module is a convolution that events can be followed through."""
     if type(module) is not nn.Conv2d or isinstance(module.padding, str) or module.padding_mode != "zeros":
         return False
     pairs = (module.stride, module.padding)
@@ -261,7 +261,7 @@ def _side(pool: Any) -> int:
 
 
 def _is_sparse(x: Tensor) -> bool:
-    """Say whether few inputs differ from 0, judged by every sixteenth sample."""
+    """Return whether few inputs differ from 0, judged by every sixteenth sample."""
     some = x[:, ::16]
     return not x.requires_grad and int(some.count_nonzero()) <= SPARSE * some.numel()
 

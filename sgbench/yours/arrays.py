@@ -262,7 +262,7 @@ def plain(numbers: Any) -> NDArray[Any]:
 
 
 def _is_events(sample: Any) -> bool:
-    """Say whether a sample is tonic's structured array, or a pair of times and channels of one length."""
+    """Return whether a sample is tonic's structured array, or a pair of times and channels of one length."""
     if getattr(getattr(sample, "dtype", None), "names", None):
         return True
     if not isinstance(sample, tuple) or len(sample) != PAIR:

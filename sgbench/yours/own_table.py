@@ -69,7 +69,7 @@ class OwnTable(ShownTable):
         return plain_table("Surrogates in a network of one's own", self._cells(), words=3)
 
     def table_notes(self) -> tuple[str, ...]:
-        """Return what was decided about the data, and that no board ranks this."""
+        """Return the choices made about the data, and a note that no board ranks this."""
         return (*self.notes, *self._below())
 
     def to_pandas(self) -> Any:

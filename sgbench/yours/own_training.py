@@ -171,5 +171,5 @@ def _give(module: nn.Module, make_surrogate: Callable[[], Any]) -> None:
 
 
 def _is_lightning(module: nn.Module) -> bool:
-    """Say whether a module trains by steps and an optimiser of its own, as Lightning's do."""
+    """Return whether a module trains by steps and an optimiser of its own, as Lightning's do."""
     return hasattr(module, "training_step") and hasattr(module, "configure_optimizers")

@@ -19,12 +19,12 @@ REMEDY = "write the step without it, or leave this part to torch"
 
 
 def is_snntorch(module: nn.Module) -> bool:
-    """Say whether a module is one of snnTorch's neurons."""
+    """Return whether a module is one of snnTorch's neurons."""
     return type(module).__module__.startswith("snntorch.") and hasattr(module, "reset_mechanism_val")
 
 
 def is_neuron(module: nn.Module) -> bool:
-    """Say whether a module is a neuron, whose parts are its own affair."""
+    """Return whether a module is a neuron, whose parts are its own affair."""
     return is_snntorch(module) or isinstance(module, Neuron)
 
 
@@ -32,7 +32,7 @@ class _Tracer(fx.Tracer):
     """Stops at neurons, as at torch's own modules."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Say whether a module is one node."""
+        """Return whether a module is one node."""
         return is_neuron(m) or super().is_leaf_module(m, module_qualified_name)
 
 
@@ -60,7 +60,7 @@ def graph_of(network: nn.Module) -> tuple[fx.Graph, bool]:
 
 
 def _is_a_step(graph: fx.Graph, network: nn.Module) -> bool:
-    """Say whether each neuron is called once, with its current alone."""
+    """Return whether each neuron is called once, with its current alone."""
     calls = [node for node in graph.nodes if node.op == "call_module"]
     neurons = [node for node in calls if is_neuron(network.get_submodule(str(node.target)))]
     once = len({node.target for node in neurons}) == len(neurons)
@@ -149,7 +149,7 @@ def evaluate(
 
 
 def is_neuron_node(node: Any, network: nn.Module) -> bool:
-    """Say whether a node is a call of neurons."""
+    """Return whether a node is a call of neurons."""
     return (
         isinstance(node, fx.Node)
         and node.op == "call_module"

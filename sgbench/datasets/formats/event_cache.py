@@ -64,7 +64,7 @@ def forget(folder: Path) -> None:
 
 
 def _used(folder: Path) -> bool:
-    """Say whether the folder is there; if so, it counts as used now."""
+    """Return whether the folder is there; if so, it counts as used now."""
     try:
         os.utime(folder)
     except FileNotFoundError:
@@ -138,7 +138,7 @@ def checksum_of_files(root: Path, names: Sequence[str]) -> str:
 
 
 def _facts(path: Path) -> str:
-    """Return what tells whether a file has changed."""
+    """Return a file's fingerprint, which changes with the file."""
     try:
         status = path.stat()
     except OSError as error:

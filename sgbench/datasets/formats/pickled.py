@@ -60,7 +60,7 @@ class _Unpickler(pickle.Unpickler):
     """Reads a pickle without importing anything that it names."""
 
     def find_class(self, module_name: str, global_name: str, /) -> Any:
-        """Return what stands for a name in the pickle, which is never imported."""
+        """Return the stand-in of a name in the pickle, which is never imported."""
         wanted = f"{module_name.replace('numpy.core', 'numpy._core')} {global_name}"
         if wanted not in CALLS:
             raise ValueError(f"it asks for {module_name}.{global_name}")

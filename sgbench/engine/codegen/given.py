@@ -32,7 +32,7 @@ class GivenTensor:
 
     @property
     def is_unmoved(self) -> bool:
-        """Say whether the tensor holds the numbers that the step has read."""
+        """Return whether the tensor holds the numbers that the step has read."""
         return self.tensor is self.read or bytes_of(self.tensor) == bytes_of(self.read)
 
     def expanded(self, features: torch.Size) -> Tensor:

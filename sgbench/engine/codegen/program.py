@@ -56,7 +56,7 @@ class Program:
 
     @property
     def learns(self) -> bool:
-        """Say whether there is a way back."""
+        """Return whether there is a way back."""
         return bool(self.gradients)
 
     @property
@@ -79,7 +79,7 @@ class Program:
 
     @property
     def fires(self) -> bool:
-        """Say whether the output is 1 or 0, by the operation that makes it."""
+        """Return whether the output is 1 or 0, by the operation that makes it."""
         (output,) = self.outputs["output"]
         numbers = [value.detail for value in output.arguments[1:] if value.operation == "number"]
         return output.operation == "where" and numbers == [1.0, 0.0]

@@ -18,7 +18,7 @@ _written = weakref.WeakKeyDictionary()
 
 
 def recalled(neuron: nn.Module, key: tuple[Any, ...], write: Callable[[Snapshot], LoopSource]) -> LoopSource:
-    """Return what was written of a neuron if all that its step reads is as it was, or have it written anew.
+    """Return a neuron's written loops if all that its step reads is unchanged, or have them written anew.
 
     All of it is compared by value, tensors bit by bit. A step of somebody's own may read what lies anywhere, so it
     is written anew in each pass; so is one that draws, and one whose numbers learn in this pass.

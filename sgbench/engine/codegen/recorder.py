@@ -289,7 +289,7 @@ class Recorder:
 
     @staticmethod
     def _is_noise(args: Sequence[Any]) -> bool:
-        """Say whether an operation has drawn numbers alone to work on."""
+        """Return whether an operation has drawn numbers alone to work on."""
         if (
             not args
             or not isinstance(args[0], TracedTensor)
@@ -334,7 +334,7 @@ class Recorder:
         return rows * parts if given.parts == 1 else rows
 
     def _is_uniform(self, tensor: Tensor) -> bool:
-        """Say whether a tensor with samples holds one number throughout, such as the zeros that a step makes."""
+        """Return whether a tensor with samples holds one number throughout, such as the zeros that a step makes."""
         return (
             tensor.shape[:1] == self.shape[:1]
             and tensor.dim() > 1

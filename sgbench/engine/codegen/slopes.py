@@ -64,7 +64,7 @@ def slope(tree: Node, dtype: torch.dtype) -> Slope:
 
 
 def _value(tree: Node) -> Operand:
-    """Return what a formula computes as a value of a loop; numbers stay numbers, as torch's rules know them."""
+    """Return a formula's result as a value of a loop; numbers stay numbers, as torch's rules know them."""
     if not tree.arguments:
         return tree.value if tree.operation == "number" else X
     done = [_value(argument) for argument in tree.arguments]

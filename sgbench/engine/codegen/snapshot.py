@@ -32,7 +32,7 @@ class Content(NamedTuple):
     copy: Any
 
     def is_same(self) -> bool:
-        """Say whether the same objects are in it, under the same names or in the same order."""
+        """Return whether the same objects are in it, under the same names or in the same order."""
         if not (self.of or self.copy):
             return True
         if len(self.of) != len(self.copy):
@@ -61,7 +61,7 @@ class ClassContent(NamedTuple):
     copy: dict[str, Any]
 
     def is_same(self) -> bool:
-        """Say whether it has the same attributes."""
+        """Return whether it has the same attributes."""
         return Content("", vars(self.of), self.copy).is_same()
 
     def put_back(self) -> Iterator[str]:
@@ -80,7 +80,7 @@ class Numbers(NamedTuple):
     learns: bool
 
     def is_same(self) -> bool:
-        """Say whether it has the same numbers, bit by bit, and whether gradient has to reach it as before."""
+        """Return whether it has the same numbers, bit by bit, and whether gradient has to reach it as before."""
         kinds = self.of.shape == self.copy.shape and self.of.dtype == self.copy.dtype
         return kinds and self.learns == self.of.requires_grad and bytes_of(self.of) == bytes_of(self.copy)
 
@@ -117,7 +117,7 @@ class Snapshot:
                 waiting += (pair for pair in self._add(name, value) if type(pair[1]) not in ATOMS)
 
     def is_same(self) -> bool:
-        """Say whether all is as it was."""
+        """Return whether all is as it was."""
         return all(one.is_same() for one in self.held)
 
     def put_back(self) -> list[str]:

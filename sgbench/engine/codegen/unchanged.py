@@ -68,6 +68,6 @@ def _others() -> tuple[Any, dict[str, Any]]:
 
 
 def _places(others: tuple[Any, dict[str, Any]]) -> tuple[Any, ...]:
-    """Return what of two global streams can be compared."""
+    """Return the comparable state of two global random streams."""
     inner = others[1]["state"]
     return others[0], inner["key"].tobytes(), inner["pos"], others[1]["has_gauss"], others[1]["gauss"]

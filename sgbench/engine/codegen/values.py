@@ -31,7 +31,7 @@ class Value:
 
     @property
     def is_truth(self) -> bool:
-        """Say whether this value is a boolean."""
+        """Return whether this value is a boolean."""
         return self.operation in TRUTHS
 
 

@@ -200,7 +200,7 @@ def pull_windows(gradient, r, places, geometry, lines, offsets, d_rows):
 
 @row
 def by_windows(by_pixel, geometry, row_size):
-    """Say whether there are so many events in an image that its windows are fewer products."""
+    """Return whether there are so many events in an image that its windows are fewer products."""
     count = by_pixel.starts[geometry.height * geometry.width]
     products = geometry.rows * geometry.columns * row_size * geometry.stride * geometry.stride
     return row_size > 0 and count * geometry.kernel_width > products

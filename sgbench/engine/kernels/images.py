@@ -160,7 +160,7 @@ def look_at(images, r, geometry, by_pixel):
 
 @row
 def is_thin(by_pixel, line, geometry):
-    """Say whether a line has so few events that each is followed by itself."""
+    """Return whether a line has so few events that each is followed by itself."""
     count = by_pixel.starts[line + geometry.width] - by_pixel.starts[line]
     return geometry.stride == 1 and THIN * count < geometry.columns * geometry.pool
 

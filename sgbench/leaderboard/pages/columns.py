@@ -96,7 +96,7 @@ def columns_in(board: Board, form: Form) -> list[BoardColumn]:
 
 
 def is_handed_in(board: Board) -> bool:
-    """Say whether anything stands beside the records of this board: who handed them in, what was verified."""
+    """Return whether anything stands beside the records of this board: who handed them in, what was verified."""
     return any(row.listing is not None for row in (*board.rows, *board.claimed, *board.baselines))
 
 
@@ -243,7 +243,7 @@ def _energy_columns(target: EnergyTarget) -> Iterator[BoardColumn]:
 
 
 def has_static(target: EnergyTarget) -> bool:
-    """Say whether a target has a static column; a price for everything leaves nothing to add."""
+    """Return whether a target has a static column; a price for everything leaves nothing to add."""
     return target.static is not None and all(price.scope != "all_in" for price in target.prices)
 
 
@@ -338,5 +338,5 @@ def interval_text(interval: BoundedValue) -> str:
 
 
 def cells_of(columns: Iterable[BoardColumn], row: MethodRow) -> list[BoardCell]:
-    """Return what a row has in these columns."""
+    """Return a row's values in these columns."""
     return [column.cell(row) for column in columns]

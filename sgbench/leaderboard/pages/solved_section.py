@@ -18,7 +18,7 @@ COMPARED = ("method", "id", "solved more often by the first, points of runs (95 
 
 
 def has_solved(board: Board) -> bool:
-    """Say whether the protocol names an accuracy from which a run counts as solved."""
+    """Return whether the protocol names an accuracy from which a run counts as solved."""
     return board.protocol.solved_from is not None and not board.measure.is_loss
 
 

@@ -105,7 +105,7 @@ def search_table(board: Board, studies_by_method: Mapping[str, Studies]) -> tupl
 
 
 def have_one_budget(studies_by_method: Mapping[str, Studies]) -> bool:
-    """Say whether all methods tried as many settings in as many studies."""
+    """Return whether all methods tried as many settings in as many studies."""
     return len({studies.settings for studies in studies_by_method.values()}) == 1
 
 

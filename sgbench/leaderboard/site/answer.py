@@ -196,7 +196,7 @@ def _doubts(boards: Sequence[Board], sources: Sources) -> Iterator[str]:
 
 
 def _near(board: Board, sources: Sources) -> bool:
-    """Say whether a control may have the first place, by its interval of ranks."""
+    """Return whether a control may have the first place, by its interval of ranks."""
     return any(
         row.place is not None and row.place.low == 1 for row in board.rows if _is_control(row, sources)
     )

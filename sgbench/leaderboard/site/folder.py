@@ -124,7 +124,7 @@ def listed(folder: Path) -> dict[str, str] | None:
 
 
 def links_docs(folder: Path) -> bool:
-    """Say whether the pages of a site link to documentation beside them."""
+    """Return whether the pages of a site link to documentation beside them."""
     return _list_of(folder).get("docs") is True
 
 

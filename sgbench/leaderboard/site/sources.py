@@ -102,7 +102,7 @@ class Sources:
         return self.surrogates if name == "surrogate" else self.neurons
 
     def is_control(self, surrogate: str) -> bool:
-        """Say whether a surrogate is a control, against which others are compared."""
+        """Return whether a surrogate is a control, against which others are compared."""
         entry = self.surrogates.get(surrogate)
         return entry is not None and entry.meta.get("family") == CONTROL
 

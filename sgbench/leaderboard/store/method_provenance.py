@@ -41,7 +41,7 @@ class MethodProvenance:
         return passed[-1] if passed else None
 
     def is_claimed(self, finished: Iterable[int]) -> bool:
-        """Say whether a method has no rank: it failed a check, or was handed in and not repeated with success.
+        """Return whether a method has no rank: it failed a check, or was handed in and not repeated with success.
 
         Repeated is what was handed in once the weights of all finished seeds were run again and a seed was trained
         again. Weights may have seen the test set, which training alone shows.
@@ -60,7 +60,7 @@ class MethodProvenance:
 
     @property
     def is_trained_again(self) -> bool:
-        """Say whether somebody trained a seed again and it agreed."""
+        """Return whether somebody trained a seed again and it agreed."""
         return any(check.tier == "retrained" and check.passed for check in self.verifications)
 
     @property

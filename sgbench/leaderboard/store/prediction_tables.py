@@ -155,7 +155,7 @@ def _extent(predictions: PredictionTable) -> str:
 
 
 def same_places(one: PredictionTable, other: PredictionTable) -> bool:
-    """Say whether two runs answer for the same steps, where each has a class of its own."""
+    """Return whether two runs answer for the same steps, where each has a class of its own."""
     first, second = (each.place if isinstance(each, Predictions) else None for each in (one, other))
     if first is None or second is None:
         return first is second

@@ -110,7 +110,7 @@ class StoredRecords:
                 yield source
 
     def holds(self, row_id: str, record: RunRecord) -> bool:
-        """Say whether the board has this record already.
+        """Return whether the board has this record already.
 
         Raises:
             AnotherRecordError: it has another one of this row and seed.

@@ -59,7 +59,7 @@ def _number(run: Score, key: str) -> float:
 
 
 def learnt(run: Score) -> bool:
-    """Say whether a run scores above the bar of half, so that it has learnt."""
+    """Return whether a run scores above the bar of half, so that it has learnt."""
     return run.accuracy > LEARNS_POINTS
 
 

@@ -58,7 +58,7 @@ def lost(means: Floats) -> Floats:
 
 
 def largest(losses: Mapping[str, Floats], place: int) -> float:
-    """Return what a setting loses on the task where it loses most."""
+    """Return the largest loss of a setting over tasks."""
     return max(float(of[place]) for of in losses.values())
 
 

@@ -103,7 +103,7 @@ class BoardAudit:
 
     @property
     def reference(self) -> ProtocolReference:
-        """Return what the catalogue says of the protocol."""
+        """Return the catalogue's entry of the protocol."""
         return self.references.of(self.folder.name)
 
     def drawn(self, request: AuditRequest) -> list[tuple[AuditRow, int]]:

@@ -51,7 +51,7 @@ def recounted(record: RunRecord, counts: OpCounts, test: Scores, validation: Sco
 
 
 def _within(difference: Difference, counts: OpCounts) -> bool:
-    """Say whether a count that follows events is off by no more than another processor's rounding explains."""
+    """Return whether a count that follows events is off by no more than another processor's rounding explains."""
     claimed, again = difference.claimed, difference.recounted
     if not isinstance(claimed, int) or not isinstance(again, int):
         return difference.place.startswith("counts.spread") and claimed is None  # the record predates it

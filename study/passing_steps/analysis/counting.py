@@ -41,7 +41,7 @@ class TaskCount:
 
     @property
     def counts(self) -> bool:
-        """Say whether the best cell is far enough from chance, and widths from each other at one of the resets."""
+        """Return whether the best cell is far enough from chance, and widths from each other at a reset."""
         return self.best - self.chance >= ABOVE_CHANCE and max(self.spreads.values()) >= BETWEEN_WIDTHS
 
     @property

@@ -16,7 +16,7 @@ NOT = "cannot be audited: no rates of each epoch are stored"
 
 
 def is_crowded(record: RunRecord) -> bool | None:
-    """Say whether a layer fired above the rule's rate after an epoch; None where no rates are stored."""
+    """Return whether a layer fired above the rule's rate after an epoch; None where no rates are stored."""
     if record.validation_rates is None:
         return None
     return any(rate > CROWDED for curve in record.validation_rates for rate in curve.rate_per_step)

@@ -36,7 +36,7 @@ class ReproducedFigure:
 
     @property
     def agrees(self) -> bool:
-        """Say whether ours lies within the published bounds."""
+        """Return whether ours lies within the published bounds."""
         return self.verdict == "agrees"
 
     @property

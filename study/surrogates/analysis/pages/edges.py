@@ -54,7 +54,7 @@ def _start(task: str, cell: Cell, starts: Mapping[str, object]) -> Cell:
 
 
 def _is_edge(value: Word, start: Word, factors: tuple[Word, ...] | list[Word]) -> bool:
-    """Say whether a number is its start times the least or the largest factor."""
+    """Return whether a number is its start times the least or the largest factor."""
     nearest = min(factors, key=lambda factor: abs(float(value) / float(start) - float(factor)))  # type: ignore[arg-type]
     return nearest in (min(factors, key=float), max(factors, key=float))  # type: ignore[arg-type]
 

@@ -72,7 +72,7 @@ def page(findings: SurrogateFindings) -> StudyPage:
 
 
 def _is_whole(findings: SurrogateFindings, block: str) -> bool:
-    """Say whether every run of a block is stored."""
+    """Return whether every run of a block is stored."""
     study = findings.loaded.study
     return block in study.blocks and len(findings.scores.block(block)) >= block_cost(study, block)[0]
 

@@ -130,7 +130,7 @@ def pair_spread(runs: Sequence[Score]) -> tuple[float | None, int]:
 
 
 def _has(run: Score, cell: Mapping[str, object]) -> bool:
-    """Say whether a run has all settings of a cell."""
+    """Return whether a run has all settings of a cell."""
     return all(canonical(run.settings.get(key)) == canonical(value) for key, value in cell.items())
 
 
