@@ -243,24 +243,25 @@ def test_unreadable_audit_is_a_finding(copy: Path, content: str, capsys: pytest.
 BOARDS = sorted(path.parent for path in PUBLISHED.parent.glob("*/table.csv"))
 NOT_YET = {
     "delayed_xor_v2",
-    "fsdd_v2",
     "randman_v1",
 }
 """Boards of which rows still wait to be trained again."""
+FAILED = {("fsdd_v2", "4c6ec4b1c5ba")}
+"""Rows whose drawn seed gave something else, and that have no rank: docs/submissions.md says why."""
 
 
 @pytest.mark.parametrize("folder", BOARDS, ids=lambda folder: folder.name)
 def test_published_rows_were_trained_again(folder: Path) -> None:
-    """Every row of every board had a seed trained again that agrees, or a reason is stated why none was."""
+    """Every row of every board had a seed trained again, or a reason is stated; those that failed are known."""
     provenances = read_provenances(folder)
     rows = {name: provenances.of(name) for name in StoredRecords(folder).rows()}
     left = {
         name
         for name, provenance in rows.items()
-        if not (provenance.is_trained_again or provenance.passed_over)
+        if not (provenance.is_trained_again or provenance.passed_over or provenance.failed)
     }
     assert bool(left) == (folder.name in NOT_YET), left
-    assert not any(provenance.failed for provenance in rows.values())
+    assert {(folder.name, name) for name, each in rows.items() if each.failed} <= FAILED
 
 
 @pytest.mark.slow
