@@ -202,7 +202,8 @@ def _require_some(advice: Sequence[TaskAdvice], budget: Budget, limit: int | Non
     if budget.max_nj is not None and budget.max_nj < least.energy_nj.value:
         raise InputError(
             f"--max-nj {budget.max_nj:g}: the least of any measured network on {budget.target} is {energy} "
-            f"({title}); allow more, or price a network of your own with sgbench energy price RUN"
+            f"({title}); allow {rounded_up(least.energy_nj.value):g}, or price a network of your own with sgbench "
+            "energy price RUN"
         )
     within = [pair for pair in known if budget.max_nj is None or pair[1].energy_nj.value <= budget.max_nj]
     title, best = max(within, key=lambda pair: pair[1].validation.mean)
@@ -213,8 +214,18 @@ def _require_some(advice: Sequence[TaskAdvice], budget: Budget, limit: int | Non
     )
 
 
+def rounded_up(energy_nj: float) -> float:
+    """Round an energy up to three digits, so that a budget of as much is kept.
+
+    >>> rounded_up(49.015), rounded_up(0.12341)
+    (49.1, 0.124)
+    """
+    digits = 2 - math.floor(math.log10(energy_nj))
+    return round(math.ceil(energy_nj * 10.0**digits) / 10.0**digits, digits)
+
+
 def _too_few_bits(limit: int | None) -> str:
-    return f"--bits {limit}: no measured network has weights of so few bits; weights of 4 and 8 were run"
+    return f"weights of {limit} bits: no measured network has so few; allow more with --bits"
 
 
 def _own(
@@ -241,7 +252,12 @@ def _own(
             "neuron sends a spike; make the network smaller or its sequences shorter"
         )
     compared = [cells for cells in tasks.values() if _moves(cells)]
-    candidates = list(holdable(compared[0], limit)) if compared else []
+    if not compared:
+        raise InputError(
+            f"--target {prices.name}: spikes of neurons cost nothing there, so no setting saves energy; "
+            "make the network smaller or its sequences shorter"
+        )
+    candidates = list(holdable(compared[0], limit))
     advised = advise_elsewhere(compared, left / moving if moving else math.inf, candidates, moved)
     if advised is None:
         raise InputError(_too_few_bits(limit))

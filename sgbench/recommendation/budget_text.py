@@ -81,6 +81,9 @@ def _task(task: TaskAdvice, advice: BudgetAdvice) -> Iterator[str]:
         line += f" In the test that is below {least:g} %."
     elif least is not None and test.low is not None and 100 * test.low < least:
         line += f" The interval reaches below {least:g} %."
+    most = advice.budget.max_nj
+    if most is not None and task.chosen.energy_nj.high > most:
+        line += f" At the highest prices it needs more than {most:g} nJ."
     yield line
     if task.rounded is not None:
         yield f"  trained with real weights and rounded afterwards: {setting_text(task.rounded)}."
@@ -98,7 +101,10 @@ def _nearest(task: TaskAdvice, advice: BudgetAdvice) -> str:
         for one in task.front
         if advice.budget.max_nj is None or one.energy_nj.value <= advice.budget.max_nj
     ][-1]
-    return f"the best within the energy reaches {share_text(best.test)} with {joules(best.energy_nj.value)}"
+    return (
+        f"the best within the energy reaches {share_text(best.validation)} in validation, with "
+        f"{joules(best.energy_nj.value)}"
+    )
 
 
 def _left_out(check: LeftOut) -> str:
@@ -127,8 +133,11 @@ def _own(advice: BudgetAdvice) -> Iterator[str]:
         f"Take {' '.join(own.advised.setting.words)}: on the measured tasks it needed {100 * min(shares):.0f} to "
         f"{100 * max(shares):.0f} % of that part and lost {min(losses):.1f} to {max(losses):.1f} points."
     )
-    if own.advised.share * own.moved_nj > most - (own.reference_nj - own.moved_nj):
+    left = most - (own.reference_nj - own.moved_nj)
+    if own.advised.share * own.moved_nj > left:
         yield "No measured setting saves so much: make the network smaller or its sequences shorter."
+    elif max(shares) * own.moved_nj > left:
+        yield "On the measured task where it saved least, that would not keep the budget: measure your own run."
 
 
 def tree_of(advice: BudgetAdvice) -> dict[str, Any]:

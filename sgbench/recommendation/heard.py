@@ -76,7 +76,10 @@ def _listen(heard: list[Heard]) -> Hook:
     """Make a hook that keeps a layer's spikes and its potentials minus threshold."""
 
     def hook(module: Any, _: object, output: Any) -> None:
-        spikes, potential = output[0], output[-1]
+        spikes = output[0] if isinstance(output, tuple) else output
+        potential = output[-1] if isinstance(output, tuple) else getattr(module, "mem", None)
+        if not isinstance(potential, Tensor) or potential.shape != spikes.shape:
+            raise InputError(f"{type(module).__name__} does not show its membrane potential; set output=True")
         heard.append((spikes, potential - module.threshold))
 
     return hook

@@ -58,8 +58,8 @@ class CarriedAdvice:
 
     @property
     def share(self) -> float:
-        """Return the geometric mean of the shares; 0 where one of them is."""
-        return math.exp(float(np.mean(np.log(self.shares)))) if min(self.shares) > 0 else 0.0
+        """Return the mean of the shares."""
+        return float(np.mean(self.shares))
 
 
 def whole(one: PricedSetting) -> float:

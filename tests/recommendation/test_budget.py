@@ -14,6 +14,7 @@ from sgbench.errors import InputError
 from sgbench.recommendation.block import MeasuredRun, MeasuredTask, Setting, read_block, shipped_block
 from sgbench.recommendation.budget import Budget, BudgetAdvice, advise_budget
 from sgbench.recommendation.fit import fit
+from sgbench.recommendation.left_out import CarriedAdvice
 from sgbench.recommendation.moved import moved_nj
 from sgbench.recommendation.shapes import shape_losses
 from sgbench.recommendation.summary import Shape, read_summary, shipped_summary
@@ -154,6 +155,17 @@ def test_a_run_of_ones_own_is_the_reference() -> None:
     assert "No measured setting" not in str(found)
 
 
+def test_a_task_without_spikes_does_not_hide_another() -> None:
+    """By hand: a setting that needs nothing on one task and 5 times as much on another needs 2.5 on average."""
+    assert CarriedAdvice(Setting("atan", 1.0, 1.0, "int4", 4), (0.0, 5.0), (1.0, 1.0)).share == 2.5
+
+
+def test_where_spikes_cost_nothing_no_setting_is_advised() -> None:
+    """A processor computes as much whatever neurons send."""
+    with pytest.raises(InputError, match="--target cpu_i7: spikes of neurons cost nothing there"):
+        advise_budget((task("one", USUAL),), Budget("cpu_i7", max_nj=1e12), own=(counts(2000), 0.001))
+
+
 def test_what_no_setting_moves_is_told_before_advice() -> None:
     """By hand: 1000 operations by input stay, so 23.6 nJ are the least whatever neurons send; 10 nJ are refused."""
     own = counts(1000)
@@ -204,7 +216,7 @@ def test_shapes_are_compared_as_recommend_compares_them() -> None:
         ({"max_nj": 0.5}, r"--max-nj 0.5: the least of any measured network on loihi1 is 9.44 nJ \(one\)"),
         ({"min_accuracy": 99.5}, r"--min-accuracy 99.5: the best measured network on loihi1 reaches 94.0 %"),
         ({"max_nj": 12, "min_accuracy": 90}, r"within 12 nJ on loihi1 reaches 88.0 %"),
-        ({"max_nj": 50, "bits": 2}, "--bits 2: no measured network has weights of so few bits"),
+        ({"max_nj": 50, "bits": 2}, "weights of 2 bits: no measured network has so few"),
     ],
 )
 def test_what_cannot_be_kept_is_one_line(budget: dict[str, float], reason: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 from sgbench.leaderboard.rows import Board, MethodRow
@@ -91,14 +92,15 @@ def _own(name: str, method: Method) -> float | None:
 
 
 def _number(text: str | None) -> float | None:
-    """Read a setting as a number, or return None for words.
+    """Read a setting as a number that an axis has a place for, or return None.
 
-    >>> _number("0.5"), _number("subtract"), _number(None)
-    (0.5, None, None)
+    >>> _number("0.5"), _number("subtract"), _number("-inf"), _number(None)
+    (0.5, None, None, None)
     """
     if text is None:
         return None
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
         return None
+    return value if math.isfinite(value) else None

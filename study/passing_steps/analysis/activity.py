@@ -51,19 +51,19 @@ class ActivityPairs:
 def verdict_of(tasks: Mapping[str, ActivityPairs]) -> Literal["confirmed", "refuted", "open"]:
     """Decide whether a cost of activity is free: confirmed on every task, refuted by any of them.
 
-    To refute, the level is shared among the tasks.
+    To refute, the level is shared among the tasks and the two limits of each. Without tasks it is open.
 
     Args:
         tasks: each with two seeds at least.
     """
-    passed = []
+    passed: list[bool] = []
     for pairs in tasks.values():
         loses = limits(pairs.points, LEVEL)[0] > MARGIN
         passed.append(loses and limits(pairs.log_spikes, LEVEL)[1] < math.log(SHARE))
-        part = LEVEL / len(tasks)
+        part = LEVEL / (2 * len(tasks))  # either of two limits refutes
         if limits(pairs.points, part)[1] < MARGIN or limits(pairs.log_spikes, part)[0] > math.log(SHARE):
             return "refuted"
-    return "confirmed" if all(passed) else "open"
+    return "confirmed" if passed and all(passed) else "open"
 
 
 def stored_pairs(root: Path) -> dict[str, ActivityPairs]:

@@ -228,6 +228,8 @@ def _answer(
         f"On {len(lost)} tasks that nobody had run it lost {over_tasks(list(lost.values()))} to the best of 32 "
         "settings.",
     ]
+    if any(one.verdict == "open" and len(one.looks) < len(LOOKS) for one in (by_name["P1"], by_name["P1b"])):
+        said.append("A second look at more seeds may change that.")
     beside = [
         f'Most, {points(lost[worst])}, it lost on "{worst}".',
         _beside(rule, by_name["P1"], by_name["P1b"]),
