@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from sgbench.composition import catalogue
 from sgbench.errors import InputError
+from sgbench.records.chance import even_guess
 from sgbench.records.counts import OpCounts
 from sgbench.records.files import parse_model
 from sgbench.records.shards import ShardLine, read_shard, shard_lines
@@ -136,10 +137,11 @@ def _setting(line: ShardLine) -> Setting:
 
 
 def _run(line: ShardLine) -> MeasuredRun:
-    """Read the scores of a run; one that failed guesses."""
+    """Read the scores of a run; one that failed counts as guessing."""
     record = line.record
+    guess = even_guess(record.classes) or 0.0
     validation, test = (
-        0.0 if scores is None or scores.accuracy is None else scores.accuracy
+        guess if scores is None or scores.accuracy is None else scores.accuracy
         for scores in (record.validation, record.test)
     )
     return MeasuredRun(record.seed, validation, test, record.counts, record.method.protocol.dt_s)
