@@ -44,6 +44,8 @@ class ClaimWords:
 BY_STEPS = "the width by passing steps"
 BOTH = "both with the reset attached"
 AT_BEST = "at the width that is best with it detached"
+SHOWN = 0.05
+"""Points that a sentence with one digit shows."""
 WORDS: Mapping[str, ClaimWords] = {
     "P1": ClaimWords(
         f"With the reset attached, {BY_STEPS} comes within 3 points of the best of all widths and resets",
@@ -234,10 +236,18 @@ def _answer(
         f'Most, {points(lost[worst])}, it lost on "{worst}".',
         _beside(rule, by_name["P1"], by_name["P1b"]),
     ]
-    harm = by_name["P2a"]
-    is_shown = harm.verdict == "refuted"
-    cost = [f"Attaching costs {points(-harm.looks[-1].mean)} points {AT_BEST}."] if is_shown else []
-    return said, beside, cost
+    return said, beside, _attaching(by_name["P2a"], by_name["P2b"])
+
+
+def _attaching(harm: ClaimDecision, gain: ClaimDecision) -> list[str]:
+    """Say what attaching the reset is shown to do at the best detached width, and at a wide one."""
+    if harm.verdict not in ("confirmed", "refuted"):
+        return []
+    mean = harm.looks[-1].mean
+    line = f"Attaching {'gains' if mean > 0 else 'costs'} {points(abs(mean))} points {AT_BEST}"
+    if gain.verdict == "confirmed":
+        return [f"{line}, and gains {points(gain.looks[-1].mean)} at 0.5."]
+    return [f"{line}."] if abs(mean) >= SHOWN else []
 
 
 def _beside(rule: str, good: ClaimDecision, better: ClaimDecision) -> str:

@@ -1,5 +1,6 @@
 """The answer and the verdicts in words, for each outcome, on scores made up for the test and counted by hand."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -41,7 +42,8 @@ def test_fixed_setting_is_the_rule_where_the_other_is_not_shown_to_be_better():
         "In recurrent networks attach the reset's gradient and take `atan` at a width of 0.5. On 3 tasks that "
         "nobody had run it lost 0.2 points (0.2 to 0.2) to the best of 32 settings. Most, 0.2, it lost on "
         '"the first". '
-        "A width by passing steps is not shown to be better: the difference is -0.8 points."
+        "A width by passing steps is not shown to be better: the difference is -0.8 points. Attaching costs 0.2 "
+        "points at the width that is best with it detached, and gains 7.8 at 0.5."
     )
     assert answer.verdicts[0] == (
         "With the reset attached, the width by passing steps comes within 3 points of the best of all widths and "
@@ -131,13 +133,14 @@ def test_missing_runs_leave_everything_undecided():
 
 
 def test_readers_get_one_answer_without_codes():
-    """Must match: README has the beginning of the pages' sentences; none names a claim by its code."""
+    """Must match: README has some of the pages' sentences, in their order; none names a claim by its code."""
     answer = answered(scored(by_reset))
     found = passages(answer)
     assert [one.path for one in found] == ["README.md", "docs/which_surrogate.md", "docs/findings.md"]
     assert all(" ".join(one.text.split()).startswith(answer.sentences) for one in found[1:])
     assert " ".join(found[0].text.split()).startswith(answer.short)
-    assert answer.sentences.startswith(answer.short)
+    short, every = (re.split(r"(?<=\.) (?=[A-Z])", text) for text in (answer.short, answer.sentences))
+    assert short == [one for one in every if one in short]
     assert all(len(line) <= 120 for one in found for line in one.text.splitlines())
     assert not any(code in one.text for one in found for code in ("P1", "P2"))
 
