@@ -244,9 +244,9 @@ def _attaching(harm: ClaimDecision, gain: ClaimDecision) -> list[str]:
     if harm.verdict not in ("confirmed", "refuted"):
         return []
     mean = harm.looks[-1].mean
-    line = f"Attaching {'gains' if mean > 0 else 'costs'} {points(abs(mean))} points {AT_BEST}"
+    line = f"Attaching the reset {'gains' if mean > 0 else 'costs'} {points(abs(mean))} points {AT_BEST}"
     if gain.verdict == "confirmed":
-        return [f"{line}, and gains {points(gain.looks[-1].mean)} at 0.5."]
+        return [f"{line}, and gains {points(gain.looks[-1].mean)} at width 0.5."]
     return [f"{line}."] if abs(mean) >= SHOWN else []
 
 

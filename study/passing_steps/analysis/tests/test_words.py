@@ -42,8 +42,8 @@ def test_fixed_setting_is_the_rule_where_the_other_is_not_shown_to_be_better():
         "In recurrent networks attach the reset's gradient and take `atan` at a width of 0.5. On 3 tasks that "
         "nobody had run it lost 0.2 points (0.2 to 0.2) to the best of 32 settings. Most, 0.2, it lost on "
         '"the first". '
-        "A width by passing steps is not shown to be better: the difference is -0.8 points. Attaching costs 0.2 "
-        "points at the width that is best with it detached, and gains 7.8 at 0.5."
+        "A width by passing steps is not shown to be better: the difference is -0.8 points. Attaching the "
+        "reset costs 0.2 points at the width that is best with it detached, and gains 7.8 at width 0.5."
     )
     assert answer.verdicts[0] == (
         "With the reset attached, the width by passing steps comes within 3 points of the best of all widths and "
@@ -116,10 +116,10 @@ def test_attaching_that_harms_is_said():
     assert answer.verdicts[2].startswith("Attaching the reset costs more than 1 point")
     assert "no default changes" in answer.defaults
     assert len(passages(answer)[0].text.split()) <= 85
-    assert answer.short.endswith("Attaching costs 5.0 points at the width that is best with it detached.")
+    assert answer.short.endswith("Attaching the reset costs 5.0 points at the width that is best with it detached.")
     assert answer.sentences.startswith("The registered rule for recurrent networks is to attach")
     assert "within 3 points of the best is not shown." in answer.sentences
-    assert answer.sentences.endswith("Attaching costs 5.0 points at the width that is best with it detached.")
+    assert answer.sentences.endswith("Attaching the reset costs 5.0 points at the width that is best with it detached.")
 
 
 def test_missing_runs_leave_everything_undecided():
