@@ -116,10 +116,11 @@ def test_attaching_that_harms_is_said():
     assert answer.verdicts[2].startswith("Attaching the reset costs more than 1 point")
     assert "no default changes" in answer.defaults
     assert len(passages(answer)[0].text.split()) <= 85
-    assert answer.short.endswith("Attaching the reset costs 5.0 points at the width that is best with it detached.")
+    costs = "Attaching the reset costs 5.0 points at the width that is best with it detached."
+    assert answer.short.endswith(costs)
     assert answer.sentences.startswith("The registered rule for recurrent networks is to attach")
     assert "within 3 points of the best is not shown." in answer.sentences
-    assert answer.sentences.endswith("Attaching the reset costs 5.0 points at the width that is best with it detached.")
+    assert answer.sentences.endswith(costs)
 
 
 def test_missing_runs_leave_everything_undecided():
