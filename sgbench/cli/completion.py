@@ -121,6 +121,10 @@ def _values_of(action: argparse.Action, name: str, path: Sequence[str]) -> Itera
     """List the values of an option, or of an argument by its name; files are left to the shell."""
     if action.choices is not None:
         return map(str, action.choices)
+    if (path[0], name) == ("export", "--for"):
+        from sgbench.cli.export import READERS
+
+        return READERS
     keys = (name, f"{' '.join(path)} {name}", f"{path[0]} {name}")
     group = next((GROUP_OF[key] for key in keys if key in GROUP_OF), "")
     return catalogue.paths(group) if group else ()

@@ -84,6 +84,7 @@ def verdict(
     Raises:
         InputError: where the margin is not above 0.
 
+    >>> from sgbench.statistics.blocks import contrast
     >>> difference = contrast([[81.0, 80.0, 82.0, 80.5, 81.5], [80.5, 80.0, 81.0, 80.0, 82.0]], [1, -1])
     >>> verdict(difference, 2.0).word, verdict(difference, 0.2).word, verdict(difference, 0.2).seeds_needed
     ('equal', 'open', 31)

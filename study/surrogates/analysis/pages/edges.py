@@ -24,7 +24,7 @@ class EdgeCells(NamedTuple):
 
 
 def edge_cells(study: Study, settled: Settled) -> EdgeCells | None:
-    """Count the settled cells of the tuning block at the edge of the factors that it tried; None before it ran.
+    """Count the settled cells of the tuning block at the edge of its factors; None before it and its start ran.
 
     Args:
         study: with the block.
@@ -33,7 +33,9 @@ def edge_cells(study: Study, settled: Settled) -> EdgeCells | None:
     if TUNING not in settled or TUNING not in study.blocks:
         return None
     (grid,) = study.blocks[TUNING].grids
-    starts = settled.get(grid.best_of or "", {})
+    if grid.best_of not in settled:
+        return None
+    starts = settled[grid.best_of]
     at: list[tuple[bool, bool]] = []
     for task, cells in settled[TUNING].items():
         reference = task_reference(study, TUNING, task, settled)
