@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ from sgbench.engine.kernels import convolution_backward, convolution_forward
 from sgbench.engine.kernels.images import Geometry, Images, count_events
 from sgbench.engine.kernels.vectors import NARROW
 from sgbench.engine.note import CompileNote
+from sgbench.errors import InputError
 from sgbench.signals.spikes import Signal, SparseSpikes
 
 PARTS = 4  # of the batch, with gradients of their own; their number alone decides how sums are rounded
@@ -60,7 +62,11 @@ def convolve(signal: Signal, of: Convolution) -> Tensor:
     Args:
         signal: dense or packed, on the CPU.
         of: weights and sizes.
+
+    Raises:
+        InputError: images, weights and signal do not fit one another.
     """
+    _require_fit(signal, of)
     steps, batch = signal.shape[:2]
     if of.weight.dtype not in FLOATS:
         return _dense(signal, of).view(steps, batch, -1)
@@ -78,6 +84,17 @@ def convolve(signal: Signal, of: Convolution) -> Tensor:
     images = _images(signal, of.weight.dtype, ones=ones)
     out = _Convolved.apply(images, of.geometry, learns, of.weight, of.bias)
     return out.view(steps, batch, -1)  # type: ignore[no-any-return]
+
+
+def _require_fit(signal: Signal, of: Convolution) -> None:
+    """Refuse shapes by which the loops, which check nothing, would leave their arrays."""
+    flat, channels = signal.shape[-1], of.weight.shape[1]
+    fits = channels == of.image[0] and math.prod(of.image) == flat
+    if not fits or min(of.geometry.rows, of.geometry.columns) < 1:
+        raise InputError(
+            f"convolution: weights of shape {tuple(of.weight.shape)} do not fit images of shape {of.image}, which "
+            f"arrive as {flat} values; {channels} channels are needed, and sides no smaller than the kernel's"
+        )
 
 
 def delay(signal: Signal, weight: Tensor, bias: Tensor | None) -> Tensor | None:

@@ -14,6 +14,7 @@ from torch.nn.functional import conv2d, max_pool2d
 
 from sgbench.engine import event_convolution
 from sgbench.engine.event_convolution import Convolution, convolve
+from sgbench.errors import InputError
 from sgbench.signals.spikes import SparseSpikes
 
 STEPS, BATCH = 2, 3
@@ -39,8 +40,11 @@ SIZES = (
     Sizes(20, 7, 70, 1, 2, 0, 1),
     Sizes(5, 11, 16, 5, 3, 2, 1),
     Sizes(4, 13, 5, 5, 2, 2, 3),
+    Sizes(1, 6, 4, 1, 2, 2, 1),
+    Sizes(2, 5, 3, 2, 1, 4, 2),
 )
-"""Filters that fill no vector, and 16, 32 and 64 of them; windows and strides that leave a border over."""
+"""Filters that fill no vector, and 16, 32 and 64 of them; windows and strides that leave a border over; padding
+that exceeds the kernel."""
 
 
 def images(sizes: Sizes, share: float, *, graded: bool = False) -> Tensor:
@@ -102,6 +106,19 @@ def test_output_and_gradients_are_torchs(sizes: Sizes, share: float, graded: boo
     packed = SparseSpikes.of(x.detach())
     again = results(convolve(packed, convolution(sizes, weight, bias)), weight, bias)
     assert all(torch.equal(one, other) for one, other in zip(again, [ours[0], *ours[2:]], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("image", "weight", "values"),
+    [((2, 4, 4), (3, 5, 3, 3), 32), ((2, 4, 4), (3, 2, 3, 3), 30), ((1, 2, 2), (3, 1, 3, 3), 4)],
+    ids=["channels", "values", "kernel"],
+)
+def test_shapes_that_do_not_fit_are_refused(
+    image: tuple[int, int, int], weight: tuple[int, ...], values: int
+) -> None:
+    with pytest.raises(InputError, match="do not fit images of shape") as told:
+        convolve(torch.zeros(1, 1, values), Convolution(image, torch.zeros(weight), None))
+    assert "\n" not in str(told.value)
 
 
 def test_every_event_counts() -> None:

@@ -172,7 +172,8 @@ def seen(by_pixel, line, column, geometry):
     Its events are those from the first returned number to the second; weights begin at the third.
     """
     x = column * geometry.stride - geometry.before
-    low, high = max(x, 0), min(x + geometry.kernel_width, geometry.width)
+    low = min(max(x, 0), geometry.width)  # a kernel may lie in the padding alone
+    high = max(min(x + geometry.kernel_width, geometry.width), low)
     first, last = by_pixel.starts[line + low], by_pixel.starts[line + high]
     following = column + 1
     if first == last:
