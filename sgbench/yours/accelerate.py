@@ -7,15 +7,16 @@ import logging
 import statistics
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
+from sgbench.neurons.base import Neuron
 from sgbench.yours.all_steps import AllSteps
-from sgbench.yours.step_graph import StepByStep, graph_of
+from sgbench.yours.step_graph import StepByStep, graph_of, is_snntorch
 
 log = logging.getLogger("sgbench")
 LEAST = 2
@@ -32,11 +33,20 @@ class Pass(NamedTuple):
     potential: Tensor  # membrane potential before its reset, as snnTorch returns it [T, B, C]
 
 
+class Ways(NamedTuple):
+    """Holds how a network runs."""
+
+    all_steps: AllSteps
+    by_steps: StepByStep
+    why: str  # its forward could not be followed; empty where it could
+
+
 class Accelerated(nn.Module):
     """Runs a network of spiking neurons over all time steps at once.
 
-    Its parameters are the network's own, so optimisers and `state_dict` of either serve both. Decays, thresholds
-    and all else are read off the network in each pass.
+    Its parameters are the network's own, so optimisers of either serve both. Keys of its `state_dict` begin with
+    `network.`; save the network's own to load it elsewhere. Decays, thresholds and all else are read off the
+    network in each pass. What its `forward` decides by `self.training` is followed anew when a mode changes.
 
     Args:
         network: whose modules are used.
@@ -45,9 +55,39 @@ class Accelerated(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
-        graph, self.traced = graph_of(network)
-        self.all_steps, self.by_steps = AllSteps(graph, network), StepByStep(graph, network)
         self.times_faster: float | None = None
+        self._ways: dict[tuple[bool, ...], Ways] = {}
+        _ = self.ways  # refused as soon as possible
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Accelerated:
+        """Return the same for a copy of the network."""
+        made = memo[id(self)] = Accelerated(copy.deepcopy(self.network, memo))
+        made.times_faster, made.training = self.times_faster, self.training
+        return made
+
+    @property
+    def ways(self) -> Ways:
+        """Return both ways to run the network, with its modules in training or not as they are now."""
+        modes = tuple(module.training for module in self.network.modules())
+        if modes not in self._ways:
+            graph, why = graph_of(self.network)
+            self._ways[modes] = Ways(AllSteps(graph, self.network), StepByStep(graph, self.network), why)
+        return self._ways[modes]
+
+    @property
+    def all_steps(self) -> AllSteps:
+        """Return the way over all steps at once."""
+        return self.ways.all_steps
+
+    @property
+    def by_steps(self) -> StepByStep:
+        """Return the way step by step."""
+        return self.ways.by_steps
+
+    @property
+    def traced(self) -> bool:
+        """Return whether the network's forward could be followed."""
+        return not self.ways.why
 
     def forward(self, x: Tensor) -> Pass:
         """Run all time steps from the resting state.
@@ -101,7 +141,8 @@ def accelerate(
     has a `step`. Around them may be whatever torch computes of one step alone: matrices, convolutions, pooling,
     batch normalisation, dropout, sums of residual branches. A `forward` of one step is followed as it is written.
     One that has the loop over time in it is not called: its modules are passed in the order in which they were
-    made.
+    made, of which an example makes sure. Nothing within a step may mix samples, such as a softmax or a mean over
+    the batch: all steps lie in it.
 
     Args:
         network: of one step, such as an `nn.Sequential`. Weights are shared, not copied.
@@ -128,6 +169,12 @@ def accelerate(
     tried = batch if batch is not None else example
     if tried is not None:
         _compare(fast, tried)
+    elif not fast.traced:
+        log.warning(
+            "accelerate: modules are passed in the order in which they were made, since the network's forward "
+            "cannot be followed (%s); give an input as batch= to compare both",
+            fast.ways.why,
+        )
     if batch is not None:
         fast.times_faster = _measured(Accelerated(copy.deepcopy(network)), batch)
         log.info("accelerate: runs on %s", fast.runs_on)
@@ -142,8 +189,9 @@ def _compare(fast: Accelerated, x: Tensor) -> None:
     with torch.no_grad():
         ours = one.all_steps(x)
         theirs = other.by_steps(x) if fast.traced else other.network(x)
-    theirs_by_kind = theirs if isinstance(theirs, tuple | list) else (theirs,)
-    for name, slow, quick in zip(("spikes", "potentials"), theirs_by_kind, ours, strict=False):
+    if fast.traced:
+        _compare_a_step(copy.deepcopy(fast.network), x[0], ours[0][0])
+    for name, slow, quick in zip(("spikes", "potentials"), _by_kind(theirs), ours, strict=False):
         if getattr(slow, "shape", None) != quick.shape:
             raise InputError(
                 f"accelerate: the network's forward gives {name} of shape {tuple(getattr(slow, 'shape', ()))} on "
@@ -157,6 +205,33 @@ def _compare(fast: Accelerated, x: Tensor) -> None:
             )
 
 
+def _compare_a_step(network: nn.Module, x: Tensor, ours: Tensor) -> None:
+    """Compare the spikes of the first step with those of the network's own forward, where it can be called."""
+    if any(isinstance(module, Neuron) for module in network.modules()):  # whose calls take all steps
+        return
+    _silence(network)
+    for module in network.modules():
+        if is_snntorch(module):
+            module.reset_mem()  # type: ignore[operator]
+    try:
+        with torch.no_grad():
+            theirs = _by_kind(network(x))[0]
+    except Exception as error:  # such as neurons of an nn.Sequential that return their states
+        log.debug("accelerate: the network's forward was not compared: %s", error)
+        return
+    apart = float((theirs - ours).abs().max()) if theirs.shape == ours.shape else float("inf")
+    if not apart <= PROBE_TOLERANCE:
+        raise InputError(
+            f"accelerate: the network's forward gives other spikes in its first step (by {apart:.2g}) than what "
+            f"was followed; write a forward of one step that decides nothing by values"
+        )
+
+
+def _by_kind(given: Any) -> tuple[Any, ...]:
+    """Return what a forward gives, spikes alone or more, as a tuple."""
+    return tuple(given) if isinstance(given, tuple | list) else (given,)
+
+
 def _silence(network: nn.Module) -> None:
     """Let what draws numbers pass all on: a comparison is of what remains."""
     for module in network.modules():
@@ -167,15 +242,14 @@ def _silence(network: nn.Module) -> None:
 def _measured(fast: Accelerated, x: Tensor) -> float:
     """Measure how many times faster the engine is, forward and backward, in turn with the other way."""
 
-    def time_of(run: Callable[[Tensor], tuple[Tensor, Tensor]]) -> float:
+    def time_of(run: Callable[[Tensor], Any]) -> float:
         begun_s = time.process_time()
-        spikes, potential = run(x)
-        total = (spikes + potential).sum()
+        total: Any = sum(one.sum() for one in _by_kind(run(x))[:2])
         if total.requires_grad:
             total.backward()
         return time.process_time() - begun_s
 
     time_of(fast.all_steps)  # which may compile
-    slow: Callable[[Tensor], tuple[Tensor, Tensor]] = fast.by_steps if fast.traced else fast.network
+    slow: Callable[[Tensor], Any] = fast.by_steps if fast.traced else fast.network
     pairs = [(time_of(slow), time_of(fast.all_steps)) for _ in range(ROUNDS)]
     return statistics.median(one / max(other, 1e-9) for one, other in pairs)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
 from sgbench.engine import fused
 from sgbench.engine.choose import Engine
@@ -20,10 +20,14 @@ from sgbench.neurons.base import Neuron
 from sgbench.neurons.leaky import Leaky
 from sgbench.signals.spikes import SparseSpikes
 from sgbench.yours.snntorch_neurons import converted
-from sgbench.yours.step_graph import evaluate, is_neuron_node, last_neuron, spiking
+from sgbench.yours.step_graph import evaluate, is_hooked, is_neuron_node, last_neuron, spiking
 
 SPARSE = 0.25
 """Share of inputs that are not 0 up to which they are followed one by one."""
+
+
+IMAGES = 4
+"""Dimensions of folded images."""
 
 
 class GivenCurrent(nn.Module):
@@ -114,11 +118,6 @@ class AllSteps:
         self.graph, self.network = graph, network
         self.last = last_neuron(graph, network)
         self.layers()  # refused as soon as possible, and laid out in memory
-        self.chains = {chain[-1]: chain for chain in self._chains()}
-        self.within = {node for chain in self.chains.values() for node in self._inside(chain)}
-        self.pools = {
-            pool: node for node in graph.nodes for pool in [self._pool_behind(node)] if pool is not None
-        }
 
     def layers(self) -> list[GivenCurrent]:
         """Make a layer of each module of neurons, as it is."""
@@ -127,14 +126,25 @@ class AllSteps:
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Compute spikes and potentials of the last neurons [T, B, ...] from rest."""
-        steps, found = x.shape[:2], []
+        steps, found, pooled = x.shape[:2], [], set()
+        chains = {chain[-1]: chain for chain in self._chains()}  # as modules are now
+        within = {node for chain in chains.values() for node in self._inside(chain)}
 
         def call(node: fx.Node, module: nn.Module, value: Any) -> Any:
-            if node in self.within:  # the chain's last neurons take what the first receive
+            if node in within:  # the chain's last neurons take what the first receive
                 return value
-            if node not in self.chains:
-                return self._stateless(node, module, value, steps)
-            spikes, potential = self._unrolled(self.chains[node], value.unflatten(0, steps))
+            if node in pooled:
+                return value
+            if node not in chains:
+                pool = self._pool_behind(node)
+                by_events = _is_plain(module) and _by_events(value)
+                pooled.update({pool} if by_events else ())
+                return (
+                    self._convolved(module, pool, value, steps)
+                    if by_events
+                    else _stateless(module, value, steps)
+                )
+            spikes, potential = self._unrolled(chains[node], value.unflatten(0, steps))
             if node is self.last:
                 found.extend((spikes, potential))
             return spikes.flatten(0, 1)
@@ -151,7 +161,8 @@ class AllSteps:
         before = node.args[0]
         if not isinstance(before, fx.Node) or before.op != "call_module" or len(before.users) > 1:
             return None
-        return before if type(self._module(before)) is nn.Linear else None
+        module = self._module(before)
+        return before if type(module) is nn.Linear and not is_hooked(module) else None
 
     def _chains(self) -> list[list[fx.Node]]:
         """Group neurons that hand their spikes to a matrix of the next neurons and to nothing else."""
@@ -177,6 +188,11 @@ class AllSteps:
     def _layer(self, node: fx.Node, features: tuple[int, ...] | None) -> GivenCurrent:
         """Make a layer of neurons, with the matrix before them; features of one step, where they are known."""
         name, module, linear = str(node.target), self._module(node), self._linear(node)
+        if any(map(is_hooked, [module] if isinstance(module, Neuron) else module.modules())):
+            raise InputError(
+                f"accelerate: module '{name}' has hooks, which the engine does not call; remove them, or put them "
+                f"on a module behind it"
+            )
         matrix: Any = None if linear is None else self._module(linear)
         if matrix is not None:
             features = (matrix.out_features,)
@@ -192,23 +208,16 @@ class AllSteps:
             return None
         (behind,) = node.users
         pool = self._module(behind) if behind.op == "call_module" else None
-        return behind if type(pool) is nn.MaxPool2d and _side(pool) else None
+        return behind if type(pool) is nn.MaxPool2d and not is_hooked(pool) and _side(pool) else None
 
-    def _stateless(self, node: fx.Node, module: nn.Module, value: Any, steps: torch.Size) -> Any:
-        """Compute a module that has no states, for all steps."""
-        if node in self.pools and _by_events(value):
-            return value
-        if isinstance(module, _BatchNorm) and module.training:  # its means are those of a step
-            return torch.cat([module(now) for now in value.unflatten(0, steps).unbind(0)])
-        if not _is_plain(module) or not _by_events(value):
-            return module(value)
+    def _convolved(self, conv: Any, pool: fx.Node | None, value: Tensor, steps: torch.Size) -> Tensor:
+        """Compute a convolution, and the maximum over windows behind it if there is one, for all steps."""
         from sgbench.engine.event_convolution import Convolution, convolve
 
-        pool = next((behind for behind, conv in self.pools.items() if conv is node), None)
         side = 1 if pool is None else _side(self._module(pool))
-        conv: Any = module
         sizes = (conv.stride[0], conv.padding[0], side)
-        of = Convolution(tuple(value.shape[1:]), conv.weight, conv.bias, *sizes)
+        image: Any = tuple(value.shape[1:])
+        of = Convolution(image, conv.weight, conv.bias, *sizes)
         out = convolve(value.flatten(1).unflatten(0, steps), of)
         return out.view(len(value), *(of.geometry.filters, of.geometry.rows, of.geometry.columns))
 
@@ -239,14 +248,25 @@ class AllSteps:
         return spikes.view(shape), potential.view(shape)
 
 
+def _stateless(module: nn.Module, value: Any, steps: torch.Size) -> Any:
+    """Compute a module that has no states, for all steps."""
+    if isinstance(module, _NormBase):
+        keeps = module.running_mean is not None
+        if module.training if keeps else isinstance(module, _BatchNorm):  # its means are those of a step
+            return torch.cat([module(now) for now in value.unflatten(0, steps).unbind(0)])
+    return module(value)
+
+
 def _by_events(value: Any) -> bool:
     """Return whether convolutions of a value may follow events."""
-    return value.device.type == "cpu" and fused.missing() is None
+    return value.dim() == IMAGES and value.device.type == "cpu" and fused.missing() is None
 
 
 def _is_plain(module: nn.Module) -> bool:
     """Return whether a module is a convolution that events can be followed through."""
-    if type(module) is not nn.Conv2d or isinstance(module.padding, str) or module.padding_mode != "zeros":
+    if type(module) is not nn.Conv2d or is_hooked(module):
+        return False
+    if isinstance(module.padding, str) or module.padding_mode != "zeros":
         return False
     pairs = (module.stride, module.padding)
     square = all(one == other for one, other in pairs)  # type: ignore[misc]

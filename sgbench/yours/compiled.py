@@ -11,7 +11,7 @@ from sgbench.errors import InputError
 from sgbench.neurons.base import Neuron
 from sgbench.yours.all_steps import GivenCurrent
 from sgbench.yours.snntorch_neurons import converted
-from sgbench.yours.step_graph import is_snntorch
+from sgbench.yours.step_graph import is_hooked, is_snntorch
 
 LEAST = 2
 """Dimensions of currents: time and batch."""
@@ -63,7 +63,11 @@ class CompiledNeuron(nn.Module):
         return ": ".join(Engine("auto").describe([GivenCurrent("neuron", self._neuron(None))]))
 
     def _neuron(self, features: tuple[int, ...] | None) -> Neuron:
-        return self.neuron if isinstance(self.neuron, Neuron) else converted(self.neuron, "neuron", features)
+        if is_hooked(self.neuron):
+            raise InputError("compile: the neuron has hooks, which the engine does not call; remove them")
+        if isinstance(self.neuron, Neuron):
+            return self.neuron
+        return converted(self.neuron, "neuron", features, by="compile")
 
 
 def compile(neuron: nn.Module) -> CompiledNeuron:

@@ -19,6 +19,7 @@ from sgbench.surrogates.sigmoid import Sigmoid
 
 STATES = ("mem", "syn", "spk")
 """Buffers that `init_hidden` keeps, which are no numbers of the neuron."""
+KINDS = ("Leaky", "Synaptic", "RLeaky", "RSynaptic")
 KNOWN: dict[str, Callable[[dict[str, Any]], Surrogate]] = {
     "atan": lambda given: Atan(alpha=given["alpha"], width_fwhm=None, normalisation="raw", scale=1.0),
     "fast_sigmoid": lambda given: FastSigmoid(
@@ -29,19 +30,29 @@ KNOWN: dict[str, Callable[[dict[str, Any]], Surrogate]] = {
 """snnTorch's functions that the compiled engine knows by name, from what they were made with."""
 
 
-def converted(module: Any, name: str, features: tuple[int, ...] | None) -> Neuron:
+def converted(module: Any, name: str, features: tuple[int, ...] | None, by: str = "accelerate") -> Neuron:
     """Make neurons of ours that do what a module of snnTorch does, for features of this shape where it is known.
+
+    Args:
+        module: of snnTorch.
+        name: of the module, for messages.
+        features: shape of one step of one sample; None where it is unknown.
+        by: the function that was called, for messages.
 
     Raises:
         InputError: the module has an option that the engine does not do, or is another kind of neuron.
     """
-    _require_plain(module, name)
+    _require_plain(module, name, by)
     tensors = {key: value for key, value in module.state_dict().items() if key.split(".")[0] not in STATES}
     return neurons_of_snntorch(name, tensors, lambda: _surrogate(module), features)
 
 
-def _require_plain(neuron: Any, name: str) -> None:
-    """Refuse options of neurons that the engine treats otherwise, each by its name."""
+def _require_plain(neuron: Any, name: str, by: str) -> None:
+    """Refuse kinds and options of neurons that the engine treats otherwise, each by its name."""
+    if type(neuron).__name__ not in KINDS:
+        raise InputError(
+            f"{by}: module '{name}' is a {type(neuron).__name__}; one of {', '.join(KINDS)} is expected"
+        )
     learnt = [
         key
         for key, parameter in neuron.named_parameters(recurse=False)
@@ -58,7 +69,7 @@ def _require_plain(neuron: Any, name: str) -> None:
     unsupported = next((option for option, given in options.items() if given), None)
     if unsupported is not None:
         raise InputError(
-            f"accelerate: module '{name}' has {unsupported}, which the engine does not do; leave it out"
+            f"{by}: module '{name}' has {unsupported}, which the engine does not do; leave it out"
         )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import collections
+import copy
+import inspect
 import operator
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,6 +18,10 @@ from sgbench.neurons.base import Neuron
 
 SEES_STEPS = (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention, nn.Transformer)
 """Modules whose step is more than a function of their input."""
+PARTS = ("_parameters", "_buffers", "_modules")
+ABSENT = object()
+CONSTANT = "_tensor_constant"
+"""Begins the names under which a trace keeps tensors that a forward makes."""
 REMEDY = "write the step without it, or leave this part to torch"
 
 
@@ -36,27 +43,155 @@ class _Tracer(fx.Tracer):
         return is_neuron(m) or super().is_leaf_module(m, module_qualified_name)
 
 
-def graph_of(network: nn.Module) -> tuple[fx.Graph, bool]:
-    """Write one step of a network as a graph, as its `forward` says, and say whether that could be followed.
+def is_hooked(module: nn.Module) -> bool:
+    """Return whether a call of a module does more than its class says, so that it must be called and not read."""
+    hooks = (
+        module._forward_pre_hooks,
+        module._forward_hooks,
+        module._backward_hooks,
+        module._backward_pre_hooks,
+    )
+    return any(hooks) or "forward" in vars(module)
 
-    A `forward` that has the loop over time in it cannot be traced. Its modules are then passed in turn.
+
+def graph_of(network: nn.Module) -> tuple[fx.Graph, str]:
+    """Write one step of a network as a graph, as its `forward` says, and say why if that could not be followed.
+
+    A `forward` that has the loop over time in it cannot be traced. Its modules are then passed in turn. What a
+    `forward` decides by a number, such as `self.training`, is decided as it is now.
 
     Raises:
-        InputError: a module that has no place in a step, by name and with the remedy.
+        InputError: a module that has no place in a step, by name and with the remedy; or a `forward` that needs
+            more than x, keeps a state in an attribute, or passes neurons twice.
     """
-    graph, why = None, "a neuron is called twice, or with its state"
+    _require_one_input(network)
+    twin = _twin(network)
+    graph, changed, why = None, "", ""
     try:
-        graph = _Tracer().trace(network)
+        graph, changed = _traced(twin)
     except Exception as error:  # whatever a forward does with what is no tensor
         why = one_printable_line(error) or type(error).__name__
-    traced = graph is not None and _is_a_step(graph, network)
-    if graph is None or not traced:
+    if graph is not None and not _is_a_step(graph, network):
+        _require_plain_loop(graph, network)
+        graph, why = None, "it has the loop over time in it, or passes states of neurons"
+    elif changed:
+        raise InputError(
+            f"accelerate: the network's forward changes '{changed}', a state that would stand still; keep states "
+            f"in neurons"
+        )
+    if graph is None:
         graph = _in_turn(network, why)
     for node in graph.nodes:
         if node.op == "call_module":
             _require_place(str(node.target), network.get_submodule(str(node.target)))
     last_neuron(graph, network)
-    return graph, traced
+    return graph, why
+
+
+def _require_one_input(network: nn.Module) -> None:
+    """Refuse a network whose call needs more than x, or does more than its `forward`."""
+    if is_hooked(network):
+        raise InputError("accelerate: the network has hooks, which would not be called; remove them")
+    further = [
+        one.name
+        for one in list(inspect.signature(network.forward).parameters.values())[1:]
+        if one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+    ]
+    if further:
+        raise InputError(
+            f"accelerate: the network's forward needs '{further[0]}' besides its input; give it a default, or "
+            f"leave states of neurons to the engine"
+        )
+
+
+def _twin(network: nn.Module) -> nn.Module:
+    """Copy a network for its forward to be traced; weights, which a trace only names, are shared."""
+    attributes = [
+        one for module in network.modules() for one in vars(module).values() if isinstance(one, Tensor)
+    ]
+    held: dict[int, Any] = {id(one): one.detach().clone() for one in (*network.buffers(), *attributes)}
+    held |= {id(one): one for one in network.parameters()}
+    try:
+        return copy.deepcopy(network, held)
+    except Exception as error:  # whatever a copy of an attribute does
+        raise InputError(
+            f"accelerate: the network cannot be copied ({one_printable_line(error)}), as is needed to follow its "
+            f"forward; take out what keeps it from that"
+        ) from error
+
+
+def _traced(twin: nn.Module) -> tuple[fx.Graph, str]:
+    """Trace a network with further arguments at their defaults, and name an attribute that changed meanwhile."""
+    kind: Any = type(twin)
+
+    def forward(self: nn.Module, x: Any) -> Any:
+        return kind.forward(self, x)
+
+    twin.__class__ = type(kind.__name__, (kind,), {"forward": forward, "__module__": kind.__module__})
+    kept: list[Any] = []  # so that no new object gets the identity of an old one
+    before = _marks(twin, kept)
+    graph = _Tracer().trace(twin)
+    after = _marks(twin, kept)
+    for node in graph.nodes:
+        if node.op == "get_attr" and str(node.target).startswith(CONSTANT):
+            node.meta["constant"] = getattr(twin, str(node.target))
+    changed = (key for key in {**before, **after} if before.get(key, ABSENT) != after.get(key, ABSENT))
+    return graph, next(changed, "")
+
+
+def _marks(network: nn.Module, kept: list[Any]) -> dict[str, Any]:
+    """Return what tells whether attributes and buffers of a network change, those of neurons aside."""
+    marks = {}
+    for name, module in network.named_modules():
+        own = {key: value for key, value in vars(module).items() if key not in PARTS} | module._buffers
+        for key, value in own.items():
+            if not is_neuron(module) and not key.startswith(CONSTANT):
+                marks[f"{name}.{key}".lstrip(".")] = _mark(value, kept)
+    return marks
+
+
+def _mark(value: Any, kept: list[Any]) -> Any:
+    """Return what differs where a value was replaced or changed."""
+    if isinstance(value, bool | int | float | str):
+        return repr(value)
+    kept.append(value)
+    if isinstance(value, Tensor):
+        return id(value), value._version
+    if isinstance(value, dict):
+        return id(value), [(_mark(key, kept), _mark(one, kept)) for key, one in value.items()]
+    if isinstance(value, list | tuple | collections.deque):
+        return id(value), [_mark(one, kept) for one in value]
+    return id(value), len(value) if isinstance(value, set) else None
+
+
+def _require_plain_loop(graph: fx.Graph, network: nn.Module) -> None:
+    """Refuse a traced forward that is no step, unless it passes all modules in turn, once for each time step."""
+    calls = [node for node in graph.nodes if node.op == "call_module"]
+    order = [name for name, _ in _leaves(network)]
+    rounds = max(1, len(calls) // max(1, len(order)))
+    begins = calls[:: max(1, len(order))]
+    in_turn = [node.target for node in calls] == order * rounds
+    if in_turn and rounds == 1 and not _shows_states(calls, network):
+        return
+    if in_turn and rounds > 1 and not any(map(_follows_a_module, begins[1:])):
+        return
+    if any(is_neuron_node(node, network) for node in calls):
+        raise InputError(
+            "accelerate: the network's forward calls neurons twice, uses their potentials, or calls its "
+            "modules in another order than that in which they were made; write a forward of one step, each neuron "
+            "once with its current alone"
+        )
+
+
+def _follows_a_module(node: fx.Node) -> bool:
+    """Return whether what a node takes comes from a module, and not from the input alone."""
+    current = node.all_input_nodes[:1]
+    while current:
+        one = current.pop()
+        if one.op == "call_module":
+            return True
+        current.extend(one.all_input_nodes)
+    return False
 
 
 def _is_a_step(graph: fx.Graph, network: nn.Module) -> bool:
@@ -65,9 +200,14 @@ def _is_a_step(graph: fx.Graph, network: nn.Module) -> bool:
     neurons = [node for node in calls if is_neuron(network.get_submodule(str(node.target)))]
     once = len({node.target for node in neurons}) == len(neurons)
     alone = all(len(node.args) == 1 and not node.kwargs for node in neurons)
+    return bool(neurons) and once and alone and not _shows_states(calls, network)
+
+
+def _shows_states(calls: list[fx.Node], network: nn.Module) -> bool:
+    """Return whether states that neurons return go elsewhere than to the output."""
+    neurons = [node for node in calls if is_neuron_node(node, network)]
     picked = [user for node in neurons for user in node.users if user.target is operator.getitem]
-    others = [user for pick in picked if pick.args[1] != 0 for user in pick.users if user.op != "output"]
-    return bool(neurons) and once and alone and not others
+    return any(user.op != "output" for pick in picked if pick.args[1] != 0 for user in pick.users)
 
 
 def _in_turn(network: nn.Module, why: str) -> fx.Graph:
@@ -137,7 +277,8 @@ def evaluate(
         if node.op == "placeholder":
             values[node] = x
         elif node.op == "get_attr":
-            values[node] = operator.attrgetter(str(node.target))(network)
+            kept = node.meta.get("constant")
+            values[node] = operator.attrgetter(str(node.target))(network) if kept is None else kept
         elif node.op == "call_module":
             values[node] = call(node, network.get_submodule(str(node.target)), *args, **options)
         elif node.op == "call_method":
@@ -190,7 +331,8 @@ class StepByStep:
             state = self.states.get(node)
             state = module.initial_state(current) if state is None else state
             output, self.states[node] = module.step(current, state)
-            self.potential = module.centred(self.states[node])
+            if node is self.last:
+                self.potential = module.centred(self.states[node])
             return output
         return self._snntorch(node, module, current)
 
@@ -205,5 +347,6 @@ class StepByStep:
         finally:
             module.init_hidden = hidden
         self.states[node] = tuple(out) if hasattr(module, "recurrent") else tuple(out[1:])
-        self.potential = out[-1]
+        if node is self.last:
+            self.potential = out[-1]
         return out[0]  # type: ignore[no-any-return]
