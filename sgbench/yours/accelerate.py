@@ -142,7 +142,7 @@ def accelerate(
     batch normalisation, dropout, sums of residual branches. A `forward` of one step is followed as it is written.
     One that has the loop over time in it is not called: its modules are passed in the order in which they were
     made, of which an example makes sure. Nothing within a step may mix samples, such as a softmax or a mean over
-    the batch: all steps lie in it.
+    the batch: all steps lie in it, which an example finds as well.
 
     Args:
         network: of one step, such as an `nn.Sequential`. Weights are shared, not copied.

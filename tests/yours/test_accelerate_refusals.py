@@ -216,6 +216,14 @@ def test_a_forward_that_decides_by_another_thing_is_found_by_an_example() -> Non
         accelerate(net, example=inputs(4))
 
 
+def test_samples_that_are_mixed_within_a_step_are_found_by_an_example() -> None:
+    def mixing(net: Any, x: Tensor, gain: float) -> Tensor:
+        return net.lif1(net.fc1(x) * 9 - (net.fc1(x) * 9).mean(0))
+
+    with pytest.raises(InputError, match="on the example"):
+        accelerate(Net(mixing), example=inputs(4))
+
+
 def matrices() -> nn.Sequential:
     """A chain."""
     torch.manual_seed(0)
