@@ -33,9 +33,9 @@ def edge_cells(study: Study, settled: Settled) -> EdgeCells | None:
     if TUNING not in settled or TUNING not in study.blocks:
         return None
     (grid,) = study.blocks[TUNING].grids
-    if grid.best_of not in settled:
+    starts = settled.get(grid.best_of or "")
+    if starts is None:
         return None
-    starts = settled[grid.best_of]
     at: list[tuple[bool, bool]] = []
     for task, cells in settled[TUNING].items():
         reference = task_reference(study, TUNING, task, settled)
