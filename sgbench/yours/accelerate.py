@@ -33,7 +33,7 @@ class Pass(NamedTuple):
     potential: Tensor  # membrane potential before its reset, as snnTorch returns it [T, B, C]
 
 
-class Ways(NamedTuple):
+class BothWays(NamedTuple):
     """Holds how a network runs."""
 
     all_steps: AllSteps
@@ -56,8 +56,8 @@ class Accelerated(nn.Module):
         super().__init__()
         self.network = network
         self.times_faster: float | None = None
-        self._ways: dict[tuple[bool, ...], Ways] = {}
-        _ = self.ways  # refused as soon as possible
+        self._both: dict[tuple[bool, ...], BothWays] = {}
+        _ = self.both_ways  # refused as soon as possible
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Accelerated:
         """Return the same for a copy of the network."""
@@ -66,28 +66,28 @@ class Accelerated(nn.Module):
         return made
 
     @property
-    def ways(self) -> Ways:
+    def both_ways(self) -> BothWays:
         """Return both ways to run the network, with its modules in training or not as they are now."""
         modes = tuple(module.training for module in self.network.modules())
-        if modes not in self._ways:
+        if modes not in self._both:
             graph, why = graph_of(self.network)
-            self._ways[modes] = Ways(AllSteps(graph, self.network), StepByStep(graph, self.network), why)
-        return self._ways[modes]
+            self._both[modes] = BothWays(AllSteps(graph, self.network), StepByStep(graph, self.network), why)
+        return self._both[modes]
 
     @property
     def all_steps(self) -> AllSteps:
         """Return the way over all steps at once."""
-        return self.ways.all_steps
+        return self.both_ways.all_steps
 
     @property
     def by_steps(self) -> StepByStep:
         """Return the way step by step."""
-        return self.ways.by_steps
+        return self.both_ways.by_steps
 
     @property
     def traced(self) -> bool:
         """Return whether the network's forward could be followed."""
-        return not self.ways.why
+        return not self.both_ways.why
 
     def forward(self, x: Tensor) -> Pass:
         """Run all time steps from the resting state.
@@ -173,7 +173,7 @@ def accelerate(
         log.warning(
             "accelerate: modules are passed in the order in which they were made, since the network's forward "
             "cannot be followed (%s); give an input as batch= to compare both",
-            fast.ways.why,
+            fast.both_ways.why,
         )
     if batch is not None:
         fast.times_faster = _measured(Accelerated(copy.deepcopy(network)), batch)

@@ -121,7 +121,7 @@ def _twin(network: nn.Module) -> nn.Module:
 
 
 def _traced(twin: nn.Module) -> tuple[fx.Graph, str]:
-    """Trace a network with further arguments at their defaults, and name an attribute that changed meanwhile."""
+    """Build the graph with further arguments at their defaults, and name an attribute that changed."""
     kind: Any = type(twin)
 
     def forward(self: nn.Module, x: Any) -> Any:
