@@ -77,9 +77,10 @@ def _decided(advice: Advice, ways: Ways) -> Advice:
         width_fwhm=None if width == "auto" else float(width),
         attached=words.get("neuron.reset_gradient") == "attached",
         widths="",
+        learning_rates="",
         loss=f"{fmean(lost):.1f} points",
         rests_on=f"{len(lost)} tasks that nobody had run",
-        out_of_sample="; ".join(f"{title} {loss:.1f}" for title, loss in rule.later.items()),
+        out_of_sample=f"{min(lost):.1f} to {max(lost):.1f}, most on {max(rule.later, key=rule.later.__getitem__)}",
     )
 
 
