@@ -15,7 +15,7 @@ from sgbench.diagnosis.advice import advise_modules, outlook
 from sgbench.diagnosis.flow import FLOW, flow, log_slope, weights
 from sgbench.diagnosis.jacobian import NAMES
 from sgbench.diagnosis.panels import ACTIVITY, OF_WEIGHTS
-from sgbench.diagnosis.traces import LayerTrace, leaf_like
+from sgbench.diagnosis.traces import LayerTrace, leaf_like, shown_by
 from sgbench.errors import InputError, NonFiniteError
 from sgbench.networks.base import Network
 from sgbench.neurons.base import Neuron
@@ -185,15 +185,14 @@ def _before(seen: LayerTrace, module: nn.Module, inputs: tuple[Any, ...]) -> tup
 
 
 def _after(seen: LayerTrace, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-    spikes = output[0] if isinstance(output, tuple) else output
-    potential = output[-1] if isinstance(output, tuple) else getattr(module, "mem", None)
-    if not isinstance(potential, Tensor) or potential.shape != spikes.shape:
+    shown = shown_by(module, output)
+    if shown is None:
         raise InputError(
             f"diagnose_module: '{seen.name}' ({type(module).__name__}) does not show its membrane potential"
         )
-    threshold = module.threshold if isinstance(module.threshold, Tensor) else torch.tensor(module.threshold)
+    spikes, centred = shown
     seen.spikes.append(spikes.detach())
-    seen.centred.append((potential - threshold).detach())
+    seen.centred.append(centred.detach())
 
 
 def _own_step(seen: LayerTrace, module: Any, step: Any, current: Tensor, state: Any) -> Any:

@@ -155,3 +155,18 @@ def _recorded_sequence(seen: LayerTrace, unroll: Callable[..., Any], current: Te
     seen.centred += list(centred.unbind(0))
     seen.spikes += list(output.unbind(0))
     return output, centred, last
+
+
+def shown_by(module: Any, output: Any) -> tuple[Tensor, Tensor] | None:
+    """Read spikes and potential minus threshold [B, N] off a spiking layer's call; None where it hides the latter.
+
+    Args:
+        module: of snnTorch's or ours; with a hidden state it keeps its potential in `mem`.
+        output: what the call returned.
+    """
+    spikes = output[0] if isinstance(output, tuple) else output
+    potential = output[-1] if isinstance(output, tuple) else getattr(module, "mem", None)
+    if not isinstance(potential, Tensor) or potential.shape != spikes.shape:
+        return None
+    threshold = module.threshold if isinstance(module.threshold, Tensor) else torch.tensor(module.threshold)
+    return spikes, potential - threshold

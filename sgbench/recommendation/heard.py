@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.diagnosis.passing import RecurrentLayer
+from sgbench.diagnosis.traces import shown_by
 from sgbench.errors import InputError
 
 RECURRENT = frozenset({"RLeaky", "RSynaptic", "SLSTM", "SConv2dLSTM"})
@@ -76,10 +77,9 @@ def _listen(heard: list[Heard]) -> Hook:
     """Make a hook that keeps a layer's spikes and its potentials minus threshold."""
 
     def hook(module: Any, _: object, output: Any) -> None:
-        spikes = output[0] if isinstance(output, tuple) else output
-        potential = output[-1] if isinstance(output, tuple) else getattr(module, "mem", None)
-        if not isinstance(potential, Tensor) or potential.shape != spikes.shape:
+        shown = shown_by(module, output)
+        if shown is None:
             raise InputError(f"{type(module).__name__} does not show its membrane potential; set output=True")
-        heard.append((spikes, potential - module.threshold))
+        heard.append(shown)
 
     return hook
