@@ -19,6 +19,8 @@ GRID, CALIBRATED, DETACHED = "G", "R", "D"
 """Blocks: the grid; R at the target of the attached reset; the same at that of the detached one."""
 FIRST_LOOK = ("C", CALIBRATED, "B")
 """Blocks with all runs that the first look at the claims needs: amendment 1 of the registration."""
+SECOND_LOOK = "B2"
+"""Block with the runs that the second look at the open claims needs: amendment 2 of the registration."""
 PURPOSE = "report"
 RESETS: tuple[Reset, ...] = ("detached", "attached")
 FIXED = ("atan", 0.5)
