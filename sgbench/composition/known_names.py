@@ -3,6 +3,7 @@
 from typing import Literal
 
 SurrogateName = Literal[
+    "surrogate/a2sg",
     "surrogate/activation_derivative",
     "surrogate/atan",
     "surrogate/batch_normalised",

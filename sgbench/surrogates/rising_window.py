@@ -1,11 +1,13 @@
-"""A window whose slope rises with the potential."""
+"""A window whose slope rises with the potential, of one width or of a width chosen anew in each layer and step."""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from sgbench.errors import require_number
+from sgbench.errors import InputError, require_count, require_number
 from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
 from sgbench.surrogates.undefined import nan_where_nan
 
@@ -16,7 +18,7 @@ class RisingWindow(Surrogate):
     r"""Uses a slope that rises over a window, :math:`u / (2\beta) + h` for :math:`|u| \le \beta` and 0 elsewhere.
 
     It gives more gradient to neurons that are nearer to a spike or beyond threshold. A2SG searches for the beta of
-    each layer and step anew; here beta is fixed.
+    each layer and step anew (`A2sg`); here beta is fixed.
 
     Args:
         half_width: beta [threshold units].
@@ -68,3 +70,90 @@ class RisingWindow(Surrogate):
     def shape_support(self) -> tuple[float, float]:
         """Return the ends of the window."""
         return -self.half_width, self.half_width
+
+
+class A2sg(RisingWindow):
+    r"""Uses the rising window, its half width chosen anew for each layer and step of the backward pass.
+
+    .. math:: \delta[t] = \frac{\partial L}{\partial s[t]} \, f(u[t], \beta[t]), \quad
+              f(u, \beta) = \frac{u}{2\beta} + h \text{ for } |u| \le \beta
+    .. math:: \beta[T] = \arg\min_\beta \frac{\mathrm{Var}(\delta[T])}{\mathrm{Mean}|\delta[T]|}, \quad
+              \beta[t] = \arg\max_\beta \cos(\delta[t], \delta[t+1])
+
+    over all samples and neurons of the layer: the last step takes the width of least spatial variation, an earlier
+    one the width whose gradient is most consistent with that of the step behind. The paper finds each by a
+    Bayesian search; no source at hand gives its range and number of trials. Here the best of `candidates` widths
+    is taken, equally far apart in their logarithms. What reaches u[t] from later potentials has no surrogate in
+    it and is left out of the choice. Neurons see each other in it, so it runs on `reference` alone.
+
+    Args:
+        half_width: beta that pictures show, and that `width`, area and support are told for [threshold units].
+        narrowest: least beta that is tried [threshold units].
+        widest: largest beta that is tried [threshold units].
+        candidates: how many are tried, both ends among them.
+        offset: h, the slope at threshold, 0.5 or more [1/threshold units].
+        normalisation: see `Surrogate`.
+        scale: see `Surrogate`.
+
+    Raises:
+        InputError: a value out of range.
+
+    Source: Kang et al. 2026, ICML (A2SG), arXiv:2606.11236; its two measures as public notes on the paper restate
+    them.
+
+    >>> surrogate = A2sg(
+    ...     half_width=1.0, narrowest=0.5, widest=2.0, candidates=3, offset=0.5, normalisation="raw", scale=1.0
+    ... )
+    >>> u = torch.tensor([-0.4, 0.2, 1.5], requires_grad=True)
+    >>> surrogate(u).sum().backward()  # beta = 2 varies least: slopes 0.4, 0.55, 0.875
+    >>> u.grad
+    tensor([0.4000, 0.5500, 0.8750])
+    """
+
+    elementwise: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        *,
+        half_width: float,
+        narrowest: float,
+        widest: float,
+        candidates: int,
+        offset: float,
+        normalisation: str,
+        scale: float,
+    ) -> None:
+        low = require_number("surrogate.narrowest", narrowest, low=SMALLEST, high=LARGEST)
+        high = require_number("surrogate.widest", widest, low=SMALLEST, high=LARGEST)
+        if low > high:
+            raise InputError(
+                f"surrogate.narrowest={narrowest:g}: is above surrogate.widest={widest:g}; swap them"
+            )
+        count = require_count("surrogate.candidates", candidates)
+        steps = torch.linspace(0, 1, count, dtype=torch.float64).tolist()
+        self.tried = tuple(low * (high / low) ** step for step in steps)
+        # Gradient of the step behind; autograd calls nodes in the reverse of their order, the last step first.
+        self.behind: Tensor | None = None
+        super().__init__(half_width=half_width, offset=offset, normalisation=normalisation, scale=scale)
+
+    def forward(self, u: Tensor) -> Tensor:
+        """Return the spikes at u; the backward pass that follows begins with the last step."""
+        self.behind = None
+        return super().forward(u)
+
+    def pull_back(self, u: Tensor, grad: Tensor) -> Tensor:
+        """Multiply the gradient by the window whose width this step's gradients choose."""
+        through = torch.stack([self._through(u, grad, width) for width in self.tried])
+        size = through.flatten(1).abs().mean(1)
+        scores = -(through.flatten(1).var(1, correction=0) / size)
+        if self.behind is not None and self.behind.shape == u.shape:
+            alike = torch.cosine_similarity(through.flatten(1), self.behind.flatten()[None], dim=1, eps=0.0)
+            scores = torch.where(alike.isfinite().any(), alike, scores)
+        chosen = through[scores.nan_to_num(-torch.inf).argmax()]
+        self.behind = chosen.detach()
+        return chosen
+
+    def _through(self, u: Tensor, grad: Tensor, half_width: float) -> Tensor:
+        """Multiply the gradient by a window of this half width; its height follows the normalisation."""
+        stretch = self.half_width / half_width
+        return grad * self.derivative(stretch * u) * (stretch if self._keeps_area() else 1.0)

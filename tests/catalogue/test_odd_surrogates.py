@@ -1,6 +1,7 @@
 """Surrogates that are no elementwise step: noise, batches, several spikes, graded ones; functions of one's own."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ def refusal(surrogate):
         ("stochastic_backward", "random numbers"),
         ("batch_normalised", "not elementwise"),
         pytest.param("mpd_agl", "not elementwise", marks=pytest.mark.slow),
+        pytest.param("a2sg", "not elementwise", marks=pytest.mark.slow),
         ("multilevel", "not those of a step"),
         pytest.param("multi_spike", "not those of a step", marks=pytest.mark.slow),
         pytest.param("graded", "not those of a step", marks=pytest.mark.slow),
@@ -147,6 +149,51 @@ def test_a_width_that_follows_potentials_without_any_spread():
     spread = torch.tensor([0.1, -0.1, 3.0, -3.0], dtype=torch.float64, requires_grad=True)
     make("mpd_agl", normalisation="peak1")(spread).sum().backward()
     assert spread.grad.tolist() == [1.0, 1.0, 0.0, 0.0]
+
+
+def chosen_window(
+    u: np.ndarray, grad: np.ndarray, tried: Sequence[float], behind: np.ndarray | None
+) -> np.ndarray:
+    """A2SG's gradient of one step in numpy: least variation at the last step, else most like the step behind."""
+    through = [grad * np.where(np.abs(u) <= beta, u / (2 * beta) + 0.5, 0.0) for beta in tried]
+    if behind is None:
+        return through[int(np.argmin([np.var(one) / np.mean(np.abs(one)) for one in through]))]
+    sizes = [np.linalg.norm(one) * np.linalg.norm(behind) for one in through]
+    return through[
+        int(np.argmax([np.sum(one * behind) / size for one, size in zip(through, sizes, strict=True)]))
+    ]
+
+
+def test_a_window_that_follows_gradients_is_that_of_the_paper():
+    """Expected: the paper's two measures over a grid of widths, restated with numpy, step by step from the last.
+
+    Must differ: the width of least variation at an earlier step; and a second pass gives what the first gave.
+    """
+    surrogate = make("a2sg")
+    tried = 0.25 * 8.0 ** (np.arange(7) / 6)
+    np.testing.assert_allclose(surrogate.tried, tried, rtol=1e-12)
+    random = np.random.default_rng(5)
+    potentials, upstream = random.normal(-0.3, 0.8, (2, 4, 30, 6)), random.normal(0.2, 1.0, (4, 30, 6))
+    expected, behind = np.zeros((4, 30, 6)), None
+    for step in (3, 2, 1, 0):
+        behind = expected[step] = chosen_window(potentials[0, step], upstream[step], tried, behind)
+    assert (expected[1] != chosen_window(potentials[0, 1], upstream[1], tried, None)).any()
+    for _ in range(2):
+        u = torch.from_numpy(potentials[0]).requires_grad_()
+        spikes = torch.stack([surrogate(now) for now in u])
+        (spikes * torch.from_numpy(upstream)).sum().backward()
+        np.testing.assert_allclose(u.grad.numpy(), expected, rtol=1e-12, atol=1e-15)
+
+
+def test_a_window_that_follows_gradients_where_there_are_none():
+    """By hand: no gradient where no width catches a potential; a step behind without one chooses by variation."""
+    surrogate = make("a2sg", narrowest=0.5, widest=1.0, candidates=2)
+    early, late = (torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in ([0.4, 0.8], [7.0, 8.0]))
+    (surrogate(early).sum() + surrogate(late).sum()).backward()
+    assert late.grad.tolist() == [0.0, 0.0]
+    assert early.grad.tolist() == pytest.approx([0.7, 0.9])
+    with pytest.raises(InputError, match=r"surrogate\.narrowest=3"):
+        make("a2sg", narrowest=3.0)
 
 
 # --- several spikes, graded ones
