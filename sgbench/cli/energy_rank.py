@@ -18,6 +18,7 @@ from sgbench.energy.pool import pooled
 from sgbench.energy.stability import Duel
 from sgbench.errors import InputError
 from sgbench.leaderboard import costs
+from sgbench.leaderboard.varying import names_apart
 from sgbench.records.counts import OpCounts
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.files import read_model
@@ -108,8 +109,8 @@ def contestants(sources: Sequence[Path]) -> list[Contestant]:
     protocols = sorted({record.protocol for group in groups.values() for record in group})
     if len(protocols) > 1:
         raise InputError(f"records of protocols {', '.join(protocols)} are not comparable; name one folder")
-    labels = _labels({name: group[0] for name, group in groups.items()})
-    methods = [_contestant(labels[name], group) for name, group in groups.items()]
+    labels = names_apart({key: group[0].method for key, group in groups.items()})
+    methods = [_contestant(labels[key], group) for key, group in groups.items()]
     return sorted(methods, key=lambda method: synapse_rate(method.counts))
 
 
@@ -131,20 +132,6 @@ def _contestant(label: str, group: Sequence[RunRecord]) -> Contestant:
     return Contestant(
         label, tuple(group), pooled([record.counts for record in group if record.counts is not None])
     )
-
-
-def _labels(first: dict[str, RunRecord]) -> dict[str, str]:
-    """Name each method by the choices in which it differs, and by its id where these are alike."""
-    choices = [record.method.choices for record in first.values()]
-    differ = [group for group in choices[0] if len({choices_of_one[group] for choices_of_one in choices}) > 1]
-    texts = {
-        name: ", ".join(record.method.choices[group] for group in differ) for name, record in first.items()
-    }
-    doubled = [text for text in texts.values() if list(texts.values()).count(text) > 1]
-    return {
-        name: f"{text} {name[:6]}".strip() if text in doubled or not text else text
-        for name, text in texts.items()
-    }
 
 
 def beside_lines(methods: Sequence[Contestant], beside: dict[str, Matched]) -> list[str]:

@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from sgbench.leaderboard.costs import Costs, costs
-from sgbench.leaderboard.labels import call, surrogate_call
 from sgbench.leaderboard.score import Measure, measure_of
 from sgbench.leaderboard.store.method_provenance import MethodProvenance
 from sgbench.leaderboard.store.outside import Outsider
 from sgbench.leaderboard.store.sources import method_of_row, source_of
-from sgbench.leaderboard.varying import Varying, common, labels, varying_parameters
+from sgbench.leaderboard.varying import Varying, common, name_of, varying_parameters
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, Protocol
@@ -23,8 +22,6 @@ from sgbench.statistics.rank_places import RankPlace, places
 
 SOURCE = "source"
 """Column of boards on which one method comes from classes of several sources."""
-TOLD = ("sees",)
-"""Numbers of a baseline that are always part of its name."""
 
 
 @dataclass(frozen=True)
@@ -228,18 +225,9 @@ def _row(
     twice: Collection[str] = (),
 ) -> MethodRow:
     """Make a row; `twice` are methods of several sources, each of which its row names."""
-    texts = labels(measured.method, varying)
+    name, texts = name_of(measured.method, varying)
     if method_of_row(measured.method_id) in twice:
         texts[SOURCE] = f"source {measured.source or 'not stated'}"
-    if measured.method.is_baseline:
-        own, differing = (
-            measured.method.parameters["network"],
-            varying.get("network", {}).get(measured.method.label, set()),
-        )
-        texts.pop("network", None)
-        name = call(measured.method.label, {key: own[key] for key in own if key in (*TOLD, *differing)})
-    else:
-        name = surrogate_call(measured.method.label, measured.method.parameters["surrogate"])
     return MethodRow(
         method_id=measured.method_id,
         place=None,

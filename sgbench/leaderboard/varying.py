@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from sgbench.leaderboard.labels import call
+from sgbench.leaderboard.labels import call, surrogate_call
 from sgbench.records.base import Value
 from sgbench.records.method import NEUTRAL, canonical, same
 from sgbench.records.spec import GROUPS, NEUTRAL_CHOICES, Method
 
+TOLD = ("sees",)
+"""Numbers of a baseline that are always part of its name."""
 Varying = dict[str, dict[str, set[str]]]
 """By group and choice, the parameters in which methods of that choice differ."""
 
@@ -50,6 +52,25 @@ def labels(method: Method, varying: Varying) -> dict[str, str]:
             pick, parameters = method.choices[group], method.parameters[group]
             texts[group] = call(pick, {key: parameters[key] for key in parameters if key in by_pick[pick]})
     return texts
+
+
+def name_of(method: Method, varying: Varying) -> tuple[str, dict[str, str]]:
+    """Name a method by its surrogate, or the network of a baseline; return what else tells it apart, by group."""
+    texts = labels(method, varying)
+    if not method.is_baseline:
+        return surrogate_call(method.label, method.parameters["surrogate"]), texts
+    texts.pop("network", None)
+    own, differing = method.parameters["network"], varying.get("network", {}).get(method.label, set())
+    return call(method.label, {key: own[key] for key in own if key in (*TOLD, *differing)}), texts
+
+
+def names_apart(methods: Mapping[str, Method]) -> dict[str, str]:
+    """Name methods, by their ids, as a board does; two of one name by the beginning of their ids as well."""
+    varying = varying_parameters([*methods.values()])
+    named = {key: name_of(method, varying) for key, method in methods.items()}
+    texts = {key: ", ".join([name, *rest.values()]) for key, (name, rest) in named.items()}
+    alike = {text for text in texts.values() if [*texts.values()].count(text) > 1}
+    return {key: f"{text} {key[:6]}" if text in alike else text for key, text in texts.items()}
 
 
 def common(methods: Sequence[Method], varying: Varying) -> dict[str, str]:
