@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from sgbench.datasets.base import Samples
+from sgbench.datasets.formats.event_cache import sha256_of
 from sgbench.engine.bins import outside
 from sgbench.errors import InputError
 from sgbench.signals.spike_trains import TIME_BITS, SpikeTrains
@@ -267,7 +268,7 @@ def read(folder: Path) -> Samples:
         files = tuple(SpikeFile(folder / f"{name}.i32", spikes) for name in SPIKES)
         if header.pop("sha256") != _checksum(folder, header):
             raise DamagedError(f"{folder}: other bytes than were written")
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+    except (InputError, OSError, ValueError, KeyError, TypeError, EOFError) as error:
         raise DamagedError(f"{folder}: {error}") from error
     if len(target) != samples or len(indptr) != samples + 1 or int(indptr[-1]) != spikes:
         raise DamagedError(f"{folder}: another number of samples than its header says")
@@ -289,8 +290,7 @@ def _checksum(folder: Path, header: Mapping[str, object]) -> str:
 @functools.lru_cache(maxsize=1024)
 def _checksum_once(path: Path, changed: tuple[int, ...]) -> str:
     """Hash a file by SHA-256, once a process as long as nothing tells that it was written to."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path)
 
 
 def _numbers(path: Path) -> Tensor:
