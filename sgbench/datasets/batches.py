@@ -1,10 +1,11 @@
-"""Batches of any data set, encoded on the way; the order is a function of seed and epoch."""
+"""Batches of any data set, encoded on the way, in an order of seed and epoch; the test split under lock."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -14,13 +15,70 @@ from torch import Tensor
 from sgbench.augmentations.base import Augmentation
 from sgbench.datasets.base import DataSet, Samples, Split
 from sgbench.datasets.checks import check
-from sgbench.datasets.guard import GuardedSplits
 from sgbench.datasets.kept import Kept, keep, numbers
 from sgbench.encoders.base import Encoder, Values
 from sgbench.errors import InputError
 from sgbench.signals.spikes import Signal
 from sgbench.signals.streams import generator
 from sgbench.signals.trajectory import Batch
+
+CLOSED = (
+    "the test split is closed until the last step of a run: validation selects, and the test is taken once; "
+    "use data.evaluation('validation')"
+)
+
+
+def forget(stage: str | None) -> None:
+    """Do nothing on a touch of the test split, as nobody asked to be told."""
+
+
+class GuardedSplits(Mapping[Split, Samples]):
+    """Splits by name, of which `test` is handed out inside `open` alone.
+
+    Args:
+        splits: loaded and checked.
+    """
+
+    def __init__(self, splits: Mapping[Split, Samples]) -> None:
+        self._splits = dict(splits)
+        self._is_open = False
+        self._stage: str | None = None
+        self.told: Callable[[str | None], None] = forget  # each time before the test split is handed out
+
+    def __getitem__(self, name: Split) -> Samples:
+        """Return the samples of one split, and tell whoever listens when it is the test.
+
+        Raises:
+            InputError: the test split, before the last step.
+        """
+        if name == "test":
+            if not self._is_open:
+                raise InputError(CLOSED)
+            self.told(self._stage)
+        return self._splits[name]
+
+    def __iter__(self) -> Iterator[Split]:
+        return iter(self._splits)
+
+    def __len__(self) -> int:
+        return len(self._splits)
+
+    @contextlib.contextmanager
+    def open(self, stage: str | None = None) -> Iterator[None]:
+        """Unlock the test split for the last step, or for a stage that looks without using what it sees.
+
+        Args:
+            stage: its name for those who are told, or None where they know how far the run is.
+        """
+        self._is_open, self._stage = True, stage
+        try:
+            yield
+        finally:
+            self._is_open, self._stage = False, None
+
+    def anew(self) -> GuardedSplits:
+        """Return the same samples under a lock of their own, for another run."""
+        return GuardedSplits(self._splits)
 
 
 class Batches:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from sgbench.diagnosis import agreement as compared
 from sgbench.diagnosis.activity import activity
@@ -14,7 +16,6 @@ from sgbench.diagnosis.advice import advise, outlook
 from sgbench.diagnosis.enumeration import enumerated
 from sgbench.diagnosis.flow import FLOW, flow, log_slope, weights, weights_gradient
 from sgbench.diagnosis.jacobian import NAMES, jacobians
-from sgbench.diagnosis.rest import lost_classes
 from sgbench.diagnosis.score_function import estimated
 from sgbench.diagnosis.traces import LayerTrace, TracedBatch, trace
 from sgbench.errors import InputError, NonFiniteError
@@ -22,6 +23,44 @@ from sgbench.networks.base import Network
 from sgbench.records.diagnosis import PANELS, Agreement, Diagnosis, LayerDiagnosis
 from sgbench.rules.base import LearningRule, Objective
 from sgbench.signals.trajectory import Batch
+
+
+def lost_classes(
+    traced: Sequence[TracedBatch], batches: Sequence[Batch], objective: Objective
+) -> Iterator[str]:
+    r"""Yield a sentence on the classes whose output gets a gradient at steps alone in which it is exactly 0.
+
+    Until a spike reaches a readout that does not fire, its outputs are 0 whatever its weights are. Where
+    :math:`\partial L / \partial y_c[t]` is 0 at every other step of every sample, no weight into class c changes.
+
+    Args:
+        traced: the network over each batch.
+        batches: the same, with their targets.
+        objective: whose loss it is.
+    """
+    if traced[0].layers[-1].counts_spikes or objective.loss.on_times:
+        return
+    reached = torch.stack(
+        [_reached(one, batch, objective) for one, batch in zip(traced, batches, strict=True)]
+    ).any(0)
+    lost = [str(place) for place in (~reached).nonzero().flatten().tolist()]
+    if lost and len(lost) < len(reached):
+        samples = sum(len(batch.target) for batch in batches)
+        yield (
+            f"class{'es' if len(lost) > 1 else ''} {', '.join(lost)}: of {samples} samples the loss looks at the "
+            f"output only before the first spike arrives, where it is 0, so nothing is learnt of it: "
+            f"loss=max_since_input, or a smaller optimizer.lr"
+        )
+
+
+def _reached(one: TracedBatch, batch: Batch, objective: Objective) -> Tensor:
+    """Find the outputs [C] at which the loss has a gradient at a step in which they are not 0."""
+    with torch.enable_grad():  # a diagnosis may be made between epochs, where gradients are off
+        output = one.trajectory.output.detach().requires_grad_()
+        loss = objective.loss.whole(replace(one.trajectory, output=output), batch.target)
+        (gradient,) = torch.autograd.grad(loss, output, materialize_grads=True)
+    return ((gradient != 0) & (output.detach() != 0)).flatten(0, 1).any(0)
+
 
 ACTIVITY = ("rate_per_step", "dead_fraction", "saturated_fraction", "in_window_fraction", "mean_slope")
 OF_WEIGHTS = ("nonzero_parameters", "signal_to_noise")

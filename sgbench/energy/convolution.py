@@ -11,8 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sgbench.energy.event_rows import Rows, count_events, one_step_later
-from sgbench.energy.per_sample import PerSample
+from sgbench.energy.per_sample import PerSample, Rows, count_events, one_step_later
 from sgbench.engine.kernels import codes, counting
 from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.pool import Image

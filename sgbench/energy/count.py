@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sgbench.energy.convolution import Arriving, Fans, count_convolution
-from sgbench.energy.event_rows import Came, count_events, one_step_later, within
-from sgbench.energy.per_sample import PerSample, spread
+from sgbench.energy.per_sample import Came, PerSample, count_events, one_step_later, spread, within
 from sgbench.energy.stored import StoredWeights, stored
 from sgbench.errors import InputError
 from sgbench.networks.base import DenseLayer, Network, Source

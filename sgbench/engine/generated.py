@@ -11,9 +11,8 @@ from torch import Tensor
 
 from sgbench.engine import density, fused, reference
 from sgbench.engine.codegen.program import record
-from sgbench.engine.codegen.recall import recalled
 from sgbench.engine.codegen.snapshot import Snapshot
-from sgbench.engine.codegen.source import LoopSource
+from sgbench.engine.codegen.source import LoopSource, recalled
 from sgbench.engine.codegen.values import Untraceable
 from sgbench.engine.layer import (
     EngineLayer,

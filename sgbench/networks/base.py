@@ -20,8 +20,8 @@ from sgbench.networks.pool import Image
 from sgbench.neurons.base import Neuron
 from sgbench.normalisations.base import Normalisation
 from sgbench.quantisers.base import Quantiser
-from sgbench.signals.noise_source import NoiseSource
 from sgbench.signals.spikes import Signal
+from sgbench.signals.streams import NoiseSource
 from sgbench.signals.trajectory import NOTHING, POTENTIAL, SPIKES, Keep, Trajectory, all_valid, valid_steps
 from sgbench.surrogates.base import Surrogate
 

@@ -13,7 +13,7 @@ from sgbench.networks.base import Network
 from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.rules.demand import Demand, Sizes
 from sgbench.rules.tangents import Unrolling, Weights, add_gradients, learnt, require_slopes
-from sgbench.signals.noise_source import NoiseSource
+from sgbench.signals.streams import NoiseSource
 from sgbench.signals.trajectory import Batch, Trajectory
 
 WORDS = ("network.recurrence=all_to_all",)

@@ -6,6 +6,7 @@ import hashlib
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 Stream = Literal[
     "data_order", "encoding", "initialisation", "noise", "dropout", "augmentation", "diagnosis", "robustness"
@@ -24,3 +25,21 @@ def generator(seed: int, stream: Stream, *parts: int | str) -> torch.Generator:
     text = "/".join(["sgbench", str(seed), stream, *(str(part) for part in parts)])
     number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
     return torch.Generator().manual_seed(number)
+
+
+class NoiseSource:
+    """Draws normal numbers from a generator of its own, which is a function of seed and epoch in a run.
+
+    >>> source = NoiseSource()
+    >>> source.generator = torch.Generator().manual_seed(3)
+    >>> source.normal_like(torch.zeros(2)).shape
+    torch.Size([2])
+    """
+
+    def __init__(self) -> None:
+        self.generator = torch.Generator().manual_seed(0)
+
+    def normal_like(self, values: Tensor) -> Tensor:
+        """Draw independent numbers of mean 0 and variance 1, of the shape, dtype and device of `values`."""
+        drawn = torch.randn(values.shape, generator=self.generator, dtype=values.dtype)
+        return drawn.to(values.device)

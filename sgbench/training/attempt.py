@@ -145,7 +145,7 @@ class Attempt:
                 ) from error
             self.loggers.append(logger)
         if self.loggers:
-            from sgbench.training.histograms import wanting
+            from sgbench.training.gradient_norms import wanting
 
             self.showing = wanting(self.loggers)
             self.training.loop.norms = GradientNorms(self.parts.network, keep_last=bool(self.showing))
@@ -164,7 +164,7 @@ class Attempt:
         norms = self.training.loop.norms
         if norms is None or not self.showing:
             return
-        from sgbench.training.histograms import log_histograms
+        from sgbench.training.gradient_norms import log_histograms
 
         self.training.epochs.begin(self.parts.network, "validation", self.training.epoch)
         batch = next(iter(self.parts.data.evaluation("validation")))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 import sgbench
-from sgbench.inspection.neuron_response import (
+from sgbench.inspection.neuron_picture import (
     HIGHEST,
     rates,
     respond,

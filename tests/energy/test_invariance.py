@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sgbench.energy.count import OperationCounter
-from sgbench.energy.event_rows import count_events
+from sgbench.energy.per_sample import count_events
 from sgbench.engine.choose import ENGINES, Engine
 from sgbench.records.counts import OpCounts
 from sgbench.signals.spikes import SparseSpikes

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sgbench.energy.memory import access_pj
 from sgbench.energy.operations import operation_counts
 from sgbench.energy.placement import place, traffic
-from sgbench.energy.price import evidence_of, load_targets, price
+from sgbench.energy.price import access_pj, evidence_of, load_targets, price
 from sgbench.errors import InputError
 from sgbench.records.chip import Chip
 from sgbench.records.counts import Count, LayerCounts, OpCounts

@@ -20,12 +20,11 @@ from sgbench.replicas.messages import WorkerMessage
 from sgbench.submissions.plausible import implausible
 from sgbench.sweeps.selected_on_test import optimism
 from sgbench.training.build import build
-from sgbench.training.epoch_loop import Training
+from sgbench.training.epoch_loop import Training, Watched
 from sgbench.training.learner import LastEpoch
 from sgbench.training.run_folder import folder_of
 from sgbench.training.runner import run_spec
 from sgbench.training.train_loop import BestEpoch
-from sgbench.training.watched import Watched
 from tests.leaderboard.factory import record
 from tests.run.tiny import comparable
 

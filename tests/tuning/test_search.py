@@ -21,9 +21,8 @@ from sgbench.training.run_folder import folder_of, locked
 from sgbench.tuning.asking import Random, Sobol, Tpe, Tried, distribution_of
 from sgbench.tuning.outcome_text import found_of
 from sgbench.tuning.outcomes import Outcome
-from sgbench.tuning.pruning import pruning_thresholds
 from sgbench.tuning.request import Request, Task, task_of
-from sgbench.tuning.search import Search
+from sgbench.tuning.search import Search, pruning_thresholds
 from sgbench.tuning.space import Interval, space_of
 from tests.leaderboard import factory
 

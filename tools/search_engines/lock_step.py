@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from sgbench.errors import NonFiniteError
 from sgbench.records.spec import RunSpec
+from sgbench.replicas.group_worker import Shared
 from sgbench.replicas.lockstep import Lockstep
 from sgbench.replicas.replica import Replica
-from sgbench.replicas.shared import Shared
 from sgbench.signals.trajectory import Batch
 from sgbench.training.build import build
 from sgbench.training.epoch_loop import Training
