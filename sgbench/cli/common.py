@@ -81,14 +81,7 @@ def answer(
     text: str | Sequence[str],
     figure: Callable[[], Figure] | None = None,
 ) -> int:
-    """Print what a command found, as JSON or in words; draw its picture where one is asked for; return 0.
-
-    Args:
-        args: of the command.
-        tree: the answer in plain values.
-        text: the same for people, in lines.
-        figure: makes the picture.
-    """
+    """Print what a command found, as JSON or in words; draw its picture where one is asked for; return 0."""
     if args.json:
         say_json(tree)
     else:

@@ -43,13 +43,7 @@ if TYPE_CHECKING:
 
 
 def run_sweep(planned: RunPlan, words: Sequence[str], job: Job) -> int:
-    """Launch every point of a plan by Hydra, and report from the records how they ended.
-
-    Args:
-        planned: the points.
-        words: overrides.
-        job: what it launches.
-    """
+    """Launch every point of a plan by Hydra, and report from the records how they ended."""
     before = [] if planned.is_open else [_stamp(spec) for spec in planned.specs]
     code = max(_launch(words, job), job.exit_code)
     if planned.is_open:
@@ -214,11 +208,6 @@ def show_only(config: Any) -> None:
 def show(words: Sequence[str], back: Sequence[str], config_dirs: Sequence[Path]) -> int:
     """Show by Hydra what one of its own flags asks for; return the exit code.
 
-    Args:
-        words: of the command line.
-        back: words for Hydra alone.
-        config_dirs: folders with entries of the user's own.
-
     Raises:
         InputError: a word of which nothing can be shown; one line.
     """
@@ -345,12 +334,7 @@ def say_failed(line: str) -> None:
 
 
 def warn_of_chance(runs: Sequence[Guessing], count: int) -> None:
-    """Print on standard error that runs have learnt nothing.
-
-    Args:
-        runs: each of them.
-        count: of all finished runs.
-    """
+    """Print on standard error that runs have learnt nothing."""
     warning = chance_warning(runs, count=count)
     if warning is not None:
         sys.stderr.write(f"sgbench: warning: {warning}\n")

@@ -62,9 +62,6 @@ def cite_source(source: str) -> Citation:
     Names, year and place are the source's own. The DOI, arXiv id or ISBN stands in the source, else in
     `works.toml`, with the title. Nothing else is added.
 
-    Args:
-        source: of an entry's `meta.sources`.
-
     >>> print(cite_source("Neftci, Mostafa & Zenke 2019, IEEE Signal Processing Magazine 36(6)"))
     @article{neftci2019,
       author = {Neftci and Mostafa and Zenke},
@@ -141,11 +138,7 @@ def _named(source: str) -> str:
 
 
 def cited_by(chosen: Entry) -> list[Citation]:
-    """List the citations of one entry: what it names, and what its numbers rest on, such as prices of a chip.
-
-    Args:
-        chosen: of the catalogue.
-    """
+    """List the citations of one entry: what it names, and what its numbers rest on, such as prices of a chip."""
     numbers = [citation for text in _texts(chosen.parameters) for citation in _cited_in(text)]
     return [*map(cite_source, chosen.meta.get("sources") or ()), *numbers]
 
@@ -181,9 +174,6 @@ def cite_entries(entries: Iterable[Entry]) -> list[Citation]:
     """Collect the sources of entries, each once, in the order in which they are named; the package is the last.
 
     An entry without a source, such as a protocol, is cited with the package.
-
-    Args:
-        entries: of the catalogue.
     """
     once: dict[object, Citation] = {}
     found = [citation for chosen in entries for citation in cited_by(chosen)]
@@ -201,12 +191,7 @@ def cite_entries(entries: Iterable[Entry]) -> list[Citation]:
 
 
 def entries_of(choices: Mapping[str, str], config_dirs: Iterable[Path] = ()) -> Iterator[Entry]:
-    """Yield the entries that a method is made of; its readout is a neuron, and `none` is no entry.
-
-    Args:
-        choices: of the method, by group.
-        config_dirs: folders with entries of one's own.
-    """
+    """Yield the entries that a method is made of; its readout is a neuron, and `none` is no entry."""
     for group, name in choices.items():
         if name != "none":
             yield entry("neuron" if group == "readout" else group, name, config_dirs)

@@ -95,12 +95,7 @@ def _in_time(entry: Entry) -> bool:
 
 
 def published_sha256(target: str, parameters: Mapping[str, Any]) -> str | None:
-    """Look up the checksum of the shipped data set of this class and exactly these numbers, or None.
-
-    Args:
-        target: module and name of the class.
-        parameters: all that it was made with.
-    """
+    """Look up the checksum of the shipped data set of this class and exactly these numbers, or None."""
     given = {key: list(value) if isinstance(value, tuple) else value for key, value in parameters.items()}
     for entry in catalogue.entries("dataset").values():
         if entry.target == target and entry.parameters == given:

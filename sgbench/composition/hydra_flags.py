@@ -30,10 +30,6 @@ def asks_to_show(words: Sequence[str]) -> bool:
 def checked_words(words: Sequence[str], config_dirs: Sequence[Path]) -> tuple[str, list[str]]:
     """Check words that ask Hydra to show something as those of a run.
 
-    Args:
-        words: of the command line.
-        config_dirs: folders with entries of the user's own.
-
     Returns:
         The flag that asks, and the words as Hydra's parser wants them, flags before overrides.
 

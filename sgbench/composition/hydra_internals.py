@@ -78,10 +78,6 @@ def merge(words: Iterable[str], folders: Sequence[Path]) -> DictConfig:
 
     Private because Hydra's compose API makes a loader of its own, which takes what any file says.
 
-    Args:
-        words: of the command line.
-        folders: with entries that are not sgbench's.
-
     Raises:
         InputError: see `CheckedLoader`.
         HydraException: words or files that Hydra cannot merge.

@@ -54,9 +54,6 @@ def extra_points(node: Any) -> list[Words]:
 def count_points(node: Any) -> int:
     """Count the points that `extra_points` makes, without drawing any.
 
-    Args:
-        node: of the key `hydra.sweeper.points`.
-
     Raises:
         InputError: as `extra_points`, but for ranges.
 
@@ -71,10 +68,6 @@ def count_points(node: Any) -> int:
 
 def joined(grid: Sequence[Words], extra: Sequence[Words]) -> list[Words]:
     """Combine every point of a grid with every further point, those of one further point together.
-
-    Args:
-        grid: the words of its points.
-        extra: see `extra_points`.
 
     Raises:
         InputError: a key has values in both, or there are too many points.

@@ -65,10 +65,6 @@ class Redrawn(DataSet):
 def draw(data_set: DataSet, seed: int) -> DataSet:
     """Return the data set as a run of this seed draws it: other samples, or the same in other splits.
 
-    Args:
-        data_set: as its entry has it.
-        seed: of the run.
-
     Raises:
         InputError: the samples would have to be dealt anew, and their target is a trace or spikes, by which no
             split can be stratified.

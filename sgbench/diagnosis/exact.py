@@ -81,12 +81,7 @@ def _one(seed: int, make_surrogate: Callable[[], Surrogate], noise_slope: float)
 
 
 def tiny_network(seed: int, make_surrogate: Callable[[], Surrogate]) -> tuple[Chain, Batch]:
-    """Draw one of the tiny networks with its input and wanted spikes.
-
-    Args:
-        seed: of its draws.
-        make_surrogate: of each layer.
-    """
+    """Draw one of the tiny networks with its input and wanted spikes."""
     drawn: dict[str, Any] = {"generator": torch.Generator().manual_seed(seed), "dtype": torch.float64}
     x = (torch.rand(STEPS, INPUTS, **drawn) < 0.5).double()  # noqa: PLR2004 - every second
     into = torch.randn(HIDDEN, INPUTS, **drawn) * 1.2

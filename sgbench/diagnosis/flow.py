@@ -35,9 +35,6 @@ def log_slope(norms: Sequence[float]) -> float | None:
 
     .. math:: \ln |g[t]| \approx a + b (T - 1 - t)
 
-    Args:
-        norms: the first step first.
-
     >>> round(log_slope([0.25, 0.5, 1.0]), 6)  # halves with each step back
     -0.693147
     """

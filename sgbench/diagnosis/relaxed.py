@@ -60,9 +60,6 @@ def relaxed(network: Network) -> Network:
 
     Resets and recurrent spikes that are cut from the gradient are joined to it again.
 
-    Args:
-        network: stays as it is.
-
     Raises:
         InputError: a surrogate has no finite area, so that its primitive runs from no 0 to no 1.
     """

@@ -175,10 +175,6 @@ class Disturbed:
     def curves(self, names: Sequence[str], levels: Sequence[float] | None = None) -> list[RobustnessCurve]:
         """Score the network undisturbed, then with each disturbance at each severity.
 
-        Args:
-            names: of `DISTURBANCES`.
-            levels: severities in place of the usual ones.
-
         Raises:
             InputError: an unknown name, or a severity out of range.
             NonFiniteError: a disturbed network overflows.

@@ -12,13 +12,7 @@ from sgbench.signals.trajectory import Batch, Trajectory
 
 
 def counter_of(network: Network, input_kind: Kind, *, bits: int) -> OperationCounter | PlainCounter:
-    """Choose what counts the operations of a network.
-
-    Args:
-        network: of either kind.
-        input_kind: what the encoder declares.
-        bits: of a weight and of a state.
-    """
+    """Choose what counts the operations of a network."""
     if isinstance(network, Baseline):
         return PlainCounter(network, input_kind, bits=bits)
     return OperationCounter(network, input_kind, bits=bits)

@@ -17,12 +17,6 @@ def draw(
 ) -> None:
     """Build a surrogate or a neuron and draw its picture to a file.
 
-    Args:
-        entry: of the catalogue or of one's own.
-        path: of the file.
-        config_dirs: folders with entries of one's own.
-        allow_targets: exact names of classes outside the catalogue that may be imported.
-
     Raises:
         InputError: the entry cannot be made, or the path is no picture's.
         StorageError: the file cannot be written.

@@ -86,14 +86,6 @@ class Sample:
 def draw(name: str, dataset: DataSet, part: Samples, split: Split, path: Path, *, count: int) -> None:
     """Draw some samples of a data set to a file.
 
-    Args:
-        name: of the entry.
-        dataset: the data set.
-        part: a split of it.
-        split: its name.
-        path: of the file.
-        count: samples to draw, one class after another.
-
     Raises:
         InputError: the path is no picture's.
         StorageError: the file cannot be written.
@@ -188,13 +180,7 @@ def _wanted(target: Tensor, dataset: DataSet) -> WantedSpikes | Traces:
 
 
 def samples_figure(title: str, samples: Sequence[Sample], classes: int) -> Figure:
-    """Draw samples of a data set beside each other.
-
-    Args:
-        title: above them.
-        samples: in order.
-        classes: of the data set, where steps have some.
-    """
+    """Draw samples of a data set beside each other."""
     columns = min(COLUMNS, len(samples))
     rows = math.ceil(len(samples) / columns)
     figure = Figure(figsize=(max(6.4, 3.6 * columns), 2.7 * rows + 0.5), layout="constrained")

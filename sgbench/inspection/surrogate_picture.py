@@ -69,13 +69,7 @@ class SurrogatePicture:
 
 
 def surrogate_picture(name: str, surrogate: Surrogate, points: int = POINTS) -> SurrogatePicture:
-    """Collect what the picture of a surrogate shows.
-
-    Args:
-        name: of the entry.
-        surrogate: at whose parameters the curves are.
-        points: of each curve.
-    """
+    """Collect what the picture of a surrogate shows."""
     low, high = curves.window(surrogate)
     u = curves.grid(low, high, surrogate.kinks, points)
     reference = curves.reference(surrogate)

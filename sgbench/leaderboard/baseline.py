@@ -18,13 +18,7 @@ def is_baseline(entry: Entry | None) -> bool:
 
 
 def baseline_deviations(method: Method, protocol: Protocol, entry: Entry | None) -> Iterator[str]:
-    """Say where a network without spikes is no baseline of a protocol.
-
-    Args:
-        method: whose choices of neurons are none.
-        protocol: the catalogue's own.
-        entry: of the network.
-    """
+    """Say where a network without spikes is no baseline of a protocol."""
     if not is_baseline(entry):
         yield f"network {method.choices['network']} is no baseline of the catalogue, and has no neurons"
     for group, name in WITHOUT.items():

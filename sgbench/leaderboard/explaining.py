@@ -21,11 +21,6 @@ from sgbench.records.files import read_bytes
 def explain_two(a: str, b: str, *, tree: RecordTree) -> Explanation:
     """Say which of two methods is better, how sure that is, and at what cost.
 
-    Args:
-        a: the first: its id, its beginning, or its surrogate's name.
-        b: the second.
-        tree: the records; the protocol may be left out where records of one alone are there.
-
     Raises:
         InputError: no such method, no valid record, or a protocol has to be named.
     """

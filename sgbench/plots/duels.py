@@ -34,12 +34,7 @@ class ForestColumn:
 
 
 def duels_charts(columns: Sequence[ForestColumn], caption: str) -> Charts:
-    """Build a panel a question, boards as rows, differences with their intervals; 0 is no difference.
-
-    Args:
-        columns: with at least one row each.
-        caption: what is shown.
-    """
+    """Build a panel a question, boards as rows, differences with their intervals; 0 is no difference."""
     boards = list(dict.fromkeys(row.board for column in columns for row in column.rows))
     return Charts(caption, tuple(_panel(column, boards) for column in columns))
 

@@ -32,11 +32,7 @@ class JudgedRow:
 
 
 def judged_figure(rows: Sequence[JudgedRow]) -> Figure:
-    """Draw a row of two panels for each task: accuracies with their intervals, and accuracy against width.
-
-    Args:
-        rows: at least one.
-    """
+    """Draw a row of two panels for each task: accuracies with their intervals, and accuracy against width."""
     figure = Figure(figsize=(ROW[0], ROW[1] * len(rows)), layout="constrained")
     for row, (left, right) in zip(rows, figure.subplots(len(rows), 2, squeeze=False), strict=True):
         for height, (_, score) in enumerate(reversed(row.scores)):

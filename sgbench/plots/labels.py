@@ -13,11 +13,6 @@ def wrapped(text: str, width: int, most: int = 1) -> str:
     'atan(alpha=2), eprop,\nadam(lr=0.01)'
     >>> wrapped("atan(alpha=2), eprop, adam(lr=0.01)", 16)
     'atan(alpha=2),…'
-
-    Args:
-        text: of one line.
-        width: of a line, in characters.
-        most: lines.
     """
     lines = textwrap.wrap(text, width, break_on_hyphens=False)
     if len(lines) > most:

@@ -29,12 +29,7 @@ class Ranked:
 
 
 def rank_figure(methods: Sequence[Ranked], *, of: int) -> Figure:
-    """Draw intervals of ranks, one row a method, and beside them a bar for each group of methods that are alike.
-
-    Args:
-        methods: the best mean first; the first sixty are drawn.
-        of: how many methods the board ranks.
-    """
+    """Draw intervals of ranks, one row a method, and beside them a bar for each group of methods that are alike."""
     rows = methods[:MAX_ROWS]
     letters = sorted({letter for row in rows for letter in row.groups})[:MAX_GROUPS]
     labels = _labels(rows)

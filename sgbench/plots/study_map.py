@@ -56,11 +56,7 @@ def tail_colour(tail: float, heaviest: float) -> Any:
 
 
 def map_figure(panels: Sequence[MapPanel]) -> Figure:
-    """Draw the regime map: a panel a task, side by side with the same widths.
-
-    Args:
-        panels: at least one.
-    """
+    """Draw the regime map: a panel a task, side by side with the same widths."""
     columns = min(COLUMNS, len(panels))
     rows = math.ceil(len(panels) / columns)
     figure = Figure(figsize=(columns * PANEL[0], rows * PANEL[1] + 0.9), layout="constrained")

@@ -35,11 +35,7 @@ class TuningPanel:
 
 
 def tuning_figure(panels: Sequence[TuningPanel]) -> Figure:
-    """Draw the expected test score of the best of n settings, by task and shape.
-
-    Args:
-        panels: at least one.
-    """
+    """Draw the expected test score of the best of n settings, by task and shape."""
     figure = Figure(figsize=(1.2 + 4.4 * len(panels), 4.6), layout="constrained")
     grid: Any = figure.subplots(1, len(panels), squeeze=False)
     for axes, panel in zip(grid.flat, panels, strict=True):

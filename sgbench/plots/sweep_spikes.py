@@ -21,9 +21,6 @@ LOG_FROM_RATIO = 4.0  # so that at least two numbers stand at the axis
 def spikes_figure(picture: SweepPicture) -> Figure:
     """Draw scores against spikes; the better and the sparser, the nearer to the upper left.
 
-    Args:
-        picture: of a sweep whose runs count spikes.
-
     Raises:
         InputError: no run has counted any, or there are more kinds of dots than can be told apart.
     """

@@ -96,9 +96,6 @@ def shipped_block() -> Path:
 def read_block(folder: Path) -> tuple[MeasuredTask, ...]:
     """Read the stored runs of every task.
 
-    Args:
-        folder: with shards of the study.
-
     Raises:
         InputError: there is no shard, or one is damaged.
     """

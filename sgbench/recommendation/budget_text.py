@@ -24,11 +24,7 @@ NOT_TRIED = (
 
 
 def lines_of(advice: BudgetAdvice) -> list[str]:
-    """Write what fits on each task, what holds for another one, and how far joules can be trusted.
-
-    Args:
-        advice: to be told.
-    """
+    """Write what fits on each task, what holds for another one, and how far joules can be trusted."""
     budget = advice.budget
     bits = "any number of bits" if advice.bits is None else f"at most {advice.bits} bits"
     asked = [] if budget.max_nj is None else [f"at most {budget.max_nj:g} nJ an inference"]
@@ -141,11 +137,7 @@ def _own(advice: BudgetAdvice) -> Iterator[str]:
 
 
 def tree_of(advice: BudgetAdvice) -> dict[str, Any]:
-    """Convert advice to plain values.
-
-    Args:
-        advice: to be told.
-    """
+    """Convert advice to plain values."""
     return {
         "target": advice.budget.target,
         "max_nj": advice.budget.max_nj,
@@ -200,11 +192,7 @@ def _cell(one: PricedSetting | None) -> dict[str, Any] | None:
 
 
 def figure_of(advice: BudgetAdvice) -> Figure:
-    """Draw accuracy against energy of the measured settings, a panel a task, with front and budget.
-
-    Args:
-        advice: to be drawn.
-    """
+    """Draw accuracy against energy of the measured settings, a panel a task, with front and budget."""
     from sgbench.plots.budget_front import budget_figure
 
     panels = [_panel(task.title, task.measured, task.front, task.chosen) for task in advice.tasks]
@@ -217,12 +205,7 @@ def figure_of(advice: BudgetAdvice) -> Figure:
 
 
 def panels_of(tasks: Mapping[str, PricedTask], limit: int | None) -> list[BudgetPanel]:
-    """Make a panel of each task, of what a target can hold.
-
-    Args:
-        tasks: settings by a task's title.
-        limit: most bits of a weight.
-    """
+    """Make a panel of each task, of what a target can hold."""
     held = {title: holdable(cells, limit) for title, cells in tasks.items()}
     return [_panel(title, tuple(cells.values()), front(cells), None) for title, cells in held.items()]
 

@@ -139,10 +139,6 @@ def fit(tasks: Mapping[str, TaskSummary], shape: Shape) -> StudyFit:
     layer those of one. A deeper one has the task whose layers start with the most similar number of spikes, by
     their geometric mean; where its start was not measured, all of them.
 
-    Args:
-        tasks: of a summary.
-        shape: of the network.
-
     Raises:
         InputError: the study has no task of the kind.
     """

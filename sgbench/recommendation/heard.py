@@ -21,11 +21,6 @@ Heard = tuple[Tensor, Tensor]
 def run_hooked(network: nn.Module, batch: Any, hooks: Mapping[nn.Module, Hook]) -> None:
     """Run a batch through a network in evaluation, each layer's output given to its hook; leave it as it was.
 
-    Args:
-        network: of somebody's own.
-        batch: what its `forward` takes.
-        hooks: by layer.
-
     Raises:
         InputError: the network does not take the batch.
     """

@@ -37,12 +37,7 @@ class HeldOut:
 
 
 def held_out(tasks: Mapping[str, TaskSummary], goal: Goal = "accuracy") -> tuple[HeldOut, ...]:
-    """Leave each task out, fit to the others of its kind, and look up what they recommend; empty for a single task.
-
-    Args:
-        tasks: of one kind.
-        goal: what counts.
-    """
+    """Leave each task out, fit to the others of its kind, and look up what they advise; empty for a single task."""
     if len(tasks) < 2:  # noqa: PLR2004 - nothing is left to fit to
         return ()
     checks = []

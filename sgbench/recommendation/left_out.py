@@ -119,12 +119,7 @@ def _over(
 
 
 def leave_one_out(tasks: Mapping[str, PricedTask], limit: int | None) -> tuple[LeftOut, ...]:
-    """Leave each task out, advise from the others, and look the advice up on it.
-
-    Args:
-        tasks: settings by a task's title.
-        limit: most bits of a weight.
-    """
+    """Leave each task out, advise from the others, and look the advice up on it."""
     checks = []
     for title, task in tasks.items():
         others = [other for name, other in tasks.items() if name != title and reference_of(other) is not None]

@@ -49,10 +49,6 @@ PricedTask = Mapping[Setting, PricedSetting]
 def priced_task(task: MeasuredTask, target: EnergyTarget) -> dict[Setting, PricedSetting]:
     """Price all settings of a task; one whose every run failed is left out.
 
-    Args:
-        task: with its runs.
-        target: of the energy.
-
     Raises:
         InputError: the target gives no total for these networks.
     """

@@ -36,12 +36,7 @@ class ShapeLoss:
 
 
 def shape_losses(summary: StudySummary, surrogates: Iterable[str]) -> tuple[ShapeLoss, ...]:
-    """Look up what shapes lose to the best one, each at its own best width; kinds without tasks are left out.
-
-    Args:
-        summary: of a study of many shapes.
-        surrogates: the shapes, by their names in the catalogue.
-    """
+    """Look up what shapes lose to the best one, each at its own best width; kinds without tasks are left out."""
     found = []
     for kind in KINDS:
         try:

@@ -149,10 +149,6 @@ def shipped_ways() -> Path:
 def first_tries(path: Path, start: OwnStart) -> FirstTries:
     """Collect what to try in a recurrent network.
 
-    Args:
-        path: of the losses.
-        start: of the network in question.
-
     Raises:
         InputError: the file is damaged or missing.
     """

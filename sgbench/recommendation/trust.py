@@ -46,12 +46,7 @@ class Trust:
 
 
 def trust_in(target: str, config_dirs: Sequence[Path] = ()) -> Trust:
-    """Count the predictions of a price list that published measurements bear out.
-
-    Args:
-        target: name of the price list.
-        config_dirs: folders with price lists and measurements of the user's own.
-    """
+    """Count the predictions of a price list that published measurements bear out."""
     verdicts = validate(load_cases(config_dirs), load_targets(config_dirs, everything=True))
     mine = [verdict for verdict in verdicts if verdict.target == target]
     ratios = [verdict.ratio for verdict in mine]

@@ -50,10 +50,6 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
 
     What killed processes left beside it under passing names is removed.
 
-    Args:
-        folder: to be made.
-        files: by their paths in it.
-
     Raises:
         InputError: it is there already.
         StorageError: it cannot be written.

@@ -20,9 +20,6 @@ def flat(record: RunRecord) -> Flat:
       `saturated_fraction/LAYER`
     - `counts/spikes`, `counts/synaptic_operations`: per inference, and by layer behind a slash
     - `timing/fit_s`, `timing/test_s`, `timing/total_s` [s], `memory/peak_bytes`
-
-    Args:
-        record: of a run.
     """
     pairs = (*_identity(record), *_method(record), *_scores(record), *_counts(record), *_costs(record))
     return {key: value for key, value in pairs if isinstance(value, bool | int | float | str)}

@@ -55,10 +55,6 @@ class Node(NamedTuple):
 def parse_formula(text: object, name: str = "surrogate.formula") -> Node:
     """Read a formula.
 
-    Args:
-        text: as somebody has written it.
-        name: of the setting, for errors.
-
     Raises:
         InputError: what it says is no formula, or is longer, deeper or larger than is allowed.
 

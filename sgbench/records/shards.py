@@ -43,10 +43,6 @@ def shard_lines(path: Path, data: bytes) -> list[bytes]:
 def unpacked(path: Path, data: bytes) -> bytes:
     """Unpack an xz file.
 
-    Args:
-        path: of the file, for messages.
-        data: its bytes.
-
     Raises:
         InputError: it is no xz file, is cut off, holds bytes behind its end, or is larger than a shard may be.
     """

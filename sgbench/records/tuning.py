@@ -60,11 +60,7 @@ class Journal(Strict):
 
 
 def read_journals(folder: Path) -> list[Journal]:
-    """Read the journals of a protocol's folder of runs; one that cannot be read is left out.
-
-    Args:
-        folder: <runs>/<protocol>.
-    """
+    """Read the journals of a protocol's folder of runs; one that cannot be read is left out."""
     journals = []
     for path in sorted((folder / JOURNALS).glob("*.json")):
         journal = readable(path)

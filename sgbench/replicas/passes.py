@@ -22,11 +22,7 @@ from sgbench.signals.trajectory import Batch, Trajectory
 
 
 def why_not_stacked(members: Sequence[Replica]) -> str | None:
-    """Explain why each of these replicas passes over its batch alone; None where all are passed together.
-
-    Args:
-        members: of networks of equal shapes.
-    """
+    """Explain why each of these replicas passes over its batch alone; None where all are passed together."""
     for member in members:
         reason = _why_not(member)
         if reason is not None:

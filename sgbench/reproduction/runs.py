@@ -92,11 +92,6 @@ def carry_out(
 ) -> list[str]:
     """Run what has no record yet, side by side where possible; return a line for each that failed to start.
 
-    Args:
-        grid: of a reproduction.
-        workers: processes, or None for one a core.
-        headline: a record in one line.
-
     Raises:
         InputError: files of the data set are not there, or a run is not usable.
         StorageError: the runs folder cannot be written.

@@ -98,11 +98,6 @@ def needs(*groups: Iterable[Need]) -> tuple[Need, ...]:
 def sizes_of(counts: OpCounts, *, steps: int, cut: bool) -> Sizes:
     """Read the sizes of a network from its operation counts.
 
-    Args:
-        counts: of any split.
-        steps: of the protocol.
-        cut: whether the network sends nothing back over recurrent spikes.
-
     Raises:
         InputError: connections or states were not counted.
     """

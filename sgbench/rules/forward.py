@@ -274,12 +274,6 @@ def check_layers(rule: str, network: Network, instead: str) -> None:
 def refuse_learnt(rule: str, group: str, layer: Any, instead: str) -> None:
     """Refuse a layer whose neurons learn.
 
-    Args:
-        rule: its name.
-        group: of the neurons, "neuron" or "readout".
-        layer: of the network.
-        instead: words that take what is refused here.
-
     Raises:
         InputError: they learn.
     """

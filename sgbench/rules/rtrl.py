@@ -160,11 +160,7 @@ def _pushed(advance: Any, at: Carried, moving: Carried) -> tuple[Carried, Carrie
 
 @contextmanager
 def own_spikes_alone(network: Network) -> Iterator[None]:
-    """Treat recurrent spikes of a layer's other neurons as constants for a while; values stay what they are.
-
-    Args:
-        network: of dense layers.
-    """
+    """Treat recurrent spikes of a layer's other neurons as constants for a while; values stay what they are."""
 
     def feedback(layer: DenseLayer, s: Tensor) -> Tensor:
         wires, count = layer.recurrent_acting(), layer.neurons

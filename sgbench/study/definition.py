@@ -236,10 +236,6 @@ class Loaded(Strict):
 def load_study(name: str, config_dirs: Iterable[Path] = ()) -> Loaded:
     """Read `conf/study/NAME.yaml` and check it.
 
-    Args:
-        name: of the study.
-        config_dirs: folders with studies of the user's own.
-
     Raises:
         InputError: there is no such study, or its file is not usable; one line.
     """
@@ -254,10 +250,6 @@ def load_study(name: str, config_dirs: Iterable[Path] = ()) -> Loaded:
 
 def parse_study(tree: dict[str, Any], where: str) -> Study:
     """Turn the tree of a study's file into a study.
-
-    Args:
-        tree: as read from YAML.
-        where: the file, for messages.
 
     Raises:
         InputError: the first thing that is wrong, on one line.

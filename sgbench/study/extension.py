@@ -21,10 +21,6 @@ def extended(study: Study, tasks: Mapping[str, StudyTask]) -> Study:
     is left out, and so are one whose cells have ranges of their own, such as time constants of neurons, which hold
     for the steps of the study's tasks alone, and one that scores what such a block has chosen.
 
-    Args:
-        study: whose blocks are taken.
-        tasks: by name; each says which of the study's tasks it is like.
-
     Raises:
         InputError: a task is like none of the study's.
     """
@@ -142,11 +138,6 @@ def own_task(
 def extension_text(loaded: Loaded, name: str, task: StudyTask) -> str:
     """Write the file of a study of one task, with the blocks of another study.
 
-    Args:
-        loaded: whose blocks are taken.
-        name: of the task.
-        task: what is run.
-
     Raises:
         InputError: see `extended`.
     """
@@ -167,12 +158,6 @@ def extension_text(loaded: Loaded, name: str, task: StudyTask) -> str:
 
 def write_extension(loaded: Loaded, name: str, task: StudyTask, folder: Path) -> Path:
     """Write the file of a study of one task into a folder of entries; return its path.
-
-    Args:
-        loaded: whose blocks are taken.
-        name: of the task.
-        task: what is run.
-        folder: of the user's own entries.
 
     Raises:
         InputError: there is such a file already, or see `extended`.

@@ -54,11 +54,6 @@ def only_one(runs_dir: Path, name: str) -> Iterator[None]:
 def send(number: int | None, runs_dir: Path, name: str) -> None:
     """Send a signal to the study of this name that runs in a folder, and to nothing else.
 
-    Args:
-        number: of the signal; None where the system has none for it.
-        runs_dir: where the study runs.
-        name: of the study.
-
     Raises:
         InputError: no study of this name runs there.
     """

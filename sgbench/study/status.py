@@ -58,12 +58,7 @@ def block_states(study: Study, names: Sequence[str], store: Store) -> list[Block
 
 
 def states_of(scores: StudyScores, names: Sequence[str]) -> list[BlockState]:
-    """Count what is stored of each block; a run that two blocks share counts for both.
-
-    Args:
-        scores: of the stored runs.
-        names: of the blocks.
-    """
+    """Count what is stored of each block; a run that two blocks share counts for both."""
     study, states = scores.study, []
     for name in names:
         runs, hours = block_cost(study, name)

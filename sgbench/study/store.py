@@ -131,9 +131,6 @@ class Store:
     def entries(self, blocks: Iterable[str] = ()) -> Iterator[StoreEntry]:
         """Yield every stored run that counts, block by block in the order in which they were stored.
 
-        Args:
-            blocks: these alone; all by default.
-
         Raises:
             InputError: a shard is missing, changed, or holds something else than records, or a run is stored twice.
         """

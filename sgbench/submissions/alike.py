@@ -94,11 +94,7 @@ def copied_seeds(predictions: Mapping[int, PredictionTable], *, outside: bool) -
 
 
 def copied_weights(records: Mapping[int, Result]) -> Iterator[Problem]:
-    """Yield a problem for each seed of one submission whose weights are another seed's file.
-
-    Args:
-        records: by seed.
-    """
+    """Yield a problem for each seed of one submission whose weights are another seed's file."""
     first: dict[str, int] = {}
     for seed, record in sorted(records.items()):
         sha256 = record.weights_sha256 if isinstance(record, RunRecord) else None

@@ -52,9 +52,6 @@ class Contents:
 def list_contents(root: Path) -> tuple[Contents, list[Problem]]:
     """List what lies in a folder; nothing is opened, no link is followed.
 
-    Args:
-        root: the submission.
-
     Raises:
         InputError: there is no such folder, or it is an archive or a link.
     """

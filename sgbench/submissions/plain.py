@@ -22,10 +22,6 @@ OWN_RULES = frozenset({"contact", "paper", "code"})
 def unplain(tree: object, place: str = "") -> Iterator[str]:
     """Yield the places of all texts and names that hold more than plain text.
 
-    Args:
-        tree: dictionaries, lists and leaves.
-        place: where the tree stands in its file.
-
     >>> list(unplain({"name": "atan", "layers": [{"reason": "<b>"}]}))
     ['layers.0.reason']
     """

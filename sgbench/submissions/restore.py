@@ -17,11 +17,6 @@ from sgbench.submissions.folder import SUBMISSION
 def restore(folder: Path, method: str, target: Path) -> Path:
     """Write the files of an accepted submission to a folder; return the folder.
 
-    Args:
-        folder: of the protocol, in a leaderboards folder.
-        method: its id.
-        target: where <protocol>/<method_id> is made.
-
     Raises:
         InputError: there is no such submission, a file is not in the store, or the target is there already.
         StorageError: the folder cannot be written.

@@ -20,10 +20,6 @@ def searched(folder: Path, chosen: Method) -> tuple[dict[str, int], list[Stopped
 
     Only settings that differ from the method handed in by searched numbers alone are its tuning; what a journal
     says counts where it gives the id of the setting.
-
-    Args:
-        folder: <runs>/<protocol>.
-        chosen: the method that is handed in.
     """
     ours = identity(chosen)
     studies: dict[str, int] = {}

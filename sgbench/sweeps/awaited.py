@@ -33,11 +33,6 @@ def wait_for_others(
 ) -> Iterator[RunRecord | SgbenchError]:
     """Wait for points that other processes run, and run what they leave unfinished.
 
-    Args:
-        specs: the points.
-        say: is told once that there is something to wait for, and where.
-        pause: waits for a number of seconds.
-
     Yields:
         What came of each: its record, or why there is none.
     """

@@ -30,11 +30,7 @@ def choices_first(keys: Sequence[str]) -> list[str]:
 
 
 def names_of(planned: RunPlan) -> dict[str, str]:
-    """Name each method by what is swept besides seeds; return no names where only surrogates are swept.
-
-    Args:
-        planned: the points.
-    """
+    """Name each method by what is swept besides seeds; return no names where only surrogates are swept."""
     settings = [_settings(point) for point in planned.points]
     keys = choices_first(list(dict.fromkeys(key for words in settings for key in words)))
     swept = [key for key in keys if len({words.get(key) for words in settings}) > 1]

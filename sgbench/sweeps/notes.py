@@ -80,11 +80,7 @@ def _without_effect(planned: RunPlan, words: Sequence[str]) -> Iterator[str]:
 
 
 def unranked(planned: RunPlan) -> Iterator[str]:
-    """Yield for each protocol why runs of a plan would have no rank on its board, with the words of runs that have.
-
-    Args:
-        planned: what will run.
-    """
+    """Yield for each protocol why runs of a plan would have no rank on its board, and words of runs with one."""
     by_protocol: dict[str, list[RunSpec]] = {}
     for spec in planned.specs:
         by_protocol.setdefault(spec.method.protocol.name, []).append(spec)

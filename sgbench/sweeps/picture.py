@@ -29,9 +29,6 @@ def axis_label(key: str) -> str:
 def picture_of(results: Results) -> SweepPicture:
     """Collect what the picture of a sweep shows.
 
-    Args:
-        results: of tasks with classes, so that scores are accuracies, or of tasks without any.
-
     Raises:
         InputError: some of its tasks have classes and others none, so that no axis is common.
     """
@@ -53,11 +50,7 @@ def picture_of(results: Results) -> SweepPicture:
 
 
 def failed_map(results: Results) -> SweepPicture:
-    """Convert results to a map of the share of failed runs, in place of scores.
-
-    Args:
-        results: of a sweep.
-    """
+    """Convert results to a map of the share of failed runs, in place of scores."""
     rows = []
     for row in results.rows:
         ended = len(row.done) + len(row.failed)

@@ -87,14 +87,7 @@ def grid_of(
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
 ) -> SweepGrid:
-    """Compose the combinations of any words without running them, see `read_grid`.
-
-    Args:
-        title: what the sweep is called.
-        words: all of them, those of a sweep's file by `sweep=NAME`.
-        config_dirs: folders with entries of the user's own.
-        allow_targets: exact names of classes outside the catalogue that may be imported.
-    """
+    """Compose the combinations of any words without running them, see `read_grid`."""
     from sgbench.composition.plan import plan
 
     combinations = _combinations(words, config_dirs)

@@ -45,10 +45,6 @@ def remember(runs_dir: Path, group: str, sweep: Remembered) -> None:
 def recall(runs_dir: Path, group: str) -> Remembered:
     """Read the words that a group was last run with.
 
-    Args:
-        runs_dir: where its runs are written.
-        group: its name.
-
     Raises:
         InputError: no sweep of that name was run there.
     """
@@ -61,13 +57,7 @@ def recall(runs_dir: Path, group: str) -> Remembered:
 
 
 def of_words(words: Sequence[str], config_dirs: Sequence[Path], allow_targets: Sequence[str]) -> Remembered:
-    """Build the stored form of a sweep from its words, without the flag that makes it one.
-
-    Args:
-        words: of the command line.
-        config_dirs: folders with entries of the user's own.
-        allow_targets: exact names of classes outside the catalogue that may be imported.
-    """
+    """Build the stored form of a sweep from its words, without the flag that makes it one."""
     return Remembered(
         words=tuple(word for word in words if not word.startswith("-")),
         config_dirs=tuple(str(folder.resolve()) for folder in config_dirs),

@@ -62,12 +62,7 @@ def cells(results: Results) -> tuple[list[list[str]], int]:
 
 
 def as_text(results: Results, again: str) -> str:
-    """Write the table of a sweep's results for people.
-
-    Args:
-        results: of a sweep.
-        again: the command that runs what is missing.
-    """
+    """Write the table of a sweep's results for people."""
     states = {what: results.count(what) for what in ("done", "failed", "missing")}
     counts = ", ".join(f"{count} {what}" for what, count in states.items() if count or what == "done")
     rows, words = cells(results)
@@ -85,12 +80,7 @@ def as_text(results: Results, again: str) -> str:
 
 
 def as_status(results: Results, again: str) -> str:
-    """Describe for people how far a sweep is, from its records alone.
-
-    Args:
-        results: of a sweep.
-        again: the command that runs what is missing.
-    """
+    """Describe for people how far a sweep is, from its records alone."""
     states = {what: results.count(what) for what in ("done", "failed", "running", "missing")}
     total = sum(count for what, count in states.items() if what != "running")
     states["missing"] -= states["running"]  # a run under way has no record

@@ -12,10 +12,6 @@ from sgbench.tables.text import NONE
 def as_html(table: Table, notes: Sequence[str] = ()) -> str:
     """Write a table without its caption, followed by its notes and others.
 
-    Args:
-        table: what is shown.
-        notes: lines below it.
-
     >>> from sgbench.tables.table import texts
     >>> as_html(Table("t", texts("a"), ((Cell("<1>"),),)), ["n"])
     '<table><thead><tr><th>a</th></tr></thead><tbody><tr><td>&lt;1&gt;</td></tr></tbody></table><p>n</p>'

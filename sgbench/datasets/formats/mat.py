@@ -35,10 +35,6 @@ NUMERIC = (
 def read_mat(path: Path, names: Sequence[str]) -> dict[str, np.ndarray[Any, Any]]:
     """Read the arrays of these names from a MATLAB file of version 5.
 
-    Args:
-        path: of the file.
-        names: of the arrays; others are not read.
-
     Raises:
         InputError: it cannot be read, is no such file, is cut off or damaged, lacks an array, or holds one that is
             no numbers or larger than 64 Mi values; one line.

@@ -28,10 +28,6 @@ CHUNK = 2**20
 def read_npz(path: Path, names: Sequence[str]) -> dict[str, np.ndarray[Any, Any]]:
     """Read the arrays of these names from an .npz file.
 
-    Args:
-        path: of the file.
-        names: of the arrays; others are not read.
-
     Raises:
         InputError: it cannot be read, is no .npz file, is cut off or damaged, lacks an array, or holds one that is
             no numbers, larger than 256 MiB, or of another size than its header declares; one line.
@@ -68,11 +64,6 @@ def _member(
 
 def header(file: IO[bytes], bytes_: int, where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Read shape, order and type of the array that follows, if it is plain numbers or text and whole.
-
-    Args:
-        file: at its beginning.
-        bytes_: of all of it.
-        where: words for messages.
 
     Raises:
         InputError: it is none, holds objects, or is of another size than it declares; one line.

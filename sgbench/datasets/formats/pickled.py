@@ -26,10 +26,6 @@ PLAIN = (type(None), bool, int, float, str, bytes, bytearray, np.number, np.bool
 def numbers_in(data: bytes, name: str) -> Any:
     """Read the numbers, text, lists, tuples, mappings and arrays of numbers that a pickle holds.
 
-    Args:
-        data: of the file, unpacked.
-        name: of the file, for messages.
-
     Raises:
         InputError: it holds anything else, or is cut off or damaged; one line.
 

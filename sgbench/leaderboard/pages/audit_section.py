@@ -13,11 +13,7 @@ RULE_OF_THREE = 3
 
 
 def fresh_table(board: Board) -> tuple[list[str], list[list[str]]]:
-    """Return head and lines of what stored weights score on samples drawn after they were handed in.
-
-    Args:
-        board: of a leaderboards folder.
-    """
+    """Return head and lines of what stored weights score on samples drawn after they were handed in."""
     unit = "" if board.measure.is_loss else ", %"
     header = ["method", "id", "draw", "seeds", "samples", f"claimed{unit}", f"on samples drawn anew{unit}"]
     rows = (*board.rows, *board.claimed, *board.baselines)
@@ -38,11 +34,7 @@ def fresh_table(board: Board) -> tuple[list[str], list[list[str]]]:
 
 
 def audit_statements(board: Board) -> Iterator[str]:
-    """Yield how many rows were trained again, what that bounds, and which were not and why.
-
-    Args:
-        board: of a leaderboards folder.
-    """
+    """Yield how many rows were trained again, what that bounds, and which were not and why."""
     rows = [row for row in (*board.rows, *board.baselines) if row.listing is not None]
     done = [row for row in rows if _is_done(row)]
     if not done:

@@ -174,13 +174,7 @@ def _table(a: MethodRow, b: MethodRow, board: Board) -> Iterator[tuple[str, str,
 
 
 def duel(board: Board, a: MethodRow, b: MethodRow) -> tuple[Comparison, str]:
-    """Compare two methods of a board; return the comparison and the verdict after Holm's correction.
-
-    Args:
-        board: on which both are.
-        a: one.
-        b: the other.
-    """
+    """Compare two methods of a board; return the comparison and the verdict after Holm's correction."""
     comparison = compare(board.measure.signed(a.scores), board.measure.signed(b.scores))
     return comparison, _verdict(comparison, _adjusted(board, a, b)[0])
 

@@ -193,12 +193,7 @@ class Listings:
 def to_table(
     groups: Iterable[Sequence[RunRecord]], *, listing_of: Callable[[RunRecord], Listing] | None = None
 ) -> Table:
-    """Build columns by name, of equal length and one type each; records and columns are in the order of names.
-
-    Args:
-        groups: the records of one method after the other.
-        listing_of: tells how the method of a record stands; None: no column says so.
-    """
+    """Build columns by name, of equal length and one type each; records and columns are in the order of names."""
     rows: list[dict[str, Cell]] = []
     for group in groups:
         listing = None if listing_of is None else listing_of(group[0])

@@ -23,12 +23,7 @@ def has_solved(board: Board) -> bool:
 
 
 def solved_share(row: MethodRow, board: Board) -> Share:
-    """Compute the share of a method's seeds that solve the task; a failed one does not.
-
-    Args:
-        row: of the board.
-        board: of a protocol with a score that counts as solved.
-    """
+    """Compute the share of a method's seeds that solve the task; a failed one does not."""
     bar = board.protocol.solved_from or 0.0
     return wilson(sum(score >= bar for score in row.scores.values()), len(row.scores))
 
@@ -53,12 +48,7 @@ def compare_solved(a: MethodRow, b: MethodRow, board: Board) -> SharesApart:
 
 
 def corrected_for_pairs(rows: Sequence[MethodRow], board: Board) -> dict[tuple[str, str], float]:
-    """Compute the p-values of all pairs of methods after Holm's correction, by the ids of both.
-
-    Args:
-        rows: ranked ones, in their order.
-        board: on which they are.
-    """
+    """Compute the p-values of all pairs of methods after Holm's correction, by the ids of both."""
     pairs = list(itertools.combinations(rows, 2))
     p = holm(np.array([compare_solved(a, b, board).p for a, b in pairs]))
     return {(a.method_id, b.method_id): value for (a, b), value in zip(pairs, p.tolist(), strict=True)}

@@ -91,12 +91,7 @@ def searches(board: Board) -> dict[str, Studies]:
 
 
 def search_table(board: Board, studies_by_method: Mapping[str, Studies]) -> tuple[list[str], list[list[str]]]:
-    """Build head and rows of the table, in the order of medians where all had the same budget.
-
-    Args:
-        board: whose methods were searched.
-        studies_by_method: their searches.
-    """
+    """Build head and rows of the table, in the order of medians where all had the same budget."""
     head = ["method", "id", "studies", "settings of each", "median of bests", "best of each", "epochs saved"]
     rows = [row for row in (*board.rows, *board.claimed) if row.method_id in studies_by_method]
     if have_one_budget(studies_by_method):

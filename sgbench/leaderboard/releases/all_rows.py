@@ -28,11 +28,7 @@ def parts_of(board: Board) -> Iterator[tuple[Part, MethodRow]]:
 
 
 def table_of_rows(boards: Iterable[Board]) -> Table:
-    """Make the table of all rows of some boards: where each stands, its score, and its costs per inference.
-
-    Args:
-        boards: made of records or of a registry.
-    """
+    """Make the table of all rows of some boards: where each stands, its score, and its costs per inference."""
     held = list(boards)
     targets = sorted({target.name for board in held for target in board.targets})
     scores = ("rank_low", "rank_high", "score", "low", "high", "seeds", "failed_seeds")

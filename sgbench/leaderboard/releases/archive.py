@@ -44,12 +44,7 @@ def folder_of(name: str) -> str:
 
 
 def pack_release(name: str, files: Mapping[str, bytes]) -> bytes:
-    """Write files as a zip archive, in the order of their names and with neither times nor owners.
-
-    Args:
-        name: of the release.
-        files: by their paths in its folder.
-    """
+    """Write files as a zip archive, in the order of their names and with neither times nor owners."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for path in sorted(files):

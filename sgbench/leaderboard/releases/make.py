@@ -56,10 +56,6 @@ class ReleaseHeading:
 def release_files(root: Path, heading: ReleaseHeading) -> dict[str, bytes]:
     """Compute all files of a release by their paths, the manifest among them.
 
-    Args:
-        root: a leaderboards folder.
-        heading: of the release.
-
     Raises:
         InputError: there is no such folder, or a file in it cannot be used.
     """
@@ -100,12 +96,7 @@ def release_files(root: Path, heading: ReleaseHeading) -> dict[str, bytes]:
 
 
 def changed(before: Sequence[ReleasedRow], after: Sequence[ReleasedRow]) -> Iterator[RowChange]:
-    """Yield each row that is new, is no longer ranked, or has another score or other ranks.
-
-    Args:
-        before: rows of the release before.
-        after: of this one.
-    """
+    """Yield each row that is new, is no longer ranked, or has another score or other ranks."""
     old = {(row.protocol, row.method_id): row for row in before}
     new = {(row.protocol, row.method_id): row for row in after}
     for key in sorted({*old, *new}):

@@ -34,11 +34,7 @@ def opened(release: UnpackedRelease) -> Iterator[Path]:
 
 
 def verify_release(release: UnpackedRelease) -> list[Finding]:
-    """Compute every table of a release anew from its records, and name the files that are not what these give.
-
-    Args:
-        release: whose files have the hashes that its manifest states.
-    """
+    """Compute every table of a release anew from its records, and name the files that are not what these give."""
     given = release.manifest
     heading = ReleaseHeading(given.name, given.commit, given.created_utc, given.sgbench, given.since)
     with opened(release) as root:
@@ -84,10 +80,6 @@ def update(path: Path, *, sha256: str | None = None) -> Registry:
 
 def fetch_release(address: str, path: Path) -> None:
     """Fetch an archive from an https address; what it is is checked by who reads it.
-
-    Args:
-        address: begins with https://.
-        path: where it is put.
 
     Raises:
         InputError: the address is another, the server has no such file, or sends more than an archive may have.

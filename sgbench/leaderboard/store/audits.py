@@ -28,12 +28,7 @@ ROUNDING = 1e-9
 
 
 def read_audit(folder: Path, findings: list[Finding]) -> Audit | None:
-    """Read the audit of one protocol of a leaderboards folder; None where there is none that can be read.
-
-    Args:
-        folder: of the protocol.
-        findings: is told why a file is left out.
-    """
+    """Read the audit of one protocol of a leaderboards folder; None where there is none that can be read."""
     path = folder / AUDIT
     if not path.exists() and not path.is_symlink():
         return None
@@ -134,11 +129,7 @@ def _within(retrainings: Sequence[Retraining], tolerance: Tolerance, *, is_loss:
 
 
 def outside_of(retrainings: Sequence[Retraining]) -> float:
-    """Compute how far a seed's claim lies outside the range of what it gave again.
-
-    Args:
-        retrainings: of one seed.
-    """
+    """Compute how far a seed's claim lies outside the range of what it gave again."""
     low, high = (end(retraining.again for retraining in retrainings) for end in (min, max))
     claimed = retrainings[0].claimed
     return max(low - claimed, claimed - high, 0.0)
@@ -220,13 +211,7 @@ def _between_seeds(seeds: Sequence[Sequence[float]]) -> tuple[float, int]:
 
 
 def contradicted(audit: Audit, scores: Mapping[str, Mapping[int, float]], path: Path) -> Iterator[Finding]:
-    """Yield each claim of an audit that is not what the record says.
-
-    Args:
-        audit: of a board.
-        scores: of the board's records, by method and seed.
-        path: of the audit, for messages.
-    """
+    """Yield each claim of an audit that is not what the record says."""
     for method_id, done in by_method(audit).items():
         for _, retraining in done:
             there = scores.get(method_id, {}).get(retraining.seed)

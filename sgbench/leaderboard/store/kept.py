@@ -26,10 +26,6 @@ def lost_files(folder: Path, provenances: Provenances) -> Iterator[Finding]:
 
     The content of objects is checked where these are (see `Objects.check`); here they have to be there, or the
     reference to where they lie.
-
-    Args:
-        folder: of the protocol, in a leaderboards folder.
-        provenances: of that folder.
     """
     records = StoredRecords(folder)
     submissions = (provenance.submission for provenance in provenances.by_method.values())
@@ -47,9 +43,6 @@ def hidden_files(folder: Path) -> Iterator[Finding]:
     """Yield every hidden file and folder in the store, none of which is read, though git would commit most.
 
     What a running command is writing is left out.
-
-    Args:
-        folder: of the protocol, in a leaderboards folder.
     """
     left = {*abandoned(folder)}
     for where, folders, files in os.walk(folder):

@@ -146,12 +146,7 @@ def _order(check: Verification) -> tuple[int, str]:
 
 
 def place_of(folder: Path, stored: Submission | Verification | Notice) -> Path:
-    """Return the path where a file of a provenance belongs.
-
-    Args:
-        folder: of the protocol, in a leaderboards folder.
-        stored: what it says.
-    """
+    """Return the path where a file of a provenance belongs."""
     if isinstance(stored, Verification):
         return folder / VERIFICATIONS / stored.method_id / f"{stored.tier}.json"
     return folder / (SUBMISSIONS if isinstance(stored, Submission) else NOTICES) / f"{stored.method_id}.json"

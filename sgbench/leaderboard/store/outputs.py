@@ -29,10 +29,6 @@ def parse_outputs(data: bytes, name: str) -> Outputs:
 
     Every sample stands once, in order, with the same steps; numbers are plain decimal ones.
 
-    Args:
-        data: lines of comma-separated values.
-        name: of the file, for messages.
-
     Raises:
         InputError: the first line that is not so, and why.
 

@@ -167,12 +167,6 @@ def require_claim(
 ) -> None:
     """Refuse answers that do not give what is claimed of them.
 
-    Args:
-        predictions: of the test split.
-        claim: what is said of them.
-        name: of the file, for messages.
-        loss: that outputs have.
-
     Raises:
         InputError: with both numbers.
     """

@@ -53,10 +53,6 @@ def parse_predictions(data: bytes, name: str) -> Predictions:
     Every sample stands once, in order; numbers are plain decimal ones; a prediction has the largest logit. Where
     each step has a class of its own a line is a labelled step: index, step, target, prediction.
 
-    Args:
-        data: lines of comma-separated values.
-        name: of the file, for messages.
-
     Raises:
         InputError: the first line that is not so, and why.
 

@@ -68,9 +68,6 @@ class RecordFile(NamedTuple):
     def read(self, context: object = None) -> RunRecord:
         """Read the record.
 
-        Args:
-            context: see `RunRecord`.
-
         Raises:
             InputError: it is no record; one line.
         """
@@ -94,11 +91,6 @@ class RecordReader:
 
     def comparable(self, file: RecordFile, place: Iterable[str], layout: Layout) -> RunRecord:
         """Read a record if it can be compared with others on its board.
-
-        Args:
-            file: that it lies in.
-            place: its parts below the root.
-            layout: what kind of root that is.
 
         Raises:
             ChoosesSettingsError: it was run to choose settings, and such runs are not wanted.

@@ -14,12 +14,7 @@ LOG_FILE = "tuning.json"
 
 
 def log_of(submission: Submission, folder: Path) -> TuningLog | None:
-    """Return the log that was handed in with a submission, or None where there is none that can be read.
-
-    Args:
-        submission: says which file it is.
-        folder: of the protocol, in a leaderboards folder.
-    """
+    """Return the log that was handed in with a submission, or None where there is none that can be read."""
     note = next((file for file in submission.files if file.path == LOG_FILE), None)
     if note is None:
         return None

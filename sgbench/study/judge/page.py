@@ -35,12 +35,7 @@ WORDS = {
 
 
 def files_of(result: JudgedCandidate, targets: Mapping[str, EnergyTarget]) -> dict[str, bytes]:
-    """Write everything that is said of a candidate; equal runs give equal bytes.
-
-    Args:
-        result: of its runs.
-        targets: that energies are told for, by name.
-    """
+    """Write everything that is said of a candidate; equal runs give equal bytes."""
     kinds = [kind for kind in (OWN_BEST, CALIBRATED) if any(kind in trial.report for trial in result.tasks)]
     verdicts = {kind: result.verdicts(kind) for kind in kinds}
     tables = {kind: verdict_table(result, kind, verdicts[kind]) for kind in kinds}

@@ -14,22 +14,13 @@ PAGES = (regime_map, tuning, forgiving, safety, depth, budget)
 
 
 def pages_of(findings: Findings) -> tuple[StudyPage, ...]:
-    """Write the pages on blocks that any study of surrogates has, the front page first.
-
-    Args:
-        findings: of the study.
-    """
+    """Write the pages on blocks that any study of surrogates has, the front page first."""
     pages = [module.page(findings) for module in PAGES]
     return (front_page(findings, pages), *pages)
 
 
 def front_page(findings: Findings, pages: Sequence[StudyPage]) -> StudyPage:
-    """Write the front page of a study that extends another one and decides no hypothesis.
-
-    Args:
-        findings: of the study.
-        pages: the others, in their order.
-    """
+    """Write the front page of a study that extends another one and decides no hypothesis."""
     study = findings.loaded.study
     parts = (
         study.about,

@@ -18,12 +18,6 @@ def recompose(method: Method, seed: int, *, runs_dir: Path, references: Referenc
     numbers of these entries, take the place of the defaults. The device is the processor, so that two verifiers see
     the same.
 
-    Args:
-        method: of a checked submission.
-        seed: of the run.
-        runs_dir: where the run is written.
-        references: of the protocols.
-
     Raises:
         InputError: a name is not in the catalogue, or a number is none of the entry.
     """

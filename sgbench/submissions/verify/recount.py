@@ -32,14 +32,7 @@ SQUARES = ("synaptic_operations_squared", "spikes_sent_squared")
 
 
 def recounted(record: RunRecord, counts: OpCounts, test: Scores, validation: Scores) -> Iterator[str]:
-    """Yield everything in which a record differs from what its weights gave again.
-
-    Args:
-        record: what is claimed.
-        counts: operations counted again on the test split.
-        test: scores of it.
-        validation: scores of the validation split.
-    """
+    """Yield everything in which a record differs from what its weights gave again."""
     if record.counts is not None:
         for difference in differences(record.counts, counts):
             if not _within(difference, counts):
