@@ -16,7 +16,7 @@ from sgbench.leaderboard.pages.picture_digest import digest, stale
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.rows import Board
-from sgbench.leaderboard.varying import varying_parameters
+from sgbench.leaderboard.varying import names_apart, varying_parameters
 from sgbench.records.counts import Count
 from sgbench.records.energy import EnergyTarget
 from sgbench.records.method import method_id
@@ -118,6 +118,24 @@ def test_missing_parameter_reads_as_its_neutral_value() -> None:
     del older.parameters["surrogate"]["width_fwhm"]
     assert method_id(older) == method_id(newer)
     assert "surrogate" not in varying_parameters([older, newer])
+
+
+def test_a_method_has_one_name() -> None:
+    """By hand: names are those of the board's rows; methods of one name, here of two protocols, add their ids."""
+    methods = [method(), method(surrogate="triangle"), method(choices={"rule": "eprop"})]
+    names = names_apart({method_id(one): one for one in methods})
+    assert [*names.values()] == [
+        "atan(width_fwhm=1), plain",
+        "triangle(width_fwhm=1), plain",
+        "atan(width_fwhm=1), eprop",
+    ]
+    records = [record(of=one) for one in methods]
+    rows = make_board(records, protocol=protocol(), targets={}, classes=CLASSES).rows
+    assert {row.method_id: row.label for row in rows} == names
+    twins = [method(), method(protocol_changes={"epochs": 21})]
+    assert names_apart({method_id(one): one for one in twins}) == {
+        method_id(one): f"atan(width_fwhm=1) {method_id(one)[:6]}" for one in twins
+    }
 
 
 def test_missing_total_says_why() -> None:
