@@ -33,17 +33,11 @@ PLAIN = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "~": r"\tex
 
 @dataclass(frozen=True)
 class Citation:
-    """Holds one entry of a bibliography.
+    """Holds one entry of a bibliography."""
 
-    Args:
-        kind: of BibTeX: article, misc or software.
-        key: by which a text cites it.
-        fields: by their names, plain text.
-    """
-
-    kind: str
-    key: str
-    fields: dict[str, str] = field(default_factory=dict)
+    kind: str  # of BibTeX: article, misc or software
+    key: str  # by which a text cites it
+    fields: dict[str, str] = field(default_factory=dict)  # by their names, plain text
 
     def __str__(self) -> str:
         lines = [f"  {name} = {{{_escaped(name, text)}}}," for name, text in self.fields.items()]

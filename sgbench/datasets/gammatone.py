@@ -31,18 +31,6 @@ class FrontEnd:
     It fires where :math:`v \ge 1` and the last spike is at least `refractory_s` ago; then v is 0. Spikes lie at
     the beginning of their step. Nothing is random.
 
-    Args:
-        rate_hz: samples a second of the sound.
-        low_hz: centre of the first channel.
-        high_hz: of the last, below rate_hz / 2.
-        channels: N.
-        level: root mean square of the sound.
-        exponent: of the compression.
-        step_s: Delta, a whole number of samples.
-        tau_s: of the membrane.
-        gain: kappa.
-        refractory_s: in which a neuron integrates but does not fire.
-
     Raises:
         InputError: a step that is no whole number of samples and of microseconds, or frequencies out of order.
 
@@ -57,16 +45,16 @@ class FrontEnd:
     (1, True)
     """
 
-    rate_hz: int
-    low_hz: float = 80.0
-    high_hz: float = 3800.0
-    channels: int = 64
-    level: float = 0.1
+    rate_hz: int  # samples a second of the sound
+    low_hz: float = 80.0  # centre of the first channel
+    high_hz: float = 3800.0  # of the last, below rate_hz / 2
+    channels: int = 64  # N
+    level: float = 0.1  # root mean square of the sound
     exponent: float = 0.4
-    step_s: float = 0.0005
+    step_s: float = 0.0005  # Delta, a whole number of samples
     tau_s: float = 0.005
-    gain: float = 1.0
-    refractory_s: float = 0.002
+    gain: float = 1.0  # kappa
+    refractory_s: float = 0.002  # in which a neuron integrates but does not fire
 
     def __post_init__(self) -> None:
         for what, number in (("samples", self.step_s * self.rate_hz), ("microseconds", self.step_s / MICRO)):

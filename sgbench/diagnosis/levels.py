@@ -8,17 +8,11 @@ Level = Literal["fine", "short dependencies only", "fails"]
 
 
 class LevelBorders(NamedTuple):
-    """Holds the passing steps at which a recurrent network changes its level.
+    """Holds the passing steps at which a recurrent network changes its level."""
 
-    Args:
-        least: below, the gradient reaches too few steps back.
-        fine: up to here nothing is to be feared.
-        most: above, the network fails; between the last two it learns what is near in time.
-    """
-
-    least: float
-    fine: float
-    most: float
+    least: float  # below, the gradient reaches too few steps back
+    fine: float  # up to here nothing is to be feared
+    most: float  # above, the network fails; between the last two it learns what is near in time
 
     def level(self, steps: float) -> Level:
         """Return the level of a network.

@@ -23,17 +23,11 @@ DIGITS = 2
 
 
 class RecurrentLayer(NamedTuple):
-    """Holds the potentials of one recurrent layer in one forward run.
-
-    Args:
-        name: of the layer.
-        centred: potential minus threshold in all valid steps, in any shape.
-        series: B N, how many neurons of how many samples these are of.
-    """
+    """Holds the potentials of one recurrent layer in one forward run."""
 
     name: str
-    centred: Tensor
-    series: int
+    centred: Tensor  # potential minus threshold in all valid steps, in any shape
+    series: int  # B N, how many neurons of how many samples these are of
 
 
 def passing_steps(layer: RecurrentLayer, surrogate: Surrogate, width_fwhm: float | None = None) -> float:

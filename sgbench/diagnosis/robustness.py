@@ -28,31 +28,18 @@ MOST_LEVELS = 50
 
 @dataclass(frozen=True)
 class Disturbance:
-    """Describes one way to disturb a network or its input at test time.
+    """Describes one way to disturb a network or its input at test time."""
 
-    Args:
-        says: what a severity is, with its unit.
-        severities: that are usual, from mild to severe.
-        low: least severity.
-        high: largest one.
-        clean: severity of no disturbance, or None where there is none.
-        is_whole: whether a severity is a whole number.
-        is_drawn: whether numbers are drawn.
-        needs_spikes: whether the input has to be spikes.
-        on_input: what is done to batches, if anything.
-        on_network: what is done to the network, if anything.
-    """
-
-    says: str
-    severities: tuple[float, ...]
-    low: float
-    high: float
-    clean: float | None = 0.0
-    is_whole: bool = False
-    is_drawn: bool = True
-    needs_spikes: bool = False
-    on_input: MakeChange | None = None
-    on_network: Disturb | None = None
+    says: str  # what a severity is, with its unit
+    severities: tuple[float, ...]  # that are usual, from mild to severe
+    low: float  # least severity
+    high: float  # largest one
+    clean: float | None = 0.0  # severity of no disturbance, or None where there is none
+    is_whole: bool = False  # whether a severity is a whole number
+    is_drawn: bool = True  # whether numbers are drawn
+    needs_spikes: bool = False  # whether the input has to be spikes
+    on_input: MakeChange | None = None  # what is done to batches, if anything
+    on_network: Disturb | None = None  # what is done to the network, if anything
 
 
 DISTURBANCES: dict[str, Disturbance] = {
@@ -152,25 +139,15 @@ class RobustnessCurve(NamedTuple):
 
 @dataclass(frozen=True)
 class Disturbed:
-    """Holds disturbs one network and scores it, as often as is asked.
+    """Scores one network under disturbances, as often as is asked."""
 
-    Args:
-        network: stays as it is.
-        batches: makes the batches of the split anew.
-        score: scores a network on batches; the engine's own evaluation.
-        seed: of the stream of the disturbances.
-        dt_s: duration of a step [s].
-        input_is_spikes: whether the input is spikes.
-        draws: of what is drawn.
-    """
-
-    network: Network
-    batches: Callable[[], Iterable[Batch]]
-    score: Score
-    seed: int
-    dt_s: float
-    input_is_spikes: bool
-    draws: int
+    network: Network  # stays as it is
+    batches: Callable[[], Iterable[Batch]]  # makes the batches of the split anew
+    score: Score  # scores a network on batches; the engine's own evaluation
+    seed: int  # of the stream of the disturbances
+    dt_s: float  # duration of a step [s]
+    input_is_spikes: bool  # whether the input is spikes
+    draws: int  # of what is drawn
 
     def curves(self, names: Sequence[str], levels: Sequence[float] | None = None) -> list[RobustnessCurve]:
         """Score the network undisturbed, then with each disturbance at each severity.

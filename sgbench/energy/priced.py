@@ -31,18 +31,12 @@ class PricedNetwork(ShownTable):
     It prints as a table, is one in a notebook, and `plot` draws which operations of which layers cost most. A
     number with a star is a part. Its row names the operations without a price, and targets that price none of the
     network's stand below the table with the reason.
-
-    Args:
-        counts: operations of the network.
-        targets: price lists by name, in the order of the rows.
-        estimates: of each target.
-        title: what was priced.
     """
 
-    counts: OpCounts
-    targets: dict[str, EnergyTarget]
+    counts: OpCounts  # operations of the network
+    targets: dict[str, EnergyTarget]  # price lists by name, in the order of the rows
     estimates: tuple[EnergyEstimate, ...]
-    title: str
+    title: str  # what was priced
 
     @classmethod
     def of(

@@ -12,10 +12,6 @@ from torch import Tensor
 class Layout:
     """Defines how features are flattened; neurons do not mix, so no copy is made to order them.
 
-    Args:
-        features: their shape.
-        channels_last: whether images [C, H, W] lie as [H, W, C].
-
     >>> images = torch.rand(2, 3, 4, 5).contiguous(memory_format=torch.channels_last)[None]
     >>> layout = Layout.of(images, leading=2)
     >>> flat = layout.flat(images)
@@ -23,8 +19,8 @@ class Layout:
     (True, True)
     """
 
-    features: torch.Size
-    channels_last: bool
+    features: torch.Size  # their shape
+    channels_last: bool  # whether images [C, H, W] lie as [H, W, C]
 
     @staticmethod
     def of(tensor: Tensor, leading: int) -> Layout:

@@ -143,19 +143,12 @@ OUTCOMES = len(LayerOutcome._fields)
 
 @dataclass(frozen=True)
 class Stage:
-    """Holds a layer of the chain and how it goes forward and back.
+    """Holds a layer of the chain and how it goes forward and back."""
 
-    Args:
-        plan: what it does.
-        product: where its current comes from.
-        saved: what it goes through.
-        inputs: of the product, as far as gradient may reach them.
-    """
-
-    plan: LayerPlan
-    product: Product
-    saved: SavedActivations
-    inputs: tuple[Tensor | None, ...]
+    plan: LayerPlan  # what it does
+    product: Product  # where its current comes from
+    saved: SavedActivations  # what it goes through
+    inputs: tuple[Tensor | None, ...]  # of the product, as far as gradient may reach them
 
     @property
     def differentiable(self) -> list[Tensor | None]:

@@ -27,36 +27,22 @@ class LinearSpec(NamedTuple):
     """Describes one layer's neurons by numbers; tensors may carry gradient and broadcast against the features.
 
     To be made by keywords.
-
-    Args:
-        surrogate: spike forward, slope backward; None for a neuron that hands on its potential.
-        reset: "subtract", "subtract_decayed", "zero" or "none".
-        detached: whether the gradient stops at the spikes that reset.
-        decay: beta.
-        threshold: theta.
-        input: c.
-        coupling: k.
-        second_decay: d_w.
-        second_potential: p.
-        second_input: c_w.
-        second_spike: q; its gradient flows whatever `detached` says.
-        threshold_slope: m.
-        second: field of the state that holds w, or None where there is no w.
     """
 
+    # Spike forward, slope backward; None for a neuron that hands on its potential.
     surrogate: Surrogate | None
-    reset: str
-    detached: bool
-    decay: Coefficient
-    threshold: Coefficient = 0.0
-    input: Coefficient = 1.0
-    coupling: Coefficient = 0.0
-    second_decay: Coefficient = 0.0
-    second_potential: Coefficient = 0.0
-    second_input: Coefficient = 0.0
-    second_spike: Coefficient = 0.0
-    threshold_slope: Coefficient = 0.0
-    second: str | None = None
+    reset: str  # "subtract", "subtract_decayed", "zero" or "none"
+    detached: bool  # whether the gradient stops at the spikes that reset
+    decay: Coefficient  # beta
+    threshold: Coefficient = 0.0  # theta
+    input: Coefficient = 1.0  # c
+    coupling: Coefficient = 0.0  # k
+    second_decay: Coefficient = 0.0  # d_w
+    second_potential: Coefficient = 0.0  # p
+    second_input: Coefficient = 0.0  # c_w
+    second_spike: Coefficient = 0.0  # q; its gradient flows whatever `detached` says
+    threshold_slope: Coefficient = 0.0  # m
+    second: str | None = None  # field of the state that holds w, or None where there is no w
 
     def coefficients(self) -> tuple[Coefficient, ...]:
         """Return all coefficients, in the order of `COEFFICIENTS`."""

@@ -23,28 +23,18 @@ class LayerNumbers:
     .. math::
         i[t] &= \alpha i[t-1] + W x[t] + b + V s[t-1] \\
         u[t] &= \mathrm{kept}(\beta, u[t-1], s[t-1]) + i[t], \qquad s[t] = H(u[t] - \theta)
-
-    Args:
-        layer: whose name, images, stride and pooling hold.
-        weight: W.
-        bias: b, or None.
-        among: V [N] (one to one), [N, N] (all to all) or of filters; None where no spike comes back.
-        decay: beta, float64 [N].
-        synapse: alpha, float64 [N]; None where currents are gone after their step.
-        threshold: theta, float64 [N]; None where nothing fires.
-        reset: "subtract", "subtract_decayed", "zero" or "none", as `ResetPotential` has them.
-        note: on what stands in V and is no weight of the network.
     """
 
-    layer: Layer
-    weight: Tensor
-    bias: Tensor | None
+    layer: Layer  # whose name, images, stride and pooling hold
+    weight: Tensor  # W
+    bias: Tensor | None  # b, or None
+    # V [N] (one to one), [N, N] (all to all) or of filters; None where no spike comes back.
     among: Tensor | None
-    decay: Tensor
-    synapse: Tensor | None
-    threshold: Tensor | None
-    reset: str
-    note: str = ""
+    decay: Tensor  # beta, float64 [N]
+    synapse: Tensor | None  # alpha, float64 [N]; None where currents are gone after their step
+    threshold: Tensor | None  # theta, float64 [N]; None where nothing fires
+    reset: str  # "subtract", "subtract_decayed", "zero" or "none", as `ResetPotential` has them
+    note: str = ""  # on what stands in V and is no weight of the network
 
     @property
     def name(self) -> str:

@@ -37,18 +37,12 @@ class CodeTensors:
 
 
 class Library(NamedTuple):
-    """Describes how networks are written for a library.
+    """Describes how networks are written for a library."""
 
-    Args:
-        name: as its authors write it.
-        imports: lines of Python.
-        layer: the class `Layer`, which runs weights, neurons and the weights among them over all steps.
-        neurons: makes of a layer's numbers the expression of its neurons, and the numbers that go with it.
-    """
-
-    name: str
-    imports: str
-    layer: str
+    name: str  # as its authors write it
+    imports: str  # lines of Python
+    layer: str  # the class `Layer`, which runs weights, neurons and the weights among them over all steps
+    # Makes of a layer's numbers the expression of its neurons, and the numbers that go with it.
     neurons: Callable[[LayerNumbers, CodeTensors], tuple[LayerNumbers, str]]
 
 

@@ -46,28 +46,17 @@ class WholeLayer:
     .. math::
         i[t] &= \alpha i[t-1] + 2^e W x[t] + 2^f V s[t-1] \\
         u[t] &= \mathrm{kept}(\beta, u[t-1], s[t-1]) + i[t], \qquad s[t] = [u[t] > \theta]
-
-    Args:
-        name: of the layer.
-        weight: W [N, inputs].
-        weight_exponent: e.
-        among: V [N, N], or [N] where each neuron hears itself alone; None: no spike comes back.
-        among_exponent: f.
-        decay: beta [N].
-        synapse: alpha [N], or None.
-        threshold: theta [N]; None where nothing fires.
-        reset: "subtract", "subtract_decayed", "zero" or "none".
     """
 
     name: str
-    weight: Whole
-    weight_exponent: int
-    among: Whole | None
-    among_exponent: int
-    decay: NDArray[np.float64]
-    synapse: NDArray[np.float64] | None
-    threshold: NDArray[np.float64] | None
-    reset: str
+    weight: Whole  # W [N, inputs]
+    weight_exponent: int  # e
+    among: Whole | None  # V [N, N], or [N] where each neuron hears itself alone; None: no spike comes back
+    among_exponent: int  # f
+    decay: NDArray[np.float64]  # beta [N]
+    synapse: NDArray[np.float64] | None  # alpha [N], or None
+    threshold: NDArray[np.float64] | None  # theta [N]; None where nothing fires
+    reset: str  # "subtract", "subtract_decayed", "zero" or "none"
 
     @property
     def arrays(self) -> dict[str, NDArray[np.generic]]:

@@ -22,21 +22,13 @@ from sgbench.signals.trajectory import SPIKES, Trajectory
 
 @dataclass(frozen=True)
 class WholeAgreement:
-    """Compares a network in whole numbers with its simulation on validation samples.
+    """Compares a network in whole numbers with its simulation on validation samples."""
 
-    Args:
-        samples: that both ran.
-        spikes: the simulation's, of all firing layers.
-        differing: neurons of a sample whose number of spikes differs.
-        same_answers: samples that both answer alike.
-        correct: samples that the whole numbers answer rightly.
-    """
-
-    samples: int
-    spikes: int
-    differing: int
-    same_answers: int
-    correct: int
+    samples: int  # that both ran
+    spikes: int  # the simulation's, of all firing layers
+    differing: int  # neurons of a sample whose number of spikes differs
+    same_answers: int  # samples that both answer alike
+    correct: int  # samples that the whole numbers answer rightly
 
     def __str__(self) -> str:
         counts = (

@@ -32,27 +32,16 @@ MakeNeuron = Callable[[int], Neuron]
 
 @dataclass(frozen=True)
 class Provided:
-    """Holds what the builder gives every network, which takes from it what it needs.
+    """Holds what the builder gives every network, which takes from it what it needs."""
 
-    Args:
-        n_inputs: input channels; of images pixels times channels.
-        n_outputs: classes or outputs.
-        make_neuron: a new layer of spiking neurons of a given size.
-        make_readout: a new readout of a given size.
-        init: how weights are drawn.
-        generator: of the initialisation's stream.
-        engine: how a layer is unrolled.
-        data_image: channels, height and width that the data set states, or None.
-    """
-
-    n_inputs: int
-    n_outputs: int
-    make_neuron: MakeNeuron
-    make_readout: MakeNeuron
-    init: Init
-    generator: torch.Generator
-    engine: Engine
-    data_image: Image | None = None
+    n_inputs: int  # input channels; of images pixels times channels
+    n_outputs: int  # classes or outputs
+    make_neuron: MakeNeuron  # a new layer of spiking neurons of a given size
+    make_readout: MakeNeuron  # a new readout of a given size
+    init: Init  # how weights are drawn
+    generator: torch.Generator  # of the initialisation's stream
+    engine: Engine  # how a layer is unrolled
+    data_image: Image | None = None  # channels, height and width that the data set states, or None
 
 
 class Source(NamedTuple):

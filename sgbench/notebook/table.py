@@ -19,15 +19,10 @@ from sgbench.tables.table import Table, plain_table
 
 @dataclass(frozen=True, repr=False)
 class SweepTable(ShownTable):
-    """Holds a row for each combination of a sweep, with means over seeds; it prints as `sgbench sweep show` does.
+    """Holds a row for each combination of a sweep, with means over seeds; prints as `sgbench sweep show` does."""
 
-    Args:
-        results: by combination.
-        notes: lines on how it came to be.
-    """
-
-    results: Results
-    notes: tuple[str, ...] = field(default=())
+    results: Results  # by combination
+    notes: tuple[str, ...] = field(default=())  # lines on how it came to be
 
     @property
     def best(self) -> tuple[SettingRow, ...]:

@@ -20,21 +20,13 @@ TITLE_LETTERS, TITLE_LINES = 52, 2
 
 @dataclass(frozen=True)
 class BudgetPoint:
-    """Holds one setting: the kind of its weights, its energy and its accuracy.
+    """Holds one setting: the kind of its weights, its energy and its accuracy."""
 
-    Args:
-        kind: of its weights, which has a colour and a marker.
-        energy_nj: of an inference.
-        accuracy: in percent, with its interval over seeds.
-        on_front: whether no other setting beats it by validation.
-        chosen: whether it is the one that is advised.
-    """
-
-    kind: str
+    kind: str  # of its weights, which has a colour and a marker
     energy_nj: float
-    accuracy: Estimate
-    on_front: bool
-    chosen: bool
+    accuracy: Estimate  # in percent, with its interval over seeds
+    on_front: bool  # whether no other setting beats it by validation
+    chosen: bool  # whether it is the one that is advised
 
 
 @dataclass(frozen=True)

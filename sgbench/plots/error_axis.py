@@ -36,17 +36,13 @@ class ErrorAxis:
     .. math:: p = -\log_{10}(1 - a / 100) \text{ of an accuracy } a \text{ in %}, \quad p = \log_{10} l
         \text{ of a loss } l
 
-    Args:
-        is_loss: whether scores are losses, of which less is better, rather than accuracies in %.
-        least: the smallest error that is told apart from none, in the unit of the scores.
-
     >>> axis = ErrorAxis()
     >>> [round(float(axis.place(percent)), 6) for percent in (0.0, 90.0, 99.0)], float(axis.shown(100.0))
     ([0.0, 1.0, 2.0], 99.95)
     """
 
-    is_loss: bool = False
-    least: float = 0.05
+    is_loss: bool = False  # whether scores are losses, of which less is better, rather than accuracies in %
+    least: float = 0.05  # the smallest error that is told apart from none, in the unit of the scores
 
     @property
     def scale_note(self) -> str:

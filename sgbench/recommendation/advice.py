@@ -26,42 +26,28 @@ SETTINGS = {"init.gain": "initial gain", "init.recurrent_gain": "recurrent gain"
 
 @dataclass(frozen=True)
 class Recommendation:
-    """Says what to take, and how sure that is.
+    """Says what to take, and how sure that is."""
 
-    Args:
-        goal: what counts.
-        kind: of network that the evidence is about.
-        surrogate: its name in the catalogue.
-        width_fwhm: the best known one, in thresholds.
-        widths: the widths that lose no more than 2 points to it.
-        learning_rates: the lowest and the highest that lost no more than 2 points, over the tasks of the kind.
-        settings: ranges of further settings that the tasks' best random settings had.
-        loss: expected, in points below the best that is known.
-        to_try: settings in the order in which to try them, as many as the budget allows, as words of a run.
-        tasks: that the evidence is from, by their names in the study.
-        titles: of these tasks.
-        held_out: regret on tasks that were left out, where there are enough of the kind.
-        later: regret on tasks of the kind that nobody had run when what is recommended for them was written down.
-        unknown: what the evidence does not reach.
-        shape: of the network.
-        tries: what to try first where the network is recurrent, from the study of passing steps; else None.
-    """
-
-    goal: Goal
-    kind: str
-    surrogate: str
-    width_fwhm: float
-    widths: tuple[float, float]
+    goal: Goal  # what counts
+    kind: str  # of network that the evidence is about
+    surrogate: str  # its name in the catalogue
+    width_fwhm: float  # the best known one, in thresholds
+    widths: tuple[float, float]  # the widths that lose no more than 2 points to it
+    # The lowest and the highest that lost no more than 2 points, over the tasks of the kind.
     learning_rates: tuple[float, float]
+    # Ranges of further settings that the tasks' best random settings had.
     settings: Mapping[str, tuple[float, float]]
-    loss: CellRegret
+    loss: CellRegret  # expected, in points below the best that is known
+    # Settings in the order in which to try them, as many as the budget allows, as words of a run.
     to_try: tuple[tuple[str, ...], ...]
-    tasks: tuple[str, ...]
-    titles: tuple[str, ...]
-    held_out: tuple[HeldOut, ...]
+    tasks: tuple[str, ...]  # that the evidence is from, by their names in the study
+    titles: tuple[str, ...]  # of these tasks
+    held_out: tuple[HeldOut, ...]  # regret on tasks that were left out, where there are enough of the kind
+    # Regret on tasks of the kind that nobody had run when what is recommended for them was written down.
     later: tuple[LaterTask, ...]
-    unknown: tuple[str, ...]
+    unknown: tuple[str, ...]  # what the evidence does not reach
     shape: Shape
+    # What to try first where the network is recurrent, from the study of passing steps; else None.
     tries: FirstTries | None = None
 
     @property

@@ -24,21 +24,13 @@ ROUNDED, REAL = "rounded", "float"
 
 
 class Setting(NamedTuple):
-    """Names what is chosen: a shape, its width, what activity costs, and the weights.
+    """Names what is chosen: a shape, its width, what activity costs, and the weights."""
 
-    Args:
-        surrogate: its name in the catalogue.
-        width_fwhm: in thresholds.
-        activity_cost: strength of the cost on a layer's squared mean spikes; 0: none.
-        weights: "float", "rounded" afterwards, or trained with few bits.
-        bits: of a weight in use; None: as many as the protocol's precision has.
-    """
-
-    surrogate: str
-    width_fwhm: float
-    activity_cost: float
-    weights: str
-    bits: int | None
+    surrogate: str  # its name in the catalogue
+    width_fwhm: float  # in thresholds
+    activity_cost: float  # strength of the cost on a layer's squared mean spikes; 0: none
+    weights: str  # "float", "rounded" afterwards, or trained with few bits
+    bits: int | None  # of a weight in use; None: as many as the protocol's precision has
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -54,36 +46,22 @@ class Setting(NamedTuple):
 
 @dataclass(frozen=True)
 class MeasuredRun:
-    """Holds one run of a setting.
-
-    Args:
-        seed: of the run.
-        validation: accuracy as a share, by which settings are chosen.
-        test: accuracy as a share.
-        counts: operations of the test set; None of a run that failed.
-        dt_s: length of a time step.
-    """
+    """Holds one run of a setting."""
 
     seed: int
-    validation: float
-    test: float
-    counts: OpCounts | None
-    dt_s: float
+    validation: float  # accuracy as a share, by which settings are chosen
+    test: float  # accuracy as a share
+    counts: OpCounts | None  # operations of the test set; None of a run that failed
+    dt_s: float  # length of a time step
 
 
 @dataclass(frozen=True)
 class MeasuredTask:
-    """Holds all runs on one task.
+    """Holds all runs on one task."""
 
-    Args:
-        name: in the study.
-        title: what it is called.
-        runs: by setting.
-    """
-
-    name: str
-    title: str
-    runs: Mapping[Setting, Sequence[MeasuredRun]] = field(repr=False)
+    name: str  # in the study
+    title: str  # what it is called
+    runs: Mapping[Setting, Sequence[MeasuredRun]] = field(repr=False)  # by setting
 
 
 def shipped_block() -> Path:

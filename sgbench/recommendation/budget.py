@@ -40,56 +40,37 @@ from sgbench.records.energy import EnergyTarget
 
 @dataclass(frozen=True)
 class TaskAdvice:
-    """Holds what fits a budget on one measured task.
-
-    Args:
-        title: of the task.
-        chosen: within the budget, by validation; None where nothing fits.
-        rounded: chosen among real weights and rounded afterwards to as many bits; None where it was not run.
-        front: of what the target can hold, the cheapest first.
-        measured: all that the target can hold.
-    """
+    """Holds what fits a budget on one measured task."""
 
     title: str
-    chosen: PricedSetting | None
+    chosen: PricedSetting | None  # within the budget, by validation; None where nothing fits
+    # Chosen among real weights and rounded afterwards to as many bits; None where it was not run.
     rounded: PricedSetting | None
-    front: tuple[PricedSetting, ...]
-    measured: tuple[PricedSetting, ...]
+    front: tuple[PricedSetting, ...]  # of what the target can hold, the cheapest first
+    measured: tuple[PricedSetting, ...]  # all that the target can hold
 
 
 @dataclass(frozen=True)
 class OwnAdvice:
-    """Holds what is advised for a run of the user's own, which is the reference.
+    """Holds what is advised for a run of the user's own, which is the reference."""
 
-    Args:
-        reference_nj: that the run needs.
-        moved_nj: the part of it that spikes of its neurons cause, which is all that settings move.
-        advised: by its share of that part.
-    """
-
-    reference_nj: float
-    moved_nj: float
-    advised: CarriedAdvice
+    reference_nj: float  # that the run needs
+    moved_nj: float  # the part of it that spikes of its neurons cause, which is all that settings move
+    advised: CarriedAdvice  # by its share of that part
 
 
 @dataclass(frozen=True)
 class Budget:
     """Holds what a network may need and what it has to reach.
 
-    Args:
-        target: name of a price list, e.g. "loihi1".
-        max_nj: most dynamic energy of an inference [nJ]; None: no limit.
-        min_accuracy: least accuracy [%]; None: no limit.
-        bits: most bits of a weight; the target may have fewer. None: the target's.
-
     Raises:
         InputError: it says nothing, or a number is out of range.
     """
 
-    target: str
-    max_nj: float | None = None
-    min_accuracy: float | None = None
-    bits: int | None = None
+    target: str  # name of a price list, e.g. "loihi1".
+    max_nj: float | None = None  # most dynamic energy of an inference [nJ]; None: no limit
+    min_accuracy: float | None = None  # least accuracy [%]; None: no limit
+    bits: int | None = None  # most bits of a weight; the target may have fewer. None: the target's.
 
     def __post_init__(self) -> None:
         if self.max_nj is None and self.min_accuracy is None:
@@ -109,24 +90,15 @@ class Budget:
 
 @dataclass(frozen=True)
 class BudgetAdvice:
-    """Says which settings keep a network within a budget, and how sure that is.
+    """Says which settings keep a network within a budget, and how sure that is."""
 
-    Args:
-        budget: that was asked for.
-        bits: most bits of a weight on the target; None: any number.
-        tasks: advice on each measured one.
-        left_out: advice from the other tasks, held against each.
-        own: advice for a run of the user's own.
-        trust: in the price list's joules.
-        shapes: what the shapes that were run lose to the best one of a study of many.
-    """
-
-    budget: Budget
-    bits: int | None
-    tasks: tuple[TaskAdvice, ...]
-    left_out: tuple[LeftOut, ...]
-    own: OwnAdvice | None
-    trust: Trust
+    budget: Budget  # that was asked for
+    bits: int | None  # most bits of a weight on the target; None: any number
+    tasks: tuple[TaskAdvice, ...]  # advice on each measured one
+    left_out: tuple[LeftOut, ...]  # advice from the other tasks, held against each
+    own: OwnAdvice | None  # advice for a run of the user's own
+    trust: Trust  # in the price list's joules
+    # What the shapes that were run lose to the best one of a study of many.
     shapes: tuple[ShapeLoss, ...] = ()
 
     @property

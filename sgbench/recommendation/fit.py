@@ -29,27 +29,17 @@ Place = tuple[str, float, float]
 
 @dataclass(frozen=True)
 class CellRegret:
-    """Says how far a cell lies below the best known one, in points.
+    """Says how far a cell lies below the best known one, in points."""
 
-    Args:
-        mean: over tasks.
-        low: end of its interval of 95 %; None where there are too few seeds.
-        high: the other end.
-        predicted_low: end of the interval in which the loss on a new task of the kind lies; None below three tasks.
-        predicted_high: the other end.
-        by_task: the mean of each task.
-        seeds: the fewest of a task.
-        failed: share of failed runs.
-    """
-
-    mean: float
-    low: float | None
-    high: float | None
+    mean: float  # over tasks
+    low: float | None  # end of its interval of 95 %; None where there are too few seeds
+    high: float | None  # the other end
+    # End of the interval in which the loss on a new task of the kind lies; None below three tasks.
     predicted_low: float | None
-    predicted_high: float | None
-    by_task: Mapping[str, float]
-    seeds: int
-    failed: float
+    predicted_high: float | None  # the other end
+    by_task: Mapping[str, float]  # the mean of each task
+    seeds: int  # the fewest of a task
+    failed: float  # share of failed runs
 
     @property
     def plain_mean(self) -> float:
@@ -59,18 +49,12 @@ class CellRegret:
 
 @dataclass(frozen=True)
 class StudyFit:
-    """Holds what a study says of networks of one kind.
+    """Holds what a study says of networks of one kind."""
 
-    Args:
-        kind: of network, in words.
-        tasks: that speak of it.
-        losses: of each cell that all of them have.
-        log_spikes: mean over tasks of the logarithm of spikes, relative to the task's mean.
-    """
-
-    kind: str
-    tasks: Mapping[str, TaskSummary]
-    losses: Mapping[Place, CellRegret]
+    kind: str  # of network, in words
+    tasks: Mapping[str, TaskSummary]  # that speak of it
+    losses: Mapping[Place, CellRegret]  # of each cell that all of them have
+    # Mean over tasks of the logarithm of spikes, relative to the task's mean.
     log_spikes: Mapping[Place, float]
 
     def best(self, goal: Goal) -> Place:

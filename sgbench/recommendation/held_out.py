@@ -14,21 +14,14 @@ from sgbench.recommendation.summary import TaskSummary
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Holds what following the recommendation would have cost on a task that was left out.
+    """Holds what following the recommendation would have cost on a task that was left out."""
 
-    Args:
-        task: its name in the study.
-        title: what it is called.
-        place: surrogate and width that the other tasks recommend.
-        by_seed: points below the task's best cell, a number a seed; both are chosen without the test split.
-        defaults: the same of each surrogate as its library ships it, where it was run.
-    """
-
-    task: str
-    title: str
-    place: Place
+    task: str  # its name in the study
+    title: str  # what it is called
+    place: Place  # surrogate and width that the other tasks recommend
+    # Points below the task's best cell, a number a seed; both are chosen without the test split.
     by_seed: tuple[float, ...]
-    defaults: Mapping[str, float]
+    defaults: Mapping[str, float]  # the same of each surrogate as its library ships it, where it was run
 
     @property
     def regret(self) -> float:

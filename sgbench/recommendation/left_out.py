@@ -44,17 +44,11 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class CarriedAdvice:
-    """Holds a setting that is advised for a network that was not measured.
+    """Holds a setting that is advised for a network that was not measured."""
 
-    Args:
-        setting: that is advised.
-        shares: its energy by that of the reference, on each measured task.
-        losses: its points of validation accuracy below the best setting of each.
-    """
-
-    setting: Setting
-    shares: tuple[float, ...]
-    losses: tuple[float, ...]
+    setting: Setting  # that is advised
+    shares: tuple[float, ...]  # its energy by that of the reference, on each measured task
+    losses: tuple[float, ...]  # its points of validation accuracy below the best setting of each
 
     @property
     def share(self) -> float:

@@ -21,21 +21,13 @@ REAL_BITS = 32
 
 @dataclass(frozen=True)
 class PricedSetting:
-    """Holds what a setting scored and needed on one task, over its seeds.
+    """Holds what a setting scored and needed on one task, over its seeds."""
 
-    Args:
-        setting: that was run.
-        validation: accuracy as a share, by which it is chosen.
-        test: accuracy as a share, which is told.
-        energy_nj: dynamic energy of an inference, mean over seeds, between the ends of the prices.
-        moved_nj: the part of it that spikes of neurons cause.
-    """
-
-    setting: Setting
-    validation: Summary
-    test: Summary
-    energy_nj: BoundedValue
-    moved_nj: float
+    setting: Setting  # that was run
+    validation: Summary  # accuracy as a share, by which it is chosen
+    test: Summary  # accuracy as a share, which is told
+    energy_nj: BoundedValue  # dynamic energy of an inference, mean over seeds, between the ends of the prices
+    moved_nj: float  # the part of it that spikes of neurons cause
 
     @property
     def order(self) -> tuple[float, float, Setting]:

@@ -15,19 +15,12 @@ KINDS = (Shape(layers=1, recurrent=False, steps=100), Shape(layers=1, recurrent=
 
 @dataclass(frozen=True)
 class ShapeLoss:
-    """Says what one shape at its best width loses to the best one in a kind of network.
+    """Says what one shape at its best width loses to the best one in a kind of network."""
 
-    Args:
-        kind: of network, in words.
-        surrogate: the shape.
-        best: the best one.
-        points: of test accuracy, mean over tasks.
-    """
-
-    kind: str
-    surrogate: str
-    best: str
-    points: float
+    kind: str  # of network, in words
+    surrogate: str  # the shape
+    best: str  # the best one
+    points: float  # of test accuracy, mean over tasks
 
     def __str__(self) -> str:
         if self.surrogate == self.best:

@@ -24,23 +24,14 @@ NO_COST = "no run to choose it"
 
 
 class Reach(Strict):
-    """Holds from where to where the networks of some tasks reach.
-
-    Args:
-        steps: of a sequence.
-        passing_steps: of the first way.
-        channels: of the input.
-        neurons: of the largest hidden layer.
-        layers: hidden ones.
-        analogue: whether the input of one is no spikes.
-    """
+    """Holds from where to where the networks of some tasks reach."""
 
     steps: tuple[int, int]
-    passing_steps: tuple[Number, Number]
+    passing_steps: tuple[Number, Number]  # of the first way
     channels: tuple[int, int]
-    neurons: tuple[int, int]
-    layers: tuple[int, int]
-    analogue: bool
+    neurons: tuple[int, int]  # of the largest hidden layer
+    layers: tuple[int, int]  # hidden ones
+    analogue: bool  # whether the input of one is no spikes
 
 
 class KnownWay(Strict):
@@ -65,59 +56,35 @@ class KnownWay(Strict):
 
 
 class Ways(Strict):
-    """Holds ways to a setting of a recurrent network, the one to try first in front.
+    """Holds ways to a setting of a recurrent network, the one to try first in front."""
 
-    Args:
-        answer: of the study that tests two of them, in sentences.
-        rule: name of the way that its registration publishes; None: not decided.
-        ways: of which those without words are for comparison.
-        reach: of the tasks that the losses are of.
-    """
-
-    answer: Text
-    rule: Text | None = None
-    ways: tuple[KnownWay, ...]
-    reach: Reach
+    answer: Text  # of the study that tests two of them, in sentences
+    rule: Text | None = None  # name of the way that its registration publishes; None: not decided
+    ways: tuple[KnownWay, ...]  # of which those without words are for comparison
+    reach: Reach  # of the tasks that the losses are of
 
 
 @dataclass(frozen=True)
 class OwnStart:
-    """Holds what one forward pass of the network in question gave; None where it was not measured.
+    """Holds what one forward pass of the network in question gave; None where it was not measured."""
 
-    Args:
-        steps: length of a sequence.
-        passing_steps: at the setting that is tried first, mean over recurrent layers.
-        width_fwhm: by passing steps with the reset attached.
-        channels: of the input.
-        neurons: of the largest hidden layer.
-        layers: hidden ones.
-        analogue: whether the input is no spikes.
-    """
-
-    steps: int
-    passing_steps: float | None = None
-    width_fwhm: float | None = None
+    steps: int  # length of a sequence
+    passing_steps: float | None = None  # at the setting that is tried first, mean over recurrent layers
+    width_fwhm: float | None = None  # by passing steps with the reset attached
     channels: int | None = None
-    neurons: int | None = None
-    layers: int | None = None
-    analogue: bool | None = None
+    neurons: int | None = None  # of the largest hidden layer
+    layers: int | None = None  # hidden ones
+    analogue: bool | None = None  # whether the input is no spikes
 
 
 @dataclass(frozen=True)
 class FirstTries:
-    """Says what to try first in a recurrent network.
+    """Says what to try first in a recurrent network."""
 
-    Args:
-        answer: of the study that tests two of them.
-        ways: to try, in order; a measured width stands in its words.
-        defaults: what libraries ship, for comparison.
-        beyond: in what the network lies outside of the tasks that the losses are of.
-    """
-
-    answer: str
-    ways: tuple[KnownWay, ...]
-    defaults: tuple[KnownWay, ...]
-    beyond: tuple[str, ...]
+    answer: str  # of the study that tests two of them
+    ways: tuple[KnownWay, ...]  # to try, in order; a measured width stands in its words
+    defaults: tuple[KnownWay, ...]  # what libraries ship, for comparison
+    beyond: tuple[str, ...]  # in what the network lies outside of the tasks that the losses are of
 
     @property
     def tree(self) -> dict[str, Any]:

@@ -12,25 +12,15 @@ from sgbench.energy.validate import load_cases, validate
 
 @dataclass(frozen=True)
 class Trust:
-    """Counts predictions that hold, of one price list and of all.
+    """Counts predictions that hold, of one price list and of all."""
 
-    Args:
-        target: name of the price list.
-        held: predictions of it whose interval meets the measured one.
-        of: predictions of it; 0: nobody measured what it predicts.
-        lowest: predicted over measured energy, the least; None without a prediction.
-        highest: the largest.
-        all_held: of all price lists.
-        all_of: predictions of all.
-    """
-
-    target: str
-    held: int
-    of: int
-    lowest: float | None
-    highest: float | None
-    all_held: int
-    all_of: int
+    target: str  # name of the price list
+    held: int  # predictions of it whose interval meets the measured one
+    of: int  # predictions of it; 0: nobody measured what it predicts
+    lowest: float | None  # predicted over measured energy, the least; None without a prediction
+    highest: float | None  # the largest
+    all_held: int  # of all price lists
+    all_of: int  # predictions of all
 
     def __str__(self) -> str:
         everywhere = f"of all price lists {self.all_held} of {self.all_of} hold"

@@ -39,16 +39,11 @@ A_NUMBER, A_NAME = 1, 2
 
 
 class Node(NamedTuple):
-    """Holds one operation of a formula with what it is done to.
+    """Holds one operation of a formula with what it is done to."""
 
-    Args:
-        operation: "number", a name of `NAMES`, a function, or what `SIGNS` calls an operator; "neg" for a sign.
-        arguments: what it is done to.
-        value: of a number.
-    """
-
+    # "number", a name of `NAMES`, a function, or what `SIGNS` calls an operator; "neg" for a sign.
     operation: str
-    arguments: tuple[Node, ...] = ()
+    arguments: tuple[Node, ...] = ()  # what it is done to
     value: float = 0.0
 
 

@@ -33,14 +33,9 @@ ALONE_BYTES = 1 << 30  # of a run that shares nothing, beyond its network
 
 @dataclass(frozen=True)
 class JobNeeds:
-    """Says what a job asks a cluster for.
+    """Says what a job asks a cluster for."""
 
-    Args:
-        memory_bytes: at most.
-        threads: of it.
-    """
-
-    memory_bytes: int
+    memory_bytes: int  # at most
     threads: int
 
 

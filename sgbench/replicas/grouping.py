@@ -13,15 +13,10 @@ from sgbench.replicas.batched_optimizer import KINDS, LACKING
 
 @dataclass(frozen=True)
 class PointGroup:
-    """Lists the points of a sweep that one worker runs.
+    """Lists the points of a sweep that one worker runs."""
 
-    Args:
-        places: of the points in the sweep.
-        alone: why this single point shares nothing, or None for replicas.
-    """
-
-    places: tuple[int, ...]
-    alone: str | None = None
+    places: tuple[int, ...]  # of the points in the sweep
+    alone: str | None = None  # why this single point shares nothing, or None for replicas
 
 
 def why_alone(spec: RunSpec) -> str | None:

@@ -28,27 +28,16 @@ LOOK_S = 1.0  # between two looks for it
 
 @dataclass
 class GroupJob:
-    """Runs a group wherever a cluster puts it; it is pickled, and called once.
+    """Runs a group wherever a cluster puts it; it is pickled, and called once."""
 
-    Args:
-        points: place in the sweep and spec of each.
-        folder: of the sweep's jobs, which both sides see.
-        name: of the job among them.
-        alone: whether the points share nothing.
-        largest: replicas at a time, or None for as many as fit.
-        memory_bytes: memory that was asked for.
-        thresholds: by place, of runs that are stopped early.
-        made_by: versions of the sweep's own process.
-    """
-
-    points: Sequence[tuple[int, RunSpec]]
-    folder: Path
-    name: str
-    alone: bool
-    largest: int | None
-    memory_bytes: int
-    thresholds: Mapping[int, PruningThresholds]
-    made_by: Mapping[str, str]
+    points: Sequence[tuple[int, RunSpec]]  # place in the sweep and spec of each
+    folder: Path  # of the sweep's jobs, which both sides see
+    name: str  # of the job among them
+    alone: bool  # whether the points share nothing
+    largest: int | None  # replicas at a time, or None for as many as fit
+    memory_bytes: int  # memory that was asked for
+    thresholds: Mapping[int, PruningThresholds]  # by place, of runs that are stopped early
+    made_by: Mapping[str, str]  # versions of the sweep's own process
     cwd: str = field(default_factory=os.getcwd)
     search_path: list[str] = field(default_factory=lambda: list(sys.path))
     asked: bool = field(default=False, init=False)  # to stop

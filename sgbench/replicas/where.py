@@ -19,23 +19,14 @@ POINTS_A_JOB = 16
 
 @dataclass(frozen=True)
 class Where:
-    """Names a machine or a cluster.
+    """Names a machine or a cluster."""
 
-    Args:
-        on: local, slurm or ray.
-        memory_gb: of a job of a cluster at most, or None for what its replicas need.
-        timeout_min: time limit of a job on SLURM.
-        partition: of SLURM, or None for its default.
-        slurm: more of submitit's settings.
-        address: of a Ray cluster, or None to start one here.
-    """
-
-    on: str = "local"
-    memory_gb: float | None = None
-    timeout_min: int = 60
-    partition: str | None = None
-    slurm: Mapping[str, Any] = field(default_factory=dict)
-    address: str | None = None
+    on: str = "local"  # local, slurm or ray
+    memory_gb: float | None = None  # of a job of a cluster at most, or None for what its replicas need
+    timeout_min: int = 60  # time limit of a job on SLURM
+    partition: str | None = None  # of SLURM, or None for its default
+    slurm: Mapping[str, Any] = field(default_factory=dict)  # more of submitit's settings
+    address: str | None = None  # of a Ray cluster, or None to start one here
 
     @property
     def most_bytes(self) -> int | None:

@@ -28,25 +28,17 @@ from sgbench.signals.trajectory import POTENTIAL, Batch, Keep, Trajectory
 
 @dataclass(frozen=True)
 class Apart:
-    """Runs a pass in which no gradient crosses from one layer to the next.
+    """Runs a pass in which no gradient crosses from one layer to the next."""
 
-    Args:
-        network: which was run.
-        hidden: what each hidden layer came to, with the history of its own weights and numbers alone.
-        readout: what the readout came to, likewise.
-        current: of the readout [T, B, R], with the history of its weights; None where its units came with them.
-        given: the same as the units took it, a leaf.
-        window: steps over which gradient flows back within a layer; None: all of them.
-        seen: what a loss and a penalty look at; outputs, spikes and potentials are leaves.
-    """
-
-    network: Network
+    network: Network  # which was run
+    # What each hidden layer came to, with the history of its own weights and numbers alone.
     hidden: list[LayerRun]
-    readout: LayerRun
+    readout: LayerRun  # what the readout came to, likewise
+    # Of the readout [T, B, R], with the history of its weights; None where its units came with them.
     current: Tensor | None
-    given: Tensor | None
-    window: int | None
-    seen: Trajectory
+    given: Tensor | None  # the same as the units took it, a leaf
+    window: int | None  # steps over which gradient flows back within a layer; None: all of them
+    seen: Trajectory  # what a loss and a penalty look at; outputs, spikes and potentials are leaves
 
     def slopes(self, objective: Objective, target: Tensor) -> ObjectiveSlopes:
         """Compute how the objective depends on what is seen of each layer, taken by itself."""

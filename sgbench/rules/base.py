@@ -41,17 +41,12 @@ spike times, by the adjoint of the network between steps."""
 
 @dataclass(frozen=True)
 class Claim:
-    """States with what a rule's gradients are compared, where, and in which weights; a test runs it as it stands.
+    """States with what a rule's gradients are compared, where, and in which weights; a test runs it."""
 
-    Args:
-        reference: the gradient to compare with.
-        words: what a run needs beside `rule=NAME` for the comparison, e.g. "loss=per_step".
-        weights: "all", "hidden" (of hidden layers) or "readout".
-    """
-
-    reference: Reference
+    reference: Reference  # the gradient to compare with
+    # What a run needs beside `rule=NAME` for the comparison, e.g. "loss=per_step".
     words: tuple[str, ...] = ()
-    weights: Literal["all", "hidden", "readout"] = "all"
+    weights: Literal["all", "hidden", "readout"] = "all"  # "all", "hidden" (of hidden layers) or "readout"
 
 
 @dataclass(frozen=True)

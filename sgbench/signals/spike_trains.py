@@ -23,14 +23,6 @@ class SpikeTrains:
     The spikes of sample s are `channel[indptr[s]:indptr[s + 1]]` at `time_us[indptr[s]:indptr[s + 1]]`, in the
     order of time and, at one time, of channels.
 
-    Args:
-        indptr: int64 [samples + 1].
-        channel: int32 [spikes].
-        time_us: int32 [spikes], since the start of the sample.
-        duration_us: int64 [samples]; no spike of a sample is later.
-        n_channels: N.
-        dtype: of the input that will be made of them.
-
     >>> trains = SpikeTrains.of([0, 0, 1], [1, 0, 1], [2500, 400, 0], [3000, 1000], 2)
     >>> trains.indptr.tolist(), trains.channel.tolist(), trains.time_us.tolist()
     ([0, 2, 3], [0, 1, 1], [400, 2500, 0])
@@ -38,12 +30,12 @@ class SpikeTrains:
     [3, 1]
     """
 
-    indptr: Tensor
-    channel: Tensor
-    time_us: Tensor
-    duration_us: Tensor
-    n_channels: int
-    dtype: torch.dtype = torch.float64
+    indptr: Tensor  # int64 [samples + 1]
+    channel: Tensor  # int32 [spikes]
+    time_us: Tensor  # int32 [spikes], since the start of the sample
+    duration_us: Tensor  # int64 [samples]; no spike of a sample is later
+    n_channels: int  # N
+    dtype: torch.dtype = torch.float64  # of the input that will be made of them
 
     @staticmethod
     def of(

@@ -16,13 +16,6 @@ class SparseSpikes:
     No gradient flows through it. The events of row r are `index[indptr[r]:indptr[r + 1]]`. Values other than 1 are
     kept in `value`, never made binary. Lengths of samples travel beside it, in `Batch.lengths`.
 
-    Args:
-        indptr: int64 [T * B + 1].
-        index: int32 [events], positions along N, ascending within a row.
-        value: [events], or None where every event is 1.
-        shape: (T, B, N).
-        dtype: of the dense form.
-
     >>> events = SparseSpikes.of(torch.tensor([[[0.0, 1.0, 0.0]], [[2.0, 0.0, 1.0]]]))
     >>> events.indptr.tolist(), events.index.tolist(), events.value.tolist()
     ([0, 1, 3], [1, 0, 2], [1.0, 2.0, 1.0])
@@ -30,11 +23,11 @@ class SparseSpikes:
     [[[0.0, 1.0, 0.0]], [[2.0, 0.0, 1.0]]]
     """
 
-    indptr: Tensor
-    index: Tensor
-    value: Tensor | None
-    shape: tuple[int, int, int]
-    dtype: torch.dtype
+    indptr: Tensor  # int64 [T * B + 1]
+    index: Tensor  # int32 [events], positions along N, ascending within a row
+    value: Tensor | None  # [events], or None where every event is 1
+    shape: tuple[int, int, int]  # (T, B, N)
+    dtype: torch.dtype  # of the dense form
 
     @staticmethod
     def of(dense: Tensor) -> SparseSpikes:

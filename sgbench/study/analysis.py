@@ -43,17 +43,11 @@ class AnalysisFile(Strict):
 
 @dataclass(frozen=True)
 class Analysis:
-    """Holds where a study's analysis lies and which functions it has.
-
-    Args:
-        name: of the study.
-        folder: of the checkout, with `analysis.yaml` and `analysis/`.
-        functions: by command.
-    """
+    """Holds where a study's analysis lies and which functions it has."""
 
     name: str
-    folder: Path
-    functions: AnalysisFile
+    folder: Path  # of the checkout, with `analysis.yaml` and `analysis/`
+    functions: AnalysisFile  # by command
 
     def function(self, command: Command) -> Callable[..., Any]:
         """Import the function that a command calls.

@@ -23,21 +23,13 @@ Settled = Mapping[str, Mapping[str, Sequence[Cell]]]
 
 @dataclass(frozen=True)
 class StudyPoint:
-    """Describes one run of a study.
+    """Describes one run of a study."""
 
-    Args:
-        block: it is a run of.
-        task: name in the study.
-        cell: what tells it apart from other runs of its task and seed, by key.
-        seed: of the run.
-        words: as on the command line of `sgbench run`.
-    """
-
-    block: str
-    task: str
-    cell: Cell
+    block: str  # it is a run of
+    task: str  # name in the study
+    cell: Cell  # what tells it apart from other runs of its task and seed, by key
     seed: int
-    words: tuple[str, ...]
+    words: tuple[str, ...]  # as on the command line of `sgbench run`
 
 
 def points(study: Study, name: str, settled: Settled) -> list[StudyPoint]:

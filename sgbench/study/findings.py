@@ -46,23 +46,14 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Findings:
-    """Holds what a study's store and registration say, whatever its analysis makes of it.
+    """Holds what a study's store and registration say, whatever its analysis makes of it."""
 
-    Args:
-        loaded: the study.
-        scores: of its runs.
-        facts: of each run.
-        manifest: of the store; None where nothing is stored.
-        registration: None where it was not verified.
-        deviations: one sentence each.
-    """
-
-    loaded: Loaded
+    loaded: Loaded  # the study
     scores: StudyScores
     facts: Sequence[RunFacts]
-    manifest: Manifest | None
-    registration: Registration | None
-    deviations: Sequence[str]
+    manifest: Manifest | None  # of the store; None where nothing is stored
+    registration: Registration | None  # None where it was not verified
+    deviations: Sequence[str]  # one sentence each
 
     def stored(self, *blocks: str) -> bool:
         """Return whether every one of these blocks has runs."""

@@ -23,23 +23,15 @@ Decided = Callable[[StudyScores], bool]
 
 @dataclass(frozen=True)
 class PlanLine:
-    """Describes one way to decide an open claim.
+    """Describes one way to decide an open claim."""
 
-    Args:
-        claim: its name.
-        what: the runs, in words.
-        runs: that are not stored.
-        hours: of one core, by the seconds that the study's file states.
-        chance: that the claim is decided then, if further seeds are like those stored; None: not known.
-        note: what the chance rests on, or why there is none.
-    """
-
-    claim: str
-    what: str
-    runs: int
-    hours: float
+    claim: str  # its name
+    what: str  # the runs, in words
+    runs: int  # that are not stored
+    hours: float  # of one core, by the seconds that the study's file states
+    # That the claim is decided then, if further seeds are like those stored; None: not known.
     chance: float | None
-    note: str = ""
+    note: str = ""  # what the chance rests on, or why there is none
 
     @property
     def cells(self) -> list[str]:

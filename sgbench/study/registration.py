@@ -32,15 +32,10 @@ class Version:
 
 @dataclass(frozen=True)
 class Registration:
-    """Holds what the repository says of a study.
+    """Holds what the repository says of a study."""
 
-    Args:
-        registered: versions of the registration, the first one first.
-        files: versions of the study's file, the first one first.
-    """
-
-    registered: tuple[Version, ...]
-    files: tuple[Version, ...]
+    registered: tuple[Version, ...]  # versions of the registration, the first one first
+    files: tuple[Version, ...]  # versions of the study's file, the first one first
 
     @property
     def commit(self) -> str:

@@ -36,17 +36,11 @@ MAX_PICTURE_BYTES = 20 * 1024**2
 
 @dataclass(frozen=True)
 class Passage:
-    """Describes a passage of a document that people write, between two comments that name the study.
+    """Describes a passage of a document that people write, between two comments that name the study."""
 
-    Args:
-        path: of the document, from the checkout's root.
-        name: of the study.
-        text: of the passage, Markdown.
-    """
-
-    path: str
+    path: str  # of the document, from the checkout's root
     name: str
-    text: str
+    text: str  # of the passage, Markdown
 
     def within(self, document: str) -> str:
         """Return the document with this passage in its place.
@@ -69,19 +63,13 @@ class Passage:
 
 @dataclass(frozen=True)
 class Report:
-    """Holds the pages of a report, the front page first, and what belongs beside the records and in documents.
+    """Holds the pages of a report, the front page first, and what belongs beside the records and in documents."""
 
-    Args:
-        pages: in their order.
-        banner: a line that each of them carries on top.
-        beside: bytes by the name of their file in the store's folder, computed from the records.
-        passages: of documents of the checkout.
-    """
-
-    pages: tuple[StudyPage, ...]
-    banner: str = ""
+    pages: tuple[StudyPage, ...]  # in their order
+    banner: str = ""  # a line that each of them carries on top
+    # Bytes by the name of their file in the store's folder, computed from the records.
     beside: Mapping[str, bytes] = field(default_factory=dict)
-    passages: tuple[Passage, ...] = ()
+    passages: tuple[Passage, ...] = ()  # of documents of the checkout
 
     def write_passages(self, root: Path | None) -> list[str]:
         """Write the passages that documents of a checkout have otherwise; return the documents' paths.
@@ -200,19 +188,12 @@ def _bytes(path: Path) -> bytes:
 
 @dataclass(frozen=True)
 class ReportInput:
-    """Holds all that an analysis makes its report of.
+    """Holds all that an analysis makes its report of."""
 
-    Args:
-        findings: of the store and the registration.
-        entries: the stored runs.
-        folder: of the store.
-        root: of the checkout that was verified; None where none was.
-    """
-
-    findings: Findings
-    entries: Sequence[StoreEntry]
+    findings: Findings  # of the store and the registration
+    entries: Sequence[StoreEntry]  # the stored runs
     folder: Path
-    root: Path | None
+    root: Path | None  # of the checkout that was verified; None where none was
 
 
 def make_report(loaded: Loaded, store: Store, *, checkout: Checkout | None, root: Path | None) -> Report:

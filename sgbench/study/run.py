@@ -34,21 +34,13 @@ RunKey = tuple[str, str, int]
 
 @dataclass(frozen=True)
 class StudyFolders:
-    """Names the folders in which a study finds its store, runs, data and entries.
+    """Names the folders in which a study finds its store, runs, data and entries."""
 
-    Args:
-        store: its shards.
-        runs_dir: where records lie until their block is stored.
-        data_dir: of files of data sets, or None for the default.
-        config_dirs: folders with entries of the user's own.
-        allow_targets: classes outside the catalogue that may be imported.
-    """
-
-    store: Store
-    runs_dir: Path
-    data_dir: Path | None = None
-    config_dirs: tuple[Path, ...] = ()
-    allow_targets: tuple[str, ...] = ()
+    store: Store  # its shards
+    runs_dir: Path  # where records lie until their block is stored
+    data_dir: Path | None = None  # of files of data sets, or None for the default
+    config_dirs: tuple[Path, ...] = ()  # folders with entries of the user's own
+    allow_targets: tuple[str, ...] = ()  # classes outside the catalogue that may be imported
 
 
 @dataclass(frozen=True)

@@ -27,35 +27,23 @@ DEFAULT_MARGIN = {"accuracy": 2.0, "solved": 0.2}
 
 @dataclass(frozen=True)
 class Score:
-    """Holds what one run counts for in a comparison.
+    """Holds what one run counts for in a comparison."""
 
-    Args:
-        block: it was stored with.
-        task: name in the study.
-        purpose: of its seed: tuning, map or report.
-        seed: of the run.
-        cell: what its block says of it, by key.
-        settings: the value of every key that the study varies on the task, as the run's method has it.
-        accuracy: on the test split, in points; that of guessing where the run failed.
-        validation: the same on the validation split.
-        log_spikes: natural logarithm of spikes an inference; None where the run failed or sent none.
-        failed: whether a loss or gradient was not finite.
-        solved: whether the test accuracy is the task's threshold or more; None where the task has none.
-        guess: accuracy of guessing, in points.
-    """
-
-    block: str
-    task: str
-    purpose: str
+    block: str  # it was stored with
+    task: str  # name in the study
+    purpose: str  # of its seed: tuning, map or report
     seed: int
-    cell: Mapping[str, object]
+    cell: Mapping[str, object]  # what its block says of it, by key
+    # The value of every key that the study varies on the task, as the run's method has it.
     settings: Mapping[str, Word]
-    accuracy: float
-    validation: float
+    accuracy: float  # on the test split, in points; that of guessing where the run failed
+    validation: float  # the same on the validation split
+    # Natural logarithm of spikes an inference; None where the run failed or sent none.
     log_spikes: float | None
-    failed: bool
+    failed: bool  # whether a loss or gradient was not finite
+    # Whether the test accuracy is the task's threshold or more; None where the task has none.
     solved: bool | None
-    guess: float
+    guess: float  # accuracy of guessing, in points
 
 
 def score_of(entry: StoreEntry, study: Study) -> Score:
@@ -154,21 +142,13 @@ def canonical(value: object) -> str:
 
 @dataclass(frozen=True)
 class RunTable:
-    """Holds runs of several cells with the same seeds: as many of the planned seeds as have a run of every cell.
+    """Holds runs of several cells with the same seeds: as many of the planned seeds as have a run of every cell."""
 
-    Args:
-        cells: rows.
-        seeds: columns, those that are complete.
-        runs: by cell and seed [cells, seeds].
-        planned: how many seeds there should be.
-        missing: how many runs of the planned seeds are not stored.
-    """
-
-    cells: tuple[Cell, ...]
-    seeds: tuple[int, ...]
-    runs: tuple[tuple[Score, ...], ...]
-    planned: int
-    missing: int
+    cells: tuple[Cell, ...]  # rows
+    seeds: tuple[int, ...]  # columns, those that are complete
+    runs: tuple[tuple[Score, ...], ...]  # by cell and seed [cells, seeds]
+    planned: int  # how many seeds there should be
+    missing: int  # how many runs of the planned seeds are not stored
 
     @property
     def complete(self) -> bool:

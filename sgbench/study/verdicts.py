@@ -18,33 +18,20 @@ Item = str | float | int | None
 
 @dataclass(frozen=True)
 class HypothesisResult:
-    """Describes one hypothesis and what the runs say of it.
+    """Describes one hypothesis and what the runs say of it."""
 
-    Args:
-        name: H1 to H9.
-        claim: in words.
-        cells: that it is decided by, in words.
-        seeds: how many there are, in words.
-        p_confirmed: of the claim, as the registration defines it; None where no run speaks of it.
-        p_refuted: of what would refute it.
-        why: the numbers in one sentence.
-        header: of the rows.
-        rows: the numbers that the verdict rests on.
-        level_factor: how many times stricter its level is than the others'.
-        p_corrected: of the more likely of the two, after Holm's correction over all hypotheses.
-        level: of the study.
-    """
-
-    name: str
-    claim: str
-    cells: str
-    seeds: str
+    name: str  # H1 to H9
+    claim: str  # in words
+    cells: str  # that it is decided by, in words
+    seeds: str  # how many there are, in words
+    # Of the claim, as the registration defines it; None where no run speaks of it.
     p_confirmed: float | None = None
-    p_refuted: float | None = None
-    why: str = ""
+    p_refuted: float | None = None  # of what would refute it
+    why: str = ""  # the numbers in one sentence
     header: tuple[str, ...] = ()
-    rows: tuple[tuple[Item, ...], ...] = ()
-    level_factor: float = 1.0
+    rows: tuple[tuple[Item, ...], ...] = ()  # the numbers that the verdict rests on
+    level_factor: float = 1.0  # how many times stricter its level is than the others'
+    # Of the more likely of the two, after Holm's correction over all hypotheses.
     p_corrected: float | None = None
     level: float = 0.05
 

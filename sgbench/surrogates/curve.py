@@ -47,25 +47,17 @@ OF_NUMBERS: dict[str, Callable[..., float]] = ARITHMETIC | {
 
 
 class Curve(NamedTuple):
-    """Holds what was measured of a slope; lengths in units of u.
+    """Holds what was measured of a slope; lengths in units of u."""
 
-    Args:
-        peak: its largest value.
-        top: where that is.
-        fwhm: full width at half maximum around `top`, or None where it does not fall to a half on both sides.
-        area: its integral over all u, infinity, or None where the tails do not tell within `DECADES`.
-        support: interval outside which it is exactly 0.
-        kinks: where it may jump or have a corner.
-        breaks: ends of the panels of its quadrature, 0 among them.
-    """
-
-    peak: float
-    top: float
+    peak: float  # its largest value
+    top: float  # where that is
+    # Full width at half maximum around `top`, or None where it does not fall to a half on both sides.
     fwhm: float | None
+    # Its integral over all u, infinity, or None where the tails do not tell within `DECADES`.
     area: float | None
-    support: tuple[float, float]
-    kinks: tuple[float, ...]
-    breaks: tuple[float, ...]
+    support: tuple[float, float]  # interval outside which it is exactly 0
+    kinks: tuple[float, ...]  # where it may jump or have a corner
+    breaks: tuple[float, ...]  # ends of the panels of its quadrature, 0 among them
 
 
 def substituted(tree: Node, given: dict[str, Node]) -> Node:

@@ -104,17 +104,11 @@ def calibration_of(spec: RunSpec, target: float | None = None) -> Calibration:
 
 
 class FirstPass(NamedTuple):
-    """Holds what recurrent layers did in one forward pass as training begins.
+    """Holds what recurrent layers did in one forward pass as training begins."""
 
-    Args:
-        layers: recurrent ones.
-        surrogate: of the first hidden layer; all have the same width.
-        batches: that were run.
-    """
-
-    layers: tuple[RecurrentLayer, ...]
-    surrogate: Surrogate
-    batches: tuple[Batch, ...]
+    layers: tuple[RecurrentLayer, ...]  # recurrent ones
+    surrogate: Surrogate  # of the first hidden layer; all have the same width
+    batches: tuple[Batch, ...]  # that were run
 
 
 def measured(spec: RunSpec, batches: tuple[Batch, ...] | None = None) -> FirstPass:

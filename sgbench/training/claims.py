@@ -19,19 +19,12 @@ STALE_S = 120.0  # without one, and a claim of another machine is taken to be le
 
 
 class FolderClaim(NamedTuple):
-    """Names the process that holds a folder of a run.
+    """Names the process that holds a folder of a run."""
 
-    Args:
-        host: name of the machine.
-        pid: of the process there.
-        job: of a cluster, which may begin again on another machine, or "-".
-        token: drawn anew for each claim.
-    """
-
-    host: str
-    pid: int
-    job: str
-    token: str
+    host: str  # name of the machine
+    pid: int  # of the process there
+    job: str  # of a cluster, which may begin again on another machine, or "-"
+    token: str  # drawn anew for each claim
 
     @staticmethod
     def mine() -> FolderClaim:

@@ -15,15 +15,10 @@ Part = Literal["train", "validation", "test"]
 
 @dataclass(frozen=True)
 class Epochs:
-    """Draws the batches of a training from seed and epoch alone, so that it can be taken up anywhere.
+    """Draws the batches of a training from seed and epoch alone, so that it can be taken up anywhere."""
 
-    Args:
-        steepness: path of the surrogates' stretch.
-        count: epochs that the protocol allows; the path ends at the last of them, whether or not it is reached.
-        seed: of the run.
-    """
-
-    steepness: Steepness
+    steepness: Steepness  # path of the surrogates' stretch
+    # Epochs that the protocol allows; the path ends at the last of them, whether or not it is reached.
     count: int
     seed: int
 

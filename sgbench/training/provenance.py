@@ -42,19 +42,12 @@ BUILT_FROM = "commit.json"
 
 @dataclass(frozen=True)
 class Code:
-    """Describes what code runs here: looked up once, since git and the packages' files take 50 ms.
+    """Describes what code runs here: looked up once, since git and the packages' files take 50 ms."""
 
-    Args:
-        commit: of the checkout, or None outside of one.
-        clean: whether the checkout is unchanged, or None where that is not known.
-        versions: of packages that can change a number.
-        processor: its model name.
-    """
-
-    commit: str | None
-    clean: bool | None
-    versions: dict[str, str]
-    processor: str
+    commit: str | None  # of the checkout, or None outside of one
+    clean: bool | None  # whether the checkout is unchanged, or None where that is not known
+    versions: dict[str, str]  # of packages that can change a number
+    processor: str  # its model name
 
     @staticmethod
     def here() -> Code:

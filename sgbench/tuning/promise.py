@@ -22,21 +22,14 @@ RESTING = ("max_over_time", "max_since_rest")
 
 @dataclass(frozen=True)
 class Promise:
-    """Holds validation scores of one setting with both kinds of seeds, and what its runs never predict.
+    """Holds validation scores of one setting with both kinds of seeds, and what its runs never predict."""
 
-    Args:
-        promised: score by tuning seed.
-        kept: score by reporting seed; that of guessing where the run failed.
-        measure: accuracy, or the loss where a task has no classes.
-        never: by reporting seed the classes of the test split that are never predicted, where there are any.
-        loss: name of the method's loss.
-    """
-
-    promised: Mapping[int, float]
-    kept: Mapping[int, float]
-    measure: Measure
+    promised: Mapping[int, float]  # score by tuning seed
+    kept: Mapping[int, float]  # score by reporting seed; that of guessing where the run failed
+    measure: Measure  # accuracy, or the loss where a task has no classes
+    # By reporting seed the classes of the test split that are never predicted, where there are any.
     never: Mapping[int, tuple[int, ...]]
-    loss: str
+    loss: str  # name of the method's loss
 
 
 def promise_of(tuned: Sequence[RunSpec], reported: Sequence[RunSpec], measure: Measure) -> Promise:

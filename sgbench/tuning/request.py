@@ -25,48 +25,30 @@ FIRST = 3
 
 @dataclass(frozen=True)
 class Request:
-    """Names the method and the budget of a search.
+    """Names the method and the budget of a search."""
 
-    Args:
-        words: of the method, as on the command line of `sgbench run`; no seed and none of the searched numbers.
-        studies: independent searches.
-        trials: settings of each.
-        strategy: who chooses them.
-        prune: whether runs that fall behind are stopped early.
-        seeds: how many tuning seeds each setting is tried with; None is three, or all where they report too.
-        config_dirs: folders with entries of the user's own.
-        allow_targets: exact names of classes outside the catalogue that may be imported.
-    """
-
+    # Of the method, as on the command line of `sgbench run`; no seed and none of the searched numbers.
     words: tuple[str, ...]
-    studies: int = 3
-    trials: int = 5
-    strategy: Strategy = "sobol"
-    prune: bool = False
+    studies: int = 3  # independent searches
+    trials: int = 5  # settings of each
+    strategy: Strategy = "sobol"  # who chooses them
+    prune: bool = False  # whether runs that fall behind are stopped early
+    # How many tuning seeds each setting is tried with; None is three, or all where they report too.
     seeds: int | None = None
-    config_dirs: tuple[Path, ...] = ()
-    allow_targets: tuple[str, ...] = ()
+    config_dirs: tuple[Path, ...] = ()  # folders with entries of the user's own
+    allow_targets: tuple[str, ...] = ()  # exact names of classes outside the catalogue that may be imported
 
 
 @dataclass(frozen=True)
 class Task:
-    """Holds a checked request: the run in the middle of its space, and the numbers that are searched.
+    """Holds a checked request: the run in the middle of its space, and the numbers that are searched."""
 
-    Args:
-        request: as it was asked.
-        composer: of its points.
-        base: the run in the middle of the space, with a seed that settings are chosen with.
-        protocol: the catalogue's own.
-        space: the numbers that are searched.
-        measure: what methods of the protocol are compared by.
-    """
-
-    request: Request
+    request: Request  # as it was asked
     composer: PointComposer
-    base: RunSpec
-    protocol: Protocol
-    space: dict[str, Interval]
-    measure: Measure
+    base: RunSpec  # the run in the middle of the space, with a seed that settings are chosen with
+    protocol: Protocol  # the catalogue's own
+    space: dict[str, Interval]  # the numbers that are searched
+    measure: Measure  # what methods of the protocol are compared by
 
     @property
     def base_id(self) -> str:

@@ -20,15 +20,10 @@ EXAMPLE = "give (x, y) with x [samples, time, channels], [samples, features] or 
 
 @dataclass(frozen=True)
 class EventArrays:
-    """Holds spikes of samples, each with its times [us] and channels.
+    """Holds spikes of samples, each with its times [us] and channels."""
 
-    Args:
-        times_us: whole numbers, one array a sample.
-        channels: of the same lengths.
-    """
-
-    times_us: list[NDArray[np.int64]]
-    channels: list[NDArray[np.int64]]
+    times_us: list[NDArray[np.int64]]  # whole numbers, one array a sample
+    channels: list[NDArray[np.int64]]  # of the same lengths
 
 
 @dataclass(frozen=True)

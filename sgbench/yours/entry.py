@@ -49,40 +49,24 @@ FREE = (
 
 @dataclass(frozen=True)
 class Terms:
-    """Holds what of a protocol a user may set; all of it enters the protocol's name.
+    """Holds what of a protocol a user may set; all of it enters the protocol's name."""
 
-    Args:
-        hidden: neurons of each hidden layer.
-        epochs: of training, or None for as many as make about a thousand updates, 30 to 300.
-        batch_size: samples of a batch.
-        seeds: how many.
-        encoder: the code's name, or None for the one of the data's form.
-        steps: of a sample, or None for as many as the data have.
-    """
-
-    hidden: tuple[int, ...] = (64,)
-    epochs: int | None = None
-    batch_size: int = 32
-    seeds: int = 5
-    encoder: str | None = None
-    steps: int | None = None
+    hidden: tuple[int, ...] = (64,)  # neurons of each hidden layer
+    epochs: int | None = None  # of training, or None for as many as make about a thousand updates, 30 to 300
+    batch_size: int = 32  # samples of a batch
+    seeds: int = 5  # how many
+    encoder: str | None = None  # the code's name, or None for the one of the data's form
+    steps: int | None = None  # of a sample, or None for as many as the data have
 
 
 @dataclass(frozen=True)
 class WrittenEntry:
-    """Holds an entry that has been written, or was there already.
+    """Holds an entry that has been written, or was there already."""
 
-    Args:
-        name: of the data set and the experiment; the protocol is this with `_v1`.
-        conf: folder of the entries.
-        data: folder of the samples.
-        notes: lines on what was decided.
-    """
-
-    name: str
-    conf: Path
-    data: Path
-    notes: list[str] = field(default_factory=list)
+    name: str  # of the data set and the experiment; the protocol is this with `_v1`
+    conf: Path  # folder of the entries
+    data: Path  # folder of the samples
+    notes: list[str] = field(default_factory=list)  # lines on what was decided
 
     @property
     def protocol(self) -> str:

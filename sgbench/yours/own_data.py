@@ -19,17 +19,11 @@ from sgbench.yours.scratch import SpilledArrays, stacked
 
 @dataclass(frozen=True)
 class OwnData:
-    """Holds inputs and classes of three parts.
+    """Holds inputs and classes of three parts."""
 
-    Args:
-        parts: their samples, and the numbers of their classes.
-        labels: names of the classes, in their order.
-        notes: lines on what was decided.
-    """
-
-    parts: Divided
-    labels: list[str]
-    notes: list[str]
+    parts: Divided  # their samples, and the numbers of their classes
+    labels: list[str]  # names of the classes, in their order
+    notes: list[str]  # lines on what was decided
 
     @property
     def classes(self) -> int:

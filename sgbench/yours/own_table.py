@@ -23,23 +23,14 @@ OUTSIDE = (
 
 @dataclass(frozen=True)
 class OwnRow:
-    """Holds what one surrogate reached in a user's network.
+    """Holds what one surrogate reached in a user's network."""
 
-    Args:
-        surrogate: its name.
-        test: accuracies by seed; a run whose loss left the finite counts as guessing.
-        validation: the same of the selected epochs.
-        failed: seeds of such runs.
-        at_chance: seeds of runs that finished, and whose validation is no better than guessing.
-        place: ranks that it may have, None of a single seed.
-    """
-
-    surrogate: str
-    test: dict[int, float]
-    validation: dict[int, float]
-    failed: tuple[int, ...]
-    at_chance: tuple[int, ...]
-    place: RankPlace | None
+    surrogate: str  # its name
+    test: dict[int, float]  # accuracies by seed; a run whose loss left the finite counts as guessing
+    validation: dict[int, float]  # the same of the selected epochs
+    failed: tuple[int, ...]  # seeds of such runs
+    at_chance: tuple[int, ...]  # seeds of runs that finished, and whose validation is no better than guessing
+    place: RankPlace | None  # ranks that it may have, None of a single seed
 
     @property
     def score(self) -> Summary:

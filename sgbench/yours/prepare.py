@@ -18,25 +18,15 @@ from sgbench.yours.samples import samples_of_arrays, samples_of_events
 
 @dataclass
 class Prepared:
-    """Samples as a data set holds them, and the facts that an entry states.
+    """Samples as a data set holds them, and the facts that an entry states."""
 
-    Args:
-        splits: train, validation and test.
-        form: of the samples.
-        n_inputs: channels, traces or features.
-        labels: of the classes, in their order.
-        steps: of the longest sample, or as many as a code takes.
-        dt_s: duration of a step [s].
-        notes: lines on what was decided.
-    """
-
-    splits: dict[Split, Samples]
+    splits: dict[Split, Samples]  # train, validation and test
     form: Form
-    n_inputs: int
-    labels: list[str]
-    steps: int
-    dt_s: float
-    notes: list[str] = field(default_factory=list)
+    n_inputs: int  # channels, traces or features
+    labels: list[str]  # of the classes, in their order
+    steps: int  # of the longest sample, or as many as a code takes
+    dt_s: float  # duration of a step [s]
+    notes: list[str] = field(default_factory=list)  # lines on what was decided
 
 
 def prepare(

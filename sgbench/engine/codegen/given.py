@@ -14,21 +14,13 @@ from sgbench.engine.codegen.values import Untraceable
 
 @dataclass(frozen=True)
 class GivenTensor:
-    """Holds a tensor without samples that a step uses: a parameter, or what is made from parameters.
+    """Holds a tensor without samples that a step uses: a parameter, or what is made from parameters."""
 
-    Args:
-        tensor: as the step uses it, with its history; a copy where it has none.
-        read: a copy of its numbers, from when the step first used it.
-        shape: to which it is expanded, [parts, ...].
-        first: place of its first part among all rows.
-        parts: that it has.
-    """
-
-    tensor: Tensor
-    read: Tensor
-    shape: torch.Size
-    first: int
-    parts: int
+    tensor: Tensor  # as the step uses it, with its history; a copy where it has none
+    read: Tensor  # a copy of its numbers, from when the step first used it
+    shape: torch.Size  # to which it is expanded, [parts, ...]
+    first: int  # place of its first part among all rows
+    parts: int  # that it has
 
     @property
     def is_unmoved(self) -> bool:
@@ -80,19 +72,13 @@ class GivenTensors:
 
 @dataclass(frozen=True)
 class Noise:
-    """Holds numbers drawn for all samples and neurons in each step, and what torch makes of them alone.
+    """Holds numbers drawn for all samples and neurons in each step, and what torch makes of them alone."""
 
-    Args:
-        stream: the state of the surrogate's generator.
-        draw: place among the draws of a step.
-        calls: operations on what was drawn, with their other arguments.
-        is_backward: whether it is drawn on the way back.
-    """
-
-    stream: Tensor
-    draw: int
+    stream: Tensor  # the state of the surrogate's generator
+    draw: int  # place among the draws of a step
+    # Operations on what was drawn, with their other arguments.
     calls: tuple[tuple[Callable[..., Tensor], tuple[Any, ...], dict[str, Any]], ...]
-    is_backward: bool
+    is_backward: bool  # whether it is drawn on the way back
 
 
 def bytes_of(tensor: Tensor) -> bytes:

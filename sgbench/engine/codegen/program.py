@@ -30,28 +30,19 @@ LONGEST = 120
 
 @dataclass(frozen=True)
 class Program:
-    """Lists the operations that a neuron's step computes.
+    """Lists the operations that a neuron's step computes."""
 
-    Args:
-        outputs: values of "output", and of "centred" and "fed" where they are wanted.
-        following: values of each field of the next state.
-        gradients: values of the gradients of "current" and "recurrent"; empty where none are wanted.
-        before: values of the gradient of each field of the state.
-        sums: of each row whose gradient is wanted, its place and the value to be summed up.
-        given: tensors whose rows the step takes.
-        learnt: those of them that gradient has to reach.
-        noises: what is drawn in each step.
-        used: places of those noises that values are made from, forward and on the way back.
-    """
-
-    outputs: dict[str, Parts]
-    following: tuple[Parts, ...]
+    outputs: dict[str, Parts]  # values of "output", and of "centred" and "fed" where they are wanted
+    following: tuple[Parts, ...]  # values of each field of the next state
+    # Values of the gradients of "current" and "recurrent"; empty where none are wanted.
     gradients: dict[str, Parts]
-    before: tuple[Parts, ...]
+    before: tuple[Parts, ...]  # values of the gradient of each field of the state
+    # Of each row whose gradient is wanted, its place and the value to be summed up.
     sums: tuple[tuple[int, Value], ...]
-    given: tuple[GivenTensor, ...]
-    learnt: tuple[GivenTensor, ...]
-    noises: tuple[Noise, ...]
+    given: tuple[GivenTensor, ...]  # tensors whose rows the step takes
+    learnt: tuple[GivenTensor, ...]  # those of them that gradient has to reach
+    noises: tuple[Noise, ...]  # what is drawn in each step
+    # Places of those noises that values are made from, forward and on the way back.
     used: tuple[tuple[int, ...], tuple[int, ...]]
 
     @property

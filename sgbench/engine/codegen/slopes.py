@@ -32,15 +32,10 @@ Operand = Any
 
 
 class Slope(NamedTuple):
-    """Computes a derivative of known formula for all elements in one loop.
+    """Computes a derivative of known formula for all elements in one loop."""
 
-    Args:
-        loop: of the formula's text.
-        numbers: that are handed to it.
-    """
-
-    loop: Callable[..., None]
-    numbers: np.ndarray
+    loop: Callable[..., None]  # of the formula's text
+    numbers: np.ndarray  # that are handed to it
 
     def of(self, x: Tensor, low: int = 0, high: int | None = None) -> Tensor:
         """Compute the derivative of samples [low, high) at distances x [T, B, ...] from threshold."""

@@ -17,17 +17,11 @@ class Untraceable(Exception):  # noqa: N818 - a reason, not a failure
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Value:
-    """Stands for a number and what it is made from; two values are the same only if they are one object.
+    """Stands for a number and what it is made from; two values are the same only if they are one object."""
 
-    Args:
-        operation: what makes it, or one of `INPUTS`.
-        arguments: what it is made from.
-        detail: name of an input, place of a row or of noise, a number itself.
-    """
-
-    operation: str
-    arguments: tuple[Value, ...] = ()
-    detail: str | int | float | None = None
+    operation: str  # what makes it, or one of `INPUTS`
+    arguments: tuple[Value, ...] = ()  # what it is made from
+    detail: str | int | float | None = None  # name of an input, place of a row or of noise, a number itself
 
     @property
     def is_truth(self) -> bool:

@@ -30,32 +30,19 @@ NOETHER = f"That A wins three of four runs takes {pairs_needed(SURE)} pairs of r
 
 @dataclass(frozen=True)
 class Explanation:
-    """Holds an explanation in sentences and in short, and what it rests on.
+    """Holds an explanation in sentences and in short, and what it rests on."""
 
-    Args:
-        a: the id of one method.
-        b: of the other.
-        difference: of their scores, positive where A is better.
-        low: end of its 95 % interval.
-        high: the other end.
-        p: of the paired test.
-        p_holm: the same after Holm's correction over all pairs of the board.
-        verdict: of a few words.
-        sentences: all that can be said.
-        table: rows of a name, A's value and B's value, the head first.
-        short: the sentences that matter most: which is better, whose energy is lower, and what would settle it.
-    """
-
-    a: str
+    a: str  # the id of one method
     b: str
-    difference: float
-    low: float | None
-    high: float | None
-    p: float | None
-    p_holm: float | None
-    verdict: str
-    sentences: tuple[str, ...]
-    table: tuple[tuple[str, str, str], ...]
+    difference: float  # of their scores, positive where A is better
+    low: float | None  # end of its 95 % interval
+    high: float | None  # the other end
+    p: float | None  # of the paired test
+    p_holm: float | None  # the same after Holm's correction over all pairs of the board
+    verdict: str  # of a few words
+    sentences: tuple[str, ...]  # all that can be said
+    table: tuple[tuple[str, str, str], ...]  # rows of a name, A's value and B's value, the head first
+    # The sentences that matter most: which is better, whose energy is lower, and what would settle it.
     short: tuple[str, ...]
 
 

@@ -36,21 +36,13 @@ ROWS, RECORDS = "rows.csv", "records.csv"
 
 @dataclass(frozen=True)
 class ReleaseHeading:
-    """Says what boards alone do not: the name of a release, its commit and date, and the release before.
-
-    Args:
-        name: of the release.
-        commit: of the boards.
-        created_utc: when that was made.
-        sgbench: version of the package.
-        since: the release before, if there was one.
-    """
+    """Says what boards alone do not: the name of a release, its commit and date, and the release before."""
 
     name: str
     commit: str
-    created_utc: str
-    sgbench: str
-    since: EarlierRelease | None = None
+    created_utc: str  # when that was made
+    sgbench: str  # version of the package
+    since: EarlierRelease | None = None  # the release before, if there was one
 
 
 def release_files(root: Path, heading: ReleaseHeading) -> dict[str, bytes]:

@@ -24,21 +24,13 @@ NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "sgbench/leaderboards")
 
 @dataclass(frozen=True)
 class Event:
-    """Holds one entry of the feed.
+    """Holds one entry of the feed."""
 
-    Args:
-        key: what the entry is of, the same in each build.
-        updated: when it came about.
-        title: in one line.
-        summary: in one sentence.
-        link: from the top of the site.
-    """
-
-    key: str
-    updated: str
-    title: str
-    summary: str
-    link: str
+    key: str  # what the entry is of, the same in each build
+    updated: str  # when it came about
+    title: str  # in one line
+    summary: str  # in one sentence
+    link: str  # from the top of the site
 
 
 def feed_file(sources: Sources) -> SiteFile:

@@ -35,25 +35,15 @@ class BoardPlace:
 
 @dataclass(frozen=True)
 class Sources:
-    """Holds what a site is built from.
+    """Holds what a site is built from."""
 
-    Args:
-        root: the leaderboards folder.
-        references: what the catalogue says of protocols.
-        commit: of the records, or words in its place.
-        boards: of all protocols.
-        measured: methods by protocol, whether ranked or not.
-        findings: what was left out.
-        beside: what is shown beside the records.
-    """
-
-    root: Path
-    references: References
-    commit: str
-    boards: tuple[Board, ...]
-    measured: Mapping[str, Sequence[Measured]]
-    findings: tuple[Finding, ...] = field(default=())
-    beside: Beside = field(default=NOTHING_BESIDE)
+    root: Path  # the leaderboards folder
+    references: References  # what the catalogue says of protocols
+    commit: str  # of the records, or words in its place
+    boards: tuple[Board, ...]  # of all protocols
+    measured: Mapping[str, Sequence[Measured]]  # methods by protocol, whether ranked or not
+    findings: tuple[Finding, ...] = field(default=())  # what was left out
+    beside: Beside = field(default=NOTHING_BESIDE)  # what is shown beside the records
 
     @property
     def tree(self) -> RecordTree:

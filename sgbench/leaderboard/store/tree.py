@@ -80,19 +80,12 @@ def protocols(root: Path, *, only: str | None = None, layout: Layout = "runs") -
 
 @dataclass(frozen=True)
 class RecordTree:
-    """Names a folder of records, how it is laid out, and what of it is read.
+    """Names a folder of records, how it is laid out, and what of it is read."""
 
-    Args:
-        root: a runs folder or a leaderboards folder.
-        layout: which of the two.
-        references: what the catalogue says of protocols, against which each record is checked.
-        only: the one protocol that is read, or None for all.
-    """
-
-    root: Path
-    layout: Layout
-    references: References
-    only: str | None = None
+    root: Path  # a runs folder or a leaderboards folder
+    layout: Layout  # which of the two
+    references: References  # what the catalogue says of protocols, against which each record is checked
+    only: str | None = None  # the one protocol that is read, or None for all
 
     def protocols(self) -> list[str]:
         """List the protocols that are read.

@@ -21,26 +21,17 @@ MARGIN = 2.0
 
 @dataclass(frozen=True)
 class RegimeVerdict:
-    """Says what the seeds show of candidate minus reference in one regime.
+    """Says what the seeds show of candidate minus reference in one regime."""
 
-    Args:
-        regime: kind of network.
-        word: better, equal, worse, or open.
-        difference: in points, mean over the regime's tasks and seeds.
-        low: end of the interval that lies within the margin exactly where equality is shown; None without spread.
-        high: the other end.
-        seeds: that were looked at.
-        level: of the look, for this regime.
-        seeds_needed: of a new sample that would decide an open verdict if the true difference is the estimated one.
-    """
-
-    regime: str
-    word: Word
-    difference: float
+    regime: str  # kind of network
+    word: Word  # better, equal, worse, or open
+    difference: float  # in points, mean over the regime's tasks and seeds
+    # End of the interval that lies within the margin exactly where equality is shown; None without spread.
     low: float | None
-    high: float | None
-    seeds: int
-    level: float
+    high: float | None  # the other end
+    seeds: int  # that were looked at
+    level: float  # of the look, for this regime
+    # Of a new sample that would decide an open verdict if the true difference is the estimated one.
     seeds_needed: int | None
 
 

@@ -18,27 +18,16 @@ RECURRENT, DEEP, SHALLOW = "recurrent", "several layers", "one layer"
 
 @dataclass(frozen=True)
 class JudgedTask:
-    """Describes a task with what is known of it.
+    """Describes a task with what is known of it."""
 
-    Args:
-        name: in the study.
-        title: in words.
-        words: of a run, before a surrogate is chosen.
-        reference: settings that the stored runs start from.
-        run_s: CPU seconds of one run.
-        regime: kind of network.
-        cells: of the map at the reference learning rate, by shape and width.
-        own_best: each known shape at its own best, on reporting seeds.
-    """
-
-    name: str
-    title: str
-    words: tuple[str, ...]
-    reference: dict[str, Setting]
-    run_s: float
-    regime: str
-    cells: tuple[CellSummary, ...]
-    own_best: tuple[CellSummary, ...]
+    name: str  # in the study
+    title: str  # in words
+    words: tuple[str, ...]  # of a run, before a surrogate is chosen
+    reference: dict[str, Setting]  # settings that the stored runs start from
+    run_s: float  # CPU seconds of one run
+    regime: str  # kind of network
+    cells: tuple[CellSummary, ...]  # of the map at the reference learning rate, by shape and width
+    own_best: tuple[CellSummary, ...]  # each known shape at its own best, on reporting seeds
 
     @property
     def rate(self) -> float:

@@ -36,15 +36,10 @@ OWN_BEST, CALIBRATED = "own best", "calibrated width"
 
 @dataclass(frozen=True)
 class Candidate:
-    """Describes what is judged.
+    """Describes what is judged."""
 
-    Args:
-        words: that choose it, e.g. "surrogate=formula" and "surrogate.formula=...".
-        has_width: whether the word `width_fwhm` reaches it.
-    """
-
-    words: tuple[str, ...]
-    has_width: bool
+    words: tuple[str, ...]  # that choose it, e.g. "surrogate=formula" and "surrogate.formula=...".
+    has_width: bool  # whether the word `width_fwhm` reaches it
 
     @staticmethod
     def of(words: Sequence[str], config_dirs: Sequence[Path] = ()) -> Candidate:
@@ -76,18 +71,12 @@ class TrialRun:
 
 @dataclass
 class TaskTrial:
-    """Holds the candidate's runs on one task.
+    """Holds the candidate's runs on one task."""
 
-    Args:
-        task: with what is known of it.
-        map: validation runs by width and seed.
-        cell: width and learning rate that tuning chose.
-        report: by kind of width ("own best", "calibrated width"), runs by seed.
-    """
-
-    task: JudgedTask
-    map: dict[float, dict[int, TrialRun]] = field(default_factory=dict)
-    cell: Cell = field(default_factory=dict)
+    task: JudgedTask  # with what is known of it
+    map: dict[float, dict[int, TrialRun]] = field(default_factory=dict)  # validation runs by width and seed
+    cell: Cell = field(default_factory=dict)  # width and learning rate that tuning chose
+    # By kind of width ("own best", "calibrated width"), runs by seed.
     report: dict[str, dict[int, TrialRun]] = field(default_factory=dict)
     tuning: list[TrialRun] = field(default_factory=list)
 
@@ -131,19 +120,12 @@ class JudgedCandidate:
 
 @dataclass(frozen=True)
 class TrialFolders:
-    """Names the folders of a trial.
+    """Names the folders of a trial."""
 
-    Args:
-        runs_dir: where its records lie.
-        data_dir: of files of data sets, or None for the default.
-        config_dirs: folders with entries of the user's own.
-        allow_targets: classes outside the catalogue that may be imported.
-    """
-
-    runs_dir: Path
-    data_dir: Path | None = None
-    config_dirs: tuple[Path, ...] = ()
-    allow_targets: tuple[str, ...] = ()
+    runs_dir: Path  # where its records lie
+    data_dir: Path | None = None  # of files of data sets, or None for the default
+    config_dirs: tuple[Path, ...] = ()  # folders with entries of the user's own
+    allow_targets: tuple[str, ...] = ()  # classes outside the catalogue that may be imported
 
 
 class Court:

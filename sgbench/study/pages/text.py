@@ -29,19 +29,12 @@ SHORT_KEYS = {
 
 @dataclass(frozen=True)
 class StudyPicture:
-    """Describes one picture of a page.
-
-    Args:
-        name: of its file.
-        says: what is seen, for readers who cannot see it.
-        numbers: what it is drawn from; its digest decides whether a committed picture is stale.
-        draw: makes the figure.
-    """
+    """Describes one picture of a page."""
 
     name: str
-    says: str
-    numbers: object
-    draw: Callable[[], Figure]
+    says: str  # what is seen, for readers who cannot see it
+    numbers: object  # what it is drawn from; its digest decides whether a committed picture is stale
+    draw: Callable[[], Figure]  # makes the figure
 
     @property
     def digest(self) -> str:

@@ -52,21 +52,13 @@ class AuditRow:
 
 @dataclass(frozen=True)
 class AuditRequest:
-    """Says what of a board is trained again.
+    """Says what of a board is trained again."""
 
-    Args:
-        draw: the number by which rows and seeds are drawn.
-        rows: how many of the rows, or None for all.
-        seeds: of each row.
-        method: beginning of the ids that are looked at; all by default.
-        engine: on which they are trained.
-    """
-
-    draw: int
-    rows: int | None = None
+    draw: int  # the number by which rows and seeds are drawn
+    rows: int | None = None  # how many of the rows, or None for all
     seeds: int = 1
-    method: str = ""
-    engine: str = "auto"
+    method: str = ""  # beginning of the ids that are looked at; all by default
+    engine: str = "auto"  # on which they are trained
 
 
 class BoardAudit:
