@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -121,8 +122,11 @@ def _apart(a: Share, b: Share, p: float) -> SharesApart:
     return SharesApart(a, b, difference, low, high, p)
 
 
+@functools.lru_cache(maxsize=64)
 def boschloo_table(runs_a: int, runs_b: int) -> Floats:
     """Compute Boschloo's one-sided p-value, that A solves more often, of every possible pair of counts.
+
+    The table is a function of both numbers alone: it is kept, and cannot be written to.
 
     Args:
         runs_a: of A, at most 200.
@@ -158,4 +162,5 @@ def boschloo_table(runs_a: int, runs_b: int) -> Floats:
     last = np.searchsorted(sorted_fisher, sorted_fisher * (1 + ROUNDING), side="right") - 1
     p = np.empty(fisher.size)
     p[order] = np.minimum(largest[last], 1.0)
+    p.setflags(write=False)
     return p.reshape(fisher.shape)

@@ -79,12 +79,13 @@ class WatchedScores(StudyScores):
 
     def __init__(self, scores: StudyScores, study: Study, purpose: str) -> None:
         super().__init__(study, scores.settled, scores.runs)
+        self.scores = scores
         self.purpose = purpose
         self.asked: dict[tuple[str, str | None, str], AskedCell] = {}
 
     def cell(self, task: str, purpose: str, cell: Cell, *, start: str | None = None) -> Any:
-        """Return the runs of a cell by seed, and note it."""
-        stored = super().cell(task, purpose, cell, start=start)
+        """Return the runs of a cell by seed, and note it; the index is that of the scores."""
+        stored = self.scores.cell(task, purpose, cell, start=start)
         if purpose != self.purpose:
             return stored
         place = (task, start, repr(sorted(cell.items())))

@@ -69,3 +69,12 @@ def test_impossible_counts_are_refused(call: object, message: str) -> None:
     """Each message names the number."""
     with pytest.raises(InputError, match=message):
         call()  # type: ignore[operator]
+
+
+def test_a_table_of_two_numbers_is_made_once_and_is_not_written_to() -> None:
+    """Must match: the same table for the same numbers; must differ: for the two the other way round."""
+    table = boschloo_table(7, 5)
+    assert boschloo_table(7, 5) is table
+    assert boschloo_table(5, 7).shape == (6, 8) != table.shape == (8, 6)
+    with pytest.raises(ValueError, match="read-only"):
+        table[0, 0] = 0.0

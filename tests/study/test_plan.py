@@ -53,7 +53,7 @@ def scores(points: Mapping[str, tuple[float, ...]]) -> StudyScores:
     return StudyScores(parse_study(TREE, "here"), {}, runs)
 
 
-def plan(points: Mapping[str, tuple[float, ...]], least: float, tries: int = 200) -> PlanLine:
+def plan(points: Mapping[str, tuple[float, ...]] | StudyScores, least: float, tries: int = 200) -> PlanLine:
     """Plan six seeds of a claim: atan minus triangle, summed over seeds, is at least so much."""
 
     def decided(table: StudyScores) -> bool:
@@ -62,7 +62,8 @@ def plan(points: Mapping[str, tuple[float, ...]], least: float, tries: int = 200
         return sum(first[seed].accuracy - second[seed].accuracy for seed in both) >= least
 
     random = np.random.Generator(np.random.PCG64(5))
-    return planned(scores(points), "it", decided, purpose="map", seeds=SEEDS, random=random, tries=tries)
+    stored = points if isinstance(points, StudyScores) else scores(points)
+    return planned(stored, "it", decided, purpose="map", seeds=SEEDS, random=random, tries=tries)
 
 
 def test_runs_and_hours_are_those_of_the_seeds_that_are_missing():
@@ -92,3 +93,14 @@ def test_two_stored_seeds_tell_no_chance():
     assert (line.runs, line.chance) == (8, None)
     assert "fewer than 3 seeds of a" in line.note
     assert line.cells[3] == "-"
+
+
+def test_two_plans_of_the_same_runs_share_their_index(monkeypatch: pytest.MonkeyPatch):
+    """Expected: one index of the runs, made for the first of two claims."""
+    built = []
+    index = StudyScores._index.func
+    monkeypatch.setattr(StudyScores._index, "func", lambda scores: built.append(scores) or index(scores))
+    stored = scores({"atan": (80, 80, 83), "triangle": (80, 80, 80)})
+    for least in (6, 9):
+        plan(stored, least)
+    assert len(built) == 1
