@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from sgbench.diagnosis.flow import NOWHERE, log_slope
+from sgbench.diagnosis.levels import DETACHED
 from sgbench.records.diagnosis import Diagnosis, LayerDiagnosis, Outlook
 
 POINTS = 1e-4
 """Share of points with a gradient below which a layer does not learn."""
 VANISHED = 2.0**-23
 """Share of the last layer's gradient below which a layer does not learn: the rounding of single precision."""
-PASSING_STEPS = 16.0
-"""Steps of full gradient through recurrent spikes above which a layer explodes once its weights grow."""
+PASSING_STEPS = DETACHED.most
+"""Steps of full gradient through recurrent spikes above which a layer explodes once its weights grow: the border of
+the level `fails`."""
 EARLY_GROWTH = 0.1
 """ln of the growth of the gradient in a step back through the first half of the steps, of others' networks."""
 QUIET, SATURATED = 0.5, 0.5

@@ -9,6 +9,7 @@ import torch
 
 from sgbench.diagnosis.flow import flow, signal_to_noise, weights_gradient
 from sgbench.diagnosis.jacobian import step_jacobian
+from sgbench.diagnosis.levels import DETACHED
 from sgbench.diagnosis.panels import diagnose_network
 from sgbench.diagnosis.traces import trace
 from sgbench.engine.choose import Engine
@@ -219,6 +220,19 @@ def test_without_recurrence_the_radius_is_that_of_the_decay_and_no_spike_passes_
     )
     assert long.outlook == "explodes"
     assert any("pass the gradient on as 25 steps of slope 1" in line for line in long.advice)
+
+
+@pytest.mark.parametrize("steps", [20, 22, 23])
+def test_a_forecast_and_a_level_of_passing_steps_share_their_border(steps: int) -> None:
+    """Hand count: slope 1 at each step makes as many passing steps; up to 22 nothing explodes or fails."""
+    from sgbench.surrogates.constant import Constant
+
+    net = network(
+        [5, 4, 2], lambda: Constant(normalisation="peak1", scale=1.0), recurrence="all_to_all", gain=0.5
+    )
+    found = diagnosed(net, [batch(steps, 3, 5, 2)], objective())
+    assert found.layers[0].passing_steps == steps
+    assert (found.outlook == "explodes") == (DETACHED.level(steps) == "fails") == (steps > 22)
 
 
 def test_a_gradient_below_rounding_is_none_however_many_points_have_it() -> None:
