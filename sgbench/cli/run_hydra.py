@@ -87,11 +87,6 @@ class Job:
 
     A job takes its spec from the plan. Hydra's basic sweeper and `hydra/sweeper=planned` make the points of the
     plan and no others; another sweeper may choose points as it goes, and a job composes one that is not planned.
-
-    Args:
-        planned: the points.
-        config_dirs: folders with entries of the user's own.
-        allowed: exact names of classes outside the catalogue that may be imported.
     """
 
     def __init__(self, planned: RunPlan, config_dirs: Sequence[Path], allowed: Sequence[str]) -> None:

@@ -141,13 +141,7 @@ def relaxed_gradients(network: Network, batches: Sequence[Batch], objective: Obj
 
 
 class LossAt:
-    """Computes the loss of a network whose layers are moved, with the same noise each time.
-
-    Args:
-        network: stays as it is.
-        batches: over which the loss is the mean.
-        objective: the loss and its penalty.
-    """
+    """Computes the loss of a network whose layers are moved, with the same noise each time."""
 
     def __init__(self, network: Network, batches: Sequence[Batch], objective: Objective) -> None:
         self.network = copy.deepcopy(network)

@@ -117,9 +117,6 @@ class Laps:
     """Holds what meters count between one reading and the next.
 
     A counter that starts anew is behind once: it must be read more often than that, so `lap` once an epoch.
-
-    Args:
-        meters: the meters.
     """
 
     def __init__(self, meters: list[Meter]) -> None:

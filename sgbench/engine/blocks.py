@@ -46,11 +46,7 @@ def covers(stages: Sequence[Stage]) -> bool:
 
 
 class BlockPasses:
-    """Makes both passes of one run of a chain; one that hidden layers make dense goes back by chunks of time.
-
-    Args:
-        stages: of the chain, which `covers` has seen.
-    """
+    """Makes both passes of one run of a chain; one that hidden layers make dense goes back by chunks of time."""
 
     def __init__(self, stages: Sequence[Stage]) -> None:
         products: list[EventProduct] = [stage.product for stage in stages]  # type: ignore[misc]

@@ -27,11 +27,7 @@ class Origin(Protocol):
 
 
 class GivenEvents:
-    """Provides spikes that the caller gives.
-
-    Args:
-        events: all of them.
-    """
+    """Provides spikes that the caller gives."""
 
     def __init__(self, events: SparseSpikes) -> None:
         self.steps, self.batch, _ = events.shape
@@ -48,12 +44,7 @@ class GivenEvents:
 
 
 class Fired:
-    """Provides the spikes of the layer before, which has run when they are asked for.
-
-    Args:
-        plan: of that layer.
-        saved: of that layer.
-    """
+    """Provides the spikes of the layer before, which has run when they are asked for."""
 
     def __init__(self, plan: LayerPlan, saved: SavedActivations) -> None:
         self.steps, self.batch, _ = plan.shape

@@ -11,11 +11,7 @@ log = logging.getLogger("sgbench")
 
 
 class CompileNote(event.Listener):
-    """Says once that numba compiles, which it announces only for what is not in its cache.
-
-    Args:
-        text: what is said.
-    """
+    """Says once that numba compiles, which it announces only for what is not in its cache."""
 
     def __init__(self, text: str) -> None:
         self._text = text

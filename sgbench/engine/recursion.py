@@ -38,12 +38,7 @@ from sgbench.engine.spec import COEFFICIENTS
 
 
 class CoefficientGradients:
-    """Adds up products of adjoints with what they multiply in the recursion.
-
-    Args:
-        plan: whose coefficients may learn.
-        saved: what the layer went through.
-    """
+    """Adds up products of adjoints with what they multiply in the recursion."""
 
     def __init__(self, plan: LayerPlan, saved: SavedActivations) -> None:
         self.plan = plan

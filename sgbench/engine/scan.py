@@ -22,11 +22,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class DenseCurrent:
-    """Holds the current of all steps [T, B, M]; autograd has its history, so nothing is sent back from here.
-
-    Args:
-        current: flat features.
-    """
+    """Holds the current of all steps [T, B, M]; autograd has its history, so nothing is sent back from here."""
 
     def __init__(self, current: Tensor) -> None:
         self.current = current.detach()

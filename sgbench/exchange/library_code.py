@@ -16,11 +16,7 @@ from sgbench.networks.pool import Image, Pool
 
 
 class CodeTensors:
-    """Collects the tensors that go beside the code, and writes numbers into it.
-
-    Args:
-        dtype: of the network.
-    """
+    """Collects the tensors that go beside the code, and writes numbers into it."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         self.dtype = dtype

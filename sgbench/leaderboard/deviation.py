@@ -96,12 +96,7 @@ class ProtocolReference:
 
 
 class References:
-    """Composes the references of the protocols that a board meets, each once.
-
-    Args:
-        config_dirs: folders with entries of the user's own.
-        allow_targets: exact names of classes outside the catalogue that their entries may name; none is imported.
-    """
+    """Composes the references of the protocols that a board meets, each once."""
 
     def __init__(self, config_dirs: Iterable[Path] = (), allow_targets: Iterable[str] = ()) -> None:
         self.config_dirs = tuple(config_dirs)

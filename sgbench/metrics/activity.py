@@ -14,11 +14,6 @@ SATURATED_RATE = 0.9
 class Activity(nn.Module):
     """Collects spike statistics of one layer; nothing depends on batches or padding.
 
-    Args:
-        layer: name of the layer.
-        neurons: its size.
-        dt_s: duration of a step [s].
-
     >>> activity = Activity("hidden0", 2, dt_s=0.001)
     >>> activity.update(torch.tensor([[[1.0, 0.0]], [[1.0, 0.0]]]), torch.tensor([2]))
     >>> activity.scores().rate_per_step, activity.scores().dead_fraction, activity.scores().saturated_fraction

@@ -15,10 +15,6 @@ class Evaluation(nn.Module):
     """Computes accuracy, loss and activity of a split; no accuracy where targets are no classes.
 
     Where each step has a class of its own, the accuracy is the share of labelled steps that are right.
-
-    Args:
-        network: whose spiking layers are watched.
-        dt_s: duration of a step [s].
     """
 
     def __init__(self, network: Network, *, dt_s: float) -> None:

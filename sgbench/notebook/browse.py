@@ -16,9 +16,6 @@ from sgbench.tables.table import Table, plain_table
 class Names(ShownTable, Sequence[str]):
     """Lists names of entries or groups, which print with a line on each.
 
-    Args:
-        rows: a name, and what is said of it.
-
     >>> names = Names([("atan", "a bell"), ("zero", "a control")])
     >>> names
     atan  a bell
@@ -56,12 +53,7 @@ class Names(ShownTable, Sequence[str]):
 
 
 class Shown(ShownTable):
-    """Shows one entry with its parameters, formula and sources; it prints as `sgbench show` does.
-
-    Args:
-        entry: as its file has it.
-        text: for people.
-    """
+    """Shows one entry with its parameters, formula and sources; it prints as `sgbench show` does."""
 
     def __init__(self, entry: catalogue.Entry, text: str) -> None:
         self.entry = entry

@@ -16,11 +16,7 @@ Numbers = dict[str, Any]
 
 
 class BatchedOptimizer(ABC):
-    """Steps all replicas by the rule of one kind of optimiser.
-
-    Args:
-        numbers: of each row, as in the optimiser's `defaults`.
-    """
+    """Steps all replicas by the rule of one kind of optimiser."""
 
     buffers: ClassVar[tuple[str, ...]]
 

@@ -32,11 +32,7 @@ KEPT_BYTES = 128 << 20  # of encoded batches that are kept from one evaluation t
 
 
 class Shared:
-    """Makes batches of many replicas, each once.
-
-    Args:
-        members: all replicas of the group; their data differ in the seed alone.
-    """
+    """Makes batches of many replicas, each once."""
 
     def __init__(self, members: Sequence[Replica]) -> None:
         self.data = {member.spec.seed: member.parts.data for member in members}

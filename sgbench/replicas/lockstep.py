@@ -20,11 +20,7 @@ from sgbench.training.train_loop import check_optimizer_state
 
 
 class Lockstep:
-    """Trains replicas whose networks and optimisers are alike enough for one stack.
-
-    Args:
-        members: at least one.
-    """
+    """Trains replicas whose networks and optimisers are alike enough for one stack."""
 
     def __init__(self, members: Sequence[Replica]) -> None:
         self.members = list(members)

@@ -61,12 +61,7 @@ def _why_not(member: Replica) -> str | None:
 
 
 class StackedPasses:
-    """Runs forward, loss and backward of all replicas of a lockstep.
-
-    Args:
-        members: whom `why_not_stacked` has nothing to say of.
-        stack: of their weights.
-    """
+    """Runs forward, loss and backward of all replicas of a lockstep."""
 
     def __init__(self, members: Sequence[Replica], stack: Stack) -> None:
         self.members = members

@@ -20,11 +20,7 @@ OVER = ("ended", "refused", "pruned")
 
 
 class ProgressWriter:
-    """Keeps the last word on each point in a file; records stay where they are.
-
-    Args:
-        path: of the file.
-    """
+    """Keeps the last word on each point in a file; records stay where they are."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -68,12 +64,7 @@ class ProgressWriter:
 
 
 class ProgressReader:
-    """Tells what is new in a job's file.
-
-    Args:
-        path: of the file.
-        place: of a point of the job, under which notes are passed on.
-    """
+    """Tells what is new in a job's file."""
 
     def __init__(self, path: Path, place: int) -> None:
         self.path = path

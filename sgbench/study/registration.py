@@ -44,11 +44,7 @@ class Registration:
 
 
 class Checkout:
-    """Reads from a git checkout which versions of a file were committed.
-
-    Args:
-        folder: its root.
-    """
+    """Reads from a git checkout which versions of a file were committed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

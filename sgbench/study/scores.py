@@ -196,11 +196,6 @@ class StudyScores:
 
     A run that two blocks share is stored once. A cell is therefore looked up by what it sets: its own keys, then
     the settings that its task starts from, then what the task's experiment has where nothing is stated.
-
-    Args:
-        study: what was planned.
-        settled: what its blocks have settled on.
-        runs: their scores.
     """
 
     def __init__(self, study: Study, settled: Settled, runs: Iterable[Score]) -> None:

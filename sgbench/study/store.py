@@ -101,12 +101,7 @@ class StoreEntry:
 
 
 class Store:
-    """Reads and writes the folder of compressed shards that holds a study's records.
-
-    Args:
-        folder: of one study; it is made when the first shard is written.
-        study: its name.
-    """
+    """Reads and writes the folder of compressed shards that holds a study's records."""
 
     def __init__(self, folder: Path, study: str) -> None:
         self.folder = folder

@@ -132,15 +132,7 @@ def _commits(submission: Submission, records: Iterable[Result], board: Path) -> 
 
 
 class _Run:
-    """Checks all files of one submission and collects its problems.
-
-    Args:
-        contents: the files.
-        submission: what is said of them.
-        reference: of the protocol.
-        judge: knows data sets and losses.
-        problems: collects what is wrong.
-    """
+    """Checks all files of one submission and collects its problems."""
 
     def __init__(
         self,

@@ -48,10 +48,6 @@ def escape(text: str) -> str:
 def as_latex(table: Table, notes: Sequence[str] = ()) -> str:
     r"""Write a tabular with the rules of booktabs, numbers to the right, and notes below it in small print.
 
-    Args:
-        table: what is shown; its caption is left to the paper.
-        notes: lines below it, after the table's own.
-
     >>> from sgbench.tables.table import number, numbers, texts
     >>> rows = ((Cell("atan", is_code=True), number(93.2, "93.2 ± 0.4")),)
     >>> print(as_latex(Table("t", (*texts("method"), *numbers("accuracy, %")), rows)), end="")

@@ -99,11 +99,6 @@ def aligned(rows: Sequence[Sequence[str]], *, words: int) -> list[str]:
 def few(lines: Sequence[str], all_named: str, *, most: int = 10) -> list[str]:
     """Return the first lines, and say how many more there are.
 
-    Args:
-        lines: all of them.
-        all_named: where they can be read.
-        most: how many are shown, the last one about the others.
-
     >>> few(["a", "b", "c", "d"], "--json names all", most=3)
     ['a', 'b', '2 more; --json names all']
     """

@@ -49,14 +49,7 @@ log = logging.getLogger("sgbench")
 
 
 class Attempt:
-    """Holds what a record needs to know of one try at a run.
-
-    Args:
-        spec: what was asked for.
-        parts: what it is made of.
-        folder: of the run.
-        code: what runs here.
-    """
+    """Holds what a record needs to know of one try at a run."""
 
     def __init__(self, spec: RunSpec, parts: Parts, folder: Path, code: provenance.Code) -> None:
         self.spec = spec
@@ -93,12 +86,7 @@ class Attempt:
         return time.perf_counter() - self.began_s
 
     def kept(self, name: str, *parts: str) -> dict[str, Any] | None:
-        """Find a whole checkpoint of this name to continue from, made by this same code.
-
-        Args:
-            name: of the file.
-            parts: what has to be in it beside the training's own state.
-        """
+        """Find a whole checkpoint of this name to continue from, made by this same code."""
         path = self.folder / name
         if not path.is_file():
             return None
@@ -156,11 +144,7 @@ class Attempt:
         return {} if norms is None else norms.by_layer()
 
     def show_histograms(self, step: int) -> None:
-        """Hand distributions to loggers that were asked for them, from the first batch of validation.
-
-        Args:
-            step: of the loggers' axis.
-        """
+        """Hand distributions to loggers that were asked for them, from the first batch of validation."""
         norms = self.training.loop.norms
         if norms is None or not self.showing:
             return

@@ -300,9 +300,6 @@ def lay_out_gradients(optimizer: torch.optim.Optimizer, *_: object) -> None:
     """Give each gradient the layout of its weight in memory, which torch's loop over both takes for granted.
 
     Weights lie by columns where an engine gathers rows of their transpose; what a rule computes may lie by rows.
-
-    Args:
-        optimizer: before its step.
     """
     for group in optimizer.param_groups:
         for weight in group["params"]:

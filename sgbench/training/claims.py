@@ -46,9 +46,6 @@ class FolderClaim(NamedTuple):
 def claimed(folder: Path) -> Iterator[None]:
     """Hold the folder's exclusive file, and show signs of life meanwhile.
 
-    Args:
-        folder: that exists.
-
     Raises:
         RunBusyError: another process holds it.
         OSError: it cannot be written.

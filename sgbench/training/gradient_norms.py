@@ -15,12 +15,7 @@ from sgbench.signals.trajectory import POTENTIAL, Batch, valid_steps
 
 
 class GradientNorms:
-    r"""Averages :math:`\lVert g_l \rVert_2` of each layer over the steps of an epoch, before any clipping.
-
-    Args:
-        network: whose layers are told apart.
-        keep_last: whether the gradients of the last step are kept.
-    """
+    r"""Averages :math:`\lVert g_l \rVert_2` of each layer over the steps of an epoch, before any clipping."""
 
     def __init__(self, network: Network, *, keep_last: bool = False) -> None:
         places = {id(weight): place for place, weight in enumerate(network.parameters())}
@@ -38,11 +33,7 @@ class GradientNorms:
         self.last: dict[str, Tensor] = {}  # by layer, all entries in one row
 
     def add(self, gradients: Sequence[Tensor | None]) -> None:
-        """Take in one step.
-
-        Args:
-            gradients: in the order of the network's parameters.
-        """
+        """Take in one step."""
         self.steps += 1
         for name, places in self.layers.items():
             present = [gradient for place in places if (gradient := gradients[place]) is not None]
@@ -68,12 +59,7 @@ def wanting(loggers: Sequence[Logger]) -> list[Logger]:
 
 @torch.no_grad()
 def potentials(network: Network, batch: Batch) -> dict[str, Tensor]:
-    """Return each layer's membrane potentials minus threshold within the samples' steps, all in one row.
-
-    Args:
-        network: whose noise has begun for a pass.
-        batch: of any split.
-    """
+    """Return each layer's membrane potentials minus threshold within the samples' steps, all in one row."""
     trajectory = network.unroll(batch.x, batch.lengths, keep=frozenset({POTENTIAL}))
     inside = valid_steps(batch.lengths, batch.x.shape[0])
     names = [layer.name for layer in [*network.hidden_layers, network.readout]]

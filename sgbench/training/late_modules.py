@@ -65,11 +65,7 @@ def run_now(module: ModuleType) -> None:
 
 
 class Postponing:
-    """Makes a `Late` module, which keeps the loader that it would have had.
-
-    Args:
-        spec: the module's own.
-    """
+    """Makes a `Late` module, which keeps the loader that it would have had."""
 
     def __init__(self, spec: ModuleSpec) -> None:
         self.own = spec
@@ -86,11 +82,7 @@ class Postponing:
 
 
 class Present:
-    """Hands out a module that running its package's file has brought along.
-
-    Args:
-        module: as it is.
-    """
+    """Hands out a module that running its package's file has brought along."""
 
     def __init__(self, module: ModuleType) -> None:
         self.module = module

@@ -23,12 +23,7 @@ from sgbench.training.train_loop import check_optimizer
 
 
 class Learner(pl.LightningModule):
-    """Trains under Lightning; optimisation is manual because rules decide when to step.
-
-    Args:
-        training: any network, rule, loss and selection.
-        optimizer: over the network's weights.
-    """
+    """Trains under Lightning; optimisation is manual because rules decide when to step."""
 
     def __init__(self, training: Training, optimizer: torch.optim.Optimizer) -> None:
         super().__init__()
@@ -94,11 +89,7 @@ class Learner(pl.LightningModule):
 
 
 class LightningData(pl.LightningDataModule):
-    """Gives Lightning its view of the data; the test split is handed out once, at the end of a run.
-
-    Args:
-        data: loaded already.
-    """
+    """Gives Lightning its view of the data; the test split is handed out once, at the end of a run."""
 
     def __init__(self, data: SpikingData) -> None:
         super().__init__()
@@ -118,11 +109,7 @@ class LightningData(pl.LightningDataModule):
 
 
 class ShowHistograms(pl.Callback):
-    """Shows distributions after every epoch, where a logger was asked to.
-
-    Args:
-        show: is handed the step of the loggers' axis.
-    """
+    """Shows distributions after every epoch, where a logger was asked to."""
 
     def __init__(self, show: Callable[[int], None]) -> None:
         self.show = show
@@ -133,11 +120,7 @@ class ShowHistograms(pl.Callback):
 
 
 class LastEpoch(pl.Callback):
-    """Keeps one checkpoint, of the last complete epoch; a crash at any moment leaves it whole.
-
-    Args:
-        path: of the checkpoint.
-    """
+    """Keeps one checkpoint, of the last complete epoch; a crash at any moment leaves it whole."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -174,11 +157,7 @@ class WatchTest(pl.Callback):
 
 
 class EpochLaps(pl.Callback):
-    """Reads the host's meters of energy once an epoch.
-
-    Args:
-        laps: of the meters.
-    """
+    """Reads the host's meters of energy once an epoch."""
 
     def __init__(self, laps: Laps) -> None:
         self.laps = laps

@@ -27,15 +27,7 @@ def learning_of(
     counts: OpCounts,
     agreement: tuple[EpochAgreement, ...] | None = None,
 ) -> Learning | None:
-    """Compute what the rule of a run takes; None where the rule does not say, or connections were not counted.
-
-    Args:
-        network: of the run.
-        rule: of the run.
-        method: of the run.
-        counts: of its test split.
-        agreement: where somebody asked for it.
-    """
+    """Compute what the rule of a run takes; None where the rule does not say, or connections were not counted."""
     protocol = method.protocol
     cut = method.parameters["network"].get("recurrence_gradient") == "cut"
     try:

@@ -35,12 +35,7 @@ def csv_logger(spec: RunSpec, run_dir: Path) -> Logger:
 
 
 class EventLogger(TensorBoardLogger):
-    """Writes TensorBoard's event files, and says whether they are to hold histograms.
-
-    Args:
-        histograms: whether.
-        settings: of Lightning's logger.
-    """
+    """Writes TensorBoard's event files, and says whether they are to hold histograms."""
 
     def __init__(self, *, histograms: bool, **settings: Any) -> None:
         super().__init__(**settings)
@@ -91,11 +86,6 @@ class OwnRunLogger(WandbLogger):
     """Logs to a Weights & Biases run of its own, whichever others are open in the process.
 
     Lightning's logger takes over a run that is open, so replicas would write into one another's.
-
-    Args:
-        histograms: whether potentials and gradients are shown after every epoch.
-        artifacts: whether the run's files go along.
-        settings: of Lightning's logger.
     """
 
     def __init__(self, *, histograms: bool, artifacts: bool, **settings: Any) -> None:

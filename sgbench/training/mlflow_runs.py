@@ -43,9 +43,6 @@ class MlflowRun(MLFlowLogger):
         """Hand over a record's flat tree: settings as parameters, numbers as metrics, words as tags.
 
         Metrics stand after the last step, so that the latest of a curve is that of the weights that were kept.
-
-        Args:
-            tree: see `sgbench.records.flat`.
         """
         client, run = self.experiment, self.run_id
         for key, value in tree.items():

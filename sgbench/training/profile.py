@@ -181,12 +181,7 @@ class Profile:
 
 
 class TimedBatches:
-    """Counts the time of making batches to the data.
-
-    Args:
-        batches: of one pass over a split.
-        profile: that counts.
-    """
+    """Counts the time of making batches to the data."""
 
     def __init__(self, batches: Batches, profile: Profile) -> None:
         self.batches = batches

@@ -109,9 +109,6 @@ def _keeps_out(path: Path) -> bool:
 def keeps_locks(folder: Path) -> bool:
     """Test whether a lock in a folder excludes a second handle; some shared file systems grant both.
 
-    Args:
-        folder: of runs; made if needed.
-
     Raises:
         StorageError: it cannot be written.
     """

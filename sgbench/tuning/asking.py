@@ -98,10 +98,6 @@ class Tpe:
     Optuna remembers nothing: each question comes with its history, so records and journal are all there is. What
     still runs counts as bad, so that a second worker looks elsewhere.
 
-    Args:
-        space: the numbers of the method.
-        name: of the protocol.
-
     Source: Bergstra et al. 2011, NeurIPS 24.
 
     Raises:
@@ -166,12 +162,6 @@ def distribution_of(optuna: Any, interval: Interval) -> Any:
 
 def asker_of(strategy: Strategy, space: Mapping[str, Interval], keys: Sequence[str], name: str) -> Asker:
     """Return who chooses settings.
-
-    Args:
-        strategy: its name.
-        space: the numbers of the method.
-        keys: all numbers that the protocol opens.
-        name: of the protocol.
 
     Raises:
         InputError: what it needs is not installed.

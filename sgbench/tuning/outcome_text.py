@@ -43,9 +43,6 @@ class Found:
 def found_of(outcomes: Sequence[Outcome]) -> Found:
     """Summarise the settings of a search.
 
-    Args:
-        outcomes: of all studies.
-
     Source of the score: Dahl et al. 2023, arXiv:2306.07179, section 4.3: the median over studies of the best of
     each; here of validation scores.
     """

@@ -50,12 +50,7 @@ class Outcome:
 
 
 def outcome_of(asked: Asked, specs: Sequence[RunSpec]) -> Outcome:
-    """Look up the records of a setting.
-
-    Args:
-        asked: the setting.
-        specs: its runs.
-    """
+    """Look up the records of a setting."""
     results = [stored_record(spec) or stored_pruned(spec) for spec in specs]
     ended = [result for result in results if result is not None]
     epochs = sum(_epochs(result) for result in ended)

@@ -33,13 +33,7 @@ class Promise:
 
 
 def promise_of(tuned: Sequence[RunSpec], reported: Sequence[RunSpec], measure: Measure) -> Promise:
-    """Look up what tuning seeds promised and reporting seeds keep of one setting.
-
-    Args:
-        tuned: its runs with tuning seeds.
-        reported: its runs with reporting seeds.
-        measure: of the task.
-    """
+    """Look up what tuning seeds promised and reporting seeds keep of one setting."""
     never = {} if measure.is_loss else {spec.seed: never_predicted(spec) for spec in reported}
     return Promise(
         promised=_scores(tuned, measure),
@@ -70,11 +64,7 @@ def never_predicted(spec: RunSpec) -> tuple[int, ...]:
 
 
 def promise_lines(promise: Promise) -> Iterator[str]:
-    """Yield both scores side by side, and a warning where they disagree or a class is never predicted.
-
-    Args:
-        promise: of the chosen setting.
-    """
+    """Yield both scores side by side, and a warning where they disagree or a class is never predicted."""
     measure = promise.measure
     if promise.promised and promise.kept:
         unit = "" if measure.is_loss else ", %"

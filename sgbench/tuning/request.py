@@ -70,10 +70,6 @@ class Task:
     def specs(self, setting: dict[str, float], seeds: Sequence[int]) -> tuple[RunSpec, ...]:
         """Compose the runs of a setting.
 
-        Args:
-            setting: the searched numbers.
-            seeds: one run each.
-
         Raises:
             InputError: the setting cannot be composed; the line names it.
         """

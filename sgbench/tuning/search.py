@@ -74,11 +74,6 @@ class Search:
     What was asked for stands in a journal, what came of it in records. Whoever finds a setting that was asked for
     and that nobody runs takes it up, so a killed worker loses nothing. A journal that is lost is asked for anew:
     the same questions have the same answers, and what has a record is not run again.
-
-    Args:
-        task: what is searched.
-        runner: trains what it is given.
-        say: told one line a round.
     """
 
     def __init__(self, task: Task, runner: Runner, say: Callable[[str], None]) -> None:
@@ -251,12 +246,7 @@ def _is_run(outcome: Outcome) -> bool:
 
 
 def wait_for(specs: Sequence[RunSpec], pause: Callable[[float], None] = time.sleep) -> None:
-    """Wait for runs of another worker, and run what it gave up.
-
-    Args:
-        specs: of the runs.
-        pause: waits for a number of seconds.
-    """
+    """Wait for runs of another worker, and run what it gave up."""
     for spec in specs:
         while is_held(folder_of(spec)):
             pause(POLL_S)
@@ -270,11 +260,7 @@ def _is_open(spec: RunSpec) -> bool:
 
 
 def tried_in(task: Task) -> set[str]:
-    """Return the ids of all methods with records in a folder that differ from this one in searched numbers alone.
-
-    Args:
-        task: whose folder is looked at.
-    """
+    """Return the ids of methods with records in a folder that differ from this one in searched numbers alone."""
 
     def fixed(choices: Mapping[str, str]) -> dict[str, str]:
         return {key: value for key, value in choices.items() if key not in task.space}

@@ -47,9 +47,6 @@ class Accelerated(nn.Module):
     Its parameters are the network's own, so optimisers of either serve both. Keys of its `state_dict` begin with
     `network.`; save the network's own to load it elsewhere. Decays, thresholds and all else are read off the
     network in each pass. What its `forward` decides by `self.training` is followed anew when a mode changes.
-
-    Args:
-        network: whose modules are used.
     """
 
     def __init__(self, network: nn.Module) -> None:

@@ -31,12 +31,7 @@ IMAGES = 4
 
 
 class GivenCurrent(nn.Module):
-    """Holds neurons whose currents are made elsewhere.
-
-    Args:
-        name: of the module.
-        neuron: of the layer.
-    """
+    """Holds neurons whose currents are made elsewhere."""
 
     cut = False
     recurrent: Tensor | None
@@ -107,12 +102,7 @@ def by_columns(weight: Any) -> nn.Parameter:
 
 
 class AllSteps:
-    """Runs a network over all steps at once.
-
-    Args:
-        graph: of one step.
-        network: whose modules are used.
-    """
+    """Runs a network over all steps at once."""
 
     def __init__(self, graph: fx.Graph, network: nn.Module) -> None:
         self.graph, self.network = graph, network

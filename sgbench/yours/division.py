@@ -61,9 +61,6 @@ def divide(
 def commonest_share(numbers: NDArray[np.int64]) -> float:
     """Compute the share of the commonest class of a part: what always answering it scores.
 
-    Args:
-        numbers: of the classes of its samples.
-
     >>> commonest_share(np.array([0, 2, 2]))
     0.6666666666666666
     """

@@ -299,12 +299,7 @@ def is_neuron_node(node: Any, network: nn.Module) -> bool:
 
 
 class StepByStep:
-    """Runs a network as its modules are written, one step after another.
-
-    Args:
-        graph: of one step.
-        network: whose modules are called.
-    """
+    """Runs a network as its modules are written, one step after another."""
 
     def __init__(self, graph: fx.Graph, network: nn.Module) -> None:
         self.graph, self.network = graph, network

@@ -75,12 +75,7 @@ WITHOUT_HISTORY = {TracedTensor, int, float, bool}
 
 
 class Recorder:
-    """Records the operations that a neuron's step does with tensors.
-
-    Args:
-        shape: of one part of one step `[B, *features]`.
-        dtype: of its numbers.
-    """
+    """Records the operations that a neuron's step does with tensors."""
 
     def __init__(self, shape: Sequence[int], dtype: torch.dtype) -> None:
         self.shape = torch.Size(shape)

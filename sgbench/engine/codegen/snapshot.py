@@ -94,9 +94,6 @@ class Numbers(NamedTuple):
 class Snapshot:
     """Holds all of a module at a moment, down to what its parts hold, so that nothing else can take its place.
 
-    Args:
-        module: to be looked at.
-
     >>> linear = nn.Linear(2, 1)
     >>> before = Snapshot(linear)
     >>> _ = nn.init.zeros_(linear.bias)

@@ -22,12 +22,7 @@ WIDE, HALF, NARROW = 64, 32, 16  # lanes; from as many as a word has bits to as 
 
 
 class Vector(types.Type):
-    """Tells numba the type of a vector.
-
-    Args:
-        number: numba's type of its entries.
-        lanes: how many there are.
-    """
+    """Tells numba the type of a vector."""
 
     def __init__(self, number: types.Type, lanes: int) -> None:
         self.number = number

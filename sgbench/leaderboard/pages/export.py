@@ -167,13 +167,7 @@ def _cell(value: Value) -> Cell:
 
 
 class Listings:
-    """Tells how the methods of a leaderboards folder stand, reading what lies beside their records once a protocol.
-
-    Args:
-        root: the folder.
-        references: what the catalogue says of protocols.
-        findings: collects what was left out.
-    """
+    """Tells how methods of a leaderboards folder stand, reading what lies beside their records once a protocol."""
 
     def __init__(self, root: Path, *, references: References, findings: list[Finding]) -> None:
         self._root, self._references, self._findings = root, references, findings

@@ -38,11 +38,7 @@ class LinePlace(NamedTuple):
 
 
 class ShardReader:
-    """Reads lines of the shards of a checkout, each file once.
-
-    Args:
-        leaderboards: the leaderboards folder; studies lie beside it.
-    """
+    """Reads lines of the shards of a checkout, each file once."""
 
     def __init__(self, leaderboards: Path) -> None:
         self._base = Path(os.path.normpath(leaderboards / os.pardir))

@@ -30,11 +30,7 @@ class ObjectAddress(Strict):
 
 
 class Objects:
-    """Finds the large files of one protocol by their hash.
-
-    Args:
-        folder: of the protocol, in a leaderboards folder.
-    """
+    """Finds the large files of one protocol by their hash."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / OBJECTS

@@ -17,11 +17,7 @@ RECORDS = "records"
 
 
 class AnotherRecordError(InputError):
-    """Says that a board has another record of the same run.
-
-    Args:
-        target: where it lies.
-    """
+    """Says that a board has another record of the same run."""
 
     def __init__(self, target: Path) -> None:
         super().__init__(f"{target} holds another record of this method and seed, which is never overwritten")
@@ -34,11 +30,7 @@ def record_path(folder: Path, row_id: str, seed: int) -> Path:
 
 
 class StoredRecords:
-    """Opens and adds the records of one board.
-
-    Args:
-        folder: of the protocol, in a leaderboards folder.
-    """
+    """Opens and adds the records of one board."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -129,16 +129,7 @@ class TrialFolders:
 
 
 class Court:
-    """Runs a candidate on tasks, stage by stage; what has a record is not run again.
-
-    Args:
-        candidate: that is judged.
-        tasks: it runs on.
-        folders: where its records and data lie, and entries of the user's own.
-        runner: trains what it is given.
-        say: told one line a stage.
-        map_seeds: of the map, how many.
-    """
+    """Runs a candidate on tasks, stage by stage; what has a record is not run again."""
 
     def __init__(
         self,

@@ -41,14 +41,7 @@ Result = RunRecord | ExternalRecord
 
 
 class Verifier:
-    """Looks at the seeds of one checked submission.
-
-    Args:
-        root: the submission's folder.
-        submission: what it says.
-        records: its finished records, by seed.
-        references: of the protocols.
-    """
+    """Looks at the seeds of one checked submission."""
 
     def __init__(
         self,
