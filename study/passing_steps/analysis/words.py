@@ -41,35 +41,36 @@ class ClaimWords:
     effect: str
 
 
-BY_STEPS = "the width by passing steps"
-BOTH = "both with the reset attached"
-AT_BEST = "at the width that is best with it detached"
+BY_STEPS = "a width chosen by passing steps"
+BEST = "3 points of the best setting"
+AT_BEST = "at the best width for a detached reset"
+ATTACHING = "attaching the reset's gradient"
 SHOWN = 0.05
 """Points that a sentence with one digit shows."""
 WORDS: Mapping[str, ClaimWords] = {
     "P1": ClaimWords(
-        f"With the reset attached, {BY_STEPS} comes within 3 points of the best of all widths and resets",
-        f"With the reset attached, {BY_STEPS} does not come within 3 points of the best of all widths and resets",
-        f"whether with the reset attached {BY_STEPS} comes within 3 points of the best of all widths and resets",
-        "it loses",
+        f"With the reset attached, {BY_STEPS} comes within {BEST}",
+        f"With the reset attached, {BY_STEPS} does not come within {BEST}",
+        f"whether, with the reset attached, {BY_STEPS} comes within {BEST}",
+        f"the loss of {BY_STEPS} is",
     ),
     "P1b": ClaimWords(
-        f"A width by passing steps is better than {FIXED_TEXT}, {BOTH}",
-        f"A width by passing steps is worse than {FIXED_TEXT}, {BOTH}",
-        f"whether a width by passing steps is better than {FIXED_TEXT}, {BOTH}",
-        "by passing steps minus fixed is",
+        f"With the reset attached, {BY_STEPS} is better than {FIXED_TEXT}",
+        f"With the reset attached, {BY_STEPS} is worse than {FIXED_TEXT}",
+        f"whether, with the reset attached, {BY_STEPS} is better than {FIXED_TEXT}",
+        f"the gain of {BY_STEPS} over {FIXED_TEXT} is",
     ),
     "P2a": ClaimWords(
-        f"Attaching the reset costs less than 1 point {AT_BEST}",
-        f"Attaching the reset costs more than 1 point {AT_BEST}",
-        f"whether attaching the reset costs less than 1 point {AT_BEST}",
-        "attached minus detached is",
+        f"{ATTACHING} costs less than 1 point of accuracy {AT_BEST}",
+        f"{ATTACHING} costs more than 1 point of accuracy {AT_BEST}",
+        f"whether {ATTACHING} costs less than 1 point of accuracy {AT_BEST}",
+        f"the gain of {ATTACHING} {AT_BEST} is",
     ),
     "P2b": ClaimWords(
-        "At a width of 0.5 attaching the reset gains more than 3 points",
-        "At a width of 0.5 attaching the reset gains less than 3 points",
-        "whether at a width of 0.5 attaching the reset gains more than 3 points",
-        "attached minus detached is",
+        f"{ATTACHING} gains more than 3 points of accuracy at a width of 0.5",
+        f"{ATTACHING} gains less than 3 points of accuracy at a width of 0.5",
+        f"whether {ATTACHING} gains more than 3 points of accuracy at a width of 0.5",
+        f"the gain of {ATTACHING} at a width of 0.5 is",
     ),
 }
 
@@ -81,11 +82,11 @@ def verdict_sentences(decision: ClaimDecision) -> str:
         return f"{PENDING}: {words.asked}."
     effect = f"{_capital(_effect(decision))}."
     if decision.verdict == "not decided":
-        return f"No verdict, as the claim before it is not confirmed: {words.asked}. {effect}"
+        return f"Not tested, because it depends on the claim above: {words.asked}. {effect}"
     if decision.verdict != "open":
-        return f"{getattr(words, decision.verdict)}. {effect}"
+        return f"{_capital(getattr(words, decision.verdict))}. {effect}"
     second = (
-        f" A second look, seeds {LOOKS[1][0]} to {LOOKS[1][-1]}, is not run."
+        f" Seeds {LOOKS[1][0]} to {LOOKS[1][-1]}, which may decide this question, are not run."
         if len(decision.looks) == 1
         else ""
     )
@@ -97,7 +98,7 @@ def _effect(decision: ClaimDecision) -> str:
     last = decision.looks[-1]
     return (
         f"{WORDS[decision.claim.name].effect} {points(last.mean)} points "
-        f"(one-sided {percent(decision.claim.level)} limits {points(last.low)} and {points(last.high)}; "
+        f"(one-sided {percent(decision.claim.level)} limits {points(last.low)} and {points(last.high)}, "
         f"{len(last.by_task)} tasks, {len(last.seeds)} seeds)"
     )
 
@@ -226,14 +227,13 @@ def _answer(
         f"In recurrent networks attach the reset's gradient and {take}."
         if limits(list(lost.values()), TASK_LEVEL)[1] < CLOSE
         else f"The registered rule for recurrent networks is to attach the reset's gradient and {take}. "
-        f"That it comes within {CLOSE:g} points of the best is not shown.",
-        f"On {len(lost)} tasks that nobody had run it lost {over_tasks(list(lost.values()))} to the best of 32 "
-        "settings.",
+        f"The runs do not show that this rule comes within {CLOSE:g} points of the best setting.",
+        f"On {len(lost)} new tasks the rule lost {over_tasks(list(lost.values()))} to the best of 32 settings.",
     ]
     if any(one.verdict == "open" and len(one.looks) < len(LOOKS) for one in (by_name["P1"], by_name["P1b"])):
-        said.append("A second look at more seeds may change that.")
+        said.append("Runs with more seeds may change the verdict on the rule.")
     beside = [
-        f'Most, {points(lost[worst])}, it lost on "{worst}".',
+        f'The rule lost most, {points(lost[worst])} points, on the task "{worst}".',
         _beside(rule, by_name["P1"], by_name["P1b"]),
     ]
     return said, beside, _attaching(by_name["P2a"], by_name["P2b"])
@@ -244,9 +244,9 @@ def _attaching(harm: ClaimDecision, gain: ClaimDecision) -> list[str]:
     if harm.verdict not in ("confirmed", "refuted"):
         return []
     mean = harm.looks[-1].mean
-    line = f"Attaching the reset {'gains' if mean > 0 else 'costs'} {points(abs(mean))} points {AT_BEST}"
+    line = f"{_capital(ATTACHING)} {'gains' if mean > 0 else 'costs'} {points(abs(mean))} points {AT_BEST}"
     if gain.verdict == "confirmed":
-        return [f"{line}, and gains {points(gain.looks[-1].mean)} at width 0.5."]
+        return [f"{line}, and gains {points(gain.looks[-1].mean)} points at a width of 0.5."]
     return [f"{line}."] if abs(mean) >= SHOWN else []
 
 
@@ -254,13 +254,15 @@ def _beside(rule: str, good: ClaimDecision, better: ClaimDecision) -> str:
     """Say why the other way is not the rule, or that it is worse."""
     mean = points(better.looks[-1].mean)
     if rule == CALIBRATED_NAME:
-        return f"That is better than {FIXED_TEXT}, by {mean} points."
+        return f"The rule is better than {FIXED_TEXT}, by {mean} points."
     if better.verdict == "refuted":
-        return f"A width by passing steps is worse, by {points(-better.looks[-1].mean)} points."
+        return f"{_capital(BY_STEPS)} is worse than the rule, by {points(-better.looks[-1].mean)} points."
     if better.verdict == "open":
-        return f"A width by passing steps is not shown to be better: the difference is {mean} points."
-    said = "is refuted" if good.verdict == "refuted" else "is not shown"
-    return f"That a width by passing steps comes within 3 points of the best {said}."
+        return (
+            f"{_capital(BY_STEPS)} is not shown to be better than the rule: the difference is {mean} points."
+        )
+    said = "is refuted" if good.verdict == "refuted" else "is not confirmed"
+    return f"The claim that {BY_STEPS} comes within {BEST} {said}."
 
 
 def over_tasks(losses: Sequence[float]) -> str:

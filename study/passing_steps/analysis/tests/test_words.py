@@ -39,21 +39,23 @@ def test_fixed_setting_is_the_rule_where_the_other_is_not_shown_to_be_better():
     answer = answered(scored(by_reset))
     assert answer.rule == FIXED_NAME
     assert answer.sentences == (
-        "In recurrent networks attach the reset's gradient and take `atan` at a width of 0.5. On 3 tasks that "
-        "nobody had run it lost 0.2 points (0.2 to 0.2) to the best of 32 settings. Most, 0.2, it lost on "
+        "In recurrent networks attach the reset's gradient and take `atan` at a width of 0.5. On 3 new tasks the "
+        "rule lost 0.2 points (0.2 to 0.2) to the best of 32 settings. The rule lost most, 0.2 points, on the task "
         '"the first". '
-        "A width by passing steps is not shown to be better: the difference is -0.8 points. Attaching the "
-        "reset costs 0.2 points at the width that is best with it detached, and gains 7.8 at width 0.5."
+        "A width chosen by passing steps is not shown to be better than the rule: the difference is -0.8 points. "
+        "Attaching the reset's gradient costs 0.2 points at the best width for a detached reset, and gains 7.8 "
+        "points at a width of 0.5."
     )
     assert answer.verdicts[0] == (
-        "With the reset attached, the width by passing steps comes within 3 points of the best of all widths and "
-        "resets. It loses 1.0 points (one-sided 97 % limits -0.1 and 2.1; 3 tasks, 5 seeds)."
+        "With the reset attached, a width chosen by passing steps comes within 3 points of the best setting. The "
+        "loss of a width chosen by passing steps is 1.0 points (one-sided 97 % limits -0.1 and 2.1, 3 tasks, 5 "
+        "seeds)."
     )
     assert answer.verdicts[1].startswith(
-        "Open: whether a width by passing steps is better than `atan` at a width"
+        "Open: whether, with the reset attached, a width chosen by passing steps is better than `atan` at a width"
     )
-    assert answer.verdicts[2].startswith("Attaching the reset costs less than 1 point at the width")
-    assert answer.verdicts[3].startswith("At a width of 0.5 attaching the reset gains more than 3 points.")
+    assert answer.verdicts[2].startswith("Attaching the reset's gradient costs less than 1 point")
+    assert answer.verdicts[3].startswith("Attaching the reset's gradient gains more than 3 points")
     assert answer.defaults.endswith(
         "recurrent experiments of version 2 may set `neuron.reset_gradient=attached`."
     )
@@ -64,16 +66,22 @@ def test_the_width_by_passing_steps_is_the_rule_where_it_is_confirmed_to_be_bett
     answer = answered(scored(losing((0.1, 0.1, 0.1), 3.0)))
     assert answer.rule == CALIBRATED_NAME
     assert "choose the width by passing steps (`width_fwhm=auto`)" in answer.sentences
-    assert answer.sentences.endswith("That is better than `atan` at a width of 0.5, by 2.9 points.")
-    assert answer.verdicts[1].startswith("A width by passing steps is better than")
+    assert answer.sentences.endswith("The rule is better than `atan` at a width of 0.5, by 2.9 points.")
+    assert "a width chosen by passing steps is better than" in answer.verdicts[1]
 
 
 @pytest.mark.parametrize(
     ("of_r", "of_fixed", "last", "says", "verdicts"),
     [
-        ((1.0, 1.0, 1.0), 0.0, 209, "is worse, by 1.0 points", ("comes within", "is worse than")),
-        ((20.0, 20.5, 21.0), 0.0, 209, "is refuted", ("does not come within", "No verdict, as the claim")),
-        ((0.0, 6.0, 3.0), 0.0, 209, "is not shown", ("Open: whether with the reset", "No verdict")),
+        (
+            (1.0, 1.0, 1.0),
+            0.0,
+            209,
+            "is worse than the rule, by 1.0 points",
+            ("comes within", "is worse than"),
+        ),
+        ((20.0, 20.5, 21.0), 0.0, 209, "is refuted", ("does not come within", "Not tested, because")),
+        ((0.0, 6.0, 3.0), 0.0, 209, "is not confirmed", ("Open: whether, with the reset", "Not tested")),
     ],
 )
 def test_every_outcome_of_the_rule_has_its_words(of_r, of_fixed, last, says, verdicts):
@@ -83,18 +91,18 @@ def test_every_outcome_of_the_rule_has_its_words(of_r, of_fixed, last, says, ver
     assert answer.sentences.rstrip(".").endswith(says)
     assert all(said in text for said, text in zip(verdicts, answer.verdicts, strict=False))
     is_open = answer.verdicts[0].startswith("Open")
-    assert ("A second look, seeds 205 to 219, is not run." in answer.verdicts[0]) == is_open
+    assert ("Seeds 205 to 219, which may decide this question, are not run." in answer.verdicts[0]) == is_open
 
 
 @pytest.mark.parametrize(
     ("half", "says"),
-    [(8.0, "gains more than 3 points."), (1.0, "gains less than 3 points.")],
+    [(8.0, "gains more than 3 points"), (1.0, "gains less than 3 points")],
 )
 def test_the_gain_at_half_is_said_by_its_side(half, says):
     """By hand: a detached width of 0.5 that loses 8 points is a gain of 8 for both shapes, one of 1 is 1."""
     answer = answered(scored(losing((0.0, 0.0, 0.0), 0.0, half)))
-    assert f"At a width of 0.5 attaching the reset {says}" in answer.verdicts[3]
-    assert f"Attached minus detached is {half:.1f} points" in answer.verdicts[3]
+    assert f"Attaching the reset's gradient {says} of accuracy at a width of 0.5." in answer.verdicts[3]
+    assert f"at a width of 0.5 is {half:.1f} points" in answer.verdicts[3]
 
 
 def test_harm_keeps_defaults_as_they_are():
@@ -113,13 +121,13 @@ def test_harm_keeps_defaults_as_they_are():
 def test_attaching_that_harms_is_said():
     """By hand: attached loses 5 points at every width of every task."""
     answer = answered(scored(lambda task, shape, width, reset, seed: 90.0 - 5.0 * (reset == "attached")))
-    assert answer.verdicts[2].startswith("Attaching the reset costs more than 1 point")
+    assert answer.verdicts[2].startswith("Attaching the reset's gradient costs more than 1 point")
     assert "no default changes" in answer.defaults
     assert len(passages(answer)[0].text.split()) <= 85
-    costs = "Attaching the reset costs 5.0 points at the width that is best with it detached."
+    costs = "Attaching the reset's gradient costs 5.0 points at the best width for a detached reset."
     assert answer.short.endswith(costs)
     assert answer.sentences.startswith("The registered rule for recurrent networks is to attach")
-    assert "within 3 points of the best is not shown." in answer.sentences
+    assert "do not show that this rule comes within 3 points of the best setting." in answer.sentences
     assert answer.sentences.endswith(costs)
 
 
@@ -128,7 +136,7 @@ def test_missing_runs_leave_everything_undecided():
     answer = answered(scored(by_reset, last=206))
     assert answer.rule is None
     assert "Not decided yet:" in answer.sentences
-    assert all(text.startswith("Not decided yet: whether ") for text in answer.verdicts)
+    assert all(text.startswith("Not decided yet: whether") for text in answer.verdicts)
     assert answer.defaults.endswith("Not decided yet.")
     assert not any("points (" in text for text in answer.verdicts)
 
