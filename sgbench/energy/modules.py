@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from sgbench.energy import module_functions as functions
 from sgbench.energy import module_layers as layers
 from sgbench.energy import module_recurrent as recurrent
 from sgbench.energy import module_spiking as spiking
@@ -269,30 +270,44 @@ class _Watch(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        output = func(*args, **(kwargs or {}))
+        given = kwargs or {}
+        output = func(*args, **given)
         if self.counter.inside == 0:
-            self._between(getattr(func, "__name__", str(func)), args, output)
+            self._between(getattr(func, "__name__", str(func)), args, given, output)
         return output
 
-    def _between(self, name: str, args: tuple[Any, ...], output: Any) -> None:
-        """Count an operation between modules, or refuse it where it is not free."""
-        flat = [argument for arg in args for argument in (arg if isinstance(arg, list | tuple) else (arg,))]
-        origins = [
-            self.counter.origin[argument]
-            for argument in flat
-            if isinstance(argument, Tensor) and argument in self.counter.origin
-        ]
+    def _between(self, name: str, args: tuple[Any, ...], given: dict[str, Any], output: Any) -> None:
+        """Count an operation between modules, or refuse it where it is not known."""
+        each = [*args, *given.values()]
+        flat = [value for part in each for value in (part if isinstance(part, list | tuple) else (part,))]
+        known = [value for value in flat if isinstance(value, Tensor) and value in self.counter.origin]
+        origins = [self.counter.origin[value] for value in known]
         if name in ADDING and len(origins) > 1:
             tally = self.counter.tally("residual additions", "add", 1)
             tally.counts["residual_additions"] += output.numel()
             self.counter.origin[output] = ("residual additions", "real")
         elif name in FREE:
             self._pass_on(origins, output)
+        elif len(known) == 1 and functions.is_counted(name) and isinstance(output, Tensor):
+            (origin,) = origins
+            self._function(name, Received(known[0], *origin), (args[1:], given), output)
         elif origins:
             raise InputError(
                 f"the counter does not know '{name}' between modules of {type(self.counter.network).__name__}; "
                 "use a module in its place"
             )
+
+    def _function(
+        self, name: str, received: Received, given: tuple[tuple[Any, ...], dict[str, Any]], output: Tensor
+    ) -> None:
+        """Count a function that does what a module does, or adds values up."""
+        label = f"{name}()"
+        tally = self.counter.tally(
+            label, name, output.numel() // max(1, output.shape[0] if output.dim() else 1)
+        )
+        with torch._C.DisableTorchFunction():
+            kind = functions.count_function(name, received, given, output, tally)
+        self.counter.origin[output] = (label, kind)
 
     def _pass_on(self, origins: list[tuple[str, str]], output: Any) -> None:
         """Mark an output with the origins of what it was computed from."""

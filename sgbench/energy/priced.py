@@ -18,7 +18,13 @@ from sgbench.tables.table import Cell, Table, number, numbers, texts
 if TYPE_CHECKING:
     from sgbench.plots.energy_terms import EnergyBar
 
-HEAD = ("target", "evidence", "dynamic energy an inference", "static", "operations without a price")
+HEAD = (
+    "target",
+    "evidence",
+    "dynamic energy an inference",
+    "static energy an inference",
+    "operations without a price",
+)
 STAR = "*: a part of the dynamic energy; sgbench energy list TARGET names what else a price list leaves out"
 
 OF_NEURONS = tuple(name for name in NEEDED if name.startswith("neuron_"))

@@ -59,7 +59,7 @@ def measured_figure(predictions: Sequence[Prediction]) -> Figure:
         rows = list(group)
         if index % 2 == 0:
             axes.axhspan(first - 0.5, first + len(rows) - 0.5, color=BAND, linewidth=0, zorder=0)
-        axes.text(LEAST * 1.15, first, target, va="center", fontsize=FONT_SIZE, color=SOFT)
+        axes.text(MOST * 1.15, first, target, va="center", fontsize=FONT_SIZE, color=SOFT)
         for row, one in enumerate(rows, start=first):
             _draw(axes, row, one)
         first += len(rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from sgbench.errors import InputError
+from sgbench.plots.labels import wrapped
 from sgbench.plots.style import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, SOFT
 
 FAMILIES = {
@@ -39,13 +41,12 @@ FAMILIES = {
 }
 """Terms that a reader wants to tell apart, in the order of the bar."""
 FAMILY_COLOURS = (BLUE, ORANGE, SOFT, PURPLE, GREEN, SKY)
-HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++")
-"""Of the layers, in order; a seventh begins anew."""
-ROW_INCHES, HEAD_INCHES = 0.36, 1.9
+HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++", "oo", "----", "||||", "**")
+"""Of the layers, in order; an eleventh begins anew."""
+WIDTH_INCHES, ROW_INCHES, HEAD_INCHES = 12.0, 0.36, 1.42
+LEGEND_ROW_INCHES, PATCH_INCHES, LETTER_INCHES = 0.24, 0.75, 0.09
+LONGEST_LABEL = 40
 SMALL = 1e-3  # of a bar: nothing to see
-
-
-FEW_IN_LEGEND = 6
 
 
 class DrawnTerm(NamedTuple):
@@ -82,11 +83,15 @@ def terms_figure(bars: Sequence[EnergyBar], *, title: str) -> Figure:
     """
     if not bars:
         raise InputError("no target has a total to draw; sgbench energy price names the reasons")
-    height = HEAD_INCHES + ROW_INCHES * len(bars)
-    figure = Figure(figsize=(12, height))
-    axes = figure.add_axes((0.2, 0.75 / height, 0.5, 1 - HEAD_INCHES / height))
     layers = list(dict.fromkeys(term.layer for bar in bars for term in bar.terms))
-    drawn = {family for row, bar in enumerate(bars) for family in _draw_bar(axes, row, bar, layers)}
+    patches = _legend({family for bar in bars for family in _families(bar)}, layers)
+    columns = _columns(patches)
+    head = HEAD_INCHES + LEGEND_ROW_INCHES * math.ceil(len(patches) / columns)
+    height = head + ROW_INCHES * len(bars)
+    figure = Figure(figsize=(WIDTH_INCHES, height))
+    axes = figure.add_axes((0.2, 0.75 / height, 0.5, 1 - head / height))
+    for row, bar in enumerate(bars):
+        _draw_bar(axes, row, bar, layers)
     axes.set_xlim(0, 100)
     axes.set_ylim(len(bars) - 0.4, -0.6)
     axes.set_yticks(range(len(bars)), [bar.target for bar in bars])
@@ -97,16 +102,30 @@ def terms_figure(bars: Sequence[EnergyBar], *, title: str) -> Figure:
     figure.text(
         0.01, 1 - 0.28 / height, f"Where the energy goes: {title}", fontsize=15, color=INK, va="center"
     )
-    patches = _legend(drawn, layers)
     figure.legend(
         handles=patches,
         loc="upper left",
         bbox_to_anchor=(0.005, 1 - 0.45 / height),
-        ncols=max(3, len(patches)) if len(patches) <= FEW_IN_LEGEND else math.ceil(len(patches) / 2),
+        ncols=columns,
         frameon=False,
         fontsize=11,
     )
     return figure
+
+
+def _columns(patches: Sequence[Patch]) -> int:
+    """Compute how many patches with their labels stand side by side in the legend."""
+    longest = max(len(str(patch.get_label())) for patch in patches)
+    return max(1, int(WIDTH_INCHES / (PATCH_INCHES + LETTER_INCHES * longest)))
+
+
+def _families(bar: EnergyBar) -> list[str]:
+    """List the families of which something is to be seen in a bar."""
+    return [
+        family
+        for family, operations in FAMILIES.items()
+        if sum(term.energy_nj for term in bar.terms if term.operation in operations) > SMALL * bar.total_nj
+    ]
 
 
 def _legend(drawn: set[str], layers: Sequence[str | None]) -> list[Patch]:
@@ -115,15 +134,16 @@ def _legend(drawn: set[str], layers: Sequence[str | None]) -> list[Patch]:
     patches = [Patch(facecolor=colours[name], label=name) for name in FAMILIES if name in drawn]
     for index, layer in enumerate(layers):
         hatch = HATCHES[index % len(HATCHES)]
-        patches.append(Patch(facecolor="white", edgecolor=SOFT, hatch=hatch, label=f"layer {layer}"))
+        label = wrapped(f"layer {layer}", LONGEST_LABEL)
+        patches.append(Patch(facecolor="white", edgecolor=SOFT, hatch=hatch, label=label))
     return patches
 
 
-def _draw_bar(axes: Axes, row: int, bar: EnergyBar, layers: list[str | None]) -> list[str]:
-    """Draw one target's bar and return the families that it shows."""
-    left, drawn = 0.0, []
-    for (family, operations), colour in zip(FAMILIES.items(), FAMILY_COLOURS, strict=True):
-        for layer, hatch in zip(layers, (HATCHES * len(layers))[: len(layers)], strict=True):
+def _draw_bar(axes: Axes, row: int, bar: EnergyBar, layers: Sequence[str | None]) -> None:
+    """Draw one target's bar."""
+    left = 0.0
+    for operations, colour in zip(FAMILIES.values(), FAMILY_COLOURS, strict=True):
+        for layer, hatch in zip(layers, itertools.cycle(HATCHES), strict=False):
             part_nj = sum(
                 term.energy_nj for term in bar.terms if term.layer == layer and term.operation in operations
             )
@@ -139,6 +159,4 @@ def _draw_bar(axes: Axes, row: int, bar: EnergyBar, layers: list[str | None]) ->
                     linewidth=0.6,
                     hatch=hatch,
                 )
-                drawn.append(family)
             left += share
-    return drawn

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn import functional
 
 from sgbench.energy.modules import ModuleCounter
 from sgbench.errors import InputError
@@ -188,6 +189,69 @@ def test_residual_additions_by_hand():
     assert [group.source for group in groups] == ["input", "residual additions"]
 
 
+class Called(nn.Module):
+    """Calls a function on what a module makes."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.body, self.function = nn.Conv2d(1, 2, 3), function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(self.body(x))
+
+
+@pytest.mark.parametrize(
+    ("module", "function"),
+    [
+        (nn.ReLU(), functional.relu),
+        (nn.ReLU(), Tensor.relu_),
+        (nn.LeakyReLU(), functional.leaky_relu),
+        (nn.Sigmoid(), torch.sigmoid),
+        (nn.LogSoftmax(1), lambda x: functional.log_softmax(x, dim=1)),
+        (nn.MaxPool2d(2), lambda x: functional.max_pool2d(x, 2)),
+        (nn.MaxPool2d(3, 1, 1), lambda x: functional.max_pool2d(x, 3, stride=1, padding=1)),
+        (nn.AvgPool2d(3, 1, 1), lambda x: functional.avg_pool2d(x, 3, 1, padding=1)),
+        (nn.AdaptiveAvgPool2d(2), lambda x: functional.adaptive_avg_pool2d(x, 2)),
+    ],
+)
+def test_a_function_counts_as_its_module_does(module, function):
+    """Must match: each count of the module's layer, whose own tests are by hand."""
+    x = torch.ones(3, 1, 7, 7)
+    called = count(Called(function), x).layers[-1]
+    named = count(nn.Sequential(nn.Conv2d(1, 2, 3), module), x).layers[-1]
+    assert called.name.endswith("()")
+    assert called.model_dump(exclude={"name", "neuron"}) == named.model_dump(exclude={"name", "neuron"})
+
+
+def test_a_sum_and_a_mean_by_hand():
+    """Over 2 channels of 5 x 5 values of 3 samples: 24 additions for each of 6 sums; a mean is divided besides."""
+    x = torch.ones(3, 1, 7, 7)
+    added = count(Called(lambda y: y.sum((2, 3))), x).layers[-1]
+    mean = count(Called(lambda y: y.mean(dim=(2, 3))), x).layers[-1]
+    assert added.pooling_operations.total == 6 * 24
+    assert mean.pooling_operations.total == 6 * 25
+    assert added.neurons == mean.neurons == 2
+
+
+def test_the_largest_of_spikes_is_a_spike_also_by_a_function():
+    """By the declaration, as of modules: behind a maximum weights are added, behind a mean multiplied."""
+
+    class Pooled(nn.Module):
+        def __init__(self, pool: Callable[[Tensor, int], Tensor]) -> None:
+            super().__init__()
+            self.pool, self.fc = pool, nn.Linear(2, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fc(self.pool(x, 2).flatten(1))
+
+    for pool, expected in (
+        (functional.max_pool1d, "accumulate"),
+        (functional.avg_pool1d, "multiply_accumulate"),
+    ):
+        found = count(Pooled(pool), spikes(2, 1, 4), kind="binary")
+        assert found.layers[-1].synapses[0].operation == expected
+
+
 # --- what must not matter, and what must be refused
 
 
@@ -224,7 +288,7 @@ class Functional(nn.Module):
         self.fc = nn.Linear(2, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(self.fc(x))
+        return torch.cumsum(input=self.fc(x), dim=1)
 
 
 @pytest.mark.filterwarnings("ignore:LSTM with projections")
@@ -233,7 +297,7 @@ class Functional(nn.Module):
     [
         (nn.Sequential(nn.Linear(2, 2), nn.Bilinear(1, 1, 1)), r"'1'.*torch.*Bilinear"),
         (nn.ConvTranspose1d(1, 1, 1), "ConvTranspose1d"),
-        (Functional(), "does not know 'relu' between modules of Functional"),
+        (Functional(), "does not know 'cumsum' between modules of Functional"),
         (nn.LSTM(2, 3, proj_size=2), "proj_size"),
     ],
 )
