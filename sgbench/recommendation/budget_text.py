@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from sgbench.energy.text import joules, joules_interval
+from sgbench.recommendation.left_out import in_short
 from sgbench.recommendation.priced import PricedSetting, PricedTask, front, holdable
 from sgbench.statistics.intervals import Summary
 
@@ -38,6 +39,7 @@ def lines_of(advice: BudgetAdvice) -> list[str]:
     for task in advice.tasks:
         said += _task(task, advice)
     said += [_left_out(check) for check in advice.left_out]
+    said.append(in_short(budget.target, advice.left_out))
     if advice.shapes:
         said.append(f"Shapes, by the study of surrogates: {'; '.join(map(str, advice.shapes))}.")
     return [*said, str(advice.trust), *(f"Not known: {what}." for what in NOT_TRIED)]
@@ -105,7 +107,7 @@ def _nearest(task: TaskAdvice, advice: BudgetAdvice) -> str:
 
 def _left_out(check: LeftOut) -> str:
     """Write what the other tasks' advice gives on a task."""
-    kept = "keeps" if check.advised.energy_nj.value <= check.budget_nj else "breaks"
+    kept = "keeps" if check.keeps_budget else "breaks"
     line = (
         f"Out of sample, {check.title}, {joules(check.budget_nj)}: advice from the other tasks {kept} the budget "
         f"({joules(check.advised.energy_nj.value)}) and loses {check.loss_points:.1f} points"
@@ -152,6 +154,7 @@ def tree_of(advice: BudgetAdvice) -> dict[str, Any]:
             }
             for task in advice.tasks
         ],
+        "in_short": in_short(advice.budget.target, advice.left_out),
         "left_out": [
             {
                 "title": check.title,

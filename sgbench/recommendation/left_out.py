@@ -11,6 +11,9 @@ import numpy as np
 from sgbench.recommendation.block import Setting
 from sgbench.recommendation.priced import PricedSetting, PricedTask, choose, holdable, real
 
+SAME_POINTS = 0.05
+"""Difference of two losses that is none in the digits that are told."""
+
 
 @dataclass(frozen=True)
 class LeftOut:
@@ -30,6 +33,11 @@ class LeftOut:
     advised: PricedSetting
     best: PricedSetting
     rounded: PricedSetting | None
+
+    @property
+    def keeps_budget(self) -> bool:
+        """Return whether the advised setting needs no more than the budget."""
+        return self.advised.energy_nj.value <= self.budget_nj
 
     @property
     def loss_points(self) -> float:
@@ -131,3 +139,46 @@ def leave_one_out(tasks: Mapping[str, PricedTask], limit: int | None) -> tuple[L
         rounded = None if from_real is None else task.get(from_real.setting.rounded(advised.setting.bits))
         checks.append(LeftOut(title, budget, task[advised.setting], best, rounded))
     return tuple(checks)
+
+
+def in_short(target: str, checks: Sequence[LeftOut]) -> str:
+    """Say in a few sentences how advice fell on tasks that it was not made from, beside rounding afterwards.
+
+    Args:
+        target: name of the price list.
+        checks: one a task that was left out.
+    """
+    if not checks:
+        return f"Advice for {target} was held against no other task: too few were measured."
+    kept = sum(check.keeps_budget for check in checks)
+    said = (
+        f"Advice for {target} that was made from the other tasks kept the budget on {kept} of {len(checks)} tasks. "
+        f"Against the task's own choice it lost {_points([check.loss_points for check in checks])}."
+    )
+    pairs = [
+        (check.loss_points, check.rounded_loss_points)
+        for check in checks
+        if check.rounded_loss_points is not None
+    ]
+    if not pairs:
+        return f"{said} Rounding afterwards was not run for it."
+    own, rounded = (float(np.mean(losses)) for losses in zip(*pairs, strict=True))
+    apart = [other - loss for loss, other in pairs]
+    more, less = (sum(sign * each > SAME_POINTS for each in apart) for sign in (1, -1))
+    on = "" if len(pairs) == len(checks) else f", where it was run ({len(pairs)} of {len(checks)} tasks),"
+    if abs(rounded - own) <= SAME_POINTS:
+        better = "Neither was the better advice on average"
+    else:
+        better = (
+            f"{'Few bits in training were' if rounded > own else 'Rounding was'} the better advice on average"
+        )
+    return (
+        f"{said} Rounding afterwards{on} lost {_points([other for _, other in pairs])}: more on {more}, less on "
+        f"{less}, as much on {len(pairs) - more - less} of them. {better}; so few tasks are an estimate and "
+        "decide nothing."
+    )
+
+
+def _points(losses: Sequence[float]) -> str:
+    """Write losses as their mean with the least and the largest."""
+    return f"{np.mean(losses):.1f} points on average ({min(losses):.1f} to {max(losses):.1f})"

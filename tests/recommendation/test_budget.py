@@ -11,16 +11,18 @@ from sgbench.cli.main import main
 from sgbench.energy.price import load_targets
 from sgbench.energy.validate import counts_of, load_cases, validate
 from sgbench.errors import InputError
+from sgbench.plots.chart import charts_of_json
 from sgbench.recommendation.block import MeasuredRun, MeasuredTask, Setting, read_block, shipped_block
 from sgbench.recommendation.budget import Budget, BudgetAdvice, advise_budget
 from sgbench.recommendation.fit import fit
-from sgbench.recommendation.left_out import CarriedAdvice
+from sgbench.recommendation.left_out import CarriedAdvice, in_short
 from sgbench.recommendation.moved import moved_nj
 from sgbench.recommendation.shapes import shape_losses
 from sgbench.recommendation.summary import Shape, read_summary, shipped_summary
 from sgbench.recommendation.trust import trust_in
 from sgbench.records.counts import OpCounts
 from sgbench.records.energy_case import CaseLayer, CasePoint, Range
+from tests.rooms import ROOT
 
 EVENT_NJ = 0.0236
 """A synaptic operation of Loihi 1 by Davies 2018, in its price list."""
@@ -286,3 +288,29 @@ def test_the_command_answers_as_python_does(tmp_path: Path, capsys) -> None:
         assert one.title in text
         assert (told["chosen"] and told["chosen"]["words"]) == (one.chosen and list(one.chosen.setting.words))
     assert (tmp_path / "front.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_how_advice_fell_is_said_as_it_is() -> None:
+    """By hand: advice loses 0 points and 0, rounding afterwards 18 and -10; then the other way round."""
+    found = advice(Budget("loihi1", max_nj=100))
+    said = in_short("loihi1", found.left_out)
+    assert (
+        "kept the budget on 2 of 2 tasks. Against the task's own choice it lost 0.0 points on average" in said
+    )
+    assert "Rounding afterwards lost 4.0 points on average (-10.0 to 18.0): more on 1, less on 1" in said
+    assert "Few bits in training were the better advice on average; so few tasks" in said
+    assert said in found.lines
+    better = {**USUAL, (0.0, "rounded"): (99, 99, 1000), (1.0, "rounded"): (99, 99, 500)}
+    turned = advice(Budget("loihi1", max_nj=100), task("one", better), task("two", OTHER))
+    assert "Rounding was the better advice on average" in in_short("loihi1", turned.left_out)
+    assert "too few were measured" in in_short("loihi1", ())
+
+
+def test_pages_and_the_command_say_how_advice_fell_in_the_same_words() -> None:
+    """One sentence for the worked page, the study's page, the chart of the site and the terminal."""
+    said = in_short("loihi1", sgbench.recommend(target="loihi1", max_nj=400).left_out)
+    guide = (ROOT / "docs" / "a_network_for_a_chip.md").read_text()
+    assert said in " ".join(guide.split())
+    assert said in (ROOT / "docs" / "chip" / "README.md").read_text()
+    (charts,) = charts_of_json((ROOT / "docs" / "chip" / "charts.json").read_bytes()).values()
+    assert charts.caption == said

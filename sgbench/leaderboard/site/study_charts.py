@@ -11,7 +11,7 @@ from sgbench.plots.chart import CHARTS, Charts, charts_of_json
 from sgbench.plots.layout import laid_out
 from sgbench.records.files import read_bytes
 
-STUDIES = ("study", "passing_steps")
+STUDIES = ("study", "passing_steps", "chip")
 """Folders of the documentation that hold the reports."""
 
 

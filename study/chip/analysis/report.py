@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from sgbench.energy.price import chosen_targets
 from sgbench.energy.text import joules
-from sgbench.recommendation.block import ROUNDED, MeasuredTask, tasks_of
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series
+from sgbench.recommendation.block import MeasuredTask, tasks_of
 from sgbench.recommendation.budget_text import panels_of, share_text
-from sgbench.recommendation.left_out import LeftOut, leave_one_out
+from sgbench.recommendation.left_out import LeftOut, in_short, leave_one_out
 from sgbench.recommendation.priced import PricedTask, most_bits, priced_task
 from sgbench.recommendation.trust import trust_in
 from sgbench.records.shards import ShardLine
 from sgbench.study.pages.text import StudyPage, StudyPicture, details, table
-from sgbench.study.report import Report, ReportInput
+from sgbench.study.report import Passage, Report, ReportInput
 from sgbench.study.status import states_of
 from sgbench.tables import NONE, decimal_text
+from study.chip.analysis.levels import failures, levels, weights_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,10 +28,25 @@ if TYPE_CHECKING:
     from sgbench.plots.budget_front import BudgetPanel
 
 TITLE = "Under a budget of energy: activity cost, bits and width"
+NAME = "chip"
+GUIDE = "docs/a_network_for_a_chip.md"
+"""The document that has how advice fell as a passage."""
 DRAWN = "loihi1"
 LISTS = ("loihi1", "spinnaker2", "horowitz_45nm_int8")
 """Price lists on which advice is held against tasks that were left out."""
 PICTURE = "front.png"
+CHART = "advice on tasks that were left out"
+WIDTH = 120
+LEFT_OUT_HEAD = (
+    "task",
+    "budget",
+    "advised",
+    "needs",
+    "accuracy",
+    "loss, points",
+    "rounded afterwards",
+    "loss of that",
+)
 
 
 def make_report(given: ReportInput) -> Report:
@@ -54,6 +72,12 @@ def make_report(given: ReportInput) -> Report:
         return Report((StudyPage("README.md", TITLE, (*parts, "No run is stored.")),))
     priced = _priced(measured, DRAWN)
     limit = most_bits(chosen_targets([DRAWN])[DRAWN])
+    checks = leave_one_out(priced, limit)
+    reasons = [
+        failure.message.partition(";")[0].rpartition(": ")[2]
+        for failure in (one.record.failure for one in given.entries)
+        if failure is not None
+    ]
     panels = panels_of(priced, limit)
     picture = StudyPicture(
         PICTURE,
@@ -62,9 +86,15 @@ def make_report(given: ReportInput) -> Report:
         lambda: _figure(panels),
     )
     parts += [
+        in_short(DRAWN, checks),
         picture.markdown,
         f"Mean and interval of 95 % over seeds, energy on `{DRAWN}`; the line joins settings that no other one "
         "beats by validation.",
+        "## What each setting does",
+        f"Mean test accuracy of all runs with this width, cost or kind of weights, and mean energy on `{DRAWN}` of "
+        "those that did not fail.",
+        levels(measured, priced),
+        *failures(measured, reasons),
         "## Advice on a task that was left out",
         "Advice comes from the other tasks. Its loss is to what the task's own validation chooses within the same "
         "budget; beside it what is chosen among real weights and rounded afterwards to as many bits.",
@@ -72,7 +102,29 @@ def make_report(given: ReportInput) -> Report:
         "## Every setting",
         *(details(task.title, _settings(priced[task.title])) for task in measured),
     ]
-    return Report((StudyPage("README.md", TITLE, tuple(parts), (picture,)),))
+    page = StudyPage("README.md", TITLE, tuple(parts), (picture,), {CHART: _chart(checks)} if checks else {})
+    passage = Passage(GUIDE, NAME, fill(in_short(DRAWN, checks), WIDTH))
+    return Report((page,), passages=(passage,))
+
+
+def _chart(checks: Sequence[LeftOut]) -> Charts:
+    """Make the chart of what advice lost on each task that was left out, beside rounding afterwards."""
+    rows = list(enumerate(checks))
+    advised = tuple(_point(row, check.loss_points, f"{check.title}: advice") for row, check in rows)
+    rounded = tuple(
+        _point(row, check.rounded_loss_points, f"{check.title}: rounded afterwards")
+        for row, check in rows
+        if check.rounded_loss_points is not None
+    )
+    names = ChartAxis(names=tuple(check.title for check in checks))
+    lost = ChartAxis("points of test accuracy below the task's own choice")
+    series = (Series("advice from the other tasks", advised), Series("rounded afterwards", rounded))
+    chart = Chart(f"Tasks left out, within a budget on {DRAWN}", lost, names, series, x_lines=(0.0,))
+    return Charts(in_short(DRAWN, checks), (chart,))
+
+
+def _point(row: int, lost: float, what: str) -> ChartPoint:
+    return ChartPoint(lost, row, f"{what} loses {lost:.1f} points")
 
 
 def _figure(panels: Sequence[BudgetPanel]) -> Figure:
@@ -91,28 +143,17 @@ def _priced(measured: Sequence[MeasuredTask], name: str) -> dict[str, PricedTask
 def _left_out(name: str, measured: Sequence[MeasuredTask]) -> str:
     """Tabulate advice on left-out tasks by one price list, with how far its joules can be trusted."""
     limit = most_bits(chosen_targets([name])[name])
-    rows = [_row(check) for check in leave_one_out(_priced(measured, name), limit)]
-    header = [
-        "task",
-        "budget",
-        "advised",
-        "needs",
-        "accuracy",
-        "loss, points",
-        "rounded afterwards",
-        "loss of that",
-    ]
-    return (
-        f"### {name}\n\n{table(header, rows)}\n\n{trust_in(name)}"
-        if rows
-        else f"### {name}\n\nToo few tasks."
-    )
+    checks = leave_one_out(_priced(measured, name), limit)
+    if not checks:
+        return f"### {name}\n\nToo few tasks."
+    rows = table(LEFT_OUT_HEAD, [_row(check) for check in checks])
+    return f"### {name}\n\n{rows}\n\n{in_short(name, checks)}\n\n{trust_in(name)}"
 
 
 def _row(check: LeftOut) -> list[str]:
     """Write one left-out task as the cells of a table."""
     advised, rounded = check.advised, check.rounded
-    kept = "" if advised.energy_nj.value <= check.budget_nj else ", over budget"
+    kept = "" if check.keeps_budget else ", over budget"
     return [
         check.title,
         joules(check.budget_nj),
@@ -133,12 +174,11 @@ def _settings(priced: PricedTask) -> str:
     """Tabulate all settings of a task."""
     rows = []
     for setting, one in sorted(priced.items()):
-        weights = f"{setting.weights} {setting.bits}" if setting.weights == ROUNDED else setting.weights
         rows.append(
             [
                 f"{setting.width_fwhm:g}",
                 f"{setting.activity_cost:g}",
-                weights,
+                weights_of(setting),
                 share_text(one.validation),
                 share_text(one.test),
                 joules(one.energy_nj.value),

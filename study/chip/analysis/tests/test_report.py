@@ -23,7 +23,19 @@ def test_the_page_is_that_of_the_records() -> None:
     assert report.stale(ROOT / "docs" / "chip") == [
         "README.md"
     ]  # whose banner says that nobody compared commits
+    text = page.text()
     for task in read_block(store.folder):
-        for runs in task.runs.values():
+        for setting, runs in task.runs.items():
             mean = 100 * sum(run.test for run in runs) / len(runs)
-            assert f"| {mean:.1f} %" in page.text(), task.title
+            if all(run.counts is None for run in runs):
+                name = f"width {setting.width_fwhm:g}, cost {setting.activity_cost:g}, {setting.weights}"
+                assert name in text.partition("All runs failed of ")[2].partition("\n")[0]
+            else:
+                assert f"| {mean:.1f} %" in text, task.title
+        wide = [run.test for setting, runs in task.runs.items() if setting.width_fwhm == 1 for run in runs]
+        (row,) = [line for line in text.splitlines() if line.startswith("| width 1 |")]
+        assert f"{100 * sum(wide) / len(wide):.1f} %," in row
+    failed = sum(
+        run.counts is None for task in read_block(store.folder) for runs in task.runs.values() for run in runs
+    )
+    assert f"{failed} of 360 runs failed" in text
