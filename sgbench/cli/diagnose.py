@@ -23,6 +23,7 @@ ABOUT = """Diagnose a run or a network that has not been trained, on batches of 
   sgbench diagnose plane RUN|WORDS   loss over a plane of weights
   sgbench diagnose loop RUN|WORDS    integral of the surrogate gradient around closed loops of weights
   sgbench diagnose exact WORDS       a surrogate against the exact gradient, by enumeration of all spikes
+  sgbench diagnose widths RUN|WORDS  spread of potentials, variation and consistency of gradients, by layer
   sgbench diagnose robustness RUN    score with disturbed input, weights, thresholds and time steps
 
 RUN is a folder with a record, WORDS are those of a run, e.g. experiment=digits surrogate=triangle.
@@ -169,6 +170,30 @@ def _loop(args: argparse.Namespace) -> int:
     return answer(args, tree, loops_text(loops), lambda: _landscape().loops_figure(shares))
 
 
+def _widths_parser() -> argparse.ArgumentParser:
+    parser = _parser("widths")
+    parser.add_argument("--weights", default="initial", help="initial or selected")
+    parser.add_argument("--batches", type=int, default=4, help="of the validation split, default: 4")
+    return parser
+
+
+def _widths(args: argparse.Namespace) -> int:
+    """Print what adaptive surrogates set their widths by, by layer."""
+    from sgbench.inspection.diagnosed import measured_widths
+    from sgbench.inspection.diagnosis_text import widths_text
+
+    run = _run(args)
+    measures = measured_widths(run, weights=args.weights, batches=args.batches)
+
+    def figure() -> Figure:
+        from sgbench.plots.diagnosis import widths_figure
+
+        return widths_figure({each.layer: each._asdict() for each in measures})
+
+    tree = {"run": run.name, "widths": [each._asdict() for each in measures]}
+    return answer(args, tree, widths_text(measures), figure)
+
+
 def _exact_parser() -> argparse.ArgumentParser:
     parser = _parser("exact")
     parser.add_argument("--noise", type=float, default=5.0, help="slope of the escape noise, default: 5")
@@ -244,6 +269,7 @@ ACTIONS: dict[str, tuple[Callable[[], argparse.ArgumentParser], Callable[[argpar
     "plane": (_plane_parser, _plane),
     "loop": (_loop_parser, _loop),
     "exact": (_exact_parser, _exact),
+    "widths": (_widths_parser, _widths),
     "robustness": (_robustness_parser, _robustness),
 }
 """What is diagnosed, by the word behind the command; panels where there is none."""

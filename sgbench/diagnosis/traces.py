@@ -33,6 +33,7 @@ class LayerTrace:
     neurons: int
     slope_at: Callable[[Tensor], Tensor] | None  # of the surrogate; None for neurons that do not fire
     counts_spikes: bool
+    passed_at: Callable[[Tensor], Tensor] | None = None  # what it passes on of a gradient of 1 at each spike
     currents: list[Tensor] = field(default_factory=list)  # of each step [B, C N]
     centred: list[Tensor] = field(default_factory=list)  # potential minus threshold of each step [B, N]
     spikes: list[Tensor] = field(default_factory=list)  # of each step [B, N]
@@ -115,7 +116,8 @@ def _watch(layer: Any) -> LayerTrace:
     fires = neuron.output == "binary"
     surrogate = getattr(neuron, "surrogate", None) if fires else None
     slope = None if surrogate is None else functools.partial(_slope, surrogate)
-    seen = LayerTrace(layer.name, layer.neurons, slope, counts_spikes=fires)
+    passed = None if surrogate is None else functools.partial(_passed, surrogate)
+    seen = LayerTrace(layer.name, layer.neurons, slope, counts_spikes=fires, passed_at=passed)
     if neuron.sees_all_steps:
         neuron.unroll = functools.partial(_recorded_sequence, seen, neuron.unroll)
     else:
@@ -126,6 +128,11 @@ def _watch(layer: Any) -> LayerTrace:
 def _slope(surrogate: Any, centred: Tensor) -> Tensor:
     with torch.no_grad():
         return surrogate.sent_slope(centred)  # type: ignore[no-any-return]
+
+
+def _passed(surrogate: Any, centred: Tensor) -> Tensor:
+    with torch.no_grad():
+        return surrogate.pull_back(centred, torch.ones_like(centred))  # type: ignore[no-any-return]
 
 
 def leaf_like(current: Tensor) -> Tensor:

@@ -21,6 +21,8 @@ from sgbench.diagnosis.landscape import (
     whole_loss,
 )
 from sgbench.diagnosis.panels import checked_panels, diagnose_network
+from sgbench.diagnosis.traces import trace
+from sgbench.diagnosis.widths import WidthMeasures, width_measures
 from sgbench.errors import InputError, require_count, require_number
 from sgbench.inspection.stored_run import StoredRun, begin, load_selected, stored_run
 from sgbench.records.diagnosis import PANELS, Diagnosis, LinePoint
@@ -93,6 +95,23 @@ def diagnosed(run: StoredRun, weights: str, panels: Sequence[str], batches: int)
     )
     found = _with_level(found, run) if weights == "initial" else found
     return _of_unlearnt(found, run) if run.is_at_chance else found
+
+
+def measured_widths(run: StoredRun, *, weights: str, batches: int) -> list[WidthMeasures]:
+    """Measure what adaptive widths go by in each layer and step of a run's network.
+
+    Args:
+        run: made again.
+        weights: "initial" or "selected".
+        batches: of the validation split, at most.
+
+    Raises:
+        InputError: an unknown word, or weights or data that are gone.
+    """
+    require_count("--batches", batches)
+    _put_weights(run, weights)
+    network, objective = run.parts.network, run.parts.objective
+    return width_measures([trace(network, batch, objective) for batch in validation_batches(run, batches)])
 
 
 def _with_level(found: Diagnosis, run: StoredRun) -> Diagnosis:
@@ -222,9 +241,18 @@ def loss_around(run: StoredRun, weights: str, batches: int) -> WeightLoss:
         InputError: an unknown word, or weights or data that are gone.
     """
     require_count("--batches", batches)
+    _put_weights(run, weights)
+    return whole_loss(run.parts.network, validation_batches(run, batches), run.parts.objective)
+
+
+def _put_weights(run: StoredRun, weights: str) -> None:
+    """Give the network of a run its initial or selected weights, in the mode of training.
+
+    Raises:
+        InputError: an unknown word, or weights that are gone.
+    """
     if weights == "selected":
         load_selected(run)
     elif weights != "initial":
         raise InputError(f"--weights {weights}: one of {', '.join(WEIGHTS)} is needed")
     begin(run, "train", 0)
-    return whole_loss(run.parts.network, validation_batches(run, batches), run.parts.objective)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from sgbench.diagnosis.landscape import LoopSamples, Plane
 from sgbench.diagnosis.robustness import RobustnessCurve
+from sgbench.diagnosis.widths import WidthMeasures
 from sgbench.records.diagnosis import Diagnosis, LayerDiagnosis, LinePoint
 from sgbench.tables import aligned, number_text
 
@@ -111,6 +112,29 @@ def plane_text(plane: Plane) -> str:
         f"{count} losses, {count - len(known)} of them not finite\n"
         f"least {least:.4g} at ({a:.3g}, {b:.3g}), largest {max(known)[0]:.4g}"
     )
+
+
+def widths_text(measures: Sequence[WidthMeasures]) -> str:
+    """Write what adaptive widths go by: a line for each layer, means over steps and the last step's variation."""
+    head = ["layer", "spread", "in window", "variation, last step", "variation, mean", "consistency, mean"]
+    rows = [
+        [
+            each.layer,
+            number_text(_mean(each.spread)),
+            number_text(_mean(each.in_window)),
+            number_text(each.variation[-1]),
+            number_text(_mean(each.variation)),
+            number_text(_mean(each.consistency)),
+        ]
+        for each in measures
+    ]
+    note = "spread of potentials in thresholds; variation and consistency are of dL/dI; --json has every step"
+    return "\n".join([*aligned([head, *rows], words=1), note])
+
+
+def _mean(steps: Sequence[float | None]) -> float | None:
+    known = [value for value in steps if value is not None]
+    return sum(known) / len(known) if known else None
 
 
 def robustness_text(curves: Sequence[RobustnessCurve]) -> str:

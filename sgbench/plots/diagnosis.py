@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,33 @@ def diagnosis_figure(diagnoses: Sequence[Diagnosis]) -> Figure:
         _draw_cosines(panels[2], diagnosis)
         outlook = "" if diagnosis.outlook is None else f", outlook: {diagnosis.outlook}"
         panels[0].set_title(f"{diagnosis.weights} weights{outlook}", loc="left")
+    return figure
+
+
+WIDTHS = {
+    "spread": "spread of potentials, thresholds",
+    "in_window": "share in the window",
+    "variation": "variation of gradients",
+    "consistency": "consistency with the next step",
+}
+
+
+def widths_figure(layers: Mapping[str, Mapping[str, Sequence[float | None]]]) -> Figure:
+    """Draw what adaptive widths go by: a panel for each measure, a line for each layer, over time steps.
+
+    Args:
+        layers: by name, each measure by step.
+    """
+    figure = Figure(figsize=(11.0, 6.8), layout="constrained")
+    for panel, (name, label) in zip(figure.subplots(2, 2).flat, WIDTHS.items(), strict=True):
+        for place, (layer, measures) in enumerate(layers.items()):
+            steps = np.asarray(measures[name], dtype=float)
+            look: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "marker": "o", "markersize": 3}
+            panel.plot(range(len(steps)), steps, label=layer, linewidth=1.5, **look)
+        panel.set(xlabel="time step", ylabel=label)
+        if name == "variation" and any(value for measures in layers.values() for value in measures[name]):
+            panel.set_yscale("log")
+        panel.legend(frameon=False, fontsize=9)
     return figure
 
 
