@@ -9,82 +9,96 @@ from collections.abc import Iterable
 from sgbench.errors import require_count, require_number
 
 
-def chance_to_miss(population: int, wrong: int, sample: int) -> float:
-    r"""Compute the chance that a sample without replacement holds none of those that are wrong.
+def chance_to_miss(population: int, wrong: int, sample: int, *, found: int = 0) -> float:
+    r"""Compute the chance that a sample without replacement holds at most `found` of those that are wrong.
 
-    .. math:: P(X = 0) = \binom{N - D}{n} / \binom{N}{n}
+    .. math:: P(X \le f) = \sum_{k=0}^{f} \binom{D}{k} \binom{N - D}{n - k} / \binom{N}{n}
 
     Source: hypergeometric distribution; Arkin 1984, Handbook of Sampling for Auditing and Accounting, chapter 9
-    (discovery sampling).
+    (discovery sampling, where f = 0).
 
     Args:
         population: N, in all.
         wrong: D of them.
         sample: n, drawn.
+        found: f.
 
     Raises:
         InputError: more are wrong, or drawn, than there are.
 
-    >>> chance_to_miss(10, 5, 1), chance_to_miss(10, 1, 10)
-    (0.5, 0.0)
+    >>> chance_to_miss(10, 5, 1), chance_to_miss(10, 1, 10), chance_to_miss(10, 1, 10, found=1)
+    (0.5, 0.0, 1.0)
     """
     require_count("population", population)
     require_number("wrong", wrong, low=0, high=population)
     require_number("sample", sample, low=0, high=population)
-    return math.comb(population - wrong, sample) / math.comb(population, sample)
+    require_number("found", found, low=0, high=sample)
+    kept = population - wrong
+    ways = sum(math.comb(wrong, count) * math.comb(kept, sample - count) for count in range(found + 1))
+    return ways / math.comb(population, sample)
 
 
-def most_wrong(population: int, sample: int, *, confidence: float = 0.95) -> int:
-    """Find how many may be wrong at most where a sample without replacement has none that is.
+def most_wrong(population: int, sample: int, *, found: int = 0, confidence: float = 0.95) -> int:
+    """Find how many may be wrong at most where a sample without replacement has `found` that are.
 
-    It is the largest number that such a sample would miss in more than 1 - confidence of all draws.
+    It is the largest number of which such a sample would show no more in more than 1 - confidence of all draws.
 
     Args:
         population: in all.
-        sample: drawn, none of them wrong.
+        sample: drawn.
+        found: wrong ones in it.
         confidence: with which the bound holds.
 
     Raises:
-        InputError: more are drawn than there are.
+        InputError: more are drawn than there are, or found than drawn.
 
-    >>> most_wrong(24, 24), most_wrong(24, 0), most_wrong(297, 59)
-    (0, 24, 13)
+    >>> most_wrong(24, 24), most_wrong(24, 0), most_wrong(297, 59), most_wrong(297, 59, found=1)
+    (0, 24, 13, 21)
     """
     require_count("population", population)
     require_number("sample", sample, low=0, high=population)
+    require_number("found", found, low=0, high=sample)
     require_number("confidence", confidence, low=0.0, high=1.0, open_low=True)
     missed = 1 - confidence
-    low, high = 0, population - sample  # more cannot hide
+    low, high = found, population - sample + found  # more cannot hide
     while low < high:
         middle = (low + high + 1) // 2
-        hides = chance_to_miss(population, middle, sample) > missed
+        hides = chance_to_miss(population, middle, sample, found=found) > missed
         low, high = (middle, high) if hides else (low, middle - 1)
     return low
 
 
-def largest_share(sample: int, *, confidence: float = 0.95) -> float:
-    r"""Compute the largest share that may be wrong where one of each of n strata was drawn and none is.
+def largest_share(sample: int, *, found: int = 0, confidence: float = 0.95) -> float:
+    r"""Compute the largest share that may be wrong where one of each of n strata was drawn and `found` are.
 
-    .. math:: 1 - (1 - c)^{1/n} \approx 3 / n \quad (c = 0.95)
+    It is p of :math:`\sum_{k \le f} \binom{n}{k} p^k (1 - p)^{n - k} = 1 - c`, which is
+    :math:`1 - (1 - c)^{1/n} \approx 3 / n` (the rule of three) for f = 0 and c = 0.95.
 
-    The approximation is the rule of three. It holds for one seed drawn of each row of a board: spread evenly, a
-    given number of wrong seeds is missed most often, and then each draw misses with the same chance.
+    It holds for one seed drawn of each row of a board: a given number of wrong seeds, spread evenly, shows f or fewer
+    most often, as long as f is at most n p - 1 or is 0.
 
-    Source: Hanley & Lippman-Hand 1983, JAMA 249(13); Jovanovic & Levy 1997, American Statistician 51(2).
+    Source: Clopper & Pearson 1934, Biometrika 26(4); Hoeffding 1956, Annals of Mathematical Statistics 27(3), theorem
+    4; Hanley & Lippman-Hand 1983, JAMA 249(13); Jovanovic & Levy 1997, American Statistician 51(2).
 
     Args:
         sample: n.
+        found: f, the wrong ones among them.
         confidence: c.
 
     Raises:
-        InputError: nothing was drawn.
+        InputError: nothing was drawn, or more found than drawn.
 
-    >>> round(largest_share(24), 4), round(3 / 24, 4)
-    (0.1173, 0.125)
+    >>> round(largest_share(24), 4), round(3 / 24, 4), round(largest_share(24, found=1), 4)
+    (0.1173, 0.125, 0.1829)
     """
     require_count("sample", sample)
+    require_number("found", found, low=0, high=sample)
     require_number("confidence", confidence, low=0.0, high=1.0, open_low=True)
-    return -math.expm1(math.log1p(-confidence) / sample)
+    if found == 0:
+        return -math.expm1(math.log1p(-confidence) / sample)
+    from scipy.special import betaincinv
+
+    return 1.0 if found == sample else float(betaincinv(found + 1, sample - found, confidence))
 
 
 def drawn(names: Iterable[str], draw: int) -> list[str]:

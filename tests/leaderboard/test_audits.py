@@ -205,6 +205,23 @@ def test_page_states_the_bound(copy: Path) -> None:
     assert said == f"Not trained again: {SUBMITTED}, a run takes nine days."
 
 
+def test_page_counts_rows_that_do_not_agree(copy: Path) -> None:
+    """By hand: of eight runs one is wrong; binomial(8, p) is at most 1 in 5 of 100 cases at p = 47.1 %."""
+    names = sorted(path.name for path in (PUBLISHED / "records").iterdir())
+    done = [
+        retraining(name, 0, claims(name)[0], 0.1 if name == OWN else claims(name)[0]) for name in names
+    ]
+    (said,) = audit_statements(put(copy, audit(done)))
+    assert said.startswith("All 8 rows had one seed or more, drawn at random, trained again: 7 agree")
+    assert f"1 does not ({OWN}). With 95 % confidence less than 47.1 % of all runs would not" in said
+    assert (1 - 0.471) ** 8 + 8 * 0.471 * (1 - 0.471) ** 7 == pytest.approx(0.05, abs=5e-4)
+    # Two drawn, one wrong: with seven wrong of eight 2 x 7 of 56 ordered draws show one or none, with eight none.
+    two = [each for each in done if each.method_id in {OWN, SUBMITTED}]
+    (said,) = audit_statements(put(copy, audit(two)))
+    assert said.startswith("2 of 8 rows")
+    assert "At most 7 of the 8 rows would not" in said
+
+
 def test_claims_that_are_not_the_records_are_found(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An audit that states another claim than the record, or speaks of no record, is a finding."""
     put(copy, audit([retraining(OWN, 0, 0.5, 0.5), retraining("f" * 12, 0, 0.5, 0.5)]))
@@ -264,17 +281,31 @@ def test_published_rows_were_trained_again(folder: Path) -> None:
     assert {(folder.name, name) for name, each in rows.items() if each.failed} <= FAILED
 
 
-@pytest.mark.slow
+def test_each_trained_seed_is_doctored_once() -> None:
+    """By hand: claimed within 1 point and 4 points too low; moved by 6 of 3 allowed, 7 and 2 points are too many.
+
+    The second seed was trained on three engines and is one of three draws all the same.
+    """
+    low = [retraining(OWN, 1, 0.86, 0.90, engine) for engine in ("fused", "scan", "reference")]
+    done = [retraining(OWN, 0, 0.91, 0.90), *low, retraining(SUBMITTED, 0, 0.80, 0.80)]
+    curve = {point.amount: point for point in detection_curve(audit(done))}
+    assert [(curve[m].caught, curve[m].drawn) for m in (0.0, 1.0, 2.0, 3.0)] == [(1, 3), (1, 3), (2, 3), (3, 3)]
+    assert str(curve[2.0]) == "doctored by 2 tolerances: caught in 66.7 % of draws (2 of 3)"
+    # Ranges of several engines acquit what lies inside: .80 to .99 hides a claim of .90 moved by six points.
+    wide = [retraining(OWN, 0, 0.90, 0.80), retraining(OWN, 0, 0.90, 0.99, "scan")]
+    assert [point.caught for point in detection_curve(audit(wide)) if point.amount == 2.0] == [0]
+
+
 @pytest.mark.parametrize(
     "folder", [folder for folder in BOARDS if (folder / AUDIT).exists()], ids=lambda folder: folder.name
 )
 def test_published_boards_catch_rows_doctored_by_twice_the_tolerance(folder: Path) -> None:
-    """In 95 of 100 simulated draws; where shares are compared, four of five seeds turned into solved ones."""
+    """In 95 of 100 draws; where shares are compared, all five seeds turned into solved ones."""
     audit = read_audit(folder, [])
     assert audit is not None
     if audit.tolerance is None:  # which takes rows that were trained again
         assert folder.name in NOT_YET
         return
-    curve = {point.amount: point.caught for point in detection_curve(audit)}
+    curve = {point.amount: point.share for point in detection_curve(audit)}
     assert curve[2.0 if audit.tolerance.solved_from is None else 5] >= 0.95
     assert curve[0] < 0.1

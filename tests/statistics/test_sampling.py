@@ -20,16 +20,27 @@ def test_chance_to_miss_is_the_hypergeometric(population: int, wrong: int, sampl
     assert chance_to_miss(population, wrong, sample) == pytest.approx(expected, rel=1e-12, abs=1e-15)
 
 
+@pytest.mark.parametrize("found", [0, 1, 3])
+@pytest.mark.parametrize(("population", "wrong", "sample"), [(24, 3, 8), (297, 10, 59), (5, 5, 3)])
+def test_chance_to_find_no_more_is_the_hypergeometric(
+    population: int, wrong: int, sample: int, found: int
+) -> None:
+    """Independent: scipy's cumulative probability."""
+    expected = stats.hypergeom.cdf(found, population, wrong, sample)
+    assert chance_to_miss(population, wrong, sample, found=found) == pytest.approx(expected, rel=1e-10)
+
+
 @pytest.mark.parametrize("confidence", [0.5, 0.95, 0.99])
-@pytest.mark.parametrize(("population", "sample"), [(24, 5), (24, 23), (24, 24), (297, 59), (297, 1), (3, 0)])
-def test_most_wrong_by_trying_each(population: int, sample: int, confidence: float) -> None:
+@pytest.mark.parametrize("found", [0, 1])
+@pytest.mark.parametrize(("population", "sample"), [(24, 5), (24, 23), (24, 24), (297, 59), (297, 1), (3, 1)])
+def test_most_wrong_by_trying_each(population: int, sample: int, found: int, confidence: float) -> None:
     """Independent: the largest number of which scipy says that it hides with more than the chance left."""
     hides = [
         wrong
-        for wrong in range(population + 1)
-        if stats.hypergeom.cdf(0, population, wrong, sample) > 1 - confidence + 1e-12
+        for wrong in range(found, population - sample + found + 1)
+        if stats.hypergeom.cdf(found, population, wrong, sample) > 1 - confidence + 1e-12
     ]
-    assert most_wrong(population, sample, confidence=confidence) == max(hides)
+    assert most_wrong(population, sample, found=found, confidence=confidence) == max(hides)
 
 
 @pytest.mark.parametrize("sample", [1, 5, 24, 297])
@@ -38,6 +49,28 @@ def test_largest_share_is_clopper_and_pearsons(sample: int) -> None:
     assert largest_share(sample) == pytest.approx(stats.beta.ppf(0.95, 1, sample), rel=1e-12)
     if sample >= 24:
         assert largest_share(sample) == pytest.approx(3 / sample, rel=0.07)
+
+
+@pytest.mark.parametrize(("sample", "found"), [(24, 1), (24, 5), (2, 1)])
+def test_largest_share_leaves_one_in_twenty_samples_with_no_more(sample: int, found: int) -> None:
+    """Independent: scipy's binomial at the bound; strata whose shares differ show so few less often (Hoeffding)."""
+    share = largest_share(sample, found=found)
+    assert stats.binom.cdf(found, sample, share) == pytest.approx(0.05, rel=1e-9)
+    assert largest_share(sample, found=sample) == 1.0
+    half = sample // 2
+    uneven = [1.5 * share] * half + [0.5 * share] * (sample - half)
+    if share <= 0.5 and 2 * half == sample:
+        assert _at_most(found, uneven) < 0.05
+
+
+def _at_most(found: int, shares: list[float]) -> float:
+    """Compute P(S <= found) of independent trials of unlike chances, one after another."""
+    chances = np.zeros(len(shares) + 1)
+    chances[0] = 1.0
+    for share in shares:
+        chances[1:] = chances[1:] * (1 - share) + chances[:-1] * share
+        chances[0] *= 1 - share
+    return float(chances[: found + 1].sum())
 
 
 def test_one_of_each_stratum_misses_most_where_wrong_ones_are_spread_evenly() -> None:
@@ -81,6 +114,8 @@ def test_refusals() -> None:
         lambda: most_wrong(5, 6),
         lambda: largest_share(0),
         lambda: most_wrong(5, 1, confidence=0.0),
+        lambda: most_wrong(5, 1, found=2),
+        lambda: largest_share(5, found=6),
     ):
         with pytest.raises(InputError):
             call()

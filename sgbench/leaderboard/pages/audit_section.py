@@ -35,32 +35,47 @@ def fresh_table(board: Board) -> tuple[list[str], list[list[str]]]:
 
 def audit_statements(board: Board) -> Iterator[str]:
     """Yield how many rows were trained again, what that bounds, and which were not and why."""
-    rows = [row for row in (*board.rows, *board.baselines) if row.listing is not None]
+    failed = [row for row in board.claimed if _gave_something_else(row)]
+    rows = [row for row in (*board.rows, *board.baselines, *failed) if row.listing is not None]
     done = [row for row in rows if _is_done(row)]
-    if not done:
+    drawn = len(done) + len(failed)
+    if not drawn:
         return
-    which = "All" if len(done) == len(rows) else f"{len(done)} of"
+    which = "All" if drawn == len(rows) else f"{drawn} of"
+    agree = (
+        f": {len(done)} agree with their records within what re-made runs of this board differ by, and "
+        f"{len(failed)} {'does' if len(failed) == 1 else 'do'} not "
+        f"({', '.join(row.method_id for row in failed)}). "
+        if failed
+        else ", and these agree with their records within what re-made runs of this board differ by. "
+    )
     yield (
-        f"{which} {len(rows)} rows had one seed or more, drawn at random, trained again, and these agree with "
-        f"their records within what re-made runs of this board differ by. {_bound(len(rows), len(done))}"
+        f"{which} {len(rows)} rows had one seed or more, drawn at random, trained again{agree}"
+        f"{_bound(len(rows), drawn, len(failed))}"
     )
     for row in rows:
         reason = None if row.listing is None else row.listing.provenance.passed_over
-        if reason is not None and row not in done:
+        if reason is not None and not _is_done(row):
             yield f"Not trained again: {row.method_id}, {prose(reason)}."
 
 
-def _bound(rows: int, done: int) -> str:
-    """Write what a random sample without a failure says of the board, with 95 % confidence."""
-    if done < rows:
+def _bound(rows: int, drawn: int, failed: int) -> str:
+    """Write what a random sample, with those of it that do not agree, says of the board, with 95 % confidence."""
+    if drawn < rows:
         return (
-            f"At most {most_wrong(rows, done)} of the {rows} rows would not, with 95 % confidence, if the rows "
-            "were drawn at random (hypergeometric)."
+            f"At most {most_wrong(rows, drawn, found=failed)} of the {rows} rows would not, with 95 % confidence, "
+            "if the rows were drawn at random (hypergeometric)."
         )
-    return (
-        f"With 95 % confidence less than {PERCENT * largest_share(done):.1f} % of all runs would not (the rule of "
-        f"three: {PERCENT * RULE_OF_THREE / done:.1f} %)."
-    )
+    share = f"With 95 % confidence less than {PERCENT * largest_share(drawn, found=failed):.1f} % of all runs would not"
+    if failed:
+        return f"{share} (Clopper and Pearson)."
+    return f"{share} (the rule of three: {PERCENT * RULE_OF_THREE / drawn:.1f} %)."
+
+
+def _gave_something_else(row: MethodRow) -> bool:
+    """Return whether a seed of a row was trained again and does not agree."""
+    checks = () if row.listing is None else row.listing.provenance.verifications
+    return any(check.tier == "retrained" and not check.passed for check in checks)
 
 
 def _is_done(row: MethodRow) -> bool:
