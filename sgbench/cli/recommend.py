@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,12 @@ EPILOG = """examples:
   sgbench recommend --layers 4 --steps 100 --start-spikes 9,4,1,0.2
   sgbench recommend --layers 1 --recurrent --steps 80
   sgbench recommend --target loihi1 --max-nj 50 --min-accuracy 90    # under a budget of energy on a chip"""
-OTHERWISE = ("layers", "start_spikes", "summary", "words")
-"""Options of a network that was not run, which a target's advice does not take."""
+SHAPE = ("recurrent", "steps", "start_spikes")
+"""Options that describe a network of which there are no words."""
+BUDGET = ("max_nj", "min_accuracy", "bits", "run", "plot")
+"""Options of advice under a budget of energy."""
+NOT_MEASURED = ("layers", *SHAPE, "goal", "budget", "summary", "data_dir")
+"""Options that advice from measured runs does not take."""
 
 
 def register(commands: Any) -> None:
@@ -30,11 +35,11 @@ def register(commands: Any) -> None:
         parents=shared(picture="accuracy against energy of the measured settings, with --target"),
     )
     parser.add_argument("words", nargs="*", metavar="WORD", help="of a run, e.g. experiment=digits")
-    parser.add_argument("--for", dest="goal", choices=GOALS, default="accuracy", help="what counts")
-    parser.add_argument("--budget", type=int, default=3, metavar="N", help="settings to try (default: 3)")
+    parser.add_argument("--for", dest="goal", choices=GOALS, help="what counts (default: accuracy)")
+    parser.add_argument("--budget", type=int, metavar="N", help="settings to try (default: 3)")
     parser.add_argument("--layers", type=int, metavar="N", help="hidden layers, in place of words")
     parser.add_argument("--recurrent", action="store_true", help="neurons of a layer hear each other")
-    parser.add_argument("--steps", type=int, default=100, metavar="T", help="time steps (default: 100)")
+    parser.add_argument("--steps", type=int, metavar="T", help="time steps (default: 100)")
     parser.add_argument(
         "--start-spikes", metavar="LIST", help="spikes a neuron sends before training, by layer, e.g. 9,4,1"
     )
@@ -62,11 +67,7 @@ def recommend(args: argparse.Namespace) -> int:
     """Print the recommended surrogate, width and settings."""
     if args.target is not None:
         return _under_budget(args)
-    given = [
-        name for name in ("max_nj", "min_accuracy", "bits", "run", "plot") if getattr(args, name) is not None
-    ]
-    if given:
-        raise InputError(f"--{given[0].replace('_', '-')}: needs --target, e.g. --target loihi1")
+    _refuse(args, BUDGET, "needs --target, e.g. --target loihi1")
     from sgbench.recommendation.recommend import recommend as recommended
     from sgbench.recommendation.recommend import recommend_shape
     from sgbench.recommendation.summary import Shape
@@ -75,22 +76,26 @@ def recommend(args: argparse.Namespace) -> int:
         raise InputError(
             "name the words of a run, e.g. experiment=digits, or --layers of a network of your own"
         )
+    goal, budget = args.goal or GOALS[0], 3 if args.budget is None else args.budget
     if args.words:
+        _refuse(args, SHAPE, "is of a network without words; name --layers in place of words")
         words = args.words if args.data_dir is None else [*args.words, f"paths.data_dir={args.data_dir}"]
         found = recommended(
             *words,
-            goal=args.goal,
-            budget=args.budget,
+            goal=goal,
+            budget=budget,
             config_dirs=args.config_dir,
             allow_targets=args.allow_target,
             summary=args.summary,
         )
     else:
-        if args.layers < 1 or args.steps < 1:
-            raise InputError(f"--layers {args.layers} --steps {args.steps}: 1 or more are needed")
+        _refuse(args, ("data_dir",), "is of a run; name its words in place of --layers")
+        steps = 100 if args.steps is None else args.steps
+        if args.layers < 1 or steps < 1:
+            raise InputError(f"--layers {args.layers} --steps {steps}: 1 or more are needed")
         spikes = None if args.start_spikes is None else _numbers(args.start_spikes, args.layers)
-        shape = Shape(layers=args.layers, recurrent=args.recurrent, steps=args.steps, start_spikes=spikes)
-        found = recommend_shape(shape, goal=args.goal, budget=args.budget, summary=args.summary)
+        shape = Shape(layers=args.layers, recurrent=args.recurrent, steps=steps, start_spikes=spikes)
+        found = recommend_shape(shape, goal=goal, budget=budget, summary=args.summary)
     return answer(args, found.tree, found.lines)
 
 
@@ -99,12 +104,10 @@ def _under_budget(args: argparse.Namespace) -> int:
     from sgbench.recommendation.budget_text import figure_of, tree_of
     from sgbench.recommendation.recommend import recommend
 
-    given = [name for name in OTHERWISE if getattr(args, name)]
-    if given:
-        what = args.words[0] if given == ["words"] else f"--{given[0].replace('_', '-')}"
-        raise InputError(
-            f"{what}: --target answers from measured runs; name a finished run of yours with --run"
-        )
+    measured = "--target answers from measured runs; name a finished run of yours with --run"
+    if args.words:
+        raise InputError(f"{args.words[0]}: {measured}")
+    _refuse(args, NOT_MEASURED, measured)
     check_picture(args)
     advice = recommend(
         target=args.target,
@@ -115,6 +118,15 @@ def _under_budget(args: argparse.Namespace) -> int:
         config_dirs=args.config_dir,
     )
     return answer(args, tree_of(advice), advice.lines, lambda: figure_of(advice))
+
+
+def _refuse(args: argparse.Namespace, names: Sequence[str], why: str) -> None:
+    """Refuse options that an answer does not take, so that none is left unread."""
+    for name in names:
+        given = getattr(args, name)
+        if given is not None and given is not False:
+            option = {"goal": "for"}.get(name, name).replace("_", "-")
+            raise InputError(f"--{option}: {why}")
 
 
 def _numbers(text: str, layers: int) -> tuple[float, ...]:

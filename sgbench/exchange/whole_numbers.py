@@ -18,8 +18,8 @@ from sgbench.quantisers.base import Quantiser
 Whole = NDArray[np.int64]
 FINE_BITS = 20
 """Behind the point of a potential, and of a decay, where nothing says otherwise."""
-MOST_UNITS = 2.0 ** (62 - 2 * FINE_BITS)
-"""Size of a potential beyond which a product with a decay no longer fits into 64 bits."""
+MOST_BITS = 62
+"""Of a size, so that the sum of two fits into 64 bits with its sign."""
 
 
 class Precision(NamedTuple):
@@ -84,7 +84,7 @@ class WholeLayer:
             spikes [T, B, N], all 0 where nothing fires, and potentials [T, B, N], real again.
 
         Raises:
-            InputError: a potential grows beyond what 64 bits hold.
+            InputError: a number grows beyond what 64 bits hold.
         """
         point = self._point(precision)
         one = 1 << precision.decay_bits
@@ -92,22 +92,20 @@ class WholeLayer:
             None if kept is None else np.round(kept * one).astype(np.int64)
             for kept in (self.decay, self.synapse)
         )
-        units = None if self.threshold is None else np.round(self.threshold * 2.0**point).astype(np.int64)
+        units = None if self.threshold is None else self._whole_threshold(self.threshold, point)
         threshold = np.int64(0) if units is None else units
         potential = np.zeros((*x.shape[1:-1], len(self.weight)), dtype=np.int64)
         current, spikes = np.zeros_like(potential), np.zeros_like(potential)
         sent, seen = [], []
         for step in x:
-            drive = (step @ self.weight.T) << (point + self.weight_exponent)
+            drive = self._shifted(step @ self.weight.T, point + self.weight_exponent)
             if self.among is not None:
                 back = spikes * self.among if self.among.ndim == 1 else spikes @ self.among.T
-                drive = drive + (back << (point + self.among_exponent))
+                drive = drive + self._shifted(back, point + self.among_exponent)
             current = drive if synapse is None else _decayed(current, synapse, precision) + drive
+            self._require_room(current, precision.decay_bits)
             potential = self._kept(potential, spikes, threshold, decay, precision) + current
-            if np.abs(potential).max(initial=0) * 2.0**-point > MOST_UNITS:
-                raise InputError(
-                    f"layer '{self.name}': a potential is too large for whole numbers of 64 bits"
-                )
+            self._require_room(potential, precision.decay_bits)
             spikes = np.zeros_like(potential) if units is None else (potential > units).astype(np.int64)
             sent.append(spikes)
             seen.append(potential * 2.0**-point)
@@ -119,6 +117,25 @@ class WholeLayer:
         if precision.below_unit_bits is None:
             return max(FINE_BITS, -min(exponents))
         return precision.below_unit_bits - min(exponents)
+
+    def _whole_threshold(self, threshold: NDArray[np.float64], point: int) -> Whole:
+        """Write a threshold in units of the last bit."""
+        units = np.round(threshold * 2.0**point)
+        self._require_room(units, 0)
+        return units.astype(np.int64)
+
+    def _shifted(self, values: Whole, bits: int) -> Whole:
+        """Shift whole numbers to the left, where they have room for it."""
+        self._require_room(values, bits)
+        return values << bits
+
+    def _require_room(self, values: Whole | NDArray[np.float64], bits: int) -> None:
+        """Refuse numbers that have no room for `bits` more."""
+        if not np.abs(values).max(initial=0) < 2.0 ** (MOST_BITS - bits):
+            raise InputError(
+                f"layer '{self.name}': a number is too large for whole numbers of 64 bits; train with smaller "
+                "weights, e.g. optimizer.weight_decay=0.01"
+            )
 
     def _kept(
         self,

@@ -87,6 +87,15 @@ def _utc(value: str) -> str:
     return value
 
 
+def in_seconds(value: str) -> str:
+    """Write a `Time` of a record as a date and a time of day, whichever of the forms of ISO 8601 it has (RFC 3339).
+
+    >>> in_seconds("2026-W49-7T12+00:00"), in_seconds("2026-12-06T12:00:00.25+00:00")
+    ('2026-12-06T12:00:00Z', '2026-12-06T12:00:00Z')
+    """
+    return datetime.fromisoformat(value).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+
+
 Text = Annotated[str, AfterValidator(_printable)]
 """Words that a terminal only shows and never obeys."""
 

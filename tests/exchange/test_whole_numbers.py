@@ -76,6 +76,22 @@ def test_whole_numbers_fire_as_the_simulation_does(words: tuple[str, ...]) -> No
     assert not np.allclose(run_layers(layers, x, Precision(6, 4, rounds_to_zero=True))[1], output, atol=1e-4)
 
 
+def test_numbers_that_64_bits_cannot_hold_are_refused() -> None:
+    """By hand: 16 x 2^40 with 20 bits behind the point is 2^64, which wraps to 0; 2^21 at rest doubles to 2^22."""
+    one = np.ones(1)
+    great = WholeLayer("great", np.full((1, 1), 16), 40, None, 40, one, None, None, "none")
+    with pytest.raises(InputError, match=r"layer 'great': a number is too large .*; train with smaller"):
+        great.run(np.ones((1, 1, 1), dtype=np.int64))
+    grows = WholeLayer("grows", np.full((1, 1), 1), 21, None, 21, one, None, None, "none")
+    assert grows.run(np.ones((1, 1, 1), dtype=np.int64))[1].tolist() == [[[2.0**21]]]
+    for layer in (grows, WholeLayer("grows", np.full((1, 1), 1), 21, None, 21, one * 0, one, None, "none")):
+        with pytest.raises(InputError, match="too large"):  # by its potential, then by its current
+            layer.run(np.ones((2, 1, 1), dtype=np.int64))
+    far = WholeLayer("far", np.full((1, 1), 1), 0, None, 0, one, None, np.array([2.0**45]), "subtract")
+    with pytest.raises(InputError, match="too large"):
+        far.run(np.ones((1, 1, 1), dtype=np.int64))
+
+
 def test_decays_of_a_chip_by_hand() -> None:
     """-3 units are -192 / 64, and .9 is 3686 / 4096: 192 x 3686 / 4096 = 172.8, cut off to 172, and then 154."""
     layer = WholeLayer(

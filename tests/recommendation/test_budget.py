@@ -243,6 +243,12 @@ def test_unknown_targets_and_lists_without_a_total_are_one_line() -> None:
             "experiment=digits: --target answers",
         ),
         (["--layers", "2", "--target", "loihi1", "--max-nj", "50"], "--layers: --target answers"),
+        (["--recurrent", "--target", "loihi1", "--max-nj", "50"], "--recurrent: --target answers"),
+        (["--steps", "80", "--target", "loihi1", "--max-nj", "50"], "--steps: --target answers"),
+        (["--for", "spikes", "--target", "loihi1", "--max-nj", "50"], "--for: --target answers"),
+        (["--budget", "0", "--target", "loihi1", "--max-nj", "50"], "--budget: --target answers"),
+        (["experiment=digits", "--recurrent"], "--recurrent: is of a network without words"),
+        (["--layers", "2", "--data-dir", "data"], "--data-dir: is of a run"),
         (["--target", "loihi1", "--max-nj", "50", "--run", "nowhere"], "nowhere"),
     ],
 )

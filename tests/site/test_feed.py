@@ -89,6 +89,20 @@ def test_rows_and_notices_come_newest_first(tmp_path: Path) -> None:
     assert text(feed(sources_of(tmp_path / "none")), "updated") == NEVER
 
 
+def test_every_form_of_a_time_is_a_date(tmp_path: Path) -> None:
+    """ISO 8601 knows weeks too: by hand the first Monday of 2026's first week is 29 December 2025."""
+    root = tmp_path / "boards"
+    runs = made("atan", 3)
+    sources_of(root, runs)
+    tree: dict[str, Any] = {"protocol": "toy_v1", "method_id": runs[0].method_id, "kind": "withdrawn"}
+    tree |= {"schema_version": 1, "superseded_by": None, "reason": "its labels leaked"}
+    place(root / "toy_v1", Notice.model_validate(tree | {"created_utc": "2026-W01-1T00+00:00"}))
+    entries = feed(sources_of(root)).findall(f"{ATOM}entry")
+    assert [text(entry, "updated")[:10] for entry in entries] == ["2026-02-03", "2025-12-29"]
+    page = html(pending_page(replace(sources_of(root), beside=Beside(waiting=(head(created_utc="20260131T000000Z"),)))))
+    assert "2026-01-31" in Document(page).text
+
+
 def test_the_same_rows_give_the_same_bytes_and_the_feed_ends(tmp_path: Path) -> None:
     """By hand: of 60 rows the newest 50; ids do not depend on what else is there."""
     root = tmp_path / "boards"

@@ -12,6 +12,7 @@ from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.site.files import SiteFile
 from sgbench.leaderboard.site.sources import Sources, method_path, protocol_path
 from sgbench.leaderboard.store.method_provenance import MethodProvenance
+from sgbench.records.base import in_seconds
 
 FEED = "feed.xml"
 ATOM = "http://www.w3.org/2005/Atom"
@@ -48,7 +49,7 @@ def _events(sources: Sources) -> Iterator[Event]:
         if made:
             yield Event(
                 f"row/{board.protocol.name}/{row.method_id}",
-                made,
+                in_seconds(made),
                 f"{board.protocol.name}: {row.label}",
                 f"{_score(row, board)}; {place.part}; {checked_text(provenance)}.",
                 link,
@@ -61,7 +62,7 @@ def _events(sources: Sources) -> Iterator[Event]:
             if head is not None:
                 yield Event(
                     f"row/{board.protocol.name}/{outsider.method_id}",
-                    head.created_utc,
+                    in_seconds(head.created_utc),
                     f"{board.protocol.name}: {title} (code outside the catalogue)",
                     f"{board.measure.summary(outsider.score)}; {checked_text(outsider.provenance, outside=True)}.",
                     link,
@@ -80,7 +81,11 @@ def _notices(
     if notice is not None:
         key = f"{notice.kind}/{board.protocol.name}/{method_id}"
         yield Event(
-            key, notice.created_utc, f"{board.protocol.name}: {title} {notice.kind}", notice.reason, link
+            key,
+            in_seconds(notice.created_utc),
+            f"{board.protocol.name}: {title} {notice.kind}",
+            notice.reason,
+            link,
         )
 
 

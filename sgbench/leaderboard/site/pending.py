@@ -12,6 +12,7 @@ from sgbench.leaderboard.rows import MethodRow
 from sgbench.leaderboard.site.files import Page
 from sgbench.leaderboard.site.sources import Sources, method_path, protocol_path
 from sgbench.leaderboard.store.reading import Finding, finding
+from sgbench.records.base import in_seconds
 from sgbench.records.files import read_model
 from sgbench.records.submission import Submission
 from sgbench.tables.table import Cell, Table, texts
@@ -40,7 +41,7 @@ def read_waiting(folder: Path) -> tuple[list[Submission], list[Finding]]:
             waiting.append(head)
         else:
             left_out.append(Finding(str(path), f"is of {head.protocol}/{head.method_id}, not of its folder"))
-    return sorted(waiting, key=lambda head: (head.created_utc, head.protocol, head.method_id)), left_out
+    return sorted(waiting, key=lambda head: (in_seconds(head.created_utc), head.protocol, head.method_id)), left_out
 
 
 def pending_page(sources: Sources) -> Page:
@@ -74,7 +75,7 @@ def _submitted(head: Submission, sources: Sources) -> tuple[Cell, ...]:
         ),
         Cell(named, is_code=method is not None),
         Cell(head.contact),
-        Cell(head.created_utc[:10]),
+        Cell(in_seconds(head.created_utc)[:10]),
         Cell(REVIEW_OUTSIDE if method is None else REVIEW),
     )
 
@@ -87,7 +88,7 @@ def _claimed(row: MethodRow, board: Board) -> tuple[Cell, ...]:
         Cell(name, link=protocol_path(name), is_code=True),
         Cell(row.label, link=method_path(name, row.method_id), is_code=True),
         Cell("the maintainers" if head is None else head.contact),
-        Cell("" if head is None else head.created_utc[:10]),
+        Cell("" if head is None else in_seconds(head.created_utc)[:10]),
         Cell("; ".join(_missing(row))),
     )
 
