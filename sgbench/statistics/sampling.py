@@ -74,11 +74,11 @@ def largest_share(sample: int, *, found: int = 0, confidence: float = 0.95) -> f
     It is p of :math:`\sum_{k \le f} \binom{n}{k} p^k (1 - p)^{n - k} = 1 - c`, which is
     :math:`1 - (1 - c)^{1/n} \approx 3 / n` (the rule of three) for f = 0 and c = 0.95.
 
-    It holds for one seed drawn of each row of a board: a given number of wrong seeds, spread evenly, shows f or fewer
-    most often, as long as f is at most n p - 1 or is 0.
+    It holds for one seed drawn of each row of a board: a given number of wrong seeds, spread evenly, shows f or
+    fewer most often, as long as f is at most n p - 1 or is 0.
 
-    Source: Clopper & Pearson 1934, Biometrika 26(4); Hoeffding 1956, Annals of Mathematical Statistics 27(3), theorem
-    4; Hanley & Lippman-Hand 1983, JAMA 249(13); Jovanovic & Levy 1997, American Statistician 51(2).
+    Source: Clopper & Pearson 1934, Biometrika 26(4); Hoeffding 1956, Annals of Mathematical Statistics 27(3),
+    theorem 4; Hanley & Lippman-Hand 1983, JAMA 249(13); Jovanovic & Levy 1997, American Statistician 51(2).
 
     Args:
         sample: n.

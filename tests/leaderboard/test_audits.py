@@ -208,9 +208,7 @@ def test_page_states_the_bound(copy: Path) -> None:
 def test_page_counts_rows_that_do_not_agree(copy: Path) -> None:
     """By hand: of eight runs one is wrong; binomial(8, p) is at most 1 in 5 of 100 cases at p = 47.1 %."""
     names = sorted(path.name for path in (PUBLISHED / "records").iterdir())
-    done = [
-        retraining(name, 0, claims(name)[0], 0.1 if name == OWN else claims(name)[0]) for name in names
-    ]
+    done = [retraining(name, 0, claims(name)[0], 0.1 if name == OWN else claims(name)[0]) for name in names]
     (said,) = audit_statements(put(copy, audit(done)))
     assert said.startswith("All 8 rows had one seed or more, drawn at random, trained again: 7 agree")
     assert f"1 does not ({OWN}). With 95 % confidence less than 47.1 % of all runs would not" in said
@@ -284,7 +282,12 @@ def test_each_trained_seed_is_doctored_once() -> None:
     low = [retraining(OWN, 1, 0.86, 0.90, engine) for engine in ("fused", "scan", "reference")]
     done = [retraining(OWN, 0, 0.91, 0.90), *low, retraining(SUBMITTED, 0, 0.80, 0.80)]
     curve = {point.amount: point for point in detection_curve(audit(done))}
-    assert [(curve[m].caught, curve[m].drawn) for m in (0.0, 1.0, 2.0, 3.0)] == [(1, 3), (1, 3), (2, 3), (3, 3)]
+    assert [(curve[m].caught, curve[m].drawn) for m in (0.0, 1.0, 2.0, 3.0)] == [
+        (1, 3),
+        (1, 3),
+        (2, 3),
+        (3, 3),
+    ]
     assert str(curve[2.0]) == "doctored by 2 tolerances: caught in 66.7 % of draws (2 of 3)"
     # Ranges of several engines acquit what lies inside: .80 to .99 hides a claim of .90 moved by six points.
     wide = [retraining(OWN, 0, 0.90, 0.80), retraining(OWN, 0, 0.90, 0.99, "scan")]

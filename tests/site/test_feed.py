@@ -99,7 +99,11 @@ def test_every_form_of_a_time_is_a_date(tmp_path: Path) -> None:
     place(root / "toy_v1", Notice.model_validate(tree | {"created_utc": "2026-W01-1T00+00:00"}))
     entries = feed(sources_of(root)).findall(f"{ATOM}entry")
     assert [text(entry, "updated")[:10] for entry in entries] == ["2026-02-03", "2025-12-29"]
-    page = html(pending_page(replace(sources_of(root), beside=Beside(waiting=(head(created_utc="20260131T000000Z"),)))))
+    page = html(
+        pending_page(
+            replace(sources_of(root), beside=Beside(waiting=(head(created_utc="20260131T000000Z"),)))
+        )
+    )
     assert "2026-01-31" in Document(page).text
 
 

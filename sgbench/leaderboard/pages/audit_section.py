@@ -66,10 +66,11 @@ def _bound(rows: int, drawn: int, failed: int) -> str:
             f"At most {most_wrong(rows, drawn, found=failed)} of the {rows} rows would not, with 95 % confidence, "
             "if the rows were drawn at random (hypergeometric)."
         )
-    share = f"With 95 % confidence less than {PERCENT * largest_share(drawn, found=failed):.1f} % of all runs would not"
+    share = PERCENT * largest_share(drawn, found=failed)
+    bound = f"With 95 % confidence less than {share:.1f} % of all runs would not"
     if failed:
-        return f"{share} (Clopper and Pearson)."
-    return f"{share} (the rule of three: {PERCENT * RULE_OF_THREE / drawn:.1f} %)."
+        return f"{bound} (Clopper and Pearson)."
+    return f"{bound} (the rule of three: {PERCENT * RULE_OF_THREE / drawn:.1f} %)."
 
 
 def _gave_something_else(row: MethodRow) -> bool:

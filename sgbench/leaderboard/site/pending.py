@@ -41,7 +41,9 @@ def read_waiting(folder: Path) -> tuple[list[Submission], list[Finding]]:
             waiting.append(head)
         else:
             left_out.append(Finding(str(path), f"is of {head.protocol}/{head.method_id}, not of its folder"))
-    return sorted(waiting, key=lambda head: (in_seconds(head.created_utc), head.protocol, head.method_id)), left_out
+    return sorted(
+        waiting, key=lambda head: (in_seconds(head.created_utc), head.protocol, head.method_id)
+    ), left_out
 
 
 def pending_page(sources: Sources) -> Page:
