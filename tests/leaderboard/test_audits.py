@@ -212,7 +212,7 @@ def test_page_counts_rows_that_do_not_agree(copy: Path) -> None:
     (said,) = audit_statements(put(copy, audit(done)))
     assert said.startswith("All 8 rows had one seed or more, drawn at random, trained again: 7 agree")
     assert f"1 does not ({OWN}). With 95 % confidence less than 47.1 % of all runs would not" in said
-    assert (1 - 0.471) ** 8 + 8 * 0.471 * (1 - 0.471) ** 7 == pytest.approx(0.05, abs=5e-4)
+    assert pytest.approx(0.05, abs=5e-4) == (1 - 0.471) ** 8 + 8 * 0.471 * (1 - 0.471) ** 7
     # Two drawn, one wrong: with seven wrong of eight 2 x 7 of 56 ordered draws show one or none, with eight none.
     two = [each for each in done if each.method_id in {OWN, SUBMITTED}]
     (said,) = audit_statements(put(copy, audit(two)))
@@ -305,8 +305,8 @@ def test_document_tells_how_many_rows_agree() -> None:
             counts["do not" if provenance.failed else agrees] += 1
     agree, other, unfinished = counts.values()
     said = (
-        f"Of {sum(counts.values())} rows on {len(BOARDS)} boards, {agree} agree with their records, {other} do not, "
-        f"and {unfinished} have no finished seed."
+        f"Of {sum(counts.values())} rows on {len(BOARDS)} boards, {agree} agree with their records, {other} do "
+        f"not, and {unfinished} have no finished seed."
     )
     text = (PUBLISHED.parents[1] / "docs" / "submissions.md").read_text()
     assert said in " ".join(text.split())
