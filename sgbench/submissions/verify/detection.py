@@ -44,7 +44,7 @@ class DetectionPoint:
 
 
 def detection_curve(audit: Audit) -> list[DetectionPoint]:
-    """Doctor every trained seed of a board in turn, by more and more, and judge it by what it gave again.
+    """Count how many of a board's trained seeds are caught once their claims are doctored, by more and more.
 
     A draw picks one of them, each alike often, so that the shares are exact. Doctoring moves the claim, beside the
     difference that the honest row has; where shares that solve the task are compared, it turns seeds of a row into
