@@ -45,6 +45,7 @@ class KnownWay(Strict):
         losses: in points of test accuracy to the best known cell, by the title of a task; found after the runs, on
             the tasks that raised the question.
         later: the same on the tasks of the second study, which nobody had run.
+        later_seeds: of which runs that is, in words.
     """
 
     name: Text
@@ -53,6 +54,7 @@ class KnownWay(Strict):
     cost: Text = NO_COST
     losses: dict[Text, Number]
     later: dict[Text, Number] = Field(default_factory=dict)
+    later_seeds: Text | None = None
 
 
 class Ways(Strict):
@@ -140,7 +142,8 @@ def _own_width(word: str, start: OwnStart) -> str:
 
 def _lost(way: KnownWay) -> str:
     """Write what a way lost: on tasks that nobody had run where it was run there, and on those that raised it."""
-    said = [f"Lost on tasks that nobody had run: {_losses(way.later)}."] if way.later else []
+    seeds = "" if way.later_seeds is None else f" ({way.later_seeds})"
+    said = [f"Lost on tasks that nobody had run{seeds}: {_losses(way.later)}."] if way.later else []
     return " ".join(
         [*said, f"Lost on the tasks that raised the question (not confirmed): {_losses(way.losses)}."]
     )

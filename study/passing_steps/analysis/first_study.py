@@ -26,7 +26,7 @@ from study.passing_steps.analysis.evidence import (
 )
 from study.passing_steps.analysis.reach import reach_of
 from study.passing_steps.analysis.targets import chosen_target, without_each
-from study.passing_steps.analysis.words import Answer
+from study.passing_steps.analysis.words import Answer, SettingLosses
 
 NAME = "first_study.md"
 TITLE = "What the first study's records say of passing steps"
@@ -40,15 +40,13 @@ CAPTION = (
 Evidence = Mapping[str, TaskEvidence]
 
 
-def pages(
-    root: Path, answer: Answer, losses: Mapping[str, Mapping[str, float]]
-) -> tuple[StudyPage, tries.Ways]:
+def pages(root: Path, answer: Answer, losses: Mapping[str, SettingLosses]) -> tuple[StudyPage, tries.Ways]:
     """Write the page on loss by passing steps and on runs spent; return it with what `sgbench recommend` tells.
 
     Args:
         root: of the checkout, with the stores of both studies.
         answer: of the second study.
-        losses: points lost on its tasks, by way and title.
+        losses: points lost on its tasks, by way.
     """
     study = load_study(FIRST).study
     titles = [study.tasks[task].title for task in TASKS]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from statistics import fmean
 
 from sgbench.study.cells import Cell
 from sgbench.study.pages.text import table
 from sgbench.study.scores import StudyScores
 from sgbench.study.status import states_of
-from sgbench.tables import decimal_text
 from study.passing_steps.analysis.cells import (
     CALIBRATED,
     CHOICE,
@@ -29,7 +27,7 @@ from study.passing_steps.analysis.cells import (
 )
 from study.passing_steps.analysis.evidence import SHAPES, WIDTHS
 from study.passing_steps.analysis.spending import DEFAULTS
-from study.passing_steps.analysis.words import CALIBRATED_NAME, FIXED_NAME, over_tasks
+from study.passing_steps.analysis.words import CALIBRATED_NAME, FIXED_NAME, SettingLosses
 
 LIBRARIES = "E"
 """Block of library defaults, and of what `sgbench recommend` said before the first run."""
@@ -39,29 +37,9 @@ DETACHED_NAME = "detached, by passing steps"
 RECOMMENDED = "optimizer.lr"
 """Key that only the cells of what was recommended set."""
 Losses = Mapping[str, float]
+COMPARED = f"seeds {LOOKS[0][0]} to {LOOKS[0][-1]}"
+CROSSED = f"seeds {CHOOSING[0]} to {CHOOSING[-1]}, each scored against the cell that the other four choose"
 LossOfTask = Callable[[TaskRuns], float]
-
-
-@dataclass(frozen=True)
-class SettingLosses:
-    """Holds what a setting loses to the best of 32 cells, task by task.
-
-    Args:
-        name: in words.
-        losses: in points of test accuracy by the title of a task; none where runs are missing.
-    """
-
-    name: str
-    losses: Losses
-
-    @property
-    def row(self) -> list[str]:
-        """Write the setting as the cells of a table."""
-        if not self.losses:
-            return [self.name, "not run", "-", "-"]
-        worst = max(self.losses, key=lambda title: self.losses[title])
-        numbers = list(self.losses.values())
-        return [self.name, over_tasks(numbers), decimal_text(self.losses[worst], 1), worst]
 
 
 HEADER = ["setting", "mean loss (95 % over tasks)", "largest loss", "on"]
@@ -94,7 +72,7 @@ def unsearched(scores: StudyScores) -> list[SettingLosses]:
             for name, one in _scaled()
         ),
     ]
-    return [SettingLosses(name, _everywhere(scores, one)) for name, one in found]
+    return [SettingLosses(name, _everywhere(scores, one), COMPARED) for name, one in found]
 
 
 def _both(task: TaskRuns, block: str) -> float:
@@ -150,19 +128,19 @@ def singles(scores: StudyScores) -> tuple[list[SettingLosses], str]:
     Args:
         scores: of the study.
     """
-    compared = [SettingLosses(name, _everywhere(scores, _lost(one))) for name, one in _grid()]
-    says = f"seeds {LOOKS[0][0]} to {LOOKS[0][-1]}"
+    compared = [SettingLosses(name, _everywhere(scores, _lost(one)), COMPARED) for name, one in _grid()]
+    says = COMPARED
     if not all(setting.losses for setting in compared):
         crossed = {scores.study.tasks[task.task].title: crossed_losses(task) for task in tasks_of(scores)}
         if not all(crossed.values()):
             return [], ""
         compared = [
-            SettingLosses(name, {title: by_name[name] for title, by_name in crossed.items()})
+            SettingLosses(name, {title: by_name[name] for title, by_name in crossed.items()}, CROSSED)
             for name, _ in _grid()
         ]
         says = (
-            f"seeds {CHOOSING[0]} to {CHOOSING[-1]}, each scored against the cell that the other four choose. The "
-            "grid is not run on the seeds that compare, so that this stands in; it was not registered"
+            f"{CROSSED}. The grid is not run on the seeds that compare, so that this stands in; it was not "
+            "registered"
         )
     return sorted(compared, key=lambda setting: fmean(setting.losses.values())), says
 
@@ -207,7 +185,7 @@ def left_out(found: Sequence[SettingLosses]) -> SettingLosses:
     for title in found[0].losses:
         best = min(found, key=lambda one: fmean(loss for name, loss in one.losses.items() if name != title))
         losses[title] = best.losses[title]
-    return SettingLosses("the best of them, chosen without the task", losses)
+    return SettingLosses("the best of them, chosen without the task", losses, found[0].seeds)
 
 
 def tables(scores: StudyScores, taken: Sequence[SettingLosses]) -> list[str]:
@@ -231,7 +209,7 @@ def tables(scores: StudyScores, taken: Sequence[SettingLosses]) -> list[str]:
     return [*parts, f"On {says}.", table(HEADER, [one.row for one in (left_out(found), *found)])]
 
 
-def losses_by_way(scores: StudyScores, taken: Sequence[SettingLosses]) -> dict[str, Losses]:
+def losses_by_way(scores: StudyScores, taken: Sequence[SettingLosses]) -> dict[str, SettingLosses]:
     """Collect what the ways that `sgbench recommend` tells of lose, those that were run on all tasks.
 
     Args:
@@ -240,4 +218,4 @@ def losses_by_way(scores: StudyScores, taken: Sequence[SettingLosses]) -> dict[s
     """
     plain = next((one for one in singles(scores)[0] if one.name == PLAIN_NAME), None)
     every = [*taken, *([] if plain is None else [plain])]
-    return {one.name: one.losses for one in every if one.losses}
+    return {one.name: one for one in every if one.losses}

@@ -25,7 +25,7 @@ from study.passing_steps.analysis.evidence import (
     points_of_run,
 )
 from study.passing_steps.analysis.targets import chosen_fixed, without_each
-from study.passing_steps.analysis.words import Answer
+from study.passing_steps.analysis.words import Answer, SettingLosses
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -242,7 +242,7 @@ def advised(
     titles: Mapping[str, str],
     reach: tries.Reach,
     answer: Answer,
-    later: Mapping[str, Mapping[str, float]],
+    later: Mapping[str, SettingLosses],
 ) -> tries.Ways:
     """Order the ways that need no run, for `sgbench recommend`: the published rule first, then by mean loss.
 
@@ -251,7 +251,7 @@ def advised(
         titles: of the tasks.
         reach: of the tasks' networks.
         answer: of the second study.
-        later: points lost on the second study's tasks, by way and title.
+        later: points lost on the second study's tasks, by way.
     """
     unseen = [way for way in found if not way.runs and (way.name in ADVISED or way.name in DEFAULTS.values())]
     ordered = sorted(unseen, key=lambda way: (way.name != answer.rule, way.mean(common(found))))
@@ -262,13 +262,23 @@ def advised(
             ADVISED.get(way.name, tries.KnownWay(name=way.name, losses={})).model_copy(
                 update={
                     "losses": {titles[task]: round(loss, 1) + 0.0 for task, loss in way.losses.items()},
-                    "later": {title: round(loss, 1) + 0.0 for title, loss in later.get(way.name, {}).items()},
+                    **_later(later.get(way.name)),
                 }
             )
             for way in ordered
         ),
         reach=reach,
     )
+
+
+def _later(found: SettingLosses | None) -> dict[str, object]:
+    """Write what a way lost on tasks that nobody had run, and on which seeds."""
+    if found is None:
+        return {}
+    return {
+        "later": {title: round(loss, 1) + 0.0 for title, loss in found.losses.items()},
+        "later_seeds": found.seeds,
+    }
 
 
 def text(found: Sequence[Way], titles: Sequence[str]) -> str:

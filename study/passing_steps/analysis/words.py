@@ -165,6 +165,30 @@ def defaults_sentence(decisions: Sequence[ClaimDecision], scores: StudyScores) -
 
 
 @dataclass(frozen=True)
+class SettingLosses:
+    """Holds what a setting loses to the best of 32 cells, task by task.
+
+    Args:
+        name: in words.
+        losses: in points of test accuracy by the title of a task; none where runs are missing.
+        seeds: which runs they are of, in words.
+    """
+
+    name: str
+    losses: Mapping[str, float]
+    seeds: str
+
+    @property
+    def row(self) -> list[str]:
+        """Write the setting as the cells of a table."""
+        if not self.losses:
+            return [self.name, "not run", "-", "-"]
+        worst = max(self.losses, key=lambda title: self.losses[title])
+        numbers = list(self.losses.values())
+        return [self.name, over_tasks(numbers), decimal_text(self.losses[worst], 1), worst]
+
+
+@dataclass(frozen=True)
 class Answer:
     """Holds what the study says to somebody who asks which setting to take.
 
@@ -184,14 +208,14 @@ class Answer:
 
 
 def answer_of(
-    decisions: Sequence[ClaimDecision], scores: StudyScores, losses: Mapping[str, Mapping[str, float]]
+    decisions: Sequence[ClaimDecision], scores: StudyScores, losses: Mapping[str, SettingLosses]
 ) -> Answer:
     """Write the answer from the verdicts, the same for README, the pages and `sgbench recommend`.
 
     Args:
         decisions: of all claims.
         scores: of the study.
-        losses: points lost to a task's best cell, by way and title of a task.
+        losses: points lost to a task's best cell, by way.
     """
     rule = rule_of(decisions)
     verdicts = tuple(verdict_sentences(one) for one in decisions)
@@ -204,7 +228,7 @@ def _answer(
     rule: str | None,
     decisions: Sequence[ClaimDecision],
     scores: StudyScores,
-    losses: Mapping[str, Mapping[str, float]],
+    losses: Mapping[str, SettingLosses],
 ) -> tuple[list[str], list[str], list[str]]:
     """Write the rule with its loss, what stands beside it, and what attaching is shown to cost."""
     if rule is None:
@@ -220,7 +244,7 @@ def _answer(
         if rule == CALIBRATED_NAME
         else f"take {FIXED_TEXT}"
     )
-    lost = losses[rule]
+    lost = losses[rule].losses
     worst = max(lost, key=lambda title: lost[title])
     by_name = {one.claim.name: one for one in decisions}
     said = [
