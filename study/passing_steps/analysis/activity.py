@@ -1,13 +1,13 @@
-"""A cost of activity: is it free? The rule by which twenty seeds would decide, and what stored seeds say so far.
+"""A cost of activity: is it free? What the registered rule says of its block, and of the first study's seeds.
 
-Not registered and not run. Free means on each of three tasks: accuracy falls by less than a point, and at most half
-the spikes are left. What is left of the energy is an estimate beside it, a target each.
+Free means on each of three tasks: accuracy falls by less than a point, and at most half the spikes are left. The
+energy that is left is an estimate beside it, a target each.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -19,16 +19,18 @@ from sgbench.study.definition import Study
 from sgbench.study.pages.text import interval, table
 from sgbench.study.scores import log_spikes_of
 from sgbench.study.store import Store, StoreEntry
+from study.passing_steps.analysis.cells import FIXED, PURPOSE, cell
 from study.passing_steps.analysis.claims import limits
 from study.passing_steps.analysis.evidence import FIRST, points_of_run
 
-SEEDS, HOURS = 20, 0.5
-"""That a registered test would have on three tasks, and its core-hours."""
+COSTLY = "A"
+"""Block of the second study with a cost of activity: amendment 3 of its registration."""
 MARGIN, SHARE = -1.0, 0.5
 """Points that may be lost, and spikes that may be left."""
 LEVEL = 0.05
 """One-sided, of each limit; each of three tasks has to pass, so that the level of all of them is no larger."""
 BLOCK, SHAPE, WIDTH, STRENGTH = "C2", "atan", 0.2, 0.1
+"""Block of the first study, and which of its cells raised the question."""
 KEY = "regulariser.upper_strength"
 TARGETS = ("horowitz_45nm", "loihi1", "odin")
 
@@ -39,7 +41,7 @@ class ActivityPairs:
 
     Args:
         points: accuracy with it minus without.
-        log_spikes: natural logarithm of the ratio of spikes.
+        log_spikes: natural logarithm of the ratio of spikes; none where a run has no spikes.
         log_energy: the same of energy, by target; none where a target has no price.
     """
 
@@ -58,10 +60,11 @@ def verdict_of(tasks: Mapping[str, ActivityPairs]) -> Literal["confirmed", "refu
     """
     passed: list[bool] = []
     for pairs in tasks.values():
-        loses = limits(pairs.points, LEVEL)[0] > MARGIN
-        passed.append(loses and limits(pairs.log_spikes, LEVEL)[1] < math.log(SHARE))
+        saves = bool(pairs.log_spikes) and limits(pairs.log_spikes, LEVEL)[1] < math.log(SHARE)
+        passed.append(saves and limits(pairs.points, LEVEL)[0] > MARGIN)
         part = LEVEL / (2 * len(tasks))  # either of two limits refutes
-        if limits(pairs.points, part)[1] < MARGIN or limits(pairs.log_spikes, part)[0] > math.log(SHARE):
+        wastes = bool(pairs.log_spikes) and limits(pairs.log_spikes, part)[0] > math.log(SHARE)
+        if wastes or limits(pairs.points, part)[1] < MARGIN:
             return "refuted"
     return "confirmed" if passed and all(passed) else "open"
 
@@ -84,6 +87,29 @@ def stored_pairs(root: Path) -> dict[str, ActivityPairs]:
             by_seed[entry.record.seed] = entry
     targets = chosen_targets(TARGETS)
     return {task: _pairs(runs[STRENGTH], runs[0.0], targets) for task, runs in found.items() if len(runs) > 1}
+
+
+def second_pairs(study: Study, entries: Iterable[StoreEntry]) -> dict[str, ActivityPairs]:
+    """Pair the second study's runs with a cost of activity with those without; none where one is missing.
+
+    Args:
+        study: the second one.
+        entries: of its store.
+    """
+    if COSTLY not in study.blocks:
+        return {}
+    block, plain = study.blocks[COSTLY], cell(*FIXED, "attached")
+    costly: dict[str, dict[int, StoreEntry]] = {task: {} for task in block.tasks}
+    without: dict[str, dict[int, StoreEntry]] = {task: {} for task in block.tasks}
+    for entry in entries:
+        of = costly if entry.block == COSTLY else without if dict(entry.cell) == plain else None
+        if of is not None and entry.task in of and study.blocks[entry.block].purpose == PURPOSE:
+            of[entry.task][entry.record.seed] = entry
+    needed = set(block.seeds.values)
+    if any(needed - costly[task].keys() or needed - without[task].keys() for task in block.tasks):
+        return {}
+    targets = chosen_targets(TARGETS)
+    return {task: _pairs(costly[task], without[task], targets) for task in block.tasks}
 
 
 def _pairs(
@@ -119,29 +145,53 @@ def _log_energy(entry: StoreEntry, target: EnergyTarget) -> float | None:
     return None if found is None or found.value <= 0 else math.log(found.value)
 
 
+def verdict_text(study: Study, entries: Iterable[StoreEntry]) -> list[str]:
+    """Write what the registered test of a cost of activity came to, or that its runs are missing.
+
+    Args:
+        study: the second one.
+        entries: of its store.
+    """
+    known = second_pairs(study, entries)
+    shape, width = FIXED
+    asked = (
+        f"A third question is whether a cost of activity of strength {STRENGTH:g} is free, for `{shape}` at "
+        f"{width:g} with the reset attached. It is free if on each task accuracy falls by less than "
+        f"{-MARGIN:g} point and at most half the spikes are left, by one-sided limits of "
+        f"{100 * (1 - LEVEL):g} %. The energy is an estimate."
+    )
+    if not known:
+        return [asked, f"Not decided yet: runs of block {COSTLY} are missing."]
+    return [asked, f"The claim is {verdict_of(known)}.", _table(known, study)]
+
+
 def text(root: Path, study: Study) -> list[str]:
-    """Write the rule, that it was not run, and what the stored seeds say.
+    """Write what the first study's stored seeds say of the rule that the second one registered.
 
     Args:
         root: of the checkout.
         study: the first one.
     """
     known = stored_pairs(root)
+    return [
+        "Whether a cost of activity is free is [tested on other tasks](README.md#a-cost-of-activity). By the same "
+        f"rule the first study's stored seeds, `{SHAPE}` at {WIDTH:g} with a cost of strength {STRENGTH:g} against "
+        f"none, would come to: {verdict_of(known)}. They raised the question, so that this is no test.",
+        _table(known, study),
+    ]
+
+
+def _table(known: Mapping[str, ActivityPairs], study: Study) -> str:
+    """Tabulate what a cost of activity takes and saves, a line a task."""
     rows = []
     for task, pairs in known.items():
         energy = [f"{math.exp(fmean(logs)):.2f} ({name})" for name, logs in pairs.log_energy.items()]
-        low, high = limits(pairs.log_spikes, LEVEL)
-        left = interval(math.exp(fmean(pairs.log_spikes)), math.exp(low), math.exp(high), 2)
+        left = "not known"
+        if pairs.log_spikes:
+            low, high = limits(pairs.log_spikes, LEVEL)
+            left = interval(math.exp(fmean(pairs.log_spikes)), math.exp(low), math.exp(high), 2)
         points = interval(fmean(pairs.points), *limits(pairs.points, LEVEL))
         told = ", ".join(energy) or "no price"
         rows.append([study.tasks[task].title, len(pairs.points), points, left, told])
-    return [
-        f"Planned, and neither registered nor run: whether a cost of activity is free, with {SEEDS} seeds on three "
-        f"tasks, {HOURS:g} core-hours. It is free if on each task accuracy falls by less than {-MARGIN:g} point, "
-        f"and at most half the spikes are left, by one-sided limits of {100 * (1 - LEVEL):g} %.",
-        f"The first study's stored seeds, `{SHAPE}` at {WIDTH:g} with a cost of strength {STRENGTH:g} against "
-        f"none, would come to: {verdict_of(known)}. They raised the question, so that this is no test.",
-        table(
-            ["task", "seeds", "points, with minus without", "spikes left, share", "energy left, share"], rows
-        ),
-    ]
+    header = ["task", "seeds", "points, with minus without", "spikes left, share", "energy left, share"]
+    return table(header, rows)

@@ -12,7 +12,7 @@ from sgbench.study.pages.text import StudyPage, few, interval, links, table
 from sgbench.study.report import Passage, Report, ReportInput
 from sgbench.study.scores import StudyScores
 from sgbench.tables import decimal_text
-from study.passing_steps.analysis import first_study, settings
+from study.passing_steps.analysis import activity, first_study, settings
 from study.passing_steps.analysis.cells import FIRST_LOOK, FIXED, LOOKS, TaskRuns, tasks_of
 from study.passing_steps.analysis.claims import ClaimDecision, decide
 from study.passing_steps.analysis.words import (
@@ -54,6 +54,8 @@ def make_report(given: ReportInput) -> Report:
         answer.defaults,
         "## By task",
         _by_task(scores, decisions),
+        "## A cost of activity",
+        *activity.verdict_text(given.findings.loaded.study, given.entries),
         "## What settings lose",
         *settings.tables(scores, taken),
     ]

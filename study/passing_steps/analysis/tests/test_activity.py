@@ -1,10 +1,14 @@
 """When a cost of activity is free: verdicts by hand."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 
+from sgbench.study.definition import load_study
+from study.passing_steps.analysis import activity
 from study.passing_steps.analysis.activity import ActivityPairs, verdict_of
+from study.passing_steps.analysis.cells import FIXED, cell
 
 
 def pairs(points, share, spread=0.1):
@@ -32,3 +36,38 @@ def test_the_limit_decides_and_not_the_mean():
     """By hand: a mean of -0.9 with limits at -1.04 is open, at a spread of .01 with limits at -.91 confirmed."""
     assert verdict_of({"a": pairs(-0.9, 0.3)}) == "open"
     assert verdict_of({"a": pairs(-0.9, 0.3, spread=0.01)}) == "confirmed"
+
+
+def test_without_a_ratio_of_spikes_a_claim_stays_open():
+    """By hand: nothing is lost, and nothing is known of spikes; a loss of two points is refuted all the same."""
+    assert verdict_of({"a": ActivityPairs([0.1, 0.0, -0.1], [], {})}) == "open"
+    assert verdict_of({"a": ActivityPairs([-2.1, -2.0, -1.9], [], {})}) == "refuted"
+
+
+def entry(block, task, seed, points, spikes, settings=None):
+    """A stored run of the fixed setting: only what the pairs look at."""
+    of = SimpleNamespace(seed=seed, points=points, spikes=spikes)
+    return SimpleNamespace(
+        block=block, task=task, record=of, cell={**cell(*FIXED, "attached"), **(settings or {})}
+    )
+
+
+def test_pairs_are_of_equal_seeds_and_of_the_fixed_setting_alone(monkeypatch):
+    """By hand: 1 point more and half the spikes on each seed; a run with a rate of its own is no partner."""
+    study = load_study("passing_steps").study
+    tasks, seeds = study.blocks["A"].tasks, study.blocks["A"].seeds.values
+    monkeypatch.setattr(activity, "points_of_run", lambda run: SimpleNamespace(test=run.points))
+    monkeypatch.setattr(activity, "log_spikes_of", lambda run: math.log(run.spikes))
+    monkeypatch.setattr(activity, "_log_energy", lambda one, target: None)
+    plain = [entry("C" if seed < 205 else "B2", task, seed, seed, 4.0) for task in tasks for seed in seeds]
+    costly = [
+        entry("A", task, seed, seed + 1.0, 2.0, {"regulariser": "x"}) for task in tasks for seed in seeds
+    ]
+    other = [entry("E", tasks[0], 207, 0.0, 1.0, {"optimizer.lr": 1.0})]
+    found = activity.second_pairs(study, [*plain, *costly, *other])
+    assert list(found) == ["store_recall", "evidence", "copy"]
+    for pairs in found.values():
+        assert pairs.points == [1.0] * 20
+        assert pairs.log_spikes == pytest.approx([math.log(0.5)] * 20)
+    assert activity.second_pairs(study, [*plain[1:], *costly]) == {}
+    assert activity.second_pairs(study, [*plain, *costly[1:]]) == {}
