@@ -169,6 +169,7 @@ def test_every_page_is_in_the_index() -> None:
         *docs.glob("*.md"),
         docs / "tutorial" / "index.md",
         docs / "study" / "README.md",
+        docs / "judged" / "README.md",
         docs / "passing_steps" / "README.md",
         docs / "chip" / "README.md",
         *docs.glob("adr/*.md"),

@@ -68,7 +68,7 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
     candidate = Candidate.of(words, config_dirs)
     judged = judged_tasks(load_study(STUDY).study, read_summary(shipped_summary()), names)
     place = TrialFolders(runs_folder(candidate, runs_dir), data_dir, tuple(config_dirs), tuple(allow_targets))
-    court = Court(candidate, judged, place, runner=_replicas(workers), say=say, map_seeds=seeds)
+    court = Court(candidate, judged, place, runner=replicas(workers), say=say, map_seeds=seeds)
     result = court.judge(calibrated=calibrated)
     if to is not None:
         for name, data in files_of(result, prices).items():
@@ -115,7 +115,7 @@ def hand_in(
     return lines
 
 
-def _replicas(workers: int) -> Runner:
+def replicas(workers: int) -> Runner:
     """Train runs side by side."""
 
     def run(specs: Sequence[RunSpec]) -> None:

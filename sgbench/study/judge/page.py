@@ -143,9 +143,8 @@ def _costs(result: JudgedCandidate) -> Table:
         ["task", "failed runs", "widths close to the best", "of the reference", "spikes at equal accuracy"]
     ]
     for trial in result.tasks:
-        runs = _all_runs(trial)
-        failed = sum(run.failed for run in runs)
-        rows.append([trial.task.title, f"{failed} of {len(runs)}", *_over_widths(trial)])
+        failed = sum(run.failed for run in trial.runs)
+        rows.append([trial.task.title, f"{failed} of {len(trial.runs)}", *_over_widths(trial)])
     return plain_table("Failures, forgivingness and spikes", rows, words=1)
 
 
@@ -251,11 +250,6 @@ def _values(runs: Iterable[TrialRun]) -> list[float]:
     return [run.accuracy for run in runs]
 
 
-def _all_runs(trial: TaskTrial) -> list[TrialRun]:
-    mapped = [run for seeds in trial.map.values() for run in seeds.values()]
-    return [*mapped, *trial.tuning, *(run for seeds in trial.report.values() for run in seeds.values())]
-
-
 def _numbers(trial: TaskTrial) -> dict[str, object]:
     """Collect a task's numbers for computing."""
     return {
@@ -268,5 +262,5 @@ def _numbers(trial: TaskTrial) -> dict[str, object]:
         "test": {
             kind: {seed: run.accuracy for seed, run in runs.items()} for kind, runs in trial.report.items()
         },
-        "failed": sum(run.failed for run in _all_runs(trial)),
+        "failed": sum(run.failed for run in trial.runs),
     }

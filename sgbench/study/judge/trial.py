@@ -80,6 +80,12 @@ class TaskTrial:
     report: dict[str, dict[int, TrialRun]] = field(default_factory=dict)
     tuning: list[TrialRun] = field(default_factory=list)
 
+    @property
+    def runs(self) -> list[TrialRun]:
+        """List all runs on the task: of the map, of the search, and those that report."""
+        mapped = [run for seeds in self.map.values() for run in seeds.values()]
+        return [*mapped, *self.tuning, *(run for seeds in self.report.values() for run in seeds.values())]
+
     def differences(self, kind: str) -> Floats:
         """Return candidate minus the best known shape, paired by seed [seeds]."""
         known = dict(zip(self.task.best_known.seeds, self.task.best_known.score, strict=True))
@@ -107,15 +113,7 @@ class JudgedCandidate:
     @property
     def runs(self) -> list[TrialRun]:
         """List all runs of the candidate."""
-        return [
-            run
-            for trial in self.tasks
-            for run in (
-                *(run for seeds in trial.map.values() for run in seeds.values()),
-                *trial.tuning,
-                *(run for seeds in trial.report.values() for run in seeds.values()),
-            )
-        ]
+        return [run for trial in self.tasks for run in trial.runs]
 
 
 @dataclass(frozen=True)
@@ -175,7 +173,7 @@ class Court:
         if self.candidate.has_width:
             seeds = task.map_seeds[: self.map_seeds]
             cells: list[Cell] = [{"width_fwhm": width, "optimizer.lr": task.rate} for width in task.widths]
-            runs = self._made(task, "map", [(cell, seed) for seed in seeds for cell in cells])
+            runs = self.made(task, "map", [(cell, seed) for seed in seeds for cell in cells])
             for index, run in enumerate(runs):
                 width = task.widths[index % len(cells)]
                 trial.map.setdefault(width, {})[seeds[index // len(cells)]] = run
@@ -186,7 +184,7 @@ class Court:
             for width in widths
             for by in FACTORS["optimizer.lr"]
         ]
-        trial.tuning = self._made(task, "search", [(cell, seed) for cell in around for seed in TUNING_SEEDS])
+        trial.tuning = self.made(task, "search", [(cell, seed) for cell in around for seed in TUNING_SEEDS])
         size = len(TUNING_SEEDS)
         means = [_mean(trial.tuning[place * size : (place + 1) * size]) for place in range(len(around))]
         trial.cell = dict(around[max(range(len(around)), key=lambda place: (means[place], -place))])
@@ -205,13 +203,13 @@ class Court:
                     continue
                 wanted = range(FIRST_REPORT + done, FIRST_REPORT + seeds)
                 cell = cells[trial.task.name]
-                made = self._made(trial.task, f"{kind}, {seeds} seeds", [(cell, seed) for seed in wanted])
+                made = self.made(trial.task, f"{kind}, {seeds} seeds", [(cell, seed) for seed in wanted])
                 trial.report.setdefault(kind, {}).update(zip(wanted, made, strict=True))
             done = seeds
 
-    def _made(self, task: JudgedTask, stage: str, points: Sequence[tuple[Cell, int]]) -> list[TrialRun]:
+    def made(self, task: JudgedTask, stage: str, points: Sequence[tuple[Cell, int]]) -> list[TrialRun]:
         """Train what has no record, and return all runs in order."""
-        specs = calibrated_specs([self._spec(task, cell, seed) for cell, seed in points])
+        specs = calibrated_specs([self.spec(task, cell, seed) for cell, seed in points])
         missing = [spec for spec in specs if not _is_done(spec)]
         if missing:
             left_s = task.run_s * len(missing)
@@ -224,7 +222,8 @@ class Court:
             self.stated_s += left_s
         return [self._run(spec) for spec in specs]
 
-    def _spec(self, task: JudgedTask, cell: Cell, seed: int) -> RunSpec:
+    def spec(self, task: JudgedTask, cell: Cell, seed: int) -> RunSpec:
+        """Compose a run of the candidate on a task."""
         words = [*task.words, *self.candidate.words, *cell_words({**task.reference, **cell}), f"seed={seed}"]
         spec = self.composer.spec([*words, "trainer.progress=false"])
         folders = {"runs_dir": str(self.folders.runs_dir)}
@@ -237,15 +236,19 @@ class Court:
             raise InputError(
                 f"{self.folders.runs_dir}: a run has no result; see its folder, and repeat the same command"
             )
-        measure = measure_of(record.classes, None)
-        return TrialRun(
-            accuracy=PERCENT * measure.of(record.test),
-            validation=PERCENT * selection(record)[0],
-            log_spikes=log_spikes_of(record),
-            failed=record.status == "failed",
-            fit_s=record.timing.total_s,
-            record=record,
-        )
+        return run_of(record)
+
+
+def run_of(record: RunRecord) -> TrialRun:
+    """Read what a verdict needs off a record."""
+    return TrialRun(
+        accuracy=PERCENT * measure_of(record.classes, None).of(record.test),
+        validation=PERCENT * selection(record)[0],
+        log_spikes=log_spikes_of(record),
+        failed=record.status == "failed",
+        fit_s=record.timing.total_s,
+        record=record,
+    )
 
 
 def _is_done(spec: RunSpec) -> bool:

@@ -1,0 +1,241 @@
+"""Pages of judged surrogates, written from stored runs: `python -m tools.judged`; nothing is trained.
+
+`python -m tools.judged keep NAME RUNS` first stores the runs of `sgbench judge` in a folder, as those of one of the
+candidates in `study/judged/candidates.yaml`. `python -m tools.judged train RUNS` makes the runs of the
+convolutional comparison.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import yaml
+
+from sgbench.composition.plan import PointComposer
+from sgbench.errors import InputError
+from sgbench.recommendation.summary import read_summary, shipped_summary
+from sgbench.records.base import Number, Strict, Text
+from sgbench.records.files import write_atomic
+from sgbench.records.record import RunRecord
+from sgbench.records.spec import RunSpec
+from sgbench.study.cells import Cell
+from sgbench.study.definition import load_study
+from sgbench.study.judge.decide import LOOKS, decide
+from sgbench.study.judge.field import JudgedTask, judged_tasks
+from sgbench.study.judge.judged import FEW_SEEDS, STUDY, replicas
+from sgbench.study.judge.page import files_of
+from sgbench.study.judge.trial import (
+    FIRST_REPORT,
+    TUNING_SEEDS,
+    Candidate,
+    Court,
+    JudgedCandidate,
+    TrialFolders,
+    TrialRun,
+    run_of,
+)
+from sgbench.study.report import Passage
+from sgbench.study.run import RunKey, counts, key_of
+from sgbench.study.store import Store, StoreEntry
+from sgbench.tables.markdown import as_markdown
+from sgbench.tables.table import Table, plain_table
+from sgbench.training.run_folder import stored_record
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES, STORE = ROOT / "docs" / "judged", ROOT / "study" / "judged"
+CONVOLUTIONAL = "convolutional"
+NETWORK = (
+    "experiment=digits",
+    "network=conv",
+    "normalisation=tdbn",
+    "encoder=direct",
+    "protocol.steps=4",
+    "protocol.epochs=8",
+)
+COMPARED = {
+    "atan": tuple(("surrogate=atan", f"width_fwhm={width}") for width in (0.5, 1.0, 2.0)),
+    "rising_window": (("surrogate=rising_window", "surrogate.normalisation=raw"),),
+    "mpd_agl": (("surrogate=mpd_agl",),),
+    "a2sg": (("surrogate=a2sg",),),
+}
+"""By name, the settings that are tried at each learning rate; the others are compared with the first name."""
+RATES = (0.001, 0.004, 0.016)
+HOW: dict[str, Any] = {"runner": lambda specs: None, "say": lambda line: None, "map_seeds": FEW_SEEDS}
+"""Of a court that trains nothing."""
+REPORTED = range(FIRST_REPORT, FIRST_REPORT + LOOKS[0][0])
+
+
+class JudgedEntry(Strict):
+    """Describes a judged candidate."""
+
+    line: Text
+    words: list[Text]
+    tasks: list[Text]
+    minutes: Number
+    core_minutes: Number
+
+
+class Kept(Court):
+    """Has the runs of a candidate from a store, and makes none."""
+
+    records: Mapping[RunKey, RunRecord]
+
+    def made(self, task: JudgedTask, stage: str, points: Sequence[tuple[Cell, int]]) -> list[TrialRun]:
+        """Look the runs up."""
+        runs = []
+        for cell, seed in points:
+            key = key_of(self.spec(task, cell, seed))
+            if key not in self.records:
+                raise InputError(f"{STORE}: has no run of {task.name}, {stage}: {dict(cell)}, seed {seed}")
+            runs.append(run_of(self.records[key]))
+        return runs
+
+
+class Compared(NamedTuple):
+    """Holds one surrogate of the convolutional comparison at its own best."""
+
+    words: tuple[str, ...]
+    runs: tuple[TrialRun, ...]
+
+
+def entries() -> dict[str, JudgedEntry]:
+    """Read the list of candidates."""
+    tree = yaml.safe_load((STORE / "candidates.yaml").read_text())
+    return {name: JudgedEntry.model_validate(fields) for name, fields in tree.items()}
+
+
+def given(entry: JudgedEntry, runs_dir: Path) -> tuple[Candidate, tuple[JudgedTask, ...], TrialFolders]:
+    """Put together what a court asks for."""
+    tasks = judged_tasks(load_study(STUDY).study, read_summary(shipped_summary()), entry.tasks)
+    return Candidate.of(entry.words), tasks, TrialFolders(runs_dir)
+
+
+def stored(name: str) -> dict[RunKey, RunRecord]:
+    """Read the stored runs of a candidate."""
+    return {entry.key: entry.record for entry in Store(STORE, "judged").entries([name])}
+
+
+def judged(name: str, entry: JudgedEntry) -> JudgedCandidate:
+    """Judge a candidate from its stored runs."""
+    kept = Kept(*given(entry, Path("runs")), **HOW)
+    kept.records = stored(name)
+    return kept.judge(calibrated=False)
+
+
+def files() -> dict[str, bytes]:
+    """Write all pages, by their path in `docs/judged`."""
+    written: dict[str, bytes] = {}
+    rows = [["candidate", "what it is", "one layer", "several layers", "recurrent", "minutes", "core-hours"]]
+    for name, entry in entries().items():
+        result = judged(name, entry)
+        written |= {f"{name}/{file}": data for file, data in files_of(result, {}).items()}
+        verdicts = result.verdicts()
+        words = [
+            "not run" if kind not in verdicts else f"{verdicts[kind].word} ({verdicts[kind].difference:+.1f})"
+            for kind in ("one layer", "several layers", "recurrent")
+        ]
+        cost = [f"{entry.minutes:.0f}", f"{entry.core_minutes / 60:.2f}"]
+        rows.append([f"[{name}]({name}/verdict.md)", entry.line, *words, *cost])
+    page = (PAGES / "README.md").read_text()
+    for part, table in (
+        ("judged", plain_table("Judged surrogates", rows, words=5)),
+        (CONVOLUTIONAL, convolutional_table()),
+    ):
+        page = Passage("docs/judged/README.md", part, as_markdown(table)).within(page)
+    return written | {"README.md": page.encode()}
+
+
+def compared(run: Callable[[Sequence[RunSpec]], Sequence[RunRecord]]) -> dict[str, Compared]:
+    """Tune each surrogate on the convolutional network and report it at its own best.
+
+    Args:
+        run: returns the records of specs.
+    """
+    composer, found = PointComposer((), ()), {}
+    for name, settings in COMPARED.items():
+        cells = [(*NETWORK, *words, f"optimizer.lr={rate}") for words in settings for rate in RATES]
+
+        def runs(cell: tuple[str, ...], seeds: Sequence[int]) -> list[TrialRun]:
+            return [
+                run_of(record) for record in run([composer.spec([*cell, f"seed={seed}"]) for seed in seeds])
+            ]
+
+        validations = [float(np.mean([one.validation for one in runs(cell, TUNING_SEEDS)])) for cell in cells]
+        best = cells[int(np.argmax(validations))]
+        found[name] = Compared(best[len(NETWORK) :], tuple(runs(best, REPORTED)))
+    return found
+
+
+def convolutional_table() -> Table:
+    """Make the table of the convolutional comparison from stored runs."""
+    records = stored(CONVOLUTIONAL)
+    found = compared(lambda specs: [records[key_of(spec)] for spec in specs])
+    reference = np.array([run.accuracy for run in next(iter(found.values())).runs])
+    rows = [["surrogate", "chosen by validation", "test accuracy, %", "minus atan, points", "verdict"]]
+    for name, (words, runs) in found.items():
+        own = np.array([run.accuracy for run in runs])
+        chosen = ", ".join(word for word in words if not word.startswith("surrogate"))
+        difference = ["-", "-"]
+        if name != next(iter(found)):
+            verdict = decide({CONVOLUTIONAL: (own - reference)[None]})[CONVOLUTIONAL]
+            interval = "" if verdict.low is None else f" ({verdict.low:.1f} to {verdict.high:.1f})"
+            difference = [f"{verdict.difference:+.1f}{interval}", verdict.word]
+        rows.append([name, chosen, f"{own.mean():.1f}", *difference])
+    return plain_table("Convolutional network with batch normalisation", rows, words=2)
+
+
+def keep(name: str, runs_dir: Path) -> None:
+    """Store the records that a candidate's verdict, or the convolutional comparison, rests on."""
+    if name == CONVOLUTIONAL:
+        found: list[StoreEntry] = []
+
+        def read(specs: Sequence[RunSpec]) -> list[RunRecord]:
+            records = recorded(specs, runs_dir)
+            found.extend(StoreEntry(name, CONVOLUTIONAL, {}, record) for record in records)
+            return records
+
+        compared(read)
+    else:
+        result = Court(*given(entries()[name], runs_dir), **HOW).judge(calibrated=False)
+        found = [
+            StoreEntry(name, trial.task.name, {}, run.record) for trial in result.tasks for run in trial.runs
+        ]
+    Store(STORE, "judged").append(name, found, study_sha256=load_study(STUDY).sha256)
+
+
+def recorded(specs: Sequence[RunSpec], runs_dir: Path, *, train: bool = False) -> list[RunRecord]:
+    """Read the records of runs in a folder, after training those that have none if asked to.
+
+    Raises:
+        InputError: a run has no result.
+    """
+    placed = [
+        spec.model_copy(update={"paths": spec.paths.model_copy(update={"runs_dir": str(runs_dir)})})
+        for spec in specs
+    ]
+    if train:
+        replicas(1)([spec for spec in placed if stored_record(spec) is None])
+    records = [record for spec in placed if (record := stored_record(spec)) is not None and counts(record)]
+    if len(records) < len(specs):
+        raise InputError(f"{runs_dir}: {len(specs) - len(records)} of {len(specs)} runs have no result")
+    return records
+
+
+def main(words: Sequence[str]) -> int:
+    """Do what the words say; return the exit code."""
+    if words[:1] == ["train"]:
+        compared(lambda specs: recorded(specs, Path(words[1]), train=True))
+    elif words[:1] == ["keep"]:
+        keep(words[1], Path(words[2]))
+    else:
+        for name, data in files().items():
+            write_atomic(PAGES / name, data)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
