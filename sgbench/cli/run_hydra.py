@@ -209,18 +209,18 @@ def show(words: Sequence[str], back: Sequence[str], config_dirs: Sequence[Path])
     from sgbench.composition.hydra_flags import checked_words
 
     asked, checked = checked_words(words, config_dirs)
-    heard = io.StringIO()
+    printed = io.StringIO()
     try:
-        with redirect_stderr(heard), _as_it_was():
+        with redirect_stderr(printed), _as_it_was():
             code = hand_to_hydra([*checked, *back], show_only)
     except Exception as error:  # of nonsense Hydra raises what Python does
         raise InputError(f"{asked}: {error or type(error).__name__}") from error
     if code:
         lines = [
-            line for line in heard.getvalue().splitlines() if line and not line.startswith("Set the env")
+            line for line in printed.getvalue().splitlines() if line and not line.startswith("Set the env")
         ]
         raise InputError(f"{asked}: {lines[-1] if lines else 'nothing can be shown'}")
-    sys.stderr.write(heard.getvalue())
+    sys.stderr.write(printed.getvalue())
     return 0
 
 

@@ -94,10 +94,10 @@ class FrontEnd:
             row[: count * width] = _levelled(sound, self.level)[: count * width]
         drive = np.empty((max(steps), len(sounds), self.channels))
         for channel, centre in enumerate(self.centres_hz()):
-            heard = (
+            filtered = (
                 np.maximum(lfilter(*gammatone(centre, "iir", fs=self.rate_hz), padded), 0) ** self.exponent
             )
-            drive[:, :, channel] = heard.reshape(len(sounds), -1, width).mean(2).T
+            drive[:, :, channel] = filtered.reshape(len(sounds), -1, width).mean(2).T
         drive[np.arange(max(steps))[:, None] >= np.array(steps)] = 0
         return drive
 

@@ -47,7 +47,7 @@ class Spoken(EventFiles):
     def _heard(self, root: Path, own: Sequence[Utterance]) -> Iterator[Recording]:
         """Yield recordings as the front end hears them."""
         sounds = (read_wav(root / utterance.name, self.front_end.rate_hz) for utterance in own)
-        for utterance, heard in zip(own, in_batches(self.front_end, sounds, AT_ONCE), strict=True):
-            sound, time_us, channel = heard
+        for utterance, encoded in zip(own, in_batches(self.front_end, sounds, AT_ONCE), strict=True):
+            sound, time_us, channel = encoded
             lasts_us = self.front_end.duration_us(sound)
             yield Recording(channel, time_us, utterance.label, lasts_us, name=str(root / utterance.name))

@@ -58,5 +58,5 @@ class SharedOverTime(Mask):
 
     def dropped(self, x: Tensor) -> Tensor:
         """Drop a neuron in all steps of a sample or in none, by one mask for each sample and neuron [B, N]."""
-        heard = self.uniform(*x.shape[1:]) >= self.rate
-        return x * (heard.to(x) / (1 - self.rate))
+        kept = self.uniform(*x.shape[1:]) >= self.rate
+        return x * (kept.to(x) / (1 - self.rate))

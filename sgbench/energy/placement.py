@@ -101,24 +101,24 @@ def traffic(counts: OpCounts, chip: Chip, pieces: tuple[Piece, ...]) -> dict[str
     where = {piece.layer: piece for piece in pieces}
     by_layer: dict[str, Traffic] = {}
     for layer in counts.layers:
-        heard = [
+        receivers = [
             (where[other.name], group.wiring)
             for other in counts.layers
             for group in other.synapses
             if group.source == layer.name
         ]
         spikes = layer.spikes_sent.total or 0
-        by_layer[layer.name] = _traffic(where[layer.name], heard, spikes, chip, pieces)
+        by_layer[layer.name] = _traffic(where[layer.name], receivers, spikes, chip, pieces)
     return by_layer
 
 
 def _traffic(
-    source: Piece, heard: list[tuple[Piece, str]], spikes: int, chip: Chip, pieces: tuple[Piece, ...]
+    source: Piece, receivers: list[tuple[Piece, str]], spikes: int, chip: Chip, pieces: tuple[Piece, ...]
 ) -> Traffic:
     """Return the messages and hops that the spikes of one layer cause."""
     routes = [
         (core, other)
-        for piece, wiring in heard
+        for piece, wiring in receivers
         for core in _cores(source)
         for other in ((core,) if wiring == "one_to_one" else _cores(piece))
     ]

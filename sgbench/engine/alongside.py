@@ -23,7 +23,7 @@ Arrays = tuple[Any, ...]
 
 
 def nothing_along(number: type) -> tuple[Arrays, Arrays, Arrays, Arrays]:
-    """Return placeholders of absent events and readout: `driven`, `sent`, `heard` and `taken` of the loops."""
+    """Return placeholders of absent events and readout: `driven`, `sent`, `read_back` and `taken` of the loops."""
     rows, words, line, none = NOTHING[number], NOTHING[np.uint64], np.empty(0, number), number(0)
     events = no_events(number)
     return (
@@ -126,9 +126,9 @@ class Readout:
         d_bias = torch.from_numpy(bias)[:classes] if self.learns_bias else None
         return [torch.from_numpy(columns)[:, :classes].T, d_bias]
 
-    def heard(self, output: Tensor | None, last: Tensor | None) -> tuple[Any, ...]:
+    def gradient_rows(self, output: Tensor | None, last: Tensor | None) -> tuple[Any, ...]:
         """Return the values that all parts of the batch share in the backward pass."""
         if last is not None:
             output = torch.zeros_like(self.output) if output is None else output.clone()
             output[-1] += last
-        return *self.block.given(output), self.block.rows_of_weights(), self.block.coefficients[0][0]
+        return *self.block.gradient_rows(output), self.block.rows_of_weights(), self.block.coefficients[0][0]

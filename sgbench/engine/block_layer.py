@@ -48,7 +48,7 @@ class BlockLayer:
         self.width = -(-neurons // LANES) * LANES
         self.coefficients = tuple(self._wide_coefficient(value) for value in plan.spec.coefficients())
         decay, threshold = plan.spec.decay, plan.spec.threshold
-        self.alike = not isinstance(decay, Tensor) and not isinstance(threshold, Tensor)
+        self.uniform = not isinstance(decay, Tensor) and not isinstance(threshold, Tensor)
         self.weights = (weight.T.numpy(), bias.numpy())
         self.columns, self.begin = (self._wide(weight) for weight in self.weights)
         self.matrix = None if plan.layer.recurrent is None else plan.layer.recurrent.detach()
@@ -109,8 +109,8 @@ class BlockLayer:
         """
         plan = self.plan
         more = plan.fires or plan.second or plan.gained or plan.layer.recurrent is not None
-        parted = plan.apart or plan.window is not None
-        return self.alike and not (more or parted)
+        cut = plan.apart or plan.window is not None
+        return self.uniform and not (more or cut)
 
     def read_forward(self, saved: SavedActivations, carry: Carry) -> tuple[Any, ...]:
         """Return the arguments by which the previous loop advances this readout; see `kernels.readout`."""
@@ -144,7 +144,7 @@ class BlockLayer:
             self.begin,
             *(rows_of(field, self.width) for field in carry),
             self.coefficients,
-            self.alike,
+            self.uniform,
             *self.forward_options,
             wires,
             *(rows_of(field, neurons) for field in (saved.x, saved.w, saved.spikes)),
@@ -162,20 +162,20 @@ class BlockLayer:
         gradient: Tensor | None,
     ) -> Callable[..., None]:
         """Return the loop backward, to be called with what comes from behind, what is written and the samples."""
-        given, per_step = self.given(gradient)
+        grad_output, per_step = self.gradient_rows(gradient)
         _, batch, neurons = self.plan.shape
         x, seconds = rows_of(saved.x, neurons), rows_of(saved.w, neurons)
         window = self.plan.window or self.plan.shape[0]
         wires, words, events = self.rows_of_wires(), bits_of(saved.words), self.events(rows)
 
         def backward(
-            behind: np.ndarray, ahead: np.ndarray, readout: tuple[Any, ...], out: np.ndarray,
+            next_adjoint: np.ndarray, next_weights: np.ndarray, readout: tuple[Any, ...], out: np.ndarray,
             sums: tuple[np.ndarray, ...], low: int, high: int,
         ) -> None:  # fmt: skip
             kernel(
-                given, per_step, behind, ahead, readout, self.psi(saved, low, high), x, seconds, self.coefficients,
-                self.alike, *self.backward_options, wires, *self.curve, out, *events, arriving, words, *sums,
-                window, batch, low, high,
+                grad_output, per_step, next_adjoint, next_weights, readout, self.psi(saved, low, high), x,
+                seconds, self.coefficients, self.uniform, *self.backward_options, wires, *self.curve, out,
+                *events, arriving, words, *sums, window, batch, low, high,
             )  # fmt: skip
 
         return backward
@@ -209,7 +209,7 @@ class BlockLayer:
         room = self.plan.nothing.new_zeros(inputs + 1 + wires, self.width).numpy()  # NumPy's begins anywhere
         return room[:inputs], room[inputs], room[inputs + 1 :] if wires else NOTHING[self.number]
 
-    def given(self, gradient: Tensor | None) -> tuple[np.ndarray, int]:
+    def gradient_rows(self, gradient: Tensor | None) -> tuple[np.ndarray, int]:
         """Reshape an output's gradient to rows, and return its rows a step: 0 where all steps share one."""
         if gradient is None:
             return NOTHING[self.number], 0

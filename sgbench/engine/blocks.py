@@ -54,7 +54,7 @@ class BlockPasses:
             BlockLayer(stage.plan, product.weight, product.bias, product.back)
             for stage, product in zip(stages, products, strict=True)
         ]
-        self.given: GivenEvents = products[0].origin  # type: ignore[assignment]
+        self.input: GivenEvents = products[0].origin  # type: ignore[assignment]
         self.learns_bias = [product.learns_bias for product in products]
         self.arrived: list[int] = []  # events at each layer behind the first
 
@@ -62,15 +62,15 @@ class BlockPasses:
         """Run all layers forward, block by block; see `recursion.Passes`."""
         carries = [layer.rest() for layer in self.layers]
         activations = [stage.saved for stage in stages]
-        self.arrived = unroll_blocks(self.layers, self.given.rows(), activations, carries)[1:]
+        self.arrived = unroll_blocks(self.layers, self.input.rows(), activations, carries)[1:]
         return [layer.seen(carry) for layer, carry in zip(self.layers, carries, strict=True)]
 
     def backward(self, links: Sequence[Link]) -> list[Tensor | None]:
         """Compute gradients by blocks, or by chunks of time for dense layers; see `recursion.Passes`."""
-        if not all(_reaches_output_alone(link.given) for link in links) or self._is_dense():
+        if not all(_reaches_output_alone(link.gradients) for link in links) or self._is_dense():
             return Chunks().backward(links)
-        activations, given = [link.saved for link in links], [link.given.output for link in links]
-        gradients = pull_back_blocks(self.layers, self.given.rows(), activations, given)
+        activations, grad_outputs = [link.saved for link in links], [link.gradients.output for link in links]
+        gradients = pull_back_blocks(self.layers, self.input.rows(), activations, grad_outputs)
         weight_gradients: list[Tensor | None] = []
         for layer, own, learns_bias in zip(self.layers, gradients, self.learns_bias, strict=True):
             weight_gradients += own.of_weights(layer.plan, learns_bias=learns_bias)
@@ -101,7 +101,7 @@ class RepeatedChain:
         Args:
             events: input of the shape of the first.
         """
-        self.blocks.given.take(events)
+        self.blocks.input.take(events)
         for origin in self.fired:
             origin.forget()
         for layer in self.blocks.layers:
@@ -124,9 +124,9 @@ class RepeatedChain:
         )
 
 
-def _reaches_output_alone(given: LayerOutcome) -> bool:
+def _reaches_output_alone(gradients: LayerOutcome) -> bool:
     """Return whether gradient reaches nothing of a layer but its output."""
-    return given.x is None and given.u is None and given.w is None and given.s is None
+    return gradients.x is None and gradients.u is None and gradients.w is None and gradients.s is None
 
 
 def goes_along(layers: Sequence[BlockLayer]) -> bool:
@@ -198,7 +198,7 @@ def pull_back_blocks(
     layers: Sequence[BlockLayer],
     rows: Rows,
     activations: Sequence[SavedActivations],
-    given: Sequence[Tensor | None],
+    grad_outputs: Sequence[Tensor | None],
 ) -> list[GradientSums]:
     """Compute the gradients of all layers' weights.
 
@@ -206,14 +206,14 @@ def pull_back_blocks(
         layers: of the chain.
         rows: events of the first, of all steps.
         activations: what each went through.
-        given: gradient of each layer's output [T, B, M], or None.
+        grad_outputs: gradient of each layer's output [T, B, M], or None.
     """
     blocks = blocks_of(layers)
     count = max(1, min(PARTS, len(blocks), layers[0].plan.shape[1] // PART))
     borders = [len(blocks) * part // count for part in range(count + 1)]
     parts = [blocks[low:high] for low, high in itertools.pairwise(borders)]
     work = sum(saved.x.numel() for saved in activations)
-    passes = _BackwardPass(layers, rows, activations, given)
+    passes = _BackwardPass(layers, rows, activations, grad_outputs)
     sums: list[list[GradientSums]] = [[] for _ in parts]
 
     def backward(first: int, last: int) -> None:
@@ -235,22 +235,26 @@ class _BackwardPass:
         layers: Sequence[BlockLayer],
         rows: Rows,
         activations: Sequence[SavedActivations],
-        given: Sequence[Tensor | None],
+        grad_outputs: Sequence[Tensor | None],
     ) -> None:
         self.layers = layers
-        self.ahead = [layer.rows_of_weights() for layer in layers[1:]]
+        self.next_weights = [layer.rows_of_weights() for layer in layers[1:]]
         _, self.nothing = layers[0].nothing_to_read()
         # Of a readout that goes along: its gradient, that one's rows a step, its weights and its decay.
         self.readout: tuple[Any, ...] = ()
         looped = len(layers)
-        if goes_along(layers) and given[-1] is not None:
+        if goes_along(layers) and grad_outputs[-1] is not None:
             looped -= 1
-            self.readout = (*layers[-1].given(given[-1]), self.ahead[-1], layers[-1].coefficients[0][0])
+            self.readout = (
+                *layers[-1].gradient_rows(grad_outputs[-1]),
+                self.next_weights[-1],
+                layers[-1].coefficients[0][0],
+            )
         arriving = [NOTHING[np.uint64], *(bits_of(saved.words) for saved in activations[:-1])]
         self.calls = [
             layer.bound_backward(backward_block, rows, spikes, saved, gradient)
             for layer, spikes, saved, gradient in zip(
-                layers[:looped], arriving, activations, given, strict=False
+                layers[:looped], arriving, activations, grad_outputs, strict=False
             )
         ]
 
@@ -264,21 +268,23 @@ class _BackwardPass:
     def _pull_back(self, low: int, high: int, sums: Sequence[GradientSums]) -> None:
         """Move adjoints back through all layers for the samples [low, high), and add to their sums."""
         number = self.layers[0].number
-        nowhere = behind = ahead = NOTHING[number]
+        nowhere = next_adjoint = next_weights = NOTHING[number]
         readout = (*self.readout, sums[-1].columns, sums[-1].bias) if self.readout else self.nothing
         for position in range(len(self.calls) - 1, -1, -1):
             layer, out = self.layers[position], nowhere
             sends = position > 0 and not layer.plan.apart
             if sends:
                 out = np.empty((layer.plan.shape[0] * (high - low), layer.width), number)
-            self.calls[position](behind, ahead, readout, out, sums[position], low, high)
+            self.calls[position](next_adjoint, next_weights, readout, out, sums[position], low, high)
             readout = self.nothing
-            behind, ahead = _sent_back(out, self.ahead[position - 1], layer) if sends else (nowhere, nowhere)
+            next_adjoint, next_weights = (
+                _sent_back(out, self.next_weights[position - 1], layer) if sends else (nowhere, nowhere)
+            )
 
 
-def _sent_back(out: np.ndarray, ahead: np.ndarray, layer: BlockLayer) -> tuple[np.ndarray, np.ndarray]:
+def _sent_back(out: np.ndarray, next_weights: np.ndarray, layer: BlockLayer) -> tuple[np.ndarray, np.ndarray]:
     """Return a layer's adjoint and the weights to multiply it by; for a wide layer, the product and no weights."""
     if layer.plan.shape[2] < WIDE:
-        return out, ahead
-    narrow = torch.from_numpy(out)[:, : len(ahead)]
-    return multiply(narrow, torch.from_numpy(ahead)).numpy(), ahead[:0]
+        return out, next_weights
+    narrow = torch.from_numpy(out)[:, : len(next_weights)]
+    return multiply(narrow, torch.from_numpy(next_weights)).numpy(), next_weights[:0]

@@ -46,7 +46,7 @@ class BackwardPass:
         output, centred, read, at_last, *state = grads
         self.rows = there.rows.numpy().reshape(-1)
         number = self.rows.dtype.type
-        _, _, self.heard, self.taken = nothing_along(number)
+        _, _, self.read_back, self.taken = nothing_along(number)
         self.outside = NOTHING[number]
         self.of_arriving = self.of_leaving = of.batch  # rows of a step; 0 where nothing of a step is kept
         self.arrays = dict(there.arrays)
@@ -63,7 +63,7 @@ class BackwardPass:
             self.arrays["grad_current"] = like.new_empty(there.arrays["current"].shape[1:])
         self.from_readout: tuple[Any, ...] = ()
         if of.readout is not None and (read is not None or at_last is not None):
-            self.from_readout = of.readout.heard(read, at_last)
+            self.from_readout = of.readout.gradient_rows(read, at_last)
             self.of_arriving = 0
             self.arrays["d_output"] = like.new_zeros(of.batch, of.width)
             if output is not None:
@@ -103,19 +103,21 @@ class BackwardPass:
         of_inputs = Inputs(current, weights[0], weights[1], self._of_matrix(), None, readout[0], readout[1])
         return [*of_inputs, *rows]
 
-    def _pull_back(self, first: int, last: int, heard: Arrays, taken: Arrays, low: int, high: int) -> None:
+    def _pull_back(
+        self, first: int, last: int, read_back: Arrays, taken: Arrays, low: int, high: int
+    ) -> None:
         """Run the steps [first, last) back for blocks [low, high)."""
         of, there = self.of, self.there
         there.loops.backward(  # type: ignore[misc]
-            *self.in_rows, self.outside, heard, taken, self.rows, self.sums, there.numbers, first, last, of.steps,
-            self.of_arriving, self.of_leaving, of.batch, BLOCK, of.width, low, high,
+            *self.in_rows, self.outside, read_back, taken, self.rows, self.sums, there.numbers, first, last,
+            of.steps, self.of_arriving, self.of_leaving, of.batch, BLOCK, of.width, low, high,
         )  # fmt: skip
 
     def _call(self, first: int, last: int) -> None:
         """Run the steps [first, last) back for all blocks."""
         of = self.of
         entries = (last - first) * of.batch * of.width
-        in_parts(self._pull_back, of.blocks, entries, first, last, self.heard, self.taken)
+        in_parts(self._pull_back, of.blocks, entries, first, last, self.read_back, self.taken)
 
     def _in_parts(self) -> tuple[list[Tensor | None], list[Tensor | None]]:
         """Run all steps back and return the gradients of the weights in front and of the readout's.
@@ -128,16 +130,16 @@ class BackwardPass:
         count = max(1, min(PARTS, of.batch // PART))
         borders = [of.blocks * part // count for part in range(count + 1)]
         before = [] if arriving is None else [arriving.zeros() for _ in range(count)]
-        behind = [] if readout is None else [readout.block.zero_gradients()[:2] for _ in range(count)]
+        sums = [] if readout is None else [readout.block.zero_gradients()[:2] for _ in range(count)]
 
         def call(part: int, _: int) -> None:
             taken = self.taken if arriving is None else arriving.taken(before[part])
-            heard = (*self.from_readout, words, *behind[part]) if behind else self.heard
-            self._pull_back(0, of.steps, heard, taken, borders[part], borders[part + 1])
+            read_back = (*self.from_readout, words, *sums[part]) if sums else self.read_back
+            self._pull_back(0, of.steps, read_back, taken, borders[part], borders[part + 1])
 
         in_threads(call, [(part, part + 1) for part in range(count)], of.steps * of.batch * of.width)
         nothing: list[Tensor | None] = [None, None]
-        totals = [functools.reduce(np.add, each) for each in zip(*behind, strict=True)]
+        totals = [functools.reduce(np.add, each) for each in zip(*sums, strict=True)]
         return (
             nothing if arriving is None else arriving.gradients(functools.reduce(torch.add, before)),
             nothing if readout is None else readout.gradients(*totals),

@@ -154,7 +154,7 @@ class _Backward(_Bound):
         self.surrogate = spec.surrogate
         self.slope = slope_of(spec.surrogate, plan.nothing.dtype)
         self.x, self.nothing = saved.x, plan.nothing
-        self.behind = carry.last  # adjoint of the current one step later
+        self.later = carry.last  # adjoint of the current one step later
         all_to_all = plan.sends_back and layer.recurrence == "all_to_all"
         self.matrix: Tensor | None = plan.recurrent_back if all_to_all else None
         one_to_one = plan.sends_back and layer.recurrence == "one_to_one"
@@ -168,32 +168,33 @@ class _Backward(_Bound):
         self.steepness = self.number(0.0 if kernel is None else kernel.steepness)
         self.height = self.number(0.0 if kernel is None else kernel.height)
 
-    def __call__(self, given: IncomingGradients, first: int, out: Tensor, adjoints: ChunkAdjoints) -> None:
+    def __call__(self, incoming: IncomingGradients, first: int, out: Tensor, adjoints: ChunkAdjoints) -> None:
         """Run the steps of `out` [n, B, M] backward, the last first."""
         here = self.rows(first, len(out))
         over_time = [
-            rows_of(field, self.width) for field in (given.spikes, given.x, self._psi(first, len(out)), out)
+            rows_of(field, self.width)
+            for field in (incoming.spikes, incoming.x, self._psi(first, len(out)), out)
         ]
         over_time += [
             self.saved[0][here],
             self.saved[1][here],
             *(rows_of(field, self.width) for field in adjoints),
         ]
-        ends = [rows_of(field, self.width) for field in (given.u, given.w)]
+        ends = [rows_of(field, self.width) for field in (incoming.u, incoming.w)]
         if self.matrix is None:
             self._call(over_time, ends)
             return
         # Each step waits for the product with V of the next.
-        behind = self.behind
+        later = self.later
         for t in range(len(out) - 1, -1, -1):
-            fed_back = multiply(behind, self.matrix)
-            if given.spikes.numel():
-                fed_back += given.spikes[t]
+            fed_back = multiply(later, self.matrix)
+            if incoming.spikes.numel():
+                fed_back += incoming.spikes[t]
             step = self.rows(t, 1)
             self._call([fed_back.numpy(), *(rows[step] for rows in over_time[1:])], ends)
             ends = [NOTHING[self.number]] * 2
-            behind = out[t]
-        self.behind.copy_(behind)
+            later = out[t]
+        self.later.copy_(later)
 
     def _psi(self, first: int, steps: int) -> Tensor:
         """Compute by torch the surrogate derivative of a chunk, where the surrogate has no compiled form."""

@@ -177,7 +177,7 @@ class Link(NamedTuple):
     plan: LayerPlan
     product: Product
     saved: SavedActivations
-    given: LayerOutcome
+    gradients: LayerOutcome
 
 
 class Unrolled(torch.autograd.Function):
@@ -216,8 +216,8 @@ class Unrolled(torch.autograd.Function):
         links = []
         for position, (plan, product) in enumerate(ctx.links):
             saved = SavedActivations(*tensors[position * fields : (position + 1) * fields])
-            given = LayerOutcome(*grads[position * OUTCOMES : (position + 1) * OUTCOMES])  # type: ignore[arg-type]
-            links.append(Link(plan, product, saved, given))
+            gradients = LayerOutcome(*grads[position * OUTCOMES : (position + 1) * OUTCOMES])  # type: ignore[arg-type]
+            links.append(Link(plan, product, saved, gradients))
         return None, None, *ctx.passes.backward(links)
 
 
@@ -252,10 +252,10 @@ class _Adjoint:
     """Computes one layer's part of one backward pass."""
 
     def __init__(
-        self, plan: LayerPlan, product: Product, saved: SavedActivations, given: LayerOutcome
+        self, plan: LayerPlan, product: Product, saved: SavedActivations, gradients: LayerOutcome
     ) -> None:
         self.plan, self.product, self.saved = plan, product, saved
-        self.given = self._sorted(given)
+        self.incoming = self._sorted(gradients)
         self.sums = CoefficientGradients(plan, saved)
         matrix = plan.layer.recurrent
         self.d_matrix: Tensor | None = None
@@ -265,16 +265,16 @@ class _Adjoint:
         self.carry = plan.end()
         self.adjoint = plan.steps.backward(plan, saved, self.carry)
 
-    def _sorted(self, given: LayerOutcome) -> IncomingGradients:
+    def _sorted(self, gradients: LayerOutcome) -> IncomingGradients:
         """Sort gradients by what they are of; that of the last spikes joins those of all."""
-        spikes, x = (given.output, given.x) if self.plan.fires else (None, given.output)
-        if given.s is not None:
+        spikes, x = (gradients.output, gradients.x) if self.plan.fires else (None, gradients.output)
+        if gradients.s is not None:
             spikes = self.plan.nothing.new_zeros(self.plan.shape) if spikes is None else spikes.clone()
-            spikes[-1] += given.s
+            spikes[-1] += gradients.s
         nothing = self.plan.nothing
-        gradients = (spikes, x, given.u, given.w)  # with a history of their own under `create_graph`
+        by_kind = (spikes, x, gradients.u, gradients.w)  # with a history of their own under `create_graph`
         return IncomingGradients(
-            *(nothing if gradient is None else gradient.detach() for gradient in gradients)
+            *(nothing if gradient is None else gradient.detach() for gradient in by_kind)
         )
 
     def gradients(self) -> list[Tensor | None]:
@@ -291,9 +291,9 @@ class _Adjoint:
     def chunk(self, first: int, last: int, sent_back: Tensor | None) -> Tensor:
         """Compute steps [first, last), given what the layer behind sends back; return the current's adjoint."""
         adjoints = self.sums.room(last - first)
-        given = self._reaching(first, last, sent_back)
+        incoming = self._reaching(first, last, sent_back)
         out = self.product.slot(first, last, sent_back)
-        self.adjoint(given, first, out, adjoints)
+        self.adjoint(incoming, first, out, adjoints)
         self.product.filled(first, last, out)
         self.sums.add(first, last, adjoints)
         self._add_recurrent(first, last, out)
@@ -302,14 +302,14 @@ class _Adjoint:
     def _reaching(self, first: int, last: int, sent_back: Tensor | None) -> IncomingGradients:
         """Add up what reaches these steps from outside and from the layer behind."""
         final = last == self.plan.shape[0]
-        spikes = part(self.given.spikes, first, last)
+        spikes = part(self.incoming.spikes, first, last)
         if sent_back is not None:
             spikes = spikes + sent_back if spikes.numel() else sent_back
         return IncomingGradients(
             spikes.contiguous(),
-            part(self.given.x, first, last).contiguous(),
-            self.given.u.contiguous() if final else self.plan.nothing,
-            self.given.w.contiguous() if final else self.plan.nothing,
+            part(self.incoming.x, first, last).contiguous(),
+            self.incoming.u.contiguous() if final else self.plan.nothing,
+            self.incoming.w.contiguous() if final else self.plan.nothing,
         )
 
     def _add_recurrent(self, first: int, last: int, out: Tensor) -> None:

@@ -29,8 +29,8 @@ class TorchSteps:
             raise TypeError("plain torch follows no events: the current has to be given")
         theta, slope = plan.coefficients[1], plan.coefficients[-1]
         feedback = None if plan.layer.recurrent is None else plan.layer.feedback
-        for t, given in enumerate(drive.current.unbind(0)):
-            now = given if feedback is None else given + feedback(carry.last)
+        for t, current in enumerate(drive.current.unbind(0)):
+            now = current if feedback is None else current + feedback(carry.last)
             if saved.now.numel():
                 saved.now[t] = now
             driven, threshold = plan.coefficients[2] * now if plan.gained else now, theta
@@ -60,7 +60,7 @@ def _adjoint(
     plan: LayerPlan,
     saved: SavedActivations,
     carry: Carry,
-    given: IncomingGradients,
+    incoming: IncomingGradients,
     first: int,
     out: Tensor,
     adjoints: ChunkAdjoints,
@@ -71,16 +71,16 @@ def _adjoint(
     for t in range(len(out) - 1, -1, -1):
         into_x = torch.zeros_like(carry.u)
         if psi is not None:
-            outside = given.spikes[t] if given.spikes.numel() else into_x
+            outside = incoming.spikes[t] if incoming.spikes.numel() else into_x
             total = _total_of_spikes(plan, outside, saved, first + t, carry)
             into_x = psi[t] * total
             if adjoints.spikes.numel():
                 adjoints.spikes[t] = total
             if plan.spec.reset == "zero":
                 carry.u.mul_(x[t] <= 0)
-        if given.x.numel():
-            into_x = into_x + given.x[t]
-        _adjoint_states(plan, into_x, carry, given if t == len(out) - 1 else None)
+        if incoming.x.numel():
+            into_x = into_x + incoming.x[t]
+        _adjoint_states(plan, into_x, carry, incoming if t == len(out) - 1 else None)
         out[t] = carry.last
         for room, value in zip(adjoints[:3], (carry.u, carry.w, into_x), strict=True):
             if room.numel():
@@ -108,12 +108,14 @@ def _potential(plan: LayerPlan, drive: Tensor, carry: Carry) -> None:
         u.mul_(beta).add_(drive)
 
 
-def _total_of_spikes(plan: LayerPlan, given: Tensor, saved: SavedActivations, t: int, carry: Carry) -> Tensor:
+def _total_of_spikes(
+    plan: LayerPlan, outside: Tensor, saved: SavedActivations, t: int, carry: Carry
+) -> Tensor:
     """Compute ds[t] from outside and from the step after, whose adjoints `carry` holds."""
     beta, theta, *_, spike, slope = plan.coefficients
     if plan.forgets:
-        return given
-    total = given
+        return outside
+    total = outside
     if plan.sends_back:
         wires = plan.recurrent_back
         total = total + (carry.last @ wires if wires.dim() > 1 else wires * carry.last)

@@ -139,10 +139,12 @@ class Local(LearningRule):
             with torch.no_grad():
                 readout.advance(span.hidden[-1].output, slopes)
             for place, (local, window) in enumerate(zip(readouts, span.hidden, strict=True)):
-                heard = walk(local, window.output, states[place], jacobians=False)  # type: ignore[arg-type]
-                states[place] = heard.state
+                local_run = walk(local, window.output, states[place], jacobians=False)  # type: ignore[arg-type]
+                states[place] = local_run.state
                 behind = self._counting_on(batch)
-                _, error = step_slopes(objective.loss, heard.output, behind, span.first - self.burn_in_steps)
+                _, error = step_slopes(
+                    objective.loss, local_run.output, behind, span.first - self.burn_in_steps
+                )
                 with torch.no_grad():
                     traces[place].advance(window, error @ local.weight)
         return Progress(total, forward.trajectory())
@@ -154,13 +156,13 @@ class Local(LearningRule):
         *before, last = zip(network.hidden_layers, network.local_readouts, strict=True)  # type: ignore[arg-type]
         signal, runs, losses = batch.x, [], []
         for layer, local in before:
-            run, heard = engine.unroll([layer, local], signal, keep_u=potentials)
+            run, local_run = engine.unroll([layer, local], signal, keep_u=potentials)
             sent: Tensor = run.output  # type: ignore[assignment]
-            losses.append(self._loss_behind_burn_in(heard.output, batch, objective))  # type: ignore[arg-type]
+            losses.append(self._loss_behind_burn_in(local_run.output, batch, objective))  # type: ignore[arg-type]
             signal = sent.detach()
             runs.append(run)
-        run, heard, own = _both_readouts(network, last, signal, objective)
-        losses.append(self._loss_behind_burn_in(heard, batch, objective))
+        run, local_run, own = _both_readouts(network, last, signal, objective)
+        losses.append(self._loss_behind_burn_in(local_run, batch, objective))
         trajectory = _trajectory(batch, [*runs, run, own], list(network.layers))
         loss = objective.whole(trajectory, batch.target)
         torch.stack([loss, *losses]).sum().backward()
@@ -169,8 +171,8 @@ class Local(LearningRule):
     def _loss_behind_burn_in(self, output: Tensor, batch: Batch, objective: Objective) -> Tensor:
         """Compute a local loss of a readout's output [T, B, C], from the end of the burn-in on."""
         behind = self._counting_on(batch)
-        heard = Trajectory(output[self.burn_in_steps :], behind.lengths, (), (), ())
-        return objective.loss.whole(heard, behind.target)
+        local_run = Trajectory(output[self.burn_in_steps :], behind.lengths, (), (), ())
+        return objective.loss.whole(local_run, behind.target)
 
     def _counting_on(self, batch: Batch) -> Batch:
         """Shift lengths, and targets of single steps, to behind the burn-in."""
@@ -191,7 +193,7 @@ class Local(LearningRule):
 def _both_readouts(
     network: Network, last: tuple[Layer, LocalReadout], signal: Signal, objective: Objective
 ) -> tuple[LayerRun, Tensor, LayerRun]:
-    """Run the last hidden layer with its local readout and the network's: its run, what is heard, and what answers.
+    """Run the last hidden layer with both readouts: its run, the local output, and the run of the network's own.
 
     Where they can be joined, both readouts are one layer of twice the units, so that spikes are gone through once.
     """
@@ -199,13 +201,13 @@ def _both_readouts(
     engine, keep = network.engine, objective.keep
     potentials = POTENTIAL in keep
     if not JoinedReadouts.covers(network.readout):
-        run, heard = engine.unroll([layer, local], signal, keep_u=potentials)
+        run, local_run = engine.unroll([layer, local], signal, keep_u=potentials)
         (own,) = engine.unroll([network.readout], run.output.detach(), keep_u=potentials)  # type: ignore[union-attr]
-        return run, heard.output, own  # type: ignore[return-value]
+        return run, local_run.output, own  # type: ignore[return-value]
     joined = JoinedReadouts(network.readout, local)
     run, both = engine.unroll([layer, joined], signal, keep_u=potentials, keep_spikes=SPIKES in keep)
-    own, heard = joined.parted(both)
-    return run, heard.output, own  # type: ignore[return-value]
+    own, local_run = joined.split(both)
+    return run, local_run.output, own  # type: ignore[return-value]
 
 
 def _trajectory(batch: Batch, runs: Sequence[LayerRun], layers: Sequence[Any]) -> Trajectory:
@@ -303,7 +305,7 @@ class JoinedReadouts:
         """Return zeros, since a local readout has no recurrence."""
         return torch.zeros_like(s)
 
-    def parted(self, both: LayerRun) -> tuple[LayerRun, LayerRun]:
+    def split(self, both: LayerRun) -> tuple[LayerRun, LayerRun]:
         """Return the scores of the network's own readout and of the local ones."""
         runs = []
         for units in (slice(0, self.units), slice(self.units, None)):

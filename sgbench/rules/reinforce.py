@@ -140,7 +140,7 @@ def scored(network: Network, inside: Tensor) -> Iterator[SpikeLogProbability]:
     """
     scores = SpikeLogProbability(inside)
 
-    def heard(place: int, surrogate: Surrogate, arguments: tuple[Tensor], spikes: Tensor) -> Tensor:
+    def note_spikes(place: int, surrogate: Surrogate, arguments: tuple[Tensor], spikes: Tensor) -> Tensor:
         given, firing = spikes.detach(), surrogate.firing
         if isinstance(firing, Chance):
             scores.add(place, firing.log_probability(given, arguments[0], surrogate))
@@ -149,7 +149,7 @@ def scored(network: Network, inside: Tensor) -> Iterator[SpikeLogProbability]:
     engine = network.engine
     with ExitStack() as stack:
         for place, surrogate in enumerate(surrogates(network)):
-            handle: Any = surrogate.register_forward_hook(partial(heard, place))
+            handle: Any = surrogate.register_forward_hook(partial(note_spikes, place))
             stack.callback(handle.remove)
         network.engine = Engine("reference", engine.device)
         stack.callback(setattr, network, "engine", engine)

@@ -131,7 +131,7 @@ def _in_memory(text: str, name: str) -> ModuleType:
 def _compiled(module: ModuleType, arrays: tuple[int, int], number: type, *, cache: bool) -> Loops:
     """Compile a module's loops, once each, for its precision."""
     array, row = np.zeros((1, 1), number), np.zeros(1, number)
-    driven, sent, heard, taken = nothing_along(number)
+    driven, sent, read_back, taken = nothing_along(number)
     # Each is called for zero samples with its final argument types, so that numba compiles it.
     forward = numba.njit(cache=cache, **OPTIONS)(module.forward)
     forward(*[array] * arrays[0], driven, sent, row, row, 0, 0, 0, 0, 0, 1, 0, 0, 0)
@@ -139,5 +139,5 @@ def _compiled(module: ModuleType, arrays: tuple[int, int], number: type, *, cach
         return Loops(forward, None)
     # Gradients are no bits that anybody compares: a product and a sum may be one operation.
     backward = numba.njit(cache=cache, fastmath={"contract", "nsz", "arcp"}, **OPTIONS)(module.backward)
-    backward(*[array] * arrays[1], array, heard, taken, row, array, row, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0)
+    backward(*[array] * arrays[1], array, read_back, taken, row, array, row, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0)
     return Loops(forward, backward)

@@ -72,17 +72,17 @@ def forward(
 BACKWARD = """
 def backward(
     {arguments},
-    outside, heard, taken, rows, sums, numbers, first, last, steps, of_arriving, of_leaving, batch, block, size,
+    outside, read_back, taken, rows, sums, numbers, first, last, steps, of_arriving, of_leaving, batch, block, size,
     low, high,
 ):
     {locals}
     for part in range(low, high):
         begin = part * block
         end = min(begin + block, batch)
-        own = along.room(heard, end - begin)
+        own = along.room(read_back, end - begin)
         for step in range(last - 1, first - 1, -1):
             at = step * batch + begin
-            along.hear(heard, own, outside, d_output, at, begin, end - begin, step, steps)
+            along.hear(read_back, own, outside, d_output, at, begin, end - begin, step, steps)
             for sample in range(begin, end):
                 at = step * batch + sample
                 come = step * of_arriving + sample

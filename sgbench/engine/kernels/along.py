@@ -57,35 +57,35 @@ def pack_and_read(words, readout, spikes, place, r, b, count, names):
 
 
 @entry
-def room(heard, count):
+def room(read_back, count):
     """Create what a readout has of so many samples on the way back: drive, trace and adjoint; and names of one."""
-    given, _, ahead, _, _, _, begin = heard
-    samples, number = (count if given.size else 0), begin.dtype
+    grad_output, _, weights, _, _, _, begin = read_back
+    samples, number = (count if grad_output.size else 0), begin.dtype
     return (
-        np.zeros((samples, ahead.shape[1]), number),
-        np.zeros((samples, ahead.shape[1]), number),
+        np.zeros((samples, weights.shape[1]), number),
+        np.zeros((samples, weights.shape[1]), number),
         np.zeros((samples, begin.size), number),
-        np.empty(ahead.shape[1], np.int32),
+        np.empty(weights.shape[1], np.int32),
     )
 
 
 @loop_backward
-def hear(heard, own, outside, arriving, r, b, count, step, steps):
+def hear(read_back, own, outside, arriving, r, b, count, step, steps):
     """Write what reaches the spikes of samples b, b + 1, ... in a step, of rows r, r + 1, ..., into `arriving`.
 
-    `heard` holds the gradient of the readout's output and that one's rows a step, its weights and decay, the packed
-    spikes that it got, and the gradients of its columns and bias; `own` is what `room` has made. What comes from
-    `outside` is added.
+    `read_back` holds the gradient of the readout's output and that one's rows a step, its weights and decay, the
+    packed spikes that it got, and the gradients of its columns and bias; `own` is what `room` has made. What comes
+    from `outside` is added.
     """
-    given, per_step, ahead, decay, words, d_columns, d_begin = heard
-    if not given.size:
+    grad_output, per_step, weights, decay, words, d_columns, d_begin = read_back
+    if not grad_output.size:
         return
     driving, trace, adjoint, names = own
     is_last = step + 1 == steps
     for k in range(count):
         q = step * per_step + b + k
-        renew_drive(given, q, q if is_last else q + per_step, is_last, ahead, driving, k)
-        move_readout(given, q, decay, adjoint, k, d_begin)
+        renew_drive(grad_output, q, q if is_last else q + per_step, is_last, weights, driving, k)
+        move_readout(grad_output, q, decay, adjoint, k, d_begin)
         scatter(adjoint, k, names, d_begin[:0], 0, unpack_row(words, r + k, names, 0), d_columns)
         for m in range(trace.shape[1]):
             trace[k, m] = decay * trace[k, m] + driving[k, m]

@@ -139,50 +139,50 @@ def move_states(total, g, p, x, r, lu, lw, now, o, coefficients, reset, second, 
 
 
 @row_backward
-def gather_adjoints(total, group, given, first_given, behind, first_behind, ahead):
+def gather_adjoints(total, group, grad_output, first_output, next_adjoint, next_first, next_weights):
     """Set total[g] to what reaches the outputs of `group` samples from outside and from the next layer."""
     total[:] = total.dtype.type(0)
-    if given.size:
+    if grad_output.size:
         for g in range(group):
-            for m in range(given.shape[1]):
-                total[g, m] = given[first_given + g, m]
-    if behind.size:
-        if not ahead.size:
+            for m in range(grad_output.shape[1]):
+                total[g, m] = grad_output[first_output + g, m]
+    if next_adjoint.size:
+        if not next_weights.size:
             for g in range(group):
                 for m in range(total.shape[1]):
-                    total[g, m] += behind[first_behind + g, m]
+                    total[g, m] += next_adjoint[next_first + g, m]
         elif group == TOGETHER:
-            add_products(total, behind, first_behind, ahead)
+            add_products(total, next_adjoint, next_first, next_weights)
         else:
             for g in range(group):
-                add_product(total, g, behind, first_behind + g, ahead)
+                add_product(total, g, next_adjoint, next_first + g, next_weights)
 
 
 @loop_backward
-def call_gather(total, group, given, first_given, behind, first_behind, ahead):
+def call_gather(total, group, grad_output, first_output, next_adjoint, next_first, next_weights):
     """Compute what `gather_adjoints` does, as a call that is not inlined."""
-    gather_adjoints(total, group, given, first_given, behind, first_behind, ahead)
+    gather_adjoints(total, group, grad_output, first_output, next_adjoint, next_first, next_weights)
 
 
 @loop_backward
 def backward_leaky(
-    given, per_step, behind, ahead, readout, psi, x, decay, fires, wiring, wires, shape, steepness, height, out,
-    indptr, index, value, arriving, words, d_columns, d_bias, d_wires, lu, total, names, fired, heard, window,
-    batch, low, high,
+    grad_output, per_step, next_adjoint, next_weights, readout, psi, x, decay, fires, wiring, wires, shape,
+    steepness, height, out, indptr, index, value, arriving, words, d_columns, d_bias, d_wires, lu, total, names,
+    fired, readout_rows, window, batch, low, high,
 ):  # fmt: skip
     """Compute what `backward_block` does, for one state variable, one decay and a detached reset.
 
-    A function of its own, for the numbers of a short loop stay in registers. `lu` is 0 and `heard` what a readout
-    needs of the block; `total`, `names` and `fired` are room for rows and positions.
+    A function of its own, for the numbers of a short loop stay in registers. `lu` is 0 and `readout_rows` what a
+    readout needs of the block; `total`, `names` and `fired` are room for rows and positions.
     """
     size, seen, count, steps = d_bias.shape[0], x.shape[1], high - low, x.shape[0] // batch
     inside = arriving.size > 0
     source, factor = (names, d_bias[:0]) if inside else (index, value)
-    of_readout, per_step_of_readout, ahead_of_readout, decay_of_readout, d_readout, d_begin = readout
-    drive, trace, behind_readout = heard
+    of_readout, per_step_of_readout, readout_weights, decay_of_readout, d_readout, d_begin = readout
+    drive, trace, readout_adjoint = readout_rows
     reads = of_readout.size > 0
     back_through_wires = wiring == ALL_TO_ALL and wires.size > 0
-    alone = reads and not (given.size or behind.size or back_through_wires)
+    alone = reads and not (grad_output.size or next_adjoint.size or back_through_wires)
     for t in range(steps - 1, -1, -1):
         linked = t + 1 < steps and (t + 1) % window > 0
         if not linked:
@@ -192,7 +192,9 @@ def backward_leaky(
             place = t * count + start
             # 1. What reaches the outputs of these samples: from outside, from the layer behind, through V.
             if not alone:
-                gather_adjoints(total, group, given, t * per_step + low + start, behind, place, ahead)
+                gather_adjoints(
+                    total, group, grad_output, t * per_step + low + start, next_adjoint, place, next_weights
+                )
                 if back_through_wires and linked:
                     call_products(total, lu, start, wires)
             for g in range(group):
@@ -202,10 +204,10 @@ def backward_leaky(
                 if reads:
                     q = t * per_step_of_readout + low + o
                     later = q if t + 1 == steps else q + per_step_of_readout
-                    renew_drive(of_readout, q, later, t + 1 == steps, ahead_of_readout, drive, o)
-                    move_readout(of_readout, q, decay_of_readout, behind_readout, o, d_begin)
+                    renew_drive(of_readout, q, later, t + 1 == steps, readout_weights, drive, o)
+                    move_readout(of_readout, q, decay_of_readout, readout_adjoint, o, d_begin)
                     scatter(
-                        behind_readout, o, fired, d_bias[:0], 0, unpack_row(words, r, fired, 0), d_readout
+                        readout_adjoint, o, fired, d_bias[:0], 0, unpack_row(words, r, fired, 0), d_readout
                     )
                 # 2. The events that the adjoint of the current is added to the weights of.
                 first, last, back = 0, 0, 0
@@ -250,9 +252,9 @@ def backward_leaky(
 
 @loop_backward
 def backward_any(
-    given, per_step, behind, ahead, readout, psi, x, seconds, coefficients, reset, attached, second, gained, fires,
-    wiring, wires, shape, steepness, height, out, indptr, index, value, arriving, words, d_columns, d_bias, d_wires,
-    lu, lw, now, total, p, names, heard, window, batch, low, high,
+    grad_output, per_step, next_adjoint, next_weights, readout, psi, x, seconds, coefficients, reset, attached,
+    second, gained, fires, wiring, wires, shape, steepness, height, out, indptr, index, value, arriving, words,
+    d_columns, d_bias, d_wires, lu, lw, now, total, p, names, readout_rows, window, batch, low, high,
 ):  # fmt: skip
     """Compute what `backward_block` does, for every neuron.
 
@@ -262,8 +264,8 @@ def backward_any(
     size, seen, count, steps = d_bias.shape[0], x.shape[1], high - low, x.shape[0] // batch
     zero = d_bias.dtype.type(0)
     no_value = d_bias[:0]
-    of_readout, per_step_of_readout, ahead_of_readout, decay_of_readout, d_readout, d_begin = readout
-    drive, trace, behind_readout = heard
+    of_readout, per_step_of_readout, readout_weights, decay_of_readout, d_readout, d_begin = readout
+    drive, trace, readout_adjoint = readout_rows
     reads = of_readout.size > 0
     for t in range(steps - 1, -1, -1):
         linked = t + 1 < steps and (t + 1) % window > 0
@@ -275,7 +277,9 @@ def backward_any(
             group = min(TOGETHER, count - start)
             place = t * count + start
             # 1. What reaches the outputs of these samples: from outside, from the layer behind, through V.
-            call_gather(total, group, given, t * per_step + low + start, behind, place, ahead)
+            call_gather(
+                total, group, grad_output, t * per_step + low + start, next_adjoint, place, next_weights
+            )
             if wiring == ALL_TO_ALL and wires.size and linked:
                 call_products(total, now, start, wires)
             for g in range(group):
@@ -286,11 +290,11 @@ def backward_any(
                     q = t * per_step_of_readout + low + o
                     later = q if t + 1 == steps else q + per_step_of_readout
                     call_renew(
-                        of_readout, q, later, t + 1 == steps, ahead_of_readout, drive, o, decay_of_readout,
-                        behind_readout, d_begin,
+                        of_readout, q, later, t + 1 == steps, readout_weights, drive, o, decay_of_readout,
+                        readout_adjoint, d_begin,
                     )  # fmt: skip
                     call_scatter(
-                        behind_readout, o, names, no_value, 0, unpack_row(words, r, names, 0), d_readout
+                        readout_adjoint, o, names, no_value, 0, unpack_row(words, r, names, 0), d_readout
                     )
                     for m in range(size):
                         trace[o, m] = decay_of_readout * trace[o, m] + drive[o, m]
@@ -330,41 +334,41 @@ def backward_any(
 
 @entry_backward
 def backward_block(
-    given, per_step, behind, ahead, readout, psi, x, seconds, coefficients, alike, reset, attached, second, gained,
-    fires, wiring, wires, shape, steepness, height, out, indptr, index, value, arriving, words, d_columns, d_bias,
-    d_wires, window, batch, low, high,
+    grad_output, per_step, next_adjoint, next_weights, readout, psi, x, seconds, coefficients, uniform, reset,
+    attached, second, gained, fires, wiring, wires, shape, steepness, height, out, indptr, index, value,
+    arriving, words, d_columns, d_bias, d_wires, window, batch, low, high,
 ):  # fmt: skip
     """Compute the adjoints of samples [low, high) from the last step to the first, and their part of all gradients.
 
-    What reaches the output from outside is given[t * per_step + b]; where the layer sends spikes to another, the
-    adjoint of that one's current is behind[t * n + o] for its weights `ahead` [its neurons, M], with o the place in
-    the block of n samples; without `ahead` it is multiplied already. A readout that went along in the loop forward
-    does so here: `readout` holds the gradient of its output and that one's rows a step, its weights and its decay,
-    and the gradients of its columns and bias. The adjoint of the layer's own current goes
-    into `out` [T n, M] if that has a size.
-    `psi` is the surrogate derivative of the block where no shape is known. `wires` is V [M, M], or [1, M]; empty
-    where no gradient goes through it. No adjoint goes from one `window` of steps to that before. What has no size
-    is not there.
+    What reaches the output from outside is grad_output[t * per_step + b]; where the layer sends spikes to another,
+    the adjoint of that one's current is next_adjoint[t * n + o] for its weights `next_weights` [its neurons, M],
+    with o the place in the block of n samples; without `next_weights` it is multiplied already. A readout that
+    went along in the loop forward does so here: `readout` holds the gradient of its output and that one's rows a
+    step, its weights and its decay, and the gradients of its columns and bias. The adjoint of the layer's own
+    current goes into `out` [T n, M] if that has a size. `psi` is the surrogate derivative of the block where no
+    shape is known. `wires` is V [M, M], or [1, M]; empty where no gradient goes through it. No adjoint goes from
+    one `window` of steps to that before. What has no size is not there.
     """
     size, count, number = d_bias.shape[0], high - low, d_bias.dtype
     read = count if readout[0].size else 0
-    heard = (
-        np.zeros((read, size), number), np.zeros((read, size), number), np.zeros((read, readout[-1].size), number),
+    readout_rows = (
+        np.zeros((read, size), number), np.zeros((read, size), number), np.zeros((read, readout[-1].size),
+        number),
     )  # fmt: skip
     lu = np.zeros((count + TOGETHER, size), number)
     total = np.empty((TOGETHER, size), number)
     names = np.empty(max(size, d_columns.shape[0]), np.int32)
     quiet = not (second or gained) and not (attached or reset == ZERO or wiring == ONE_TO_ONE)
-    if alike and quiet:
+    if uniform and quiet:
         backward_leaky(
-            given, per_step, behind, ahead, readout, psi, x, coefficients[0][0], fires, wiring, wires, shape,
-            steepness, height, out, indptr, index, value, arriving, words, d_columns, d_bias, d_wires, lu, total,
-            names, np.empty(size, np.int32), heard, window, batch, low, high,
+            grad_output, per_step, next_adjoint, next_weights, readout, psi, x, coefficients[0][0], fires,
+            wiring, wires, shape, steepness, height, out, indptr, index, value, arriving, words, d_columns,
+            d_bias, d_wires, lu, total, names, np.empty(size, np.int32), readout_rows, window, batch, low, high,
         )  # fmt: skip
         return
     backward_any(
-        given, per_step, behind, ahead, readout, psi, x, seconds, coefficients, reset, attached, second, gained,
-        fires, wiring, wires, shape, steepness, height, out, indptr, index, value, arriving, words, d_columns,
-        d_bias, d_wires, lu, np.zeros_like(lu), np.zeros_like(lu), total, np.zeros(size, number), names, heard,
-        window, batch, low, high,
+        grad_output, per_step, next_adjoint, next_weights, readout, psi, x, seconds, coefficients, reset,
+        attached, second, gained, fires, wiring, wires, shape, steepness, height, out, indptr, index, value,
+        arriving, words, d_columns, d_bias, d_wires, lu, np.zeros_like(lu), np.zeros_like(lu), total,
+        np.zeros(size, number), names, readout_rows, window, batch, low, high,
     )  # fmt: skip

@@ -232,7 +232,7 @@ def forward_any(
 
 @entry
 def forward_block(
-    indptr, index, value, arriving, columns, begin, u, w, s, coefficients, alike, reset, second, gained, fires,
+    indptr, index, value, arriving, columns, begin, u, w, s, coefficients, uniform, reset, second, gained, fires,
     wiring, wires, x, seconds, spikes, words, readout, batch, low, high,
 ):  # fmt: skip
     """Make the steps of samples [low, high): states u, w, s [B, M] move; x and what has a size is written.
@@ -247,7 +247,7 @@ def forward_block(
     size = u.shape[1]
     names = np.empty(max(size, columns.shape[0]), np.int32)
     fired = np.empty(size, np.int32)
-    quick = alike and not (second or gained or wiring == ONE_TO_ONE)
+    quick = uniform and not (second or gained or wiring == ONE_TO_ONE)
     if quick and (not fires or (reset == SUBTRACT and base[0] > 0)):
         counts = forward_leaky(
             indptr, index, value, arriving, columns, begin, u, decay[0], base[0], fires, wiring, wires, x, spikes,

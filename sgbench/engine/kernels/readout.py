@@ -45,48 +45,48 @@ def read_out(words, r, names, readout, b):
 
 
 @row_backward
-def pull_through(kind, given, q, weights, m):
-    """Return the columns of W^T given[q] from m on, leaving out what is multiplied by 0."""
-    for k in range(given.shape[1]):
-        factor = given[q, k]
+def pull_through(kind, grad_output, q, weights, m):
+    """Return the columns of W^T grad_output[q] from m on, leaving out what is multiplied by 0."""
+    for k in range(grad_output.shape[1]):
+        factor = grad_output[q, k]
         if factor != 0:
             kind = kind + spread(kind, factor) * load(kind, weights, k, m)
     return kind
 
 
 @row_backward
-def renew_drive(given, q, behind, is_last, weights, drive, o):
-    """Set drive[o] = W^T g for the gradient given[q] of this step, if it is not that of the step behind."""
+def renew_drive(grad_output, q, later, is_last, weights, drive, o):
+    """Set drive[o] = W^T g for the gradient grad_output[q] of this step, if it is not that of the later step."""
     differs = is_last
-    if q != behind:
-        for c in range(0, given.shape[1], NARROW):
-            count = given.shape[1] - c
-            now = load_part(narrow(drive), given, q, c, count)
-            differs |= bits_differing(now, load_part(narrow(drive), given, behind, c, count)) != 0
+    if q != later:
+        for c in range(0, grad_output.shape[1], NARROW):
+            count = grad_output.shape[1] - c
+            now = load_part(narrow(drive), grad_output, q, c, count)
+            differs |= bits_differing(now, load_part(narrow(drive), grad_output, later, c, count)) != 0
     if differs:
         m = 0
         while m + WIDE <= drive.shape[1]:
-            store(drive, o, m, pull_through(wide(drive), given, q, weights, m))
+            store(drive, o, m, pull_through(wide(drive), grad_output, q, weights, m))
             m += WIDE
         while m < drive.shape[1]:
-            store(drive, o, m, pull_through(narrow(drive), given, q, weights, m))
+            store(drive, o, m, pull_through(narrow(drive), grad_output, q, weights, m))
             m += NARROW
 
 
 @row_backward
-def move_readout(given, q, decay, adjoint, o, d_bias):
+def move_readout(grad_output, q, decay, adjoint, o, d_bias):
     """Move the readout's own adjoint of sample o a step back, and add it to the gradient of its bias."""
     kind = narrow(adjoint)
     for c in range(0, adjoint.shape[1], NARROW):
         moved = spread(kind, decay) * load(kind, adjoint, o, c) + load_part(
-            kind, given, q, c, given.shape[1] - c
+            kind, grad_output, q, c, grad_output.shape[1] - c
         )
         store(adjoint, o, c, moved)
         store_line(d_bias, c, load_line(kind, d_bias, c) + moved)
 
 
 @loop_backward
-def call_renew(given, q, behind, is_last, weights, drive, o, decay, adjoint, d_bias):
+def call_renew(grad_output, q, later, is_last, weights, drive, o, decay, adjoint, d_bias):
     """Compute what `renew_drive` and `move_readout` do, as a call that is not inlined."""
-    renew_drive(given, q, behind, is_last, weights, drive, o)
-    move_readout(given, q, decay, adjoint, o, d_bias)
+    renew_drive(grad_output, q, later, is_last, weights, drive, o)
+    move_readout(grad_output, q, decay, adjoint, o, d_bias)
