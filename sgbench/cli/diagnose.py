@@ -255,7 +255,7 @@ def _robustness(args: argparse.Namespace) -> int:
     tree = [curve._asdict() | {"points": [point._asdict() for point in curve.points]} for curve in curves]
 
     def figure() -> Figure:
-        from sgbench.inspection.robustness_picture import robustness_figure
+        from sgbench.inspection.robustness import robustness_figure
 
         return robustness_figure(curves)
 

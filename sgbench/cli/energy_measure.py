@@ -20,8 +20,8 @@ from sgbench.energy.training_cost import TrainingCost, training_cost
 from sgbench.energy.validate import EnergyVerdict, load_cases, validate, verdicts_figure
 from sgbench.errors import InputError, require_number
 from sgbench.inspection.stored_run import StoredRun, load_selected, run_of, stored_run
+from sgbench.records.content import Learning
 from sgbench.records.files import read_bytes, write_atomic
-from sgbench.records.learning import Learning
 from sgbench.records.record import RunRecord
 from sgbench.tables import aligned
 from sgbench.tables.markdown import markdown

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sgbench.diagnosis.traces import LayerTrace
-from sgbench.metrics.activity import SATURATED_RATE
+from sgbench.metrics.evaluation import SATURATED_RATE
 from sgbench.signals.trajectory import valid_steps
 
 IN_WINDOW = 0.01

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from sgbench.energy.operations import NEEDED, operation_counts
 from sgbench.energy.placement import Piece, chips_needed, last_core, place, synapse_count
 from sgbench.errors import InputError
-from sgbench.records.chip import Chip
 from sgbench.records.counts import OpCounts
-from sgbench.records.energy import EnergyTarget
+from sgbench.records.energy import Chip, EnergyTarget
 
 ARITHMETIC = ("accumulate", "multiply_accumulate", "neuron_", "spike_sent", "bias_addition")
 

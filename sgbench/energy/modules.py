@@ -13,10 +13,11 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from sgbench.energy import module_functions as functions
 from sgbench.energy import module_layers as layers
 from sgbench.energy import module_recurrent as recurrent
-from sgbench.energy import module_spiking as spiking
 from sgbench.energy.module_layers import Received
+from sgbench.energy.stored import StoredWeights
 from sgbench.energy.tally import Tally
 from sgbench.errors import InputError
+from sgbench.neurons.base import Operations
 from sgbench.records.counts import Count, OpCounts
 
 MOVING = (
@@ -156,7 +157,7 @@ class ModuleCounter:
             self.inside += 1
         elif next(module.children(), None) is None:
             raise InputError(
-                f"'{self.names[module]}': the counter does not know the layer {spiking.full_name(module)}"
+                f"'{self.names[module]}': the counter does not know the layer {full_name(module)}"
             )
 
     def _end(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
@@ -172,7 +173,7 @@ class ModuleCounter:
 def _within_spiking(network: nn.Module) -> Iterator[tuple[nn.Module, str]]:
     """Yield the modules inside spiking ones, each with the spiking module's name."""
     for name, module in network.named_modules():
-        if spiking.full_name(module) in spiking.KNOWN:
+        if full_name(module) in KNOWN:
             for inner in module.modules():
                 if inner is not module:
                     yield inner, name or type(module).__name__
@@ -193,8 +194,8 @@ def known(module: nn.Module) -> bool:
         *recurrent.SEQUENCES,
         *recurrent.CELLS,
     )
-    name = spiking.full_name(module)
-    return type(module) in counted or name in spiking.KNOWN or name.endswith(f".{spiking.ONE_TO_ONE}")
+    name = full_name(module)
+    return type(module) in counted or name in KNOWN or name.endswith(f".{ONE_TO_ONE}")
 
 
 def _count(counter: ModuleCounter, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
@@ -209,7 +210,7 @@ def _count(counter: ModuleCounter, module: nn.Module, inputs: tuple[Any, ...], o
         counter.origin[first] = (received.source, received.kind)
         return
     # Another one is counted.
-    spikes = spiking.full_name(module) in spiking.KNOWN
+    spikes = full_name(module) in KNOWN
     if isinstance(module, recurrent.SEQUENCES):
         state = inputs[1] if len(inputs) > 1 else None
         recurrent.sequence(module, received, state, name, counter.tally)
@@ -249,9 +250,9 @@ def _layer(
     for kinds, handle in handlers.items():
         if isinstance(module, kinds):
             return handle(module)
-    if spiking.full_name(module) in spiking.KNOWN:
-        return spiking.neurons(module, received.x, output, tally)
-    return spiking.one_to_one(module, received.x, received.source, tally)
+    if full_name(module) in KNOWN:
+        return count_neurons(module, received.x, output, tally)
+    return count_one_to_one(module, received.x, received.source, tally)
 
 
 def _hidden(inputs: tuple[Any, ...]) -> Tensor | None:
@@ -318,3 +319,47 @@ class _Watch(TorchFunctionMode):
         for value in output if isinstance(output, list | tuple) else (output,):
             if isinstance(value, Tensor):
                 self.counter.origin[value] = (source, kind)
+
+
+KNOWN: dict[str, Operations] = {
+    "snntorch._neurons.leaky.Leaky": Operations(1, 2, 1, 1),  # beta u; + I, - theta s; > theta; u
+    "snntorch._neurons.rleaky.RLeaky": Operations(1, 3, 1, 1),  # the same, and V s joins
+    "snntorch._neurons.synaptic.Synaptic": Operations(2, 3, 1, 2),  # alpha i, beta u; + I, + i, - theta s
+    "snntorch._neurons.rsynaptic.RSynaptic": Operations(2, 4, 1, 2),
+}
+ONE_TO_ONE = "RecurrentOneToOne"
+
+
+def full_name(module: nn.Module) -> str:
+    """Return where a module's class is defined, as its full name.
+
+    >>> full_name(nn.ReLU())
+    'torch.nn.modules.activation.ReLU'
+    """
+    return f"{type(module).__module__}.{type(module).__qualname__}"
+
+
+def count_neurons(module: nn.Module, current: Tensor, spikes: Tensor, tally: Tally) -> None:
+    """Count one step of a layer of spiking neurons; a current that is not 0 counts as input."""
+    done = KNOWN[full_name(module)]
+    updates = spikes.numel()
+    tally.counts["neuron_updates"] += updates
+    tally.counts["neuron_updates_with_input"] += int(torch.count_nonzero(current))
+    tally.counts["neuron_multiplications"] += done.multiplications * updates
+    tally.counts["neuron_additions"] += done.additions * updates
+    tally.counts["neuron_comparisons"] += done.comparisons * updates
+    tally.counts["state_reads"] += done.state_words * updates
+    tally.counts["state_writes"] += done.state_words * updates
+    tally.counts["spikes_sent"] += int(torch.count_nonzero(spikes))
+
+
+def count_one_to_one(module: nn.Module, x: Tensor, source: str, tally: Tally) -> None:
+    """Count the operations of one-to-one recurrent weights: each spike reaches the neuron that sent it."""
+    weights = StoredWeights(
+        sum(weight.numel() for weight in module.parameters()),
+        sum(int((weight == 0).sum()) for weight in module.parameters()),
+    )
+    active = int(torch.count_nonzero(x))
+    tally.connect(
+        source, "one_to_one", "binary", effective=active, dense=x.numel(), weights=weights, fan_in=1
+    )

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 from sgbench.energy.interval import BoundedValue
-from sgbench.records.chip import Chip
 from sgbench.records.counts import LayerCounts, OpCounts, SynapseCounts
+from sgbench.records.energy import Chip
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sgbench.errors import InputError
+from sgbench.records.content import Learning
 from sgbench.records.counts import OpCounts, SynapseCounts
-from sgbench.records.learning import Learning
 from sgbench.records.record import RunRecord
 
 ON_RATES = ("converted",)

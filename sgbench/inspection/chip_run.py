@@ -14,8 +14,7 @@ from sgbench.energy.price import chosen_targets
 from sgbench.errors import InputError
 from sgbench.exchange.whole_numbers import FINE, Precision, WholeLayer, run_layers
 from sgbench.inspection.stored_run import StoredRun, begin
-from sgbench.records.chip import Chip
-from sgbench.records.energy import EnergyTarget
+from sgbench.records.energy import Chip, EnergyTarget
 from sgbench.signals.spikes import dense
 from sgbench.signals.trajectory import SPIKES, Trajectory
 

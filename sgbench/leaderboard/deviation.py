@@ -16,11 +16,10 @@ from sgbench.composition.data_facts import DataSetFacts, facts_of
 from sgbench.errors import InputError, require_number
 from sgbench.leaderboard.baseline import WITHOUT, baseline_deviations
 from sgbench.leaderboard.score import Measure, measure_of
-from sgbench.records.band import outside_band
 from sgbench.records.base import Value
 from sgbench.records.method import NEUTRAL, PROTOCOL_IDENTITY, canonical, same
 from sgbench.records.record import KnownMethods, RunRecord
-from sgbench.records.spec import GROUPS, Method, Protocol, choice_words, entry_group
+from sgbench.records.spec import GROUPS, Method, Protocol, choice_words, entry_group, outside_band
 from sgbench.tables import ranges
 
 METHOD_FAILURES = ("NonFiniteError",)

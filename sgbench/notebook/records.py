@@ -19,7 +19,7 @@ from sgbench.leaderboard.registry import installed
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.store.reading import Finding, Layout, by_cause
 from sgbench.leaderboard.store.tree import RecordTree, candidates
-from sgbench.notebook.frame import data_frame
+from sgbench.notebook.table import data_frame
 from sgbench.paths import default_runs_dir
 from sgbench.records.method import by_method
 from sgbench.records.record import RunRecord

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sgbench.errors import InputError
-from sgbench.notebook.frame import data_frame
 from sgbench.paths import default_runs_dir, run_dir
 from sgbench.records.record import RunRecord
 from sgbench.sweeps.results import Results, SettingRow, best_rows
 from sgbench.sweeps.text import as_text, cells, show_notes
 from sgbench.tables.shown import ShownTable
 from sgbench.tables.table import Table, plain_table
+
+
+def data_frame(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> object:
+    """Make a pandas DataFrame.
+
+    Raises:
+        InputError: pandas is not installed.
+    """
+    from sgbench.errors import InputError
+
+    try:
+        import pandas as pd  # pyright: ignore[reportMissingImports] - who asks for it has it
+    except ImportError as error:
+        raise InputError("to_pandas(): pandas is not installed: pip install pandas") from error
+    return pd.DataFrame([list(row) for row in rows], columns=list(columns))
 
 
 @dataclass(frozen=True, repr=False)

@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from sgbench.errors import InputError
 from sgbench.records.base import MAX_NUMBER, Grown, Number, Positive, Strict, Value
 from sgbench.records.calibration import Calibration
 from sgbench.records.diagnosis import Panel
@@ -314,3 +315,27 @@ class RunSpec(Strict):
     def watches_test(self) -> bool:
         """Return whether the test split is scored after every epoch."""
         return self.trainer.watch_test_score and self.opens_test
+
+
+def outside_band(method: Method, parameters: int | None, protocol: Protocol) -> str | None:
+    """Explain why a method has too few or too many parameters for a protocol, or return None where it has not.
+
+    Baselines without spikes stand beside the methods, and are of the size that they match.
+    """
+    band = protocol.parameters
+    if band is None or parameters is None or method.is_baseline or band[0] <= parameters <= band[1]:
+        return None
+    return f"parameters: {parameters:,}, {protocol.name} allows {band[0]:,} to {band[1]:,}"
+
+
+def check_band(method: Method, parameters: int) -> None:
+    """Refuse a network outside the band of its own protocol, before it runs.
+
+    Raises:
+        InputError: with the band and the remedy.
+    """
+    problem = outside_band(method, parameters, method.protocol)
+    if problem is not None:
+        raise InputError(
+            f"{problem}; change network.hidden, or try it unranked with protocol.parameters=null"
+        )

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from sgbench.errors import InputError
+from sgbench.records.content import NEEDS, Need
 from sgbench.records.counts import LayerCounts, OpCounts, SynapseCounts
-from sgbench.records.learning import NEEDS, Need
 
 
 class LayerSize(NamedTuple):

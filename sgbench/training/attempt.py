@@ -19,6 +19,7 @@ from sgbench.records.content import (
     SCHEMA_VERSION,
     Failure,
     HostEnergy,
+    Learning,
     Provenance,
     Scores,
     SelectedOnTest,
@@ -26,7 +27,6 @@ from sgbench.records.content import (
 )
 from sgbench.records.counts import OpCounts
 from sgbench.records.files import to_json, write_atomic
-from sgbench.records.learning import Learning
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec

@@ -21,8 +21,7 @@ from sgbench.engine.choose import Choice, Engine
 from sgbench.errors import InputError
 from sgbench.firing.base import Firing
 from sgbench.networks.base import Network, Provided, surrogates
-from sgbench.records.band import check_band
-from sgbench.records.spec import RunSpec
+from sgbench.records.spec import RunSpec, check_band
 from sgbench.rules.base import LearningRule, Objective
 from sgbench.rules.bptt import Bptt
 from sgbench.schedules.base import Moment, RateSchedule

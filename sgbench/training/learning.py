@@ -10,8 +10,8 @@ import torch
 from sgbench.diagnosis.agreement import bptt_gradients, compare, rule_gradients
 from sgbench.errors import InputError
 from sgbench.networks.base import Network
+from sgbench.records.content import EpochAgreement, Learning
 from sgbench.records.counts import OpCounts
-from sgbench.records.learning import EpochAgreement, Learning
 from sgbench.records.spec import Method, RunSpec
 from sgbench.rules.base import LearningRule
 from sgbench.rules.demand import sizes_of

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sgbench.leaderboard.score import Measure
-from sgbench.notebook.frame import data_frame
+from sgbench.notebook.table import data_frame
 from sgbench.statistics.intervals import Summary, summarise
 from sgbench.statistics.rank_places import RankPlace
 from sgbench.sweeps.outcome import Guessing, chance_warning

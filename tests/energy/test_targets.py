@@ -11,9 +11,8 @@ from sgbench.energy.operations import operation_counts
 from sgbench.energy.placement import place, traffic
 from sgbench.energy.price import access_pj, evidence_of, load_targets, price
 from sgbench.errors import InputError
-from sgbench.records.chip import Chip
 from sgbench.records.counts import Count, LayerCounts, OpCounts
-from sgbench.records.energy import EnergyTarget, MemoryPrice, Price
+from sgbench.records.energy import Chip, EnergyTarget, MemoryPrice, Price
 from tests.energy.networks import layer, network, spiking, synapses
 
 TARGETS = load_targets(everything=True)

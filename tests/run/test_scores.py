@@ -16,8 +16,7 @@ from sgbench.errors import SgbenchError
 from sgbench.losses.base import Loss
 from sgbench.losses.max_over_time import MaxOverTime
 from sgbench.losses.per_step import PerStep
-from sgbench.metrics.activity import Activity
-from sgbench.metrics.evaluation import Evaluation
+from sgbench.metrics.evaluation import Activity, Evaluation
 from sgbench.networks.mlp import Mlp
 from sgbench.regularisers.activity_bounds import ActivityBounds
 from sgbench.regularisers.none import NoPenalty
