@@ -26,12 +26,7 @@ NAMES = ("jacobian_norm", "jacobian_radius")
 
 
 def jacobians(traced: TracedBatch, place: int) -> Found | str:
-    """Compute the mean spectral norm and radius of a layer's Jacobians, or state why there are none.
-
-    Args:
-        traced: a network run over one batch.
-        place: of the layer.
-    """
+    """Compute the mean spectral norm and radius of a layer's Jacobians, or state why there are none."""
     layer: Any = traced.network.layers[place]
     seen = traced.layers[place]
     neuron = layer.neuron

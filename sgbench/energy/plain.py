@@ -23,11 +23,6 @@ class PlainCounter:
 
     A network that sees a sample once is one step a sample, after the additions that sum its input up where it sees
     counts. A value of zero triggers nothing in the effective counts, as of a spiking network.
-
-    Args:
-        network: whose layers are counted.
-        input_kind: what the encoder declares.
-        bits: of a weight and of a state.
     """
 
     def __init__(self, network: Baseline, input_kind: Kind, *, bits: int) -> None:

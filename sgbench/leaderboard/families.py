@@ -189,11 +189,6 @@ def across_tasks(
     Tasks that rank a single family, such as boards of learning rules with one surrogate, compare none and are left
     out where another task compares some.
 
-    Args:
-        measured: methods by protocol.
-        measures: what each protocol compares.
-        by: groups whose entries make a family.
-
     Raises:
         InputError: no family ran on every task.
     """

@@ -135,11 +135,7 @@ def measure_of(classes: int | None, guess_loss: float | None, guess_accuracy: fl
 
 
 def measures(config_dirs: Sequence[Path] = ()) -> Callable[[Method], Measure]:
-    """Return a function that looks up the measure of a method's task, once for each task.
-
-    Args:
-        config_dirs: folders with entries of the user's own.
-    """
+    """Return a function that looks up the measure of a method's task, once for each task."""
     look_up = cache(partial(measure_of_task, config_dirs=config_dirs))
     return lambda method: look_up(method.protocol.name, method.choices["dataset"])
 

@@ -74,10 +74,6 @@ class EnergyBar:
 def terms_figure(bars: Sequence[EnergyBar], *, title: str) -> Figure:
     """Draw one bar a target, split into terms by colour and into layers by hatching.
 
-    Args:
-        bars: from the top.
-        title: what was priced.
-
     Raises:
         InputError: there is no bar.
     """

@@ -142,12 +142,7 @@ def leave_one_out(tasks: Mapping[str, PricedTask], limit: int | None) -> tuple[L
 
 
 def in_short(target: str, checks: Sequence[LeftOut]) -> str:
-    """Say in a few sentences how advice fell on tasks that it was not made from, beside rounding afterwards.
-
-    Args:
-        target: name of the price list.
-        checks: one a task that was left out.
-    """
+    """Say in a few sentences how advice fell on tasks that it was not made from, beside rounding afterwards."""
     if not checks:
         return f"Advice for {target} was held against no other task: too few were measured."
     kept = sum(check.keeps_budget for check in checks)

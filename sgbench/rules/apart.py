@@ -221,11 +221,7 @@ class Feedback(nn.Module):
 
 
 class ReadoutUnits:
-    """Holds the readout's units without its weights: what arrives is their current.
-
-    Args:
-        layer: whose they are.
-    """
+    """Holds the readout's units without its weights: what arrives is their current."""
 
     recurrence = "none"
     recurrent = None

@@ -188,11 +188,7 @@ class EProp(LearningRule):
 
 
 class _Traces:
-    """Holds the eligibilities of all layers, behind the readout's filter.
-
-    Args:
-        network: a chain with a leaky readout.
-    """
+    """Holds the eligibilities of all layers, behind the readout's filter."""
 
     def __init__(self, network: Network) -> None:
         self.network = network

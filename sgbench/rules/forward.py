@@ -47,10 +47,6 @@ class Forward:
     """Runs a pass forward in time, with the states of all layers.
 
     It does not go on behind the longest sample, where an update would have no gradient.
-
-    Args:
-        network: a chain.
-        batch: what it runs over.
     """
 
     def __init__(self, network: Network, batch: Batch) -> None:
@@ -132,11 +128,7 @@ def slope_of(window: TimeWindow) -> Tensor:
 
 
 class ReadoutTraces:
-    """Computes gradients of a leaky readout's weights, from spikes filtered as its units do.
-
-    Args:
-        network: whose readout it is.
-    """
+    """Computes gradients of a leaky readout's weights, from spikes filtered as its units do."""
 
     def __init__(self, network: Network) -> None:
         self.readout = network.readout

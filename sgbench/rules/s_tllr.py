@@ -107,12 +107,7 @@ class STllr(LearningRule):
 
 
 class _Pairs:
-    """Holds the two traces of one layer.
-
-    Args:
-        layer: dense.
-        rule: whose numbers count.
-    """
+    """Holds the two traces of one layer."""
 
     def __init__(self, layer: Layer, rule: STllr) -> None:
         self.layer, self.rule = layer, rule

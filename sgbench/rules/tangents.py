@@ -19,11 +19,7 @@ Weights = dict[str, Tensor]
 
 
 class Unrolling(nn.Module):
-    """Wraps a network so that its call is its `unroll` and it can be called with other weights.
-
-    Args:
-        network: stays as it is.
-    """
+    """Wraps a network so that its call is its `unroll` and it can be called with other weights."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()

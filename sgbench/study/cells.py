@@ -35,11 +35,6 @@ class StudyPoint:
 def points(study: Study, name: str, settled: Settled) -> list[StudyPoint]:
     """List all runs of a block, task by task and seed by seed, so that neighbours share their batches.
 
-    Args:
-        study: with the block.
-        name: of the block.
-        settled: what earlier blocks have settled on.
-
     Raises:
         InputError: something that the block starts from is not settled.
     """
@@ -59,12 +54,6 @@ def points(study: Study, name: str, settled: Settled) -> list[StudyPoint]:
 
 def task_reference(study: Study, name: str, task: str, settled: Settled) -> Cell:
     """Collect the settings that every run of a task starts from in a block: the study's, then what was settled.
-
-    Args:
-        study: with the block.
-        name: of the block.
-        task: one of the block's.
-        settled: what earlier blocks have settled on.
 
     Raises:
         InputError: the block that settles them has settled nothing yet.

@@ -30,13 +30,6 @@ def publish(
     others. A study keeps no predictions, so that rows are compared by their scores alone. What a board cannot
     compare, such as a network of another depth than its protocol fixes, is refused.
 
-    Args:
-        loaded: the study.
-        blocks: whose seeds are those that report.
-        store: of the study.
-        board_dir: the leaderboards folder.
-        references: against which each record is checked.
-
     Raises:
         InputError: a block tunes or maps, so that its seeds are not those of a board, or nothing of it is stored.
     """

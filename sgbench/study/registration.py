@@ -58,9 +58,6 @@ class Checkout:
     def versions(self, path: str) -> tuple[Version, ...]:
         """Return every committed version of a file that differs from those before it, the first one first.
 
-        Args:
-            path: from the root.
-
         Raises:
             InputError: the file was never committed.
         """

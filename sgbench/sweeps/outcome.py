@@ -91,10 +91,6 @@ def guessing(spec: RunSpec, names: Mapping[str, str] = NAMELESS) -> Guessing:
 def chance_warning(runs: Sequence[Guessing], *, count: int) -> str | None:
     """Warn that runs have learnt nothing, or return None where there are none.
 
-    Args:
-        runs: each run that is no better than guessing.
-        count: of all finished runs.
-
     >>> chance_warning([Guessing("atan seed 3", "sgbench diagnose runs/a/3")], count=1)
     'atan seed 3 is no better than guessing: nothing was learnt; sgbench diagnose runs/a/3 tells more'
     """

@@ -276,13 +276,7 @@ def build_network(
 def optimizer_of(
     spec: RunSpec, weights: Iterable[torch.nn.Parameter], device: torch.device
 ) -> torch.optim.Optimizer:
-    """Build the optimiser of a run; Adam on a CPU takes torch's single-loop form if no form is asked for.
-
-    Args:
-        spec: of the run.
-        weights: what it moves.
-        device: where they lie.
-    """
+    """Build the optimiser of a run; Adam on a CPU takes torch's single-loop form if no form is asked for."""
     target, values = spec.targets["optimizer"], dict(spec.method.parameters["optimizer"])
     free = values.get("fused", False) is None and not any(values.get(form) for form in OTHER_FORMS)
     if free and target in (ADAM, f"{ADAM}W") and device.type == "cpu":

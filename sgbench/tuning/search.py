@@ -38,11 +38,6 @@ def pruning_thresholds(records: Sequence[RunRecord], *, monitor: str, epochs: in
 
     A run whose best validation score so far lies below it is stopped, as by Optuna's median pruner. Scores are
     signed so that the larger is the better.
-
-    Args:
-        records: finished runs of earlier settings of the study.
-        monitor: what validation selects by.
-        epochs: of the protocol.
     """
     none = (-math.inf,) * epochs
     curves = [_best_so_far(record, monitor) for record in records]

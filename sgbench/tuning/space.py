@@ -45,10 +45,6 @@ def space_of(method: Method, protocol: Protocol) -> dict[str, Interval]:
     Widths and slopes are searched in units of the neuron's threshold, so that neurons of other thresholds search
     the same shapes.
 
-    Args:
-        method: whose choices of entries are searched for.
-        protocol: the catalogue's own.
-
     Raises:
         InputError: the protocol opens no space, the method has none of its numbers, or its neuron has no threshold
             in whose units one could be given.

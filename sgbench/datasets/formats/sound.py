@@ -19,10 +19,6 @@ MOST_S = 60.0
 def read_wav(path: Path, rate_hz: int) -> NDArray[np.float64]:
     """Read one channel of 16-bit sound in [-1, 1) from a .wav file.
 
-    Args:
-        path: of the file.
-        rate_hz: samples a second that it has to have.
-
     Raises:
         InputError: it cannot be read, is cut off, of another form, longer than a minute or without a sample.
     """

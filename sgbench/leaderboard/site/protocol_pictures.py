@@ -24,13 +24,7 @@ Drawn = tuple[Picture, SiteFile]
 
 
 def protocol_pictures(board: Board, sources: Sources, values: str) -> Iterator[Drawn]:
-    """Yield the pictures of a protocol's page with their files.
-
-    Args:
-        board: the rows.
-        sources: for the methods behind them.
-        values: the board's table as comma-separated values.
-    """
+    """Yield the pictures of a protocol's page with their files."""
     if not board.rows:
         return
     yield _scores(board, values)

@@ -44,9 +44,6 @@ class Reproductions:
 def read_reproductions(path: Path) -> Reproductions | None:
     """Read the page that lies beside the boards in a checkout.
 
-    Args:
-        path: docs/reproductions.md.
-
     Returns:
         None where it has no table of the expected form.
 

@@ -45,9 +45,6 @@ class MethodProvenance:
 
         Repeated is what was handed in once the weights of all finished seeds were run again and a seed was trained
         again. Weights may have seen the test set, which training alone shows.
-
-        Args:
-            finished: the seeds that have a result.
         """
         if self.failed is not None:
             return True
@@ -116,13 +113,7 @@ def _tuning(submission: Submission | None, folder: Path) -> TuningLog | None:
 
 
 def fitting(provenances: Provenances, folder: Path, measure: Measure) -> Provenances:
-    """Remove verifications of another score than the board compares, each of which becomes a finding.
-
-    Args:
-        provenances: of a protocol.
-        folder: of the protocol.
-        measure: what its board compares.
-    """
+    """Remove verifications of another score than the board compares, each of which becomes a finding."""
     findings, by_method = list(provenances.findings), {}
     for name, provenance in provenances.by_method.items():
         comparable = [

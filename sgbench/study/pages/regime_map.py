@@ -66,14 +66,7 @@ def page(findings: Findings) -> StudyPage:
 def mapped_cells(
     findings: Findings, task: str, block: str = "A2", more: Cell | None = None
 ) -> dict[tuple[str, float], list[Score]]:
-    """Collect the runs of each shape and width that has some, with the starting point of a block.
-
-    Args:
-        findings: with the runs.
-        task: name in the study.
-        block: whose starting point the cells have.
-        more: further settings of every cell.
-    """
+    """Collect the runs of each shape and width that has some, with the starting point of a block."""
     cells: dict[tuple[str, float], list[Score]] = {}
     for shape in SHAPES:
         for width in WIDTHS:
