@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sgbench.composition.compose import compose
 from sgbench.diagnosis.passing import mean_passing_steps, width_for
 from sgbench.errors import InputError
-from sgbench.recommendation.heard import RECURRENT, Hook, recurrent_layers, run_hooked
+from sgbench.recommendation.hooks import RECURRENT, Hook, recurrent_layers, run_hooked
 from sgbench.recommendation.summary import Shape
 from sgbench.recommendation.tries import OwnStart
 from sgbench.records.spec import RunSpec
@@ -143,7 +143,7 @@ def _sent(parts: Parts, batch: Batch, layers: int) -> tuple[float, ...] | None:
 
 
 @dataclass
-class _Heard:
+class _Seen:
     """Holds what a hook has seen of one layer."""
 
     calls: int = 0
@@ -169,24 +169,24 @@ def start_of_module(network: nn.Module, batch: Tensor) -> Shape:
         raise InputError(
             f"{type(network).__name__}: has no layer of snnTorch's neurons; give its shape instead"
         )
-    heard = [_Heard() for _ in layers]
-    run_hooked(network, batch, {layer: _listen(one) for layer, one in zip(layers, heard, strict=True)})
-    hidden = heard[:-1] if len(heard) > 1 else heard  # the last layer answers
+    seen = [_Seen() for _ in layers]
+    run_hooked(network, batch, {layer: _note(one) for layer, one in zip(layers, seen, strict=True)})
+    hidden = seen[:-1] if len(seen) > 1 else seen  # the last layer answers
     return Shape(
         layers=len(hidden),
         recurrent=any(type(layer).__name__ in RECURRENT for layer in layers[: len(hidden)]),
-        steps=max(one.calls for one in heard),
+        steps=max(one.calls for one in seen),
         start_spikes=tuple(one.spikes / max(one.neurons, 1) for one in hidden),
     )
 
 
-def _listen(heard: _Heard) -> Hook:
+def _note(seen: _Seen) -> Hook:
     """Make a hook that adds up the spikes of a layer; a sample's neurons count once."""
 
     def hook(_: nn.Module, __: object, output: Any) -> None:
         sent = output[0] if isinstance(output, tuple) else output
-        heard.calls += 1
-        heard.spikes += float(sent.sum())
-        heard.neurons = sent.numel()
+        seen.calls += 1
+        seen.spikes += float(sent.sum())
+        seen.neurons = sent.numel()
 
     return hook

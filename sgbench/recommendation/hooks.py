@@ -15,7 +15,7 @@ from sgbench.errors import InputError
 RECURRENT = frozenset({"RLeaky", "RSynaptic", "SLSTM", "SConv2dLSTM"})
 """Layers of snnTorch whose neurons hear each other."""
 Hook = Callable[[Any, Any, Any], None]
-Heard = tuple[Tensor, Tensor]
+Shown = tuple[Tensor, Tensor]
 
 
 def run_hooked(network: nn.Module, batch: Any, hooks: Mapping[nn.Module, Hook]) -> None:
@@ -50,9 +50,9 @@ def recurrent_layers(network: nn.Module, batch: Any) -> tuple[list[RecurrentLaye
         InputError: no recurrent layer is called, or the network does not take the batch.
     """
     named = {name: part for name, part in network.named_modules() if type(part).__name__ in RECURRENT}
-    heard: dict[str, list[Heard]] = {name: [] for name in named}
-    run_hooked(network, batch, {part: _listen(heard[name]) for name, part in named.items()})
-    called = {name: steps for name, steps in heard.items() if steps}
+    steps_of: dict[str, list[Shown]] = {name: [] for name in named}
+    run_hooked(network, batch, {part: _note(steps_of[name]) for name, part in named.items()})
+    called = {name: steps for name, steps in steps_of.items() if steps}
     if not called:
         raise InputError(
             f"{type(network).__name__}: no recurrent layer of snnTorch's (RLeaky, RSynaptic) is called, and "
@@ -63,18 +63,18 @@ def recurrent_layers(network: nn.Module, batch: Any) -> tuple[list[RecurrentLaye
     return [_layer(name, steps) for name, steps in called.items()], samples, fired
 
 
-def _layer(name: str, steps: Sequence[Heard]) -> RecurrentLayer:
+def _layer(name: str, steps: Sequence[Shown]) -> RecurrentLayer:
     """Collect the potentials of a layer over all steps, in which each neuron of each sample counts once."""
     return RecurrentLayer(name, torch.stack([centred for _, centred in steps]), steps[0][0].numel())
 
 
-def _listen(heard: list[Heard]) -> Hook:
+def _note(steps_of: list[Shown]) -> Hook:
     """Make a hook that keeps a layer's spikes and its potentials minus threshold."""
 
     def hook(module: Any, _: object, output: Any) -> None:
         shown = shown_by(module, output)
         if shown is None:
             raise InputError(f"{type(module).__name__} does not show its membrane potential; set output=True")
-        heard.append(shown)
+        steps_of.append(shown)
 
     return hook

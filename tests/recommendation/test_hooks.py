@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.errors import InputError
-from sgbench.recommendation.heard import recurrent_layers
+from sgbench.recommendation.hooks import recurrent_layers
 
 
 class Recurrent(nn.Module):
