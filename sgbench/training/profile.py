@@ -33,7 +33,7 @@ MOST_EVENTS = 20_000  # of the trace, 2 MB
 
 
 class Profile:
-    """Holds times parts of a fit, each without what is inside it.
+    """Measures the time of parts of a fit, each without what is inside it.
 
     Args:
         device: of the network; an accelerator is waited for at every border.
