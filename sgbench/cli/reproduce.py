@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from sgbench.tables import aligned
 
 if TYPE_CHECKING:
     from sgbench.reproduction.definition import Reproduction
-    from sgbench.reproduction.runs import ReproductionResult
+    from sgbench.reproduction.runs import ReproductionGrid, ReproductionResult
 
 ABOUT = """Run what others have published, and print ours beside theirs. Without NAME, list what there is.
 
@@ -37,6 +38,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     one.add_argument("name", nargs="?", metavar="NAME|all", help="which; all for every one")
     one.add_argument("--list", action="store_true", help="what there is, and how long it takes")
     one.add_argument("--seeds", type=int, metavar="N", help="the first N seeds alone")
+    one.add_argument("--ablations", action="store_true", help="run too what shows why figures are missed")
     one.add_argument("--stored", action="store_true", help="run nothing; read what has been run")
     one.add_argument("--update", type=Path, metavar="FILE.md", help="write the page; what was not run stays")
     one.add_argument("--root", type=Path, metavar="DIR", help="the runs folder (default: paths.runs_dir)")
@@ -88,23 +90,37 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _result(one: Reproduction, args: argparse.Namespace) -> ReproductionResult:
-    from sgbench.reproduction.runs import ReproductionFolders, calculated, carry_out, from_records, grid_of
+    from sgbench.reproduction.ablation_page import folder_beside
+    from sgbench.reproduction.runs import ReproductionFolders, calculated, grids_of, judged_grids, runs_of
+    from sgbench.reproduction.stored import read_runs, write_runs
+
+    if one.calculation is not None:
+        return calculated(one, one.seeds[: args.seeds])
+    path = None if args.update is None else folder_beside(args.update) / f"{one.name}.jsonl"
+    place = ReproductionFolders(args.root, args.data_dir, tuple(args.config_dir))
+    grids = grids_of(one, args.seeds, place, with_ablations=args.ablations or path is not None)
+    if not args.stored:
+        _carry_out(one, grids if args.ablations else grids[:1], args)
+    known = {} if path is None else read_runs(path)
+    runs = {**known, **runs_of(grids, known)}
+    if path is not None and runs and one.ablations:
+        path.parent.mkdir(exist_ok=True)
+        write_runs(path, runs)
+    return judged_grids(one, grids, runs)
+
+
+def _carry_out(one: Reproduction, grids: Sequence[ReproductionGrid], args: argparse.Namespace) -> None:
+    from sgbench.reproduction.runs import carry_out
     from sgbench.sweeps.outcome import headline
 
-    seeds = one.seeds[: args.seeds]
-    if one.calculation is not None:
-        return calculated(one, seeds)
-    grid = grid_of(one, seeds, ReproductionFolders(args.root, args.data_dir, tuple(args.config_dir)))
-    if not args.stored:
-        say(f"{one.name}: {one.line}")
-        try:
-            carry_out(grid, workers=args.workers, headline=headline)
-        except InputError as error:
-            if args.name != ALL:
-                raise
-            # One data set that is not there does not keep the others from being measured.
-            sys.stderr.write(f"sgbench: error: {one.name}: {one_printable_line(error)}\n")
-    return from_records(one, grid, seeds)
+    say(f"{one.name}: {one.line}")
+    try:
+        carry_out(grids, workers=args.workers, headline=headline)
+    except InputError as error:
+        if args.name != ALL:
+            raise
+        # One data set that is not there does not keep the others from being measured.
+        sys.stderr.write(f"sgbench: error: {one.name}: {one_printable_line(error)}\n")
 
 
 def _show(results: list[ReproductionResult], args: argparse.Namespace) -> None:
@@ -112,10 +128,16 @@ def _show(results: list[ReproductionResult], args: argparse.Namespace) -> None:
 
     if args.update is not None:
         from sgbench.records.files import write_atomic
+        from sgbench.reproduction.ablation_page import ablation_page, folder_beside
         from sgbench.reproduction.page import as_page
 
         before = args.update.read_text(encoding="utf-8") if args.update.is_file() else ""
         write_atomic(args.update, as_page(results, before).encode())
+        for result in results:
+            if result.ablations:
+                path = folder_beside(args.update) / f"{result.reproduction.name}.md"
+                path.parent.mkdir(exist_ok=True)
+                write_atomic(path, ablation_page(result).encode())
     table = [list(report.HEAD), *report.rows(results)]
     lines = ["", *aligned(table, words=2), ""]
     for result in results:

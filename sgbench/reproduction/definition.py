@@ -16,7 +16,8 @@ from sgbench.records.files import first_problem
 FOLDER = "reproduce/"  # of the group experiment
 CALCULATIONS = ("closed_loop",)
 Line = Annotated[str, StringConstraints(min_length=1, max_length=300)]
-Words = tuple[Line, ...]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=1200)]
+Words = Annotated[tuple[Line, ...], Field(min_length=1)]
 Measure = Literal["test_accuracy", "last_accuracy", "last_loss", "lowest_error", "integral"]
 
 
@@ -36,6 +37,7 @@ class Figure(Strict):
     at_least: float | None = None
     at_most: float | None = None
     evidence: Line
+    cause: Text | None = None  # why it does not agree, or what made it agree, shown by ablations
 
     @model_validator(mode="after")
     def _one_criterion(self) -> Figure:
@@ -63,6 +65,27 @@ class Figure(Strict):
         return f"at least {self.at_least:g}" if self.at_least is not None else f"at most {self.at_most:g}"
 
 
+class Ablation(Strict):
+    """States one experiment on a figure: what is changed in its conditions, while all else is left alone."""
+
+    line: Line
+    words: Words  # for each condition of the figures, in place of what it says of the same keys
+    of: Annotated[tuple[Line, ...], Field(min_length=1)]  # figures, by their lines
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] | None = None
+    asks: Text  # what it decides, and which outcome would say otherwise
+    found: Text | None = None
+
+    def changed(self, condition: Iterable[str]) -> list[str]:
+        """Return the words of a condition with those of the ablation.
+
+        >>> ablation = Ablation(line="faster", words=("optimizer.lr=0.1",), of=("error",), asks="too slow?")
+        >>> ablation.changed(["rule=eprop", "optimizer.lr=0.003,0.01"])
+        ['rule=eprop', 'optimizer.lr=0.1']
+        """
+        keys = {word.partition("=")[0] for word in self.words}
+        return [*(word for word in condition if word.partition("=")[0] not in keys), *self.words]
+
+
 class Reproduction(Strict):
     """Describes one reproduction, as a file of conf/experiment/reproduce/ states it."""
 
@@ -75,8 +98,9 @@ class Reproduction(Strict):
     minutes: float | None = Field(default=None, gt=0)  # of one processor, all seeds
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
     # Words added to experiment=reproduce/NAME; several values make a grid.
-    conditions: dict[Line, Words] = Field(default_factory=dict)
+    conditions: dict[Line, tuple[Line, ...]] = Field(default_factory=dict)
     figures: Annotated[tuple[Figure, ...], Field(min_length=1)]
+    ablations: tuple[Ablation, ...] = ()
     calculation: dict[str, Any] | None = None  # in place of runs
 
     @model_validator(mode="after")
@@ -97,6 +121,52 @@ class Reproduction(Strict):
                     f"'{figure.line}': condition '{unknown}' is not there; {suggest(unknown, self.conditions)}"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _figures_known(self) -> Reproduction:
+        """Require ablations of figures that are there, of runs, each once, and one behind every cause."""
+        if self.ablations and self.calculation is not None:
+            raise ValueError("ablations: a calculation has no runs in which something could be changed")
+        lines = [figure.line for figure in self.figures]
+        seen = set()
+        for ablation in self.ablations:
+            unknown = next((line for line in ablation.of if line not in lines), None)
+            if unknown is not None:
+                raise ValueError(
+                    f"ablation '{ablation.line}': figure '{unknown}' is not there; {suggest(unknown, lines)}"
+                )
+            if ablation.line in seen:
+                raise ValueError(f"ablation '{ablation.line}' is there twice")
+            seen.add(ablation.line)
+        for figure in self.figures:
+            if figure.cause is not None and not any(figure.line in each.of for each in self.ablations):
+                raise ValueError(
+                    f"'{figure.line}': a cause is shown by an ablation, and none is of this figure"
+                )
+        return self
+
+    def ablated(self, ablation: Ablation, *, is_changed: bool = True) -> Reproduction:
+        """Return the figures of an ablation, with their conditions and its seeds.
+
+        Args:
+            ablation: one of this reproduction's.
+            is_changed: False gives the conditions as they are, for comparison.
+
+        >>> one = read("temporal_xor")
+        >>> ablation = Ablation(line="wider", words=("init.gain=3",), of=(one.figures[0].line,), asks="silent?")
+        >>> one.ablated(ablation).conditions["four neurons"][-1]
+        'init.gain=3'
+        """
+        figures = tuple(figure for figure in self.figures if figure.line in ablation.of)
+        names_of = dict.fromkeys(name for figure in figures for name in figure.of)
+        conditions = {
+            name: tuple(ablation.changed(self.conditions[name])) if is_changed else self.conditions[name]
+            for name in names_of
+        }
+        seeds = ablation.seeds or self.seeds
+        return self.model_copy(
+            update={"figures": figures, "conditions": conditions, "seeds": seeds, "ablations": ()}
+        )
 
 
 def names(config_dirs: Iterable[Path] = ()) -> list[str]:

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sgbench.reproduction.report import HEAD, rows
+from sgbench.reproduction.report import HEAD, ours, rows
 from sgbench.reproduction.runs import ReproductionResult
 from sgbench.tables.markdown import markdown
 
@@ -44,8 +44,8 @@ def cells_of(row: str) -> list[str]:
 def as_page(results: Sequence[ReproductionResult], before: str = "") -> str:
     """Write the page docs/reproductions.md.
 
-    What the page says of other reproductions stays, and so does what it says of one that was not run here, while
-    its figures and methods are still those.
+    What the page says of other reproductions stays, and so does what it says of a figure that was not measured
+    here, while figure and methods are still those.
 
     Args:
         results: of what was run or read here.
@@ -53,9 +53,8 @@ def as_page(results: Sequence[ReproductionResult], before: str = "") -> str:
     """
     entries = read_page(before)
     for result in results:
-        name, page_entry = result.reproduction.name, _entry(result)
-        if name not in entries or not (_is_unmeasured(page_entry) and _is_of(entries[name], page_entry)):
-            entries[name] = page_entry
+        name = result.reproduction.name
+        entries[name] = _with_kept(result, _entry(result), entries.get(name))
     ordered = [entries[name] for name in sorted(entries)]
     verdicts = [verdict for entry in ordered for verdict in entry.verdicts]
     lines = [
@@ -105,25 +104,52 @@ def _entry(result: ReproductionResult) -> PageEntry:
     )
 
 
-def _is_unmeasured(entry: PageEntry) -> bool:
-    return all(verdict == UNMEASURED for verdict in entry.verdicts)
+def _with_kept(result: ReproductionResult, entry: PageEntry, before: PageEntry | None) -> PageEntry:
+    """Keep of the page before what it says of figures that are not measured here and are still the same."""
+    if before is None:
+        return entry
+    earlier = {tuple(cells_of(row)[1:3]): cells_of(row) for row in before.rows}
+    items = [_items(section) for section in (before.section, entry.section)]
+    lines, kept = [], 0
+    for row, figure in zip(entry.rows, result.reproduction.figures, strict=True):
+        cells = cells_of(row)
+        old = earlier.get(tuple(cells[1:3]))
+        is_same = [_condition(items[0], name) for name in figure.of] == [
+            _condition(items[1], name) for name in figure.of
+        ]
+        if old is not None and is_same and cells[VERDICT].startswith(UNMEASURED):
+            kept += 1
+            cells[VERDICT - 2 : VERDICT + 1] = old[VERDICT - 2 : VERDICT + 1]
+        lines.append(cells)
+    if not kept:
+        return entry
+    minutes = [
+        float(cells[-1]) for cells in (cells_of(before.rows[0]), lines[0]) if cells[-1] not in ("", "-")
+    ]
+    lines[0][-1] = f"{max(minutes):.1f}" if minutes else "-"
+    commits = sorted({commit for place in items for commit in _commits(place)})
+    section = entry.section.partition("\n- Runs of commit ")[0]
+    if commits:
+        section += "\n" + "\n".join(_wrapped(f"- Runs of commit {', '.join(commits)}."))
+    return PageEntry(tuple(f"| {' | '.join(cells)} |" for cells in lines), section)
 
 
-def _is_of(before: PageEntry, after: PageEntry) -> bool:
-    """Return whether what was measured before is what would be measured now."""
-    asked = [_asked(entry.rows) for entry in (before, after)]
-    methods = [_conditions(entry.section) for entry in (before, after)]
-    return asked[0] == asked[1] and methods[0] == methods[1]
+def _items(section: str) -> list[str]:
+    """List the items of a section, each on one line."""
+    return [" ".join(item.split()) for item in section.split("\n- ")[1:]]
 
 
-def _asked(lines: Iterable[str]) -> list[list[str]]:
-    """List each figure with what was published."""
-    return [cells_of(row)[1:3] for row in lines]
+def _condition(items: Iterable[str], name: str) -> str | None:
+    """Return what a section says of a condition."""
+    starts = (f"Condition {name}:", f"Condition {name} (`")
+    return next((item for item in items if item.startswith(starts)), None)
 
 
-def _conditions(section: str) -> str:
-    """Return a section's conditions, on one line."""
-    return " ".join(section.partition("\n- Condition ")[2].partition("\n- Runs of ")[0].split())
+def _commits(items: Iterable[str]) -> list[str]:
+    """List the commits whose runs a section names."""
+    start = "Runs of commit "
+    told = next((item for item in items if item.startswith(start)), start)
+    return [commit for commit in told.removeprefix(start).rstrip(".").split(", ") if commit]
 
 
 def _section(result: ReproductionResult) -> list[str]:
@@ -139,6 +165,13 @@ def _section(result: ReproductionResult) -> list[str]:
         for word, text in (("Reduced", one.reduced), ("Likely reason", one.reason))
         if text
     ]
+    lines += [f"- Cause, {figure.line}: {figure.cause}." for figure in one.figures if figure.cause]
+    for ablation, base, changed in result.ablations:
+        pairs = zip(base.judged, changed.judged, strict=True)
+        done = [f"{before.figure.line} from {ours(before)} to {ours(after)}" for before, after in pairs]
+        lines.append(f"- Ablation, {ablation.line} (`{' '.join(ablation.words)}`): {'; '.join(done)}.")
+    if one.ablations:
+        lines.append(f"- [What was asked and found by each](reproductions/{one.name}.md).")
     for name, ids in result.methods.items():
         more = "" if len(ids) <= SHOWN_METHODS else f" and {len(ids) - SHOWN_METHODS} more"
         words = " ".join(one.conditions[name])

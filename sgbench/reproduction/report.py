@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sgbench.reproduction.runs import ReproductionResult
@@ -41,10 +41,22 @@ def ours(judged: Judged) -> str:
     """
     if judged.ours is None:
         return "-"
-    small = 0 < abs(judged.ours) < 1e-4  # noqa: PLR2004 - the digits that the docstring names
-    shape = ".1e" if small else ".4f"
-    spread = "" if judged.deviation is None else f" ± {judged.deviation:{shape}}"
-    return f"{judged.ours:{shape}}{spread}"
+    spread = "" if judged.deviation is None else f" ± {_digits(judged.deviation, judged.ours)}"
+    return f"{_digits(judged.ours, judged.ours)}{spread}"
+
+
+def measured_text(values: Iterable[float]) -> str:
+    """Write the measure of each seed.
+
+    >>> measured_text([0.5, 0.98765])
+    '0.5000, 0.9877'
+    """
+    return ", ".join(_digits(value, value) for value in values)
+
+
+def _digits(value: float, of: float) -> str:
+    small = 0 < abs(of) < 1e-4  # noqa: PLR2004 - the digits that the docstring of `ours` names
+    return f"{value:{'.1e' if small else '.4f'}}"
 
 
 def _minutes(result: ReproductionResult) -> str:
@@ -76,8 +88,27 @@ def as_tree(results: Sequence[ReproductionResult]) -> list[dict[str, Any]]:
                     "seeds": judged.seeds,
                     "verdict": judged.verdict,
                     "note": judged.note,
+                    "cause": judged.figure.cause,
                 }
                 for judged in result.judged
+            ],
+            "ablations": [
+                {
+                    "line": ablation.line,
+                    "words": list(ablation.words),
+                    "asks": ablation.asks,
+                    "found": ablation.found,
+                    "figures": [
+                        {
+                            "line": judged.figure.line,
+                            "ours": judged.ours,
+                            "by_seed": list(judged.by_seed),
+                            "verdict": judged.verdict,
+                        }
+                        for judged in changed.judged
+                    ],
+                }
+                for ablation, _, changed in result.ablations
             ],
         }
         for result in results

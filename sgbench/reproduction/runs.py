@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from sgbench.composition.plan import plan
 from sgbench.errors import InputError
-from sgbench.records.chance import even_guess
 from sgbench.records.files import require_writable
 from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
-from sgbench.reproduction.definition import FOLDER, Figure, Measure, Reproduction
+from sgbench.reproduction.definition import FOLDER, Ablation, Figure, Reproduction
+from sgbench.reproduction.stored import MeasuredRun, RunKey, measured_run
 from sgbench.reproduction.verdict import ConditionCell, Judged, judge
 
 
@@ -63,6 +64,15 @@ class ReproductionResult:
     minutes: float | None  # of all runs, as recorded; None for a calculation
     methods: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # ids by condition
     commits: tuple[str, ...] = ()
+    ablations: tuple[AblationResult, ...] = ()
+
+
+class AblationResult(NamedTuple):
+    """Holds what came of changing one thing, beside the same seeds without the change."""
+
+    ablation: Ablation
+    base: ReproductionResult
+    changed: ReproductionResult
 
 
 def grid_of(reproduction: Reproduction, seeds: Sequence[int], place: ReproductionFolders) -> ReproductionGrid:
@@ -87,8 +97,34 @@ def grid_of(reproduction: Reproduction, seeds: Sequence[int], place: Reproductio
     return ReproductionGrid(by_condition)
 
 
+def grids_of(
+    reproduction: Reproduction, count: int | None, place: ReproductionFolders, *, with_ablations: bool
+) -> list[ReproductionGrid]:
+    """Compose the runs of the figures and, behind them, those of each ablation without and with its change.
+
+    Args:
+        reproduction: as its file states it.
+        count: of its seeds, from the first on; None for all.
+        place: of runs and data.
+        with_ablations: False composes those of the figures alone.
+
+    Raises:
+        InputError: a condition or a change is not usable.
+    """
+    asked = _asked(reproduction) if with_ablations else [reproduction]
+    return [grid_of(each, each.seeds[:count], place) for each in asked]
+
+
+def _asked(one: Reproduction) -> list[Reproduction]:
+    """List a reproduction and, for each of its ablations, the figures without and with the change."""
+    each = (
+        one.ablated(each, is_changed=is_changed) for each in one.ablations for is_changed in (False, True)
+    )
+    return [one, *each]
+
+
 def carry_out(
-    grid: ReproductionGrid, *, workers: int | None, headline: Callable[[RunRecord], str]
+    grids: Sequence[ReproductionGrid], *, workers: int | None, headline: Callable[[RunRecord], str]
 ) -> list[str]:
     """Run what has no record yet, side by side where possible; return a line for each that failed to start.
 
@@ -100,7 +136,7 @@ def carry_out(
     from sgbench.training.build import build
     from sgbench.training.run_folder import finished_record
 
-    specs = grid.specs()
+    specs = _specs(grids)
     left = [place for place, spec in enumerate(specs) if finished_record(spec) is None]
     if left:
         data = build(specs[left[0]]).data
@@ -111,29 +147,47 @@ def carry_out(
     return run_sweep(specs, left, workers=workers, largest=None, headline=headline)
 
 
-def from_records(
-    reproduction: Reproduction, grid: ReproductionGrid, seeds: Sequence[int]
-) -> ReproductionResult:
-    """Judge the figures by the records that are there."""
+def _specs(grids: Sequence[ReproductionGrid]) -> list[RunSpec]:
+    """List each run once."""
+    by_key = {(method_id(spec.method), spec.seed): spec for grid in grids for spec in grid.specs()}
+    return list(by_key.values())
+
+
+def runs_of(
+    grids: Sequence[ReproductionGrid], stored: Mapping[RunKey, MeasuredRun]
+) -> dict[RunKey, MeasuredRun]:
+    """Find what is known of the runs of grids: their records or, without one, what a checkout stores.
+
+    Args:
+        grids: of a reproduction.
+        stored: of the same reproduction.
+    """
     from sgbench.training.run_folder import stored_record
 
-    records = {
-        (method_id(spec.method), spec.seed): record
-        for spec in grid.specs()
-        if (record := stored_record(spec)) is not None
-    }
+    found = {}
+    for spec in _specs(grids):
+        key = method_id(spec.method), spec.seed
+        record = stored_record(spec)
+        if record is not None:
+            found[key] = measured_run(key[0], record)
+        elif key in stored:
+            found[key] = stored[key]
+    return found
+
+
+def judged_runs(
+    reproduction: Reproduction, grid: ReproductionGrid, runs: Mapping[RunKey, MeasuredRun]
+) -> ReproductionResult:
+    """Judge the figures by the runs that are there."""
+    own_keys = {(method_id(spec.method), spec.seed) for spec in grid.specs()}
+    own_runs = [runs[key] for key in sorted(own_keys & runs.keys())]
 
     def cells(name: str, figure: Figure) -> list[ConditionCell]:
         condition_cells = []
         for cell in grid.cells[name]:
-            own = {seed: records.get((method_id(spec.method), seed)) for seed, spec in cell.items()}
-            values = {
-                seed: None if record is None else measured(record, figure.measure)
-                for seed, record in own.items()
-            }
-            ranks = [
-                record.validation.accuracy or 0.0 for record in own.values() if record and record.validation
-            ]
+            own = {seed: runs.get((method_id(spec.method), seed)) for seed, spec in cell.items()}
+            values = {seed: run and run.measures.get(figure.measure) for seed, run in own.items()}
+            ranks = [run.rank for run in own.values() if run is not None]
             condition_cells.append(ConditionCell(values, statistics.fmean(ranks) if ranks else 0.0))
         return condition_cells
 
@@ -143,40 +197,31 @@ def from_records(
     return ReproductionResult(
         reproduction=reproduction,
         judged=tuple(judged),
-        seeds=len(seeds),
-        minutes=sum(record.timing.total_s for record in records.values()) / 60,
+        seeds=max((len(cell) for cells in grid.cells.values() for cell in cells), default=0),
+        minutes=sum(run.total_s for run in own_runs) / 60,
         methods={name: _ids(group) for name, group in grid.cells.items()},
-        commits=tuple(
-            sorted({record.provenance.commit[:12] for record in records.values() if record.provenance.commit})
-        ),
+        commits=tuple(sorted({run.commit for run in own_runs if run.commit})),
     )
+
+
+def judged_grids(
+    one: Reproduction, grids: Sequence[ReproductionGrid], runs: Mapping[RunKey, MeasuredRun]
+) -> ReproductionResult:
+    """Judge the figures of a reproduction and, where their grids are there, of its ablations.
+
+    Args:
+        one: the reproduction.
+        grids: as `grids_of` lists them.
+        runs: that are known.
+    """
+    results = [judged_runs(each, grid, runs) for each, grid in zip(_asked(one), grids, strict=False)]
+    pairs = zip(one.ablations, results[1::2], results[2::2], strict=len(grids) > 1)
+    return replace(results[0], ablations=tuple(AblationResult(*each) for each in pairs))
 
 
 def _ids(cells: Iterable[Mapping[int, RunSpec]]) -> tuple[str, ...]:
     """List the ids of the methods in these cells, each once."""
     return tuple(dict.fromkeys(method_id(spec.method) for seeds in cells for spec in seeds.values()))
-
-
-def measured(record: RunRecord, measure: Measure) -> float | None:
-    """Return the measure of one run; one that turned to NaN counts as chance, other failures give None."""
-    if record.status == "failed":
-        of_method = record.failure is not None and record.failure.kind == "NonFiniteError"
-        chance = even_guess(record.classes) if of_method else None
-        if measure == "lowest_error" and chance is not None:
-            return 1 - chance
-        return None if measure == "last_loss" else chance
-    if measure == "test_accuracy":
-        return None if record.test is None else record.test.accuracy
-    if not record.curve:
-        return None
-    if measure == "last_loss":
-        return record.curve[-1].validation_loss
-    if measure == "last_accuracy":
-        return record.curve[-1].validation_accuracy
-    accuracies = [
-        epoch.validation_accuracy for epoch in record.curve if epoch.validation_accuracy is not None
-    ]
-    return 1 - max(accuracies) if accuracies else None
 
 
 def calculated(reproduction: Reproduction, seeds: Sequence[int]) -> ReproductionResult:

@@ -29,6 +29,7 @@ class Judged(NamedTuple):
     seeds: int
     verdict: Verdict
     note: str | None  # why it was not measured
+    by_seed: tuple[float, ...] = ()
 
 
 def judge(figure: Figure, cells: Mapping[str, Sequence[ConditionCell]]) -> Judged:
@@ -56,12 +57,9 @@ def judge(figure: Figure, cells: Mapping[str, Sequence[ConditionCell]]) -> Judge
     by_seed = [_worth(cells[name], figure.best_cells) for name in figure.of]
     ours = _combined(figure, [statistics.fmean(scores.values()) for scores in by_seed])
     seeds = [seed for seed in by_seed[0] if all(seed in scores for scores in by_seed)]
-    deviation = None
-    if len(seeds) > 1:
-        deviation = statistics.stdev(
-            _combined(figure, [scores[seed] for scores in by_seed]) for seed in seeds
-        )
-    return Judged(figure, ours, deviation, len(seeds), _verdict(figure, ours), None)
+    each = tuple(_combined(figure, [scores[seed] for scores in by_seed]) for seed in seeds)
+    deviation = statistics.stdev(each) if len(each) > 1 else None
+    return Judged(figure, ours, deviation, len(seeds), _verdict(figure, ours), None, each)
 
 
 def _worth(cells: Sequence[ConditionCell], best: int | None) -> dict[int, float]:

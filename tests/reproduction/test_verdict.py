@@ -6,7 +6,7 @@ import pytest
 
 from sgbench.records.content import EpochScores
 from sgbench.reproduction.definition import Figure
-from sgbench.reproduction.runs import measured
+from sgbench.reproduction.stored import measured
 from sgbench.reproduction.verdict import ConditionCell, judge
 from tests.leaderboard import factory
 

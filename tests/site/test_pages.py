@@ -56,6 +56,7 @@ Line b.
 
 - Why: it
   differs.
+- [Asked](reproductions/b.md).
 """
 
 
@@ -197,7 +198,7 @@ def test_failing_reproductions_come_first(tmp_path: Path) -> None:
         ["a", "two"],
     ]
     assert [(each.name, each.items, each.failing) for each in found.told] == [
-        ("b", ("Why: it differs.",), True),
+        ("b", ("Why: it differs.", "Asked: `docs/reproductions/b.md`."), True),
         ("a", (), False),
     ]
     (chart,) = found.charts.panels

@@ -17,7 +17,12 @@ GENERATED = ("api", "checkout")
 LEFTOVER = "jupyter_execute"
 """Folder that the notebooks' extension leaves beside the pages."""
 TUTORIAL = "tutorial/"
-BELOW = {"catalogue/surrogates": "surrogate/*", "catalogue/neurons": "neuron/*", "study/README": "*"}
+BELOW = {
+    "catalogue/surrogates": "surrogate/*",
+    "catalogue/neurons": "neuron/*",
+    "study/README": "*",
+    "reproductions": "reproductions/*",
+}
 """Pages that are written by commands, and which pages stand below them."""
 BAR = re.compile(r"(`+[^`]*`+)|\|")
 IMAGE = re.compile(r"!\[([^\]]*)\]\((?!https?:)([^)\s]+)\)")

@@ -18,6 +18,8 @@ OURS = re.compile(r"(-?\d[\d.e+-]*)(?: ± (\d[\d.e+-]*))?")
 LEAST, MOST = 0.1, 10.0
 """Ends of the axis of ratios; what lies beyond is drawn at its end."""
 SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
+LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
+"""Pages of single reproductions are no part of the site, so that their place is told in place of a link."""
 ITEM = re.compile(r"^- (.+(?:\n  .+)*)$", re.MULTILINE)
 
 
@@ -102,7 +104,7 @@ def _sections(text: str, failing: set[str]) -> list[ReproductionText]:
         ReproductionText(
             name.strip(),
             next((line for line in body.strip().splitlines() if line), ""),
-            tuple(" ".join(item.split()) for item in ITEM.findall(body)),
+            tuple(LINK.sub(r"\1: `docs/\2`", " ".join(item.split())) for item in ITEM.findall(body)),
             name.strip() in failing,
         )
         for name, body in zip(parts[::2], parts[1::2], strict=True)

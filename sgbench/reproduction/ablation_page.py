@@ -1,0 +1,67 @@
+"""A page of one reproduction: why figures are missed, by changing one thing at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from sgbench.reproduction.report import measured_text, ours
+from sgbench.reproduction.runs import ReproductionResult
+from sgbench.tables.markdown import markdown
+
+HEAD = ("changed", "figure", "bound", "before", "after", "verdict", "each seed before", "each seed after")
+NUMBERS = (2, 3, 4)
+
+
+def folder_beside(page: Path) -> Path:
+    """Return the folder of single reproductions, docs/reproductions beside docs/reproductions.md."""
+    return page.with_suffix("")
+
+
+def ablation_page(result: ReproductionResult) -> str:
+    """Write the page of a reproduction's ablations.
+
+    Args:
+        result: with its ablations.
+    """
+    one = result.reproduction
+    lines = [
+        f"# {one.name}: what was changed, and what that did",
+        "",
+        one.line,
+        "",
+        f"Conditions and bounds stand in `conf/experiment/reproduce/{one.name}.yaml`, the measures of every run in",
+        f"`docs/reproductions/{one.name}.jsonl`. This page is written from them; do not edit it:",
+        f"`sgbench reproduce {one.name} --stored --update docs/reproductions.md`. To make the runs again, use",
+        "`--ablations` in place of `--stored`.",
+        "",
+    ]
+    causes = [f"- {figure.line}: {figure.cause}." for figure in one.figures if figure.cause]
+    if causes:
+        lines += ["## Causes", "", *causes, ""]
+    lines += ["## One thing at a time", ""]
+    lines += [markdown(HEAD, list(_rows(result)), numbers=NUMBERS), ""]
+    for ablation, _, _ in result.ablations:
+        words = " ".join(ablation.words)
+        lines += [f"- **{ablation.line}** (`{words}`). Asked: {ablation.asks}."]
+        if ablation.found:
+            lines[-1] += f" Found: {ablation.found}."
+    commits = sorted({commit for each in result.ablations for commit in each.changed.commits})
+    lines += ["", f"Runs of commit {', '.join(commits)}." if commits else "No run is stored."]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(result: ReproductionResult) -> Iterable[list[str]]:
+    """Build a row for each figure of each ablation."""
+    for ablation, base, changed in result.ablations:
+        for place, (before, after) in enumerate(zip(base.judged, changed.judged, strict=True)):
+            yield [
+                "" if place else ablation.line,
+                after.figure.line,
+                after.figure.theirs,
+                ours(before),
+                ours(after),
+                after.verdict if after.note is None else f"{after.verdict}: {after.note}",
+                measured_text(before.by_seed),
+                measured_text(after.by_seed),
+            ]

@@ -1,0 +1,97 @@
+"""What figures need of each run, kept in a checkout so that pages are made again without training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from sgbench.records.base import Strict
+from sgbench.records.chance import even_guess
+from sgbench.records.files import parse_model, read_bytes, write_atomic
+from sgbench.records.record import RunRecord
+from sgbench.reproduction.definition import Line, Measure
+
+RUN_MEASURES: tuple[Measure, ...] = ("test_accuracy", "last_accuracy", "last_loss", "lowest_error")
+DIGITS = 9
+
+
+class MeasuredRun(Strict):
+    """Holds the measures of one run, by which method and seed it is found, and what it cost."""
+
+    method: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")]
+    seed: Annotated[int, Field(ge=0)]
+    measures: dict[Measure, float]  # one that a run lacks is not there
+    rank: float  # accuracy on validation, by which cells of a grid are selected
+    total_s: Annotated[float, Field(ge=0)]
+    commit: Annotated[Line, StringConstraints(pattern=r"^[0-9a-f]{12}$")] | None = None
+
+    @property
+    def key(self) -> RunKey:
+        """Return what the run is found by."""
+        return self.method, self.seed
+
+
+RunKey = tuple[str, int]
+
+
+def measured_run(method: str, record: RunRecord) -> MeasuredRun:
+    """Extract from a record what figures are made of."""
+    measures: dict[Measure, float] = {}
+    for name in RUN_MEASURES:
+        value = measured(record, name)
+        if value is not None:
+            measures[name] = float(f"{value:.{DIGITS}g}")
+    rank = (record.validation.accuracy or 0.0) if record.validation else 0.0
+    commit = record.provenance.commit
+    return MeasuredRun(
+        method=method,
+        seed=record.seed,
+        measures=measures,
+        rank=float(f"{rank:.{DIGITS}g}"),
+        total_s=round(record.timing.total_s, 1),
+        commit=None if commit is None else commit[:12],
+    )
+
+
+def measured(record: RunRecord, measure: Measure) -> float | None:
+    """Return the measure of one run; one that turned to NaN counts as chance, other failures give None."""
+    if record.status == "failed":
+        of_method = record.failure is not None and record.failure.kind == "NonFiniteError"
+        chance = even_guess(record.classes) if of_method else None
+        if measure == "lowest_error" and chance is not None:
+            return 1 - chance
+        return None if measure == "last_loss" else chance
+    if measure == "test_accuracy":
+        return None if record.test is None else record.test.accuracy
+    if not record.curve:
+        return None
+    if measure == "last_loss":
+        return record.curve[-1].validation_loss
+    if measure == "last_accuracy":
+        return record.curve[-1].validation_accuracy
+    accuracies = [
+        epoch.validation_accuracy for epoch in record.curve if epoch.validation_accuracy is not None
+    ]
+    return 1 - max(accuracies) if accuracies else None
+
+
+def read_runs(path: Path) -> dict[RunKey, MeasuredRun]:
+    """Read the stored runs of a reproduction, one a line; none where there is no file.
+
+    Raises:
+        InputError: a line is not of this form.
+    """
+    if not path.exists():
+        return {}
+    lines = read_bytes(path).splitlines()
+    runs = [parse_model(line, MeasuredRun, f"{path}, line {place}") for place, line in enumerate(lines, 1)]
+    return {run.key: run for run in runs}
+
+
+def write_runs(path: Path, runs: Mapping[RunKey, MeasuredRun]) -> None:
+    """Write runs, one a line, by method and seed."""
+    lines = [runs[key].model_dump_json(exclude_none=True) + "\n" for key in sorted(runs)]
+    write_atomic(path, "".join(lines).encode())
