@@ -27,11 +27,13 @@ EPILOG = """examples:
   python -m benchmarks equivalence
   python -m benchmarks counting
   python -m benchmarks rules --steps 400
+  python -m benchmarks scaling
   python -m benchmarks board
   python -m benchmarks site
   python -m benchmarks interrupts
   python -m benchmarks table
   python -m benchmarks rules_table
+  python -m benchmarks scaling_table
 
 exit codes: 0 fine, 1 a contender computes something else (nothing is timed), 2 bad input, 130 stopped"""
 WORKLOADS = """workloads:
@@ -169,6 +171,16 @@ def _add_own_code(commands: Any) -> None:
     )
     rules.set_defaults(handler=_measure, module="rules", settings="RulesSettings")
     _add_json(rules)
+    scaling = commands.add_parser("scaling", help="time and memory of gradients against neurons and steps")
+    _add_counts(scaling, (("batch", 16), ("rounds", 5)))
+    scaling.add_argument("--threads", type=int, default=1, metavar="N", help="threads and cores (default 1)")
+    scaling.add_argument("--seed", type=int, default=0, metavar="N", help="of weights and input (default 0)")
+    scaling.set_defaults(handler=_measure, module="scaling", settings="ScalingSettings")
+    _add_json(scaling)
+    scaled = commands.add_parser(
+        "scaling_table", help="exponents and picture of docs/rules.md, from a stored result"
+    )
+    scaled.set_defaults(handler=_scaling_table)
     generated = commands.add_parser("generated", help="neurons with a step alone: written loops, reference")
     _add_counts(generated, (("batch", 128), ("hidden", 256), ("steps", 100), ("epochs", 1), ("rounds", 3)))
     generated.set_defaults(handler=_measure, module="generated", settings="GeneratedSettings")
@@ -316,6 +328,13 @@ def _rules_table(_: argparse.Namespace) -> int:
     from benchmarks import rules_table
 
     rules_table.rewrite()
+    return 0
+
+
+def _scaling_table(_: argparse.Namespace) -> int:
+    from benchmarks import rules_table
+
+    rules_table.rewrite_scaling()
     return 0
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -118,7 +118,13 @@ def _several(step: Step) -> Step:
 
 
 def step_of(settings: RulesSettings, name: str, recurrence: str) -> Step:
-    """One batch under a rule, gradients only."""
+    """One batch under a rule of `RULES`, gradients only."""
+    joined = () if name in FEED_FORWARD else (f"network.recurrence={recurrence}",)
+    return step_with(settings, (*joined, *RULES[name]))
+
+
+def step_with(settings: RulesSettings, words: Sequence[str]) -> Step:
+    """One batch of a network and a rule that words choose, gradients only."""
     parts = build(
         compose(
             [
@@ -128,8 +134,7 @@ def step_of(settings: RulesSettings, name: str, recurrence: str) -> Step:
                 f"protocol.steps={settings.steps}",
                 f"protocol.batch_size={settings.batch}",
                 f"protocol.hidden=[{settings.hidden}]",
-                *([] if name in FEED_FORWARD else [f"network.recurrence={recurrence}"]),
-                *RULES[name],
+                *words,
                 f"dataset.channels={settings.inputs}",
             ]
         )
@@ -161,17 +166,21 @@ def _in_child(settings: RulesSettings, name: str, recurrence: str) -> dict[str, 
 
 def added_bytes(name: str, recurrence: str, settings: RulesSettings) -> dict[str, int]:
     """What a batch of each length adds to the peak of this process."""
-    bytes_by_steps = {}
     with limited(settings.threads):
         step_of(dataclasses.replace(settings, steps=10), name, recurrence)()
-        for steps in settings.lengths or (settings.steps,):
-            step = step_of(dataclasses.replace(settings, steps=steps), name, recurrence)
-            give_back()
-            reset_peak()
-            before = peak_bytes()
-            step()
-            bytes_by_steps[str(steps)] = peak_bytes() - before  # type: ignore[operator]
-    return bytes_by_steps
+        return {
+            str(steps): added_by(step_of(dataclasses.replace(settings, steps=steps), name, recurrence))
+            for steps in settings.lengths or (settings.steps,)
+        }
+
+
+def added_by(step: Step) -> int:
+    """What a step adds to the peak of this process [bytes]."""
+    give_back()
+    reset_peak()
+    before = peak_bytes()
+    step()
+    return peak_bytes() - before  # type: ignore[operator]
 
 
 def show(tree: dict[str, Any]) -> str:

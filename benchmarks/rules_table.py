@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks import scaling
 from benchmarks.measure import Spread
 from benchmarks.memory import MIB, ROOT
 from benchmarks.rules import BASELINE, RULES
@@ -29,6 +30,7 @@ BOARDS = {"delayed XOR, %": "delayed_xor_rules_v1", "Randman, %": "randman_rules
 SHOWN = ("eprop_evidence", "store_recall", "delayed_xor_traces", "superspike_pattern", "eprop_pattern")
 PAGE = ROOT / "docs" / "rules.md"
 START, END = "<!-- rules: python -m benchmarks rules_table -->", "<!-- /rules -->"
+SCALING, SCALING_END = "<!-- scaling: python -m benchmarks scaling_table -->", "<!-- /scaling -->"
 ORACLES = {"rtrl": ("rule=rtrl",), "snap1": ("rule=snap1",)}
 """Rules without a measurement: they take no network of this size."""
 ONLINE = ("eprop, online", "ottt, online", "local, online", "superspike, online", "s_tllr")
@@ -62,6 +64,20 @@ def rewrite(page: Path = PAGE, results: Path = RESULTS, root: Path = ROOT) -> No
     _, _, after = rest.partition(END)
     lines = [START, "", table(results, root), "", shown_on_tasks(root), "", END]
     write_atomic(page, (before + "\n".join(lines) + after).encode())
+
+
+def rewrite_scaling(page: Path = PAGE) -> None:
+    """Put the exponents between their marks of the page, and draw the picture.
+
+    Raises:
+        InputError: the page has no marks, or the result is missing.
+    """
+    text = page.read_text(encoding="utf-8")
+    before, marks, rest = text.partition(SCALING)
+    _, end, after = rest.partition(SCALING_END)
+    if not marks or not end:
+        raise InputError(f"{page}: {SCALING} and {SCALING_END} are needed")
+    write_atomic(page, f"{before}{SCALING}\n\n{scaling.rewrite()}\n\n{SCALING_END}{after}".encode())
 
 
 def table(results: Path, root: Path) -> str:
