@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from sgbench.reproduction.page import wrapped
 from sgbench.reproduction.report import measured_text, ours
 from sgbench.reproduction.runs import ReproductionResult
 from sgbench.tables.markdown import markdown
@@ -38,14 +39,18 @@ def ablation_page(result: ReproductionResult) -> str:
     ]
     causes = [f"- {figure.line}: {figure.cause}." for figure in one.figures if figure.cause]
     if causes:
-        lines += ["## Causes", "", *causes, ""]
-    lines += ["## One thing at a time", ""]
+        lines += ["## Causes", "", *(part for cause in causes for part in wrapped(cause)), ""]
+    lines += [
+        "## What was changed",
+        "",
+        "All else was left alone, and the seeds before and after are the same.",
+        "",
+    ]
     lines += [markdown(HEAD, list(_rows(result)), numbers=NUMBERS), ""]
     for ablation, _, _ in result.ablations:
         words = " ".join(ablation.words)
-        lines += [f"- **{ablation.line}** (`{words}`). Asked: {ablation.asks}."]
-        if ablation.found:
-            lines[-1] += f" Found: {ablation.found}."
+        found = f" Found: {ablation.found}." if ablation.found else ""
+        lines += wrapped(f"- **{ablation.line}** (`{words}`). Asked: {ablation.asks}.{found}")
     commits = sorted({commit for each in result.ablations for commit in each.changed.commits})
     lines += ["", f"Runs of commit {', '.join(commits)}." if commits else "No run is stored."]
     return "\n".join(lines) + "\n"

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from sgbench.reproduction.report import HEAD, ours, rows
 from sgbench.reproduction.runs import ReproductionResult
+from sgbench.reproduction.verdict import Judged
 from sgbench.tables.markdown import markdown
 
 COMMAND = "sgbench reproduce all --stored --update docs/reproductions.md"
@@ -130,7 +131,7 @@ def _with_kept(result: ReproductionResult, entry: PageEntry, before: PageEntry |
     commits = sorted({commit for place in items for commit in _commits(place)})
     section = entry.section.partition("\n- Runs of commit ")[0]
     if commits:
-        section += "\n" + "\n".join(_wrapped(f"- Runs of commit {', '.join(commits)}."))
+        section += "\n" + "\n".join(wrapped(f"- Runs of commit {', '.join(commits)}."))
     return PageEntry(tuple(f"| {' | '.join(cells)} |" for cells in lines), section)
 
 
@@ -168,7 +169,7 @@ def _section(result: ReproductionResult) -> list[str]:
     lines += [f"- Cause, {figure.line}: {figure.cause}." for figure in one.figures if figure.cause]
     for ablation, base, changed in result.ablations:
         pairs = zip(base.judged, changed.judged, strict=True)
-        done = [f"{before.figure.line} from {ours(before)} to {ours(after)}" for before, after in pairs]
+        done = [_moved(before, after) for before, after in pairs]
         lines.append(f"- Ablation, {ablation.line} (`{' '.join(ablation.words)}`): {'; '.join(done)}.")
     if one.ablations:
         lines.append(f"- [What was asked and found by each](reproductions/{one.name}.md).")
@@ -179,10 +180,17 @@ def _section(result: ReproductionResult) -> list[str]:
         lines.append(f"- Condition {name}{f' (`{words}`)' if words else ''}: methods {shown}{more}.")
     if result.commits:
         lines.append(f"- Runs of commit {', '.join(result.commits)}.")
-    return [part for line in lines for part in _wrapped(line)]
+    return [part for line in lines for part in wrapped(line)]
 
 
-def _wrapped(line: str) -> list[str]:
+def _moved(before: Judged, after: Judged) -> str:
+    """Say what a change did to a figure."""
+    start = "" if before.ours is None else f"from {ours(before)} "
+    end = ours(after) if after.note is None else f"no number, {after.note}"
+    return f"{after.figure.line} {start}to {end}"
+
+
+def wrapped(line: str) -> list[str]:
     """Wrap a line of prose to the page's width; an item's later lines are indented."""
     return textwrap.wrap(
         line,
