@@ -106,7 +106,7 @@ def _entry(result: ReproductionResult) -> PageEntry:
 
 
 def _with_kept(result: ReproductionResult, entry: PageEntry, before: PageEntry | None) -> PageEntry:
-    """Keep of the page before what it says of figures that are not measured here and are still the same."""
+    """Keep what the page before says of figures that are not measured here and are still the same."""
     if before is None:
         return entry
     earlier = {tuple(cells_of(row)[1:3]): cells_of(row) for row in before.rows}

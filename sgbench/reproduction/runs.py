@@ -15,7 +15,7 @@ from sgbench.records.method import method_id
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.reproduction.definition import FOLDER, Ablation, Figure, Reproduction
-from sgbench.reproduction.stored import MeasuredRun, RunKey, measured_run
+from sgbench.reproduction.stored import ReproductionRun, RunKey, measured_run
 from sgbench.reproduction.verdict import ConditionCell, Judged, judge
 
 
@@ -154,8 +154,8 @@ def _specs(grids: Sequence[ReproductionGrid]) -> list[RunSpec]:
 
 
 def runs_of(
-    grids: Sequence[ReproductionGrid], stored: Mapping[RunKey, MeasuredRun]
-) -> dict[RunKey, MeasuredRun]:
+    grids: Sequence[ReproductionGrid], stored: Mapping[RunKey, ReproductionRun]
+) -> dict[RunKey, ReproductionRun]:
     """Find what is known of the runs of grids: their records or, without one, what a checkout stores.
 
     Args:
@@ -176,7 +176,7 @@ def runs_of(
 
 
 def judged_runs(
-    reproduction: Reproduction, grid: ReproductionGrid, runs: Mapping[RunKey, MeasuredRun]
+    reproduction: Reproduction, grid: ReproductionGrid, runs: Mapping[RunKey, ReproductionRun]
 ) -> ReproductionResult:
     """Judge the figures by the runs that are there."""
     own_keys = {(method_id(spec.method), spec.seed) for spec in grid.specs()}
@@ -205,7 +205,7 @@ def judged_runs(
 
 
 def judged_grids(
-    one: Reproduction, grids: Sequence[ReproductionGrid], runs: Mapping[RunKey, MeasuredRun]
+    one: Reproduction, grids: Sequence[ReproductionGrid], runs: Mapping[RunKey, ReproductionRun]
 ) -> ReproductionResult:
     """Judge the figures of a reproduction and, where their grids are there, of its ablations.
 

@@ -18,7 +18,7 @@ RUN_MEASURES: tuple[Measure, ...] = ("test_accuracy", "last_accuracy", "last_los
 DIGITS = 9
 
 
-class MeasuredRun(Strict):
+class ReproductionRun(Strict):
     """Holds the measures of one run, by which method and seed it is found, and what it cost."""
 
     method: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")]
@@ -37,7 +37,7 @@ class MeasuredRun(Strict):
 RunKey = tuple[str, int]
 
 
-def measured_run(method: str, record: RunRecord) -> MeasuredRun:
+def measured_run(method: str, record: RunRecord) -> ReproductionRun:
     """Extract from a record what figures are made of."""
     measures: dict[Measure, float] = {}
     for name in RUN_MEASURES:
@@ -46,7 +46,7 @@ def measured_run(method: str, record: RunRecord) -> MeasuredRun:
             measures[name] = float(f"{value:.{DIGITS}g}")
     rank = (record.validation.accuracy or 0.0) if record.validation else 0.0
     commit = record.provenance.commit
-    return MeasuredRun(
+    return ReproductionRun(
         method=method,
         seed=record.seed,
         measures=measures,
@@ -78,7 +78,7 @@ def measured(record: RunRecord, measure: Measure) -> float | None:
     return 1 - max(accuracies) if accuracies else None
 
 
-def read_runs(path: Path) -> dict[RunKey, MeasuredRun]:
+def read_runs(path: Path) -> dict[RunKey, ReproductionRun]:
     """Read the stored runs of a reproduction, one a line; none where there is no file.
 
     Raises:
@@ -87,11 +87,13 @@ def read_runs(path: Path) -> dict[RunKey, MeasuredRun]:
     if not path.exists():
         return {}
     lines = read_bytes(path).splitlines()
-    runs = [parse_model(line, MeasuredRun, f"{path}, line {place}") for place, line in enumerate(lines, 1)]
+    runs = [
+        parse_model(line, ReproductionRun, f"{path}, line {place}") for place, line in enumerate(lines, 1)
+    ]
     return {run.key: run for run in runs}
 
 
-def write_runs(path: Path, runs: Mapping[RunKey, MeasuredRun]) -> None:
+def write_runs(path: Path, runs: Mapping[RunKey, ReproductionRun]) -> None:
     """Write runs, one a line, by method and seed."""
     lines = [runs[key].model_dump_json(exclude_none=True) + "\n" for key in sorted(runs)]
     write_atomic(path, "".join(lines).encode())

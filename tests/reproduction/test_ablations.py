@@ -11,7 +11,7 @@ from sgbench.records.method import method_id
 from sgbench.reproduction.definition import Ablation, Reproduction, names, read
 from sgbench.reproduction.page import as_page, read_page
 from sgbench.reproduction.runs import ReproductionFolders, ReproductionResult, grids_of, judged_grids
-from sgbench.reproduction.stored import MeasuredRun, read_runs, write_runs
+from sgbench.reproduction.stored import ReproductionRun, read_runs, write_runs
 from sgbench.reproduction.verdict import Judged
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -73,8 +73,10 @@ def test_what_shows_nothing_is_refused(changes, message):
     Reproduction.model_validate(GIVEN | {"ablations": [CHANGE], "figures": figures})
 
 
-def run(method: str, seed: int, accuracy: float) -> MeasuredRun:
-    return MeasuredRun(method=method, seed=seed, measures={"test_accuracy": accuracy}, rank=0.5, total_s=30.0)
+def run(method: str, seed: int, accuracy: float) -> ReproductionRun:
+    return ReproductionRun(
+        method=method, seed=seed, measures={"test_accuracy": accuracy}, rank=0.5, total_s=30.0
+    )
 
 
 def test_stored_runs_are_judged_without_training():
