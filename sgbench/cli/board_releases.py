@@ -39,6 +39,7 @@ FORMS = {
     "bibtex": "the sources of all methods",
     "neurobench": "the costs of each row under the names of NeuroBench's metrics, as JSON",
 }
+NO_TEXT = "--out: parquet is no text; name a file"
 SHA256 = "that the archive has to have, as it was published beside it"
 
 
@@ -134,7 +135,7 @@ def _export(args: argparse.Namespace) -> int:
         write(args.out, table, args.format)
         say(f"{args.out}: {len(next(iter(table.values()), []))} records")
     elif args.format == "parquet":
-        raise InputError("--out: parquet is no text; name a file")
+        raise InputError(NO_TEXT)
     else:
         sys.stdout.write(encode(table, args.format).decode())
     return warn(findings)
@@ -148,8 +149,8 @@ def _export_rows(args: argparse.Namespace, tree: RecordTree) -> int:
     from sgbench.records.files import write_atomic
 
     chosen = asked(args.protocol, protocols_of(tree))
-    if args.format not in EXPORTS:
-        raise InputError(f"--rows: {', '.join(EXPORTS)} have them, {args.format} has records alone")
+    if args.format == "parquet" and args.out is None:
+        raise InputError(NO_TEXT)
     boards = show(replace(tree, only=chosen[0]) if len(chosen) == 1 else tree)
     wanted = [board for board in boards.boards if board.protocol.name in chosen]
     data = EXPORTS[args.format](wanted, boards.measured)

@@ -84,8 +84,8 @@ def _of_method(word: str, args: argparse.Namespace) -> Iterator[Entry]:
         if method.method_id.startswith(word)
     }
     if len(methods) != 1:
-        many = f"{len(methods)} methods" if methods else "no method"
-        raise InputError(f"{word}: {many} of {place[0]} have such an id; sgbench board show names them")
+        many = f"{len(methods)} methods of {place[0]} have" if methods else f"no method of {place[0]} has"
+        raise InputError(f"{word}: {many} such an id; sgbench board show names them")
     (method,) = methods.values()
     yield from entries_of(method.choices, args.config_dir)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -121,6 +122,10 @@ def test_every_entry_leads_to_its_source() -> None:
             left[name] = next((citation.fields.get("url") for citation in cited), None)
     assert left.keys() == WITHOUT_ID.keys()
     assert all(home is None or home in str(left[name]) for name, home in WITHOUT_ID.items())
+    addresses = [home for home in WITHOUT_ID.values() if home]
+    said = (Path(__file__).resolve().parents[2] / "docs" / "registry.md").read_text()
+    assert (len(WITHOUT_ID), len(addresses)) == (5, 3)
+    assert "Five entries lead to no id: three papers" in said
 
 
 def test_presets_of_other_libraries_name_its_version() -> None:

@@ -23,8 +23,8 @@ def exported(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return capsys.readouterr().out
 
 
-def test_rows_are_those_of_the_board(capsys: pytest.CaptureFixture[str]) -> None:
-    """Against the committed table of digits_v1, row by row."""
+def test_rows_are_those_of_the_board(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Against the committed table of digits_v1, row by row; in parquet the same values as in JSON."""
     rows = list(csv.DictReader(io.StringIO(exported(capsys, "--rows"))))
     table = list(csv.DictReader(io.StringIO((Path(ROOT) / "digits_v1" / "table.csv").read_text())))
     assert [row["id"] for row in rows] == [row["method_id"] for row in table]
@@ -32,8 +32,13 @@ def test_rows_are_those_of_the_board(capsys: pytest.CaptureFixture[str]) -> None
         assert float(row["score"]) == pytest.approx(float(there["test_accuracy_mean"]), abs=1e-9)
         assert (row["rank_low"], row["rank_high"]) == (there["rank_low"], there["rank_high"])
         assert float(row["loihi1_nj"]) == pytest.approx(float(there["loihi1_dynamic_value_nj"]))
-    assert json.loads(exported(capsys, "--rows", "--format", "json"))[0]["board"] == "digits_v1"
+    tree = json.loads(exported(capsys, "--rows", "--format", "json"))
+    assert tree[0]["board"] == "digits_v1"
     assert main([*WORDS, "--rows", "--parquet"]) == 2
+    assert "--out: parquet is no text" in capsys.readouterr().err
+    parquet = pytest.importorskip("pyarrow.parquet")
+    exported(capsys, "--rows", "--parquet", "--out", str(tmp_path / "rows.parquet"))
+    assert parquet.read_table(tmp_path / "rows.parquet").to_pylist() == tree
 
 
 def test_papers_have_a_table_and_its_sources(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -223,14 +223,17 @@ def _are_int64(cells: Iterable[Cell]) -> bool:
     return all(isinstance(cell, int) and abs(cell) <= MAX_WHOLE for cell in cells if cell is not None)
 
 
-def encode(table: Table, kind: Format) -> bytes:
+def encode(table: Table, kind: Format, types: Mapping[str, str] = TYPES) -> bytes:
     """Write the table as a file of this format.
+
+    Args:
+        types: Arrow's, of columns that no row fills.
 
     Raises:
         InputError: parquet without pyarrow installed.
     """
     if kind == "parquet":
-        return _parquet(table)
+        return _parquet(table, types)
     if kind == "json":
         names = list(table)
         rows = [dict(zip(names, cells, strict=True)) for cells in zip(*table.values(), strict=True)]
@@ -247,7 +250,7 @@ def _as_words(cells: list[Cell]) -> list[Cell]:
     return [WORDS[cell] if isinstance(cell, bool) else cell for cell in cells]
 
 
-def _parquet(table: Table) -> bytes:
+def _parquet(table: Table, types: Mapping[str, str]) -> bytes:
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -255,8 +258,8 @@ def _parquet(table: Table) -> bytes:
         raise InputError("parquet needs pyarrow; pip install 'sgbench[parquet]', or --format csv") from None
 
     def column(name: str, cells: list[Cell]) -> Any:
-        unfilled = name in TYPES and all(cell is None for cell in cells)
-        return pa.array(cells, pa.type_for_alias(TYPES[name]) if unfilled else None)
+        unfilled = name in types and all(cell is None for cell in cells)
+        return pa.array(cells, pa.type_for_alias(types[name]) if unfilled else None)
 
     out = io.BytesIO()
     pq.write_table(pa.table({name: column(name, cells) for name, cells in table.items()}), out)

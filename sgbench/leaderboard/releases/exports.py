@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from sgbench.composition.citations import bibliography, cite_entries, entries_of
 from sgbench.energy.neurobench import VERSION, neurobench_metrics
 from sgbench.leaderboard.pages.brief import brief_latex
-from sgbench.leaderboard.releases.all_rows import parts_of, table_of_rows
+from sgbench.leaderboard.pages.export import NUMBER, TEXT, encode
+from sgbench.leaderboard.releases.all_rows import WORDS, parts_of, table_of_rows
 from sgbench.leaderboard.rows import Board, Measured, MethodRow
-from sgbench.tables.values import as_csv, as_json
+from sgbench.tables.values import as_csv, as_json, value
 
 Methods = Mapping[str, Sequence[Measured]]
 Export = Callable[[Sequence[Board], Methods], bytes]
@@ -18,6 +19,14 @@ Export = Callable[[Sequence[Board], Methods], bytes]
 
 def _latex(boards: Sequence[Board], _: Methods) -> bytes:
     return "\n".join(f"% {board.protocol.name}\n{brief_latex(board)}" for board in boards).encode()
+
+
+def _parquet(boards: Sequence[Board], _: Methods) -> bytes:
+    """Write the table of rows by column; one that no row fills has its type all the same."""
+    table = table_of_rows(boards)
+    titles = [column.title for column in table.columns]
+    cells = {title: [value(row[place]) for row in table.rows] for place, title in enumerate(titles)}
+    return encode(cells, "parquet", {title: TEXT if title in WORDS else NUMBER for title in titles})
 
 
 def _bibtex(boards: Sequence[Board], methods: Methods) -> bytes:
@@ -50,6 +59,7 @@ def _metrics(row: MethodRow, board: Board) -> dict[str, object]:
 EXPORTS: dict[str, Export] = {
     "csv": lambda boards, _: as_csv(table_of_rows(boards)),
     "json": lambda boards, _: as_json(table_of_rows(boards)),
+    "parquet": _parquet,
     "latex": _latex,
     "bibtex": _bibtex,
     "neurobench": _neurobench,
