@@ -224,10 +224,7 @@ def _are_int64(cells: Iterable[Cell]) -> bool:
 
 
 def encode(table: Table, kind: Format, types: Mapping[str, str] = TYPES) -> bytes:
-    """Write the table as a file of this format.
-
-    Args:
-        types: Arrow's, of columns that no row fills.
+    """Write the table as a file of this format; a column that no row fills has its type in Arrow by `types`.
 
     Raises:
         InputError: parquet without pyarrow installed.
