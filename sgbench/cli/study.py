@@ -171,8 +171,8 @@ def run_study(args: argparse.Namespace) -> int:
         return 0
     if args.hours is not None and not args.hours > 0:
         raise InputError(f"--hours {args.hours:g}: a number above 0 is needed")
-    from sgbench.study.committed import require_committed, require_registered_file
     from sgbench.study.process import give_way, only_one, side_by_side
+    from sgbench.study.registration import require_committed, require_registered_file
     from sgbench.study.run import HOUR_S, require_commit, run_block
     from sgbench.training.provenance import Code
 

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from sgbench.energy.stored import stored
-from sgbench.energy.tally import Tally
+from sgbench.energy.tally import Tally, stored
 from sgbench.errors import InputError
 
 

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.energy.module_layers import Received
-from sgbench.energy.stored import stored
-from sgbench.energy.tally import Tally
+from sgbench.energy.tally import Tally, stored
 from sgbench.errors import InputError
 
 SEQUENCES = (nn.RNN, nn.GRU, nn.LSTM)

@@ -14,8 +14,7 @@ from sgbench.energy import module_functions as functions
 from sgbench.energy import module_layers as layers
 from sgbench.energy import module_recurrent as recurrent
 from sgbench.energy.module_layers import Received
-from sgbench.energy.stored import StoredWeights
-from sgbench.energy.tally import Tally
+from sgbench.energy.tally import StoredWeights, Tally
 from sgbench.errors import InputError
 from sgbench.neurons.base import Operations
 from sgbench.records.counts import Count, OpCounts

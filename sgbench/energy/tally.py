@@ -4,10 +4,28 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from sgbench.energy.stored import StoredWeights
+import torch
+from torch import nn
+
 from sgbench.records.counts import Count, LayerCounts, SynapseCounts, Wiring
+
+
+class StoredWeights(NamedTuple):
+    """Holds numbers of one group of connections."""
+
+    numbers: int
+    zeros: int
+
+
+def stored(layer: nn.Module, name: str) -> StoredWeights:
+    """Describe a layer's "weight" or "recurrent" as stored; connections that a mask cuts are not stored."""
+    weight = getattr(layer, name)
+    mask = getattr(layer, "mask" if name == "weight" else f"{name}_mask", None)
+    connections = weight.numel() if mask is None else int(torch.count_nonzero(mask))
+    used = weight if mask is None else weight * mask
+    return StoredWeights(connections, connections - int(torch.count_nonzero(used)))
 
 
 @dataclass

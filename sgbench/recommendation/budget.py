@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sgbench.energy.price import chosen_targets, price
+from sgbench.energy.price import chosen_targets, load_targets, price
 from sgbench.energy.text import joules
+from sgbench.energy.validate import load_cases, validate
 from sgbench.errors import InputError, require_number
 from sgbench.recommendation.block import MeasuredTask
 from sgbench.recommendation.budget_text import lines_of
+from sgbench.recommendation.fit import fit
 from sgbench.recommendation.left_out import (
     CarriedAdvice,
     LeftOut,
@@ -20,7 +22,6 @@ from sgbench.recommendation.left_out import (
     moved,
     reference_of,
 )
-from sgbench.recommendation.moved import moved_nj
 from sgbench.recommendation.priced import (
     PricedSetting,
     PricedTask,
@@ -28,14 +29,91 @@ from sgbench.recommendation.priced import (
     front,
     holdable,
     most_bits,
+    moved_nj,
     priced_task,
     real,
 )
-from sgbench.recommendation.shapes import ShapeLoss, shape_losses
-from sgbench.recommendation.summary import StudySummary
-from sgbench.recommendation.trust import Trust, trust_in
+from sgbench.recommendation.summary import Shape, StudySummary
 from sgbench.records.counts import OpCounts
 from sgbench.records.energy import EnergyTarget
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Counts predictions that hold, of one price list and of all."""
+
+    target: str  # name of the price list
+    held: int  # predictions of it whose interval meets the measured one
+    of: int  # predictions of it; 0: nobody measured what it predicts
+    lowest: float | None  # predicted over measured energy, the least; None without a prediction
+    highest: float | None  # the largest
+    all_held: int  # of all price lists
+    all_of: int  # predictions of all
+
+    def __str__(self) -> str:
+        everywhere = f"of all price lists {self.all_held} of {self.all_of} hold"
+        if self.lowest is None or self.highest is None:
+            return (
+                f"Trust in joules: no published measurement was held against {self.target}, so they rank settings "
+                f"and say little of a meter; {everywhere}."
+            )
+        return (
+            f"Trust in joules: {self.held} of {self.of} predictions of {self.target} hold against published "
+            f"measurements, at {self.lowest:.2g} to {self.highest:.2g} times what was measured; {everywhere}."
+        )
+
+
+def trust_in(target: str, config_dirs: Sequence[Path] = ()) -> Trust:
+    """Count the predictions of a price list that published measurements bear out."""
+    verdicts = validate(load_cases(config_dirs), load_targets(config_dirs, everything=True))
+    mine = [verdict for verdict in verdicts if verdict.target == target]
+    ratios = [verdict.ratio for verdict in mine]
+    return Trust(
+        target,
+        sum(verdict.inside for verdict in mine),
+        len(mine),
+        min(ratios, default=None),
+        max(ratios, default=None),
+        sum(verdict.inside for verdict in verdicts),
+        len(verdicts),
+    )
+
+
+KINDS = (Shape(layers=1, recurrent=False, steps=100), Shape(layers=1, recurrent=True, steps=100))
+"""Networks of the kinds that were measured under a budget."""
+
+
+@dataclass(frozen=True)
+class ShapeLoss:
+    """Says what one shape at its best width loses to the best one in a kind of network."""
+
+    kind: str  # of network, in words
+    surrogate: str  # the shape
+    best: str  # the best one
+    points: float  # of test accuracy, mean over tasks
+
+    def __str__(self) -> str:
+        if self.surrogate == self.best:
+            return f"{self.surrogate} is the best shape in {self.kind}"
+        return f"{self.surrogate} loses {self.points:.1f} points to {self.best} in {self.kind}"
+
+
+def shape_losses(summary: StudySummary, surrogates: Iterable[str]) -> tuple[ShapeLoss, ...]:
+    """Look up what shapes lose to the best one, each at its own best width; kinds without tasks are left out."""
+    found = []
+    for kind in KINDS:
+        try:
+            study_fit = fit(summary.tasks, kind)
+            best = study_fit.best("accuracy")
+        except InputError:  # nothing of the kind is stored
+            continue
+        least = study_fit.losses[best].plain_mean
+        for surrogate in surrogates:
+            places = study_fit.in_order(surrogate)
+            if places:
+                points = study_fit.losses[places[0]].plain_mean - least
+                found.append(ShapeLoss(study_fit.kind, surrogate, best[0], max(0.0, points)))
+    return tuple(found)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,20 +15,48 @@ from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.division import division_of
 from sgbench.leaderboard.store.sources import require_same_source
 from sgbench.leaderboard.store.tree import read_runs
-from sgbench.paths import PREDICTIONS, WEIGHTS
-from sgbench.records.files import read_bytes, to_json, write_folder
+from sgbench.paths import PREDICTIONS, RECORD, WEIGHTS
+from sgbench.records.files import read_bytes, read_model, to_json, write_folder
+from sgbench.records.method import canonical, identity
 from sgbench.records.record import RunRecord
-from sgbench.records.spec import Protocol
+from sgbench.records.spec import Method, Protocol
 from sgbench.records.submission import (
     SUBMISSION_VERSION,
     Environment,
     FileNote,
     Submission,
 )
+from sgbench.records.tuning import PRUNED, Asked, Pruned, read_journals
 from sgbench.submissions.folder import FOLDERS, SUBMISSION, TUNING
-from sgbench.submissions.searched import searched
-from sgbench.submissions.tuning import best, make_log
+from sgbench.submissions.tuning import StoppedTrial, best, changes, id_of, make_log
 from sgbench.tables import ranges
+
+
+def searched(folder: Path, chosen: Method) -> tuple[dict[str, int], list[StoppedTrial]]:
+    """Collect which study asked for each setting, and the runs that were stopped early.
+
+    Only settings that differ from the method handed in by searched numbers alone are its tuning; what a journal
+    says counts where it gives the id of the setting.
+    """
+    ours = identity(chosen)
+    studies: dict[str, int] = {}
+    stopped: list[StoppedTrial] = []
+    for asked in (asked for journal in read_journals(folder) for asked in journal.asked):
+        settings = changes(ours, {**ours, **{key: canonical(value) for key, value in asked.setting.items()}})
+        if asked.method_id not in studies and id_of(ours, settings) == asked.method_id:
+            studies[asked.method_id] = asked.study
+            stopped += [StoppedTrial(settings, pruned) for pruned in _pruned(folder, asked, chosen)]
+    return studies, stopped
+
+
+def _pruned(folder: Path, asked: Asked, chosen: Method) -> Iterator[Pruned]:
+    """Yield the runs of a setting that were stopped early and never run to their end."""
+    for seed in chosen.protocol.trial_seeds:
+        place = folder / asked.method_id / str(seed)
+        with contextlib.suppress(InputError):
+            pruned = read_model(place / PRUNED, Pruned)
+            if not (place / RECORD).exists() and (pruned.method_id, pruned.seed) == (asked.method_id, seed):
+                yield pruned
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ import pytest
 from sgbench.cli.main import main
 from sgbench.errors import InputError
 from sgbench.paths import conf_dir
-from sgbench.study.committed import require_committed, require_registered_file
 from sgbench.study.process import PID_FILE
+from sgbench.study.registration import require_committed, require_registered_file
 from sgbench.study.settle import SETTLED, read_settled
 
 STUDY = """

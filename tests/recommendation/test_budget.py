@@ -13,13 +13,11 @@ from sgbench.energy.validate import counts_of, load_cases, validate
 from sgbench.errors import InputError
 from sgbench.plots.chart import charts_of_json
 from sgbench.recommendation.block import MeasuredRun, MeasuredTask, Setting, read_block, shipped_block
-from sgbench.recommendation.budget import Budget, BudgetAdvice, advise_budget
+from sgbench.recommendation.budget import Budget, BudgetAdvice, advise_budget, shape_losses, trust_in
 from sgbench.recommendation.fit import fit
 from sgbench.recommendation.left_out import CarriedAdvice, in_short
-from sgbench.recommendation.moved import moved_nj
-from sgbench.recommendation.shapes import shape_losses
+from sgbench.recommendation.priced import moved_nj
 from sgbench.recommendation.summary import Shape, read_summary, shipped_summary
-from sgbench.recommendation.trust import trust_in
 from sgbench.records.counts import OpCounts
 from sgbench.records.energy_case import CaseLayer, CasePoint, Range
 from tests.rooms import ROOT

@@ -20,8 +20,7 @@ from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.records.method import method_id
 from sgbench.records.submission import Submission, TuningLog, external_id
 from sgbench.submissions.accept import accept
-from sgbench.submissions.check import check
-from sgbench.submissions.commits import strange
+from sgbench.submissions.check import check, strange
 from sgbench.submissions.head import head as problems_of
 from sgbench.submissions.tuning import best, complaints
 from tests.leaderboard.factory import method, protocol, reference

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.site.method_tables import mean
 from sgbench.leaderboard.site.sources import Sources
-from sgbench.leaderboard.store.tuning_logs import log_of
+from sgbench.leaderboard.store.method_provenance import log_of
 from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, told
 from sgbench.plots.layout import Drawing, laid_out
 from sgbench.records.spec import Method

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -11,12 +12,26 @@ from typing import TypeVar
 from sgbench.errors import InputError
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.audits import read_audit, verdicts
+from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.reading import Finding, finding
-from sgbench.leaderboard.store.tuning_logs import log_of
 from sgbench.records.audit import Audit, FreshScore
-from sgbench.records.files import read_model, to_json, write_atomic
+from sgbench.records.files import parse_model, read_model, to_json, write_atomic
 from sgbench.records.submission import Submission, TuningLog
 from sgbench.records.trust import TIERS, Notice, Verification
+
+LOG_FILE = "tuning.json"
+
+
+def log_of(submission: Submission, folder: Path) -> TuningLog | None:
+    """Return the log that was handed in with a submission, or None where there is none that can be read."""
+    note = next((file for file in submission.files if file.path == LOG_FILE), None)
+    if note is None:
+        return None
+    with suppress(InputError):  # `board check` says what is wrong with it
+        data = Objects(folder).get(note.sha256, "json")
+        return None if data is None else parse_model(data, TuningLog, LOG_FILE)
+    return None
+
 
 SUBMISSIONS, VERIFICATIONS, NOTICES = "submissions", "verifications", "notices"
 MIN_TRIED = 2  # settings, of which one was chosen

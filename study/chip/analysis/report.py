@@ -11,10 +11,10 @@ from sgbench.energy.price import chosen_targets
 from sgbench.energy.text import joules
 from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series
 from sgbench.recommendation.block import MeasuredTask, tasks_of
+from sgbench.recommendation.budget import trust_in
 from sgbench.recommendation.budget_text import panels_of, share_text
 from sgbench.recommendation.left_out import LeftOut, in_short, leave_one_out
 from sgbench.recommendation.priced import PricedTask, most_bits, priced_task
-from sgbench.recommendation.trust import trust_in
 from sgbench.records.shards import ShardLine
 from sgbench.study.pages.text import StudyPage, StudyPicture, details, table
 from sgbench.study.report import Passage, Report, ReportInput

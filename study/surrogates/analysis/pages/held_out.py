@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from sgbench.errors import InputError
+from sgbench.recommendation.advice import HeldOut, held_out
 from sgbench.recommendation.fit import fit
-from sgbench.recommendation.held_out import HeldOut, held_out
 from sgbench.recommendation.summary import TaskSummary
 from sgbench.statistics.blocks import Contrast, contrast
 from sgbench.statistics.intervals import summarise

@@ -16,9 +16,8 @@ from torch import nn
 import sgbench
 from sgbench.cli.main import main
 from sgbench.errors import InputError
-from sgbench.recommendation.advice import advise
+from sgbench.recommendation.advice import advise, held_out
 from sgbench.recommendation.fit import CellRegret, StudyFit, fit
-from sgbench.recommendation.held_out import held_out
 from sgbench.recommendation.start import start_of_module, start_of_words
 from sgbench.recommendation.summary import CellSummary, LaterTask, Shape, StudySummary, TaskSummary
 from sgbench.records.files import to_json
