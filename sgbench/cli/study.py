@@ -32,6 +32,33 @@ def register(commands: Any) -> None:
     )
     actions = top.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add_run(actions)
+    _add_telling(actions)
+    publishing = actions.add_parser(
+        "publish", help="add the records of blocks that report to boards", parents=shared(machine=False)
+    )
+    _add_common(publishing)
+    publishing.add_argument(
+        "--to", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards"
+    )
+    publishing.set_defaults(handler=publish_study)
+    extending = actions.add_parser(
+        "extend",
+        help="write a study of the same blocks on a task of your own, into the first --config-dir",
+        parents=shared(classes=False, machine=False),
+    )
+    _add_extension(extending)
+    for name, number, what in (
+        ("pause", "SIGTSTP", "hold a running study, e.g. while something is timed"),
+        ("resume", "SIGCONT", "let a paused study go on"),
+    ):
+        acting = actions.add_parser(name, help=what)
+        acting.add_argument("name", metavar="NAME", help="e.g. surrogates")
+        acting.add_argument("--runs-dir", type=Path, metavar="DIR", help="where it runs (default: runs)")
+        acting.set_defaults(handler=signal_study, signal=number)
+
+
+def _add_telling(actions: Any) -> None:
+    """Add the actions that tell what is stored and what it says: `status`, `report`, `measure` and `plan`."""
     telling = actions.add_parser(
         "status", help="what is stored of each block, and what is left", parents=shared(classes=False)
     )
@@ -72,28 +99,6 @@ def register(commands: Any) -> None:
     )
     _add_common(planning)
     planning.set_defaults(handler=plan_study)
-    publishing = actions.add_parser(
-        "publish", help="add the records of blocks that report to boards", parents=shared(machine=False)
-    )
-    _add_common(publishing)
-    publishing.add_argument(
-        "--to", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards"
-    )
-    publishing.set_defaults(handler=publish_study)
-    extending = actions.add_parser(
-        "extend",
-        help="write a study of the same blocks on a task of your own, into the first --config-dir",
-        parents=shared(classes=False, machine=False),
-    )
-    _add_extension(extending)
-    for name, number, what in (
-        ("pause", "SIGTSTP", "hold a running study, e.g. while something is timed"),
-        ("resume", "SIGCONT", "let a paused study go on"),
-    ):
-        acting = actions.add_parser(name, help=what)
-        acting.add_argument("name", metavar="NAME", help="e.g. surrogates")
-        acting.add_argument("--runs-dir", type=Path, metavar="DIR", help="where it runs (default: runs)")
-        acting.set_defaults(handler=signal_study, signal=number)
 
 
 def _add_run(actions: Any) -> None:
