@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clie
 """By how many points a page is wider than its window."""
 
 
-def violations(browser: Any, scheme: str, pages: Iterable[Path]) -> list[tuple[str, str, list[str]]]:
+def violations(browser: Any, scheme: str, addresses: Iterable[str]) -> list[tuple[str, str, list[str]]]:
     """What axe-core has to say of pages: where, the rule, and the first elements that break it."""
     axe = pytest.importorskip(
         "axe_playwright_python.sync_playwright", reason="pip install 'sgbench[browser]'"
@@ -22,11 +21,11 @@ def violations(browser: Any, scheme: str, pages: Iterable[Path]) -> list[tuple[s
     context = browser.new_context(color_scheme=scheme, bypass_csp=True)
     opened = context.new_page()
     told = []
-    for path in pages:
-        opened.goto(path.as_uri())
+    for address in addresses:
+        opened.goto(address)
         for each in axe.Axe().run(opened).response["violations"]:
             nodes = [node["html"][:160] for node in each["nodes"][:4]]
-            told.append((path.name, each["id"], nodes))
+            told.append((address, each["id"], nodes))
     context.close()
     return told
 

@@ -6,38 +6,49 @@ that of the committed boards, opened from disk, and that of a board of 1000 rows
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sgbench.leaderboard.deviation import References, compose_reference
+from sgbench.leaderboard.explaining import explain_two
 from sgbench.leaderboard.site.beside import Beside, pictures_in
 from sgbench.leaderboard.site.build import build_site
+from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.recommendation.front import shipped_advice
 from tests.leaderboard.factory import record, write_board_record
 from tests.rooms import ROOT
 from tests.site.browsers import OVERFLOW, SCHEMES, WIDTHS, violations
 
 pytestmark = [pytest.mark.site, pytest.mark.filterwarnings("default")]
-LOOKED_AT = (
+KINDS = (
     "index.html",
+    "boards.html",
     "protocols/digits_v1.html",
+    "protocols/mackey_glass_v1.html",  # of losses
     "protocols/randman_rules_v1.html",  # with charts of what was tried
-    "surrogates/atan.html",
-    "energy.html",
-    "submit.html",
-    "measured.html",
-    "reproductions.html",
     "surrogates.html",
+    "surrogates/atan.html",
+    "neurons.html",
+    "neurons/leaky.html",
+    "across.html",
+    "measured.html",
+    "energy.html",
+    "reproductions.html",
+    "methodology.html",
+    "submit.html",
+    "retired.html",
+    "pending.html",
     "search.html",
 )
+"""One page of each kind, to which `addresses` adds a method and a comparison."""
 ROWS, SHOWN = 1000, 200
 GROUPS = ("activity", "energy", "provenance")
 """Columns of a board that are shown on request."""
-WIDEST = (
-    "Math.max(...[...document.querySelectorAll('table')].map(each => each.getBoundingClientRect().right))"
-)
+WIDEST = "Math.max(...[document.body, ...document.querySelectorAll('table, pre, svg, img')].map(each => each.getBoundingClientRect().right))"
 SHIFTS = """() => new Promise(done => {
   let total = 0;
   new PerformanceObserver(list => list.getEntries().forEach(each => { total += each.value; }))
@@ -75,6 +86,14 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "site"
 
 
+def addresses(site: Path) -> list[str]:
+    """A page of each kind, with a method and two that are compared."""
+    first, second, *_ = sorted((site / "methods" / "digits_v1").glob("*.html"))
+    compared = f"compare.html#board=digits_v1&first={first.stem}&second={second.stem}"
+    methods = first.relative_to(site).as_posix()
+    return [f"{site.as_uri()}/{name}" for name in (*KINDS, methods, compared)]
+
+
 def column(page: Any, place: int) -> list[str]:
     """The shown cells of a column of the first table of a page."""
     script = f"""[...document.querySelector('table').tBodies[0].rows].filter(row => !row.hidden)
@@ -93,9 +112,10 @@ def test_every_page_opens_from_disk(site: Path, page: Any) -> None:
 def test_nothing_moves_once_it_is_painted(site: Path, page: Any, width: int) -> None:
     """By the browser's own count of shifts, down the whole page: pictures that are read late have their place."""
     page.set_viewport_size({"width": width, "height": 900})
-    for name in (*LOOKED_AT, "across.html"):
-        page.goto((site / name).as_uri())
-        assert page.evaluate(SHIFTS) < 0.01, name
+    for address in addresses(site):
+        if "compare.html" not in address:  # which is empty before its script has what it shows
+            page.goto(address)
+            assert page.evaluate(SHIFTS) < 0.01, address
 
 
 def test_sorting_by_mouse_and_by_key(site: Path, page: Any) -> None:
@@ -148,23 +168,53 @@ def test_columns_on_request_and_a_link_that_keeps_them(site: Path, page: Any) ->
     assert heads.count() == 6
 
 
-def test_two_ticks_stand_side_by_side(site: Path, page: Any) -> None:
-    """Expected: the difference of the two accuracies by Python; a third tick takes the place of the first."""
+def test_two_ticks_lead_to_their_comparison(site: Path, page: Any) -> None:
+    """Expected: the difference, its interval and its seeds by `sgbench board explain`; settings as its labels say.
+
+    A third tick takes the place of the first; an address that leads to another folder shows nothing.
+    """
     page.goto((site / "protocols" / "digits_v1.html").as_uri())
-    names, accuracies = column(page, 2), [float(text) for text in column(page, 3)]
     boxes = page.locator(".pick")
-    boxes.nth(0).check()
-    assert page.locator(".beside tr").count() == 0
-    boxes.nth(7).check()
-
-    def told(title: str) -> list[str]:
-        return page.locator(".beside tr", has_text=title).first.locator("td").all_inner_texts()
-
-    assert told("method") == [names[0], names[7], ""]
-    assert float(told("test accuracy")[2]) == pytest.approx(accuracies[7] - accuracies[0], abs=0.01)
     boxes.nth(3).check()
-    assert told("method")[:2] == [names[7], names[3]]
-    assert not boxes.nth(0).is_checked()
+    assert page.locator(".picked a").count() == 0
+    boxes.nth(0).check()
+    boxes.nth(7).check()
+    assert not boxes.nth(3).is_checked()
+    page.locator(".picked a").click()
+    page.wait_for_selector("#compared .answer")
+    told = page.locator("#compared").inner_text()
+    first, second = (re.search(f"{name}=([0-9a-f]+)", page.url)[1] for name in ("first", "second"))
+    expected = explain_two(
+        first, second, tree=RecordTree(ROOT / "leaderboards", "leaderboards", References(), only="digits_v1")
+    )
+    low, high = (f"{100 * end:.2f}" for end in (expected.low, expected.high))
+    assert f"{100 * expected.difference:.2f} points of test accuracy (95 % interval {low} to {high}" in told
+    for row in expected.table[2:]:
+        found = page.locator("#compared tr", has=page.get_by_role("rowheader", name=row[0], exact=True)).first
+        assert found.locator("td").all_inner_texts()[:2] == list(row[1:])
+    assert page.locator("#compared .panel path.line").count() == 4  # accuracy and loss of both
+    assert page.locator("#compared tr", has_text="surrogate").first.locator("td").count() == 2
+    page.locator("#compared .panel > svg").first.focus()
+    page.keyboard.press("ArrowRight")
+    assert page.locator(".said").inner_text().startswith("first: epoch 0, ")
+    for board in ("..", "digits_v1/.."):
+        page.goto((site / "compare.html").as_uri() + f"#board={board}&first={first}&second={second}")
+        page.reload()
+        assert page.locator("#compared *").count() == 0
+
+
+def test_any_two_methods_of_a_board_can_be_compared(site: Path, page: Any) -> None:
+    """A loss board: less is better, and the smaller mean is called so; what does not exist is said in words."""
+    rows = json.loads((site / "protocols" / "mackey_glass_v1.json").read_text())["rows"]
+    found = sorted(rows, key=lambda row: row["test_loss_mean"])
+    address = (site / "compare.html").as_uri() + "#board=mackey_glass_v1&first={}&second={}"
+    page.goto(address.format(found[-1]["method_id"], found[0]["method_id"]))
+    page.wait_for_selector("#compared .answer")
+    assert (
+        page.locator(".answer")
+        .inner_text()
+        .startswith("The second is better: the first minus the second is ")
+    )
 
 
 def test_a_theme_is_kept(site: Path, page: Any) -> None:
@@ -277,18 +327,16 @@ def test_pages_fit_every_width(site: Path, browser: Any, width: int, scheme: str
     """No page is wider than its window, in light and in dark."""
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     opened = context.new_page()
-    method = next((site / "methods" / "digits_v1").glob("*.html")).relative_to(site).as_posix()
-    for name in (*LOOKED_AT, method):
-        opened.goto((site / name).as_uri())
-        assert opened.evaluate(OVERFLOW) <= 0, name
+    for address in addresses(site):
+        opened.goto(address)
+        assert opened.evaluate(OVERFLOW) <= 0, address
     context.close()
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_axe_finds_nothing(site: Path, browser: Any, scheme: str) -> None:
     """axe-core, an independent checker of accessibility, has no finding in either colour scheme."""
-    method = next((site / "methods" / "digits_v1").glob("*.html")).relative_to(site).as_posix()
-    assert violations(browser, scheme, [site / name for name in (*LOOKED_AT, method)]) == []
+    assert violations(browser, scheme, addresses(site)) == []
 
 
 def test_prints_on_a4_without_cut_columns(site: Path, browser: Any) -> None:
@@ -296,9 +344,9 @@ def test_prints_on_a4_without_cut_columns(site: Path, browser: Any) -> None:
     context = browser.new_context(viewport={"width": round(277 / 25.4 * 96), "height": 800})
     opened = context.new_page()
     opened.emulate_media(media="print")
-    boards = sorted(path.relative_to(site).as_posix() for path in (site / "protocols").glob("*.html"))
-    for name in (*boards, "index.html", "energy.html", "across.html", "reproductions.html"):
-        opened.goto((site / name).as_uri())
+    boards = [path.as_uri() for path in sorted((site / "protocols").glob("*.html"))]
+    for address in (*boards, *addresses(site)):
+        opened.goto(address)
         wide = opened.evaluate(WIDEST)
-        assert wide <= opened.viewport_size["width"] + 1, name
+        assert wide <= opened.viewport_size["width"] + 1, address
     context.close()

@@ -78,4 +78,4 @@ def test_pages_fit_every_width(docs: Path, browser: Any, width: int, scheme: str
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_axe_finds_nothing(docs: Path, browser: Any, scheme: str) -> None:
     """axe-core has no finding in either colour scheme."""
-    assert violations(browser, scheme, [docs / name for name in LOOKED_AT]) == []
+    assert violations(browser, scheme, [(docs / name).as_uri() for name in LOOKED_AT]) == []

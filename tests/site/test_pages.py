@@ -6,13 +6,16 @@ import csv
 import io
 import json
 import posixpath
+import re
 import shlex
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
 from PIL import Image
+from scipy.stats import t
 
+from sgbench.leaderboard.pages.explain import explain
 from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.site.answer import answer_of, listed
 from sgbench.leaderboard.site.beside import Beside
@@ -23,6 +26,7 @@ from sgbench.leaderboard.site.protocols import protocol_files
 from sgbench.leaderboard.site.render import DOCS_SECTIONS
 from sgbench.leaderboard.site.reproductions import read_reproductions
 from sgbench.leaderboard.site.texts import text_pages
+from sgbench.plots.layout import laid_out
 from sgbench.recommendation.advice import advise
 from sgbench.recommendation.front import advice_by_kind
 from sgbench.recommendation.summary import Shape, read_summary, shipped_summary
@@ -37,7 +41,7 @@ from tests.leaderboard.factory import method, record
 from tests.site.boards import COMMIT, documents, html, sources_of, texts
 from tests.site.documents import Document
 
-SCRIPTS = {"site.js", "charts.js", "search.js", "searched.js"}
+SCRIPTS = {"site.js", "charts.js", "compare.js", "search.js", "searched.js"}
 SCRIPT = "<script>alert(1)</script>"
 REPRODUCTIONS = """
 | reproduction | figure | published | ours | seeds | verdict | minutes |
@@ -313,7 +317,7 @@ def test_curves_have_a_mean_of_the_epochs_that_all_finished_seeds_have(tmp_path:
         with_curve(1, [0.6, 0.9, 0.95]),
         with_curve(2, [0.1], failure=failure),
     ]
-    drawing = curve_charts(records, board)
+    drawing = laid_out(curve_charts(records, board))
     assert drawing is not None
     accuracy, loss = drawing.panels
     assert [name for name, *_ in drawing.key] == ["each seed", "mean"]
@@ -336,3 +340,25 @@ def test_the_search_lists_what_pages_are_about(tmp_path: Path) -> None:
     methods = [row for row in listed.values() if row[2] == "method"]
     assert sorted("90.00" in row[3] for row in methods) == [False, True]
     assert all(path in found for path in listed)
+
+
+def test_the_script_of_a_method_has_what_two_are_compared_by(tmp_path: Path) -> None:
+    """Expected: the percents of its records, the figures of `sgbench board explain`, settings by their words."""
+    sources = sources_of(tmp_path / "boards", two_methods())
+    (board,) = sources.boards
+    first, second = board.rows
+    first_line, told, last = texts(sources)[f"methods/toy_v1/{first.method_id}.js"].splitlines()
+    assert (first_line, last) == ("(self.methods ??= []).push(", ");")
+    value = json.loads(told)
+    assert value["scores"] == pytest.approx({str(seed): 100 * score for seed, score in first.scores.items()})
+    rows = explain(board, first, second, hits={}).table[1:]
+    assert {name: value["figures"].get(name, first.method_id) for name, *_ in rows} == {
+        name: text for name, text, _ in rows
+    }
+    assert value["settings"]["surrogate"] == first.surrogate.partition("(")[0]
+    page = texts(sources)["compare.html"]
+    assert Document(page).problems == []
+    quantiles = re.search(r'data-quantiles="([^"]+)"', page)[1].split()
+    assert [float(each) for each in quantiles] == pytest.approx(
+        t.ppf(0.975, range(1, len(first.scores))), rel=1e-8
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,11 +19,12 @@ from sgbench.statistics.pairs import Comparison, all_pairs, compare, holm, proba
 from sgbench.statistics.power import detectable_difference, pairs_needed, seeds_needed
 from sgbench.statistics.rank_places import LEVEL
 from sgbench.statistics.same_samples import bootstrap_samples, mcnemar
-from sgbench.tables import number_text, p_text
+from sgbench.tables import NONE, number_text, p_text
 
 Hits = Mapping[int, NDArray[np.bool_]]
 """By seed, whether each test sample is right [samples]."""
 RESAMPLING_SEED = 0
+FAILED = "failed or at chance"
 PER_CENT = 100
 NOETHER = f"That A wins three of four runs takes {pairs_needed(SURE)} pairs of runs (Noether's formula)."
 
@@ -130,34 +131,37 @@ def explain(
 
 
 def _table(a: MethodRow, b: MethodRow, board: Board) -> Iterator[tuple[str, str, str]]:
-    """Yield the figures of two methods beside each other, the head first."""
-    measure, both = board.measure, (a, b)
+    """Yield the figures of two methods beside each other, the head first; without what one of them lacks."""
+    yield "", a.label, b.label
+    yield "method", a.method_id, b.method_id
+    one, other = figures(a, board), figures(b, board)
+    for name, text in one.items():
+        if name in other and not (name == FAILED and text == other[name] == "0"):
+            yield name, text, other[name]
 
-    def line(name: str, values: Iterable[str]) -> tuple[str, str, str]:
-        first, second = values
-        return name, first, second
 
-    yield line("", (row.label for row in both))
-    yield line("method", (row.method_id for row in both))
-    yield line(
-        "test loss" if measure.is_loss else "test accuracy, %", (measure.text(row.score.mean) for row in both)
-    )
-    ends = (row.score.ends for row in both)
-    yield line(
-        "95 % interval", ("-" if each is None else " to ".join(map(measure.text, each)) for each in ends)
-    )
-    yield line("seeds", (str(row.score.n) for row in both))
-    if any(row.failed_seeds or row.at_chance for row in both):
-        yield line("failed or at chance", (str(len(row.failed_seeds) + len(row.at_chance)) for row in both))
-    yield line("spikes", (number_text(row.costs.spikes.value) for row in both))
-    yield line("synaptic operations", (number_text(row.costs.synaptic_operations.value) for row in both))
+def figures(row: MethodRow, board: Board) -> dict[str, str]:
+    """Write the figures of a method by their names, without energies that are not known.
+
+    Args:
+        row: the method's.
+        board: on which it is.
+    """
+    text, ends, costs = board.measure.text, row.score.ends, row.costs
+    told = {
+        board.measure.title: text(row.score.mean),
+        "95 % interval": NONE if ends is None else " to ".join(map(text, ends)),
+        "seeds": str(row.score.n),
+        FAILED: str(len(row.failed_seeds) + len(row.at_chance)),
+        "spikes": number_text(costs.spikes.value),
+        "synaptic operations": number_text(costs.synaptic_operations.value),
+    }
     for target in board.targets:
-        found = [row.costs.energies.get(target.name) for row in both]
-        values = [
-            None if each is None or each.dynamic_nj is None else each.dynamic_nj.value for each in found
-        ]
-        if None not in values:
-            yield line(f"nJ, {target.name}{' (a part)' if target.missing else ''}", map(number_text, values))
+        priced = costs.energies.get(target.name)
+        if priced is not None and priced.dynamic_nj is not None:
+            name = f"nJ, {target.name}{' (a part)' if target.missing else ''}"
+            told[name] = number_text(priced.dynamic_nj.value)
+    return told
 
 
 def duel(board: Board, a: MethodRow, b: MethodRow) -> tuple[Comparison, str]:

@@ -7,16 +7,17 @@ from collections.abc import Callable, Sequence
 
 from sgbench.leaderboard.rows import Board
 from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, line_of, thinned, told
-from sgbench.plots.layout import Drawing, laid_out
 from sgbench.records.content import EpochScores
 from sgbench.records.record import RunRecord
 from sgbench.statistics.intervals import Scale, summarise
 
+MEAN = "mean"
+"""Name of the line that is the mean of all finished seeds."""
 Pick = Callable[[EpochScores], float | None]
 
 
-def curve_charts(records: Sequence[RunRecord], board: Board, *, claim: str = "") -> Drawing | None:
-    """Draw the validation score and the training loss of every epoch, each with the mean of all finished seeds.
+def curve_charts(records: Sequence[RunRecord], board: Board, *, claim: str = "") -> Charts:
+    """Chart the validation score and the training loss of every epoch, each with the mean of all finished seeds.
 
     Args:
         records: of the method.
@@ -32,7 +33,7 @@ def curve_charts(records: Sequence[RunRecord], board: Board, *, claim: str = "")
     caption = (
         f"Every epoch of every seed{whose}. The mean and its 95 % interval are of the epochs that all have."
     )
-    return laid_out(Charts(caption, (first, loss)))
+    return Charts(caption, (first, loss))
 
 
 def _chart(records: Sequence[RunRecord], title: str, pick: Pick, scale: Scale) -> Chart:
@@ -45,7 +46,7 @@ def _chart(records: Sequence[RunRecord], title: str, pick: Pick, scale: Scale) -
     finished = [dict(points) for record, points in curves if record.failure is None and points]
     shared = sorted(set.intersection(*map(set, finished))) if len(finished) > 1 else []
     means = [_mean(epoch, [curve[epoch] for curve in finished], unit, scale) for epoch in shared]
-    mean = Series("mean", thinned(means), is_line=True, is_marked=False, has_band=True)
+    mean = Series(MEAN, thinned(means), is_line=True, is_marked=False, has_band=True)
     values = [point.y for series in seeds for point in series.points]
     is_log = scale == "positive" and min(values, default=0.0) > 0 and max(values) > 10 * min(values)
     ends = (min(values), max(values)) if values else None  # intervals of few seeds can be far wider

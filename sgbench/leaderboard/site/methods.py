@@ -12,6 +12,7 @@ from sgbench.leaderboard.pages.columns import CLAIMED, rank_text
 from sgbench.leaderboard.pages.export import encode, to_table
 from sgbench.leaderboard.pages.sections import checked_text
 from sgbench.leaderboard.site.command import experiments, method_words, run_line
+from sgbench.leaderboard.site.comparison import method_script
 from sgbench.leaderboard.site.files import Download, Page, SiteFile
 from sgbench.leaderboard.site.method_curves import curve_charts
 from sgbench.leaderboard.site.method_tables import (
@@ -27,6 +28,8 @@ from sgbench.leaderboard.store.method_provenance import MethodProvenance
 from sgbench.leaderboard.store.reading import Finding, RecordFile
 from sgbench.leaderboard.store.stored import record_path
 from sgbench.leaderboard.store.tree import read_files
+from sgbench.plots.chart import Charts
+from sgbench.plots.layout import laid_out
 from sgbench.records.files import to_json
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import GROUPS, NOTHING, Method
@@ -69,7 +72,10 @@ def _files_of(
         link = _record_file(record, place.row.method_id, sources).link
         if link is not None:
             yield SiteFile(link, partial(to_json, record))
-    yield _page(group, place, sources, known)
+    records = sorted(group, key=lambda record: record.seed)
+    curves = curve_charts(records, place.board, claim="" if listing is None else CLAIMED)
+    yield SiteFile(f"{stem}.js", partial(method_script, records[0].method, place, curves))
+    yield _page(records, curves, place, sources, known)
 
 
 def _record_file(record: RunRecord, row_id: str, sources: Sources) -> Cell:
@@ -82,10 +88,11 @@ def _record_file(record: RunRecord, row_id: str, sources: Sources) -> Cell:
     return Cell(f"{record.seed}.json", link=f"{stem}/{record.seed}.json", is_code=True)
 
 
-def _page(group: Sequence[RunRecord], place: BoardPlace, sources: Sources, known: Sequence[str]) -> Page:
+def _page(
+    records: Sequence[RunRecord], curves: Charts, place: BoardPlace, sources: Sources, known: Sequence[str]
+) -> Page:
     row, board = place.row, place.board
     path = method_path(board.protocol.name, row.method_id)
-    records = sorted(group, key=lambda record: record.seed)
     stem = path.removesuffix(".html")
     claim = "" if row.listing is None else CLAIMED
     return Page(
@@ -104,7 +111,7 @@ def _page(group: Sequence[RunRecord], place: BoardPlace, sources: Sources, known
             "command": _command(records, sources, known),
             "choices": _choices(records[0].method, sources),
             "seeds": seed_table(records, board, claim=claim),
-            "curves": curve_charts(records, board, claim=claim),
+            "curves": laid_out(curves),
             "maps": method_maps(row, board, sources),
             "layers": layer_table(records),
             "energies": energy_tables(row, board),

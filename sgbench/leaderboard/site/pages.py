@@ -9,6 +9,7 @@ from functools import partial
 from sgbench.leaderboard.measuring import MANY, SHARES, shares
 from sgbench.leaderboard.processes import in_processes, workers_for
 from sgbench.leaderboard.site.across import across_files, compared
+from sgbench.leaderboard.site.comparison import comparison_page
 from sgbench.leaderboard.site.downloads import downloads_of, table_files
 from sgbench.leaderboard.site.entries import entry_files
 from sgbench.leaderboard.site.feed import feed_file
@@ -71,4 +72,5 @@ def _boards_and_texts(sources: Sources) -> Iterator[Page | SiteFile]:
     yield from across_files(over_tasks, sources)
     yield from text_pages(sources)
     yield pending_page(sources)
+    yield comparison_page(sources)
     yield feed_file(sources)

@@ -32,7 +32,7 @@ DOCS_SECTIONS = (
 )
 """What stands in it beside these where the documentation lies in the site's own docs/."""
 PACKAGE = "sgbench.leaderboard.site"
-STATIC = ("site.css", "site.js", "charts.js", "search.js")
+STATIC = ("site.css", "site.js", "charts.js", "compare.js", "search.js")
 LINK = re.compile(r"https://\S+")
 PAPERS = {"arXiv:": "https://arxiv.org/abs/", "doi:": "https://doi.org/"}
 

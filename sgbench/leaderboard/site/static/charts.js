@@ -30,6 +30,15 @@ function ticks(low, high) {
   return Array.from({ length: count }, (_, place) => Number(((first + place) * step).toPrecision(10)));
 }
 
+/** The line and the text of a tick of an axis. */
+function tickAt(name, value, at, { left, right, bottom, top }) {
+  const isX = name === "x";
+  const place = isX ? { x: at, y: bottom + 18 } : { x: left - 8, y: at + 4 };
+  const line = isX ? `M${at} ${top}V${bottom}` : `M${left} ${at}H${right}`;
+  const text = makeSvg("text", { ...place, "text-anchor": isX ? "middle" : "end" }, String(value));
+  return [makeSvg("path", { class: "grid", d: line }), text];
+}
+
 class ChartPanel {
   constructor(svg, said) {
     this.svg = svg;
@@ -149,16 +158,8 @@ class ChartPanel {
     const group = this.svg.querySelector(`g.${name}`);
     this.logTicks ??= {};
     this.logTicks[name] ??= [...group.childNodes];
-    const tick = (value) => this.tick(name, value, linear(value), { left, right, bottom, top });
+    const tick = (value) => tickAt(name, value, linear(value), { left, right, bottom, top });
     group.replaceChildren(...(isLinear ? ticks(least, most).flatMap(tick) : this.logTicks[name]));
-  }
-
-  tick(name, value, at, { left, right, bottom, top }) {
-    const isX = name === "x";
-    const place = isX ? { x: at, y: bottom + 18 } : { x: left - 8, y: at + 4 };
-    const line = isX ? `M${at} ${top}V${bottom}` : `M${left} ${at}H${right}`;
-    const text = makeSvg("text", { ...place, "text-anchor": isX ? "middle" : "end" }, String(value));
-    return [makeSvg("path", { class: "grid", d: line }), text];
   }
 }
 
@@ -183,7 +184,8 @@ function addRow(panel, target) {
   target.row?.addEventListener("pointerleave", () => panel.light(target, false));
 }
 
-for (const figure of document.querySelectorAll("figure.chart")) {
+/** Let a figure's charts answer. */
+function answerIn(figure) {
   const said = make("output", { className: "said", hidden: true });
   addNames(figure);
   for (const svg of figure.querySelectorAll(".panel > svg")) {
@@ -192,3 +194,5 @@ for (const figure of document.querySelectorAll("figure.chart")) {
   }
   figure.append(said);
 }
+
+document.querySelectorAll("figure.chart").forEach(answerIn);

@@ -1,6 +1,6 @@
 "use strict";
-// Sorts and filters tables, shows and hides columns, puts two rows side by side, copies commands, searches, changes the
-// theme.
+// Sorts and filters tables, shows and hides columns, leads from two rows to their comparison, copies commands, searches,
+// changes the theme.
 // Without this file every page reads the same.
 
 const FIRST = 200; // rows of a long table that are shown until all are asked for
@@ -35,14 +35,6 @@ function compare(a, b) {
   return a.localeCompare(b, "en", { numeric: true });
 }
 
-/** The second number minus the first, as both are shown; nothing where one is none or they are equal. */
-function difference(first, second) {
-  const [a, b] = [first, second].map((text) => /^(-?[\d,]+(?:\.(\d+))?)(?: \(.*\))?$/.exec(text));
-  if (a === null || b === null || a[1] === b[1]) return "";
-  const [from, to] = [a, b].map((found) => Number(found[1].replaceAll(",", "")));
-  return (to - from).toFixed(Math.max((a[2] ?? "").length, (b[2] ?? "").length));
-}
-
 /** What the address keeps of a page, so that a link shows what its sender saw. */
 const address = {
   get: (name) => new URLSearchParams(location.hash.slice(1)).get(name),
@@ -53,6 +45,26 @@ const address = {
     history.replaceState(null, "", `#${kept}`);
   },
 };
+
+const METHOD = /^(.*)methods\/([^/]+)\/([^/]+)\.html$/;
+const picked = []; // boxes of methods, with their links
+
+/** Offer the comparison of the last two methods that are ticked. */
+function pick(box, link) {
+  const at = picked.findIndex((each) => each.box === box);
+  if (at >= 0) picked.splice(at, 1);
+  if (box.checked) picked.push({ box, link });
+  if (picked.length > 2) picked.shift().box.checked = false;
+  const [bar] = document.getElementsByClassName("picked");
+  const shown = bar ?? document.querySelector("main").appendChild(make("p", { className: "picked" }));
+  shown.setAttribute("aria-live", "polite");
+  shown.hidden = !picked.length;
+  if (picked.length === 1) shown.replaceChildren(`${link.textContent}: tick another to compare`);
+  if (picked.length < 2) return;
+  const [[, top, board, first], [, , , second]] = picked.map((each) => METHOD.exec(each.link.getAttribute("href")));
+  const words = `Compare ${picked.map((each) => each.link.textContent).join(" with ")}`;
+  shown.replaceChildren(make("a", { href: `${top}compare.html#${new URLSearchParams({ board, first, second })}`, textContent: words }));
+}
 
 class Sheet {
   constructor(table, tools, number) {
@@ -67,7 +79,7 @@ class Sheet {
       this.texts = new Map(this.rows.map((row) => [row, row.textContent.toLowerCase()]));
       this.addFilter(tools);
       this.addGroups(tools);
-      this.addPicks(tools);
+      this.addPicks();
     }
     if (table.classList.contains("sorts")) this.addButtons();
   }
@@ -134,46 +146,17 @@ class Sheet {
     });
   }
 
-  /** A box a row; two that are ticked stand side by side below the filter. */
-  addPicks(tools) {
+  /** A box a row; two that are ticked lead to the page that compares them. */
+  addPicks() {
     if (!this.heads.some((head) => head.dataset.g)) return;
-    const named = Number(this.table.dataset.head);
-    const picked = [];
-    const beside = make("div", { className: "beside" });
-    beside.setAttribute("aria-live", "polite");
-    tools.after(beside);
     for (const row of this.rows) {
-      const cell = row.cells[named];
-      const box = make("input", { type: "checkbox", className: "pick" });
+      const cell = row.cells[Number(this.table.dataset.head)];
+      const link = cell.querySelector("a");
+      const box = make("input", { type: "checkbox", className: "pick", title: "Tick two to compare" });
       box.setAttribute("aria-label", `Compare ${textOf(cell)}`);
-      box.title = "Tick two to compare";
-      box.addEventListener("change", () => {
-        const at = picked.indexOf(row);
-        if (at >= 0) picked.splice(at, 1);
-        if (box.checked) picked.push(row);
-        if (picked.length > 2) picked.shift().cells[named].querySelector(".pick").checked = false;
-        beside.replaceChildren(...(picked.length === 2 ? [this.sideBySide(picked)] : []));
-      });
+      box.addEventListener("change", () => pick(box, link));
       cell.prepend(box);
     }
-  }
-
-  sideBySide([a, b]) {
-    const caption = "Two methods side by side; a difference is the second minus the first.";
-    const titles = ["", "first", "second", "difference"];
-    const head = make("tr", {}, ...titles.map((title) => make("th", { scope: "col", className: "n", textContent: title })));
-    const body = this.heads.map((title, column) => {
-      const [one, other] = [a.cells[column], b.cells[column]];
-      const name = make("th", { scope: "row", textContent: textOf(title.querySelector("button") ?? title) });
-      const cells = [textOf(one), textOf(other), difference(textOf(one), textOf(other))];
-      return make("tr", {}, name, ...cells.map((text) => make("td", { className: "n", textContent: text })));
-    });
-    const parts = [make("caption", { textContent: caption }), make("thead", {}, head), make("tbody", {}, ...body)];
-    const table = make("table", {}, ...parts);
-    const scroll = make("div", { className: "scroll", tabIndex: 0 }, table);
-    scroll.setAttribute("role", "region");
-    scroll.setAttribute("aria-label", "Two methods side by side");
-    return scroll;
   }
 
   /** From small to large or back; cells without a value stay last. */
@@ -206,17 +189,15 @@ class Sheet {
   }
 }
 
-/** A button at every command that copies it. */
-function addCopying() {
-  for (const block of document.querySelectorAll("pre")) {
-    const text = block.textContent;
-    const button = make("button", { type: "button", textContent: "Copy" });
-    button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(text);
-      button.textContent = "Copied";
-    });
-    block.append(button);
-  }
+/** A button at a command that copies it. */
+function addCopying(block) {
+  const text = block.textContent;
+  const button = make("button", { type: "button", textContent: "Copy" });
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
+  });
+  block.append(button);
 }
 
 /** Light, dark, or as the system has it. */
@@ -257,7 +238,7 @@ function addSearch() {
 const sheets = Array.from(document.querySelectorAll(".sheet"), (sheet, number) => {
   return new Sheet(sheet.querySelector("table"), sheet.querySelector(".tools"), number);
 });
-addCopying();
+document.querySelectorAll("pre").forEach(addCopying);
 addSearch();
 addTheme();
 addEventListener("beforeprint", () => sheets.forEach((sheet) => sheet.showAll()));

@@ -1,0 +1,89 @@
+"""The page that compares two methods in a browser, and what it reads of each: a script beside the method's page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from sgbench.leaderboard.labels import parameter_text
+from sgbench.leaderboard.pages.explain import figures
+from sgbench.leaderboard.site.files import Page
+from sgbench.leaderboard.site.method_curves import MEAN
+from sgbench.leaderboard.site.sources import BoardPlace, Sources
+from sgbench.plots.chart import Charts
+from sgbench.records.spec import GROUPS, Method
+from sgbench.statistics.intervals import t_quantile
+
+PATH = "compare.html"
+CONFIDENCE = 0.95
+DIGITS = 6  # of a curve's numbers
+
+
+def comparison_page(sources: Sources) -> Page:
+    """Build the one page that compares any two methods of a board, which its address names.
+
+    Args:
+        sources: whose largest number of seeds says how many quantiles of Student's t the page needs.
+    """
+    most = max((len(place.row.scores) for place in sources.places.values()), default=2)
+    quantiles = [f"{t_quantile(CONFIDENCE, degrees):.9g}" for degrees in range(1, max(most, 2))]
+    return Page(
+        PATH,
+        "Compare two methods",
+        "Two methods of a board: their difference with its interval, curves, costs, and the settings that differ.",
+        "compare.html",
+        {"quantiles": " ".join(quantiles)},
+        "boards.html",
+    )
+
+
+def method_script(method: Method, place: BoardPlace, curves: Charts) -> bytes:
+    """Write what the page compares of a method, as a script: a page of a folder may not read other files.
+
+    Args:
+        method: with its settings.
+        place: its board and its row.
+        curves: of the method's own page.
+    """
+    row, measure = place.row, place.board.measure
+    unit = 1.0 if measure.is_loss else 100.0
+    value = {
+        "id": row.method_id,
+        "board": place.board.protocol.name,
+        "label": row.label,
+        "measure": measure.title,
+        "isLoss": measure.is_loss,
+        "scores": {str(seed): unit * score for seed, score in sorted(row.scores.items())},
+        "figures": figures(row, place.board),
+        "settings": dict(_settings(method)),
+        "curves": [
+            {
+                "title": panel.title,
+                "axis": panel.y.label,
+                "isLog": panel.y.is_log,
+                "points": [
+                    [_short(number) for number in (point.x, point.y, *(point.y_ends or ()))]
+                    for series in panel.series
+                    if series.name == MEAN
+                    for point in series.points
+                ],
+            }
+            for panel in curves.panels
+        ],
+    }
+    told = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return f"(self.methods ??= []).push(\n{told}\n);\n".encode()
+
+
+def _settings(method: Method) -> Iterator[tuple[str, str]]:
+    """Yield every entry and number that makes a method, by the words of a command."""
+    for group in GROUPS:
+        yield group, method.choices[group]
+        for key, number in method.parameters[group].items():
+            yield f"{group}.{key}", parameter_text(number)
+    if method.clip_norm is not None:
+        yield "clip_norm", f"{method.clip_norm:g}"
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")
