@@ -48,7 +48,8 @@ KINDS = (
 ROWS, SHOWN = 1000, 200
 GROUPS = ("activity", "energy", "provenance")
 """Columns of a board that are shown on request."""
-WIDEST = "Math.max(...[document.body, ...document.querySelectorAll('table, pre, svg, img')].map(each => each.getBoundingClientRect().right))"
+WIDEST = """Math.max(...Array.from(
+  document.querySelectorAll("body, table, pre, svg, img"), each => each.getBoundingClientRect().right))"""
 SHIFTS = """() => new Promise(done => {
   let total = 0;
   new PerformanceObserver(list => list.getEntries().forEach(each => { total += each.value; }))
