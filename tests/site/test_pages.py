@@ -107,7 +107,8 @@ def test_a_board_and_its_methods(tmp_path: Path) -> None:
 def test_the_answer_and_its_doubts(tmp_path: Path) -> None:
     """By hand: one task has no mean ranks; the first is no control, so no doubt says that one leads."""
     sources = sources_of(tmp_path / "boards", two_methods())
-    text = documents(sources)["index.html"].text
+    pages = documents(sources)
+    text = pages["index.html"].text
     assert "atan, on these tasks." in text
     found = answer_of(sources, "one task")
     (pair,), (control,) = found.seconds, found.controls
@@ -115,7 +116,8 @@ def test_the_answer_and_its_doubts(tmp_path: Path) -> None:
     assert pair.is_decided
     assert pair.share.value == pytest.approx(100 * 0.4 / (1 - sources.boards[0].measure.guess))
     assert control == pair
-    assert "40.00 (" in text
+    assert "40.00 (" in pages["across.html"].text
+    assert "toy_v1: atan minus zero 40 (" in text
     assert "A control has the highest mean" not in text
     reverse = [each.model_copy(update={"method": each.method}) for each in two_methods()]
     swapped = [record(seed=each.seed, accuracy=1.4 - each.test.accuracy, of=each.method) for each in reverse]

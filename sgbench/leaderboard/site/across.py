@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from sgbench.errors import InputError
 from sgbench.leaderboard.families import AcrossTasks, across_tasks
 from sgbench.leaderboard.pages.family_pictures import mean_ranks, profiles
+from sgbench.leaderboard.site.answer import FrontPageAnswer, duels_table
 from sgbench.leaderboard.site.files import Page, Picture, SiteFile
 from sgbench.leaderboard.site.pictures import drawn, on_page
 from sgbench.leaderboard.site.sources import Sources
@@ -15,6 +16,7 @@ from sgbench.tables import NONE
 from sgbench.tables.table import Cell, Column, Table, number, numbers, texts
 
 PICTURE = "across.svg"
+ALT = "Performance profiles and mean ranks of surrogates over all tasks; the table has the numbers."
 CAPTION = (
     "Above: how many runs lie above each normalised score. Below: mean ranks over tasks; a bar joins surrogates "
     "that are not told apart."
@@ -31,35 +33,34 @@ def compared(sources: Sources) -> AcrossTasks | str:
         return str(error)
 
 
-def across_files(comparison: AcrossTasks | str, sources: Sources) -> Iterator[Page | SiteFile]:
-    """Yield the page of surrogates over all tasks and its picture."""
-    comparable = isinstance(comparison, AcrossTasks)
-    table = standings_table(comparison, sources) if isinstance(comparison, AcrossTasks) else None
+def across_files(
+    comparison: AcrossTasks | str, answer: FrontPageAnswer, sources: Sources
+) -> Iterator[Page | SiteFile]:
+    """Yield the page of surrogates over all tasks and its picture, with what separates methods board by board."""
+    tables: dict[str, Table | None] = {}
+    values: dict[str, object] = {"why_not": comparison}
     if isinstance(comparison, AcrossTasks):
         shown, ranks = profiles(comparison), mean_ranks(comparison)
         yield drawn(PICTURE, (shown, ranks), lambda: across_figure(shown, ranks))
+        tables[""] = standings_table(comparison, sources)
+        values = {
+            "why_not": "",
+            "table": tables[""],
+            "picture": Picture(PICTURE, ALT, CAPTION, on_page(across_size(shown, ranks))),
+            "left_out": comparison.left_out,
+            "alone": comparison.alone,
+            "ranks": rank_sentence(comparison),
+        }
+    tables |= {"differences": duels_table(answer), "seeds": answer.powers}
     yield Page(
         "across.html",
         "Across tasks",
         "Surrogates over all tasks: interquartile means, mean ranks, and how far these tell them apart.",
         "across.html",
-        {
-            "why_not": "" if comparable else comparison,
-            "table": table,
-            "picture": picture(comparison) if isinstance(comparison, AcrossTasks) else None,
-            "left_out": comparison.left_out if isinstance(comparison, AcrossTasks) else (),
-            "alone": comparison.alone if isinstance(comparison, AcrossTasks) else (),
-            "ranks": rank_sentence(comparison) if isinstance(comparison, AcrossTasks) else "",
-        },
+        {**values, "duels": tables["differences"], "powers": answer.powers},
         "across.html",
-        tables={} if table is None else {"": table},
+        tables={name: table for name, table in tables.items() if table is not None},
     )
-
-
-def picture(comparison: AcrossTasks) -> Picture:
-    """Describe the picture of surrogates over all tasks: its path and what it shows."""
-    alt = "Performance profiles and mean ranks of surrogates over all tasks; the table has the numbers."
-    return Picture(PICTURE, alt, CAPTION, on_page(across_size(profiles(comparison), mean_ranks(comparison))))
 
 
 def standings_table(comparison: AcrossTasks, sources: Sources) -> Table:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sgbench.leaderboard.families import AcrossTasks
-from sgbench.leaderboard.site.across import picture, standings_table
-from sgbench.leaderboard.site.answer import answer_of, duels_columns, duels_table
+from sgbench.leaderboard.site.answer import FrontPageAnswer, duels_columns
 from sgbench.leaderboard.site.files import Page, SiteFile
-from sgbench.leaderboard.site.protocols import first_cell
-from sgbench.leaderboard.site.sources import Sources, protocol_path
+from sgbench.leaderboard.site.sources import Sources
 from sgbench.leaderboard.site.study_charts import study_charts
 from sgbench.plots.duels import duels_charts
 from sgbench.plots.layout import laid_out
 from sgbench.tables import counted
-from sgbench.tables.table import Cell, Table, number, numbers, texts
 
 MAP = "regime map"
 """Name of the chart of the study that the front page shows."""
@@ -24,35 +20,17 @@ FOREST_CAPTION = (
 )
 
 
-def front_files(sources: Sources, comparison: AcrossTasks | str) -> Iterator[Page | SiteFile]:
+def front_files(sources: Sources, answer: FrontPageAnswer) -> Iterator[Page | SiteFile]:
     """Yield the front page, with the study's regime map where a checkout has it.
 
     Args:
         sources: boards and catalogue.
-        comparison: surrogates over all tasks, or why they cannot be compared.
+        answer: what the page says.
     """
-    boards = sources.boards
     records = sum(len(place.row.scores) for place in sources.places.values())
-    sizes = (len(boards), "board"), (len(sources.places), "method"), (records, "record")
-    lines = tuple(
-        (
-            Cell(board.protocol.name, link=protocol_path(board.protocol.name), is_code=True),
-            number(len(board.rows), f"{len(board.rows):,}"),
-            first_cell(board),
-        )
-        for board in boards
-    )
-    columns = (*texts("protocol"), *numbers("methods"), *texts("first of them"))
-    answer = answer_of(sources, comparison)
+    sizes = (len(sources.boards), "board"), (len(sources.places), "method"), (records, "record")
     panels = duels_columns(answer)
     charts = study_charts(sources) if sources.beside.advice else {}
-    tables = {
-        "advice": answer.advice,
-        "over tasks": standings_table(comparison, sources) if isinstance(comparison, AcrossTasks) else None,
-        "differences": duels_table(answer),
-        "seeds": answer.powers,
-        "boards": Table("Every board", columns, lines),
-    }
     yield Page(
         "index.html",
         "Which surrogate gradient should I use?",
@@ -63,12 +41,8 @@ def front_files(sources: Sources, comparison: AcrossTasks | str) -> Iterator[Pag
             "map": laid_out(charts[MAP]) if MAP in charts else None,
             "study": "docs/study/README.html" if sources.beside.has_docs else None,
             "size": ", ".join(counted(*size) for size in sizes),
-            "picture": picture(comparison) if isinstance(comparison, AcrossTasks) else None,
-            "table": tables["over tasks"],
-            "duels": tables["differences"],
             "forest": laid_out(duels_charts(panels, FOREST_CAPTION)) if panels else None,
-            "boards": tables["boards"],
         },
         "index.html",
-        tables={name: table for name, table in tables.items() if table is not None},
+        tables={} if answer.advice is None else {"advice": answer.advice},
     )

@@ -9,6 +9,7 @@ from functools import partial
 from sgbench.leaderboard.measuring import MANY, SHARES, shares
 from sgbench.leaderboard.processes import in_processes, workers_for
 from sgbench.leaderboard.site.across import across_files, compared
+from sgbench.leaderboard.site.answer import answer_of
 from sgbench.leaderboard.site.comparison import comparison_page
 from sgbench.leaderboard.site.downloads import downloads_of, table_files
 from sgbench.leaderboard.site.entries import entry_files
@@ -62,14 +63,15 @@ def _finished(
 
 def _boards_and_texts(sources: Sources) -> Iterator[Page | SiteFile]:
     over_tasks = compared(sources)
-    yield from front_files(sources, over_tasks)
+    answer = answer_of(sources, over_tasks)
+    yield from front_files(sources, answer)
     yield from charts_page(sources)
     yield boards_page(sources)
     for board in sources.boards:
         yield from protocol_files(board, sources)
     for group in ("surrogate", "neuron"):
         yield from entry_files(group, sources)
-    yield from across_files(over_tasks, sources)
+    yield from across_files(over_tasks, answer, sources)
     yield from text_pages(sources)
     yield pending_page(sources)
     yield comparison_page(sources)

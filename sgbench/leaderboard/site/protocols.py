@@ -47,12 +47,12 @@ def _line(board: Board) -> tuple[Cell, ...]:
         Cell(board.protocol.about),
         number(len(board.rows), f"{len(board.rows):,}"),
         number(records, f"{records:,}"),
-        first_cell(board),
+        _first_cell(board),
         Cell("loss, less is better" if board.measure.is_loss else "accuracy"),
     )
 
 
-def first_cell(board: Board) -> Cell:
+def _first_cell(board: Board) -> Cell:
     """Build the cell of a board's first row with its score, or with the reason why there is none."""
     if not board.rows:
         return Cell(without_rows(board))
