@@ -22,7 +22,7 @@ from sgbench.leaderboard.site.protocols import boards_page, protocol_files
 from sgbench.leaderboard.site.render import rendered, static_files
 from sgbench.leaderboard.site.search import search_files
 from sgbench.leaderboard.site.sources import Sources
-from sgbench.leaderboard.site.study_charts import charts_page
+from sgbench.leaderboard.site.study_charts import charts_pages
 from sgbench.leaderboard.site.texts import text_pages
 from sgbench.leaderboard.store.reading import RecordFile
 
@@ -65,7 +65,7 @@ def _boards_and_texts(sources: Sources) -> Iterator[Page | SiteFile]:
     over_tasks = compared(sources)
     answer = answer_of(sources, over_tasks)
     yield from front_files(sources, answer)
-    yield from charts_page(sources)
+    yield from charts_pages(sources)
     yield boards_page(sources)
     for board in sources.boards:
         yield from protocol_files(board, sources)

@@ -8,7 +8,7 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.site.files import Page
 from sgbench.leaderboard.site.sources import Sources
 from sgbench.plots.chart import CHARTS, Charts, charts_of_json
-from sgbench.plots.layout import laid_out
+from sgbench.plots.layout import Drawing, laid_out
 from sgbench.records.files import read_bytes
 
 STUDIES = ("study", "passing_steps", "chip")
@@ -34,15 +34,30 @@ def study_charts(sources: Sources) -> dict[str, Charts]:
     return found
 
 
-def charts_page(sources: Sources) -> Iterator[Page]:
-    """Yield the page of all charts of the studies, where there are some."""
-    charts = {name: laid_out(found) for name, found in study_charts(sources).items()}
-    if charts:
+def charts_pages(sources: Sources) -> Iterator[Page]:
+    """Yield a page for each kind of chart of the studies, and the list of these, where there are some."""
+    kinds: dict[str, dict[str, Drawing]] = {}
+    for name, charts in study_charts(sources).items():
+        drawing = laid_out(charts)
+        if drawing is not None:
+            kinds.setdefault(name.partition(":")[0], {})[name] = drawing
+    study = "docs/study/README.html" if sources.beside.has_docs else None
+    links = []
+    for kind, drawings in kinds.items():
+        path, title = f"measured/{kind.replace(' ', '_')}.html", f"{kind[0].upper()}{kind[1:]}"
+        about = next(iter(drawings.values())).caption
+        links.append((path, title, about))
+        values = {"charts": drawings, "study": study}
         yield Page(
+            path,
+            title,
+            f"{title}, as studies measured it.",
             "measured.html",
-            "What was measured",
-            "Charts of the studies: widths, learning rates, learning rules and passing steps.",
-            "measured.html",
-            {"charts": charts, "study": "docs/study/README.html" if sources.beside.has_docs else None},
+            values,
             "index.html",
+            words=about,
         )
+    if links:
+        about = "Charts of the studies: widths, learning rates, learning rules and passing steps."
+        values = {"links": links, "study": study}
+        yield Page("measured.html", "What was measured", about, "measured_list.html", values, "index.html")

@@ -35,8 +35,7 @@ function tickAt(name, value, at, { left, right, bottom, top }) {
   const isX = name === "x";
   const place = isX ? { x: at, y: bottom + 18 } : { x: left - 8, y: at + 4 };
   const line = isX ? `M${at} ${top}V${bottom}` : `M${left} ${at}H${right}`;
-  const text = makeSvg("text", { ...place, "text-anchor": isX ? "middle" : "end" }, String(value));
-  return [makeSvg("path", { class: "grid", d: line }), text];
+  return [makeSvg("path", { class: "grid", d: line }), makeSvg("text", place, String(value))];
 }
 
 class ChartPanel {

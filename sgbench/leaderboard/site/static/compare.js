@@ -112,8 +112,8 @@ function panelOf(both, place) {
     group.append(drawn);
     plot.append(group);
   });
-  const label = makeSvg("text", { x: (LEFT + RIGHT) / 2, y: HEIGHT - 6, "text-anchor": "middle" }, "epoch");
-  const turned = { transform: `translate(14 ${(TOP + BOTTOM) / 2}) rotate(-90)`, "text-anchor": "middle" };
+  const label = makeSvg("text", { x: (LEFT + RIGHT) / 2, y: HEIGHT - 6 }, "epoch");
+  const turned = { transform: `translate(14 ${(TOP + BOTTOM) / 2}) rotate(-90)` };
   svg.append(up, across, label, makeSvg("text", turned, axis), plot);
   return make("div", { className: "panel" }, make("p", { textContent: title }), svg);
 }
