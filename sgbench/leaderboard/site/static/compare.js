@@ -68,7 +68,8 @@ function figuresOf(first, second) {
 
 function settingsOf(first, second) {
   const names = [...new Set([...Object.keys(first.settings), ...Object.keys(second.settings)])];
-  const rows = names.map((name) => [name, first.settings[name] ?? "-", second.settings[name] ?? "-"]);
+  const given = ({ settings }, name) => (settings[name] ?? "null").replace(/^null$/, "-"); // null: the entry's own
+  const rows = names.map((name) => [name, given(first, name), given(second, name)]);
   const unlike = rows.filter(([, a, b]) => a !== b);
   if (!unlike.length) return make("p", { textContent: "No setting differs: their code comes from different sources." });
   return tableOf("Settings that differ", ["setting", "first", "second"], unlike);
