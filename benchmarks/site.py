@@ -30,7 +30,7 @@ SORT = """() => {
   document.body.offsetHeight;
 }"""
 FILTER = """() => {
-  const input = document.querySelector("input");
+  const input = document.querySelector(".tools input");
   input.value = input.value ? "" : "0.3";
   input.dispatchEvent(new Event("input"));
   document.body.offsetHeight;

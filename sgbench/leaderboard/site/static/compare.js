@@ -63,7 +63,7 @@ function figuresOf(first, second) {
     const texts = [first.figures[name], second.figures[name]];
     return [name, ...texts, COSTS.test(name) ? times(...texts) : ""];
   });
-  return tableOf("Figures of both; costs are of one inference", ["", "first", "second", "second / first"], rows);
+  return tableOf("Figures of both; costs are of one inference", ["figure", "first", "second", "second / first"], rows);
 }
 
 function settingsOf(first, second) {
