@@ -117,7 +117,7 @@ def test_the_answer_and_its_doubts(tmp_path: Path) -> None:
     assert pair.share.value == pytest.approx(100 * 0.4 / (1 - sources.boards[0].measure.guess))
     assert control == pair
     assert "40.00 (" in pages["across.html"].text
-    assert "toy_v1: atan minus zero 40 (" in text
+    assert f"toy_v1: {pair.a.text} minus {pair.b.text} {pair.share.value:.4g} (" in text
     assert "A control has the highest mean" not in text
     reverse = [each.model_copy(update={"method": each.method}) for each in two_methods()]
     swapped = [record(seed=each.seed, accuracy=1.4 - each.test.accuracy, of=each.method) for each in reverse]
