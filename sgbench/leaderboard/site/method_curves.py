@@ -17,7 +17,7 @@ Pick = Callable[[EpochScores], float | None]
 
 
 def curve_charts(records: Sequence[RunRecord], board: Board, *, claim: str = "") -> Charts:
-    """Build charts of the validation score and training loss of every epoch, each with the mean of all finished seeds.
+    """Build charts of the validation score and training loss of every epoch, each with the mean of finished seeds.
 
     Args:
         records: of the method.
