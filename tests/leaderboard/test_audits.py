@@ -18,6 +18,7 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.pages.audit_section import audit_statements
+from sgbench.leaderboard.pages.explain import explain, find_row
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.rows import Board
 from sgbench.leaderboard.store.audits import AUDIT, read_audit, tolerance_of, verdicts
@@ -186,6 +187,13 @@ def test_own_rows_that_fail_lose_their_rank(copy: Path) -> None:
     """A row without a submission keeps its rank unseen, and has none once a seed does not agree."""
     found = put(copy, audit([retraining(OWN, 0, claims(OWN)[0], 0.1)]))
     assert {row.method_id for row in found.claimed} == {OWN, SUBMITTED}
+    said = explain(found, find_row(found, OWN), find_row(found, SUBMITTED), hits={}).short
+    assert any(
+        line.startswith("A has no rank, since it failed when it was retrained: seed 0") for line in said
+    )
+    assert any(line.startswith("B has no rank yet: it was handed in") for line in said)
+    ranked = [row for row in found.rows if row.place][:2]
+    assert not any("no rank" in line for line in explain(found, *ranked, hits={}).sentences)
 
 
 def test_page_states_the_bound(copy: Path) -> None:

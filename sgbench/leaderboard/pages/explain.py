@@ -26,6 +26,7 @@ Hits = Mapping[int, NDArray[np.bool_]]
 RESAMPLING_SEED = 0
 FAILED = "failed or at chance"
 PER_CENT = 100
+RANKED_ONCE = "reinferred with all seeds and retrained with one"
 NOETHER = f"That A wins three of four runs takes {pairs_needed(SURE)} pairs of runs (Noether's formula)."
 
 
@@ -344,6 +345,11 @@ def _notices(a: MethodRow, b: MethodRow) -> Iterator[str]:
             continue
         if listing.provenance.notice is not None:
             yield f"{name} is {listing.provenance.notice.kind}: {listing.provenance.notice.reason}."
+        failed = listing.provenance.failed
+        if failed is not None:
+            yield f"{name} has no rank, since it failed when it was {failed.tier}: {failed.statement}."
+        elif row.is_claimed:
+            yield f"{name} has no rank yet: it was handed in, and is not {RANKED_ONCE}."
         submission = listing.provenance.submission
         if submission is not None and submission.tuning_trials:
             yield f"{name} was chosen among {submission.tuning_trials} settings on the validation split."
