@@ -321,6 +321,20 @@ def test_document_tells_how_many_rows_agree() -> None:
     assert all(f"({name})" in text for _, name in FAILED)
 
 
+def test_document_tells_what_a_submission_takes() -> None:
+    """Means over a board's submissions of all bytes in its store; a hundred of them in docs/registry.md."""
+    sizes_kb = [
+        sum(path.stat().st_size for path in (folder / "objects").rglob("*") if path.is_file())
+        / (1000 * len(list((folder / "submissions").iterdir())))
+        for folder in BOARDS
+        if (folder / "submissions").is_dir()
+    ]
+    low, high = min(sizes_kb), max(sizes_kb)
+    text = " ".join((PUBLISHED.parents[1] / "docs" / "registry.md").read_text().split())
+    assert f"{low / 10:.0f} to {high / 10:.0f} MB of predictions" in text
+    assert f"({low:.0f} to {high:.0f} kB each, the means of the {len(sizes_kb)} boards" in text
+
+
 @pytest.mark.parametrize("folder", BOARDS, ids=lambda folder: folder.name)
 def test_published_boards_catch_rows_doctored_by_twice_the_tolerance(folder: Path) -> None:
     """In 95 of 100 draws; where shares are compared, all five seeds turned into solved ones."""
