@@ -121,7 +121,7 @@ def _so_far(scores: StudyScores) -> str:
     return (
         f"The first look needs blocks {', '.join(names)}: {few(stored, runs)} runs are stored. "
         + ("" if stored == runs else "A claim whose runs are missing is not decided. ")
-        + "Seeds 200 to 204 choose, 205 to 209 compare."
+        + "Seeds 200 to 204 choose, 205 to 209 compare; a claim that is open then is compared on 205 to 219."
     )
 
 

@@ -88,7 +88,7 @@ def verdict_sentences(decision: ClaimDecision) -> str:
     second = (
         f" Seeds {LOOKS[1][0]} to {LOOKS[1][-1]}, which may decide this question, are not run."
         if len(decision.looks) == 1
-        else ""
+        else " That was the last look."
     )
     return f"Open: {words.asked}. {effect}{second}"
 
@@ -160,7 +160,8 @@ def defaults_sentence(decisions: Sequence[ClaimDecision], scores: StudyScores) -
         )
     return (
         f"{asked} Both hold, so that recurrent experiments of version 2 may set "
-        "`neuron.reset_gradient=attached`."
+        "`neuron.reset_gradient=attached`. They leave it to the word: published rows are held against what their "
+        "experiment sets, and with another reset there the closed rows would become open."
     )
 
 

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from sgbench.leaderboard.deviation import compose_reference
+from sgbench.leaderboard.division import division_of
 from sgbench.study.scores import StudyScores
 from study.passing_steps.analysis import settings
 from study.passing_steps.analysis.cells import CHOOSING, TaskRuns, cell
@@ -56,9 +58,18 @@ def test_fixed_setting_is_the_rule_where_the_other_is_not_shown_to_be_better():
     )
     assert answer.verdicts[2].startswith("Attaching the reset's gradient costs less than 1 point")
     assert answer.verdicts[3].startswith("Attaching the reset's gradient gains more than 3 points")
-    assert answer.defaults.endswith(
-        "recurrent experiments of version 2 may set `neuron.reset_gradient=attached`."
-    )
+    assert "recurrent experiments of version 2 may set `neuron.reset_gradient=attached`." in answer.defaults
+    assert answer.defaults.endswith("the closed rows would become open.")
+
+
+def test_a_reset_in_an_experiment_would_move_the_divisions_of_published_rows():
+    """Must differ: a row with the reset as it is published is closed, beside an experiment with the other one open."""
+    reference = compose_reference("fsdd_v2")
+    numbers = {**reference.method.parameters["neuron"], "reset_gradient": "attached"}
+    parameters = {**reference.method.parameters, "neuron": numbers}
+    other = replace(reference, method=reference.method.model_copy(update={"parameters": parameters}))
+    assert division_of(reference.method, reference) == "closed"
+    assert division_of(reference.method, other) == "open"
 
 
 def test_the_width_by_passing_steps_is_the_rule_where_it_is_confirmed_to_be_better():
