@@ -12,7 +12,7 @@ from sgbench.study.pages.text import StudyPage, few, interval, links, table
 from sgbench.study.report import Passage, Report, ReportInput
 from sgbench.study.scores import StudyScores
 from sgbench.tables import decimal_text
-from study.passing_steps.analysis import activity, first_study, settings
+from study.passing_steps.analysis import activity, again, first_study, mechanism, settings
 from study.passing_steps.analysis.cells import FIRST_LOOK, FIXED, LOOKS, TaskRuns, tasks_of
 from study.passing_steps.analysis.claims import ClaimDecision, decide
 from study.passing_steps.analysis.words import (
@@ -49,7 +49,7 @@ def make_report(given: ReportInput) -> Report:
         f"width by passing steps. F: {FIXED[0]} at {FIXED[1]:g}, reset attached. Numbers are points of test "
         "accuracy.",
         "## Verdicts",
-        _so_far(scores),
+        " ".join(filter(None, [_so_far(scores), again.text(given.folder, given.entries)])),
         _verdicts(decisions, scores),
         answer.defaults,
         "## By task",
@@ -59,11 +59,13 @@ def make_report(given: ReportInput) -> Report:
         "## What settings lose",
         *settings.tables(scores, taken),
     ]
-    took = budget.page(given.findings)
-    others, beside = [took], {}
+    others, beside = (
+        [page for page in (mechanism.page(given.folder), budget.page(given.findings)) if page],
+        {},
+    )
     if given.root is not None:
         page, ways = first_study.pages(given.root, answer, losses)
-        others, beside = [page, took], {WAYS: to_json(ways)}
+        others, beside = [page, *others], {WAYS: to_json(ways)}
     front = StudyPage("README.md", TITLE, (*parts, "## Pages", links(others)))
     return Report((front, *others), beside=beside, passages=passages(answer))
 

@@ -228,7 +228,8 @@ ADVISED: Mapping[str, tries.KnownWay] = {
         tries.KnownWay(
             name="attached, by passing steps",
             words=("neuron.reset_gradient=attached", "surrogate=triangle", tries.AUTO),
-            why="a width of the network's own, so that length and activity are taken into account",
+            why="a width of the network's own, so that length and activity are taken into account; the losses are "
+            "means of triangle and atan",
             cost="one forward pass before training",
             losses={},
         ),
@@ -246,6 +247,8 @@ def advised(
 ) -> tries.Ways:
     """Order the ways that need no run, for `sgbench recommend`: the published rule first, then by mean loss.
 
+    The losses that count are those on tasks that nobody had run, where every way was run there.
+
     Args:
         found: the ways.
         titles: of the tasks.
@@ -254,7 +257,12 @@ def advised(
         later: points lost on the second study's tasks, by way.
     """
     unseen = [way for way in found if not way.runs and (way.name in ADVISED or way.name in DEFAULTS.values())]
-    ordered = sorted(unseen, key=lambda way: (way.name != answer.rule, way.mean(common(found))))
+    is_run = all(way.name in later for way in unseen)
+
+    def loss(way: Way) -> float:
+        return fmean(later[way.name].losses.values()) if is_run else way.mean(common(found))
+
+    ordered = sorted(unseen, key=lambda way: (way.name != answer.rule, loss(way)))
     return tries.Ways(
         answer=answer.sentences,
         rule=answer.rule,

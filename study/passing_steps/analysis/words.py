@@ -21,6 +21,8 @@ CLOSE = 3.0
 """Points of the first claim, below which the rule's own loss has to lie for the answer to say: take it."""
 HARM = -2.0
 """Points that no task may be shown to lose where a default is to change."""
+LIBRARY = "snnTorch"
+"""With which the names of its defaults begin."""
 PENDING = "Not decided yet"
 
 
@@ -260,8 +262,19 @@ def _answer(
     beside = [
         f'The rule lost most, {points(lost[worst])} points, on the task "{worst}".',
         _beside(rule, by_name["P1"], by_name["P1b"]),
+        *_shipped(losses),
     ]
     return said, beside, _attaching(by_name["P2a"], by_name["P2b"])
+
+
+def _shipped(losses: Mapping[str, SettingLosses]) -> list[str]:
+    """Say what the defaults of a library lost, on the same tasks and seeds."""
+    said = [
+        f"{name} lost {points(fmean(of.losses.values()))} points"
+        for name, of in losses.items()
+        if name.startswith(LIBRARY)
+    ]
+    return [f"On the same tasks {' and '.join(said)}."] if said else []
 
 
 def _attaching(harm: ClaimDecision, gain: ClaimDecision) -> list[str]:

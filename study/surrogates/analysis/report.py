@@ -30,8 +30,10 @@ from study.surrogates.analysis.pages import (
     references,
     spikes,
     tuned,
+    undecided,
 )
 from study.surrogates.analysis.pages.claims_outside import BOARD
+from study.surrogates.analysis.plan import plan
 from study.surrogates.analysis.summary import later_tasks, summarise
 
 PAGES = (
@@ -69,6 +71,9 @@ def make_report(given: ReportInput, rules: Rules | None = None) -> Report:
     pages = [module.page(findings) for module in PAGES]
     void = Store(given.folder, findings.loaded.name).void_entries()
     pages[PAGES.index(budget)] = audited(pages[PAGES.index(budget)], void)
+    if given.root is not None and findings.results:
+        claims = {result.name: result.claim for result in findings.results}
+        pages.append(undecided.page(plan(given), claims))
     beside = {} if findings.summary is None else {SUMMARY: to_json(findings.summary)}
     return Report((front.page(findings, pages), *pages), beside=beside)
 

@@ -63,7 +63,7 @@ def test_fixed_setting_is_the_rule_where_the_other_is_not_shown_to_be_better():
 
 
 def test_a_reset_in_an_experiment_would_move_the_divisions_of_published_rows():
-    """Must differ: a row with the reset as it is published is closed, beside an experiment with the other one open."""
+    """Must differ: beside an experiment with its own reset a row is closed, with the other open."""
     reference = compose_reference("fsdd_v2")
     numbers = {**reference.method.parameters["neuron"], "reset_gradient": "attached"}
     parameters = {**reference.method.parameters, "neuron": numbers}

@@ -1,0 +1,191 @@
+"""Where the surrogate gradient points before training: its cosine with finite differences, by passing steps.
+
+python -m study.passing_steps.analysis.mechanism DATA measures it anew
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise, product
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import sgbench
+from sgbench.records.base import Amount, Number, Strict, Text
+from sgbench.records.calibration import Reset
+from sgbench.records.files import read_model, to_json, write_atomic
+from sgbench.study.cells import words_of
+from sgbench.study.definition import load_study
+from sgbench.study.pages.text import StudyPage, StudyPicture, table
+from study.passing_steps.analysis.cells import RESETS, cell
+from study.passing_steps.analysis.evidence import SHAPES, WIDTHS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FILE = "mechanism.json"
+"""Beside the study's records."""
+NAME, PICTURE = "mechanism.md", "mechanism.png"
+TITLE = "Where the surrogate gradient points"
+TASKS = ("store_recall", "evidence", "order", "flip_flop")
+"""The first tasks with one recurrent layer and spikes as input."""
+SEED = 100
+BORDERS = (0.5, 2.0, 8.0, 22.0)
+"""Of the ranges of passing steps."""
+DIGITS = 4
+
+
+class Direction(Strict):
+    """Holds the gradient of one network's hidden layer before training, beside finite differences."""
+
+    task: Text
+    shape: Text
+    width_fwhm: Amount
+    reset: Reset
+    passing_steps: Amount
+    cosine: Number
+    norm_ratio: Amount
+    """Norm of the gradient by that of the finite differences."""
+
+
+class DirectionsFile(Strict):
+    """Holds what was measured of each task, shape, width and reset."""
+
+    directions: tuple[Direction, ...]
+
+
+def measure(more: Sequence[str]) -> Iterator[Direction]:
+    """Measure every cell of the tasks with the weights of the first tuning seed, on one batch.
+
+    Args:
+        more: words, such as where data lie.
+
+    Raises:
+        InputError: data are missing.
+    """
+    study = load_study("passing_steps").study
+    for task, shape, width, reset in product(TASKS, SHAPES, WIDTHS, RESETS):
+        words = (*study.tasks[task].words, *words_of(cell(shape, width, reset)), f"seed={SEED}", *more)
+        found = sgbench.diagnose(*words, panels=["agreement", "activity"], batches=1)
+        layer = found.layers[0]
+        line = next(
+            one
+            for one in found.agreements or ()
+            if (one.layer, one.reference) == (layer.name, "finite_difference")
+        )
+        numbers = (layer.passing_steps, line.cosine, line.norm_ratio)
+        if all(number is not None for number in numbers):
+            steps, cosine, ratio = (float(f"{number:.{DIGITS}g}") for number in numbers)
+            yield Direction(
+                task=task,
+                shape=shape,
+                width_fwhm=width,
+                reset=reset,
+                passing_steps=steps,
+                cosine=cosine,
+                norm_ratio=ratio,
+            )
+
+
+def by_steps(found: Iterable[Direction]) -> list[list[Direction]]:
+    """Group the networks by range of passing steps: below the first border, between two, above the last."""
+    groups: list[list[Direction]] = [[] for _ in range(len(BORDERS) + 1)]
+    for one in found:
+        groups[sum(one.passing_steps >= border for border in BORDERS)].append(one)
+    return groups
+
+
+def page(folder: Path) -> StudyPage | None:
+    """Write the page, or nothing where it was not measured.
+
+    Args:
+        folder: of the study's records.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if not (folder / FILE).is_file():
+        return None
+    found = read_model(folder / FILE, DirectionsFile).directions
+    tasks = load_study("passing_steps").study.tasks
+    titles = "; ".join(tasks[task].title for task in dict.fromkeys(one.task for one in found))
+    by_reset = {reset: by_steps(one for one in found if one.reset == reset) for reset in RESETS}
+    between = (f"{low:g} to {high:g}" for low, high in pairwise(BORDERS))
+    ends = [f"below {BORDERS[0]:g}", *between, f"above {BORDERS[-1]:g}"]
+    rows = [
+        [
+            name,
+            *(_told(by_reset[reset][place], field) for field in ("cosine", "norm_ratio") for reset in RESETS),
+        ]
+        for place, name in enumerate(ends)
+    ]
+    picture = StudyPicture(
+        PICTURE,
+        "Cosine of the surrogate gradient with finite differences of the loss, against passing steps before "
+        "training; a mark a network.",
+        [(one.reset, one.passing_steps, one.cosine) for one in found],
+        lambda: figure(found),
+    )
+    parts = (
+        f"An estimate, before training and on one batch: {len(found)} networks, two shapes, eight widths and both "
+        f"resets on {len({one.task for one in found})} tasks ({titles}). Nothing of it was registered.",
+        "The gradient of the hidden layer's weights is compared with finite differences of the loss along random "
+        "directions, with steps of a twentieth of the weights' norm. A cosine of 1 means that both point the same "
+        "way. The ratio is the norm of the gradient by that of the finite differences.",
+        picture.markdown,
+        table(
+            ["passing steps", *(f"{what}, {reset}" for what in ("cosine", "norm ratio") for reset in RESETS)],
+            rows,
+        ),
+        "Each entry is the median of the networks, with their number.",
+    )
+    return StudyPage(NAME, TITLE, parts, (picture,))
+
+
+def _told(found: Sequence[Direction], field: str) -> str:
+    return f"{median(getattr(one, field) for one in found):.2f} ({len(found)})" if found else "-"
+
+
+def figure(found: Sequence[Direction]) -> Figure:
+    """Draw the cosines against passing steps, a colour a reset.
+
+    Args:
+        found: the networks.
+    """
+    from matplotlib.figure import Figure
+
+    from sgbench.plots.style import BLUE, GRID, INK, VERMILION
+
+    drawn = Figure(figsize=(8.6, 4.2), layout="constrained")
+    axes: Any = drawn.subplots()
+    for reset, colour in zip(RESETS, (VERMILION, BLUE), strict=True):
+        mine = [one for one in found if one.reset == reset]
+        axes.plot(
+            [one.passing_steps for one in mine],
+            [one.cosine for one in mine],
+            linestyle="none",
+            marker="o",
+            markersize=6,
+            color=colour,
+            label=f"reset {reset}",
+        )
+    axes.set_xscale("log")
+    axes.set_xlabel("passing steps before training", fontsize=12, color=INK)
+    axes.set_ylabel("cosine with finite differences", fontsize=12, color=INK)
+    axes.grid(color=GRID, linewidth=0.8)
+    axes.legend(frameon=False, fontsize=11.5)
+    return drawn
+
+
+def main() -> int:
+    """Measure with files of data sets in the folder that is named, and write it beside the records."""
+    root = Path(__file__).resolve().parents[3]
+    found = tuple(measure([f"paths.data_dir={sys.argv[1]}"]))
+    write_atomic(root / "study" / "passing_steps" / FILE, to_json(DirectionsFile(directions=found)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
