@@ -6,7 +6,7 @@ python -m study.passing_steps.analysis.mechanism DATA measures it anew
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise, product
 from pathlib import Path
 from statistics import median
@@ -140,8 +140,20 @@ def page(folder: Path) -> StudyPage | None:
             rows,
         ),
         "Each entry is the median of the networks, with their number.",
+        *_above(by_reset),
     )
     return StudyPage(NAME, TITLE, parts, (picture,))
+
+
+def _above(by_reset: Mapping[Reset, Sequence[Sequence[Direction]]]) -> list[str]:
+    """Say how gradients above the last border differ between both resets."""
+    said = [
+        f"with the reset {reset} it has a cosine of {median(one.cosine for one in found[-1]):.2f} and "
+        f"{median(one.norm_ratio for one in found[-1]):.3g} times the norm"
+        for reset, found in by_reset.items()
+        if found[-1]
+    ]
+    return [f"Above {BORDERS[-1]:g} passing steps the gradient differs: {'; '.join(said)}."] if said else []
 
 
 def _told(found: Sequence[Direction], field: str) -> str:

@@ -34,8 +34,8 @@ def page(lines: Iterable[PlanLine], claims: Mapping[str, str]) -> StudyPage:
             "None of these runs is made. They are more seeds of the cells that a hypothesis compares, and each "
             "would be registered before it runs. Core-hours are by the seconds that the study's file states. The "
             "chance is that the verdict is then no longer open, before the correction for all hypotheses. It is "
-            f"found by drawing the stored seeds again {TRIES} times, so that it is known to some 6 points. `sgbench "
-            "study plan surrogates` prints the same.",
+            f"found by drawing the stored seeds again {TRIES} times, so that it is known to some 6 points. "
+            "`sgbench study plan surrogates` prints the same.",
             table(["hypothesis", "more seeds", "runs", "core-h", "chance"], rows),
         ),
     )
