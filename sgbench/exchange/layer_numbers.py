@@ -79,7 +79,8 @@ class LayerNumbers:
 
     def refused(self, reader: str, reason: str) -> InputError:
         """Return the error of a layer that a reader cannot be told."""
-        return InputError(f"layer '{self.name}': {reason}, so {reader} cannot hold it")
+        fact, mark, remedy = reason.partition("; ")
+        return InputError(f"layer '{self.name}': {fact}, so {reader} cannot hold it{mark}{remedy}")
 
 
 def numbers_of(network: Network, reader: str) -> list[LayerNumbers]:

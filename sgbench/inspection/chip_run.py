@@ -18,6 +18,9 @@ from sgbench.records.energy import Chip, EnergyTarget
 from sgbench.signals.spikes import dense
 from sgbench.signals.trajectory import SPIKES, Trajectory
 
+TRAINED_BITS = {"int8": 8, "int4": 4, "ternary": 2}
+"""Of weights that are trained with few of them."""
+
 
 @dataclass(frozen=True)
 class WholeAgreement:
@@ -69,9 +72,16 @@ def require_chip(run: StoredRun, target: EnergyTarget) -> ChipFit:
     if found.chips > 1:
         problems.append(f"{found.cores} cores are needed, the chip has {cores}")
     if problems:
-        remedy = "; train with weights=int8 or int4" if found.changes else ""
+        remedy = _fewer_bits(target) if found.changes else ""
         raise InputError(f"{target.name} cannot hold this network: {'; '.join(problems)}{remedy}")
     return found
+
+
+def _fewer_bits(target: EnergyTarget) -> str:
+    """Name the weights that a chip holds."""
+    most = None if target.chip is None else target.chip.weight_bits
+    fitting = [word for word, bits in TRAINED_BITS.items() if most is None or bits <= most]
+    return f"; train with weights={' or '.join(fitting)}" if fitting else ""
 
 
 def precision_of(chip: Chip) -> Precision | None:

@@ -56,7 +56,8 @@ def _why_not(member: Replica) -> str | None:
             return f"layer '{layer.name}' runs on {engine} ({reason})"
         shaped = layer.dropout is not None or layer.normaliser is not None or layer.weight_bits is not None
         if shaped or layer.synapses() is None:  # type: ignore[operator]
-            return f"layer '{layer.name}' is more than weights and neurons"
+            more = "" if layer.weight_bits is None else f": weights={choices['weights']} rounds them"
+            return f"layer '{layer.name}' is more than weights and neurons{more}"
     return None
 
 

@@ -121,7 +121,7 @@ def test_a_file_gives_the_same_layers() -> None:
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        ((), "its weights have all bits; train with weights=int8, int4 or ternary"),
+        ((), "all bits, so a chip cannot hold it; train with weights=int8, int4 or ternary"),
         (("weights=int4", "network.bias=true"), "train with network.bias=false"),
         (("weights=int4", "weights.power_of_two=false"), "weights.power_of_two=true"),
         (("weights=int4", "weights.scale=channel"), "weights.scale=layer"),
@@ -174,7 +174,10 @@ def test_a_chip_refuses_all_that_it_cannot_hold_on_one_line(finished: StoredRun)
     """Each limit by its name; must differ: a chip of enough bits holds the same network."""
     assert require_chip(finished, narrow("loihi1", weight_bits=32)).fits
     cases = {
-        "weights of 32 bits have to be quantised to 9; train with weights=int8 or int4": narrow("loihi1"),
+        "weights of 32 bits have to be quantised to 9; train with weights=int8 or int4 or ternary": narrow(
+            "loihi1"
+        ),
+        "have to be quantised to 4; train with weights=int4 or ternary$": narrow("loihi1", weight_bits=4),
         "neuron 'leaky': the hardware has synaptic": narrow("loihi1", weight_bits=32, neurons=("synaptic",)),
         "inputs to a neuron, 3 at most": narrow("loihi1", weight_bits=32, fan_in=3),
         "cores are needed, the chip has 1": narrow("loihi1", weight_bits=32, neurons_per_core=8, cores=1),

@@ -119,7 +119,9 @@ def test_explain_says_whose_energy_is_lower() -> None:
     sure = board(chip("wide", EVENTS))
     a, b = find_row(sure, "atan"), find_row(sure, "triangle")
     text = " ".join(explain(sure, a, b, hits={}).sentences)
-    assert "A needs more energy than B: at all ends of the prices of 1 price list." in text
+    assert (
+        "A needs more energy than B on 1 price list, at the low and at the high end of every price." in text
+    )
     other = "the same network without spikes (run once a sample)"
     assert f"It needs less energy than {other} while it uses below 28.7 (27.5 to 29.4) % on wide." in text
     assert "At its own activity A needs less on 1 of 1 price lists." in text
@@ -129,7 +131,7 @@ def test_explain_says_whose_energy_is_lower() -> None:
         chip("both", {"accumulate": (1, 1, 1), "spike_sent": (5, 1, 20)}),
     )
     text = " ".join(explain(torn, find_row(torn, "atan"), find_row(torn, "triangle"), hits={}).sentences)
-    assert "A's is under 25 % of them" in text
+    assert "A under 25 % of the combinations of low and high prices" in text
 
 
 def test_seeds_of_unequal_test_sets_are_priced_one_by_one() -> None:

@@ -34,17 +34,17 @@ def _stable(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
     if duel is None:
         return
     lists, tied = len(duel.share), len(duel.tied)
-    also = f"; {tied} more cannot tell them apart" if tied and lists else ""
+    also = f" On {tied} more both need the same." if tied and lists else ""
     of = f"{lists} price list{'s' if lists > 1 else ''}"
     if not lists:
-        yield f"Whoever's prices hold, A and B need the same energy (price lists: {tied})."
+        yield f"A and B need the same energy on all {tied} price lists."
     elif duel.certain:
         word = "less" if duel.mean == ALWAYS else "more"
-        yield f"Whoever's prices hold, A needs {word} energy than B: at all ends of the prices of {of}{also}."
+        yield f"A needs {word} energy than B on {of}, at the low and at the high end of every price.{also}"
     else:
         yield (
-            f"Whose energy is lower depends on the prices: A's is under {share_text(duel)} % of them, over the "
-            f"ends of the prices of {of}, each list weighing the same{also}."
+            f"A or B needs less energy, depending on the prices: A under {share_text(duel)} % of the combinations "
+            f"of low and high prices of {of}.{also}"
         )
 
 
@@ -55,7 +55,9 @@ def _beside(name: str, row: MethodRow, energies: Matched, board: Board) -> str:
         [
             f"In an average step {name} uses {number_text(100 * energies.rate)} % of its connections.",
             *_compared(name, shown, f"the same network without spikes ({PASSES[energies.passes]})", False),
-            *_compared(name, shown, f"the one with activations of {energies.activation_bits} bits", True),
+            *_compared(
+                name, shown, f"that network with activations of {energies.activation_bits} bits", True
+            ),
             *_won(name, energies),
         ]
     )
