@@ -66,6 +66,8 @@ def held_out(tasks: Mapping[str, TaskSummary], goal: Goal = "accuracy") -> tuple
 
 FEW_TASKS = 3
 """Below so many nothing is predicted for a new one."""
+DETACHED = "What the first study's recurrent tasks say of a detached reset, with ranges to search:"
+"""Stands between what is tried first in a recurrent network and the advice by kind of network."""
 NOT_TRIED = ("convolutions", "batches above 256 samples", "anything on an accelerator")
 SETTINGS = {"init.gain": "initial gain", "init.recurrent_gain": "recurrent gain", "clip_norm": "clipping"}
 
@@ -116,7 +118,7 @@ class Recommendation:
             said.append(_held_out_text(self.held_out))
         said += [_later_text(task) for task in self.later]
         said += [f"Not known: {what}." for what in self.unknown]
-        return said if self.tries is None else [*said, *self.tries.lines]
+        return said if self.tries is None else [*self.tries.lines, DETACHED, *said]
 
     @property
     def tree(self) -> dict[str, Any]:

@@ -153,7 +153,7 @@ def _losses(losses: Mapping[str, float]) -> str:
     """Write the mean and the largest loss; a mean is of the way's own tasks."""
     worst = max(losses, key=lambda title: losses[title])
     mean = fmean(losses.values())
-    return f"{mean:.1f} points on average over {len(losses)}, most on {worst}: {losses[worst]:.1f}"
+    return f'{mean:.1f} points on average over {len(losses)}, most on "{worst}": {losses[worst]:.1f}'
 
 
 def _beyond(known: Reach, start: OwnStart) -> list[str]:

@@ -36,6 +36,7 @@ def write(folder: Path, **later: dict[str, float]) -> Path:
             why="simple",
             losses={"a": 0.0, "b": 1.0},
             later=later.get("good", {}),
+            later_seeds="five" if "good" in later else None,
         ),
         KnownWay(name="as shipped", losses={"a": 9.0}),
         KnownWay(
@@ -57,18 +58,20 @@ def test_settings_stand_in_their_order_with_reason_cost_and_what_they_lost(tmp_p
     assert found.lines == [
         "Recurrent: 2 to try first, in order, a run each. Not decided yet.",
         "First 1: surrogate=atan width_fwhm=0.5: simple. Costs no run to choose it. Lost on the tasks that raised "
-        "the question (not confirmed): 0.5 points on average over 2, most on b: 1.0.",
+        'the question (not confirmed): 0.5 points on average over 2, most on "b": 1.0.',
         "First 2: surrogate=triangle width_fwhm=0.28: its own width. Costs one forward pass. Lost on the tasks "
-        "that raised the question (not confirmed): 2.0 points on average over 1, most on a: 2.0.",
+        'that raised the question (not confirmed): 2.0 points on average over 1, most on "a": 2.0.',
         "Beside them as shipped. Lost on the tasks that raised the question (not confirmed): 9.0 points on average "
-        "over 1, most on a: 9.0.",
+        'over 1, most on "a": 9.0.',
     ]
 
 
 def test_losses_on_new_tasks_stand_before_those_found_after_the_runs(tmp_path: Path) -> None:
     """Must differ: a way that was run on new tasks tells of them first, another one does not."""
     first, second = first_tries(write(tmp_path, good={"new": 3.0, "newer": 1.0}), OwnStart(50)).lines[1:3]
-    assert "Lost on tasks that nobody had run: 2.0 points on average over 2, most on new: 3.0." in first
+    assert (
+        'Lost on tasks that nobody had run (five): 2.0 points on average over 2, most on "new": 3.0.' in first
+    )
     assert first.index("nobody had run") < first.index("not confirmed")
     assert "nobody had run" not in second
 

@@ -27,7 +27,7 @@ from study.passing_steps.analysis.cells import (
 )
 from study.passing_steps.analysis.evidence import SHAPES, WIDTHS
 from study.passing_steps.analysis.spending import DEFAULTS
-from study.passing_steps.analysis.words import CALIBRATED_NAME, FIXED_NAME, SettingLosses
+from study.passing_steps.analysis.words import CALIBRATED_NAME, FIXED_NAME, RECOMMENDED_NAME, SettingLosses
 
 LIBRARIES = "E"
 """Block of library defaults, and of what `sgbench recommend` said before the first run."""
@@ -102,7 +102,7 @@ def _of_libraries(scores: StudyScores) -> Iterator[tuple[str, Callable[[TaskRuns
                 return cells.cells[0]
         raise LookupError(f"{task.task}: nothing was recommended")
 
-    yield "what `sgbench recommend` said before", recommended
+    yield RECOMMENDED_NAME, recommended
 
 
 def _scaled() -> Iterator[tuple[str, Callable[[TaskRuns], list[Cell]]]]:

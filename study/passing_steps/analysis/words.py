@@ -21,6 +21,7 @@ CLOSE = 3.0
 """Points of the first claim, below which the rule's own loss has to lie for the answer to say: take it."""
 HARM = -2.0
 """Points that no task may be shown to lose where a default is to change."""
+RECOMMENDED_NAME = "what `sgbench recommend` said before"
 LIBRARY = "snnTorch"
 """With which the names of its defaults begin."""
 PENDING = "Not decided yet"
@@ -272,9 +273,9 @@ def _shipped(losses: Mapping[str, SettingLosses]) -> list[str]:
     said = [
         f"{name} lost {points(fmean(of.losses.values()))} points"
         for name, of in losses.items()
-        if name.startswith(LIBRARY)
+        if name.startswith(LIBRARY) or name == RECOMMENDED_NAME
     ]
-    return [f"On the same tasks {' and '.join(said)}."] if said else []
+    return [f"On the same tasks {'; '.join(said)}."] if said else []
 
 
 def _attaching(harm: ClaimDecision, gain: ClaimDecision) -> list[str]:
