@@ -10,8 +10,8 @@ from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Ends, Seri
 
 WIDTH, HEIGHT = 640, 260
 LEFT, RIGHT, TOP, BOTTOM = 64, 12, 12, 44
-WIDE, ROW, LETTER, MOST_LEFT = 920, 20, 8.4, 520
-"""Width of a chart with named rows, height of a row, width of a letter of a name, and the most that names take."""
+WIDE, ROW, LETTER, MOST_LEFT, MOST_LETTERS = 920, 20, 8.4, 520, 67
+"""Width of a chart with long names of rows, height of a row, width of a letter, and the most that names take."""
 TALL = 15  # of a label
 ROOM = 0.04  # of an axis, beyond its marks
 TICKS = 5
@@ -245,15 +245,19 @@ def _mark(frame: _Frame, point: ChartPoint) -> Mark:
 
 def _ticks(axis: ChartAxis, ends: Ends) -> list[tuple[float, str]]:
     if axis.names:
-        most = int(MOST_LEFT / LETTER)
-        return [(float(place), _shortened(name, most)) for place, name in enumerate(axis.names)]
+        return [(float(place), _shortened(name)) for place, name in enumerate(axis.names)]
     values = log_ticks(*ends) if axis.is_log else ticks(*ends)
     return [(value, f"{value:g}") for value in values]
 
 
-def _shortened(name: str, most: int) -> str:
-    """Cut a name that is too long; what its mark says has all of it."""
-    return name if len(name) <= most else f"{name[: most - 3]}..."
+def _shortened(name: str) -> str:
+    """Cut a long name in its middle, as ends tell names apart; what its mark says has all of it.
+
+    >>> _shortened("short"), _shortened("b" * 40 + "a" * 40).count("a")
+    ('short', 33)
+    """
+    half = MOST_LETTERS // 2
+    return name if len(name) <= MOST_LETTERS else f"{name[: half - 3]}...{name[-half:]}"
 
 
 def ticks(low: float, high: float) -> list[float]:
