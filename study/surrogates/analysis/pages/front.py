@@ -32,9 +32,9 @@ def page(findings: SurrogateFindings, pages: Sequence[StudyPage]) -> StudyPage:
         f"{len(findings.facts):,} runs are stored, of blocks {findings.block_names}.",
         "## Verdicts",
         verdict_table(results),
-        f"p is of the verdict, at the registered level of {findings.rules.level:g}; where it is open, the "
-        "smaller of those for and against. In the last column it is corrected for all hypotheses by Holm's "
-        "method, and the verdict follows it.",
+        f"The column p belongs to the verdict, at the registered level of {findings.rules.level:g}. For an open "
+        "hypothesis p is the smaller of the p for and against the hypothesis. The last column corrects p for all "
+        "hypotheses by Holm's method, and the verdict follows this corrected p.",
         "## What the numbers say",
         "\n".join(
             f"- **{result.name}**: {result.why}. Cells: {result.cells}." for result in results if result.rows
@@ -46,7 +46,7 @@ def page(findings: SurrogateFindings, pages: Sequence[StudyPage]) -> StudyPage:
         )
         or "Nothing.",
         "## To keep in mind",
-        "Written after the runs. No verdict rests on it.",
+        "These remarks were written after the runs. No verdict rests on them.",
         remark_lines(),
         "## Pages",
         links(pages),
@@ -78,10 +78,13 @@ def why_open(result: HypothesisResult) -> str:
         return f"{result.why}." if result.why else f"{result.seeds}."
     if result.alone != "open":
         return (
-            f"it would be {result.alone} alone (p {p_text(result.p)}), and is not after the correction for all "
-            f"hypotheses (p {p_text(result.p_corrected)})."
+            f"As the only hypothesis it would be {result.alone} (p {p_text(result.p)}). After the correction for "
+            f"all hypotheses it is open (p {p_text(result.p_corrected)})."
         )
-    return f"neither side is shown: p {p_text(result.p_confirmed)} for it, {p_text(result.p_refuted)} against it."
+    return (
+        f"The runs neither confirm the hypothesis (p {p_text(result.p_confirmed)}) nor refute it "
+        f"(p {p_text(result.p_refuted)})."
+    )
 
 
 def _registered(findings: SurrogateFindings) -> str:
