@@ -36,8 +36,8 @@ def lines_of(advice: BudgetAdvice) -> list[str]:
     ]
     if advice.own is not None:
         said += _own(advice)
-    for task in advice.tasks:
-        said += _task(task, advice)
+    else:
+        said += [line for task in advice.tasks for line in _task(task, advice)]
     said += [_left_out(check) for check in advice.left_out]
     said.append(in_short(budget.target, advice.left_out))
     if advice.shapes:
@@ -132,6 +132,13 @@ def _own(advice: BudgetAdvice) -> Iterator[str]:
         f"{100 * max(shares):.0f} % of that part and lost {min(losses):.1f} to {max(losses):.1f} points."
     )
     left = most - (own.reference_nj - own.moved_nj)
+    if own.reference_nj <= most:
+        bits = (
+            ""
+            if advice.bits is None
+            else f"; {advice.budget.target} has weights of at most {advice.bits} bits"
+        )
+        yield f"Your run keeps the budget as it is{bits}."
     if own.advised.share * own.moved_nj > left:
         yield "No measured setting saves so much: make the network smaller or its sequences shorter."
     elif max(shares) * own.moved_nj > left:

@@ -153,6 +153,14 @@ def test_a_run_of_ones_own_is_the_reference() -> None:
     assert found.own.advised.losses == pytest.approx((8.0, 36.0))
     assert found.own.moved_nj == pytest.approx(2000 * EVENT_NJ)
     assert "No measured setting" not in str(found)
+    assert "keeps the budget as it is" not in str(found)
+    assert "one: take" not in str(found)  # the budget is that of another network
+    small = advise_budget(
+        (task("one", USUAL), task("two", OTHER)),
+        Budget("loihi1", max_nj=1000 * EVENT_NJ),
+        own=(counts(900), 0.001),
+    )
+    assert "Your run keeps the budget as it is" in str(small)
 
 
 def test_a_task_without_spikes_does_not_hide_another() -> None:
