@@ -90,9 +90,16 @@ def width_for(layers: Sequence[RecurrentLayer], surrogate: Surrogate, target: fl
             f"{most:.2g}; the sequences are too short, or potentials lie exactly at threshold"
         )
     for _ in range(HALVINGS):
+        if _rounded(low) == _rounded(high):
+            break  # so does every width between them
         middle = math.sqrt(low * high)
         if mean_passing_steps(layers, surrogate, middle) < target:
             low = middle
         else:
             high = middle
-    return float(f"{math.sqrt(low * high):.{DIGITS}g}")
+    return _rounded(math.sqrt(low * high))
+
+
+def _rounded(width: float) -> float:
+    """Round a width to two significant digits."""
+    return float(f"{width:.{DIGITS}g}")

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import sgbench
+from sgbench.diagnosis import passing
 from sgbench.diagnosis.passing import RecurrentLayer, mean_passing_steps, passing_steps, width_for
 from sgbench.errors import InputError
 
@@ -75,3 +76,23 @@ def test_a_surrogate_without_a_width_is_refused(name):
     """Expected: one line that names it."""
     with pytest.raises(InputError, match="has no width"):
         width_for([layer()], sgbench.create(f"surrogate/{name}"), 1.0)
+
+
+@pytest.mark.parametrize("target", [1.0, 1.7, 2.9])
+def test_halving_ends_where_both_ends_are_one_width(monkeypatch, target):
+    """Expected: the width of forty halvings, whose two digits stand after a third of them."""
+    seen = []
+
+    def counted(*given):
+        seen.append(given)
+        return mean_passing_steps(*given)
+
+    monkeypatch.setattr(passing, "mean_passing_steps", counted)
+    found = width_for([layer()], shape("atan"), target)
+    assert len(seen) <= 16
+    low, high = passing.NARROWEST, passing.WIDEST
+    for _ in range(40):
+        middle = (low * high) ** 0.5
+        below = mean_passing_steps([layer()], shape("atan"), middle) < target
+        low, high = (middle, high) if below else (low, middle)
+    assert found == float(f"{low:.2g}")
