@@ -58,6 +58,6 @@ def charts_pages(sources: Sources) -> Iterator[Page]:
             words=about,
         )
     if links:
-        about = "Charts of the studies: widths, learning rates, learning rules and passing steps."
+        about = "Charts of studies: widths, learning rates and rules, passing steps, advice under a budget."
         values = {"links": links, "study": study}
         yield Page("measured.html", "What was measured", about, "measured_list.html", values, "index.html")
