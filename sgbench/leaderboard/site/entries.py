@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -33,6 +34,8 @@ PLACES = {
 
 UNDRAWN = "no digest"
 """Stands for that of a picture which carries none."""
+MOST = 5
+"""Results of an entry on one board that its page shows; its files have all."""
 
 
 def entry_files(group: str, sources: Sources) -> Iterator[Page | SiteFile]:
@@ -101,10 +104,11 @@ def _ranks_of(group: str, sources: Sources) -> dict[str, dict[str, list[ChartPoi
 
 def _rank_charts(ranks: Mapping[str, list[ChartPoint]]) -> Charts:
     caption = (
-        "The ranks that each of its methods may have, from paired tests, as shares of the way down its board."
+        "The ranks that its methods may have, from paired tests, as shares of the way down each board; of many "
+        f"the best {MOST}."
     )
     axis = ChartAxis("from first (0) to last (100), %", ends=(0.0, 100.0))
-    points = tuple(point for points in ranks.values() for point in points)
+    points = tuple(point for points in ranks.values() for point in points[:MOST])
     chart = Chart("Ranks on every board", axis, ChartAxis(names=tuple(ranks)), (Series("methods", points),))
     return Charts(caption, (chart,))
 
@@ -178,8 +182,13 @@ def _entry_page(
         *numbers("rank", "of"),
         *texts("alike", "score", "result", "not ranked"),
     )
+    shown = best_of_each(done)
+    caption = f"Results of {entry.name}"
+    less = (
+        caption if len(shown) == len(done) else f"{caption}: of {len(done):,} the best {MOST} of each board"
+    )
     tables = {
-        "results": Table(f"Results of {entry.name}", columns, tuple(done), head=1) if done else None,
+        "results": Table(caption, columns, tuple(done), head=1) if done else None,
         "numbers": _numbers(entry),
         "presets": _presets(presets) if presets else None,
     }
@@ -199,12 +208,28 @@ def _entry_page(
             "ranks": laid_out(_rank_charts(ranks)) if ranks else None,
             "docs": f"docs/catalogue/{entry.group}/{entry.name}.html" if has_docs else None,
             **tables,
+            "results": Table(less, columns, tuple(shown), head=1) if done else None,
         },
         f"{entry.group}s.html",
         tables={name: table for name, table in tables.items() if table is not None},
         kind=entry.group,
         words=" ".join(_search_words(entry, presets)),
     )
+
+
+def best_of_each(rows: Sequence[tuple[Cell, ...]]) -> list[tuple[Cell, ...]]:
+    """Keep the first rows of each board, which the first cell names.
+
+    >>> len(best_of_each([(Cell("a"),)] * 7 + [(Cell("b"),)]))
+    6
+    """
+    counts: Counter[str] = Counter()
+    kept = []
+    for row in rows:
+        counts[row[0].text] += 1
+        if counts[row[0].text] <= MOST:
+            kept.append(row)
+    return kept
 
 
 def _search_words(entry: Entry, presets: list[Entry]) -> Iterator[str]:
