@@ -111,7 +111,9 @@ def page(folder: Path) -> StudyPage | None:
     found = read_model(folder / FILE, DirectionsFile).directions
     tasks = load_study("passing_steps").study.tasks
     titles = "; ".join(tasks[task].title for task in dict.fromkeys(one.task for one in found))
-    by_reset = {reset: by_steps(one for one in found if one.reset == reset) for reset in RESETS}
+    by_reset: dict[Reset, list[list[Direction]]] = {
+        reset: by_steps(one for one in found if one.reset == reset) for reset in RESETS
+    }
     between = (f"{low:g} to {high:g}" for low, high in pairwise(BORDERS))
     ends = [f"below {BORDERS[0]:g}", *between, f"above {BORDERS[-1]:g}"]
     rows = [
