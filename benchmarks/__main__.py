@@ -28,6 +28,7 @@ EPILOG = """examples:
   python -m benchmarks counting
   python -m benchmarks rules --steps 400
   python -m benchmarks scaling
+  python -m benchmarks formula
   python -m benchmarks board
   python -m benchmarks site
   python -m benchmarks interrupts
@@ -189,6 +190,12 @@ def _add_own_code(commands: Any) -> None:
     )
     generated.add_argument("--seed", type=int, default=0, metavar="N", help="of weights (default 0)")
     _add_json(generated)
+    formula = commands.add_parser("formula", help="a surrogate as a formula against its shape by name, fused")
+    _add_counts(formula, (("batch", 128), ("hidden", 256), ("steps", 100), ("rounds", 41)))
+    formula.set_defaults(handler=_measure, module="formula", settings="FormulaSettings")
+    formula.add_argument("--threads", type=int, default=1, metavar="N", help="threads and cores (default 1)")
+    formula.add_argument("--seed", type=int, default=0, metavar="N", help="of currents (default 0)")
+    _add_json(formula)
 
 
 def _add_sweeps(commands: Any) -> None:

@@ -45,7 +45,6 @@ def files_of(result: JudgedCandidate, targets: Mapping[str, EnergyTarget]) -> di
         f"# Verdict on `{name}`",
         _summary(verdicts[OWN_BEST]),
         as_markdown(tables[OWN_BEST]),
-        _how(result),
     ]
     if CALIBRATED in tables:
         parts += [
@@ -57,6 +56,7 @@ def files_of(result: JudgedCandidate, targets: Mapping[str, EnergyTarget]) -> di
     parts += [f"![accuracies and widths]({PICTURE})"]
     for table in more:
         parts += [f"## {table.caption}", as_markdown(table)]
+    parts += ["## How it was decided", _how(result)]
     numbers = {
         "candidate": list(result.candidate.words),
         "verdicts": {kind: [asdict(each) for each in of.values()] for kind, of in verdicts.items()},
@@ -100,19 +100,22 @@ def _summary(verdicts: Mapping[str, RegimeVerdict]) -> str:
 def _how(result: JudgedCandidate) -> str:
     """Write how the verdict was reached, and what it cost."""
     runs = result.runs
-    looks = ", ".join(f"{seeds} ({level:g})" for seeds, level in LOOKS)
-    hours = sum(run.fit_s for run in runs) / HOUR_S
+    hours = number_text(sum(run.fit_s for run in runs) / HOUR_S)
     shapes = ", ".join(cell.surrogate for cell in result.tasks[0].task.own_best)
-    return (
-        f"{len(runs)} runs of the candidate, {number_text(hours)} hours of computing as their records time it. "
-        f"Known shapes ({shapes}) are stored runs at their own best width and learning rate; the reference of a "
-        f"task is the one that was best on validation there, which no reporting seed chose. Width and learning "
-        f"rate of the candidate were found with the same grids. Differences are paired by seed and averaged over "
-        f"the tasks of a kind of network. Looks are after so many seeds (with the chance of a false verdict that "
-        f"each may add over all kinds): {looks}; kinds share it equally. Equal: both one-sided tests show the "
-        f"difference within {MARGIN:g} points. The interval lies within the margin exactly where equality is "
-        "shown. A failed run counts as guessing."
+    found = "Width and learning rate were" if result.candidate.has_width else "The learning rate alone was"
+    looks = ", ".join(f"{level:g} after {seeds}" for seeds, level in LOOKS)
+    lines = (
+        f"The candidate was run {len(runs)} times, which took {hours} hours by the clocks of its records.",
+        f"Known shapes are stored runs, each at its own best width and learning rate: {shapes}.",
+        "The reference of a task is the known shape that was best on validation. No reporting seed chose it.",
+        f"{found} searched for, with the grids of the known shapes.",
+        "Differences are paired by seed and averaged over the tasks of a kind of network.",
+        f"The chance of a false verdict is at most, over all kinds of network: {looks} seeds.",
+        f"Equal means that two one-sided tests show a difference within {MARGIN:g} points.",
+        "The interval lies within that margin exactly where equality is shown.",
+        "A failed run counts as guessing.",
     )
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def _scores(result: JudgedCandidate) -> Table:

@@ -1,0 +1,45 @@
+"""Pages of judged surrogates are what their stored runs say; nothing is trained."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sgbench.errors import InputError
+from tools import judged
+
+
+def test_a_stored_candidate_gives_its_page() -> None:
+    """Expected: the committed bytes of page, table and numbers; the picture up to what fonts of a machine change.
+
+    Must differ: another candidate's runs, of which the first that is asked for is missing.
+    """
+    name = "sign_flip"
+    entry = judged.entries()[name]
+    made = judged.files_of(judged.judged(name, entry), {})
+    for file, data in made.items():
+        stored = judged.PAGES / name / file
+        if file.endswith(".png"):
+            pixels, expected = (
+                np.asarray(Image.open(io.BytesIO(one)), float) for one in (data, stored.read_bytes())
+            )
+            assert np.abs(pixels - expected).mean() < 1
+        else:
+            assert data == stored.read_bytes(), file
+    with pytest.raises(InputError, match="has no run of T1, search"):
+        judged.judged("cubed", entry)
+
+
+@pytest.mark.slow
+def test_all_pages_are_what_their_stored_runs_say() -> None:
+    """Expected: the committed bytes of all pages, the list of them and its tables; each page has a candidate."""
+    made = judged.files()
+    for name, data in made.items():
+        if not name.endswith(".png"):
+            assert data == (judged.PAGES / name).read_bytes(), name
+    assert {path.name for path in judged.PAGES.iterdir() if path.is_dir()} == set(judged.entries())
+    assert {Path(name).parts[0] for name in made} == {*judged.entries(), "README.md"}
