@@ -18,7 +18,7 @@ import yaml
 from sgbench.composition.plan import PointComposer
 from sgbench.errors import InputError
 from sgbench.recommendation.summary import read_summary, shipped_summary
-from sgbench.records.base import Number, Strict, Text
+from sgbench.records.base import Number, Positive, Strict, Text
 from sgbench.records.files import write_atomic
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
@@ -75,6 +75,7 @@ class JudgedEntry(Strict):
     line: Text
     words: list[Text]
     tasks: list[Text]
+    seeds: Positive = LOOKS[-1][0]
     minutes: Number
     core_minutes: Number
 
@@ -121,7 +122,7 @@ def stored(name: str) -> dict[RunKey, RunRecord]:
 
 def judged(name: str, entry: JudgedEntry) -> JudgedCandidate:
     """Judge a candidate from its stored runs."""
-    kept = Kept(*given(entry, Path("runs")), **HOW)
+    kept = Kept(*given(entry, Path("runs")), **HOW, most_seeds=entry.seeds)
     kept.records = stored(name)
     return kept.judge(calibrated=False)
 
@@ -174,17 +175,25 @@ def convolutional_table() -> Table:
     """Make the table of the convolutional comparison from stored runs."""
     records = stored(CONVOLUTIONAL)
     found = compared(lambda specs: [records[key_of(spec)] for spec in specs])
-    reference = np.array([run.accuracy for run in next(iter(found.values())).runs])
-    rows = [["surrogate", "chosen by validation", "test accuracy, %", "minus atan, points", "verdict"]]
+    names, (reference, *others) = (
+        list(found),
+        [[run.accuracy for run in each.runs] for each in found.values()],
+    )
+    differences = {
+        name: np.array([own]) - np.array(reference) for name, own in zip(names[1:], others, strict=True)
+    }
+    verdicts = decide(differences)  # at one level for all that are compared
+    rows = [["surrogate", "chosen by validation", "test accuracy, %", f"minus {names[0]}, points", "verdict"]]
     for name, (words, runs) in found.items():
-        own = np.array([run.accuracy for run in runs])
         chosen = ", ".join(word for word in words if not word.startswith("surrogate"))
-        difference = ["-", "-"]
-        if name != next(iter(found)):
-            verdict = decide({CONVOLUTIONAL: (own - reference)[None]})[CONVOLUTIONAL]
-            interval = "" if verdict.low is None else f" ({verdict.low:.1f} to {verdict.high:.1f})"
-            difference = [f"{verdict.difference:+.1f}{interval}", verdict.word]
-        rows.append([name, chosen, f"{own.mean():.1f}", *difference])
+        told = ["-", "-"]
+        if name in verdicts:
+            each = verdicts[name]
+            interval = (
+                "" if each.low is None or each.high is None else f" ({each.low:.1f} to {each.high:.1f})"
+            )
+            told = [f"{each.difference:+.1f}{interval}", each.word]
+        rows.append([name, chosen, f"{np.mean([run.accuracy for run in runs]):.1f}", *told])
     return plain_table("Convolutional network with batch normalisation", rows, words=2)
 
 
@@ -200,7 +209,8 @@ def keep(name: str, runs_dir: Path) -> None:
 
         compared(read)
     else:
-        result = Court(*given(entries()[name], runs_dir), **HOW).judge(calibrated=False)
+        entry = entries()[name]
+        result = Court(*given(entry, runs_dir), **HOW, most_seeds=entry.seeds).judge(calibrated=False)
         found = [
             StoreEntry(name, trial.task.name, {}, run.record) for trial in result.tasks for run in trial.runs
         ]

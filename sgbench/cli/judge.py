@@ -43,6 +43,9 @@ def register(commands: Any) -> None:
         "--calibrated", action="store_true", help="a second verdict, at the width that passing steps choose"
     )
     parser.add_argument(
+        "--seeds", type=int, default=20, metavar="N", help="that report, at most: 5, 10 or 20 (default: 20)"
+    )
+    parser.add_argument(
         "--target", action="append", default=[], metavar="NAME", help="an energy target, may be repeated"
     )
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default: 1)")
@@ -66,6 +69,7 @@ def judge_command(args: argparse.Namespace) -> int:
         tasks=args.tasks if args.tasks in SETS else args.tasks.split(","),
         to=args.to,
         calibrated=args.calibrated,
+        most_seeds=args.seeds,
         targets=args.target,
         runs_dir=args.runs_dir,
         data_dir=args.data_dir,

@@ -128,7 +128,7 @@ def at_chance(task: JudgedTask, cell: Cell, seed: int) -> TrialRun:
 
 
 def court(
-    tell: Callable[[JudgedTask, Cell, int], TrialRun], *, has_width: bool = True
+    tell: Callable[[JudgedTask, Cell, int], TrialRun], *, has_width: bool = True, most_seeds: int = 20
 ) -> tuple[JudgedCandidate, list[str]]:
     """Everything about a candidate, and the stages that it took."""
     said: list[str] = []
@@ -139,6 +139,7 @@ def court(
         runner=lambda specs: None,
         say=said.append,
         map_seeds=2,
+        most_seeds=most_seeds,
     )
     made.tell = tell  # type: ignore[method-assign]
     return made.judge(calibrated=True), said
@@ -176,6 +177,16 @@ def test_a_candidate_without_a_width_has_no_map():
     assert not Candidate.of(["constant"]).has_width
     assert not Candidate.of(["sign_flip"]).has_width
     assert Candidate.of(["surrogate=formula", "surrogate.a=3"]).has_width
+
+
+def test_fewer_seeds_end_earlier():
+    """Expected: no seed beyond five where five are allowed, and what is open then stays open; else up to 20."""
+    few, said = court(as_atan, most_seeds=5)
+    assert {each.seeds for each in few.verdicts().values()} == {5}
+    assert not any("10 seeds" in line for line in said)
+    assert max(each.seeds for each in court(as_atan)[0].verdicts().values()) > 5
+    with pytest.raises(InputError, match="--seeds=4"):
+        judge("atan", most_seeds=4)
 
 
 @pytest.mark.slow

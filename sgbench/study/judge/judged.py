@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from sgbench.energy.price import chosen_targets
-from sgbench.errors import InputError, suggest
+from sgbench.errors import InputError, require_count, suggest
 from sgbench.leaderboard.deviation import References
 from sgbench.paths import default_runs_dir
 from sgbench.recommendation.summary import read_summary, shipped_summary
 from sgbench.records.files import write_atomic
 from sgbench.records.spec import RunSpec
 from sgbench.study.definition import load_study
+from sgbench.study.judge.decide import LOOKS
 from sgbench.study.judge.field import SETS, judged_tasks
 from sgbench.study.judge.page import files_of
 from sgbench.study.judge.trial import OWN_BEST, Candidate, Court, JudgedCandidate, TrialFolders
@@ -31,6 +33,7 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
     tasks: str | Sequence[str] = "quick",
     to: Path | None = None,
     calibrated: bool = False,
+    most_seeds: int = LOOKS[-1][0],
     targets: Sequence[str] = (),
     runs_dir: Path | None = None,
     data_dir: Path | None = None,
@@ -49,6 +52,7 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
         tasks: "quick", "whole", or names of the study's tasks.
         to: folder that the verdict's files are written to; None: none.
         calibrated: whether recurrent tasks are also run at the calibrated width, for a verdict of its own.
+        most_seeds: that report; fewer than the last look's end earlier, with more verdicts left open.
         targets: names of energy targets that its energies are told for.
         runs_dir: where its runs lie.
         data_dir: of files of data sets.
@@ -58,9 +62,10 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
         allow_targets: exact names of classes outside the catalogue that may be imported.
 
     Raises:
-        InputError: no such surrogate, task or target, or a run that cannot be composed.
+        InputError: no such surrogate, task or target, too few seeds, or a run that cannot be composed.
         StorageError: a file cannot be written.
     """
+    require_count("--seeds", most_seeds, low=LOOKS[0][0])
     prices = chosen_targets(targets, config_dirs) if targets else {}
     if isinstance(tasks, str) and tasks not in SETS:
         raise InputError(f"tasks={tasks}: {suggest(tasks, SETS)}")
@@ -68,7 +73,8 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
     candidate = Candidate.of(words, config_dirs)
     judged = judged_tasks(load_study(STUDY).study, read_summary(shipped_summary()), names)
     place = TrialFolders(runs_folder(candidate, runs_dir), data_dir, tuple(config_dirs), tuple(allow_targets))
-    court = Court(candidate, judged, place, runner=replicas(workers), say=say, map_seeds=seeds)
+    how: dict[str, Any] = {"runner": replicas(workers), "say": say, "most_seeds": most_seeds}
+    court = Court(candidate, judged, place, map_seeds=seeds, **how)
     result = court.judge(calibrated=calibrated)
     if to is not None:
         for name, data in files_of(result, prices).items():

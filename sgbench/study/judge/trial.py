@@ -138,10 +138,12 @@ class Court:
         runner: Runner,
         say: Callable[[str], None],
         map_seeds: int,
+        most_seeds: int = LOOKS[-1][0],
     ) -> None:
         self.candidate, self.folders = candidate, folders
         self.trials = tuple(TaskTrial(task) for task in tasks)
-        self.runner, self.say, self.map_seeds = runner, say, map_seeds
+        self.runner, self.say = runner, say
+        self.map_seeds, self.most_seeds = map_seeds, most_seeds
         self.composer = PointComposer(folders.config_dirs, folders.allow_targets)
         self.began_s, self.stated_s = time.monotonic(), 0.0
 
@@ -199,7 +201,7 @@ class Court:
                     continue
                 known = verdicts.get(trial.task.regime)
                 stored = len(trial.task.best_known.seeds)
-                if (known is not None and known.word != "open") or stored < seeds:
+                if (known is not None and known.word != "open") or min(stored, self.most_seeds) < seeds:
                     continue
                 wanted = range(FIRST_REPORT + done, FIRST_REPORT + seeds)
                 cell = cells[trial.task.name]
