@@ -43,6 +43,7 @@ Run one point of the space, or with -m (or sweep=NAME) every combination of the 
                       (or SGBENCH_ALLOW_TARGET, once for all commands)
   --allow-env NAME    a variable of the environment that files of others may read (or SGBENCH_ALLOW_ENV)
   --cfg job           print the composed configuration and stop
+                      (to count a sweep's runs without starting them: sgbench sweep status OVERRIDE ...)
   --hydra-help        Hydra's own flags
 
 A finished run is not repeated; an interrupted one continues from its last epoch.
@@ -106,7 +107,11 @@ def _plan(words: list[str], config_dirs: Sequence[Path], allowed: Sequence[str])
     overrides = [word for word in words if word not in ("-m", "--multirun")]
     for word in overrides:
         if word.startswith("-"):
-            raise InputError(f"{word}: this flag is not known; see: sgbench run --help")
+            asked = " ".join(one for one in overrides if not one.startswith("-")) or "OVERRIDE ..."
+            raise InputError(
+                f"{word}: this flag is not known; see: sgbench run --help; to count the runs without starting "
+                f"them: sgbench sweep status {asked}"
+            )
     multirun = len(overrides) < len(words)
     return calibrated_plan(plan(overrides, multirun=multirun, config_dirs=config_dirs, allow_targets=allowed))
 

@@ -50,7 +50,7 @@ def run_sweep(planned: RunPlan, words: Sequence[str], job: Job) -> int:
         return code
     if code == 0:  # otherwise points are missing for other reasons, which have been told
         code = _finish_what_others_left(planned, job.names)
-    return max(code, _report(planned, before, job.names))
+    return max(code, _report(planned, before, job.names, is_told=job.is_refused))
 
 
 def _launch(words: Sequence[str], job: Job) -> int:
@@ -95,6 +95,7 @@ class Job:
         self.allowed = allowed
         self.names = names_of(planned)
         self.exit_code = 0
+        self.is_refused = False  # whether a launcher refused all points, in a line of its own
 
     def __call__(self, config: Any) -> float:
         """Run one point; a problem becomes a line and an exit code, so that the sweep goes on.
@@ -188,7 +189,7 @@ class Job:
             )
         except SgbenchError as error:
             say_error(error)
-            self.exit_code = error.exit_code
+            self.exit_code, self.is_refused = error.exit_code, True
 
     def _refused(self, exit_code: int) -> None:
         """Record the worst exit code; a point that another process writes is left to that process."""
@@ -279,8 +280,17 @@ def _stamp(spec: RunSpec) -> int | None:
     return path.stat().st_mtime_ns if path.exists() else None
 
 
-def _report(planned: RunPlan, before: Sequence[int | None], names: Mapping[str, str]) -> int:
-    """Report from the records how the points of a sweep ended; return 1 if one has no finished record."""
+def _report(
+    planned: RunPlan, before: Sequence[int | None], names: Mapping[str, str], *, is_told: bool = False
+) -> int:
+    """Report from the records how the points of a sweep ended; return 1 if one has no finished record.
+
+    Args:
+        planned: all points.
+        before: time stamps of their records before the sweep.
+        names: of methods, for the lines.
+        is_told: whether one line has said why every point without a record has none.
+    """
     from sgbench.leaderboard.score import measures
     from sgbench.sweeps.selected_on_test import optimism
     from sgbench.training.run_folder import stored_record
@@ -307,7 +317,7 @@ def _report(planned: RunPlan, before: Sequence[int | None], names: Mapping[str, 
     then = f"; next: sgbench board build --from runs{where}" if finished else ""
     say(f"{finished} of {len(planned.specs)} runs finished{then}")
     warn_of_chance(at_chance, finished)
-    for line in _by_cause(problems):
+    for line in _by_cause([one for one in problems if not (is_told and one.endswith(f": {NO_RECORD}"))]):
         say_failed(line)
     return 1 if problems else 0
 

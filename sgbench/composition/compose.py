@@ -270,8 +270,9 @@ def _checked_node(
         )
     if not shelf.allows(entry):
         raise InputError(
-            f"{where}: target {entry.target} of {entry.path} is not allowed; "
-            f"if you trust it, add --allow-target {entry.target}"
+            f"{where}: target {entry.target} of {entry.path} is not allowed; if you trust it, "
+            f"add --allow-target {entry.target}, or set SGBENCH_ALLOW_TARGET={entry.target} for all commands; "
+            f"no file of a folder can allow it, since a folder handed on would trust itself"
         )
     parameters = {key: value for key, value in _without_meta(node).items() if key not in entry.own}
     for key in parameters:

@@ -200,10 +200,10 @@ def _primitive(surrogate: Surrogate) -> Iterator[str]:
     rise = (surrogate.primitive(u + step) - surrogate.primitive(u - step)) / (2 * step)
     apart = (rise - surrogate.derivative(u)).abs()[away]
     if len(apart) and float(apart.max()) > TOLERANCE * max(1.0, float(surrogate.derivative(u).abs().max())):
-        yield (
-            f"bell_integral: its slope misses bell by up to {float(apart.max()):.3g}; integrate bell from 0, or "
-            f"leave bell_integral out"
-        )
+        is_bell = isinstance(surrogate, BellSurrogate)  # whose integral is needed
+        form, instead = ("bell", "") if is_bell else ("shape", ", or leave shape_integral out")
+        missed = f"{float(apart.max()):.3g}"
+        yield f"{form}_integral: its slope misses {form} by up to {missed}; integrate {form} from 0{instead}"
 
 
 def _pickled(surrogate: Surrogate) -> Iterator[str]:

@@ -28,7 +28,7 @@ class BellSurrogate(Surrogate):
         scale: see `Surrogate`.
 
     Raises:
-        InputError: both or neither is given, or a value out of range.
+        InputError: both or neither is given, a value out of range, or the subclass lacks a constant.
     """
 
     native: ClassVar[str]  # name of the native parameter
@@ -41,6 +41,12 @@ class BellSurrogate(Surrogate):
     def __init__(
         self, *, native_value: float | None, width_fwhm: float | None, normalisation: str, scale: float
     ) -> None:
+        missing = [name for name in ("native", "bell_area", "bell_fwhm") if not hasattr(self, name)]
+        if missing:
+            raise InputError(
+                f"{type(self).__name__} does not declare {', '.join(missing)}; set them in the class, as "
+                f"docs/worked_entries.md shows"
+            )
         if (native_value is None) == (width_fwhm is None):
             raise InputError(
                 f"surrogate.{self.native}={native_value}, surrogate.width_fwhm={width_fwhm}: give one of the "

@@ -97,6 +97,12 @@ def construct(where: str, target: str, parameters: Mapping[str, Any], **provided
     except Exception as error:  # importing somebody's own file runs it
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(f"{where}: target {target} cannot be imported: {reason}") from error
+    if inspect.isabstract(callee):
+        missing = sorted(callee.__abstractmethods__)
+        raise InputError(
+            f"{where}: {target} does not define {', '.join(missing)}; write what its base class says of it "
+            f"({'; '.join(_first_line(callee, name) for name in missing)}), as docs/worked_entries.md shows"
+        )
     given = {key: value for key, value in provided.items() if key in accepted}
     try:
         return callee(**given, **parameters)
@@ -105,8 +111,22 @@ def construct(where: str, target: str, parameters: Mapping[str, Any], **provided
             raise
         # A neuron knows its class, not its place; the key that the user sets is the readout's.
         raise InputError(re.sub(r"\bneuron\.", "readout.", str(error))) from error
-    except (TypeError, ValueError, LookupError, ArithmeticError, RuntimeError, MemoryError) as error:
+    except (
+        TypeError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        RuntimeError,
+        MemoryError,
+    ) as error:
         raise InputError(f"{where} ({target}): {' '.join(str(error).split())}") from error
+
+
+def _first_line(owner: type, name: str) -> str:
+    """Return a method's name and the first line of what its class, or a base, says of it."""
+    said = inspect.getdoc(getattr(owner, name)) or "no description"
+    return f"{name}: {said.splitlines()[0].removesuffix('.')}"
 
 
 def build(spec: RunSpec) -> Parts:

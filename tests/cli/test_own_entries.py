@@ -133,7 +133,10 @@ def test_what_the_file_says_of_the_slope_is_checked(folder: Path, capsys: pytest
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["my_conf/surrogate/own_biweight.yaml"], "add --allow-target own_biweight.Biweight"),
+        (
+            ["my_conf/surrogate/own_biweight.yaml"],
+            "add --allow-target own_biweight.Biweight, or set SGBENCH_ALLOW_TARGET=own_biweight.Biweight for all",
+        ),
         (["my_conf/surrogate/none.yaml"], "no such YAML file"),
         (["own_biweight.yaml"], "entries of surrogate"),
     ],
@@ -143,6 +146,32 @@ def test_what_is_no_entry_is_one_line(
 ) -> None:
     """Exit code 2."""
     Path("own_biweight.yaml").write_text("line: nothing")
+    assert main(["check-entry", *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+
+
+@pytest.mark.parametrize(
+    ("left_out", "said"),
+    [
+        ("def bell_integral", "does not define bell_integral; write what its base class says of it"),
+        ("bell_area: ClassVar", "Biweight does not declare bell_area; set them in the class"),
+        ("self.missing_before", "has no attribute 'missing_before'"),
+    ],
+)
+def test_a_class_that_lacks_a_part_is_one_line(
+    folder: Path, left_out: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Expected: the part that is missing and where it is shown, exit code 2; the whole class passes above."""
+    source = folder.parents[1] / "own_biweight.py"
+    code = source.read_text()
+    changed = code.replace(left_out, left_out.replace("bell_", "ball_"))
+    if changed == code:
+        changed = code.replace("        super().__init__(", f"        {left_out}\n        super().__init__(")
+    assert changed != code
+    source.write_text(changed)
+    sys.modules.pop("own_biweight", None)
+    words = [str(folder / "own_biweight.yaml"), "--allow-target", "own_biweight.Biweight"]
     assert main(["check-entry", *words]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line

@@ -83,7 +83,7 @@ BAD = [
     ("surrogate=[", "not of the form key=value"),
     ("atan", "not of the form key=value"),
     ("paths.runs_dir=/proc/nowhere", "cannot be written"),
-    ("--fast", "this flag is not known"),
+    ("--dry-run", "to count the runs without starting them: sgbench sweep status experiment=digits"),
     ("--config-dir=/nowhere", "no such folder"),
 ]
 

@@ -311,6 +311,6 @@ def test_no_slurm_is_one_line(
     monkeypatch.setattr("shutil.which", lambda _: None)
     words = ["run", "-m", *WORDS, "hydra/launcher=replicas", "hydra.launcher.on=slurm", "seed=0,1"]
     assert main(words) == 2
-    told = capfd.readouterr().err
+    (told,) = capfd.readouterr().err.splitlines()  # and none that says of a point that it has no record
     assert "sbatch is not on the PATH" in told
     assert "hydra.launcher.on=local" in told
