@@ -163,7 +163,12 @@ function load(board, id) {
   return new Promise((done, failed) => {
     const known = () => self.methods?.find((method) => method.id === id && method.board === board);
     if (known()) done(known());
-    else document.head.append(make("script", { src: `methods/${board}/${id}.js`, onload: () => done(known()), onerror: failed }));
+    else {
+      const script = make("script", { src: `methods/${board}/${id}.js` });
+      script.addEventListener("load", () => done(known()));
+      script.addEventListener("error", failed);
+      document.head.append(script);
+    }
   });
 }
 
