@@ -88,11 +88,12 @@ def summary(verdicts: Sequence[EnergyVerdict]) -> str:
         kind = [verdict for verdict in verdicts if verdict.is_fitted is fitted]
         shares.append(f"{sum(verdict.inside for verdict in kind)} of {len(kind)}")
     alone, with_fit = shares
+    wrong = f"Of the {len(failed)} predictions that fail,"
     return (
-        f"{len(verdicts) - len(failed)} of {len(verdicts)} predictions hold; ratio: predicted over measured. "
-        f"By prices alone {alone} hold; {with_fit} do where a fixed energy or a line was fitted to other "
-        f"measurements of the chip. Of the {len(failed)} that fail, {low} are too low and {len(failed) - low} too "
-        f"high; {near} are off by less than a factor of {NEAR:g}."
+        f"{len(verdicts) - len(failed)} of {len(verdicts)} predictions hold: their interval overlaps that of the "
+        f"measurement. Of the predictions by prices alone, {alone} hold. Of the predictions with a fit to other "
+        f"measurements of the same chip, {with_fit} hold. {wrong} {low} are too low and "
+        f"{len(failed) - low} are too high. {wrong} {near} are off by less than a factor of {NEAR:g}."
     )
 
 

@@ -22,6 +22,8 @@ CLOSE = 3.0
 HARM = -2.0
 """Points that no task may be shown to lose where a default is to change."""
 RECOMMENDED_NAME = "what `sgbench recommend` said before"
+SHIPPED = {RECOMMENDED_NAME: "the earlier recommendation of `sgbench recommend`"}
+"""Names of settings that a sentence says in other words."""
 LIBRARY = "snnTorch"
 """With which the names of its defaults begin."""
 PENDING = "Not decided yet"
@@ -35,7 +37,7 @@ class ClaimWords:
         confirmed: a sentence that holds then, without its end.
         refuted: likewise.
         asked: the question, which begins with whether.
-        effect: what the number is.
+        effect: what the number is, with a pair of braces in its place.
     """
 
     confirmed: str
@@ -44,8 +46,10 @@ class ClaimWords:
     effect: str
 
 
-BY_STEPS = "a width chosen by passing steps"
+BY_STEPS = "a width computed from one batch's membrane potentials"
 BEST = "3 points of the best setting"
+NOT_REACHED = f"A test against {FIXED_TEXT} was registered only if a computed width comes within {BEST}."
+"""Why the second claim is not tested."""
 AT_BEST = "at the best width for a detached reset"
 ATTACHING = "attaching the reset's gradient"
 SHOWN = 0.05
@@ -55,25 +59,25 @@ WORDS: Mapping[str, ClaimWords] = {
         f"With the reset attached, {BY_STEPS} comes within {BEST}",
         f"With the reset attached, {BY_STEPS} does not come within {BEST}",
         f"whether, with the reset attached, {BY_STEPS} comes within {BEST}",
-        f"the loss of {BY_STEPS} is",
+        f"{BY_STEPS} loses {{}} points to the best setting",
     ),
     "P1b": ClaimWords(
         f"With the reset attached, {BY_STEPS} is better than {FIXED_TEXT}",
         f"With the reset attached, {BY_STEPS} is worse than {FIXED_TEXT}",
-        f"whether, with the reset attached, {BY_STEPS} is better than {FIXED_TEXT}",
-        f"the gain of {BY_STEPS} over {FIXED_TEXT} is",
+        f"whether, with the reset attached, {BY_STEPS} beats {FIXED_TEXT}",
+        f"{BY_STEPS} gains {{}} points over {FIXED_TEXT}",
     ),
     "P2a": ClaimWords(
         f"{ATTACHING} costs less than 1 point of accuracy {AT_BEST}",
         f"{ATTACHING} costs more than 1 point of accuracy {AT_BEST}",
         f"whether {ATTACHING} costs less than 1 point of accuracy {AT_BEST}",
-        f"the gain of {ATTACHING} {AT_BEST} is",
+        f"{ATTACHING} gains {{}} points {AT_BEST}",
     ),
     "P2b": ClaimWords(
         f"{ATTACHING} gains more than 3 points of accuracy at a width of 0.5",
         f"{ATTACHING} gains less than 3 points of accuracy at a width of 0.5",
         f"whether {ATTACHING} gains more than 3 points of accuracy at a width of 0.5",
-        f"the gain of {ATTACHING} at a width of 0.5 is",
+        f"{ATTACHING} gains {{}} points at a width of 0.5",
     ),
 }
 
@@ -85,22 +89,22 @@ def verdict_sentences(decision: ClaimDecision) -> str:
         return f"{PENDING}: {words.asked}."
     effect = f"{_capital(_effect(decision))}."
     if decision.verdict == "not decided":
-        return f"Not tested, because it depends on the claim above: {words.asked}. {effect}"
+        return f"It was not tested {words.asked}. {NOT_REACHED} {effect}"
     if decision.verdict != "open":
         return f"{_capital(getattr(words, decision.verdict))}. {effect}"
     second = (
-        f" Seeds {LOOKS[1][0]} to {LOOKS[1][-1]}, which may decide this question, are not run."
+        f" Runs with the seeds {LOOKS[1][0]} to {LOOKS[1][-1]} may decide this question and are not stored yet."
         if len(decision.looks) == 1
-        else " That was the last look."
+        else " The study has no further registered runs."
     )
-    return f"Open: {words.asked}. {effect}{second}"
+    return f"It is open {words.asked}. {effect}{second}"
 
 
 def _effect(decision: ClaimDecision) -> str:
     """Write the mean with its one-sided limits and how many tasks and seeds it is of."""
     last = decision.looks[-1]
     return (
-        f"{WORDS[decision.claim.name].effect} {points(last.mean)} points "
+        f"{WORDS[decision.claim.name].effect.format(points(last.mean))} "
         f"(one-sided {percent(decision.claim.level)} limits {points(last.low)} and {points(last.high)}, "
         f"{len(last.by_task)} tasks, {len(last.seeds)} seeds)"
     )
@@ -251,17 +255,21 @@ def _answer(
     lost = losses[rule].losses
     worst = max(lost, key=lambda title: lost[title])
     by_name = {one.claim.name: one for one in decisions}
+    setting = BY_STEPS if rule == CALIBRATED_NAME else FIXED_TEXT
+    numbers = list(lost.values())
+    low, high = (points(limit) for limit in limits(numbers, TASK_LEVEL))
     said = [
         f"In recurrent networks attach the reset's gradient and {take}."
-        if limits(list(lost.values()), TASK_LEVEL)[1] < CLOSE
-        else f"The registered rule for recurrent networks is to attach the reset's gradient and {take}. "
-        f"The runs do not show that this rule comes within {CLOSE:g} points of the best setting.",
-        f"On {len(lost)} new tasks the rule lost {over_tasks(list(lost.values()))} to the best of 32 settings.",
+        if limits(numbers, TASK_LEVEL)[1] < CLOSE
+        else f"Pre-registered advice for recurrent networks: attach the reset's gradient and {take}. "
+        f"The study does not show that {setting} comes within {BEST}.",
+        f"On {len(lost)} new tasks {setting} with the reset attached lost {points(fmean(numbers))} points to the "
+        f"best of 32 settings (95 % interval {low} to {high}).",
     ]
     if any(one.verdict == "open" and len(one.looks) < len(LOOKS) for one in (by_name["P1"], by_name["P1b"])):
-        said.append("Runs with more seeds may change the verdict on the rule.")
+        said.append("Runs with more seeds may change the pre-registered advice.")
     beside = [
-        f'The rule lost most, {points(lost[worst])} points, on the task "{worst}".',
+        f'The largest loss of {setting}, {points(lost[worst])} points, is on the task "{worst}".',
         _beside(rule, by_name["P1"], by_name["P1b"]),
         *_shipped(losses),
     ]
@@ -269,13 +277,16 @@ def _answer(
 
 
 def _shipped(losses: Mapping[str, SettingLosses]) -> list[str]:
-    """Say what the defaults of a library lost, on the same tasks and seeds."""
+    """Say what the defaults of a library lost on the same tasks and seeds, a sentence each."""
     said = [
-        f"{name} lost {points(fmean(of.losses.values()))} points"
+        (SHIPPED.get(name, name), list(of.losses.values()))
         for name, of in losses.items()
         if name.startswith(LIBRARY) or name == RECOMMENDED_NAME
     ]
-    return [f"On the same tasks {'; '.join(said)}."] if said else []
+    return [
+        f"On the {len(lost)} new tasks {name} lost {points(fmean(lost))} points to the best setting."
+        for name, lost in said
+    ]
 
 
 def _attaching(harm: ClaimDecision, gain: ClaimDecision) -> list[str]:
@@ -283,23 +294,23 @@ def _attaching(harm: ClaimDecision, gain: ClaimDecision) -> list[str]:
     if harm.verdict not in ("confirmed", "refuted"):
         return []
     mean = harm.looks[-1].mean
-    line = f"{_capital(ATTACHING)} {'gains' if mean > 0 else 'costs'} {points(abs(mean))} points {AT_BEST}"
-    if gain.verdict == "confirmed":
-        return [f"{line}, and gains {points(gain.looks[-1].mean)} points at a width of 0.5."]
-    return [f"{line}."] if abs(mean) >= SHOWN else []
+    verb, attaching = "gains" if mean > 0 else "costs", _capital(ATTACHING)
+    line = f"{attaching} {verb} {points(abs(mean))} points of accuracy {AT_BEST}."
+    if gain.verdict != "confirmed":
+        return [line] if abs(mean) >= SHOWN else []
+    wide = points(gain.looks[-1].mean)
+    return [line, f"{attaching} gains {wide} points of accuracy at a width of 0.5."]
 
 
 def _beside(rule: str, good: ClaimDecision, better: ClaimDecision) -> str:
     """Say why the other way is not the rule, or that it is worse."""
     mean = points(better.looks[-1].mean)
     if rule == CALIBRATED_NAME:
-        return f"The rule is better than {FIXED_TEXT}, by {mean} points."
+        return f"{_capital(BY_STEPS)} is better than {FIXED_TEXT}, by {mean} points."
     if better.verdict == "refuted":
-        return f"{_capital(BY_STEPS)} is worse than the rule, by {points(-better.looks[-1].mean)} points."
+        return f"{_capital(BY_STEPS)} is worse than {FIXED_TEXT}, by {points(-better.looks[-1].mean)} points."
     if better.verdict == "open":
-        return (
-            f"{_capital(BY_STEPS)} is not shown to be better than the rule: the difference is {mean} points."
-        )
+        return f"{_capital(BY_STEPS)} is not shown to be better than {FIXED_TEXT}: the difference is {mean} points."
     said = "is refuted" if good.verdict == "refuted" else "is not confirmed"
     return f"The claim that {BY_STEPS} comes within {BEST} {said}."
 
