@@ -32,6 +32,7 @@ def explain_two(a: str, b: str, *, tree: RecordTree) -> Explanation:
     if not boards.boards:
         raise InputError(f"{tree.root / protocol}: no valid record")
     (board,) = boards.boards
+    protocol = board.protocol.name  # whole, where a beginning was asked for
     rows = find_row(board, a), find_row(board, b)
     unsaid = untold(tree.references.of(protocol))
     asked_of = () if unsaid or tree.layout == "registry" else rows

@@ -94,6 +94,10 @@ def test_names(board: Board) -> None:
     """By id, its beginning, or the surrogate; otherwise the nearest."""
     row = find_row(board, "atan")
     assert find_row(board, row.method_id) == find_row(board, row.method_id[:6]) == row
+    assert row.label.startswith("atan(")
+    assert (
+        find_row(board, row.label) == find_row(board, row.label.replace("(", " (")) == row
+    )  # as tables write it
     with pytest.raises(InputError, match="did you mean 'atan'"):
         find_row(board, "atann")
     with pytest.raises(InputError, match="both are method"):

@@ -51,14 +51,17 @@ class Explanation:
 def find_row(board: Board, word: str) -> MethodRow:
     """Find the one method that a word names by its id, the beginning of it, its label or its surrogate.
 
+    Spaces do not matter, since tables write `atan (alpha=2)` where files have `atan(alpha=2)`.
+
     Raises:
         InputError: none or several; the line lists them.
     """
     rows = [*board.rows, *board.claimed, *board.baselines, *board.retired]
+    given = word.replace(" ", "")
     for fits in (
-        lambda row: word in (row.method_id, row.label),
+        lambda row: given in (row.method_id, row.label.replace(" ", "")),
         lambda row: row.method_id.startswith(word),
-        lambda row: row.surrogate.partition("(")[0] == word or row.surrogate == word,
+        lambda row: given in (row.surrogate.partition("(")[0], row.surrogate.replace(" ", "")),
     ):
         matches = [row for row in rows if fits(row)]
         if len(matches) == 1:
