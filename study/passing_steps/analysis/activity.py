@@ -22,6 +22,7 @@ from sgbench.study.store import Store, StoreEntry
 from study.passing_steps.analysis.cells import FIXED, PURPOSE, cell
 from study.passing_steps.analysis.claims import limits
 from study.passing_steps.analysis.evidence import FIRST, points_of_run
+from study.passing_steps.analysis.words import points
 
 COSTLY = "A"
 """Block of the second study with a cost of activity: amendment 3 of its registration."""
@@ -43,30 +44,46 @@ class ActivityPairs:
         points: accuracy with it minus without.
         log_spikes: natural logarithm of the ratio of spikes; none where a run has no spikes.
         log_energy: the same of energy, by target; none where a target has no price.
+        crossing: how many pairs have runs of two versions of the engine.
     """
 
     points: Sequence[float]
     log_spikes: Sequence[float]
     log_energy: Mapping[str, Sequence[float]]
+    crossing: int = 0
 
 
 def verdict_of(tasks: Mapping[str, ActivityPairs]) -> Literal["confirmed", "refuted", "open"]:
     """Decide whether a cost of activity is free: confirmed on every task, refuted by any of them.
 
-    To refute, the level is shared among the tasks and the two limits of each. Without tasks it is open.
+    To refute, the level is shared among the tasks and the two limits of each. Without tasks it is open, and where
+    the ratio of spikes of a run is not known, as the registration says.
 
     Args:
         tasks: each with two seeds at least.
     """
-    passed: list[bool] = []
-    for pairs in tasks.values():
-        saves = bool(pairs.log_spikes) and limits(pairs.log_spikes, LEVEL)[1] < math.log(SHARE)
-        passed.append(saves and limits(pairs.points, LEVEL)[0] > MARGIN)
-        part = LEVEL / (2 * len(tasks))  # either of two limits refutes
-        wastes = bool(pairs.log_spikes) and limits(pairs.log_spikes, part)[0] > math.log(SHARE)
-        if wastes or limits(pairs.points, part)[1] < MARGIN:
-            return "refuted"
-    return "confirmed" if passed and all(passed) else "open"
+    if not tasks or not all(pairs.log_spikes for pairs in tasks.values()):
+        return "open"
+    part = part_of(len(tasks))
+    if any(
+        limits(pairs.log_spikes, part)[0] > math.log(SHARE) or limits(pairs.points, part)[1] < MARGIN
+        for pairs in tasks.values()
+    ):
+        return "refuted"
+    passed = all(
+        limits(pairs.log_spikes, LEVEL)[1] < math.log(SHARE) and limits(pairs.points, LEVEL)[0] > MARGIN
+        for pairs in tasks.values()
+    )
+    return "confirmed" if passed else "open"
+
+
+def part_of(tasks: int) -> float:
+    """Return the level of one limit that refutes, of two a task.
+
+    Args:
+        tasks: how many.
+    """
+    return LEVEL / (2 * tasks)
 
 
 def stored_pairs(root: Path) -> dict[str, ActivityPairs]:
@@ -127,7 +144,12 @@ def _pairs(
         [points_of_run(one.record).test - points_of_run(other.record).test for one, other in both],
         _differences(spikes),
         {name: found for name, logs in energies.items() if (found := _differences(logs))},
+        sum(_engine(one) != _engine(other) for one, other in both),
     )
+
+
+def _engine(entry: StoreEntry) -> str | None:
+    return entry.record.provenance.versions.get("engine")
 
 
 def _differences(logs: Sequence[tuple[float | None, ...]]) -> list[float]:
@@ -162,7 +184,23 @@ def verdict_text(study: Study, entries: Iterable[StoreEntry]) -> list[str]:
     )
     if not known:
         return [asked, f"Not decided yet: runs of block {COSTLY} are missing."]
-    return [asked, f"The claim is {verdict_of(known)}.", _table(known, study)]
+    part = part_of(len(known))
+    highest = "; ".join(
+        f"{points(limits(one.points, part)[1])}, {study.tasks[task].title}" for task, one in known.items()
+    )
+    crossing, pairs = (
+        sum(one.crossing for one in known.values()),
+        sum(len(one.points) for one in known.values()),
+    )
+    return [
+        asked,
+        "It is refuted if on any task accuracy falls by more than that, or more spikes are left, by one-sided "
+        f"limits of {100 * (1 - part):.1f} %. The upper ones of these limits of the change of accuracy are, in "
+        f"points: {highest}.",
+        f"The claim is {verdict_of(known)}. In {crossing} of {pairs} pairs the two runs are of two versions of the "
+        "engine.",
+        _table(known, study),
+    ]
 
 
 def text(root: Path, study: Study) -> list[str]:

@@ -13,6 +13,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import sgbench
+from sgbench.diagnosis.agreement import DIRECTIONS
 from sgbench.records.base import Amount, Number, Strict, Text
 from sgbench.records.calibration import Reset
 from sgbench.records.files import read_model, to_json, write_atomic
@@ -133,15 +134,18 @@ def page(folder: Path) -> StudyPage | None:
     parts = (
         f"An estimate, before training and on one batch: {len(found)} networks, two shapes, eight widths and both "
         f"resets on {len({one.task for one in found})} tasks ({titles}). Nothing of it was registered.",
-        "The gradient of the hidden layer's weights is compared with finite differences of the loss along random "
-        "directions, with steps of a twentieth of the weights' norm. A cosine of 1 means that both point the same "
-        "way. The ratio is the norm of the gradient by that of the finite differences.",
+        "The gradient of the hidden layer's parameters, inward and recurrent weights together, is compared with "
+        f"finite differences of the loss along {DIRECTIONS} random directions, with steps of a twentieth of their "
+        "norm. A cosine of 1 means that the slopes along these directions agree; the ratio is that of their norms, "
+        "of the gradient by the finite differences. Where nothing agrees, cosines spread by about "
+        f"{DIRECTIONS**-0.5:.1f} around 0. Each network is measured with one seed ({SEED}) and one batch.",
         picture.markdown,
         table(
             ["passing steps", *(f"{what}, {reset}" for what in ("cosine", "norm ratio") for reset in RESETS)],
             rows,
         ),
-        "Each entry is the median of the networks, with their number.",
+        "Each entry is the median of the networks, with their number. It takes tasks, shapes and widths together, "
+        "so that its networks are not independent of each other.",
         *_above(by_reset),
     )
     return StudyPage(NAME, TITLE, parts, (picture,))
@@ -151,7 +155,8 @@ def _above(by_reset: Mapping[Reset, Sequence[Sequence[Direction]]]) -> list[str]
     """Say how gradients above the last border differ between both resets."""
     said = [
         f"with the reset {reset} it has a cosine of {median(one.cosine for one in found[-1]):.2f} and "
-        f"{median(one.norm_ratio for one in found[-1]):.3g} times the norm"
+        f"{median(one.norm_ratio for one in found[-1]):.3g} times the norm "
+        f"({len(found[-1])} networks of {len({one.task for one in found[-1]})} tasks)"
         for reset, found in by_reset.items()
         if found[-1]
     ]

@@ -37,52 +37,69 @@ DETACHED_NAME = "detached, by passing steps"
 RECOMMENDED = "optimizer.lr"
 """Key that only the cells of what was recommended set."""
 Losses = Mapping[str, float]
-COMPARED = f"seeds {LOOKS[0][0]} to {LOOKS[0][-1]}"
 CROSSED = f"seeds {CHOOSING[0]} to {CHOOSING[-1]}, each scored against the cell that the other four choose"
-LossOfTask = Callable[[TaskRuns], float]
-
-
+Seeds = Sequence[int]
+LossOfTask = Callable[[TaskRuns, Seeds], float]
 HEADER = ["setting", "mean loss (95 % over tasks)", "largest loss", "on"]
 
 
-def loss_of(task: TaskRuns, one: Cell) -> float:
-    """Average the points that a cell loses to the better of both shapes' best cells, on the first look's seeds.
+def named(seeds: Seeds) -> str:
+    """Write which seeds they are.
+
+    >>> named(range(205, 210))
+    'seeds 205 to 209'
+    """
+    return f"seeds {seeds[0]} to {seeds[-1]}"
+
+
+def loss_of(task: TaskRuns, one: Cell, seeds: Seeds) -> float:
+    """Average the points that a cell loses to the better of both shapes' best cells.
 
     Raises:
         LookupError: a run is not stored.
     """
     best = task.best([task.reference(shape) for shape in SHAPES])
-    return float(task.difference(best, one, LOOKS[0]).mean())
+    return float(task.difference(best, one, seeds).mean())
 
 
 def unsearched(scores: StudyScores) -> list[SettingLosses]:
     """List what is lost by settings that are taken without a search, the two of the rule first.
 
+    Each is of the seeds of the last look that has all its runs. What was run on more seeds is told of the first
+    look's too, beside the settings that have no others.
+
     Args:
         scores: of the study.
     """
-    found = [
-        (FIXED_NAME, lambda task: loss_of(task, cell(*FIXED, "attached"))),
-        (CALIBRATED_NAME, lambda task: _both(task, CALIBRATED)),
-        (DETACHED_NAME, lambda task: _both(task, DETACHED)),
-        *((name, lambda task, one=one: loss_of(task, one(task))) for name, one in _of_libraries(scores)),
+    found: list[tuple[str, LossOfTask]] = [
+        (FIXED_NAME, _lost(cell(*FIXED, "attached"))),
+        (CALIBRATED_NAME, _both(CALIBRATED)),
+        (DETACHED_NAME, _both(DETACHED)),
         *(
-            (f"{name}, recurrent gain {gain:g}", lambda task, one=one, gain=gain: _with_gain(task, one, gain))
+            (name, lambda task, seeds, one=one: loss_of(task, one(task), seeds))
+            for name, one in _of_libraries(scores)
+        ),
+        *(
+            (f"{name}, recurrent gain {gain:g}", _with_gain(one, gain))
             for gain in GAINS
             for name, one in _scaled()
         ),
     ]
-    return [SettingLosses(name, _everywhere(scores, one), COMPARED) for name, one in found]
+    looks = [
+        [SettingLosses(name, _everywhere(scores, one, seeds), named(seeds)) for name, one in found]
+        for seeds in LOOKS
+    ]
+    return [one for look in reversed(looks[1:]) for one in look if one.losses] + looks[0]
 
 
-def _both(task: TaskRuns, block: str) -> float:
-    return fmean(loss_of(task, task.calibrated(shape, block)) for shape in SHAPES)
+def _both(block: str) -> LossOfTask:
+    return lambda task, seeds: fmean(loss_of(task, task.calibrated(shape, block), seeds) for shape in SHAPES)
 
 
-def _everywhere(scores: StudyScores, loss: LossOfTask) -> Losses:
+def _everywhere(scores: StudyScores, loss: LossOfTask, seeds: Seeds) -> Losses:
     """Compute a loss on every task; nothing where a run of one is missing."""
     try:
-        return {scores.study.tasks[task.task].title: loss(task) for task in tasks_of(scores)}
+        return {scores.study.tasks[task.task].title: loss(task, seeds) for task in tasks_of(scores)}
     except LookupError:
         return {}
 
@@ -115,8 +132,8 @@ def _scaled() -> Iterator[tuple[str, Callable[[TaskRuns], list[Cell]]]]:
         )
 
 
-def _with_gain(task: TaskRuns, cells: Callable[[TaskRuns], list[Cell]], gain: float) -> float:
-    return fmean(loss_of(task, {**one, GAIN: gain}) for one in cells(task))
+def _with_gain(cells: Callable[[TaskRuns], list[Cell]], gain: float) -> LossOfTask:
+    return lambda task, seeds: fmean(loss_of(task, {**one, GAIN: gain}, seeds) for one in cells(task))
 
 
 def singles(scores: StudyScores) -> tuple[list[SettingLosses], str]:
@@ -128,8 +145,8 @@ def singles(scores: StudyScores) -> tuple[list[SettingLosses], str]:
     Args:
         scores: of the study.
     """
-    compared = [SettingLosses(name, _everywhere(scores, _lost(one)), COMPARED) for name, one in _grid()]
-    says = COMPARED
+    says = named(LOOKS[0])
+    compared = [SettingLosses(name, _everywhere(scores, _lost(one), LOOKS[0]), says) for name, one in _grid()]
     if not all(setting.losses for setting in compared):
         crossed = {scores.study.tasks[task.task].title: crossed_losses(task) for task in tasks_of(scores)}
         if not all(crossed.values()):
@@ -146,7 +163,7 @@ def singles(scores: StudyScores) -> tuple[list[SettingLosses], str]:
 
 
 def _lost(one: Cell) -> LossOfTask:
-    return lambda task: loss_of(task, one)
+    return lambda task, seeds: loss_of(task, one, seeds)
 
 
 def crossed_losses(task: TaskRuns) -> dict[str, float]:
@@ -198,8 +215,11 @@ def tables(scores: StudyScores, taken: Sequence[SettingLosses]) -> list[str]:
     found, says = singles(scores)
     parts = [
         "No verdict rests on these estimates. Lost are points of test accuracy to the best of 32 cells (two "
-        "shapes, eight widths, two resets), which the seeds that choose have chosen by validation.",
-        table(HEADER, [one.row for one in taken if one.losses or "recurrent gain" not in one.name]),
+        "shapes, eight widths, two resets), which the seeds that choose have chosen by validation. Both shapes' "
+        "numbers are held against the better shape's best cell, where the verdicts compare shape by shape. "
+        "Only losses on the same seeds compare.",
+        table(["seeds", *HEADER], [[one.seeds, *one.row] for one in taken]),
+        *_not_run(taken),
         "### Every single setting",
     ]
     if not found:
@@ -209,8 +229,17 @@ def tables(scores: StudyScores, taken: Sequence[SettingLosses]) -> list[str]:
     return [*parts, f"On {says}.", table(HEADER, [one.row for one in (left_out(found), *found)])]
 
 
+def _not_run(taken: Sequence[SettingLosses]) -> list[str]:
+    """Say that registered estimates are missing, where some are."""
+    count = sum(not one.losses for one in taken)
+    return [f"Registered estimates that are not run: {count}."] if count else []
+
+
 def losses_by_way(scores: StudyScores, taken: Sequence[SettingLosses]) -> dict[str, SettingLosses]:
     """Collect what the ways that `sgbench recommend` tells of lose, those that were run on all tasks.
+
+    Of a way that several looks have, the last look's losses are taken. Ways of the same seeds stand together, and
+    those of the most seeds in front.
 
     Args:
         scores: of the study.
@@ -218,4 +247,8 @@ def losses_by_way(scores: StudyScores, taken: Sequence[SettingLosses]) -> dict[s
     """
     plain = next((one for one in singles(scores)[0] if one.name == PLAIN_NAME), None)
     every = [*taken, *([] if plain is None else [plain])]
-    return {one.name: one for one in every if one.losses}
+    found: dict[str, SettingLosses] = {}
+    for one in every:
+        if one.losses:
+            found.setdefault(one.name, one)
+    return found

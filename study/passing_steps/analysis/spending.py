@@ -247,22 +247,27 @@ def advised(
 ) -> tries.Ways:
     """Order the ways that need no run, for `sgbench recommend`: the published rule first, then by mean loss.
 
-    The losses that count are those on tasks that nobody had run, where every way was run there.
+    The losses that count are those on tasks that nobody had run, where every way was run there. Only losses of the
+    same seeds are ordered by size; seeds stand in the order in which they are given.
 
     Args:
         found: the ways.
         titles: of the tasks.
         reach: of the tasks' networks.
         answer: of the second study.
-        later: points lost on the second study's tasks, by way.
+        later: points lost on the second study's tasks, by way, with those of the same seeds together.
     """
     unseen = [way for way in found if not way.runs and (way.name in ADVISED or way.name in DEFAULTS.values())]
     is_run = all(way.name in later for way in unseen)
 
-    def loss(way: Way) -> float:
-        return fmean(later[way.name].losses.values()) if is_run else way.mean(common(found))
+    seeds = list(dict.fromkeys(one.seeds for one in later.values()))
 
-    ordered = sorted(unseen, key=lambda way: (way.name != answer.rule, loss(way)))
+    def place(way: Way) -> tuple[int, float]:
+        if not is_run:
+            return 0, way.mean(common(found))
+        return seeds.index(later[way.name].seeds), fmean(later[way.name].losses.values())
+
+    ordered = sorted(unseen, key=lambda way: (way.name != answer.rule, *place(way)))
     return tries.Ways(
         answer=answer.sentences,
         rule=answer.rule,

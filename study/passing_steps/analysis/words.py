@@ -269,7 +269,8 @@ def _answer(
     if any(one.verdict == "open" and len(one.looks) < len(LOOKS) for one in (by_name["P1"], by_name["P1b"])):
         said.append("Runs with more seeds may change the pre-registered advice.")
     beside = [
-        f'The largest loss of {setting}, {points(lost[worst])} points, is on the task "{worst}".',
+        f'The largest loss of {setting}, {points(lost[worst])} points, is on the task "{worst}" '
+        f"({losses[rule].seeds}).",
         _beside(rule, by_name["P1"], by_name["P1b"]),
         *_shipped(losses),
     ]
@@ -277,15 +278,12 @@ def _answer(
 
 
 def _shipped(losses: Mapping[str, SettingLosses]) -> list[str]:
-    """Say what the defaults of a library lost on the same tasks and seeds, a sentence each."""
-    said = [
-        (SHIPPED.get(name, name), list(of.losses.values()))
+    """Say what the defaults of a library lost on the same tasks, on which seeds, a sentence each."""
+    return [
+        f"On the {len(of.losses)} new tasks {SHIPPED.get(name, name)} lost "
+        f"{points(fmean(of.losses.values()))} points to the best setting ({of.seeds})."
         for name, of in losses.items()
         if name.startswith(LIBRARY) or name == RECOMMENDED_NAME
-    ]
-    return [
-        f"On the {len(lost)} new tasks {name} lost {points(fmean(lost))} points to the best setting."
-        for name, lost in said
     ]
 
 
