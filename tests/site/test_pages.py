@@ -109,7 +109,8 @@ def test_the_answer_and_its_doubts(tmp_path: Path) -> None:
     sources = sources_of(tmp_path / "boards", two_methods())
     pages = documents(sources)
     text = pages["index.html"].text
-    assert "atan, on these tasks." in text
+    assert "atan leads on the one task here; its board says from which others it is told apart." in text
+    assert "On the one task atan has the highest interquartile mean" in text
     found = answer_of(sources, "one task")
     (pair,), (control,) = found.seconds, found.controls
     assert pair.difference.text.startswith("40.00 (")

@@ -82,6 +82,8 @@ def answer_of(sources: Sources, comparison: AcrossTasks | str) -> FrontPageAnswe
 
 def _headline(comparison: AcrossTasks, sources: Sources) -> str:
     alike = [standing.name for standing in _alike(comparison, sources)]
+    if len(comparison.tasks) == 1:
+        return f"{alike[0]} leads on the one task here; its board says from which others it is told apart."
     if len(alike) == 1:
         return f"{alike[0]}, on these tasks."
     return f"Any of {listed(alike)}: these tasks do not tell them apart."
@@ -146,8 +148,9 @@ def _alike(comparison: AcrossTasks, sources: Sources) -> list[FamilyStanding]:
 def _evidence(comparison: AcrossTasks, sources: Sources) -> Iterator[str]:
     first = comparison.standings[0]
     mean, low, high = (100 * value for value in (first.interquartile_mean, first.low, first.high))
+    over = "On the one task" if len(comparison.tasks) == 1 else f"Over {len(comparison.tasks)} tasks"
     yield (
-        f"Over {len(comparison.tasks)} tasks {first.name} has the highest interquartile mean: {mean:.1f} % of the "
+        f"{over} {first.name} has the highest interquartile mean: {mean:.1f} % of the "
         f"way from guessing to perfection (95 % interval {low:.1f} to {high:.1f})."
     )
     ranks = comparison.ranks
