@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -33,7 +33,8 @@ class LayerTrace:
     neurons: int
     slope_at: Callable[[Tensor], Tensor] | None  # of the surrogate; None for neurons that do not fire
     counts_spikes: bool
-    passed_at: Callable[[Tensor], Tensor] | None = None  # what it passes on of a gradient of 1 at each spike
+    # What it passes on by step of a gradient of 1 at each spike.
+    passed_at: Callable[[Sequence[Tensor]], Sequence[Tensor]] | None = None
     currents: list[Tensor] = field(default_factory=list)  # of each step [B, C N]
     centred: list[Tensor] = field(default_factory=list)  # potential minus threshold of each step [B, N]
     spikes: list[Tensor] = field(default_factory=list)  # of each step [B, N]
@@ -130,9 +131,12 @@ def _slope(surrogate: Any, centred: Tensor) -> Tensor:
         return surrogate.sent_slope(centred)  # type: ignore[no-any-return]
 
 
-def _passed(surrogate: Any, centred: Tensor) -> Tensor:
-    with torch.no_grad():
-        return surrogate.pull_back(centred, torch.ones_like(centred))  # type: ignore[no-any-return]
+def _passed(surrogate: Any, centred: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Send all steps and pull a gradient of 1 back through them, the last step first."""
+    with torch.enable_grad():
+        leaves = [step.detach().requires_grad_() for step in centred]
+        sent = [surrogate(step) for step in leaves]
+    return torch.autograd.grad(sent, leaves, [torch.ones_like(step) for step in leaves])
 
 
 def leaf_like(current: Tensor) -> Tensor:

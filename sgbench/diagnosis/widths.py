@@ -63,8 +63,7 @@ def _of_batch(seen: LayerTrace, lengths: Tensor) -> tuple[list[float], ...]:
     valid = valid_steps(lengths, len(potentials))
     kept = [now[there] for now, there in zip(potentials, valid, strict=True)]
     spread = [now.std(correction=0).item() for now in kept]
-    # From the last step on, as the backward pass goes: what a step chooses may follow from the step behind.
-    in_window = [_share_in_window(seen, now) for now in reversed(kept)][::-1]
+    in_window = _shares_in_window(seen, kept)
     if gradient is None:
         return spread, in_window, [math.nan] * len(kept), [math.nan] * (len(kept) - 1)
     deltas = gradient.double() * valid[..., None]
@@ -93,12 +92,17 @@ def consistency_of(delta: Tensor, behind: Tensor) -> float:
     return (delta @ behind / (delta.norm() * behind.norm())).item()
 
 
-def _share_in_window(seen: LayerTrace, potentials: Tensor) -> float:
-    """Compute the share of potentials whose neurons pass a gradient on."""
-    if seen.passed_at is None or not potentials.numel():
-        return math.nan
-    passed = seen.passed_at(potentials.to(seen.centred[0].dtype)).abs()
-    return (passed > IN_WINDOW * passed.max()).double().mean().item()
+def _shares_in_window(seen: LayerTrace, potentials: Sequence[Tensor]) -> list[float]:
+    """Compute the share of potentials whose neurons pass a gradient on, by step; NaN where no sample runs."""
+    if seen.passed_at is None:
+        return [math.nan] * len(potentials)
+    passed = seen.passed_at([now.to(seen.centred[0].dtype) for now in potentials])
+    return [
+        (of_step.abs() > IN_WINDOW * of_step.abs().max()).double().mean().item()
+        if of_step.numel()
+        else math.nan
+        for of_step in passed
+    ]
 
 
 def _mean(batches: Sequence[Sequence[float]]) -> Steps:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sgbench.errors import InputError, require_choice, require_number
 from sgbench.records.formula import Node
 from sgbench.surrogates.drawn import draw
-from sgbench.surrogates.spike import Spike, SpikeWithForwardMode
+from sgbench.surrogates.spike import Slopes, Spike, SpikeWithForwardMode
 
 # Beyond these a width is far below rounding or far above any potential, and float32 slopes overflow.
 SMALLEST, LARGEST = 1e-6, 1e6
@@ -311,11 +311,15 @@ class Surrogate(nn.Module, ABC):
         """Send 1 where u > 0, else 0; a neuron exactly at threshold stays silent, as in snnTorch."""
         return (u > 0).to(u.dtype) if self.firing is None else self.firing.fire(u, self)
 
+    def of_one_call(self) -> Slopes:
+        """Return what the spikes of one call ask for their slopes; the surrogate, unless it tells calls apart."""
+        return self
+
     def forward(self, u: Tensor) -> Tensor:
         """Return the spikes at u, with the surrogate's gradient attached."""
         # Dynamo traces no autograd function that has a forward mode.
         spike = Spike if torch.compiler.is_compiling() else SpikeWithForwardMode
-        spikes = spike.apply(u, self)
+        spikes = spike.apply(u, self.of_one_call())
         # In forward mode the parameters are replaced by tensors that carry a tangent.
         if any(
             parameter.requires_grad or not isinstance(parameter, nn.Parameter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from sgbench.errors import InputError, require_count, require_number
 from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
+from sgbench.surrogates.spike import Slopes
 from sgbench.surrogates.undefined import nan_where_nan
 
 LEAST_OFFSET = 0.5  # below it the slope would be negative at the window's lower end
@@ -132,28 +134,62 @@ class A2sg(RisingWindow):
         count = require_count("surrogate.candidates", candidates)
         steps = torch.linspace(0, 1, count, dtype=torch.float64).tolist()
         self.tried = tuple(low * (high / low) ** step for step in steps)
-        # Gradient of the step behind; autograd calls nodes in the reverse of their order, the last step first.
-        self.behind: Tensor | None = None
+        self.newest = 0  # number of the step that was sent last
+        self.pulled: tuple[int, Tensor] | None = None  # the last step of a backward pass, and its gradient
         super().__init__(half_width=half_width, offset=offset, normalisation=normalisation, scale=scale)
 
-    def forward(self, u: Tensor) -> Tensor:
-        """Return the spikes at u; the backward pass that follows begins with the last step."""
-        self.behind = None
-        return super().forward(u)
+    def of_one_call(self) -> Slopes:
+        """Number the steps in the order in which they are sent; a number is left out after a backward pass."""
+        self.newest += 1 if self.pulled is None else 2
+        self.pulled = None
+        return _NumberedStep(self, self.newest)
 
     def pull_back(self, u: Tensor, grad: Tensor) -> Tensor:
-        """Multiply the gradient by the window whose width this step's gradients choose."""
+        """Multiply the gradient by the window that varies least, as in a last step."""
+        return self.pull_back_before(u, grad, None)
+
+    def pull_back_before(self, u: Tensor, grad: Tensor, behind: Tensor | None) -> Tensor:
+        """Multiply the gradient by the window whose width this step's gradients choose.
+
+        Args:
+            u: potential minus threshold, of any shape.
+            grad: by the spikes, in the same shape.
+            behind: gradient of the step behind in the same shape, or None in the last step.
+        """
         through = torch.stack([self._through(u, grad, width) for width in self.tried])
         size = through.flatten(1).abs().mean(1)
         scores = -(through.flatten(1).var(1, correction=0) / size)
-        if self.behind is not None and self.behind.shape == u.shape:
-            alike = torch.cosine_similarity(through.flatten(1), self.behind.flatten()[None], dim=1, eps=0.0)
+        if behind is not None:
+            alike = torch.cosine_similarity(through.flatten(1), behind.flatten()[None], dim=1, eps=0.0)
             scores = torch.where(alike.isfinite().any(), alike, scores)
-        chosen = through[scores.nan_to_num(-torch.inf).argmax()]
-        self.behind = chosen.detach()
-        return chosen
+        return through[scores.nan_to_num(-torch.inf).argmax()]
 
     def _through(self, u: Tensor, grad: Tensor, half_width: float) -> Tensor:
         """Multiply the gradient by a window of this half width; its height follows the normalisation."""
         stretch = self.half_width / half_width
         return grad * self.derivative(stretch * u) * (stretch if self._keeps_area() else 1.0)
+
+
+@dataclass(frozen=True)
+class _NumberedStep:
+    """Holds the place of one step's spikes, by which its backward pass knows the step behind from any other."""
+
+    surrogate: A2sg
+    number: int
+
+    def fire(self, u: Tensor) -> Tensor:
+        """Send what the surrogate sends."""
+        return self.surrogate.fire(u)
+
+    def push_forward(self, u: Tensor, tangent: Tensor) -> Tensor:
+        """Do what the surrogate does in forward mode."""
+        return self.surrogate.push_forward(u, tangent)
+
+    def pull_back(self, u: Tensor, grad: Tensor) -> Tensor:
+        """Choose the width by the gradient of the step behind, where that is what was pulled back last."""
+        pulled, behind = self.surrogate.pulled, None
+        if pulled is not None and pulled[0] == self.number + 1 and pulled[1].shape == u.shape:
+            behind = pulled[1]
+        chosen = self.surrogate.pull_back_before(u, grad, behind)
+        self.surrogate.pulled = self.number, chosen.detach()
+        return chosen

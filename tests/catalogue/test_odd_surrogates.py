@@ -185,6 +185,30 @@ def test_a_window_that_follows_gradients_is_that_of_the_paper():
         np.testing.assert_allclose(u.grad.numpy(), expected, rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.parametrize("between", ["nothing", "another sequence", "each step alone"])
+def test_a_step_behind_is_one_of_the_same_sequence(between):
+    """Must match: gradients of one graph, pulled back twice, whatever was pulled back in between.
+
+    Expected too: steps that are pulled back one by one, from the last, give what one whole pass gives.
+    """
+    surrogate = make("a2sg")
+    random = np.random.default_rng(6)
+    potentials, upstream = random.normal(-0.3, 0.8, (4, 30, 6)), random.normal(0.2, 1.0, (4, 30, 6))
+    u = [torch.from_numpy(now).requires_grad_() for now in potentials]
+    spikes = [surrogate(now) for now in u]
+    given = [torch.from_numpy(now) for now in upstream]
+    first = torch.autograd.grad(spikes, u, given, retain_graph=True)
+    if between == "another sequence":
+        sequence = torch.from_numpy(potentials[::-1].copy()).requires_grad_()
+        torch.stack([surrogate(now) for now in sequence]).sum().backward()
+    if between == "each step alone":
+        steps = zip(spikes[::-1], u[::-1], given[::-1], strict=True)
+        alone = [torch.autograd.grad(*step, retain_graph=True)[0] for step in steps][::-1]
+        assert all(map(torch.equal, alone, first))
+    again = torch.autograd.grad(spikes, u, given)
+    assert all(map(torch.equal, again, first))
+
+
 def test_a_window_that_follows_gradients_where_there_are_none():
     """By hand: no gradient where no width catches a potential; a step behind without one chooses by variation."""
     surrogate = make("a2sg", narrowest=0.5, widest=1.0, candidates=2)

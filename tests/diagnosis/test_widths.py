@@ -69,6 +69,24 @@ def test_an_adaptive_width_is_that_of_the_step() -> None:
         assert share == pytest.approx(np.mean(np.abs(potentials) < np.std(potentials)))
 
 
+def test_what_a_batch_shows_depends_on_no_other_pass() -> None:
+    """Must match: the measures of batches in any order and once more, of widths that follow the step behind.
+
+    Expected: equal gradients through the surrogate of a network that never ran, counted with numpy.
+    """
+    net = network([5, 8, 2], lambda: make("a2sg"), gain=2.0)
+    traced = [trace(net, batch(6, 4, 5, 2, seed=seed), objective()) for seed in (0, 1)]
+    measured = width_measures(traced)
+    assert measured == width_measures(traced[::-1]) == width_measures(traced)
+    u = traced[0].layers[0].potentials().requires_grad_()
+    fresh = make("a2sg")
+    torch.stack([fresh(now) for now in u]).sum().backward()
+    sizes = np.abs(u.grad.numpy())  # type: ignore[union-attr]
+    shares = [np.mean(size > 0.01 * size.max()) for size in sizes]
+    (alone,) = width_measures(traced[:1])
+    assert alone.in_window == pytest.approx(shares)
+
+
 def test_where_there_is_no_gradient_nothing_is_told() -> None:
     (layer,) = width_measures([trace(network([5, 4, 2], zero), batch(4, 3, 5, 2), objective())])
     assert layer.variation == (None,) * 4
