@@ -1,6 +1,6 @@
 """Pages of judged surrogates, written from stored runs: `python -m tools.judged`; nothing is trained.
 
-`python -m tools.judged keep NAME RUNS` first stores the runs of `sgbench judge` in a folder, as those of one of the
+`python -m tools.judged keep NAME RUNS` stores the runs of `sgbench judge` in a folder, as those of one of the
 candidates in `study/judged/candidates.yaml`. `python -m tools.judged train RUNS` makes the runs of the
 convolutional comparison.
 """
@@ -16,7 +16,7 @@ import numpy as np
 import yaml
 
 from sgbench.composition.plan import PointComposer
-from sgbench.errors import InputError
+from sgbench.errors import InputError, suggest
 from sgbench.recommendation.summary import read_summary, shipped_summary
 from sgbench.records.base import Number, Positive, Strict, Text
 from sgbench.records.files import write_atomic
@@ -237,13 +237,21 @@ def recorded(specs: Sequence[RunSpec], runs_dir: Path, *, train: bool = False) -
 
 def main(words: Sequence[str]) -> int:
     """Do what the words say; return the exit code."""
-    if words[:1] == ["train"]:
-        compared(lambda specs: recorded(specs, Path(words[1]), train=True))
-    elif words[:1] == ["keep"]:
-        keep(words[1], Path(words[2]))
-    else:
-        for name, data in files().items():
-            write_atomic(PAGES / name, data)
+    known = [*entries(), CONVOLUTIONAL]
+    match words:
+        case []:
+            for name, data in files().items():
+                write_atomic(PAGES / name, data)
+        case ["train", runs_dir]:
+            compared(lambda specs: recorded(specs, Path(runs_dir), train=True))
+        case ["keep", name, runs_dir] if name in known:
+            keep(name, Path(runs_dir))
+        case ["keep", name, _]:
+            sys.stderr.write(f"keep {name}: no such candidate; {suggest(name, known)}\n")
+            return 2
+        case _:
+            sys.stderr.write(f"{' '.join(words)}: use no word, keep NAME RUNS or train RUNS\n")
+            return 2
     return 0
 
 

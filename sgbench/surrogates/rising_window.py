@@ -139,7 +139,7 @@ class A2sg(RisingWindow):
         super().__init__(half_width=half_width, offset=offset, normalisation=normalisation, scale=scale)
 
     def of_one_call(self) -> Slopes:
-        """Number the steps in the order in which they are sent; a number is left out after a backward pass."""
+        """Return the next step of a sequence; a number is left out where one begins behind a backward pass."""
         self.newest += 1 if self.pulled is None else 2
         self.pulled = None
         return _NumberedStep(self, self.newest)

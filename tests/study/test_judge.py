@@ -6,6 +6,7 @@ is compared with are the stored runs themselves.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -26,10 +27,11 @@ from sgbench.study.judge.decide import LOOKS, MARGIN, decide
 from sgbench.study.judge.field import SETS, JudgedTask, judged_tasks
 from sgbench.study.judge.judged import hand_in, judge
 from sgbench.study.judge.page import files_of
-from sgbench.study.judge.trial import Candidate, Court, JudgedCandidate, TrialFolders, TrialRun
+from sgbench.study.judge.trial import Candidate, Court, JudgedCandidate, TrialFolders, TrialRun, hours_of
 from sgbench.study.scores import score_of
 from sgbench.study.store import Store
 from sgbench.submissions.make import Author
+from sgbench.tables import number_text
 
 CANDIDATES = 1000
 TASKS = judged_tasks(load_study("surrogates").study, read_summary(shipped_summary()), SETS["quick"])
@@ -154,6 +156,21 @@ def test_atan_under_another_name_is_neither_better_nor_worse():
     assert files["verdict.png"].startswith(b"\x89PNG")
     assert json.loads(files["verdict.json"])["candidate"][0] == "surrogate=formula"
     assert b"\\toprule" in files["verdict.tex"]
+
+
+@pytest.mark.parametrize("seconds", [3.0, 120.0])
+def test_what_is_open_is_decided_at_the_time_of_the_candidates_own_runs(seconds):
+    """By hand: seeds of a new sample, times tasks of the kind of network, times the seconds of its runs."""
+    result, _ = court(lambda *given: dataclasses.replace(as_atan(*given), fit_s=seconds))
+    needed = {each: each.seeds_needed for each in result.verdicts().values() if each.seeds_needed is not None}
+    assert needed
+    page = files_of(result, {})["verdict.md"].decode()
+    for each, seeds in needed.items():
+        tasks = sum(trial.task.regime == each.regime for trial in result.tasks)
+        hours = seeds * tasks * seconds / 3600
+        assert hours_of(result, each) == pytest.approx(hours)
+        if each.word == "open":
+            assert f"{seeds} seeds, {number_text(hours)} hours" in page
 
 
 def test_a_candidate_that_fails_everywhere_ends_in_a_page():

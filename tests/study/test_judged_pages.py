@@ -34,6 +34,23 @@ def test_a_stored_candidate_gives_its_page() -> None:
         judged.judged("cubed", entry)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["kep", "a2sg", "runs"], "kep a2sg runs: use no word"),
+        (["train"], "train: use no word"),
+        (["keep", "a2sg"], "keep a2sg: use no word"),
+        (["keep", "nobody", "runs"], "keep nobody: no such candidate; Known"),
+    ],
+)
+def test_words_that_say_nothing_write_nothing(words, said, monkeypatch, capsys):
+    """Expected: exit code 2 and one line, with no page written."""
+    monkeypatch.setattr(judged, "write_atomic", lambda *given: pytest.fail("a page is written"))
+    assert judged.main(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(said)
+
+
 @pytest.mark.slow
 def test_all_pages_are_what_their_stored_runs_say() -> None:
     """Expected: the committed bytes of all pages, the list of them and its tables; each page has a candidate."""

@@ -80,7 +80,7 @@ def verdict_table(result: JudgedCandidate, kind: str, verdicts: Mapping[str, Reg
             more = (
                 "more than 10,000 seeds"
                 if each.seeds_needed is None or hours is None
-                else f"{each.seeds_needed} seeds, {number_text(hours)} core-hours"
+                else f"{each.seeds_needed} seeds, {number_text(hours)} hours"
             )
         ends = NONE if each.low is None or each.high is None else f"{each.low:.1f} to {each.high:.1f}"
         rows.append([each.regime, each.word, f"{each.difference:+.1f}", ends, str(each.seeds), more])
@@ -106,6 +106,7 @@ def _how(result: JudgedCandidate) -> str:
     looks = ", ".join(f"{level:g} after {seeds}" for seeds, level in LOOKS)
     lines = (
         f"The candidate was run {len(runs)} times, which took {hours} hours by the clocks of its records.",
+        "Seeds to decide it are of a new sample. Hours are those seeds at the mean time of a run of the candidate.",
         f"Known shapes are stored runs, each at its own best width and learning rate: {shapes}.",
         "The reference of a task is the known shape that was best on validation. No reporting seed chose it.",
         f"{found} searched for, with the grids of the known shapes.",

@@ -263,8 +263,12 @@ def _mean(runs: Iterable[TrialRun]) -> float:
 
 
 def hours_of(result: JudgedCandidate, verdict: RegimeVerdict) -> float | None:
-    """Return the core-hours of the seeds that would decide an open verdict."""
+    """Return the hours of the seeds that would decide a verdict, at the mean time of the candidate's runs."""
     if verdict.seeds_needed is None:
         return None
-    per_seed_s = sum(trial.task.run_s for trial in result.tasks if trial.task.regime == verdict.regime)
+    per_seed_s = sum(
+        fmean(run.fit_s for run in trial.runs)
+        for trial in result.tasks
+        if trial.task.regime == verdict.regime
+    )
     return verdict.seeds_needed * per_seed_s / HOUR_S
