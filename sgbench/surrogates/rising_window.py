@@ -10,7 +10,6 @@ from torch import Tensor
 
 from sgbench.errors import InputError, require_count, require_number
 from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
-from sgbench.surrogates.spike import Slopes
 from sgbench.surrogates.undefined import nan_where_nan
 
 LEAST_OFFSET = 0.5  # below it the slope would be negative at the window's lower end
@@ -138,7 +137,7 @@ class A2sg(RisingWindow):
         self.pulled: tuple[int, Tensor] | None = None  # the last step of a backward pass, and its gradient
         super().__init__(half_width=half_width, offset=offset, normalisation=normalisation, scale=scale)
 
-    def of_one_call(self) -> Slopes:
+    def of_one_call(self) -> _NumberedStep:
         """Return the next step of a sequence; a number is left out where one begins behind a backward pass."""
         self.newest += 1 if self.pulled is None else 2
         self.pulled = None
