@@ -311,10 +311,19 @@ def _fresh(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) -
 
 def _curve(audit: BoardAudit, args: argparse.Namespace) -> dict[str, Any]:
     """Tell how often rows doctored by multiples of the tolerance are caught."""
-    from sgbench.submissions.verify.detection import detection_curve
+    from sgbench.submissions.verify.detection import detection_curve, perfect_claims
 
     curve = detection_curve(audit.audit)
+    passing, honest = perfect_claims(audit.audit)
     if not args.json:
         for point in curve:
             sys.stdout.write(f"{audit.folder.name}: {point}\n")
-    return {"failed": [], "curve": [point.tree for point in curve]}
+        sys.stdout.write(
+            f"{audit.folder.name}: a perfect score passes in {passing} of {curve[0].drawn} draws; {honest} of all "
+            "have it in their records\n"
+        )
+    return {
+        "failed": [],
+        "curve": [point.tree for point in curve],
+        "perfect": {"passing": passing, "in_records": honest, "draws": curve[0].drawn},
+    }

@@ -28,7 +28,7 @@ from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.records.audit import Audit, AuditSession, FreshScore, PassedOver, Retraining, Tolerance
 from sgbench.records.files import to_json
 from sgbench.statistics.intervals import t_quantile
-from sgbench.submissions.verify.detection import detection_curve
+from sgbench.submissions.verify.detection import detection_curve, perfect_claims
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "leaderboards" / "digits_v1"
 SUBMITTED, OWN = "e3367789b010", "2c79c5b1e6a0"
@@ -197,17 +197,21 @@ def test_own_rows_that_fail_lose_their_rank(copy: Path) -> None:
 
 
 def test_page_states_the_bound(copy: Path) -> None:
-    """By hand: two of eight rows drawn miss five wrong ones in 3 of 28 draws, six in 1 of 28, below 5 in 100."""
+    """By hand: one of five seeds of two rows misses shares below 1 - 0.05^(1/2); of eight rows, 1 - 0.05^(1/8)."""
     assert list(audit_statements(board(copy))) == []
     two = [retraining(name, 0, claims(name)[0], claims(name)[0]) for name in (OWN, SUBMITTED)]
     (said,) = audit_statements(put(copy, audit(two)))
     assert said.startswith("2 of 8 rows had one seed or more")
-    assert "At most 5 of the 8 rows would not" in said
+    assert (
+        f"less than {100 * (1 - 0.05 ** (1 / 2)):.1f} % of the finished seeds of the 8 rows would not" in said
+    )
+    assert "each row weighing the same, if the rows were drawn at random" in said
+    assert "At most" not in said  # one seed of five says of no row that it is clean
     names = sorted(path.name for path in (PUBLISHED / "records").iterdir())
     every = [retraining(name, 0, claims(name)[0], claims(name)[0]) for name in names]
     (said,) = audit_statements(put(copy, audit(every)))
     assert said.startswith("All 8 rows")
-    assert f"less than {100 * (1 - 0.05 ** (1 / 8)):.1f} % of all runs" in said
+    assert f"less than {100 * (1 - 0.05 ** (1 / 8)):.1f} % of their finished seeds would not" in said
     stated = PassedOver(method_id=SUBMITTED, reason="a run takes nine days")
     *_, said = audit_statements(put(copy, audit(two[:1], passed_over=(stated,))))
     assert said == f"Not trained again: {SUBMITTED}, a run takes nine days."
@@ -219,13 +223,57 @@ def test_page_counts_rows_that_do_not_agree(copy: Path) -> None:
     done = [retraining(name, 0, claims(name)[0], 0.1 if name == OWN else claims(name)[0]) for name in names]
     (said,) = audit_statements(put(copy, audit(done)))
     assert said.startswith("All 8 rows had one seed or more, drawn at random, trained again: 7 agree")
-    assert f"1 does not ({OWN}). With 95 % confidence less than 47.1 % of all runs would not" in said
+    assert f"1 does not ({OWN}). With 95 % confidence less than 47.1 % of their finished" in said
     assert pytest.approx(0.05, abs=5e-4) == (1 - 0.471) ** 8 + 8 * 0.471 * (1 - 0.471) ** 7
+
+
+def test_page_bounds_rows_where_all_their_seeds_were_trained_again(copy: Path) -> None:
+    """By hand: two of eight rows drawn miss five wrong ones in 3 of 28 draws, six in 1 of 28, below 5 in 100.
+
+    Must differ: a row less one seed is not known to be clean, and a row that nobody could draw is in no bound.
+    """
+    both = [retraining(name, seed, it, it) for name in (OWN, SUBMITTED) for seed, it in claims(name).items()]
+    (said,) = audit_statements(put(copy, audit(both)))
+    assert "At most 5 of the 8 rows would not" in said
+    (said,) = audit_statements(put(copy, audit(both[1:])))
+    assert "rows would not" not in said.partition("With 95 % confidence")[0]
+    assert "less than 77.6 % of the finished seeds of the 8 rows" in said
     # Two drawn, one wrong: with seven wrong of eight 2 x 7 of 56 ordered draws show one or none, with eight none.
-    two = [each for each in done if each.method_id in {OWN, SUBMITTED}]
-    (said,) = audit_statements(put(copy, audit(two)))
+    wrong = [each.model_copy(update={"again": 0.1}) if each.method_id == OWN else each for each in both]
+    (said,) = audit_statements(put(copy, audit(wrong)))
     assert said.startswith("2 of 8 rows")
     assert "At most 7 of the 8 rows would not" in said
+    others = {path.name for path in (PUBLISHED / "records").iterdir()} - {OWN, SUBMITTED}
+    stated = tuple(PassedOver(method_id=name, reason="a run takes nine days") for name in sorted(others))
+    said, *left = audit_statements(put(copy, audit([both[0], both[-1]], passed_over=stated)))
+    assert said.startswith("2 of 8 rows")
+    assert "less than 77.6 % of their finished seeds would not, each row weighing the same (the" in said
+    assert len(left) == 6
+
+
+def test_page_states_no_bound_where_shares_are_compared(copy: Path) -> None:
+    """Five seeds of each row were trained again and counts compared, which no bound on runs speaks of."""
+    names = sorted(path.name for path in (PUBLISHED / "records").iterdir())
+    every = [retraining(name, seed, it, it) for name in names for seed, it in claims(name).items()]
+    (said,) = audit_statements(put(copy, audit(every, SOLVED)))
+    assert said.startswith(
+        "All 8 rows had one seed or more, drawn at random, trained again, and these solve the"
+    )
+    assert "confidence" not in said
+    assert "differ by" not in said
+
+
+@pytest.mark.parametrize("name", ["delayed_xor_v1", "delayed_xor_rules_v1", "yin_yang_v1"])
+def test_published_page_bounds_what_one_seed_a_row_can(name: str) -> None:
+    """Of the first two all five seeds of each row were trained again and shares compared, as their audits say."""
+    folder = PUBLISHED.parent / name
+    given = read_audit(folder, [])
+    assert given is not None
+    assert given.tolerance is not None
+    (said,) = [line for line in (folder / "table.md").read_text().splitlines() if "one seed or more" in line]
+    by_shares = given.tolerance.solved_from is not None
+    assert ("Boschloo" in said, "confidence" in said) == (by_shares, not by_shares)
+    assert by_shares == (name != "yin_yang_v1")
 
 
 def test_claims_that_are_not_the_records_are_found(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -297,9 +345,54 @@ def test_each_trained_seed_is_doctored_once() -> None:
         (3, 3),
     ]
     assert str(curve[2.0]) == "doctored by 2 tolerances: caught in 66.7 % of draws (2 of 3)"
+    assert [(curve[m].movable, curve[m].caught_movable) for m in (2.0, 3.0)] == [(3, 2), (3, 3)]
     # Ranges of several engines acquit what lies inside: .80 to .99 hides a claim of .90 moved by six points.
     wide = [retraining(OWN, 0, 0.90, 0.80), retraining(OWN, 0, 0.90, 0.99, "scan")]
     assert [point.caught for point in detection_curve(audit(wide)) if point.amount == 2.0] == [0]
+
+
+def test_no_claim_is_doctored_beyond_a_perfect_score() -> None:
+    """By hand: 98 % moved by two times three points is 100 %, two points above what the seed gave again: it passes.
+
+    Of three draws one cannot be moved by six points. A perfect score is two points too many for none but the first;
+    the third claims it honestly. A loss of 0.05 stops at 0.
+    """
+    done = [
+        retraining(OWN, 0, 0.98, 0.98),
+        retraining(OWN, 1, 0.80, 0.80),
+        retraining(SUBMITTED, 0, 1.0, 1.0),
+    ]
+    point = next(point for point in detection_curve(audit(done)) if point.amount == 2.0)
+    assert (point.caught, point.drawn, point.movable, point.caught_movable) == (1, 3, 1, 1)
+    assert str(point).endswith(
+        "(1 of 3); 1 can be doctored so far, of which 1 are caught, and the others to a perfect score"
+    )
+    assert perfect_claims(audit(done)) == (2, 1)
+    losses = [retraining(OWN, 0, 0.05, 0.02), retraining(OWN, 1, 0.05, 0.05)]
+    by_loss = audit(losses, measure="loss")
+    point = next(point for point in detection_curve(by_loss) if point.amount == 2.0)
+    assert (point.caught, point.movable) == (1, 0)
+    assert perfect_claims(by_loss) == (1, 0)
+
+
+def test_solved_seeds_are_doctored_by_seed_beside_the_honest_difference() -> None:
+    """By hand: 4 of 5 claimed as solved, none again; with the fifth that is 5 of 5 against 0 of 5, which is caught.
+
+    4 against 0 is not (p 0.02 by Boschloo). Each seed ran on two engines and counts once. The other row solves all.
+    """
+    row = [
+        retraining(OWN, seed, 0.5 if seed == 4 else 1.0, 0.5, engine)
+        for seed in range(5)
+        for engine in ("fused", "scan")
+    ]
+    solved = [retraining(SUBMITTED, seed, 1.0, 1.0) for seed in range(5)]
+    points = detection_curve(audit([*row, *solved], SOLVED))
+    assert [(each.caught, each.drawn, each.movable) for each in points] == [
+        (0, 2, 2),
+        (1, 2, 1),
+        *[(1, 2, 0)] * 4,
+    ]
+    assert perfect_claims(audit([*row, *solved], SOLVED)) == (1, 1)
 
 
 def test_document_tells_how_many_rows_agree() -> None:
@@ -335,12 +428,30 @@ def test_document_tells_what_a_submission_takes() -> None:
     assert f"({low:.0f} to {high:.0f} kB each, the means of the {len(sizes_kb)} boards" in text
 
 
-@pytest.mark.parametrize("folder", BOARDS, ids=lambda folder: folder.name)
-def test_published_boards_catch_rows_doctored_by_twice_the_tolerance(folder: Path) -> None:
-    """In 95 of 100 draws; where shares are compared, all five seeds turned into solved ones."""
-    audit = read_audit(folder, [])
-    assert audit is not None
-    assert audit.tolerance is not None
-    curve = {point.amount: point.share for point in detection_curve(audit)}
-    assert curve[2.0 if audit.tolerance.solved_from is None else 5] >= 0.95
-    assert curve[0] < 0.1
+def test_document_tells_what_an_audit_can_miss() -> None:
+    """The table and the sentences of docs/submissions.md are computed from the audits, with claims that can be."""
+    lines, moved, shares = [], [0, 0, 0], [0, 0]
+    for folder in BOARDS:
+        given = read_audit(folder, [])
+        assert given is not None
+        assert given.tolerance is not None
+        curve = {point.amount: point for point in detection_curve(given)}
+        passing, honest = perfect_claims(given)
+        allowed = given.tolerance.score
+        apart = f"{allowed:.3f} in loss" if given.measure == "loss" else f"{100 * allowed:.1f} points"
+        if given.tolerance.solved_from is not None:
+            apart = "shares"
+            shares = [shares[0] + curve[5].caught_movable, shares[1] + curve[5].movable]
+        else:
+            twice = curve[2.0]
+            counted = (twice.movable, twice.drawn, twice.caught_movable)
+            moved = [a + b for a, b in zip(moved, counted, strict=True)]
+        assert curve[0].share < 0.1
+        if passing:
+            lines.append(f"| `{given.protocol}` | {apart} | {passing} of {curve[0].drawn} | {honest} |")
+    text = (PUBLISHED.parents[1] / "docs" / "submissions.md").read_text()
+    table = text.partition("| in its record |\n| --- | --- | --- | --- |\n")[2].partition("\n\n")[0]
+    assert table.splitlines() == lines
+    said = " ".join(text.split())
+    assert "possible score in {} of {} draws. {} of these are caught".format(*moved) in said
+    assert "caught in {} of the {} rows that solve none".format(*shares) in said

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sgbench.leaderboard.rows import Board, MethodRow
+from sgbench.records.trust import Verification
 from sgbench.statistics.sampling import largest_share, most_wrong
 from sgbench.tables import code, prose
 
@@ -38,45 +39,75 @@ def audit_statements(board: Board) -> Iterator[str]:
     failed = [row for row in board.claimed if _gave_something_else(row)]
     rows = [row for row in (*board.rows, *board.baselines, *failed) if row.listing is not None]
     done = [row for row in rows if _is_done(row)]
-    drawn = len(done) + len(failed)
+    drawn = [*done, *failed]
     if not drawn:
         return
-    which = "All" if drawn == len(rows) else f"{drawn} of"
+    passed_over = {row.method_id: row.listing.provenance.passed_over for row in rows if row.listing}
+    left = [row for row in rows if row not in drawn and passed_over[row.method_id] is not None]
+    which = "All" if len(drawn) == len(rows) else f"{len(drawn)} of"
+    by_shares = all(any(check.tolerance is None for check in _repeats(row)) for row in drawn)
+    how = (
+        "solve the task as often as in their records, by Boschloo's exact test of each row's same seeds"
+        if by_shares
+        else "agree with their records within what re-made runs of this board differ by"
+    )
     agree = (
-        f": {len(done)} agree with their records within what re-made runs of this board differ by, and "
-        f"{len(failed)} {'does' if len(failed) == 1 else 'do'} not "
-        f"({', '.join(row.method_id for row in failed)}). "
+        f": {len(done)} {how}, and {len(failed)} {'does' if len(failed) == 1 else 'do'} not "
+        f"({', '.join(row.method_id for row in failed)})."
         if failed
-        else ", and these agree with their records within what re-made runs of this board differ by. "
+        else f", and these {how}."
     )
-    yield (
-        f"{which} {len(rows)} rows had one seed or more, drawn at random, trained again{agree}"
-        f"{_bound(len(rows), drawn, len(failed))}"
-    )
-    for row in rows:
-        reason = None if row.listing is None else row.listing.provenance.passed_over
-        if reason is not None and not _is_done(row):
-            yield f"Not trained again: {row.method_id}, {prose(reason)}."
+    bound = "" if by_shares else _bound(drawn, len(rows) - len(left), len(failed))
+    yield f"{which} {len(rows)} rows had one seed or more, drawn at random, trained again{agree}{bound}"
+    for row in left:
+        yield f"Not trained again: {row.method_id}, {prose(passed_over[row.method_id] or '')}."
 
 
-def _bound(rows: int, drawn: int, failed: int) -> str:
-    """Write what a random sample, with those of it that do not agree, says of the board, with 95 % confidence."""
-    if drawn < rows:
-        return (
-            f"At most {most_wrong(rows, drawn, found=failed)} of the {rows} rows would not, with 95 % confidence, "
-            "if the rows were drawn at random (hypergeometric)."
+def _bound(drawn: Sequence[MethodRow], rows: int, failed: int) -> str:
+    """Write what a random sample, with those of it that do not agree, says of a board, with 95 % confidence.
+
+    A row that agrees is clean only where all its seeds were trained again; otherwise the bound is on seeds.
+
+    Args:
+        drawn: rows of which a seed was trained again.
+        rows: from which they were drawn, so without those that were passed over.
+        failed: rows of them that do not agree.
+    """
+    is_all = len(drawn) == rows
+    if all(_finished(row) <= {seed for check in _repeats(row) for seed in check.seeds} for row in drawn):
+        most = most_wrong(rows, len(drawn), found=failed)
+        said = (
+            f" At most {most} of the {rows} rows would not, with 95 % confidence, if the rows were drawn at random "
+            "(all their finished seeds were trained again; hypergeometric)."
         )
-    share = PERCENT * largest_share(drawn, found=failed)
-    bound = f"With 95 % confidence less than {share:.1f} % of all runs would not"
-    if failed:
-        return f"{bound} (Clopper and Pearson)."
-    return f"{bound} (the rule of three: {PERCENT * RULE_OF_THREE / drawn:.1f} %)."
+        return "" if is_all else said
+    share = PERCENT * largest_share(len(drawn), found=failed)
+    rule = (
+        "Clopper and Pearson"
+        if failed
+        else f"the rule of three: {PERCENT * RULE_OF_THREE / len(drawn):.1f} %"
+    )
+    whose = "of their finished seeds" if is_all else f"of the finished seeds of the {rows} rows"
+    at_random = "" if is_all else ", if the rows were drawn at random"
+    return (
+        f" With 95 % confidence less than {share:.1f} % {whose} would not, each row weighing the same{at_random} "
+        f"({rule})."
+    )
+
+
+def _finished(row: MethodRow) -> set[int]:
+    return row.scores.keys() - set(row.failed_seeds)
+
+
+def _repeats(row: MethodRow) -> list[Verification]:
+    """Return the verifications of a row of which seeds were trained again."""
+    checks = () if row.listing is None else row.listing.provenance.verifications
+    return [check for check in checks if check.tier == "retrained"]
 
 
 def _gave_something_else(row: MethodRow) -> bool:
     """Return whether a seed of a row was trained again and does not agree."""
-    checks = () if row.listing is None else row.listing.provenance.verifications
-    return any(check.tier == "retrained" and not check.passed for check in checks)
+    return any(not check.passed for check in _repeats(row))
 
 
 def _is_done(row: MethodRow) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.store.audits import MIN_SOLVED, by_method, judge
-from sgbench.records.audit import Audit, Retraining
+from sgbench.records.audit import Audit, Retraining, Tolerance
 
 MULTIPLES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
 
@@ -20,6 +20,8 @@ class DetectionPoint:
     unit: str
     caught: int
     drawn: int  # trained seeds, or rows where shares are compared
+    movable: int  # of them, whose claim can be moved by all of it; the others reach a perfect score before
+    caught_movable: int  # of these
 
     @property
     def share(self) -> float:
@@ -27,9 +29,15 @@ class DetectionPoint:
         return self.caught / self.drawn
 
     def __str__(self) -> str:
-        return (
+        told = (
             f"doctored by {self.amount:g} {self.unit}: caught in {100 * self.share:.1f} % of draws "
             f"({self.caught} of {self.drawn})"
+        )
+        if self.movable == self.drawn:
+            return told
+        return (
+            f"{told}; {self.movable} can be doctored so far, of which {self.caught_movable} are caught, and the "
+            "others to a perfect score"
         )
 
     @property
@@ -40,6 +48,8 @@ class DetectionPoint:
             "unit": self.unit,
             "caught": self.share,
             "draws": self.drawn,
+            "movable": self.movable,
+            "caught_movable": self.caught_movable,
         }
 
 
@@ -47,8 +57,9 @@ def detection_curve(audit: Audit) -> list[DetectionPoint]:
     """Count how many of a board's trained seeds are caught once their claims are doctored, by more and more.
 
     A draw picks one of them, each alike often, so that the shares are exact. Doctoring moves the claim, beside the
-    difference that the honest row has; where shares that solve the task are compared, it turns seeds of a row into
-    solved ones. A seed counts once, and is judged on all engines on which it was trained.
+    difference that the honest row has, and no further than to a perfect score; where shares that solve the task are
+    compared, it turns seeds of a row into solved ones. A seed counts once, and is judged on all engines on which it
+    was trained.
 
     Args:
         audit: of a board, with a tolerance.
@@ -56,42 +67,91 @@ def detection_curve(audit: Audit) -> list[DetectionPoint]:
     Raises:
         InputError: there is no tolerance yet.
     """
-    tolerance = audit.tolerance
-    if tolerance is None:
-        raise InputError(f"{audit.protocol}: no tolerance yet; train rows again with --by NAME first")
-    groups = [[retraining for _, retraining in pairs] for pairs in by_method(audit).values()]
+    tolerance = _tolerance_of(audit)
     if tolerance.solved_from is not None:
-        return list(_solved_curve(groups, tolerance.solved_from, audit))
-    flatters = -1 if audit.measure == "loss" else 1
-    points = []
-    for multiple in MULTIPLES:
-        added = flatters * multiple * tolerance.score
-        doctored = [
-            [each.model_copy(update={"claimed": each.claimed + added}) for each in group if each.seed == seed]
-            for group in groups
-            for seed in dict.fromkeys(each.seed for each in group)
-        ]
-        points.append(DetectionPoint(multiple, "tolerances", _caught(doctored, audit), len(doctored)))
-    return points
+        return list(_solved_curve(audit, tolerance.solved_from))
+    seeds = _seeds(audit)
+    return [
+        _point(
+            multiple, "tolerances", [_moved(each, multiple * tolerance.score, audit) for each in seeds], audit
+        )
+        for multiple in MULTIPLES
+    ]
 
 
-def _solved_curve(
-    groups: Sequence[list[Retraining]], solved_from: float, audit: Audit
-) -> Iterator[DetectionPoint]:
-    """Yield how often a row is caught of which so many unsolved seeds are claimed as solved."""
-    unsolved = [[each for each in group if each.again < solved_from][:MIN_SOLVED] for group in groups]
+def perfect_claims(audit: Audit) -> tuple[int, int]:
+    """Count the draws in which a claim of a perfect score passes, and those in which the record claims it.
+
+    Args:
+        audit: of a board, with a tolerance.
+
+    Raises:
+        InputError: there is no tolerance yet.
+    """
+    tolerance = _tolerance_of(audit)
+    perfect = 0.0 if audit.measure == "loss" else 1.0
+    if tolerance.solved_from is None:
+        groups = _seeds(audit)
+        honest = sum(group[0].claimed == perfect for group in groups)
+    else:
+        groups = _rows(audit)
+        honest = sum(all(each.claimed >= tolerance.solved_from for each in group) for group in groups)
+    doctored = [[each.model_copy(update={"claimed": perfect}) for each in group] for group in groups]
+    return len(groups) - _caught(doctored, audit), honest
+
+
+def _tolerance_of(audit: Audit) -> Tolerance:
+    if audit.tolerance is None:
+        raise InputError(f"{audit.protocol}: no tolerance yet; train rows again with --by NAME first")
+    return audit.tolerance
+
+
+def _rows(audit: Audit) -> list[list[Retraining]]:
+    return [[retraining for _, retraining in pairs] for pairs in by_method(audit).values()]
+
+
+def _seeds(audit: Audit) -> list[list[Retraining]]:
+    """Return what each trained seed of each row gave, on one engine or several."""
+    return [
+        [each for each in row if each.seed == seed]
+        for row in _rows(audit)
+        for seed in dict.fromkeys(each.seed for each in row)
+    ]
+
+
+def _moved(seed: Sequence[Retraining], by: float, audit: Audit) -> tuple[list[Retraining], bool]:
+    """Return a seed whose claim flatters by more, and whether a perfect score is far enough for that."""
+    claimed = seed[0].claimed
+    wanted = claimed - by if audit.measure == "loss" else claimed + by
+    given = max(wanted, 0.0) if audit.measure == "loss" else min(wanted, 1.0)
+    return [each.model_copy(update={"claimed": given}) for each in seed], given == wanted
+
+
+def _solved_curve(audit: Audit, solved_from: float) -> Iterator[DetectionPoint]:
+    """Yield how often a row is caught of which so many unsolved seeds, or all it has, are claimed as solved."""
+    rows = _rows(audit)
+    unsolved = [list(dict.fromkeys(each.seed for each in row if each.claimed < solved_from)) for row in rows]
     for count in range(MIN_SOLVED + 1):
         doctored = [
-            [
-                each.model_copy(update={"claimed": 1.0 if each in seeds[:count] else each.again})
-                for each in group
-            ]
-            for group, seeds in zip(groups, unsolved, strict=True)
-            if len(seeds) >= count
+            (
+                [
+                    each.model_copy(update={"claimed": 1.0}) if each.seed in seeds[:count] else each
+                    for each in row
+                ],
+                len(seeds) >= count,
+            )
+            for row, seeds in zip(rows, unsolved, strict=True)
         ]
-        if doctored:
-            unit = f"of {MIN_SOLVED} seeds"
-            yield DetectionPoint(count, unit, _caught(doctored, audit), len(doctored))
+        yield _point(count, f"of {MIN_SOLVED} seeds", doctored, audit)
+
+
+def _point(
+    amount: float, unit: str, doctored: Sequence[tuple[list[Retraining], bool]], audit: Audit
+) -> DetectionPoint:
+    """Count those that are caught, and those of them that are doctored by all of the amount."""
+    movable = [retrainings for retrainings, is_whole in doctored if is_whole]
+    caught = _caught([retrainings for retrainings, _ in doctored], audit)
+    return DetectionPoint(amount, unit, caught, len(doctored), len(movable), _caught(movable, audit))
 
 
 def _caught(doctored: Sequence[Sequence[Retraining]], audit: Audit) -> int:
