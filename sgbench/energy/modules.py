@@ -49,6 +49,11 @@ FREE = frozenset((*MOVING, *PARTING, *KEEPING, *LOOKING, "zeros_like", "new_zero
 """Functions that move or make values and compute none."""
 ADDING = frozenset(("add", "__add__", "__radd__", "__iadd__", "add_"))
 
+DROPPING = ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
+"""Functions that hand on what they get unless they train."""
+MOST_LETTERS = 100
+"""Of a layer's or a source's name in a record."""
+
 
 class ModuleCounter:
     """Counts what the modules of a network do while it runs.
@@ -86,6 +91,7 @@ class ModuleCounter:
         self.samples, self.steps, self.input_events = 0, 0, 0
         self.origin = WeakTensorKeyDictionary()  # of a tensor: the module that made it, and what it holds
         self.inside = 0  # known modules under way: what they compute is counted as theirs
+        self.around: list[nn.Module] = []  # modules of parts under way, the innermost last
 
     def __call__(self, *inputs: Tensor, samples: int, steps: int) -> Any:
         """Run the network once and count what its modules do.
@@ -117,6 +123,7 @@ class ModuleCounter:
                 return self.network(*inputs)
         finally:
             self.inside = 0
+            self.around.clear()
             for handle in handles:
                 handle.remove()
 
@@ -158,10 +165,13 @@ class ModuleCounter:
             raise InputError(
                 f"'{self.names[module]}': the counter does not know the layer {full_name(module)}"
             )
+        else:
+            self.around.append(module)
 
     def _end(self, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         """Count what a known module has done."""
         if not known(module):
+            self.around.pop()
             return
         # What counting itself calls must not be counted.
         with torch._C.DisableTorchFunction():
@@ -286,7 +296,7 @@ class _Watch(TorchFunctionMode):
             tally = self.counter.tally("residual additions", "add", 1)
             tally.counts["residual_additions"] += output.numel()
             self.counter.origin[output] = ("residual additions", "real")
-        elif name in FREE:
+        elif name in FREE or (origins and name in DROPPING and not _drops(name, args, given)):
             self._pass_on(origins, output)
         elif len(known) == 1 and functions.is_counted(name) and isinstance(output, Tensor):
             (origin,) = origins
@@ -301,7 +311,7 @@ class _Watch(TorchFunctionMode):
         self, name: str, received: Received, given: tuple[tuple[Any, ...], dict[str, Any]], output: Tensor
     ) -> None:
         """Count a function that does what a module does, or adds values up."""
-        label = f"{name}()"
+        label = self._label(name, received.source)
         tally = self.counter.tally(
             label, name, output.numel() // max(1, output.shape[0] if output.dim() else 1)
         )
@@ -309,15 +319,35 @@ class _Watch(TorchFunctionMode):
             kind = functions.count_function(name, received, given, output, tally)
         self.counter.origin[output] = (label, kind)
 
+    def _label(self, name: str, source: str) -> str:
+        """Name a function's calls by the module they stand in and their source: the same in every time step."""
+        inside = self.counter.around[-1] if self.counter.around else self.counter.network
+        place = "" if inside is self.counter.network else f"{self.counter.names[inside]}."
+        kept = MOST_LETTERS - len(f"{place}{name}()")
+        return f"{place}{name}({source[: max(0, kept)]})"[:MOST_LETTERS]
+
     def _pass_on(self, origins: list[tuple[str, str]], output: Any) -> None:
         """Mark an output with the origins of what it was computed from."""
         if not origins:
             return
         kind = "real" if any(origin_kind == "real" for _, origin_kind in origins) else "binary"
-        source = "+".join(dict.fromkeys(source for source, _ in origins))[:100]
+        source = "+".join(dict.fromkeys(source for source, _ in origins))[:MOST_LETTERS]
         for value in output if isinstance(output, list | tuple) else (output,):
             if isinstance(value, Tensor):
                 self.counter.origin[value] = (source, kind)
+
+
+def _drops(name: str, args: tuple[Any, ...], given: dict[str, Any]) -> bool:
+    """Return whether a call of dropout trains.
+
+    Raises:
+        InputError: it does.
+    """
+    # The third argument is called training, or train; those of alpha do not train unless asked to.
+    by_place = dict(enumerate(args)).get(2, not name.endswith("alpha_dropout"))
+    if given.get("training", given.get("train", by_place)):
+        raise InputError(f"'{name}' drops values; call it with training=self.training, and eval() before")
+    return False
 
 
 KNOWN: dict[str, Operations] = {

@@ -219,8 +219,98 @@ def test_a_function_counts_as_its_module_does(module, function):
     x = torch.ones(3, 1, 7, 7)
     called = count(Called(function), x).layers[-1]
     named = count(nn.Sequential(nn.Conv2d(1, 2, 3), module), x).layers[-1]
-    assert called.name.endswith("()")
+    assert called.name.endswith("(body)")
     assert called.model_dump(exclude={"name", "neuron"}) == named.model_dump(exclude={"name", "neuron"})
+
+
+class Rectified(nn.Module):
+    """Two layers with a function behind each, one step a call of `steps`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = nn.Conv2d(1, 2, 3), nn.Linear(50, 4), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor, steps: int = 2) -> Tensor:
+        output = x
+        for _ in range(steps):
+            output = self.c(functional.relu(self.b(functional.relu(self.a(x)).flatten(1))))
+        return output
+
+
+def test_each_call_of_a_function_is_a_layer_of_its_own():
+    """By hand: 2 x 5 x 5 neurons behind the convolution and 4 behind the linear layer, in both steps the same two."""
+    counter = ModuleCounter(Rectified().eval(), input_kind="real", bits=32, fold_batch_norm=False)
+    counter(torch.ones(3, 1, 7, 7), samples=3, steps=6)
+    found = counter.result().layers
+    assert [(one.name, one.neurons) for one in found] == [
+        ("a", 50),
+        ("relu(a)", 50),
+        ("b", 4),
+        ("relu(b)", 4),
+        ("c", 3),
+    ]
+    assert [group.source for one in found for group in one.synapses] == ["input", "relu(a)", "relu(b)"]
+
+
+def test_a_function_of_blocks_alike_is_a_layer_of_each():
+    """By hand: behind a residual addition only the block tells two calls apart. Must differ: 6 neurons, then 2."""
+
+    class Block(nn.Module):
+        def __init__(self, neurons: int) -> None:
+            super().__init__()
+            self.body = nn.Linear(neurons, neurons)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return functional.relu(self.body(x) + x)
+
+    found = count(nn.Sequential(Block(6), nn.Linear(6, 2), Block(2)), torch.ones(3, 6)).layers
+    assert {one.name: one.neurons for one in found if "relu" in one.name} == {
+        "0.relu(residual additions)": 6,
+        "2.relu(residual additions)": 2,
+    }
+
+
+def test_a_name_that_would_grow_without_end_has_an_end():
+    """Must match: a record holds names of 100 letters; a function of a function of a function ends there."""
+
+    def often(y: Tensor) -> Tensor:
+        for _ in range(60):
+            y = functional.relu(y)
+        return y
+
+    found = count(Called(often), torch.ones(3, 1, 7, 7)).layers
+    assert max(len(one.name) for one in found) == 100
+
+
+@pytest.mark.parametrize(
+    "drop",
+    [
+        lambda y: functional.dropout(y, 0.5, training=False),
+        lambda y: functional.dropout2d(y, 0.5, False),  # noqa: FBT003 - as networks call it
+        lambda y: torch.dropout(y, 0.5, train=False),
+        functional.alpha_dropout,
+    ],
+)
+def test_dropout_that_does_not_train_hands_on_where_values_come_from(drop):
+    """Must match: the same layers as without it."""
+    x = torch.ones(3, 1, 7, 7)
+    found = count(Called(lambda y: functional.relu(drop(y))), x)
+    assert found == count(Called(functional.relu), x)
+
+
+@pytest.mark.parametrize(
+    "drop",
+    [
+        lambda y: functional.dropout(y, 0.5),
+        lambda y: functional.dropout(y, training=True),
+        lambda y: torch.dropout(y, 0.5, True),  # noqa: FBT003 - as networks call it
+        lambda y: functional.alpha_dropout(y, training=True),
+    ],
+)
+def test_dropout_that_trains_is_refused_with_the_remedy(drop):
+    """Must differ: training is a function's default, whatever mode its module is in."""
+    with pytest.raises(InputError, match="dropout' drops values; call it with training=self.training"):
+        count(Called(drop), torch.ones(3, 1, 7, 7))
 
 
 def test_a_sum_and_a_mean_by_hand():
