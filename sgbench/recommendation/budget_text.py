@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -105,17 +106,21 @@ def _nearest(task: TaskAdvice, advice: BudgetAdvice) -> str:
     )
 
 
+def needs_text(one: PricedSetting) -> str:
+    """Write the energy of a setting; one whose every run failed has none."""
+    return joules(one.energy_nj.value) if math.isfinite(one.energy_nj.value) else "no run has a result"
+
+
 def _left_out(check: LeftOut) -> str:
     """Write what the other tasks' advice gives on a task."""
     kept = "keeps" if check.keeps_budget else "breaks"
     line = (
         f"Out of sample, {check.title}, {joules(check.budget_nj)}: advice from the other tasks {kept} the budget "
-        f"({joules(check.advised.energy_nj.value)}) and loses {check.loss_points:.1f} points"
+        f"({needs_text(check.advised)}) and loses {check.loss_points:.1f} points"
     )
     if check.rounded is not None:
-        line += (
-            f"; rounded afterwards {check.rounded_loss_points:.1f} ({joules(check.rounded.energy_nj.value)})"
-        )
+        over = "" if check.rounded_keeps_budget else ", over the budget"
+        line += f"; rounded afterwards {check.rounded_loss_points:.1f} ({needs_text(check.rounded)}{over})"
     return f"{line}."
 
 
@@ -197,7 +202,7 @@ def _cell(one: PricedSetting | None) -> dict[str, Any] | None:
         "words": list(one.setting.words),
         "validation": one.validation.mean,
         "accuracy": {"mean": one.test.mean, "low": one.test.low, "high": one.test.high},
-        "energy_nj": asdict(one.energy_nj),
+        "energy_nj": asdict(one.energy_nj) if math.isfinite(one.energy_nj.value) else None,
     }
 
 

@@ -40,6 +40,11 @@ class LeftOut:
         return self.advised.energy_nj.value <= self.budget_nj
 
     @property
+    def rounded_keeps_budget(self) -> bool:
+        """Return whether rounding afterwards was run and needs no more than the budget."""
+        return self.rounded is not None and self.rounded.energy_nj.value <= self.budget_nj
+
+    @property
     def loss_points(self) -> float:
         """Return the points of test accuracy below the task's own choice."""
         return 100 * (self.best.test.mean - self.advised.test.mean)
@@ -120,8 +125,19 @@ def _over(
     return CarriedAdvice(setting, tuple(shares), tuple(losses))
 
 
-def leave_one_out(tasks: Mapping[str, PricedTask], limit: int | None) -> tuple[LeftOut, ...]:
-    """Leave each task out, advise from the others, and look the advice up on it."""
+def leave_one_out(
+    tasks: Mapping[str, PricedTask], limit: int | None, failed: Mapping[str, PricedTask] | None = None
+) -> tuple[LeftOut, ...]:
+    """Leave each task out, advise from the others, and look the advice up on it.
+
+    The task left out gives its budget and the score of what is advised; it chooses nothing, so that a setting of
+    which it has no energy is advised all the same.
+
+    Args:
+        tasks: priced settings by the task's title.
+        limit: most bits of a weight; None: no limit.
+        failed: settings that were run without a result, by the task's title.
+    """
     checks = []
     for title, task in tasks.items():
         others = [other for name, other in tasks.items() if name != title and reference_of(other) is not None]
@@ -132,12 +148,15 @@ def leave_one_out(tasks: Mapping[str, PricedTask], limit: int | None) -> tuple[L
         least = min(one.energy_nj.value for one in own.values())
         budget = math.sqrt(least * max(needed, least))
         best = choose(own, max_nj=budget, min_accuracy=None)
-        advised = advise_elsewhere(others, budget / needed, list(own))
+        run = {**(failed or {}).get(title, {}), **task}
+        advised, from_real = (
+            advise_elsewhere(others, budget / needed, [setting for setting in known if setting in run])
+            for known in (holdable(others[0], limit), real(others[0]))
+        )
         if advised is None or best is None:
             continue
-        from_real = advise_elsewhere(others, budget / needed, list(real(task)))
-        rounded = None if from_real is None else task.get(from_real.setting.rounded(advised.setting.bits))
-        checks.append(LeftOut(title, budget, task[advised.setting], best, rounded))
+        rounded = None if from_real is None else run.get(from_real.setting.rounded(advised.setting.bits))
+        checks.append(LeftOut(title, budget, run[advised.setting], best, rounded))
     return tuple(checks)
 
 
@@ -150,28 +169,36 @@ def in_short(target: str, checks: Sequence[LeftOut]) -> str:
         f"Advice for {target} that was made from the other tasks kept the budget on {kept} of {len(checks)} tasks. "
         f"Against the task's own choice it lost {_points([check.loss_points for check in checks])}."
     )
-    pairs = [
-        (check.loss_points, check.rounded_loss_points)
-        for check in checks
-        if check.rounded_loss_points is not None
-    ]
-    if not pairs:
+    run = [check for check in checks if check.rounded is not None]
+    if not run:
         return f"{said} Rounding afterwards was not run for it."
-    own, rounded = (float(np.mean(losses)) for losses in zip(*pairs, strict=True))
-    apart = [other - loss for loss, other in pairs]
-    more, less = (sum(sign * each > SAME_POINTS for each in apart) for sign in (1, -1))
-    on = "" if len(pairs) == len(checks) else f", where it was run ({len(pairs)} of {len(checks)} tasks),"
-    if abs(rounded - own) <= SAME_POINTS:
-        better = "Neither was the better advice on average"
-    else:
-        better = (
-            f"{'Few bits in training were' if rounded > own else 'Rounding was'} the better advice on average"
-        )
-    return (
-        f"{said} Rounding afterwards{on} lost {_points([other for _, other in pairs])}: more on {more}, less on "
-        f"{less}, as much on {len(pairs) - more - less} of them. {better}; so few tasks are an estimate and "
-        "decide nothing."
+    where = "" if len(run) == len(checks) else f", where it was run ({len(run)} of {len(checks)} tasks),"
+    rounded_kept = sum(check.rounded_keeps_budget for check in run)
+    said += (
+        f" Rounding afterwards{where} kept the budget on {rounded_kept} of {len(run)} tasks and lost "
+        f"{_points(_rounded_losses(run))}."
     )
+    both = [check for check in run if check.keeps_budget and check.rounded_keeps_budget]
+    return f"{said} {_where_both_kept(both)}"
+
+
+def _where_both_kept(checks: Sequence[LeftOut]) -> str:
+    """Compare advice with rounding on the tasks where neither broke the budget."""
+    if not checks:
+        return "On no task did both keep it, so nothing says which is the better advice."
+    own, rounded = [check.loss_points for check in checks], _rounded_losses(checks)
+    apart = [other - loss for loss, other in zip(own, rounded, strict=True)]
+    more, less = (sum(sign * each > SAME_POINTS for each in apart) for sign in (1, -1))
+    return (
+        f"Where both kept it ({len(checks)} task{'s' * (len(checks) > 1)}), advice lost {_points(own)} and "
+        f"rounding {_points(rounded)}: more on {more}, less on {less}, as much on {len(checks) - more - less}. "
+        "So few tasks are an estimate and decide nothing."
+    )
+
+
+def _rounded_losses(checks: Sequence[LeftOut]) -> list[float]:
+    """Collect what rounding afterwards lost where it was run [points]."""
+    return [check.rounded_loss_points for check in checks if check.rounded_loss_points is not None]
 
 
 def _points(losses: Sequence[float]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -95,6 +96,22 @@ def priced_task(task: MeasuredTask, target: EnergyTarget) -> dict[Setting, Price
                 float(np.mean(list(_moved(runs, target)))),
             )
     return priced
+
+
+def failed_settings(task: MeasuredTask) -> dict[Setting, PricedSetting]:
+    """Collect the settings whose every run failed: their runs score as guessing, and they keep no budget."""
+    endless = BoundedValue(math.inf, math.inf, math.inf)
+    return {
+        setting: PricedSetting(
+            setting,
+            summarise([run.validation for run in runs], scale="share"),
+            summarise([run.test for run in runs], scale="share"),
+            endless,
+            math.inf,
+        )
+        for setting, runs in task.runs.items()
+        if all(run.counts is None for run in runs)
+    }
 
 
 def _energies(

@@ -12,9 +12,9 @@ from sgbench.energy.text import joules
 from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series
 from sgbench.recommendation.block import MeasuredTask, tasks_of
 from sgbench.recommendation.budget import trust_in
-from sgbench.recommendation.budget_text import panels_of, share_text
+from sgbench.recommendation.budget_text import needs_text, panels_of, share_text
 from sgbench.recommendation.left_out import LeftOut, in_short, leave_one_out
-from sgbench.recommendation.priced import PricedTask, most_bits, priced_task
+from sgbench.recommendation.priced import PricedTask, failed_settings, most_bits, priced_task
 from sgbench.records.shards import ShardLine
 from sgbench.study.pages.text import StudyPage, StudyPicture, details, table
 from sgbench.study.report import Passage, Report, ReportInput
@@ -37,6 +37,7 @@ LISTS = ("loihi1", "spinnaker2", "horowitz_45nm_int8")
 PICTURE = "front.png"
 CHART = "advice on tasks that were left out"
 WIDTH = 120
+OVER = ", over budget"
 LEFT_OUT_HEAD = (
     "task",
     "budget",
@@ -72,7 +73,7 @@ def make_report(given: ReportInput) -> Report:
         return Report((StudyPage("README.md", TITLE, (*parts, "No run is stored.")),))
     priced = _priced(measured, DRAWN)
     limit = most_bits(chosen_targets([DRAWN])[DRAWN])
-    checks = leave_one_out(priced, limit)
+    checks = leave_one_out(priced, limit, _failed(measured))
     reasons = [
         failure.message.partition(";")[0].rpartition(": ")[2]
         for failure in (one.record.failure for one in given.entries)
@@ -140,10 +141,15 @@ def _priced(measured: Sequence[MeasuredTask], name: str) -> dict[str, PricedTask
     return {task.title: priced_task(task, target) for task in measured}
 
 
+def _failed(measured: Sequence[MeasuredTask]) -> dict[str, PricedTask]:
+    """Collect the settings of all tasks that have no result, by the tasks' titles."""
+    return {task.title: failed_settings(task) for task in measured}
+
+
 def _left_out(name: str, measured: Sequence[MeasuredTask]) -> str:
     """Tabulate advice on left-out tasks by one price list, with how far its joules can be trusted."""
     limit = most_bits(chosen_targets([name])[name])
-    checks = leave_one_out(_priced(measured, name), limit)
+    checks = leave_one_out(_priced(measured, name), limit, _failed(measured))
     if not checks:
         return f"### {name}\n\nToo few tasks."
     rows = table(LEFT_OUT_HEAD, [_row(check) for check in checks])
@@ -153,15 +159,16 @@ def _left_out(name: str, measured: Sequence[MeasuredTask]) -> str:
 def _row(check: LeftOut) -> list[str]:
     """Write one left-out task as the cells of a table."""
     advised, rounded = check.advised, check.rounded
-    kept = "" if check.keeps_budget else ", over budget"
+    kept = "" if check.keeps_budget else OVER
+    rounded_kept = "" if check.rounded_keeps_budget else OVER
     return [
         check.title,
         joules(check.budget_nj),
         _short(advised.setting.width_fwhm, advised.setting.activity_cost, advised.setting.weights),
-        joules(advised.energy_nj.value) + kept,
+        needs_text(advised) + kept,
         share_text(advised.test),
         decimal_text(check.loss_points, 1),
-        NONE if rounded is None else f"{share_text(rounded.test)}, {joules(rounded.energy_nj.value)}",
+        NONE if rounded is None else f"{share_text(rounded.test)}, {needs_text(rounded)}{rounded_kept}",
         NONE if check.rounded_loss_points is None else decimal_text(check.rounded_loss_points, 1),
     ]
 
