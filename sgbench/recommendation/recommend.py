@@ -63,7 +63,8 @@ def recommend(  # noqa: PLR0913 - its keywords are those of the command
     """Recommend a surrogate, its width and what goes with it, from what was measured on similar networks.
 
     With a target the advice is for a budget of energy: width, cost on activity and bits of weights. Of a
-    recurrent network the answer has three settings to try first (`tries`), and names what it extrapolates.
+    recurrent network, where accuracy counts, the answer has at most three settings to try first (`tries`), and
+    names what it extrapolates.
 
     Args:
         words: of a run, e.g. "experiment=digits"; its network is built, and measured on one batch before training.
@@ -101,11 +102,11 @@ def recommend(  # noqa: PLR0913 - its keywords are those of the command
     else:
         shape = start_of_module(network, batch)
     found = advise(read_summary(summary or shipped_summary()), shape, goal=goal, budget=budget)
-    if not shape.recurrent or summary is not None:
+    if not _has_tries(found, summary):
         return found
     if network is None:
-        return _with_tries(found, passing_start(words, shape, config_dirs, allow_targets))
-    return _with_tries(found, module_start(network, batch, shape))
+        return _with_tries(found, passing_start(words, shape, config_dirs, allow_targets), budget)
+    return _with_tries(found, module_start(network, batch, shape), budget)
 
 
 def recommend_shape(
@@ -127,14 +128,20 @@ def recommend_shape(
         InputError: the study says nothing of such networks.
     """
     found = advise(read_summary(summary or shipped_summary()), shape, goal=goal, budget=budget)
-    if not shape.recurrent or summary is not None:
+    if not _has_tries(found, summary):
         return found
-    return _with_tries(found, OwnStart(shape.steps, layers=shape.layers))
+    return _with_tries(found, OwnStart(shape.steps, layers=shape.layers), budget)
 
 
-def _with_tries(found: Recommendation, start: OwnStart) -> Recommendation:
-    """Add what to try first in a recurrent network."""
-    return replace(found, tries=first_tries(shipped_ways(), start))
+def _has_tries(found: Recommendation, summary: Path | None) -> bool:
+    """Return whether first settings are known: of a recurrent network, by accuracy, in shipped studies."""
+    return found.shape.recurrent and found.goal == "accuracy" and summary is None
+
+
+def _with_tries(found: Recommendation, start: OwnStart, budget: int) -> Recommendation:
+    """Add what to try first in a recurrent network, as many settings as may be tried."""
+    known = first_tries(shipped_ways(), start)
+    return replace(found, tries=replace(known, ways=known.ways[:budget]))
 
 
 def _under_budget(asked: Budget, run: Path | str | None, config_dirs: Sequence[Path]) -> BudgetAdvice:

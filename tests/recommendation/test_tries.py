@@ -172,6 +172,20 @@ def test_a_network_without_recurrence_gets_none_of_it(capsys: pytest.CaptureFixt
     assert "Extrapolated: 2,000 steps" in said
 
 
+def test_first_settings_keep_the_budget_and_are_of_accuracy_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    """By hand: one may be tried, so one stands in front. Must differ: losses of accuracy tell no spikes."""
+    recurrent = ["recommend", "--layers", "1", "--recurrent", "--steps", "80"]
+    assert main([*recurrent, "--budget", "1"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("Recurrent: 1 to try first")
+    assert said.count("\nFirst ") == said.count("\nTry ") == 1
+    for goal in ("spikes", "safety"):
+        assert main([*recurrent, "--for", goal]) == 0
+        said = capsys.readouterr().out
+        assert "to try first" not in said
+        assert "\nTry 1: surrogate=" in said
+
+
 @pytest.mark.parametrize(
     ("rule", "says"),
     [
