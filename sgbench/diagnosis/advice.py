@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from sgbench.diagnosis.flow import NOWHERE, log_slope
@@ -15,8 +15,8 @@ POINTS = 1e-4
 VANISHED = 2.0**-23
 """Share of the last layer's gradient below which a layer does not learn: the rounding of single precision."""
 PASSING_STEPS = DETACHED.most
-"""Steps of full gradient through recurrent spikes above which a layer explodes once its weights grow: the border of
-the level `fails`."""
+"""Steps of full gradient through recurrent spikes above which a layer explodes once its weights grow, where its
+reset passes no gradient: the border of the level `fails`."""
 EARLY_GROWTH = 0.1
 """ln of the growth of the gradient in a step back through the first half of the steps, of others' networks."""
 QUIET, SATURATED = 0.5, 0.5
@@ -53,15 +53,18 @@ NOTHING = "nothing stands out: the gradient reaches every layer and does not exp
 Test = Callable[[LayerDiagnosis], bool]
 
 
-def outlook(layers: Sequence[LayerDiagnosis], *, all_hidden: bool = False) -> Outlook:
+def outlook(
+    layers: Sequence[LayerDiagnosis], *, all_hidden: bool = False, attached: Collection[str] = ()
+) -> Outlook:
     """Predict what a training that begins with these gradients will come to.
 
     Args:
         layers: with the panels of flow and activity.
         all_hidden: whether the last layer is one of spiking neurons like the others; else it is a readout.
+        attached: names of layers whose reset passes the gradient, of which passing steps tell too little.
     """
     hidden = layers if all_hidden or len(layers) == 1 else layers[:-1]
-    if any(overflows(layer) for layer in layers) or any(explodes(layer) for layer in hidden):
+    if any(overflows(layer) for layer in layers) or any(explodes(layer, attached) for layer in hidden):
         return "explodes"
     return "dead" if any(is_cut_off(layer, layers[-1]) for layer in hidden) else "fine"
 
@@ -71,15 +74,23 @@ def overflows(layer: LayerDiagnosis) -> bool:
     return "not finite" in layer.reasons.get("grad_norm", "")
 
 
-def explodes(layer: LayerDiagnosis) -> bool:
-    """Return whether the gradient of a layer grows without end on its way back in time."""
+def explodes(layer: LayerDiagnosis, attached: Collection[str] = ()) -> bool:
+    """Return whether the gradient of a layer grows without end on its way back in time.
+
+    It is told by passing steps where they are known and the reset is detached, else by the gradient's growth.
+    """
     if layer.recurrent is False:
         return False
-    if layer.passing_steps is not None:
-        return layer.passing_steps > PASSING_STEPS
+    if _has_known_steps(layer, attached):
+        return (layer.passing_steps or 0.0) > PASSING_STEPS
     norms = layer.grad_norm_by_step or ()
     early = log_slope(norms[: len(norms) // 2])
     return early is not None and early > EARLY_GROWTH
+
+
+def _has_known_steps(layer: LayerDiagnosis, attached: Collection[str]) -> bool:
+    """Return whether a layer's passing steps tell whether it explodes."""
+    return layer.passing_steps is not None and layer.name not in attached
 
 
 def is_cut_off(layer: LayerDiagnosis, last: LayerDiagnosis) -> bool:
@@ -90,14 +101,17 @@ def is_cut_off(layer: LayerDiagnosis, last: LayerDiagnosis) -> bool:
     return layer.grad_norm is not None and layer.grad_norm < VANISHED * (last.grad_norm or 0.0)
 
 
-def advise(diagnosis: Diagnosis, found: Iterable[str] = ()) -> Iterator[str]:
+def advise(
+    diagnosis: Diagnosis, found: Iterable[str] = (), *, attached: Collection[str] = ()
+) -> Iterator[str]:
     """Write the advice for a run, one sentence for each thing that stands out.
 
     Args:
         diagnosis: without advice.
         found: sentences on what no layer shows.
+        attached: names of layers whose reset passes the gradient.
     """
-    before = [*found, *_sentences(diagnosis.layers, OF_RUNS)]
+    before = [*found, *_sentences(diagnosis.layers, OF_RUNS, attached)]
     yield from before
     yield from _of_agreement(diagnosis)
     if not before and {"flow", "activity"} <= set(diagnosis.panels):
@@ -109,10 +123,16 @@ def advise_modules(diagnosis: Diagnosis) -> Iterator[str]:
     yield from list(_sentences(diagnosis.layers, OF_MODULES)) or [NOTHING]
 
 
-def _sentences(layers: Sequence[LayerDiagnosis], remedies: Remedies) -> Iterator[str]:
+def _sentences(
+    layers: Sequence[LayerDiagnosis], remedies: Remedies, attached: Collection[str] = ()
+) -> Iterator[str]:
     kinds: list[tuple[Test, Callable[[LayerDiagnosis], str], str]] = [
         (overflows, lambda _: "the gradient is not finite", remedies.explodes),
-        (lambda layer: not overflows(layer) and explodes(layer), _growth, remedies.explodes),
+        (
+            lambda layer: not overflows(layer) and explodes(layer, attached),
+            lambda layer: _growth(layer, attached),
+            remedies.explodes,
+        ),
         (
             lambda layer: not overflows(layer) and is_cut_off(layer, layers[-1]),
             lambda layer: _reach(layer, layers[-1]),
@@ -129,8 +149,8 @@ def _sentences(layers: Sequence[LayerDiagnosis], remedies: Remedies) -> Iterator
             yield f"{known[0].name}{likewise}: {tell(known[0])}: {remedy}"
 
 
-def _growth(layer: LayerDiagnosis) -> str:
-    if layer.passing_steps is None:
+def _growth(layer: LayerDiagnosis, attached: Collection[str]) -> str:
+    if not _has_known_steps(layer, attached):
         factor = math.exp(min(layer.log_slope_per_step or 0.0, 200.0))
         return f"the gradient grows {factor:.3g} times a step back in time"
     norm = (

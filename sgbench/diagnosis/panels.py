@@ -20,6 +20,7 @@ from sgbench.diagnosis.score_function import estimated
 from sgbench.diagnosis.traces import LayerTrace, TracedBatch, trace
 from sgbench.errors import InputError, NonFiniteError
 from sgbench.networks.base import Network
+from sgbench.neurons.gated import passes_reset
 from sgbench.records.diagnosis import PANELS, Agreement, Diagnosis, LayerDiagnosis
 from sgbench.rules.base import LearningRule, Objective
 from sgbench.signals.trajectory import Batch
@@ -105,6 +106,7 @@ def diagnose_network(  # noqa: PLR0913 - one for each part of a run
     require_finite_weights(network)
     traced = [trace(network, batch, objective) for batch in batches]
     layers = tuple(_layer(traced, place, panels) for place in range(len(traced[0].layers)))
+    attached = {layer.name for layer in network.layers if passes_reset(layer.neuron)}
     loss = sum(traced_batch.loss.item() for traced_batch in traced) / len(traced)
     values: dict[str, Any] = {
         "loss": loss if math.isfinite(loss) else None,
@@ -126,12 +128,12 @@ def diagnose_network(  # noqa: PLR0913 - one for each part of a run
         "panels": panels,
         "layers": layers,
         **values,
-        "outlook": outlook(layers) if {"flow", "activity"} <= set(panels) else None,
+        "outlook": outlook(layers, attached=attached) if {"flow", "activity"} <= set(panels) else None,
         "advice": (),
     }
     diagnosis = Diagnosis(**whole, reasons=_reasons(whole, panels))
     lost = lost_classes(traced, batches, objective) if "activity" in panels else ()
-    return diagnosis.model_copy(update={"advice": tuple(advise(diagnosis, lost))})
+    return diagnosis.model_copy(update={"advice": tuple(advise(diagnosis, lost, attached=attached))})
 
 
 def checked_panels(panels: Sequence[str]) -> tuple[str, ...]:

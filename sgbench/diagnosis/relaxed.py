@@ -13,8 +13,7 @@ from sgbench.diagnosis.traces import on_the_reference
 from sgbench.errors import InputError
 from sgbench.firing.soft import Soft
 from sgbench.networks.base import Network, surrogates
-from sgbench.neurons.base import ResetPotential
-from sgbench.neurons.gated import HiddenReset
+from sgbench.neurons.gated import reset_rules
 from sgbench.surrogates.base import Output, Surrogate
 
 
@@ -77,7 +76,6 @@ def relaxed(network: Network) -> Network:
         surrogate.firing, surrogate.output = Soft(), "real"
     for layer in copied.layers:
         layer.cut = False  # type: ignore[assignment]
-        for part in vars(layer.neuron).values():
-            if isinstance(part, ResetPotential | HiddenReset):
-                (part if isinstance(part, ResetPotential) else part.rule).detached = False
+        for rule in reset_rules(layer.neuron):
+            rule.detached = False
     return copied

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -37,6 +39,18 @@ class HiddenReset:
     def additions(self) -> int:
         """Count the sums of one reset: one where the threshold is subtracted, else none."""
         return int(self.rule.reset == "subtract")
+
+
+def reset_rules(neuron: object) -> Iterator[ResetPotential]:
+    """Yield what a neuron's resets go by: of its potential, or of a hidden value."""
+    for part in vars(neuron).values():
+        if isinstance(part, ResetPotential | HiddenReset):
+            yield part if isinstance(part, ResetPotential) else part.rule
+
+
+def passes_reset(neuron: object) -> bool:
+    """Return whether the gradient passes through a reset of a neuron."""
+    return any(not rule.detached and rule.reset != "none" for rule in reset_rules(neuron))
 
 
 def below_one(entry: str, threshold: Threshold) -> None:

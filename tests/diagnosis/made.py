@@ -85,6 +85,7 @@ def network(
     cut: bool = False,
     spiking_readout: bool = False,
     seed: int = 0,
+    reset_gradient: str = "detached",
 ) -> Chain:
     """A chain of dense layers with normal weights of standard deviation gain over the root of the inputs."""
     generator = torch.Generator().manual_seed(seed)
@@ -99,7 +100,7 @@ def network(
             layers.append(DenseLayer("readout", n_in, n_out, neuron))
         else:
             gradient = "cut" if cut else "full"
-            neuron = leaky(make_surrogate())
+            neuron = leaky(make_surrogate(), reset_gradient=reset_gradient)
             layers.append(
                 DenseLayer(
                     f"hidden{place}", n_in, n_out, neuron, recurrence=recurrence, recurrence_gradient=gradient

@@ -235,6 +235,38 @@ def test_a_forecast_and_a_level_of_passing_steps_share_their_border(steps: int) 
     assert (found.outlook == "explodes") == (DETACHED.level(steps) == "fails") == (steps > 22)
 
 
+@pytest.mark.parametrize(("gain", "attached"), [(0.5, "fine"), (40.0, "explodes")])
+def test_with_the_reset_attached_growth_tells_and_passing_steps_do_not(gain: float, attached: str) -> None:
+    """Hand count: slope 1 makes 25 passing steps either way; recurrent weights alone let the gradient grow.
+
+    Must differ: with the reset detached these steps are above the border, whatever the weights.
+    """
+    from sgbench.surrogates.constant import Constant
+
+    found = {
+        gradient: diagnosed(
+            network(
+                [5, 4, 2],
+                lambda: Constant(normalisation="peak1", scale=1.0),
+                recurrence="all_to_all",
+                gain=gain,
+                reset_gradient=gradient,
+            ),
+            [batch(25, 3, 5, 2)],
+            objective(),
+        )
+        for gradient in ("attached", "detached")
+    }
+    assert [one.layers[0].passing_steps for one in found.values()] == [25, 25]
+    assert {gradient: one.outlook for gradient, one in found.items()} == {
+        "attached": attached,
+        "detached": "explodes",
+    }
+    assert not [line for line in found["attached"].advice if "steps of slope 1" in line]
+    grows = [line for line in found["attached"].advice if "times a step back in time" in line]
+    assert bool(grows) == (attached == "explodes")
+
+
 def test_a_gradient_below_rounding_is_none_however_many_points_have_it() -> None:
     """Hand count: layers of one neuron, weights w and slope 1 pass w^3 back: 1e-9 of the readout's, or 1e-6."""
     from sgbench.surrogates.constant import Constant
