@@ -238,7 +238,7 @@ class Rectified(nn.Module):
 
 
 def test_each_call_of_a_function_is_a_layer_of_its_own():
-    """By hand: 2 x 5 x 5 neurons behind the convolution and 4 behind the linear layer, in both steps the same two."""
+    """By hand: 2 x 5 x 5 neurons behind the convolution and 4 behind the linear layer, both steps alike."""
     counter = ModuleCounter(Rectified().eval(), input_kind="real", bits=32, fold_batch_norm=False)
     counter(torch.ones(3, 1, 7, 7), samples=3, steps=6)
     found = counter.result().layers
@@ -286,7 +286,7 @@ def test_a_name_that_would_grow_without_end_has_an_end():
     "drop",
     [
         lambda y: functional.dropout(y, 0.5, training=False),
-        lambda y: functional.dropout2d(y, 0.5, False),  # noqa: FBT003 - as networks call it
+        lambda y: functional.dropout2d(y, 0.5, False),
         lambda y: torch.dropout(y, 0.5, train=False),
         functional.alpha_dropout,
     ],
@@ -303,13 +303,13 @@ def test_dropout_that_does_not_train_hands_on_where_values_come_from(drop):
     [
         lambda y: functional.dropout(y, 0.5),
         lambda y: functional.dropout(y, training=True),
-        lambda y: torch.dropout(y, 0.5, True),  # noqa: FBT003 - as networks call it
+        lambda y: torch.dropout(y, 0.5, True),
         lambda y: functional.alpha_dropout(y, training=True),
     ],
 )
 def test_dropout_that_trains_is_refused_with_the_remedy(drop):
     """Must differ: training is a function's default, whatever mode its module is in."""
-    with pytest.raises(InputError, match="dropout' drops values; call it with training=self.training"):
+    with pytest.raises(InputError, match=r"dropout' drops values; call it with training=self.training"):
         count(Called(drop), torch.ones(3, 1, 7, 7))
 
 
