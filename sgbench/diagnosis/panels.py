@@ -106,7 +106,7 @@ def diagnose_network(  # noqa: PLR0913 - one for each part of a run
     require_finite_weights(network)
     traced = [trace(network, batch, objective) for batch in batches]
     layers = tuple(_layer(traced, place, panels) for place in range(len(traced[0].layers)))
-    attached = {layer.name for layer in network.layers if passes_reset(layer.neuron)}
+    attached = {str(layer.name) for layer in network.layers if passes_reset(layer.neuron)}
     loss = sum(traced_batch.loss.item() for traced_batch in traced) / len(traced)
     values: dict[str, Any] = {
         "loss": loss if math.isfinite(loss) else None,
