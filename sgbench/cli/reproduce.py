@@ -66,7 +66,10 @@ def _reproduce(args: argparse.Namespace) -> int:
     verdicts = {judged.verdict for result in results for judged in result.judged}
     if "does not agree" in verdicts:
         return DISAGREES
-    return UNMEASURED if "not measured" in verdicts else 0
+    is_unmade = args.ablations and any(
+        changed.unmade for result in results for _, _, changed in result.ablations
+    )
+    return UNMEASURED if is_unmade or "not measured" in verdicts else 0
 
 
 def _chosen(args: argparse.Namespace) -> list[Reproduction]:
@@ -91,7 +94,14 @@ def _list(args: argparse.Namespace) -> int:
 
 def _result(one: Reproduction, args: argparse.Namespace) -> ReproductionResult:
     from sgbench.reproduction.ablation_page import folder_beside
-    from sgbench.reproduction.runs import ReproductionFolders, calculated, grids_of, judged_grids, runs_of
+    from sgbench.reproduction.runs import (
+        ReproductionFolders,
+        calculated,
+        grids_of,
+        judged_grids,
+        runs_of,
+        still_asked,
+    )
     from sgbench.reproduction.stored import read_runs, write_runs
 
     if one.calculation is not None:
@@ -101,7 +111,7 @@ def _result(one: Reproduction, args: argparse.Namespace) -> ReproductionResult:
     grids = grids_of(one, args.seeds, place, with_ablations=args.ablations or path is not None)
     if not args.stored:
         _carry_out(one, grids if args.ablations else grids[:1], args)
-    known = {} if path is None else read_runs(path)
+    known = {} if path is None else still_asked(grids, read_runs(path))
     runs = {**known, **runs_of(grids, known)}
     if path is not None and runs and one.ablations:
         path.parent.mkdir(exist_ok=True)
@@ -115,7 +125,8 @@ def _carry_out(one: Reproduction, grids: Sequence[ReproductionGrid], args: argpa
 
     say(f"{one.name}: {one.line}")
     try:
-        carry_out(grids, workers=args.workers, headline=headline)
+        for problem in carry_out(grids, workers=args.workers, headline=headline):
+            sys.stderr.write(f"sgbench: error: {one.name}: {one_printable_line(InputError(problem))}\n")
     except InputError as error:
         if args.name != ALL:
             raise

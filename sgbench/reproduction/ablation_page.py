@@ -1,13 +1,15 @@
-"""A page of one reproduction: why figures are missed, by changing one thing at a time."""
+"""A page of one reproduction: why figures are missed, by changing settings of theirs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
 
+from sgbench.reproduction.definition import Ablation
 from sgbench.reproduction.page import wrapped
 from sgbench.reproduction.report import measured_text, ours
 from sgbench.reproduction.runs import ReproductionResult
+from sgbench.reproduction.verdict import Judged
 from sgbench.tables.markdown import markdown
 
 HEAD = ("changed", "figure", "bound", "before", "after", "verdict", "each seed before", "each seed after")
@@ -32,7 +34,8 @@ def ablation_page(result: ReproductionResult) -> str:
         one.line,
         "",
         f"Conditions and bounds stand in `conf/experiment/reproduce/{one.name}.yaml`, the measures of every run in",
-        f"`docs/reproductions/{one.name}.jsonl`. This page is written from them; do not edit it:",
+        f"`docs/reproductions/{one.name}.jsonl`. Numbers are computed from them; causes and what was found are",
+        "written by hand in the first. Do not edit this page, which is written by",
         f"`sgbench reproduce {one.name} --stored --update docs/reproductions.md`. To make the runs again, use",
         "`--ablations` in place of `--stored`.",
         "",
@@ -43,7 +46,8 @@ def ablation_page(result: ReproductionResult) -> str:
     lines += [
         "## What was changed",
         "",
-        "All else was left alone, and the seeds before and after are the same.",
+        "The words below were added to the conditions, in place of words of the same keys.",
+        "The seeds before and after are the same.",
         "",
     ]
     lines += [markdown(HEAD, list(_rows(result)), numbers=NUMBERS), ""]
@@ -66,7 +70,14 @@ def _rows(result: ReproductionResult) -> Iterable[list[str]]:
                 after.figure.theirs,
                 ours(before),
                 ours(after),
-                after.verdict if after.note is None else f"{after.verdict}: {after.note}",
+                _verdict(ablation, after),
                 measured_text(before.by_seed),
                 measured_text(after.by_seed),
             ]
+
+
+def _verdict(ablation: Ablation, after: Judged) -> str:
+    """Write the verdict on a changed figure; a control has none, but may be unmeasured."""
+    if after.note is not None:
+        return f"{after.verdict}: {after.note}"
+    return "control" if ablation.is_control else after.verdict

@@ -66,14 +66,25 @@ class Figure(Strict):
 
 
 class Ablation(Strict):
-    """States one experiment on a figure: what is changed in its conditions, while all else is left alone."""
+    """States one experiment on a figure: what is changed in its conditions."""
 
     line: Line
     words: Words  # for each condition of the figures, in place of what it says of the same keys
     of: Annotated[tuple[Line, ...], Field(min_length=1)]  # figures, by their lines
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] | None = None
     asks: Text  # what it decides, and which outcome would say otherwise
-    found: Text | None = None
+    found: Text | None = None  # written by hand
+    is_control: bool = (
+        False  # shows what the measurement would see; the bound of its figures says nothing of it
+    )
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Ablation:
+        """Require seeds and figures without repetition."""
+        for key, values in (("seeds", self.seeds or ()), ("of", self.of)):
+            if len(set(values)) != len(values):
+                raise ValueError(f"ablation '{self.line}': {key}: one is there twice")
+        return self
 
     def changed(self, condition: Iterable[str]) -> list[str]:
         """Return the words of a condition with those of the ablation.

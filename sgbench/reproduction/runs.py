@@ -65,6 +65,7 @@ class ReproductionResult:
     methods: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # ids by condition
     commits: tuple[str, ...] = ()
     ablations: tuple[AblationResult, ...] = ()
+    unmade: int = 0  # runs of which nothing is known
 
 
 class AblationResult(NamedTuple):
@@ -175,6 +176,14 @@ def runs_of(
     return found
 
 
+def still_asked(
+    grids: Sequence[ReproductionGrid], stored: Mapping[RunKey, ReproductionRun]
+) -> dict[RunKey, ReproductionRun]:
+    """Return the stored runs of methods that grids have, of whichever seed."""
+    methods = {method_id(spec.method) for spec in _specs(grids)}
+    return {key: run for key, run in stored.items() if key[0] in methods}
+
+
 def judged_runs(
     reproduction: Reproduction, grid: ReproductionGrid, runs: Mapping[RunKey, ReproductionRun]
 ) -> ReproductionResult:
@@ -201,6 +210,7 @@ def judged_runs(
         minutes=sum(run.total_s for run in own_runs) / 60,
         methods={name: _ids(group) for name, group in grid.cells.items()},
         commits=tuple(sorted({run.commit for run in own_runs if run.commit})),
+        unmade=len(own_keys - runs.keys()),
     )
 
 

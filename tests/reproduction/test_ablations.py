@@ -8,9 +8,16 @@ import pytest
 from sgbench.cli.main import main
 from sgbench.errors import InputError
 from sgbench.records.method import method_id
+from sgbench.reproduction.ablation_page import ablation_page
 from sgbench.reproduction.definition import Ablation, Reproduction, names, read
 from sgbench.reproduction.page import as_page, read_page
-from sgbench.reproduction.runs import ReproductionFolders, ReproductionResult, grids_of, judged_grids
+from sgbench.reproduction.runs import (
+    AblationResult,
+    ReproductionFolders,
+    ReproductionResult,
+    grids_of,
+    judged_grids,
+)
 from sgbench.reproduction.stored import ReproductionRun, read_runs, write_runs
 from sgbench.reproduction.verdict import Judged
 
@@ -54,6 +61,8 @@ def test_one_thing_is_changed():
         ({"ablations": [CHANGE | {"of": ["third"]}]}, "figure 'third' is not there"),
         ({"ablations": [CHANGE, CHANGE]}, "is there twice"),
         ({"ablations": [CHANGE | {"words": []}]}, "words"),
+        ({"ablations": [CHANGE | {"seeds": [0, 0]}]}, "ablation 'slower': seeds: one is there twice"),
+        ({"ablations": [CHANGE | {"of": ["first", "first"]}]}, "ablation 'slower': of: one is there twice"),
         ({"ablations": [CHANGE], "calculation": {"name": "closed_loop"}}, "a calculation has no runs"),
         ({"figures": [GIVEN["figures"][0] | {"cause": "luck"}]}, "a cause is shown by an ablation"),
         (
@@ -99,6 +108,57 @@ def test_stored_runs_are_judged_without_training():
     )
     assert (changed.judged[0].ours, changed.judged[0].verdict) == (1.0, "agrees")
     assert result.minutes == changed.minutes == 1.0
+
+
+def test_a_control_has_no_verdict():
+    """Must match: the numbers of a page; must differ: where a verdict on the bound stands otherwise."""
+    one = read("temporal_xor")
+    line = one.figures[0].line
+    judged = Judged(one.figures[0], 1.0, None, 1, "agrees", None, (1.0,))
+    pages = []
+    for is_control in (False, True):
+        change = Ablation(line="wider", words=("init.gain=3",), of=(line,), asks="?", is_control=is_control)
+        part = ReproductionResult(one.ablated(change), (judged,), 1, 1.0)
+        whole = ReproductionResult(one, (judged,), 1, 1.0, ablations=(AblationResult(change, part, part),))
+        (row,) = [row for row in ablation_page(whole).splitlines() if row.startswith("| wider ")]
+        pages.append(row)
+    plain, control = pages
+    assert "| agrees |" in plain
+    assert control == plain.replace("| agrees |", "| control |")
+
+
+def test_methods_that_a_file_no_longer_has_are_dropped(tmp_path, capsys):
+    """Must match: stored runs of its methods, of other seeds too; must differ: those of another method."""
+    name = QUICK[0]
+    (tmp_path / "reproductions").mkdir()
+    for place in ("reproductions.md", f"reproductions/{name}.jsonl"):
+        shutil.copy(DOCS / place, tmp_path / place)
+    path = tmp_path / "reproductions" / f"{name}.jsonl"
+    stored = read_runs(path)
+    method = next(iter(stored))[0]
+    more = [run(method, 7, 0.5), run("f" * 12, 0, 0.5)]
+    write_runs(path, stored | {each.key: each for each in more})
+    page = tmp_path / "reproductions.md"
+    main(["reproduce", name, "--stored", f"--update={page}", f"--root={tmp_path / 'none'}"])
+    assert read_runs(path).keys() == {*stored, (method, 7)}
+
+
+def test_an_ablation_that_was_not_made_is_no_success(monkeypatch, capsys):
+    """Expected: exit code 1 with --ablations where a changed run is unknown, and the line of one not started.
+
+    Must differ: 0 where the ablations were not asked for.
+    """
+    one = read("temporal_xor")
+    change = Ablation(line="wider", words=("init.gain=3",), of=(one.figures[0].line,), seeds=(0,), asks="?")
+    one = one.model_copy(update={"ablations": (change,), "seeds": (0,)})
+    monkeypatch.setattr("sgbench.reproduction.definition.read", lambda *given: one)
+    monkeypatch.setattr("sgbench.reproduction.runs.carry_out", lambda *given, **how: ["seed 0: no memory"])
+    (own,) = grids_of(one, None, ReproductionFolders(), with_ablations=False)[0].specs()
+    known = run(method_id(own.method), 0, 1.0)
+    monkeypatch.setattr("sgbench.reproduction.runs.runs_of", lambda *given: {known.key: known})
+    assert main(["reproduce", "temporal_xor", "--ablations"]) == 1
+    assert "sgbench: error: temporal_xor: seed 0: no memory" in capsys.readouterr().err
+    assert main(["reproduce", "temporal_xor", "--stored"]) == 0
 
 
 def test_runs_come_back_as_they_were_stored(tmp_path):
