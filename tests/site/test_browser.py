@@ -200,8 +200,12 @@ def test_two_ticks_lead_to_their_comparison(site: Path, page: Any) -> None:
     page.locator("#compared .panel > svg").first.focus()
     page.keyboard.press("ArrowRight")
     assert page.locator(".said").inner_text().startswith("first: epoch 0, ")
+    ends = page.locator("#compared .panel > svg").first.get_attribute("data-y").split(" ")
+    values = page.evaluate("self.methods.flatMap(each => each.curves[0].points.flatMap(([, ...ys]) => ys))")
+    assert [float(end) for end in ends] == [min(values), max(values)]  # the bands' too
     for board in ("..", "digits_v1/.."):
         page.goto((site / "compare.html").as_uri() + f"#board={board}&first={first}&second={second}")
+        page.wait_for_function("!document.querySelector('#compared *')")
         page.reload()
         assert page.locator("#compared *").count() == 0
 
@@ -216,8 +220,51 @@ def test_any_two_methods_of_a_board_can_be_compared(site: Path, page: Any) -> No
     assert (
         page.locator(".answer")
         .inner_text()
-        .startswith("The second is better: the first minus the second is ")
+        .startswith(
+            "For this pair alone, without correction for the other pairs of the board, the second is better: "
+            "the first minus the second is "
+        )
     )
+
+
+def test_the_pair_that_the_address_names_is_shown(site: Path, page: Any, browser: Any) -> None:
+    """A script that comes late does not put its pair in the place of a later one; an error is no lost method."""
+    first, second, third, *_ = sorted(path.stem for path in (site / "methods" / "digits_v1").glob("*.html"))
+    address = "#board=digits_v1&first={}&second={}"
+    page.goto((site / "compare.html").as_uri())
+    page.evaluate(
+        """slow => {
+          const append = document.head.append.bind(document.head);
+          document.head.append = script => {
+            if (script.src.includes(slow)) self.release = () => append(script);
+            else append(script);
+          };
+        }""",
+        first,
+    )
+    for pair in ((first, second), (second, third)):
+        page.evaluate("hash => { location.hash = hash; }", address.format(*pair))
+        page.wait_for_function("id => self.methods?.some(each => each.id === id)", arg=pair[1])
+    page.wait_for_selector("#compared .answer")
+    page.evaluate("self.release()")
+    page.wait_for_function("id => self.methods.some(each => each.id === id)", arg=first)
+    page.wait_for_timeout(100)
+    assert f"board explain {second} {third} " in page.locator("#compared pre").inner_text()
+    told = page.evaluate(
+        """async hash => {
+          self.methods.push({ id: "broken", board: "digits_v1" });
+          history.replaceState(null, "", hash);
+          return begin().then(() => "nothing", error => error.name);
+        }""",
+        address.format("broken", second),
+    )
+    assert told == "TypeError"
+    context = browser.new_context()
+    other = context.new_page()  # its console tells which file is lost
+    other.goto((site / "compare.html").as_uri() + address.format("lost", second))
+    other.wait_for_selector("#compared .notice")
+    assert "no two such methods" in other.locator("#compared").inner_text()
+    context.close()
 
 
 def test_a_theme_is_kept(site: Path, page: Any) -> None:

@@ -361,6 +361,8 @@ def test_the_script_of_a_method_has_what_two_are_compared_by(tmp_path: Path) -> 
     assert value["settings"]["surrogate"] == first.surrogate.partition("(")[0]
     page = texts(sources)["compare.html"]
     assert Document(page).problems == []
+    assert "corrects for all its pairs (Holm)" in page
+    assert "says the same" not in page
     quantiles = re.search(r'data-quantiles="([^"]+)"', page)[1].split()
     assert [float(each) for each in quantiles] == pytest.approx(
         t.ppf(0.975, range(1, len(first.scores))), rel=1e-8

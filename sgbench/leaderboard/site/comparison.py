@@ -51,7 +51,6 @@ def method_script(method: Method, place: BoardPlace, curves: Charts) -> bytes:
         "id": row.method_id,
         "board": place.board.protocol.name,
         "label": row.label,
-        "measure": measure.title,
         "isLoss": measure.is_loss,
         "scores": {str(seed): unit * score for seed, score in sorted(row.scores.items())},
         "figures": figures(row, place.board),

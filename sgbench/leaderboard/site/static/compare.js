@@ -25,7 +25,7 @@ function paired(first, second) {
   return { n, mean, spread, low: Math.max(mean - half, -most), high: Math.min(mean + half, most) };
 }
 
-/** Whether the seeds tell the two apart, in a sentence. */
+/** Whether the seeds of this pair tell the two apart, in a sentence; a board has many pairs, and its own verdict corrects for them. */
 function verdict(first, second) {
   const found = paired(first, second);
   if (found === null) return "They share no two seeds, so no difference is paired; the command below compares them unpaired.";
@@ -33,9 +33,10 @@ function verdict(first, second) {
   const text = (value) => (first.isLoss ? Number(value.toPrecision(4)).toString() : value.toFixed(2));
   const unit = first.isLoss ? " in loss, of which less is better" : " points of test accuracy";
   const isBetter = first.isLoss ? mean < 0 : mean > 0;
-  const lead = low <= 0 && high >= 0 ? "The two are not told apart" : `The ${isBetter ? "first" : "second"} is better`;
+  const told = low <= 0 && high >= 0 ? "the two are not told apart" : `the ${isBetter ? "first" : "second"} is better`;
   const ends = spread > ROUNDING ? `95 % interval ${text(low)} to ${text(high)}` : "the same in every seed";
-  return `${lead}: the first minus the second is ${text(mean)}${unit} (${ends}, Student's t paired by ${n} seeds, for this pair alone).`;
+  const lead = "For this pair alone, without correction for the other pairs of the board";
+  return `${lead}, ${told}: the first minus the second is ${text(mean)}${unit} (${ends}, Student's t paired by ${n} seeds).`;
 }
 
 function tableOf(caption, titles, rows) {
@@ -82,8 +83,8 @@ function panelOf(both, place) {
   const scaled = (value) => (isLog ? Math.log10(value) : value);
   const lines = both.map((method) => method.curves[place].points);
   const points = lines.flat();
-  if (!points.length) return null;
-  const [xs, ys] = [points.map(([x]) => x), points.map(([, y]) => scaled(y))];
+  const [xs, ys] = [points.map(([x]) => x), points.flatMap(([, ...values]) => values.map(scaled)).filter(Number.isFinite)];
+  if (!ys.length) return null;
   const [xEnds, yEnds] = [xs, ys].map((values) => [Math.min(...values), Math.max(...values)]);
   for (const ends of [xEnds, yEnds]) if (ends[0] === ends[1]) ends[1] += 1;
   const inside = (share) => Math.min(Math.max(share, 0), 1);
@@ -173,13 +174,16 @@ function load(board, id) {
 }
 
 async function begin() {
+  const asked = location.hash;
   const [board, ...ids] = ["board", "first", "second"].map((name) => address.get(name) ?? "");
-  if (![board, ...ids].every((name) => PLAIN.test(name))) return;
-  try {
-    show(await Promise.all(ids.map((id) => load(board, id))));
-  } catch {
-    shown.replaceChildren(make("p", { className: "notice", textContent: "This site has no two such methods on that board." }));
+  if (![board, ...ids].every((name) => PLAIN.test(name))) {
+    shown.replaceChildren();
+    return;
   }
+  const both = await Promise.all(ids.map((id) => load(board, id))).catch(() => [undefined]);
+  if (location.hash !== asked) return; // another pair was asked for while this one was read
+  if (both.every(Boolean)) show(both);
+  else shown.replaceChildren(make("p", { className: "notice", textContent: "This site has no two such methods on that board." }));
 }
 
 addEventListener("hashchange", begin);
