@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Iterable
 
-from sgbench.errors import require_count, require_number
+from sgbench.errors import InputError, require_count, require_number
 
 
 def chance_to_miss(population: int, wrong: int, sample: int, *, found: int = 0) -> float:
@@ -24,15 +24,15 @@ def chance_to_miss(population: int, wrong: int, sample: int, *, found: int = 0) 
         found: f.
 
     Raises:
-        InputError: more are wrong, or drawn, than there are.
+        InputError: more are wrong, or drawn, than there are, or a number is no whole one.
 
     >>> chance_to_miss(10, 5, 1), chance_to_miss(10, 1, 10), chance_to_miss(10, 1, 10, found=1)
     (0.5, 0.0, 1.0)
     """
     require_count("population", population)
-    require_number("wrong", wrong, low=0, high=population)
-    require_number("sample", sample, low=0, high=population)
-    require_number("found", found, low=0, high=sample)
+    _require_share("wrong", wrong, of=population)
+    _require_share("sample", sample, of=population)
+    _require_share("found", found, of=sample)
     kept = population - wrong
     ways = sum(math.comb(wrong, count) * math.comb(kept, sample - count) for count in range(found + 1))
     return ways / math.comb(population, sample)
@@ -50,15 +50,15 @@ def most_wrong(population: int, sample: int, *, found: int = 0, confidence: floa
         confidence: with which the bound holds.
 
     Raises:
-        InputError: more are drawn than there are, or found than drawn.
+        InputError: more are drawn than there are, or found than drawn, or the confidence is not between 0 and 1.
 
     >>> most_wrong(24, 24), most_wrong(24, 0), most_wrong(297, 59), most_wrong(297, 59, found=1)
     (0, 24, 13, 21)
     """
     require_count("population", population)
-    require_number("sample", sample, low=0, high=population)
-    require_number("found", found, low=0, high=sample)
-    require_number("confidence", confidence, low=0.0, high=1.0, open_low=True)
+    _require_share("sample", sample, of=population)
+    _require_share("found", found, of=sample)
+    _require_confidence(confidence)
     missed = 1 - confidence
     low, high = found, population - sample + found  # more cannot hide
     while low < high:
@@ -74,8 +74,8 @@ def largest_share(sample: int, *, found: int = 0, confidence: float = 0.95) -> f
     It is p of :math:`\sum_{k \le f} \binom{n}{k} p^k (1 - p)^{n - k} = 1 - c`, which is
     :math:`1 - (1 - c)^{1/n} \approx 3 / n` (the rule of three) for f = 0 and c = 0.95.
 
-    It holds for one seed drawn of each row of a board: a given number of wrong seeds, spread evenly, shows f or
-    fewer most often, as long as f is at most n p - 1 or is 0.
+    It holds for one seed drawn of each row of a board: p is then the mean share of its rows, each weighing alike.
+    Wrong seeds that are spread evenly show f or fewer most often, as long as f is at most n p - 1 or is 0.
 
     Source: Clopper & Pearson 1934, Biometrika 26(4); Hoeffding 1956, Annals of Mathematical Statistics 27(3),
     theorem 4; Hanley & Lippman-Hand 1983, JAMA 249(13); Jovanovic & Levy 1997, American Statistician 51(2).
@@ -86,19 +86,32 @@ def largest_share(sample: int, *, found: int = 0, confidence: float = 0.95) -> f
         confidence: c.
 
     Raises:
-        InputError: nothing was drawn, or more found than drawn.
+        InputError: nothing was drawn, more found than drawn, or the confidence is not between 0 and 1.
 
     >>> round(largest_share(24), 4), round(3 / 24, 4), round(largest_share(24, found=1), 4)
     (0.1173, 0.125, 0.1829)
     """
     require_count("sample", sample)
-    require_number("found", found, low=0, high=sample)
-    require_number("confidence", confidence, low=0.0, high=1.0, open_low=True)
+    _require_share("found", found, of=sample)
+    _require_confidence(confidence)
     if found == 0:
         return -math.expm1(math.log1p(-confidence) / sample)
     from scipy.special import betaincinv
 
     return 1.0 if found == sample else float(betaincinv(found + 1, sample - found, confidence))
+
+
+def _require_share(name: str, value: int, *, of: int) -> None:
+    """Raise an `InputError` unless a value is a whole number of 0 to `of`."""
+    require_count(name, value, low=0)
+    require_number(name, value, high=of)
+
+
+def _require_confidence(confidence: float) -> None:
+    """Raise an `InputError` unless a confidence lies between 0 and 1, where no finite sample gives either."""
+    require_number("confidence", confidence, low=0.0, high=1.0, open_low=True)
+    if confidence == 1.0:
+        raise InputError("confidence=1.0: a number below 1 is needed, such as 0.95")
 
 
 def drawn(names: Iterable[str], draw: int) -> list[str]:

@@ -116,6 +116,11 @@ def test_refusals() -> None:
         lambda: most_wrong(5, 1, confidence=0.0),
         lambda: most_wrong(5, 1, found=2),
         lambda: largest_share(5, found=6),
+        lambda: largest_share(24, confidence=1.0),
+        lambda: most_wrong(24, 5, confidence=1.0),
+        lambda: chance_to_miss(10, 5.5, 1),  # type: ignore[arg-type]
+        lambda: chance_to_miss(10, 5, 1.5),  # type: ignore[arg-type]
+        lambda: most_wrong(10, 5, found=0.5),  # type: ignore[arg-type]
     ):
         with pytest.raises(InputError):
             call()
