@@ -78,8 +78,8 @@ class A2sg(RisingWindow):
 
     .. math:: \delta[t] = \frac{\partial L}{\partial s[t]} \, f(u[t], \beta[t]), \quad
               f(u, \beta) = \frac{u}{2\beta} + h \text{ for } |u| \le \beta
-    .. math:: \beta[T] = \arg\min_\beta \frac{\mathrm{Var}(\delta[T])}{\mathrm{Mean}|\delta[T]|}, \quad
-              \beta[t] = \arg\max_\beta \cos(\delta[t], \delta[t+1])
+    .. math:: \beta[T] = \mathrm{argmin}_\beta \frac{\mathrm{Var}(\delta[T])}{\mathrm{Mean}|\delta[T]|}, \quad
+              \beta[t] = \mathrm{argmax}_\beta \cos(\delta[t], \delta[t+1])
 
     over all samples and neurons of the layer: the last step takes the width of least spatial variation, an earlier
     one the width whose gradient is most consistent with that of the step behind. The paper finds each by a

@@ -21,6 +21,7 @@ BELOW = {
     "catalogue/surrogates": "surrogate/*",
     "catalogue/neurons": "neuron/*",
     "study/README": "*",
+    "passing_steps/README": "*",
     "reproductions": "reproductions/*",
 }
 """Pages that are written by commands, and which pages stand below them."""
