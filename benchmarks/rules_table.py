@@ -57,11 +57,7 @@ def rewrite(page: Path = PAGE, results: Path = RESULTS, root: Path = ROOT) -> No
     Raises:
         InputError: the page has no marks, or a result is missing.
     """
-    text = page.read_text(encoding="utf-8")
-    if text.count(START) != 1 or text.count(END) != 1:
-        raise InputError(f"{page}: {START} and {END} are needed once each")
-    before, _, rest = text.partition(START)
-    _, _, after = rest.partition(END)
+    before, after = _around(page, START, END)
     lines = [START, "", table(results, root), "", shown_on_tasks(root), "", END]
     write_atomic(page, (before + "\n".join(lines) + after).encode())
 
@@ -72,12 +68,17 @@ def rewrite_scaling(page: Path = PAGE) -> None:
     Raises:
         InputError: the page has no marks, or the result is missing.
     """
-    text = page.read_text(encoding="utf-8")
-    before, marks, rest = text.partition(SCALING)
-    _, end, after = rest.partition(SCALING_END)
-    if not marks or not end:
-        raise InputError(f"{page}: {SCALING} and {SCALING_END} are needed")
+    before, after = _around(page, SCALING, SCALING_END)
     write_atomic(page, f"{before}{SCALING}\n\n{scaling.rewrite()}\n\n{SCALING_END}{after}".encode())
+
+
+def _around(page: Path, start: str, end: str) -> tuple[str, str]:
+    """Return what stands before and after the marks of a page."""
+    text = page.read_text(encoding="utf-8")
+    if text.count(start) != 1 or text.count(end) != 1:
+        raise InputError(f"{page}: {start} and {end} are needed once each")
+    before, _, rest = text.partition(start)
+    return before, rest.partition(end)[2]
 
 
 def table(results: Path, root: Path) -> str:
