@@ -106,7 +106,7 @@ site: catalogue ## build the web site of all boards into site/
 
 docs: $(INSTALLED_DEV) catalogue ## the documentation and the boards as one site in public/, notebooks executed
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
-	$(BIN)/sgbench study report surrogates --check
+	$(BIN)/python -m study report surrogates --check
 	rm -rf public
 	$(BIN)/sgbench board site --docs --into public
 	$(BIN)/sgbench board check --site public

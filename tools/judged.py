@@ -38,12 +38,12 @@ from sgbench.study.judge.trial import (
     TrialRun,
     run_of,
 )
-from sgbench.study.report import Passage
 from sgbench.study.run import RunKey, counts, key_of
 from sgbench.study.store import Store, StoreEntry
 from sgbench.tables.markdown import as_markdown
 from sgbench.tables.table import Table, plain_table
 from sgbench.training.run_folder import stored_record
+from study.reporting.report import Passage
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES, STORE = ROOT / "docs" / "judged", ROOT / "study" / "judged"

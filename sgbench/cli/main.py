@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,15 +47,29 @@ every command takes --traceback, which shows where in the code an error came fro
 exit codes: 0 fine, 1 findings or failed runs, 2 bad input, 130 stopped"""
 
 
+MOVED = {("study", name): f"python -m study {name}" for name in ("report", "measure", "plan", "publish")}
+"""Commands of those who keep studies and boards, which are not in the package: what a clone has in their place."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command `sgbench` and return its exit code."""
+    return run_words(_dispatch, argv)
+
+
+def run_words(dispatch: Callable[[list[str]], int], argv: Sequence[str] | None = None) -> int:
+    """Hand the words of a command to what reads them, and end every error in one line.
+
+    Args:
+        dispatch: reads words, does what they say and returns the exit code.
+        argv: the words; None: those of this process.
+    """
     words, variables = _flags_of_all(list(sys.argv[1:] if argv is None else argv))
     trusts = allowed_targets() or any(word.startswith("--allow-target") for word in words)
     if trusts and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))  # where one's own package lies, as with `python -m`
     with _environment(variables):
         try:
-            return _dispatch([_whole(word) for word in words])
+            return dispatch([_whole(word) for word in words])
         except KeyboardInterrupt:
             sys.stderr.write(STOPPED)
             return STOPPED_CODE
@@ -139,6 +153,9 @@ def _dispatch(words: list[str]) -> int:
         return diagnose_command(words[1:])
     if words and "=" in words[0]:
         raise InputError(f"'{words[0]}' is no command; did you mean: sgbench run {' '.join(words)}")
+    for moved, command in MOVED.items():
+        if tuple(words[: len(moved)]) == moved:
+            raise InputError(f"sgbench {' '.join(moved)}: not in the package; in a clone of it: {command}")
     args = parser().parse_args(words)
     return args.handler(args)
 

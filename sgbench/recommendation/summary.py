@@ -122,5 +122,5 @@ def read_summary(path: Path) -> StudySummary:
         InputError: there is none, or it is damaged.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no summary of a study; write one with sgbench study report")
+        raise InputError(f"{path}: no summary of a study; write one with python -m study report")
     return read_model(path, StudySummary)

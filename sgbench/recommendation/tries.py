@@ -1,6 +1,6 @@
 """What to try first in a recurrent network: three settings in order, with reason, cost and what each lost.
 
-`sgbench study report passing_steps` computes the losses and writes the answer, for README and pages as for here.
+`python -m study report passing_steps` computes the losses and writes the answer, for README and pages as for here.
 """
 
 from __future__ import annotations

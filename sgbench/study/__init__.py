@@ -1,1 +1,1 @@
-"""Runs a pre-registered study block by block, keeps its records in compressed shards, and reports them."""
+"""Runs a pre-registered study block by block and keeps its records in compressed shards."""

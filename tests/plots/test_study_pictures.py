@@ -10,9 +10,9 @@ import pytest
 from matplotlib.collections import PathCollection
 
 from sgbench.plots.estimate import Estimate
-from sgbench.plots.study_heat import HeatMaps, HeatPanel, heat_figure
-from sgbench.plots.study_map import MapLine, MapPanel, MapPoint, map_figure, tail_colour
-from sgbench.plots.study_shares import (
+from study.reporting.plots.heat import HeatMaps, HeatPanel, heat_figure
+from study.reporting.plots.map import MapLine, MapPanel, MapPoint, map_figure, tail_colour
+from study.reporting.plots.shares import (
     DepthLine,
     DepthPanel,
     ShareMark,
@@ -20,7 +20,7 @@ from sgbench.plots.study_shares import (
     depth_figure,
     shares_figure,
 )
-from sgbench.plots.study_tuning import TuningLine, TuningPanel, tuning_figure
+from study.reporting.plots.tuning import TuningLine, TuningPanel, tuning_figure
 
 
 def near(value: float) -> Estimate:

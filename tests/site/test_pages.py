@@ -33,10 +33,10 @@ from sgbench.recommendation.summary import Shape, read_summary, shipped_summary
 from sgbench.records.content import EpochScores, Failure
 from sgbench.records.record import RunRecord
 from sgbench.statistics.intervals import summarise
-from sgbench.study.pages.regime_map import CAPTION as MAP_CAPTION
 from sgbench.tables.table import Cell, Table, numbers
 from sgbench.tables.table import texts as columns
 from sgbench.tables.values import as_csv, as_json
+from study.reporting.pages.regime_map import CAPTION as MAP_CAPTION
 from tests.leaderboard.factory import method, record
 from tests.site.boards import COMMIT, documents, html, sources_of, texts
 from tests.site.documents import Document

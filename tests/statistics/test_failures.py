@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sgbench.errors import InputError
-from sgbench.statistics.failures import share_of_failures
 from sgbench.statistics.solved import wilson
+from study.reporting.failures import share_of_failures
 
 
 def test_one_cell_has_wilsons_interval(random: np.random.Generator) -> None:

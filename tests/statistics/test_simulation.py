@@ -13,12 +13,12 @@ from scipy import stats
 
 from sgbench.statistics.blocks import contrast
 from sgbench.statistics.equivalence import equivalence_p, equivalence_power
-from sgbench.statistics.failures import share_of_failures
 from sgbench.statistics.forgiving import forgiving_line, forgiving_plane
 from sgbench.statistics.pairs import holm
 from sgbench.statistics.random_effects import random_effects
 from sgbench.statistics.solved import boschloo_table, compare_shares, wilson
 from sgbench.statistics.spikes_at_accuracy import spike_ratio
+from study.reporting.failures import share_of_failures
 from study.surrogates.analysis.statistics.block_model import poolable
 from study.surrogates.analysis.statistics.many_to_one import against_reference, dunnett_quantile
 from study.surrogates.analysis.statistics.trend import trend

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from sgbench.errors import InputError
-from sgbench.study.report import Passage, Report, own_checkout
 from sgbench.study.store import Store
+from study.reporting.report import Passage, Report, own_checkout
 
 DOCUMENT = "# Title\n\nby hand\n\n<!-- study:toy -->\nold\n<!-- /study -->\n\nby hand too\n"
 

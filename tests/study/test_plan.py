@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sgbench.study.definition import parse_study
-from sgbench.study.plan import PlanLine, planned
 from sgbench.study.scores import Score, StudyScores
+from study.reporting.plan import PlanLine, planned
 
 SHAPES = ("atan", "triangle")
 SEEDS = range(300, 306)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from sgbench.cli.main import main
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.store.index import read_index
@@ -16,6 +15,7 @@ from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
 from sgbench.study.store import Store
+from study.__main__ import main
 
 BOARDS = ("fashion_mnist_small_v1", "intervals_v1")
 STORE = Path(__file__).resolve().parents[2] / "study" / "surrogates"
@@ -23,7 +23,7 @@ STORE = Path(__file__).resolve().parents[2] / "study" / "surrogates"
 
 def words(folder: Path, *more: str, store: Path = STORE) -> list[str]:
     """The command, to boards in a folder."""
-    return ["study", "publish", "surrogates", "--store", str(store), "--to", str(folder), *more]
+    return ["publish", "surrogates", "--store", str(store), "--to", str(folder), *more]
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def test_void_records_leave_the_boards(
     for shard in {shard["name"] for shard in manifest["shards"] if shard["block"] == "KR"}:
         manifest["voided"].append({"shard": shard, "task": entry.task, "reason": "a trial", "runs": [run]})
     (store / "manifest.json").write_text(json.dumps(manifest))
-    command = ["study", "publish", "surrogates", "--store", str(store), "--to", str(folder), "--block", "KR"]
+    command = ["publish", "surrogates", "--store", str(store), "--to", str(folder), "--block", "KR"]
     assert path.is_file()
     assert main(command) == 0
     said = capsys.readouterr().out
@@ -134,7 +134,7 @@ def test_a_store_beside_the_boards_is_named_and_not_copied(
     """By hand: 40 lines of indices and no file. Must match: the boards of copies; void ones leave the index."""
     store, folder = tmp_path / "study" / "surrogates", tmp_path / "leaderboards"
     shutil.copytree(small, store)
-    command = ["study", "publish", "surrogates", "--store", str(store), "--to", str(folder), "--block", "KR"]
+    command = ["publish", "surrogates", "--store", str(store), "--to", str(folder), "--block", "KR"]
     assert main(command) == 0
     assert "40 added" in capsys.readouterr().out
     assert list(folder.rglob("*.json")) == []

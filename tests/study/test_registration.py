@@ -11,15 +11,15 @@ import yaml
 
 from sgbench.errors import InputError
 from sgbench.study.definition import Loaded, load_study
-from sgbench.study.registration import (
+from sgbench.study.settle import settle
+from sgbench.study.store import Manifest, Shard, StoreEntry
+from study.reporting.registration import (
     Checkout,
     Registration,
     deviations,
     find_registration,
     require_registered,
 )
-from sgbench.study.settle import settle
-from sgbench.study.store import Manifest, Shard, StoreEntry
 from tests.study.toy import TREE
 from tests.study.truth import SETTLED, Outcome, entries, planned, study
 

@@ -18,9 +18,9 @@ from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method
 from sgbench.study.cells import Cell, Settled, StudyPoint, points, task_reference
 from sgbench.study.definition import Loaded, Study, load_study
-from sgbench.study.pages.shapes import SHAPES
 from sgbench.study.scores import PERCENT, Score, StudyScores, canonical, varied_keys
 from sgbench.study.store import StoreEntry
+from study.reporting.pages.shapes import SHAPES
 
 RECORDS = Path(__file__).resolve().parents[2] / "leaderboards" / "randman_v1" / "records"
 RECORD = RECORDS / "06fb562fb273" / "0.json"

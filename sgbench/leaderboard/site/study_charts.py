@@ -29,7 +29,7 @@ def study_charts(sources: Sources) -> dict[str, Charts]:
                 found |= charts_of_json(read_bytes(path))
             except ValueError as error:
                 raise InputError(
-                    f"{path}: holds no charts; write it again with sgbench study report"
+                    f"{path}: holds no charts; write it again with python -m study report"
                 ) from error
     return found
 

@@ -9,8 +9,8 @@ import numpy as np
 from sgbench.energy.text import joules
 from sgbench.recommendation.block import ROUNDED, MeasuredTask, Setting
 from sgbench.recommendation.priced import PricedTask
-from sgbench.study.pages.text import table
 from sgbench.tables import NONE
+from study.reporting.pages.text import table
 
 
 def weights_of(setting: Setting) -> str:

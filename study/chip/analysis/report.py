@@ -16,11 +16,11 @@ from sgbench.recommendation.budget_text import needs_text, panels_of, share_text
 from sgbench.recommendation.left_out import LeftOut, in_short, leave_one_out
 from sgbench.recommendation.priced import PricedTask, failed_settings, most_bits, priced_task
 from sgbench.records.shards import ShardLine
-from sgbench.study.pages.text import StudyPage, StudyPicture, details, table
-from sgbench.study.report import Passage, Report, ReportInput
 from sgbench.study.status import states_of
 from sgbench.tables import NONE, decimal_text
 from study.chip.analysis.levels import failures, levels, weights_of
+from study.reporting.pages.text import StudyPage, StudyPicture, details, table
+from study.reporting.report import Passage, Report, ReportInput
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,9 +11,9 @@ from sgbench.errors import InputError
 from sgbench.records.calibration import Reset
 from sgbench.statistics.pairs import Floats
 from sgbench.study.cells import Cell
-from sgbench.study.pages.text import cell_text
 from sgbench.study.scores import StudyScores
 from study.passing_steps.analysis.evidence import SHAPES, WIDTHS
+from study.reporting.pages.text import cell_text
 
 GRID, CALIBRATED, DETACHED = "G", "R", "D"
 """Blocks: the grid; R at the target of the attached reset; the same at that of the detached one."""

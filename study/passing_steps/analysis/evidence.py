@@ -21,11 +21,11 @@ from sgbench.records.files import read_model, to_json, write_atomic
 from sgbench.records.record import RunRecord
 from sgbench.study.cells import task_reference
 from sgbench.study.definition import Study, load_study
-from sgbench.study.pages.shapes import SHAPES as ALL_SHAPES
 from sgbench.study.settle import read_settled, selection
 from sgbench.study.store import Store, StoreEntry
 from sgbench.training.calibration import measured
 from sgbench.training.creation import create
+from study.reporting.pages.shapes import SHAPES as ALL_SHAPES
 
 FIRST = "surrogates"
 TASKS = ("T4", "T5", "T6", "T8", "K1")

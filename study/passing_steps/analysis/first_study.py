@@ -12,8 +12,6 @@ from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, to
 from sgbench.recommendation import tries
 from sgbench.records.calibration import Reset
 from sgbench.study.definition import load_study
-from sgbench.study.pages.shapes import SHAPES as ALL_SHAPES
-from sgbench.study.pages.text import Item, StudyPage, table
 from sgbench.tables import NONE
 from study.passing_steps.analysis import activity, levels, spending
 from study.passing_steps.analysis.evidence import (
@@ -27,6 +25,8 @@ from study.passing_steps.analysis.evidence import (
 from study.passing_steps.analysis.reach import reach_of
 from study.passing_steps.analysis.targets import chosen_target, without_each
 from study.passing_steps.analysis.words import Answer, SettingLosses
+from study.reporting.pages.shapes import SHAPES as ALL_SHAPES
+from study.reporting.pages.text import Item, StudyPage, table
 
 NAME = "first_study.md"
 TITLE = "What the first study's records say of passing steps"

@@ -8,8 +8,8 @@ from statistics import fmean
 from typing import NamedTuple
 
 from sgbench.diagnosis.levels import Level, LevelBorders
-from sgbench.study.pages.text import table
 from study.passing_steps.analysis.evidence import WIDTHS, TaskEvidence
+from study.reporting.pages.text import table
 
 CANDIDATES = (0.25, 0.35, 0.5, 0.7, 1, 1.4, 2, 2.8, 4, 5.7, 8, 11, 16, 22, 32, 45, 64, 90)
 FINE, FAILS = 0.9, 0.5

@@ -19,9 +19,9 @@ from sgbench.records.calibration import Reset
 from sgbench.records.files import read_model, to_json, write_atomic
 from sgbench.study.cells import words_of
 from sgbench.study.definition import load_study
-from sgbench.study.pages.text import StudyPage, StudyPicture, table
 from study.passing_steps.analysis.cells import RESETS, cell
 from study.passing_steps.analysis.evidence import SHAPES, WIDTHS
+from study.reporting.pages.text import StudyPage, StudyPicture, table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sgbench.study.plan import PlanLine, planned
-from sgbench.study.report import ReportInput
 from sgbench.study.status import states_of
 from study.passing_steps.analysis.cells import CHOOSING, FIRST_LOOK, LOOKS, PURPOSE
 from study.passing_steps.analysis.claims import StudyClaim, decide
+from study.reporting.plan import PlanLine, planned
+from study.reporting.report import ReportInput
 
 SEED = 29
 

@@ -7,9 +7,6 @@ from pathlib import Path
 
 from sgbench.recommendation.tries import WAYS
 from sgbench.records.files import to_json
-from sgbench.study.pages import budget
-from sgbench.study.pages.text import StudyPage, few, interval, links, table
-from sgbench.study.report import Passage, Report, ReportInput
 from sgbench.study.scores import StudyScores
 from sgbench.tables import decimal_text
 from study.passing_steps.analysis import activity, again, first_study, mechanism, settings
@@ -23,6 +20,9 @@ from study.passing_steps.analysis.words import (
     verdict_sentences,
     worst_task,
 )
+from study.reporting.pages import budget
+from study.reporting.pages.text import StudyPage, few, interval, links, table
+from study.reporting.report import Passage, Report, ReportInput
 
 NAME, TITLE = "passing_steps", "The reset's gradient and passing steps"
 README, PAGES = "README.md", ("docs/which_surrogate.md", "docs/findings.md")

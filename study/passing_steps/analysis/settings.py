@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import fmean
 
 from sgbench.study.cells import Cell
-from sgbench.study.pages.text import table
 from sgbench.study.scores import StudyScores
 from sgbench.study.status import states_of
 from study.passing_steps.analysis.cells import (
@@ -28,6 +27,7 @@ from study.passing_steps.analysis.cells import (
 from study.passing_steps.analysis.evidence import SHAPES, WIDTHS
 from study.passing_steps.analysis.spending import DEFAULTS
 from study.passing_steps.analysis.words import CALIBRATED_NAME, FIXED_NAME, RECOMMENDED_NAME, SettingLosses
+from study.reporting.pages.text import table
 
 LIBRARIES = "E"
 """Block of library defaults, and of what `sgbench recommend` said before the first run."""

@@ -12,7 +12,6 @@ import numpy as np
 
 from sgbench.recommendation import tries
 from sgbench.records.calibration import Reset
-from sgbench.study.pages.text import Item, StudyPicture, table
 from sgbench.study.store import Store
 from study.passing_steps.analysis.evidence import (
     FIRST,
@@ -26,6 +25,7 @@ from study.passing_steps.analysis.evidence import (
 )
 from study.passing_steps.analysis.targets import chosen_fixed, without_each
 from study.passing_steps.analysis.words import Answer, SettingLosses
+from study.reporting.pages.text import Item, StudyPicture, table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from sgbench.records.record import RunRecord
-from sgbench.study.pages.text import StudyPage, table
 from sgbench.study.store import StoreEntry
+from study.reporting.pages.text import StudyPage, table
 
 CROWDED = 0.11
 """Spikes a neuron and step of a hidden layer, after any epoch, above which a record of those days is void."""

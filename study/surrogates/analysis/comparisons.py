@@ -13,9 +13,9 @@ from sgbench.statistics.pairs import Floats, holm
 from sgbench.statistics.solved import compare_shares
 from sgbench.study.cells import Cell
 from sgbench.study.definition import StudyTask
-from sgbench.study.pages.shapes import SHAPES
 from sgbench.study.scores import RunTable, StudyScores, margin_of
-from sgbench.study.verdicts import HypothesisResult, Item
+from study.reporting.pages.shapes import SHAPES
+from study.reporting.verdicts import HypothesisResult, Item
 from study.surrogates.analysis.statistics.share_equivalence import share_verdict
 from study.surrogates.analysis.statistics.verdicts import intersection_union, verdicts_against
 

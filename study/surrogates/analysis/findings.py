@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sgbench.recommendation.summary import StudySummary
-from sgbench.study.findings import Findings
-from sgbench.study.verdicts import HypothesisResult
+from study.reporting.findings import Findings
+from study.reporting.verdicts import HypothesisResult
 from study.surrogates.analysis.comparisons import Rules
 from study.surrogates.analysis.elsewhere import Elsewhere
 from study.surrogates.analysis.initial import InitialStates

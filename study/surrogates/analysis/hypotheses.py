@@ -12,9 +12,9 @@ from sgbench.statistics.equivalence import verdict
 from sgbench.statistics.pairs import holm
 from sgbench.statistics.solved import wilson
 from sgbench.study.cells import Cell
-from sgbench.study.pages.shapes import LEARNS_POINTS, MIN_SEEDS, SHAPES, SLOPE_AT_REST
 from sgbench.study.scores import RunTable, StudyScores
-from sgbench.study.verdicts import HypothesisResult, Item, corrected, one_side
+from study.reporting.pages.shapes import LEARNS_POINTS, MIN_SEEDS, SHAPES, SLOPE_AT_REST
+from study.reporting.verdicts import HypothesisResult, Item, corrected, one_side
 from study.surrogates.analysis.comparisons import (
     MAP,
     REFERENCE,

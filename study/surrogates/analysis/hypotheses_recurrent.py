@@ -13,9 +13,9 @@ from sgbench.statistics.equivalence import verdict
 from sgbench.statistics.pairs import Floats, holm
 from sgbench.statistics.solved import compare_shares, wilson
 from sgbench.study.cells import Cell
-from sgbench.study.pages.shapes import REMEDY_WIDTHS
 from sgbench.study.scores import RunTable, StudyScores
-from sgbench.study.verdicts import HypothesisResult, Item, one_side
+from study.reporting.pages.shapes import REMEDY_WIDTHS
+from study.reporting.verdicts import HypothesisResult, Item, one_side
 from study.surrogates.analysis.comparisons import Rules
 
 RESAMPLES = 10_000

@@ -10,7 +10,7 @@ from sgbench.statistics.pairs import holm
 from sgbench.statistics.solved import compare_shares
 from sgbench.study.cells import Cell
 from sgbench.study.scores import RunTable, StudyScores
-from sgbench.study.verdicts import HypothesisResult
+from study.reporting.verdicts import HypothesisResult
 from study.surrogates.analysis.comparisons import (
     COMPARED,
     Compared,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from sgbench.study.cells import Cell
 from sgbench.study.scores import StudyScores
-from sgbench.study.verdicts import HypothesisResult
+from study.reporting.verdicts import HypothesisResult
 from study.surrogates.analysis.comparisons import (
     REFERENCE,
     Compared,

@@ -1,4 +1,4 @@
-"""What `sgbench study measure surrogates` runs: how networks start, or every cell of the map before training."""
+"""What `python -m study measure surrogates` runs: how networks start, or every cell of the map before training."""
 
 from __future__ import annotations
 

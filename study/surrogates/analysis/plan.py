@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sgbench.study.plan import PlanLine, planned
-from sgbench.study.report import ReportInput
 from sgbench.study.scores import StudyScores
-from sgbench.study.verdicts import HypothesisResult
+from study.reporting.plan import PlanLine, planned
+from study.reporting.report import ReportInput
+from study.reporting.verdicts import HypothesisResult
 from study.surrogates.analysis.comparisons import MAP, Rules
 from study.surrogates.analysis.hypotheses import all_hypotheses, h1, h2, h3, h6, h7
 from study.surrogates.analysis.hypotheses_recurrent import h4, h5

@@ -8,10 +8,10 @@ import numpy as np
 
 from sgbench.recommendation.summary import SUMMARY, read_starts
 from sgbench.records.files import to_json
-from sgbench.study.findings import Findings
-from sgbench.study.pages import budget, depth, forgiving, regime_map, safety, tuning
-from sgbench.study.report import Report, ReportInput
 from sgbench.study.store import Store
+from study.reporting.findings import Findings
+from study.reporting.pages import budget, depth, forgiving, regime_map, safety, tuning
+from study.reporting.report import Report, ReportInput
 from study.surrogates.analysis.audit import audited
 from study.surrogates.analysis.comparisons import Rules
 from study.surrogates.analysis.elsewhere import Elsewhere, read_elsewhere

@@ -8,9 +8,9 @@ from sgbench.recommendation.summary import CellSummary, LaterTask, Shape, StudyS
 from sgbench.statistics.blocks import Contrast
 from sgbench.study.cells import Cell, rounded, task_reference
 from sgbench.study.definition import Loaded, Word
-from sgbench.study.pages.shapes import SHAPES
 from sgbench.study.scores import PERCENT, Score, StudyScores
 from sgbench.study.store import Manifest, StoreEntry
+from study.reporting.pages.shapes import SHAPES
 from study.surrogates.analysis.comparisons import LIBRARY_DEFAULTS, LONG, LONG_MORE, MAP
 
 TUNING, REPORT = "A3a", "A3b"

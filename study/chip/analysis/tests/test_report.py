@@ -6,9 +6,8 @@ import pytest
 
 from sgbench.recommendation.block import read_block
 from sgbench.study.definition import load_study
-from sgbench.study.registration import checkout_root
-from sgbench.study.report import make_report
 from sgbench.study.store import Store
+from study.reporting.report import make_report
 
 ROOT = Path(__file__).parents[4]
 
@@ -17,7 +16,7 @@ ROOT = Path(__file__).parents[4]
 def test_the_page_is_that_of_the_records() -> None:
     """Must match: page and picture in docs. Independent: each setting's mean test accuracy, added up here."""
     store = Store(ROOT / "study" / "chip", "chip")
-    report = make_report(load_study("chip"), store, checkout=None, root=checkout_root(ROOT))
+    report = make_report(load_study("chip"), store, checkout=None)
     (page,) = report.pages
     assert page.text() == (ROOT / "docs" / "chip" / "README.md").read_text()
     assert report.stale(ROOT / "docs" / "chip") == [

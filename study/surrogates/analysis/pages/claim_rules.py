@@ -9,10 +9,10 @@ import numpy as np
 
 from sgbench.statistics.pairs import holm
 from sgbench.study.cells import Cell
-from sgbench.study.pages.text import interval
 from sgbench.study.scores import RunTable
 from sgbench.study.status import block_cost
-from sgbench.study.verdicts import HypothesisResult, VerdictWord
+from study.reporting.pages.text import interval
+from study.reporting.verdicts import HypothesisResult, VerdictWord
 from study.surrogates.analysis.comparisons import REFERENCE, Compared, compared_table, looks, own_best
 from study.surrogates.analysis.findings import SurrogateFindings
 

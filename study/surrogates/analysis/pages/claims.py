@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from sgbench.study.pages.text import StudyPage, details, table
+from study.reporting.pages.text import StudyPage, details, table
 from study.surrogates.analysis.findings import SurrogateFindings
 from study.surrogates.analysis.pages.claim_rules import Decided, LiteratureClaim
 from study.surrogates.analysis.pages.claims_founding import FOUNDING

@@ -11,11 +11,11 @@ import numpy as np
 from sgbench.statistics.blocks import contrast
 from sgbench.statistics.equivalence import verdict
 from sgbench.study.cells import Cell
-from sgbench.study.pages import forgiving, tuning
-from sgbench.study.pages.shapes import LEARNS_POINTS, SHAPES
-from sgbench.study.pages.text import few, interval
 from sgbench.study.scores import RunTable, margin_of, points_of
-from sgbench.study.verdicts import one_side
+from study.reporting.pages import forgiving, tuning
+from study.reporting.pages.shapes import LEARNS_POINTS, SHAPES
+from study.reporting.pages.text import few, interval
+from study.reporting.verdicts import one_side
 from study.surrogates.analysis.comparisons import REFERENCE, Compared
 from study.surrogates.analysis.findings import SurrogateFindings
 from study.surrogates.analysis.hypotheses import map_table

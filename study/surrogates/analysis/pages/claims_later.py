@@ -12,11 +12,11 @@ from sgbench.statistics.pairs import holm
 from sgbench.statistics.random_effects import RandomEffects, random_effects
 from sgbench.statistics.solved import compare_shares
 from sgbench.study.cells import Cell
-from sgbench.study.pages import forgiving, regime_map
-from sgbench.study.pages.shapes import LEARNS_POINTS, SHAPES
-from sgbench.study.pages.text import few, interval
 from sgbench.study.scores import Score
-from sgbench.study.verdicts import VerdictWord
+from study.reporting.pages import forgiving, regime_map
+from study.reporting.pages.shapes import LEARNS_POINTS, SHAPES
+from study.reporting.pages.text import few, interval
+from study.reporting.verdicts import VerdictWord
 from study.surrogates.analysis.comparisons import REFERENCE, Compared, compared_table, looks
 from study.surrogates.analysis.findings import SurrogateFindings
 from study.surrogates.analysis.pages import learning_rules, neurons, spikes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sgbench.statistics.blocks import contrast
 from sgbench.statistics.equivalence import Verdict, verdict
-from sgbench.study.pages.text import interval
+from study.reporting.pages.text import interval
 from study.surrogates.analysis.comparisons import Compared, compared_table, looks
 from study.surrogates.analysis.findings import SurrogateFindings
 from study.surrogates.analysis.hypotheses_rules import FULL, TUNING

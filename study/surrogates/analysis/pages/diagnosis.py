@@ -10,10 +10,10 @@ from statistics import fmean
 import numpy as np
 
 from sgbench.study.cells import Cell
-from sgbench.study.pages.shapes import SLOPE_AT_REST
-from sgbench.study.pages.text import StudyPage, StudyPicture, details, few, interval, table
 from sgbench.study.scores import RunTable
 from sgbench.tables import NONE, number_text
+from study.reporting.pages.shapes import SLOPE_AT_REST
+from study.reporting.pages.text import StudyPage, StudyPicture, details, few, interval, table
 from study.surrogates.analysis.comparisons import MAP
 from study.surrogates.analysis.findings import SurrogateFindings
 from study.surrogates.analysis.initial import InitialCell
@@ -29,7 +29,7 @@ NAME = "diagnosis.md"
 TITLE = "Does the start tell how a run ends?"
 STRONG = 0.5
 """A correlation whose interval lies beyond this one tells much before training."""
-COMMAND = "sgbench study measure surrogates --gradients"
+COMMAND = "python -m study measure surrogates --gradients"
 
 
 @dataclass(frozen=True)

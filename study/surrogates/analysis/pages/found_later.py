@@ -10,10 +10,10 @@ import numpy as np
 
 from sgbench.statistics.intervals import Summary, summarise
 from sgbench.study.cells import Cell
-from sgbench.study.pages.regime_map import estimate
-from sgbench.study.pages.shapes import MIN_SEEDS, SLOPE_AT_REST
-from sgbench.study.pages.text import Item, StudyPage, interval, table
 from sgbench.study.scores import Score
+from study.reporting.pages.regime_map import estimate
+from study.reporting.pages.shapes import MIN_SEEDS, SLOPE_AT_REST
+from study.reporting.pages.text import Item, StudyPage, interval, table
 from study.surrogates.analysis.findings import SurrogateFindings
 from study.surrogates.analysis.hypotheses import ONE_LAYER, RECURRENT, map_table
 from study.surrogates.analysis.pages.spikes import bounded

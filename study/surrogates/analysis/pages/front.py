@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sgbench.study.pages.extension import NAME, TITLE, front_page
-from sgbench.study.pages.text import StudyPage, details, links, table
-from sgbench.study.registration import SHORT
-from sgbench.study.verdicts import HypothesisResult
 from sgbench.tables import p_text
+from study.reporting.pages.extension import NAME, TITLE, front_page
+from study.reporting.pages.text import StudyPage, details, links, table
+from study.reporting.registration import SHORT
+from study.reporting.verdicts import HypothesisResult
 from study.surrogates.analysis.findings import SurrogateFindings
 from study.surrogates.analysis.pages.remarks import interval_level, remark_lines
 
@@ -94,7 +94,7 @@ def _registered(findings: SurrogateFindings) -> str:
     return (
         f"Registered in [`{findings.loaded.study.registration}`](../preregistration.md), commit "
         f"{findings.registration.commit[:SHORT]}; deviations: {len(findings.deviations)}, see "
-        "[the last page](budget.md). Written by `sgbench study report surrogates`."
+        "[the last page](budget.md). Written by `python -m study report surrogates`."
     )
 
 

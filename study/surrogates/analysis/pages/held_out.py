@@ -13,10 +13,10 @@ from sgbench.recommendation.summary import TaskSummary
 from sgbench.statistics.blocks import Contrast, contrast
 from sgbench.statistics.intervals import summarise
 from sgbench.study.cells import Cell
-from sgbench.study.pages.shapes import MIN_SEEDS
-from sgbench.study.pages.text import StudyPage, cell_text, interval, table
 from sgbench.study.scores import RunTable, points_of
-from sgbench.study.verdicts import Item
+from study.reporting.pages.shapes import MIN_SEEDS
+from study.reporting.pages.text import StudyPage, cell_text, interval, table
+from study.reporting.verdicts import Item
 from study.surrogates.analysis.comparisons import LIBRARY_DEFAULTS, UNSEEN, own_best
 from study.surrogates.analysis.findings import SurrogateFindings
 from study.surrogates.analysis.pages.claim_rules import missing

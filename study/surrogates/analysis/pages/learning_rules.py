@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from sgbench.plots.estimate import Estimate
 from sgbench.study.cells import Cell
-from sgbench.study.pages.text import StudyPage, StudyPicture, cell_text, details, interval, table
 from sgbench.tables import NONE, decimal_text
+from study.reporting.pages.text import StudyPage, StudyPicture, cell_text, details, interval, table
 from study.surrogates.analysis.findings import SurrogateFindings
 from study.surrogates.analysis.hypotheses_rules import BLOCK, TUNING
 from study.surrogates.analysis.pages.claim_rules import missing

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from statistics import fmean
 
-from sgbench.plots.study_map import map_figure
 from sgbench.study.cells import Cell
-from sgbench.study.pages.regime_map import HEADER, mapped_cells, panel, row
-from sgbench.study.pages.shapes import SHAPES
-from sgbench.study.pages.text import StudyPage, StudyPicture, details, few, table
 from sgbench.study.scores import Score
 from sgbench.study.status import block_cost
+from study.reporting.pages.regime_map import HEADER, mapped_cells, panel, row
+from study.reporting.pages.shapes import SHAPES
+from study.reporting.pages.text import StudyPage, StudyPicture, details, few, table
+from study.reporting.plots.map import map_figure
 from study.surrogates.analysis.comparisons import LONG, LONG_MORE
 from study.surrogates.analysis.findings import SurrogateFindings
 from study.surrogates.analysis.pages.claim_rules import missing

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sgbench.study.cells import Cell
-from sgbench.study.pages.regime_map import score
-from sgbench.study.pages.text import interval, table
 from sgbench.study.scores import RunTable
+from study.reporting.pages.regime_map import score
+from study.reporting.pages.text import interval, table
 from study.surrogates.analysis.comparisons import Compared, compared_table, looks
 from study.surrogates.analysis.findings import SurrogateFindings
 from study.surrogates.analysis.plots.methods import MethodPanel

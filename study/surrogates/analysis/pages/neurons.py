@@ -9,11 +9,11 @@ import numpy as np
 
 from sgbench.plots.estimate import Estimate
 from sgbench.study.cells import Cell
-from sgbench.study.pages.regime_map import estimate, score
-from sgbench.study.pages.shapes import MIN_SEEDS
-from sgbench.study.pages.text import StudyPage, StudyPicture, cell_text, details, few, interval, table
 from sgbench.study.scores import RunTable, Score, points_of
 from sgbench.tables import NONE, decimal_text
+from study.reporting.pages.regime_map import estimate, score
+from study.reporting.pages.shapes import MIN_SEEDS
+from study.reporting.pages.text import StudyPage, StudyPicture, cell_text, details, few, interval, table
 from study.surrogates.analysis.comparisons import REFERENCE, own_best
 from study.surrogates.analysis.findings import SurrogateFindings
 from study.surrogates.analysis.pages.claim_rules import missing

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from sgbench.statistics.equivalence import equivalence_power
-from sgbench.study.pages.text import StudyPage, cell_text, details, table
 from sgbench.study.scores import Score, canonical, margin_of
 from sgbench.tables import NONE
+from study.reporting.pages.text import StudyPage, cell_text, details, table
 from study.surrogates.analysis.comparisons import LOOKS
 from study.surrogates.analysis.findings import SurrogateFindings
 

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from sgbench.statistics.spikes_at_accuracy import SpikeRatio, spike_ratio
 from sgbench.study.cells import Cell
-from sgbench.study.pages.regime_map import PERCENT, WIDTHS, estimate
-from sgbench.study.pages.shapes import SHAPES, SLOPE_AT_REST
-from sgbench.study.pages.text import StudyPage, StudyPicture, table
 from sgbench.study.scores import RunTable
 from sgbench.tables import decimal_text
+from study.reporting.pages.regime_map import PERCENT, WIDTHS, estimate
+from study.reporting.pages.shapes import SHAPES, SLOPE_AT_REST
+from study.reporting.pages.text import StudyPage, StudyPicture, table
 from study.surrogates.analysis.comparisons import REFERENCE
 from study.surrogates.analysis.findings import SurrogateFindings
 from study.surrogates.analysis.plots.spikes import SpikeMark, SpikePanel, SpikeSeries, spikes_figure

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from sgbench.study.pages.text import StudyPage, table
-from sgbench.study.plan import TRIES, PlanLine
+from study.reporting.pages.text import StudyPage, table
+from study.reporting.plan import TRIES, PlanLine
 
 NAME, TITLE = "undecided.md", "What would decide the open hypotheses"
 
@@ -35,7 +35,7 @@ def page(lines: Iterable[PlanLine], claims: Mapping[str, str]) -> StudyPage:
             "would be registered before it runs. Core-hours are by the seconds that the study's file states. The "
             "chance is that the verdict is then no longer open, before the correction for all hypotheses. It is "
             f"found by drawing the stored seeds again {TRIES} times, so that it is known to some 6 points. "
-            "`sgbench study plan surrogates` prints the same.",
+            "`python -m study plan surrogates` prints the same.",
             table(["hypothesis", "more seeds", "runs", "core-h", "chance"], rows),
         ),
     )

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, NullLocator
 
 from sgbench.plots.error_axis import ErrorAxis
-from sgbench.plots.study_map import tail_colour
 from sgbench.plots.style import GRID, INK, MARKERS, SOFT
+from study.reporting.plots.map import tail_colour
 
 TICK_GAP = 0.08
 

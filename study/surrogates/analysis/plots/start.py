@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from sgbench.plots.study_map import tail_colour
 from sgbench.plots.style import BAND, GRID, INK, MARKERS, SOFT
+from study.reporting.plots.map import tail_colour
 
 COLUMNS = 4
 PANEL = (3.15, 3.1)  # inches

@@ -14,7 +14,7 @@ from scipy.stats import ttest_rel
 
 from sgbench.study.cells import Cell, StudyPoint
 from sgbench.study.scores import StudyScores
-from sgbench.study.verdicts import HypothesisResult
+from study.reporting.verdicts import HypothesisResult
 from study.surrogates.analysis.comparisons import Rules
 from study.surrogates.analysis.elsewhere import Elsewhere, ReproducedFigure, RuleCost, read_elsewhere
 from study.surrogates.analysis.findings import SurrogateFindings

@@ -11,11 +11,11 @@ import torch
 from sgbench.composition.compose import compose
 from sgbench.study.cells import Cell, StudyPoint
 from sgbench.study.definition import CellGrid
-from sgbench.study.pages.shapes import SHAPES
 from sgbench.study.run import StudyFolders
 from sgbench.study.scores import StudyScores
 from sgbench.study.store import Store
 from sgbench.training.build import build
+from study.reporting.pages.shapes import SHAPES
 from study.surrogates.analysis.findings import SurrogateFindings
 from study.surrogates.analysis.initial import InitialCell, InitialStates, read_initial
 from study.surrogates.analysis.initial_gradients import measure_gradients, measured_cell
@@ -76,7 +76,7 @@ def test_without_measurement_or_runs_the_page_says_so() -> None:
     """One line each: what to run, and how many runs are missing."""
     empty = StudyScores(study().study, SETTLED, [])
     assert (
-        "`sgbench study measure surrogates --gradients` does it"
+        "`python -m study measure surrogates --gradients` does it"
         in diagnosis.page(findings(None, empty)).text()
     )
     assert "runs of block A2 are missing" in diagnosis.page(findings(initial(), empty)).text()

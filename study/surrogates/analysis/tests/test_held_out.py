@@ -6,8 +6,8 @@ import math
 
 from sgbench.study.cells import Cell, StudyPoint
 from sgbench.study.definition import CellGrid, Loaded, Study
-from sgbench.study.pages.shapes import SHAPES
 from sgbench.study.scores import StudyScores
+from study.reporting.pages.shapes import SHAPES
 from study.surrogates.analysis.findings import SurrogateFindings
 from study.surrogates.analysis.pages import held_out
 from study.surrogates.analysis.summary import later_tasks

@@ -10,9 +10,9 @@ import pytest
 from scipy.stats import binomtest, linregress, ttest_1samp
 
 from sgbench.study.cells import Cell, StudyPoint
-from sgbench.study.pages.shapes import SLOPE_AT_REST
 from sgbench.study.scores import StudyScores
-from sgbench.study.verdicts import HypothesisResult, corrected, one_side
+from study.reporting.pages.shapes import SLOPE_AT_REST
+from study.reporting.verdicts import HypothesisResult, corrected, one_side
 from study.surrogates.analysis.comparisons import Rules
 from study.surrogates.analysis.hypotheses import all_hypotheses, h1, h2, h3, h7
 from study.surrogates.analysis.tests.hypothesis_cases import ONE_LAYER, RECURRENT, Bonus, generator, width

@@ -7,7 +7,7 @@ from scipy.stats import boschloo_exact
 
 from sgbench.study.cells import Cell, StudyPoint
 from sgbench.study.scores import StudyScores
-from sgbench.study.verdicts import HypothesisResult
+from study.reporting.verdicts import HypothesisResult
 from study.surrogates.analysis.comparisons import Rules
 from study.surrogates.analysis.hypotheses import h6
 from study.surrogates.analysis.hypotheses_rules import h9

@@ -13,9 +13,9 @@ import pytest
 
 from sgbench.statistics.equivalence import equivalence_power
 from sgbench.study.cells import Cell, StudyPoint
-from sgbench.study.pages import depth, forgiving, one_setting, regime_map, safety, tuning
-from sgbench.study.pages.shapes import SLOPE_AT_REST
 from sgbench.study.scores import Score, StudyScores
+from study.reporting.pages import depth, forgiving, one_setting, regime_map, safety, tuning
+from study.reporting.pages.shapes import SLOPE_AT_REST
 from study.surrogates.analysis.comparisons import Rules
 from study.surrogates.analysis.findings import SurrogateFindings
 from study.surrogates.analysis.pages import found_later, references, spikes, tuned

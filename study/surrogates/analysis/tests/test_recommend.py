@@ -22,7 +22,7 @@ from sgbench.recommendation.start import start_of_module, start_of_words
 from sgbench.recommendation.summary import CellSummary, LaterTask, Shape, StudySummary, TaskSummary
 from sgbench.records.files import to_json
 from sgbench.study.cells import Cell, StudyPoint
-from sgbench.study.pages.shapes import SHAPES
+from study.reporting.pages.shapes import SHAPES
 from study.surrogates.analysis.summary import summarise
 from tests.study.truth import SETTLED, Outcome, entries, noise, planned, scores, study
 

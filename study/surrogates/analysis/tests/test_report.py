@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from sgbench.cli.main import main
 from sgbench.recommendation.summary import SUMMARY
-from sgbench.study import registration
 from sgbench.study.cells import Cell, StudyPoint
 from sgbench.study.extension import extended
-from sgbench.study.report import UNVERIFIED, Report, gather, make_report
 from sgbench.study.settle import write_settled
 from sgbench.study.store import Store
+from study import __main__ as command
+from study.__main__ import main
+from study.reporting.report import UNVERIFIED, Report, gather, make_report
 from study.surrogates.analysis.comparisons import Rules
 from study.surrogates.analysis.report import find
 from tests.rooms import ROOT
@@ -70,7 +70,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.fixture(scope="module")
 def made(store: Store) -> Report:
     """Its report."""
-    return make_report(study(), store, checkout=None, root=ROOT)
+    return make_report(study(), store, checkout=None)
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_a_study_that_extends_another_has_its_pages_and_no_verdicts(tmp_path: Pa
     made_up = [replace(entry, task="mine") for entry in entries(runs, truth)]
     store.append("A2", made_up, study_sha256=plan.sha256)
     loaded = plan.model_copy(update={"name": "surrogates_mine", "study": other})
-    found = make_report(loaded, store, checkout=None, root=ROOT)
+    found = make_report(loaded, store, checkout=None)
     assert "| mine | triangle | 1 | 10.0 (10.0 to 10.0) | 5 | 1 |" in page(found, "regime_map.md")
     front = page(found, "README.md")
     assert "240 runs are stored, of blocks A2" in front
@@ -152,7 +152,7 @@ def test_the_same_bytes_from_the_same_store(
     made: Report, store: Store, written: Path, tmp_path: Path
 ) -> None:
     """A second report of the store, written elsewhere, is the same in every file, pictures included."""
-    make_report(study(), Store(store.folder, "surrogates"), checkout=None, root=ROOT).write(tmp_path)
+    make_report(study(), Store(store.folder, "surrogates"), checkout=None).write(tmp_path)
     files = sorted(path.name for path in written.iterdir())
     assert sorted(path.name for path in tmp_path.iterdir()) == files
     assert "regime_map.png" in files
@@ -168,7 +168,7 @@ def test_a_changed_record_moves_its_numbers_and_makes_its_pages_stale(written: P
             return Outcome(91.0, 91.0, spikes=300.0)
         return truth(run, settings)
 
-    other = make_report(study(), make_store(tmp_path / "store", learns), checkout=None, root=ROOT)
+    other = make_report(study(), make_store(tmp_path / "store", learns), checkout=None)
     text = page(other, "README.md")
     assert "triangle 12 of 30" in text
     assert next(line for line in text.splitlines() if line.startswith("| H2 |")).count("**open**") == 1
@@ -235,15 +235,13 @@ def test_the_command(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Outside of a checkout it says so and exits 2; unverified it checks, exits 0, and 1 once a page is stale."""
-    words = ["study", "report", "surrogates", "--store", str(store.folder), "--to", str(written)]
+    words = ["report", "surrogates", "--store", str(store.folder), "--to", str(written)]
     with monkeypatch.context() as outside:
         outside.chdir(tmp_path)
         outside.setitem(os.environ, "GIT_CEILING_DIRECTORIES", str(tmp_path))
         assert main(words) == 2
         assert "go on with --unverified" in capsys.readouterr().err
-        assert main([*words, "--unverified"]) == 2
-        assert "run inside a checkout that has study/surrogates/analysis.yaml" in capsys.readouterr().err
-    monkeypatch.setattr(registration, "checkout_root", lambda folder: ROOT)  # also where a tree has no .git
+    monkeypatch.setattr(command, "checkout_root", lambda folder: ROOT)  # also where a tree has no .git
     made.write_beside(store.folder)
     assert main([*words, "--unverified", "--check"]) == 0
     (store.folder / SUMMARY).unlink()

@@ -1,6 +1,6 @@
 """The page of runs that would decide open hypotheses, against lines written for the test."""
 
-from sgbench.study.plan import PlanLine
+from study.reporting.plan import PlanLine
 from study.surrogates.analysis.pages.undecided import page
 
 

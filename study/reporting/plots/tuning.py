@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sgbench.plots.error_axis import ErrorAxis
-from sgbench.plots.study_map import tail_colour
 from sgbench.plots.style import GRID, INK, MARKERS
+from study.reporting.plots.map import tail_colour
 
 TICK_GAP = 0.08
 TICKS = (1, 3, 5, 10, 15, 20)

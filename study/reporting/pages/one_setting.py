@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sgbench.statistics.pairs import Floats
-from sgbench.study.findings import Findings
-from sgbench.study.pages import regime_map
-from sgbench.study.pages.shapes import SHAPES
-from sgbench.study.pages.text import few, table
 from sgbench.study.scores import RunTable, points_of
+from study.reporting.findings import Findings
+from study.reporting.pages import regime_map
+from study.reporting.pages.shapes import SHAPES
+from study.reporting.pages.text import few, table
 
 LISTED = 8
 SETTINGS = [(shape, width) for shape in SHAPES for width in regime_map.WIDTHS]

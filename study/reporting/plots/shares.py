@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sgbench.plots.estimate import Estimate
-from sgbench.plots.study_map import tail_colour
 from sgbench.plots.style import GRID, INK, MARKERS
+from study.reporting.plots.map import tail_colour
 
 ROW = 0.34  # inches
 COLUMNS = 4

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from sgbench.plots.study_heat import HeatMaps, HeatPanel, heat_charts, heat_figure
-from sgbench.plots.study_tuning import TuningLine, TuningPanel, tuning_figure
 from sgbench.statistics.tuning_curves import Trial, expected_best
 from sgbench.study.cells import Cell, rounded, task_reference
-from sgbench.study.findings import Findings
-from sgbench.study.pages.shapes import SHAPES, SLOPE_AT_REST
-from sgbench.study.pages.text import StudyPage, StudyPicture, few, table
 from sgbench.study.scores import Score
+from study.reporting.findings import Findings
+from study.reporting.pages.shapes import SHAPES, SLOPE_AT_REST
+from study.reporting.pages.text import StudyPage, StudyPicture, few, table
+from study.reporting.plots.heat import HeatMaps, HeatPanel, heat_charts, heat_figure
+from study.reporting.plots.tuning import TuningLine, TuningPanel, tuning_figure
 
 NAME = "tuning.md"
 TITLE = "How to tune width and learning rate together"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from sgbench.plots.estimate import Estimate
-from sgbench.plots.study_shares import ShareMark, SharePanel, shares_figure
 from sgbench.statistics.forgiving import Forgiving, forgiving_line, forgiving_plane
 from sgbench.study.cells import Cell, rounded, task_reference
-from sgbench.study.findings import Findings
-from sgbench.study.pages import one_setting, regime_map, tuning
-from sgbench.study.pages.shapes import SHAPES, SLOPE_AT_REST
-from sgbench.study.pages.text import StudyPage, StudyPicture, interval, table
 from sgbench.study.scores import RunTable
+from study.reporting.findings import Findings
+from study.reporting.pages import one_setting, regime_map, tuning
+from study.reporting.pages.shapes import SHAPES, SLOPE_AT_REST
+from study.reporting.pages.text import StudyPage, StudyPicture, interval, table
+from study.reporting.plots.shares import ShareMark, SharePanel, shares_figure
 
 NAME = "forgiving.md"
 TITLE = "Which shape when you cannot tune?"

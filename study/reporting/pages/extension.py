@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sgbench.study.findings import Findings
-from sgbench.study.pages import budget, depth, forgiving, regime_map, safety, tuning
-from sgbench.study.pages.text import StudyPage, links
+from study.reporting.findings import Findings
+from study.reporting.pages import budget, depth, forgiving, regime_map, safety, tuning
+from study.reporting.pages.text import StudyPage, links
 
 NAME = "README.md"
 TITLE = "Which surrogate gradient, when?"

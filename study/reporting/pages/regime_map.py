@@ -7,15 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from sgbench.plots.estimate import Estimate
-from sgbench.plots.study_map import MapLine, MapPanel, MapPoint, map_charts, map_figure
 from sgbench.statistics.intervals import Scale, summarise
 from sgbench.statistics.solved import wilson
 from sgbench.study.cells import Cell
-from sgbench.study.findings import Findings
-from sgbench.study.pages.shapes import LEARNS_POINTS, MIN_SEEDS, SHAPES, SLOPE_AT_REST
-from sgbench.study.pages.text import StudyPage, StudyPicture, details, few, interval, table
 from sgbench.study.scores import Score
 from sgbench.tables import number_text
+from study.reporting.findings import Findings
+from study.reporting.pages.shapes import LEARNS_POINTS, MIN_SEEDS, SHAPES, SLOPE_AT_REST
+from study.reporting.pages.text import StudyPage, StudyPicture, details, few, interval, table
+from study.reporting.plots.map import MapLine, MapPanel, MapPoint, map_charts, map_figure
 
 NAME = "regime_map.md"
 TITLE = "When does the choice matter?"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sgbench.plots.estimate import Estimate
-from sgbench.plots.study_shares import DepthLine, DepthPanel, depth_figure
-from sgbench.statistics.failures import share_of_failures
-from sgbench.study.findings import Findings
-from sgbench.study.pages.shapes import LEARNS_POINTS, MIN_SEEDS
-from sgbench.study.pages.text import StudyPage, StudyPicture, details, few, table
 from sgbench.study.scores import Score
 from sgbench.tables import NONE
+from study.reporting.failures import share_of_failures
+from study.reporting.findings import Findings
+from study.reporting.pages.shapes import LEARNS_POINTS, MIN_SEEDS
+from study.reporting.pages.text import StudyPage, StudyPicture, details, few, table
+from study.reporting.plots.shares import DepthLine, DepthPanel, depth_figure
 
 NAME = "depth.md"
 TITLE = "When does a deep network learn nothing?"

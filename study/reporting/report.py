@@ -9,21 +9,21 @@ from pathlib import Path
 from sgbench.errors import InputError
 from sgbench.plots.chart import CHARTS, Charts, charts_json
 from sgbench.records.files import read_bytes, write_atomic
-from sgbench.study.analysis import FILE, STUDIES, find_analysis
 from sgbench.study.definition import Loaded
-from sgbench.study.findings import Findings, RunFacts
-from sgbench.study.pages import extension
-from sgbench.study.pages.text import StudyPage
-from sgbench.study.registration import (
+from sgbench.study.scores import read_scores
+from sgbench.study.settle import read_settled
+from sgbench.study.store import Store, StoreEntry
+from study.reporting.analysis import STUDIES, function_of
+from study.reporting.findings import Findings, RunFacts
+from study.reporting.pages import extension
+from study.reporting.pages.text import StudyPage
+from study.reporting.registration import (
     Checkout,
     Registration,
     deviations,
     find_registration,
     require_registered,
 )
-from sgbench.study.scores import read_scores
-from sgbench.study.settle import read_settled
-from sgbench.study.store import Store, StoreEntry
 
 KEYWORD = "Description"
 """Under which a picture carries the hash of its numbers."""
@@ -196,29 +196,22 @@ class ReportInput:
     root: Path | None  # of the checkout that was verified; None where none was
 
 
-def make_report(loaded: Loaded, store: Store, *, checkout: Checkout | None, root: Path | None) -> Report:
+def make_report(loaded: Loaded, store: Store, *, checkout: Checkout | None) -> Report:
     """Read a store and have the study's analysis write the report's pages in memory.
 
-    A study that extends another one has the report of that one's analysis; where the checkout has none, it has the
-    pages of `pages.extension`.
+    A study that extends another one has the report of that one's analysis; where that has none, it has the pages of
+    `pages.extension`.
 
     Args:
         loaded: the study.
         store: of its records.
         checkout: with the registration's commit; None: nothing is verified, and every page says so.
-        root: of the checkout whose `study/NAME/analysis` is called; None: there is no checkout.
 
     Raises:
         InputError: there is no analysis of this study, the store is damaged, or a record is not of the registered
             study.
     """
-    analysis = find_analysis(loaded, root)
-    if analysis is None and loaded.study.extends is None:
-        raise InputError(
-            f"study {loaded.name}: its analysis is not here; run inside a checkout that has "
-            f"{STUDIES}/{loaded.name}/{FILE}"
-        )
-    made_by = _extension if analysis is None else analysis.function("report")
+    made_by = function_of(loaded, "report", otherwise=None if loaded.study.extends is None else _extension)
     report = made_by(gather(loaded, store, checkout=checkout))
     return replace(report, banner=UNVERIFIED, passages=()) if checkout is None else report
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from sgbench.records.record import RunRecord
 from sgbench.study.definition import Loaded
-from sgbench.study.registration import Registration
 from sgbench.study.scores import StudyScores
 from sgbench.study.store import Manifest, StoreEntry
+from study.reporting.registration import Registration
 
 
 @dataclass(frozen=True)

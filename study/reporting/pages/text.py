@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from sgbench.plots.chart import Charts
 from sgbench.plots.drawn_from import numbers_digest
 from sgbench.study.cells import Cell
-from sgbench.study.verdicts import Item
 from sgbench.tables import NONE, decimal_text, number_text, p_text
 from sgbench.tables.markdown import markdown
+from study.reporting.verdicts import Item
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

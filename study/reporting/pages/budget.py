@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sgbench.study.findings import Findings, RunFacts
-from sgbench.study.pages.text import StudyPage, table
-from sgbench.study.registration import SHORT, Version
 from sgbench.study.status import HOUR_S, block_cost
 from sgbench.tables import decimal_text
+from study.reporting.findings import Findings, RunFacts
+from study.reporting.pages.text import StudyPage, table
+from study.reporting.registration import SHORT, Version
 
 NAME = "budget.md"
 TITLE = "What it took, and what was done otherwise"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from sgbench.statistics.solved import wilson
-from sgbench.study.findings import Findings
-from sgbench.study.pages.shapes import MIN_SEEDS, REMEDY_WIDTHS, SHAPES
-from sgbench.study.pages.text import StudyPage, details, few, table
 from sgbench.study.scores import Score
 from sgbench.tables import NONE
+from study.reporting.findings import Findings
+from study.reporting.pages.shapes import MIN_SEEDS, REMEDY_WIDTHS, SHAPES
+from study.reporting.pages.text import StudyPage, details, few, table
 
 NAME = "safety.md"
 TITLE = "Which settings fail?"

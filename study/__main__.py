@@ -1,0 +1,153 @@
+"""`python -m study`: in a clone, report a study, measure and plan what it needs, and put its runs on boards."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sgbench.cli.common import LEADERBOARDS, CommandParser, answer, references_of, say, shared
+from sgbench.cli.main import run_words
+from sgbench.cli.study import add_common, folders_of
+from sgbench.errors import InputError
+from sgbench.study.definition import load_study, pick_blocks
+from sgbench.study.store import MANIFEST
+from sgbench.tables import aligned
+from study.reporting.analysis import function_of
+from study.reporting.plan import HEADER
+from study.reporting.publish import publish
+from study.reporting.registration import Checkout, checkout_root
+from study.reporting.report import gather, make_report, own_checkout
+
+REPORTS = Path("docs") / "study"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command on a study and return its exit code."""
+    return run_words(_dispatch, argv)
+
+
+def _dispatch(words: list[str]) -> int:
+    args = parser().parse_args(words)
+    return args.handler(args)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the parser of all commands."""
+    top = CommandParser(prog="python -m study", description=__doc__)
+    commands: Any = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    reporting = commands.add_parser(
+        "report",
+        help="write verdicts, figures and tables from the store alone",
+        parents=shared(classes=False, machine=False),
+    )
+    add_common(reporting)
+    reporting.add_argument(
+        "--to", type=Path, default=REPORTS, metavar="DIR", help="folder of the pages (default: docs/study)"
+    )
+    reporting.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 and name the pages that are stale"
+    )
+    reporting.add_argument(
+        "--unverified",
+        action="store_true",
+        help="compare no commits with the registration's; every page says so",
+    )
+    reporting.set_defaults(handler=report_study)
+    measuring = commands.add_parser(
+        "measure",
+        help="how each task's network starts, before training, for sgbench recommend",
+        parents=shared(classes=False, machine=False),
+    )
+    add_common(measuring)
+    measuring.add_argument("--data-dir", type=Path, metavar="DIR", help="where files of data sets lie")
+    measuring.add_argument(
+        "--gradients",
+        action="store_true",
+        help="gradients and potentials of every cell of the map instead, for the report; minutes",
+    )
+    measuring.set_defaults(handler=measure_study)
+    planning = commands.add_parser(
+        "plan", help="what would decide each open claim: runs, cost and chance", parents=shared(classes=False)
+    )
+    add_common(planning)
+    planning.set_defaults(handler=plan_study)
+    publishing = commands.add_parser(
+        "publish", help="add the records of blocks that report to boards", parents=shared(machine=False)
+    )
+    add_common(publishing)
+    publishing.add_argument(
+        "--to", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards"
+    )
+    publishing.set_defaults(handler=publish_study)
+    return top
+
+
+def report_study(args: argparse.Namespace) -> int:
+    """Write the pages of a study's report, or check them; return 1 where some are stale."""
+    loaded = load_study(args.name, args.config_dir)
+    checkout = None if args.unverified else Checkout.around(Path.cwd(), loaded.study.registration)
+    if checkout is None and not args.unverified:
+        raise InputError(
+            f"a report compares each record's commit with that of {loaded.study.registration}, and this is no "
+            "checkout that holds it; run inside one, or go on with --unverified"
+        )
+    store = folders_of(args, loaded.name).store
+    report = make_report(loaded, store, checkout=checkout)
+    own = own_checkout(checkout_root(Path.cwd()), store)
+    if args.check:
+        stale = report.all_stale(args.to, store.folder, own)
+        say([f"{path} is stale; write it with python -m study report {args.name}" for path in stale])
+        return 1 if stale else 0
+    written = report.write(args.to)
+    say([f"{store.folder / name} written anew" for name in report.write_beside(store.folder)])
+    say([f"{name} has its passage anew" for name in report.write_passages(own)])
+    say(f"{len(written)} files written in {args.to}, {len(report.pages)} pages in all")
+    return 0
+
+
+def plan_study(args: argparse.Namespace) -> int:
+    """Print for every open claim the runs that would decide it, their cost and their chance."""
+    loaded = load_study(args.name, args.config_dir)
+    plan = function_of(loaded, "plan")
+    lines = list(plan(gather(loaded, folders_of(args, loaded.name).store, checkout=None)))
+    text = aligned([HEADER, *(line.cells for line in lines)], words=1) if lines else ["no claim is open"]
+    return answer(args, [asdict(line) for line in lines], text)
+
+
+def measure_study(args: argparse.Namespace) -> int:
+    """Measure a study's networks before training, as its analysis does, and store it beside the records."""
+    loaded = load_study(args.name, args.config_dir)
+    measure = function_of(loaded, "measure")
+    for line in measure(loaded, folders_of(args, loaded.name), gradients=args.gradients):
+        say(line)
+    return 0
+
+
+def publish_study(args: argparse.Namespace) -> int:
+    """Add the records of a study's blocks to boards, and say what these do not take."""
+    if not args.block:
+        raise InputError(
+            "--block: name the blocks whose records boards get, as sgbench study status lists them"
+        )
+    loaded = load_study(args.name, args.config_dir)
+    names = pick_blocks(loaded.study, args.block)
+    store = folders_of(args, loaded.name).store
+    removed, done = publish(loaded, names, store, args.to, references_of(args))
+    if removed:
+        say(f"{removed} void records taken off; {store.folder / MANIFEST} says why")
+    # What differs and not of which method and seed, so that a reason is said once.
+    reasons = Counter(item.reason.partition(" deviates from ")[2] or item.reason for item in done.refused)
+    say([f"not taken, {count} records: {reason}" for reason, count in reasons.most_common()])
+    say(f"{len(done.added)} added, {len(done.already_there)} already there, {len(done.refused)} not taken")
+    say(f"next: sgbench board build --from leaderboards --root {shlex.quote(str(args.to))}")
+    return 0 if (done.added or done.already_there) and not done.contradicted else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""What a study's analysis does for a command: one function of one module beside the study's records."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import study
+from sgbench.errors import InputError
+from sgbench.study.definition import Loaded
+
+STUDIES = "study"
+"""Folder of a checkout with one folder a study."""
+FUNCTIONS = {"report": "make_report", "measure": "measure_study", "plan": "plan"}
+"""By command, which is also the name of the module in `study/NAME/analysis`, the function that it calls."""
+
+
+def function_of(
+    loaded: Loaded, command: str, *, otherwise: Callable[..., Any] | None = None
+) -> Callable[..., Any]:
+    """Import what a command calls of a study's analysis, or of that of the study which it extends.
+
+    Args:
+        loaded: the study.
+        command: a key of `FUNCTIONS`.
+        otherwise: is called where there is neither.
+
+    Raises:
+        InputError: there is neither, or the module lacks the function.
+    """
+    for name in (loaded.name, loaded.study.extends):
+        path = Path(str(name), "analysis", f"{command}.py")
+        if name is None or not any((Path(place) / path).is_file() for place in study.__path__):
+            continue
+        found = getattr(
+            importlib.import_module(f"{STUDIES}.{name}.analysis.{command}"), FUNCTIONS[command], None
+        )
+        if not callable(found):
+            raise InputError(f"{STUDIES}/{path}: has no function {FUNCTIONS[command]}")
+        return found
+    if otherwise is None:
+        raise InputError(f"study {loaded.name}: there is no {STUDIES}/{loaded.name}/analysis/{command}.py")
+    return otherwise

@@ -1,0 +1,1 @@
+"""Draws the pictures that the report of any study of surrogates can have, from plain numbers."""

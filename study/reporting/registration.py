@@ -1,0 +1,243 @@
+"""Was a study registered before its runs: commits of its registration, of its file and of its records."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sgbench.errors import InputError
+from sgbench.study.cells import Settled, StudyPoint, points
+from sgbench.study.definition import Loaded
+from sgbench.study.scores import canonical
+from sgbench.study.settle import settle
+from sgbench.study.store import Manifest, StoreEntry
+from sgbench.training import git
+
+TIMEOUT_S = 60
+SHORT = 12
+"""Characters of a commit that are printed."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """Describes one committed version of a file."""
+
+    commit: str
+    day: str
+    subject: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Registration:
+    """Holds what the repository says of a study."""
+
+    registered: tuple[Version, ...]  # versions of the registration, the first one first
+    files: tuple[Version, ...]  # versions of the study's file, the first one first
+
+    @property
+    def commit(self) -> str:
+        """Return the commit that added the registration."""
+        return self.registered[0].commit
+
+
+class Checkout:
+    """Reads from a git checkout which versions of a file were committed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @staticmethod
+    def around(folder: Path, document: str) -> Checkout | None:
+        """Return the checkout that holds a folder, if it holds the registration too; else None."""
+        root = checkout_root(folder)
+        return Checkout(root) if root is not None and (root / document).is_file() else None
+
+    def versions(self, path: str) -> tuple[Version, ...]:
+        """Return every committed version of a file that differs from those before it, the first one first.
+
+        Raises:
+            InputError: the file was never committed.
+        """
+        words = ("log", "--reverse", "--topo-order", "--full-history", "--format=%H %cs %s", "--", path)
+        versions: dict[str, Version] = {}
+        for line in _git(self.folder, *words).decode().splitlines():
+            commit, day, subject = line.split(" ", 2)
+            try:
+                data = _git(self.folder, "show", f"{commit}:{path}")
+            except InputError:
+                continue  # a commit that took the file away
+            digest = hashlib.sha256(data).hexdigest()
+            versions.setdefault(digest, Version(commit, day, subject, digest))
+        if not versions:
+            raise InputError(f"{self.folder / path}: was never committed; commit it before the study runs")
+        return tuple(versions.values())
+
+    def descends(self, commit: str, ancestor: str) -> bool:
+        """Return whether one commit comes after another, or is it; false where git does not know it."""
+        try:
+            _git(self.folder, "merge-base", "--is-ancestor", ancestor, commit)
+        except InputError:
+            return False
+        return True
+
+
+def checkout_root(folder: Path) -> Path | None:
+    """Return the root of the checkout that holds a folder, or None where there is none."""
+    try:
+        return Path(_git(folder, "rev-parse", "--show-toplevel").decode().strip())
+    except InputError:
+        return None
+
+
+def _git(folder: Path, *words: str) -> bytes:
+    """Run git in a folder and return its output.
+
+    Raises:
+        InputError: git is missing, or says no.
+    """
+    try:
+        return git.ask(folder, *words, timeout_s=TIMEOUT_S)
+    except git.FAILURES as error:
+        raise InputError(
+            f"{folder}: git {words[0]} failed; run inside a full clone of the repository"
+        ) from error
+
+
+def find_registration(loaded: Loaded, checkout: Checkout) -> Registration:
+    """Read from the repository when a study was registered, and every version of its file.
+
+    Raises:
+        InputError: the registration or the study's file was never committed.
+    """
+    try:
+        path = str(loaded.path.resolve().relative_to(checkout.folder.resolve()))
+    except ValueError:
+        path = f"conf/study/{loaded.name}.yaml"
+    return Registration(checkout.versions(loaded.study.registration), checkout.versions(path))
+
+
+def require_registered(
+    registration: Registration, checkout: Checkout, manifest: Manifest, entries: Iterable[StoreEntry]
+) -> None:
+    """Refuse a store whose records could have been made before the study was registered.
+
+    Raises:
+        InputError: a record's commit does not descend from the registration's, is not known or had changes, or
+            the store was written with a version of the study's file that was never committed.
+    """
+    if manifest.study_sha256 not in {version.sha256 for version in registration.files}:
+        raise InputError(
+            f"the store's manifest names study file {manifest.study_sha256[:SHORT]}, which is no committed version "
+            "of it; commit the file that the study ran with"
+        )
+    known: dict[str | None, bool] = {None: False}
+    for entry in entries:
+        provenance = entry.record.provenance
+        where = f"block {entry.block}, method {entry.record.method_id}, seed {entry.record.seed}"
+        if provenance.commit not in known:
+            known[provenance.commit] = checkout.descends(str(provenance.commit), registration.commit)
+        if not known[provenance.commit]:
+            raise InputError(
+                f"{where}: its commit {(provenance.commit or 'none')[:SHORT]} does not descend from the "
+                f"registration's, {registration.commit[:SHORT]}; make the record anew from a later commit"
+            )
+        if provenance.clean is not True:
+            raise InputError(
+                f"{where}: was made by commit {(provenance.commit or 'none')[:SHORT]} with uncommitted changes; "
+                "make the record anew from a commit"
+            )
+
+
+def deviations(
+    loaded: Loaded,
+    settled: Settled,
+    manifest: Manifest,
+    entries: Sequence[StoreEntry],
+    registration: Registration | None,
+) -> list[str]:
+    """List what was done otherwise than registered, one sentence each.
+
+    Args:
+        loaded: the study as its file stands now.
+        settled: what its blocks have settled on.
+        manifest: of the store.
+        entries: all stored runs.
+        registration: what the repository says, or None where it was not asked.
+    """
+    listed: list[str] = []
+    for epoch in sorted({shard.epoch for shard in manifest.shards} - {0}):
+        shards = [shard for shard in manifest.shards if shard.epoch == epoch]
+        commits = sorted({commit[:SHORT] for shard in shards for commit in shard.commits})
+        names = ", ".join(dict.fromkeys(shard.block for shard in shards))
+        listed.append(f"Epoch {epoch}: the study went on with commit {', '.join(commits)} (blocks {names}).")
+    if manifest.study_sha256 != loaded.sha256:
+        listed.append("The study's file has changed since the last runs were stored.")
+    if registration is not None and len(registration.files) > 1:
+        listed += [
+            f"The study's file was changed on {version.day}, commit {version.commit[:SHORT]}: {version.subject}."
+            for version in registration.files[1:]
+        ]
+    listed += [
+        f"{'All' if void.runs is None else len(void.runs)} records of task {void.task} in {void.shard} are void "
+        f"and made anew: {void.reason}."
+        for void in manifest.voided
+    ]
+    listed += [
+        f"Block {name} is withdrawn: {block.withdrawn}."
+        for name, block in loaded.study.blocks.items()
+        if block.withdrawn is not None
+    ]
+    listed += [
+        f"What block {name} settled is not what its stored records give."
+        for name in _unlike(loaded, settled, entries)
+    ]
+    listed += [f"{count} records of {what}." for what, count in _unplanned(loaded, settled, entries).items()]
+    return listed
+
+
+def _unlike(loaded: Loaded, settled: Settled, entries: Iterable[StoreEntry]) -> list[str]:
+    """List the blocks that come out otherwise when they are settled anew from their records."""
+    by_block: dict[str, list[StoreEntry]] = {}
+    for entry in entries:
+        by_block.setdefault(entry.block, []).append(entry)
+    names = []
+    for name, cells in settled.items():
+        block = loaded.study.blocks.get(name)
+        if block is None or block.settles is None or name not in by_block:
+            continue
+        if settle(by_block[name], block.settles) != cells:
+            names.append(name)
+    return names
+
+
+def _unplanned(loaded: Loaded, settled: Settled, entries: Iterable[StoreEntry]) -> dict[str, int]:
+    """Count, by block and task, the records that no cell or seed of the plan asks for."""
+    planned: dict[str, set[tuple[str, int, str]]] = {}
+    counts: dict[str, int] = {}
+    for entry in entries:
+        if entry.block not in planned:
+            planned[entry.block] = {
+                (point.task, point.seed, _text(point.cell)) for point in _points(loaded, entry.block, settled)
+            }
+        if (entry.task, entry.record.seed, _text(entry.cell)) not in planned[entry.block]:
+            what = (
+                f"block {entry.block}, task {entry.task}, are of cells or seeds that the plan does not have"
+            )
+            counts[what] = counts.get(what, 0) + 1
+    return counts
+
+
+def _points(loaded: Loaded, block: str, settled: Settled) -> list[StudyPoint]:
+    """List a block's points, or none where what it starts from is not settled."""
+    try:
+        return points(loaded.study, block, settled) if block in loaded.study.blocks else []
+    except InputError:
+        return []  # what the block starts from is not settled, so nothing of it was planned
+
+
+def _text(cell: Mapping[str, object]) -> str:
+    """Write a cell so that equal cells have equal texts."""
+    return ";".join(f"{key}={canonical(value)}" for key, value in sorted(cell.items()))
