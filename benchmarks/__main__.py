@@ -32,6 +32,7 @@ EPILOG = """examples:
   python -m benchmarks board
   python -m benchmarks site
   python -m benchmarks interrupts
+  python -m benchmarks headline
   python -m benchmarks table
   python -m benchmarks rules_table
   python -m benchmarks scaling_table
@@ -140,11 +141,7 @@ def parser() -> argparse.ArgumentParser:
     _add_json(interrupts)
     _add_own_code(commands)
     _add_sweeps(commands)
-    table = commands.add_parser("table", help="the table of docs/engine.md, from stored results")
-    table.add_argument(
-        "--from", dest="folder", type=Path, metavar="FOLDER", help="default: benchmarks/results"
-    )
-    table.set_defaults(handler=_table)
+    _add_headline(commands)
     rules_table = commands.add_parser("rules_table", help="the tables of docs/rules.md, from stored results")
     rules_table.set_defaults(handler=_rules_table)
     for command in (engine, peers, memory, run, data, counting):
@@ -156,6 +153,26 @@ def parser() -> argparse.ArgumentParser:
     counting.set_defaults(handler=_measure, module="counting", settings="CountingSettings")
     data.set_defaults(handler=_measure, module="data", settings="DataSettings")
     return top
+
+
+def _add_headline(commands: Any) -> None:
+    """Add the speeds that README.md and docs/engine.md tell: measuring, and writing the pages."""
+    headline = commands.add_parser(
+        "headline", help="every speed of README.md and docs/engine.md, in turn; then writes both pages"
+    )
+    headline.add_argument("--rounds", type=int, metavar="N", help="at most, of each (default: 15, 9 or 3)")
+    headline.add_argument(
+        "--into", type=Path, metavar="FOLDER", help="results alone go there, and no page is written"
+    )
+    headline.add_argument(
+        "--without-peers", action="store_true", help="other frameworks keep their stored results"
+    )
+    headline.set_defaults(handler=_headline)
+    table = commands.add_parser("table", help="writes both pages, from stored results")
+    table.add_argument(
+        "--from", dest="folder", type=Path, metavar="FOLDER", help="prints the table of other results"
+    )
+    table.set_defaults(handler=_table)
 
 
 def _add_own_code(commands: Any) -> None:
@@ -324,10 +341,25 @@ def _measure(args: argparse.Namespace) -> int:
     return 0
 
 
+def _headline(args: argparse.Namespace) -> int:
+    from benchmarks import headline
+    from sgbench.errors import require_count
+
+    if args.rounds is not None:
+        require_count("--rounds", args.rounds)
+    into = args.into or headline.RESULTS
+    headline.measure(headline.HeadlineSettings(args.rounds, into, peers=not args.without_peers))
+    if args.into is None:
+        headline.rewrite()
+    return 0
+
+
 def _table(args: argparse.Namespace) -> int:
     from benchmarks import headline
 
     print(headline.table(args.folder or headline.RESULTS))
+    if args.folder is None:
+        headline.rewrite()
     return 0
 
 

@@ -1,36 +1,136 @@
-"""`table`: the table of docs/engine.md, from the stored results and nothing else."""
+"""The speeds that README.md and docs/engine.md tell: `headline` measures them all, `table` writes the pages.
+
+Pages are made of stored results and nothing else.
+"""
 
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sgbench.errors import InputError
+from benchmarks.memory import ROOT
+from sgbench.errors import InputError, SgbenchError
+from sgbench.records.files import write_atomic
 
 RESULTS = Path(__file__).resolve().parent / "results"
 BASE, OURS = "snntorch", "sgbench fused"
 START, END = "<!-- speed -->", "<!-- /speed -->"
+SENTENCE = re.compile(r"(trains a network )\d+ to \d+( times as fast as snnTorch)")
+"""Of README.md, about the workloads of sparse input."""
 
 
 class Line(NamedTuple):
-    """One row."""
+    """One row of the table, and how it is measured."""
 
     text: str
-    file: str  # of `engine`
-    peers: str | None  # of `peers`
+    name: str  # of the results: that of `engine`, and behind "peers_" that of `peers`
+    words: str  # of the commands `engine` and `peers`
+    rounds: int
+    with_peers: bool = False
+    sparse: bool = True
 
 
 LINES = (
-    Line("700 sparse inputs (1.2 %), 256 neurons", "w1_ff.json", "peers_w1_ff.json"),
-    Line("the same, 10 % of inputs", "w1_ff_dense.json", None),
-    Line("96 samples, 192 neurons, 3 % of inputs", "w1_ff_96.json", None),
-    Line("recurrent, all to all", "w1_rec.json", "peers_w1_rec.json"),
-    Line("two hidden layers", "w1_deep.json", None),
-    Line("dense noise, 512 neurons", "w2.json", "peers_w2.json"),
-    Line("dense noise, 4096 neurons", "w2_4096.json", None),
-    Line("two convolutions", "w3.json", "peers_w3.json"),
+    Line("700 sparse inputs (1.2 %), 256 neurons", "w1_ff", "w1_ff", 15, with_peers=True),
+    Line("the same, 10 % of inputs", "w1_ff_dense", "w1_ff --density 0.1", 15),
+    Line(
+        "96 samples, 192 neurons, 3 % of inputs",
+        "w1_ff_96",
+        "w1_ff --batch 96 --hidden 192 --steps 80 --density 0.03",
+        15,
+    ),
+    Line("recurrent, all to all", "w1_rec", "w1_rec", 15, with_peers=True),
+    Line("two hidden layers", "w1_deep", "w1_deep", 15),
+    Line("dense noise, 512 neurons", "w2", "w2", 15, with_peers=True, sparse=False),
+    Line("dense noise, 4096 neurons", "w2_4096", "w2 --hidden 4096", 3, sparse=False),
+    Line("two convolutions", "w3", "w3", 9, with_peers=True, sparse=False),
 )
+PEER_ROUNDS = 5
+
+
+class Measurement(NamedTuple):
+    """One command, and the file that it writes."""
+
+    words: str
+    file: str
+
+
+class HeadlineSettings(NamedTuple):
+    """How the table is measured."""
+
+    rounds: int | None  # at most, of each measurement
+    into: Path
+    peers: bool
+
+
+def measurements(settings: HeadlineSettings) -> list[Measurement]:
+    """The commands whose results the table shows, in the order in which they are run."""
+
+    def words(command: str, line: Line, rounds: int) -> str:
+        count = rounds if settings.rounds is None else min(rounds, settings.rounds)
+        return f"{command} --workload {line.words} --rounds {count}"
+
+    found = [Measurement(words("engine", line, line.rounds), f"{line.name}.json") for line in LINES]
+    if settings.peers:
+        found += [
+            Measurement(words("peers", line, min(line.rounds, PEER_ROUNDS)), f"peers_{line.name}.json")
+            for line in LINES
+            if line.with_peers
+        ]
+    return [*found, Measurement("memory --workload w1_ff", "memory_w1_ff.json")]
+
+
+def measure(settings: HeadlineSettings) -> None:
+    """Make every measurement in a process of its own, one after another, and tell how far it is.
+
+    Raises:
+        SgbenchError: a measurement failed; those before it are stored.
+        InputError: a framework that the table names is not installed.
+    """
+    if settings.peers:
+        from benchmarks import peers
+
+        for name, why in peers.missing().items():
+            raise InputError(f"{name} is {why}; --without-peers keeps the stored results of other frameworks")
+    settings.into.mkdir(parents=True, exist_ok=True)
+    begun_s, wanted = time.monotonic(), measurements(settings)
+    for number, (words, file) in enumerate(wanted, 1):
+        minutes = (time.monotonic() - begun_s) / 60
+        print(f"[{number} of {len(wanted)}, after {minutes:.1f} min] {words}", flush=True)
+        command = [
+            sys.executable, "-m", "benchmarks", *words.split(), "--json", str((settings.into / file).resolve()),
+        ]  # fmt: skip
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own
+        if done.returncode != 0:
+            reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+            raise SgbenchError(f"{words}: {reason}")
+        if file == f"{LINES[0].name}.json" or words.startswith("memory"):
+            print(done.stdout, flush=True)
+    print(f"measured in {(time.monotonic() - begun_s) / 60:.1f} minutes; results in {settings.into}")
+
+
+def rewrite(root: Path = ROOT, folder: Path = RESULTS) -> None:
+    """Put the table between its marks of docs/engine.md, and the gain on sparse input into README.md.
+
+    Raises:
+        InputError: a page has not what is replaced, or a result is missing.
+    """
+    page, readme = root / "docs" / "engine.md", root / "README.md"
+    text, gains = page.read_text(encoding="utf-8"), [_gain(folder, line) for line in LINES if line.sparse]
+    before, _, rest = text.partition(START)
+    _, mark, after = rest.partition(END)
+    if not mark:
+        raise InputError(f"{page}: {START} and {END} are needed")
+    write_atomic(page, f"{before}{START}\n{table(folder)}\n{END}{after}".encode())
+    told, count = SENTENCE.subn(rf"\g<1>{min(gains):.0f} to {max(gains):.0f}\g<2>", readme.read_text("utf-8"))
+    if count != 1:
+        raise InputError(f"{readme}: '{SENTENCE.pattern}' is needed once")
+    write_atomic(readme, told.encode())
 
 
 def table(folder: Path = RESULTS) -> str:
@@ -43,18 +143,26 @@ def table(folder: Path = RESULTS) -> str:
         "| one training step | snnTorch | sgbench | times faster | best peer |",
         "| :-- | --: | --: | --: | :-- |",
     ]
-    machines = set()
+    machines: dict[str, list[str]] = {}
     for line in LINES:
-        tree = _read(folder / line.file)
-        machines.add(_machine(tree))
+        tree = _read(folder / f"{line.name}.json")
+        machines.setdefault(_machine(tree), []).append(line.text)
         ours = tree["contenders"][OURS]
         ratio = ours["ratio_cpu"]
         rows.append(
             f"| {line.text} | {_ms(tree['contenders'][BASE])} | {_ms(ours)} "
             f"| **{ratio['median']:.1f}** ({ratio['low']:.1f} to {ratio['high']:.1f}) "
-            f"| {_best_peer(folder, line.peers)} |"
+            f"| {_best_peer(folder, line)} |"
         )
-    return "\n".join([*rows, "", *sorted(machines)])
+    told = list(machines)
+    if len(machines) > 1:
+        told = [f"{'; '.join(names)}: {machine}" for machine, names in machines.items()]
+    return "\n".join([*rows, "", "\n\n".join(told)])
+
+
+def _gain(folder: Path, line: Line) -> float:
+    ratio: float = _read(folder / f"{line.name}.json")["contenders"][OURS]["ratio_cpu"]["median"]
+    return ratio
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -63,7 +171,7 @@ def _read(path: Path) -> dict[str, Any]:
         tree["contenders"][OURS]["ratio_cpu"]["median"]
     except OSError as error:
         raise InputError(
-            f"{path} cannot be read; `python -m benchmarks engine --json` writes such a file"
+            f"{path} cannot be read; `python -m benchmarks headline` writes such a file"
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} is not a result of `python -m benchmarks engine`") from error
@@ -75,10 +183,10 @@ def _ms(entry: dict[str, Any]) -> str:
     return f"{median:,.0f} ms" if median >= 1000 else f"{median:.1f} ms"  # noqa: PLR2004 - four digits are enough
 
 
-def _best_peer(folder: Path, file: str | None) -> str:
-    if file is None:
+def _best_peer(folder: Path, line: Line) -> str:
+    if not line.with_peers:
         return ""
-    contenders = _read(folder / file)["contenders"]
+    contenders = _read(folder / f"peers_{line.name}.json")["contenders"]
     peer_ratios = {
         name: entry["ratio_cpu"]["median"] for name, entry in contenders.items() if entry["model"] == "near"
     }
@@ -89,4 +197,5 @@ def _best_peer(folder: Path, file: str | None) -> str:
 def _machine(tree: dict[str, Any]) -> str:
     used = tree["environment"]
     versions = ", ".join(f"{name} {used['versions'][name]}" for name in ("torch", "snntorch", "numba"))
-    return f"{used['cpu']['model']}, {tree['settings']['threads']} thread, float32; {versions}."
+    unit = "AVX-512" if "avx512f" in used["cpu"]["vector_units"] else "no AVX-512"
+    return f"{used['cpu']['model']}, {unit}, {tree['settings']['threads']} thread, float32; {versions}."
