@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn import functional
 
+from sgbench.errors import require_number
 from sgbench.signals.trajectory import Batch, Target, Trajectory, valid_steps
 
 
@@ -16,6 +18,10 @@ class Loss(ABC):
 
     An online loss also splits itself into the shares of steps. Where a share depends on earlier outputs too, what
     it remembers of them is a state that the caller carries, as it carries a neuron's.
+
+    Args:
+        label_smoothing: share of the target that is spread evenly over all classes, from 0 to 1, while weights are
+            trained; scores are those of `plain`. Source: Szegedy et al. 2016, CVPR, arXiv:1512.00567.
     """
 
     targets: ClassVar[tuple[Target, ...]] = ("class",)
@@ -23,6 +29,20 @@ class Loss(ABC):
     on_times: ClassVar[bool] = False  # whether it looks at when an output first spikes
     online: ClassVar[bool] = False  # whether `per_step` exists
     remembers: ClassVar[bool] = False  # whether a step's share depends on earlier outputs
+    label_smoothing: float = 0.0
+
+    def __init__(self, *, label_smoothing: float = 0.0) -> None:
+        self.label_smoothing = require_number("loss.label_smoothing", label_smoothing, low=0, high=1)
+
+    def plain(self) -> Self:
+        """Return the loss that scores are made of: this one without label smoothing."""
+        same = copy.copy(self)
+        same.label_smoothing = 0.0
+        return same
+
+    def cross_entropy(self, logits: Tensor, target: Tensor, **options: Any) -> Tensor:
+        """Compute torch's cross-entropy, with the labels smoothed as this loss has it."""
+        return functional.cross_entropy(logits, target, label_smoothing=self.label_smoothing, **options)
 
     @abstractmethod
     def logits(self, trajectory: Trajectory) -> Tensor:
@@ -30,11 +50,11 @@ class Loss(ABC):
 
     def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
         """Average the loss over the batch into one number, a scalar."""
-        return cross_entropy(self.logits(trajectory), target)
+        return self.cross_entropy(self.logits(trajectory), target)
 
     def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
         """Compute the loss of each sample [B], whose mean is `whole`."""
-        return cross_entropy(self.logits(trajectory), target, reduction="none")
+        return self.cross_entropy(self.logits(trajectory), target, reduction="none")
 
     def begin(self, batch: Batch) -> Any:
         """Return the state before the first step, of a loss that remembers earlier outputs; None of the others."""

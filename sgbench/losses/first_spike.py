@@ -6,7 +6,6 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from sgbench.errors import require_number
 from sgbench.losses.base import Loss
@@ -44,7 +43,10 @@ class FirstSpike(Loss):
     readout: ClassVar[Literal["binary", "real", "any"]] = "binary"
     on_times: ClassVar[bool] = True
 
-    def __init__(self, *, tau_s: float, early: float, tau_early_s: float, dt_s: float) -> None:
+    def __init__(
+        self, *, tau_s: float, early: float, tau_early_s: float, dt_s: float, label_smoothing: float = 0.0
+    ) -> None:
+        super().__init__(label_smoothing=label_smoothing)
         self.dt_s = require_number("loss.dt_s", dt_s, low=0, open_low=True)
         self.tau_s = require_number("loss.tau_s", tau_s, low=0, open_low=True)
         self.early = require_number("loss.early", early, low=0)
@@ -61,7 +63,7 @@ class FirstSpike(Loss):
     def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
         """Compute the loss of each sample [B]."""
         times = first_times(trajectory)
-        loss = cross_entropy(times * (-self.dt_s / self.tau_s), target, reduction="none")
+        loss = self.cross_entropy(times * (-self.dt_s / self.tau_s), target, reduction="none")
         if not self.early:
             return loss
         right = times.gather(1, target[:, None])[:, 0]

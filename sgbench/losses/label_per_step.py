@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from sgbench.losses.base import OutputLoss
 from sgbench.signals.trajectory import UNLABELLED, Batch, Target, Trajectory, labels_inside
@@ -34,7 +33,7 @@ class LabelPerStep(OutputLoss):
     def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
         """Average the cross-entropy over each sample's labelled steps, all steps at once [B]."""
         labels = labels_inside(target, trajectory.lengths)
-        losses = cross_entropy(
+        losses = self.cross_entropy(
             trajectory.output.permute(1, 2, 0), labels, reduction="none", ignore_index=UNLABELLED
         )
         return _shares(losses, labels, labels).sum(1)
@@ -43,7 +42,7 @@ class LabelPerStep(OutputLoss):
         """Return one step's share of the loss: its labelled samples' cross-entropy over their labelled steps."""
         labels = labels_inside(batch.target, batch.lengths)
         now = labels[:, step : step + 1]
-        losses = cross_entropy(output, now[:, 0], reduction="none", ignore_index=UNLABELLED)
+        losses = self.cross_entropy(output, now[:, 0], reduction="none", ignore_index=UNLABELLED)
         return _shares(losses[:, None], now, labels).sum() / len(labels), state
 
 

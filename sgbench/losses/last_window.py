@@ -27,7 +27,8 @@ class LastWindow(Loss):
     [[2.0, 3.0]]
     """
 
-    def __init__(self, *, window_s: float, dt_s: float) -> None:
+    def __init__(self, *, window_s: float, dt_s: float, label_smoothing: float = 0.0) -> None:
+        super().__init__(label_smoothing=label_smoothing)
         dt_s = require_number("loss.dt_s", dt_s, low=0, open_low=True)
         self.steps = max(1, round(require_number("loss.window_s", window_s, low=0, open_low=True) / dt_s))
 

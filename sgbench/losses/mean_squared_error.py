@@ -28,6 +28,9 @@ class MeanSquaredError(OutputLoss):
     online: ClassVar[bool] = True
     targets: ClassVar[tuple[Target, ...]] = ("trace",)
 
+    def __init__(self) -> None:
+        super().__init__()  # no labels to smooth
+
     def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
         """Average the squared error over outputs and each sample's own steps, all steps at once [B]."""
         lengths = trajectory.lengths

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from sgbench.losses.base import Loss
 from sgbench.signals.trajectory import Batch, Trajectory, valid_steps
@@ -42,7 +41,7 @@ class PerStep(Loss):
     def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
         """Average the cross-entropy over each sample's own steps [B]."""
         steps, batch, classes = trajectory.output.shape
-        losses = cross_entropy(
+        losses = self.cross_entropy(
             trajectory.output.reshape(steps * batch, classes), target.repeat(steps), reduction="none"
         ).view(steps, batch)
         inside = valid_steps(trajectory.lengths, steps)
@@ -50,7 +49,7 @@ class PerStep(Loss):
 
     def per_step(self, output: Tensor, batch: Batch, step: int, state: Any) -> tuple[Tensor, Any]:
         """Return one step's share of the loss: cross-entropies over the samples' lengths, 0 behind their ends."""
-        losses = cross_entropy(output, batch.target, reduction="none")
+        losses = self.cross_entropy(output, batch.target, reduction="none")
         return _shares(losses, batch.lengths > step, batch.lengths).mean(), state
 
 

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from sgbench.errors import require_number
 from sgbench.losses.base import Loss
@@ -41,7 +40,8 @@ class WindowPerStep(Loss):
 
     online: ClassVar[bool] = True
 
-    def __init__(self, *, window_s: float, dt_s: float) -> None:
+    def __init__(self, *, window_s: float, dt_s: float, label_smoothing: float = 0.0) -> None:
+        super().__init__(label_smoothing=label_smoothing)
         dt_s = require_number("loss.dt_s", dt_s, low=0, open_low=True)
         self.steps = max(1, round(require_number("loss.window_s", window_s, low=0, open_low=True) / dt_s))
 
@@ -59,7 +59,7 @@ class WindowPerStep(Loss):
         """Average the cross-entropy over each sample's steps within the window [B]."""
         steps, batch, classes = trajectory.output.shape
         rows = trajectory.output.reshape(steps * batch, classes)
-        every = cross_entropy(rows, target.repeat(steps), reduction="none").view(steps, batch)
+        every = self.cross_entropy(rows, target.repeat(steps), reduction="none").view(steps, batch)
         due = self._due(steps, trajectory.lengths)
         return every.masked_fill(~due, 0.0).sum(0) / self._own(trajectory.lengths, every)
 
@@ -67,7 +67,7 @@ class WindowPerStep(Loss):
         """Return one step's share of the loss, 0 for samples whose window it lies outside of."""
         lengths = batch.lengths
         due = (lengths > step) & (lengths - self.steps <= step)
-        every = cross_entropy(output, batch.target, reduction="none").masked_fill(~due, 0.0)
+        every = self.cross_entropy(output, batch.target, reduction="none").masked_fill(~due, 0.0)
         return (every / self._own(lengths, every)).mean(), state
 
     def _due(self, steps: int, lengths: Tensor) -> Tensor:

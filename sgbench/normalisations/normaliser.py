@@ -102,3 +102,40 @@ def within(values: Tensor, valid: Tensor | None, normalise: Any) -> Tensor:
     out = torch.zeros_like(values)
     out[valid] = normalise(values[valid])
     return out
+
+
+class ScaledBatchNorm(Normaliser):
+    r"""Normalises all time steps, samples and pixels as one batch, to a scale, and can go into the weights.
+
+    .. math:: y = s \, g \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + b
+
+    Args:
+        layer: whose currents they are.
+        scale: s.
+        momentum: share of a new batch in the running statistics.
+        epsilon: added to variances.
+    """
+
+    folds: ClassVar[bool] = True
+
+    def __init__(self, layer: CurrentLayer, *, scale: float, momentum: float, epsilon: float) -> None:
+        super().__init__(layer, momentum=momentum, epsilon=epsilon)
+        self.scale = scale
+        self.shift = nn.Parameter(torch.zeros(self.channels, dtype=torch.float64))
+
+    def over_time(self, current: Tensor, valid: Tensor | None) -> Tensor:
+        """Normalise all steps and samples as one batch, [T, B, channels, places]."""
+        rows = within(
+            current.flatten(0, 1),
+            None if valid is None else valid.flatten(),
+            lambda values: self.batch(
+                values, self.running_mean, self.running_var, self.scale * self.gain, self.shift
+            ),
+        )
+        return rows.view_as(current)
+
+    def folded(self, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return weights scaled by the normalisation, and the bias that it comes to."""
+        slope = self.scale * self.gain * (self.running_var + self.epsilon).rsqrt()
+        start = self.running_mean if bias is None else self.running_mean - bias
+        return weight * slope.view(-1, *[1] * (weight.dim() - 1)), self.shift - slope * start

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
-from torch import Tensor, nn
 
 from sgbench.errors import InputError, require_number
 from sgbench.normalisations.base import Normalisation
-from sgbench.normalisations.normaliser import CurrentLayer, Normaliser, within
+from sgbench.normalisations.normaliser import CurrentLayer, ScaledBatchNorm
 
 
 class Tdbn(Normalisation):
@@ -44,7 +41,7 @@ class Tdbn(Normalisation):
         self.alpha = require_number("normalisation.alpha", alpha, low=0, open_low=True)
         self.momentum, self.epsilon = momentum, epsilon
 
-    def of(self, layer: CurrentLayer) -> TdbnLayer:
+    def of(self, layer: CurrentLayer) -> ScaledBatchNorm:
         """Make the normaliser of one layer, scaled to its neurons' threshold."""
         threshold = getattr(layer.neuron, "threshold", None)
         if threshold is None:
@@ -54,39 +51,4 @@ class Tdbn(Normalisation):
             )
         value = torch.as_tensor(threshold() if callable(threshold) else threshold, dtype=torch.float64)
         scale = self.alpha * value.mean().item()
-        return TdbnLayer(layer, scale=scale, momentum=self.momentum, epsilon=self.epsilon)
-
-
-class TdbnLayer(Normaliser):
-    """Normalises the currents of one layer; see `Tdbn`.
-
-    Args:
-        layer: whose currents they are.
-        scale: alpha theta.
-        momentum: share of a new batch in the running statistics.
-        epsilon: added to variances.
-    """
-
-    folds: ClassVar[bool] = True
-
-    def __init__(self, layer: CurrentLayer, *, scale: float, momentum: float, epsilon: float) -> None:
-        super().__init__(layer, momentum=momentum, epsilon=epsilon)
-        self.scale = scale
-        self.shift = nn.Parameter(torch.zeros(self.channels, dtype=torch.float64))
-
-    def over_time(self, current: Tensor, valid: Tensor | None) -> Tensor:
-        """Normalise all steps and samples as one batch, [T, B, channels, places]."""
-        rows = within(
-            current.flatten(0, 1),
-            None if valid is None else valid.flatten(),
-            lambda values: self.batch(
-                values, self.running_mean, self.running_var, self.scale * self.gain, self.shift
-            ),
-        )
-        return rows.view_as(current)
-
-    def folded(self, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return weights scaled by the normalisation, and the bias that it comes to."""
-        slope = self.scale * self.gain * (self.running_var + self.epsilon).rsqrt()
-        start = self.running_mean if bias is None else self.running_mean - bias
-        return weight * slope.view(-1, *[1] * (weight.dim() - 1)), self.shift - slope * start
+        return ScaledBatchNorm(layer, scale=scale, momentum=self.momentum, epsilon=self.epsilon)

@@ -13,6 +13,7 @@ from sgbench.records.spec import NEUTRAL_CHOICES, Method
 
 NEUTRAL: dict[str, Value] = {
     "clip_norm": None,
+    "loss.label_smoothing": 0.0,
     "network.pool_size": 2,
     "network.pooling": "none",
     "network.pooling_of": "currents",
@@ -20,6 +21,7 @@ NEUTRAL: dict[str, Value] = {
     "neuron.learn_threshold": "none",
     "readout.input_gain": "one",
     "readout.learn_threshold": "none",
+    "protocol.accumulated_batches": None,
     "protocol.data_order": "seed_epoch",
     "protocol.draw": None,
     "rule.burn_in_s": None,
@@ -47,6 +49,7 @@ PROTOCOL_IDENTITY = (
     "precision",
     "data_order",
     "draw",
+    "accumulated_batches",
 )
 
 

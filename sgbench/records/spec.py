@@ -135,7 +135,15 @@ class Protocol(Grown):
     """Fixes what makes rows comparable; a published protocol is never edited in meaning, only superseded."""
 
     LATER: ClassVar[frozenset[str]] = frozenset(
-        {"tuning_trials", "search_space", "parameters", "draw", "tuning_seeds", "solved_from"}
+        {
+            "tuning_trials",
+            "search_space",
+            "parameters",
+            "draw",
+            "tuning_seeds",
+            "solved_from",
+            "accumulated_batches",
+        }
     )
 
     name: ProtocolName
@@ -168,6 +176,8 @@ class Protocol(Grown):
     """Seeds that settings may be chosen with; None says that they are those of the rows."""
     solved_from: float | None = Field(default=None, gt=0, le=1)
     """Test accuracy from which a run counts as solved, where that is what the task is about."""
+    accumulated_batches: int | None = Field(default=None, ge=2, le=100_000)
+    """Over how many batches gradients are averaged before each step; None is a step for each batch."""
 
     @property
     def complete_seeds(self) -> tuple[tuple[int, ...], ...]:

@@ -27,6 +27,9 @@ def why_alone(spec: RunSpec) -> str | None:
         return f"trainer.threads={spec.trainer.threads}: a worker has one thread"
     if spec.trainer.profile:
         return "trainer.profile=true: times of a run that shares its process are not its own"
+    accumulated = spec.method.protocol.accumulated_batches
+    if accumulated is not None:
+        return f"protocol.accumulated_batches={accumulated}: rows of a stack step at every batch"
     target = spec.targets["optimizer"]
     if target not in KINDS:
         return f"optimizer {target} has no stacked form"

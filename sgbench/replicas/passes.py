@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from sgbench.engine import density
 from sgbench.engine.blocks import RepeatedChain
@@ -127,7 +126,7 @@ class StackedPasses:
             ]
         )
         targets = torch.cat([batch.target for batch in batches])
-        return cross_entropy(logits, targets, reduction="none").view(len(batches), -1).mean(1)
+        return loss.cross_entropy(logits, targets, reduction="none").view(len(batches), -1).mean(1)
 
 
 def _is_sparse(batch: Batch) -> bool:

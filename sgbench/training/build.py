@@ -62,6 +62,7 @@ READOUTS = {"binary": "leaky", "real": "leaky_readout"}
 """For each kind of output a readout that has it."""
 OTHER_FORMS = ("foreach", "capturable", "differentiable")
 """Options of Adam that its form in one loop does not have."""
+SAM = "sgbench.optimizers.sam.Sam"
 ADAM, DECOUPLED = "torch.optim.Adam", "decoupled_weight_decay"
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
@@ -156,6 +157,7 @@ def build(spec: RunSpec) -> Parts:
     check_band(spec.method, network.deployed_numbers)
     _check_fit(spec, network, objective)
     _check_weights(spec, network, rule)
+    _check_whole_gradient(spec, rule)
     rule.check(network, objective)
     data = SpikingData(
         data_set,
@@ -217,6 +219,24 @@ def _check_weights(spec: RunSpec, network: Network, rule: LearningRule) -> None:
             f"weights={choices['weights']}: normalisation={choices['normalisation']} goes into the weights, which "
             "would then be no longer quantised; use normalisation=none or weights=float"
         )
+
+
+def _check_whole_gradient(spec: RunSpec, rule: LearningRule) -> None:
+    """Refuse recipes that need the gradient of a whole batch where the rule has none, and two of them at once."""
+    accumulated = spec.method.protocol.accumulated_batches
+    word = None if accumulated is None else f"protocol.accumulated_batches={accumulated}"
+    if spec.targets["optimizer"] == SAM:
+        asked = f"optimizer={spec.method.choices['optimizer']}"
+        if word is not None:
+            raise InputError(
+                f"{word}: {asked} looks at each batch twice; use protocol.batch_size for larger batches"
+            )
+        word = asked
+    if word is not None and not (isinstance(rule, Bptt) and rule.update == "per_sequence"):
+        chosen = spec.method.choices["rule"]
+        given = "rule.update=per_window" if isinstance(rule, Bptt) else f"rule={chosen}"
+        remedy = "rule.update=null" if isinstance(rule, Bptt) else "rule=bptt"
+        raise InputError(f"{word}: needs the gradient of a whole batch, which {given} has not; use {remedy}")
 
 
 def _check_fit(spec: RunSpec, network: Network, objective: Objective) -> None:

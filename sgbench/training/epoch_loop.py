@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,6 +16,7 @@ from sgbench.firing.base import is_smooth
 from sgbench.firing.curve import stepping
 from sgbench.metrics.evaluation import Evaluation
 from sgbench.networks.base import surrogates
+from sgbench.optimizers.sam import Sam
 from sgbench.records.content import EpochOnTest, EpochScores, RateCurve, Scores, SelectedOnTest
 from sgbench.records.flat import epoch_numbers
 from sgbench.records.spec import Method
@@ -24,7 +26,7 @@ from sgbench.training.build import DTYPES, Parts
 from sgbench.training.diagnosing import Diagnosing
 from sgbench.training.epochs import Epochs, Part
 from sgbench.training.learning import Agreeing
-from sgbench.training.train_loop import BestEpoch, TrainLoop
+from sgbench.training.train_loop import BestEpoch, SteppingOptimizer, TrainLoop
 
 
 class Watched:
@@ -92,7 +94,15 @@ class Training:
     def __init__(self, parts: Parts, method: Method, seed: int, *, made_by: dict[str, str]) -> None:
         protocol = method.protocol
         self.network = parts.network
-        self.loop = TrainLoop(parts.network, parts.rule, parts.objective, clip_norm=method.clip_norm)
+        self.every = protocol.accumulated_batches or 1  # batches for each step
+        self.loop = TrainLoop(
+            parts.network,
+            parts.rule,
+            parts.objective,
+            clip_norm=method.clip_norm,
+            accumulates=self.every > 1,
+        )
+        self.looks_twice = isinstance(parts.optimizer, Sam)
         self.best = BestEpoch(protocol.monitor, protocol.patience)
         self.epochs = Epochs(parts.steepness, protocol.epochs, seed)
         self.data, self.schedule = parts.data, parts.schedule
@@ -142,12 +152,12 @@ class Training:
             self.loop.norms.begin()
 
     def learning_rate(self) -> float:
-        """Return the learning rate of the next batch: the optimiser's own times the schedule's factor."""
+        """Return the learning rate of the next step: the optimiser's own times the schedule's factor."""
         moment = Moment(
             epoch=self.epoch,
             epochs=self.epochs.count,
-            batch=len(self.losses),
-            batches=self.data.batches_per_epoch,
+            batch=len(self.losses) // self.every,
+            batches=math.ceil(self.data.batches_per_epoch / self.every),
             losses=tuple(self.best.as_loss(line.model_dump()) for line in self.curve),
         )
         self.used_lr = self.lr * self.schedule.factor(moment)
@@ -160,6 +170,12 @@ class Training:
         numbers |= {"train/learning_rate": self.used_lr, "timing/epoch_s": self.fit_s - self.told_s}
         self.told_s = self.fit_s
         return numbers | ({} if self.loop.norms is None else self.loop.norms.by_layer())
+
+    def train(self, batch: Batch, optimizer: SteppingOptimizer) -> None:
+        """Train on the next batch of the epoch; gradients that accumulate make a step at the epoch's end too."""
+        done = len(self.losses) + 1
+        due = done % self.every == 0 or done == self.data.batches_per_epoch
+        self.trained(batch, self.loop.train_batch(batch, optimizer, due=due, twice=self.looks_twice))
 
     def trained(self, batch: Batch, loss: Tensor) -> None:
         """Record a batch's mean loss for the epoch's line of the curve."""

@@ -46,7 +46,7 @@ class Learner(pl.LightningModule):
         """Train on one batch by the learning rule, at the schedule's learning rate."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.driven_training.learning_rate()
-        self.driven_training.trained(batch, self.driven_training.loop.train_batch(batch, self.optimizers()))  # type: ignore[arg-type]
+        self.driven_training.train(batch, self.optimizers())  # type: ignore[arg-type]
 
     def on_validation_epoch_start(self) -> None:
         """Begin scoring the validation split, with the noise of the epoch whose weights are scored."""

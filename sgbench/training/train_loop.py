@@ -13,6 +13,7 @@ from sgbench.errors import NonFiniteError
 from sgbench.networks.base import Network, check_finite
 from sgbench.rules.base import LearningRule, Objective, Progress
 from sgbench.signals.trajectory import SPIKES, Batch, Trajectory
+from sgbench.training.accumulation import Accumulation
 from sgbench.training.gradient_norms import GradientNorms
 
 Monitor = Literal["validation_loss", "validation_accuracy"]
@@ -21,8 +22,8 @@ Monitor = Literal["validation_loss", "validation_accuracy"]
 class SteppingOptimizer(Protocol):
     """Defines what is needed of an optimiser."""
 
-    def step(self) -> Any:
-        """Update the weights by one step."""
+    def step(self, closure: Any = None) -> Any:
+        """Update the weights by one step; an optimiser that looks twice calls the closure for new gradients."""
 
     def zero_grad(self) -> None:
         """Clear the gradients."""
@@ -36,19 +37,36 @@ class TrainLoop:
         rule: fills the gradients.
         objective: what is minimised.
         clip_norm: L2 norm over all weights to which a gradient is shortened, or None.
+        accumulates: whether a step is made of the gradients of several batches.
     """
 
     def __init__(
-        self, network: Network, rule: LearningRule, objective: Objective, *, clip_norm: float | None
+        self,
+        network: Network,
+        rule: LearningRule,
+        objective: Objective,
+        *,
+        clip_norm: float | None,
+        accumulates: bool = False,
     ) -> None:
         self.network = network
         self.rule = rule
         self.objective = objective
+        self.scored = objective.loss.plain()
+        self.accumulation = Accumulation(list(network.parameters())) if accumulates else None
         self.clip_norm = math.inf if clip_norm is None else clip_norm
         self.norms: GradientNorms | None = None  # of layers, where a logger shows them
 
-    def train_batch(self, batch: Batch, optimizer: SteppingOptimizer) -> Tensor:
+    def train_batch(
+        self, batch: Batch, optimizer: SteppingOptimizer, *, due: bool = True, twice: bool = False
+    ) -> Tensor:
         """Train on one batch, with an optimiser step at each of the rule's yields; return the batch's loss.
+
+        Args:
+            batch: to train on.
+            optimizer: moves the weights.
+            due: whether the step is due behind this batch, where gradients accumulate over several.
+            twice: whether the optimiser asks for a second gradient, as `Sam` does.
 
         Raises:
             NonFiniteError: a potential, the loss or a gradient is NaN or infinite; weights stay as they were.
@@ -59,12 +77,35 @@ class TrainLoop:
             norm = self.check(progress)
             if self.norms is not None:
                 self.norms.add([weight.grad for weight in self.network.parameters()])
-            if self.clip_norm < math.inf:
-                torch.nn.utils.clip_grads_with_norm_(self.network.parameters(), self.clip_norm, norm)
-            optimizer.step()
+            if self.accumulation is not None:
+                norm = self.accumulation.add(len(batch.target), due=due)
+            if norm is not None:
+                self._step(batch, optimizer, norm, twice=twice)
             optimizer.zero_grad()
             total += progress.loss
         return total
+
+    def _step(self, batch: Batch, optimizer: SteppingOptimizer, norm: Tensor, *, twice: bool) -> None:
+        """Clip the gradient and step; an optimiser that looks twice clips the gradient that it steps by."""
+        if twice:
+            optimizer.step(lambda: self._gradient_again(batch))
+            return
+        self._clip(norm)
+        optimizer.step()
+
+    def _clip(self, norm: Tensor) -> None:
+        if self.clip_norm < math.inf:
+            torch.nn.utils.clip_grads_with_norm_(self.network.parameters(), self.clip_norm, norm)
+
+    def _gradient_again(self, batch: Batch) -> None:
+        """Fill the gradient of a batch at the present weights; running statistics have seen the batch already."""
+        kept = [buffer.clone() for buffer in self.network.buffers()]
+        for weight in self.network.parameters():
+            weight.grad = None
+        for progress in self.rule.gradients(self.network, batch, self.objective):
+            self._clip(self.check(progress))
+        for buffer, before in zip(self.network.buffers(), kept, strict=True):
+            buffer.copy_(before)
 
     def check(self, progress: Progress) -> Tensor:
         """Check loss, states and gradient before a step, and return the gradient's norm.
@@ -90,7 +131,7 @@ class TrainLoop:
 
     @torch.no_grad()
     def evaluate(self, batch: Batch) -> tuple[Trajectory, Tensor, Tensor]:
-        """Run the network and return trajectory with spikes, logits [B, C] and mean loss without penalty.
+        """Run the network and return trajectory with spikes, logits [B, C] and the plain mean loss, no penalty.
 
         Raises:
             NonFiniteError: a membrane potential is NaN or infinite.
@@ -98,7 +139,7 @@ class TrainLoop:
         trajectory = self.network.unroll(batch.x, batch.lengths, keep=frozenset({SPIKES}))
         check_finite(self.network, trajectory)
         logits = self.objective.loss.logits(trajectory)
-        return trajectory, logits, self.objective.loss.whole(trajectory, batch.target)
+        return trajectory, logits, self.scored.whole(trajectory, batch.target)
 
 
 def check_optimizer(optimizer: torch.optim.Optimizer) -> None:

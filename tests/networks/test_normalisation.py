@@ -22,6 +22,7 @@ from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.networks.base import Network
 from sgbench.neurons.base import Neuron
+from sgbench.normalisations.batch_norm import BatchNorm
 from sgbench.normalisations.bntt import Bntt
 from sgbench.normalisations.tdbn import Tdbn
 from sgbench.records.counts import OpCounts
@@ -33,11 +34,16 @@ from tests.networks.parts import BATCH, FULL, LENGTHS, STEPS, conv, leaky, mlp, 
 from tests.run.tiny import WORDS
 
 NUMBERS = {"momentum": 0.2, "epsilon": 1e-3}
-MADE = {"tdbn": Tdbn(alpha=0.5, **NUMBERS), "bntt": Bntt(steps=STEPS, **NUMBERS)}
+MADE = {
+    "tdbn": Tdbn(alpha=0.5, **NUMBERS),
+    "bntt": Bntt(steps=STEPS, **NUMBERS),
+    "batch_norm": BatchNorm(**NUMBERS),
+}
 every_kind = pytest.mark.parametrize("kind", MADE)
 every_network = pytest.mark.parametrize("net", [mlp, conv], ids=["mlp", "conv"])
 INPUTS = {mlp: 6, conv: 48}
 THETA = 0.7
+SCALES = {"tdbn": 0.5 * THETA, "bntt": 1.0, "batch_norm": 1.0}
 
 
 def plain(net: Any, **changes: Any) -> Network:
@@ -64,7 +70,7 @@ def theirs(layer: Any, kind: str) -> list[nn.Module]:
     for step in range(STEPS if kind == "bntt" else 1):
         one = form(norm.channels, momentum=0.2, eps=1e-3, dtype=torch.float64)
         pick = (lambda each, step=step: each[step]) if kind == "bntt" else (lambda each: each)
-        one.weight.data = pick(norm.gain).detach().clone() * (1.0 if kind == "bntt" else 0.5 * THETA)
+        one.weight.data = pick(norm.gain).detach().clone() * SCALES[kind]
         shift = torch.zeros_like(norm.gain[0]) if kind == "bntt" else norm.shift
         one.bias.data = shift.detach().clone()
         one.running_mean, one.running_var = pick(norm.running_mean).clone(), pick(norm.running_var).clone()
@@ -101,7 +107,7 @@ def test_currents_are_those_of_torchs_batch_norm(net, kind):
         weights = [raw.weight, *(each.weight for each in expected)]
         hand = torch.autograd.grad(wanted.square().mul(wanted).sum(), weights)
         torch.testing.assert_close(ours[0], hand[0], rtol=1e-9, atol=1e-9)
-        gains = torch.stack(hand[1:]) if kind == "bntt" else hand[1] * 0.5 * THETA
+        gains = torch.stack(hand[1:]) if kind == "bntt" else hand[1] * SCALES[kind]
         torch.testing.assert_close(ours[1], gains, rtol=1e-9, atol=1e-9)
     statistics = torch.stack([torch.stack([each.running_mean, each.running_var]) for each in expected], 1)
     kept = torch.stack([layer.normaliser.running_mean, layer.normaliser.running_var]).view_as(statistics)
@@ -141,7 +147,7 @@ def test_nothing_depends_on_padding(net, kind):
     expected = theirs(made(net, kind).train().layers[0], kind)
     current, layer = plain(net).layers[0].current(x), network.layers[0]
     parts = (
-        [current[valid]] if kind == "tdbn" else [now[each] for now, each in zip(current, valid, strict=True)]
+        [current[valid]] if kind != "bntt" else [now[each] for now, each in zip(current, valid, strict=True)]
     )
     for one, rows in zip(expected, parts, strict=True):
         if rows.numel() > layer.weight.shape[0]:  # torch refuses a single value

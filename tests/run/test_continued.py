@@ -108,7 +108,19 @@ def _stop_after(epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LastEpoch, "on_train_epoch_end", keep_and_stop)
 
 
-def test_a_continued_run_remembers_its_best_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        ("schedule=plateau", "schedule.wait_epochs=0", "protocol.accumulated_batches=2"),
+        pytest.param(
+            ("optimizer=sam", "normalisation=batch_norm", "loss.label_smoothing=0.1"), marks=pytest.mark.slow
+        ),
+    ],
+    ids=" ".join,
+)
+def test_a_continued_run_remembers_its_best_epoch(
+    recipe: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every epoch from the third on is made bad, so the best lies before the fourth; the rate falls."""
 
     def spoil(self: Learner) -> None:
@@ -119,7 +131,7 @@ def test_a_continued_run_remembers_its_best_epoch(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(
         Learner, "on_validation_epoch_start", first_in_fit(spoil, Learner.on_validation_epoch_start)
     )
-    words = (*WORDS, "protocol.epochs=6", "schedule=plateau", "schedule.wait_epochs=0")
+    words = (*WORDS, "protocol.epochs=6", *recipe)
     undisturbed = sgbench.run(*words, "force=true")
     with monkeypatch.context() as patch:
         _stop_after(4, patch)

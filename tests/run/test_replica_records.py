@@ -96,6 +96,8 @@ def words_of(rule: str) -> tuple[str, ...]:
             ("rule=frozen", "rule.learn=none,readout", "optimizer.weight_decay=0.1"), marks=pytest.mark.slow
         ),
         pytest.param(("normalisation=tdbn,bntt", "dropout=none,shared_mask"), marks=pytest.mark.slow),
+        pytest.param(("loss.label_smoothing=0.1", "surrogate=atan,zero"), marks=pytest.mark.slow),
+        pytest.param(("loss.label_smoothing=0,0.1", "normalisation=batch_norm"), marks=pytest.mark.slow),
         pytest.param(("schedule=cosine,one_cycle,plateau", "optimizer=adamw"), marks=pytest.mark.slow),
         pytest.param(("weights=int8,int4,ternary", "network.recurrence=all_to_all"), marks=pytest.mark.slow),
     ],

@@ -1,0 +1,41 @@
+"""Batch normalisation over time and batch."""
+
+from __future__ import annotations
+
+from sgbench.normalisations.base import Normalisation
+from sgbench.normalisations.normaliser import CurrentLayer, ScaledBatchNorm
+
+
+class BatchNorm(Normalisation):
+    r"""Normalises each channel by one mean and variance over all time steps, samples and pixels.
+
+    .. math:: y = \gamma \frac{x - \mathrm E[x]}{\sqrt{\mathrm{Var}[x] + \varepsilon}} + b
+
+    with gamma (1 at the start) and b (0) learnt for each channel. `tdbn` scales the same to the threshold. Once
+    trained it is a part of the weights and a bias.
+
+    Args:
+        momentum: share of a new batch in the running statistics.
+        epsilon: added to variances.
+
+    Raises:
+        InputError: a number out of range.
+
+    Source: Ioffe & Szegedy 2015, ICML, arXiv:1502.03167; it is `torch.nn.BatchNorm1d` or 2d over steps and samples
+    (tested), as Fang et al. 2021, arXiv:2102.04159 and SpikingJelly use it.
+
+    >>> import torch
+    >>> from types import SimpleNamespace as Made
+    >>> layer = Made(name="hidden0", weight=torch.zeros(1, 2), sums=1, neuron=None)
+    >>> normaliser = BatchNorm(momentum=0.1, epsilon=1e-5).of(layer).double()
+    >>> y = normaliser(torch.tensor([[[1.0]], [[3.0]]], dtype=torch.float64), None)  # two steps of one sample
+    >>> [round(each, 4) for each in y.flatten().tolist()]
+    [-1.0, 1.0]
+    """
+
+    def __init__(self, *, momentum: float, epsilon: float) -> None:
+        self.momentum, self.epsilon = momentum, epsilon
+
+    def of(self, layer: CurrentLayer) -> ScaledBatchNorm:
+        """Make the normaliser of one layer."""
+        return ScaledBatchNorm(layer, scale=1.0, momentum=self.momentum, epsilon=self.epsilon)
