@@ -36,6 +36,42 @@ def test_every_snippet_runs(snippet: str, tmp_path: Path, monkeypatch: pytest.Mo
     exec(compile(snippet, "snippet", "exec"), {"__name__": "__main__"})  # noqa: S102 - our own documents
 
 
+PROGRAMS = {
+    "!",
+    ".",
+    "$EDITOR",
+    "cd",
+    "eval",
+    "for",
+    "git",
+    "make",
+    "mkdir",
+    "pip",
+    "python",
+    "python3",
+    "sgbench",
+}
+"""With which a command of a shell block may begin, beside a program of an environment's folder `bin`."""
+
+
+@pytest.mark.parametrize("page", [*DOCUMENTS, CONTRIBUTING], ids=lambda page: page.stem)
+def test_commands_stand_one_a_line(page: Path) -> None:
+    """No line of a shell block begins in the midst of a command; must differ: a block flowed like prose."""
+    lines = [
+        line
+        for block in blocks(page, "sh")
+        for line in block.replace("\\\n", " ").splitlines()
+        if line.strip()
+    ]
+    assert [line for line in lines if begun(line) not in PROGRAMS and "bin/" not in begun(line)] == []
+    assert begun("surrogate=atan seed=0 sgbench submit make") not in PROGRAMS
+
+
+def begun(line: str) -> str:
+    """The first word."""
+    return line.split(maxsplit=1)[0]
+
+
 @pytest.mark.slow
 def test_type_checkers_have_nothing_to_say_of_the_snippets(tmp_path: Path) -> None:
     """basedpyright as users have it, on all at once; must differ: a surrogate is no text, `rum` no name."""

@@ -44,10 +44,11 @@ def make_report(given: ReportInput) -> Report:
     answer = answer_of(decisions, scores, losses)
     parts = [
         answer.sentences,
-        "What was asked, and how it is decided, stands in "
-        f"[the registration](../{Path(given.findings.loaded.study.registration).name}). R: reset attached, "
-        f"width by passing steps. F: {FIXED[0]} at {FIXED[1]:g}, reset attached. Numbers are points of test "
-        "accuracy.",
+        f"[The registration](../{Path(given.findings.loaded.study.registration).name}) states what was asked, and "
+        "how it is decided. With the *reset attached* the gradient passes through the neurons' reset, and with the "
+        "*reset detached* it does not. The letter R stands for an attached reset and a width by passing "
+        f"steps. The letter F stands for an attached reset and {FIXED[0]} at a width of {FIXED[1]:g}. Numbers are "
+        "points of test accuracy.",
         "## Verdicts",
         " ".join(filter(None, [_so_far(scores), again.text(given.folder, given.entries)])),
         _verdicts(decisions, scores),
@@ -76,9 +77,9 @@ def passages(answer: Answer) -> tuple[Passage, ...]:
     Args:
         answer: of the study.
     """
-    short = _wrapped(f"{answer.short} [The verdicts](docs/passing_steps/README.md).")
+    short = _wrapped(f"{answer.short} See [the verdicts](docs/passing_steps/README.md).")
     verdicts = "\n".join(_wrapped(text, "- ") for text in answer.verdicts)
-    long = f"{_wrapped(f'{answer.sentences} [All numbers](passing_steps/README.md).')}\n\n{verdicts}"
+    long = f"{_wrapped(f'{answer.sentences} See [all numbers](passing_steps/README.md).')}\n\n{verdicts}"
     return (Passage(README, NAME, short), *(Passage(path, NAME, long) for path in PAGES))
 
 

@@ -22,7 +22,11 @@ CLOSE = 3.0
 HARM = -2.0
 """Points that no task may be shown to lose where a default is to change."""
 RECOMMENDED_NAME = "what `sgbench recommend` said before"
-SHIPPED = {RECOMMENDED_NAME: "the earlier recommendation of `sgbench recommend`"}
+SHIPPED = {
+    RECOMMENDED_NAME: "the setting that `sgbench recommend` named before this study",
+    "snnTorch's atan as it ships": "snnTorch's default `atan`",
+    "snnTorch's fast_sigmoid": "snnTorch's default `fast_sigmoid`",
+}
 """Names of settings that a sentence says in other words."""
 LIBRARY = "snnTorch"
 """With which the names of its defaults begin."""
@@ -46,38 +50,39 @@ class ClaimWords:
     effect: str
 
 
-BY_STEPS = "a width computed from one batch's membrane potentials"
+BY_STEPS = "a surrogate width computed from membrane potentials"
 BEST = "3 points of the best setting"
-NOT_REACHED = f"A test against {FIXED_TEXT} was registered only if a computed width comes within {BEST}."
+NOT_REACHED = f"A computed width was to be tested against {FIXED_TEXT} only if it came within {BEST}."
 """Why the second claim is not tested."""
-AT_BEST = "at the best width for a detached reset"
-ATTACHING = "attaching the reset's gradient"
+AT_BEST = "at the width that is best without one"
+AT_HALF = "at a surrogate width of 0.5"
+ATTACHING = "a gradient through the reset"
 SHOWN = 0.05
 """Points that a sentence with one digit shows."""
 WORDS: Mapping[str, ClaimWords] = {
     "P1": ClaimWords(
-        f"With the reset attached, {BY_STEPS} comes within {BEST}",
-        f"With the reset attached, {BY_STEPS} does not come within {BEST}",
-        f"whether, with the reset attached, {BY_STEPS} comes within {BEST}",
+        f"With {ATTACHING}, {BY_STEPS} comes within {BEST}",
+        f"With {ATTACHING}, {BY_STEPS} does not come within {BEST}",
+        f"whether, with {ATTACHING}, {BY_STEPS} comes within {BEST}",
         f"{BY_STEPS} loses {{}} points to the best setting",
     ),
     "P1b": ClaimWords(
-        f"With the reset attached, {BY_STEPS} is better than {FIXED_TEXT}",
-        f"With the reset attached, {BY_STEPS} is worse than {FIXED_TEXT}",
-        f"whether, with the reset attached, {BY_STEPS} beats {FIXED_TEXT}",
+        f"With {ATTACHING}, {BY_STEPS} is better than {FIXED_TEXT}",
+        f"With {ATTACHING}, {BY_STEPS} is worse than {FIXED_TEXT}",
+        f"whether, with {ATTACHING}, {BY_STEPS} beats {FIXED_TEXT}",
         f"{BY_STEPS} gains {{}} points over {FIXED_TEXT}",
     ),
     "P2a": ClaimWords(
         f"{ATTACHING} costs less than 1 point of accuracy {AT_BEST}",
         f"{ATTACHING} costs more than 1 point of accuracy {AT_BEST}",
         f"whether {ATTACHING} costs less than 1 point of accuracy {AT_BEST}",
-        f"{ATTACHING} gains {{}} points {AT_BEST}",
+        f"{ATTACHING} gains {{}} points of accuracy {AT_BEST}",
     ),
     "P2b": ClaimWords(
-        f"{ATTACHING} gains more than 3 points of accuracy at a width of 0.5",
-        f"{ATTACHING} gains less than 3 points of accuracy at a width of 0.5",
-        f"whether {ATTACHING} gains more than 3 points of accuracy at a width of 0.5",
-        f"{ATTACHING} gains {{}} points at a width of 0.5",
+        f"{ATTACHING} gains more than 3 points of accuracy {AT_HALF}",
+        f"{ATTACHING} gains less than 3 points of accuracy {AT_HALF}",
+        f"whether {ATTACHING} gains more than 3 points of accuracy {AT_HALF}",
+        f"{ATTACHING} gains {{}} points of accuracy {AT_HALF}",
     ),
 }
 
@@ -101,17 +106,17 @@ def verdict_sentences(decision: ClaimDecision) -> str:
 
 
 def _effect(decision: ClaimDecision) -> str:
-    """Write the mean with its one-sided limits and how many tasks and seeds it is of."""
+    """Write the mean with the interval between its one-sided limits, and how many tasks and seeds it is of."""
     last = decision.looks[-1]
     return (
+        f"on {len(last.by_task)} tasks with {len(last.seeds)} seeds, "
         f"{WORDS[decision.claim.name].effect.format(points(last.mean))} "
-        f"(one-sided {percent(decision.claim.level)} limits {points(last.low)} and {points(last.high)}, "
-        f"{len(last.by_task)} tasks, {len(last.seeds)} seeds)"
+        f"({percent(2 * decision.claim.level)} interval {points(last.low)} to {points(last.high)})"
     )
 
 
 def percent(level: float) -> str:
-    """Write the confidence of a one-sided limit.
+    """Write the confidence of a limit, or of the interval between two of half the level.
 
     >>> percent(0.015), percent(0.03)
     ('98.5 %', '97 %')
@@ -148,8 +153,8 @@ def defaults_sentence(decisions: Sequence[ClaimDecision], scores: StudyScores) -
     """Return whether a default may change: where attaching does no harm, and none to a single task."""
     decision = next(one for one in decisions if one.claim.name == "P2a")
     asked = (
-        "A default changes only if attaching is confirmed to do no harm and no task's own interval of 95 % over "
-        "seeds lies wholly below -2 points."
+        "A default changes only if a gradient through the reset is confirmed to do no harm and no task's own "
+        "interval of 95 % over seeds lies wholly below -2 points."
     )
     if not decision.looks:
         return f"{asked} {PENDING}."
@@ -241,7 +246,7 @@ def _answer(
     """Write the rule with its loss, what stands beside it, and what attaching is shown to cost."""
     if rule is None:
         stored, runs = first_look_runs(scores)
-        asked = "A registered study asks whether to attach the reset's gradient in recurrent networks, and at which"
+        asked = "A registered study asks whether recurrent networks need a gradient through the reset, and at which"
         return (
             [f"{asked} width. {PENDING}: {stored:,} of the {runs:,} runs that a verdict needs are stored."],
             [],
@@ -259,18 +264,18 @@ def _answer(
     numbers = list(lost.values())
     low, high = (points(limit) for limit in limits(numbers, TASK_LEVEL))
     said = [
-        f"In recurrent networks attach the reset's gradient and {take}."
+        f"In recurrent networks {take}, with a gradient through the neurons' reset."
         if limits(numbers, TASK_LEVEL)[1] < CLOSE
-        else f"Pre-registered advice for recurrent networks: attach the reset's gradient and {take}. "
+        else f"For recurrent networks the pre-registered advice is to {take}, with a gradient through the neurons' "
+        "reset. "
         f"The study does not show that {setting} comes within {BEST}.",
-        f"On {len(lost)} new tasks {setting} with the reset attached lost {points(fmean(numbers))} points to the "
-        f"best of 32 settings (95 % interval {low} to {high}).",
+        f"On {len(lost)} new tasks, {setting} with a gradient through the reset lost "
+        f"{points(fmean(numbers))} points to the best of 32 settings (95 % interval {low} to {high}).",
     ]
     if any(one.verdict == "open" and len(one.looks) < len(LOOKS) for one in (by_name["P1"], by_name["P1b"])):
         said.append("Runs with more seeds may change the pre-registered advice.")
     beside = [
-        f'The largest loss of {setting}, {points(lost[worst])} points, is on the task "{worst}" '
-        f"({losses[rule].seeds}).",
+        f'On the task "{worst}", {setting} lost most, {points(lost[worst])} points ({losses[rule].seeds}).',
         _beside(rule, by_name["P1"], by_name["P1b"]),
         *_shipped(losses),
     ]
@@ -280,7 +285,7 @@ def _answer(
 def _shipped(losses: Mapping[str, SettingLosses]) -> list[str]:
     """Say what the defaults of a library lost on the same tasks, on which seeds, a sentence each."""
     return [
-        f"On the {len(of.losses)} new tasks {SHIPPED.get(name, name)} lost "
+        f"On the {len(of.losses)} new tasks, {SHIPPED.get(name, name)} lost "
         f"{points(fmean(of.losses.values()))} points to the best setting ({of.seeds})."
         for name, of in losses.items()
         if name.startswith(LIBRARY) or name == RECOMMENDED_NAME
@@ -297,7 +302,7 @@ def _attaching(harm: ClaimDecision, gain: ClaimDecision) -> list[str]:
     if gain.verdict != "confirmed":
         return [line] if abs(mean) >= SHOWN else []
     wide = points(gain.looks[-1].mean)
-    return [line, f"{attaching} gains {wide} points of accuracy at a width of 0.5."]
+    return [line, f"{attaching} gains {wide} points of accuracy {AT_HALF}."]
 
 
 def _beside(rule: str, good: ClaimDecision, better: ClaimDecision) -> str:
@@ -309,8 +314,8 @@ def _beside(rule: str, good: ClaimDecision, better: ClaimDecision) -> str:
         return f"{_capital(BY_STEPS)} is worse than {FIXED_TEXT}, by {points(-better.looks[-1].mean)} points."
     if better.verdict == "open":
         return f"{_capital(BY_STEPS)} is not shown to be better than {FIXED_TEXT}: the difference is {mean} points."
-    said = "is refuted" if good.verdict == "refuted" else "is not confirmed"
-    return f"The claim that {BY_STEPS} comes within {BEST} {said}."
+    said = "refutes" if good.verdict == "refuted" else "does not confirm"
+    return f"The study {said} that {BY_STEPS} comes within {BEST}."
 
 
 def over_tasks(losses: Sequence[float]) -> str:
