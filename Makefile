@@ -87,10 +87,10 @@ check: $(INSTALLED_DEV) ## lint, floors, types, committed boards
 # WITH names an interpreter that has everything; without it, .venv is made. So for test-cluster.
 entry: $(if $(WITH),,$(INSTALLED_DEV)) ## do all that follows from a new entry: golden ids, words to complete
 	$(or $(WITH),$(BIN)/python) -m tests.golden.write --new
-	$(or $(WITH),$(BIN)/python) -m sgbench.composition.names
+	$(or $(WITH),$(BIN)/python) -m tools.known_names
 
 presets: setup ## rewrite conf/surrogate/<library>/ from its table
-	$(BIN)/python -m sgbench.composition.presets
+	$(BIN)/python -m tools.presets
 
 golden: $(INSTALLED_DEV) ## rewrite the golden files; review the difference
 	$(BIN)/python -m tests.golden.write

@@ -48,7 +48,7 @@ def test_links_that_leave_docs_lead_into_the_site() -> None:
         "[a](../../CONTRIBUTING.md#numbers)": "[a](../checkout/contributing.md#numbers)",
         "[a](../../tests/)": "a",
         "[a](../../conf/surrogate/)": "[a](outside:../../surrogates.html)",
-        "[a](../../sgbench/composition/presets.yaml)": "[a](outside:../catalogue/libraries.html)",
+        "[a](../../tools/presets.yaml)": "[a](outside:../catalogue/libraries.html)",
         "[a](../energy.md#top)": "[a](../energy.md#top)",
         "[a](https://example.org)": "[a](https://example.org)",
         "```sh\n[a](../../tests/)\n```": "```sh\n[a](../../tests/)\n```",

@@ -163,8 +163,9 @@ def test_catalogue_folders_hold_no_code() -> None:
 
 
 def own_code() -> list[Path]:
-    """The files of the package, of the launcher and of studies' analyses."""
-    analyses = [path for path in (ROOT / "study").rglob("*.py") if "tests" not in path.parts]
+    """The files of the package, of the launcher, and of studies and the registry outside of both."""
+    outside = [*(ROOT / "study").rglob("*.py"), *(ROOT / "registry").rglob("*.py")]
+    analyses = [path for path in outside if "tests" not in path.parts]
     return [*(ROOT / "sgbench").rglob("*.py"), *(ROOT / "hydra_plugins").rglob("*.py"), *analyses]
 
 

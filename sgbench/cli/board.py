@@ -40,7 +40,7 @@ NARROWEST = 80  # columns of a terminal
 
 def register(commands: Any) -> None:
     """Add the command `board` and its subcommands to the parser."""
-    from sgbench.cli import board_families, board_releases, verify
+    from sgbench.cli import board_families, board_releases
 
     board = commands.add_parser("board", help="collect records, build, check and show leaderboards")
     actions = board.add_subparsers(title="actions", metavar="ACTION", required=True)
@@ -82,7 +82,6 @@ def register(commands: Any) -> None:
     forms.add_argument("--markdown", action="store_true", help="a short Markdown table, e.g. for a README")
     forms.add_argument("--latex", action="store_true", help="a table with the rules of booktabs, for a paper")
     show.set_defaults(handler=_show)
-    verify.register_audit(actions)
     board_families.register(actions)
     board_releases.register(actions)
 

@@ -1,21 +1,17 @@
-"""`sgbench board export | withdraw | release | verify-release | update`: what leaves a registry, and what comes."""
+"""`sgbench board export | verify-release | update`: what leaves a registry, and what comes."""
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sgbench.cli.common import (
-    GIT_S,
-    LEADERBOARDS,
     add_source,
     answer,
     asked,
@@ -25,7 +21,7 @@ from sgbench.cli.common import (
     tree_of,
     warn,
 )
-from sgbench.errors import InputError, suggest
+from sgbench.errors import InputError
 
 if TYPE_CHECKING:
     from sgbench.leaderboard.store.reading import Finding
@@ -60,32 +56,7 @@ def register(actions: Any) -> None:
         "--out", type=Path, metavar="FILE", help="default: standard output; parquet needs one"
     )
     export.set_defaults(handler=_export)
-    withdraw = actions.add_parser(
-        "withdraw", help="say that a method no longer counts; nothing is deleted", parents=shared()
-    )
-    withdraw.add_argument("method", metavar="ID", help="of the method")
-    withdraw.add_argument("--protocol", required=True, metavar="NAME")
-    withdraw.add_argument("--reason", required=True, help="one sentence")
-    withdraw.add_argument("--superseded-by", metavar="ID", help="the method that replaces it")
-    withdraw.add_argument(
-        "--root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards"
-    )
-    withdraw.set_defaults(handler=_withdraw)
     plain = shared(entries=False, classes=False)
-    release = actions.add_parser(
-        "release",
-        help="write all boards and their records as one archive to cite",
-        parents=plain,
-    )
-    release.add_argument("name", metavar="NAME", help="e.g. 2026.12")
-    release.add_argument(
-        "--root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards"
-    )
-    release.add_argument(
-        "--since", type=Path, metavar="ARCHIVE", help="the release before, for the difference"
-    )
-    release.add_argument("--to", type=Path, metavar="FILE.zip", help="default: sgbench-boards-NAME.zip")
-    release.set_defaults(handler=_release)
     verify = actions.add_parser(
         "verify-release",
         help="compute a release anew from its own records",
@@ -160,88 +131,6 @@ def _export_rows(args: argparse.Namespace, tree: RecordTree) -> int:
         write_atomic(args.out, data)
         say(f"{args.out}: {len(wanted)} boards")
     return warn(boards.findings)
-
-
-def _withdraw(args: argparse.Namespace) -> int:
-    from pydantic import ValidationError
-
-    from sgbench.leaderboard.store.method_provenance import place
-    from sgbench.leaderboard.store.outside import EXTERNAL
-    from sgbench.leaderboard.store.stored import StoredRecords
-    from sgbench.leaderboard.store.tree import protocols
-    from sgbench.records.files import first_problem
-    from sgbench.records.trust import Notice
-
-    (name,) = protocols(args.root, only=args.protocol, layout="leaderboards")
-    folder = args.root / name
-    known = sorted([*StoredRecords(folder).rows(), *(path.name for path in (folder / EXTERNAL).glob("*"))])
-    for method in (args.method, *([args.superseded_by] if args.superseded_by else [])):
-        if method not in known:
-            near = suggest(method, known, f"sgbench board show --protocol {name}")
-            raise InputError(f"{name} has no method '{method}'; {near}")
-    try:
-        notice = Notice(
-            schema_version=1,
-            protocol=name,
-            method_id=args.method,
-            kind="withdrawn" if args.superseded_by is None else "superseded",
-            superseded_by=args.superseded_by,
-            reason=args.reason,
-            created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
-    except ValidationError as error:
-        raise InputError(f"--{first_problem(error)}") from error
-    path = place(folder, notice)
-    line = f"{path}: {notice.kind}; next: sgbench board build --from leaderboards --root {args.root}"
-    return answer(args, {"written": str(path), "kind": notice.kind}, line)
-
-
-def _release(args: argparse.Namespace) -> int:
-    from pydantic import TypeAdapter, ValidationError
-
-    from sgbench import __version__
-    from sgbench.leaderboard.releases.archive import folder_of, pack_release, unpack_release
-    from sgbench.leaderboard.releases.make import ReleaseHeading, release_files
-    from sgbench.records.files import first_problem, write_atomic
-    from sgbench.records.release import EarlierRelease, ReleaseName
-
-    try:
-        TypeAdapter(ReleaseName).validate_python(args.name)
-    except ValidationError as error:
-        raise InputError(f"NAME {args.name}: {first_problem(error)}; such as 2026.12 is needed") from error
-    since = None
-    if args.since is not None:
-        before = unpack_release(args.since)
-        since = EarlierRelease(name=before.manifest.name, sha256=before.sha256, rows=before.manifest.rows)
-    commit, created_utc = _committed(args.root)
-    files = release_files(args.root, ReleaseHeading(args.name, commit, created_utc, __version__, since))
-    data = pack_release(args.name, files)
-    path = args.to or Path(f"{folder_of(args.name)}.zip")
-    write_atomic(path, data)
-    sha256 = hashlib.sha256(data).hexdigest()
-    tree = {"file": str(path), "sha256": sha256, "bytes": len(data), "files": len(files)}
-    return answer(args, tree, f"{path}: {len(files):,} files, {len(data) / 1e6:.1f} MB, SHA-256 {sha256}")
-
-
-def _committed(root: Path) -> tuple[str, str]:
-    """Return the last commit of a folder and when it was made.
-
-    Raises:
-        InputError: there is none, or the folder has changes that are not committed.
-    """
-    from sgbench.training.git import FAILURES, ask
-
-    try:
-        words = ask(root, "log", "-1", "--format=%H %cI", "--", ".", timeout_s=GIT_S).decode().split()
-        changed = ask(root, "status", "--porcelain", "--", ".", timeout_s=GIT_S).strip()
-    except FAILURES as error:
-        raise InputError(
-            f"{root}: is in no git repository; a release names the commit of its boards"
-        ) from error
-    if changed or not words:
-        raise InputError(f"{root}: holds what is not committed; commit it, so that the release can name it")
-    when = datetime.fromisoformat(words[1]).astimezone(UTC)
-    return words[0], when.isoformat(timespec="seconds")
 
 
 def _verify(args: argparse.Namespace) -> int:

@@ -47,7 +47,11 @@ every command takes --traceback, which shows where in the code an error came fro
 exit codes: 0 fine, 1 findings or failed runs, 2 bad input, 130 stopped"""
 
 
-MOVED = {("study", name): f"python -m study {name}" for name in ("report", "measure", "plan", "publish")}
+MOVED = {
+    **{("study", name): f"python -m study {name}" for name in ("report", "measure", "plan", "publish")},
+    **{("submit", name): f"python -m registry {name}" for name in ("accept", "restore")},
+    **{("board", name): f"python -m registry {name}" for name in ("audit", "withdraw", "release")},
+}
 """Commands of those who keep studies and boards, which are not in the package: what a clone has in their place."""
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.common import LEADERBOARDS, answer, references_of, say, say_json, shared
+from sgbench.cli.common import LEADERBOARDS, references_of, say, say_json, shared
 from sgbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,40 +23,16 @@ LICENCES = ("CC0-1.0", "CC-BY-4.0", "MIT", "Apache-2.0", "BSD-3-Clause")
 
 def register(commands: Any) -> None:
     """Add the command `submit` and its subcommands to the parser."""
-    submit = commands.add_parser(
-        "submit", help="hand in a result: make a folder of runs, check it, accept it"
-    )
+    submit = commands.add_parser("submit", help="hand in a result: make a folder of runs, and check it")
     actions = submit.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add_make(actions)
     checked = actions.add_parser("check", help="what CI runs on a pull request", parents=shared())
     checked.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a submission")
     checked.add_argument("--strict", action="store_true", help="warnings count too")
     checked.set_defaults(handler=_check)
-    accepted = actions.add_parser(
-        "accept", help="copy a checked submission into the boards (maintainers)", parents=shared()
+    checked.add_argument(
+        "--board", type=Path, default=LEADERBOARDS, metavar="DIR", help="the boards; default: leaderboards"
     )
-    accepted.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a submission")
-    accepted.add_argument(
-        "--weights-at",
-        metavar="URL",
-        help="keep where weights lie (URL/weights/SEED.safetensors), not their bytes",
-    )
-    accepted.set_defaults(handler=_accept)
-    restored = actions.add_parser(
-        "restore", help="put a submission together again from a board's store", parents=shared()
-    )
-    restored.add_argument("method", metavar="ID", help="of the method")
-    restored.add_argument("--protocol", required=True, metavar="NAME")
-    restored.add_argument("--to", type=Path, default=SUBMISSIONS, metavar="DIR", help="default: submissions")
-    restored.set_defaults(handler=_restore)
-    for parser in (checked, accepted, restored):
-        parser.add_argument(
-            "--board",
-            type=Path,
-            default=LEADERBOARDS,
-            metavar="DIR",
-            help="the boards; default: leaderboards",
-        )
 
 
 def _add_make(actions: Any) -> None:
@@ -239,36 +215,3 @@ def _score(record: RunRecord | ExternalRecord) -> str:
     if claim is None:
         return "failed"
     return f"loss {claim.score:.4g}" if claim.accuracy is None else f"{100 * claim.accuracy:.2f} %"
-
-
-def _accept(args: argparse.Namespace) -> int:
-    from sgbench.leaderboard.store.method_provenance import SUBMISSIONS as SUBMITTED
-    from sgbench.leaderboard.store.method_provenance import place_of
-    from sgbench.submissions.accept import accept
-    from sgbench.submissions.verify.judge import DataJudge
-
-    references = references_of(args)
-    judge, done = DataJudge(references), []
-    for folder in args.folders:
-        known = set(args.board.glob(f"*/{SUBMITTED}/*.json"))
-        verdict = accept(folder, args.board, references=references, judge=judge, weights_at=args.weights_at)
-        if verdict.submission is not None:
-            new = place_of(args.board / verdict.submission.protocol, verdict.submission) not in known
-            said = {"protocol": verdict.submission.protocol, "method_id": verdict.submission.method_id}
-            done.append({**said, "new": new})
-    lines = [
-        f"{one['protocol']} {one['method_id']}: {'accepted' if one['new'] else 'was there already'}"
-        for one in done
-    ]
-    lines.append(f"next: sgbench board build --from leaderboards --root {args.board}")
-    return answer(args, {"accepted": done}, lines)
-
-
-def _restore(args: argparse.Namespace) -> int:
-    from sgbench.leaderboard.store.tree import protocols
-    from sgbench.submissions.restore import restore
-
-    (name,) = protocols(args.board, only=args.protocol, layout="leaderboards")
-    folder = restore(args.board / name, args.method, args.to)
-    line = f"{folder}: as it was handed in; next: sgbench verify {folder} --tier reinferred"
-    return answer(args, {"folder": str(folder)}, line)

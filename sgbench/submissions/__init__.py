@@ -1,1 +1,1 @@
-"""Makes, checks and accepts folders of results that people hand in."""
+"""Makes and checks folders of results that people hand in."""

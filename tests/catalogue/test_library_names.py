@@ -10,10 +10,10 @@ import torch
 import sgbench
 from sgbench.composition.compose import compose
 from sgbench.composition.plan import plan
-from sgbench.composition.presets import read_presets, texts
 from sgbench.errors import InputError
 from sgbench.surrogates.base import Surrogate
 from tests.thinned import thinned_rows
+from tools.presets import read_presets, texts
 
 OWN = [preset for preset in read_presets() if preset.own]
 U = torch.tensor([-1.3, -0.4, -0.01, 0.0, 0.02, 0.3, 0.9], dtype=torch.float64)

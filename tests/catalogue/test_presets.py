@@ -13,13 +13,13 @@ import snntorch.surrogate
 import torch
 from torch import Tensor
 
-from sgbench.composition import presets
 from sgbench.composition.catalogue import entries
 from sgbench.errors import InputError
 from sgbench.surrogates.base import Surrogate
 from tests.catalogue.library_formulas import SLOPES
 from tests.entries import spec_with
 from tests.thinned import thinned
+from tools import presets
 
 ROWS = {preset.entry: preset for preset in presets.read_presets()}
 ENTRIES = entries(presets.GROUP)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from registry.detection import detection_curve, perfect_claims
 from sgbench.cli.main import main
 from sgbench.errors import InputError
 from sgbench.leaderboard.board import show
@@ -28,7 +29,6 @@ from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.records.audit import Audit, AuditSession, FreshScore, PassedOver, Retraining, Tolerance
 from sgbench.records.files import to_json
 from sgbench.statistics.intervals import t_quantile
-from sgbench.submissions.verify.detection import detection_curve, perfect_claims
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "leaderboards" / "digits_v1"
 SUBMITTED, OWN = "e3367789b010", "2c79c5b1e6a0"

@@ -15,6 +15,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from rich.console import Console
 
+from registry.__main__ import main as keep
 from sgbench.cli.main import main
 from sgbench.leaderboard.deviation import compose_reference
 from sgbench.leaderboard.families import AcrossTasks, FamilyStanding, Tuned
@@ -42,7 +43,7 @@ def test_board_that_a_withdrawal_empties(tmp_path: Path, capsys: pytest.CaptureF
     assert sgbench("build", root=tmp_path) == 0
     drawn = picture.read_bytes()
     words = ["withdraw", found.method_id, "--protocol", "digits_v1", "--reason", "wrong data"]
-    assert main(["board", *words, "--root", str(tmp_path)]) == 0
+    assert keep([*words, "--root", str(tmp_path)]) == 0
     assert sgbench("build", root=tmp_path) == 0
     assert not picture.exists()
     assert sgbench("check", root=tmp_path) == 0

@@ -14,6 +14,7 @@ import pyarrow.compute
 import pyarrow.parquet
 import pytest
 
+from registry.__main__ import main as keep
 from sgbench.cli.main import main
 from sgbench.leaderboard.deviation import compose_reference
 from sgbench.leaderboard.pages.export import FORMATS, TYPES, Table, encode, to_table
@@ -252,7 +253,6 @@ def test_withdrawn(board: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As the command writes it; a notice that says nothing is named, and the rows are still there."""
     name = digits(2.0).method_id
     words = [
-        "board",
         "withdraw",
         name,
         "--protocol",
@@ -262,7 +262,7 @@ def test_withdrawn(board: Path, capsys: pytest.CaptureFixture[str]) -> None:
         "--reason",
         "wrong order",
     ]
-    assert main(words) == 0
+    assert keep(words) == 0
     capsys.readouterr()
     rows = exported(board, capsys)
     assert {key: row["notice"] for key, row in rows.items() if row["notice"]} == {(name, 0): "withdrawn"}

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from registry.__main__ import main as keep
 from sgbench.cli.main import main
 from sgbench.errors import InputError
 from sgbench.leaderboard.registry import FILE, read_registry
@@ -264,20 +265,18 @@ def test_release_is_of_a_commit(boards: Path, tmp_path: Path, capsys: pytest.Cap
     """Made twice with an hour between by the clock: the same bytes; refused while something is not committed."""
     root, first, second = tmp_path / "leaderboards", tmp_path / "1.zip", tmp_path / "2.zip"
     shutil.copytree(boards, root)
-    words = ["board", "release", "1", "--root", str(root), "--to"]
+    words = ["release", "1", "--root", str(root), "--to"]
     git(tmp_path, "init", "-q")
     git(tmp_path, "commit", "-qm", "nothing", "--allow-empty")
-    assert main([*words, str(first)]) == 2
+    assert keep([*words, str(first)]) == 2
     assert "not committed" in capsys.readouterr().err
     git(tmp_path, "add", "leaderboards")
     git(tmp_path, "commit", "-qm", "boards")
-    assert main([*words, str(first)]) == 0
-    assert main([*words, str(second)]) == 0
+    assert keep([*words, str(first)]) == 0
+    assert keep([*words, str(second)]) == 0
     assert first.read_bytes() == second.read_bytes()
     assert main(["board", "verify-release", str(first)]) == 0
     assert "8 rows, 0 findings" in capsys.readouterr().out
-    assert (
-        main(["board", "release", "2", "--root", str(root), "--since", str(first), "--to", str(second)]) == 0
-    )
+    assert keep(["release", "2", "--root", str(root), "--since", str(first), "--to", str(second)]) == 0
     assert main(["board", "verify-release", str(second), "--json"]) == 0
-    assert main(["board", "release", "../2", "--root", str(root)]) == 2
+    assert keep(["release", "../2", "--root", str(root)]) == 2

@@ -13,7 +13,7 @@ import pytest
 from sgbench.leaderboard.store.tree import candidates
 from sgbench.records.files import parse_model, to_json
 from sgbench.records.record import RunRecord
-from sgbench.records.schema import SCHEMAS, file_name, schema
+from tools.schema import SCHEMAS, file_name, schema
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 GOLDEN = ROOT / "tests" / "golden" / "versions"
@@ -43,7 +43,7 @@ def test_every_schema_has_a_golden_file() -> None:
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_published_schema_is_the_codes(name: str) -> None:
-    """Rewrite with: python -m sgbench.records.schema."""
+    """Rewrite with: python -m tools.schema."""
     assert (PUBLISHED / file_name(name)).read_text(encoding="utf-8") == schema(name)
 
 

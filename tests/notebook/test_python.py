@@ -15,13 +15,13 @@ import pytest
 
 import sgbench
 from sgbench.cli.main import main
-from sgbench.composition.names import FILE, text
 from sgbench.leaderboard.pages.values import to_csv
 from sgbench.notebook.table import SweepTable
 from sgbench.paths import RECORD
 from sgbench.sweeps.points import grid_of
 from sgbench.sweeps.results import read_results
 from tests.rooms import ROOT
+from tools.known_names import FILE, text
 
 BOARDS = ROOT / "leaderboards"
 

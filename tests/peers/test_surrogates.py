@@ -15,8 +15,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from sgbench.composition import presets
 from tests.catalogue.test_presets import make, points
+from tools import presets
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the libraries, while they are imported
 ROWS = {preset.entry: preset for preset in presets.read_presets()}

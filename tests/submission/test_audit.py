@@ -1,4 +1,4 @@
-"""`sgbench board audit`: what it draws, what it writes, and how it goes on; runs are handed to it, not trained.
+"""`python -m registry audit`: what it draws and writes, and how it goes on; runs are handed to it, not trained.
 
 The board is the published one of digits_v1, six of its methods with the seeds 0 to 4.
 """
@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from sgbench.cli import verify
+from registry import audit_command
+from registry.__main__ import main as keep
+from registry.audit import AuditRequest, BoardAudit
 from sgbench.cli.main import main
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References
@@ -23,7 +25,6 @@ from sgbench.records.files import read_model
 from sgbench.records.method import method_id
 from sgbench.records.spec import RunSpec
 from sgbench.statistics.sampling import drawn
-from sgbench.submissions.verify.audit import AuditRequest, BoardAudit
 from tests.submission.conftest import BOARD
 
 REFERENCES = References()
@@ -121,25 +122,25 @@ def test_random_sample_of_rows(root: Path) -> None:
 @pytest.fixture
 def replicas(monkeypatch: pytest.MonkeyPatch) -> Callable[[Runner], None]:
     """Puts a runner in the place of replicas."""
-    return lambda runner: monkeypatch.setattr(verify, "_replicas", runner)
+    return lambda runner: monkeypatch.setattr(audit_command, "_replicas", runner)
 
 
 def words(root: Path, *more: str) -> list[str]:
     """The command on this folder."""
-    return ["board", "audit", "--root", str(root), "--runs", str(root.parent / "runs"), *more]
+    return ["audit", "--root", str(root), "--runs", str(root.parent / "runs"), *more]
 
 
 def test_command_plans_then_trains(root: Path, replicas, capsys: pytest.CaptureFixture[str]) -> None:
     """Without a name nothing is written; with it the board says what came of it, and holds together."""
     replicas(handing())
-    assert main(words(root, "--draw", "7")) == 0
+    assert keep(words(root, "--draw", "7")) == 0
     assert "6 runs drawn by 7, 6 left" in capsys.readouterr().out
     assert not (root / "digits_v1" / AUDIT).exists()
-    assert main(words(root, "--draw", "7", "--by", "me")) == 0
+    assert keep(words(root, "--draw", "7", "--by", "me")) == 0
     out = capsys.readouterr().out
     assert out.count(" passed: seed ") == 6
     assert "0 left" in out
-    assert main(words(root)) == 0  # the draw is the board's last one
+    assert keep(words(root)) == 0  # the draw is the board's last one
     assert "6 runs drawn by 7, 0 left" in capsys.readouterr().out
     assert main(["board", "build", "--from", "leaderboards", "--root", str(root)]) == 0
     table = (root / "digits_v1" / "table.md").read_text()
@@ -151,7 +152,7 @@ def test_doctored_row_fails_on_every_engine(root: Path, replicas, capsys: pytest
     """Its seed is trained again on two more engines, which give the same; then the command ends with 1."""
     asked: list[RunSpec] = []
     replicas(handing(asked, off=-0.2, only=OWN))
-    assert main(words(root, "--draw", "7", "--by", "me")) == 1
+    assert keep(words(root, "--draw", "7", "--by", "me")) == 1
     assert f"digits_v1 {OWN} FAILED: seed" in capsys.readouterr().out
     assert [spec.engine for spec in asked] == ["auto"] * 6 + ["scan", "reference"]
     assert {method_id(spec.method) for spec in asked[6:]} == {OWN}
@@ -159,7 +160,7 @@ def test_doctored_row_fails_on_every_engine(root: Path, replicas, capsys: pytest
 
 def test_row_is_passed_over_with_a_reason(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It needs one row, a name and plain text."""
-    assert main(words(root, "--method", OWN, "--by", "me", "--pass-over", "a run takes nine days")) == 0
+    assert keep(words(root, "--method", OWN, "--by", "me", "--pass-over", "a run takes nine days")) == 0
     stored = read_model(root / "digits_v1" / AUDIT, Audit)
     assert [(each.method_id, each.reason) for each in stored.passed_over] == [(OWN, "a run takes nine days")]
     capsys.readouterr()
@@ -173,7 +174,7 @@ def test_row_is_passed_over_with_a_reason(root: Path, capsys: pytest.CaptureFixt
         ("--draw", "-1"),
         ("--protocol", "digits_v9"),
     ):
-        assert main(words(root, *more)) == 2
+        assert keep(words(root, *more)) == 2
         assert capsys.readouterr().err.count("\n") == 1
 
 
@@ -181,11 +182,11 @@ def test_curve_needs_a_tolerance_and_tells_it(
     root: Path, replicas, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Rows that give exactly the same again: none is caught in vain, and every one at twice the tolerance."""
-    assert main(words(root, "--curve")) == 2
+    assert keep(words(root, "--curve")) == 2
     assert "no tolerance yet" in capsys.readouterr().err
     replicas(handing())
-    assert main(words(root, "--draw", "7", "--by", "me")) == 0
-    assert main(words(root, "--curve", "--json")) == 0
+    assert keep(words(root, "--draw", "7", "--by", "me")) == 0
+    assert keep(words(root, "--curve", "--json")) == 0
     out = capsys.readouterr().out
     curve = json.loads(out[out.index("\n{") :])["digits_v1"]["curve"]
     assert [point["caught"] for point in curve] == [0, 0, 0, 1, 1, 1]
@@ -195,20 +196,20 @@ def test_curve_needs_a_tolerance_and_tells_it(
 def test_boards_are_no_submissions(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`verify` names the command that repeats rows of a board."""
     assert main(["verify", str(root / "digits_v1"), "--tier", "retrained"]) == 2
-    assert f"sgbench board audit --protocol digits_v1 --root {root} --by NAME" in capsys.readouterr().err
+    assert f"python -m registry audit --protocol digits_v1 --root {root} --by NAME" in capsys.readouterr().err
 
 
 @pytest.mark.slow
 def test_row_is_trained_again(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The whole way, with a training: the command of one row; its tolerance is that of seeds, from all rows."""
-    assert main(words(root, "--draw", "7", "--rows", "1", "--by", "me")) == 0
+    assert keep(words(root, "--draw", "7", "--rows", "1", "--by", "me")) == 0
     assert "passed: seed" in capsys.readouterr().out
     stored = read_model(root / "digits_v1" / AUDIT, Audit)
     assert stored.tolerance is not None
     assert stored.tolerance.basis == "seeds"
     (session,) = stored.sessions
     assert len(session.retrainings) == 1
-    assert main(words(root, "--draw", "7", "--rows", "1", "--by", "me")) == 0
+    assert keep(words(root, "--draw", "7", "--rows", "1", "--by", "me")) == 0
 
 
 @pytest.mark.slow
@@ -220,7 +221,7 @@ def test_weights_on_samples_drawn_anew(tmp_path: Path, capsys: pytest.CaptureFix
     for name in ("delayed_xor_v1", "digits_v1", "randman_rules_v1"):
         shutil.copytree(BOARD.parent / name, tmp_path / "boards" / name, ignore=shutil.ignore_patterns(AUDIT))
     asked = words(tmp_path / "boards", "--fresh", "--draw", "20261129")
-    assert main([*asked, "--protocol", "delayed_xor_v1", "--method", "2cf9"]) == 0
+    assert keep([*asked, "--protocol", "delayed_xor_v1", "--method", "2cf9"]) == 0
     (fresh,) = read_model(tmp_path / "boards" / "delayed_xor_v1" / AUDIT, Audit).fresh
     assert (fresh.samples, fresh.seeds) == (1000, (0, 1, 2, 3, 4))
     assert fresh.claimed == pytest.approx(0.8056)
@@ -228,5 +229,5 @@ def test_weights_on_samples_drawn_anew(tmp_path: Path, capsys: pytest.CaptureFix
     assert abs(fresh.fresh - fresh.claimed) < 3 * (2 * 0.8 * 0.2 / 5000) ** 0.5
     capsys.readouterr()
     for name, method in (("digits_v1", "e336"), ("randman_rules_v1", "")):
-        assert main([*asked, "--protocol", name, "--method", method]) == 0
+        assert keep([*asked, "--protocol", name, "--method", method]) == 0
         assert f"{name}: 0 rows scored" in capsys.readouterr().out

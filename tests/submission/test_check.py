@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from registry.accept import accept
 from sgbench.errors import InputError
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import ProtocolReference
@@ -19,7 +20,6 @@ from sgbench.leaderboard.store.objects import Objects
 from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.records.method import method_id
 from sgbench.records.submission import Submission, TuningLog, external_id
-from sgbench.submissions.accept import accept
 from sgbench.submissions.check import check, strange
 from sgbench.submissions.head import head as problems_of
 from sgbench.submissions.tuning import best, complaints

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from registry.__main__ import main as keep
+from registry.restore import restore
 from sgbench.cli.main import main
 from sgbench.leaderboard.score import Measure
 from sgbench.leaderboard.store.method_provenance import fitting, place, read_provenances
 from sgbench.records.files import read_model
 from sgbench.records.trust import Verification
-from sgbench.submissions.restore import restore
 from tests.submission.factory import submission, write
 
 BOARD = Path(__file__).resolve().parents[2] / "leaderboards" / "digits_v1"
@@ -117,12 +118,12 @@ def test_code_outside_is_withdrawn_too(
 ) -> None:
     """Expected: accepted once, there already the second time; withdrawn by its id, and the page says why."""
     board = ["--board", str(tmp_path)]
-    assert main(["submit", "accept", str(outside), *board]) == 0
+    assert keep(["accept", str(outside), *board]) == 0
     assert "accepted" in capsys.readouterr().out
-    assert main(["submit", "accept", str(outside), *board]) == 0
+    assert keep(["accept", str(outside), *board]) == 0
     assert "was there already" in capsys.readouterr().out
-    words = ["board", "withdraw", outside.name, "--protocol", "digits_v1", "--root", str(tmp_path)]
-    assert main([*words, "--reason", "its labels were wrong"]) == 0
+    words = ["withdraw", outside.name, "--protocol", "digits_v1", "--root", str(tmp_path)]
+    assert keep([*words, "--reason", "its labels were wrong"]) == 0
     assert main(["board", "build", "--from", "leaderboards", "--root", str(tmp_path)]) == 0
     assert "withdrawn: its labels were wrong" in (tmp_path / "digits_v1" / "table.md").read_text()
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from registry.accept import accept
 from sgbench.cli.main import main
 from sgbench.errors import InputError
-from sgbench.submissions.accept import accept
 from sgbench.submissions.check import Checked, check
 from tests.leaderboard.factory import method
 from tests.submission.corpus import CONTENT, FOLDER

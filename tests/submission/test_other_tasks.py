@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from registry.__main__ import main as keep
 from sgbench.cli.main import main
 from sgbench.records.formula import canonical_formula
 from sgbench.records.record import RunRecord
@@ -68,7 +69,7 @@ def test_from_runs_to_a_verified_row(made: Made, tmp_path: Path, capsys: pytest.
     board = tmp_path / "boards"
     assert "fine" in checked(task, folder, board, capsys)
     more = ["--config-dir", str(task.config_dir), "--board", str(board)]
-    assert main(["submit", "accept", str(folder), *more]) == 0
+    assert keep(["accept", str(folder), *more]) == 0
     for tier in ("rescored", "reinferred", "retrained"):
         assert main(["verify", str(folder), "--tier", tier, "--by", "me", *more]) == 0, tier
         path = board / task.protocol / "verifications" / record.method_id / f"{tier}.json"
@@ -123,7 +124,7 @@ def _passes_all_tiers(
     assert main([*made, "--paper", "arXiv:1901.09948", "--to", str(root / "subs"), *own]) == 0
     folder = root / "subs" / task.protocol / record.method_id
     more = [*own, "--board", str(root / "boards")]
-    assert main(["submit", "accept", str(folder), *more]) == 0, capsys.readouterr().err
+    assert keep(["accept", str(folder), *more]) == 0, capsys.readouterr().err
     for tier in ("rescored", "reinferred", "retrained"):
         assert main(["verify", str(folder), "--tier", tier, "--by", "me", *more]) == 0, tier
     return folder, own
@@ -169,9 +170,9 @@ def test_code_outside(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[
     board = tmp_path / "boards"
     assert "fine" in checked(task, outside, board, capsys)
     assert main(["verify", str(outside), "--tier", "rescored", *more, "--board", str(board)]) == 0
-    assert main(["submit", "accept", str(folder), *more, "--board", str(board)]) == 0
+    assert keep(["accept", str(folder), *more, "--board", str(board)]) == 0
     assert "answers like method" in checked(task, outside, board, capsys)
-    assert main(["submit", "accept", str(outside), *more, "--board", str(tmp_path / "other")]) == 0
+    assert keep(["accept", str(outside), *more, "--board", str(tmp_path / "other")]) == 0
 
 
 def altered(data: bytes, change: Callable[[list[str]], list[str]], column: str) -> bytes:

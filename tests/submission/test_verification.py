@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
+from registry.__main__ import main as keep
 from sgbench.cli.main import main
 from sgbench.errors import InputError
 from sgbench.leaderboard.board import show
@@ -43,7 +44,6 @@ def test_store_gives_back_what_was_handed_in(files: Files, tmp_path: Path) -> No
 def test_restored_only_where_all_is_there(files: Files, tmp_path: Path, capsys) -> None:
     """The nearest id is offered; nothing is overwritten; weights kept by reference are named."""
     words = [
-        "submit",
         "restore",
         "--protocol",
         "digits_v1",
@@ -52,16 +52,16 @@ def test_restored_only_where_all_is_there(files: Files, tmp_path: Path, capsys) 
         "--to",
         str(tmp_path),
     ]
-    assert main([*words, "e3367789b011"]) == 2
+    assert keep([*words, "e3367789b011"]) == 2
     assert f"did you mean '{SAMPLE.stem}'" in capsys.readouterr().err
-    assert main([*words, SAMPLE.stem]) == 0
-    assert main([*words, SAMPLE.stem]) == 2
+    assert keep([*words, SAMPLE.stem]) == 0
+    assert keep([*words, SAMPLE.stem]) == 2
     root, board = write(tmp_path / "it", files), tmp_path / "boards"
-    far = ["submit", "accept", str(root), "--board", str(board), "--weights-at", "https://example.org/x"]
-    assert main(far) == 0
+    far = ["accept", str(root), "--board", str(board), "--weights-at", "https://example.org/x"]
+    assert keep(far) == 0
     capsys.readouterr()
-    again = ["submit", "restore", SAMPLE.stem, "--protocol", "digits_v1", "--board", str(board)]
-    assert main([*again, "--to", str(tmp_path / "again")]) == 2
+    again = ["restore", SAMPLE.stem, "--protocol", "digits_v1", "--board", str(board)]
+    assert keep([*again, "--to", str(tmp_path / "again")]) == 2
     assert "weights/0.safetensors" in capsys.readouterr().err
 
 
@@ -131,7 +131,7 @@ def test_weights_that_overflow_fail(files: Files, tmp_path: Path, capsys: pytest
     }
     root = write(tmp_path / "it", rerecord(files, 0, weights=save(weights)))
     board = tmp_path / "boards"
-    assert main(["submit", "accept", str(root), "--board", str(board)]) == 0
+    assert keep(["accept", str(root), "--board", str(board)]) == 0
     assert verify(root, "reinferred", "--seeds", "1", "--board", str(board), "--by", "somebody") == 1
     assert "reinferred: FAILED" in capsys.readouterr().out
     path = board / "digits_v1" / "verifications" / SAMPLE.stem / "reinferred.json"
@@ -168,7 +168,7 @@ def test_outcome_is_written_beside_the_claim(files: Files, tmp_path: Path, capsy
     words = ["--seeds", "1", "--board", str(board), "--by"]
     assert verify(root, "rescored", *words, "someone") == 2
     assert "not on the board yet" in capsys.readouterr().err
-    assert main(["submit", "accept", str(root), "--board", str(board)]) == 0
+    assert keep(["accept", str(root), "--board", str(board)]) == 0
     assert verify(root, "rescored", *words, "a <b>") == 2
     assert verify(root, "rescored", *words, "someone") == 0
     path = board / "digits_v1" / "verifications" / SAMPLE.stem / "rescored.json"
@@ -199,7 +199,7 @@ def test_code_outside_can_only_be_rescored(files: Files, tmp_path: Path, capsys)
     assert verify(folder, "rescored") == 0
     assert verify(folder, "reinferred") == 2
     board = tmp_path / "boards"
-    assert main(["submit", "accept", str(folder), "--board", str(board)]) == 0
+    assert keep(["accept", str(folder), "--board", str(board)]) == 0
     write_board_record(board, record(of=compose_reference("digits_v1").method))
     (found,) = show(RecordTree(board, "leaderboards", References())).boards
     assert "## Code outside the catalogue" in to_markdown(found, layout="leaderboards")

@@ -154,6 +154,7 @@ class Forge:
         script = self.tools / "sgbench"
         script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -P -m sgbench "$@"\n')
         script.chmod(0o755)
+        (self.tools / "python").symlink_to(sys.executable)
         self.bare = root / "project.git"
         self.maintainer = Place(root / "maintainer", self.tools)
         self.maintainer.does(f"git clone --quiet --bare {ROOT} {self.bare}")
@@ -253,7 +254,7 @@ def test_a_result_ranks_is_disputed_and_withdrawn(tmp_path: Path) -> None:
     assert not list(project.folder.glob("submissions/*/*"))
 
     project.does(
-        f"sgbench board audit --protocol {BOARD.name} --method {method} --seeds 2 --draw 20270101 "
+        f"python -m registry audit --protocol {BOARD.name} --method {method} --seeds 2 --draw 20270101 "
         "--by 'somebody else'"
     )
     audit = json.loads((project.folder / BOARD / "audit.json").read_text())
@@ -265,7 +266,7 @@ def test_a_result_ranks_is_disputed_and_withdrawn(tmp_path: Path) -> None:
     }
     assert len(again) >= 2
     project.does(
-        f"sgbench board withdraw {method} --protocol {BOARD.name} --reason 'its author asked for it'"
+        f"python -m registry withdraw {method} --protocol {BOARD.name} --reason 'its author asked for it'"
     )
     project.does("sgbench board build --from leaderboards")
     assert row(project, method) is None
@@ -326,7 +327,7 @@ def test_a_class_of_a_stranger_is_never_imported_and_its_answers_do_not_rank(tmp
 
     forge.merge(fork, "answers")
     project = forge.project
-    project.does(f"sgbench submit accept submissions/{BOARD.name}/{outside}")
+    project.does(f"python -m registry accept submissions/{BOARD.name}/{outside}")
     project.does(
         f"sgbench verify submissions/{BOARD.name}/{outside} --tier rescored --by 'sgbench maintainers'"
     )

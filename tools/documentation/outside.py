@@ -16,7 +16,7 @@ COPIES = {"README.md": "readme", "CONTRIBUTING.md": "contributing", "CHANGELOG.m
 PAGES_OF = {
     "conf/surrogate": "../surrogates.html",
     "conf/neuron": "../neurons.html",
-    "sgbench/composition/presets.yaml": "catalogue/libraries.html",
+    "tools/presets.yaml": "catalogue/libraries.html",
 }
 """What is not documentation and has a page that each build makes of it, from the top of the documentation."""
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")

@@ -18,7 +18,7 @@ from sgbench.records.submission import FileNote, Submission
 from sgbench.records.unfinished import ENDING, abandoned
 
 KINDS: dict[str, Kind] = {"predictions": "csv", "weights": "safetensors", "tuning.json": "json"}
-REMEDY = "restore it from the repository's history, or accept the submission anew (sgbench submit accept)"
+REMEDY = "restore it from the repository's history, or accept the submission anew (python -m registry accept)"
 
 
 def lost_files(folder: Path, provenances: Provenances) -> Iterator[Finding]:

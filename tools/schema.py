@@ -1,4 +1,4 @@
-"""The schemas of everything that is stored, for tools that are not this one: `python -m sgbench.records.schema`."""
+"""The schemas of everything that is stored, for tools that are not this one: `python -m tools.schema`."""
 
 from __future__ import annotations
 

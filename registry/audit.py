@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from registry.fresh import fresh_score
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.deviation import ProtocolReference, References
 from sgbench.leaderboard.store.audits import (
@@ -31,7 +32,6 @@ from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, RunSpec
 from sgbench.records.trust import Verification
 from sgbench.statistics.sampling import drawn
-from sgbench.submissions.verify.fresh import fresh_score
 from sgbench.submissions.verify.outcome import mean
 from sgbench.submissions.verify.recompose import recompose
 from sgbench.training.run_folder import stored_record

@@ -1,6 +1,6 @@
 """Presets: surrogates of other libraries as settings of our own, written into `conf/` from one table.
 
-`python -m sgbench.composition.presets` reads `presets.yaml` beside this module and writes a file of
+`python -m tools.presets` reads `presets.yaml` beside this module and writes a file of
 `conf/surrogate/<library>/` for each of its rows; a test compares the files with the table. A file says what the
 library calls the shape, how its parameters became ours, and what is known to be wrong with it.
 """
@@ -20,7 +20,7 @@ from sgbench.paths import conf_dir
 GROUP = "surrogate"
 TABLE = Path(__file__).with_suffix(".yaml")
 SHARED = ("title", "version", "source", "forward")  # by the presets of one library
-HEADER = "# Written by `make presets` from sgbench/composition/presets.yaml; edit that table instead.\n"
+HEADER = "# Written by `make presets` from tools/presets.yaml; edit that table instead.\n"
 
 
 class Preset(NamedTuple):

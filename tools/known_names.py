@@ -1,12 +1,12 @@
-"""Names for type checkers: `python -m sgbench.composition.names` writes `known_names.py`."""
+"""Names for type checkers: `python -m tools.known_names` writes `sgbench/composition/known_names.py`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from sgbench.composition import catalogue
+from sgbench.composition import catalogue, known_names
 
-FILE = Path(__file__).with_name("known_names.py")
+FILE = Path(known_names.__file__)
 TYPES = {"surrogate": "SurrogateName", "neuron": "NeuronName"}
 HEAD = '''"""Names of the catalogue, written by `make entry`; a name that is not here still works."""
 

@@ -1,0 +1,210 @@
+"""`python -m registry`: in a clone, accept what was handed in, audit and withdraw rows, and make releases."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from registry import audit_command
+from registry.accept import accept
+from registry.restore import restore
+from sgbench import __version__
+from sgbench.cli.common import GIT_S, LEADERBOARDS, CommandParser, answer, references_of, shared
+from sgbench.cli.main import run_words
+from sgbench.errors import InputError, suggest
+from sgbench.leaderboard.releases.archive import folder_of, pack_release, unpack_release
+from sgbench.leaderboard.releases.make import ReleaseHeading, release_files
+from sgbench.leaderboard.store.method_provenance import SUBMISSIONS as SUBMITTED
+from sgbench.leaderboard.store.method_provenance import place, place_of
+from sgbench.leaderboard.store.outside import EXTERNAL
+from sgbench.leaderboard.store.stored import StoredRecords
+from sgbench.leaderboard.store.tree import protocols
+from sgbench.records.files import first_problem, write_atomic
+from sgbench.records.release import EarlierRelease, ReleaseName
+from sgbench.records.trust import Notice
+from sgbench.submissions.verify.judge import DataJudge
+from sgbench.training.git import FAILURES, ask
+
+SUBMISSIONS = Path("submissions")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command on the registry and return its exit code."""
+    return run_words(_dispatch, argv)
+
+
+def _dispatch(words: list[str]) -> int:
+    args = parser().parse_args(words)
+    return args.handler(args)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the parser of all commands."""
+    top = CommandParser(prog="python -m registry", description=__doc__)
+    commands: Any = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_accepting(commands)
+    audit_command.register(commands)
+    _add_withdraw(commands)
+    _add_release(commands)
+    return top
+
+
+def _add_accepting(commands: Any) -> None:
+    """Add the commands `accept` and `restore`."""
+    accepted = commands.add_parser(
+        "accept", help="copy a checked submission into the boards", parents=shared()
+    )
+    accepted.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="a submission")
+    accepted.add_argument(
+        "--weights-at",
+        metavar="URL",
+        help="keep where weights lie (URL/weights/SEED.safetensors), not their bytes",
+    )
+    accepted.set_defaults(handler=_accept)
+    restored = commands.add_parser(
+        "restore", help="put a submission together again from a board's store", parents=shared()
+    )
+    restored.add_argument("method", metavar="ID", help="of the method")
+    restored.add_argument("--protocol", required=True, metavar="NAME")
+    restored.add_argument("--to", type=Path, default=SUBMISSIONS, metavar="DIR", help="default: submissions")
+    restored.set_defaults(handler=_restore)
+    for parser in (accepted, restored):
+        parser.add_argument(
+            "--board",
+            type=Path,
+            default=LEADERBOARDS,
+            metavar="DIR",
+            help="the boards; default: leaderboards",
+        )
+
+
+def _add_withdraw(commands: Any) -> None:
+    """Add the command `withdraw`."""
+    withdraw = commands.add_parser(
+        "withdraw", help="say that a method no longer counts; nothing is deleted", parents=shared()
+    )
+    withdraw.add_argument("method", metavar="ID", help="of the method")
+    withdraw.add_argument("--protocol", required=True, metavar="NAME")
+    withdraw.add_argument("--reason", required=True, help="one sentence")
+    withdraw.add_argument("--superseded-by", metavar="ID", help="the method that replaces it")
+    withdraw.add_argument(
+        "--root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards"
+    )
+    withdraw.set_defaults(handler=_withdraw)
+
+
+def _add_release(commands: Any) -> None:
+    """Add the command `release`."""
+    release = commands.add_parser(
+        "release",
+        help="write all boards and their records as one archive to cite",
+        parents=shared(entries=False, classes=False),
+    )
+    release.add_argument("name", metavar="NAME", help="e.g. 2026.12")
+    release.add_argument(
+        "--root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards"
+    )
+    release.add_argument(
+        "--since", type=Path, metavar="ARCHIVE", help="the release before, for the difference"
+    )
+    release.add_argument("--to", type=Path, metavar="FILE.zip", help="default: sgbench-boards-NAME.zip")
+    release.set_defaults(handler=_release)
+
+
+def _accept(args: argparse.Namespace) -> int:
+    references = references_of(args)
+    judge, done = DataJudge(references), []
+    for folder in args.folders:
+        known = set(args.board.glob(f"*/{SUBMITTED}/*.json"))
+        verdict = accept(folder, args.board, references=references, judge=judge, weights_at=args.weights_at)
+        if verdict.submission is not None:
+            new = place_of(args.board / verdict.submission.protocol, verdict.submission) not in known
+            said = {"protocol": verdict.submission.protocol, "method_id": verdict.submission.method_id}
+            done.append({**said, "new": new})
+    lines = [
+        f"{one['protocol']} {one['method_id']}: {'accepted' if one['new'] else 'was there already'}"
+        for one in done
+    ]
+    lines.append(f"next: sgbench board build --from leaderboards --root {args.board}")
+    return answer(args, {"accepted": done}, lines)
+
+
+def _restore(args: argparse.Namespace) -> int:
+    (name,) = protocols(args.board, only=args.protocol, layout="leaderboards")
+    folder = restore(args.board / name, args.method, args.to)
+    line = f"{folder}: as it was handed in; next: sgbench verify {folder} --tier reinferred"
+    return answer(args, {"folder": str(folder)}, line)
+
+
+def _withdraw(args: argparse.Namespace) -> int:
+    (name,) = protocols(args.root, only=args.protocol, layout="leaderboards")
+    folder = args.root / name
+    known = sorted([*StoredRecords(folder).rows(), *(path.name for path in (folder / EXTERNAL).glob("*"))])
+    for method in (args.method, *([args.superseded_by] if args.superseded_by else [])):
+        if method not in known:
+            near = suggest(method, known, f"sgbench board show --protocol {name}")
+            raise InputError(f"{name} has no method '{method}'; {near}")
+    try:
+        notice = Notice(
+            schema_version=1,
+            protocol=name,
+            method_id=args.method,
+            kind="withdrawn" if args.superseded_by is None else "superseded",
+            superseded_by=args.superseded_by,
+            reason=args.reason,
+            created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+    except ValidationError as error:
+        raise InputError(f"--{first_problem(error)}") from error
+    path = place(folder, notice)
+    line = f"{path}: {notice.kind}; next: sgbench board build --from leaderboards --root {args.root}"
+    return answer(args, {"written": str(path), "kind": notice.kind}, line)
+
+
+def _release(args: argparse.Namespace) -> int:
+    try:
+        TypeAdapter(ReleaseName).validate_python(args.name)
+    except ValidationError as error:
+        raise InputError(f"NAME {args.name}: {first_problem(error)}; such as 2026.12 is needed") from error
+    since = None
+    if args.since is not None:
+        before = unpack_release(args.since)
+        since = EarlierRelease(name=before.manifest.name, sha256=before.sha256, rows=before.manifest.rows)
+    commit, created_utc = _committed(args.root)
+    files = release_files(args.root, ReleaseHeading(args.name, commit, created_utc, __version__, since))
+    data = pack_release(args.name, files)
+    path = args.to or Path(f"{folder_of(args.name)}.zip")
+    write_atomic(path, data)
+    sha256 = hashlib.sha256(data).hexdigest()
+    tree = {"file": str(path), "sha256": sha256, "bytes": len(data), "files": len(files)}
+    return answer(args, tree, f"{path}: {len(files):,} files, {len(data) / 1e6:.1f} MB, SHA-256 {sha256}")
+
+
+def _committed(root: Path) -> tuple[str, str]:
+    """Return the last commit of a folder and when it was made.
+
+    Raises:
+        InputError: there is none, or the folder has changes that are not committed.
+    """
+    try:
+        words = ask(root, "log", "-1", "--format=%H %cI", "--", ".", timeout_s=GIT_S).decode().split()
+        changed = ask(root, "status", "--porcelain", "--", ".", timeout_s=GIT_S).strip()
+    except FAILURES as error:
+        raise InputError(
+            f"{root}: is in no git repository; a release names the commit of its boards"
+        ) from error
+    if changed or not words:
+        raise InputError(f"{root}: holds what is not committed; commit it, so that the release can name it")
+    when = datetime.fromisoformat(words[1]).astimezone(UTC)
+    return words[0], when.isoformat(timespec="seconds")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

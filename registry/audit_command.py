@@ -1,0 +1,200 @@
+"""`python -m registry audit`: train seeds of rows again, and compare them with their records."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from registry.audit import AuditRequest, BoardAudit
+from registry.detection import detection_curve, perfect_claims
+from sgbench.cli.common import LEADERBOARDS, asked, references_of, say, say_json, shared
+from sgbench.errors import InputError
+from sgbench.leaderboard.store.audits import MIN_SOLVED
+from sgbench.leaderboard.store.tree import protocols
+from sgbench.paths import default_runs_dir
+from sgbench.records.spec import RunSpec
+from sgbench.replicas.sweep import run_sweep
+from sgbench.sweeps.outcome import headline
+from sgbench.training.runner import run_spec
+
+ENGINES = ("auto", "fused", "scan", "reference")
+SECOND_LOOK = ("scan", "reference")
+"""Engines that round otherwise; a seed out of tolerance is trained again on each."""
+TWICE = 2.0
+"""Tolerances by which a doctored row has to be caught."""
+
+
+def register(commands: Any) -> None:
+    """Add the command `audit` to the parser."""
+    audit = commands.add_parser(
+        "audit", help="train seeds of rows again and compare them with their records", parents=shared()
+    )
+    audit.add_argument("--root", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards")
+    audit.add_argument(
+        "--protocol",
+        action="append",
+        metavar="NAMES",
+        help="these boards alone: with commas, or several times",
+    )
+    audit.add_argument("--method", default="", metavar="ID", help="of the rows those whose id begins so")
+    audit.add_argument("--rows", type=int, metavar="N", help="a random sample of so many; default: every row")
+    audit.add_argument("--seeds", type=int, default=1, metavar="N", help="drawn of each row; default: 1")
+    audit.add_argument(
+        "--draw", type=int, metavar="N", help="number of the draw; default: the board's last, or today's date"
+    )
+    audit.add_argument("--engine", choices=ENGINES, default="auto", help="default: auto")
+    audit.add_argument(
+        "--by",
+        metavar="NAME",
+        help="train and write, in this name; without it only what would be trained is told",
+    )
+    audit.add_argument(
+        "--runs", type=Path, metavar="DIR", help="of the new runs; default: audit in the runs folder"
+    )
+    audit.add_argument(
+        "--pass-over",
+        metavar="WHY",
+        help="write why the row of --method has a rank without being trained again",
+    )
+    audit.add_argument(
+        "--fresh", action="store_true", help="score stored weights on samples that the draw makes"
+    )
+    audit.add_argument(
+        "--curve", action="store_true", help="tell how often a doctored row would be caught, by simulation"
+    )
+    audit.set_defaults(handler=_audit)
+
+
+def _audit(args: argparse.Namespace) -> int:
+    for option, value in (("--rows", args.rows), ("--seeds", args.seeds)):
+        if value is not None and value < 1:
+            raise InputError(f"{option} {value}: at least 1 is needed")
+    if args.draw is not None and args.draw < 0:
+        raise InputError(f"--draw {args.draw}: a whole number of at least 0 is needed")
+    references = references_of(args)
+    runs_dir = args.runs or default_runs_dir() / "audit"
+    known = protocols(args.root, layout="leaderboards")
+    told = {}
+    for name in asked(args.protocol, known):
+        audit = BoardAudit(args.root / name, references=references, runs_dir=runs_dir)
+        told[name] = _one_board(audit, args)
+    if args.json:
+        say_json(told)
+    return 1 if any(each["failed"] for each in told.values()) else 0
+
+
+def _one_board(audit: BoardAudit, args: argparse.Namespace) -> dict[str, Any]:
+    """Do what is asked of one board, tell it in lines unless as JSON, and return it."""
+    request = _request(audit, args)
+    if args.pass_over is not None:
+        if not args.by or not args.method:
+            raise InputError("--pass-over: name one row with --method, and yourself with --by")
+        audit.pass_over(request, args.pass_over)
+        request = replace(request, method="")
+    elif args.curve:
+        return _curve(audit, args)
+    elif args.fresh:
+        return _fresh(audit, request, args)
+    elif args.by is not None:
+        _train(audit, request, args)
+    return _told(audit, request, args)
+
+
+def _request(audit: BoardAudit, args: argparse.Namespace) -> AuditRequest:
+    sessions = audit.audit.sessions
+    today = int(datetime.now(UTC).strftime("%Y%m%d"))
+    draw = args.draw if args.draw is not None else sessions[-1].draw if sessions else today
+    return AuditRequest(draw, args.rows, args.seeds, args.method, args.engine)
+
+
+def _train(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) -> None:
+    """Train what is drawn; then more seeds where these hang on rounding, else other engines where one is out."""
+
+    def again(asked_for: AuditRequest) -> None:
+        audit.train(asked_for, verifier=args.by, runner=_quietly if args.json else _replicas)
+
+    again(request)
+    tolerance = audit.audit.tolerance
+    if tolerance is not None and tolerance.solved_from is not None:
+        again(replace(request, seeds=max(MIN_SOLVED, request.seeds)))
+        return
+    for engine in SECOND_LOOK:
+        for method in audit.failed():
+            again(replace(request, method=method, rows=None, engine=engine))
+
+
+def _replicas(specs: Sequence[RunSpec]) -> None:
+    """Train runs side by side in one process, and tell how far they are and how long it takes."""
+    run_sweep(specs, range(len(specs)), workers=1, largest=None, headline=headline)
+
+
+def _quietly(specs: Sequence[RunSpec]) -> None:
+    """Train runs one after another, so that standard output holds JSON alone."""
+    for spec in specs:
+        run_spec(spec)
+
+
+def _told(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) -> dict[str, Any]:
+    """Tell what was drawn, what is left and what does not agree."""
+    drawn, left, failed = audit.drawn(request), audit.left(request), audit.failed()
+    tolerance = audit.audit.tolerance
+    if not args.json:
+        for verdict in audit.verdicts():
+            word = "passed" if verdict.passed else "FAILED"
+            say(f"{audit.folder.name} {verdict.method_id} {word}: {verdict.statement}")
+        time_s = sum(row.fit_s for row, _ in left)
+        way = "" if args.by or not left else "; --by NAME trains them"
+        said = (
+            f"{len(drawn)} runs drawn by {request.draw}, {len(left)} left ({time_s:.0f} s by their records)"
+        )
+        say(f"{audit.folder.name}: {said}, {len(failed)} rows failed{way}")
+        if tolerance is not None:
+            say(f"{audit.folder.name}: {_caught(audit)}")
+    return {
+        "draw": request.draw,
+        "drawn": len(drawn),
+        "left": [[row.method_id, seed] for row, seed in left],
+        "failed": failed,
+        "tolerance": None if tolerance is None else tolerance.model_dump(),
+    }
+
+
+def _caught(audit: BoardAudit) -> str:
+    """Tell how often a doctored row would be caught: by twice the tolerance, or where all seeds are turned."""
+    solved = audit.audit.tolerance is not None and audit.audit.tolerance.solved_from is not None
+    points = detection_curve(audit.audit)
+    return f"a row {points[-1] if solved else next(point for point in points if point.amount == TWICE)}"
+
+
+def _fresh(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) -> dict[str, Any]:
+    """Score weights on samples drawn anew, and tell what they claim and score."""
+    scores = audit.score_fresh(request)
+    measure = audit.reference.measure
+    if not args.json:
+        for score in scores:
+            claimed, fresh = measure.text(score.claimed), measure.text(score.fresh)
+            say(f"{audit.folder.name} {score.method_id}: claimed {claimed}, on samples drawn anew {fresh}")
+        say(f"{audit.folder.name}: {len(scores)} rows scored on samples drawn by {request.draw}")
+    return {"failed": [], "fresh": [score.model_dump() for score in scores]}
+
+
+def _curve(audit: BoardAudit, args: argparse.Namespace) -> dict[str, Any]:
+    """Tell how often rows doctored by multiples of the tolerance are caught."""
+    curve = detection_curve(audit.audit)
+    passing, honest = perfect_claims(audit.audit)
+    if not args.json:
+        for point in curve:
+            say(f"{audit.folder.name}: {point}")
+        say(
+            f"{audit.folder.name}: a perfect score passes in {passing} of {curve[0].drawn} draws; {honest} of all "
+            "have it in their records"
+        )
+    return {
+        "failed": [],
+        "curve": [point.tree for point in curve],
+        "perfect": {"passing": passing, "in_records": honest, "draws": curve[0].drawn},
+    }
