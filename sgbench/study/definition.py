@@ -21,6 +21,8 @@ MAX_NODES = 100_000
 """Values and groups of values that a study's file may have."""
 Word = bool | int | float | str | None
 """A value as it stands in a word of the command line."""
+Purpose = Literal["tuning", "map", "report", "second_look"]
+"""What seeds are for; a second look has new ones, for what the seeds before left open."""
 
 
 class Seeds(Strict):
@@ -145,7 +147,7 @@ class StudyBlock(Strict):
 
     about: Text
     tasks: tuple[Name, ...] = Field(min_length=1)
-    purpose: Literal["tuning", "map", "report"]
+    purpose: Purpose
     seeds: Seeds
     settings: RandomSettings | None = None
     grids: tuple[CellGrid, ...] = Field(min_length=1)
@@ -172,7 +174,7 @@ class Study(Strict):
     """Document with the hypotheses and their tests."""
     extends: Name | None = None
     """The study whose blocks these are, on other tasks; its hypotheses are not decided here."""
-    seeds: dict[Literal["tuning", "map", "report"], Seeds]
+    seeds: dict[Purpose, Seeds]
     tasks: dict[Name, StudyTask]
     blocks: dict[Name, StudyBlock]
 

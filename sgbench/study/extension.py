@@ -19,7 +19,8 @@ def extended(study: Study, tasks: Mapping[str, StudyTask]) -> Study:
 
     A task has the cells and the ranges of random settings of the task that it is like. A block without such a task
     is left out, and so are one whose cells have ranges of their own, such as time constants of neurons, which hold
-    for the steps of the study's tasks alone, and one that scores what such a block has chosen.
+    for the steps of the study's tasks alone, one that scores what such a block has chosen, and a second look at
+    what a hypothesis of the study left open.
 
     Raises:
         InputError: a task is like none of the study's.
@@ -33,7 +34,9 @@ def extended(study: Study, tasks: Mapping[str, StudyTask]) -> Study:
     blocks: dict[str, StudyBlock] = {}
     for name, block in study.blocks.items():
         part = _block(block, likes)
-        fits = all(not grid.ranges and grid.best_of in {None, *blocks} for grid in block.grids)
+        fits = block.purpose != "second_look" and all(
+            not grid.ranges and grid.best_of in {None, *blocks} for grid in block.grids
+        )
         if part is not None and fits:
             # Without the block that settles a reference, runs start from what the task states.
             reference = part.reference if part.reference in blocks else None

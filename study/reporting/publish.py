@@ -99,4 +99,4 @@ def _remove_void(blocks: Sequence[str], store: Store, board_dir: Path) -> int:
     return removed
 
 
-_WHY = {"tuning": "chose settings", "map": "have no board"}
+_WHY = {"tuning": "chose settings", "map": "have no board", "second_look": "have no board"}

@@ -61,8 +61,9 @@ def test_ranges_of_random_settings_follow_the_model() -> None:
 def test_ranges_of_neurons_stay_with_their_tasks() -> None:
     """Time constants hold for the steps of T4: E is left out of an extension, and ER, which scores what E chose."""
     blocks = extended(study().study, {"mine": mine("T4")}).blocks
-    assert {"E", "ER"} <= set(study().study.blocks)
+    assert {"E", "ER", "I4"} <= set(study().study.blocks)
     assert not {"E", "ER"} & set(blocks)
+    assert "I4" not in extended(study().study, {"mine": mine("T5")}).blocks  # a second look at T5
     assert {"A3a", "A3b", "D", "DR"} <= set(blocks)
 
 

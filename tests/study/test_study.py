@@ -262,6 +262,7 @@ def test_the_shipped_study_composes(tmp_path: Path) -> None:
         "tuning": 100,
         "map": 300,
         "report": 200,
+        "second_look": 310,
     }
     first: dict[str, StudyPoint] = {}
     for point in points(study, "A1", {}):

@@ -52,9 +52,7 @@ def page(findings: SurrogateFindings, pages: Sequence[StudyPage]) -> StudyPage:
         links(pages),
         _registered(findings),
     ]
-    evidence = [
-        _rows(result, interval_level(result.name, findings.rules)) for result in results if result.rows
-    ]
+    evidence = [_rows(result, interval_level(result, findings.rules)) for result in results if result.rows]
     return StudyPage(
         NAME, TITLE, (*parts, *(["## Numbers behind the verdicts", *evidence] if evidence else []))
     )

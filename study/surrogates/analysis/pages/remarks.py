@@ -5,6 +5,7 @@ Verdicts stay as the registration decides them. These remarks were written after
 
 from __future__ import annotations
 
+from sgbench.study.verdicts import HypothesisResult
 from study.surrogates.analysis.comparisons import Rules
 
 REMARKS = (
@@ -71,15 +72,15 @@ def remark_lines() -> str:
     return "\n".join(f"- **{of}**: {says}" for of, says in REMARKS)
 
 
-def interval_level(name: str, rules: Rules) -> str:
+def interval_level(result: HypothesisResult, rules: Rules) -> str:
     """Write the level of the intervals of a hypothesis's table.
 
     Args:
-        name: of the hypothesis.
+        result: of the hypothesis.
         rules: whose levels decide; two one-sided tests at a level have an interval of one minus twice that.
     """
-    if name in ("H2", "H4", "H7"):
-        kinds = {"H2": "Wilson's", "H4": "by bootstrap, and Wilson's of shares", "H7": "of slopes"}
-        return f"Intervals are of 95 %, {kinds[name]}."
-    level = rules.level if name in ("H1", "H3") else rules.look_level
+    kinds = {"H2": "Wilson's", "H4": "by bootstrap, and Wilson's of shares", "H7": "of slopes"}
+    if result.name in kinds:
+        return f"Intervals are of 95 %, {kinds[result.name]}."
+    level = rules.level / result.level_factor
     return f"Intervals are of {PERCENT * (1 - 2 * level):.3g} %, as two one-sided tests at {level:g} need."

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
+from sgbench.study.verdicts import HypothesisResult
 from study.surrogates.analysis.comparisons import Rules
 from study.surrogates.analysis.pages.between_shapes import shape_spread
 from study.surrogates.analysis.pages.remarks import interval_level
@@ -34,6 +35,9 @@ def test_noise_of_seeds_is_no_spread_of_shapes():
 
 def test_the_level_of_intervals_is_said():
     """By hand: 1 - 2 x .05 and 1 - 2 x .0221."""
-    assert "of 90 %" in interval_level("H1", Rules())
-    assert "of 95.6 %" in interval_level("H8", Rules())
-    assert "of 95 %" in interval_level("H2", Rules())
+    rules = Rules()
+    looked = {"level_factor": rules.level / rules.look_level}
+    assert "of 90 %" in interval_level(HypothesisResult("H1", "", "", ""), rules)
+    assert "of 95.6 %" in interval_level(HypothesisResult("H1", "", "", "", **looked), rules)
+    assert "of 95.6 %" in interval_level(HypothesisResult("H8", "", "", "", **looked), rules)
+    assert "of 95 %" in interval_level(HypothesisResult("H2", "", "", ""), rules)

@@ -31,13 +31,13 @@ def recurrent(best: float, fails: Callable[[StudyPoint], bool]) -> StudyScores:
 
 def test_h4_confirmed_refuted_and_open() -> None:
     """Narrow and failing: confirmed. Wide: refuted. Narrow and never failing: refuted by the share alone."""
-    narrow = h4(recurrent(0.1, lambda run: run.seed != 300), generator=generator())
+    narrow = h4(recurrent(0.1, lambda run: run.seed != 300), Rules(), generator=generator())
     assert narrow.alone == "confirmed"
     assert narrow.rows[0][2:7] == (0.1, 0.1, 0.1, 9, 10)
-    assert h4(recurrent(2.0, lambda run: True), generator=generator()).alone == "refuted"
+    assert h4(recurrent(2.0, lambda run: True), Rules(), generator=generator()).alone == "refuted"
     never = recurrent(0.1, lambda run: False)
-    assert h4(never, generator=generator()).alone == "refuted"
-    third = h4(recurrent(0.1, lambda run: run.seed % 5 < 2), generator=generator())
+    assert h4(never, Rules(), generator=generator()).alone == "refuted"
+    third = h4(recurrent(0.1, lambda run: run.seed % 5 < 2), Rules(), generator=generator())
     assert third.alone == "open"
 
 

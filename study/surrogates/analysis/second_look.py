@@ -1,0 +1,58 @@
+"""A second look at what the map left open: its first seeds and new ones in one table (amendment 13)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sgbench.study.definition import Purpose
+from sgbench.study.scores import RunTable, StudyScores
+from sgbench.study.verdicts import HypothesisResult
+from study.surrogates.analysis.comparisons import MAP, Rules
+
+PURPOSE: Purpose = "second_look"
+BLOCKS = {"H1": "I2", "H3": "I3", "H4": "I4"}
+"""By hypothesis, the block with its new seeds."""
+
+
+def with_new_seeds(scores: StudyScores, hypothesis: str, first: dict[str, RunTable]) -> dict[str, RunTable]:
+    """Add the seeds of the second look to tables of the first one; without all of its runs there is none.
+
+    Args:
+        scores: of the study.
+        hypothesis: that is looked at again.
+        first: tables of the first look, by any name; each is of one task, the name's part before a blank.
+    """
+    name = BLOCKS[hypothesis]
+    if name not in scores.study.blocks:
+        return {}  # a study that extends this one has no second look
+    block = scores.study.blocks[name]
+    seeds = block.seeds.values
+    tables = {}
+    for place, table in first.items():
+        task = place.partition(" ")[0]
+        if task not in block.tasks:
+            continue
+        more = scores.table(task, PURPOSE, list(table.cells), seeds, start=MAP)
+        if not more.complete:
+            return {}
+        tables[place] = _joined(table, more)
+    return tables
+
+
+def looked_again(result: HypothesisResult, tables: dict[str, RunTable], rules: Rules) -> HypothesisResult:
+    """Say that a result is of the second look: how many seeds each task has, and its level."""
+    counts = {place.partition(" ")[0]: len(table.seeds) for place, table in tables.items()}
+    seeds = ", ".join(f"{task} {count}" for task, count in counts.items())
+    block = BLOCKS[result.name]
+    return replace(
+        result,
+        cells=f"{result.cells}; second look in {block}",
+        seeds=seeds,
+        level_factor=rules.level / rules.look_level,
+    )
+
+
+def _joined(first: RunTable, more: RunTable) -> RunTable:
+    """Put the columns of two tables of the same cells into one."""
+    runs = tuple((*row, *new) for row, new in zip(first.runs, more.runs, strict=True))
+    return RunTable(first.cells, (*first.seeds, *more.seeds), runs, first.planned + more.planned, 0)
