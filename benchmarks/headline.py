@@ -154,10 +154,10 @@ def table(folder: Path = RESULTS) -> str:
             f"| **{ratio['median']:.1f}** ({ratio['low']:.1f} to {ratio['high']:.1f}) "
             f"| {_best_peer(folder, line)} |"
         )
-    told = list(machines)
-    if len(machines) > 1:
-        told = [f"{'; '.join(names)}: {machine}" for machine, names in machines.items()]
-    return "\n".join([*rows, "", "\n\n".join(told)])
+    most, *others = sorted(machines, key=lambda machine: -len(machines[machine]))
+    told = [f"We measured on {most}"]
+    told += [f'We measured "{name}" on {machine}' for machine in others for name in machines[machine]]
+    return "\n".join([*rows, "", " ".join(told)])
 
 
 def _gain(folder: Path, line: Line) -> float:
@@ -197,5 +197,6 @@ def _best_peer(folder: Path, line: Line) -> str:
 def _machine(tree: dict[str, Any]) -> str:
     used = tree["environment"]
     versions = ", ".join(f"{name} {used['versions'][name]}" for name in ("torch", "snntorch", "numba"))
-    unit = "AVX-512" if "avx512f" in used["cpu"]["vector_units"] else "no AVX-512"
-    return f"{used['cpu']['model']}, {unit}, {tree['settings']['threads']} thread, float32; {versions}."
+    unit = "with AVX-512" if "avx512f" in used["cpu"]["vector_units"] else "without AVX-512"
+    threads = tree["settings"]["threads"]
+    return f"a processor {used['cpu']['model']} {unit}, on {threads} thread in float32, with {versions}."

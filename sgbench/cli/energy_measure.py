@@ -90,10 +90,11 @@ def summary(verdicts: Sequence[EnergyVerdict]) -> str:
     alone, with_fit = shares
     wrong = f"Of the {len(failed)} predictions that fail,"
     return (
-        f"{len(verdicts) - len(failed)} of {len(verdicts)} predictions hold: their interval overlaps that of the "
-        f"measurement. Of the predictions by prices alone, {alone} hold. Of the predictions with a fit to other "
-        f"measurements of the same chip, {with_fit} hold. {wrong} {low} are too low and "
-        f"{len(failed) - low} are too high. {wrong} {near} are off by less than a factor of {NEAR:g}."
+        f"{len(verdicts) - len(failed)} of {len(verdicts)} predictions hold, which means that their interval "
+        f"overlaps that of the measurement. Of the predictions from energies per operation alone, {alone} hold. Of "
+        f"the predictions that were fitted to other measurements of the same chip, {with_fit} hold. {wrong} {low} "
+        f"are too low and {len(failed) - low} are too high. {wrong} {near} are off by less than a factor of "
+        f"{NEAR:g}."
     )
 
 

@@ -23,7 +23,7 @@ HARM = -2.0
 """Points that no task may be shown to lose where a default is to change."""
 RECOMMENDED_NAME = "what `sgbench recommend` said before"
 SHIPPED = {
-    RECOMMENDED_NAME: "the setting that `sgbench recommend` named before this study",
+    RECOMMENDED_NAME: "the setting that `sgbench recommend` gave before our second study",
     "snnTorch's atan as it ships": "snnTorch's default `atan`",
     "snnTorch's fast_sigmoid": "snnTorch's default `fast_sigmoid`",
 }
@@ -56,20 +56,20 @@ NOT_REACHED = f"A computed width was to be tested against {FIXED_TEXT} only if i
 """Why the second claim is not tested."""
 AT_BEST = "at the width that is best without one"
 AT_HALF = "at a surrogate width of 0.5"
-ATTACHING = "a gradient through the reset"
+ATTACHING = "a gradient through the neurons' reset"
 SHOWN = 0.05
 """Points that a sentence with one digit shows."""
 WORDS: Mapping[str, ClaimWords] = {
     "P1": ClaimWords(
-        f"With {ATTACHING}, {BY_STEPS} comes within {BEST}",
-        f"With {ATTACHING}, {BY_STEPS} does not come within {BEST}",
-        f"whether, with {ATTACHING}, {BY_STEPS} comes within {BEST}",
+        f"With a gradient through the reset, {BY_STEPS} comes within {BEST}",
+        f"With a gradient through the reset, {BY_STEPS} does not come within {BEST}",
+        f"whether, with a gradient through the reset, {BY_STEPS} comes within {BEST}",
         f"{BY_STEPS} loses {{}} points to the best setting",
     ),
     "P1b": ClaimWords(
-        f"With {ATTACHING}, {BY_STEPS} is better than {FIXED_TEXT}",
-        f"With {ATTACHING}, {BY_STEPS} is worse than {FIXED_TEXT}",
-        f"whether, with {ATTACHING}, {BY_STEPS} beats {FIXED_TEXT}",
+        f"With a gradient through the reset, {BY_STEPS} is better than {FIXED_TEXT}",
+        f"With a gradient through the reset, {BY_STEPS} is worse than {FIXED_TEXT}",
+        f"whether, with a gradient through the reset, {BY_STEPS} beats {FIXED_TEXT}",
         f"{BY_STEPS} gains {{}} points over {FIXED_TEXT}",
     ),
     "P2a": ClaimWords(
@@ -100,7 +100,7 @@ def verdict_sentences(decision: ClaimDecision) -> str:
     second = (
         f" Runs with the seeds {LOOKS[1][0]} to {LOOKS[1][-1]} may decide this question and are not stored yet."
         if len(decision.looks) == 1
-        else " The study has no further registered runs."
+        else " The registration of the study plans no further runs."
     )
     return f"It is open {words.asked}. {effect}{second}"
 

@@ -55,21 +55,21 @@ def test_fixed_setting_is_the_rule_where_the_other_is_not_shown_to_be_better():
         "lost most, 0.2 points (seeds 205 to 219). "
         "A surrogate width computed from membrane potentials is not shown to be better than `atan` at "
         "a width of 0.5: the difference is -0.8 points. "
-        "A gradient through the reset costs 0.2 points of accuracy at the width that is best "
+        "A gradient through the neurons' reset costs 0.2 points of accuracy at the width that is best "
         "without one. "
-        "A gradient through the reset gains 7.8 points of accuracy at a surrogate width of 0.5."
+        "A gradient through the neurons' reset gains 7.8 points of accuracy at a surrogate width of 0.5."
     )
     assert answer.verdicts[0] == (
-        "With a gradient through the reset, a surrogate width computed from membrane potentials comes within 3 "
-        "points of the best setting. On 3 tasks with 5 seeds, a surrogate width computed from membrane potentials "
-        "loses 1.0 points to the best setting (94 % interval -0.1 to 2.1)."
+        "With a gradient through the reset, a surrogate width computed from membrane potentials comes "
+        "within 3 points of the best setting. On 3 tasks with 5 seeds, a surrogate width computed from membrane "
+        "potentials loses 1.0 points to the best setting (94 % interval -0.1 to 2.1)."
     )
     assert answer.verdicts[1].startswith(
         "It is open whether, with a gradient through the reset, a surrogate width computed from membrane "
         "potentials beats"
     )
-    assert answer.verdicts[2].startswith("A gradient through the reset costs less than 1 point")
-    assert answer.verdicts[3].startswith("A gradient through the reset gains more than 3 points")
+    assert answer.verdicts[2].startswith("A gradient through the neurons' reset costs less than 1 point")
+    assert answer.verdicts[3].startswith("A gradient through the neurons' reset gains more than 3 points")
     assert "recurrent experiments of version 2 may set `neuron.reset_gradient=attached`." in answer.defaults
     assert answer.defaults.endswith("the closed rows would become open.")
 
@@ -139,7 +139,8 @@ def test_the_gain_at_half_is_said_by_its_side(half, says):
     """By hand: a detached width of 0.5 that loses 8 points is a gain of 8 for both shapes, one of 1 is 1."""
     answer = answered(scored(losing((0.0, 0.0, 0.0), 0.0, half)))
     assert (
-        f"A gradient through the reset {says} of accuracy at a surrogate width of 0.5." in answer.verdicts[3]
+        f"A gradient through the neurons' reset {says} of accuracy at a surrogate width of 0.5."
+        in answer.verdicts[3]
     )
     assert f"gains {half:.1f} points of accuracy at a surrogate width of 0.5 (" in answer.verdicts[3]
 
@@ -160,10 +161,13 @@ def test_harm_keeps_defaults_as_they_are():
 def test_attaching_that_harms_is_said():
     """By hand: attached loses 5 points at every width of every task."""
     answer = answered(scored(lambda task, shape, width, reset, seed: 90.0 - 5.0 * (reset == "attached")))
-    assert answer.verdicts[2].startswith("A gradient through the reset costs more than 1 point")
+    assert answer.verdicts[2].startswith("A gradient through the neurons' reset costs more than 1 point")
     assert "no default changes" in answer.defaults
     assert len(passages(answer)[0].text.split()) <= 95
-    costs = "A gradient through the reset costs 5.0 points of accuracy at the width that is best without one."
+    costs = (
+        "A gradient through the neurons' reset costs 5.0 points of accuracy at the width that is best without "
+        "one."
+    )
     assert answer.short.endswith(costs)
     assert answer.sentences.startswith("For recurrent networks the pre-registered advice is to take `atan`")
     assert (
