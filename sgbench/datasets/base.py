@@ -44,9 +44,6 @@ class DataSet(ABC):
     A class that names its entry takes target, classes, sizes, origin, licence and checksum from the `meta` of that
     file, where they are stated once; what it states itself, or computes from its parameters, goes first. Its
     parameters are given by name.
-
-    A data set that is read from files also provides a small fake of its own on-disk format for tests; one that
-    is generated, or that a dependency bundles, needs none.
     """
 
     form: Form = "values"  # of the samples

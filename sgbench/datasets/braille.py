@@ -93,17 +93,6 @@ class BrailleLetters(DataSet):
         packed = folder / ORIGINAL
         return packed if packed.is_file() else find(FILE, [folder], self.remedy)
 
-    @staticmethod
-    def fake(folder: Path, *, seed: int) -> None:
-        """Write letters of slow random pressure in the same format, for tests."""
-        random = np.random.Generator(np.random.PCG64(seed))
-        letters = np.cumsum(random.integers(-9, 10, (CLASSES, 1, STEPS, TAXELS)), 2)
-        noise = random.integers(-3, 4, (CLASSES, REPETITIONS, STEPS, TAXELS))
-        x = np.clip(letters + noise + 60, 0, 255).reshape(-1, STEPS, TAXELS)
-        y, repetition = np.divmod(np.arange(len(x)), REPETITIONS)
-        x, y, repetition = (column.astype(np.uint8) for column in (x, y, repetition))
-        np.savez_compressed(folder / FILE, x=x, y=y, repetition=repetition)
-
 
 class Braille(BrailleLetters, entry="braille"):
     """Loads Braille letters as the pressures on twelve taxels, four of which touch, in 76 steps of 25 ms.

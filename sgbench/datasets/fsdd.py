@@ -11,7 +11,6 @@ import numpy as np
 
 from sgbench.datasets.base import Split
 from sgbench.datasets.event_files import below
-from sgbench.datasets.formats.sound import write_wav
 from sgbench.datasets.gammatone import FrontEnd
 from sgbench.datasets.spoken import Spoken, Utterance
 from sgbench.errors import InputError, require_choice
@@ -56,19 +55,6 @@ class FsddRecordings(Spoken):
         for utterance in self.all_utterances(root):
             parts[split_of(utterance)].append(utterance)
         return parts
-
-    @staticmethod
-    def fake(folder: Path, *, speakers: Sequence[str], numbers: Sequence[int], seed: int) -> None:
-        """Write short tones, of a height for each digit and speaker, under the published names, for tests."""
-        random = np.random.Generator(np.random.PCG64(seed))
-        (folder / "recordings").mkdir(parents=True)
-        for place, speaker in enumerate(speakers):
-            for digit in range(10):
-                for number in numbers:
-                    time_s = np.arange(240 + 8 * number) / 8000
-                    tone = np.sin(2 * np.pi * (300 + 250 * digit + 20 * place) * time_s)
-                    sound = 0.3 * tone + 0.01 * random.standard_normal(len(time_s))
-                    write_wav(folder / "recordings" / f"{digit}_{speaker}_{number}.wav", sound, 8000)
 
 
 class Fsdd(FsddRecordings, entry="fsdd"):

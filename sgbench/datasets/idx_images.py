@@ -106,15 +106,6 @@ class IdxImages(DataSet):
             )
         return array
 
-    @staticmethod
-    def fake(folder: Path, *, train: int, test: int, seed: int) -> None:
-        """Write a small data set of the same format, with ten classes in turn, for tests."""
-        random = np.random.Generator(np.random.PCG64(seed))
-        for (images, labels), count in zip((TRAIN, TEST), (train, test), strict=True):
-            pixels = (256 * random.random((count, 28, 28))).astype(np.uint8)
-            for name, array in ((images, pixels), (labels, (np.arange(count) % 10).astype(np.uint8))):
-                (folder / name.removesuffix(".gz")).write_bytes(to_idx(array))
-
 
 def _samples(images: Bytes, labels: Bytes) -> Samples:
     pixels = torch.from_numpy(images.reshape(len(images), -1).copy())
@@ -133,7 +124,7 @@ def parse_idx(data: bytes, path: Path) -> Bytes:
     Raises:
         InputError: not this format, of another type, or of another length than it declares; one line.
 
-    >>> parse_idx(to_idx(np.array([[1, 2], [3, 4]], dtype=np.uint8)), Path("x")).tolist()
+    >>> parse_idx(bytes([0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 2, 1, 2, 3, 4]), Path("x")).tolist()
     [[1, 2], [3, 4]]
     """
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] != UNSIGNED_BYTES:  # noqa: PLR2004
@@ -143,12 +134,3 @@ def parse_idx(data: bytes, path: Path) -> Bytes:
     if not shape or len(data) != header + math.prod(shape):
         raise InputError(f"{path}: holds {len(data)} bytes, not what its header declares; fetch it again")
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
-
-
-def to_idx(array: Bytes) -> bytes:
-    """Write an array of bytes in the idx format."""
-    return (
-        bytes([0, 0, UNSIGNED_BYTES, array.ndim])
-        + struct.pack(f">{array.ndim}I", *array.shape)
-        + array.tobytes()
-    )

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import ClassVar
-
-import numpy as np
 
 from sgbench.datasets.event_files import FileToFetch
 from sgbench.datasets.nmnist import Nmnist
@@ -28,17 +25,3 @@ class Nmnist1100(Nmnist, entry="nmnist1100"):
         "folder NMNIST-1100 of the data root, in their folders of digits"
     )
     least: ClassVar[int] = 100
-
-    @staticmethod
-    def fake(folder: Path, *, train: int, test: int, seed: int) -> None:
-        """Write so many recordings of each digit, of 50 events at random pixels, in the published format."""
-        random = np.random.Generator(np.random.PCG64(seed))
-        for part, count in (("Train", train), ("Test", test)):
-            for digit in range(10):
-                (folder / part / str(digit)).mkdir(parents=True)
-                for number in range(count):
-                    x, y, p = (random.integers(0, high, 50) for high in (34, 34, 2))
-                    t = np.sort(random.integers(0, 300_000, 50))
-                    table = np.stack([x, y, p << 7 | t >> 16, t >> 8 & 255, t & 255], 1).astype(np.uint8)
-                    name = f"{10 * number + digit + 1:05d}.bin"
-                    (folder / part / str(digit) / name).write_bytes(table.tobytes())

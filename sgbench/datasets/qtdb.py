@@ -20,7 +20,6 @@ FILES = ("QTDB_train.mat", "QTDB_test.mat")
 STEPS, CHANNELS, WAVES = 1300, 4, ("P", "PQ", "QR", "RS", "ST", "TP")
 STEP_US = 4_000  # 250 samples a second
 LAST_FOR_VALIDATION = 62
-FAKE_RATE = 0.08  # events a step and channel
 UNLABELLED_STEPS = ("unscored", "p")
 Array = np.ndarray[Any, Any]
 
@@ -99,20 +98,6 @@ class Qtdb(DataSet, entry="qtdb"):
         if self.unlabelled == "unscored":
             labels[~y.any(2)] = UNLABELLED
         return x[:, :STEPS], labels[:, :STEPS]
-
-    @staticmethod
-    def fake(folder: Path, *, train: int, test: int, seed: int) -> None:
-        """Write random events and waves in turn, the last of them unlabelled, in the same format, for tests."""
-        from scipy.io import savemat
-
-        random = np.random.Generator(np.random.PCG64(seed))
-        for name, count in zip(FILES, (train, test), strict=True):
-            x = (random.random((count, STEPS + 1, CHANNELS)) < FAKE_RATE).astype(np.int16)
-            x[:, STEPS, 0] = -1
-            wave = (np.arange(STEPS + 1) // 20 + random.integers(0, 6, (count, 1))) % 6
-            y = (wave[..., None] == np.arange(6)).astype(np.uint8)
-            y[:, 1200:] = 0
-            savemat(folder / name, {"x": x, "y": y}, do_compression=True)
 
 
 def _samples(x: Array, labels: Array) -> Samples:

@@ -7,11 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-
 from sgbench.datasets.base import Split
 from sgbench.datasets.event_files import FileToFetch, below, present
-from sgbench.datasets.formats.sound import write_wav
 from sgbench.datasets.gammatone import FrontEnd
 from sgbench.datasets.spoken import Spoken, Utterance
 from sgbench.errors import InputError
@@ -89,18 +86,6 @@ class SpeechCommands(Spoken, entry="speech_commands"):
             split: Split = "validation" if validates else "test" if tests else "train"
             parts[split].append(_utterance(name, root))
         return parts
-
-    @staticmethod
-    def fake(folder: Path, *, speakers: int, seed: int) -> None:
-        """Write each word once by each speaker, as short noise, for tests; speaker 0 validates, speaker 1 tests."""
-        random = np.random.Generator(np.random.PCG64(seed))
-        said = [f"{word}/{speaker:08x}_nohash_0.wav" for word in WORDS for speaker in range(speakers)]
-        for name in [*said, "_background_noise_/hum.wav"]:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            write_wav(folder / name, random.uniform(-0.5, 0.5, 400), 16000)
-        for speaker, file in enumerate(LISTS.values()):
-            own = [name for name in said if f"/{speaker:08x}_" in name]
-            (folder / file).write_text("\n".join([*own, ""]))
 
 
 def _listed(path: Path, known: set[str]) -> set[str]:

@@ -14,10 +14,11 @@ import torch
 from sgbench.cli.main import main
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
-from sgbench.datasets.idx_images import FILES, IdxImages
+from sgbench.datasets.idx_images import FILES
 from sgbench.errors import InputError
 from sgbench.inspection.sample_picture import chosen
 from sgbench.training.build import build
+from tests.datasets.fakes import fake_idx_images
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +97,7 @@ def spoil(folder: Path, how: str) -> None:
     if how == "absent":
         return
     folder.mkdir(parents=True)
-    IdxImages.fake(folder, train=10, test=10, seed=0)
+    fake_idx_images(folder, train=10, test=10, seed=0)
     if how == "cut":
         path = folder / "train-images-idx3-ubyte"
         path.write_bytes(path.read_bytes()[:-1])

@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from sgbench.datasets.base import SPLITS, fingerprint
-from sgbench.datasets.braille import FILE, Braille, BrailleDelta, BrailleLetters, send_on_delta
+from sgbench.datasets.braille import FILE, Braille, BrailleDelta, send_on_delta
 from sgbench.datasets.formats.npz import read_npz
 from sgbench.errors import InputError
+from tests.datasets.fakes import fake_braille
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def root(tmp_path: Path) -> Path:
     """A data root with a fake in it."""
     folder = tmp_path / "braille"
     folder.mkdir()
-    BrailleLetters.fake(folder, seed=3)
+    fake_braille(folder, seed=3)
     return tmp_path
 
 

@@ -33,6 +33,7 @@ from sgbench.datasets.mnist import Mnist
 from sgbench.datasets.shd import Shd
 from sgbench.errors import InputError, StorageError
 from tests.datasets import original_formats as formats
+from tests.datasets.fakes import fake_idx_images
 
 GB = 10**9
 
@@ -268,7 +269,7 @@ def test_from_the_command_to_samples(url, tmp_path, monkeypatch, capsys):
 
 def test_mnist_is_fetched(url, tmp_path, monkeypatch, capsys):
     """Expected: four packed files, as their publisher's MD5 says, which the data set then finds."""
-    IdxImages.fake(tmp_path, train=20, test=10, seed=0)
+    fake_idx_images(tmp_path, train=20, test=10, seed=0)
     packed = {name: gzip.compress((tmp_path / name.removesuffix(".gz")).read_bytes()) for name in FILES}
     Server.files.update({f"/mnist/{name}": data for name, data in packed.items()})
     monkeypatch.setattr(Mnist, "served_at", f"{url}/mnist/")

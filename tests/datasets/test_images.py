@@ -18,10 +18,11 @@ from sgbench.datasets.checks import check
 from sgbench.datasets.digits import Digits
 from sgbench.datasets.fashion_mnist import FashionMnist
 from sgbench.datasets.fashion_mnist_small import FashionMnistSmall
-from sgbench.datasets.idx_images import FILES, TRAIN, IdxImages, checksum, parse_idx, to_idx
+from sgbench.datasets.idx_images import FILES, TRAIN, checksum, parse_idx
 from sgbench.datasets.mnist import Mnist
 from sgbench.datasets.sequences import SequentialDigits
 from sgbench.errors import InputError
+from tests.datasets.fakes import fake_idx_images, to_idx
 
 
 class Fake(FashionMnist):
@@ -37,7 +38,7 @@ def root(tmp_path: Path) -> Path:
     """A data root with the fake in it, unpacked; its checksums are those of the files."""
     folder = tmp_path / "fake"
     folder.mkdir()
-    IdxImages.fake(folder, train=200, test=30, seed=1)
+    fake_idx_images(folder, train=200, test=30, seed=1)
     Fake.file_sha256 = {
         name: hashlib.sha256((folder / name.removesuffix(".gz")).read_bytes()).hexdigest() for name in FILES
     }

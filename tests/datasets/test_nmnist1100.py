@@ -14,6 +14,7 @@ from sgbench.datasets.checks import check
 from sgbench.datasets.formats import event_bin
 from sgbench.datasets.nmnist1100 import Nmnist1100
 from sgbench.errors import InputError
+from tests.datasets.fakes import fake_nmnist1100
 
 ONE = "Train/4/00005.bin"
 
@@ -21,7 +22,7 @@ ONE = "Train/4/00005.bin"
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data root with 6 training and 2 test recordings of each digit."""
-    Nmnist1100.fake(tmp_path / "NMNIST-1100", train=6, test=2, seed=4)
+    fake_nmnist1100(tmp_path / "NMNIST-1100", train=6, test=2, seed=4)
     monkeypatch.setenv("SGBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("SGBENCH_DATA", str(tmp_path))
     monkeypatch.setattr(Nmnist1100, "least", 20)

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sgbench.datasets.braille import FILE, ORIGINAL, Braille, BrailleLetters
+from sgbench.datasets.braille import FILE, ORIGINAL, Braille
 from sgbench.datasets.formats.pickled import numbers_in
 from sgbench.errors import InputError
+from tests.datasets.fakes import fake_braille
 
 ARRAYS = {
     "bytes": np.arange(6, dtype=np.uint8).reshape(2, 3),
@@ -126,7 +127,7 @@ def test_the_canary_sings():
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     (tmp_path / "braille").mkdir()
-    BrailleLetters.fake(tmp_path / "braille", seed=3)
+    fake_braille(tmp_path / "braille", seed=3)
     return tmp_path
 
 

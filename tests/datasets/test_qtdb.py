@@ -31,6 +31,7 @@ from sgbench.records.record import RunRecord
 from sgbench.signals.trajectory import Batch, Trajectory
 from sgbench.training.build import build
 from sgbench.training.runner import run_spec
+from tests.datasets.fakes import fake_qtdb
 
 LENGTHS, STEPS, CLASSES = (5, 2, 4), 5, 3
 LABELS = torch.tensor([[0, 1, -1, 2, 1], [2, 2, 0, 0, 0], [-1, -1, -1, -1, 1]])  # the last has none inside
@@ -42,7 +43,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data root with a fake in it: 66 samples, of which the last 62 validate, and 5."""
     folder = tmp_path / "QTDB"
     folder.mkdir()
-    Qtdb.fake(folder, train=66, test=5, seed=2)
+    fake_qtdb(folder, train=66, test=5, seed=2)
     monkeypatch.setattr(Qtdb, "sizes", sizes(4, 62, 5))
     monkeypatch.setattr(Qtdb, "published", {})
     monkeypatch.setattr(Qtdb, "published_sha256", lambda _: None)

@@ -11,11 +11,12 @@ import pytest
 
 from sgbench.datasets.base import sizes
 from sgbench.datasets.checks import check
-from sgbench.datasets.idx_images import FILES, IdxImages
+from sgbench.datasets.idx_images import FILES
 from sgbench.datasets.mnist import Mnist
 from sgbench.datasets.s_mnist import SMnist
 from sgbench.errors import InputError
 from tests.datasets.against_tonic import by_tonic, each_sample, tonic
+from tests.datasets.fakes import fake_idx_images
 
 pytestmark = pytest.mark.usefixtures("offline")
 
@@ -24,7 +25,7 @@ def test_s_mnist_as_tonic_makes_it(tmp_path, monkeypatch):
     """Expected: tonic's spikes of every image, white ones among them; a sample lasts all its pixels."""
     folder = tmp_path / "mnist"
     folder.mkdir()
-    IdxImages.fake(folder, train=200, test=10, seed=1)
+    fake_idx_images(folder, train=200, test=10, seed=1)
 
     class SmallMnist(Mnist):
         sizes = sizes(150, 50, 10)
@@ -53,7 +54,7 @@ def test_gzipped_files_of_mnist_serve_as_well(tmp_path):
     """Expected: the originals are found packed or not."""
     folder = tmp_path / "mnist"
     folder.mkdir()
-    IdxImages.fake(folder, train=20, test=10, seed=1)
+    fake_idx_images(folder, train=20, test=10, seed=1)
     made = SMnist(channels=99, repeat=2, step_us=1000)
     assert made.missing(tmp_path) is None
     path = folder / FILES[0].removesuffix(".gz")

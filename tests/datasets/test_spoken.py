@@ -16,13 +16,14 @@ import torch
 from sgbench.cli.main import main
 from sgbench.datasets.base import SPLITS, sizes
 from sgbench.datasets.checks import check
-from sgbench.datasets.formats.sound import read_wav, write_wav
+from sgbench.datasets.formats.sound import read_wav
 from sgbench.datasets.formats.spike_hdf5 import recordings
 from sgbench.datasets.fsdd import Fsdd, FsddRecordings, FsddSpeaker
 from sgbench.datasets.gammatone import FrontEnd, in_batches
 from sgbench.datasets.speech_commands import LISTS, SpeechCommands
 from sgbench.errors import InputError
 from sgbench.paths import default_data_dir
+from tests.datasets.fakes import fake_fsdd, fake_speech_commands, write_wav
 
 FRONT_END = FrontEnd(rate_hz=8000, channels=16)
 PREPARED = (
@@ -33,7 +34,7 @@ PREPARED = (
 @pytest.fixture
 def fsdd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data root with three voices that say each digit three times."""
-    FsddRecordings.fake(tmp_path / "FSDD", speakers=("theo", "george", "lucas"), numbers=(0, 5, 10), seed=1)
+    fake_fsdd(tmp_path / "FSDD", speakers=("theo", "george", "lucas"), numbers=(0, 5, 10), seed=1)
     monkeypatch.setenv("SGBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("SGBENCH_DATA", str(tmp_path))
     monkeypatch.setattr(FsddRecordings, "least", 90)
@@ -214,7 +215,7 @@ def test_other_recordings_have_another_checksum(fsdd):
 
 def test_speech_commands_follow_the_official_lists(tmp_path, monkeypatch):
     """Expected: the lists' speakers validate and test, what is in neither trains, noise is in none."""
-    SpeechCommands.fake(tmp_path / "speech_commands_v0.02", speakers=4, seed=0)
+    fake_speech_commands(tmp_path / "speech_commands_v0.02", speakers=4, seed=0)
     monkeypatch.setattr(SpeechCommands, "least", 140)
     own = SpeechCommands().utterances(tmp_path / "speech_commands_v0.02")
     assert [{each.speaker for each in own[split]} for split in SPLITS] == [
@@ -239,7 +240,7 @@ def test_speech_commands_follow_the_official_lists(tmp_path, monkeypatch):
 def test_strange_lists_are_one_line(tmp_path, monkeypatch, text, complaint):
     """Expected: an InputError on one line."""
     root = tmp_path / "speech_commands_v0.02"
-    SpeechCommands.fake(root, speakers=2, seed=0)
+    fake_speech_commands(root, speakers=2, seed=0)
     monkeypatch.setattr(SpeechCommands, "least", 70)
     (root / LISTS["validation"]).write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(InputError, match=complaint) as caught:

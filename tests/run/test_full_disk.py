@@ -17,6 +17,7 @@ from sgbench.composition.compose import compose
 from sgbench.errors import InputError, StorageError, disk_full
 from sgbench.records.files import require_writable, write_atomic
 from sgbench.training.run_folder import folder_of
+from tests.datasets.fakes import fake_idx_images
 from tests.run.tiny import WORDS
 
 RUN = ["run", *WORDS, "engine=reference"]
@@ -107,9 +108,7 @@ def test_files_that_are_not_whole(spoil, launcher, tmp_path, capfd):
     folder = tmp_path / "mnist"
     folder.mkdir()
     if spoil != "missing":
-        from sgbench.datasets.mnist import Mnist
-
-        Mnist.fake(folder, train=60, test=20, seed=0)
+        fake_idx_images(folder, train=60, test=20, seed=0)
     if spoil == "cut off":
         images = folder / "train-images-idx3-ubyte"
         images.write_bytes(images.read_bytes()[:-1])

@@ -15,6 +15,7 @@ from sgbench.datasets.checks import check
 from sgbench.datasets.qtdb import Qtdb
 from sgbench.records.record import RunRecord
 from sgbench.training.runner import run_spec
+from tests.datasets.fakes import fake_qtdb
 
 FREE = ["surrogate", "neuron", "readout", "rule", "regulariser", "init", "optimizer", "clip_norm"]
 FREE += ["network.recurrence", "network.recurrence_gradient", "network.bias", "network", "firing", "loss"]
@@ -55,7 +56,7 @@ def steps(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
     """A fake of labelled electrocardiograms in one epoch."""
     data = folder / "data" / "QTDB"
     data.mkdir(parents=True)
-    Qtdb.fake(data, train=66, test=5, seed=2)
+    fake_qtdb(data, train=66, test=5, seed=2)
     monkeypatch.setattr(Qtdb, "sizes", sizes(*SPLIT.values()))
     monkeypatch.setattr(Qtdb, "published", {})
     monkeypatch.setattr(Qtdb, "published_sha256", lambda _: None)

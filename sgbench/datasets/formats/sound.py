@@ -50,10 +50,3 @@ def _require_form(file: Any, path: Path, rate_hz: int) -> None:
         raise InputError(
             f"{path}: declares more than {MOST_S:g} s; it is another file than the published one"
         )
-
-
-def write_wav(path: Path, sound: NDArray[np.float64], rate_hz: int) -> None:
-    """Write sound in [-1, 1) as a .wav file of one channel of 16 bits, for tests."""
-    with wave.open(str(path), "wb") as file:
-        file.setparams((1, BYTES, rate_hz, len(sound), "NONE", ""))
-        file.writeframes((sound * FULL_SCALE).astype("<i2").tobytes())
