@@ -6,6 +6,8 @@ are loaded by the first use of a name.
 
 from __future__ import annotations
 
+from sgbench.version import __version__
+
 TYPE_CHECKING = False  # checkers know the name; to import typing takes longer than all else here
 if TYPE_CHECKING:
     from typing import Any
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
     from sgbench.yours.compiled import compile
     from sgbench.yours.energy_of import energy_of
 
-__version__ = "0.2.0"
 __all__ = [
     "CustomSurrogate",
     "InputError",

@@ -20,7 +20,9 @@ from hatchling.builders.wheel import WheelBuilder
 import sgbench
 from sgbench.cli.main import parser
 from sgbench.composition import catalogue
+from sgbench.composition.citations import cite_package
 from sgbench.paths import conf_dir
+from sgbench.training import provenance
 from tests.rooms import ROOT, catalogue_folders
 from tests.run.tiny import WORDS
 from tests.verbs import CLASS_VERBS, VERBS, third_person
@@ -150,9 +152,13 @@ def test_installed_wheel_runs_from_an_empty_folder(
     assert "atan" in command("list", "surrogate")
 
 
-def test_version_stands_once() -> None:
-    """The package's version is that of pyproject.toml."""
+def test_version_stands_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of pyproject.toml is cited and recorded, whatever an older installation in the environment says."""
     assert f'version = "{sgbench.__version__}"' in (ROOT / "pyproject.toml").read_text()
+    assert f"\nversion: {sgbench.__version__}\n" in (ROOT / "CITATION.cff").read_text()
+    monkeypatch.setattr(provenance, "version", lambda name: "0.0.1")
+    assert provenance.versions()["sgbench"] == cite_package().fields["version"] == sgbench.__version__
+    assert provenance.versions()["torch"] == "0.0.1"
 
 
 def test_catalogue_folders_hold_no_code() -> None:

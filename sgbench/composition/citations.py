@@ -8,11 +8,11 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from sgbench.composition.catalogue import Entry, entry
+from sgbench.version import __version__
 
 PAPER = re.compile(r"(?P<who>\D+?)(?P<and_others> et al\.)? (?P<year>(?:18|19|20)\d\d)(?:,? (?P<where>.+))?")
 ARXIV = re.compile(r"\(?arXiv[: ](?P<id>\d{4}\.\d{4,5})(?:v\d+)?\)?")
@@ -47,7 +47,7 @@ class Citation:
 def cite_package() -> Citation:
     """Return the citation of this package, in the version that runs."""
     title = "sgbench: which surrogate gradient, neuron and learning rule, for which task, at what cost"
-    return Citation("software", PACKAGE, {"author": AUTHORS, "title": title, "version": version(PACKAGE)})
+    return Citation("software", PACKAGE, {"author": AUTHORS, "title": title, "version": __version__})
 
 
 def cite_source(source: str) -> Citation:

@@ -18,6 +18,7 @@ from pathlib import Path
 from sgbench.engine.version import ENGINE
 from sgbench.records.content import Provenance, SplitName
 from sgbench.training import git
+from sgbench.version import __version__
 
 PACKAGES = (
     "sgbench",
@@ -162,7 +163,7 @@ def versions() -> dict[str, str]:
     numbers = {"engine": ENGINE}
     for package in PACKAGES:
         try:
-            numbers[package] = version(package)
+            numbers[package] = __version__ if package == "sgbench" else version(package)
         except PackageNotFoundError:
             numbers[package] = "missing"
     return numbers

@@ -11,7 +11,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple, TypeVar
@@ -27,6 +26,7 @@ from sgbench.engine.codegen.source import LoopSource, backward_arrays, forward_a
 from sgbench.engine.kernels.disk_cache import LOOPS, ROOM, text_sha256
 from sgbench.engine.note import CompileNote
 from sgbench.paths import default_loops_dir, private_folder
+from sgbench.version import __version__
 
 log = logging.getLogger("sgbench")
 Loop = Callable[..., None]
@@ -81,7 +81,7 @@ def compiled(text: str, note: str, compile_all: Callable[[ModuleType, bool], Mad
 
 def _digest(text: str) -> str:
     """Hash what determines the machine code: the source, the functions it calls, and the compilers' versions."""
-    parts = [text, version("sgbench"), torch.__version__, numba.__version__, np.__version__, _room()]
+    parts = [text, __version__, torch.__version__, numba.__version__, np.__version__, _room()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
 
 
