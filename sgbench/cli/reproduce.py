@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 ABOUT = """Run what others have published, and print ours beside theirs. Without NAME, list what there is.
 
-Finished runs are kept: an interrupted reproduction continues, and the same command again only reads.
+Finished runs are kept: an interrupted reproduction continues, and the same command again only reads. `all` says
+before each how long the rest takes, by the minutes that --list names and the pace so far.
 
 exit codes: 0 all agree, 1 a run failed or could not be made, 2 bad input, 3 a figure does not agree, 130 stopped"""
 ALL = "all"
@@ -61,7 +63,7 @@ def _reproduce(args: argparse.Namespace) -> int:
         )
     # Where JSON is asked for, progress goes where it does not mix.
     with contextlib.redirect_stdout(sys.stderr) if args.json else contextlib.nullcontext():
-        results = [_result(one, args) for one in chosen]
+        results = _results(chosen, args)
     _show(results, args)
     verdicts = {judged.verdict for result in results for judged in result.judged}
     if "does not agree" in verdicts:
@@ -92,31 +94,60 @@ def _list(args: argparse.Namespace) -> int:
     return answer(args, tree, [*aligned(rows, words=3), "", "run one with: sgbench reproduce NAME"])
 
 
-def _result(one: Reproduction, args: argparse.Namespace) -> ReproductionResult:
+def _results(chosen: Sequence[Reproduction], args: argparse.Namespace) -> list[ReproductionResult]:
+    """Run or read each, and say before each of several how many are left and about how long they take."""
+    from sgbench.replicas.view import clock
+    from sgbench.reproduction.outlook import left_s, stated_s
+
+    grids = [_grids(one, args) for one in chosen]
+    tells = args.name == ALL and not args.stored
+    stated = [
+        stated_s(one, _asked(of, args)) if tells else 0.0 for one, of in zip(chosen, grids, strict=True)
+    ]
+    begun_s, results = time.monotonic(), []
+    for place, (one, of) in enumerate(zip(chosen, grids, strict=True)):
+        if stated[place]:
+            left = clock(left_s(stated, place, time.monotonic() - begun_s))
+            say(f"{place} of {len(chosen)} reproductions done, about {left} left")
+        results.append(_result(one, of, args))
+        if stated[place]:  # runs that could not be made took no time
+            stated[place] -= stated_s(one, _asked(of, args))
+    return results
+
+
+def _grids(one: Reproduction, args: argparse.Namespace) -> list[ReproductionGrid]:
+    """Compose the runs of a reproduction; none where it is calculated."""
+    from sgbench.reproduction.runs import ReproductionFolders, grids_of
+
+    if one.calculation is not None:
+        return []
+    place = ReproductionFolders(args.root, args.data_dir, tuple(args.config_dir))
+    return grids_of(one, args.seeds, place, with_ablations=args.ablations or args.update is not None)
+
+
+def _result(
+    one: Reproduction, grids: Sequence[ReproductionGrid], args: argparse.Namespace
+) -> ReproductionResult:
     from sgbench.reproduction.ablation_page import folder_beside
-    from sgbench.reproduction.runs import (
-        ReproductionFolders,
-        calculated,
-        grids_of,
-        judged_grids,
-        runs_of,
-        still_asked,
-    )
+    from sgbench.reproduction.runs import calculated, judged_grids, runs_of, still_asked
     from sgbench.reproduction.stored import read_runs, write_runs
 
     if one.calculation is not None:
         return calculated(one, one.seeds[: args.seeds])
     path = None if args.update is None else folder_beside(args.update) / f"{one.name}.jsonl"
-    place = ReproductionFolders(args.root, args.data_dir, tuple(args.config_dir))
-    grids = grids_of(one, args.seeds, place, with_ablations=args.ablations or path is not None)
     if not args.stored:
-        _carry_out(one, grids if args.ablations else grids[:1], args)
+        _carry_out(one, _asked(grids, args), args)
     known = {} if path is None else still_asked(grids, read_runs(path))
     runs = {**known, **runs_of(grids, known)}
     if path is not None and runs and one.ablations:
         path.parent.mkdir(exist_ok=True)
         write_runs(path, runs)
     return judged_grids(one, grids, runs)
+
+
+def _asked(grids: Sequence[ReproductionGrid], args: argparse.Namespace) -> Sequence[ReproductionGrid]:
+    """Return the grids that are to be run: those of the figures, and of ablations where they are asked for."""
+    return grids if args.ablations else grids[:1]
 
 
 def _carry_out(one: Reproduction, grids: Sequence[ReproductionGrid], args: argparse.Namespace) -> None:

@@ -135,10 +135,8 @@ def carry_out(
     """
     from sgbench.replicas.sweep import run_sweep
     from sgbench.training.build import build
-    from sgbench.training.run_folder import finished_record
 
-    specs = _specs(grids)
-    left = [place for place, spec in enumerate(specs) if finished_record(spec) is None]
+    specs, left = unfinished(grids)
     if left:
         data = build(specs[left[0]]).data
         missing = data.data_set.missing(data.data_dir)
@@ -146,6 +144,14 @@ def carry_out(
             raise InputError(missing)
         require_writable(Path(specs[0].paths.runs_dir))
     return run_sweep(specs, left, workers=workers, largest=None, headline=headline)
+
+
+def unfinished(grids: Sequence[ReproductionGrid]) -> tuple[list[RunSpec], list[int]]:
+    """List each run once, and the places of those without a finished record."""
+    from sgbench.training.run_folder import finished_record
+
+    specs = _specs(grids)
+    return specs, [place for place, spec in enumerate(specs) if finished_record(spec) is None]
 
 
 def _specs(grids: Sequence[ReproductionGrid]) -> list[RunSpec]:
