@@ -14,7 +14,7 @@ from sgbench.study.scores import read_scores
 from sgbench.study.settle import read_settled
 from sgbench.study.store import Store, StoreEntry
 from study.reporting.analysis import STUDIES, function_of
-from study.reporting.findings import Findings, RunFacts
+from study.reporting.evidence import RunFacts, StudyEvidence
 from study.reporting.pages import extension
 from study.reporting.pages.text import StudyPage
 from study.reporting.registration import (
@@ -190,7 +190,7 @@ def _bytes(path: Path) -> bytes:
 class ReportInput:
     """Holds all that an analysis makes its report of."""
 
-    findings: Findings  # of the store and the registration
+    evidence: StudyEvidence  # of the store and the registration
     entries: Sequence[StoreEntry]  # the stored runs
     folder: Path
     root: Path | None  # of the checkout that was verified; None where none was
@@ -218,7 +218,7 @@ def make_report(loaded: Loaded, store: Store, *, checkout: Checkout | None) -> R
 
 def _extension(given: ReportInput) -> Report:
     """Make the report of a study that extends another one, without the other's analysis."""
-    return Report(extension.pages_of(given.findings))
+    return Report(extension.pages_of(given.evidence))
 
 
 def gather(loaded: Loaded, store: Store, *, checkout: Checkout | None) -> ReportInput:
@@ -243,7 +243,7 @@ def gather(loaded: Loaded, store: Store, *, checkout: Checkout | None) -> Report
     listed: Sequence[str] = ()
     if manifest is not None:
         listed = deviations(loaded, settled, manifest, entries, registration)
-    findings = Findings(
+    evidence = StudyEvidence(
         loaded=loaded,
         scores=read_scores(loaded.study, settled, entries),
         facts=[RunFacts.of(entry) for entry in entries],
@@ -251,4 +251,4 @@ def gather(loaded: Loaded, store: Store, *, checkout: Checkout | None) -> Report
         registration=registration,
         deviations=listed,
     )
-    return ReportInput(findings, entries, store.folder, None if checkout is None else checkout.folder)
+    return ReportInput(evidence, entries, store.folder, None if checkout is None else checkout.folder)

@@ -27,7 +27,7 @@ from study.toy.analysis.words import TITLE
 
 
 def make_report(given):
-    title = given.findings.loaded.study.tasks["A"].title
+    title = given.evidence.loaded.study.tasks["A"].title
     page = StudyPage("README.md", TITLE, (f"Task A is {title}.", f"{len(given.entries)} runs."))
     return Report((page,), beside={"answer.json": b"42"})
 """

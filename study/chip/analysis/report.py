@@ -60,8 +60,8 @@ def make_report(given: ReportInput) -> Report:
         ShardLine(block=one.block, task=one.task, cell=dict(one.cell), record=one.record)
         for one in given.entries
     )
-    registration = Path(given.findings.loaded.study.registration).name
-    scores = given.findings.scores
+    registration = Path(given.evidence.loaded.study.registration).name
+    scores = given.evidence.scores
     state = [
         f"{one.name}: {one.stored} of {one.runs}" for one in states_of(scores, list(scores.study.blocks))
     ]

@@ -21,7 +21,7 @@ def plan(given: ReportInput) -> Iterator[PlanLine]:
     Args:
         given: of the study.
     """
-    scores = given.findings.scores
+    scores = given.evidence.scores
     random = np.random.Generator(np.random.PCG64(SEED))
     for decision in decide(scores):
         if decision.verdict in ("confirmed", "refuted") or decision.why.startswith("it is decided only"):
@@ -46,9 +46,9 @@ def plan(given: ReportInput) -> Iterator[PlanLine]:
 
 def _first_look(given: ReportInput, claim: StudyClaim) -> PlanLine:
     """Plan the runs of the blocks that decide at the first look and are not stored."""
-    loaded = given.findings.loaded
+    loaded = given.evidence.loaded
     names = [name for name in FIRST_LOOK if name in loaded.study.blocks]
-    states = states_of(given.findings.scores, names)
+    states = states_of(given.evidence.scores, names)
     return PlanLine(
         claim.name,
         f"blocks {', '.join(names)}, the first look",

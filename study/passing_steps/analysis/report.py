@@ -37,14 +37,14 @@ def make_report(given: ReportInput) -> Report:
     Args:
         given: of the study.
     """
-    scores = given.findings.scores
+    scores = given.evidence.scores
     decisions = decide(scores)
     taken = settings.unsearched(scores)
     losses = settings.losses_by_way(scores, taken)
     answer = answer_of(decisions, scores, losses)
     parts = [
         answer.sentences,
-        f"[The registration](../{Path(given.findings.loaded.study.registration).name}) states what was asked, and "
+        f"[The registration](../{Path(given.evidence.loaded.study.registration).name}) states what was asked, and "
         "how it is decided. With the *reset attached* the gradient passes through the neurons' reset, and with the "
         "*reset detached* it does not. The letter R stands for an attached reset and a width by passing "
         f"steps. The letter F stands for an attached reset and {FIXED[0]} at a width of {FIXED[1]:g}. Numbers are "
@@ -56,12 +56,12 @@ def make_report(given: ReportInput) -> Report:
         "## By task",
         _by_task(scores, decisions),
         "## A cost of activity",
-        *activity.verdict_text(given.findings.loaded.study, given.entries),
+        *activity.verdict_text(given.evidence.loaded.study, given.entries),
         "## What settings lose",
         *settings.tables(scores, taken),
     ]
     others, beside = (
-        [page for page in (mechanism.page(given.folder), budget.page(given.findings)) if page],
+        [page for page in (mechanism.page(given.folder), budget.page(given.evidence)) if page],
         {},
     )
     if given.root is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from sgbench.study.status import HOUR_S, block_cost
 from sgbench.tables import decimal_text
-from study.reporting.findings import Findings, RunFacts
+from study.reporting.evidence import RunFacts, StudyEvidence
 from study.reporting.pages.text import StudyPage, table
 from study.reporting.registration import SHORT, Version
 
@@ -14,44 +14,44 @@ NAME = "budget.md"
 TITLE = "What it took, and what was done otherwise"
 
 
-def page(findings: Findings) -> StudyPage:
+def page(evidence: StudyEvidence) -> StudyPage:
     """Write the page with table 6: hours of each block, what made the runs, deviations from registration."""
-    parts = [_message(findings), "## Deviations from the registration"]
-    listed = "\n".join(f"- {sentence}" for sentence in findings.deviations)
+    parts = [_message(evidence), "## Deviations from the registration"]
+    listed = "\n".join(f"- {sentence}" for sentence in evidence.deviations)
     parts.append(listed or "None.")
-    parts += ["## Registration", *_registration(findings)]
+    parts += ["## Registration", *_registration(evidence)]
     parts += [
         "## Table 6: runs and hours",
-        _blocks(findings),
+        _blocks(evidence),
         "## Seconds a run, by task",
-        _tasks(findings.facts),
+        _tasks(evidence.facts),
     ]
-    parts += ["## Made by", _code_table(findings.facts)]
+    parts += ["## Made by", _code_table(evidence.facts)]
     return StudyPage(NAME, TITLE, tuple(parts))
 
 
-def _message(findings: Findings) -> str:
-    hours = sum(fact.total_s for fact in findings.facts) / HOUR_S
-    failed = sum(fact.failure is not None for fact in findings.facts)
+def _message(evidence: StudyEvidence) -> str:
+    hours = sum(fact.total_s for fact in evidence.facts) / HOUR_S
+    failed = sum(fact.failure is not None for fact in evidence.facts)
     return (
-        f"{len(findings.facts):,} runs took {hours:.1f} core-hours; {failed:,} of them failed and count as "
-        f"guessing. Deviations from the registration: {len(findings.deviations)}."
+        f"{len(evidence.facts):,} runs took {hours:.1f} core-hours; {failed:,} of them failed and count as "
+        f"guessing. Deviations from the registration: {len(evidence.deviations)}."
     )
 
 
-def _registration(findings: Findings) -> list[str]:
+def _registration(evidence: StudyEvidence) -> list[str]:
     """Write what the repository says of the registration, with the versions of its files."""
-    if findings.registration is None:
+    if evidence.registration is None:
         return ["Not verified: the report was written outside of a checkout."]
-    document = findings.loaded.study.registration
+    document = evidence.loaded.study.registration
     return [
-        f"Every record's commit descends from {findings.registration.commit[:SHORT]}, which added `{document}`.",
+        f"Every record's commit descends from {evidence.registration.commit[:SHORT]}, which added `{document}`.",
         "Versions of that page, and of the study's file:",
         table(
             ["file", "day", "commit", "subject"],
             [
-                *_versions(document, findings.registration.registered),
-                *_versions(f"conf/study/{findings.loaded.path.name}", findings.registration.files),
+                *_versions(document, evidence.registration.registered),
+                *_versions(f"conf/study/{evidence.loaded.path.name}", evidence.registration.files),
             ],
         ),
     ]
@@ -64,16 +64,16 @@ def _versions(name: str, versions: Iterable[Version]) -> list[list[str]]:
     ]
 
 
-def _blocks(findings: Findings) -> str:
+def _blocks(evidence: StudyEvidence) -> str:
     """List every block: runs planned and stored, hours expected and measured."""
-    study = findings.loaded.study
+    study = evidence.loaded.study
     rows = []
     for name in study.blocks:
-        facts = [fact for fact in findings.facts if fact.block == name]
+        facts = [fact for fact in evidence.facts if fact.block == name]
         planned, hours = block_cost(study, name)
         measured_h = sum(fact.total_s for fact in facts) / HOUR_S
         failed = sum(fact.failure is not None for fact in facts)
-        shards = [] if findings.manifest is None else findings.manifest.shards
+        shards = [] if evidence.manifest is None else evidence.manifest.shards
         size_kb = sum(shard.bytes for shard in shards if shard.block == name) / 1000
         row = [
             f"{planned:,}",

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from sgbench.plots.estimate import Estimate
 from sgbench.study.scores import Score
 from sgbench.tables import NONE
+from study.reporting.evidence import StudyEvidence
 from study.reporting.failures import share_of_failures
-from study.reporting.findings import Findings
 from study.reporting.pages.shapes import LEARNS_POINTS, MIN_SEEDS
 from study.reporting.pages.text import StudyPage, StudyPicture, details, few, table
 from study.reporting.plots.shares import DepthLine, DepthPanel, depth_figure
@@ -20,11 +20,11 @@ NARROW = 1.0
 PERCENT = 100
 
 
-def page(findings: Findings) -> StudyPage:
+def page(evidence: StudyEvidence) -> StudyPage:
     """Write the page on dead networks with figure F7: the share of runs that learn by depth."""
-    if not findings.stored("B1"):
-        return StudyPage(NAME, TITLE, (findings.not_stored("B1"),))
-    runs = findings.scores.block("B1")
+    if not evidence.stored("B1"):
+        return StudyPage(NAME, TITLE, (evidence.not_stored("B1"),))
+    runs = evidence.scores.block("B1")
     narrow = [run for run in runs if _number(run, "width_fwhm") <= NARROW]
     gains = sorted({_number(run, "init.gain") for run in narrow})
     widths = sorted({_number(run, "width_fwhm") for run in narrow})

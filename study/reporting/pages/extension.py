@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from study.reporting.findings import Findings
+from study.reporting.evidence import StudyEvidence
 from study.reporting.pages import budget, depth, forgiving, regime_map, safety, tuning
 from study.reporting.pages.text import StudyPage, links
 
@@ -13,18 +13,18 @@ TITLE = "Which surrogate gradient, when?"
 PAGES = (regime_map, tuning, forgiving, safety, depth, budget)
 
 
-def pages_of(findings: Findings) -> tuple[StudyPage, ...]:
+def pages_of(evidence: StudyEvidence) -> tuple[StudyPage, ...]:
     """Write the pages on blocks that any study of surrogates has, the front page first."""
-    pages = [module.page(findings) for module in PAGES]
-    return (front_page(findings, pages), *pages)
+    pages = [module.page(evidence) for module in PAGES]
+    return (front_page(evidence, pages), *pages)
 
 
-def front_page(findings: Findings, pages: Sequence[StudyPage]) -> StudyPage:
+def front_page(evidence: StudyEvidence, pages: Sequence[StudyPage]) -> StudyPage:
     """Write the front page of a study that extends another one and decides no hypothesis."""
-    study = findings.loaded.study
+    study = evidence.loaded.study
     parts = (
         study.about,
-        f"{len(findings.facts):,} runs are stored, of blocks {findings.block_names}. The hypotheses of study "
+        f"{len(evidence.facts):,} runs are stored, of blocks {evidence.block_names}. The hypotheses of study "
         f"{study.extends} are about its own tasks; here is what its blocks measure on others.",
         links(pages),
     )

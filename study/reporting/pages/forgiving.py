@@ -8,7 +8,7 @@ from sgbench.plots.estimate import Estimate
 from sgbench.statistics.forgiving import Forgiving, forgiving_line, forgiving_plane
 from sgbench.study.cells import Cell, rounded, task_reference
 from sgbench.study.scores import RunTable
-from study.reporting.findings import Findings
+from study.reporting.evidence import StudyEvidence
 from study.reporting.pages import one_setting, regime_map, tuning
 from study.reporting.pages.shapes import SHAPES, SLOPE_AT_REST
 from study.reporting.pages.text import StudyPage, StudyPicture, interval, table
@@ -20,20 +20,20 @@ TOLERANCE_POINTS = 2.0
 PERCENT = 100
 
 
-def page(findings: Findings) -> StudyPage:
+def page(evidence: StudyEvidence) -> StudyPage:
     """Write the page on forgiving shapes with figure F4: shares F of widths and G of widths and learning rates."""
-    if not findings.stored("A2"):
-        return StudyPage(NAME, TITLE, (findings.not_stored("A2"),))
-    runs = {task: line_table(findings, task) for task in findings.loaded.study.blocks["A2"].tasks}
+    if not evidence.stored("A2"):
+        return StudyPage(NAME, TITLE, (evidence.not_stored("A2"),))
+    runs = {task: line_table(evidence, task) for task in evidence.loaded.study.blocks["A2"].tasks}
     lines = {task: _line(of) for task, of in runs.items()}
     known = {task: shares for task, shares in lines.items() if shares}
-    varied = findings.tasks_like(*tuning.LEARNING_RATE_TASKS)
-    planes = {task: shares for task in varied if (shares := _plane(findings, task))}
+    varied = evidence.tasks_like(*tuning.LEARNING_RATE_TASKS)
+    planes = {task: shares for task in varied if (shares := _plane(evidence, task))}
     lacking = [task for task, shares in lines.items() if not shares]
     parts = [f"Tasks of which not all cells are stored: {', '.join(lacking)}."] if lacking else []
     if not known:
         return StudyPage(NAME, TITLE, tuple(parts))
-    panels = [_panel(f"{task}: {findings.title(task)}", shares) for task, shares in known.items()]
+    panels = [_panel(f"{task}: {evidence.title(task)}", shares) for task, shares in known.items()]
     picture = StudyPicture(
         "forgiving.png",
         "Share of the width axis on which each shape comes within 2 points of the best, by task.",
@@ -51,18 +51,18 @@ def page(findings: Findings) -> StudyPage:
     if planes:
         parts += ["The same as a share of cells of width and learning rate:", _table("G", planes)]
     parts += one_setting.section(
-        findings, {task: runs[task] for task in known}, within_points=TOLERANCE_POINTS
+        evidence, {task: runs[task] for task in known}, within_points=TOLERANCE_POINTS
     )
     return StudyPage(NAME, TITLE, tuple(parts), (picture,))
 
 
-def line_table(findings: Findings, task: str) -> RunTable:
+def line_table(evidence: StudyEvidence, task: str) -> RunTable:
     """Tabulate the runs of each shape by width at the task's learning rate, rows in this order."""
     cells: list[Cell] = [
         {"surrogate": shape, "width_fwhm": width} for shape in SHAPES for width in regime_map.WIDTHS
     ]
-    seeds = findings.loaded.study.blocks["A2"].seeds.values
-    return findings.scores.table(task, "map", cells, seeds, start="A2")
+    seeds = evidence.loaded.study.blocks["A2"].seeds.values
+    return evidence.scores.table(task, "map", cells, seeds, start="A2")
 
 
 def _line(runs: RunTable) -> dict[str, Forgiving]:
@@ -75,10 +75,10 @@ def _line(runs: RunTable) -> dict[str, Forgiving]:
     )
 
 
-def plane_table(findings: Findings, task: str) -> RunTable:
+def plane_table(evidence: StudyEvidence, task: str) -> RunTable:
     """Tabulate the runs of each shape by width and learning rate, rows in this order."""
-    study = findings.loaded.study
-    rate = float(task_reference(study, "A2", task, findings.scores.settled)["optimizer.lr"] or 0)
+    study = evidence.loaded.study
+    rate = float(task_reference(study, "A2", task, evidence.scores.settled)["optimizer.lr"] or 0)
     cells: list[Cell] = [
         {
             "surrogate": shape,
@@ -89,12 +89,12 @@ def plane_table(findings: Findings, task: str) -> RunTable:
         for width in tuning.WIDTHS
         for factor in tuning.FACTORS
     ]
-    return findings.scores.table(task, "map", cells, study.blocks["A2"].seeds.values, start="A2")
+    return evidence.scores.table(task, "map", cells, study.blocks["A2"].seeds.values, start="A2")
 
 
-def _plane(findings: Findings, task: str) -> dict[str, Forgiving]:
+def _plane(evidence: StudyEvidence, task: str) -> dict[str, Forgiving]:
     """Return G, the share of widths and rates close to the best, of each shape; nothing if runs are missing."""
-    runs = plane_table(findings, task)
+    runs = plane_table(evidence, task)
     if not runs.complete:
         return {}
     scores = runs.validation.reshape(len(SHAPES), len(tuning.WIDTHS), len(tuning.FACTORS), -1)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sgbench.statistics.pairs import Floats
 from sgbench.study.scores import RunTable, points_of
-from study.reporting.findings import Findings
+from study.reporting.evidence import StudyEvidence
 from study.reporting.pages import regime_map
 from study.reporting.pages.shapes import SHAPES
 from study.reporting.pages.text import few, table
@@ -15,15 +15,15 @@ LISTED = 8
 SETTINGS = [(shape, width) for shape in SHAPES for width in regime_map.WIDTHS]
 
 
-def section(findings: Findings, runs: Mapping[str, RunTable], *, within_points: float) -> list[str]:
+def section(evidence: StudyEvidence, runs: Mapping[str, RunTable], *, within_points: float) -> list[str]:
     """Write what a setting loses to the best one of each task, for those that lose least where they lose most.
 
     Args:
-        findings: of the study.
+        evidence: of the study.
         runs: complete ones by task; rows are the shapes, and for each the widths of the map.
         within_points: of the best, to count as close.
     """
-    of_study = findings.loaded.study.tasks
+    of_study = evidence.loaded.study.tasks
     losses = {task: lost(points_of(of_study[task], of).mean(axis=1)) for task, of in runs.items()}
     order = in_order(losses)
     close = [place for place in order if largest(losses, place) <= within_points]

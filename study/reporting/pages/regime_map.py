@@ -12,7 +12,7 @@ from sgbench.statistics.solved import wilson
 from sgbench.study.cells import Cell
 from sgbench.study.scores import Score
 from sgbench.tables import number_text
-from study.reporting.findings import Findings
+from study.reporting.evidence import StudyEvidence
 from study.reporting.pages.shapes import LEARNS_POINTS, MIN_SEEDS, SHAPES, SLOPE_AT_REST
 from study.reporting.pages.text import StudyPage, StudyPicture, details, few, interval, table
 from study.reporting.plots.map import MapLine, MapPanel, MapPoint, map_charts, map_figure
@@ -29,17 +29,17 @@ CAPTION = (
 HEADER = ("task", "shape", "width", "test accuracy or runs solved, %", "seeds", "failed")
 
 
-def page(findings: Findings) -> StudyPage:
+def page(evidence: StudyEvidence) -> StudyPage:
     """Write the page on the regime map with figure F1 and the table behind it."""
-    if not findings.stored("A2"):
-        return StudyPage(NAME, TITLE, (findings.not_stored("A2"),))
+    if not evidence.stored("A2"):
+        return StudyPage(NAME, TITLE, (evidence.not_stored("A2"),))
     panels, sentences, rows = [], [], []
-    for task in findings.loaded.study.blocks["A2"].tasks:
-        cells = mapped_cells(findings, task)
+    for task in evidence.loaded.study.blocks["A2"].tasks:
+        cells = mapped_cells(evidence, task)
         if not cells:
             continue
-        panels.append(panel(findings, task, cells))
-        sentences.append(_sentence(findings, task, cells))
+        panels.append(panel(evidence, task, cells))
+        sentences.append(_sentence(evidence, task, cells))
         rows += [row(task, shape, width, runs) for (shape, width), runs in cells.items()]
     picture = StudyPicture(
         "regime_map.png",
@@ -48,7 +48,7 @@ def page(findings: Findings) -> StudyPage:
         lambda: map_figure(panels),
     )
     parts = (
-        _deep(findings),
+        _deep(evidence),
         "\n".join(f"- {sentence}" for sentence in sentences),
         picture.markdown,
         "F1. A line is a shape at the learning rate of its task; the darker, the more compact. Bands are intervals "
@@ -64,14 +64,14 @@ def page(findings: Findings) -> StudyPage:
 
 
 def mapped_cells(
-    findings: Findings, task: str, block: str = "A2", more: Cell | None = None
+    evidence: StudyEvidence, task: str, block: str = "A2", more: Cell | None = None
 ) -> dict[tuple[str, float], list[Score]]:
     """Collect the runs of each shape and width that has some, with the starting point of a block."""
     cells: dict[tuple[str, float], list[Score]] = {}
     for shape in SHAPES:
         for width in WIDTHS:
             cell: Cell = {"surrogate": shape, "width_fwhm": width, **(more or {})}
-            runs = findings.scores.cell(task, "map", cell, start=block)
+            runs = evidence.scores.cell(task, "map", cell, start=block)
             if runs:
                 cells[shape, width] = [runs[seed] for seed in sorted(runs)]
     return cells
@@ -84,7 +84,7 @@ def estimate(values: Sequence[float], *, scale: Scale = "real") -> Estimate:
     return Estimate(summary.mean, *(ends or (summary.mean, summary.mean)))
 
 
-def panel(findings: Findings, task: str, cells: dict[tuple[str, float], list[Score]]) -> MapPanel:
+def panel(evidence: StudyEvidence, task: str, cells: dict[tuple[str, float], list[Score]]) -> MapPanel:
     """Draw the scores of a task against width, a line a shape."""
     lines = []
     for shape, tail in SLOPE_AT_REST.items():
@@ -96,7 +96,7 @@ def panel(findings: Findings, task: str, cells: dict[tuple[str, float], list[Sco
         if points:
             lines.append(MapLine(shape, tail, tuple(points)))
     guess = next(iter(cells.values()))[0].guess
-    return MapPanel(f"{task}: {findings.title(task)}", guess, tuple(lines))
+    return MapPanel(f"{task}: {evidence.title(task)}", guess, tuple(lines))
 
 
 def drawn_score(runs: list[Score]) -> Estimate:
@@ -120,7 +120,7 @@ def score(runs: list[Score]) -> Estimate:
     return Estimate(*(PERCENT * number for number in (share.share, *ends)))
 
 
-def _sentence(findings: Findings, task: str, cells: dict[tuple[str, float], list[Score]]) -> str:
+def _sentence(evidence: StudyEvidence, task: str, cells: dict[tuple[str, float], list[Score]]) -> str:
     """Describe how far shapes and widths lie apart on a task."""
     means = {place: score(runs).value for place, runs in cells.items()}
     shape, width = max(means, key=lambda place: means[place])
@@ -128,7 +128,7 @@ def _sentence(findings: Findings, task: str, cells: dict[tuple[str, float], list
     by_width = [mean for (name, _), mean in means.items() if name == "atan"]
     runs = [run for several in cells.values() for run in several]
     failed = sum(run.failed for run in runs)
-    solved = " of runs solved" if findings.loaded.study.tasks[task].outcome == "solved" else ""
+    solved = " of runs solved" if evidence.loaded.study.tasks[task].outcome == "solved" else ""
     parts = [f"best is {shape} at width {width:g} with {means[shape, width]:.1f} %{solved}"]
     if at_one:
         parts.append(f"at width 1 shapes lie {np.ptp(at_one):.1f} points apart")
@@ -138,18 +138,18 @@ def _sentence(findings: Findings, task: str, cells: dict[tuple[str, float], list
         parts.append(f"atan varies by {np.ptp(by_width):.1f} over widths")
     if failed:
         parts.append(f"{few(failed, len(runs))} runs failed")
-    return f"**{task}, {findings.title(task)}**: {'; '.join(parts)}."
+    return f"**{task}, {evidence.title(task)}**: {'; '.join(parts)}."
 
 
-def _deep(findings: Findings) -> str:
+def _deep(evidence: StudyEvidence) -> str:
     """Describe which shapes learn with four quiet layers at width 1."""
     counts = {}
     for shape in (COMPACT, *HEAVY):
         cell: Cell = {"surrogate": shape, "width_fwhm": 1.0}
         runs = [
             run
-            for task in findings.tasks_like("T2d4")
-            for run in findings.scores.cell(task, "map", cell, start="A2").values()
+            for task in evidence.tasks_like("T2d4")
+            for run in evidence.scores.cell(task, "map", cell, start="A2").values()
         ]
         counts[shape] = (sum(run.accuracy > LEARNS_POINTS for run in runs), len(runs))
     if not all(of for _, of in counts.values()):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from sgbench.statistics.solved import wilson
 from sgbench.study.scores import Score
 from sgbench.tables import NONE
-from study.reporting.findings import Findings
+from study.reporting.evidence import StudyEvidence
 from study.reporting.pages.shapes import MIN_SEEDS, REMEDY_WIDTHS, SHAPES
 from study.reporting.pages.text import StudyPage, details, few, table
 
@@ -23,9 +23,9 @@ REMEDIES = {
 """What a remedy changes, and how it is called."""
 
 
-def page(findings: Findings) -> StudyPage:
+def page(evidence: StudyEvidence) -> StudyPage:
     """Write the page on failures with table 4: failed runs by shape, width, regime and remedy."""
-    everything = findings.scores.runs
+    everything = evidence.scores.runs
     if not everything:
         return StudyPage(NAME, TITLE, ("Not known yet: nothing is stored.",))
     failed = sum(run.failed for run in everything)
@@ -35,12 +35,12 @@ def page(findings: Findings) -> StudyPage:
         "## By task",
         _shares(everything, lambda run: run.task, "task"),
     ]
-    kinds = [fact.failure for fact in findings.facts if fact.failure is not None]
+    kinds = [fact.failure for fact in evidence.facts if fact.failure is not None]
     if kinds:
         counts = ", ".join(f"{kind} {kinds.count(kind)}" for kind in dict.fromkeys(sorted(kinds)))
         parts.insert(1, f"What failed: {counts}.")
-    if findings.stored("A2"):
-        mapped = [run for run in findings.scores.block("A2") if run.settings.get("surrogate") in SHAPES]
+    if evidence.stored("A2"):
+        mapped = [run for run in evidence.scores.block("A2") if run.settings.get("surrogate") in SHAPES]
         parts += [
             "## By width, in the regime map",
             "Failed runs of all runs, a column a width.",
@@ -51,10 +51,10 @@ def page(findings: Findings) -> StudyPage:
             ),
         ]
     parts.append("## By remedy")
-    if findings.stored("B2"):
-        parts.append(_shares(_remedied(findings), _remedy, "task and remedy"))
+    if evidence.stored("B2"):
+        parts.append(_shares(_remedied(evidence), _remedy, "task and remedy"))
     else:
-        parts.append(findings.not_stored("B2"))
+        parts.append(evidence.not_stored("B2"))
     return StudyPage(NAME, TITLE, tuple(parts))
 
 
@@ -74,14 +74,14 @@ def _shares(runs: Iterable[Score], group: Callable[[Score], str], head: str) -> 
     return table([head, "failed", "runs", "failed, %", "95 %, runs as if independent"], rows)
 
 
-def _remedied(findings: Findings) -> list[Score]:
+def _remedied(evidence: StudyEvidence) -> list[Score]:
     """Collect the runs with a remedy, and those of the regime map that they are compared with."""
-    runs = list(findings.scores.block("B2"))
-    for task in findings.loaded.study.blocks["B2"].tasks:
+    runs = list(evidence.scores.block("B2"))
+    for task in evidence.loaded.study.blocks["B2"].tasks:
         for shape in ("atan", "triangle"):
             for width in REMEDY_WIDTHS:
                 plain = {"surrogate": shape, "width_fwhm": width}
-                cell_runs = findings.scores.cell(task, "map", plain, start="A2").values()
+                cell_runs = evidence.scores.cell(task, "map", plain, start="A2").values()
                 runs += [run for run in cell_runs if run.block != "B2"]
     return runs
 

@@ -7,7 +7,7 @@ import numpy as np
 from sgbench.statistics.tuning_curves import Trial, expected_best
 from sgbench.study.cells import Cell, rounded, task_reference
 from sgbench.study.scores import Score
-from study.reporting.findings import Findings
+from study.reporting.evidence import StudyEvidence
 from study.reporting.pages.shapes import SHAPES, SLOPE_AT_REST
 from study.reporting.pages.text import StudyPage, StudyPicture, few, table
 from study.reporting.plots.heat import HeatMaps, HeatPanel, heat_charts, heat_figure
@@ -30,34 +30,34 @@ BEST_OF = (
 )
 
 
-def page(findings: Findings) -> StudyPage:
+def page(evidence: StudyEvidence) -> StudyPage:
     """Write the page on tuning with figures F2, heat maps by shape and task, and F6, the expected best of n."""
-    if not findings.stored("A2"):
-        return StudyPage(NAME, TITLE, (findings.not_stored("A2"),))
+    if not evidence.stored("A2"):
+        return StudyPage(NAME, TITLE, (evidence.not_stored("A2"),))
     parts = [
         "A cell is the mean validation accuracy over seeds at one width and one learning rate; a frame marks every "
         "cell within 2 points of the best cell of all shapes. A failed run counts as guessing."
     ]
     pictures, charts = [], {}
-    for task in findings.tasks_like(*LEARNING_RATE_TASKS):
-        maps = _maps(findings, task)
+    for task in evidence.tasks_like(*LEARNING_RATE_TASKS):
+        maps = _maps(evidence, task)
         if maps is None:
             parts.append(f"## {task}\n\nNot all of its cells are stored yet.")
             continue
         picture = StudyPicture(
             f"tuning_{task}.png",
-            f"Validation accuracy of six shapes over width and learning rate on {findings.title(task)}.",
+            f"Validation accuracy of six shapes over width and learning rate on {evidence.title(task)}.",
             maps,
             lambda maps=maps: heat_figure(maps),
         )
         pictures.append(picture)
-        caption = CAPTION.format(title=findings.title(task))
-        charts[f"width and learning rate: {findings.title(task)}"] = heat_charts(maps, caption)
-        parts += [f"## {task}: {findings.title(task)}", _message(maps), picture.markdown, _best(maps)]
+        caption = CAPTION.format(title=evidence.title(task))
+        charts[f"width and learning rate: {evidence.title(task)}"] = heat_charts(maps, caption)
+        parts += [f"## {task}: {evidence.title(task)}", _message(maps), picture.markdown, _best(maps)]
     lines = [
         panel
-        for task in findings.tasks_like(*LEARNING_RATE_TASKS)
-        if (panel := _expected(findings, task)) is not None
+        for task in evidence.tasks_like(*LEARNING_RATE_TASKS)
+        if (panel := _expected(evidence, task)) is not None
     ]
     if lines:
         picture = StudyPicture(
@@ -71,14 +71,14 @@ def page(findings: Findings) -> StudyPage:
     return StudyPage(NAME, TITLE, tuple(parts), tuple(pictures), charts)
 
 
-def _expected(findings: Findings, task: str) -> TuningPanel | None:
+def _expected(evidence: StudyEvidence, task: str) -> TuningPanel | None:
     """Compute the expected best of n settings of each shape; None where a setting has no run."""
     lines = []
     for shape, tail in SLOPE_AT_REST.items():
         trials = []
-        for value in _rates(findings, task):
+        for value in _rates(evidence, task):
             for width in WIDTHS:
-                runs = _runs(findings, task, shape, width, value)
+                runs = _runs(evidence, task, shape, width, value)
                 if not runs:
                     return None
                 validation, test = (
@@ -87,7 +87,7 @@ def _expected(findings: Findings, task: str) -> TuningPanel | None:
                 )
                 trials.append(Trial(validation, test, None, len(runs), sum(run.failed for run in runs)))
         lines.append(TuningLine(shape, tail, tuple(expected_best(trials)[1].tolist())))
-    return TuningPanel(f"{task}: {findings.title(task)}", tuple(lines))
+    return TuningPanel(f"{task}: {evidence.title(task)}", tuple(lines))
 
 
 def _bought(panel: TuningPanel) -> str:
@@ -96,27 +96,27 @@ def _bought(panel: TuningPanel) -> str:
     return f"**{panel.title}**: from one setting to the best of {len(panel.lines[0].scores)}, {gains}."
 
 
-def _rates(findings: Findings, task: str) -> list[float]:
+def _rates(evidence: StudyEvidence, task: str) -> list[float]:
     """Return the learning rates of a task's grid, from low to high."""
-    reference = task_reference(findings.loaded.study, "A2", task, findings.scores.settled)
+    reference = task_reference(evidence.loaded.study, "A2", task, evidence.scores.settled)
     rate = float(reference["optimizer.lr"] or 0)
     return [rate if factor == 1 else rounded(rate * factor) for factor in FACTORS]
 
 
-def _runs(findings: Findings, task: str, shape: str, width: float, rate: float) -> list[Score]:
+def _runs(evidence: StudyEvidence, task: str, shape: str, width: float, rate: float) -> list[Score]:
     """List the runs of one setting of the map."""
     cell: Cell = {"surrogate": shape, "width_fwhm": width, "optimizer.lr": rate}
-    return list(findings.scores.cell(task, "map", cell, start="A2").values())
+    return list(evidence.scores.cell(task, "map", cell, start="A2").values())
 
 
-def _maps(findings: Findings, task: str) -> HeatMaps | None:
+def _maps(evidence: StudyEvidence, task: str) -> HeatMaps | None:
     """Return the heat maps of a task, or None where a cell has no run."""
-    rates = _rates(findings, task)
+    rates = _rates(evidence, task)
     panels = []
     for shape in SHAPES:
         lines = []
         for value in rates:
-            several = [_runs(findings, task, shape, width, value) for width in WIDTHS]
+            several = [_runs(evidence, task, shape, width, value) for width in WIDTHS]
             lines.append(
                 tuple(float(np.mean([run.validation for run in runs])) if runs else None for runs in several)
             )

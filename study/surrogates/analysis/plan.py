@@ -39,7 +39,7 @@ def plan(given: ReportInput) -> Iterator[PlanLine]:
     Args:
         given: of the study.
     """
-    scores, rules = given.findings.scores, Rules()
+    scores, rules = given.evidence.scores, Rules()
     random = np.random.Generator(np.random.PCG64(SEED))
     bootstrap = np.random.Generator(np.random.PCG64(BOOTSTRAP_SEED))
     ways = {

@@ -9,13 +9,13 @@ import numpy as np
 from sgbench.recommendation.summary import SUMMARY, read_starts
 from sgbench.records.files import to_json
 from sgbench.study.store import Store
-from study.reporting.findings import Findings
+from study.reporting.evidence import StudyEvidence
 from study.reporting.pages import budget, depth, forgiving, regime_map, safety, tuning
 from study.reporting.report import Report, ReportInput
 from study.surrogates.analysis.audit import audited
 from study.surrogates.analysis.comparisons import Rules
 from study.surrogates.analysis.elsewhere import Elsewhere, read_elsewhere
-from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.hypotheses import all_hypotheses
 from study.surrogates.analysis.initial import read_initial
 from study.surrogates.analysis.pages import (
@@ -67,36 +67,36 @@ def make_report(given: ReportInput, rules: Rules | None = None) -> Report:
     Raises:
         InputError: what lies beside the store is damaged.
     """
-    findings = find(given, rules or Rules())
-    pages = [module.page(findings) for module in PAGES]
-    void = Store(given.folder, findings.loaded.name).void_entries()
+    evidence = find(given, rules or Rules())
+    pages = [module.page(evidence) for module in PAGES]
+    void = Store(given.folder, evidence.loaded.name).void_entries()
     pages[PAGES.index(budget)] = audited(pages[PAGES.index(budget)], void)
-    if given.root is not None and findings.results:
-        claims = {result.name: result.claim for result in findings.results}
+    if given.root is not None and evidence.results:
+        claims = {result.name: result.claim for result in evidence.results}
         pages.append(undecided.page(plan(given), claims))
-    beside = {} if findings.summary is None else {SUMMARY: to_json(findings.summary)}
-    return Report((front.page(findings, pages), *pages), beside=beside)
+    beside = {} if evidence.summary is None else {SUMMARY: to_json(evidence.summary)}
+    return Report((front.page(evidence, pages), *pages), beside=beside)
 
 
-def find(given: ReportInput, rules: Rules) -> SurrogateFindings:
+def find(given: ReportInput, rules: Rules) -> SurrogateEvidence:
     """Compute the verdicts and the summary that the pages are written from.
 
     Raises:
         InputError: see `make_report`.
     """
-    base = given.findings
+    base = given.evidence
     loaded, scores = base.loaded, base.scores
     generator = np.random.Generator(np.random.PCG64(BOOTSTRAP_SEED))
     results = [] if loaded.study.extends else all_hypotheses(scores, rules, generator=generator)
     starts = read_starts(given.folder)
     summary = summarise(loaded, scores, given.entries, starts, base.manifest)
-    findings = SurrogateFindings(
-        **{field.name: getattr(base, field.name) for field in fields(Findings)},
+    evidence = SurrogateEvidence(
+        **{field.name: getattr(base, field.name) for field in fields(StudyEvidence)},
         results=results,
         rules=rules,
         summary=summary,
         elsewhere=Elsewhere() if given.root is None else read_elsewhere(given.root, (BOARD,)),
         initial=read_initial(given.folder),
     )
-    later = later_tasks(loaded, held_out.regrets_of_advice(findings), given.entries, starts)
-    return replace(findings, summary=summary.model_copy(update={"later": later}))
+    later = later_tasks(loaded, held_out.regrets_of_advice(evidence), given.entries, starts)
+    return replace(evidence, summary=summary.model_copy(update={"later": later}))

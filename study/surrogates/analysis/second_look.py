@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sgbench.study.verdicts import HypothesisResult
-
 from sgbench.study.definition import Purpose
 from sgbench.study.scores import RunTable, StudyScores
+from study.reporting.verdicts import HypothesisResult
 from study.surrogates.analysis.comparisons import MAP, Rules
 
 PURPOSE: Purpose = "second_look"

@@ -1,1 +1,1 @@
-"""Writes the pages of the report on surrogates, each from its findings to text and pictures."""
+"""Writes the pages of the report on surrogates, each from its evidence to text and pictures."""

@@ -12,7 +12,7 @@ from sgbench.statistics.pairs import Floats
 from sgbench.study.scores import RunTable
 from study.reporting.pages.shapes import SHAPES
 from study.reporting.pages.text import Item, table
-from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.evidence import SurrogateEvidence
 
 HEADER = ("task", "seeds", "SD of shapes", "SD of seeds", "farthest apart", "points", "p of all being equal")
 
@@ -53,14 +53,14 @@ def shape_spread(accuracy: Floats) -> ShapeSpread:
     )
 
 
-def paragraphs(findings: SurrogateFindings, tables: Mapping[str, RunTable]) -> list[str]:
+def paragraphs(evidence: SurrogateEvidence, tables: Mapping[str, RunTable]) -> list[str]:
     """Write the estimate over tasks with an accuracy, and a line for each of them.
 
     Args:
-        findings: of the study.
+        evidence: of the study.
         tables: each shape at its own best, by task.
     """
-    tasks = findings.loaded.study.tasks
+    tasks = evidence.loaded.study.tasks
     accurate = {task: look for task, look in tables.items() if tasks[task].outcome == "accuracy"}
     if not accurate:
         return []
@@ -71,7 +71,7 @@ def paragraphs(findings: SurrogateFindings, tables: Mapping[str, RunTable]) -> l
         apart = f"{SHAPES[int(means.argmax())]} above {SHAPES[int(means.argmin())]}"
         numbers = [f"{number:.1f}" for number in (spread.shapes, spread.seeds)]
         largest = f"{means.max() - means.min():.1f}"
-        rows.append([findings.title(task), len(accurate[task].seeds), *numbers, apart, largest, spread.p])
+        rows.append([evidence.title(task), len(accurate[task].seeds), *numbers, apart, largest, spread.p])
     overall = math.sqrt(np.mean([spread.shapes**2 for spread in spreads.values()]))
     of_shapes = [spread.shapes for spread in spreads.values()]
     of_seeds = [spread.seeds for spread in spreads.values()]

@@ -14,7 +14,7 @@ from sgbench.study.status import block_cost
 from study.reporting.pages.text import interval
 from study.reporting.verdicts import HypothesisResult, VerdictWord
 from study.surrogates.analysis.comparisons import REFERENCE, Compared, compared_table, looks, own_best
-from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.evidence import SurrogateEvidence
 
 OUTSIDE = "docs/reproductions.md is not at hand: the report was written outside of a checkout that has it"
 
@@ -44,21 +44,21 @@ class LiteratureClaim:
     says: str
     source: str
     rule: str
-    decide: Callable[[SurrogateFindings], Decided]
+    decide: Callable[[SurrogateEvidence], Decided]
     again: str
 
 
-def opened(why: str) -> Callable[[SurrogateFindings], Decided]:
+def opened(why: str) -> Callable[[SurrogateEvidence], Decided]:
     """Make the rule of a claim of which nothing is run: open, for one reason."""
     return lambda _: Decided("open", why)
 
 
-def missing(findings: SurrogateFindings, *blocks: str) -> Decided:
+def missing(evidence: SurrogateEvidence, *blocks: str) -> Decided:
     """Leave a claim open because runs of these blocks are missing, and say how many."""
     said = []
     for block in blocks:
-        planned = block_cost(findings.loaded.study, block)[0]
-        left = planned - len(findings.scores.block(block))
+        planned = block_cost(evidence.loaded.study, block)[0]
+        left = planned - len(evidence.scores.block(block))
         said.append(f"{max(left, 1):,} runs of block {block} are missing")
     return Decided("open", " and ".join(said))
 
@@ -94,14 +94,14 @@ def smallest(p_values: Sequence[float]) -> float:
     return float(holm(np.array(p_values)).min()) if p_values else 1.0
 
 
-def hypothesis(findings: SurrogateFindings, name: str) -> HypothesisResult | None:
+def hypothesis(evidence: SurrogateEvidence, name: str) -> HypothesisResult | None:
     """Find the result of a registered hypothesis; None where the report decides none."""
-    return next((result for result in findings.results if result.name == name), None)
+    return next((result for result in evidence.results if result.name == name), None)
 
 
-def hypotheses(findings: SurrogateFindings, *names: str) -> list[HypothesisResult]:
+def hypotheses(evidence: SurrogateEvidence, *names: str) -> list[HypothesisResult]:
     """Find the results of registered hypotheses, those that the report decides."""
-    return [result for name in names if (result := hypothesis(findings, name)) is not None]
+    return [result for name in names if (result := hypothesis(evidence, name)) is not None]
 
 
 def hypothesis_text(result: HypothesisResult) -> str:
@@ -143,14 +143,14 @@ def least_far(compared: Sequence[Compared]) -> Compared:
     return max(compared, key=lambda one: one.verdict.difference / one.verdict.margin)
 
 
-def against_own_best(findings: SurrogateFindings, cell: Cell) -> tuple[list[Compared], list[str]]:
+def against_own_best(evidence: SurrogateEvidence, cell: Cell) -> tuple[list[Compared], list[str]]:
     """Compare a cell of block A3b with the reference shape at its own best, and name tasks without a look."""
-    study, rules = findings.loaded.study, findings.rules
+    study, rules = evidence.loaded.study, evidence.rules
     compared: list[Compared] = []
     lacking = []
     for task in study.blocks["A3b"].tasks:
-        best = own_best(findings.scores, task).get(REFERENCE)
-        tables = [] if best is None else looks(findings.scores, task, [best, cell])
+        best = own_best(evidence.scores, task).get(REFERENCE)
+        tables = [] if best is None else looks(evidence.scores, task, [best, cell])
         if not tables:
             lacking.append(task)
             continue

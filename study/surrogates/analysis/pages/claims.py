@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from study.reporting.pages.text import StudyPage, details, table
-from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.pages.claim_rules import Decided, LiteratureClaim
 from study.surrogates.analysis.pages.claims_founding import FOUNDING
 from study.surrogates.analysis.pages.claims_literature import LATER
@@ -16,11 +16,11 @@ CLAIMS = (*FOUNDING, *LATER)
 WORDS = ("confirmed", "refuted", "open")
 
 
-def page(findings: SurrogateFindings) -> StudyPage:
+def page(evidence: SurrogateEvidence) -> StudyPage:
     """Write the page with table 5: a line for each claim, its verdict and the numbers that decide it."""
-    if findings.loaded.study.extends:
-        return StudyPage(NAME, TITLE, (f"They are decided by study {findings.loaded.study.extends} alone.",))
-    verdicts = {claim.name: claim.decide(findings) for claim in CLAIMS}
+    if evidence.loaded.study.extends:
+        return StudyPage(NAME, TITLE, (f"They are decided by study {evidence.loaded.study.extends} alone.",))
+    verdicts = {claim.name: claim.decide(evidence) for claim in CLAIMS}
     counts = Counter(decided.verdict for decided in verdicts.values())
     return StudyPage(
         NAME,
@@ -33,8 +33,8 @@ def page(findings: SurrogateFindings) -> StudyPage:
             "of later papers.",
             "The rules are ours. They were written when blocks A1 and most of A2 were stored and no other block "
             "was (that of L15 later, before its own), and they are no registered hypotheses: each holds "
-            f"the level of {100 * findings.rules.level:g} % (a look at reporting seeds "
-            f"{100 * findings.rules.look_level:g} %) by itself, and nothing is corrected for the number of claims. "
+            f"the level of {100 * evidence.rules.level:g} % (a look at reporting seeds "
+            f"{100 * evidence.rules.look_level:g} %) by itself, and nothing is corrected for the number of claims. "
             "What A1, A2, reproductions and boards "
             "decide was known when its rule was written. Where a rule names H1 to H9, it takes "
             "the [registered verdict](README.md#verdicts). What the words T1, A2 and the like stand for is in the "

@@ -17,7 +17,7 @@ from study.reporting.pages.shapes import LEARNS_POINTS, SHAPES
 from study.reporting.pages.text import few, interval
 from study.reporting.verdicts import one_side
 from study.surrogates.analysis.comparisons import REFERENCE, Compared
-from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.hypotheses import map_table
 from study.surrogates.analysis.pages.claim_rules import (
     Decided,
@@ -45,25 +45,25 @@ TAILS = (1.05, 1.5, 3.0, 10.0, 100.0)
 HALF = math.log(0.5)
 
 
-def control_fails(findings: SurrogateFindings, control: str) -> Decided:
+def control_fails(evidence: SurrogateEvidence, control: str) -> Decided:
     """Decide C1 and C3: a control lies below the reference at its own best on every task."""
-    compared, lacking = against_own_best(findings, {"surrogate": control, "width_fwhm": None})
+    compared, lacking = against_own_best(evidence, {"surrogate": control, "width_fwhm": None})
     if lacking:
-        return missing(findings, "A3b")
+        return missing(evidence, "A3b")
     number = f"{control} minus {REFERENCE} at its own best, where it comes closest: " + compared_text(
         least_far(compared)
     )
     return decided(
         max(map(is_worse, compared)),
         smallest([is_no_worse(one) for one in compared]),
-        findings.rules.look_level,
+        evidence.rules.look_level,
         f"{number}; {len(compared)} tasks",
     )
 
 
-def shape_is_not_crucial(findings: SurrogateFindings) -> Decided:
+def shape_is_not_crucial(evidence: SurrogateEvidence) -> Decided:
     """Decide C2 by three registered hypotheses: one regime in which the shape decides refutes it."""
-    results = hypotheses(findings, "H1", "H2", "H6")
+    results = hypotheses(evidence, "H1", "H2", "H6")
     words = {result.name: result.verdict for result in results}
     number = "; ".join(map(hypothesis_text, results)) or "no hypothesis is decided"
     if words.get("H2") == "confirmed" or "refuted" in (words.get("H1"), words.get("H6")):
@@ -87,16 +87,16 @@ def _height_cells(shape: str, key: str, through: str, stopped: str, more: Cell) 
     ]
 
 
-def height_harms(findings: SurrogateFindings) -> Decided:
+def height_harms(evidence: SurrogateEvidence) -> Decided:
     """Decide C4: height harms where gradients pass through reset or recurrence, and less where they do not."""
     places: list[tuple[str, str, str, str, Cell]] = [
         ("T1", "neuron.reset_gradient", "attached", "detached", {}),
         ("T4", "network.recurrence_gradient", "full", "cut", {"neuron.reset_gradient": "detached"}),
     ]
-    study = findings.loaded.study
+    study = evidence.loaded.study
     seeds = study.blocks["B2"].seeds.values
     tables = {
-        (task, shape): findings.scores.table(
+        (task, shape): evidence.scores.table(
             task, "map", _height_cells(shape, key, through, stopped, more), seeds, start="B2"
         )
         for task, key, through, stopped, more in places
@@ -115,20 +115,20 @@ def height_harms(findings: SurrogateFindings) -> Decided:
     return decided(
         max(*map(is_worse, harms), *mended),
         smallest([is_no_worse(one) for one in harms]),
-        findings.rules.level,
+        evidence.rules.level,
         f"area 1 minus peak 1 where the gradient passes: {said}",
     )
 
 
-def fast_sigmoid_is_robust(findings: SurrogateFindings) -> Decided:
+def fast_sigmoid_is_robust(evidence: SurrogateEvidence) -> Decided:
     """Decide C5: over learning rates, fast_sigmoid is better than each other shape, over three tasks."""
     means = []
-    tables = {task: forgiving.plane_table(findings, task) for task in tuning.LEARNING_RATE_TASKS}
+    tables = {task: forgiving.plane_table(evidence, task) for task in tuning.LEARNING_RATE_TASKS}
     if open_ := incomplete("A2", tables.values()):
         return open_
     for task, table in tables.items():
         axes = (len(SHAPES), len(tuning.WIDTHS), len(tuning.FACTORS), -1)
-        scores = points_of(findings.loaded.study.tasks[task], table).reshape(axes)
+        scores = points_of(evidence.loaded.study.tasks[task], table).reshape(axes)
         widths = table.validation.reshape(axes).mean(axis=(2, 3)).argmax(axis=1)
         means.append(np.stack([scores[shape, width].mean(axis=0) for shape, width in enumerate(widths)]))
     by_shape = dict(zip(SHAPES, np.mean(means, axis=0), strict=True))
@@ -138,22 +138,22 @@ def fast_sigmoid_is_robust(findings: SurrogateFindings) -> Decided:
     return decided(
         max(one.p if one.estimate > 0 else 1.0 for one in gaps.values()),
         smallest([one.p if one.estimate < 0 else 1.0 for one in gaps.values()]),
-        findings.rules.level,
+        evidence.rules.level,
         f"fast_sigmoid minus {shape}, the least of five gaps: {interval(gap.estimate, gap.low, gap.high)} points "
         f"over three learning rates ({len(tables)} tasks, {gap.seeds} seeds)",
     )
 
 
-def quiet_and_driven(findings: SurrogateFindings) -> tuple[RunTable, RunTable]:
+def quiet_and_driven(evidence: SurrogateEvidence) -> tuple[RunTable, RunTable]:
     """Tabulate four layers at width 1: shapes from a quiet start, and the lightest tail from a driven start."""
     cells: list[Cell] = [{"surrogate": shape, "width_fwhm": 1.0} for shape in QUIET_SHAPES]
     return (
-        map_table(findings.scores, "T2d4", cells, all_seeds=True),
-        map_table(findings.scores, "T2d4g", cells[:1], all_seeds=True),
+        map_table(evidence.scores, "T2d4", cells, all_seeds=True),
+        map_table(evidence.scores, "T2d4g", cells[:1], all_seeds=True),
     )
 
 
-def deepest(findings: SurrogateFindings, gain: float, tails: Iterable[float] = TAILS) -> RunTable:
+def deepest(evidence: SurrogateEvidence, gain: float, tails: Iterable[float] = TAILS) -> RunTable:
     """Tabulate six layers at width 1 from a start of this gain, a row a tail."""
     cells: list[Cell] = [
         {
@@ -165,13 +165,13 @@ def deepest(findings: SurrogateFindings, gain: float, tails: Iterable[float] = T
         }
         for tail in tails
     ]
-    seeds = findings.loaded.study.blocks["B1"].seeds.values
-    return findings.scores.table("T2d4", "map", cells, seeds, start="B1")
+    seeds = evidence.loaded.study.blocks["B1"].seeds.values
+    return evidence.scores.table("T2d4", "map", cells, seeds, start="B1")
 
 
-def driven_start_is_needed(findings: SurrogateFindings) -> Decided:
+def driven_start_is_needed(evidence: SurrogateEvidence) -> Decided:
     """Decide C6: from a quiet start no shape learns, from a driven one the lightest tail does."""
-    quiet, driven = quiet_and_driven(findings)
+    quiet, driven = quiet_and_driven(evidence)
     if open_ := incomplete("A2", (quiet, driven)):
         return open_
     counts = learnt(quiet, LEARNS_POINTS)
@@ -185,7 +185,7 @@ def driven_start_is_needed(findings: SurrogateFindings) -> Decided:
     learns = [one_side(count, runs, above=True) for count in counts]
     fails = [one_side(count, runs, above=False) for count in counts]
     fails.append(one_side(of_driven, len(driven.seeds), above=True))
-    deep, loud = deepest(findings, 1), deepest(findings, 2, TAILS[-1:])
+    deep, loud = deepest(evidence, 1), deepest(evidence, 2, TAILS[-1:])
     if deep.complete and loud.complete:
         counts, runs = learnt(deep, LEARNS_POINTS), len(deep.seeds)
         learns += [one_side(count, runs, above=True) for count in counts]
@@ -195,19 +195,19 @@ def driven_start_is_needed(findings: SurrogateFindings) -> Decided:
         said.append(f"six layers, quiet: {tails} of {runs}")
     else:
         fails.append(1.0)
-        said.append(missing(findings, "B1").number)
-    return decided(max(fails), smallest(learns), findings.rules.level, "; ".join(said))
+        said.append(missing(evidence, "B1").number)
+    return decided(max(fails), smallest(learns), evidence.rules.level, "; ".join(said))
 
 
-def sparse_without_loss(findings: SurrogateFindings) -> Decided:
+def sparse_without_loss(evidence: SurrogateEvidence) -> Decided:
     """Decide C11: half of the spikes cost nothing, a stronger bound costs accuracy."""
-    study = findings.loaded.study
+    study = evidence.loaded.study
     seeds = study.blocks[BOUND_BLOCK].seeds.values
     tables = {}
     for task in study.blocks[BOUND_BLOCK].tasks:
         for width in BOUND_WIDTHS:
             cells = [bounded(REFERENCE, width, strength) for strength in STRENGTHS]
-            tables[task, width] = findings.scores.table(task, "map", cells, seeds, start=BOUND_BLOCK)
+            tables[task, width] = evidence.scores.table(task, "map", cells, seeds, start=BOUND_BLOCK)
     if open_ := incomplete(BOUND_BLOCK, tables.values()):
         return open_
     best = {
@@ -216,13 +216,13 @@ def sparse_without_loss(findings: SurrogateFindings) -> Decided:
         )
         for task in study.blocks[BOUND_BLOCK].tasks
     }
-    level = findings.rules.level
+    level = evidence.rules.level
     parts = {task: _sparse(table, margin_of(study.tasks[task]), level) for task, table in best.items()}
     said = "; ".join(f"{task}: {text}" for task, (_, _, text) in parts.items())
     return decided(
         max(confirmed for confirmed, _, _ in parts.values()),
         smallest([refuted for _, refuted, _ in parts.values()]),
-        findings.rules.level,
+        evidence.rules.level,
         f"{said}; {len(seeds)} seeds",
     )
 
@@ -250,11 +250,11 @@ def _sparse(table: RunTable, margin: float, level: float) -> tuple[float, float,
     return confirmed, float(max(halved)) if halved else 1.0, text
 
 
-def schedules_gain_nothing(findings: SurrogateFindings) -> Decided:
+def schedules_gain_nothing(evidence: SurrogateEvidence) -> Decided:
     """Decide C12 by H8: no schedule and no learnt width is better than the best fixed width."""
-    result = hypothesis(findings, "H8")
+    result = hypothesis(evidence, "H8")
     if result is None or not result.rows:
-        return missing(findings, "F")
+        return missing(evidence, "F")
     words = [row[-1] for row in result.rows]
     number = hypothesis_text(result)
     if "better" in words:

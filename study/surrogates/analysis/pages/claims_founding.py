@@ -30,7 +30,7 @@ FOUNDING = (
         "Block A3b runs the control `zero`, which lets no gradient through a spike, beside atan at its own best. "
         "Confirmed where `zero` is shown lower by more than the margin on every task; refuted where it is shown "
         "equal or better on one, with Holm's correction over tasks.",
-        lambda findings: claims_cells.control_fails(findings, "zero"),
+        lambda evidence: claims_cells.control_fails(evidence, "zero"),
         run("A3b", "tuned.md"),
     ),
     LiteratureClaim(
@@ -48,7 +48,7 @@ FOUNDING = (
         "A constant surrogate (straight through) fails or is clearly worse.",
         ZENKE,
         "As C1, with the control `constant`; a failed run counts as guessing.",
-        lambda findings: claims_cells.control_fails(findings, "constant"),
+        lambda evidence: claims_cells.control_fails(evidence, "constant"),
         run("A3b", "tuned.md"),
     ),
     LiteratureClaim(

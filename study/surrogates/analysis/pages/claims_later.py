@@ -18,7 +18,7 @@ from study.reporting.pages.shapes import LEARNS_POINTS, SHAPES
 from study.reporting.pages.text import few, interval
 from study.reporting.verdicts import VerdictWord
 from study.surrogates.analysis.comparisons import REFERENCE, Compared, compared_table, looks
-from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.pages import learning_rules, neurons, spikes
 from study.surrogates.analysis.pages.claim_rules import (
     Decided,
@@ -54,20 +54,20 @@ MIN_SETTINGS = 6
 """Random settings of a task from which a curve is fitted to its gain."""
 
 
-def robust_to_shape_alone(findings: SurrogateFindings) -> Decided:
+def robust_to_shape_alone(evidence: SurrogateEvidence) -> Decided:
     """Decide L1 from H6 (shape), C3 (constant) and C4 (height)."""
-    result = hypothesis(findings, "H6")
+    result = hypothesis(evidence, "H6")
     parts: dict[str, VerdictWord] = {
         "H6": "open" if result is None else result.verdict,
-        "C3": control_fails(findings, "constant").verdict,
-        "C4": height_harms(findings).verdict,
+        "C3": control_fails(evidence, "constant").verdict,
+        "C4": height_harms(evidence).verdict,
     }
     return all_of(parts)
 
 
-def careless_choices_cost_more(findings: SurrogateFindings) -> Decided:
+def careless_choices_cost_more(evidence: SurrogateEvidence) -> Decided:
     """Decide L2: the mean loss of all shapes and widths against the best is larger on complex tasks."""
-    tables = {task: forgiving.line_table(findings, task) for task in (*SIMPLE, *COMPLEX)}
+    tables = {task: forgiving.line_table(evidence, task) for task in (*SIMPLE, *COMPLEX)}
     if open_ := incomplete("A2", tables.values()):
         return open_
     losses = {}
@@ -79,27 +79,27 @@ def careless_choices_cost_more(findings: SurrogateFindings) -> Decided:
     return decided(
         gap.p if gap.estimate > 0 else 1.0,
         gap.p if gap.estimate < 0 else 1.0,
-        findings.rules.level,
+        evidence.rules.level,
         f"a shape and width taken blindly lose {means[0].mean():.1f} points to the best on deep and recurrent "
         f"tasks, {means[1].mean():.1f} with one layer: {interval(gap.estimate, gap.low, gap.high)} more "
         f"({len(tables)} tasks, {gap.seeds} seeds)",
     )
 
 
-def wide_reaches_deeper(findings: SurrogateFindings) -> Decided:
+def wide_reaches_deeper(evidence: SurrogateEvidence) -> Decided:
     """Decide L3: the lightest tail learns in six quiet layers when wide and not when narrow, and C12."""
     cells: list[Cell] = [
-        {**deepest(findings, 1, TAILS[-1:]).cells[0], "width_fwhm": width} for width in (4.0, 0.1)
+        {**deepest(evidence, 1, TAILS[-1:]).cells[0], "width_fwhm": width} for width in (4.0, 0.1)
     ]
-    seeds = findings.loaded.study.blocks["B1"].seeds.values
-    table = findings.scores.table("T2d4", "map", cells, seeds, start="B1")
-    schedules = schedules_gain_nothing(findings)
+    seeds = evidence.loaded.study.blocks["B1"].seeds.values
+    table = evidence.scores.table("T2d4", "map", cells, seeds, start="B1")
+    schedules = schedules_gain_nothing(evidence)
     if open_ := incomplete("B1", [table]):
         return Decided("refuted" if schedules.verdict == "refuted" else "open", open_.number)
     wide, narrow = learnt(table, LEARNS_POINTS)
     runs = len(table.seeds)
     p = compare_shares(wide, runs, narrow, runs).p
-    reach = decided(*(p if wide > narrow else 1.0, p if wide < narrow else 1.0, findings.rules.level, ""))
+    reach = decided(*(p if wide > narrow else 1.0, p if wide < narrow else 1.0, evidence.rules.level, ""))
     number = (
         f"six quiet layers, exponential: {few(wide, runs)} runs learn at width 4, {few(narrow, runs)} at 0.1; "
         f"schedules (C12) {schedules.verdict}; alignment with the true gradient is not measured"
@@ -107,11 +107,11 @@ def wide_reaches_deeper(findings: SurrogateFindings) -> Decided:
     return all_of({"reach": reach.verdict, "C12": schedules.verdict}, number)
 
 
-def width_is_a_dilemma(findings: SurrogateFindings) -> Decided:
+def width_is_a_dilemma(evidence: SurrogateEvidence) -> Decided:
     """Decide L4: the widest cell sends more spikes than the best one, and the narrowest is less accurate."""
     cells: list[Cell] = [{"surrogate": REFERENCE, "width_fwhm": width} for width in regime_map.WIDTHS]
-    seeds = findings.loaded.study.blocks["A2"].seeds.values
-    tables = {task: findings.scores.table(task, "map", cells, seeds, start="A2") for task in ACCURACY_TASKS}
+    seeds = evidence.loaded.study.blocks["A2"].seeds.values
+    tables = {task: evidence.scores.table(task, "map", cells, seeds, start="A2") for task in ACCURACY_TASKS}
     if open_ := incomplete("A2", tables.values()):
         return open_
     narrow, wide = {}, {}
@@ -129,18 +129,18 @@ def width_is_a_dilemma(findings: SurrogateFindings) -> Decided:
     return decided(
         max([*more, *lower]),
         smallest(fewer),
-        findings.rules.level,
+        evidence.rules.level,
         f"atan, spikes at width {WIDEST:g} over those at the best width: {ratios}; points at width "
         f"{NARROWEST:g} minus best: {losses}; {len(seeds)} seeds",
     )
 
 
-def width_must_follow(findings: SurrogateFindings) -> Decided:
+def width_must_follow(evidence: SurrogateEvidence) -> Decided:
     """Decide L5 from H8's comparisons of the learnt width with the best fixed one."""
-    result = hypothesis(findings, "H8")
+    result = hypothesis(evidence, "H8")
     rows = [] if result is None else [row for row in result.rows if row[1] == "learned"]
     if not rows:
-        return missing(findings, "F")
+        return missing(evidence, "F")
     words = [row[-1] for row in rows]
     number = "learnt width minus best fixed one: " + ", ".join(
         f"{row[0]} {row[2]:+.1f} ({row[-1]})" for row in rows
@@ -150,15 +150,15 @@ def width_must_follow(findings: SurrogateFindings) -> Decided:
     return Decided("refuted" if "better" not in words and "open" not in words else "open", number)
 
 
-def skewed_is_better(findings: SurrogateFindings) -> Decided:
+def skewed_is_better(evidence: SurrogateEvidence) -> Decided:
     """Decide L6 for asymmetry alone: a skewed Gaussian at width 1 against a symmetric one."""
-    study, rules = findings.loaded.study, findings.rules
+    study, rules = evidence.loaded.study, evidence.rules
     compared: list[Compared] = []
     cells: list[Cell] = [{"surrogate": name, "width_fwhm": 1.0} for name in ("gaussian", "split_gaussian")]
     for task in study.blocks["F"].tasks:
-        tables = looks(findings.scores, task, cells)
+        tables = looks(evidence.scores, task, cells)
         if not tables:
-            return missing(findings, "A3b", "F")
+            return missing(evidence, "A3b", "F")
         names = ["gaussian", "split_gaussian"]
         compared += compared_table(
             *(task, study.tasks[task], names, tables[-1], "gaussian", rules), level=rules.look_level
@@ -172,11 +172,11 @@ def skewed_is_better(findings: SurrogateFindings) -> Decided:
     return decided(max(better), smallest(others), rules.look_level, number)
 
 
-def fewer_spikes_than_arctan(findings: SurrogateFindings) -> Decided:
+def fewer_spikes_than_arctan(evidence: SurrogateEvidence) -> Decided:
     """Decide L8: fast_sigmoid needs fewer spikes than atan at equal accuracy, over tasks by random effects."""
     ratios: dict[str, tuple[float, float]] = {}
     for task in ACCURACY_TASKS:
-        tables = {shape: spikes.settings_table(findings, "A2", task, shape) for shape in SHAPES}
+        tables = {shape: spikes.settings_table(evidence, "A2", task, shape) for shape in SHAPES}
         if open_ := incomplete("A2", tables.values()):
             return open_
         one = spikes.ratios_to_reference(tables)[1]["fast_sigmoid"]
@@ -192,7 +192,7 @@ def fewer_spikes_than_arctan(findings: SurrogateFindings) -> Decided:
     effect = random_effects([one for one, _ in ratios.values()], [error for _, error in ratios.values()])
     return _signed(
         effect,
-        findings,
+        evidence,
         f"spikes of fast_sigmoid over those of atan, 2 points below the best: {_ratio_text(effect)} over "
         f"{effect.tasks} tasks; prices of hardware are not compared",
     )
@@ -205,20 +205,20 @@ def _ratio_text(effect: Contrast | RandomEffects) -> str:
     return interval(math.exp(mean), low, high, 2)
 
 
-def _signed(effect: RandomEffects, findings: SurrogateFindings, number: str) -> Decided:
+def _signed(effect: RandomEffects, evidence: SurrogateEvidence, number: str) -> Decided:
     """Decide by a mean over tasks: confirmed where it is shown below 0, refuted where above."""
     return decided(
         *(effect.p if effect.mean < 0 else 1.0, effect.p if effect.mean > 0 else 1.0),
-        *(findings.rules.level, number),
+        *(evidence.rules.level, number),
     )
 
 
-def gain_has_a_working_region(findings: SurrogateFindings) -> Decided:
+def gain_has_a_working_region(evidence: SurrogateEvidence) -> Decided:
     """Decide L9: over random settings, accuracy bends down in the logarithm of the initial gain."""
     bends, errors = [], []
-    for task in findings.loaded.study.blocks["A1"].tasks:
+    for task in evidence.loaded.study.blocks["A1"].tasks:
         settings: dict[str, list[Score]] = {}
-        for run in findings.scores.block("A1"):
+        for run in evidence.scores.block("A1"):
             if run.task == task:
                 key = repr(sorted((name, str(of)) for name, of in run.cell.items() if name != "surrogate"))
                 settings.setdefault(key, []).append(run)
@@ -231,43 +231,43 @@ def gain_has_a_working_region(findings: SurrogateFindings) -> Decided:
         bends.append(float(bend[0]))
         errors.append(math.sqrt(float(covariance[0, 0] * (left @ left) / (len(points) - 3))))
     if len(bends) < 2 or min(errors) <= 0:  # noqa: PLR2004 - one task has no mean over tasks
-        return missing(findings, "A1")
+        return missing(evidence, "A1")
     effect = random_effects(bends, errors)
     return _signed(
         effect,
-        findings,
+        evidence,
         f"curvature of accuracy in log gain, the other settings drawn at random: "
         f"{interval(effect.mean, effect.low, effect.high)} points over {effect.tasks} tasks; time constants have "
         "three values, too few",
     )
 
 
-def one_step_equals_eprop(findings: SurrogateFindings) -> Decided:
+def one_step_equals_eprop(evidence: SurrogateEvidence) -> Decided:
     """Decide L12: one-step back-propagation equals e-prop within the margin or is better, on three tasks."""
-    rules, names = findings.rules, [learning_rules.E_PROP, learning_rules.ONE_STEP]
+    rules, names = evidence.rules, [learning_rules.E_PROP, learning_rules.ONE_STEP]
     cells = {
-        task: learning_rules.settled(findings, task) for task in findings.loaded.study.blocks["DR"].tasks
+        task: learning_rules.settled(evidence, task) for task in evidence.loaded.study.blocks["DR"].tasks
     }
-    tables = latest_looks(findings, cells, names)
+    tables = latest_looks(evidence, cells, names)
     if len(tables) < len(cells):
-        return missing(findings, "DR")
-    compared = compared_looks(findings, tables, names)
+        return missing(evidence, "DR")
+    compared = compared_looks(evidence, tables, names)
     worse = [one.verdict.p_differs if one.verdict.word == "worse" else 1.0 for one in compared]
     number = "one step minus e-prop: " + "; ".join(map(compared_text, compared))
-    result = hypothesis(findings, "H9")
+    result = hypothesis(evidence, "H9")
     if result is not None:
         number += f"; {hypothesis_text(result)}"
     return decided(max(map(is_no_worse, compared)), smallest(worse), rules.look_level, number)
 
 
-def quadratic_neurons_win(findings: SurrogateFindings) -> Decided:
+def quadratic_neurons_win(evidence: SurrogateEvidence) -> Decided:
     """Decide L15: the quadratic neuron is better than the leaky one, both tuned alike, on two tasks."""
-    rules, names = findings.rules, [neurons.LEAKY, neurons.QUADRATIC]
-    cells = {task: neurons.settled(findings, task) for task in NEURON_TASKS}
-    tables = latest_looks(findings, cells, names, start=neurons.BLOCK)
+    rules, names = evidence.rules, [neurons.LEAKY, neurons.QUADRATIC]
+    cells = {task: neurons.settled(evidence, task) for task in NEURON_TASKS}
+    tables = latest_looks(evidence, cells, names, start=neurons.BLOCK)
     if len(tables) < len(cells):
-        return missing(findings, neurons.BLOCK)
-    compared = compared_looks(findings, tables, names)
+        return missing(evidence, neurons.BLOCK)
+    compared = compared_looks(evidence, tables, names)
     said = "; ".join(map(compared_text, compared))
     return decided(
         max(one.verdict.p_differs if one.verdict.difference > 0 else 1.0 for one in compared),
@@ -277,9 +277,9 @@ def quadratic_neurons_win(findings: SurrogateFindings) -> Decided:
     )
 
 
-def times_are_learnt(findings: SurrogateFindings) -> Decided:
+def times_are_learnt(evidence: SurrogateEvidence) -> Decided:
     """Decide L16: the best cell of a task whose counts carry nothing lies above guessing."""
-    table = forgiving.line_table(findings, "T1")
+    table = forgiving.line_table(evidence, "T1")
     if open_ := incomplete("A2", [table]):
         return open_
     row = int(table.validation.mean(axis=1).argmax())
@@ -296,13 +296,13 @@ def times_are_learnt(findings: SurrogateFindings) -> Decided:
     return Decided("refuted" if high < LEARNS_POINTS / 10 else "open", number)
 
 
-def start_decides(findings: SurrogateFindings) -> Decided:
+def start_decides(evidence: SurrogateEvidence) -> Decided:
     """Decide L17: the lightest tail learns from a driven start and not from a quiet one, at each depth."""
-    quiet, driven = quiet_and_driven(findings)
+    quiet, driven = quiet_and_driven(evidence)
     if open_ := incomplete("A2", (quiet, driven)):
         return open_
     depths = {"four": (quiet, driven)}
-    deep = {gain: deepest(findings, gain, TAILS[-1:]) for gain in (1, 2)}
+    deep = {gain: deepest(evidence, gain, TAILS[-1:]) for gain in (1, 2)}
     if all(table.complete for table in deep.values()):
         depths["six"] = (deep[1], deep[2])
     more, fewer, said = [], [], []
@@ -316,11 +316,11 @@ def start_decides(findings: SurrogateFindings) -> Decided:
         fewer.append(p if count_driven < count_quiet else 1.0)
         said.append(f"{depth} layers: {few(count_driven, runs)} against {few(count_quiet, runs)}")
     if len(depths) == 1:
-        said.append(missing(findings, "B1").number)
+        said.append(missing(evidence, "B1").number)
     return decided(
         max(more),
         float(holm(np.array(fewer)).min()),
-        findings.rules.level,
+        evidence.rules.level,
         f"runs of the lightest tail at width 1 that learn, driven against quiet; {'; '.join(said)}; 100 layers "
         "are not run",
     )

@@ -6,7 +6,7 @@ from sgbench.statistics.blocks import contrast
 from sgbench.statistics.equivalence import Verdict, verdict
 from study.reporting.pages.text import interval
 from study.surrogates.analysis.comparisons import Compared, compared_table, looks
-from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.hypotheses_rules import FULL, TUNING
 from study.surrogates.analysis.pages.claim_rules import (
     OUTSIDE,
@@ -34,9 +34,9 @@ RULES = ("direct_feedback", "local")
 """The same rules as block DR names them."""
 
 
-def not_conservative(findings: SurrogateFindings) -> Decided:
+def not_conservative(evidence: SurrogateEvidence) -> Decided:
     """Decide C7 by the reproduction of the integral around a closed loop."""
-    figures = findings.elsewhere.figures.get("closed_loop")
+    figures = evidence.elsewhere.figures.get("closed_loop")
     if not figures:
         return Decided("open", OUTSIDE)
     surrogate = [one for line, one in figures.items() if "surrogate" in line]
@@ -52,9 +52,9 @@ def not_conservative(findings: SurrogateFindings) -> Decided:
     return Decided("confirmed" if agree else "refuted", number)
 
 
-def matched_noise_is_best(findings: SurrogateFindings) -> Decided:
+def matched_noise_is_best(evidence: SurrogateEvidence) -> Decided:
     """Decide C8 by the reproduction of four slopes of noise: matched is above the other surrogate at each."""
-    figures = findings.elsewhere.figures.get("escape_noise_c8")
+    figures = evidence.elsewhere.figures.get("escape_noise_c8")
     if not figures:
         return Decided("open", OUTSIDE)
     estimates = {line: one.estimate for line, one in figures.items()}
@@ -69,22 +69,22 @@ def matched_noise_is_best(findings: SurrogateFindings) -> Decided:
     return decided(
         max(one.p if one.estimate > 0 else 1.0 for one in known.values()),
         smallest([one.p if one.estimate < 0 else 1.0 for one in known.values()]),
-        findings.rules.level,
+        evidence.rules.level,
         f"points: {said}; {next(iter(known.values())).seeds} seeds",
     )
 
 
-def no_gradient_but_noise(findings: SurrogateFindings) -> Decided:
+def no_gradient_but_noise(evidence: SurrogateEvidence) -> Decided:
     """Decide L10 from C7 and C8."""
-    parts = {"C7": not_conservative(findings), "C8": matched_noise_is_best(findings)}
+    parts = {"C7": not_conservative(evidence), "C8": matched_noise_is_best(evidence)}
     return all_of({name: one.verdict for name, one in parts.items()})
 
 
-def board_against_backpropagation(findings: SurrogateFindings) -> dict[str, Verdict]:
+def board_against_backpropagation(evidence: SurrogateEvidence) -> dict[str, Verdict]:
     """Compare rules of the board with back-propagation, paired by seed, by the rule as the board writes it."""
     rows = {
         rule: scores
-        for (rule, network), scores in findings.elsewhere.boards.get(BOARD, {}).items()
+        for (rule, network), scores in evidence.elsewhere.boards.get(BOARD, {}).items()
         if rule != BACKPROPAGATION or "full" in network
     }
     full = rows.pop(BACKPROPAGATION, {})
@@ -93,23 +93,23 @@ def board_against_backpropagation(findings: SurrogateFindings) -> dict[str, Verd
         seeds = sorted(set(scores) & set(full))
         if len(seeds) > 1:
             pair = [[one[seed] for seed in seeds] for one in (scores, full)]
-            compared[rule] = verdict(contrast(pair, [1, -1]), CLOSE_POINTS, level=findings.rules.look_level)
+            compared[rule] = verdict(contrast(pair, [1, -1]), CLOSE_POINTS, level=evidence.rules.look_level)
     return compared
 
 
-def rules_against_backpropagation(findings: SurrogateFindings) -> tuple[list[Compared], list[str]]:
+def rules_against_backpropagation(evidence: SurrogateEvidence) -> tuple[list[Compared], list[str]]:
     """Compare rules of block DR with full back-propagation, 5 points counting as close; name tasks without runs."""
-    study, rules = findings.loaded.study, findings.rules
+    study, rules = evidence.loaded.study, evidence.rules
     compared, lacking = [], []
     for task in study.blocks["DR"].tasks:
-        settled = findings.scores.settled.get(TUNING, {}).get(task, ())
+        settled = evidence.scores.settled.get(TUNING, {}).get(task, ())
         cells = {
             str(cell["rule"]): dict(cell)
             for cell in settled
             if cell.get("rule") in RULES
             or (cell.get("rule") == BACKPROPAGATION and cell.get("rule.window") is None)
         }
-        tables = looks(findings.scores, task, list(cells.values())) if len(cells) > len(RULES) else []
+        tables = looks(evidence.scores, task, list(cells.values())) if len(cells) > len(RULES) else []
         if not tables:
             lacking.append(task)
             continue
@@ -121,28 +121,28 @@ def rules_against_backpropagation(findings: SurrogateFindings) -> tuple[list[Com
     return compared, lacking
 
 
-def other_feedback_comes_close(findings: SurrogateFindings) -> Decided:
+def other_feedback_comes_close(evidence: SurrogateEvidence) -> Decided:
     """Decide C9: random feedback and local losses lie within five points with one hidden layer, not when deep."""
-    board = board_against_backpropagation(findings)
+    board = board_against_backpropagation(evidence)
     mine = {name: board[rule] for name, rule in FEEDBACK.items() if rule in board}
-    compared, lacking = rules_against_backpropagation(findings)
+    compared, lacking = rules_against_backpropagation(evidence)
     far = [one.p_beyond if one.difference < 0 else 1.0 for one in mine.values()]
     far += [is_worse(one) for one in compared]
     said = [f"{name} {interval(one.difference, one.low, one.high)} points" for name, one in mine.items()]
     said = [f"minus back-propagation on board {BOARD}: {', '.join(said)}"] if said else [OUTSIDE]
     said += [f"{one.method} {compared_text(one)}" for one in compared]
     if lacking:
-        said.append(missing(findings, "DR").number)
+        said.append(missing(evidence, "DR").number)
     said.append("no deep network is run with these rules")
-    return decided(1.0, smallest(far), findings.rules.look_level, "; ".join(said))
+    return decided(1.0, smallest(far), evidence.rules.look_level, "; ".join(said))
 
 
-def eprop_bridges_delays(findings: SurrogateFindings) -> Decided:
+def eprop_bridges_delays(evidence: SurrogateEvidence) -> Decided:
     """Decide C10: e-prop solves a long delay with adapting neurons and is not far below back-propagation."""
-    solved = findings.elsewhere.figures.get("eprop_evidence", {}).get(
+    solved = evidence.elsewhere.figures.get("eprop_evidence", {}).get(
         "lowest error on validation within 480 iterations"
     )
-    behind = findings.elsewhere.figures.get("delayed_xor_traces", {}).get("back-propagation above a trace")
+    behind = evidence.elsewhere.figures.get("delayed_xor_traces", {}).get("back-propagation above a trace")
     gap = None if behind is None else behind.estimate
     if solved is None or gap is None or gap.low is None or gap.high is None:
         return Decided("open", OUTSIDE)
@@ -157,9 +157,9 @@ def eprop_bridges_delays(findings: SurrogateFindings) -> Decided:
     return Decided("confirmed" if high < CLOSE_POINTS else "open", number)
 
 
-def traces_lag_behind(findings: SurrogateFindings) -> Decided:
+def traces_lag_behind(evidence: SurrogateEvidence) -> Decided:
     """Decide L13, of which the middle part is not in the catalogue: online traces lie below back-propagation."""
-    one = board_against_backpropagation(findings).get("ostl")
+    one = board_against_backpropagation(evidence).get("ostl")
     if one is None:
         return Decided("open", OUTSIDE)
     number = (
@@ -167,12 +167,12 @@ def traces_lag_behind(findings: SurrogateFindings) -> Decided:
         "OTPE is not in the catalogue"
     )
     higher = one.p_differs if one.difference > 0 else 1.0
-    return decided(1.0, min(one.p_equal, higher), findings.rules.look_level, number)
+    return decided(1.0, min(one.p_equal, higher), evidence.rules.look_level, number)
 
 
-def surrogate_free_is_competitive(findings: SurrogateFindings) -> Decided:
+def surrogate_free_is_competitive(evidence: SurrogateEvidence) -> Decided:
     """Decide L19, of which there are anchors of three seeds alone: exact gradients of spike times on one task."""
-    figures = findings.elsewhere.figures.get("yin_yang_times", {})
+    figures = evidence.elsewhere.figures.get("yin_yang_times", {})
     lines = ("test accuracy, EventProp in steps of 1 ms", "test accuracy, surrogate gradient")
     means = [figures[line].mean for line in lines if line in figures]
     if len(means) < len(lines) or None in means:

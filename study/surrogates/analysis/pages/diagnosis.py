@@ -15,7 +15,7 @@ from sgbench.tables import NONE, number_text
 from study.reporting.pages.shapes import SLOPE_AT_REST
 from study.reporting.pages.text import StudyPage, StudyPicture, details, few, interval, table
 from study.surrogates.analysis.comparisons import MAP
-from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.initial import InitialCell
 from study.surrogates.analysis.pages.claim_rules import missing
 from study.surrogates.analysis.plots.start import StartPanel, StartPoint, start_figure
@@ -40,33 +40,33 @@ class _Known:
     runs: RunTable
 
 
-def page(findings: SurrogateFindings) -> StudyPage:
+def page(evidence: SurrogateEvidence) -> StudyPage:
     """Write the page on diagnosis with figure F8: gradients and potentials at epoch 0 against final accuracy."""
-    if findings.initial is None:
+    if evidence.initial is None:
         return StudyPage(NAME, TITLE, (f"Not known yet: nothing is measured; `{COMMAND}` does it.",))
-    known = {task: one for task in findings.initial.tasks if (one := _known(findings, task)) is not None}
-    lacking = [task for task in findings.initial.tasks if task not in known]
+    known = {task: one for task in evidence.initial.tasks if (one := _known(evidence, task)) is not None}
+    lacking = [task for task in evidence.initial.tasks if task not in known]
     parts = [f"Tasks of which not all cells are stored: {', '.join(lacking)}."] if lacking else []
     if not known:
-        return StudyPage(NAME, TITLE, (*parts, f"Not known yet: {missing(findings, MAP).number}."))
+        return StudyPage(NAME, TITLE, (*parts, f"Not known yet: {missing(evidence, MAP).number}."))
     gradients = {task: _correlation(one, first_gradient) for task, one in known.items()}
     windows = {task: _correlation(one, least_in_window) for task, one in known.items()}
     errors = {task: _errors(one) for task, one in known.items()}
-    picture = _picture(findings, known, gradients)
+    picture = _picture(evidence, known, gradients)
     parts += [
         _headline(errors),
         picture.markdown,
         "F8. A mark is a shape at one width; the darker, the more compact. Across: norm of the gradient of the "
         "first hidden layer's weights, on one batch at the weights that training begins with (seed "
-        f"{findings.initial.seed}). Up: mean test accuracy of the regime map; the dashed line is guessing. Marks "
+        f"{evidence.initial.seed}). Up: mean test accuracy of the regime map; the dashed line is guessing. Marks "
         "in a grey strip have no gradient at all (0) or none that is finite (∞).",
         "Potentials within half the width of the threshold were counted too. Their share depends on the width and "
         "not on the shape, so that all shapes lie on each other, and it is not drawn.",
         "## Telling the accuracy of a shape that was never trained",
-        _error_table(findings, errors),
+        _error_table(evidence, errors),
         "## How strongly they go together",
         _message(gradients, windows),
-        _correlations(findings, gradients, windows),
+        _correlations(evidence, gradients, windows),
         "Spearman's rank correlation over the shapes and widths of a task, a correlation a training seed; "
         "intervals of 95 % over seeds. They say what another seed would change, not other shapes. A correlation is "
         "no cause, and where accuracy rises and falls again with the gradient, it is small.",
@@ -85,14 +85,14 @@ def least_in_window(cell: InitialCell) -> float | None:
     return min(cell.in_window)
 
 
-def _known(findings: SurrogateFindings, task: str) -> _Known | None:
+def _known(evidence: SurrogateEvidence, task: str) -> _Known | None:
     """Join what was measured of a task with its runs; None where runs are missing."""
-    if findings.initial is None or task not in findings.loaded.study.tasks:
+    if evidence.initial is None or task not in evidence.loaded.study.tasks:
         return None
-    measured = findings.initial.tasks[task]
+    measured = evidence.initial.tasks[task]
     cells: list[Cell] = [{"surrogate": one.surrogate, "width_fwhm": one.width_fwhm} for one in measured]
-    seeds = findings.loaded.study.blocks[MAP].seeds.values
-    runs = findings.scores.table(task, "map", cells, seeds, start=MAP)
+    seeds = evidence.loaded.study.blocks[MAP].seeds.values
+    runs = evidence.scores.table(task, "map", cells, seeds, start=MAP)
     return _Known(measured, runs) if runs.complete else None
 
 
@@ -134,10 +134,10 @@ def _headline(errors: dict[str, tuple[float, float]]) -> str:
     )
 
 
-def _error_table(findings: SurrogateFindings, errors: dict[str, tuple[float, float]]) -> str:
+def _error_table(evidence: SurrogateEvidence, errors: dict[str, tuple[float, float]]) -> str:
     """Tabulate the errors of both predictions by task."""
     rows = [
-        [f"{task}: {findings.title(task)}", *(f"{error:.1f}" for error in pair)]
+        [f"{task}: {evidence.title(task)}", *(f"{error:.1f}" for error in pair)]
         for task, pair in errors.items()
     ]
     return (
@@ -149,7 +149,7 @@ def _error_table(findings: SurrogateFindings, errors: dict[str, tuple[float, flo
 
 
 def _picture(
-    findings: SurrogateFindings,
+    evidence: SurrogateEvidence,
     known: dict[str, _Known],
     correlations: dict[str, RankCorrelation | None],
 ) -> StudyPicture:
@@ -163,7 +163,7 @@ def _picture(
             for cell, mean in zip(one.cells, means, strict=True)
         )
         note = "does not vary" if found is None else f"rank correlation {found.mean:+.2f}"
-        panels.append(StartPanel(f"{task}: {findings.title(task)}", note, one.runs.runs[0][0].guess, points))
+        panels.append(StartPanel(f"{task}: {evidence.title(task)}", note, one.runs.runs[0][0].guess, points))
     label = "gradient of the first hidden layer before training (norm, scale: log)"
     return StudyPicture(
         "diagnosis_gradient.png",
@@ -197,13 +197,13 @@ def _message(
 
 
 def _correlations(
-    findings: SurrogateFindings,
+    evidence: SurrogateEvidence,
     gradients: dict[str, RankCorrelation | None],
     windows: dict[str, RankCorrelation | None],
 ) -> str:
     rows = [
         [
-            f"{task}: {findings.title(task)}",
+            f"{task}: {evidence.title(task)}",
             _said(gradients[task]),
             _said(windows[task]),
             _seeds(gradients[task]),

@@ -14,7 +14,7 @@ from sgbench.study.scores import Score
 from study.reporting.pages.regime_map import estimate
 from study.reporting.pages.shapes import MIN_SEEDS, SLOPE_AT_REST
 from study.reporting.pages.text import Item, StudyPage, interval, table
-from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.hypotheses import ONE_LAYER, RECURRENT, map_table
 from study.surrogates.analysis.pages.spikes import bounded
 from study.surrogates.analysis.statistics.trend import trend
@@ -34,37 +34,37 @@ STRENGTH, NARROW = 0.1, 0.2
 Runs = Mapping[int, Score]
 
 
-def page(findings: SurrogateFindings) -> StudyPage:
+def page(evidence: SurrogateEvidence) -> StudyPage:
     """Write the page on these effects, each with its estimates and intervals."""
-    if not all(findings.stored(block) for block in (REMEDIES, ACTIVITY)):
-        return StudyPage(NAME, TITLE, (findings.not_stored(ACTIVITY),))
+    if not all(evidence.stored(block) for block in (REMEDIES, ACTIVITY)):
+        return StudyPage(NAME, TITLE, (evidence.not_stored(ACTIVITY),))
     parts = (
         "Nobody had written down these questions before the runs. The estimates are of the seeds that raised them, "
         "so they are candidates, not results.",
         "## The reset's gradient",
-        *_reset(findings),
+        *_reset(evidence),
         "## Clipping",
-        *_clipping(findings),
+        *_clipping(evidence),
         "## A small cost of activity",
-        *_activity(findings),
+        *_activity(evidence),
         "## Spikes and tails",
-        *_slopes(findings),
+        *_slopes(evidence),
     )
     return StudyPage(NAME, TITLE, parts)
 
 
-def _reset(findings: SurrogateFindings) -> list[str]:
+def _reset(evidence: SurrogateEvidence) -> list[str]:
     """Compare runs whose reset passes the gradient with those of the map, seed by seed."""
     rows: list[list[Item]] = []
     said = []
-    for task in findings.loaded.study.blocks[REMEDIES].tasks:
-        if not _attached(findings, task):
+    for task in evidence.loaded.study.blocks[REMEDIES].tasks:
+        if not _attached(evidence, task):
             continue
         for shape in SHAPES:
-            pairs = _pairs_of_widths(findings, task, shape, _attached(findings, task))
-            rows += [_reset_row(findings, task, shape, width, *pair) for width, pair in pairs.items()]
+            pairs = _pairs_of_widths(evidence, task, shape, _attached(evidence, task))
+            rows += [_reset_row(evidence, task, shape, width, *pair) for width, pair in pairs.items()]
             if pairs:
-                said.append(_best_against_best(findings, task, shape, pairs))
+                said.append(_best_against_best(evidence, task, shape, pairs))
     header = ["task", "shape", "width", "detached, %", "attached, %", "attached minus detached", "failed"]
     return [
         "A spike resets its neuron. Attached, the gradient passes through that reset; detached, it does not. All "
@@ -75,29 +75,29 @@ def _reset(findings: SurrogateFindings) -> list[str]:
 
 
 def _pairs_of_widths(
-    findings: SurrogateFindings, task: str, shape: str, more: Cell
+    evidence: SurrogateEvidence, task: str, shape: str, more: Cell
 ) -> dict[float, tuple[Runs, Runs]]:
     """Collect by width the runs of the map and those with more settings, on the seeds that both have."""
     pairs = {}
     for width in WIDTHS:
         cell: Cell = {"surrogate": shape, "width_fwhm": width}
-        plain = findings.scores.cell(task, "map", cell, start="A2")
-        changed = findings.scores.cell(task, "map", {**cell, **more}, start=REMEDIES)
+        plain = evidence.scores.cell(task, "map", cell, start="A2")
+        changed = evidence.scores.cell(task, "map", {**cell, **more}, start=REMEDIES)
         seeds = sorted(plain.keys() & changed.keys())
         if seeds:
             pairs[width] = ({s: plain[s] for s in seeds}, {s: changed[s] for s in seeds})
     return pairs
 
 
-def _attached(findings: SurrogateFindings, task: str) -> Cell:
+def _attached(evidence: SurrogateEvidence, task: str) -> Cell:
     """Return what the runs of a task with an attached reset set; nothing where it has none."""
-    varied = _varied(findings, task)
+    varied = _varied(evidence, task)
     return {key: value for key, value in ATTACHED.items() if key in varied}
 
 
-def _varied(findings: SurrogateFindings, task: str) -> set[str]:
+def _varied(evidence: SurrogateEvidence, task: str) -> set[str]:
     """List the settings of a task that the attached runs state."""
-    grids = findings.loaded.study.blocks[REMEDIES].grids
+    grids = evidence.loaded.study.blocks[REMEDIES].grids
     return {
         key
         for grid in grids
@@ -107,11 +107,11 @@ def _varied(findings: SurrogateFindings, task: str) -> set[str]:
 
 
 def _reset_row(
-    findings: SurrogateFindings, task: str, shape: str, width: float, detached: Runs, attached: Runs
+    evidence: SurrogateEvidence, task: str, shape: str, width: float, detached: Runs, attached: Runs
 ) -> list[Item]:
     failed = [sum(run.failed for run in runs.values()) for runs in (detached, attached)]
     return [
-        findings.title(task),
+        evidence.title(task),
         shape,
         f"{width:g}",
         *(f"{fmean(run.accuracy for run in runs.values()):.1f}" for runs in (detached, attached)),
@@ -127,7 +127,7 @@ def _difference(a: Runs, b: Runs) -> str:
 
 
 def _best_against_best(
-    findings: SurrogateFindings, task: str, shape: str, pairs: Mapping[float, tuple[Runs, Runs]]
+    evidence: SurrogateEvidence, task: str, shape: str, pairs: Mapping[float, tuple[Runs, Runs]]
 ) -> str:
     """Compare the best width of each reset, by mean accuracy on these seeds."""
 
@@ -136,21 +136,21 @@ def _best_against_best(
 
     off, on = best(0), best(1)
     return (
-        f"{findings.title(task)}, `{shape}`: the best width is {off:g} detached and {on:g} attached. Attached "
+        f"{evidence.title(task)}, `{shape}`: the best width is {off:g} detached and {on:g} attached. Attached "
         f"minus detached, each at its best, is {_difference(pairs[on][1], pairs[off][0])} points."
     )
 
 
-def _clipping(findings: SurrogateFindings) -> list[str]:
+def _clipping(evidence: SurrogateEvidence) -> list[str]:
     """Compare runs whose gradient is clipped with those of the map, seed by seed."""
     rows: list[list[Item]] = []
     for task in CLIPPED_TASKS:
         for shape in SHAPES:
-            for width, (plain, clipped) in _pairs_of_widths(findings, task, shape, CLIPPED).items():
+            for width, (plain, clipped) in _pairs_of_widths(evidence, task, shape, CLIPPED).items():
                 means = [_mean(runs) for runs in (plain, clipped)]
                 rows.append(
                     [
-                        findings.title(task),
+                        evidence.title(task),
                         shape,
                         f"{width:g}",
                         *means,
@@ -165,19 +165,19 @@ def _clipping(findings: SurrogateFindings) -> list[str]:
     ]
 
 
-def _slopes(findings: SurrogateFindings) -> list[str]:
+def _slopes(evidence: SurrogateEvidence) -> list[str]:
     """Tabulate how spikes depend on the tail at width 1, on tasks where enough seeds send some."""
     cells: list[Cell] = [{"surrogate": shape, "width_fwhm": 1.0} for shape in SLOPE_AT_REST]
     rows: list[list[Item]] = []
     for task in (*ONE_LAYER, *RECURRENT):
-        spikes = map_table(findings.scores, task, cells).log_spikes
+        spikes = map_table(evidence.scores, task, cells).log_spikes
         counted = spikes[:, np.isfinite(spikes).all(axis=0)]
         if counted.shape[1] < MIN_SEEDS:
-            rows.append([findings.title(task), None, None, counted.shape[1]])
+            rows.append([evidence.title(task), None, None, counted.shape[1]])
             continue
         line = trend(counted, list(SLOPE_AT_REST.values()))
         rows.append(
-            [findings.title(task), interval(line.slope, line.low, line.high, 2), line.p, counted.shape[1]]
+            [evidence.title(task), interval(line.slope, line.low, line.high, 2), line.p, counted.shape[1]]
         )
     header = ["task", "slope of log spikes (95 %)", "p", "seeds"]
     return [
@@ -187,21 +187,21 @@ def _slopes(findings: SurrogateFindings) -> list[str]:
     ]
 
 
-def _activity(findings: SurrogateFindings) -> list[str]:
+def _activity(evidence: SurrogateEvidence) -> list[str]:
     """Compare runs with a small cost of activity with those without one, seed by seed."""
     rows: list[list[Item]] = []
     gains: dict[int, list[float]] = {}
     shares: list[float] = []
-    for task in findings.loaded.study.blocks[ACTIVITY].tasks:
+    for task in evidence.loaded.study.blocks[ACTIVITY].tasks:
         for shape in SHAPES:
             free, paid = (
-                findings.scores.cell(task, "map", bounded(shape, NARROW, strength), start=ACTIVITY)
+                evidence.scores.cell(task, "map", bounded(shape, NARROW, strength), start=ACTIVITY)
                 for strength in (0.0, STRENGTH)
             )
             ratio = _spikes(paid, free)
             rows.append(
                 [
-                    findings.title(task),
+                    evidence.title(task),
                     shape,
                     *(_mean(runs) for runs in (free, paid)),
                     _difference(paid, free),

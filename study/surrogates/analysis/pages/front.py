@@ -9,30 +9,30 @@ from study.reporting.pages.extension import NAME, TITLE, front_page
 from study.reporting.pages.text import StudyPage, details, links, table
 from study.reporting.registration import SHORT
 from study.reporting.verdicts import HypothesisResult
-from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.pages.remarks import interval_level, remark_lines
 
 
-def page(findings: SurrogateFindings, pages: Sequence[StudyPage]) -> StudyPage:
+def page(evidence: SurrogateEvidence, pages: Sequence[StudyPage]) -> StudyPage:
     """Write the front page of a study's report: question, outcome, and what is open.
 
     Args:
-        findings: of the study.
+        evidence: of the study.
         pages: the others, in their order.
     """
-    results = findings.results
+    results = evidence.results
     words = [result.verdict for result in results]
-    study = findings.loaded.study
+    study = evidence.loaded.study
     if study.extends:
-        return front_page(findings, pages)
+        return front_page(evidence, pages)
     parts = [
         f"{study.about}",
         f"Of the {len(results)} hypotheses written down before the first run: {words.count('confirmed')} "
         f"confirmed, {words.count('refuted')} refuted, {words.count('open')} open. "
-        f"{len(findings.facts):,} runs are stored, of blocks {findings.block_names}.",
+        f"{len(evidence.facts):,} runs are stored, of blocks {evidence.block_names}.",
         "## Verdicts",
         verdict_table(results),
-        f"The column p belongs to the verdict, at the registered level of {findings.rules.level:g}. For an open "
+        f"The column p belongs to the verdict, at the registered level of {evidence.rules.level:g}. For an open "
         "hypothesis p is the smaller of the p for and against the hypothesis. The last column corrects p for all "
         "hypotheses by Holm's method, and the verdict follows this corrected p.",
         "## What the numbers say",
@@ -50,11 +50,11 @@ def page(findings: SurrogateFindings, pages: Sequence[StudyPage]) -> StudyPage:
         remark_lines(),
         "## Pages",
         links(pages),
-        _registered(findings),
+        _registered(evidence),
     ]
-    evidence = [_rows(result, interval_level(result, findings.rules)) for result in results if result.rows]
+    numbers = [_rows(result, interval_level(result, evidence.rules)) for result in results if result.rows]
     return StudyPage(
-        NAME, TITLE, (*parts, *(["## Numbers behind the verdicts", *evidence] if evidence else []))
+        NAME, TITLE, (*parts, *(["## Numbers behind the verdicts", *numbers] if numbers else []))
     )
 
 
@@ -85,13 +85,13 @@ def why_open(result: HypothesisResult) -> str:
     )
 
 
-def _registered(findings: SurrogateFindings) -> str:
+def _registered(evidence: SurrogateEvidence) -> str:
     """Write where the study was registered and how many deviations there are."""
-    if findings.registration is None:
+    if evidence.registration is None:
         return ""
     return (
-        f"Registered in [`{findings.loaded.study.registration}`](../preregistration.md), commit "
-        f"{findings.registration.commit[:SHORT]}; deviations: {len(findings.deviations)}, see "
+        f"Registered in [`{evidence.loaded.study.registration}`](../preregistration.md), commit "
+        f"{evidence.registration.commit[:SHORT]}; deviations: {len(evidence.deviations)}, see "
         "[the last page](budget.md). Written by `python -m study report surrogates`."
     )
 

@@ -18,7 +18,7 @@ from study.reporting.pages.shapes import MIN_SEEDS
 from study.reporting.pages.text import StudyPage, cell_text, interval, table
 from study.reporting.verdicts import Item
 from study.surrogates.analysis.comparisons import LIBRARY_DEFAULTS, UNSEEN, own_best
-from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.pages.claim_rules import missing
 
 NAME = "held_out.md"
@@ -29,7 +29,7 @@ RECOMMENDED = "recommended"
 TRIES = ("", ", second try", ", third try")
 
 
-def page(findings: SurrogateFindings) -> StudyPage:
+def page(evidence: SurrogateEvidence) -> StudyPage:
     """Write the page on held-out tasks: block KR, and each task of the map left out in turn."""
     parts = [
         "A recommendation is fitted to the tasks of the regime map. What it loses on a task that it has not seen "
@@ -39,16 +39,16 @@ def page(findings: SurrogateFindings) -> StudyPage:
         "chooses (on later tasks among each shape's own best, with the tuning seeds); of a task that is solved or "
         "not, points of 100 for a solved run. Below 0 it is better than what validation chose.",
         "## Tasks that nobody had seen",
-        *_later(findings),
+        *_later(evidence),
         "## Each task of the map left out",
-        *_left_out(findings),
+        *_left_out(evidence),
     ]
     return StudyPage(NAME, TITLE, tuple(parts))
 
 
-def recommended_cells(findings: SurrogateFindings, task: str) -> list[Cell]:
+def recommended_cells(evidence: SurrogateEvidence, task: str) -> list[Cell]:
     """List the cells of block KR that are no shape's own best and no library's default: the recommendation."""
-    block = findings.loaded.study.blocks[BLOCK]
+    block = evidence.loaded.study.blocks[BLOCK]
     return [
         dict(cell)
         for grid in block.grids
@@ -58,25 +58,25 @@ def recommended_cells(findings: SurrogateFindings, task: str) -> list[Cell]:
     ]
 
 
-def _later(findings: SurrogateFindings) -> list[str]:
+def _later(evidence: SurrogateEvidence) -> list[str]:
     """Write the part on the tasks of block KR."""
-    if BLOCK not in findings.loaded.study.blocks:
+    if BLOCK not in evidence.loaded.study.blocks:
         return [f"This study has no block {BLOCK}."]
-    tasks = findings.loaded.study.blocks[BLOCK].tasks
-    if not any(recommended_cells(findings, task) for task in tasks):
+    tasks = evidence.loaded.study.blocks[BLOCK].tasks
+    if not any(recommended_cells(evidence, task) for task in tasks):
         stated = (
             f"Block {BLOCK} has no cell of the recommendation yet: it is committed before block {TUNING}."
         )
     else:
         stated = ""
-    known = _known(findings)
+    known = _known(evidence)
     if not known:
         return [
-            part for part in (f"Not known yet: {missing(findings, TUNING, BLOCK).number}.", stated) if part
+            part for part in (f"Not known yet: {missing(evidence, TUNING, BLOCK).number}.", stated) if part
         ]
     lacking = [task for task in tasks if task not in known]
-    rows = [row for task, runs in known.items() for row in _rows(findings, task, runs)]
-    messages = [text for task, runs in known.items() if (text := _message(findings, task, runs))]
+    rows = [row for task, runs in known.items() for row in _rows(evidence, task, runs)]
+    messages = [text for task, runs in known.items() if (text := _message(evidence, task, runs))]
     return [
         *([f"Tasks of which not all runs are stored: {', '.join(lacking)}."] if lacking else []),
         *([stated] if stated else []),
@@ -85,65 +85,65 @@ def _later(findings: SurrogateFindings) -> list[str]:
     ]
 
 
-def _known(findings: SurrogateFindings) -> dict[str, RunTable]:
+def _known(evidence: SurrogateEvidence) -> dict[str, RunTable]:
     """Tabulate the tasks of block KR of which all runs are stored, tuning included."""
-    tasks = findings.loaded.study.blocks[BLOCK].tasks if BLOCK in findings.loaded.study.blocks else ()
-    tables = {task: _table(findings, task) for task in tasks}
+    tasks = evidence.loaded.study.blocks[BLOCK].tasks if BLOCK in evidence.loaded.study.blocks else ()
+    tables = {task: _table(evidence, task) for task in tasks}
     return {
         task: runs
         for task, runs in tables.items()
-        if runs is not None and runs.complete and _tuned(findings, task).complete
+        if runs is not None and runs.complete and _tuned(evidence, task).complete
     }
 
 
-def regrets_of_advice(findings: SurrogateFindings) -> dict[str, Contrast]:
+def regrets_of_advice(evidence: SurrogateEvidence) -> dict[str, Contrast]:
     """Compute what the recommendation lost on each later task whose runs are all stored."""
-    lost = {task: _regrets(findings, task, runs).get(RECOMMENDED) for task, runs in _known(findings).items()}
+    lost = {task: _regrets(evidence, task, runs).get(RECOMMENDED) for task, runs in _known(evidence).items()}
     return {task: regret for task, regret in lost.items() if regret is not None}
 
 
-def _named(findings: SurrogateFindings, task: str) -> dict[str, Cell]:
+def _named(evidence: SurrogateEvidence, task: str) -> dict[str, Cell]:
     """Name every cell of block KR on a task: the recommendation, each shape's best, and library defaults."""
-    advised = recommended_cells(findings, task)
+    advised = recommended_cells(evidence, task)
     cells = dict(zip((f"{RECOMMENDED}{more}" for more in TRIES), advised, strict=False))
     cells |= {
-        f"own best of {shape}": cell for shape, cell in own_best(findings.scores, task, block=TUNING).items()
+        f"own best of {shape}": cell for shape, cell in own_best(evidence.scores, task, block=TUNING).items()
     }
     cells |= {name: {"surrogate": name, "width_fwhm": None} for name in LIBRARY_DEFAULTS}
     return cells
 
 
-def _table(findings: SurrogateFindings, task: str) -> RunTable | None:
+def _table(evidence: SurrogateEvidence, task: str) -> RunTable | None:
     """Tabulate the runs of these cells on reporting seeds; None where nothing is settled."""
-    if not own_best(findings.scores, task, block=TUNING):
+    if not own_best(evidence.scores, task, block=TUNING):
         return None
-    cells = list(_named(findings, task).values())
-    seeds = findings.loaded.study.blocks[BLOCK].seeds.values
-    return findings.scores.table(task, "report", cells, seeds, start=BLOCK)
+    cells = list(_named(evidence, task).values())
+    seeds = evidence.loaded.study.blocks[BLOCK].seeds.values
+    return evidence.scores.table(task, "report", cells, seeds, start=BLOCK)
 
 
-def _tuned(findings: SurrogateFindings, task: str) -> RunTable:
+def _tuned(evidence: SurrogateEvidence, task: str) -> RunTable:
     """Tabulate the runs of each shape's own best cell on the tuning seeds."""
-    cells = list(own_best(findings.scores, task, block=TUNING).values())
-    seeds = findings.loaded.study.blocks[TUNING].seeds.values
-    return findings.scores.table(task, "tuning", cells, seeds, start=TUNING)
+    cells = list(own_best(evidence.scores, task, block=TUNING).values())
+    seeds = evidence.loaded.study.blocks[TUNING].seeds.values
+    return evidence.scores.table(task, "tuning", cells, seeds, start=TUNING)
 
 
-def _best_shape(findings: SurrogateFindings, task: str) -> str:
+def _best_shape(evidence: SurrogateEvidence, task: str) -> str:
     """Name the shape whose own best cell has the highest mean validation accuracy on the tuning seeds."""
-    shapes = list(own_best(findings.scores, task, block=TUNING))
-    return shapes[int(_tuned(findings, task).validation.mean(axis=1).argmax())]
+    shapes = list(own_best(evidence.scores, task, block=TUNING))
+    return shapes[int(_tuned(evidence, task).validation.mean(axis=1).argmax())]
 
 
-def _regrets(findings: SurrogateFindings, task: str, runs: RunTable) -> dict[str, Contrast]:
+def _regrets(evidence: SurrogateEvidence, task: str, runs: RunTable) -> dict[str, Contrast]:
     """Compute how far each cell lies below the task's best one, paired by seed.
 
     Of several tries, the one with the best validation accuracy in a seed counts as one more method.
     """
     scores = dict(
-        zip(_named(findings, task), points_of(findings.loaded.study.tasks[task], runs), strict=True)
+        zip(_named(evidence, task), points_of(evidence.loaded.study.tasks[task], runs), strict=True)
     )
-    best = scores[f"own best of {_best_shape(findings, task)}"]
+    best = scores[f"own best of {_best_shape(evidence, task)}"]
     tries = [place for place, name in enumerate(scores) if name.startswith(RECOMMENDED)]
     if len(tries) > 1:
         picked = runs.validation[tries].argmax(axis=0)
@@ -153,17 +153,17 @@ def _regrets(findings: SurrogateFindings, task: str, runs: RunTable) -> dict[str
     return {name: contrast([best, row], [1, -1]) for name, row in scores.items()}
 
 
-def _rows(findings: SurrogateFindings, task: str, runs: RunTable) -> list[list[Item]]:
-    cells = _named(findings, task)
+def _rows(evidence: SurrogateEvidence, task: str, runs: RunTable) -> list[list[Item]]:
+    cells = _named(evidence, task)
     return [
         [
-            f"{task}: {findings.title(task)}",
+            f"{task}: {evidence.title(task)}",
             name,
             _setting_text(cells.get(name)),
             interval(one.estimate, one.low, one.high),
             one.seeds,
         ]
-        for name, one in _regrets(findings, task, runs).items()
+        for name, one in _regrets(evidence, task, runs).items()
     ]
 
 
@@ -177,9 +177,9 @@ def _setting_text(cell: Cell | None) -> str:
     return shape + cell_text(cell, without=["surrogate"])
 
 
-def _message(findings: SurrogateFindings, task: str, runs: RunTable) -> str:
+def _message(evidence: SurrogateEvidence, task: str, runs: RunTable) -> str:
     """Describe what the recommendation and the worst and best library default lose on a task."""
-    regrets = _regrets(findings, task, runs)
+    regrets = _regrets(evidence, task, runs)
     advised = regrets.get(RECOMMENDED)
     if advised is None:
         return ""
@@ -188,7 +188,7 @@ def _message(findings: SurrogateFindings, task: str, runs: RunTable) -> str:
     more = "".join(f"the best of its tries {interval(one.estimate, one.low, one.high)}; " for one in tries)
     shipped = [regrets[name].estimate for name in LIBRARY_DEFAULTS]
     return (
-        f"- **{task}, {findings.title(task)}**: the recommendation loses {said} points to the best; {more}library "
+        f"- **{task}, {evidence.title(task)}**: the recommendation loses {said} points to the best; {more}library "
         f"defaults lose {min(shipped):.1f} to {max(shipped):.1f}."
     )
 
@@ -209,19 +209,19 @@ def kinds(tasks: Mapping[str, TaskSummary]) -> dict[str, Mapping[str, TaskSummar
     return groups
 
 
-def _left_out(findings: SurrogateFindings) -> list[str]:
+def _left_out(evidence: SurrogateEvidence) -> list[str]:
     """Write the part on the tasks of the map, each left out of the fit in turn."""
-    tasks = {} if findings.summary is None else findings.summary.tasks
+    tasks = {} if evidence.summary is None else evidence.summary.tasks
     groups = kinds(tasks)
     if not groups:
-        return [f"Not known yet: {missing(findings, 'A2').number}."]
+        return [f"Not known yet: {missing(evidence, 'A2').number}."]
     rows: list[list[Item]] = []
     alone = []
     for kind, alike in groups.items():
         checks = held_out(alike)
         if not checks:
             alone.append(f"{kind} ({', '.join(alike)})")
-        rows += [_left_out_row(findings, kind, check) for check in checks]
+        rows += [_left_out_row(evidence, kind, check) for check in checks]
     close = sum(check.regret <= CLOSE_POINTS for alike in groups.values() for check in held_out(alike))
     said = []
     if rows:
@@ -244,7 +244,7 @@ def _left_out(findings: SurrogateFindings) -> list[str]:
     return said
 
 
-def _left_out_row(findings: SurrogateFindings, kind: str, check: HeldOut) -> list[Item]:
+def _left_out_row(evidence: SurrogateEvidence, kind: str, check: HeldOut) -> list[Item]:
     """Write what the recommendation loses on one task that was left out."""
     surrogate, width, _ = check.place
     mean = summarise(check.by_seed)
@@ -252,7 +252,7 @@ def _left_out_row(findings: SurrogateFindings, kind: str, check: HeldOut) -> lis
     shipped = ", ".join(f"{name} {regret:.1f}" for name, regret in check.defaults.items())
     return [
         kind,
-        f"{check.task}: {findings.title(check.task)}",
+        f"{check.task}: {evidence.title(check.task)}",
         f"{surrogate}, width {width:g}",
         interval(mean.mean, *ends),
         mean.n,

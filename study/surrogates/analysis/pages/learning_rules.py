@@ -8,7 +8,7 @@ from sgbench.plots.estimate import Estimate
 from sgbench.study.cells import Cell
 from sgbench.tables import NONE, decimal_text
 from study.reporting.pages.text import StudyPage, StudyPicture, cell_text, details, interval, table
-from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.hypotheses_rules import BLOCK, TUNING
 from study.surrogates.analysis.pages.claim_rules import missing
 from study.surrogates.analysis.pages.methods import (
@@ -47,17 +47,17 @@ COSTS = (
 )
 
 
-def page(findings: SurrogateFindings) -> StudyPage:
+def page(evidence: SurrogateEvidence) -> StudyPage:
     """Write the page on learning rules with figure F9: scores of block DR, time and memory."""
-    if BLOCK not in findings.loaded.study.blocks:
+    if BLOCK not in evidence.loaded.study.blocks:
         return StudyPage(NAME, TITLE, (f"This study has no block {BLOCK}.", NEURONS))
-    cells = {task: settled(findings, task) for task in findings.loaded.study.blocks[BLOCK].tasks}
+    cells = {task: settled(evidence, task) for task in evidence.loaded.study.blocks[BLOCK].tasks}
     names = [name for name, _ in RULES.values()]
-    tables = latest_looks(findings, cells, names)
+    tables = latest_looks(evidence, cells, names)
     if not tables:
-        parts = (f"Not known yet: {missing(findings, BLOCK).number}.", _costs(findings), NEURONS)
+        parts = (f"Not known yet: {missing(evidence, BLOCK).number}.", _costs(evidence), NEURONS)
         return StudyPage(NAME, TITLE, tuple(part for part in parts if part))
-    panels = [*(score_panel(findings, task, look) for task, look in tables.items()), *_cost_panels(findings)]
+    panels = [*(score_panel(evidence, task, look) for task, look in tables.items()), *_cost_panels(evidence)]
     picture = StudyPicture(
         "rules.png",
         "Scores of seven learning rules on each task, and their time and memory, a row a rule.",
@@ -65,7 +65,7 @@ def page(findings: SurrogateFindings) -> StudyPage:
         lambda: methods_figure(names, panels),
     )
     lacking = [task for task in cells if task not in tables]
-    compared = compared_looks(findings, tables, names)
+    compared = compared_looks(evidence, tables, names)
     parts = [
         *([f"Tasks without a complete look: {', '.join(lacking)}."] if lacking else []),
         AGAINST + told_apart(compared),
@@ -75,7 +75,7 @@ def page(findings: SurrogateFindings) -> StudyPage:
         "layers with a trained readout are a control: a rule that is no better than they are teaches the hidden "
         "layer nothing.",
         difference_table(compared, "rule", REFERENCE_RULE),
-        _costs(findings),
+        _costs(evidence),
         NEURONS,
         details("The learning rate of each rule", _rates(cells)),
     ]
@@ -83,16 +83,16 @@ def page(findings: SurrogateFindings) -> StudyPage:
     return StudyPage(NAME, TITLE, tuple(part for part in parts if part), (picture,), charts)
 
 
-def settled(findings: SurrogateFindings, task: str) -> dict[str, Cell]:
+def settled(evidence: SurrogateEvidence, task: str) -> dict[str, Cell]:
     """Find the settled cell of each rule on a task, in the order of the rules."""
-    cells = findings.scores.settled.get(TUNING, {}).get(task, ())
+    cells = evidence.scores.settled.get(TUNING, {}).get(task, ())
     by_rule = {(cell.get("rule"), cell.get("rule.window")): dict(cell) for cell in cells}
     return {name: by_rule[key] for key, (name, _) in RULES.items() if key in by_rule}
 
 
-def _cost_panels(findings: SurrogateFindings) -> list[MethodPanel]:
+def _cost_panels(evidence: SurrogateEvidence) -> list[MethodPanel]:
     """Draw time and memory of each rule, where the benchmark of rules is at hand."""
-    costs = [findings.elsewhere.rule_costs.get(name) for _, name in RULES.values()]
+    costs = [evidence.elsewhere.rule_costs.get(name) for _, name in RULES.values()]
     if not any(costs):
         return []
     times = tuple(None if one is None else Estimate(one.times, one.low, one.high) for one in costs)
@@ -105,9 +105,9 @@ def _cost_panels(findings: SurrogateFindings) -> list[MethodPanel]:
     ]
 
 
-def _costs(findings: SurrogateFindings) -> str:
+def _costs(evidence: SurrogateEvidence) -> str:
     """Tabulate time and memory of each rule; nothing where the benchmark of rules is not at hand."""
-    costs = findings.elsewhere.rule_costs
+    costs = evidence.elsewhere.rule_costs
     if not any(name in costs for _, name in RULES.values()):
         return ""
     rows = []

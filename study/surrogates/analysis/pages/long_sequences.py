@@ -14,7 +14,7 @@ from study.reporting.pages.shapes import SHAPES
 from study.reporting.pages.text import StudyPage, StudyPicture, details, few, table
 from study.reporting.plots.map import map_figure
 from study.surrogates.analysis.comparisons import LONG, LONG_MORE
-from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.pages.claim_rules import missing
 
 NAME = "long_sequences.md"
@@ -32,23 +32,23 @@ REMEDIES: Mapping[str, Cell] = {
 Cells = dict[tuple[str, float], list[Score]]
 
 
-def page(findings: SurrogateFindings) -> StudyPage:
+def page(evidence: SurrogateEvidence) -> StudyPage:
     """Write the page on long sequences with figure F11 and the table behind it."""
-    if BLOCK not in findings.loaded.study.blocks:
+    if BLOCK not in evidence.loaded.study.blocks:
         return StudyPage(NAME, TITLE, (f"This study has no block {BLOCK}.",))
-    if not _is_whole(findings, BLOCK):
-        return StudyPage(NAME, TITLE, (f"Not known yet: {missing(findings, BLOCK).number}.",))
+    if not _is_whole(evidence, BLOCK):
+        return StudyPage(NAME, TITLE, (f"Not known yet: {missing(evidence, BLOCK).number}.",))
     panels, said, rows = [], [], []
-    for task in findings.loaded.study.blocks[BLOCK].tasks:
-        plain = mapped_cells(findings, task, BLOCK)
-        panels.append(panel(findings, task, plain))
-        said.append(_expected(findings, task, plain))
+    for task in evidence.loaded.study.blocks[BLOCK].tasks:
+        plain = mapped_cells(evidence, task, BLOCK)
+        panels.append(panel(evidence, task, plain))
+        said.append(_expected(evidence, task, plain))
         rows += [[*row(task, shape, width, runs), "none"] for (shape, width), runs in plain.items()]
-        for name, more in REMEDIES.items() if _is_whole(findings, MORE) else ():
-            cells = mapped_cells(findings, task, BLOCK, more)
+        for name, more in REMEDIES.items() if _is_whole(evidence, MORE) else ():
+            cells = mapped_cells(evidence, task, BLOCK, more)
             said.append(_remedy(name, plain, cells))
             if len({width for _, width in cells}) > 1:
-                panels.append(replace(panel(findings, task, cells), title=f"{task}, {name}"))
+                panels.append(replace(panel(evidence, task, cells), title=f"{task}, {name}"))
             rows += [[*row(task, shape, width, runs), name] for (shape, width), runs in cells.items()]
     picture = StudyPicture(
         "long_sequences.png",
@@ -71,13 +71,13 @@ def page(findings: SurrogateFindings) -> StudyPage:
     return StudyPage(NAME, TITLE, parts, (picture,))
 
 
-def _is_whole(findings: SurrogateFindings, block: str) -> bool:
+def _is_whole(evidence: SurrogateEvidence, block: str) -> bool:
     """Return whether every run of a block is stored."""
-    study = findings.loaded.study
-    return block in study.blocks and len(findings.scores.block(block)) >= block_cost(study, block)[0]
+    study = evidence.loaded.study
+    return block in study.blocks and len(evidence.scores.block(block)) >= block_cost(study, block)[0]
 
 
-def _expected(findings: SurrogateFindings, task: str, cells: Cells) -> str:
+def _expected(evidence: SurrogateEvidence, task: str, cells: Cells) -> str:
     """Count for how many shapes what the recurrent tasks led one to expect holds, and name the best cell."""
     narrow_best, loses = 0, 0
     for shape in SHAPES:
@@ -92,7 +92,7 @@ def _expected(findings: SurrogateFindings, task: str, cells: Cells) -> str:
     failed = sum(run.failed for (_, width), runs in cells.items() if width >= NARROW for run in runs)
     wide = sum(len(runs) for (_, width), runs in cells.items() if width >= NARROW)
     return (
-        f"On **{task}, {findings.title(task)}**, {few(failed, wide)} runs at widths of {NARROW:g} and more fail. "
+        f"On **{task}, {evidence.title(task)}**, {few(failed, wide)} runs at widths of {NARROW:g} and more fail. "
         f"Of the three widths of block {BLOCK} the best is {NARROW:g} or less for {few(narrow_best, len(SHAPES))} "
         f"shapes, and {few(loses, len(SHAPES))} lie at width {WIDE:g} more than {BEYOND_POINTS:g} points below it: "
         "expected, from shorter recurrent tasks, was all of them in both.\n\n"

@@ -9,12 +9,12 @@ from sgbench.study.scores import RunTable
 from study.reporting.pages.regime_map import score
 from study.reporting.pages.text import interval, table
 from study.surrogates.analysis.comparisons import Compared, compared_table, looks
-from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.plots.methods import MethodPanel
 
 
 def latest_looks(
-    findings: SurrogateFindings,
+    evidence: SurrogateEvidence,
     cells: Mapping[str, Mapping[str, Cell]],
     names: Sequence[str],
     *,
@@ -23,7 +23,7 @@ def latest_looks(
     """Collect the latest complete look at some methods, a row a method; tasks without one are left out.
 
     Args:
-        findings: with the runs.
+        evidence: with the runs.
         cells: by task and method.
         names: of the methods.
         start: the block whose starting point the cells have.
@@ -31,37 +31,37 @@ def latest_looks(
     tables = {}
     for task, of in cells.items():
         rows = [of[name] for name in names if name in of]
-        found = looks(findings.scores, task, rows, start=start) if len(rows) == len(names) else []
+        found = looks(evidence.scores, task, rows, start=start) if len(rows) == len(names) else []
         if found:
             tables[task] = found[-1]
     return tables
 
 
 def compared_looks(
-    findings: SurrogateFindings, tables: Mapping[str, RunTable], names: Sequence[str]
+    evidence: SurrogateEvidence, tables: Mapping[str, RunTable], names: Sequence[str]
 ) -> list[Compared]:
     """Compare methods with the first of them, task by task, at the level of a look."""
-    rules = findings.rules
+    rules = evidence.rules
     return [
         one
         for task, look in tables.items()
         for one in compared_table(
-            *(task, findings.loaded.study.tasks[task], names, look, names[0], rules), level=rules.look_level
+            *(task, evidence.loaded.study.tasks[task], names, look, names[0], rules), level=rules.look_level
         )
     ]
 
 
-def score_panel(findings: SurrogateFindings, task: str, look: RunTable) -> MethodPanel:
+def score_panel(evidence: SurrogateEvidence, task: str, look: RunTable) -> MethodPanel:
     """Draw the score of each method on a task, a row of the table each: accuracy, or the share of solved runs.
 
     Args:
-        findings: with the study.
+        evidence: with the study.
         task: of the runs.
         look: the runs.
     """
-    title = f"{task}: {findings.title(task)}"
+    title = f"{task}: {evidence.title(task)}"
     values = tuple(score(list(runs)) for runs in look.runs)
-    if findings.loaded.study.tasks[task].outcome == "solved":
+    if evidence.loaded.study.tasks[task].outcome == "solved":
         return MethodPanel(title, "runs solved, %", values, kind="share")
     return MethodPanel(title, "accuracy, %", values)
 

@@ -15,7 +15,7 @@ from study.reporting.pages.regime_map import estimate, score
 from study.reporting.pages.shapes import MIN_SEEDS
 from study.reporting.pages.text import StudyPage, StudyPicture, cell_text, details, few, interval, table
 from study.surrogates.analysis.comparisons import REFERENCE, own_best
-from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.pages.claim_rules import missing
 from study.surrogates.analysis.pages.methods import (
     compared_looks,
@@ -57,17 +57,17 @@ LIMITS = (
 )
 
 
-def page(findings: SurrogateFindings) -> StudyPage:
+def page(evidence: SurrogateEvidence) -> StudyPage:
     """Write the page on neuron models with figure F10: scores of block ER, and spikes."""
-    if BLOCK not in findings.loaded.study.blocks:
+    if BLOCK not in evidence.loaded.study.blocks:
         return StudyPage(NAME, TITLE, (f"This study has no block {BLOCK}.",))
     names = list(MODELS.values())
-    cells = {task: settled(findings, task) for task in findings.loaded.study.blocks[BLOCK].tasks}
-    tables = latest_looks(findings, cells, names, start=BLOCK)
+    cells = {task: settled(evidence, task) for task in evidence.loaded.study.blocks[BLOCK].tasks}
+    tables = latest_looks(evidence, cells, names, start=BLOCK)
     if not tables:
-        return StudyPage(NAME, TITLE, (f"Not known yet: {missing(findings, BLOCK).number}.", NAMES))
+        return StudyPage(NAME, TITLE, (f"Not known yet: {missing(evidence, BLOCK).number}.", NAMES))
     panels = [
-        *(score_panel(findings, task, look) for task, look in tables.items()),
+        *(score_panel(evidence, task, look) for task, look in tables.items()),
         *(_spike_panel(task, look) for task, look in tables.items()),
     ]
     picture = StudyPicture(
@@ -77,7 +77,7 @@ def page(findings: SurrogateFindings) -> StudyPage:
         lambda: methods_figure(names, panels),
     )
     lacking = [task for task in cells if task not in tables]
-    compared = compared_looks(findings, tables, names)
+    compared = compared_looks(evidence, tables, names)
     parts = (
         f"Tasks without a complete look: {', '.join(lacking)}." if lacking else "",
         f"Against the leaky neuron, each model at the best of sixteen random settings:\n\n{told_apart(compared)}",
@@ -88,17 +88,17 @@ def page(findings: SurrogateFindings) -> StudyPage:
         NAMES,
         difference_table(compared, "neuron", LEAKY),
         f"## Scores and spikes\n\n{_scores(tables)}",
-        _more_tries(findings, tables),
-        f"## How hard is each to tune?\n\n{_tries(findings)}",
+        _more_tries(evidence, tables),
+        f"## How hard is each to tune?\n\n{_tries(evidence)}",
         LIMITS,
         details("The settings of each model", _settings(cells)),
     )
     return StudyPage(NAME, TITLE, tuple(part for part in parts if part), (picture,))
 
 
-def settled(findings: SurrogateFindings, task: str) -> dict[str, Cell]:
+def settled(evidence: SurrogateEvidence, task: str) -> dict[str, Cell]:
     """Find the settled cell of each neuron model on a task, in the order of the models."""
-    cells = findings.scores.settled.get(TUNING, {}).get(task, ())
+    cells = evidence.scores.settled.get(TUNING, {}).get(task, ())
     by_model = {str(cell.get("neuron")): dict(cell) for cell in cells}
     return {name: by_model[entry] for entry, name in MODELS.items() if entry in by_model}
 
@@ -137,16 +137,16 @@ def _scores(tables: Mapping[str, RunTable]) -> str:
     return table(["task", "neuron", "accuracy or runs solved, %", "spikes, leaky = 1", "failed runs"], rows)
 
 
-def _more_tries(findings: SurrogateFindings, tables: Mapping[str, RunTable]) -> str:
+def _more_tries(evidence: SurrogateEvidence, tables: Mapping[str, RunTable]) -> str:
     """Tell what the leaky neuron reaches with all tries of the study, for comparison by eye alone."""
     said = []
     for task, look in tables.items():
-        cell = own_best(findings.scores, task).get(REFERENCE)
+        cell = own_best(evidence.scores, task).get(REFERENCE)
         if cell is None:
             continue
-        runs = findings.scores.table(task, "report", [cell], look.seeds, start="A3b")
+        runs = evidence.scores.table(task, "report", [cell], look.seeds, start="A3b")
         if runs.seeds:
-            mean = points_of(findings.loaded.study.tasks[task], runs).mean()
+            mean = points_of(evidence.loaded.study.tasks[task], runs).mean()
             said.append(f"{task} {decimal_text(float(mean), 1)} %")
     if not said:
         return ""
@@ -156,14 +156,14 @@ def _more_tries(findings: SurrogateFindings, tables: Mapping[str, RunTable]) -> 
     )
 
 
-def _tries(findings: SurrogateFindings) -> str:
+def _tries(evidence: SurrogateEvidence) -> str:
     """Tabulate the sixteen tries of each model on the tuning seeds: the best, the median, and failures."""
     rows = []
-    for task in findings.loaded.study.blocks[TUNING].tasks:
+    for task in evidence.loaded.study.blocks[TUNING].tasks:
         for entry, name in MODELS.items():
             runs = [
                 run
-                for run in findings.scores.block(TUNING)
+                for run in evidence.scores.block(TUNING)
                 if run.task == task and run.settings.get("neuron") == entry
             ]
             if runs:

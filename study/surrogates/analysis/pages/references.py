@@ -11,7 +11,7 @@ from sgbench.study.scores import Score, canonical, margin_of
 from sgbench.tables import NONE
 from study.reporting.pages.text import StudyPage, cell_text, details, table
 from study.surrogates.analysis.comparisons import LOOKS
-from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.evidence import SurrogateEvidence
 
 NEAR_BEST_POINTS = 10.0
 NAME = "references.md"
@@ -27,12 +27,12 @@ ANCHORS = {
 """Published test accuracies in %, or solved runs; other networks and more data, so goals rather than equals."""
 
 
-def page(findings: SurrogateFindings) -> StudyPage:
+def page(evidence: SurrogateEvidence) -> StudyPage:
     """Write the page on reference settings with table 1: the settled setting of each task."""
-    if not findings.stored("A1"):
-        return StudyPage(NAME, TITLE, (findings.not_stored("A1"),))
-    runs = findings.scores.block("A1")
-    settled = findings.scores.settled.get("A1", {})
+    if not evidence.stored("A1"):
+        return StudyPage(NAME, TITLE, (evidence.not_stored("A1"),))
+    runs = evidence.scores.block("A1")
+    settled = evidence.scores.settled.get("A1", {})
     rows, sentences = [], []
     for task in dict.fromkeys(run.task for run in runs):
         cells = settled.get(task, ())
@@ -49,7 +49,7 @@ def page(findings: SurrogateFindings) -> StudyPage:
         shown = [_mean([run.validation for run in group]) for group in by_shape.values()]
         test = _mean([run.accuracy for run in best])
         rows.append(
-            [f"{task}: {findings.title(task)}", cell_text(chosen), *shown, test, ANCHORS.get(task, NONE)]
+            [f"{task}: {evidence.title(task)}", cell_text(chosen), *shown, test, ANCHORS.get(task, NONE)]
         )
     seeds = sorted({run.seed for run in runs})
     parts = [
@@ -69,15 +69,15 @@ def page(findings: SurrogateFindings) -> StudyPage:
             ],
             rows,
         ),
-        *_margins(findings, runs),
+        *_margins(evidence, runs),
         details("All random settings", _all(runs)),
     ]
     return StudyPage(NAME, TITLE, tuple(parts))
 
 
-def _margins(findings: SurrogateFindings, runs: Sequence[Score]) -> list[str]:
+def _margins(evidence: SurrogateEvidence, runs: Sequence[Score]) -> list[str]:
     """Write the part about margins: a pair's spread over seeds, and the chance to show equality within."""
-    study, rows = findings.loaded.study, []
+    study, rows = evidence.loaded.study, []
     for task in dict.fromkeys(run.task for run in runs):
         if study.tasks[task].outcome != "accuracy":
             continue
@@ -86,7 +86,7 @@ def _margins(findings: SurrogateFindings, runs: Sequence[Score]) -> list[str]:
             continue
         margin = margin_of(study.tasks[task])
         power = [
-            equivalence_power(margin, spread / math.sqrt(count), count - 1, level=findings.rules.look_level)
+            equivalence_power(margin, spread / math.sqrt(count), count - 1, level=evidence.rules.look_level)
             for count in LOOKS
         ]
         shown = [f"{100 * chance:.0f}" for chance in power]

@@ -5,8 +5,7 @@ Verdicts stay as the registration decides them. These remarks were written after
 
 from __future__ import annotations
 
-from sgbench.study.verdicts import HypothesisResult
-
+from study.reporting.verdicts import HypothesisResult
 from study.surrogates.analysis.comparisons import Rules
 
 REMARKS = (

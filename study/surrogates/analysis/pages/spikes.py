@@ -15,7 +15,7 @@ from study.reporting.pages.regime_map import PERCENT, WIDTHS, estimate
 from study.reporting.pages.shapes import SHAPES, SLOPE_AT_REST
 from study.reporting.pages.text import StudyPage, StudyPicture, table
 from study.surrogates.analysis.comparisons import REFERENCE
-from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.plots.spikes import SpikeMark, SpikePanel, SpikeSeries, spikes_figure
 
 NAME = "spikes.md"
@@ -27,15 +27,15 @@ BELOW_BEST_POINTS = 2.0
 BOUND_BLOCK = "C2"
 
 
-def page(findings: SurrogateFindings) -> StudyPage:
+def page(evidence: SurrogateEvidence) -> StudyPage:
     """Write the page on spikes with figure F5 and table 3; without a cost of activity, from the regime map."""
-    source = BOUND_BLOCK if findings.stored(BOUND_BLOCK) else "A2"
-    if not findings.stored(source):
-        return StudyPage(NAME, TITLE, (findings.not_stored(BOUND_BLOCK),))
-    tasks = findings.loaded.study.blocks[source].tasks
+    source = BOUND_BLOCK if evidence.stored(BOUND_BLOCK) else "A2"
+    if not evidence.stored(source):
+        return StudyPage(NAME, TITLE, (evidence.not_stored(BOUND_BLOCK),))
+    tasks = evidence.loaded.study.blocks[source].tasks
     shapes = BOUND_SHAPES if source == BOUND_BLOCK else SHAPES
     by_task = {
-        task: {shape: settings_table(findings, source, task, shape) for shape in shapes} for task in tasks
+        task: {shape: settings_table(evidence, source, task, shape) for shape in shapes} for task in tasks
     }
     complete = {
         task: tables for task, tables in by_task.items() if all(one.complete for one in tables.values())
@@ -44,7 +44,7 @@ def page(findings: SurrogateFindings) -> StudyPage:
     panels, rows, sentences = [], [], []
     for task, tables in complete.items():
         target, ratios = ratios_to_reference(tables)
-        panels.append(_panel(f"{task}: {findings.title(task)}", target, tables))
+        panels.append(_panel(f"{task}: {evidence.title(task)}", target, tables))
         rows += [_row(task, target, shape, ratio) for shape, ratio in ratios.items()]
         sentences.append(_sentence(task, target, ratios))
     kind = (
@@ -79,13 +79,13 @@ def page(findings: SurrogateFindings) -> StudyPage:
     return StudyPage(NAME, TITLE, tuple(parts), pictures)
 
 
-def settings_table(findings: SurrogateFindings, source: str, task: str, shape: str) -> RunTable:
+def settings_table(evidence: SurrogateEvidence, source: str, task: str, shape: str) -> RunTable:
     """Collect all settings of one shape on a task."""
     cells: list[Cell] = [{"surrogate": shape, "width_fwhm": width} for width in WIDTHS]
     if source == BOUND_BLOCK:
         cells = [bounded(shape, width, strength) for width in BOUND_WIDTHS for strength in STRENGTHS]
-    seeds = findings.loaded.study.blocks[source].seeds.values
-    return findings.scores.table(task, "map", cells, seeds, start=source)
+    seeds = evidence.loaded.study.blocks[source].seeds.values
+    return evidence.scores.table(task, "map", cells, seeds, start=source)
 
 
 def bounded(shape: str, width_fwhm: float, strength: float) -> Cell:

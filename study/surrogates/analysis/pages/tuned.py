@@ -17,7 +17,7 @@ from study.surrogates.analysis.comparisons import (
     looks,
     own_best,
 )
-from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.pages import between_shapes, edges
 from study.surrogates.analysis.plots.forest import ForestPanel, ForestRow, forest_figure
 
@@ -31,14 +31,14 @@ CONTROLS: tuple[Cell, ...] = (
 HEADER = ("task", "method", "difference", "margin", "p differs", "p equal", "seeds", "verdict")
 
 
-def page(findings: SurrogateFindings) -> StudyPage:
+def page(evidence: SurrogateEvidence) -> StudyPage:
     """Write the page on tuned shapes with figure F3 and table 2: every shape against atan."""
-    if not findings.stored("A3b"):
-        return StudyPage(NAME, TITLE, (findings.not_stored("A3b"),))
-    tasks = findings.loaded.study.blocks["A3b"].tasks
-    best = {task: looks(findings.scores, task, _own(findings, task)) for task in tasks}
+    if not evidence.stored("A3b"):
+        return StudyPage(NAME, TITLE, (evidence.not_stored("A3b"),))
+    tasks = evidence.loaded.study.blocks["A3b"].tasks
+    best = {task: looks(evidence.scores, task, _own(evidence, task)) for task in tasks}
     best = {
-        task: tables for task, tables in best.items() if tables and len(_own(findings, task)) == len(SHAPES)
+        task: tables for task, tables in best.items() if tables and len(_own(evidence, task)) == len(SHAPES)
     }
     lacking = [task for task in tasks if task not in best]
     last = {task: tables[-1] for task, tables in best.items()}
@@ -47,7 +47,7 @@ def page(findings: SurrogateFindings) -> StudyPage:
         parts.append(f"Tasks without a complete look at the shapes' own best cells: {', '.join(lacking)}.")
     pictures: list[StudyPicture] = []
     if last:
-        panels = forest(findings, last)
+        panels = forest(evidence, last)
         picture = StudyPicture(
             "tuned.png",
             "Test accuracy of five shapes minus that of atan, each at its own best, by task.",
@@ -56,26 +56,26 @@ def page(findings: SurrogateFindings) -> StudyPage:
         )
         pictures.append(picture)
         parts += [
-            _message(findings, last),
+            _message(evidence, last),
             picture.markdown,
             "F3. Each shape minus atan, each at its own best cell, on seeds that nobody had seen. Intervals are of "
-            f"{100 * (1 - 2 * findings.rules.look_level):.3g} %, as two one-sided tests need. Tasks that are "
+            f"{100 * (1 - 2 * evidence.rules.look_level):.3g} %, as two one-sided tests need. Tasks that are "
             "solved or not are in the table below alone.",
-            *edges.sentence(findings.loaded.study, findings.scores.settled),
-            *between_shapes.paragraphs(findings, last),
+            *edges.sentence(evidence.loaded.study, evidence.scores.settled),
+            *between_shapes.paragraphs(evidence, last),
         ]
-    parts += _verdict_tables(findings, best)
+    parts += _verdict_tables(evidence, best)
     return StudyPage(NAME, TITLE, tuple(parts), tuple(pictures))
 
 
-def _own(findings: SurrogateFindings, task: str) -> list[Cell]:
+def _own(evidence: SurrogateEvidence, task: str) -> list[Cell]:
     """List the best cell of each shape on a task."""
-    return list(own_best(findings.scores, task).values())
+    return list(own_best(evidence.scores, task).values())
 
 
-def forest(findings: SurrogateFindings, tables: dict[str, RunTable]) -> list[ForestPanel]:
+def forest(evidence: SurrogateEvidence, tables: dict[str, RunTable]) -> list[ForestPanel]:
     """Build a panel for each shape, of the tasks that have an accuracy."""
-    study, rules = findings.loaded.study, findings.rules
+    study, rules = evidence.loaded.study, evidence.rules
     comparisons = {
         task: {
             one.method: one
@@ -91,7 +91,7 @@ def forest(findings: SurrogateFindings, tables: dict[str, RunTable]) -> list[For
             shape,
             tuple(
                 ForestRow(
-                    f"{task}: {findings.title(task)}", _estimate(named[shape]), named[shape].verdict.word
+                    f"{task}: {evidence.title(task)}", _estimate(named[shape]), named[shape].verdict.word
                 )
                 for task, named in comparisons.items()
             ),
@@ -108,9 +108,9 @@ def _estimate(one: Compared) -> Estimate:
     return Estimate(verdict.difference, low, verdict.difference if verdict.high is None else verdict.high)
 
 
-def _message(findings: SurrogateFindings, tables: dict[str, RunTable]) -> str:
+def _message(evidence: SurrogateEvidence, tables: dict[str, RunTable]) -> str:
     """Describe how many shapes are equal to atan when each is tuned."""
-    words = [one.verdict.word for one in _compared(findings, tables)]
+    words = [one.verdict.word for one in _compared(evidence, tables)]
     seeds = sorted({look.planned for look in tables.values()})
     said = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     return (
@@ -120,9 +120,9 @@ def _message(findings: SurrogateFindings, tables: dict[str, RunTable]) -> str:
     )
 
 
-def _compared(findings: SurrogateFindings, tables: dict[str, RunTable]) -> list[Compared]:
+def _compared(evidence: SurrogateEvidence, tables: dict[str, RunTable]) -> list[Compared]:
     """Compare each shape with the reference on each task."""
-    study, rules = findings.loaded.study, findings.rules
+    study, rules = evidence.loaded.study, evidence.rules
     return [
         one
         for task, look in tables.items()
@@ -132,18 +132,18 @@ def _compared(findings: SurrogateFindings, tables: dict[str, RunTable]) -> list[
     ]
 
 
-def _verdict_tables(findings: SurrogateFindings, best: dict[str, list[RunTable]]) -> list[str]:
+def _verdict_tables(evidence: SurrogateEvidence, best: dict[str, list[RunTable]]) -> list[str]:
     """Write table 2: every comparison at every look."""
-    parts = ["## Table 2: verdicts", _rule(findings)]
+    parts = ["## Table 2: verdicts", _rule(evidence)]
     looked = [
         (look.planned, one)
         for task, tables in best.items()
         for look in tables
-        for one in _compared(findings, {task: look})
+        for one in _compared(evidence, {task: look})
     ]
     if looked:
         parts += ["### Own best, against atan at its own best", _table([one for _, one in looked])]
-        parts.append(details("The own best cells", _cells(findings, best)))
+        parts.append(details("The own best cells", _cells(evidence, best)))
     width_one: list[Cell] = [{"surrogate": shape, "width_fwhm": 1.0} for shape in SHAPES]
     groups: list[tuple[str, Sequence[Cell], str]] = [
         ("Width 1 for all, against atan at width 1", width_one, REFERENCE),
@@ -151,39 +151,39 @@ def _verdict_tables(findings: SurrogateFindings, best: dict[str, list[RunTable]]
     ]
     for title, cells, reference in groups:
         comparisons = _group(
-            findings, {task: list(cells) for task in findings.loaded.study.blocks["A3b"].tasks}, reference
+            evidence, {task: list(cells) for task in evidence.loaded.study.blocks["A3b"].tasks}, reference
         )
         if comparisons:
             parts += [f"### {title}", _table(comparisons)]
-    against_best = {task: [own_best(findings.scores, task)[REFERENCE], *LIBRARY, *CONTROLS] for task in best}
-    comparisons = _group(findings, against_best, REFERENCE)
+    against_best = {task: [own_best(evidence.scores, task)[REFERENCE], *LIBRARY, *CONTROLS] for task in best}
+    comparisons = _group(evidence, against_best, REFERENCE)
     if comparisons:
         parts += ["### Library defaults and controls, against atan at its own best", _table(comparisons)]
     return parts
 
 
-def _group(findings: SurrogateFindings, cells: dict[str, list[Cell]], reference: str) -> list[Compared]:
+def _group(evidence: SurrogateEvidence, cells: dict[str, list[Cell]], reference: str) -> list[Compared]:
     """Compare cells with one of them on every task, at every look that is complete."""
-    study, rules = findings.loaded.study, findings.rules
+    study, rules = evidence.loaded.study, evidence.rules
     compared = []
     for task, several in cells.items():
         names = [str(cell["surrogate"]) for cell in several]
-        for look in looks(findings.scores, task, several):
+        for look in looks(evidence.scores, task, several):
             compared += compared_table(
                 task, study.tasks[task], names, look, reference, rules, level=rules.look_level
             )
     return compared
 
 
-def _rule(findings: SurrogateFindings) -> str:
+def _rule(evidence: SurrogateEvidence) -> str:
     """Say by which tests and at which level the words of the tables are decided."""
     error = {
         "paired": "the pair's own, with Holm's correction",
         "pooled": "pooled, with Dunnett's correction",
     }
     return (
-        f"Better, worse or equal within the margin at a level of {findings.rules.look_level:g} a look; the error "
-        f"is {error[findings.rules.error]}. Where a task is solved or not, differences are shares of solved runs, "
+        f"Better, worse or equal within the margin at a level of {evidence.rules.look_level:g} a look; the error "
+        f"is {error[evidence.rules.error]}. Where a task is solved or not, differences are shares of solved runs, "
         "by Boschloo's test and Newcombe's interval. Open means that neither is shown."
     )
 
@@ -205,11 +205,11 @@ def _table(comparisons: Sequence[Compared]) -> str:
     return table(HEADER, rows)
 
 
-def _cells(findings: SurrogateFindings, tasks: Iterable[str]) -> str:
+def _cells(evidence: SurrogateEvidence, tasks: Iterable[str]) -> str:
     """Tabulate the best cell of each shape by task."""
     rows = [
         [task, shape, cell_text(cell, without=["surrogate"])]
         for task in tasks
-        for shape, cell in own_best(findings.scores, task).items()
+        for shape, cell in own_best(evidence.scores, task).items()
     ]
     return table(["task", "shape", "cell"], rows)

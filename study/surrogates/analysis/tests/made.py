@@ -1,4 +1,4 @@
-"""Findings without records, verdicts or a registration: what one page at a time is tested on."""
+"""StudyEvidence without records, verdicts or a registration: what one page at a time is tested on."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import Any
 
 from sgbench.study.definition import Loaded
 from sgbench.study.scores import StudyScores
-from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.evidence import SurrogateEvidence
 from tests.study.truth import study
 
 
-def findings(table: StudyScores, *, loaded: Loaded | None = None, **more: Any) -> SurrogateFindings:
+def evidence(table: StudyScores, *, loaded: Loaded | None = None, **more: Any) -> SurrogateEvidence:
     """What pages are written from.
 
     Args:
         table: scores.
         loaded: the registered study by default.
-        more: fields that only findings on surrogates have.
+        more: fields that only evidence on surrogates have.
     """
-    return SurrogateFindings(
+    return SurrogateEvidence(
         loaded=loaded or study(),
         scores=table,
         facts=[],

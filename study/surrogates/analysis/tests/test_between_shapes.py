@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from scipy.stats import ttest_rel
-from sgbench.study.verdicts import HypothesisResult
 
+from study.reporting.verdicts import HypothesisResult
 from study.surrogates.analysis.comparisons import Rules
 from study.surrogates.analysis.pages.between_shapes import shape_spread
 from study.surrogates.analysis.pages.remarks import interval_level

@@ -17,7 +17,7 @@ from sgbench.study.scores import StudyScores
 from study.reporting.verdicts import HypothesisResult
 from study.surrogates.analysis.comparisons import Rules
 from study.surrogates.analysis.elsewhere import Elsewhere, ReproducedFigure, RuleCost, read_elsewhere
-from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.hypotheses import all_hypotheses
 from study.surrogates.analysis.pages import claims, learning_rules
 from study.surrogates.analysis.pages.claim_rules import Decided
@@ -30,11 +30,11 @@ Bonus = Callable[[StudyPoint, Cell], float]
 BY_NAME = {claim.name: claim for claim in claims.CLAIMS}
 
 
-def findings(
+def evidence(
     table: StudyScores, results: list[HypothesisResult] | None = None, elsewhere: Elsewhere | None = None
-) -> SurrogateFindings:
+) -> SurrogateEvidence:
     """What pages are written from."""
-    return made.findings(table, results=results or [], elsewhere=elsewhere or Elsewhere())
+    return made.evidence(table, results=results or [], elsewhere=elsewhere or Elsewhere())
 
 
 def decide(
@@ -44,7 +44,7 @@ def decide(
     elsewhere: Elsewhere | None = None,
 ) -> Decided:
     """The verdict on one claim."""
-    return BY_NAME[name].decide(findings(table or nothing(), results, elsewhere))
+    return BY_NAME[name].decide(evidence(table or nothing(), results, elsewhere))
 
 
 @functools.cache
@@ -309,7 +309,7 @@ def test_the_page_has_a_line_a_claim() -> None:
     """Rules come before numbers, each claim has one line and one source, and no Python value is shown."""
     table = run(["A2", "A3b"], low("surrogate", "zero", 40))
     results = all_hypotheses(table, Rules(), generator=np.random.Generator(np.random.PCG64(0)))
-    text = claims.page(findings(table, results, read_elsewhere(ROOT, (BOARD,)))).text()
+    text = claims.page(evidence(table, results, read_elsewhere(ROOT, (BOARD,)))).text()
     for name in BY_NAME:
         assert text.count(f"| {name} |") == 1
         assert text.index(f"- **{name}**, ") < text.index(f"| {name} |")
@@ -325,7 +325,7 @@ def test_the_page_of_rules() -> None:
     costs = Elsewhere(
         rule_costs={"bptt": RuleCost(1.0, 1.0, 1.0, 1.2), "frozen": RuleCost(0.4, 0.3, 0.6, 0.9)}
     )
-    page = learning_rules.page(findings(run(["DR"], low("rule", "frozen", 30)), elsewhere=costs))
+    page = learning_rules.page(evidence(run(["DR"], low("rule", "frozen", 30)), elsewhere=costs))
     text = page.text()
     assert "- **random layers**: worse on T4, worse on T5, worse on T6." in text
     assert "| random layers | 0.40 (0.30 to 0.60) | 0.9 |" in text
@@ -334,6 +334,6 @@ def test_the_page_of_rules() -> None:
         7,
         ["T4", "T5", "T6", "time a step", "memory"],
     )
-    empty = learning_rules.page(findings(nothing(), elsewhere=costs))
+    empty = learning_rules.page(evidence(nothing(), elsewhere=costs))
     assert "Not known yet: 210 runs of block DR are missing." in empty.text()
     assert "(neurons.md)" in empty.text()

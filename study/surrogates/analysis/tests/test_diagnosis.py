@@ -16,7 +16,7 @@ from sgbench.study.scores import StudyScores
 from sgbench.study.store import Store
 from sgbench.training.build import build
 from study.reporting.pages.shapes import SHAPES
-from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.initial import InitialCell, InitialStates, read_initial
 from study.surrogates.analysis.initial_gradients import measure_gradients, measured_cell
 from study.surrogates.analysis.pages import diagnosis
@@ -52,22 +52,22 @@ def truth(run: StudyPoint, settings: Cell) -> Outcome:
     return Outcome(points + noise(run, 0.01), points)
 
 
-def findings(states: InitialStates | None, table: StudyScores) -> SurrogateFindings:
+def evidence(states: InitialStates | None, table: StudyScores) -> SurrogateEvidence:
     """What the page is written from."""
-    return made.findings(table, initial=states)
+    return made.evidence(table, initial=states)
 
 
 def test_the_page_joins_starts_with_ends() -> None:
     """By hand: the same order on both sides is a correlation of 1, the reverse one below 0; both are said."""
     table = scores(truth, ["A2"], tasks=["T1", "T2d4"])
-    page = diagnosis.page(findings(initial(), table))
+    page = diagnosis.page(evidence(initial(), table))
     text = page.text()
     assert "goes with higher accuracy (rank correlation above 0.5) on T1, T2d4" in text
     errors, correlations = [line for line in text.splitlines() if line.startswith("| T1: ")]
     assert float(correlations.split("|")[2].split()[0]) > 0.9
     assert float(errors.split("|")[2]) < float(errors.split("|")[3])  # triangle is told by its gradient alone
     assert "| T1 | atan | 4 | not finite, 1 |" in text
-    turned = diagnosis.page(findings(initial(turned=True), table)).text()
+    turned = diagnosis.page(evidence(initial(turned=True), table)).text()
     assert "goes with higher accuracy (rank correlation above 0.5) on no task" in turned
     assert [picture.name for picture in page.pictures] == ["diagnosis_gradient.png"]
 
@@ -77,9 +77,9 @@ def test_without_measurement_or_runs_the_page_says_so() -> None:
     empty = StudyScores(study().study, SETTLED, [])
     assert (
         "`python -m study measure surrogates --gradients` does it"
-        in diagnosis.page(findings(None, empty)).text()
+        in diagnosis.page(evidence(None, empty)).text()
     )
-    assert "runs of block A2 are missing" in diagnosis.page(findings(initial(), empty)).text()
+    assert "runs of block A2 are missing" in diagnosis.page(evidence(initial(), empty)).text()
 
 
 def test_a_cell_is_measured_as_autograd_says() -> None:

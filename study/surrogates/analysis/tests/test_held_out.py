@@ -8,7 +8,7 @@ from sgbench.study.cells import Cell, StudyPoint
 from sgbench.study.definition import CellGrid, Loaded, Study
 from sgbench.study.scores import StudyScores
 from study.reporting.pages.shapes import SHAPES
-from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.pages import held_out
 from study.surrogates.analysis.summary import later_tasks
 from study.surrogates.analysis.tests import made, test_recommend
@@ -35,10 +35,10 @@ def truth(run: StudyPoint, settings: Cell) -> Outcome:
     return Outcome(points + noise(run, 0.01), points)
 
 
-def findings(plan: Study, table: StudyScores) -> SurrogateFindings:
+def evidence(plan: Study, table: StudyScores) -> SurrogateEvidence:
     """What the page is written from."""
     loaded: Loaded = study().model_copy(update={"study": plan})
-    return made.findings(table, loaded=loaded)
+    return made.evidence(table, loaded=loaded)
 
 
 def later(plan: Study) -> StudyScores:
@@ -50,7 +50,7 @@ def later(plan: Study) -> StudyScores:
 def test_regret_on_later_tasks_by_hand() -> None:
     """Atan at its own best is the best; the recommendation loses 3 points, library defaults 2 to 9."""
     plan = with_advice(ADVICE)
-    text = held_out.page(findings(plan, later(plan))).text()
+    text = held_out.page(evidence(plan, later(plan))).text()
     assert (
         "the recommendation loses 3.0 (3.0 to 3.0) points to the best; library defaults lose 2.0 to 9.0."
         in text
@@ -67,11 +67,11 @@ def test_regret_on_later_tasks_by_hand() -> None:
 def test_the_summary_is_told_what_the_recommendation_lost_by_hand() -> None:
     """Three points on each task (the truth above), for networks like theirs and nobody else's."""
     plan = with_advice(ADVICE)
-    regrets = held_out.regrets_of_advice(findings(plan, later(plan)))
+    regrets = held_out.regrets_of_advice(evidence(plan, later(plan)))
     assert {task: round(one.estimate, 1) for task, one in regrets.items()} == {"K1": 3.0, "K2": 3.0}
-    assert held_out.regrets_of_advice(findings(plan, StudyScores(plan, SETTLED, []))) == {}
+    assert held_out.regrets_of_advice(evidence(plan, StudyScores(plan, SETTLED, []))) == {}
     without = study().study
-    assert held_out.regrets_of_advice(findings(without, later(without))).keys() <= {"K1", "K2"}
+    assert held_out.regrets_of_advice(evidence(without, later(without))).keys() <= {"K1", "K2"}
     runs = entries([run for run in planned(plan, ["K"], SETTLED) if run.seed == 100], truth)
     made = later_tasks(study().model_copy(update={"study": plan}), regrets, runs, {"K2": (0.06, 0.0003)})
     assert made["K2"].shape.start_spikes == (0.06, 0.0003)
@@ -83,7 +83,7 @@ def test_the_summary_is_told_what_the_recommendation_lost_by_hand() -> None:
 def test_of_three_tries_validation_picks_one_in_each_seed() -> None:
     """The second try loses nothing and has the best validation accuracy in every seed; the first is the advice."""
     plan = with_advice(ADVICE, {**ADVICE, "width_fwhm": 0.1}, {**ADVICE, "surrogate": "triangle"})
-    text = held_out.page(findings(plan, later(plan))).text().replace("-0.0", "0.0")
+    text = held_out.page(evidence(plan, later(plan))).text().replace("-0.0", "0.0")
     assert "the recommendation loses 3.0 (3.0 to 3.0) points to the best; the best of its tries 0.0" in text
     rows = [line for line in text.splitlines() if line.startswith("| K2: ")]
     assert len(rows) == 13
@@ -104,17 +104,17 @@ def test_the_best_shape_is_chosen_on_tuning_seeds() -> None:
     plan = with_advice(ADVICE)
     best = [{"surrogate": shape, "width_fwhm": 0.5} for shape in SHAPES]
     table = scores(turned, ["K", "KR"], settled={**SETTLED, "K": {"K1": best, "K2": best}}, plan=plan)
-    text = held_out.page(findings(plan, table)).text()
+    text = held_out.page(evidence(plan, table)).text()
     assert "the recommendation loses 1.0 (1.0 to 1.0) points to the best" in text
 
 
 def test_without_runs_or_recommendation_the_page_says_so() -> None:
     """Nothing stored: how many runs are missing. No cell of a recommendation: it has to be committed first."""
     plan = with_advice()
-    empty = held_out.page(findings(plan, StudyScores(plan, SETTLED, []))).text()
+    empty = held_out.page(evidence(plan, StudyScores(plan, SETTLED, []))).text()
     assert "216 runs of block K are missing and 180 runs of block KR are missing" in empty
     assert "Block KR has no cell of the recommendation yet" in empty
-    assert "recommendation loses" not in held_out.page(findings(plan, later(plan))).text()
+    assert "recommendation loses" not in held_out.page(evidence(plan, later(plan))).text()
 
 
 def test_tasks_left_out_by_hand() -> None:
@@ -122,7 +122,7 @@ def test_tasks_left_out_by_hand() -> None:
     summary = test_recommend.summary()
     groups = held_out.kinds(summary.tasks)
     assert sorted(len(tasks) for tasks in groups.values()) == [1, 1, 3, 3]
-    page = held_out.page(made.findings(StudyScores(study().study, SETTLED, []), summary=summary))
+    page = held_out.page(made.evidence(StudyScores(study().study, SETTLED, []), summary=summary))
     row = next(line for line in page.text().splitlines() if "| T2d1: " in line)
     assert "| atan, width 0.5 |" in row
     assert f"| {10 * math.log10(2):.1f} (" in row

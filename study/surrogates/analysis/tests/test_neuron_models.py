@@ -7,7 +7,7 @@ import math
 from sgbench.study.cells import Cell, StudyPoint
 from sgbench.study.scores import StudyScores
 from study.surrogates.analysis.pages import claims, long_sequences, neurons
-from study.surrogates.analysis.tests.made import findings
+from study.surrogates.analysis.tests.made import evidence
 from tests.study.truth import SETTLED, Outcome, noise, scores, study, with_best
 
 MODELS = tuple(neurons.MODELS)
@@ -43,7 +43,7 @@ def made(points: dict[str, float], *, base: float = 70.0) -> StudyScores:
 
 def test_the_page_of_neurons() -> None:
     """Quadratic 10 points lower where accuracy counts; nothing solves T6, where no model can be told apart."""
-    page = neurons.page(findings(made({"qif": -10.0, "alif": 5.0})))
+    page = neurons.page(evidence(made({"qif": -10.0, "alif": 5.0})))
     text = page.text()
     assert "- **quadratic**: worse on T4, worse on T5, open on T6." in text
     assert "- **adapting threshold**: better on T4, better on T5, open on T6." in text
@@ -60,13 +60,13 @@ def test_the_page_of_neurons() -> None:
 
 def test_quadratic_neurons_against_leaky_ones() -> None:
     """Better on both confirms L15, equal or worse on both refutes it, nothing run leaves it open."""
-    assert L15.decide(findings(made({"qif": 5.0}))).verdict == "confirmed"
-    assert L15.decide(findings(made({"qif": -5.0}))).verdict == "refuted"
-    assert L15.decide(findings(made({}))).verdict == "refuted"  # equal within two points
+    assert L15.decide(evidence(made({"qif": 5.0}))).verdict == "confirmed"
+    assert L15.decide(evidence(made({"qif": -5.0}))).verdict == "refuted"
+    assert L15.decide(evidence(made({}))).verdict == "refuted"  # equal within two points
     empty = StudyScores(study().study, SETTLED, [])
-    said = L15.decide(findings(empty))
+    said = L15.decide(evidence(empty))
     assert (said.verdict, said.number) == ("open", "180 runs of block ER are missing")
-    assert "180 runs of block ER are missing" in neurons.page(findings(empty)).text()
+    assert "180 runs of block ER are missing" in neurons.page(evidence(empty)).text()
 
 
 def test_long_sequences() -> None:
@@ -82,7 +82,7 @@ def test_long_sequences() -> None:
         )
 
     table = scores(truth, ["H"])
-    text = long_sequences.page(findings(table)).text()
+    text = long_sequences.page(evidence(table)).text()
     assert "1 of 60 runs at widths of 0.5 and more fail" in text
     assert (
         "the best is 0.5 or less for 5 of 6 shapes, and 5 of 6 lie at width 2 more than 2 points below it"
@@ -94,12 +94,12 @@ def test_long_sequences() -> None:
     )  # 68, and 10 once: t on the logit
     assert "cut" not in text
     part = StudyScores(table.study, SETTLED, table.runs[1:])
-    assert "1 runs of block H are missing" in long_sequences.page(findings(part)).text()
-    whole = long_sequences.page(findings(scores(truth, ["H", "H2"])))
+    assert "1 runs of block H are missing" in long_sequences.page(evidence(part)).text()
+    whole = long_sequences.page(evidence(scores(truth, ["H", "H2"])))
     text = whole.text()
     assert (
         "cut**: at width 0.1 0 of 30 runs fail, 0 of 30 without; shapes reach 75.0 % (triangle) to 75.0 %"
         in text
     )
     assert len(whole.pictures[0].draw().axes) >= 1
-    assert "90 runs of block H are missing" in long_sequences.page(findings(made({}))).text()
+    assert "90 runs of block H are missing" in long_sequences.page(evidence(made({}))).text()

@@ -17,9 +17,9 @@ from sgbench.study.scores import Score, StudyScores
 from study.reporting.pages import depth, forgiving, one_setting, regime_map, safety, tuning
 from study.reporting.pages.shapes import SLOPE_AT_REST
 from study.surrogates.analysis.comparisons import Rules
-from study.surrogates.analysis.findings import SurrogateFindings
+from study.surrogates.analysis.evidence import SurrogateEvidence
 from study.surrogates.analysis.pages import found_later, references, spikes, tuned
-from study.surrogates.analysis.tests.made import findings
+from study.surrogates.analysis.tests.made import evidence
 from tests.study.truth import SETTLED, Outcome, noise, scores, study, with_best
 
 
@@ -39,9 +39,9 @@ def truth(run: StudyPoint, settings: Cell) -> Outcome:
 
 
 @functools.cache
-def the_map() -> SurrogateFindings:
+def the_map() -> SurrogateEvidence:
     """The regime map and the remedies."""
-    return findings(scores(truth, ["A2", "B2"], settled=SETTLED))
+    return evidence(scores(truth, ["A2", "B2"], settled=SETTLED))
 
 
 def test_the_map_of_one_task_by_hand() -> None:
@@ -133,7 +133,7 @@ def test_failures_by_remedy_by_hand() -> None:
 def test_the_tuned_comparison_by_hand() -> None:
     """Triangle lies 3 points below the other five on six tasks without a spread: worse; an SD of 3 / sqrt(6)."""
     table = scores(truth, ["A3b"], settled=with_best())
-    page = tuned.page(findings(table))
+    page = tuned.page(evidence(table))
     text = page.text()
     row = next(line for line in text.splitlines() if line.startswith("| T3 | triangle |"))
     assert "| -3.0 (-3.0 to -3.0) | 2 |" in row
@@ -152,7 +152,7 @@ def test_depth_counts_runs_that_learn() -> None:
         alive = settings["init.gain"] != 1 or settings["surrogate.tail"] == 1.05
         return Outcome(90.0 if alive else 10.0, 90.0)
 
-    text = depth.page(findings(scores(learns, ["B1"]))).text()
+    text = depth.page(evidence(scores(learns, ["B1"]))).text()
     none, every = (
         ", ".join(f"{runs} of 5 runs at width {width}" for width in ("0.1", "0.5", "1")) for runs in (0, 5)
     )
@@ -178,7 +178,7 @@ def test_references_show_what_was_settled() -> None:
         np.mean([run.validation for run in runs if run.cell["surrogate"] == shape])
         for shape in ("atan", "triangle")
     ]
-    text = references.page(findings(StudyScores(table.study, settled, table.runs))).text()  # type: ignore[arg-type]
+    text = references.page(evidence(StudyScores(table.study, settled, table.runs))).text()  # type: ignore[arg-type]
     row = next(line for line in text.splitlines() if line.startswith("| T3: "))
     assert len(runs) == 4
     assert f"| {means[0]:.1f} | {means[1]:.1f} |" in row
@@ -202,7 +202,7 @@ def test_power_of_the_margins_by_hand() -> None:
     spread, settings = references.pair_spread([*good, *bad])
     assert (spread, settings) == (pytest.approx(math.sqrt(2)), 1)
     table = StudyScores(study().study, {}, [*good, *bad])
-    text = references.page(findings(table)).text()
+    text = references.page(evidence(table)).text()
     power = equivalence_power(2.0, math.sqrt(2 / 10), 9, level=Rules().look_level)
     assert f"| T3 | 2 | 1.41 | 1 | {100 * power:.0f} |" in text
 
@@ -226,7 +226,7 @@ def found_later_truth(run: StudyPoint, settings: Cell) -> Outcome:
 
 def test_what_was_found_later_by_hand() -> None:
     """Expected: 5 points at width 0.5, 0 elsewhere; best against best 85 - 84 = 1; 3 points at half the spikes."""
-    text = found_later.page(findings(scores(found_later_truth, ["A2", "B2", "C2"], settled=SETTLED))).text()
+    text = found_later.page(evidence(scores(found_later_truth, ["A2", "B2", "C2"], settled=SETTLED))).text()
     rows = [
         [cell.strip() for cell in line.split("|")[1:-1]]
         for line in text.splitlines()

@@ -222,8 +222,8 @@ def test_no_table_is_broken(made: Report) -> None:
 
 def test_the_error_term_reaches_the_pages(store: Store) -> None:
     """The rules are one argument of a report."""
-    findings = find(gather(study(), store, checkout=None), Rules(error="pooled"))
-    assert findings.rules.error == "pooled"
+    evidence = find(gather(study(), store, checkout=None), Rules(error="pooled"))
+    assert evidence.rules.error == "pooled"
 
 
 def test_the_command(

@@ -1,4 +1,4 @@
-"""What pages on surrogates are written from: a study's findings, verdicts, and what was measured elsewhere."""
+"""What pages on surrogates are written from: a study's evidence, verdicts, and what was measured elsewhere."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sgbench.recommendation.summary import StudySummary
-from study.reporting.findings import Findings
+from study.reporting.evidence import StudyEvidence
 from study.reporting.verdicts import HypothesisResult
 from study.surrogates.analysis.comparisons import Rules
 from study.surrogates.analysis.elsewhere import Elsewhere
@@ -14,7 +14,7 @@ from study.surrogates.analysis.initial import InitialStates
 
 
 @dataclass(frozen=True)
-class SurrogateFindings(Findings):
+class SurrogateEvidence(StudyEvidence):
     """Holds the scores and verdicts that the report on surrogates tells.
 
     Args:

@@ -45,7 +45,7 @@ class RunFacts:
 
 
 @dataclass(frozen=True)
-class Findings:
+class StudyEvidence:
     """Holds what a study's store and registration say, whatever its analysis makes of it."""
 
     loaded: Loaded  # the study
