@@ -19,6 +19,7 @@ from sgbench.composition.plan import PointComposer
 from sgbench.errors import InputError, suggest
 from sgbench.recommendation.summary import read_summary, shipped_summary
 from sgbench.records.base import Number, Positive, Strict, Text
+from sgbench.records.calibration import AUTO
 from sgbench.records.files import write_atomic
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
@@ -42,6 +43,7 @@ from sgbench.study.run import RunKey, counts, key_of
 from sgbench.study.store import Store, StoreEntry
 from sgbench.tables.markdown import as_markdown
 from sgbench.tables.table import Table, plain_table
+from sgbench.training.calibration import with_width
 from sgbench.training.run_folder import stored_record
 from study.reporting.report import Passage
 
@@ -76,6 +78,7 @@ class JudgedEntry(Strict):
     words: list[Text]
     tasks: list[Text]
     seeds: Positive = LOOKS[-1][0]
+    calibrated: bool = False
     minutes: Number
     core_minutes: Number
 
@@ -89,11 +92,19 @@ class Kept(Court):
         """Look the runs up."""
         runs = []
         for cell, seed in points:
-            key = key_of(self.spec(task, cell, seed))
+            spec = self.spec(task, cell, seed)
+            key = key_of(with_width(spec, self.measured(spec)) if cell.get("width_fwhm") == AUTO else spec)
             if key not in self.records:
                 raise InputError(f"{STORE}: has no run of {task.name}, {stage}: {dict(cell)}, seed {seed}")
             runs.append(run_of(self.records[key]))
         return runs
+
+    def measured(self, spec: RunSpec) -> float:
+        """Look up the width that passing steps chose for the protocol of a run."""
+        for record in self.records.values():
+            if record.calibration is not None and record.protocol == spec.method.protocol.name:
+                return record.calibration.width_fwhm
+        raise InputError(f"{STORE}: has no run of {spec.method.protocol.name} at the calibrated width")
 
 
 class Compared(NamedTuple):
@@ -124,7 +135,7 @@ def judged(name: str, entry: JudgedEntry) -> JudgedCandidate:
     """Judge a candidate from its stored runs."""
     kept = Kept(*given(entry, Path("runs")), **HOW, most_seeds=entry.seeds)
     kept.records = stored(name)
-    return kept.judge(calibrated=False)
+    return kept.judge(calibrated=entry.calibrated)
 
 
 def files() -> dict[str, bytes]:
@@ -210,7 +221,8 @@ def keep(name: str, runs_dir: Path) -> None:
         compared(read)
     else:
         entry = entries()[name]
-        result = Court(*given(entry, runs_dir), **HOW, most_seeds=entry.seeds).judge(calibrated=False)
+        court = Court(*given(entry, runs_dir), **HOW, most_seeds=entry.seeds)
+        result = court.judge(calibrated=entry.calibrated)
         found = [
             StoreEntry(name, trial.task.name, {}, run.record) for trial in result.tasks for run in trial.runs
         ]

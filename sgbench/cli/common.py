@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from sgbench.leaderboard.deviation import References
     from sgbench.leaderboard.store.reading import Finding, Layout
     from sgbench.leaderboard.store.tree import RecordTree
+    from sgbench.submissions.make import Author
 
 LEADERBOARDS = Path("leaderboards")
 UNKNOWN = "none"
 GIT_S = 20.0  # that git may take
+LICENCES = ("CC0-1.0", "CC-BY-4.0", "MIT", "Apache-2.0", "BSD-3-Clause")
 ALL_NAMED = "sgbench board build --json names all"
 
 
@@ -135,6 +137,33 @@ def add_source(
         parser.add_argument("--protocol", action="append", metavar="NAMES", help=more)
     else:
         parser.add_argument("--protocol", metavar="NAME", help="this protocol alone")
+
+
+def add_author(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
+    """Add the options of who hands in, but for the name."""
+    parser.add_argument("--contact", required=required, help="a mail address, or @ and a GitHub name")
+    parser.add_argument("--paper", help="arXiv:1901.09948, doi:10.1000/x or an https address")
+    parser.add_argument("--code", metavar="URL", help="the https address of the code")
+    parser.add_argument("--licence", choices=LICENCES, default="CC-BY-4.0", help="default: CC-BY-4.0")
+
+
+def author_of(args: argparse.Namespace) -> Author:
+    """Return who hands in.
+
+    Raises:
+        InputError: the name, contact, paper or address of code is not usable.
+    """
+    from pydantic import ValidationError
+
+    from sgbench.records.files import first_problem
+    from sgbench.submissions.make import Author
+
+    try:
+        return Author(
+            name=args.name, contact=args.contact, paper=args.paper, code=args.code, licence=args.licence
+        )
+    except ValidationError as error:
+        raise InputError(f"--{first_problem(error)}") from error
 
 
 def references_of(args: argparse.Namespace) -> References:

@@ -8,14 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sgbench.cli.common import answer, references_of, shared
+from sgbench.cli.common import add_author, answer, author_of, shared
 from sgbench.errors import InputError, printable
 
 EPILOG = """examples:
   sgbench judge gaussian --to verdict_gaussian
   sgbench judge formula "surrogate.formula='1/(1+abs(a*u))**3'" --to mine --workers 2
   sgbench judge mine --config-dir my_conf --allow-target my_package.Mine --tasks whole --calibrated
-  sgbench judge atan --target loihi1 --to atan --name "my method" --contact @me
+  sgbench judge atan --target loihi1 --to atan --name "my method" --contact @me --code https://example.org/mine
 
 The candidate alone is run, on tasks of the study of surrogates with the reset, grids and budget of its stored
 runs: a quick set of four tasks, or the whole of six. Known shapes are the stored runs, each at its own best. The
@@ -52,7 +52,7 @@ def register(commands: Any) -> None:
     parser.add_argument("--runs-dir", type=Path, metavar="DIR", help="where its runs lie")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="where files of data sets lie")
     parser.add_argument("--name", help="with --contact: make submissions, of a method of this name")
-    parser.add_argument("--contact", help="a mail address, or @ and a GitHub name")
+    add_author(parser)
     parser.set_defaults(handler=judge_command)
 
 
@@ -60,7 +60,7 @@ def judge_command(args: argparse.Namespace) -> int:
     """Run what is missing, write the verdict's files, and print a line for each kind of network."""
     from sgbench.study.judge.decide import MARGIN
     from sgbench.study.judge.field import SETS
-    from sgbench.study.judge.judged import hand_in, judge
+    from sgbench.study.judge.judged import judge
 
     if (args.name is None) != (args.contact is None):
         raise InputError("--name and --contact: give both, to make submissions, or neither")
@@ -77,17 +77,14 @@ def judge_command(args: argparse.Namespace) -> int:
         say=_say,
         config_dirs=args.config_dir,
         allow_targets=args.allow_target,
+        author=None if args.name is None else author_of(args),
     )
     lines = []
     for each in result.verdicts().values():
         margin = f" within {MARGIN:g} points" if each.word == "equal" else ""
         lines.append(f"{each.regime}: {each.word}{margin}, {each.difference:+.1f} points, {each.seeds} seeds")
     lines.append(str(args.to / "verdict.md"))
-    if args.name is not None:
-        from sgbench.submissions.make import Author
-
-        author = Author(args.name, args.contact, None, None, "CC-BY-4.0")
-        lines += hand_in(result, args.runs_dir, args.to, author, references_of(args))
+    lines += result.handed_in
     return answer(args, [asdict(each) for each in result.verdicts().values()], lines)
 
 

@@ -8,7 +8,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgbench.cli.common import LEADERBOARDS, references_of, say, say_json, shared
+from sgbench.cli.common import (
+    LEADERBOARDS,
+    add_author,
+    author_of,
+    references_of,
+    say,
+    say_json,
+    shared,
+)
 from sgbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,7 +26,6 @@ if TYPE_CHECKING:
     from sgbench.submissions.make import Author, SubmissionSummary
 
 SUBMISSIONS = Path("submissions")
-LICENCES = ("CC0-1.0", "CC-BY-4.0", "MIT", "Apache-2.0", "BSD-3-Clause")
 
 
 def register(commands: Any) -> None:
@@ -42,10 +49,7 @@ def _add_make(actions: Any) -> None:
     )
     words.add_argument("source", type=Path, metavar="DIR", help="a runs folder or one inside it")
     words.add_argument("--name", required=True, help="what the method is called")
-    words.add_argument("--contact", required=True, help="a mail address, or @ and a GitHub name")
-    words.add_argument("--paper", help="arXiv:1901.09948, doi:10.1000/x or an https address")
-    words.add_argument("--code", metavar="URL", help="the https address of the code")
-    words.add_argument("--licence", choices=LICENCES, default="CC-BY-4.0", help="default: CC-BY-4.0")
+    add_author(words, required=True)
     words.add_argument("--method", metavar="ID", help="where the folder has runs of several methods")
     words.add_argument("--protocol", metavar="NAME", help="where it has runs of several protocols")
     words.add_argument(
@@ -62,9 +66,8 @@ def _make(args: argparse.Namespace) -> int:
     from pydantic import ValidationError
 
     from sgbench.records.files import first_problem
-    from sgbench.submissions.make import Author
 
-    author = Author(args.name, args.contact, args.paper, args.code, args.licence)
+    author = author_of(args)
     try:
         summary = _made(args, author)
     except ValidationError as error:

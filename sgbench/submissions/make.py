@@ -16,6 +16,7 @@ from sgbench.leaderboard.division import division_of
 from sgbench.leaderboard.store.sources import require_same_source
 from sgbench.leaderboard.store.tree import read_runs
 from sgbench.paths import PREDICTIONS, RECORD, WEIGHTS
+from sgbench.records.base import Strict
 from sgbench.records.files import read_bytes, read_model, to_json, write_folder
 from sgbench.records.method import canonical, identity
 from sgbench.records.record import RunRecord
@@ -26,6 +27,7 @@ from sgbench.records.submission import (
     FileNote,
     Submission,
 )
+from sgbench.records.text import Contact, Licence, Link, Paper, Title
 from sgbench.records.tuning import PRUNED, Asked, Pruned, read_journals
 from sgbench.submissions.folder import FOLDERS, SUBMISSION, TUNING
 from sgbench.submissions.tuning import StoppedTrial, best, changes, id_of, make_log
@@ -59,15 +61,14 @@ def _pruned(folder: Path, asked: Asked, chosen: Method) -> Iterator[Pruned]:
                 yield pruned
 
 
-@dataclass(frozen=True)
-class Author:
+class Author(Strict):
     """Names who hands in, and under what terms."""
 
-    name: str
-    contact: str
-    paper: str | None
-    code: str | None
-    licence: str
+    name: Title
+    contact: Contact
+    paper: Paper | None = None
+    code: Link | None = None
+    licence: Licence = "CC-BY-4.0"
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def make(
         InputError: runs are missing, ambiguous or not comparable; the line says what to do.
         StorageError: the folder cannot be written.
     """
-    records, places, left_out = _runs(source, references, protocol)
+    records, places, left_out = comparable_runs(source, references, protocol)
     chosen = _chosen(records, method)
     of = next(record.method for record in records if record.method_id == chosen)
     reference = references.of(of.protocol.name)
@@ -136,9 +137,19 @@ def make(
     return replace(write(target, submission, files), left_out=left_out)
 
 
-def _runs(
+def comparable_runs(
     source: Path, references: References, protocol: str | None
 ) -> tuple[list[RunRecord], Mapping[tuple[str, int], Path], tuple[str, ...]]:
+    """Read the runs of a folder that follow one protocol, their folders by method and seed, and what is left out.
+
+    Args:
+        source: a runs folder, or one inside it.
+        references: of the protocols.
+        protocol: where the runs are of several.
+
+    Raises:
+        InputError: there is no such run, or runs are of several protocols.
+    """
     runs = read_runs(source, references=references, trials=True)
     names = sorted({record.protocol for record, _ in runs.records})
     if protocol is None and len(names) > 1:

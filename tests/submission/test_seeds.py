@@ -27,7 +27,7 @@ from tests.submission.factory import JUDGE, method_id, run, trial
 
 REPORTING = tuple(range(200, 240))
 CLOSED = {"test": None, "counts": None, "predictions_sha256": None, "test_access": ()}
-AUTHOR = Author("mine", "@me", "arXiv:1901.09948", None, "CC-BY-4.0")
+AUTHOR = Author(name="mine", contact="@me", paper="arXiv:1901.09948")
 
 
 def apart() -> Protocol:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from sgbench.records.spec import RunSpec
 from sgbench.study.definition import load_study
 from sgbench.study.judge.decide import LOOKS
 from sgbench.study.judge.field import SETS, judged_tasks
+from sgbench.study.judge.hand_in import hand_in
 from sgbench.study.judge.page import files_of
-from sgbench.study.judge.trial import OWN_BEST, Candidate, Court, JudgedCandidate, TrialFolders
+from sgbench.study.judge.trial import Candidate, Court, JudgedCandidate, TrialFolders
 from sgbench.study.run import Runner
-from sgbench.submissions.make import Author, make
+from sgbench.submissions.make import Author
 
 STUDY = "surrogates"
 FEW_SEEDS = 2
@@ -41,6 +43,7 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
     say: Callable[[str], None] = lambda _: None,
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
+    author: Author | None = None,
 ) -> JudgedCandidate:
     """Judge a surrogate against the known shapes of the study, each at its own best, by kind of network.
 
@@ -60,9 +63,11 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
         say: told one line a stage, with a time.
         config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
+        author: who hands in; submissions to boards are made in the folder `submission` of `to`.
 
     Raises:
-        InputError: no such surrogate, task or target, too few seeds, or a run that cannot be composed.
+        InputError: no such surrogate, task or target, too few seeds, missing data, no width that could be
+            calibrated, or a run that cannot be composed.
         StorageError: a file cannot be written.
     """
     require_count("--seeds", most_seeds, low=LOOKS[0][0])
@@ -75,10 +80,14 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
     place = TrialFolders(runs_folder(candidate, runs_dir), data_dir, tuple(config_dirs), tuple(allow_targets))
     how: dict[str, Any] = {"runner": replicas(workers), "say": say, "most_seeds": most_seeds}
     court = Court(candidate, judged, place, map_seeds=seeds, **how)
+    court.require_possible(calibrated=calibrated)
     result = court.judge(calibrated=calibrated)
     if to is not None:
         for name, data in files_of(result, prices).items():
             write_atomic(to / name, data)
+        if author is not None:
+            references = References(config_dirs, allow_targets)
+            result = replace(result, handed_in=hand_in(court, to / "submission", author, references))
     return result
 
 
@@ -89,36 +98,6 @@ def runs_folder(candidate: Candidate, runs_dir: Path | None) -> Path:
     entry = candidate.words[0].partition("=")[2].replace("/", "_")
     digest = hashlib.sha256("\0".join(candidate.words).encode()).hexdigest()[:8]
     return default_runs_dir() / "judged" / f"{entry}_{digest}"
-
-
-def hand_in(
-    result: JudgedCandidate, runs_dir: Path | None, to: Path, author: Author, references: References
-) -> list[str]:
-    """Make a submission of the reporting runs for each protocol that takes them; return a line for each.
-
-    Args:
-        result: what was judged.
-        runs_dir: that it was judged with.
-        to: folder of the verdict, in which `submission` is made.
-        author: who hands in.
-        references: of the boards' protocols.
-    """
-    lines = []
-    for trial in result.tasks:
-        records = [run.record for run in trial.report.get(OWN_BEST, {}).values()]
-        if not records:
-            continue
-        protocol, method = records[0].protocol, records[0].method_id
-        source = runs_folder(result.candidate, runs_dir)
-        try:
-            made = make(
-                source, to / "submission", author, references=references, method=method, protocol=protocol
-            )
-        except InputError as error:
-            lines.append(f"{trial.task.title}: no submission: {error}")
-        else:
-            lines.append(f"{trial.task.title}: {made.folder}")
-    return lines
 
 
 def replicas(workers: int) -> Runner:

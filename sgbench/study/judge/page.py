@@ -64,7 +64,7 @@ def files_of(result: JudgedCandidate, targets: Mapping[str, EnergyTarget]) -> di
     }
     return {
         "verdict.md": "\n\n".join(parts).encode() + b"\n",
-        "verdict.tex": as_latex(tables[OWN_BEST]).encode(),
+        "verdict.tex": "\n".join(as_latex(table, [table.caption]) for table in tables.values()).encode(),
         "verdict.json": (json.dumps(numbers, indent=1, sort_keys=True) + "\n").encode(),
         PICTURE: encode(lambda: judged_figure([_row(trial) for trial in result.tasks]), ".png"),
     }
@@ -84,7 +84,7 @@ def verdict_table(result: JudgedCandidate, kind: str, verdicts: Mapping[str, Reg
             )
         ends = NONE if each.low is None or each.high is None else f"{each.low:.1f} to {each.high:.1f}"
         rows.append([each.regime, each.word, f"{each.difference:+.1f}", ends, str(each.seeds), more])
-    return plain_table(f"candidate minus the best known shape, {kind}", rows, words=2)
+    return plain_table(f"Candidate minus the best known shape, {kind}", rows, words=2)
 
 
 def _summary(verdicts: Mapping[str, RegimeVerdict]) -> str:
@@ -111,6 +111,7 @@ def _how(result: JudgedCandidate) -> str:
         "The reference of a task is the known shape that was best on validation. No reporting seed chose it.",
         f"{found} searched for, with the grids of the known shapes.",
         "Differences are paired by seed and averaged over the tasks of a kind of network.",
+        "Accuracies in the table are over all seeds of each surrogate, differences over seeds that both have.",
         f"The chance of a false verdict is at most, over all kinds of network: {looks} seeds.",
         f"Equal means that two one-sided tests show a difference within {MARGIN:g} points.",
         "The interval lies within that margin exactly where equality is shown.",

@@ -14,16 +14,18 @@ from sgbench.composition import catalogue
 from sgbench.composition.plan import PointComposer
 from sgbench.errors import InputError
 from sgbench.leaderboard.score import measure_of
+from sgbench.records.calibration import AUTO
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.statistics.pairs import Floats
 from sgbench.study.cells import Cell, rounded
 from sgbench.study.cells import words_of as cell_words
 from sgbench.study.judge.decide import LOOKS, RegimeVerdict, decide
-from sgbench.study.judge.field import JudgedTask
+from sgbench.study.judge.field import RECURRENT, JudgedTask
 from sgbench.study.run import HOUR_S, Runner, counts
 from sgbench.study.scores import PERCENT, log_spikes_of
 from sgbench.study.settle import selection
+from sgbench.training.build import build
 from sgbench.training.calibration import calibrated_specs
 from sgbench.training.run_folder import stored_record
 
@@ -99,6 +101,7 @@ class JudgedCandidate:
 
     candidate: Candidate
     tasks: tuple[TaskTrial, ...]
+    handed_in: tuple[str, ...] = ()  # a line a task: the folder of its submission, or why there is none
 
     def verdicts(self, kind: str = OWN_BEST) -> dict[str, RegimeVerdict]:
         """Decide each regime from the seeds that all of its tasks have."""
@@ -161,13 +164,37 @@ class Court:
         result = JudgedCandidate(self.candidate, self.trials)
         self._report(result, OWN_BEST, {trial.task.name: trial.cell for trial in self.trials})
         if calibrated and self.candidate.has_width:
-            cells = {
-                trial.task.name: {"width_fwhm": "auto", "optimizer.lr": trial.task.rate}
-                for trial in self.trials
-                if trial.task.regime == "recurrent"
-            }
-            self._report(result, CALIBRATED, cells)
+            self._report(result, CALIBRATED, self._calibrated_cells())
         return result
+
+    def require_possible(self, *, calibrated: bool) -> None:
+        """Read the data of each task, and measure the calibrated widths if asked to, before anything is trained.
+
+        Raises:
+            InputError: data are missing, no task is recurrent, or passing steps can choose no width.
+        """
+        cells = self._calibrated_cells() if calibrated else {}
+        if calibrated and not self.candidate.has_width:
+            raise InputError(
+                f"--calibrated: {self.candidate.words[0]} has no width that passing steps could choose"
+            )
+        if calibrated and not cells:
+            raise InputError(
+                "--calibrated: no task is recurrent, and other widths are not calibrated; add T4"
+            )
+        for trial in self.trials:
+            task = trial.task
+            build(self.spec(task, {"optimizer.lr": task.rate}, FIRST_REPORT)).data.setup()
+            if task.name in cells:
+                calibrated_specs([self.spec(task, cells[task.name], FIRST_REPORT)])
+
+    def _calibrated_cells(self) -> dict[str, Cell]:
+        """Return the setting of the second verdict, by recurrent task."""
+        return {
+            trial.task.name: {"width_fwhm": AUTO, "optimizer.lr": trial.task.rate}
+            for trial in self.trials
+            if trial.task.regime == RECURRENT
+        }
 
     def _tune(self, trial: TaskTrial) -> None:
         """Find the candidate's width and learning rate on one task, as those of the stored shapes were found."""

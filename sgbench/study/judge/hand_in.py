@@ -1,0 +1,78 @@
+"""Submissions of a judged candidate, with the seeds that boards ask for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sgbench.errors import InputError
+from sgbench.leaderboard.deviation import References, deviation
+from sgbench.records.record import RunRecord
+from sgbench.study.cells import Cell
+from sgbench.study.judge.trial import OWN_BEST, Court, TaskTrial
+from sgbench.submissions.make import Author, SubmissionSummary, comparable_runs, make
+from sgbench.submissions.tuning import best, make_log
+
+
+def hand_in(court: Court, to: Path, author: Author, references: References) -> tuple[str, ...]:
+    """Make a submission for each task whose protocol takes the candidate's runs; return a line for each task.
+
+    A board asks for more than a verdict does: each setting that was tried with all tuning seeds of the protocol,
+    and the setting that they select with the protocol's smallest set of reporting seeds. What is missing is run.
+
+    Args:
+        court: that has judged the candidate.
+        to: folder in which submissions are made.
+        author: who hands in.
+        references: of the boards' protocols.
+    """
+    lines = []
+    for trial in court.trials:
+        try:
+            told = _submission(court, trial, to, author, references).folder
+        except InputError as error:
+            told = f"no submission: {error}"
+        lines.append(f"{trial.task.title}: {told}")
+    return tuple(lines)
+
+
+def _submission(
+    court: Court, trial: TaskTrial, to: Path, author: Author, references: References
+) -> SubmissionSummary:
+    """Complete the runs of one task, and make its submission.
+
+    Raises:
+        InputError: the protocol does not take the runs, or validation selects no setting.
+    """
+    first = next(iter(trial.report[OWN_BEST].values())).record
+    reference = references.of(first.protocol)
+    protocol, source = reference.protocol, court.folders.runs_dir
+    why = deviation(first, reference)
+    if why is not None:
+        raise InputError(why)
+    tried, _, _ = comparable_runs(source, references, protocol.name)
+    cells: list[Cell] = []
+    for record in tried:
+        cell = _cell_of(record, has_width=court.candidate.has_width)
+        if record.seed in protocol.trial_seeds and cell not in cells:
+            cells.append(cell)
+    points = [(cell, seed) for cell in cells for seed in protocol.trial_seeds]
+    records = [run.record for run in court.made(trial.task, "submission, tuning seeds", points)]
+    chosen = best(make_log(first.method, first.method_id, records).trials, protocol)
+    if chosen is None:
+        raise InputError("each setting has a failed run, so that validation selects none")
+    selected = next(record for record in records if record.method_id == chosen)
+    cell = _cell_of(selected, has_width=court.candidate.has_width)
+    seeds = protocol.complete_seeds[0]
+    court.made(trial.task, "submission, reporting seeds", [(cell, seed) for seed in seeds])
+    return make(source, to, author, references=references, method=chosen, protocol=protocol.name)
+
+
+def _cell_of(record: RunRecord, *, has_width: bool) -> Cell:
+    """Return the width and learning rate that a run was made with."""
+    keys = {"optimizer.lr": "optimizer", **({"width_fwhm": "surrogate"} if has_width else {})}
+    cell: Cell = {}
+    for key, group in keys.items():
+        value = record.method.parameters[group][key.rpartition(".")[2]]
+        if isinstance(value, float | int):
+            cell[key] = value
+    return cell
