@@ -288,7 +288,8 @@ def test_a_judged_candidate_is_handed_in(tmp_path):
     )
     assert [len(trial.report["own best"]) for trial in result.tasks] == [5, 5]
     refused, line = result.handed_in
-    assert refused.startswith("digits, one layer: no submission: protocol.hidden")
+    assert refused.startswith("digits, one layer: no submission: ")
+    assert "protocol.hidden is [64]" in refused
     folder = Path(line.partition(": ")[2])
     assert folder.parents[1] == tmp_path / "verdict" / "submission"
     references = References()
