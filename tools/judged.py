@@ -147,7 +147,9 @@ def files() -> dict[str, bytes]:
         written |= {f"{name}/{file}": data for file, data in files_of(result, {}).items()}
         verdicts = result.verdicts()
         words = [
-            "not run" if kind not in verdicts else f"{verdicts[kind].word} ({verdicts[kind].difference:+.1f})"
+            "not run"
+            if kind not in verdicts
+            else f"{verdicts[kind].word} ({verdicts[kind].difference:+z.1f})"
             for kind in ("one layer", "several layers", "recurrent")
         ]
         cost = [f"{entry.minutes:.0f}", f"{entry.core_minutes / 60:.2f}"]
@@ -203,7 +205,7 @@ def convolutional_table() -> Table:
             interval = (
                 "" if each.low is None or each.high is None else f" ({each.low:.1f} to {each.high:.1f})"
             )
-            told = [f"{each.difference:+.1f}{interval}", each.word]
+            told = [f"{each.difference:+z.1f}{interval}", each.word]
         rows.append([name, chosen, f"{np.mean([run.accuracy for run in runs]):.1f}", *told])
     return plain_table("Convolutional network with batch normalisation", rows, words=2)
 

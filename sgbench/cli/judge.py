@@ -82,7 +82,9 @@ def judge_command(args: argparse.Namespace) -> int:
     lines = []
     for each in result.verdicts().values():
         margin = f" within {MARGIN:g} points" if each.word == "equal" else ""
-        lines.append(f"{each.regime}: {each.word}{margin}, {each.difference:+.1f} points, {each.seeds} seeds")
+        lines.append(
+            f"{each.regime}: {each.word}{margin}, {each.difference:+z.1f} points, {each.seeds} seeds"
+        )
     lines.append(str(args.to / "verdict.md"))
     lines += result.handed_in
     return answer(args, [asdict(each) for each in result.verdicts().values()], lines)

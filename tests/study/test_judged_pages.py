@@ -58,5 +58,6 @@ def test_all_pages_are_what_their_stored_runs_say() -> None:
     for name, data in made.items():
         if not name.endswith(".png"):
             assert data == (judged.PAGES / name).read_bytes(), name
+    assert b"## At the calibrated width" in made["cubed/verdict.md"]
     assert {path.name for path in judged.PAGES.iterdir() if path.is_dir()} == set(judged.entries())
     assert {Path(name).parts[0] for name in made} == {*judged.entries(), "README.md"}

@@ -52,6 +52,7 @@ def files_of(result: JudgedCandidate, targets: Mapping[str, EnergyTarget]) -> di
             "A verdict of its own: the width is not searched for, passing steps choose it before training "
             "(`width_fwhm=auto`), and the learning rate is the task's reference.",
             as_markdown(tables[CALIBRATED]),
+            as_markdown(_calibrated(result)),
         ]
     parts += [f"![accuracies and widths]({PICTURE})"]
     for table in more:
@@ -82,8 +83,8 @@ def verdict_table(result: JudgedCandidate, kind: str, verdicts: Mapping[str, Reg
                 if each.seeds_needed is None or hours is None
                 else f"{each.seeds_needed} seeds, {number_text(hours)} hours"
             )
-        ends = NONE if each.low is None or each.high is None else f"{each.low:.1f} to {each.high:.1f}"
-        rows.append([each.regime, each.word, f"{each.difference:+.1f}", ends, str(each.seeds), more])
+        ends = NONE if each.low is None or each.high is None else f"{each.low:z.1f} to {each.high:z.1f}"
+        rows.append([each.regime, each.word, f"{each.difference:+z.1f}", ends, str(each.seeds), more])
     return plain_table(f"Candidate minus the best known shape, {kind}", rows, words=2)
 
 
@@ -92,7 +93,7 @@ def _summary(verdicts: Mapping[str, RegimeVerdict]) -> str:
     if not verdicts:
         return "No regime has as many seeds as the first look needs."
     return " ".join(
-        f"{name.capitalize()}: {WORDS[each.word]} ({each.difference:+.1f} points, {each.seeds} seeds)."
+        f"{name.capitalize()}: {WORDS[each.word]} ({each.difference:+z.1f} points, {each.seeds} seeds)."
         for name, each in verdicts.items()
     )
 
@@ -140,6 +141,19 @@ def _scores(result: JudgedCandidate) -> Table:
             ]
         )
     return plain_table("Test accuracy at own best, %", rows, words=1)
+
+
+def _calibrated(result: JudgedCandidate) -> Table:
+    """Make the table of accuracies at the calibrated width, beside those at own best."""
+    rows = [["task", "calibrated width", "width at own best", "accuracy, %", "at own best, %"]]
+    for trial in result.tasks:
+        runs = [*trial.report.get(CALIBRATED, {}).values()]
+        if runs:
+            best = _values(trial.report[OWN_BEST].values())
+            widths = [runs[0].width_fwhm, trial.cell["width_fwhm"]]
+            means = [f"{np.mean(values):.1f}" for values in (_values(runs), best)]
+            rows.append([trial.task.title, *(NONE if one is None else f"{one:g}" for one in widths), *means])
+    return plain_table("Test accuracy at the calibrated width, %", rows, words=1)
 
 
 def _costs(result: JudgedCandidate) -> Table:

@@ -69,6 +69,7 @@ class TrialRun:
     failed: bool
     fit_s: float
     record: RunRecord
+    width_fwhm: float | None = None  # [threshold units]; None: it has none
 
 
 @dataclass
@@ -270,6 +271,7 @@ class Court:
 
 def run_of(record: RunRecord) -> TrialRun:
     """Read what a verdict needs off a record."""
+    width = record.method.parameters["surrogate"].get("width_fwhm")
     return TrialRun(
         accuracy=PERCENT * measure_of(record.classes, None).of(record.test),
         validation=PERCENT * selection(record)[0],
@@ -277,6 +279,7 @@ def run_of(record: RunRecord) -> TrialRun:
         failed=record.status == "failed",
         fit_s=record.timing.total_s,
         record=record,
+        width_fwhm=float(width) if isinstance(width, float | int) else None,
     )
 
 
