@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from sgbench import HOMES
 from sgbench.errors import LONGEST_LINE, InputError, printable, shortened, suggest
-from sgbench.paths import default_runs_dir, whole_name
+from sgbench.paths import conf_dir, default_runs_dir, whole_name
 from sgbench.tables import few
 
 if TYPE_CHECKING:
@@ -36,11 +37,17 @@ class CommandParser(argparse.ArgumentParser):
         """Print a line on standard error and leave with exit code 2."""
         choices = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
         if choices is None or not ("COMMAND" in message or "ACTION" in message):
-            super().error(printable(shortened(message, LONGEST_LINE)))
-        known = [name.strip(" '") for name in choices.group(2).split(",")]
-        raise InputError(
-            f"{self.prog} {choices.group(1)}: no such command; {suggest(choices.group(1), known)}"
-        )
+            behind = "; see: sgbench COMMAND --help" if message.startswith("unrecognized") else ""
+            super().error(f"{printable(shortened(message, LONGEST_LINE))}{behind}")
+        name = choices.group(1)
+        known = [each.strip(" '") for each in choices.group(2).split(",")]
+        if name.isidentifier() and (conf_dir() / "sweep" / f"{name}.yaml").is_file():
+            near = f"did you mean: sgbench sweep {name}"
+        elif name in HOMES:
+            near = f"in Python it is sgbench.{name}; all commands: sgbench --help"
+        else:
+            near = suggest(name, known, f"{self.prog} --help")
+        raise InputError(f"{self.prog} {name}: no such command; {near}")
 
 
 def shared(

@@ -140,6 +140,8 @@ def read_record(path: Path) -> tuple[RunRecord, OpCounts]:
 
     if path.is_dir() and not (path / RECORD).exists():
         raise InputError(f"{path}: holds no {RECORD}; name the folder of one run, or a record")
+    if not path.exists():
+        raise InputError(f"{path}: no such file; name the folder of one run, or its {RECORD}")
     record = read_model(path / RECORD if path.is_dir() else path, RunRecord)
     if record.counts is None:
         raise InputError(f"{path}: a {record.status} run without operation counts; nothing to price")

@@ -161,6 +161,7 @@ def _explain(error: Exception, overrides: Sequence[str], folders: Sequence[Path]
     if last in ELSEWHERE and (not parent or parent == "trainer"):
         return f"key '{key}' is not known; did you mean {ELSEWHERE[last]}?"
     names = [str(name) for name in node if name not in ("hydra", *catalogue.META_KEYS)]
+    names += [] if parent else ["experiment"]
     inside = [f"{name}.{last}" for name in names if OmegaConf.select(tree, f"{name}.{last}") is not None]
     if not parent and inside:
         return f"key '{key}' is not known; did you mean {' or '.join(inside)}?"

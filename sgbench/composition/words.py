@@ -46,12 +46,30 @@ def parse_overrides(words: Sequence[str]) -> list[Override]:
             (override,) = OverridesParser.create().parse_overrides([word])
         except (HydraException, ValueError) as error:
             raise InputError(
-                f"{_quoted(word)}: not of the form key=value: {one_line(error)}; "
-                f"write key=value without spaces and quote special characters"
+                f"{_quoted(word)}: not of the form key=value: {_as_needed(word, error)}"
             ) from error
         _require_values(word, override)
         parsed.append(override)
     return parsed
+
+
+def _as_needed(word: str, error: Exception) -> str:
+    r"""Say how a word that is not an override is to be written.
+
+    >>> _as_needed("triangle", ValueError())
+    'several values of a key stand behind it with commas, as in surrogate=atan,triangle'
+    >>> _as_needed("surrogate.formula=1/(1+a*u)", ValueError())
+    'a value with brackets or spaces stands in two pairs of quotes, as in "surrogate.formula=\'1/(1+a*u)\'"'
+    """
+    key, sign, value = word.partition("=")
+    if not sign:
+        return "several values of a key stand behind it with commas, as in surrogate=atan,triangle"
+    if key and set(value) & set("() ") and not set(value) & set("\"'"):
+        quoted = f"\"{key}='{value}'\""
+        return (
+            f"a value with brackets or spaces stands in two pairs of quotes, as in {shortened(quoted, SHOWN)}"
+        )
+    return f"{one_line(error)}; write key=value without spaces and quote special characters"
 
 
 def _quoted(word: str) -> str:

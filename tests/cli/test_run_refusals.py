@@ -81,7 +81,9 @@ BAD = [
     ("+neuron._args_=[1]", "neuron._args_"),
     ("encoder.max_rate_hz=1", "encoder.max_rate_hz"),
     ("surrogate=[", "not of the form key=value"),
-    ("atan", "not of the form key=value"),
+    ("atan", "with commas, as in surrogate=atan,triangle"),
+    ("expriment=digits", "did you mean 'experiment'"),
+    ("surrogate.formula=1/(1+a*u)", "as in \"surrogate.formula='1/(1+a*u)'\""),
     ("paths.runs_dir=/proc/nowhere", "cannot be written"),
     ("--dry-run", "to count the runs without starting them: sgbench sweep status experiment=digits"),
     ("--config-dir=/nowhere", "no such folder"),
@@ -112,3 +114,20 @@ def test_a_command_without_its_verb(capsys: pytest.CaptureFixture[str]) -> None:
     """An override in the first place gets the command that was meant."""
     assert main(["surrogate=atan"]) == 2
     assert "did you mean: sgbench run surrogate=atan" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("recomend", "did you mean 'recommend'"),
+        ("quickstart", "did you mean: sgbench sweep quickstart"),
+        ("benchmark", "in Python it is sgbench.benchmark"),
+        ("frobnicate", "23 are known: sgbench --help"),
+        ("../conf", "23 are known: sgbench --help"),
+    ],
+)
+def test_no_such_command_names_the_nearest(name: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A command, a shipped sweep or a function of that name; must differ: a name like no other gets no list."""
+    assert main([name]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line

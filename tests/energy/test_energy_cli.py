@@ -116,7 +116,7 @@ def test_meter_says_what_is_not_available(capsys):
     ("words", "message"),
     [
         (["price", RECORD, "--target", "loihi"], "did you mean 'loihi"),
-        (["price", "nowhere.json"], "nowhere.json: a regular file is needed"),
+        (["price", "nowhere.json"], "nowhere.json: no such file; name the folder of one run"),
         (["price", RECORD, "--plot", "x.txt"], "--plot x.txt"),
         (
             ["price", RECORD, "--target", "xylo_audio2", "--plot", "x.png"],
