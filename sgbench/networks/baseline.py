@@ -15,7 +15,7 @@ from sgbench.engine.choose import Choice
 from sgbench.errors import InputError, require_choice, require_count
 from sgbench.inits.base import Init
 from sgbench.networks.base import RECURRENCES, Network, Provided, hidden_sizes
-from sgbench.signals.spikes import Signal
+from sgbench.signals.spikes import Signal, dense
 from sgbench.signals.trajectory import NOTHING, Keep, Trajectory, valid_steps
 
 SEES = re.compile(r"counts|all|last_[1-9][0-9]{0,4}")
@@ -148,6 +148,66 @@ class Baseline(Network):
             left.append(Values(signal[-1]))
         output = signal.expand(x.shape[0], -1, -1)
         return Trajectory(output=output, lengths=lengths, spikes=(), u=(), state=tuple(left))
+
+
+class GatedBaseline(Baseline):
+    """Runs gated recurrent layers of torch's own and a linear readout over every step of the input.
+
+    Args:
+        provided: what the builder gives.
+        parameters: how many to have, or None for those of the spiking network that the others describe.
+        match_hidden: neurons per hidden layer of that network.
+        match_recurrence: "none", "one_to_one" or "all_to_all".
+        match_bias: whether its layers have biases.
+
+    Raises:
+        InputError: a value out of range, or more parameters in one unit a layer than it may have.
+    """
+
+    gates: ClassVar[int]
+
+    def __init__(
+        self,
+        provided: Provided,
+        *,
+        parameters: int | None,
+        match_hidden: Sequence[int] | None,
+        match_recurrence: str | None,
+        match_bias: bool | None,
+    ) -> None:
+        n_inputs, n_outputs = provided.n_inputs, provided.n_outputs
+        size = Size(parameters, match_hidden, match_recurrence, match_bias)
+        widths = size.widths(
+            lambda widths: self.parameters_of([n_inputs, *widths, n_outputs]), n_inputs, n_outputs
+        )
+        layers = [
+            PlainLayer(f"hidden{index}", width, self.body(before, width), nn.Identity())
+            for index, (before, width) in enumerate(zip([n_inputs, *widths], widths, strict=False))
+        ]
+        super().__init__([*layers, linear(widths[-1], n_outputs)], provided)
+
+    @staticmethod
+    @abstractmethod
+    def body(inputs: int, units: int) -> nn.Module:
+        """Build one layer, its weights not drawn."""
+
+    def seen(self, x: Signal, lengths: Tensor) -> Tensor:
+        """Return every step of the input."""
+        return dense(x)
+
+    @classmethod
+    def parameters_of(cls, sizes: Sequence[int]) -> int:
+        """Count the parameters of gated layers of these sizes and a linear readout; torch has two biases a gate.
+
+        >>> from sgbench.networks.baseline_gru import Gru
+        >>> Gru.parameters_of([3, 2, 1])  # 3 (3 2 + 2 2 + 2 2) + 2 + 1
+        45
+        """
+        gated = sum(
+            cls.gates * (before * width + width * width + 2 * width)
+            for before, width in itertools.pairwise(sizes[:-1])
+        )
+        return gated + dense_parameters(sizes[-2:])
 
 
 class InputView:

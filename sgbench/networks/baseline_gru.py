@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
+from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import nn
 
-from sgbench.networks.base import Provided
-from sgbench.networks.baseline import Baseline, PlainLayer, Size, dense_parameters, linear, undrawn
-from sgbench.signals.spikes import Signal, dense
-
-GATES = 3
+from sgbench.networks.baseline import GatedBaseline, undrawn
 
 
-class Gru(Baseline):
+class Gru(GatedBaseline):
     r"""Wires gated recurrent units in as many layers and with about as many parameters as a spiking network.
 
     .. math::
@@ -34,39 +29,9 @@ class Gru(Baseline):
     Source: Cho et al. 2014, arXiv:1406.1078, as `torch.nn.GRU`.
     """
 
-    def __init__(
-        self,
-        provided: Provided,
-        *,
-        parameters: int | None,
-        match_hidden: Sequence[int] | None,
-        match_recurrence: str | None,
-        match_bias: bool | None,
-    ) -> None:
-        n_inputs, n_outputs = provided.n_inputs, provided.n_outputs
-        size = Size(parameters, match_hidden, match_recurrence, match_bias)
-        widths = size.widths(
-            lambda widths: parameters_of([n_inputs, *widths, n_outputs]), n_inputs, n_outputs
-        )
-        layers = [
-            PlainLayer(f"hidden{index}", width, undrawn(nn.GRU, before, width), nn.Identity())
-            for index, (before, width) in enumerate(zip([n_inputs, *widths], widths, strict=False))
-        ]
-        super().__init__([*layers, linear(widths[-1], n_outputs)], provided)
+    gates: ClassVar[int] = 3
 
-    def seen(self, x: Signal, lengths: Tensor) -> Tensor:
-        """Return every step of the input."""
-        return dense(x)
-
-
-def parameters_of(sizes: Sequence[int]) -> int:
-    """Count the parameters of gated layers of these sizes and a linear readout; torch has two biases a gate.
-
-    >>> parameters_of([3, 2, 1])
-    45
-    """
-    gated = sum(
-        GATES * (before * width + width * width + 2 * width)
-        for before, width in itertools.pairwise(sizes[:-1])
-    )
-    return gated + dense_parameters(sizes[-2:])
+    @staticmethod
+    def body(inputs: int, units: int) -> nn.Module:
+        """Build one layer of `torch.nn.GRU`."""
+        return undrawn(nn.GRU, inputs, units)

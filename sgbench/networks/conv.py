@@ -35,6 +35,7 @@ class Conv(Chain):
         pooling: "none", "max" or "average", in every hidden layer.
         pooling_of: "currents" (before the neurons) or "spikes" (behind them).
         pool_size: side of a window [pixels].
+        pooled_layers: which hidden layers are pooled, counted from 1; None is all.
         recurrence: of hidden layers, "none", "one_to_one" or "all_to_all" (a convolution).
         recurrence_gradient: "full" or "cut".
         bias: whether layers have biases.
@@ -44,7 +45,8 @@ class Conv(Chain):
 
     Source: Shi et al. 2015, NeurIPS, arXiv:1506.04214, for neurons with gates; with neuron=slstm a hidden layer is
     snnTorch 1.0's `SConv2dLSTM` (tested). Pooling of currents as in snnTorch's tutorial 6, of spikes as in
-    SpikingJelly's `CSNN`.
+    SpikingJelly's `CSNN`; pairs of layers with pooling behind each pair as in VGG (Simonyan & Zisserman 2015,
+    ICLR, arXiv:1409.1556).
     """
 
     def __init__(  # noqa: PLR0913 - a convolution has so many
@@ -61,6 +63,7 @@ class Conv(Chain):
         recurrence: str,
         recurrence_gradient: str,
         bias: bool,
+        pooled_layers: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         options = {
@@ -73,7 +76,7 @@ class Conv(Chain):
         }
         _check(pooling=pooling, pooling_of=pooling_of, **options)  # type: ignore[arg-type]
         counts = require_counts("network.channels", channels, "a list such as [8, 16]")
-        currents = pooling if pooling_of == "currents" else "none"
+        pooled = _pooled(pooled_layers, len(counts), pooling)
         shape = image_of(image, provided.n_inputs, provided.data_image)
         layers: list[ConvLayer | DenseLayer] = []
         pool: Pool | None = None
@@ -83,18 +86,34 @@ class Conv(Chain):
                 shape,
                 count,
                 provided.make_neuron,
-                pooling=currents,
+                pooling=pooling if pooled[position] and pooling_of == "currents" else "none",
                 **options,  # type: ignore[arg-type]
             )
             new_layer.pool_in = pool
             shape = new_layer.image_out
-            if pooling_of == "spikes" and pooling != "none":
+            pool = None
+            if pooled[position] and pooling_of == "spikes":
                 pool = Pool(pooling, shape, pool_size, pool_size)
                 shape = pool.image_out
             layers.append(new_layer)
         layers.append(readout_layer(math.prod(shape), provided, bias=bias))
         layers[-1].pool_in = pool
         self.set_up(layers, provided)
+
+
+def _pooled(layers: Sequence[int] | None, count: int, pooling: str) -> list[bool]:
+    """Tell for each hidden layer whether it is pooled.
+
+    Raises:
+        InputError: not a list of layers that there are, or layers without a kind of pooling.
+    """
+    if layers is None:
+        return [pooling != "none"] * count
+    chosen = require_counts("network.pooled_layers", layers, "a list such as [2, 4]")
+    if pooling == "none" or max(chosen) > count:
+        remedy = "use network.pooling=average" if pooling == "none" else f"there are {count} hidden layers"
+        raise InputError(f"network.pooled_layers={list(chosen)}: {remedy}")
+    return [position + 1 in chosen for position in range(count)]
 
 
 def _check(

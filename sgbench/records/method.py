@@ -15,6 +15,7 @@ NEUTRAL: dict[str, Value] = {
     "clip_norm": None,
     "loss.label_smoothing": 0.0,
     "network.pool_size": 2,
+    "network.pooled_layers": None,
     "network.pooling": "none",
     "network.pooling_of": "currents",
     "neuron.input_gain": "one",

@@ -23,6 +23,7 @@ from sgbench.networks.base import Network, Provided
 from sgbench.networks.baseline import InputView
 from sgbench.networks.baseline_gru import Gru
 from sgbench.networks.baseline_linear import Linear
+from sgbench.networks.baseline_lstm import Lstm
 from sgbench.networks.baseline_mlp import Perceptron
 from sgbench.records.method import method_id
 from sgbench.records.spec import NOTHING
@@ -34,7 +35,9 @@ from tests.networks.parts import leaky, readout
 from tests.run.tiny import WORDS
 
 STEPS, N_IN, N_OUT = 6, 3, 2
-BASELINES = ("linear", "ann_mlp", "gru")
+BASELINES = ("linear", "ann_mlp", "gru", "lstm")
+GATED = [(Gru, nn.GRU, 3), (Lstm, nn.LSTM, 4)]
+every_gated = pytest.mark.parametrize(("kind", "theirs", "gates"), GATED, ids=["gru", "lstm"])
 LENGTHS = torch.tensor([6, 4, 2])
 X = (torch.rand(STEPS, 3, N_IN, generator=torch.Generator().manual_seed(0)) < 0.5).double()
 SIZE = {"match_hidden": None, "match_recurrence": None, "match_bias": None}
@@ -83,11 +86,12 @@ def test_what_is_seen_matters():
     assert not torch.equal(everything(early, lengths), everything(late, lengths))
 
 
-def test_gru_is_torchs():
-    """Expected: `torch.nn.GRU` with the same weights, then a linear layer; each sample's own steps do not depend on
-    what lies behind them."""
-    network = made(Gru, parameters=200, **SIZE)
-    reference = nn.GRU(N_IN, network.layers[0].neurons).double()
+@every_gated
+def test_gated_units_are_torchs(kind, theirs, gates):
+    """Expected: `torch.nn.GRU` and `torch.nn.LSTM` with the same weights, then a linear layer; each sample's own
+    steps do not depend on what lies behind them."""
+    network = made(kind, parameters=200, **SIZE)
+    reference = theirs(N_IN, network.layers[0].neurons).double()
     reference.load_state_dict(network.layers[0].body.state_dict())
     expected = network.readout.body(reference(X)[0])
     assert torch.equal(outputs(network), expected)
@@ -113,7 +117,7 @@ SMALL = {"random_patterns": 0.25}  # of 408 parameters one gated unit is a quart
 @pytest.mark.parametrize(
     "task", [pytest.param(task, marks=[pytest.mark.slow] * (task not in QUICK)) for task in TASKS]
 )
-@pytest.mark.parametrize("name", ["ann_mlp", "gru"])
+@pytest.mark.parametrize("name", ["ann_mlp", "gru", "lstm"])
 def test_equal_parameters(name, task):
     """Expected: within 5 % of what the experiment's own spiking network has, however it is wired."""
     spiking = compose([f"experiment={task}", "engine=reference"])
@@ -124,11 +128,12 @@ def test_equal_parameters(name, task):
     assert found == pytest.approx(wanted, rel=SMALL.get(task, 0.05))
 
 
-def test_a_given_number_of_parameters_is_met():
-    """Expected: GRU of one layer has 3 h (n + h + 2) + c h + c parameters; the nearest h is taken."""
-    sizes = {h: 3 * h * (N_IN + h + 2) + N_OUT * h + N_OUT for h in range(1, 40)}
+@every_gated
+def test_a_given_number_of_parameters_is_met(kind, theirs, gates):
+    """Expected: g gates of one layer have g h (n + h + 2) + c h + c parameters; the nearest h is taken."""
+    sizes = {h: gates * h * (N_IN + h + 2) + N_OUT * h + N_OUT for h in range(1, 40)}
     for wanted in (60, 500, 1234):
-        assert abs(count(made(Gru, parameters=wanted, **SIZE)) - wanted) == min(
+        assert abs(count(made(kind, parameters=wanted, **SIZE)) - wanted) == min(
             abs(each - wanted) for each in sizes.values()
         )
 
@@ -176,21 +181,27 @@ def test_operations_of_counts():
     assert (layer.name, layer.neurons, layer.neuron_updates.total) == ("readout", N_OUT, 3 * N_OUT)
 
 
-def test_operations_of_a_gru():
-    """Expected, by hand: three gates; spikes are added, what comes back is multiplied; no step behind an end."""
-    network = made(Gru, parameters=200, **SIZE)
+@every_gated
+def test_operations_of_gated_units(kind, theirs, gates):
+    """Expected, by hand: 3 or 4 gates; spikes are added, what comes back is multiplied; no step behind an end."""
+    network = made(kind, parameters=200, **SIZE)
     units = network.layers[0].neurons
     found = _counted(network).result()
     hidden, readout = found.layers
     steps = int(LENGTHS.sum())
     assert (found.samples, found.steps) == (3, steps)
     own, back = hidden.synapses
-    assert (own.source, own.operation, own.effective.total) == ("input", "accumulate", 3 * units * _events())
-    assert own.dense.total == steps * N_IN * 3 * units
+    assert (own.source, own.operation, own.effective.total) == (
+        "input",
+        "accumulate",
+        gates * units * _events(),
+    )
+    assert own.dense.total == steps * N_IN * gates * units
     assert (back.source, back.operation) == ("hidden0", "multiply_accumulate")
-    assert back.effective.total == (steps - 3) * 3 * units**2  # each sample starts from zeros
+    assert back.effective.total == (steps - 3) * gates * units**2  # each sample starts from zeros
     assert [group.source for group in readout.synapses] == ["hidden0"]
-    assert hidden.function_evaluations.total == 3 * units * steps
+    functions = {3: 3, 4: 5}[gates]  # of each gate one, and of the memory
+    assert hidden.function_evaluations.total == functions * units * steps
 
 
 @pytest.mark.parametrize("name", ["linear", "gru"])

@@ -31,7 +31,9 @@ every_kind = pytest.mark.parametrize("kind", KINDS)
 every_place = pytest.mark.parametrize("place", PLACES)
 
 
-def literal(net: Conv, x: Tensor, pool: nn.Module, place: str) -> tuple[Tensor, list[Tensor]]:
+def literal(
+    net: Conv, x: Tensor, pool: nn.Module, place: str, pooled: tuple[int, ...] = (1, 2)
+) -> tuple[Tensor, list[Tensor]]:
     """Output and spikes [T, B, C, H, W] of hidden layers, step by step with torch's layers."""
     states: list = [None] * len(net.layers)
     output, sent = [], [[] for _ in net.hidden_layers]
@@ -39,13 +41,14 @@ def literal(net: Conv, x: Tensor, pool: nn.Module, place: str) -> tuple[Tensor, 
         signal = now.view(BATCH, *net.layers[0].image_in)
         for position, layer in enumerate(net.hidden_layers):
             current = nn.functional.conv2d(signal, layer.weight, layer.bias, layer.stride, padding=1)
-            current = pool(current) if place == "currents" else current
+            here = position + 1 in pooled
+            current = pool(current) if place == "currents" and here else current
             flat = current.flatten(1)
             states[position] = states[position] or layer.neuron.initial_state(flat)
             fired, states[position] = layer.neuron.step(flat, states[position])
             signal = fired.view_as(current)
             sent[position].append(signal)
-            signal = pool(signal) if place == "spikes" else signal
+            signal = pool(signal) if place == "spikes" and here else signal
         flat = nn.functional.linear(signal.flatten(1), net.readout.weight, net.readout.bias)
         states[-1] = states[-1] or net.readout.neuron.initial_state(flat)
         out, states[-1] = net.readout.neuron.step(flat, states[-1])
@@ -211,3 +214,32 @@ def test_the_fast_engines_take_a_pooled_layer():
     """Expected: auto runs each layer on the compiled engine, as without pooling."""
     net = conv(pooling="max", pooling_of="spikes")
     assert {net.engine.pick(layer)[0] for layer in net.layers} == {Engine("auto").pick(conv().layers[0])[0]}
+
+
+@every_kind
+@every_place
+@pytest.mark.parametrize("pooled", [(1,), (2,)])
+def test_layers_that_are_not_named_are_not_pooled(kind, place, pooled):
+    """Must match: the loop of torch's layers with pooling in the named layer alone; must differ: in both."""
+    words = {"pooling": kind, "pooling_of": place}
+    net, x = conv(pooled_layers=list(pooled), **words), spikes(48)
+    pool = nn.MaxPool2d(2) if kind == "max" else nn.AvgPool2d(2)
+    expected, _ = literal(net, x, pool, place, pooled)
+    torch.testing.assert_close(net.unroll(x, FULL).output, expected, rtol=1e-12, atol=1e-12)
+    assert net.readout.weight.shape != conv(**words).readout.weight.shape
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            {"pooled_layers": [3], "pooling": "max"},
+            r"network\.pooled_layers=\[3\]: there are 2 hidden layers",
+        ),
+        ({"pooled_layers": [1]}, r"network\.pooled_layers=\[1\]: use network\.pooling=average"),
+        ({"pooled_layers": 1, "pooling": "max"}, r"network\.pooled_layers=1: a list such as"),
+    ],
+)
+def test_pooled_layers_have_to_exist(words, message):
+    with pytest.raises(InputError, match=message):
+        conv(**words)
