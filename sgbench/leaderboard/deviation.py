@@ -37,6 +37,9 @@ NUMERIC = re.compile(
 )
 """References in a YAML file that stand for numbers; what others stand for is not known here."""
 
+Entries = Mapping[str, Mapping[str, Entry]]
+"""Entries by the catalogue's group and the entry's name."""
+
 
 @dataclass(frozen=True)
 class ProtocolReference:
@@ -44,7 +47,7 @@ class ProtocolReference:
 
     protocol: Protocol
     method: Method
-    entries: Mapping[str, Mapping[str, Entry]]  # by the catalogue's group and the entry's name
+    entries: Entries
     guess_loss: float | None = None  # test loss without learning, where there are no classes
     draws: Mapping[int, str] = field(default_factory=dict)  # hash of the data of each seed that draws its own
     guess_accuracy: float | None = (
@@ -101,6 +104,7 @@ class References:
         self.config_dirs = tuple(config_dirs)
         self.allow_targets = tuple(allow_targets)
         self._known: dict[str, ProtocolReference] = {}
+        self._entries: Entries | None = None
 
     def of(self, name: str) -> ProtocolReference:
         """Return the reference of one protocol.
@@ -109,19 +113,30 @@ class References:
             InputError: the catalogue has no such protocol, or it cannot be composed.
         """
         if name not in self._known:
+            self._entries = self._entries or entries_by_group(self.config_dirs)
             self._known[name] = compose_reference(
-                name, config_dirs=self.config_dirs, allow_targets=self.allow_targets
+                name, config_dirs=self.config_dirs, allow_targets=self.allow_targets, entries=self._entries
             )
         return self._known[name]
 
 
 def compose_reference(
-    name: str, *, config_dirs: Iterable[Path] = (), allow_targets: Iterable[str] = ()
+    name: str,
+    *,
+    config_dirs: Iterable[Path] = (),
+    allow_targets: Iterable[str] = (),
+    entries: Entries | None = None,
 ) -> ProtocolReference:
     """Compose what a protocol fixes with the experiment of its name, or with the catalogue's defaults.
 
     So `digits_v1` is referred to what `sgbench run experiment=digits` runs, `yin_yang_v2` to
     `experiment=yin_yang_v2` where there is one of that name; a protocol without an experiment, to the defaults.
+
+    Args:
+        name: of the protocol.
+        config_dirs: folders with entries of the user's own.
+        allow_targets: exact names of classes outside the catalogue that may be imported.
+        entries: the catalogue's, where they were read; None reads them.
 
     Raises:
         InputError: the catalogue has no such protocol, or it cannot be composed.
@@ -142,16 +157,20 @@ def compose_reference(
     if experiment is not None:
         words.insert(0, f"experiment={experiment}")
     method = compose([*words, f"protocol={name}"], config_dirs=folders, allow_targets=allow_targets).method
-    groups = {entry_group(group) for group in GROUPS}
-    entries = {group: catalogue.entries(group, folders) for group in groups}
     return ProtocolReference(
         method.protocol,
         method,
-        entries,
+        entries_by_group(folders) if entries is None else entries,
         guess_loss=_guess(entry, "guess_loss"),
         draws=_draws(entry),
         guess_accuracy=_guess(entry, "guess_accuracy", high=1),
     )
+
+
+def entries_by_group(config_dirs: Iterable[Path] = ()) -> Entries:
+    """Read the catalogue's entries of the groups that a method chooses from, by group and name."""
+    folders = tuple(config_dirs)
+    return {group: catalogue.entries(group, folders) for group in {entry_group(group) for group in GROUPS}}
 
 
 def experiment_of(protocol: str, config_dirs: Iterable[Path] = ()) -> str | None:

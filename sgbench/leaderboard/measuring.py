@@ -36,11 +36,10 @@ def measure_all(
         InputError: the root is no folder, or has none for the protocol asked for.
     """
     files, findings = tree.candidates()
-    for file in files[:: max(1, len(files) // SHARES)]:
+    depth = len(tree.root.parts)
+    for name in dict.fromkeys(file.path.parts[depth] for file in files):
         with suppress(InputError):  # which each of its records will say
-            tree.references.of(
-                file.path.relative_to(tree.root).parts[0]
-            )  # composed here, once for all processes
+            tree.references.of(name)  # composed here, once for all processes
     measured: dict[str, list[Measured]] = {}
     workers = workers_for(len(files), many=MANY)
     parts = shares(files, tree.layout, workers * SHARES) if workers > 1 else [files]

@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
+from typing import TYPE_CHECKING, Any
 
 from sgbench.errors import InputError
 from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, ends_of, told
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.labels import lines_of, wrapped
 from sgbench.plots.style import COLOURS, GRID, INK, MARKERS, SOFT
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MOST_PANELS = 6
 ACROSS = 3
@@ -85,6 +85,9 @@ def front_figure(
     Raises:
         InputError: there is no panel.
     """
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     if not panels:
         raise InputError(
             "no target prices every method completely and at different energies; nothing to draw"

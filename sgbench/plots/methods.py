@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from sgbench.errors import InputError
 from sgbench.plots.style import COLOURS, GRID, INK, MARKERS, SOFT
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 FONT_SIZE = 13
 LINE_STYLES = ("-", "--", ":", "-.")
@@ -63,6 +64,9 @@ def tuning_figure(curves: Sequence[TuningCurve], *, what: str) -> Figure:
     Raises:
         InputError: no method has two settings, so that no curve is one.
     """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
     most = max((len(curve.scores) for curve in curves), default=0)
     if most < MIN_CURVE:
         raise InputError(
@@ -96,6 +100,8 @@ def across_figure(profiles: Sequence[PerformanceProfile], ranks: MeanRanks | Non
         profiles: the best method first; the first two dozen are drawn.
         ranks: None with one task or one method.
     """
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=across_size(profiles, ranks), layout="constrained")
     if ranks is None:
         _draw_profiles(figure.subplots(), profiles)

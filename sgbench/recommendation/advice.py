@@ -17,13 +17,11 @@ from sgbench.recommendation.fit import (
     GOALS,
     CellRegret,
     Goal,
-    Place,
     StudyFit,
     fit,
     loss_by_seed,
-    place_of,
 )
-from sgbench.recommendation.summary import LaterTask, Shape, StudySummary, TaskSummary
+from sgbench.recommendation.summary import LaterTask, Place, Shape, StudySummary, TaskSummary
 from sgbench.recommendation.tries import FirstTries
 from sgbench.tables import number_text
 
@@ -56,7 +54,7 @@ def held_out(tasks: Mapping[str, TaskSummary], goal: Goal = "accuracy") -> tuple
             place = fit(others, task.shape).best(goal)
         except InputError:  # none of the others has a cell
             continue
-        cells = {place_of(cell): cell for cell in task.cells}
+        cells = {cell.place: cell for cell in task.cells}
         if place in cells:
             by_seed = tuple(loss_by_seed(task, cells[place]))
             defaults = {cell.surrogate: float(np.mean(loss_by_seed(task, cell))) for cell in task.defaults}

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from sgbench.errors import InputError
-from sgbench.recommendation.summary import CellSummary, Shape, TaskSummary
+from sgbench.recommendation.summary import CellSummary, Place, Shape, TaskSummary
 from sgbench.statistics.intervals import summarise
 from sgbench.statistics.random_effects import random_effects
 
@@ -23,8 +23,6 @@ LONG_STEPS = 1000
 """From which on a sequence counts as long."""
 SILENT = 1e-3
 """Spikes an inference below which a layer counts as silent before training."""
-Place = tuple[str, float, float]
-"""A surrogate, its width, and the factor of the reference learning rate."""
 
 
 @dataclass(frozen=True)
@@ -177,23 +175,13 @@ def _start(shape: Shape) -> float:
 
 def _shared(tasks: Mapping[str, TaskSummary]) -> list[Place]:
     """List the cells that every task has."""
-    places = [{place_of(cell) for cell in task.cells} for task in tasks.values()]
+    places = [{cell.place for cell in task.cells} for task in tasks.values()]
     return sorted(set.intersection(*places))
-
-
-def place_of(cell: CellSummary) -> Place:
-    """Return surrogate, width and learning-rate factor, which place a cell in the map."""
-    return cell.surrogate, cell.width_fwhm or 0.0, cell.lr_factor
-
-
-def best_cell(task: TaskSummary) -> CellSummary:
-    """Find the cell with the best mean validation score of a task."""
-    return max(task.cells, key=lambda cell: (np.mean(cell.validation), place_of(cell)))
 
 
 def loss_by_seed(task: TaskSummary, cell: CellSummary) -> list[float]:
     """Compute how far a cell lies below the best one of its task, on the seeds that both have."""
-    best = best_cell(task)
+    best = task.best
     known = dict(zip(best.seeds, best.score, strict=True))
     mine = dict(zip(cell.seeds, cell.score, strict=True))
     shared = [seed for seed in mine if seed in known]
@@ -207,7 +195,7 @@ def _loss(tasks: Mapping[str, TaskSummary], place: Place) -> CellRegret:
     losses: dict[str, list[float]] = {}
     failed: list[bool] = []
     for name, task in tasks.items():
-        cell = next(cell for cell in task.cells if place_of(cell) == place)
+        cell = next(cell for cell in task.cells if cell.place == place)
         losses[name] = loss_by_seed(task, cell)
         failed += cell.failed
     by_task = {name: float(np.mean(values)) for name, values in losses.items()}
@@ -254,7 +242,7 @@ def _relative_spikes(tasks: Mapping[str, TaskSummary], places: Sequence[Place]) 
     """Average over tasks a cell's log spikes minus those of the task; cells that sent none are left out."""
     relative: dict[Place, list[float]] = {}
     for task in tasks.values():
-        means = {place_of(cell): _mean_spikes(cell) for cell in task.cells if place_of(cell) in places}
+        means = {cell.place: _mean_spikes(cell) for cell in task.cells if cell.place in places}
         known = [value for value in means.values() if value is not None]
         for place, value in means.items():
             if value is not None:

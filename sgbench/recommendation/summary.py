@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from sgbench.errors import InputError
@@ -16,6 +18,8 @@ SUMMARY, STARTS = "summary.json", "starts.json"
 """Beside the stored records of a study."""
 Setting = bool | int | float | str | None
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Place = tuple[str, float, float]
+"""Surrogate, width (0 where it has none) and learning-rate factor of a cell."""
 
 
 class CellSummary(Strict):
@@ -41,6 +45,11 @@ class CellSummary(Strict):
             raise ValueError("score, validation, log_spikes and failed have an entry for each seed")
         return self
 
+    @property
+    def place(self) -> Place:
+        """Return what places the cell in the map."""
+        return self.surrogate, self.width_fwhm or 0.0, self.lr_factor
+
 
 class Shape(Strict):
     """Holds what of a network decides which tasks it is like."""
@@ -65,6 +74,11 @@ class TaskSummary(Strict):
     """Surrogates as their library ships them, on reporting seeds."""
     own_best: tuple[CellSummary, ...] = ()
     """Each shape at the width and learning rate that tuning seeds chose for it, on reporting seeds."""
+
+    @cached_property
+    def best(self) -> CellSummary:
+        """Return the cell with the best mean validation score, which each loss is measured from."""
+        return max(self.cells, key=lambda cell: (np.mean(cell.validation), cell.place))
 
 
 class LaterTask(Strict):

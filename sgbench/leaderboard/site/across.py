@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from sgbench.errors import InputError
 from sgbench.leaderboard.families import AcrossTasks, across_tasks
 from sgbench.leaderboard.pages.family_pictures import mean_ranks, profiles
 from sgbench.leaderboard.site.answer import FrontPageAnswer, duels_table
-from sgbench.leaderboard.site.files import Page, Picture, SiteFile
-from sgbench.leaderboard.site.pictures import drawn, on_page
+from sgbench.leaderboard.site.files import Page
 from sgbench.leaderboard.site.sources import Sources
-from sgbench.plots.methods import across_figure, across_size
+from sgbench.plots.board_charts import across_charts
+from sgbench.plots.layout import laid_out
 from sgbench.tables import NONE
 from sgbench.tables.table import Cell, Column, Table, number, numbers, texts
 
-PICTURE = "across.svg"
-ALT = "Performance profiles and mean ranks of surrogates over all tasks; the table has the numbers."
 CAPTION = (
-    "Above: how many runs lie above each normalised score. Below: mean ranks over tasks; a bar joins surrogates "
-    "that are not told apart."
+    "How many runs lie above each normalised score, and mean ranks over tasks: surrogates whose whiskers meet are "
+    "not told apart."
 )
+
+EACH = "each task"
+"""Group of the columns that a reader asks for."""
 
 
 def compared(sources: Sources) -> AcrossTasks | str:
@@ -33,31 +32,33 @@ def compared(sources: Sources) -> AcrossTasks | str:
         return str(error)
 
 
-def across_files(
-    comparison: AcrossTasks | str, answer: FrontPageAnswer, sources: Sources
-) -> Iterator[Page | SiteFile]:
-    """Yield the page of surrogates over all tasks and its picture, with what separates methods board by board."""
+def across_page(comparison: AcrossTasks | str, answer: FrontPageAnswer, sources: Sources) -> Page:
+    """Build the page of surrogates over all tasks, with what separates methods board by board."""
     tables: dict[str, Table | None] = {}
     values: dict[str, object] = {"why_not": comparison}
     if isinstance(comparison, AcrossTasks):
-        shown, ranks = profiles(comparison), mean_ranks(comparison)
-        yield drawn(PICTURE, (shown, ranks), lambda: across_figure(shown, ranks))
         tables[""] = standings_table(comparison, sources)
         values = {
             "why_not": "",
             "table": tables[""],
-            "picture": Picture(PICTURE, ALT, CAPTION, on_page(across_size(shown, ranks))),
+            "charts": laid_out(across_charts(profiles(comparison), mean_ranks(comparison), caption=CAPTION)),
             "left_out": comparison.left_out,
             "alone": comparison.alone,
             "ranks": rank_sentence(comparison),
         }
     tables |= {"differences": duels_table(answer), "seeds": answer.powers}
-    yield Page(
+    return Page(
         "across.html",
         "Across tasks",
         "Surrogates over all tasks: interquartile means, mean ranks, and how far these tell them apart.",
         "across.html",
-        {**values, "duels": tables["differences"], "powers": answer.powers},
+        {
+            **values,
+            "duels": tables["differences"],
+            "powers": answer.powers,
+            "advice": answer.advice,
+            "doubts": answer.doubts,
+        },
         "across.html",
         tables={name: table for name, table in tables.items() if table is not None},
     )
@@ -69,7 +70,8 @@ def standings_table(comparison: AcrossTasks, sources: Sources) -> Table:
         *texts("surrogate"),
         *numbers("interquartile mean, %"),
         *texts("95 % interval"),
-        *numbers("mean rank", *comparison.tasks),
+        *numbers("mean rank"),
+        *numbers(*comparison.tasks, group=EACH),
     )
     varies = any(count > 1 for standing in comparison.standings for count in standing.settings)
     rows = []
@@ -85,7 +87,7 @@ def standings_table(comparison: AcrossTasks, sources: Sources) -> Table:
         means = [float(task.mean()) for task in standing.tasks]
         cells += [number(value, f"{100 * value:.2f}") for value in means]
         rows.append((*cells, *([Cell(" ".join(map(str, standing.settings)))] if varies else [])))
-    columns += (Column("settings, task by task"),) if varies else ()
+    columns += (Column("settings, task by task", group=EACH),) if varies else ()
     caption = (
         "Scores between guessing (0 %) and perfection (100 %), each by the setting that validation selects"
     )

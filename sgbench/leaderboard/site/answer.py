@@ -63,7 +63,7 @@ def answer_of(sources: Sources, comparison: AcrossTasks | str) -> FrontPageAnswe
     else:
         headline, evidence = _headline(comparison, sources), tuple(_evidence(comparison, sources))
     if any(advice.surrogate for advice in sources.beside.advice):
-        evidence = (f"On the boards: {headline}", *evidence)
+        evidence = (headline, *evidence)
         headline = _sentence([advice.sentence for advice in sources.beside.advice])
     return FrontPageAnswer(
         headline,
@@ -127,10 +127,10 @@ def _advice_table(sources: Sources) -> Table | None:
 
 
 def _not_tried(sources: Sources) -> Iterator[str]:
-    """Yield settings and tasks that no run of the study covers, each once."""
+    """Yield what the study cannot say, each part once."""
     unknown = dict.fromkeys(what for advice in sources.beside.advice for what in advice.unknown)
     if unknown:
-        yield f"The study did not try {listed([*unknown])}."
+        yield f"Not known: {'; '.join(unknown)}."
 
 
 def _alike(comparison: AcrossTasks, sources: Sources) -> list[FamilyStanding]:
@@ -176,6 +176,14 @@ def _evidence(comparison: AcrossTasks, sources: Sources) -> Iterator[str]:
 
 
 def _doubts(boards: Sequence[Board], sources: Sources) -> Iterator[str]:
+    """Yield what speaks against the answer, what concerns all boards first."""
+    yield "The tasks are small: what holds on them is not known to hold on large networks and data sets."
+    seeds = sorted({len(row.scores) for board in boards for row in board.rows})
+    if seeds:
+        yield (
+            f"Methods have {_range(seeds)} seeds each, on one fixed test set a task: the intervals cover training "
+            "noise, not the choice of the test set or of the tasks."
+        )
     won = [board.protocol.name for board in boards if _is_control(board.rows[0], sources)]
     if won:
         yield f"A control has the highest mean on {listed(won)}: no surrogate shows its worth there."
@@ -188,13 +196,6 @@ def _doubts(boards: Sequence[Board], sources: Sources) -> Iterator[str]:
     if untuned:
         count = "any board" if len(untuned) == len(boards) else listed(untuned)
         yield f"No tuning budget is set on {count}: a difference may be one of settings, not of surrogates."
-    seeds = sorted({len(row.scores) for board in boards for row in board.rows})
-    if seeds:
-        yield (
-            f"Methods have {_range(seeds)} seeds each, on one fixed test set a task: the intervals cover training "
-            "noise, not the choice of the test set or of the tasks."
-        )
-    yield "The tasks are small: what holds on them is not known to hold on large networks and data sets."
     yield "Energies are exact counts times published prices; none was measured on a device for these runs."
 
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from sgbench.leaderboard.site.answer import FrontPageAnswer, duels_columns
 from sgbench.leaderboard.site.files import Page, SiteFile
 from sgbench.leaderboard.site.sources import Sources
 from sgbench.leaderboard.site.study_charts import study_charts
+from sgbench.plots.chart import Chart, Charts
 from sgbench.plots.duels import duels_charts
 from sgbench.plots.layout import laid_out
 from sgbench.tables import counted
+from sgbench.tables.table import Table
 
 MAP = "regime map"
-"""Name of the chart of the study that the front page shows."""
+"""Name of the chart of the study that the front page shows a part of."""
+BRIEF, MOST_DOUBTS = 6, 3
+"""Columns of the study's advice and doubts that the front page shows; the page over all tasks has the others."""
 FOREST_CAPTION = (
     "Points with 95 % intervals. Orange: told apart after correction for all pairs of the board. Blue: not told "
     "apart, which is no proof that they are equal."
@@ -31,6 +36,7 @@ def front_files(sources: Sources, answer: FrontPageAnswer) -> Iterator[Page | Si
     sizes = (len(sources.boards), "board"), (len(sources.places), "method"), (records, "record")
     panels = duels_columns(answer)
     charts = study_charts(sources) if sources.beside.advice else {}
+    shown = None if MAP not in charts else _one_a_kind(charts[MAP])
     yield Page(
         "index.html",
         "Which surrogate gradient should I use?",
@@ -38,7 +44,10 @@ def front_files(sources: Sources, answer: FrontPageAnswer) -> Iterator[Page | Si
         "front.html",
         {
             "answer": answer,
-            "map": laid_out(charts[MAP]) if MAP in charts else None,
+            "advice": None if answer.advice is None else _brief(answer.advice),
+            "doubts": answer.doubts[:MOST_DOUBTS],
+            "map": None if shown is None else laid_out(shown),
+            "tasks": 0 if shown is None else len(charts[MAP].panels),
             "study": "docs/study/README.html" if sources.beside.has_docs else None,
             "size": ", ".join(counted(*size) for size in sizes),
             "forest": laid_out(duels_charts(panels, FOREST_CAPTION)) if panels else None,
@@ -46,3 +55,17 @@ def front_files(sources: Sources, answer: FrontPageAnswer) -> Iterator[Page | Si
         "index.html",
         tables={} if answer.advice is None else {"advice": answer.advice},
     )
+
+
+def _brief(advice: Table) -> Table:
+    """Leave out the last columns of a table, on what its numbers rest."""
+    rows = tuple(row[:BRIEF] for row in advice.rows)
+    return replace(advice, columns=advice.columns[:BRIEF], rows=rows)
+
+
+def _one_a_kind(charts: Charts) -> Charts:
+    """Keep the first task of each kind of network, which stands behind the comma of a title."""
+    first: dict[str, Chart] = {}
+    for chart in charts.panels:
+        first.setdefault(chart.title.rpartition(", ")[2].partition(" that ")[0], chart)
+    return replace(charts, panels=tuple(first.values()))

@@ -8,7 +8,7 @@ from functools import partial
 
 from sgbench.leaderboard.measuring import MANY, SHARES, shares
 from sgbench.leaderboard.processes import in_processes, workers_for
-from sgbench.leaderboard.site.across import across_files, compared
+from sgbench.leaderboard.site.across import across_page, compared
 from sgbench.leaderboard.site.answer import answer_of
 from sgbench.leaderboard.site.comparison import comparison_page
 from sgbench.leaderboard.site.downloads import downloads_of, table_files
@@ -71,7 +71,7 @@ def _boards_and_texts(sources: Sources) -> Iterator[Page | SiteFile]:
         yield from protocol_files(board, sources)
     for group in ("surrogate", "neuron"):
         yield from entry_files(group, sources)
-    yield from across_files(over_tasks, answer, sources)
+    yield across_page(over_tasks, answer, sources)
     yield from text_pages(sources)
     yield pending_page(sources)
     yield comparison_page(sources)

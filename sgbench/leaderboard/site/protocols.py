@@ -12,8 +12,8 @@ from sgbench.leaderboard.pages.sections import checked_text, evidence, statement
 from sgbench.leaderboard.pages.seeds import seeds_outside
 from sgbench.leaderboard.pages.values import to_csv, to_json
 from sgbench.leaderboard.rows import Board, MethodRow
-from sgbench.leaderboard.site.files import Download, Page, Picture, SiteFile
-from sgbench.leaderboard.site.protocol_pictures import cost_charts, protocol_pictures
+from sgbench.leaderboard.site.files import Download, Page, SiteFile
+from sgbench.leaderboard.site.protocol_charts import cost_charts, protocol_charts
 from sgbench.leaderboard.site.protocol_table import row_table
 from sgbench.leaderboard.site.render import address, svg
 from sgbench.leaderboard.site.sources import Sources, method_path, plain, protocol_path
@@ -63,16 +63,14 @@ def _first_cell(board: Board) -> Cell:
 
 
 def protocol_files(board: Board, sources: Sources) -> Iterator[Page | SiteFile]:
-    """Yield the page of a protocol, its tables for computing, its pictures and its badge."""
+    """Yield the page of a protocol, its tables for computing and its badge."""
     name = board.protocol.name
     values = to_csv(board, digits=DIGITS)
-    drawn = list(protocol_pictures(board, sources, values))
-    yield from (file for _, file in drawn)
     stem = f"protocols/{name}"
     yield SiteFile(f"{stem}.csv", values.encode)
     yield SiteFile(f"{stem}.json", lambda: to_json(board, digits=DIGITS).encode())
     yield SiteFile(f"{stem}.badge.svg", lambda: _badge(board))
-    yield _page(board, sources, [picture for picture, _ in drawn])
+    yield _page(board, sources)
 
 
 def _badge(board: Board) -> bytes:
@@ -81,7 +79,7 @@ def _badge(board: Board) -> bytes:
     return svg("badge.svg", label=label, told=count_text, left=left, right=right)
 
 
-def _page(board: Board, sources: Sources, pictures: Sequence[Picture]) -> Page:
+def _page(board: Board, sources: Sources) -> Page:
     name = board.protocol.name
     kind = "losses, less is better" if board.measure.is_loss else "accuracies"
     return Page(
@@ -95,7 +93,7 @@ def _page(board: Board, sources: Sources, pictures: Sequence[Picture]) -> Page:
             "ranked": row_table(board, board.rows, caption=f"Methods ranked on {name}"),
             "parts": _parts(board),
             "costs": cost_charts(board),
-            "pictures": pictures,
+            "charts": protocol_charts(board, sources),
             "maps": board_maps(board, sources),
             "statements": [plain(statement) for statement in statements(board)],
             "prices": [plain(sentence) for target in board.targets for sentence in evidence(target)],

@@ -1,4 +1,4 @@
-"""The pictures of a protocol's page: scores with their seeds, what they cost, and how they answer to settings."""
+"""The charts of a protocol's page: scores with their seeds, what they cost, and how they answer to settings."""
 
 from __future__ import annotations
 
@@ -6,61 +6,56 @@ from collections.abc import Iterator, Sequence
 
 from sgbench.leaderboard.families import Tuned, families, tuned
 from sgbench.leaderboard.pages.family_pictures import tuning_curves
-from sgbench.leaderboard.pages.picture import picture_of
 from sgbench.leaderboard.rows import Board, MethodRow
-from sgbench.leaderboard.site.files import Picture, SiteFile
-from sgbench.leaderboard.site.pictures import drawn, on_page
 from sgbench.leaderboard.site.sources import Sources, method_path
-from sgbench.plots.board import MAX_ROWS, board_figure, board_size
+from sgbench.plots.board_charts import MAX_ROWS, ScoredRow, rank_charts, score_charts, tuning_charts
+from sgbench.plots.chart import Charts
 from sgbench.plots.energy_front import MOST_PANELS, FrontMethod, FrontPanel, front_charts
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.layout import Drawing, laid_out
-from sgbench.plots.methods import TUNING_SIZE, tuning_figure
-from sgbench.plots.rank_groups import Ranked, rank_figure, rank_size
 
 MOST_IN_FRONT = 24
 MIN_SETTINGS, MOST_SETTINGS = 2, 200  # of a curve, whose time grows with their square
-Drawn = tuple[Picture, SiteFile]
 
 
-def protocol_pictures(board: Board, sources: Sources, values: str) -> Iterator[Drawn]:
-    """Yield the pictures of a protocol's page with their files."""
+def protocol_charts(board: Board, sources: Sources) -> list[Drawing]:
+    """Collect the charts of a protocol's page; none of a board without rows."""
     if not board.rows:
-        return
-    yield _scores(board, values)
-    yield from _ranks(board)
-    yield from _tuning(board, sources)
+        return []
+    charts = [_scores(board), *_ranks(board), *_tuning(board, sources)]
+    return [drawing for drawing in map(laid_out, charts) if drawing is not None]
 
 
-def _scores(board: Board, values: str) -> Drawn:
-    shown = picture_of(board)
-    path = f"protocols/{board.protocol.name}.scores.svg"
+def _scores(board: Board) -> Charts:
+    rows = [_scored(row, board) for row in (*board.rows[:MAX_ROWS], *board.baselines)]
     cut = f" The first {MAX_ROWS} of {len(board.rows)} are drawn." if len(board.rows) > MAX_ROWS else ""
-    caption = f"Every seed, means with 95 % intervals, spikes and energies.{cut}"
-    alt = f"Scores, spikes and energies of the methods of {board.protocol.name}; the table has the numbers."
-    size = on_page(board_size(shown))
-    return Picture(path, alt, caption, size), drawn(path, values, lambda: board_figure(shown))
+    caption = f"Means with 95 % intervals, and every seed. A dashed line is the score without learning.{cut}"
+    guess = board.measure.guess * (1 if board.measure.is_loss else 100)
+    return score_charts(rows, is_loss=board.measure.is_loss, guess=guess, caption=caption)
 
 
-def _ranks(board: Board) -> Iterator[Drawn]:
+def _scored(row: MethodRow, board: Board) -> ScoredRow:
+    unit = 1.0 if board.measure.is_loss else 100.0
+    return ScoredRow(
+        row.label,
+        method_path(board.protocol.name, row.method_id),
+        board.measure.estimate(row.score),
+        tuple(unit * score for seed, score in row.scores.items() if seed not in row.failed_seeds),
+        tuple(unit * score for seed, score in row.scores.items() if seed in row.failed_seeds),
+        None if row.place is None else (row.place.low, row.place.high),
+        "" if row.place is None else row.place.groups,
+    )
+
+
+def _ranks(board: Board) -> Iterator[Charts]:
     """Draw the ranks that methods may have, and which are not told apart."""
-    placed = [
-        Ranked(row.label, row.place.low, row.place.high, row.place.groups)
-        for row in board.rows
-        if row.place is not None
-    ]
-    if len(placed) < MIN_SETTINGS:
-        return
-    path = f"protocols/{board.protocol.name}.ranks.svg"
-    caption = (
-        "Left: the places that each method may have, from paired tests with Holm's correction. Right: a bar joins "
-        "methods that are not told apart."
-    )
-    alt = (
-        f"Intervals of ranks on {board.protocol.name}, and groups of methods that are alike; as in the table."
-    )
-    size = on_page(rank_size(placed))
-    yield Picture(path, alt, caption, size), drawn(path, placed, lambda: rank_figure(placed, of=len(placed)))
+    placed = [_scored(row, board) for row in board.rows if row.place is not None]
+    if len(placed) >= MIN_SETTINGS:
+        caption = (
+            "The places that each method may have, from paired tests with Holm's correction. A letter in common "
+            "joins methods that are not told apart."
+        )
+        yield rank_charts(placed, caption=caption)
 
 
 def cost_charts(board: Board) -> Drawing | None:
@@ -103,7 +98,7 @@ def _panels(board: Board, rows: Sequence[MethodRow]) -> Iterator[FrontPanel]:
             yield FrontPanel(target.name + (" (a part)" if target.missing else ""), tuple(priced), None)
 
 
-def _tuning(board: Board, sources: Sources) -> Iterator[Drawn]:
+def _tuning(board: Board, sources: Sources) -> Iterator[Charts]:
     """Draw how surrogates respond to the settings that were run; nothing where there are too many."""
     measured = families(sources.ranked[board.protocol.name], ("surrogate",))
     families_tuned: list[Tuned] = [
@@ -115,9 +110,5 @@ def _tuning(board: Board, sources: Sources) -> Iterator[Drawn]:
         return
     families_tuned.sort(key=lambda family: (-board.measure.better(family.best_test), family.name))
     curves = tuning_curves(families_tuned, board.measure)
-    path = f"protocols/{board.protocol.name}.tuning.svg"
     caption = "What is to be expected of the best of so many settings, chosen on validation."
-    alt = f"Expected test score against settings tried on {board.protocol.name}."
-    what = "test loss" if board.measure.is_loss else "test accuracy, %"
-    file = drawn(path, curves, lambda: tuning_figure(curves, what=what))
-    yield Picture(path, alt, caption, on_page(TUNING_SIZE)), file
+    yield tuning_charts(curves, axis=f"expected {board.measure.title}", caption=caption)

@@ -1,0 +1,183 @@
+"""Charts of boards: scores with every seed, places that methods may have, and scores over settings and tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Ends, Series, ends_of, thinned, told
+from sgbench.plots.estimate import Estimate
+
+if TYPE_CHECKING:
+    from sgbench.plots.methods import MeanRanks, PerformanceProfile, TuningCurve
+
+MAX_ROWS = 60
+MAX_LINES = 24
+MOST_BANDS = 4  # more would cover each other
+MOST_MARKED = 10  # settings up to which each has a mark
+MOST_STEPS = 100  # of a performance profile
+LOG_FROM_RATIO = 5
+SEED_BELOW = 0.24  # of a row, from its mean to its seeds
+
+
+@dataclass(frozen=True)
+class ScoredRow:
+    """Describes one method: its scores as accuracies in % or as losses, and the places that it may have."""
+
+    name: str
+    link: str
+    mean: Estimate
+    seeds: tuple[float, ...]  # of finished runs
+    failed: tuple[float, ...] = ()  # what failed runs count as
+    ranks: tuple[int, int] | None = None  # first and last, from 1 on
+    groups: str = ""  # letters of the groups of methods that are not told apart
+
+
+def score_charts(rows: Sequence[ScoredRow], *, is_loss: bool, guess: float, caption: str) -> Charts:
+    """Build the chart of means with their intervals, every seed below its mean, the best method on top.
+
+    Errors stand in place of accuracies, so that a logarithmic axis tells good methods apart.
+
+    Args:
+        rows: the first sixty are drawn.
+        is_loss: whether scores are losses.
+        guess: the score without learning, a line where it lies among the scores.
+        caption: what is shown.
+    """
+    shown = [*enumerate(rows[:MAX_ROWS])]
+    means = [_mean(row, place, is_loss=is_loss) for place, row in shown]
+    seeds, failed = (
+        [
+            ChartPoint(_lost(score, is_loss=is_loss), place + SEED_BELOW)
+            for place, row in shown
+            for score in (row.failed if is_failed else row.seeds)
+        ]
+        for is_failed in (False, True)
+    )
+    values = [point.x for point in (*seeds, *failed, *means)]
+    low, high = min(values), max(values)
+    series = (
+        Series("each seed", tuple(seeds), tone="soft"),
+        Series("failed seed, counted as guessing", tuple(failed), tone="bad"),
+        Series("mean with its 95 % interval", tuple(means)),
+    )
+    title = "test loss" if is_loss else "test error, %"
+    x_axis = ChartAxis(title, low > 0 and high > LOG_FROM_RATIO * low, ends=(low, high))
+    lost = _lost(guess, is_loss=is_loss)
+    names = ChartAxis(names=tuple(row.name for _, row in shown))
+    return Charts(
+        caption, (Chart("Scores", x_axis, names, series, x_lines=(lost,) if low < lost < high else ()),)
+    )
+
+
+def _mean(row: ScoredRow, place: int, *, is_loss: bool) -> ChartPoint:
+    """Make the point of a mean; its interval, which of few seeds is far wider, may leave the axis."""
+    low, high = sorted(_lost(end, is_loss=is_loss) for end in row.mean[1:])
+    words = f"{row.name}: {told(row.mean.value, ends_of(row.mean), '' if is_loss else ' %')}"
+    ends = (low, high) if low < high else None
+    return ChartPoint(_lost(row.mean.value, is_loss=is_loss), place, words, row.link, x_ends=ends)
+
+
+def _lost(score: float, *, is_loss: bool) -> float:
+    return score if is_loss else 100 - score
+
+
+def rank_charts(rows: Sequence[ScoredRow], *, caption: str) -> Charts:
+    """Build the chart of the places that methods may have, with the letters of those that are not told apart.
+
+    Args:
+        rows: the first sixty with ranks are drawn.
+        caption: what is shown.
+    """
+    ranked = [(row, row.ranks) for row in rows if row.ranks is not None]
+    points = [
+        ChartPoint(
+            end,
+            place,
+            f"{row.name}: {_place_words(ranks)}, alike: {row.groups}",
+            row.link,
+            x_ends=ranks if end == ranks[0] < ranks[1] else None,
+        )
+        for place, (row, ranks) in enumerate(ranked[:MAX_ROWS])
+        for end in dict.fromkeys(ranks)
+    ]
+    names = tuple(f"{row.name} · {row.groups}" for row, _ in ranked[:MAX_ROWS])
+    x_axis = ChartAxis(f"places that a method may have, of {len(ranked)}")
+    return Charts(caption, (Chart("Ranks", x_axis, ChartAxis(names=names), (Series("", tuple(points)),)),))
+
+
+def _place_words(ranks: tuple[int, int]) -> str:
+    first, last = ranks
+    return f"place {first}" if first == last else f"places {first} to {last}"
+
+
+def tuning_charts(curves: Sequence[TuningCurve], *, axis: str, caption: str) -> Charts:
+    """Build the chart of expected test scores against the number of settings tried, the best method first.
+
+    Args:
+        curves: the first two dozen are drawn, four of them with their band.
+        axis: name and unit of the scores.
+        caption: what is shown.
+    """
+    series = tuple(_tuned(place, curve) for place, curve in enumerate(curves[:MAX_LINES]))
+    chart = Chart("Settings", ChartAxis("settings tried, of those here"), ChartAxis(axis), series)
+    return Charts(caption, (chart,))
+
+
+def _tuned(place: int, curve: TuningCurve) -> Series:
+    has_band = place < MOST_BANDS
+    ends = zip(curve.low, curve.high, strict=True)
+    points = [
+        ChartPoint(
+            tried,
+            score,
+            f"{curve.name}, {tried} tried: {told(score, both)}",
+            y_ends=both if has_band else None,
+        )
+        for tried, (score, both) in enumerate(zip(curve.scores, ends, strict=True), start=1)
+    ]
+    marked = len(points) <= MOST_MARKED
+    return Series(curve.name, thinned(points), is_line=True, is_marked=marked, has_band=has_band)
+
+
+def across_charts(profiles: Sequence[PerformanceProfile], ranks: MeanRanks | None, *, caption: str) -> Charts:
+    """Build the charts of performance profiles and, with several tasks, of mean ranks.
+
+    Two mean ranks are told apart where their whiskers, each a critical difference long, do not meet.
+
+    Args:
+        profiles: the best method first; the first two dozen are drawn.
+        ranks: None with one task or one method.
+        caption: what is shown.
+    """
+    x_axis, y_axis = ChartAxis("normalised score (0 guessing, 1 perfect)"), ChartAxis("runs above it, %")
+    lines = tuple(_profile(profile) for profile in profiles[:MAX_LINES])
+    above = Chart("Runs above each normalised score", x_axis, y_axis, lines)
+    return Charts(caption, (above,) if ranks is None else (above, _mean_ranks(ranks)))
+
+
+def _profile(profile: PerformanceProfile) -> Series:
+    """Draw a profile as steps: above a score the share is that of the runs beyond it, up to the next one."""
+    last = len(profile.scores) - 1
+    kept = np.unique(np.linspace(0, last, min(last + 1, MOST_STEPS)).round().astype(int))
+    pairs: list[Ends] = [(float(profile.scores[place]), float(profile.shares[place])) for place in kept]
+    steps = [pairs[0]] + [
+        step for (_, share), after in pairwise(pairs) for step in ((after[0], share), after)
+    ]
+    return Series(profile.name, tuple(ChartPoint(x, y) for x, y in steps), is_line=True, is_marked=False)
+
+
+def _mean_ranks(ranks: MeanRanks) -> Chart:
+    ranked = sorted((rank, name) for name, rank in ranks.by_name.items())
+    half = ranks.critical_difference / 2
+    points = tuple(
+        ChartPoint(rank, place, f"{name}: mean rank {rank:.2f}", x_ends=(rank - half, rank + half))
+        for place, (rank, name) in enumerate(ranked)
+    )
+    title = f"Mean rank over {ranks.tasks} tasks (1 the best)"
+    names = ChartAxis(names=tuple(name for _, name in ranked))
+    return Chart(title, ChartAxis("mean rank"), names, (Series("mean ranks", points),))
