@@ -14,7 +14,7 @@ from sgbench.errors import InputError, StorageError
 from sgbench.leaderboard.site.beside import pictures_in, pictures_of
 from sgbench.leaderboard.site.files import SiteFile
 from sgbench.leaderboard.site.folder import MANIFEST, compare_site, found_in, links_docs, write_site
-from sgbench.leaderboard.site.pictures import digest_in, drawn
+from sgbench.leaderboard.site.pictures import SMALL_END, digest_in, small_drawing
 from sgbench.plots.drawn_from import numbers_text
 
 
@@ -126,19 +126,20 @@ def test_two_builds_at_once(tmp_path: Path) -> None:
 
 def test_a_picture_is_held_to_its_numbers(tmp_path: Path) -> None:
     """By hand: other numbers are another digest, which the file carries; a changed byte is an edit."""
-    from matplotlib.figure import Figure
 
     def picture(value: float) -> SiteFile:
-        return drawn("p.svg", [("a", value)], lambda: Figure(figsize=(1, 1)))
+        return small_drawing("p", [0.0, value, 1.0])
+
+    name = f"p{SMALL_END}"
 
     site = tmp_path / "site"
     write_site(site, [picture(0.5)])
-    data = (site / "p.svg").read_bytes()
+    data = (site / name).read_bytes()
     assert digest_in(data) == picture(0.5).digest != picture(0.6).digest
     assert differences(site, [picture(0.5)]) == {}
-    assert differences(site, [picture(0.6)]) == {"p.svg": "stale"}
-    (site / "p.svg").write_bytes(data + b"<!-- mine -->")
-    assert differences(site, [picture(0.5)]) == {"p.svg": "edited"}
+    assert differences(site, [picture(0.6)]) == {name: "stale"}
+    (site / name).write_bytes(data + b"<!-- mine -->")
+    assert differences(site, [picture(0.5)]) == {name: "edited"}
     assert numbers_text([0.1 + 0.2]) == numbers_text([0.3]) != numbers_text([0.3001])
 
 

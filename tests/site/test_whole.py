@@ -107,11 +107,11 @@ def test_a_site_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main(check) == 0
     page = site / "protocols" / "digits_v1.html"
     page.write_text(page.read_text().replace("93.94", "99.94"))
-    (site / "across.svg").unlink()
+    (site / "across.csv").unlink()
     assert main(check) == 1
     said = capsys.readouterr().out
     assert f"finding: {page}: edited: not what the build wrote" in said
-    assert f"finding: {site / 'across.svg'}: missing" in said
+    assert f"finding: {site / 'across.csv'}: missing" in said
     assert "2 findings" in said
     assert main(["board", "site", "--from", str(boards), "--into", str(boards / "site")]) == 2
     assert "lies inside" in capsys.readouterr().err

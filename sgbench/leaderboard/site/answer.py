@@ -176,8 +176,7 @@ def _evidence(comparison: AcrossTasks, sources: Sources) -> Iterator[str]:
 
 
 def _doubts(boards: Sequence[Board], sources: Sources) -> Iterator[str]:
-    """Yield what speaks against the answer, what concerns all boards first."""
-    yield "The tasks are small: what holds on them is not known to hold on large networks and data sets."
+    """Yield what speaks against the answer, what weighs most first."""
     seeds = sorted({len(row.scores) for board in boards for row in board.rows})
     if seeds:
         yield (
@@ -187,6 +186,7 @@ def _doubts(boards: Sequence[Board], sources: Sources) -> Iterator[str]:
     won = [board.protocol.name for board in boards if _is_control(board.rows[0], sources)]
     if won:
         yield f"A control has the highest mean on {listed(won)}: no surrogate shows its worth there."
+    yield "The tasks are small: what holds on them is not known to hold on large networks and data sets."
     near = [
         board.protocol.name for board in boards if board.protocol.name not in won and _near(board, sources)
     ]

@@ -146,12 +146,13 @@ class Sheet {
     });
   }
 
-  /** A box a row; two that are ticked lead to the page that compares them. */
+  /** A box a row of a method; two that are ticked lead to the page that compares them. */
   addPicks() {
     if (!this.heads.some((head) => head.dataset.g)) return;
     for (const row of this.rows) {
       const cell = row.cells[Number(this.table.dataset.head)];
       const link = cell.querySelector("a");
+      if (!METHOD.test(link?.getAttribute("href"))) continue;
       const box = make("input", { type: "checkbox", className: "pick", title: "Tick two to compare" });
       box.setAttribute("aria-label", `Compare ${textOf(cell)}`);
       box.addEventListener("change", () => pick(box, link));
