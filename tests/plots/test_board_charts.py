@@ -42,7 +42,7 @@ def test_losses_stand_as_they_are_and_a_perfect_score_has_no_logarithm() -> None
 
 
 def test_ranks_have_both_ends_and_their_letters() -> None:
-    """By hand: a certain place is one mark, two places are two joined by a line; a row without a rank is left out."""
+    """By hand: a certain place is one mark, two places are two and a line; a row without a rank is left out."""
     alone = ScoredRow("claimed", "l", Estimate(1, 1, 1), (1.0,))
     (chart,) = rank_charts([BEST, alone, WORST], caption="c").panels
     (series,) = chart.series

@@ -177,12 +177,6 @@ def _evidence(comparison: AcrossTasks, sources: Sources) -> Iterator[str]:
 
 def _doubts(boards: Sequence[Board], sources: Sources) -> Iterator[str]:
     """Yield what speaks against the answer, what weighs most first."""
-    seeds = sorted({len(row.scores) for board in boards for row in board.rows})
-    if seeds:
-        yield (
-            f"Methods have {_range(seeds)} seeds each, on one fixed test set a task: the intervals cover training "
-            "noise, not the choice of the test set or of the tasks."
-        )
     won = [board.protocol.name for board in boards if _is_control(board.rows[0], sources)]
     if won:
         yield f"A control has the highest mean on {listed(won)}: no surrogate shows its worth there."
@@ -196,6 +190,12 @@ def _doubts(boards: Sequence[Board], sources: Sources) -> Iterator[str]:
     if untuned:
         count = "any board" if len(untuned) == len(boards) else listed(untuned)
         yield f"No tuning budget is set on {count}: a difference may be one of settings, not of surrogates."
+    seeds = sorted({len(row.scores) for board in boards for row in board.rows})
+    if seeds:
+        yield (
+            f"Methods have {_range(seeds)} seeds each, on one fixed test set a task: the intervals cover training "
+            "noise, not the choice of the test set or of the tasks."
+        )
     yield "Energies are exact counts times published prices; none was measured on a device for these runs."
 
 
