@@ -15,7 +15,8 @@ from sgbench.records.flat import Flat
 from sgbench.records.method import method_id
 from sgbench.records.spec import RunSpec
 
-STORE = "mlflow.db"
+STORE, FILES_OF_STORE = "mlflow.db", ".mlflow"
+"""The store in the folder of runs, and the folder beside it with the files that go along."""
 RUN = "sgbench.run"
 """Tag by which a run is known, so that a repeated one replaces the first."""
 LONGEST = 5000  # characters of a tag, which MLflow cuts or refuses beyond
@@ -73,11 +74,13 @@ def mlflow_logger(spec: RunSpec, run_dir: Path, *, uri: str | None, artifacts: b
     if missing:
         raise InputError(f"logger.mlflow: needs {missing[0]}: pip install 'sgbench[mlflow]'")
     name = f"{spec.method.protocol.name}-{method_id(spec.method)}-{spec.seed}"
+    runs = Path(spec.paths.runs_dir).absolute()
     run = MlflowRun(
         folder=run_dir if artifacts else None,
         experiment_name=spec.group or spec.method.protocol.name,
         run_name=f"{spec.method.label}-{method_id(spec.method)}-{spec.seed}",
-        tracking_uri=uri or f"sqlite:///{Path(spec.paths.runs_dir).absolute() / STORE}",
+        tracking_uri=uri or f"sqlite:///{runs / STORE}",
+        artifact_location=None if uri else (runs / FILES_OF_STORE).as_uri(),
         tags={RUN: name},
     )
     _forget(run, name)
