@@ -140,4 +140,6 @@ def test_mlflow_holds_the_curve_and_the_flat_tree_once(finished: RunRecord, runs
     assert kept == finished.validation.loss
     names = {item.path for item in client.list_artifacts(run.info.run_id)}
     assert names == {"record.json", "weights.safetensors", "predictions.csv"}
-    assert run.info.artifact_uri.startswith((runs_dir / ".mlflow").as_uri())  # not where the command was given
+    assert run.info.artifact_uri.startswith(
+        (runs_dir / ".mlflow").as_uri()
+    )  # not where the command was given

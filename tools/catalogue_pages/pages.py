@@ -23,12 +23,13 @@ from sgbench.inspection.neuron_picture import neuron_figure, neuron_picture
 from sgbench.inspection.portrait import formula_of
 from sgbench.inspection.surrogate_picture import surrogate_figure, surrogate_picture
 from sgbench.leaderboard.site.files import SiteFile
-from sgbench.leaderboard.site.pictures import digest_in, drawn, small_drawing
+from sgbench.leaderboard.site.pictures import digest_in, small_drawing
 from sgbench.networks.base import DenseLayer
 from sgbench.paths import conf_dir
 from sgbench.records.spec import RunSpec
 from sgbench.training.build import construct
 from tools.catalogue_pages import neuron_pages, page_text
+from tools.catalogue_pages.drawing import drawn
 from tools.catalogue_pages.docstrings import described
 from tools.catalogue_pages.page_text import Subject
 
