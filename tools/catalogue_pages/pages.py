@@ -29,8 +29,8 @@ from sgbench.paths import conf_dir
 from sgbench.records.spec import RunSpec
 from sgbench.training.build import construct
 from tools.catalogue_pages import neuron_pages, page_text
-from tools.catalogue_pages.drawing import drawn
 from tools.catalogue_pages.docstrings import described
+from tools.catalogue_pages.drawing import drawn
 from tools.catalogue_pages.page_text import Subject
 
 GROUP, NEURON = "surrogate", "neuron"
