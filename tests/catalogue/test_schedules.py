@@ -65,6 +65,17 @@ def test_cosine_by_epoch(changes, theirs):
     assert schedule.factor(moment(3, batch=5)) == schedule.factor(moment(3))
 
 
+@pytest.mark.parametrize(("times", "milestones"), [(None, [5, 10]), (1, [5])])
+def test_step_by_epoch(times, milestones):
+    """Expected: torch's StepLR, and its MultiStepLR with the one fall that is allowed, to 1e-12."""
+    schedule = sgbench.create("schedule/step", by=0.3, every_epochs=5, times=times)
+    ours = [LR * schedule.factor(moment(epoch)) for epoch in range(EPOCHS)]
+    stepped = rates(lambda optimizer: lr_scheduler.StepLR(optimizer, step_size=5, gamma=0.3), EPOCHS)
+    assert (ours == pytest.approx(stepped, abs=1e-12)) == (times is None)
+    several = rates(lambda optimizer: lr_scheduler.MultiStepLR(optimizer, milestones, gamma=0.3), EPOCHS)
+    assert ours == pytest.approx(several, abs=1e-12)
+
+
 def test_warm_up_then_stays():
     """By hand: a tenth at first, 0.1 + 0.9 * 2 / 5 in the third epoch, 1 from the sixth on."""
     schedule = sgbench.create("schedule/warm_up")
@@ -139,6 +150,8 @@ def training_of(spec, parts):
         (["schedule=warm_up"], "schedule.warm_up_epochs=5: the protocol has 2 epochs; leave at least one"),
         (["schedule=cosine", "schedule.final=2"], "schedule.final"),
         (["schedule=one_cycle", "schedule.rise=1"], "schedule.rise=1"),
+        (["schedule=step", "schedule.by=0"], "schedule.by=0"),
+        (["schedule=step", "schedule.times=0"], "schedule.times=0"),
         (["schedule=plateau", "schedule.by=0"], "schedule.by=0"),
         (["schedule=plateau", "schedule.wait_epochs=1.5"], "schedule.wait_epochs=1.5: a whole number"),
     ],
