@@ -89,12 +89,17 @@ class Ablation(Strict):
     def changed(self, condition: Iterable[str]) -> list[str]:
         """Return the words of a condition with those of the ablation.
 
+        Where the ablation chooses another entry of a group, the condition's settings of that group go.
+
         >>> ablation = Ablation(line="faster", words=("optimizer.lr=0.1",), of=("error",), asks="too slow?")
         >>> ablation.changed(["rule=eprop", "optimizer.lr=0.003,0.01"])
         ['rule=eprop', 'optimizer.lr=0.1']
         """
         keys = {word.partition("=")[0] for word in self.words}
-        return [*(word for word in condition if word.partition("=")[0] not in keys), *self.words]
+        kept = (
+            word for word in condition if keys.isdisjoint((word.partition("=")[0], word.partition(".")[0]))
+        )
+        return [*kept, *self.words]
 
 
 class Reproduction(Strict):

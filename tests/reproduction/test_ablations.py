@@ -55,6 +55,13 @@ def test_one_thing_is_changed():
     assert changed.seeds == base.seeds == (7,)
 
 
+def test_another_choice_leaves_no_settings_of_the_first():
+    """By hand: schedule=constant takes schedule.by with it; optimizer.lr, of another group, stays."""
+    ablation = Ablation(line="a", words=("schedule=constant",), of=("first",), asks="b")
+    condition = ["schedule=step", "schedule.by=0.1", "optimizer.lr=0.1"]
+    assert ablation.changed(condition) == ["optimizer.lr=0.1", "schedule=constant"]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
