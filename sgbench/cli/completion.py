@@ -14,6 +14,7 @@ RUN_OPTIONS = (
     "--config-dir",
     "--allow-target",
     "--allow-env",
+    "--first",
     "--cfg",
     "--help",
     "--hydra-help",

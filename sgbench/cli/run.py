@@ -37,6 +37,7 @@ Run one point of the space, or with -m (or sweep=NAME) every combination of the 
   logger=[csv,wandb]  copy curves and scores to loggers
   paths.runs_dir=DIR  where runs are written (or SGBENCH_RUNS); paths.data_dir (or SGBENCH_DATA)
 
+  --first N           try with the first N samples of each split; no board ranks such a run
   -m, --multirun      sweep over comma-separated values: surrogate=atan,triangle seed=0,1,2
   --config-dir DIR    a folder with entries of your own, laid out like conf/; may be repeated
   --allow-target NAME a class outside the catalogue that your entries may use, e.g. my_package.MySurrogate
@@ -62,6 +63,8 @@ def run_command(words: Sequence[str]) -> int:
 
     rest, allowed = _take(list(words), "--allow-target")
     rest, folders = _take(rest, "--config-dir", "-cd")
+    rest, firsts = _take(rest, "--first")
+    rest += [f"protocol.first_samples={count}" for count in firsts]
     config_dirs = [Path(folder) for folder in folders]
     # Hydra's own flag takes one folder; its search path takes any number.
     searched = with_own(config_dirs)

@@ -16,6 +16,7 @@ from sgbench.augmentations.base import Augmentation
 from sgbench.datasets.base import DataSet, Samples, Split
 from sgbench.datasets.checks import check
 from sgbench.datasets.kept import Kept, keep, numbers
+from sgbench.datasets.part import first_samples
 from sgbench.encoders.base import Encoder, Values
 from sgbench.errors import InputError
 from sgbench.signals.spikes import Signal
@@ -142,6 +143,7 @@ class SpikingData:
         seed: of the run; data order, encoding and augmentation have streams of their own.
         dtype: of the input.
         augmentation: of the training samples, or None.
+        first: how many samples of each split to use, once all are verified; None is all.
 
     Raises:
         InputError: the encoder or the augmentation does not take samples of this form.
@@ -157,6 +159,7 @@ class SpikingData:
         seed: int,
         dtype: torch.dtype,
         augmentation: Augmentation | None = None,
+        first: int | None = None,
     ) -> None:
         if data_set.form not in encoder.takes:
             raise InputError(_no_fit(data_set, encoder))
@@ -166,6 +169,7 @@ class SpikingData:
                 f"data set {type(data_set).__name__} holds {data_set.form}; use augmentation=none"
             )
         self.augmentation = augmentation
+        self.first = first
         self.data_set = data_set
         self.encoder = encoder
         self.data_dir = data_dir
@@ -185,6 +189,8 @@ class SpikingData:
             return
         splits = self.data_set.load(self.data_dir)
         self.sha256 = check(self.data_set, splits)
+        if self.first is not None:
+            splits = {split: first_samples(samples, self.first) for split, samples in splits.items()}
         for split, samples in splits.items():
             _check_lengths(self.data_set, split, samples, self.encoder)
             late = self.encoder.truncated(samples.values)

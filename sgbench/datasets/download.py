@@ -26,6 +26,7 @@ TIMEOUT_S = 60
 CHECKSUMS = "checksums.json"
 PARTIAL, FORBIDDEN_RANGE = 206, 416
 AGENT = "sgbench (data download)"
+AGAIN = "; the same command continues"
 ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar")
 MOST_INSIDE = 100  # archives within archives
 
@@ -90,8 +91,7 @@ def _fetch_one(data_set: Fetched, download: FileToFetch, root: Path) -> str:
     done = known(root).get(download.name)
     if done is not None and done["md5"] == download.md5:
         return f"{download.name}: was fetched before, sha256 {done['sha256'][:12]}"
-    if not path.is_file():
-        _continue(data_set, download, path)
+    url = download.url if path.is_file() else _continue(data_set, download, path)
     md5, sha256 = _digests(path)
     if download.md5 is not None and md5 != download.md5:
         path.unlink()
@@ -101,7 +101,7 @@ def _fetch_one(data_set: Fetched, download: FileToFetch, root: Path) -> str:
         )
     size = path.stat().st_size
     files = _unpack_all(path, root, download.unpacked_bytes)
-    facts = {"url": download.url, "bytes": size, "md5": md5, "sha256": sha256}
+    facts = {"url": url, "bytes": size, "md5": md5, "sha256": sha256}
     table = {**known(root), download.name: facts}
     write_atomic(root / CHECKSUMS, json.dumps(table, indent=1, sort_keys=True).encode() + b"\n")
     if files and path.is_file():
@@ -135,28 +135,37 @@ def _unpack_all(path: Path, root: Path, most_bytes: int) -> list[str]:
     return [file.relative_to(root).as_posix() for file in files]
 
 
-def _continue(data_set: Fetched, download: FileToFetch, path: Path) -> None:
-    """Fetch a file into NAME.part, from where that ends; once whole, it gets its name."""
+def _continue(data_set: Fetched, download: FileToFetch, path: Path) -> str:
+    """Fetch a file into NAME.part, from where that ends; once whole, it gets its name. Return the address."""
     part = path.with_name(path.name + ".part")
+    failures: list[str] = []
+    for url in (download.url, *download.mirrors):
+        failure = _attempt(url, part, download.name)
+        if failure is None:
+            part.replace(path)
+            return url
+        failures.append(f"{url}: {failure}")
+    last = failures[-1]
+    before = [line.removesuffix(AGAIN) for line in failures[:-1]]
+    raise InputError("; ".join([*before, last, data_set.by_hand]))
+
+
+def _attempt(url: str, part: Path, name: str) -> str | None:
+    """Fetch what is missing of a part from one address; return None, or why it is not whole."""
     have = part.stat().st_size if part.is_file() else 0
     try:
-        _transfer(_request(download.url, have), part, download.name)
+        _transfer(_request(url, have), part, name)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code != FORBIDDEN_RANGE or not have:
-            raise InputError(
-                f"{download.url}: the server answers {error.code} {error.reason}; {data_set.by_hand}"
-            ) from error
+            return f"the server answers {error.code} {error.reason}"
         # Nothing follows what is here: it is whole, or not the file.
     except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        raise InputError(
-            f"{download.url}: {reason}; the same command continues; {data_set.by_hand}"
-        ) from error
+        return f"{getattr(error, 'reason', error)}{AGAIN}"
     if not part.is_file() or not part.stat().st_size:
         part.unlink(missing_ok=True)
-        raise InputError(f"{download.url}: the server sends nothing; {data_set.by_hand}")
-    part.replace(path)
+        return "the server sends nothing"
+    return None
 
 
 def _request(url: str, have: int) -> urllib.request.Request:

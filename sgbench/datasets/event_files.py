@@ -22,6 +22,7 @@ class FileToFetch(NamedTuple):
     name: str  # under which it is kept
     md5: str | None  # as its publisher, or who hands it on, states it
     unpacked_bytes: int  # that an archive may at most fill
+    mirrors: tuple[str, ...] = ()  # other addresses of the same bytes, asked where the first does not answer
 
 
 class EventFiles(DataSet):

@@ -45,12 +45,14 @@ class Shd(EventFiles, entry="shd"):
             "shd_train.h5.zip",
             "f3252aeb598ac776c1b526422d90eecb",
             2_000_000_000,
+            ("https://compneuro.net/datasets/shd_train.h5.zip",),
         ),
         FileToFetch(
             "https://zenkelab.org/datasets/shd_test.h5.zip",
             "shd_test.h5.zip",
             "1503a5064faa34311c398fb0a1ed0a6f",
             1_000_000_000,
+            ("https://compneuro.net/datasets/shd_test.h5.zip",),
         ),
     )
     by_hand: ClassVar[str] = "or put shd_train.h5 and shd_test.h5 into the folder SHD of the data root"

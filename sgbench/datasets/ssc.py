@@ -33,7 +33,13 @@ class Ssc(EventFiles, entry="ssc"):
     name: ClassVar[str] = "ssc"
     folder: ClassVar[str] = "SSC"
     downloads: ClassVar[tuple[FileToFetch, ...]] = tuple(
-        FileToFetch(f"https://zenkelab.org/datasets/{name}.zip", f"{name}.zip", MD5[split], 10_000_000_000)
+        FileToFetch(
+            f"https://zenkelab.org/datasets/{name}.zip",
+            f"{name}.zip",
+            MD5[split],
+            10_000_000_000,
+            (f"https://compneuro.net/datasets/{name}.zip",),
+        )
         for split, name in FILES.items()
     )
     by_hand: ClassVar[str] = (

@@ -25,6 +25,7 @@ NEUTRAL: dict[str, Value] = {
     "protocol.accumulated_batches": None,
     "protocol.data_order": "seed_epoch",
     "protocol.draw": None,
+    "protocol.first_samples": None,
     "rule.burn_in_s": None,
     "rule.feedback": None,
     "rule.form": None,
@@ -51,6 +52,7 @@ PROTOCOL_IDENTITY = (
     "data_order",
     "draw",
     "accumulated_batches",
+    "first_samples",
 )
 
 

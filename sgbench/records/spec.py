@@ -143,6 +143,7 @@ class Protocol(Grown):
             "tuning_seeds",
             "solved_from",
             "accumulated_batches",
+            "first_samples",
         }
     )
 
@@ -178,6 +179,8 @@ class Protocol(Grown):
     """Test accuracy from which a run counts as solved, where that is what the task is about."""
     accumulated_batches: int | None = Field(default=None, ge=2, le=100_000)
     """Over how many batches gradients are averaged before each step; None is a step for each batch."""
+    first_samples: int | None = Field(default=None, ge=1, le=1_000_000_000)
+    """How many samples of each split are used, to try something; None is all, and no board ranks another number."""
 
     @property
     def complete_seeds(self) -> tuple[tuple[int, ...], ...]:

@@ -47,7 +47,7 @@ def batches_key(spec: RunSpec) -> tuple[object, ...]:
     protocol = method.protocol
     sizes = (protocol.steps, protocol.dt_s, protocol.batch_size, protocol.precision)
     own = spec.seed if protocol.draw == "per_seed" else None
-    return (*parts, sizes, own, spec.paths.data_dir)
+    return (*parts, sizes, protocol.first_samples, own, spec.paths.data_dir)
 
 
 def groups(specs: Sequence[RunSpec], places: Sequence[int], workers: int) -> list[PointGroup]:

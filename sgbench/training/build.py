@@ -163,6 +163,7 @@ def build(spec: RunSpec) -> Parts:
         data_set,
         encoder,
         augmentation=_part(spec, "augmentation"),
+        first=protocol.first_samples,
         data_dir=Path(spec.paths.data_dir),
         batch_size=protocol.batch_size,
         seed=spec.seed,

@@ -158,6 +158,33 @@ def test_a_part_is_continued_or_begun_anew(toy, tmp_path, monkeypatch, mode):
     assert toy.missing(tmp_path) is None
 
 
+@pytest.mark.parametrize("first", ["http://127.0.0.1:9/toy.zip", "{url}/gone.zip"])
+def test_a_second_address_is_asked_where_the_first_does_not_answer(toy, url, tmp_path, monkeypatch, first):
+    """Expected: the part is continued from the second, its address is on record, and its bytes are compared."""
+    (old,) = toy.downloads
+    moved = old._replace(url=first.format(url=url), mirrors=(old.url,))
+    monkeypatch.setattr(Toy, "downloads", (moved,))
+    part = tmp_path / "toy" / "toy.zip.part"
+    part.parent.mkdir()
+    part.write_bytes(PACKED[:9])
+    fetch(toy, tmp_path)
+    assert Server.asked == ["bytes=9-"]
+    assert json.loads((tmp_path / "toy" / CHECKSUMS).read_text())["toy.zip"]["url"] == old.url
+
+
+def test_no_address_that_answers_is_one_line(toy, tmp_path, monkeypatch):
+    """Expected: both addresses, and what to do, each said once."""
+    (old,) = toy.downloads
+    gone = ("http://127.0.0.1:9/toy.zip",)
+    monkeypatch.setattr(Toy, "downloads", (old._replace(url="http://127.0.0.1:9/a.zip", mirrors=gone),))
+    with pytest.raises(
+        InputError, match=r"9/a\.zip: .*refused; .*9/toy\.zip: .*; the same command"
+    ) as caught:
+        fetch(toy, tmp_path)
+    assert str(caught.value).count("the same command continues") == 1
+    assert "\n" not in str(caught.value)
+
+
 def test_a_part_that_is_whole_needs_nothing_more(toy, tmp_path):
     """Expected: the server says there is no more (416), and the checksum decides."""
     part = tmp_path / "toy" / "toy.zip.part"
