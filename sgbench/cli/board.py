@@ -174,8 +174,8 @@ def _check_site(args: argparse.Namespace) -> int:
     if args.json:
         say_json({"site": str(args.site), "findings": [asdict(item) for item in findings]})
     else:
-        _list(findings, "finding")
-        say(f"{args.site}: {counted(len(findings), 'finding')}")
+        _list(findings, "problem")
+        say(f"{args.site}: {counted(len(findings), 'problem')}")
     return 1 if findings else 0
 
 
@@ -189,9 +189,9 @@ def _check(args: argparse.Namespace) -> int:
     if args.json:
         say_json({"checked": checked, "findings": [asdict(item) for item in findings]})
     else:
-        _list(findings, "finding")
+        _list(findings, "problem")
         boards = f"{counted(len(checked), 'board')} checked ({', '.join(checked) or 'none'})"
-        say(f"{boards}, {counted(len(findings), 'finding')}")
+        say(f"{boards}, {counted(len(findings), 'problem')}")
     return 1 if findings else 0
 
 

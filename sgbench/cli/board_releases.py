@@ -147,7 +147,7 @@ def _verify(args: argparse.Namespace) -> int:
         say_json(tree | {"findings": [asdict(found) for found in findings]})
         return 1 if findings else 0
     for found in findings:
-        say(f"finding: {found.path}: {found.reason}")
+        say(f"problem: {found.path}: {found.reason}")
     if findings and manifest.sgbench != __version__:
         say(f"made by sgbench {manifest.sgbench}; this is {__version__}, which may write tables otherwise")
     kinds = Counter(change.kind for change in manifest.changes)
@@ -155,7 +155,7 @@ def _verify(args: argparse.Namespace) -> int:
     since = f"; since {manifest.since.name}: {told}" if manifest.since else ""
     say(f"release {manifest.name}, commit {manifest.commit[:12]}, SHA-256 {release.sha256}{since}")
     files, rows = counted(len(release.files), "file"), counted(len(manifest.rows), "row")
-    say(f"{files}, {rows}, {counted(len(findings), 'finding')}")
+    say(f"{files}, {rows}, {counted(len(findings), 'problem')}")
     return 1 if findings else 0
 
 

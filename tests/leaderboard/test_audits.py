@@ -306,7 +306,7 @@ def test_unreadable_audit_is_a_finding(copy: Path, content: str, capsys: pytest.
     """It is named, and the board goes on without it."""
     (copy / "digits_v1" / AUDIT).write_text(content)
     assert main(["board", "check", "--root", str(copy)]) == 1
-    assert f"finding: {copy / 'digits_v1' / AUDIT}: " in capsys.readouterr().out
+    assert f"problem: {copy / 'digits_v1' / AUDIT}: " in capsys.readouterr().out
 
 
 BOARDS = sorted(path.parent for path in PUBLISHED.parent.glob("*/table.csv"))

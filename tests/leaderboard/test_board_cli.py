@@ -197,7 +197,7 @@ def test_check_finds_a_table_without_records(boards: Path, capsys: pytest.Captur
     assert main(["board", "check", "--root", str(boards)]) == 1
     out = capsys.readouterr().out
     assert out.count("has no valid record behind it") == 3
-    assert "0 boards checked (none), 3 findings" in out
+    assert "0 boards checked (none), 3 problems" in out
 
 
 def test_check_of_an_empty_folder_is_fine(tmp_path: Path) -> None:

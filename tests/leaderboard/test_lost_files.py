@@ -80,7 +80,7 @@ def test_check_says_what_is_lost_and_how_to_mend_it(published: Path, capsys) -> 
     assert sgbench("check", root=root) == 1
     finding, summary = capsys.readouterr().out.splitlines()
     assert "records/3.json of submission e3367789b010 is not in the store; restore it from" in finding
-    assert summary == "1 board checked (digits_v1), 1 finding"
+    assert summary == "1 board checked (digits_v1), 1 problem"
     shutil.rmtree(published / "records")
     assert sgbench("check", root=root) == 1
     assert capsys.readouterr().out.count("is not in the store") == 5

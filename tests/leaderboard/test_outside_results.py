@@ -40,7 +40,7 @@ def test_board_of_results_from_outside_alone(tmp_path: Path, capsys: pytest.Capt
     assert line.split()[2:] == ["91.00", "(68.18", "to", "97.95)", "2", "self-reported"]
     assert "no method counts: 1 from outside the catalogue" in shown
     assert sgbench("check", root=tmp_path) == 0
-    assert "1 board checked (digits_v1), 0 findings" in capsys.readouterr().out
+    assert "1 board checked (digits_v1), 0 problems" in capsys.readouterr().out
     reason = {"protocol": "digits_v1", "method_id": identity, "kind": "withdrawn", "superseded_by": None}
     reason |= {"schema_version": 1, "reason": "wrong data", "created_utc": "2026-01-01T00:00:00Z"}
     place(folder, Notice.model_validate(reason))

@@ -276,7 +276,7 @@ def test_release_is_of_a_commit(boards: Path, tmp_path: Path, capsys: pytest.Cap
     assert keep([*words, str(second)]) == 0
     assert first.read_bytes() == second.read_bytes()
     assert main(["board", "verify-release", str(first)]) == 0
-    assert "8 rows, 0 findings" in capsys.readouterr().out
+    assert "8 rows, 0 problems" in capsys.readouterr().out
     assert keep(["release", "2", "--root", str(root), "--since", str(first), "--to", str(second)]) == 0
     assert main(["board", "verify-release", str(second), "--json"]) == 0
     assert keep(["release", "../2", "--root", str(root)]) == 2

@@ -110,9 +110,9 @@ def test_a_site_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[st
     (site / "across.csv").unlink()
     assert main(check) == 1
     said = capsys.readouterr().out
-    assert f"finding: {page}: edited: not what the build wrote" in said
-    assert f"finding: {site / 'across.csv'}: missing" in said
-    assert "2 findings" in said
+    assert f"problem: {page}: edited: not what the build wrote" in said
+    assert f"problem: {site / 'across.csv'}: missing" in said
+    assert "2 problems" in said
     assert main(["board", "site", "--from", str(boards), "--into", str(boards / "site")]) == 2
     assert "lies inside" in capsys.readouterr().err
 

@@ -181,7 +181,7 @@ class Court:
             )
         if calibrated and not cells:
             raise InputError(
-                "--calibrated: no task is recurrent, and other widths are not calibrated; add T4"
+                "--calibrated: no task is recurrent, and only recurrent networks are calibrated; use --tasks whole"
             )
         for trial in self.trials:
             task = trial.task
