@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sgbench.plots.chart import Charts
@@ -61,6 +62,28 @@ class StudyPage:
         """Write the text of the page's file."""
         parts = [f"# {self.title}", banner, *self.parts]
         return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def with_titles(page: StudyPage, titles: Mapping[str, str]) -> StudyPage:
+    """Add behind a page's first part what the codes of tasks mean that stand in it without their titles.
+
+    Args:
+        page: of a report.
+        titles: of all tasks, by code.
+
+    >>> page = StudyPage("a.md", "A", ("Better on T4; see T5: words.",))
+    >>> with_titles(page, {"T4": "letters", "T5": "words"}).parts
+    ('Better on T4; see T5: words.', 'Tasks: T4 (letters).')
+    """
+    text = page.text()
+    bare = [
+        f"{code} ({title})"
+        for code, title in titles.items()
+        if re.search(rf"(?<![\w./`-]){code}(?![\w`])(?!(?::|,) {re.escape(title)})", text)
+    ]
+    if not bare:
+        return page
+    return replace(page, parts=(page.parts[0], f"Tasks: {', '.join(bare)}.", *page.parts[1:]))
 
 
 def item_text(value: Item) -> str:

@@ -11,6 +11,7 @@ from sgbench.records.files import to_json
 from sgbench.study.store import Store
 from study.reporting.evidence import StudyEvidence
 from study.reporting.pages import budget, depth, forgiving, regime_map, safety, tuning
+from study.reporting.pages.text import with_titles
 from study.reporting.report import Report, ReportInput
 from study.surrogates.analysis.audit import audited
 from study.surrogates.analysis.comparisons import Rules
@@ -75,7 +76,9 @@ def make_report(given: ReportInput, rules: Rules | None = None) -> Report:
         claims = {result.name: result.claim for result in evidence.results}
         pages.append(undecided.page(plan(given), claims))
     beside = {} if evidence.summary is None else {SUMMARY: to_json(evidence.summary)}
-    return Report((front.page(evidence, pages), *pages), beside=beside)
+    titles = {name: task.title for name, task in evidence.loaded.study.tasks.items()}
+    written = [with_titles(page, titles) for page in (front.page(evidence, pages), *pages)]
+    return Report(tuple(written), beside=beside)
 
 
 def find(given: ReportInput, rules: Rules) -> SurrogateEvidence:
