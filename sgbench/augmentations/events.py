@@ -27,7 +27,7 @@ class SampleSpikes(NamedTuple):
 
 
 class Events(Augmentation):
-    r"""Varies each sample by numbers of its own, in this order; what is 0 changes nothing and draws nothing.
+    r"""Changes each sample at random, in the order of the arguments; an argument of 0 changes and draws nothing.
 
     - `crop_s`: a window of this length at a random place is kept, and begins at 0;
     - `stretch`: times are multiplied by one factor, even in :math:`[1 - a, 1 + a]`;

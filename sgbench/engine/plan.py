@@ -126,7 +126,7 @@ class Product(Protocol):
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """Says who makes a layer's steps, and what has to be remembered."""
+    """Says which function runs a layer's time steps, and what is kept for the backward pass."""
 
     layer: EngineLayer
     spec: LinearSpec

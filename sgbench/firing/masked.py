@@ -57,5 +57,5 @@ class Masked(Firing):
         return curve_slope(u, surrogate) if self.share == 1 else surrogate.derivative(u)
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute F(u), by whose slope a steepness learns, whatever was drawn."""
+        """Compute the integral F(u) of the surrogate, which gives a learned steepness its gradient."""
         return surrogate.escape_probability(u)

@@ -25,7 +25,7 @@ WHOLE = "a network without spikes takes all time steps at once"
 
 
 class Values(NamedTuple):
-    """Holds what a layer without spikes leaves behind; nothing goes on from it."""
+    """Holds the outputs of a layer without spikes, which has no state."""
 
     u: Tensor  # its values in the last step [B, N]
 
@@ -90,7 +90,7 @@ class PlainLayer(nn.Module):
 
 
 class Baseline(Network):
-    """Runs layers of torch's own in a chain, over what they see of a sample.
+    """Runs a chain of ordinary torch layers over the part of a sample that `network.sees` chooses.
 
     Args:
         layers: the readout last.

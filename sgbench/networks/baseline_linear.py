@@ -10,7 +10,7 @@ from sgbench.signals.spikes import Signal, dense
 
 
 class Linear(Baseline):
-    r"""Applies a linear classifier, or a linear filter, to what it sees.
+    r"""Applies a linear classifier, or a linear filter, to the part of a sample that `network.sees` chooses.
 
     .. math:: y = W v + b
 

@@ -29,7 +29,7 @@ class Jacobians(NamedTuple):
 
 
 class TimeWindow(NamedTuple):
-    """Holds what a layer went through, without history."""
+    """Holds the states and outputs of a layer in a window of time steps, without gradient history."""
 
     arriving: Tensor  # [n, B, K]
     before: Any  # the state before each step, its fields [n, B, N]

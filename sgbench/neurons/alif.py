@@ -13,7 +13,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class AlifState(NamedTuple):
-    """Holds what an `Alif` layer carries from step to step."""
+    """Holds the state of an `Alif` layer between time steps."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     a: Tensor  # adaptation [B, N], a trace of its own spikes

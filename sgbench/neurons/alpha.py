@@ -17,7 +17,7 @@ NEAR = 1e-3  # log decays so near are told by the geometric mean, right to 1e-7
 
 
 class AlphaState(NamedTuple):
-    """Holds what an `Alpha` layer carries from step to step."""
+    """Holds the state of an `Alpha` layer between time steps."""
 
     i: Tensor  # synaptic current [B, N]
     u: Tensor  # membrane potential [B, N], before its reset

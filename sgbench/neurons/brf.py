@@ -17,7 +17,7 @@ LARGEST_TURN = 0.999  # per step, beyond which forward Euler grows whatever the 
 
 
 class BrfState(NamedTuple):
-    """Holds what a `Brf` layer carries from step to step."""
+    """Holds the state of a `Brf` layer between time steps."""
 
     u: Tensor  # real part of the oscillation [B, N]
     v: Tensor  # imaginary part [B, N]

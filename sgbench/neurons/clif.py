@@ -13,7 +13,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class ClifState(NamedTuple):
-    """Holds what a `Clif` layer carries from step to step."""
+    """Holds the state of a `Clif` layer between time steps."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     m: Tensor  # complementary potential [B, N]

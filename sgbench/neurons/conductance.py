@@ -14,7 +14,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class ConductanceState(NamedTuple):
-    """Holds what a `Conductance` layer carries from step to step."""
+    """Holds the state of a `Conductance` layer between time steps."""
 
     excitatory: Tensor  # excitatory conductance, in units of the leak [B, N]
     inhibitory: Tensor  # inhibitory conductance [B, N]

@@ -12,7 +12,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class DexatState(NamedTuple):
-    """Holds what a `Dexat` layer carries from step to step."""
+    """Holds the state of a `Dexat` layer between time steps."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     fast: Tensor  # fast trace of its own spikes [B, N]

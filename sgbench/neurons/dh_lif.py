@@ -17,7 +17,7 @@ INPUT_GAINS = ("one", "one_minus_decay")
 
 
 class DhLifState(NamedTuple):
-    """Holds what a `DhLif` layer carries from step to step."""
+    """Holds the state of a `DhLif` layer between time steps."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     d: Tensor  # currents of the branches [B, K N], those of one branch side by side

@@ -13,7 +13,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class HrfState(NamedTuple):
-    """Holds what a `Hrf` layer carries from step to step."""
+    """Holds the state of a `Hrf` layer between time steps."""
 
     u: Tensor  # velocity [B, N]
     v: Tensor  # position [B, N]

@@ -13,7 +13,7 @@ from sgbench.neurons.quantity import Decay, Value
 
 
 class ReadoutState(NamedTuple):
-    """Holds what a `LeakyReadout` layer carries from step to step."""
+    """Holds the state of a `LeakyReadout` layer between time steps."""
 
     u: Tensor  # potential [B, N]
 

@@ -16,7 +16,7 @@ ACTIVATIONS = {"relu": torch.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh}
 
 
 class LiafState(NamedTuple):
-    """Holds what a `Liaf` layer carries from step to step."""
+    """Holds the state of a `Liaf` layer between time steps."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     fired: Tensor  # spikes that reset and are not sent [B, N]

@@ -14,7 +14,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class RefractoryState(NamedTuple):
-    """Holds what a `Refractory` layer carries from step to step."""
+    """Holds the state of a `Refractory` layer between time steps."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     left: Tensor  # steps for which it stays refractory [B, N]

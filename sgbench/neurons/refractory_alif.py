@@ -17,7 +17,7 @@ UNITS = ("resting", "raised")
 
 
 class RefractoryAlifState(NamedTuple):
-    """Holds what a `RefractoryAlif` layer carries from step to step."""
+    """Holds the state of a `RefractoryAlif` layer between time steps."""
 
     u: Tensor  # membrane potential [B, N], before its reset
     a: Tensor  # adaptation [B, N], a trace of its own spikes

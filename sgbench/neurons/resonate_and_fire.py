@@ -17,7 +17,7 @@ SMALLEST_COSINE = 0.17  # beyond it, telling w[t-1] by w[t] would lose digits
 
 
 class ResonateAndFireState(NamedTuple):
-    """Holds what a `ResonateAndFire` layer carries from step to step."""
+    """Holds the state of a `ResonateAndFire` layer between time steps."""
 
     w: Tensor  # current-like variable [B, N], the real part
     u: Tensor  # voltage-like variable [B, N], the imaginary part, before its reset

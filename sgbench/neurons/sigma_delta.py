@@ -13,7 +13,7 @@ from sgbench.surrogates.base import Output, Surrogate
 
 
 class SigmaDeltaState(NamedTuple):
-    """Holds what a `SigmaDelta` layer carries from step to step."""
+    """Holds the state of a `SigmaDelta` layer between time steps."""
 
     a: Tensor  # sum of all input [B, N]
     r: Tensor  # sum of all that was sent [B, N]

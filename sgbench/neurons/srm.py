@@ -12,7 +12,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class SrmState(NamedTuple):
-    """Holds what a `Srm` layer carries from step to step."""
+    """Holds the state of a `Srm` layer between time steps."""
 
     i: Tensor  # synaptic current [B, N]
     u: Tensor  # potential without the own spikes [B, N]

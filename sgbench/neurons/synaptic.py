@@ -13,7 +13,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class SynapticState(NamedTuple):
-    """Holds what a `Synaptic` layer carries from step to step."""
+    """Holds the state of a `Synaptic` layer between time steps."""
 
     i: Tensor  # synaptic current [B, N]
     u: Tensor  # membrane potential [B, N], before its reset

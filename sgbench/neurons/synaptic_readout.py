@@ -13,7 +13,7 @@ from sgbench.neurons.quantity import Decay, Value
 
 
 class SynapticReadoutState(NamedTuple):
-    """Holds what a `SynapticReadout` layer carries from step to step."""
+    """Holds the state of a `SynapticReadout` layer between time steps."""
 
     i: Tensor  # synaptic current [B, N]
     u: Tensor  # potential [B, N]

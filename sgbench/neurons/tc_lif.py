@@ -13,7 +13,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class TcLifState(NamedTuple):
-    """Holds what a `TcLif` layer carries from step to step."""
+    """Holds the state of a `TcLif` layer between time steps."""
 
     u: Tensor  # potential of the soma [B, N], before its reset
     d: Tensor  # potential of the dendrite [B, N], before its reset

@@ -13,7 +13,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class ThreeCompartmentState(NamedTuple):
-    """Holds what a `ThreeCompartment` layer carries from step to step."""
+    """Holds the state of a `ThreeCompartment` layer between time steps."""
 
     u: Tensor  # potential of the soma [B, N], before its reset
     basal: Tensor  # [B, N], before its reset
@@ -22,7 +22,7 @@ class ThreeCompartmentState(NamedTuple):
 
 
 class ThreeCompartment(SpikingNeuron):
-    r"""Models a soma that follows the sum of two dendrites: basal for what comes in, apical for what comes back.
+    r"""Models a soma that is driven by a basal dendrite with the input and an apical dendrite with the feedback.
 
     .. math::
         b[t] &= \beta (b[t-1] + I[t]), \qquad a[t] = \alpha (a[t-1] + V s[t-1]) \\

@@ -166,17 +166,19 @@ def in_short(target: str, checks: Sequence[LeftOut]) -> str:
         return f"Advice for {target} was held against no other task: too few were measured."
     kept = sum(check.keeps_budget for check in checks)
     said = (
-        f"Advice for {target} that was made from the other tasks kept the budget on {kept} of {len(checks)} tasks. "
-        f"Against the task's own choice it lost {_points([check.loss_points for check in checks])}."
+        f"On tasks from which it was not derived, advice for {target} kept the budget on {kept} of "
+        f"{len(checks)} tasks. "
+        f"Compared with the setting that each task's own validation chooses within the budget, the advice lost "
+        f"{_points([check.loss_points for check in checks])}."
     )
     run = [check for check in checks if check.rounded is not None]
     if not run:
-        return f"{said} Rounding afterwards was not run for it."
+        return f"{said} Rounding the weights after training was not run for comparison."
     where = "" if len(run) == len(checks) else f", where it was run ({len(run)} of {len(checks)} tasks),"
     rounded_kept = sum(check.rounded_keeps_budget for check in run)
     said += (
-        f" Rounding afterwards{where} kept the budget on {rounded_kept} of {len(run)} tasks and lost "
-        f"{_points(_rounded_losses(run))}."
+        f" Rounding the weights after training{where} kept the budget on {rounded_kept} of {len(run)} tasks and "
+        f"lost {_points(_rounded_losses(run))}."
     )
     both = [check for check in run if check.keeps_budget and check.rounded_keeps_budget]
     return f"{said} {_where_both_kept(both)}"
@@ -185,14 +187,14 @@ def in_short(target: str, checks: Sequence[LeftOut]) -> str:
 def _where_both_kept(checks: Sequence[LeftOut]) -> str:
     """Compare advice with rounding on the tasks where neither broke the budget."""
     if not checks:
-        return "On no task did both keep it, so nothing says which is the better advice."
+        return "On no task did both keep the budget, so nothing says which of the two is better."
     own, rounded = [check.loss_points for check in checks], _rounded_losses(checks)
     apart = [other - loss for loss, other in zip(own, rounded, strict=True)]
     more, less = (sum(sign * each > SAME_POINTS for each in apart) for sign in (1, -1))
     return (
-        f"Where both kept it ({len(checks)} task{'s' * (len(checks) > 1)}), advice lost {_points(own)} and "
-        f"rounding {_points(rounded)}: more on {more}, less on {less}, as much on {len(checks) - more - less}. "
-        "So few tasks are an estimate and decide nothing."
+        f"Where both kept the budget ({len(checks)} task{'s' * (len(checks) > 1)}), the advice lost {_points(own)} "
+        f"and rounding {_points(rounded)}. The advice lost more than rounding on {more} of these tasks, less on "
+        f"{less}, and as much on {len(checks) - more - less}. So few tasks give an estimate and decide nothing."
     )
 
 

@@ -146,7 +146,7 @@ class _Reader:
         return done
 
     def end(self) -> None:
-        """Refuse what is left behind a whole formula."""
+        """Refuse text that follows a complete formula."""
         if self.sign:
             raise self.refusal(f"{self.sign!r} is not expected there")
 

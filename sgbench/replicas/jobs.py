@@ -64,7 +64,7 @@ class GroupJob:
             self.stopped()
 
     def stopped(self) -> None:
-        """Do what follows when all is saved; an array's job may have itself begun again."""
+        """Close a job whose runs are all saved; a job of an array may ask to be queued again."""
 
     def _run(self, writer: ProgressWriter) -> None:
         foreign = _differences(self.made_by, Code.here().made_by({}))

@@ -96,7 +96,7 @@ class Apart:
 
 @dataclass(frozen=True)
 class ObjectiveSlopes:
-    """Holds the derivatives of an objective by what is seen of each layer; None where it does not look."""
+    """Holds the derivatives of an objective by output, spikes and potentials; None where it does not use them."""
 
     loss: Tensor  # without gradient
     output: Tensor  # [T, B, C]

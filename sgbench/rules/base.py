@@ -41,7 +41,7 @@ spike times, by the adjoint of the network between steps."""
 
 @dataclass(frozen=True)
 class Claim:
-    """States with what a rule's gradients are compared, where, and in which weights; a test runs it."""
+    """States which gradient a rule must equal or differ from, with which words and weights; a test checks it."""
 
     reference: Reference  # the gradient to compare with
     # What a run needs beside `rule=NAME` for the comparison, e.g. "loss=per_step".
@@ -69,7 +69,7 @@ class Objective:
 
 
 class Progress(NamedTuple):
-    """Reports that a rule has put gradients in place."""
+    """Reports that a rule has stored the gradients of one update of the weights."""
 
     loss: Tensor  # this yield's share of the batch's loss, a scalar without gradient
     trajectory: Trajectory  # what was run, at least its final state

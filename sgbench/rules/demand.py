@@ -77,7 +77,7 @@ class Sizes(NamedTuple):
 
 
 class Demand(NamedTuple):
-    """Holds what a rule takes of one sample."""
+    """Holds the memory and the products that a rule needs for one sample."""
 
     numbers: float  # remembered over all steps of it
     weight_products: float  # a step

@@ -36,7 +36,7 @@ READOUT = "neuron@readout=leaky_readout"
 
 
 class Span(NamedTuple):
-    """Holds what all layers went through in a window."""
+    """Holds the states and outputs of all layers in a window of time steps."""
 
     first: int  # its first step
     hidden: list[TimeWindow]  # with the Jacobians of their neurons

@@ -78,7 +78,7 @@ class ForwardGradient(LearningRule):
 
 
 class Along(NamedTuple):
-    """Holds what a pass along a direction gives, without history."""
+    """Holds the results of a pass along one direction, without gradient history."""
 
     loss: Tensor
     slope: Tensor

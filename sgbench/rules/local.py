@@ -225,7 +225,7 @@ def _trajectory(batch: Batch, runs: Sequence[LayerRun], layers: Sequence[Any]) -
 
 
 class LocalReadout(nn.Module):
-    """Holds fixed weights from one hidden layer to units that are the network's own readout's.
+    """Holds fixed weights from one hidden layer to a readout with the same units as the network's own.
 
     Args:
         name: of the hidden layer.

@@ -59,7 +59,7 @@ class SparseSpikes:
 
     @property
     def density(self) -> float:
-        """Return the events' number per entry of the dense form."""
+        """Return the number of events divided by the number of entries of the dense form."""
         return len(self.index) / max(1, self.shape[0] * self.shape[1] * self.shape[2])
 
     def rows(self) -> Tensor:

@@ -44,7 +44,7 @@ class FiresOtherwise(Protocol):
         ...
 
     def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Compute the derivative by u of what is sent, which the backward pass multiplies by."""
+        """Compute the surrogate derivative at u, by which the backward pass multiplies the gradient."""
         ...
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:

@@ -80,7 +80,7 @@ def ranges(numbers: Iterable[int]) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]], *, words: int) -> list[str]:
-    """Pad columns: so many of words to the left, then numbers to the right.
+    """Pad the columns of a table: align the first `words` columns left, and the numbers behind them right.
 
     >>> aligned([["name", "peak"], ["atan", "1"]], words=1)
     ['name  peak', 'atan     1']

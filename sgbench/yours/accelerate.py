@@ -27,14 +27,14 @@ ROUNDS = 3
 
 
 class Pass(NamedTuple):
-    """Holds what the last layer did over all steps."""
+    """Holds the spikes and potentials of the last layer at all time steps."""
 
     spikes: Tensor  # [T, B, C]
     potential: Tensor  # membrane potential before its reset, as snnTorch returns it [T, B, C]
 
 
 class BothWays(NamedTuple):
-    """Holds how a network runs."""
+    """Holds both ways to run a network: all time steps at once, or one by one."""
 
     all_steps: AllSteps
     by_steps: StepByStep

@@ -31,7 +31,7 @@ IMAGES = 4
 
 
 class GivenCurrent(nn.Module):
-    """Holds neurons whose currents are made elsewhere."""
+    """Holds neurons whose input currents are computed outside this layer."""
 
     cut = False
     recurrent: Tensor | None

@@ -18,7 +18,7 @@ LEAST = 2
 
 
 class AllStates(NamedTuple):
-    """Holds what neurons did over all steps."""
+    """Holds the outputs of neurons at all time steps, and their state after the last."""
 
     output: Tensor  # spikes, or potentials of neurons that do not fire [T, B, ...]
     potential: Tensor | None  # above the threshold [T, B, ...]; None of neurons that take all steps at once

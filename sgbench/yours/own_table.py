@@ -23,7 +23,7 @@ OUTSIDE = (
 
 @dataclass(frozen=True)
 class OwnRow:
-    """Holds what one surrogate reached in a user's network."""
+    """Holds the scores of one surrogate in a user's network."""
 
     surrogate: str  # its name
     test: dict[int, float]  # accuracies by seed; a run whose loss left the finite counts as guessing

@@ -331,7 +331,7 @@ def test_rounding_that_breaks_the_budget_is_no_better_advice() -> None:
     # Must differ: where rounding breaks each budget, nothing compares the two.
     first = {**USUAL, (1.0, "rounded"): (99, 99, 700)}
     neither = advice(Budget("loihi1", max_nj=100), task("one", first), task("two", dear)).left_out
-    assert "On no task did both keep it" in in_short("loihi1", neither)
+    assert "On no task did both keep the budget" in in_short("loihi1", neither)
 
 
 def test_a_task_left_out_does_not_say_what_can_be_advised() -> None:

@@ -26,7 +26,7 @@ ALONE = "one seed gives neither an interval nor a rank"
 
 
 class Note(NamedTuple):
-    """Holds what stands below a table: words of ours, and behind them words that a record holds."""
+    """Holds a note below a table: words of ours, followed by words that come from a record."""
 
     text: str
     quoted: str = ""

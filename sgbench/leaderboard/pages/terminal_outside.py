@@ -32,7 +32,7 @@ def outsider_cells(board: Board) -> Iterator[list[str]]:
 
 
 def outsider_table(board: Board) -> Table:
-    """Make the table of results from outside."""
+    """Make the table of results that come from code outside sgbench."""
     columns, *rows = outsider_cells(board)
     name, score, seeds, checked = columns
     heads = (*texts(name), *numbers(score, seeds), *texts(checked))

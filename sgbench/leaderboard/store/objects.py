@@ -22,7 +22,7 @@ MAX_OBJECT_BYTES = 64 * 1024 * 1024
 
 
 class ObjectAddress(Strict):
-    """Says where an object lies that is too large for the repository; its hash tells whether the right one came."""
+    """Says where a file lies that is too large for the repository; its hash shows whether the right one came."""
 
     sha256: Sha256
     bytes: Natural

@@ -47,7 +47,7 @@ class Judge(Protocol):
         ...
 
     def misfit(self, record: RunRecord, weights: bytes, name: str) -> str | None:
-        """Describe what in a finished record its network contradicts, or return None.
+        """Describe where a finished record disagrees with its network, or return None.
 
         Raises:
             InputError: the weights are not those of this network.
