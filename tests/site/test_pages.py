@@ -89,6 +89,9 @@ def test_a_board_and_its_methods(tmp_path: Path) -> None:
     assert [[*row] for row in typed] == [[*row] for row in cells]
     assert [row["test_accuracy_mean"] for row in typed] == [0.9, 0.5]
     assert typed[0]["method_id"] == first.method_id
+    assert [(row["rank_low"], row["rank_high"], row["seeds"]) for row in typed] == [
+        (each.place.low, each.place.high, len(each.scores)) for each in board.rows
+    ]
     assert typed[0]["tuning_trials"] is None
     own = Document(found[f"methods/toy_v1/{first.method_id}.html"])
     assert f"boards/toy_v1/records/{first.method_id}/0.json" in own.text

@@ -20,7 +20,7 @@ from sgbench.tables import NONE, inert, number_text
 METHOD, ACCURACY, ACTIVITY, ENERGY, PROVENANCE = "method", "accuracy", "activity", "energy", "provenance"
 """Groups of columns; a page of the site shows the last three on request."""
 Form = Literal["page", "site", "brief"]
-Value = str | float | None
+Value = str | float | int | None
 CLAIMED = "claimed by who ran it: no tier repeats it"
 ALONE = "one seed gives neither an interval nor a rank"
 
@@ -106,8 +106,8 @@ def _method_columns(board: Board) -> Iterator[BoardColumn]:
         {"page": "rank", "site": "rank", "brief": "rank"},
         lambda row: BoardCell(rank_text(row), None if row.place is None else float(row.place.low)),
         lambda row: {
-            "rank_low": None if row.place is None else str(row.place.low),
-            "rank_high": None if row.place is None else str(row.place.high),
+            "rank_low": None if row.place is None else row.place.low,
+            "rank_high": None if row.place is None else row.place.high,
         },
     )
     yield BoardColumn(
@@ -188,7 +188,7 @@ def _accuracy_columns(board: Board) -> Iterator[BoardColumn]:
         ACCURACY,
         {"page": "seeds", "site": "seeds"},
         lambda row: BoardCell(seeds_of(row, planned=planned), float(len(row.scores))),
-        lambda row: {"seeds": str(len(row.scores)), "failed_seeds": " ".join(map(str, row.failed_seeds))},
+        lambda row: {"seeds": len(row.scores), "failed_seeds": " ".join(map(str, row.failed_seeds))},
     )
     yield BoardColumn(ACCURACY, {"brief": "seeds"}, lambda row: BoardCell(seeds_of(row)))
     if has_solved(board):
@@ -278,7 +278,7 @@ def _provenance_columns(board: Board) -> Iterator[BoardColumn]:
         PROVENANCE,
         {"page": "trainable parameters", "site": "parameters"},
         lambda row: BoardCell(number_text(row.costs.parameters), row.costs.parameters),
-        lambda row: {"parameters": None if row.costs.parameters is None else str(row.costs.parameters)},
+        lambda row: {"parameters": row.costs.parameters},
     )
     yield BoardColumn(
         PROVENANCE,

@@ -53,4 +53,4 @@ def _number(value: Value, digits: int) -> Value:
 def _text(value: Value, digits: int) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else f"{value:.{digits}g}"
+    return str(value) if isinstance(value, str | int) else f"{value:.{digits}g}"
