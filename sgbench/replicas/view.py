@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from importlib import import_module
+from typing import Any, NamedTuple
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +20,7 @@ from sgbench.replicas.messages import WorkerMessage
 
 EVERY_S = 30.0  # between two lines where nothing can be redrawn
 REDRAWN_S = 0.25  # at most so often
+NOTEBOOK_WIDTH = 120  # letters
 MOST_ROWS = 12  # what a terminal of 24 lines has room for
 KNOWN_FROM = 0.05  # of all epochs, from which on they say how long the others take
 
@@ -50,6 +53,7 @@ class SweepView:
         finished: records of those that need not be run, by place.
         headline: a record in one line.
         console: where to; None is standard output.
+        redraw: replaces all that was shown, with lines that ended above a table; None: what a notebook has.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class SweepView:
         finished: dict[int, RunRecord],
         headline: Callable[[RunRecord], str],
         console: Console | None = None,
+        redraw: Callable[[str], object] | None = None,
     ) -> None:
         self.specs = specs
         self.headline = headline
@@ -76,8 +81,10 @@ class SweepView:
         self.began_s = self.said_s = time.perf_counter()
         self.drawn_s = 0.0
         self.console = console or Console()
+        self.redraw = redraw or (InNotebook() if self.console.is_jupyter else None)
+        self.lines: list[str] = []  # that were said, where all is redrawn
         self.live = Live(console=self.console, auto_refresh=False, transient=True)
-        if self.console.is_terminal:
+        if self.console.is_terminal and self.redraw is None:
             self.live.start()
 
     def hear(self, message: WorkerMessage) -> None:
@@ -154,11 +161,15 @@ class SweepView:
     def tick(self) -> None:
         """Draw the table anew, or write a line of status now and then where there is no terminal."""
         now_s = time.perf_counter()
-        if self.console.is_terminal:
+        if self.redraw is not None or self.console.is_terminal:
             if now_s - self.drawn_s < REDRAWN_S:
                 return
             self.drawn_s = now_s
-            self.live.update(Group(self.table(), Text(self.status(), overflow="ellipsis")), refresh=True)
+            shown = Group(self.table(), Text(self.status(), overflow="ellipsis"))
+            if self.redraw is None:
+                self.live.update(shown, refresh=True)
+            else:
+                self.redraw(self._text(shown))
         elif now_s - self.said_s > EVERY_S:
             self.say(self.status())
 
@@ -194,14 +205,45 @@ class SweepView:
 
     def say(self, line: str) -> None:
         """Print a line above the redrawn table, where it stays."""
-        self.console.print(Text(line), soft_wrap=True)
         self.said_s = time.perf_counter()
+        if self.redraw is None:
+            self.console.print(Text(line), soft_wrap=True)
+        else:
+            self.lines.append(line)
+            self.redraw(self._text())
 
     def close(self) -> None:
         """Remove the redrawn table and print what came of every point."""
         self.live.stop()
-        if len(self.rows) > 1:
-            self.console.print(self.table())
+        shown = [self.table()] if len(self.rows) > 1 else []
+        if self.redraw is None:
+            for table in shown:
+                self.console.print(table)
+        else:
+            self.redraw(self._text(*shown))
+
+    def _text(self, *shown: RenderableType) -> str:
+        """Write the lines that were said, and below them what is shown."""
+        console = Console(file=io.StringIO(), width=NOTEBOOK_WIDTH, force_jupyter=False, color_system=None)
+        with console.capture() as captured:
+            console.print(*shown)
+        return "\n".join([*self.lines, captured.get().rstrip()]).rstrip()
+
+
+class InNotebook:
+    """Shows text below a cell of a notebook, each in place of the one before, so that the cell has one output."""
+
+    def __init__(self) -> None:
+        self.handle: Any = None
+
+    def __call__(self, text: str) -> None:
+        """Show a text."""
+        words = {"text/plain": text}
+        if self.handle is None:
+            display: Any = import_module("IPython.display").display  # whatever shows notebooks has it
+            self.handle = display(words, raw=True, display_id=True)
+        else:
+            self.handle.update(words, raw=True)
 
 
 def kinds(specs: Sequence[RunSpec]) -> list[str]:

@@ -150,3 +150,21 @@ def test_the_time_left_is_said_once_it_can_be_known() -> None:
     assert view.status().endswith(" | 0:00")
     view.hear(WorkerMessage(0, "epoch", epochs=3))
     assert view.status().endswith(" left")
+
+
+def test_a_notebook_has_one_output_that_ends_without_what_was_passing(finished: RunRecord) -> None:
+    """By hand: of two points one ends; the last text has its line and the table, and no line of status."""
+    texts: list[str] = []
+    specs = plan([*WORDS, "surrogate=atan,triangle"], multirun=True).specs
+    console = Console(file=io.StringIO(), force_terminal=False)
+    view = SweepView(specs, {}, lambda record: f"seed {record.seed}", console, texts.append)
+    view.hear(WorkerMessage(0, "began"))
+    view.tick()
+    assert "0/2 done, 1 running" in texts[-1]
+    view.hear(WorkerMessage(0, "ended", record=finished))
+    view.close()
+    first, head, *rows = texts[-1].splitlines()
+    assert first == "[1/2] seed 0"
+    assert head.split() == ["done", "running", "failed", "epoch", "best", "validation"]
+    assert [row.split()[:2] for row in rows] == [["atan", "1/1"], ["triangle", "0/1"]]
+    assert console.file.getvalue() == ""  # type: ignore[attr-defined]
