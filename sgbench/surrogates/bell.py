@@ -151,3 +151,21 @@ class BellSurrogate(Surrogate):
     def native_value(self) -> float:
         """Return the form's own parameter, given or derived from the width."""
         return self.steepness / self.native_to_steepness
+
+
+class SlopedBell(BellSurrogate):
+    """Uses a bell whose own parameter is its steepness, as `slope`.
+
+    Args:
+        slope: steepness k [1/threshold units], or None if `width_fwhm` is given.
+        width_fwhm: see `BellSurrogate`.
+        normalisation: see `Surrogate`.
+        scale: see `Surrogate`.
+    """
+
+    native: ClassVar[str] = "slope"
+
+    def __init__(
+        self, *, slope: float | None, width_fwhm: float | None, normalisation: str, scale: float
+    ) -> None:
+        super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)

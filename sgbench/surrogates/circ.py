@@ -7,10 +7,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from sgbench.surrogates.bell import BellSurrogate
+from sgbench.surrogates.bell import SlopedBell
 
 
-class Circ(BellSurrogate):
+class Circ(SlopedBell):
     r"""Uses the slope of :math:`z / \sqrt{1 + z^2}` at z = ku: :math:`(1 + (ku)^2)^{-3/2}`.
 
     It is the density of Student's t distribution with two degrees of freedom; its tails fall with the third power.
@@ -29,14 +29,8 @@ class Circ(BellSurrogate):
     tensor([1.0000, 0.1250])
     """
 
-    native: ClassVar[str] = "slope"
     bell_area: ClassVar[float] = 2.0
     bell_fwhm: ClassVar[float] = 2 * math.sqrt(2 ** (2 / 3) - 1)
-
-    def __init__(
-        self, *, slope: float | None, width_fwhm: float | None, normalisation: str, scale: float
-    ) -> None:
-        super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def bell(self, z: Tensor) -> Tensor:
         """Evaluate the form (1 + z^2)^(-3/2), elementwise, at z = k u."""

@@ -8,10 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sgbench.surrogates.bell import BellSurrogate
+from sgbench.surrogates.bell import SlopedBell
 
 
-class Epanechnikov(BellSurrogate):
+class Epanechnikov(SlopedBell):
     r"""Uses a parabolic slope, :math:`\max(0, 1 - (ku)^2)`: a round top on a compact support.
 
     Args:
@@ -27,15 +27,9 @@ class Epanechnikov(BellSurrogate):
     tensor([0.7500, 1.0000, 0.7500, 0.0000])
     """
 
-    native: ClassVar[str] = "slope"
     bell_area: ClassVar[float] = 4 / 3
     bell_fwhm: ClassVar[float] = math.sqrt(2)
     bell_support: ClassVar[float] = 1.0
-
-    def __init__(
-        self, *, slope: float | None, width_fwhm: float | None, normalisation: str, scale: float
-    ) -> None:
-        super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def bell(self, z: Tensor) -> Tensor:
         """Evaluate the form max(0, 1 - z^2), elementwise, at z = k u."""

@@ -8,10 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sgbench.surrogates.bell import BellSurrogate
+from sgbench.surrogates.bell import SlopedBell
 
 
-class Exponential(BellSurrogate):
+class Exponential(SlopedBell):
     r"""Uses a two-sided exponential slope, :math:`e^{-k|u|}`; used by SLAYER.
 
     Args:
@@ -27,14 +27,8 @@ class Exponential(BellSurrogate):
     tensor([0.5000, 1.0000, 0.2500])
     """
 
-    native: ClassVar[str] = "slope"
     bell_area: ClassVar[float] = 2.0
     bell_fwhm: ClassVar[float] = 2 * math.log(2)
-
-    def __init__(
-        self, *, slope: float | None, width_fwhm: float | None, normalisation: str, scale: float
-    ) -> None:
-        super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def bell(self, z: Tensor) -> Tensor:
         """Evaluate the form exp(-|z|), elementwise, at z = k u."""

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from sgbench.surrogates.bell import BellSurrogate
+from sgbench.surrogates.bell import SlopedBell
 
 
-class FastSigmoid(BellSurrogate):
+class FastSigmoid(SlopedBell):
     r"""Uses the slope of the fast sigmoid, :math:`1 / (1 + k|u|)^2`; also called SuperSpike, the rule aside.
 
     Args:
@@ -27,15 +27,9 @@ class FastSigmoid(BellSurrogate):
     tensor([0.2500, 1.0000, 0.2500])
     """
 
-    native: ClassVar[str] = "slope"
     bell_area: ClassVar[float] = 2.0
     bell_fwhm: ClassVar[float] = 2 * (2**0.5 - 1)
     kernel_shape: ClassVar[str | None] = "fast_sigmoid"
-
-    def __init__(
-        self, *, slope: float | None, width_fwhm: float | None, normalisation: str, scale: float
-    ) -> None:
-        super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def bell(self, z: Tensor) -> Tensor:
         """Evaluate the form 1 / (1 + |z|)^2, elementwise, at z = k u."""

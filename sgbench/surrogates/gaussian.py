@@ -8,10 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sgbench.surrogates.bell import BellSurrogate
+from sgbench.surrogates.bell import SlopedBell
 
 
-class Gaussian(BellSurrogate):
+class Gaussian(SlopedBell):
     r"""Uses the error function's slope, a Gaussian, :math:`(k/\sqrt\pi) \, e^{-(ku)^2}` before normalisation.
 
     A standard deviation :math:`\sigma` is the steepness :math:`k = 1/(\sigma\sqrt 2)`.
@@ -29,15 +29,9 @@ class Gaussian(BellSurrogate):
     tensor([1.0000, 0.5000])
     """
 
-    native: ClassVar[str] = "slope"
     raw_keeps_area: ClassVar[bool] = True
     bell_area: ClassVar[float] = math.sqrt(math.pi)
     bell_fwhm: ClassVar[float] = 2 * math.sqrt(math.log(2))
-
-    def __init__(
-        self, *, slope: float | None, width_fwhm: float | None, normalisation: str, scale: float
-    ) -> None:
-        super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def bell(self, z: Tensor) -> Tensor:
         """Evaluate the form exp(-z^2), elementwise, at z = k u."""

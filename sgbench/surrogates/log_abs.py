@@ -8,10 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sgbench.surrogates.bell import BellSurrogate
+from sgbench.surrogates.bell import SlopedBell
 
 
-class LogAbs(BellSurrogate):
+class LogAbs(SlopedBell):
     r"""Uses the slope of the signed logarithm, :math:`1 / (1 + k|u|)`: the heaviest tails, of infinite area.
 
     SpikingJelly's `NonzeroSignLogAbs` has the height alpha = k, which is `scale` here. snnax 0.0.1 computes this
@@ -30,14 +30,8 @@ class LogAbs(BellSurrogate):
     tensor([0.5000, 1.0000, 0.2500])
     """
 
-    native: ClassVar[str] = "slope"
     bell_area: ClassVar[float] = math.inf
     bell_fwhm: ClassVar[float] = 2.0
-
-    def __init__(
-        self, *, slope: float | None, width_fwhm: float | None, normalisation: str, scale: float
-    ) -> None:
-        super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def bell(self, z: Tensor) -> Tensor:
         """Evaluate the form 1 / (1 + |z|), elementwise, at z = k u."""

@@ -8,10 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sgbench.surrogates.bell import BellSurrogate
+from sgbench.surrogates.bell import SlopedBell
 
 
-class RaisedCosine(BellSurrogate):
+class RaisedCosine(SlopedBell):
     r"""Uses a raised cosine, :math:`(1 + \cos \pi k u)/2` for :math:`k|u| < 1`: compact, without a corner.
 
     Args:
@@ -27,15 +27,9 @@ class RaisedCosine(BellSurrogate):
     tensor([0.5000, 1.0000, 0.5000, 0.0000])
     """
 
-    native: ClassVar[str] = "slope"
     bell_area: ClassVar[float] = 1.0
     bell_fwhm: ClassVar[float] = 1.0
     bell_support: ClassVar[float] = 1.0
-
-    def __init__(
-        self, *, slope: float | None, width_fwhm: float | None, normalisation: str, scale: float
-    ) -> None:
-        super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def bell(self, z: Tensor) -> Tensor:
         """Evaluate sin^2(pi (1 - |z|) / 2), which is the raised cosine without its cancellation near the edge."""

@@ -6,11 +6,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from sgbench.surrogates.bell import BellSurrogate
+from sgbench.surrogates.bell import SlopedBell
 from sgbench.surrogates.undefined import nan_where_nan
 
 
-class Rectangle(BellSurrogate):
+class Rectangle(SlopedBell):
     r"""Uses a boxcar slope, 1 for :math:`k|u| < 1` and 0 elsewhere.
 
     Args:
@@ -27,15 +27,9 @@ class Rectangle(BellSurrogate):
     tensor([0., 1., 1., 0.])
     """
 
-    native: ClassVar[str] = "slope"
     bell_area: ClassVar[float] = 2.0
     bell_fwhm: ClassVar[float] = 2.0
     bell_support: ClassVar[float] = 1.0
-
-    def __init__(
-        self, *, slope: float | None, width_fwhm: float | None, normalisation: str, scale: float
-    ) -> None:
-        super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def bell(self, z: Tensor) -> Tensor:
         """Evaluate the form, 1 for |z| < 1 and 0 elsewhere, at z = k u."""

@@ -8,10 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sgbench.surrogates.bell import BellSurrogate
+from sgbench.surrogates.bell import SlopedBell
 
 
-class Sigmoid(BellSurrogate):
+class Sigmoid(SlopedBell):
     r"""Uses the slope of the logistic function, :math:`k\,\sigma(ku)(1 - \sigma(ku))` before normalisation.
 
     Finite for every u, where snnTorch 1.0's `sigmoid` gives NaN for ku < -88.
@@ -30,15 +30,9 @@ class Sigmoid(BellSurrogate):
     tensor([1., 0.])
     """
 
-    native: ClassVar[str] = "slope"
     raw_keeps_area: ClassVar[bool] = True
     bell_area: ClassVar[float] = 4.0
     bell_fwhm: ClassVar[float] = 2 * math.log(3 + 2 * 2**0.5)
-
-    def __init__(
-        self, *, slope: float | None, width_fwhm: float | None, normalisation: str, scale: float
-    ) -> None:
-        super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def bell(self, z: Tensor) -> Tensor:
         """Evaluate the form 4 s (1 - s) with s = sigmoid(|z|) and z = k u, written so that nothing overflows."""

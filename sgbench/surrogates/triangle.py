@@ -7,10 +7,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sgbench.surrogates.bell import BellSurrogate
+from sgbench.surrogates.bell import SlopedBell
 
 
-class Triangle(BellSurrogate):
+class Triangle(SlopedBell):
     r"""Uses a piecewise linear slope, :math:`\max(0, 1 - k|u|)`.
 
     snnTorch 1.0's `triangular` is something else: its gradient is +1 below and -1 above threshold.
@@ -28,16 +28,10 @@ class Triangle(BellSurrogate):
     tensor([0.5000, 1.0000, 0.5000, 0.0000])
     """
 
-    native: ClassVar[str] = "slope"
     bell_area: ClassVar[float] = 1.0
     bell_fwhm: ClassVar[float] = 1.0
     kernel_shape: ClassVar[str | None] = "triangle"
     bell_support: ClassVar[float] = 1.0
-
-    def __init__(
-        self, *, slope: float | None, width_fwhm: float | None, normalisation: str, scale: float
-    ) -> None:
-        super().__init__(native_value=slope, width_fwhm=width_fwhm, normalisation=normalisation, scale=scale)
 
     def bell(self, z: Tensor) -> Tensor:
         """Evaluate the form max(0, 1 - |z|), elementwise, at z = k u."""
