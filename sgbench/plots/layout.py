@@ -123,7 +123,7 @@ class _Frame:
         room = ROOM if any(series.is_marked for series in chart.series) else 0.0
         rows, letters = len(chart.y.names), max(map(len, chart.y.names), default=0)
         self.left = min(MOST_LEFT, round(LETTER * letters) + (40 if chart.y.label else 20)) if rows else LEFT
-        self.width = WIDE if letters * LETTER > WIDTH / 3 else WIDTH
+        self.width = WIDE if letters * LETTER > WIDTH / 2 else WIDTH
         self.height = TOP + BOTTOM + ROW * rows if rows else HEIGHT
         self.bottom = self.height - BOTTOM
         self.logs = chart.x.is_log, chart.y.is_log
