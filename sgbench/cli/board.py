@@ -14,10 +14,10 @@ from sgbench.cli.common import (
     ALL_NAMED,
     LEADERBOARDS,
     add_source,
+    answer,
     commit_of,
     references_of,
     say,
-    say_json,
     shared,
     tree_of,
 )
@@ -90,15 +90,9 @@ def _add(args: argparse.Namespace) -> int:
     from sgbench.leaderboard.store.tree import add
 
     done = add(args.sources, args.to, references=references_of(args))
-    if args.json:
-        say_json(asdict(done))
-    else:
-        _list(done.refused, "refused")
-        summary = (
-            f"{len(done.added)} added, {len(done.already_there)} already there, {len(done.refused)} refused"
-        )
-        say(f"{summary}; next: sgbench board build --from leaderboards --root {shlex.quote(str(args.to))}")
-    return 1 if done.refused else 0
+    counts = f"{len(done.added)} added, {len(done.already_there)} already there, {len(done.refused)} refused"
+    line = f"{counts}; next: sgbench board build --from leaderboards --root {shlex.quote(str(args.to))}"
+    return _told(args, asdict(done), [*_listed(done.refused, "refused"), line], done.refused)
 
 
 def _build(args: argparse.Namespace) -> int:
@@ -106,17 +100,13 @@ def _build(args: argparse.Namespace) -> int:
     from sgbench.tables import counted
 
     built, findings = build(tree_of(args, only=args.protocol))
-    if args.json:
-        say_json(
-            {"boards": [asdict(board) for board in built], "left_out": [asdict(item) for item in findings]}
-        )
-    else:
-        for board in built:
-            counts = [counted(board.methods, "method"), counted(board.records, "record")]
-            counts += [f"{board.outside} from outside"] if board.outside else []
-            say(f"{board.protocol}: {', '.join(counts)}; {', '.join(board.files)}")
-        _left_out(findings)
-    return 1 if findings else 0
+    tree = {"boards": [asdict(board) for board in built], "left_out": [asdict(item) for item in findings]}
+    lines = []
+    for board in built:
+        counts = [counted(board.methods, "method"), counted(board.records, "record")]
+        counts += [f"{board.outside} from outside"] if board.outside else []
+        lines.append(f"{board.protocol}: {', '.join(counts)}; {', '.join(board.files)}")
+    return _told(args, tree, [*lines, *_left_out(findings)], findings)
 
 
 def _site(args: argparse.Namespace) -> int:
@@ -131,13 +121,9 @@ def _site(args: argparse.Namespace) -> int:
         beside=_beside(waiting, has_docs=args.docs),
     )
     built = replace(built, left_out=(*built.left_out, *left_out))
-    if args.json:
-        say_json(asdict(built))
-    else:
-        size = f"{built.files:,} files, {built.bytes / 1e6:.1f} MB"
-        say(f"{built.boards} boards, {built.methods:,} methods; {size}; open {built.into}/index.html")
-        _left_out(built.left_out)
-    return 1 if built.left_out else 0
+    size = f"{built.files:,} files, {built.bytes / 1e6:.1f} MB"
+    line = f"{built.boards} boards, {built.methods:,} methods; {size}; open {built.into}/index.html"
+    return _told(args, asdict(built), [line, *_left_out(built.left_out)], built.left_out)
 
 
 def _waiting(root: Path) -> tuple[tuple[Submission, ...], list[Finding]]:
@@ -171,12 +157,9 @@ def _check_site(args: argparse.Namespace) -> int:
         beside=_beside(waiting),
     )
     findings = (*findings, *left_out)
-    if args.json:
-        say_json({"site": str(args.site), "findings": [asdict(item) for item in findings]})
-    else:
-        _list(findings, "problem")
-        say(f"{args.site}: {counted(len(findings), 'problem')}")
-    return 1 if findings else 0
+    tree = {"site": str(args.site), "findings": [asdict(item) for item in findings]}
+    line = f"{args.site}: {counted(len(findings), 'problem')}"
+    return _told(args, tree, [*_listed(findings, "problem"), line], findings)
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -186,13 +169,10 @@ def _check(args: argparse.Namespace) -> int:
     from sgbench.tables import counted
 
     checked, findings = check(args.root, references=references_of(args))
-    if args.json:
-        say_json({"checked": checked, "findings": [asdict(item) for item in findings]})
-    else:
-        _list(findings, "problem")
-        boards = f"{counted(len(checked), 'board')} checked ({', '.join(checked) or 'none'})"
-        say(f"{boards}, {counted(len(findings), 'problem')}")
-    return 1 if findings else 0
+    tree = {"checked": checked, "findings": [asdict(item) for item in findings]}
+    boards = f"{counted(len(checked), 'board')} checked ({', '.join(checked) or 'none'})"
+    line = f"{boards}, {counted(len(findings), 'problem')}"
+    return _told(args, tree, [*_listed(findings, "problem"), line], findings)
 
 
 def _show(args: argparse.Namespace) -> int:
@@ -208,7 +188,7 @@ def _show(args: argparse.Namespace) -> int:
             _print(board)
     if not boards.boards:
         say(f"no board: {tree.root} holds no valid record of a seed that reports")
-    _left_out(boards.findings)
+    say(_left_out(boards.findings))
     return 1 if boards.findings else 0
 
 
@@ -302,13 +282,17 @@ def _footnotes(board: Board) -> list[str]:
     return [printable(line) for line in [*lines, *sorted(reasons)]]
 
 
-def _list(findings: Sequence[Finding], word: str) -> None:
-    for finding in findings:
-        say(f"{word}: {finding.path}: {finding.reason}")
+def _told(args: argparse.Namespace, tree: object, lines: Sequence[str], findings: Sequence[Finding]) -> int:
+    """Print an answer; return 1 where something was found wrong or left out."""
+    answer(args, tree, lines)
+    return 1 if findings else 0
 
 
-def _left_out(findings: Sequence[Finding]) -> None:
+def _listed(findings: Sequence[Finding], word: str) -> list[str]:
+    return [f"{word}: {finding.path}: {finding.reason}" for finding in findings]
+
+
+def _left_out(findings: Sequence[Finding]) -> list[str]:
     from sgbench.leaderboard.store.reading import by_cause
 
-    for line in few(by_cause(findings), ALL_NAMED):
-        say(f"left out: {line}")
+    return [f"left out: {line}" for line in few(by_cause(findings), ALL_NAMED)]

@@ -151,10 +151,10 @@ class Forge:
     def __init__(self, root: Path) -> None:
         self.root, self.tools = root, root / "tools"
         self.tools.mkdir()
-        script = self.tools / "sgbench"
-        script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -P -m sgbench "$@"\n')
-        script.chmod(0o755)
-        (self.tools / "python").symlink_to(sys.executable)
+        for name, options in (("sgbench", " -P -m sgbench"), ("python", "")):
+            script = self.tools / name
+            script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)}{options} "$@"\n')
+            script.chmod(0o755)
         self.bare = root / "project.git"
         self.maintainer = Place(root / "maintainer", self.tools)
         self.maintainer.does(f"git clone --quiet --bare {ROOT} {self.bare}")
