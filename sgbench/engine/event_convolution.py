@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d, max_pool2d, pad
 
 from sgbench.engine.arrays import FLOATS, NOTHING, in_parts, in_threads
-from sgbench.engine.density import CONVOLUTION_DENSE, DELAY_DENSE
+from sgbench.engine.density import CONVOLUTION_DENSE
 from sgbench.engine.kernels import convolution_backward, convolution_forward
 from sgbench.engine.kernels.images import Geometry, Images, count_events
 from sgbench.engine.kernels.vectors import NARROW
@@ -97,32 +97,6 @@ def _require_fit(signal: Signal, of: Convolution) -> None:
         )
 
 
-def delay(signal: Signal, weight: Tensor, bias: Tensor | None) -> Tensor | None:
-    """Sum events that reach their targets over several steps, to a current [T, B, F]; None where too much is not 0.
-
-    Steps are the pixels of an image of one column. The gradient of the signal is a product of spectra.
-
-    Args:
-        signal: dense or packed [T, B, K], on the CPU.
-        weight: of each synapse and lag [F, K, lags].
-        bias: [F].
-    """
-    if weight.dtype not in FLOATS:
-        return None
-    steps, batch, inputs = signal.shape
-    events = signal if isinstance(signal, SparseSpikes) else SparseSpikes.of(signal.detach())
-    if events.density > DELAY_DENSE:
-        return None
-    compiled(weight.dtype)
-    filters, _, lags = weight.shape
-    kernel = (lags, 1, 1, lags - 1, 0)  # height, width, stride, and the steps before the first
-    geometry = Geometry(inputs, steps, 1, *kernel, filters, 1, steps, 1, steps + lags - 1, 1)
-    images = _packed(events, weight.dtype)._replace(samples=batch)
-    learns = None if isinstance(signal, SparseSpikes) else signal
-    out = _Convolved.apply(images, geometry, learns, weight.flip(2)[..., None], bias)
-    return out.view(batch, filters, steps).permute(2, 0, 1)
-
-
 def _dense(signal: Signal, of: Convolution) -> Tensor:
     """Convolve by torch, with channels side by side in memory, which is faster there."""
     images = signal.dense() if isinstance(signal, SparseSpikes) else signal
@@ -150,7 +124,7 @@ def _images(signal: Signal, dtype: torch.dtype, *, ones: bool) -> Images:
     if isinstance(signal, SparseSpikes):
         return _packed(signal, dtype)
     none = np.empty(0, FLOATS[dtype])
-    return Images(np.zeros(1, np.int64), np.empty(0, np.int32), none, _flat(signal, dtype), ones, samples=0)
+    return Images(np.zeros(1, np.int64), np.empty(0, np.int32), none, _flat(signal, dtype), ones)
 
 
 def _packed(events: SparseSpikes, dtype: torch.dtype) -> Images:
@@ -158,7 +132,7 @@ def _packed(events: SparseSpikes, dtype: torch.dtype) -> Images:
     number = FLOATS[dtype]
     value = np.empty(0, number) if events.value is None else events.value.to(dtype).numpy()
     index = events.indptr.numpy(), events.index.numpy()
-    return Images(*index, value, NOTHING[number], ones=events.value is None, samples=0)
+    return Images(*index, value, NOTHING[number], ones=events.value is None)
 
 
 class _Convolved(torch.autograd.Function):
@@ -174,7 +148,7 @@ class _Convolved(torch.autograd.Function):
         bias: Tensor | None,
     ) -> Tensor:
         """Convolve all images; `signal` is what they were read off, where gradient may reach it."""
-        count = images.samples or max(len(images.dense), len(images.indptr) - 1)
+        count = max(len(images.dense), len(images.indptr) - 1)
         ctx.images, ctx.geometry = images, geometry
         ctx.shape = torch.Size() if signal is None else signal.shape
         ctx.save_for_backward(weight, bias, signal)  # torch then notices what moved meanwhile
@@ -195,12 +169,8 @@ class _Convolved(torch.autograd.Function):
         weight, bias, _ = ctx.saved_tensors
         geometry, count = ctx.geometry, len(grad)
         wanted = ctx.needs_input_grad[2]
-        by_loops, delays = wanted and not ctx.images.samples, bool(ctx.images.samples)
-        d_images = weight.new_empty((count, geometry.inputs) if by_loops else (0, 0))
-        # Rows of a kernel [K F, K C], which delays have no use for.
-        back = _padded(
-            (weight[:, :0] if delays else weight).detach().permute(2, 0, 3, 1).flatten(2).flatten(0, 1)
-        )
+        d_images = weight.new_empty((count, geometry.inputs) if wanted else (0, 0))
+        back = _padded(weight.detach().permute(2, 0, 3, 1).flatten(2).flatten(0, 1))  # [K F, K C]
         parts = max(1, min(PARTS, count, LARGE // weight.numel()))
         high, wide = geometry.kernel_height, geometry.kernel_width * geometry.channels
         filters = geometry.filters + -geometry.filters % NARROW
@@ -218,34 +188,16 @@ class _Convolved(torch.autograd.Function):
         in_threads(pull_back, [(part, part + 1) for part in range(parts)], grad.numel())
         d_weight = _added(d_weights)[:, : geometry.filters]
         d_weight = d_weight.reshape(high, -1, geometry.channels, geometry.filters).permute(3, 2, 0, 1)
-        if not delays:
-            by_window = _added(d_rows)[:, :wide].reshape(high, geometry.filters, -1, geometry.channels)
-            d_weight = d_weight + by_window.permute(1, 3, 0, 2)
-        d_signal = None
-        if wanted:
-            d_signal = _earlier(grad, weight, *ctx.shape[:2]) if delays else d_images.view(ctx.shape)
-        return (
-            None,
-            None,
-            d_signal,
-            d_weight,
-            None if bias is None else _added(d_begins)[: geometry.filters],
-        )
+        by_window = _added(d_rows)[:, :wide].reshape(high, geometry.filters, -1, geometry.channels)
+        d_weight = d_weight + by_window.permute(1, 3, 0, 2)
+        d_bias = None if bias is None else _added(d_begins)[: geometry.filters]
+        return None, None, d_images.view(ctx.shape) if wanted else None, d_weight, d_bias
 
 
 def _padded(rows: Tensor) -> Tensor:
     """Fill rows with zeros up to whole vectors."""
     short = -rows.shape[1] % NARROW
     return pad(rows, (0, short)).contiguous() if short else rows.contiguous()
-
-
-def _earlier(gradient: Tensor, weight: Tensor, steps: int, batch: int) -> Tensor:
-    """Send the adjoint [B, F T] of delayed sums back to the steps [T, B, K] from which they came."""
-    lags = weight.detach()[..., 0].flip(2).movedim(2, 0)  # [lags, F, K]
-    length = steps + len(lags) - 1
-    adjoint = torch.fft.rfft(gradient.view(batch, -1, steps).movedim(2, 0), length, dim=0)
-    spectra = torch.fft.rfft(lags, length, dim=0).conj()
-    return torch.fft.irfft(adjoint @ spectra, length, dim=0)[:steps]
 
 
 def _added(parts: Tensor) -> Tensor:
@@ -261,7 +213,7 @@ def compiled(dtype: torch.dtype) -> None:
     given, nothing = np.zeros((1, NARROW), number), NOTHING[number]
     begin, places = np.zeros(NARROW, number), np.zeros((1, 1), np.uint16)
     index = np.zeros(1, np.int32)
-    images = Images(np.array([0, 1]), index, np.empty(0, number), nothing, ones=True, samples=0)
+    images = Images(np.array([0, 1]), index, np.empty(0, number), nothing, ones=True)
     with event.install_listener("numba:compile", CompileNote(f"compiling convolutions for {dtype}, once")):
         convolution_forward.convolve(images, given, begin, one, np.zeros((1, 1), number), places, 0, 1)
         sums = given.copy(), given.copy(), begin

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from sgbench.errors import InputError, require_choice, require_count, require_flag, require_number
 from sgbench.inits.base import Init
@@ -85,6 +87,10 @@ class DelayedLayer(DenseLayer):
         hard = nn.functional.one_hot(apart.abs().argmin(-1), self.longest + 1).to(soft)
         return hard + (soft - soft.detach())
 
+    def _gaussians(self) -> Tensor:
+        """Compute what `kernels` does of Gaussians, with fewer passes over all lags on the way back."""
+        return _Gaussian.apply(self.delays(), self.sigma_steps, self.longest + 1)  # type: ignore[no-any-return]
+
     def synapses(self) -> None:
         """Return None, since the product spans steps."""
 
@@ -102,17 +108,41 @@ class DelayedLayer(DenseLayer):
 
     def current_of_events(self, signal: Signal) -> Tensor:
         """Compute the current of all steps by events, each of which reaches its targets over several steps."""
-        from sgbench.engine.event_convolution import delay
+        from sgbench.engine.event_delays import delay
 
         if self.feedback_weight is not None:
             return self.current(dense(signal))
         if self.pool_in is not None or self.dropout is not None:
             signal = self.arriving(dense(signal))
         weight, bias = self.acting()
-        summed = delay(signal, weight[..., None] * self.kernels(), bias)
+        kernels = self.kernels() if self.kernel != "gaussian" else self._gaussians()
+        summed = delay(signal, weight[..., None] * kernels, bias)
         if summed is None:
             return self.current(dense(signal))
         return self.normalised(summed)
+
+
+class _Gaussian(torch.autograd.Function):
+    """Maps delays to kernels, whose derivative is kernel (lag - its mean) / sigma^2."""
+
+    @staticmethod
+    def forward(ctx: Any, delays: Tensor, sigma_steps: float, lags: int) -> Tensor:
+        """Compute the kernels in place, one piece of memory for all."""
+        lag = torch.arange(lags, dtype=delays.dtype)
+        kernel = lag - delays.detach()[..., None]
+        kernel = kernel.div_(sigma_steps).square_().mul_(-0.5).softmax(-1)
+        ctx.save_for_backward(kernel)
+        ctx.sigma_steps = sigma_steps
+        return kernel
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, None]:
+        """Compute the gradient of the delays."""
+        (kernel,) = ctx.saved_tensors
+        lag = torch.arange(kernel.shape[-1], dtype=kernel.dtype)
+        apart = lag - (kernel @ lag)[..., None]
+        return apart.mul_(kernel).mul_(grad).sum(-1) / ctx.sigma_steps**2, None, None
 
 
 class Delayed(Chain):

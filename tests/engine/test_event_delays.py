@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 import sgbench
-from sgbench.engine import event_convolution
-from sgbench.engine.event_convolution import delay
+from sgbench.engine import event_delays
+from sgbench.engine.event_delays import delay
 from sgbench.networks.delayed import KERNELS, DelayedLayer
 from sgbench.signals.spikes import SparseSpikes
 
@@ -57,6 +57,27 @@ def test_currents_and_gradients_are_those_of_the_definition(kernel: str, graded:
     assert all(torch.equal(ours, same) for ours, same in zip(found[:-1], packed, strict=True))
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_inputs_and_samples_are_taken_in_pieces(threads: int) -> None:
+    """More inputs and samples than fit into a cache, neurons that fill no vector; any number of threads."""
+    generator = torch.Generator().manual_seed(7)
+    x = (torch.rand(60, 40, 230, generator=generator) < 0.05).double()
+    learnt = [torch.randn(20, 230, 10, generator=generator, dtype=torch.float64).requires_grad_()]
+    learnt.append(torch.randn(20, generator=generator, dtype=torch.float64).requires_grad_())
+    padded = torch.nn.functional.pad(x.movedim(0, -1), (9, 0))
+    expected = results(
+        torch.nn.functional.conv1d(padded, learnt[0].flip(-1), learnt[1]).movedim(-1, 0), *learnt
+    )
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = results(delay(SparseSpikes.of(x), *learnt), *learnt)  # type: ignore[arg-type]
+    finally:
+        torch.set_num_threads(before)
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12 * float(theirs.abs().max()))
+
+
 def test_an_event_arrives_when_its_lag_is_over() -> None:
     """By hand: weights 2 and 3 at lags 0 and 2 of one synapse; what would come after the last step is lost."""
     x = torch.zeros(10, 1, 1, dtype=torch.float64)
@@ -70,7 +91,7 @@ def test_events_are_followed_where_they_are_few(monkeypatch: pytest.MonkeyPatch)
     """Must match: currents by events and without. Must differ: whether the loops are called."""
     one, x = layer("gaussian"), spikes(graded=False)
     found = one.current_of_events(x)
-    monkeypatch.setattr(event_convolution.convolution_forward, "convolve", None)
+    monkeypatch.setattr(event_delays.delays, "delay", None)
     with pytest.raises(TypeError):
         one.current_of_events(x)
     torch.testing.assert_close(one.current_of_events(1 - x), one.current(1 - x))

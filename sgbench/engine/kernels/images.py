@@ -53,7 +53,6 @@ class Images(NamedTuple):
     value: np.ndarray  # empty where all are 1
     dense: np.ndarray  # [R, C H W]
     ones: bool  # whether all that is not 0 is 1
-    samples: int  # where the events of row t * samples + r are those of step t of sample r; 0: of image r
 
 
 class Sorted(NamedTuple):
@@ -132,27 +131,10 @@ def sort_image(images, r, geometry, by_pixel):
             by_pixel.value[target] = images.value[e]
 
 
-@loop
-def list_steps(images, r, geometry, by_pixel):
-    """List the events of sample r, whose steps are the pixels of an image of one column."""
-    count = 0
-    for t in range(geometry.height):
-        by_pixel.starts[t] = count
-        row = t * images.samples + r
-        for e in range(images.indptr[row], images.indptr[row + 1]):
-            by_pixel.place[count], by_pixel.column[count] = images.index[e], 0
-            if by_pixel.value.size:
-                by_pixel.value[count] = images.value[e]
-            count += 1
-    by_pixel.starts[geometry.height] = count
-
-
 @row
 def look_at(images, r, geometry, by_pixel):
     """Order the events of image r by pixel."""
-    if images.samples:
-        list_steps(images, r, geometry, by_pixel)
-    elif images.dense.size:
+    if images.dense.size:
         list_image(images, r, geometry, by_pixel)
     else:
         sort_image(images, r, geometry, by_pixel)

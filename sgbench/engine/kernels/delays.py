@@ -1,0 +1,153 @@
+"""Events that reach their targets over several steps, forward, and the gradients of their weights.
+
+Legend: T steps, B samples, K inputs, F neurons, L lags. A row of what lies over time is t B + b. Sixteen neurons
+are taken at a time, lags and neurons side by side [L, 16]: what an event adds, and where, are then two pieces of
+memory without a gap. Of inputs (forward) and samples (backward) as many are taken as fit into a core's cache.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from sgbench.engine.kernels.codes import entry, entry_backward, loop, loop_backward, row
+from sgbench.engine.kernels.events import sum_rows
+from sgbench.engine.kernels.vectors import NARROW, WIDE, load, narrow, spread, store, wide
+
+NEAR_BYTES = 2**18  # of a piece that is to stay in the cache of a core
+
+
+class Lagged(NamedTuple):
+    """Holds events and the sizes of what they reach."""
+
+    indptr: np.ndarray  # int64 [T B + 1]
+    index: np.ndarray  # int32, ascending within a row
+    value: np.ndarray  # empty where all are 1
+    steps: int
+    batch: int
+
+
+@row
+def add_at(kind, factor, pieces, k, reached, o, t, i):
+    """Add a vector of what one event sends, from place i on, to where it arrives."""
+    place = t * NARROW + i
+    store(reached, o, place, load(kind, reached, o, place) + spread(kind, factor) * load(kind, pieces, k, i))
+
+
+@loop
+def spread_events(events, pieces, first, last, reached, cursor):
+    """Add to all samples what events of inputs [first, last) send; `cursor` is the next event of each row."""
+    for b in range(events.batch):
+        for t in range(events.steps):
+            r = t * events.batch + b
+            e = cursor[r]
+            while e < events.indptr[r + 1] and events.index[e] < last:
+                k, i = events.index[e] - first, 0
+                factor = events.value[e] if events.value.size else pieces.dtype.type(1)
+                while i + WIDE <= pieces.shape[1]:
+                    add_at(wide(pieces), factor, pieces, k, reached, b, t, i)
+                    i += WIDE
+                while i < pieces.shape[1]:
+                    add_at(narrow(pieces), factor, pieces, k, reached, b, t, i)
+                    i += NARROW
+                e += 1
+            cursor[r] = e
+
+
+@entry
+def delay(events, weight, bias, out, low, high):
+    """Write the currents [T B, F] of the neurons in pieces [low, high) of sixteen; weight is [F, K, L]."""
+    filters, inputs, lags = weight.shape
+    steps, batch = events.steps, events.batch
+    at_once = max(1, NEAR_BYTES // (lags * NARROW * weight.itemsize))
+    pieces = np.zeros((at_once, lags * NARROW), weight.dtype)
+    reached = np.empty((batch, (steps + lags - 1) * NARROW), weight.dtype)
+    for m in range(low * NARROW, min(high * NARROW, filters), NARROW):
+        own = min(NARROW, filters - m)
+        reached[:] = 0
+        cursor = events.indptr[:-1].copy()
+        for first in range(0, inputs, at_once):
+            last = min(first + at_once, inputs)
+            for k in range(last - first):
+                for j in range(own):
+                    for lag in range(lags):
+                        pieces[k, lag * NARROW + j] = weight[m + j, first + k, lag]
+            spread_events(events, pieces, first, last, reached, cursor)
+        for r in range(steps * batch):
+            for j in range(own):
+                out[r, m + j] = reached[r % batch, r // batch * NARROW + j] + bias[m + j]
+
+
+@loop_backward
+def sort_by_input(events, first, last, length, starts, begin, place, value):
+    """Sort the events of samples [first, last) by input, from `begin` on; those of input k begin at starts[k].
+
+    The place of an event counts the steps of these samples, of which each has `length`.
+    """
+    starts[:] = 0
+    for t in range(events.steps):
+        r = t * events.batch
+        for e in range(events.indptr[r + first], events.indptr[r + last]):
+            starts[events.index[e] + 1] += 1
+    starts[0] = begin
+    for k in range(1, starts.size):
+        starts[k] += starts[k - 1]
+    for b in range(first, last):
+        for t in range(events.steps):
+            r = t * events.batch + b
+            for e in range(events.indptr[r], events.indptr[r + 1]):
+                target = starts[events.index[e]]
+                place[target] = (b - first) * length + t
+                if value.size:
+                    value[target] = events.value[e]
+                starts[events.index[e]] += 1
+    for k in range(starts.size - 1, 0, -1):
+        starts[k] = starts[k - 1]
+    starts[0] = begin
+
+
+@loop_backward
+def gather_back(starts, place, value, adjoint, pieces):
+    """Add to the gradients of all inputs the adjoints that their events reach, which stay in registers."""
+    for k in range(starts.size - 1):
+        i = 0
+        while i + WIDE <= pieces.shape[1]:
+            total = load(wide(pieces), pieces, k, i)
+            store(pieces, k, i, sum_rows(total, adjoint, i, place, value, starts[k], starts[k + 1]))
+            i += WIDE
+        while i < pieces.shape[1]:
+            rest = load(narrow(pieces), pieces, k, i)
+            store(pieces, k, i, sum_rows(rest, adjoint, i, place, value, starts[k], starts[k + 1]))
+            i += NARROW
+
+
+@entry_backward
+def pull_back(events, gradient, d_weight, low, high):
+    """Write the gradients of weights [F, K, L] of the neurons in pieces [low, high) of sixteen."""
+    filters, inputs, lags = d_weight.shape
+    length = events.steps + lags - 1  # of a sample, with zeros behind its steps
+    at_once = min(events.batch, max(1, NEAR_BYTES // (length * NARROW * gradient.itemsize)))
+    groups = (events.batch + at_once - 1) // at_once
+    starts = np.empty((groups, inputs + 1), np.int64)
+    place, value = np.empty(events.index.size, np.int32), np.empty_like(events.value)
+    for group in range(groups):
+        first, last = group * at_once, min((group + 1) * at_once, events.batch)
+        begin = starts[group - 1, inputs] if group else 0
+        sort_by_input(events, first, last, length, starts[group], begin, place, value)
+    adjoint = np.zeros((at_once * length, NARROW), gradient.dtype)
+    pieces = np.empty((inputs, lags * NARROW), gradient.dtype)
+    for m in range(low * NARROW, min(high * NARROW, filters), NARROW):
+        own = min(NARROW, filters - m)
+        pieces[:] = 0
+        for group in range(groups):
+            first, last = group * at_once, min((group + 1) * at_once, events.batch)
+            for t in range(events.steps):
+                for b in range(first, last):
+                    for j in range(own):
+                        adjoint[(b - first) * length + t, j] = gradient[t * events.batch + b, m + j]
+            gather_back(starts[group], place, value, adjoint, pieces)
+        for j in range(own):
+            for k in range(inputs):
+                for lag in range(lags):
+                    d_weight[m + j, k, lag] = pieces[k, lag * NARROW + j]
