@@ -5,10 +5,12 @@ Legend: T steps, B samples, N neurons.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from sgbench.errors import InputError
@@ -16,10 +18,17 @@ from sgbench.surrogates.base import Surrogate
 
 NARROWEST, WIDEST = 1e-3, 1e2
 """Between which widths are looked for [thresholds]."""
-HALVINGS = 40
-"""Of the ratio of the two, down to a relative error of 1e-11."""
 DIGITS = 2
 """Significant digits of a calibrated width."""
+CHUNK = 1 << 14
+"""Potentials whose slopes are computed at a time, so that they stay in the cache."""
+PART = 1 << 15
+"""Potentials of a layer that say about where the width lies, before all of them decide."""
+NEAR = 1.5
+"""By which factor it is looked for farther where a part has missed it."""
+GOLDEN = (math.sqrt(5) - 1) / 2
+INSIDE = 0.02
+"""How far a width that is tried keeps from the ends of its bracket, as a share of the bracket."""
 
 
 class RecurrentLayer(NamedTuple):
@@ -27,7 +36,7 @@ class RecurrentLayer(NamedTuple):
 
     name: str
     centred: Tensor  # potential minus threshold in all valid steps, in any shape
-    series: int  # B N, how many neurons of how many samples these are of
+    series: float  # B N, how many neurons of how many samples these are of
 
 
 def passing_steps(layer: RecurrentLayer, surrogate: Surrogate, width_fwhm: float | None = None) -> float:
@@ -58,8 +67,9 @@ def passing_steps(layer: RecurrentLayer, surrogate: Surrogate, width_fwhm: float
             f"{type(surrogate).__name__} has no width, so that no width can be chosen for it; use surrogate=atan"
         )
     factor = 1.0 if width_fwhm is None else own / width_fwhm
-    slopes = surrogate.derivative(layer.centred.double() * factor).abs()
-    return slopes.sum().item() / peak / max(1, layer.series)
+    parts = layer.centred.reshape(-1).split(CHUNK) if surrogate.elementwise else (layer.centred,)
+    slopes = math.fsum(surrogate.derivative(part.double() * factor).abs().sum().item() for part in parts)
+    return slopes / peak / (layer.series or 1)
 
 
 def mean_passing_steps(
@@ -70,9 +80,10 @@ def mean_passing_steps(
 
 
 def width_for(layers: Sequence[RecurrentLayer], surrogate: Surrogate, target: float) -> float:
-    """Find the width at which the passing steps are the target, by halving; two significant digits.
+    """Find the width at which the passing steps are the target; two significant digits.
 
-    Passing steps grow with the width, as each slope of a bell does.
+    Passing steps grow with the width, as each slope of a bell does. A part of the potentials says about where it
+    lies, and all of them on which side of each number that is tried.
 
     Args:
         layers: at least one.
@@ -82,22 +93,80 @@ def width_for(layers: Sequence[RecurrentLayer], surrogate: Surrogate, target: fl
     Raises:
         InputError: no width has so many or so few passing steps, or the surrogate has no width.
     """
-    low, high = NARROWEST, WIDEST
-    least, most = (mean_passing_steps(layers, surrogate, end) for end in (low, high))
-    if not least < target < most:
+
+    @functools.cache
+    def has(width: float) -> float:
+        return mean_passing_steps(layers, surrogate, width)
+
+    found, parts = None, [_part(layer) for layer in layers] if surrogate.elementwise else layers
+    if any(part is not layer for part, layer in zip(parts, layers, strict=True)):
+        about = _found(lambda width: mean_passing_steps(parts, surrogate, width), NARROWEST, WIDEST, target)
+        if about is not None:
+            low, high = _ends(about)
+            if has(low) >= target:
+                low, high = low / NEAR, low
+            elif has(high) < target:
+                low, high = high, high * NEAR
+            found = _found(has, low, high, target)
+    found = found or _found(has, NARROWEST, WIDEST, target)
+    if found is None:
+        least, most = has(NARROWEST), has(WIDEST)
         raise InputError(
-            f"passing steps of {target:g} are out of reach: widths of {low:g} to {high:g} have {least:.2g} to "
-            f"{most:.2g}; the sequences are too short, or potentials lie exactly at threshold"
+            f"passing steps of {target:g} are out of reach: widths of {NARROWEST:g} to {WIDEST:g} have "
+            f"{least:.2g} to {most:.2g}; the sequences are too short, or potentials lie exactly at threshold"
         )
-    for _ in range(HALVINGS):
-        if _rounded(low) == _rounded(high):
-            break  # so does every width between them
-        middle = math.sqrt(low * high)
-        if mean_passing_steps(layers, surrogate, middle) < target:
-            low = middle
-        else:
-            high = middle
-    return _rounded(math.sqrt(low * high))
+    return found
+
+
+def _part(layer: RecurrentLayer) -> RecurrentLayer:
+    """Keep a part of a layer's potentials, spread over neurons and steps, and as much fewer series."""
+    values = layer.centred.reshape(-1)
+    if len(values) <= PART:
+        return layer
+    # Multiples of the golden section, modulo 1, keep away from the period of neurons in a step.
+    places = (torch.arange(PART, dtype=torch.float64) * GOLDEN % 1 * len(values)).long()
+    return RecurrentLayer(layer.name, values[places.to(values.device)], layer.series * PART / len(values))
+
+
+def _found(has: Callable[[float], float], low: float, high: float, target: float) -> float | None:
+    """Find where between two widths a rising function is the target, to two digits; None where it is not.
+
+    What is tried are the ends of the widths that round to one number. The function is taken to be a power of the
+    width there, and every second time the bracket is halved.
+
+    >>> _found(lambda width: 10 * width**2, 0.01, 10, 4.9), _found(lambda width: width, 1, 2, 3)
+    (0.7, None)
+    """
+    least, most = has(low), has(high)
+    if not least < target <= most:
+        return None
+    halve = False
+    while True:
+        share = 0.5 if halve or least <= 0 else math.log(target / least) / math.log(most / least)
+        # Within the bracket, so that the widths that round to it are some of those between its ends.
+        guess = _rounded(low * (high / low) ** min(max(share, INSIDE), 1 - INSIDE))
+        tried = [end for end in _ends(guess) if low < end < high]
+        if not tried:
+            return guess
+        for end in tried:
+            steps = has(end)
+            if steps < target:
+                low, least = end, steps
+            else:
+                high, most = end, steps
+                break
+        halve = not halve
+
+
+def _ends(width: float) -> tuple[float, float]:
+    """Return between which widths two significant digits give this one.
+
+    >>> [f"{end:.4g}" for width in (0.27, 0.1) for end in _ends(width)]
+    ['0.265', '0.275', '0.0995', '0.105']
+    """
+    mantissa, exponent = f"{width:.{DIGITS - 1}e}".split("e")
+    half = 0.5 * 10.0 ** (int(exponent) - DIGITS + 1)
+    return width - (half / 10 if float(mantissa) == 1 else half), width + half
 
 
 def _rounded(width: float) -> float:

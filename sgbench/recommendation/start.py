@@ -103,7 +103,7 @@ def measured_start(seen: FirstPass, steps: int, layers: int) -> OwnStart:
         mean_passing_steps(seen.layers, seen.surrogate),
         width_for(seen.layers, create("surrogate/triangle", width_fwhm=1.0), TARGETS["attached"]),
         channels=math.prod(inputs[0].shape[2:]),
-        neurons=max(layer.series for layer in seen.layers) // samples,
+        neurons=int(max(layer.series for layer in seen.layers)) // samples,
         layers=layers,
         analogue=any(isinstance(x, Tensor) and bool((x != x.round()).any()) for x in inputs),
     )

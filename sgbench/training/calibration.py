@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 
 from sgbench.composition.plan import RunPlan
-from sgbench.diagnosis.passing import RecurrentLayer, mean_passing_steps, passing_steps, width_for
+from sgbench.diagnosis.passing import RecurrentLayer, passing_steps, width_for
 from sgbench.errors import InputError
 from sgbench.networks.base import Network
 from sgbench.records.calibration import Calibration, LayerSteps, Reset, is_auto
@@ -86,8 +86,9 @@ def calibration_of(spec: RunSpec, target: float | None = None) -> Calibration:
     wanted = TARGETS[reset] if target is None else target
     first = measured(with_width(spec, 1.0))
     width = width_for(first.layers, first.surrogate, wanted)
-    tried = measured(with_width(spec, width), first.batches)
-    has = mean_passing_steps(tried.layers, tried.surrogate)
+    tried = measured(with_width(spec, width), first)
+    steps = [passing_steps(layer, tried.surrogate) for layer in tried.layers]
+    has = sum(steps) / len(steps)
     if abs(has - wanted) > TOLERANCE * wanted:
         raise InputError(
             f"init={spec.method.choices['init']}: weights depend on the width, which passing steps cannot choose "
@@ -99,7 +100,7 @@ def calibration_of(spec: RunSpec, target: float | None = None) -> Calibration:
         reset_gradient=reset,
         seed=seed_for_choosing(spec.method.protocol),
         samples=sum(len(batch.lengths) for batch in first.batches),
-        layers=layer_steps(tried.layers, tried.surrogate),
+        layers=layer_steps(tried.layers, steps),
     )
 
 
@@ -109,14 +110,16 @@ class FirstPass(NamedTuple):
     layers: tuple[RecurrentLayer, ...]  # recurrent ones
     surrogate: Surrogate  # of the first hidden layer; all have the same width
     batches: tuple[Batch, ...]  # that were run
+    weights: dict[str, torch.Tensor]  # as training begins, and whatever else is saved of the network
 
 
-def measured(spec: RunSpec, batches: tuple[Batch, ...] | None = None) -> FirstPass:
+def measured(spec: RunSpec, before: FirstPass | None = None) -> FirstPass:
     """Run a recurrent network forward as training begins, with weights and data of the first tuning seed.
 
     Args:
         spec: of the network; its seed plays no part.
-        batches: in place of the first ones of the training data.
+        before: the same network's pass with another width. Its batches are taken, and its potentials too where all
+            weights are equal: the width does not act forward.
 
     Raises:
         InputError: no layer is recurrent with its whole gradient, or none of its neurons fires.
@@ -124,11 +127,21 @@ def measured(spec: RunSpec, batches: tuple[Batch, ...] | None = None) -> FirstPa
     choosing = spec.model_copy(update={"seed": seed_for_choosing(spec.method.protocol)})
     parts = build(choosing)
     _require_recurrent(parts.network)
-    if batches is None:
+    weights = {name: value.clone() for name, value in parts.network.state_dict().items()}
+    if before is not None and _equal(weights, before.weights):
+        return before._replace(surrogate=_surrogate(parts.network))
+    if before is None:
         parts.data.setup()
         batches = tuple(itertools.islice(parts.data.epoch(0), BATCHES))
+    else:
+        batches = before.batches
     layers = _recurrent_layers(parts, batches, choosing)
-    return FirstPass(layers, _surrogate(parts.network), batches)
+    return FirstPass(layers, _surrogate(parts.network), batches, weights)
+
+
+def _equal(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
+    """Return whether two networks have the same tensors under the same names."""
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
 def seed_for_choosing(protocol: Protocol) -> int:
@@ -151,11 +164,11 @@ def with_width(spec: RunSpec, width: float) -> RunSpec:
     return spec.model_copy(update={"method": method.model_copy(update={"parameters": parameters})})
 
 
-def layer_steps(layers: Sequence[RecurrentLayer], surrogate: Surrogate) -> tuple[LayerSteps, ...]:
-    """Measure the passing steps of each layer, to four significant digits."""
+def layer_steps(layers: Sequence[RecurrentLayer], steps: Sequence[float]) -> tuple[LayerSteps, ...]:
+    """Name the layer of each number of passing steps, to four significant digits."""
     return tuple(
-        LayerSteps(name=layer.name, passing_steps=float(f"{passing_steps(layer, surrogate):.4g}"))
-        for layer in layers
+        LayerSteps(name=layer.name, passing_steps=float(f"{own:.4g}"))
+        for layer, own in zip(layers, steps, strict=True)
     )
 
 

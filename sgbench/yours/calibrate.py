@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from sgbench.composition.compose import compose
-from sgbench.diagnosis.passing import width_for
+from sgbench.diagnosis.passing import passing_steps, width_for
 from sgbench.errors import InputError, require_number
 from sgbench.recommendation.hooks import recurrent_layers
 from sgbench.records.calibration import AUTO, Calibration
@@ -81,5 +81,5 @@ def calibrated_module(
         reset_gradient="detached",
         seed=None,
         samples=samples,
-        layers=layer_steps(layers, surrogate),
+        layers=layer_steps(layers, [passing_steps(layer, surrogate) for layer in layers]),
     )

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from scipy.optimize import brentq
 
 import sgbench
 from sgbench.diagnosis import passing
@@ -96,3 +97,26 @@ def test_halving_ends_where_both_ends_are_one_width(monkeypatch, target):
         below = mean_passing_steps([layer()], shape("atan"), middle) < target
         low, high = (middle, high) if below else (low, middle)
     assert found == float(f"{low:.2g}")
+
+
+@pytest.mark.parametrize("name", ["atan", "triangle", "fast_sigmoid"])
+def test_a_part_of_many_potentials_finds_what_all_of_them_decide(name, monkeypatch):
+    """Oracle: scipy's root over all potentials, to two digits; by count, in fewer than six looks at all of them."""
+    surrogate = shape(name)
+    generator = torch.Generator().manual_seed(5)
+    looked = 0
+
+    def counting(layers, *rest):
+        nonlocal looked
+        looked += sum(layer.centred.numel() for layer in layers)
+        return mean_passing_steps(layers, *rest)
+
+    for spread in (0.3, 2.0):
+        potentials = torch.randn(4000, 100, generator=generator) * spread - spread
+        layers = [RecurrentLayer("hidden", potentials, 4000)]
+        for target in (1.0, 2.8):
+            root = brentq(lambda width: passing_steps(layers[0], surrogate, width) - target, 1e-3, 1e2)  # noqa: B023
+            with monkeypatch.context() as patched:
+                patched.setattr("sgbench.diagnosis.passing.mean_passing_steps", counting)
+                assert width_for(layers, surrogate, target) == float(f"{root:.2g}")
+    assert looked < 6 * 4 * potentials.numel()

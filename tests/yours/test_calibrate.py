@@ -21,7 +21,9 @@ from sgbench.training.calibration import (
     calibrated,
     calibrated_plan,
     calibration_of,
+    measured,
     seed_for_choosing,
+    with_width,
 )
 
 WORDS = ("experiment=delayed_xor_v2", "dataset.samples=[120,20,20]", "protocol.batch_size=40")
@@ -156,8 +158,8 @@ def test_the_command_prints_a_word_and_tells_beside_it_what_was_measured(capsys)
     assert json.loads(capsys.readouterr().out) == json.loads(found.model_dump_json())
 
 
-def test_it_costs_two_forward_passes_over_a_few_batches(monkeypatch):
-    """Expected: four of the eight batches of an epoch, forward and twice, without a gradient."""
+def test_it_costs_one_forward_pass_over_a_few_batches(monkeypatch):
+    """By count: four of the eight batches of an epoch go forward once, without a gradient; other weights, again."""
     seen = []
 
     def counted(network, x, lengths, *others, **more):
@@ -166,8 +168,16 @@ def test_it_costs_two_forward_passes_over_a_few_batches(monkeypatch):
 
     unrolled = Chain.unroll
     monkeypatch.setattr(Chain, "unroll", counted)
-    calibration_of(compose([*WORDS, "dataset.samples=[320,20,20]", "width_fwhm=auto"]))
-    assert seen == [(40, False)] * 8
+    spec = compose([*WORDS, "dataset.samples=[320,20,20]", "width_fwhm=0.3"])
+    found = calibration_of(spec)
+    assert seen == [(40, False)] * 4
+    first = measured(spec)
+    seen.clear()
+    again = measured(with_width(spec, found.width_fwhm), first)
+    assert (seen, again.layers) == ([], first.layers)
+    others = {name: value + 1 for name, value in first.weights.items()}
+    assert measured(spec, first._replace(weights=others)).layers is not first.layers
+    assert seen == [(40, False)] * 4
 
 
 # --- of a module of snnTorch

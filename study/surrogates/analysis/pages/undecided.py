@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from study.reporting.pages.text import StudyPage, table
 from study.reporting.plan import TRIES, PlanLine
+from study.surrogates.analysis.second_look import PURPOSE
 
 NAME, TITLE = "undecided.md", "What would decide the open hypotheses"
 
@@ -20,7 +21,7 @@ def page(lines: Iterable[PlanLine], claims: Mapping[str, str]) -> StudyPage:
     rows = [
         [
             claims[line.claim],
-            line.what,
+            line.what.replace(PURPOSE, "registered second look,"),
             f"{line.runs:,}",
             f"{line.hours:.1f}",
             "-" if line.chance is None else f"{100 * line.chance:.0f} %",
@@ -31,10 +32,12 @@ def page(lines: Iterable[PlanLine], claims: Mapping[str, str]) -> StudyPage:
         NAME,
         TITLE,
         (
-            "None of these runs is made. They are more seeds of the cells that a hypothesis compares, and each "
-            "would be registered before it runs. Core-hours are by the seconds that the study's file states. The "
-            "chance is that the verdict is then no longer open, before the correction for all hypotheses. It is "
-            f"found by drawing the stored seeds again {TRIES} times, so that it is known to some 6 points. "
+            "No verdict rests on these runs. They are more seeds of the cells that a hypothesis compares. Those of "
+            "a second look are registered in amendment 13 of [the registration](../preregistration.md), with the "
+            "chance that they decide. They count when all of a block are stored. The others would be registered "
+            "before they run. Core-hours are by the seconds that the study's file states. The chance is that the "
+            "verdict is then no longer open, before the correction for all hypotheses. It is found by drawing the "
+            f"stored seeds again {TRIES} times, so that it is known to some 6 points. "
             "`python -m study plan surrogates` prints the same.",
             table(["hypothesis", "more seeds", "runs", "core-h", "chance"], rows),
         ),
