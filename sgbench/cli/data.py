@@ -1,4 +1,4 @@
-"""`sgbench data list|add|download|check|checksum|show|prepare`: which data sets there are, and how they look."""
+"""`sgbench data list|add|download|check|confirm|show ...`: which data sets there are, and how they look."""
 
 from __future__ import annotations
 
@@ -51,7 +51,16 @@ def register(commands: Any) -> None:
     showing.add_argument("--samples", type=int, default=6, metavar="N", help="how many samples to draw (6)")
     showing.set_defaults(handler=show_data)
     _add_own(words)
-    for command in (listing, fetching, checking, summing, showing, _add_prepare(words)):
+    _add_accept(words)
+    for command in (
+        listing,
+        fetching,
+        checking,
+        summing,
+        showing,
+        _add_prepare(words),
+        _add_confirm(words),
+    ):
         command.add_argument("--data-dir", type=Path, default=None, help="where files lie ($SGBENCH_DATA)")
 
 
@@ -195,6 +204,59 @@ def show_data(args: argparse.Namespace) -> int:
 
         draw(args.name, dataset, splits[args.split], args.split, args.plot, count=args.samples)
         say(f"picture: {args.plot}")
+    return 0
+
+
+def _add_confirm(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """Add the subcommand `data confirm`."""
+    confirming = words.add_parser(
+        "confirm",
+        help="state sizes and checksums of originals that were never read here, to hand in",
+        parents=shared(machine=False),
+    )
+    confirming.add_argument("name", metavar="NAME", help="e.g. shd")
+    confirming.add_argument("--contact", required=True, metavar="WHO", help="whom to ask, e.g. an address")
+    confirming.add_argument("--into", type=Path, metavar="FILE", help="default: NAME.confirmation.json")
+    confirming.set_defaults(handler=confirm_data)
+    return confirming
+
+
+def _add_accept(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand `data accept`."""
+    accepting = words.add_parser(
+        "accept",
+        help="for maintainers: take what was confirmed into the entry",
+        parents=shared(machine=False),
+    )
+    accepting.add_argument("file", type=Path, metavar="FILE", help="what sgbench data confirm wrote")
+    accepting.set_defaults(handler=accept_data)
+
+
+def confirm_data(args: argparse.Namespace) -> int:
+    """Write what the originals of a data set are, for a maintainer to accept."""
+    from sgbench.datasets.confirm import confirm
+    from sgbench.records.files import to_json, write_atomic
+
+    entry = catalogue.entry("dataset", args.name, args.config_dir)
+    found = confirm(entry, make(entry, args), root(args), args.contact)
+    path = args.into or Path(f"{args.name}.confirmation.json")
+    write_atomic(path, to_json(found))
+    say(
+        f"{path}: {len(found.files)} files, sha256 {found.sha256[:12]}; hand it in with an issue or pull request"
+    )
+    return 0
+
+
+def accept_data(args: argparse.Namespace) -> int:
+    """Take the sizes and the checksum of a confirmation into the data set's entry."""
+    from sgbench.datasets.confirm import accept
+    from sgbench.records.confirmation import DataConfirmation
+    from sgbench.records.files import read_model
+
+    given = read_model(args.file, DataConfirmation)
+    entry = catalogue.entry("dataset", given.dataset, args.config_dir)
+    accept(given, entry)
+    say(f"{entry.path}: sha256 {given.sha256[:12]} of {given.contact}; look at the difference and commit it")
     return 0
 
 

@@ -187,7 +187,7 @@ class SpikingData:
         """Load and verify all splits at the first call, and do nothing at later ones."""
         if self.splits:
             return
-        splits = self.data_set.load(self.data_dir)
+        splits: dict[Split, Samples] = self.data_set.load(self.data_dir)
         self.sha256 = check(self.data_set, splits)
         if self.first is not None:
             splits = {split: first_samples(samples, self.first) for split, samples in splits.items()}

@@ -335,3 +335,74 @@ def test_a_server_that_is_not_reached_is_one_clear_line(name, tmp_path, monkeypa
     assert re.search(r"http\S+: no route; the same command continues; ", error)
     assert not re.search(r"\b(\w+) \1\b", error)
     assert len(FETCHED) >= 10
+
+
+# --- originals that were never read here
+
+
+def test_a_holder_confirms_and_a_maintainer_accepts(tmp_path, monkeypatch, capsys):
+    """Expected: sizes by hand, SHA-256 by hashlib; once accepted, the entry has them and takes no other."""
+    pytest.importorskip("h5py")
+    monkeypatch.setenv("SGBENCH_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "data" / "SHD"
+    folder.mkdir(parents=True)
+    for name, speakers in (("shd_train.h5", [9] * 20 + [0] * 20), ("shd_test.h5", [4] * 20)):
+        formats.heidelberg(folder / name, speakers=speakers, classes=20, seed=0)
+    monkeypatch.setattr(Shd, "sizes", sizes(0, 0, 20))
+    monkeypatch.setattr(Shd, "recorded", {("train", "validation"): 40})
+    entry = catalogue.entry("dataset", "shd")
+    own = tmp_path / "conf" / "dataset" / "shd_own.yaml"
+    own.parent.mkdir(parents=True)
+    own.write_text(entry.path.read_text().replace("test: 2264", "test: null"))
+    where = ["--config-dir", str(tmp_path / "conf")]
+    written = tmp_path / "found.json"
+    words = ["data", "confirm", "shd_own", "--contact", "me@example.org", "--into", str(written), *where]
+    assert main([*words, "--data-dir", str(tmp_path / "data")]) == 0
+    found = json.loads(written.read_text())
+    assert found["sizes"] == {"train": 20, "validation": 20, "test": 20}
+    assert [(one["name"], one["sha256"]) for one in found["files"]] == [
+        (name, hashlib.sha256((folder / name).read_bytes()).hexdigest())
+        for name in ("shd_train.h5", "shd_test.h5")
+    ]
+    accepting = ["data", "accept", str(written), *where]
+    assert main(accepting) == 0
+    meta = catalogue.entry("dataset", "shd_own", (tmp_path / "conf",)).meta
+    assert (meta["sizes"], meta["sha256"], "original" in meta) == (found["sizes"], found["sha256"], False)
+    capsys.readouterr()
+    assert main(accepting) == 2
+    assert "has a checksum already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (
+            {"sizes": {"train": 6, "validation": 4, "test": 5}},
+            "5 samples of test, its file says 2264; ask me@",
+        ),
+        ({"sizes": {"train": 6, "validation": 4}}, "sizes"),
+        ({"sha256": "0"}, "sha256"),
+        ({"dataset": "../shd"}, "dataset"),
+        ({"contact": "\x1b[2J me"}, "contact"),
+        ({"more": 1}, "more"),
+    ],
+)
+def test_a_confirmation_is_data(change, complaint, tmp_path, capsys):
+    """Expected: one line and exit code 2; the entry keeps its bytes."""
+    sound = {
+        "schema_version": 1,
+        "dataset": "shd",
+        "sizes": {"train": 6, "validation": 4, "test": 2264},
+        "sha256": "0" * 64,
+        "files": [{"name": "shd_train.h5", "bytes": 3, "sha256": "0" * 64}],
+        "contact": "me@example.org",
+        "created_utc": "2026-11-29T12:00:00+00:00",
+    }
+    path, entry = tmp_path / "found.json", catalogue.entry("dataset", "shd")
+    before = entry.path.read_bytes()
+    path.write_text(json.dumps(sound | change))
+    assert main(["data", "accept", str(path)]) == 2
+    line = capsys.readouterr().err
+    assert complaint in line
+    assert line.count("\n") == 1
+    assert entry.path.read_bytes() == before
