@@ -32,11 +32,10 @@ def with_new_seeds(scores: StudyScores, hypothesis: str, first: dict[str, RunTab
         task = place.partition(" ")[0]
         if task not in block.tasks:
             continue
-        more = scores.table(task, PURPOSE, list(table.cells), seeds, start=MAP)
-        if not more.complete:
-            return {}
-        tables[place] = _joined(table, more)
-    return tables
+        tables[place] = scores.table(task, PURPOSE, list(table.cells), seeds, start=MAP)
+    if not all(more.complete for more in tables.values()):
+        return {}
+    return {place: _joined(first[place], more) for place, more in tables.items()}
 
 
 def looked_again(result: HypothesisResult, tables: dict[str, RunTable], rules: Rules) -> HypothesisResult:
