@@ -88,13 +88,14 @@ def summary(verdicts: Sequence[EnergyVerdict]) -> str:
         kind = [verdict for verdict in verdicts if verdict.is_fitted is fitted]
         shares.append(f"{sum(verdict.inside for verdict in kind)} of {len(kind)}")
     alone, with_fit = shares
-    wrong = f"Of the {len(failed)} predictions that fail,"
+    apart = "whose interval does not overlap that of the measurement"
     return (
         f"{len(verdicts) - len(failed)} of {len(verdicts)} predictions hold, which means that their interval "
         f"overlaps that of the measurement. Of the predictions from energies per operation alone, {alone} hold. Of "
-        f"the predictions that were fitted to other measurements of the same chip, {with_fit} hold. {wrong} {low} "
-        f"are too low and {len(failed) - low} are too high. {wrong} {near} are off by less than a factor of "
-        f"{NEAR:g}."
+        f"the predictions that were fitted to other measurements of the same chip, {with_fit} hold. Of the "
+        f"{len(failed)} predictions {apart}, {low} are too low and {len(failed) - low} are too high. Of the "
+        f"{len(failed)} predictions {apart}, {near} differ from the measured value by less than a "
+        f"factor of {NEAR:g}."
     )
 
 

@@ -50,13 +50,14 @@ def test_fixed_setting_is_the_rule_where_the_other_is_not_shown_to_be_better():
     assert answer.rule == FIXED_NAME
     assert answer.sentences == (
         "In recurrent networks take `atan` at a width of 0.5, with a gradient through the neurons' reset. "
-        "On 3 new tasks, `atan` at a width of 0.5 with a gradient through the reset lost 0.2 points "
-        'to the best of 32 settings (95 % interval 0.2 to 0.2). On the task "the first", `atan` at a width of 0.5 '
+        "On 3 new tasks, `atan` at a width of 0.5 with a gradient through the reset averaged 0.2 points "
+        "below each task's best of 32 settings (95 % interval 0.2 to 0.2). "
+        'On the task "the first", `atan` at a width of 0.5 '
         "lost most, 0.2 points (seeds 205 to 219). "
         "A surrogate width computed from membrane potentials is not shown to be better than `atan` at "
         "a width of 0.5: the difference is -0.8 points. "
-        "A gradient through the neurons' reset costs 0.2 points of accuracy at the width that is best "
-        "without one. "
+        "A gradient through the neurons' reset costs 0.2 points of accuracy at the best width "
+        "without this gradient. "
         "A gradient through the neurons' reset gains 7.8 points of accuracy at a surrogate width of 0.5."
     )
     assert answer.verdicts[0] == (
@@ -165,8 +166,8 @@ def test_attaching_that_harms_is_said():
     assert "no default changes" in answer.defaults
     assert len(passages(answer)[0].text.split()) <= 95
     costs = (
-        "A gradient through the neurons' reset costs 5.0 points of accuracy at the width that is best without "
-        "one."
+        "A gradient through the neurons' reset costs 5.0 points of accuracy at the best width without "
+        "this gradient."
     )
     assert answer.short.endswith(costs)
     assert answer.sentences.startswith("For recurrent networks the pre-registered advice is to take `atan`")
@@ -248,8 +249,8 @@ def test_a_setting_loses_what_the_last_look_with_its_runs_says():
     assert rows[0][1] == pytest.approx([0.6] * 3)
     assert rows[1][1] == pytest.approx([0.2] * 3)
     assert settings.losses_by_way(scores, taken)[FIXED_NAME].seeds == "seeds 205 to 219"
-    assert "lost 0.6 points" in answered(scores).sentences
-    assert "lost 0.2 points" in answered(scored(later_worse, last=209)).sentences
+    assert "averaged 0.6 points below" in answered(scores).sentences
+    assert "averaged 0.2 points below" in answered(scored(later_worse, last=209)).sentences
 
 
 def test_registered_estimates_without_runs_are_tabled():
