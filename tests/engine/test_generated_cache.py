@@ -86,7 +86,7 @@ def test_the_name_follows_from_all_that_matters(monkeypatch):
             other.setattr(module, "__version__", "0.0.0")
             names.add(build._digest(SOURCE))
     with monkeypatch.context() as other:
-        other.setattr(build, "version", lambda _: "0.0.0")
+        other.setattr(build, "__version__", "0.0.0")
         names.add(build._digest(SOURCE))
     monkeypatch.setattr(build, "_room", lambda: "another file")
     names.add(build._digest(SOURCE))

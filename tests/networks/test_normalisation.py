@@ -320,7 +320,9 @@ def test_other_methods_keep_their_names():
     assert (told["choices"]["normalisation"], told["choices"]["dropout"]) == ("tdbn", "shared_mask")
 
 
-@every_kind
+@pytest.mark.parametrize(
+    "kind", [pytest.param(each, marks=pytest.mark.slow) if each == "tdbn" else each for each in MADE]
+)
 def test_statistics_are_kept_with_the_weights(kind, tmp_path: Path):
     """Must match: predictions of a network made anew from the weights file, as verification does.
 
