@@ -250,12 +250,12 @@ def confirm_data(args: argparse.Namespace) -> int:
 def accept_data(args: argparse.Namespace) -> int:
     """Take the sizes and the checksum of a confirmation into the data set's entry."""
     from sgbench.datasets.confirm import accept
-    from sgbench.records.confirmation import DataConfirmation
-    from sgbench.records.files import read_model
+    from sgbench.records.confirmation import MOST_BYTES, DataConfirmation
+    from sgbench.records.files import parse_model, read_bytes
 
-    given = read_model(args.file, DataConfirmation)
+    given = parse_model(read_bytes(args.file, limit=MOST_BYTES), DataConfirmation, str(args.file))
     entry = catalogue.entry("dataset", given.dataset, args.config_dir)
-    accept(given, entry)
+    accept(given, entry, make(entry, args))
     say(f"{entry.path}: sha256 {given.sha256[:12]} of {given.contact}; look at the difference and commit it")
     return 0
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
 
 from sgbench.composition.catalogue import Entry
 from sgbench.datasets.base import SPLITS
 from sgbench.datasets.checks import check
+from sgbench.datasets.download import digests, known
 from sgbench.datasets.event_files import EventFiles
+from sgbench.datasets.formats.event_cache import checksum_of_checksums, sha256_of
 from sgbench.errors import InputError
-from sgbench.records.confirmation import DataConfirmation, OriginalFile
+from sgbench.records.confirmation import DataConfirmation, FetchedFile, OriginalFile
 from sgbench.records.files import write_atomic
 
 UNREAD = "original"  # key of meta that says that nobody here has read them
@@ -22,7 +28,7 @@ def confirm(entry: Entry, data_set: object, data_dir: Path, contact: str) -> Dat
     """Load a data set whose checksum nobody has published, and state its sizes, checksums and files.
 
     Raises:
-        InputError: its checksum is known, or its files are missing or not whole.
+        InputError: its checksum is known, or its files are missing, not whole or not as published.
     """
     if not isinstance(data_set, EventFiles) or data_set.sha256 is not None:
         raise InputError(
@@ -30,41 +36,128 @@ def confirm(entry: Entry, data_set: object, data_dir: Path, contact: str) -> Dat
         )
     splits = data_set.load(data_dir)
     root = data_dir / data_set.folder
-    return DataConfirmation(
+    confirmation = DataConfirmation(
         schema_version=1,
         dataset=entry.name,
         sizes={split: len(splits[split].target) for split in SPLITS},
         sha256=check(data_set, splits),
         files=tuple(_facts(root, name) for name in data_set.originals(root)),
+        downloads=tuple(_fetched(data_set, root, file.name) for file in data_set.downloads if file.md5),
         contact=contact,
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+    compare(confirmation, data_set)
+    return confirmation
 
 
 def _facts(root: Path, name: str) -> OriginalFile:
-    with (root / name).open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    return OriginalFile(name=name, bytes=(root / name).stat().st_size, sha256=sha256)
+    return OriginalFile(name=name, bytes=(root / name).stat().st_size, sha256=sha256_of(root / name))
 
 
-def accept(confirmation: DataConfirmation, entry: Entry) -> None:
+def _fetched(data_set: EventFiles, root: Path, name: str) -> FetchedFile:
+    """Return what is known of a file as it is published: it was fetched, or lies there."""
+    if (root / name).is_file():
+        return FetchedFile(name=name, md5=digests(root / name)[0])
+    if name in known(root):
+        return FetchedFile(name=name, md5=known(root)[name]["md5"])
+    raise InputError(
+        f"data set {data_set.name}: {name} was not fetched by sgbench, so its MD5 is not known; put it into {root}"
+    )
+
+
+def compare(confirmation: DataConfirmation, data_set: EventFiles) -> None:
+    """Hold a confirmation against all that is known without the originals.
+
+    Known are how many samples splits have together, which files are originals, the MD5 of what is fetched, and how
+    the checksum of a data set follows from those of its files.
+
+    Raises:
+        InputError: names the first that differs.
+    """
+    start, ask = f"data set {confirmation.dataset}: ", f"ask {confirmation.contact}"
+    for together, count in data_set.recorded.items():
+        total = sum(confirmation.sizes[split] for split in together)
+        if total != count:
+            raise InputError(f"{start}{total} samples of {' and '.join(together)}, not {count}; {ask}")
+    names = [file.name for file in confirmation.files]
+    other = _not_original(data_set, names)
+    if other is not None:
+        raise InputError(f"{start}{other}; {ask}")
+    md5 = {file.name: file.md5 for file in confirmation.downloads}
+    for file in data_set.downloads:
+        if file.md5 is not None and md5.get(file.name) != file.md5:
+            given = md5.get(file.name, "none")
+            raise InputError(f"{start}md5 of {file.name} is {given}, not the published {file.md5}; {ask}")
+    originals = checksum_of_checksums((file.name, file.sha256) for file in confirmation.files)
+    if confirmation.sha256 != data_set.checksum_of(originals):
+        raise InputError(
+            f"{start}checksum {confirmation.sha256[:12]} does not follow from those of its files; {ask}"
+        )
+
+
+def _not_original(data_set: EventFiles, names: Sequence[str]) -> str | None:
+    """Say how files differ from the originals that a data set finds in a folder with files of these names."""
+    for name in names:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or str(path) != name:
+            return f"{name} is no name of a file below a folder"
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        try:
+            for name in names:
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                (root / name).touch()
+            declared = data_set.originals(root)
+        except OSError as error:
+            return f"its files cannot lie in one folder: {error.strerror}"
+        except InputError as error:
+            return str(error).partition(";")[0].replace(folder, "its list of files")
+    if list(names) == declared:
+        return None
+    foreign = sorted(set(names) - set(declared))
+    return f"{foreign[0]} is no original" if foreign else "its files are not in the order of the originals"
+
+
+def accept(confirmation: DataConfirmation, entry: Entry, data_set: object) -> None:
     """Write the sizes and the checksum of a confirmation into the entry's file, which then counts as read.
 
     Raises:
-        InputError: the entry has a checksum already, or states other sizes.
+        InputError: the entry has a checksum already, is not one of unread originals, states otherwise, or is not
+            written as those of this package are.
     """
     stated = entry.meta.get("sizes") or {}
     other = [split for split, size in confirmation.sizes.items() if stated.get(split) not in (None, size)]
     if entry.meta.get("sha256") is not None:
         raise InputError(f"data set {entry.name}: has a checksum already; nothing is accepted over it")
+    if UNREAD not in entry.meta or not isinstance(data_set, EventFiles):
+        raise InputError(
+            f"data set {entry.name}: is not one of originals that were never read; see sgbench data list"
+        )
     if other:
         raise InputError(
             f"data set {entry.name}: {confirmation.sizes[other[0]]} samples of {other[0]}, its file says "
             f"{stated[other[0]]}; ask {confirmation.contact}"
         )
-    found = {str(split): size for split, size in confirmation.sizes.items()}
+    compare(confirmation, data_set)
+    write_atomic(entry.path, _rewritten(entry.path, confirmation).encode())
+
+
+def _rewritten(path: Path, confirmation: DataConfirmation) -> str:
+    """Return the text of an entry with what was confirmed; nothing else that it says differs."""
+    text = path.read_text()
+    found: dict[str, int] = {str(split): size for split, size in confirmation.sizes.items()}
     sizes = ", ".join(f"{split}: {found[split]}" for split in SPLITS)
-    text = re.sub(r"(?m)^  sizes: .*$", f"  sizes: {{{sizes}}}", entry.path.read_text())
-    text = re.sub(r"(?m)^  sha256: null$", f"  sha256: {confirmation.sha256}", text)
-    text = re.sub(rf"(?m)^  {UNREAD}: .*\n", "", text)
-    write_atomic(entry.path, text.encode())
+    expected: dict[str, Any] = yaml.safe_load(text)
+    expected["meta"] |= {"sizes": found, "sha256": confirmation.sha256}
+    del expected["meta"][UNREAD]
+    for key, old, new in (
+        ("sizes", ".*$", f"  sizes: {{{sizes}}}"),
+        ("sha256", "null$", f"  sha256: {confirmation.sha256}"),
+        (UNREAD, r".*\n", ""),
+    ):
+        text, count = re.subn(f"(?m)^  {key}: {old}", new, text)
+        if count != 1:
+            raise InputError(f"{path}: {count} lines of {key} to replace, one is needed; write it by hand")
+    if yaml.safe_load(text) != expected:
+        raise InputError(f"{path}: its meta is not in lines of their own; write sizes and sha256 by hand")
+    return text

@@ -91,14 +91,9 @@ def _fetch_one(data_set: Fetched, download: FileToFetch, root: Path) -> str:
     done = known(root).get(download.name)
     if done is not None and done["md5"] == download.md5:
         return f"{download.name}: was fetched before, sha256 {done['sha256'][:12]}"
-    url = download.url if path.is_file() else _continue(data_set, download, path)
-    md5, sha256 = _digests(path)
-    if download.md5 is not None and md5 != download.md5:
-        path.unlink()
-        raise InputError(
-            f"{path}: md5 {md5} is not the published {download.md5}; it was removed, run the command again; "
-            f"{data_set.by_hand}"
-        )
+    url, (md5, sha256) = (
+        _by_hand(data_set, download, path) if path.is_file() else _fetch(data_set, download, path)
+    )
     size = path.stat().st_size
     files = _unpack_all(path, root, download.unpacked_bytes)
     facts = {"url": url, "bytes": size, "md5": md5, "sha256": sha256}
@@ -135,37 +130,76 @@ def _unpack_all(path: Path, root: Path, most_bytes: int) -> list[str]:
     return [file.relative_to(root).as_posix() for file in files]
 
 
-def _continue(data_set: Fetched, download: FileToFetch, path: Path) -> str:
-    """Fetch a file into NAME.part, from where that ends; once whole, it gets its name. Return the address."""
+class AddressError(InputError):
+    """Says why one address did not give the file; another may."""
+
+
+def _by_hand(data_set: Fetched, download: FileToFetch, path: Path) -> tuple[str, tuple[str, str]]:
+    """Return the address and the checksums of a file that somebody has put there."""
+    try:
+        return download.url, _compare(path, download)
+    except AddressError as error:
+        raise InputError(f"{path}: {error}; {data_set.by_hand}") from None
+
+
+def _fetch(data_set: Fetched, download: FileToFetch, path: Path) -> tuple[str, tuple[str, str]]:
+    """Fetch a file from the first address that gives it whole; return that address and the file's checksums.
+
+    It grows in NAME.part, from where that ends, and gets its name once its checksum is right.
+    """
     part = path.with_name(path.name + ".part")
     failures: list[str] = []
     for url in (download.url, *download.mirrors):
-        failure = _attempt(url, part, download.name)
-        if failure is None:
+        try:
+            checksums = _attempt(url, part, download)
+        except AddressError as failure:
+            failures.append(f"{url}: {failure}")
+        else:
             part.replace(path)
-            return url
-        failures.append(f"{url}: {failure}")
-    last = failures[-1]
+            return url, checksums
     before = [line.removesuffix(AGAIN) for line in failures[:-1]]
-    raise InputError("; ".join([*before, last, data_set.by_hand]))
+    raise InputError("; ".join([*before, failures[-1], data_set.by_hand]))
 
 
-def _attempt(url: str, part: Path, name: str) -> str | None:
-    """Fetch what is missing of a part from one address; return None, or why it is not whole."""
+def _attempt(url: str, part: Path, download: FileToFetch) -> tuple[str, str]:
+    """Fetch what is missing of a part from one address and return its checksums.
+
+    A part that was continued and is not the file may have been of another one: it is fetched once more, from its
+    first byte on.
+    """
     have = part.stat().st_size if part.is_file() else 0
     try:
-        _transfer(_request(url, have), part, name)
+        _transfer(_request(url, have), part, download.name)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code != FORBIDDEN_RANGE or not have:
-            return f"the server answers {error.code} {error.reason}"
+            raise AddressError(f"the server answers {error.code} {error.reason}") from None
         # Nothing follows what is here: it is whole, or not the file.
+        if download.md5 is None and error.headers.get("Content-Range") != f"bytes */{have}":
+            part.unlink()
+            return _attempt(url, part, download)
     except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as error:
-        return f"{getattr(error, 'reason', error)}{AGAIN}"
+        raise AddressError(f"{getattr(error, 'reason', error)}{AGAIN}") from None
     if not part.is_file() or not part.stat().st_size:
         part.unlink(missing_ok=True)
-        return "the server sends nothing"
-    return None
+        raise AddressError("the server sends nothing")
+    try:
+        return _compare(part, download)
+    except AddressError:
+        if not have:
+            raise
+    return _attempt(url, part, download)
+
+
+def _compare(path: Path, download: FileToFetch) -> tuple[str, str]:
+    """Return MD5 and SHA-256 of a file; one that is not the published one is removed."""
+    md5, sha256 = digests(path)
+    if download.md5 is not None and md5 != download.md5:
+        path.unlink()
+        raise AddressError(
+            f"md5 {md5} is not the published {download.md5}; it was removed, run the command again"
+        )
+    return md5, sha256
 
 
 def _request(url: str, have: int) -> urllib.request.Request:
@@ -182,7 +216,7 @@ def _transfer(request: urllib.request.Request, part: Path, name: str) -> None:
         resumed = answer.status == PARTIAL
         have = part.stat().st_size if resumed else 0
         if resumed and not str(answer.headers.get("Content-Range", "")).startswith(f"bytes {have}-"):
-            raise InputError(f"{request.full_url}: the server continues at another place; remove {part}")
+            raise AddressError(f"the server continues at another place; remove {part}")
         left = answer.headers.get("Content-Length")
         total = have + int(left) if left is not None and left.isdigit() else None
         bar = tqdm(
@@ -194,12 +228,10 @@ def _transfer(request: urllib.request.Request, part: Path, name: str) -> None:
                 bar.update(len(chunk))
     size = part.stat().st_size
     if total is not None and size < total:
-        raise InputError(
-            f"{request.full_url}: cut off at {size} of {total} bytes; the same command continues"
-        )
+        raise AddressError(f"cut off at {size} of {total} bytes{AGAIN}")
 
 
-def _digests(path: Path) -> tuple[str, str]:
+def digests(path: Path) -> tuple[str, str]:
     """Hash a file by MD5, which publishers state, and by SHA-256."""
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
     with path.open("rb") as file:

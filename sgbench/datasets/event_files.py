@@ -78,9 +78,9 @@ class EventFiles(DataSet):
     def load(self, data_dir: Path) -> dict[Split, Samples]:
         """Load all splits, which are prepared at the first call and mapped from disk."""
         root = data_dir / self.folder
-        shape = self._shape(root)
-        identity = sorted({**shape, "store": 1}.items())  # the form they are kept in changes no sample
-        self.found_sha256 = hashlib.sha256(repr(identity).encode()).hexdigest()
+        originals = event_cache.checksum_of_files(root, self.originals(root))
+        shape = self._shape(originals)
+        self.found_sha256 = self.checksum_of(originals)
         try:
             splits = self._splits(root, shape)
         except DamagedError as error:
@@ -95,14 +95,19 @@ class EventFiles(DataSet):
         self.sizes: Mapping[Split, int] = {split: self.sizes[split] or counted[split] for split in SPLITS}
         return splits
 
-    def _shape(self, root: Path) -> dict[str, object]:
+    def checksum_of(self, originals: str) -> str:
+        """Return the SHA-256 of originals of this checksum, of the reader and of the parameters."""
+        identity = {**self._shape(originals), "store": 1}  # the form they are kept in changes no sample
+        return hashlib.sha256(repr(sorted(identity.items())).encode()).hexdigest()
+
+    def _shape(self, originals: str) -> dict[str, object]:
         """Return all that a prepared copy depends on."""
         return {
             "data set": self.name,
             "reader": self.reader,
             "store": FORMAT,
             "parameters": self.parameters(),
-            "originals": event_cache.checksum_of_files(root, self.originals(root)),
+            "originals": originals,
         }
 
     def _splits(self, root: Path, shape: dict[str, object]) -> dict[Split, Samples]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from sgbench.records.base import Natural, Positive, Sha256, Strict, Text, Time, whole
 from sgbench.records.spec import EntryName
+
+MOST_FILES = 200_000  # a recording each
+MOST_BYTES = 64 * 1024**2  # of a confirmation with as many
 
 
 class OriginalFile(Strict):
@@ -18,6 +21,13 @@ class OriginalFile(Strict):
     sha256: Sha256
 
 
+class FetchedFile(Strict):
+    """Describes one file as its publisher hands it out."""
+
+    name: Text = Field(min_length=1, max_length=300)
+    md5: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+
+
 class DataConfirmation(Strict):
     """Holds the sizes and checksums that one holder of the originals found, and whom to ask."""
 
@@ -25,6 +35,7 @@ class DataConfirmation(Strict):
     dataset: EntryName
     sizes: dict[Literal["train", "validation", "test"], Positive] = Field(min_length=3)
     sha256: Sha256  # of originals, reader and parameters, as `sgbench data checksum` prints it
-    files: tuple[OriginalFile, ...] = Field(min_length=1, max_length=100_000)
+    files: tuple[OriginalFile, ...] = Field(min_length=1, max_length=MOST_FILES)
+    downloads: tuple[FetchedFile, ...] = Field(default=(), max_length=1000)  # that the originals came in
     contact: Text = Field(min_length=3, max_length=300)
     created_utc: Time

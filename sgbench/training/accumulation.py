@@ -13,6 +13,8 @@ class Accumulation:
 
     .. math:: g = \sum_k n_k g_k \Big/ \sum_k n_k
 
+    The mean is kept and not the sum, so that no number in between is larger than the gradients are.
+
     So k batches of B samples make the step of one batch of k B, as far as samples do not know of one another:
     statistics of a batch normalisation, and penalties that are not linear in samples, are those of each batch.
 
@@ -30,20 +32,27 @@ class Accumulation:
 
     def __init__(self, weights: Sequence[torch.nn.Parameter]) -> None:
         self.weights = list(weights)
-        self.sums: list[Tensor | None] = [None] * len(self.weights)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the batches since the last step."""
+        self.means: list[Tensor | None] = [None for _ in self.weights]
         self.samples = 0
 
     def add(self, samples: int, *, due: bool) -> Tensor | None:
         """Add the gradients of a batch; where the step is due, set them to the mean and return its L2 norm."""
         self.samples += samples
+        share = samples / self.samples
         for place, weight in enumerate(self.weights):
+            before = self.means[place]
+            if before is not None:
+                before.mul_(1 - share)
             if weight.grad is not None:
-                share, sum_so_far = weight.grad * samples, self.sums[place]
-                self.sums[place] = share if sum_so_far is None else sum_so_far.add_(share)
+                part = weight.grad * share
+                self.means[place] = part if before is None else before.add_(part)
         if not due:
             return None
-        for weight, total in zip(self.weights, self.sums, strict=True):
-            weight.grad = None if total is None else total / self.samples
-        self.sums = [None for _ in self.weights]
-        self.samples = 0
+        for weight, mean in zip(self.weights, self.means, strict=True):
+            weight.grad = mean
+        self.clear()
         return torch.nn.utils.get_total_norm([w.grad for w in self.weights if w.grad is not None])

@@ -71,6 +71,14 @@ class TrainLoop:
         Raises:
             NonFiniteError: a potential, the loss or a gradient is NaN or infinite; weights stay as they were.
         """
+        try:
+            return self._train_batch(batch, optimizer, due=due, twice=twice)
+        except NonFiniteError:
+            if self.accumulation is not None:
+                self.accumulation.clear()
+            raise
+
+    def _train_batch(self, batch: Batch, optimizer: SteppingOptimizer, *, due: bool, twice: bool) -> Tensor:
         total = torch.zeros((), dtype=batch.x.dtype, device=batch.x.device)
         optimizer.zero_grad()
         for progress in self.rule.gradients(self.network, batch, self.objective):
@@ -78,12 +86,18 @@ class TrainLoop:
             if self.norms is not None:
                 self.norms.add([weight.grad for weight in self.network.parameters()])
             if self.accumulation is not None:
-                norm = self.accumulation.add(len(batch.target), due=due)
+                norm = self._accumulated(self.accumulation, len(batch.target), due=due)
             if norm is not None:
                 self._step(batch, optimizer, norm, twice=twice)
             optimizer.zero_grad()
             total += progress.loss
         return total
+
+    def _accumulated(self, accumulation: Accumulation, samples: int, *, due: bool) -> Tensor | None:
+        norm = accumulation.add(samples, due=due)
+        if norm is not None:
+            self._check_norm(norm)
+        return norm
 
     def _step(self, batch: Batch, optimizer: SteppingOptimizer, norm: Tensor, *, twice: bool) -> None:
         """Clip the gradient and step; an optimiser that looks twice clips the gradient that it steps by."""
@@ -102,10 +116,12 @@ class TrainLoop:
         kept = [buffer.clone() for buffer in self.network.buffers()]
         for weight in self.network.parameters():
             weight.grad = None
-        for progress in self.rule.gradients(self.network, batch, self.objective):
-            self._clip(self.check(progress))
-        for buffer, before in zip(self.network.buffers(), kept, strict=True):
-            buffer.copy_(before)
+        try:
+            for progress in self.rule.gradients(self.network, batch, self.objective):
+                self._clip(self.check(progress))
+        finally:  # a gradient that is not finite leaves them too as they were
+            for buffer, before in zip(self.network.buffers(), kept, strict=True):
+                buffer.copy_(before)
 
     def check(self, progress: Progress) -> Tensor:
         """Check loss, states and gradient before a step, and return the gradient's norm.
@@ -118,9 +134,12 @@ class TrainLoop:
             raise NonFiniteError("loss: not finite although every membrane potential is")
         gradients = [weight.grad for weight in self.network.parameters() if weight.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
+        self._check_norm(norm)
+        return norm
+
+    def _check_norm(self, norm: Tensor) -> None:
         if not math.isfinite(norm.item()):
             raise NonFiniteError(f"{self._first_bad_gradient()}: the gradient is not finite")
-        return norm
 
     def _first_bad_gradient(self) -> str:
         for layer in [*self.network.hidden_layers, self.network.readout]:

@@ -20,6 +20,7 @@ from pydoc import locate
 from typing import Any, ClassVar
 
 import pytest
+import yaml
 
 from sgbench.cli.main import main
 from sgbench.composition import catalogue
@@ -44,9 +45,13 @@ class Server(http.server.BaseHTTPRequestHandler):
     files: ClassVar[dict[str, bytes]] = {}
     asked: ClassVar[list[str | None]] = []
     mode: ClassVar[str] = "ranges"
+    first_mode: ClassVar[str | None] = None  # of /first/, which serves the same files otherwise
 
     def do_GET(self) -> None:
-        data = self.files.get(self.path)
+        self.mode = (self.path.startswith("/first/") and self.first_mode) or type(self).mode
+        data = self.files.get(self.path.removeprefix("/first"))
+        if data is not None and self.mode == "wrong":
+            data = bytes(len(data))
         if data is None:
             self.send_error(404)
             return
@@ -79,6 +84,7 @@ def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(Server, "files", {})
     monkeypatch.setattr(Server, "asked", [])
     monkeypatch.setattr(Server, "mode", "ranges")
+    monkeypatch.setattr(Server, "first_mode", None)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -170,6 +176,53 @@ def test_a_second_address_is_asked_where_the_first_does_not_answer(toy, url, tmp
     fetch(toy, tmp_path)
     assert Server.asked == ["bytes=9-"]
     assert json.loads((tmp_path / "toy" / CHECKSUMS).read_text())["toy.zip"]["url"] == old.url
+
+
+@pytest.mark.parametrize(
+    ("mode", "part", "asked"),
+    [
+        ("cut", b"", [None, f"bytes={len(PACKED) // 2}-"]),
+        ("elsewhere", PACKED[:9], ["bytes=9-", "bytes=9-"]),
+        ("wrong", b"", [None, None]),
+        ("wrong", PACKED[:9], ["bytes=9-", None, None]),
+        ("nothing", b"", [None, None]),
+    ],
+)
+def test_a_second_address_is_asked_where_the_first_sends_something_else(
+    toy, url, tmp_path, monkeypatch, mode, part, asked
+):
+    """Expected: one command gets the file; what is right of a part is kept, what is not is asked for anew."""
+    monkeypatch.setattr(Server, "first_mode", mode)
+    (old,) = toy.downloads
+    monkeypatch.setattr(Toy, "downloads", (old._replace(url=f"{url}/first/toy.zip", mirrors=(old.url,)),))
+    if part:
+        (tmp_path / "toy").mkdir()
+        (tmp_path / "toy" / "toy.zip.part").write_bytes(part)
+    fetch(toy, tmp_path)
+    assert Server.asked == asked
+    facts = json.loads((tmp_path / "toy" / CHECKSUMS).read_text())["toy.zip"]
+    assert (facts["url"], facts["sha256"]) == (old.url, hashlib.sha256(PACKED).hexdigest())
+
+
+@pytest.mark.parametrize("stale", [b"0" * len(PACKED), b"0" * 2 * len(PACKED), b"0" * 9])
+def test_a_part_of_another_file_is_fetched_anew(toy, tmp_path, stale):
+    """Expected: one command gets the file, whether or not the server says that nothing follows (416)."""
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / "toy.zip.part").write_bytes(stale)
+    fetch(toy, tmp_path)
+    assert Server.asked == [f"bytes={len(stale)}-", None]
+    assert toy.missing(tmp_path) is None
+
+
+def test_a_part_as_long_as_no_file_is_not_whole(toy, tmp_path, monkeypatch):
+    """Expected: without a published MD5 the length that the server tells decides (none here, so it is asked)."""
+    (old,) = toy.downloads
+    monkeypatch.setattr(Toy, "downloads", (old._replace(md5=None),))
+    (tmp_path / "toy").mkdir()
+    (tmp_path / "toy" / "toy.zip.part").write_bytes(b"0" * 2 * len(PACKED))
+    fetch(toy, tmp_path)
+    assert Server.asked == [f"bytes={2 * len(PACKED)}-", None]
+    assert toy.missing(tmp_path) is None
 
 
 def test_no_address_that_answers_is_one_line(toy, tmp_path, monkeypatch):
@@ -340,42 +393,166 @@ def test_a_server_that_is_not_reached_is_one_clear_line(name, tmp_path, monkeypa
 # --- originals that were never read here
 
 
-def test_a_holder_confirms_and_a_maintainer_accepts(tmp_path, monkeypatch, capsys):
-    """Expected: sizes by hand, SHA-256 by hashlib; once accepted, the entry has them and takes no other."""
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An entry as that of SHD, with files of 20 samples a split, packed and not."""
     pytest.importorskip("h5py")
     monkeypatch.setenv("SGBENCH_CACHE", str(tmp_path / "cache"))
     folder = tmp_path / "data" / "SHD"
     folder.mkdir(parents=True)
+    fetched = []
     for name, speakers in (("shd_train.h5", [9] * 20 + [0] * 20), ("shd_test.h5", [4] * 20)):
         formats.heidelberg(folder / name, speakers=speakers, classes=20, seed=0)
+        packed = zipped(**{name: (folder / name).read_bytes()})
+        (folder / f"{name}.zip").write_bytes(packed)
+        fetched.append(FileToFetch("http://127.0.0.1:9/", f"{name}.zip", md5_of(packed), GB))
+    monkeypatch.setattr(Shd, "downloads", tuple(fetched))
     monkeypatch.setattr(Shd, "sizes", sizes(0, 0, 20))
     monkeypatch.setattr(Shd, "recorded", {("train", "validation"): 40})
-    entry = catalogue.entry("dataset", "shd")
-    own = tmp_path / "conf" / "dataset" / "shd_own.yaml"
-    own.parent.mkdir(parents=True)
-    own.write_text(entry.path.read_text().replace("test: 2264", "test: null"))
-    where = ["--config-dir", str(tmp_path / "conf")]
+    path = tmp_path / "conf" / "dataset" / "shd_own.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(catalogue.entry("dataset", "shd").path.read_text().replace("test: 2264", "test: null"))
+    return path
+
+
+def confirmed(tmp_path: Path, capsys: pytest.CaptureFixture[str], code: int = 0) -> tuple[Any, str]:
+    """What the holder of the files says, and what the command says."""
     written = tmp_path / "found.json"
-    words = ["data", "confirm", "shd_own", "--contact", "me@example.org", "--into", str(written), *where]
-    assert main([*words, "--data-dir", str(tmp_path / "data")]) == 0
-    found = json.loads(written.read_text())
+    words = ["data", "confirm", "shd_own", "--contact", "me@example.org", "--into", str(written)]
+    words += ["--config-dir", str(tmp_path / "conf"), "--data-dir", str(tmp_path / "data")]
+    assert main(words) == code
+    return None if code else json.loads(written.read_text()), capsys.readouterr().err
+
+
+def test_a_holder_confirms_and_a_maintainer_accepts(own, tmp_path, capsys):
+    """Expected: sizes by hand, SHA-256 by hashlib; once accepted, the entry has them and takes no other."""
+    folder = tmp_path / "data" / "SHD"
+    before = yaml.safe_load(own.read_text())
+    found, _ = confirmed(tmp_path, capsys)
     assert found["sizes"] == {"train": 20, "validation": 20, "test": 20}
     assert [(one["name"], one["sha256"]) for one in found["files"]] == [
         (name, hashlib.sha256((folder / name).read_bytes()).hexdigest())
         for name in ("shd_train.h5", "shd_test.h5")
     ]
-    accepting = ["data", "accept", str(written), *where]
+    assert found["downloads"] == [
+        {"name": name, "md5": md5_of((folder / name).read_bytes())}
+        for name in ("shd_train.h5.zip", "shd_test.h5.zip")
+    ]
+    accepting = ["data", "accept", str(tmp_path / "found.json"), "--config-dir", str(tmp_path / "conf")]
     assert main(accepting) == 0
-    meta = catalogue.entry("dataset", "shd_own", (tmp_path / "conf",)).meta
-    assert (meta["sizes"], meta["sha256"], "original" in meta) == (found["sizes"], found["sha256"], False)
+    assert "original" in before["meta"]
+    del before["meta"]["original"]
+    before["meta"] |= {"sizes": found["sizes"], "sha256": found["sha256"]}
+    assert yaml.safe_load(own.read_text()) == before
     capsys.readouterr()
     assert main(accepting) == 2
     assert "has a checksum already" in capsys.readouterr().err
 
 
+def test_a_holder_of_other_files_confirms_nothing(own, tmp_path, capsys, monkeypatch):
+    """Expected: one line, where what was fetched is not as published, or is not known."""
+    (tmp_path / "data" / "SHD" / "shd_test.h5.zip").write_bytes(b"other")
+    assert "md5 of shd_test.h5.zip is " in confirmed(tmp_path, capsys, 2)[1]
+    (tmp_path / "data" / "SHD" / "shd_test.h5.zip").unlink()
+    line = confirmed(tmp_path, capsys, 2)[1]
+    assert "shd_test.h5.zip was not fetched by sgbench, so its MD5 is not known; put it into " in line
+    assert line.count("\n") == 1
+    facts = {"shd_test.h5.zip": {"md5": Shd.downloads[1].md5}}
+    (tmp_path / "data" / "SHD" / CHECKSUMS).write_text(json.dumps(facts))
+    assert confirmed(tmp_path, capsys)[0]["downloads"][1]["md5"] == Shd.downloads[1].md5
+
+
+ZEROS = "0" * 64
+MANY = [{"name": f"a/{number}.wav", "bytes": 1, "sha256": ZEROS} for number in range(105_831)]
+"""As many as Speech Commands has, the most of any entry."""
+
+
+def spoil(found: dict[str, Any], how: str) -> None:
+    """A confirmation with one thing wrong."""
+    if how == "sizes":
+        found["sizes"]["train"] = 6
+    elif how == "sha256":
+        found["sha256"] = ZEROS
+    elif how == "sha256 of a file":
+        found["files"][0]["sha256"] = ZEROS
+    elif how == "a file less":
+        del found["files"][1]
+    elif how == "a file more":
+        found["files"].append(found["files"][0] | {"name": "more.h5"})
+    elif how == "order":
+        found["files"].reverse()
+    elif how in ("..", "absolute"):
+        found["files"][0]["name"] = "/etc/a" if how == "absolute" else "a/../../shd_train.h5"
+    elif how == "a file is a folder":
+        found["files"].append(found["files"][0] | {"name": "shd_train.h5/more"})
+    elif how == "no download":
+        del found["downloads"][1]
+    else:
+        found["downloads"][0]["md5"] = "0" * 32
+
+
+@pytest.mark.parametrize(
+    ("how", "complaint"),
+    [
+        ("sizes", "26 samples of train and validation, not 40; ask me@"),
+        ("sha256", "checksum 000000000000 does not follow from those of its files; ask me@"),
+        ("sha256 of a file", "does not follow from those of its files"),
+        ("a file less", "shd_test.h5 is not in its list of files; ask me@"),
+        ("a file more", "more.h5 is no original; ask me@"),
+        ("order", "its files are not in the order of the originals"),
+        ("..", "a/../../shd_train.h5 is no name of a file below a folder"),
+        ("absolute", "/etc/a is no name of a file below a folder"),
+        ("a file is a folder", "its files cannot lie in one folder: "),
+        ("no download", "md5 of shd_test.h5.zip is none, not the published"),
+        ("md5", f"md5 of shd_train.h5.zip is {'0' * 32}, not the published"),
+    ],
+)
+def test_one_claim_is_held_against_all_that_is_known(own, tmp_path, capsys, how, complaint):
+    """Expected: one line and exit code 2; the entry keeps its bytes, and takes the same claim unspoilt."""
+    found, _ = confirmed(tmp_path, capsys)
+    before, path = own.read_bytes(), tmp_path / "spoilt.json"
+    spoilt = json.loads(json.dumps(found))
+    spoil(spoilt, how)
+    path.write_text(json.dumps(spoilt))
+    words = ["data", "accept", str(path), "--config-dir", str(tmp_path / "conf")]
+    assert main(words) == 2
+    line = capsys.readouterr().err
+    assert complaint in line
+    assert line.count("\n") == 1
+    assert own.read_bytes() == before
+    path.write_text(json.dumps(found))
+    assert main(words) == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("  original: never read here\n", "", "is not one of originals that were never read"),
+        ("  sha256: null\n", "", "0 lines of sha256 to replace, one is needed"),
+        ("  sizes: {", "  sizes:\n    {", "0 lines of sizes to replace"),
+        ("  sha256: null\n", "  sha256: null\n  notes: |\n  sha256: null\n", "2 lines of sha256 to replace"),
+        ("  sizes: {train: null, validation: null, test: null}", '  "sizes": {}\ndefaults:\n  sizes: 1', "of their own"),
+    ],
+)
+def test_an_entry_written_otherwise_is_left_alone(own, tmp_path, capsys, old, new, complaint):
+    """Expected: one line and exit code 2; the entry keeps its bytes."""
+    confirmed(tmp_path, capsys)
+    text = own.read_text()
+    assert old in text
+    own.write_text(text.replace(old, new))
+    before = own.read_bytes()
+    words = ["data", "accept", str(tmp_path / "found.json"), "--config-dir", str(tmp_path / "conf")]
+    assert main(words) == 2
+    line = capsys.readouterr().err
+    assert complaint in line
+    assert line.count("\n") == 1
+    assert own.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
+        ({}, "10 samples of train and validation, not 8156; ask me@"),
         (
             {"sizes": {"train": 6, "validation": 4, "test": 5}},
             "5 samples of test, its file says 2264; ask me@",
@@ -385,6 +562,7 @@ def test_a_holder_confirms_and_a_maintainer_accepts(tmp_path, monkeypatch, capsy
         ({"dataset": "../shd"}, "dataset"),
         ({"contact": "\x1b[2J me"}, "contact"),
         ({"more": 1}, "more"),
+        ({"files": MANY}, "10 samples of train and validation"),
     ],
 )
 def test_a_confirmation_is_data(change, complaint, tmp_path, capsys):

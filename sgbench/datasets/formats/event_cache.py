@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from filelock import FileLock
@@ -130,10 +130,16 @@ def checksum_of_files(root: Path, names: Sequence[str]) -> str:
     note = default_cache_dir() / STAMPS / stamp.hexdigest()
     if note.is_file() and len(text := note.read_text()) == 2 * hashlib.sha256().digest_size:
         return text
+    found = checksum_of_checksums((name, sha256_of(root / name)) for name in names)
+    write_atomic(note, found.encode())
+    return found
+
+
+def checksum_of_checksums(files: Iterable[tuple[str, str]]) -> str:
+    """Hash the names and the SHA-256 of files, in order, by SHA-256."""
     digest = hashlib.sha256()
-    for name in names:
-        digest.update(f"{name}\0{sha256_of(root / name)}\n".encode())
-    write_atomic(note, digest.hexdigest().encode())
+    for name, sha256 in files:
+        digest.update(f"{name}\0{sha256}\n".encode())
     return digest.hexdigest()
 
 
