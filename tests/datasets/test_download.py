@@ -531,7 +531,11 @@ def test_one_claim_is_held_against_all_that_is_known(own, tmp_path, capsys, how,
         ("  sha256: null\n", "", "0 lines of sha256 to replace, one is needed"),
         ("  sizes: {", "  sizes:\n    {", "0 lines of sizes to replace"),
         ("  sha256: null\n", "  sha256: null\n  notes: |\n  sha256: null\n", "2 lines of sha256 to replace"),
-        ("  sizes: {train: null, validation: null, test: null}", '  "sizes": {}\ndefaults:\n  sizes: 1', "of their own"),
+        (
+            "  sizes: {train: null, validation: null, test: null}",
+            '  "sizes": {}\ndefaults:\n  sizes: 1',
+            "of their own",
+        ),
     ],
 )
 def test_an_entry_written_otherwise_is_left_alone(own, tmp_path, capsys, old, new, complaint):

@@ -17,11 +17,14 @@ from sgbench.losses.max_over_time import MaxOverTime
 from sgbench.losses.per_step import PerStep
 from sgbench.networks.base import Network
 from sgbench.networks.mlp import Mlp
+from sgbench.normalisations.batch_norm import BatchNorm
+from sgbench.optimizers.sam import Sam
 from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import LearningRule, Objective, Progress
 from sgbench.rules.bptt import Bptt
 from sgbench.rules.eprop import EProp
 from sgbench.signals.trajectory import Batch, Trajectory
+from sgbench.training.accumulation import Accumulation
 from sgbench.training.train_loop import TrainLoop
 from tests.run.two_layers import STEPS, make_batch, make_network
 
@@ -225,3 +228,94 @@ def test_a_rule_without_any_gradient_is_no_error():
     loop = TrainLoop(network, Idle(), PLAIN, clip_norm=1.0)
     assert loop.train_batch(make_batch(), torch.optim.SGD(network.parameters(), lr=1.0)) == 0
     assert bits(network) == before
+
+
+# --- the second look of SAM
+
+
+def test_running_statistics_survive_a_second_gradient_that_is_not_finite():
+    """Expected: those of the first pass to the bit and finite; weights as before; the layer by name."""
+    network = make_network()
+    normaliser = BatchNorm(momentum=0.1, epsilon=1e-5).of(network.layers[0]).double()
+    network.layers[0].normaliser = normaliser
+
+    class SecondSpoilt(Bptt):
+        """The gradient of a second look overflows, once its pass has moved the statistics."""
+
+        looks = 0
+
+        def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
+            for progress in super().gradients(network, batch, objective):
+                self.looks += 1
+                seen.append([buffer.clone() for buffer in network.buffers()])
+                if self.looks == 2:
+                    network.readout.weight.grad.fill_(math.inf)
+                yield progress
+
+    seen: list[list[Tensor]] = []
+    numbers = {"weight_decay": 0.0, "betas": None, "eps": None, "momentum": None}
+    optimizer = Sam(network.parameters(), base="sgd", rho=0.5, adaptive=False, lr=0.1, **numbers)
+    before = bits(network)
+    loop = TrainLoop(network, SecondSpoilt(window=None), PLAIN, clip_norm=1.0)
+    with pytest.raises(NonFiniteError, match=r"^layer 'readout', weight: the gradient is not finite$"):
+        loop.train_batch(make_batch(), optimizer, twice=True)
+    first, second = seen
+    assert not all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+    assert normaliser.running_mean.isfinite().all()
+    assert normaliser.running_var.isfinite().all()
+    for found, expected in zip(network.buffers(), first, strict=True):
+        assert torch.equal(found, expected)
+    assert bits(network) == before
+
+
+# --- gradients of several batches
+
+
+@pytest.mark.parametrize(("gradients", "mean"), [((1e38, 1e38), 1e38), ((3e38, -3e38), 1e38)])
+def test_the_mean_of_gradients_is_no_larger_than_they_are(gradients, mean):
+    """Expected by hand in float32, whose largest number is 3.4e38: 4 and 2 samples, so (4 a + 2 b) / 6."""
+    weight = torch.nn.Parameter(torch.zeros(1))
+    both = Accumulation([weight])
+    for samples, gradient in zip((4, 2), gradients, strict=True):
+        weight.grad = torch.tensor([gradient])
+        norm = both.add(samples, due=samples == 2)
+    assert weight.grad.item() == pytest.approx(mean, rel=1e-6)
+    assert norm.item() == pytest.approx(mean, rel=1e-6)
+
+
+def test_a_weight_without_a_gradient_counts_as_zero():
+    """Expected by hand: 0 of 3 samples, 6 of 1 and 0 of 2 are 1 on the mean."""
+    weight = torch.nn.Parameter(torch.zeros(1))
+    both = Accumulation([weight])
+    for samples, gradient in ((3, None), (1, torch.tensor([6.0])), (2, None)):
+        weight.grad = gradient
+        both.add(samples, due=samples == 2)
+    assert weight.grad.item() == pytest.approx(1.0, rel=1e-6)
+
+
+def test_an_error_forgets_the_batches_before_it():
+    """Must match: after a batch that is not finite, a step is made of the batches that follow, to the bit."""
+    network, expected = make_network(), step_gradient(None)
+    loop = TrainLoop(network, Bptt(window=None), PLAIN, clip_norm=None, accumulates=True)
+    spy = Spy(network)
+    loop.train_batch(make_batch(seed=2), spy, due=False)
+    loop.objective = Objective(Infinite(), NoPenalty())
+    with pytest.raises(NonFiniteError):
+        loop.train_batch(make_batch(), spy, due=False)
+    loop.objective = PLAIN
+    loop.train_batch(make_batch(), spy, due=True)
+    (found,) = spy.steps
+    assert torch.equal(found, expected)
+
+
+def test_a_mean_that_is_not_finite_stops_before_the_step():
+    """Expected: the layer by name, nothing stepped and nothing kept."""
+    network = make_network()
+    loop = TrainLoop(network, Bptt(window=None), PLAIN, clip_norm=1.0, accumulates=True)
+    spy = Spy(network)
+    loop.train_batch(make_batch(), spy, due=False)
+    loop.accumulation.means[0].fill_(math.inf)
+    with pytest.raises(NonFiniteError, match=r"^layer 'hidden0', weight: the gradient is not finite$"):
+        loop.train_batch(make_batch(), spy, due=True)
+    assert not spy.steps
+    assert loop.accumulation.means == [None] * len(loop.accumulation.weights)
