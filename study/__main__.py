@@ -22,9 +22,7 @@ from study.reporting.analysis import function_of
 from study.reporting.plan import HEADER
 from study.reporting.publish import publish
 from study.reporting.registration import Checkout, checkout_root
-from study.reporting.report import gather, make_report, own_checkout
-
-REPORTS = Path("docs") / "study"
+from study.reporting.report import gather, make_report, own_checkout, pages_folder
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(words: list[str]) -> int:
     args = parser().parse_args(words)
+    args.words = words
     return args.handler(args)
 
 
@@ -44,11 +43,15 @@ def parser() -> argparse.ArgumentParser:
     reporting = commands.add_parser(
         "report",
         help="write verdicts, figures and tables from the store alone",
+        allow_abbrev=False,  # a stale page's remedy repeats the words without --check
         parents=shared(classes=False, machine=False),
     )
     add_common(reporting)
     reporting.add_argument(
-        "--to", type=Path, default=REPORTS, metavar="DIR", help="folder of the pages (default: docs/study)"
+        "--to",
+        type=Path,
+        metavar="DIR",
+        help="folder of the pages (default: docs/NAME; of surrogates: docs/study)",
     )
     reporting.add_argument(
         "--check", action="store_true", help="write nothing; exit 1 and name the pages that are stale"
@@ -100,14 +103,16 @@ def report_study(args: argparse.Namespace) -> int:
     store = folders_of(args, loaded.name).store
     report = make_report(loaded, store, checkout=checkout)
     own = own_checkout(checkout_root(Path.cwd()), store)
+    to = args.to or pages_folder(loaded.name)
     if args.check:
-        stale = report.all_stale(args.to, store.folder, own)
-        say([f"{path} is stale; write it with python -m study report {args.name}" for path in stale])
+        stale = report.all_stale(to, store.folder, own)
+        again = shlex.join(word for word in args.words if word != "--check")
+        say([f"{path} is stale; write it with python -m study {again}" for path in stale])
         return 1 if stale else 0
-    written = report.write(args.to)
+    written = report.write(to)
     say([f"{store.folder / name} written anew" for name in report.write_beside(store.folder)])
     say([f"{name} has its passage anew" for name in report.write_passages(own)])
-    say(f"{len(written)} files written in {args.to}, {len(report.pages)} pages in all")
+    say(f"{len(written)} files written in {to}, {len(report.pages)} pages in all")
     return 0
 
 

@@ -32,6 +32,8 @@ UNVERIFIED = (
     "records with the registration's."
 )
 MAX_PICTURE_BYTES = 20 * 1024**2
+PAGES = {"surrogates": "study"}
+"""By study, the folder in `docs` of its pages where that has another name than the study."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,15 @@ class Report:
         documents = [] if root is None else [root / name for name in self.stale_passages(root)]
         beside = [folder / name for name in self.stale_beside(folder)]
         return [*(to / name for name in self.stale(to)), *beside, *documents]
+
+
+def pages_folder(name: str) -> Path:
+    """Return where a study's pages lie in a checkout: a folder of its own, so that none overwrites another's.
+
+    >>> pages_folder("chip").as_posix()
+    'docs/chip'
+    """
+    return Path("docs") / PAGES.get(name, name)
 
 
 def own_checkout(root: Path | None, store: Store) -> Path | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +18,7 @@ from sgbench.study.store import Store
 from study.__main__ import main
 from study.reporting.analysis import FUNCTIONS, function_of
 from study.reporting.pages import extension
-from study.reporting.report import UNVERIFIED, make_report
+from study.reporting.report import UNVERIFIED, make_report, pages_folder
 from tests.study.toy import TREE
 from tests.study.toy import loaded as toy
 
@@ -73,6 +75,36 @@ def test_a_study_brings_its_own_report(root: Path, capsys: pytest.CaptureFixture
     assert "answer.json is stale" in capsys.readouterr().out
     assert command(root, "measure", "--gradients") == 0
     assert capsys.readouterr().out == "toy: toy, gradients True\n"
+
+
+def test_pages_lie_in_a_folder_of_the_study_and_a_stale_one_is_written_by_the_same_words(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Must differ: without `--to` no study writes the first one's folder; the remedy that is printed is a remedy."""
+    Path("docs/study").mkdir(parents=True)
+    assert command(root, "report", "--unverified", "--store", "a store") == 0
+    assert [path.as_posix() for path in Path("docs").rglob("*.md")] == ["docs/toy/README.md"]
+    Path("docs/toy/README.md").unlink()
+    capsys.readouterr()
+    assert command(root, "report", "--check", "--unverified", "--store", "a store") == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    remedy = line.removeprefix("docs/toy/README.md is stale; write it with python -m study ")
+    assert main(shlex.split(remedy)) == 0
+    assert command(root, "report", "--check", "--unverified", "--store", "a store") == 0
+
+
+def test_each_published_study_has_pages_of_its_own_and_is_checked_with_the_documents() -> None:
+    """Must match: studies with a report of their own, folders with its pages, and what `make docs` checks."""
+    root = Path(study.__path__[0]).parent
+    names = sorted(path.parts[-3] for path in root.glob("study/*/analysis/report.py"))
+    folders = {pages_folder(name) for name in names}
+    assert len(folders) == len(names) > 2
+    assert pages_folder("surrogates") == Path("docs/study")
+    assert all((root / folder / "README.md").is_file() for folder in folders)
+    (line,) = re.findall(r"^STUDIES := (.*)$", (root / "Makefile").read_text(), flags=re.MULTILINE)
+    assert sorted(line.split()) == names
+    (recipe,) = re.findall(r"^docs:.*\n((?:\t.*\n)+)", (root / "Makefile").read_text(), flags=re.MULTILINE)
+    assert "$(foreach study,$(STUDIES),$(BIN)/python -m study report $(study) --check &&) true" in recipe
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
