@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
 
 import sgbench
@@ -53,6 +54,24 @@ def assert_whole(names: Collection[str]) -> None:
 def test_a_wheel_takes_the_whole_catalogue() -> None:
     """What the builder finds in this checkout; boards, which take it half a minute to read, are left out."""
     assert_whole({file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()})
+
+
+def test_an_sdist_ships_what_its_modules_import_and_what_the_wheel_is_made_of() -> None:
+    """Must match: folders of the checkout that a shipped module names in an import are shipped; stores are not."""
+    shipped = {file.relative_path for file in SdistBuilder(str(ROOT)).recurse_included_files()}
+    rooms = {path.parent.name for path in ROOT.glob("*/__init__.py")} | {"hatch_build", "conftest"}
+    tops = {Path(name).parts[0].removesuffix(".py") for name in shipped}
+    code = [(ROOT / name).read_text(encoding="utf-8") for name in shipped if name.endswith(".py")]
+    named = {
+        name
+        for text in code
+        for name in re.findall(r"^\s*(?:from|import) (\w+)(?=[. ].*\bimport\b|\.|$)", text, re.M)
+    }
+    assert {"registry", "study", "sgbench", "tests", "tools"} <= rooms
+    assert "sgbench" in named & rooms <= tops
+    wheel = [Path(file.path) for file in WheelBuilder(str(ROOT)).recurse_included_files()]
+    assert {path.relative_to(ROOT).as_posix() for path in wheel} <= shipped
+    assert not [name for name in shipped if name.endswith(".jsonl.xz")]
 
 
 @pytest.mark.slow
