@@ -6,9 +6,17 @@ from collections.abc import Iterable, Mapping
 
 from study.reporting.pages.text import StudyPage, table
 from study.reporting.plan import TRIES, PlanLine
+from study.surrogates.analysis.plan import DRAWS, REGISTERED
 from study.surrogates.analysis.second_look import PURPOSE
 
 NAME, TITLE = "undecided.md", "What would decide the open hypotheses"
+
+
+def _chance(line: PlanLine) -> str:
+    """Write a plan's chance; that of a second look is counted in draws, since nearly all are not all."""
+    if line.claim in REGISTERED:
+        return f"{REGISTERED[line.claim]} of {DRAWS}"
+    return "-" if line.chance is None else f"{100 * line.chance:.0f} %"
 
 
 def page(lines: Iterable[PlanLine], claims: Mapping[str, str]) -> StudyPage:
@@ -24,7 +32,7 @@ def page(lines: Iterable[PlanLine], claims: Mapping[str, str]) -> StudyPage:
             line.what.replace(PURPOSE, "registered second look,"),
             f"{line.runs:,}",
             f"{line.hours:.1f}",
-            "-" if line.chance is None else f"{100 * line.chance:.0f} %",
+            _chance(line),
         ]
         for line in sorted(lines, key=lambda line: line.hours)
     ]
@@ -33,11 +41,12 @@ def page(lines: Iterable[PlanLine], claims: Mapping[str, str]) -> StudyPage:
         TITLE,
         (
             "No verdict rests on these runs. They are more seeds of the cells that a hypothesis compares. Those of "
-            "a second look are registered in amendment 13 of [the registration](../preregistration.md), with the "
-            "chance that they decide. They count when all of a block are stored. The others would be registered "
-            "before they run. Core-hours are by the seconds that the study's file states. The chance is that the "
-            "verdict is then no longer open, before the correction for all hypotheses. It is found by drawing the "
-            f"stored seeds again {TRIES} times, so that it is known to some 6 points. "
+            "a second look are registered in amendment 13 of [the registration](../preregistration.md). They count "
+            "when all of a block are stored. The others would be registered before they run. Core-hours are by the "
+            "seconds that the study's file states. The chance is that the verdict is then no longer open, before "
+            "the correction for all hypotheses. It is found by drawing the stored seeds again "
+            f"{TRIES} times, so that it is known to some 6 points. Of a second look it is as registered: {DRAWS} "
+            "draws, after the correction. "
             "`python -m study plan surrogates` prints the same.",
             table(["hypothesis", "more seeds", "runs", "core-h", "chance"], rows),
         ),
