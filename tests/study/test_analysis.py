@@ -80,7 +80,7 @@ def test_a_study_brings_its_own_report(root: Path, capsys: pytest.CaptureFixture
 def test_pages_lie_in_a_folder_of_the_study_and_a_stale_one_is_written_by_the_same_words(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Must differ: without `--to` no study writes the first one's folder; the remedy that is printed is a remedy."""
+    """Must differ: without `--to` no study writes the first one's folder; the printed remedy is one."""
     Path("docs/study").mkdir(parents=True)
     assert command(root, "report", "--unverified", "--store", "a store") == 0
     assert [path.as_posix() for path in Path("docs").rglob("*.md")] == ["docs/toy/README.md"]
