@@ -16,13 +16,11 @@ from study.surrogates.analysis.hypotheses import all_hypotheses, h1, h2, h3, h6,
 from study.surrogates.analysis.hypotheses_recurrent import h4, h5
 from study.surrogates.analysis.hypotheses_rules import h9
 from study.surrogates.analysis.hypotheses_schedules import h8
-from study.surrogates.analysis.second_look import BLOCKS, PURPOSE
+from study.surrogates.analysis.second_look import BLOCKS, DRAWS, PURPOSE, REGISTERED
 
 SEED = 23
 BOOTSTRAP_SEED = 19
 ALONE = "before the correction for all hypotheses"
-REGISTERED, DRAWS = {"H1": 191, "H3": 0, "H4": 198}, 200
-"""In how many of the draws a second look decides, after the correction, as docs/preregistration.md states it."""
 
 
 @dataclass(frozen=True)

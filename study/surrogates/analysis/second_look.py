@@ -12,6 +12,8 @@ from study.surrogates.analysis.comparisons import MAP, Rules
 PURPOSE: Purpose = "second_look"
 BLOCKS = {"H1": "I2", "H3": "I3", "H4": "I4"}
 """By hypothesis, the block with its new seeds."""
+REGISTERED, DRAWS = {"H1": 191, "H3": 0, "H4": 198}, 200
+"""In how many of the draws a second look decides, after the correction, as docs/preregistration.md states it."""
 
 
 def with_new_seeds(scores: StudyScores, hypothesis: str, first: dict[str, RunTable]) -> dict[str, RunTable]:

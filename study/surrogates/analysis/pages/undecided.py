@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from study.reporting.pages.text import StudyPage, table
 from study.reporting.plan import TRIES, PlanLine
-from study.surrogates.analysis.plan import DRAWS, REGISTERED
-from study.surrogates.analysis.second_look import PURPOSE
+from study.surrogates.analysis.second_look import DRAWS, PURPOSE, REGISTERED
 
 NAME, TITLE = "undecided.md", "What would decide the open hypotheses"
 

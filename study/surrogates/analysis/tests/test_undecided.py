@@ -5,7 +5,7 @@ from pathlib import Path
 
 from study.reporting.plan import PlanLine
 from study.surrogates.analysis.pages.undecided import page
-from study.surrogates.analysis.plan import DRAWS, REGISTERED
+from study.surrogates.analysis.second_look import DRAWS, REGISTERED
 
 ROOT = Path(__file__).resolve().parents[4]
 
