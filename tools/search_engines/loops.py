@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +31,8 @@ def slope_in_python(text: str, dtype: torch.dtype) -> Callable[..., None]:
 def loops_in_python() -> Iterator[None]:
     """Let the generated engine run what it has written without compiling or keeping it."""
     with (
-        mock.patch.dict("os.environ", SGBENCH_LOOPS="written"),
+        tempfile.TemporaryDirectory() as folder,  # of processes that it starts, which compile
+        mock.patch.dict("os.environ", SGBENCH_LOOPS=folder),
         mock.patch.object(build, "_loops", in_python),
         mock.patch.object(slopes, "_loop", slope_in_python),
     ):
