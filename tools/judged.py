@@ -39,8 +39,9 @@ from sgbench.study.judge.trial import (
     TrialRun,
     run_of,
 )
-from sgbench.study.run import RunKey, counts, key_of
+from sgbench.study.run import HOUR_S, RunKey, counts, key_of
 from sgbench.study.store import Store, StoreEntry
+from sgbench.tables import number_text
 from sgbench.tables.markdown import as_markdown
 from sgbench.tables.table import Table, plain_table
 from sgbench.training.calibration import with_width
@@ -79,8 +80,7 @@ class JudgedEntry(Strict):
     tasks: list[Text]
     seeds: Positive = LOOKS[-1][0]
     calibrated: bool = False
-    minutes: Number
-    core_minutes: Number
+    core_minutes: Number  # of CPU time, which records do not have
 
 
 class Kept(Court):
@@ -141,7 +141,17 @@ def judged(name: str, entry: JudgedEntry) -> JudgedCandidate:
 def files() -> dict[str, bytes]:
     """Write all pages, by their path in `docs/judged`."""
     written: dict[str, bytes] = {}
-    rows = [["candidate", "what it is", "one layer", "several layers", "recurrent", "minutes", "core-hours"]]
+    rows = [
+        [
+            "candidate",
+            "what it is",
+            "one layer",
+            "several layers",
+            "recurrent",
+            "wall-clock hours",
+            "CPU hours",
+        ]
+    ]
     for name, entry in entries().items():
         result = judged(name, entry)
         written |= {f"{name}/{file}": data for file, data in files_of(result, {}).items()}
@@ -149,10 +159,12 @@ def files() -> dict[str, bytes]:
         words = [
             "not run"
             if kind not in verdicts
-            else f"{verdicts[kind].word} ({verdicts[kind].difference:+z.1f})"
+            else f"{verdicts[kind].word} ({verdicts[kind].difference:+z.1f}"
+            f"{', at chance' if result.unlearnt(kind) else ''})"
             for kind in ("one layer", "several layers", "recurrent")
         ]
-        cost = [f"{entry.minutes:.0f}", f"{entry.core_minutes / 60:.2f}"]
+        hours = sum(run.fit_s for run in result.runs) / HOUR_S
+        cost = [number_text(hours), f"{entry.core_minutes / 60:.2f}"]
         rows.append([f"[{name}]({name}/verdict.md)", entry.line, *words, *cost])
     page = (PAGES / "README.md").read_text()
     for part, table in (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from sgbench.records.method import method_id
 from sgbench.records.submission import Submission, TuningLog
 from sgbench.study.cells import Cell
 from sgbench.study.definition import load_study
-from sgbench.study.judge.decide import LOOKS, MARGIN, decide
+from sgbench.study.judge.decide import FALSE_SIMULATED, LOOKS, MARGIN, decide
 from sgbench.study.judge.field import SETS, JudgedTask, judged_tasks
 from sgbench.study.judge.judged import judge
 from sgbench.study.judge.page import files_of
@@ -84,6 +85,7 @@ def test_false_verdicts_are_rare():
     share, z = false / CANDIDATES, 1.96
     middle = share + z * z / (2 * CANDIDATES)
     half = z * math.sqrt(share * (1 - share) / CANDIDATES + z * z / (4 * CANDIDATES**2))
+    assert (false, CANDIDATES) == FALSE_SIMULATED  # which pages tell
     assert share <= 0.05
     assert (middle + half) / (1 + z * z / CANDIDATES) <= 0.07
 
@@ -213,6 +215,35 @@ def test_a_candidate_that_fails_everywhere_ends_in_a_page():
     assert "worse than the best known shape" in page
     assert "39 of 39" in page  # 8 widths x 2 seeds, 9 cells x 2 seeds, 5 seeds
     assert not any("10 seeds" in line for line in said)
+
+
+def test_a_candidate_that_learns_nothing_is_told_apart_from_one_that_loses():
+    """Expected, by hand: 3 rates x 2 seeds + 5 seeds at chance, none failed, at the first and lowest rate.
+
+    A layer counts as silent if all runs at chance have it. Must differ: runs that learn.
+    """
+
+    def lost(task: JudgedTask, cell: Cell, seed: int) -> TrialRun:
+        layers = frozenset({"hidden2", *(["hidden1"] if seed % 2 else [])})
+        return dataclasses.replace(run(10.0, 10.0), at_chance=True, silent=layers)
+
+    def page(tell: Callable[[JudgedTask, Cell, int], TrialRun]) -> str:
+        return files_of(court(tell, has_width=False)[0], {})["verdict.md"].decode()
+
+    told, other = page(lost), page(lambda *given: run(70.0, 70.0))
+    assert told.count("| 0 of 11 | 11 of 11 |") == len(TASKS)
+    assert len(re.findall(r"\| 0 of \d+ \| 0 of \d+ \|", other)) == len(TASKS)
+    for line in ("5 seeds, none better than guessing)", "silent in every run at chance: hidden2 ("):
+        assert line in told
+        assert line not in other
+    assert "at the edge of those tried" in told
+
+
+@pytest.mark.parametrize(("most_seeds", "confidence"), [(5, "99.87 %"), (10, "99.33 %")])
+def test_an_interval_says_its_confidence(most_seeds, confidence):
+    """By hand: 1 - 2 x 0.002 / 3 and 1 - 2 x 0.01 / 3, at the level of a look for one of three kinds of network."""
+    result, _ = court(as_atan, most_seeds=most_seeds)
+    assert f"({confidence}) | {most_seeds} |" in files_of(result, {})["verdict.md"].decode()
 
 
 def test_a_candidate_without_a_width_has_no_map():

@@ -16,8 +16,9 @@ from sgbench.recommendation.summary import CellSummary
 from sgbench.records.energy import EnergyTarget
 from sgbench.statistics.forgiving import forgiving_line
 from sgbench.statistics.intervals import summarise
+from sgbench.statistics.solved import wilson
 from sgbench.statistics.spikes_at_accuracy import NOT_REACHED, spike_ratio
-from sgbench.study.judge.decide import LOOKS, MARGIN, RegimeVerdict
+from sgbench.study.judge.decide import FALSE_SIMULATED, LOOKS, MARGIN, RegimeVerdict
 from sgbench.study.judge.trial import CALIBRATED, OWN_BEST, JudgedCandidate, TaskTrial, TrialRun, hours_of
 from sgbench.study.run import HOUR_S
 from sgbench.tables import NONE, number_text
@@ -43,7 +44,7 @@ def files_of(result: JudgedCandidate, targets: Mapping[str, EnergyTarget]) -> di
     name = " ".join(result.candidate.words)
     parts = [
         f"# Verdict on `{name}`",
-        _summary(verdicts[OWN_BEST]),
+        _summary(result, verdicts[OWN_BEST]),
         as_markdown(tables[OWN_BEST]),
     ]
     if CALIBRATED in tables:
@@ -73,7 +74,7 @@ def files_of(result: JudgedCandidate, targets: Mapping[str, EnergyTarget]) -> di
 
 def verdict_table(result: JudgedCandidate, kind: str, verdicts: Mapping[str, RegimeVerdict]) -> Table:
     """Make the table of verdicts by regime."""
-    rows = [["network", "verdict", "difference, points", "interval", "seeds", "to decide it"]]
+    rows = [["network", "verdict", "difference, points", "interval (confidence)", "seeds", "to decide it"]]
     for each in verdicts.values():
         hours = hours_of(result, each)
         more = NONE
@@ -83,17 +84,23 @@ def verdict_table(result: JudgedCandidate, kind: str, verdicts: Mapping[str, Reg
                 if each.seeds_needed is None or hours is None
                 else f"{each.seeds_needed} seeds, {number_text(hours)} hours"
             )
-        ends = NONE if each.low is None or each.high is None else f"{each.low:z.1f} to {each.high:z.1f}"
+        confidence = f"{100 * (1 - 2 * each.level):.4g} %"
+        ends = (
+            NONE
+            if each.low is None or each.high is None
+            else f"{each.low:z.1f} to {each.high:z.1f} ({confidence})"
+        )
         rows.append([each.regime, each.word, f"{each.difference:+z.1f}", ends, str(each.seeds), more])
     return plain_table(f"Candidate minus the best known shape, {kind}", rows, words=2)
 
 
-def _summary(verdicts: Mapping[str, RegimeVerdict]) -> str:
+def _summary(result: JudgedCandidate, verdicts: Mapping[str, RegimeVerdict]) -> str:
     """Write one sentence a regime."""
     if not verdicts:
         return "No regime has as many seeds as the first look needs."
     return " ".join(
-        f"{name.capitalize()}: {WORDS[each.word]} ({each.difference:+z.1f} points, {each.seeds} seeds)."
+        f"{name.capitalize()}: {WORDS[each.word]} ({each.difference:+z.1f} points, {each.seeds} seeds"
+        f"{', none better than guessing' if result.unlearnt(name) else ''})."
         for name, each in verdicts.items()
     )
 
@@ -105,18 +112,38 @@ def _how(result: JudgedCandidate) -> str:
     shapes = ", ".join(cell.surrogate for cell in result.tasks[0].task.own_best)
     found = "Width and learning rate were" if result.candidate.has_width else "The learning rate alone was"
     looks = ", ".join(f"{level:g} after {seeds}" for seeds, level in LOOKS)
+    simulated = wilson(*FALSE_SIMULATED)
+    edge = "; ".join(trial.task.title for trial in result.tasks if trial.at_edge)
     lines = (
-        f"The candidate was run {len(runs)} times, which took {hours} hours by the clocks of its records.",
+        f"The candidate was run {len(runs)} times, which took {hours} hours.",
         "Seeds to decide it are of a new sample. Hours are those seeds at the mean time of a run of the candidate.",
+        "Hours are wall-clock time on the machine that ran it, more than CPU time where the machine is busy.",
         f"Known shapes are stored runs, each at its own best width and learning rate: {shapes}.",
         "The reference of a task is the known shape that was best on validation. No reporting seed chose it.",
         f"{found} searched for, with the grids of the known shapes.",
+        *(
+            [f"The best learning rate is at the edge of those tried, so a better one may lie beyond: {edge}."]
+            if edge
+            else []
+        ),
         "Differences are paired by seed and averaged over the tasks of a kind of network.",
         "Accuracies in the table are over all seeds of each surrogate, differences over seeds that both have.",
-        f"The chance of a false verdict is at most, over all kinds of network: {looks} seeds.",
+        f"The nominal level of each look, divided among the kinds of network, is {looks} seeds.",
+        f"In a simulation, {100 * simulated.share:.1f} % of {simulated.runs:,.0f} candidates got a false verdict "
+        f"in some kind of network (95 % interval {100 * simulated.low:.1f} to {100 * simulated.high:.1f} %).",
+        "A simulated candidate has differences of stored runs around one true difference, 0 or 2 points, in all "
+        "kinds of network. Its tuning is not simulated.",
         f"Equal means that two one-sided tests show a difference within {MARGIN:g} points.",
-        "The interval lies within that margin exactly where equality is shown.",
+        "The interval lies within that margin exactly where equality is shown. Its confidence is 1 minus twice the "
+        "level of its look and kind of network.",
         "A failed run counts as guessing.",
+        "By the boards' rule, a run is at chance whose accuracy is at most two standard errors above guessing. "
+        "Accuracies are on test, or on validation where test was not touched.",
+        *(
+            f"Layers that are silent in every run at chance: {', '.join(trial.silent)} ({trial.task.title})."
+            for trial in result.tasks
+            if trial.silent
+        ),
     )
     return "\n".join(f"- {line}" for line in lines)
 
@@ -157,14 +184,22 @@ def _calibrated(result: JudgedCandidate) -> Table:
 
 
 def _costs(result: JudgedCandidate) -> Table:
-    """Make the table of failures, forgivingness over width, and spikes at equal accuracy."""
+    """Make the table of failures, runs at chance, forgivingness over width, and spikes at equal accuracy."""
     rows = [
-        ["task", "failed runs", "widths close to the best", "of the reference", "spikes at equal accuracy"]
+        [
+            "task",
+            "failed runs",
+            "at chance",
+            "widths close to the best",
+            "of the reference",
+            "spikes at equal accuracy",
+        ]
     ]
     for trial in result.tasks:
-        failed = sum(run.failed for run in trial.runs)
-        rows.append([trial.task.title, f"{failed} of {len(trial.runs)}", *_over_widths(trial)])
-    return plain_table("Failures, forgivingness and spikes", rows, words=1)
+        counts = [sum(run.failed for run in trial.runs), sum(run.at_chance for run in trial.runs)]
+        shares = [f"{count} of {len(trial.runs)}" for count in counts]
+        rows.append([trial.task.title, *shares, *_over_widths(trial)])
+    return plain_table("Failures, runs at chance, forgivingness and spikes", rows, words=1)
 
 
 def _over_widths(trial: TaskTrial) -> list[str]:

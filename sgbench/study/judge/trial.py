@@ -67,9 +67,11 @@ class TrialRun:
     validation: float
     log_spikes: float | None
     failed: bool
-    fit_s: float
+    fit_s: float  # wall clock, with the test
     record: RunRecord
     width_fwhm: float | None = None  # [threshold units]; None: it has none
+    at_chance: bool = False  # by the boards' rule, on test if it has one, else on validation
+    silent: frozenset[str] = frozenset()  # layers without a spike on that split
 
 
 @dataclass
@@ -88,6 +90,19 @@ class TaskTrial:
         """List all runs on the task: of the map, of the search, and those that report."""
         mapped = [run for seeds in self.map.values() for run in seeds.values()]
         return [*mapped, *self.tuning, *(run for seeds in self.report.values() for run in seeds.values())]
+
+    @property
+    def at_edge(self) -> bool:
+        """Return whether the chosen learning rate is the lowest or the highest that was tried."""
+        factors = FACTORS["optimizer.lr"]
+        ends = [rounded(self.task.rate * by) for by in (min(factors), max(factors))]
+        return self.cell["optimizer.lr"] in ends
+
+    @property
+    def silent(self) -> list[str]:
+        """List the layers that send no spike in any run at chance, of which there may be none."""
+        found = [run.silent for run in self.runs if run.at_chance]
+        return sorted(frozenset.intersection(*found)) if found else []
 
     def differences(self, kind: str) -> Floats:
         """Return candidate minus the best known shape, paired by seed [seeds]."""
@@ -113,6 +128,12 @@ class JudgedCandidate:
             if seeds:
                 tables[regime] = np.array([row[:seeds] for row in rows])
         return decide(tables)
+
+    def unlearnt(self, regime: str, kind: str = OWN_BEST) -> bool:
+        """Return whether every reporting run on a kind of network failed or is at chance."""
+        trials = [trial.report.get(kind, {}) for trial in self.tasks if trial.task.regime == regime]
+        runs = [run for report in trials for run in report.values()]
+        return bool(runs) and all(run.failed or run.at_chance for run in runs)
 
     @property
     def runs(self) -> list[TrialRun]:
@@ -272,14 +293,18 @@ class Court:
 def run_of(record: RunRecord) -> TrialRun:
     """Read what a verdict needs off a record."""
     width = record.method.parameters["surrogate"].get("width_fwhm")
+    measure, split = measure_of(record.classes, None), record.test or record.validation
+    layers = () if split is None else split.activity
     return TrialRun(
-        accuracy=PERCENT * measure_of(record.classes, None).of(record.test),
+        accuracy=PERCENT * measure.of(record.test),
         validation=PERCENT * selection(record)[0],
         log_spikes=log_spikes_of(record),
         failed=record.status == "failed",
         fit_s=record.timing.total_s,
         record=record,
         width_fwhm=float(width) if isinstance(width, float | int) else None,
+        at_chance=measure.is_at_chance(split),
+        silent=frozenset(layer.name for layer in layers if layer.dead_fraction == 1),
     )
 
 
@@ -293,7 +318,7 @@ def _mean(runs: Iterable[TrialRun]) -> float:
 
 
 def hours_of(result: JudgedCandidate, verdict: RegimeVerdict) -> float | None:
-    """Return the hours of the seeds that would decide a verdict, at the mean time of the candidate's runs."""
+    """Return the wall-clock hours of the seeds that would decide a verdict, at the mean time of the own runs."""
     if verdict.seeds_needed is None:
         return None
     per_seed_s = sum(
