@@ -184,7 +184,7 @@ def _show(results: list[ReproductionResult], args: argparse.Namespace) -> None:
     lines = ["", *aligned(table, words=2), ""]
     for result in results:
         one = result.reproduction
-        details = {"reduced": [one.reduced], "likely reason": [one.reason]}
+        details = {"reduced": [one.reduced], "why it is missed": [one.reason]}
         if len(results) == 1:
             details = {"source": one.sources, "not as published": one.differs, **details}
         lines += [f"{one.name}: {what}: {text}" for what, texts in details.items() for text in texts if text]

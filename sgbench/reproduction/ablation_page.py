@@ -14,6 +14,8 @@ from sgbench.tables.markdown import markdown
 
 HEAD = ("changed", "figure", "bound", "before", "after", "verdict", "each seed before", "each seed after")
 NUMBERS = (2, 3, 4)
+BEFORE = (HEAD.index("before"), HEAD.index("each seed before"))
+"""Columns of runs without a change, left out where none of these is stored."""
 
 
 def folder_beside(page: Path) -> Path:
@@ -28,12 +30,14 @@ def ablation_page(result: ReproductionResult) -> str:
         result: with its ablations.
     """
     one = result.reproduction
+    has_before = any(judged.ours is not None for _, base, _ in result.ablations for judged in base.judged)
+    what = "every run" if has_before else "every run with a change"
     lines = [
         f"# {one.name}: what was changed, and what that did",
         "",
         one.line,
         "",
-        f"Conditions and bounds stand in `conf/experiment/reproduce/{one.name}.yaml`, the measures of every run in",
+        f"Conditions and bounds stand in `conf/experiment/reproduce/{one.name}.yaml`, the measures of {what} in",
         f"`docs/reproductions/{one.name}.jsonl`. Numbers are computed from them; causes and what was found are",
         "written by hand in the first. Do not edit this page, which is written by",
         f"`sgbench reproduce {one.name} --stored --update docs/reproductions.md`. To make the runs again, use",
@@ -47,10 +51,15 @@ def ablation_page(result: ReproductionResult) -> str:
         "## What was changed",
         "",
         "The words below were added to the conditions, in place of words of the same keys.",
-        "The seeds before and after are the same.",
+        "The seeds before and after are the same."
+        if has_before
+        else "Runs without a change are no part of the file; their means are in `docs/reproductions.md`.",
         "",
     ]
-    lines += [markdown(HEAD, list(_rows(result)), numbers=NUMBERS), ""]
+    shown = [at for at in range(len(HEAD)) if has_before or at not in BEFORE]
+    table_rows = [[row[at] for at in shown] for row in _rows(result)]
+    numbers = [place for place, at in enumerate(shown) if at in NUMBERS]
+    lines += [markdown([HEAD[at] for at in shown], table_rows, numbers=numbers), ""]
     for ablation, _, _ in result.ablations:
         words = " ".join(ablation.words)
         found = f" Found: {ablation.found}." if ablation.found else ""

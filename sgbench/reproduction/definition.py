@@ -37,6 +37,7 @@ class Figure(Strict):
     at_least: float | None = None
     at_most: float | None = None
     evidence: Line
+    revised: Literal["conditions", "bound"] | None = None  # changed or set once values of ours were known
     cause: Text | None = None  # why it does not agree, or what made it agree, shown by ablations
 
     @model_validator(mode="after")
@@ -110,7 +111,7 @@ class Reproduction(Strict):
     sources: Annotated[tuple[Line, ...], Field(min_length=1)]
     differs: tuple[Line, ...] = ()  # where ours is not theirs
     reduced: Line | None = None  # what was made smaller
-    reason: Line | None = None  # why a figure does not agree, as far as known
+    reason: Text | None = None  # why a figure does not agree, as far as known
     minutes: float | None = Field(default=None, gt=0)  # of one processor, all seeds
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
     # Words added to experiment=reproduce/NAME; several values make a grid.

@@ -14,10 +14,11 @@ from sgbench.tables.markdown import markdown
 COMMAND = "sgbench reproduce all --stored --update docs/reproductions.md"
 SHOWN_METHODS = 4
 WIDTH = 116
-NUMBERS = (2, 3, 4, 6)  # columns of the table
+NUMBERS = (2, 3, 4, 7)  # columns of the table
 RULE = markdown(HEAD, (), numbers=NUMBERS).splitlines()[1]
 """The line below the table's head, from which on its rows are read."""
 VERDICT = HEAD.index("verdict")
+REVISED = HEAD.index("revised")
 UNMEASURED = "not measured"
 
 
@@ -31,6 +32,12 @@ class PageEntry(NamedTuple):
     def verdicts(self) -> list[str]:
         """Return the verdict on each figure, without its note."""
         return [cells_of(row)[VERDICT].partition(":")[0] for row in self.rows]
+
+    @property
+    def revised(self) -> list[str]:
+        """Return what of each figure that agrees was changed or set once values were known; empty for nothing."""
+        pairs = zip(self.rows, self.verdicts, strict=True)
+        return [cells_of(row)[REVISED] for row, verdict in pairs if verdict == "agrees"]
 
 
 def cells_of(row: str) -> list[str]:
@@ -58,15 +65,20 @@ def as_page(results: Sequence[ReproductionResult], before: str = "") -> str:
         entries[name] = _with_kept(result, _entry(result), entries.get(name))
     ordered = [entries[name] for name in sorted(entries)]
     verdicts = [verdict for entry in ordered for verdict in entry.verdicts]
+    revised = [what for entry in ordered for what in entry.revised]
     lines = [
         "# Published figures, and ours",
         "",
         f"Written from the records of runs by `{COMMAND}`; do not edit.",
         "`sgbench reproduce NAME` makes the runs again, `sgbench reproduce` lists them. Each is one file of",
         "`conf/experiment/reproduce/` with figure, tolerance and source; no tolerance was widened after a run.",
+        "The column `revised` says what was changed or set only once values of ours were known: conditions",
+        "(settings, iterations or how many cells count, most of them after a miss), or the bound itself.",
         "",
         f"Of {len(verdicts)} figures {verdicts.count('agrees')} agree, {verdicts.count('does not agree')} do not, "
         f"{verdicts.count(UNMEASURED)} are not measured.",
+        f"Of the {verdicts.count('agrees')} that agree, {revised.count('conditions')} have conditions that were "
+        f"changed, and {revised.count('bound')} a bound that was set, once values were known.",
         "Ours is the mean over seeds ± one standard deviation; minutes are those of all runs, on a core that",
         "others used as well.",
         "",
@@ -163,7 +175,7 @@ def _section(result: ReproductionResult) -> list[str]:
     lines += [f"- Not as published: {difference}." for difference in one.differs]
     lines += [
         f"- {word}: {text}."
-        for word, text in (("Reduced", one.reduced), ("Likely reason", one.reason))
+        for word, text in (("Reduced", one.reduced), ("Why it is missed", one.reason))
         if text
     ]
     lines += [f"- Cause, {figure.line}: {figure.cause}." for figure in one.figures if figure.cause]
@@ -185,9 +197,8 @@ def _section(result: ReproductionResult) -> list[str]:
 
 def _moved(before: Judged, after: Judged) -> str:
     """Say what a change did to a figure."""
-    start = "" if before.ours is None else f"from {ours(before)} "
     end = ours(after) if after.note is None else f"no number, {after.note}"
-    return f"{after.figure.line} {start}to {end}"
+    return f"{after.figure.line} {'' if before.ours is None else f'from {ours(before)} to '}{end}"
 
 
 def wrapped(line: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from sgbench.reproduction.runs import ReproductionResult
 from sgbench.reproduction.verdict import Judged
 
-HEAD = ("reproduction", "figure", "published", "ours", "seeds", "verdict", "minutes")
+HEAD = ("reproduction", "figure", "published", "ours", "seeds", "verdict", "revised", "minutes")
 
 
 def rows(results: Sequence[ReproductionResult]) -> list[list[str]]:
@@ -25,6 +25,7 @@ def rows(results: Sequence[ReproductionResult]) -> list[list[str]]:
                     ours(judged),
                     str(judged.seeds) if judged.seeds else "-",
                     judged.verdict if judged.note is None else f"{judged.verdict}: {judged.note}",
+                    judged.figure.revised or "",
                     _minutes(result) if first else "",
                 ]
             )
@@ -83,6 +84,7 @@ def as_tree(results: Sequence[ReproductionResult]) -> list[dict[str, Any]]:
                     "at_least": judged.figure.at_least,
                     "at_most": judged.figure.at_most,
                     "evidence": judged.figure.evidence,
+                    "revised": judged.figure.revised,
                     "ours": judged.ours,
                     "standard_deviation": judged.deviation,
                     "seeds": judged.seeds,

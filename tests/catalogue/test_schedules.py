@@ -116,7 +116,7 @@ def test_plateau_by_validation(sign):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_learning_rate_of_a_batch(name):
+def test_the_learning_rate_of_a_batch(name, monkeypatch):
     """Expected: what a batch is trained at is the optimiser's own times the factor, and constant changes no id."""
     spec = compose([*WORDS, f"schedule={name}", "protocol.epochs=8", "optimizer.lr=0.02"])
     parts = build(spec)
@@ -124,7 +124,7 @@ def test_the_learning_rate_of_a_batch(name):
     learner = Learner(training_of(spec, parts), parts.optimizer)
     learner.driven_training.begin_epoch(3)
     seen = []
-    learner.optimizers = lambda: parts.optimizer
+    monkeypatch.setattr(learner, "optimizers", lambda: parts.optimizer)
     for place, batch in enumerate(parts.data.epoch(3)):
         learner.training_step(batch, place)
         seen.append(parts.optimizer.param_groups[0]["lr"])

@@ -206,6 +206,23 @@ def test_a_figure_measured_before_stays_beside_one_measured_here():
     assert first.of != second.of
 
 
+def test_revised_figures_that_agree_are_counted():
+    """By hand: of closed_loop three bounds are marked; must differ: one that does not agree is not counted."""
+    one = read("closed_loop")
+
+    def head(verdicts):
+        judged = tuple(
+            Judged(figure, 0.5, None, 1, verdict, None)
+            for figure, verdict in zip(one.figures, verdicts, strict=True)
+        )
+        return as_page([ReproductionResult(one, judged, 1, None)])
+
+    agree = ["agrees"] * len(one.figures)
+    told = "Of the {} that agree, 0 have conditions that were changed, and {} a bound that was set"
+    assert told.format(6, 3) in head(agree)
+    assert told.format(5, 2) in head(["does not agree", *agree[1:]])
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_made_again_without_training(name, tmp_path, capsys):
     """Expected: the committed pages, byte for byte, from the stored runs and the file of the reproduction."""
