@@ -41,7 +41,7 @@ class Sam(torch.optim.Optimizer):
         InputError: a number out of range, or one that the base has not.
 
     Source: Foret, Kleiner, Mobahi & Neyshabur 2021, ICLR, arXiv:2010.01412; adaptive: Kwon, Kim, Park & Choi 2021,
-    ICML, arXiv:2102.11600.
+    ICML, arXiv:2102.11600, who add a constant to |w| and leave biases unscaled; here all weights have |w| alone.
 
     >>> weight = torch.nn.Parameter(torch.tensor([1.0]))
     >>> numbers = {"weight_decay": 0.0, "betas": None, "eps": None, "momentum": None}

@@ -1,11 +1,14 @@
-"""Recipes of the literature: sizes counted by hand, within their protocols' budgets, and every weight learns."""
+"""Recipes of the literature: numbers of their sources, sizes counted by hand, and every weight learns."""
 
 from __future__ import annotations
 
 import itertools
+import math
+import re
 
 import pytest
 import torch
+from scipy.stats import spearmanr
 
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
@@ -14,6 +17,7 @@ from sgbench.networks.base import Network
 from sgbench.signals.trajectory import Batch
 from sgbench.training.build import Parts, build
 from sgbench.training.train_loop import TrainLoop
+from tests.documents import ROOT, blocks
 
 FOLDER = "recipe/"
 RECIPES = tuple(name for name in catalogue.paths("experiment") if name.startswith(FOLDER))
@@ -101,3 +105,113 @@ def test_every_layer_gets_a_gradient(name: str) -> None:
         assert torch.isfinite(loop.train_batch(batch, parts.optimizer))
     still = [key for key, weight in parts.network.named_parameters() if torch.equal(weight, before[key])]
     assert still == []
+
+
+LI_60_MS = math.exp(-1 / 15 * 10 / 4)  # 15 steps of 4 ms, in steps of 10 ms
+LIF_10_05_MS = 1 - 10 / 10.05
+MEAN_20_MS = math.exp(-10 / 20)
+SOURCES = {
+    # Each row: decay and gain of the readout, gain of a hidden neuron's input, height and width of the surrogate,
+    # learning rate at its peak, schedule, clipping.
+    # Of IGITUGraz/SE-adlif: models/li.py has gain 1 - d, module/tau_trainers.py d of tau, models/helpers.py a bell as
+    # high as c alpha / 2 with c of 0.4 and alpha of 5; tau_out_range, lr and patience 9999 are of the two YAML files,
+    # gradient_clip_val of run.py
+    "shd_se_adlif": (
+        LI_60_MS,
+        1 - LI_60_MS,
+        "one_minus_beta",
+        0.4 * 5 / 2,
+        2 * math.log(2) / 5,
+        0.01,
+        "constant",
+        1.5,
+    ),
+    "ssc_se_adlif": (
+        LI_60_MS,
+        1 - LI_60_MS,
+        "one_minus_beta",
+        0.4 * 5 / 2,
+        2 * math.log(2) / 5,
+        0.006,
+        "constant",
+        1.5,
+    ),
+    # Of npvoid/neural_heterogeneity: layers.py has gain 1 - beta, SuSpike.py a scale of 100, main.py tau_mem and lr
+    "shd_heterogeneous": (
+        MEAN_20_MS,
+        1 - MEAN_20_MS,
+        "one_minus_beta",
+        1.0,
+        2 * (math.sqrt(2) - 1) / 100,
+        1e-3,
+        "constant",
+        None,
+    ),
+    # Of Thvnvtos/SNN-delays: snn_delays.py has one tau and decay_input=False, best_config_SHD.py init_tau, alpha and
+    # max_lr_w; SpikingJelly's ATan is alpha / 2 at the threshold
+    "shd_delays": (LIF_10_05_MS, 1.0, "one", 5 / 2, 4 / (math.pi * 5), 5e-3, "one_cycle", None),
+    # fangwei123456/Spike-Element-Wise-ResNet: smodels.py (a linear layer of the mean), args.txt (lr, lr_step_size);
+    # SpikingJelly's ATan has alpha = 2 unless told
+    "dvs_gesture_sew": (0.0, 1.0, "one_minus_beta", 2 / 2, 4 / (math.pi * 2), 1e-3, "step", None),
+    # brain-intelligence-lab/temporal_efficient_training: VGG_models.py (a linear layer of each step),
+    # layers.py (ZIF of gama = 1, mem tau + x), main_training_parallel.py (lr, CosineAnnealingLR)
+    "cifar10_dvs_vgg": (0.0, 1.0, "one", 1.0, 1.0, 1e-3, "cosine", None),
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_numbers_are_those_of_the_source(name: str) -> None:
+    """Expected: what the cited files say, in steps of the protocol; widths of the bells are solved by hand."""
+    method = compose([f"experiment={FOLDER}{name}", "seed=200"]).method
+    parts, _ = made(name)
+    first, readout = parts.network.layers[0].neuron, parts.network.layers[-1].neuron
+    beta = readout.beta()
+    surrogate = first.surrogate
+    found = (beta, readout.input_gain(beta), first.input_gain.kind, surrogate.peak, surrogate.fwhm)
+    rate = (parts.optimizer.param_groups[0]["lr"], method.choices["schedule"], method.clip_norm)
+    expected = SOURCES[name]
+    for one, other in zip((*found, *rate), expected, strict=True):
+        assert one == (pytest.approx(other, rel=1e-6) if isinstance(other, float) else other)
+
+
+def test_gestures_take_a_tenth_of_the_rate_after_64_epochs() -> None:
+    """Expected: lr_step_size=64 and lr_gamma=0.1 of args.txt; CE of the mean of all 60 steps."""
+    method = compose([f"experiment={FOLDER}dvs_gesture_sew", "seed=200"]).method
+    assert (method.parameters["schedule"]["every_epochs"], method.parameters["schedule"]["by"]) == (64, 0.1)
+    assert made("dvs_gesture_sew")[0].objective.loss.steps == 60
+
+
+@pytest.mark.parametrize(
+    ("name", "other"), [("shd_se_adlif", "rho"), ("ssc_se_adlif", "rho"), ("shd_heterogeneous", "alpha")]
+)
+def test_time_constants_are_drawn_apart(name: str, other: str) -> None:
+    """Expected: as of independent draws, a rank correlation of 0 (Spearman, by scipy); 1 with itself."""
+    layer = made(name)[0].network.layers[0]
+    one, two = layer.neuron.beta().detach(), getattr(layer.neuron, other)().detach()
+    assert abs(spearmanr(one, two).statistic) < 1e-9
+    assert spearmanr(one, one).statistic == pytest.approx(1)
+    assert len(one.unique()) == len(two.unique()) == 8
+
+
+BASELINES = [
+    line.split("#")[0].split()[2:]
+    for block in blocks(ROOT / "docs" / "recipes.md", "sh")
+    for line in block.splitlines()
+    if "network.parameters=" in line
+]
+
+
+@pytest.mark.parametrize("words", BASELINES, ids=lambda words: words[0])
+def test_a_network_without_spikes_is_as_large_as_a_recipe(words: list[str]) -> None:
+    """Expected: what the page tells to type builds, within a tenth of a size that was counted by hand."""
+    parts = build(compose(words))
+    found = sum(weight.numel() for weight in parts.network.parameters())
+    asked = int(re.search(r"network\.parameters=(\d+)", " ".join(words))[1])  # type: ignore[index]
+    assert not parts.network.spiking
+    assert asked in BY_HAND.values()
+    assert found == pytest.approx(asked, rel=0.1)
+
+
+def test_each_board_has_a_network_without_spikes() -> None:
+    boards = {compose(words).method.protocol.name for words in BASELINES}
+    assert boards == {"shd_v2", "ssc_v2", "nmnist_v2", "dvs_gesture_v2", "cifar10_dvs_v2"}

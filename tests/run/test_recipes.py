@@ -127,7 +127,7 @@ def test_batches_make_the_step_of_one_large_batch(more: tuple[str, ...]) -> None
 @pytest.mark.parametrize("adaptive", [False, True])
 @pytest.mark.parametrize("clip_norm", [None, 0.05])
 def test_sam_is_two_steps_by_hand(adaptive: bool, clip_norm: float | None) -> None:
-    """Must match: Foret et al., algorithm 1 (ASAM: Kwon et al., equation 4), written out on torch's gradients."""
+    """Must match: Foret et al., algorithm 1, written out on torch's gradients; adaptive: |w| scales all weights."""
     words = (*EXACT, f"clip_norm={'null' if clip_norm is None else clip_norm}", "protocol.batch_size=512")
     sam = ("optimizer=sam", "optimizer.base=sgd", "optimizer.rho=0.1", f"optimizer.adaptive={adaptive}")
     _, found = trained(*words, *sam)
