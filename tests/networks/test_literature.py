@@ -113,9 +113,9 @@ MEAN_20_MS = math.exp(-10 / 20)
 SOURCES = {
     # Each row: decay and gain of the readout, gain of a hidden neuron's input, height and width of the surrogate,
     # learning rate at its peak, schedule, clipping.
-    # Of IGITUGraz/SE-adlif: models/li.py has gain 1 - d, module/tau_trainers.py d of tau, models/helpers.py a bell as
-    # high as c alpha / 2 with c of 0.4 and alpha of 5; tau_out_range, lr and patience 9999 are of the two YAML files,
-    # gradient_clip_val of run.py
+    # Of IGITUGraz/SE-adlif: models/li.py has gain 1 - d, module/tau_trainers.py d of tau, models/helpers.py a bell
+    # as high as c alpha / 2 with c of 0.4 and alpha of 5; tau_out_range, lr and patience 9999 are of both
+    # YAML files, gradient_clip_val of run.py
     "shd_se_adlif": (
         LI_60_MS,
         1 - LI_60_MS,
@@ -147,8 +147,8 @@ SOURCES = {
         "constant",
         None,
     ),
-    # Of Thvnvtos/SNN-delays: snn_delays.py has one tau and decay_input=False, best_config_SHD.py init_tau, alpha and
-    # max_lr_w; SpikingJelly's ATan is alpha / 2 at the threshold
+    # Of Thvnvtos/SNN-delays: snn_delays.py has one tau and decay_input=False, best_config_SHD.py init_tau, alpha
+    # and max_lr_w; SpikingJelly's ATan is alpha / 2 at the threshold
     "shd_delays": (LIF_10_05_MS, 1.0, "one", 5 / 2, 4 / (math.pi * 5), 5e-3, "one_cycle", None),
     # fangwei123456/Spike-Element-Wise-ResNet: smodels.py (a linear layer of the mean), args.txt (lr, lr_step_size);
     # SpikingJelly's ATan has alpha = 2 unless told
