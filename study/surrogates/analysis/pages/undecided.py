@@ -10,12 +10,14 @@ from study.surrogates.analysis.second_look import DRAWS, PURPOSE, REGISTERED
 
 NAME, TITLE = "undecided.md", "What would decide the open hypotheses"
 
+LOOKED_TWICE = "none: open after a second look, and a third is not registered"
+
 
 def _chance(line: PlanLine) -> str:
     """Write a plan's chance; that of a second look is counted in draws, since nearly all are not all."""
-    if line.claim in REGISTERED:
+    if line.claim in REGISTERED and line.runs:
         return f"{REGISTERED[line.claim]} of {DRAWS}"
-    return "-" if line.chance is None else f"{100 * line.chance:.0f} %"
+    return "-" if line.chance is None or not line.runs else f"{100 * line.chance:.0f} %"
 
 
 def page(lines: Iterable[PlanLine], claims: Mapping[str, str]) -> StudyPage:
@@ -28,7 +30,7 @@ def page(lines: Iterable[PlanLine], claims: Mapping[str, str]) -> StudyPage:
     rows = [
         [
             claims[line.claim],
-            line.what.replace(PURPOSE, "registered second look,"),
+            line.what.replace(PURPOSE, "registered second look,") if line.runs else LOOKED_TWICE,
             f"{line.runs:,}",
             f"{line.hours:.1f}",
             _chance(line),
