@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from sgbench.composition.catalogue import Entry
-from sgbench.datasets.base import SPLITS
+from sgbench.datasets.base import SPLITS, Split
 from sgbench.datasets.checks import check
 from sgbench.datasets.download import digests, known
 from sgbench.datasets.event_files import EventFiles
@@ -126,7 +126,9 @@ def accept(confirmation: DataConfirmation, entry: Entry, data_set: object) -> No
             written as those of this package are.
     """
     stated = entry.meta.get("sizes") or {}
-    other = [split for split, size in confirmation.sizes.items() if stated.get(split) not in (None, size)]
+    other: list[Split] = [
+        split for split, size in confirmation.sizes.items() if stated.get(split) not in (None, size)
+    ]
     if entry.meta.get("sha256") is not None:
         raise InputError(f"data set {entry.name}: has a checksum already; nothing is accepted over it")
     if UNREAD not in entry.meta or not isinstance(data_set, EventFiles):
