@@ -180,11 +180,7 @@ class GatedBaseline(Baseline):
         widths = size.widths(
             lambda widths: self.parameters_of([n_inputs, *widths, n_outputs]), n_inputs, n_outputs
         )
-        layers = [
-            PlainLayer(f"hidden{index}", width, self.body(before, width), nn.Identity())
-            for index, (before, width) in enumerate(zip([n_inputs, *widths], widths, strict=False))
-        ]
-        super().__init__([*layers, linear(widths[-1], n_outputs)], provided)
+        super().__init__(layers_of([n_inputs, *widths, n_outputs], self.body, nn.Identity), provided)
 
     @staticmethod
     @abstractmethod
@@ -358,3 +354,20 @@ def undrawn(kind: type[nn.Module], *sizes: int) -> nn.Module:
 def linear(n_inputs: int, n_outputs: int) -> PlainLayer:
     """Build the linear readout."""
     return PlainLayer("readout", n_outputs, undrawn(nn.Linear, n_inputs, n_outputs), nn.Identity())
+
+
+def layers_of(
+    sizes: Sequence[int], body: Callable[[int, int], nn.Module], after: Callable[[], nn.Module]
+) -> list[PlainLayer]:
+    """Build hidden layers and a linear readout, from a network's inputs to its outputs.
+
+    Args:
+        sizes: inputs, units of each hidden layer, outputs.
+        body: builds the module of a hidden layer from its inputs and its units.
+        after: builds what the values of a hidden layer pass through.
+    """
+    hidden = [
+        PlainLayer(f"hidden{index}", units, body(before, units), after())
+        for index, (before, units) in enumerate(itertools.pairwise(sizes[:-1]))
+    ]
+    return [*hidden, linear(*sizes[-2:])]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
 from sgbench.networks.base import Provided
-from sgbench.networks.baseline import Baseline, InputView, PlainLayer, Size, dense_parameters, linear, undrawn
+from sgbench.networks.baseline import Baseline, InputView, Size, dense_parameters, layers_of, undrawn
 from sgbench.signals.spikes import Signal, dense
 
 
@@ -49,11 +50,8 @@ class Perceptron(Baseline):
         widths = size.widths(
             lambda widths: dense_parameters([first, *widths, n_outputs]), n_inputs, n_outputs
         )
-        layers = [
-            PlainLayer(f"hidden{index}", width, undrawn(nn.Linear, before, width), nn.ReLU())
-            for index, (before, width) in enumerate(zip([first, *widths], widths, strict=False))
-        ]
-        super().__init__([*layers, linear(widths[-1], n_outputs)], provided)
+        layers = layers_of([first, *widths, n_outputs], functools.partial(undrawn, nn.Linear), nn.ReLU)
+        super().__init__(layers, provided)
         self.sums_up = self.view.sees == "counts"
 
     def seen(self, x: Signal, lengths: Tensor) -> Tensor:
