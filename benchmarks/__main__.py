@@ -123,17 +123,7 @@ def parser() -> argparse.ArgumentParser:
     _add_counts(data, (("batches", 10), ("rounds", 5)))
     data.add_argument("--workers", type=int, default=0, metavar="N", help="of tonic's DataLoader (default 0)")
     _add_counts(counting, (("batch", 64), ("rounds", 30)))
-    board = commands.add_parser("board", help="sgbench board build over 10,000 made-up records")
-    _add_counts(board, (("methods", 2000), ("rounds", 5)))
-    board.add_argument("--seed", type=int, default=0, metavar="N", help="of the scores (default 0)")
-    board.set_defaults(handler=_measure, module="board", settings="BoardSettings")
-    _add_json(board)
-    site = commands.add_parser(
-        "site", help="sgbench board site over as many, and a page of 1000 rows in a browser"
-    )
-    _add_counts(site, (("methods", 2000), ("rounds", 3)))
-    site.set_defaults(handler=_measure, module="site", settings="SiteSettings")
-    _add_json(site)
+    _add_boards(commands)
     interrupts = commands.add_parser("interrupts", help="one Ctrl-C at moments spread over a sweep")
     _add_counts(interrupts, (("tries", 200),))
     interrupts.add_argument("--seed", type=int, default=0, metavar="N", help="of the moments (default 0)")
@@ -153,6 +143,21 @@ def parser() -> argparse.ArgumentParser:
     counting.set_defaults(handler=_measure, module="counting", settings="CountingSettings")
     data.set_defaults(handler=_measure, module="data", settings="DataSettings")
     return top
+
+
+def _add_boards(commands: Any) -> None:
+    """Add what builds boards of made-up records."""
+    board = commands.add_parser("board", help="sgbench board build over 10,000 made-up records")
+    _add_counts(board, (("methods", 2000), ("rounds", 5)))
+    board.add_argument("--seed", type=int, default=0, metavar="N", help="of the scores (default 0)")
+    board.set_defaults(handler=_measure, module="board", settings="BoardSettings")
+    _add_json(board)
+    site = commands.add_parser(
+        "site", help="sgbench board site over as many, and a page of 1000 rows in a browser"
+    )
+    _add_counts(site, (("methods", 2000), ("rounds", 3)))
+    site.set_defaults(handler=_measure, module="site", settings="SiteSettings")
+    _add_json(site)
 
 
 def _add_headline(commands: Any) -> None:
