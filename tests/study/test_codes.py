@@ -13,7 +13,7 @@ from sgbench.cli.main import parser
 from sgbench.study.definition import load_study
 
 ROOT = Path(__file__).parents[2]
-OF_REVIEWERS = {"preregistration.md", "preregistration_passing_steps.md", "preregistration_chip.md"}
+OF_REVIEWERS = {path.name for path in (ROOT / "docs").glob("preregistration*.md")}
 PAGES = [
     ROOT / "README.md",
     *sorted(path for path in (ROOT / "docs").glob("*.md") if path.name not in OF_REVIEWERS),
