@@ -101,7 +101,7 @@ def recommend(args: argparse.Namespace) -> int:
 
 def _under_budget(args: argparse.Namespace) -> int:
     """Print which settings keep a network within a budget on a target."""
-    from sgbench.recommendation.budget_text import figure_of, tree_of
+    from sgbench.recommendation.budget_export import figure_of, tree_of
     from sgbench.recommendation.recommend import recommend
 
     measured = "--target answers from measured runs; name a finished run of yours with --run"

@@ -9,29 +9,15 @@ import torch
 from torch import Tensor
 
 from sgbench.engine import scan
-from sgbench.engine.arrays import FLOATS, NOTHING, bits_of, rows_of
+from sgbench.engine.arrays import FLOATS, bits_of, rows_of
 from sgbench.engine.block_layer import BlockLayer
 from sgbench.engine.layer import EngineLayer, LayerRun, synapses_of, ways_back
 from sgbench.engine.layout import Layout
-from sgbench.engine.numba_events import Rows, no_events
+from sgbench.engine.numba_events import Arrays, Rows
 from sgbench.engine.numba_steps import NumbaSteps
 from sgbench.engine.plan import Carry, Keep
 from sgbench.engine.recursion import LayerOutcome
 from sgbench.signals.spikes import SparseSpikes
-
-Arrays = tuple[Any, ...]
-
-
-def nothing_along(number: type) -> tuple[Arrays, Arrays, Arrays, Arrays]:
-    """Return placeholders of absent events and readout: `driven`, `sent`, `read_back` and `taken` of the loops."""
-    rows, words, line, none = NOTHING[number], NOTHING[np.uint64], np.empty(0, number), number(0)
-    events = no_events(number)
-    return (
-        (*events, rows, line),
-        (words, (rows, line, rows, none, rows)),
-        (rows, 0, rows, none, words, rows, line),
-        (*events, rows, line),
-    )
 
 
 class ArrivingEvents:

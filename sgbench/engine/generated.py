@@ -31,7 +31,7 @@ from sgbench.signals.spikes import Signal, SparseSpikes, dense
 
 if TYPE_CHECKING:
     from sgbench.engine.alongside import ArrivingEvents
-    from sgbench.engine.generated_run import Inputs, Run
+    from sgbench.engine.generated_forward import Inputs, Run
 
 DTYPES = (torch.float32, torch.float64)
 SAMPLES, NEURONS = 3, 2
@@ -135,7 +135,8 @@ def _unroll(
 ) -> tuple[LayerRun, LayerRun | None]:
     """Run a layer by loops that are written for its neurons' step, and the readout behind where it can go along."""
     from sgbench.engine.alongside import Readout
-    from sgbench.engine.generated_run import Run, run
+    from sgbench.engine.generated_forward import Run
+    from sgbench.engine.generated_run import run
 
     by_steps = layer.recurrence == "all_to_all"
     arriving = None if by_steps or wanted.window is not None else _arriving(layer, signal)
@@ -181,7 +182,7 @@ def _inputs(
     layer: EngineLayer, signal: Signal, arriving: ArrivingEvents | None
 ) -> tuple[Inputs, Tensor, tuple[int, ...]]:
     """Return the parts of a layer's current, a tensor like one step of it, and its shape over all steps."""
-    from sgbench.engine.generated_run import Inputs
+    from sgbench.engine.generated_forward import Inputs
 
     if arriving is None:
         current = _current(layer, signal)

@@ -6,35 +6,19 @@ Legend: T steps, B samples, M neurons.
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sgbench.engine.alongside import Arrays, nothing_along
 from sgbench.engine.arrays import NOTHING, bits_of, in_parts, in_threads
 from sgbench.engine.codegen.source import backward_arrays
+from sgbench.engine.generated_forward import BLOCK, ForwardPass, Inputs, Run
+from sgbench.engine.numba_events import Arrays, nothing_along
 
-if TYPE_CHECKING:
-    from sgbench.engine.generated_run import ForwardPass, Run
-
-BLOCK = 32
-"""Samples whose state stays in the cache while all steps go by; fixed, so that sums are made in one order."""
 PARTS, PART = 4, 64
 """Parts of a batch that have gradients of weights of their own, and samples of one at least; see `blocks`."""
-
-
-class Inputs(NamedTuple):
-    """Holds the differentiable inputs of a pass; a current, or the weights that make it of events."""
-
-    current: Tensor | None
-    weight: Tensor | None = None
-    bias: Tensor | None = None
-    matrix: Tensor | None = None  # what one spike of each neuron feeds back
-    behind_matrix: Tensor | None = None  # the weights that it was made of
-    readout_weight: Tensor | None = None
-    readout_bias: Tensor | None = None
 
 
 class BackwardPass:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
 
-from sgbench.engine.arrays import FLOATS, bits_of, in_parts, rows_of
+from sgbench.engine.arrays import FLOATS, NOTHING, bits_of, in_parts, rows_of
 from sgbench.engine.kernels import events
+
+Arrays = tuple[Any, ...]
+"""Arguments of a loop that belong together."""
 
 
 class Rows(NamedTuple):
@@ -35,6 +38,18 @@ class Rows(NamedTuple):
 def no_events(number: type) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return an empty indptr, index and value."""
     return np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, number)
+
+
+def nothing_along(number: type) -> tuple[Arrays, Arrays, Arrays, Arrays]:
+    """Return placeholders of absent events and readout: `driven`, `sent`, `read_back` and `taken` of the loops."""
+    rows, words, line, none = NOTHING[number], NOTHING[np.uint64], np.empty(0, number), number(0)
+    events = no_events(number)
+    return (
+        (*events, rows, line),
+        (words, (rows, line, rows, none, rows)),
+        (rows, 0, rows, none, words, rows, line),
+        (*events, rows, line),
+    )
 
 
 def unpacked(words: Tensor) -> Rows:

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from sgbench.energy.price import chosen_targets, load_targets, price
 from sgbench.energy.text import joules
 from sgbench.energy.validate import load_cases, validate
-from sgbench.errors import InputError, require_number
+from sgbench.errors import InputError
 from sgbench.recommendation.block import MeasuredTask
-from sgbench.recommendation.budget_text import lines_of
+from sgbench.recommendation.budget_advice import Budget, BudgetAdvice, OwnAdvice, ShapeLoss, TaskAdvice, Trust
 from sgbench.recommendation.fit import fit
 from sgbench.recommendation.left_out import (
-    CarriedAdvice,
-    LeftOut,
     advise_elsewhere,
     leave_one_out,
     moved,
     reference_of,
 )
 from sgbench.recommendation.priced import (
-    PricedSetting,
     PricedTask,
-    choose,
     failed_settings,
     front,
     holdable,
@@ -37,31 +32,6 @@ from sgbench.recommendation.priced import (
 from sgbench.recommendation.summary import Shape, StudySummary
 from sgbench.records.counts import OpCounts
 from sgbench.records.energy import EnergyTarget
-
-
-@dataclass(frozen=True)
-class Trust:
-    """Counts predictions that hold, of one price list and of all."""
-
-    target: str  # name of the price list
-    held: int  # predictions of it whose interval meets the measured one
-    of: int  # predictions of it; 0: nobody measured what it predicts
-    lowest: float | None  # predicted over measured energy, the least; None without a prediction
-    highest: float | None  # the largest
-    all_held: int  # of all price lists
-    all_of: int  # predictions of all
-
-    def __str__(self) -> str:
-        everywhere = f"of all price lists {self.all_held} of {self.all_of} hold"
-        if self.lowest is None or self.highest is None:
-            return (
-                f"Trust in joules: no published measurement was held against {self.target}, so they rank settings "
-                f"and say little of a meter; {everywhere}."
-            )
-        return (
-            f"Trust in joules: {self.held} of {self.of} predictions of {self.target} hold against published "
-            f"measurements, at {self.lowest:.2g} to {self.highest:.2g} times what was measured; {everywhere}."
-        )
 
 
 def trust_in(target: str, config_dirs: Sequence[Path] = ()) -> Trust:
@@ -84,21 +54,6 @@ KINDS = (Shape(layers=1, recurrent=False, steps=100), Shape(layers=1, recurrent=
 """Networks of the kinds that were measured under a budget."""
 
 
-@dataclass(frozen=True)
-class ShapeLoss:
-    """Says what one shape at its best width loses to the best one in a kind of network."""
-
-    kind: str  # of network, in words
-    surrogate: str  # the shape
-    best: str  # the best one
-    points: float  # of test accuracy, mean over tasks
-
-    def __str__(self) -> str:
-        if self.surrogate == self.best:
-            return f"{self.surrogate} is the best shape in {self.kind}"
-        return f"{self.surrogate} loses {self.points:.1f} points to {self.best} in {self.kind}"
-
-
 def shape_losses(summary: StudySummary, surrogates: Iterable[str]) -> tuple[ShapeLoss, ...]:
     """Look up what shapes lose to the best one, each at its own best width; kinds without tasks are left out."""
     found = []
@@ -115,78 +70,6 @@ def shape_losses(summary: StudySummary, surrogates: Iterable[str]) -> tuple[Shap
                 points = study_fit.losses[places[0]].plain_mean - least
                 found.append(ShapeLoss(study_fit.kind, surrogate, best[0], max(0.0, points)))
     return tuple(found)
-
-
-@dataclass(frozen=True)
-class TaskAdvice:
-    """Holds what fits a budget on one measured task."""
-
-    title: str
-    chosen: PricedSetting | None  # within the budget, by validation; None where nothing fits
-    # Chosen among real weights and rounded afterwards to as many bits; None where it was not run.
-    rounded: PricedSetting | None
-    front: tuple[PricedSetting, ...]  # of what the target can hold, the cheapest first
-    measured: tuple[PricedSetting, ...]  # all that the target can hold
-
-
-@dataclass(frozen=True)
-class OwnAdvice:
-    """Holds what is advised for a run of the user's own, which is the reference."""
-
-    reference_nj: float  # that the run needs
-    moved_nj: float  # the part of it that spikes of its neurons cause, which is all that settings move
-    advised: CarriedAdvice  # by its share of that part
-
-
-@dataclass(frozen=True)
-class Budget:
-    """Holds what a network may need and what it has to reach.
-
-    Raises:
-        InputError: it says nothing, or a number is out of range.
-    """
-
-    target: str  # name of a price list, e.g. "loihi1".
-    max_nj: float | None = None  # most dynamic energy of an inference [nJ]; None: no limit
-    min_accuracy: float | None = None  # least accuracy [%]; None: no limit
-    bits: int | None = None  # most bits of a weight; the target may have fewer. None: the target's.
-
-    def __post_init__(self) -> None:
-        if self.max_nj is None and self.min_accuracy is None:
-            raise InputError("recommend --target: --max-nj or --min-accuracy is needed, e.g. --max-nj 50")
-        if self.max_nj is not None:
-            require_number("--max-nj", self.max_nj, low=0, open_low=True)
-        if self.min_accuracy is not None:
-            require_number("--min-accuracy", self.min_accuracy, low=0, high=100)
-        if self.bits is not None and self.bits < 1:
-            raise InputError(f"--bits {self.bits}: 1 or more are needed")
-
-    def choose(self, settings: PricedTask) -> PricedSetting | None:
-        """Choose among settings; see `choose`."""
-        least = None if self.min_accuracy is None else self.min_accuracy / 100
-        return choose(settings, max_nj=self.max_nj, min_accuracy=least)
-
-
-@dataclass(frozen=True)
-class BudgetAdvice:
-    """Says which settings keep a network within a budget, and how sure that is."""
-
-    budget: Budget  # that was asked for
-    bits: int | None  # most bits of a weight on the target; None: any number
-    tasks: tuple[TaskAdvice, ...]  # advice on each measured one
-    left_out: tuple[LeftOut, ...]  # advice from the other tasks, held against each
-    own: OwnAdvice | None  # advice for a run of the user's own
-    trust: Trust  # in the price list's joules
-    # What the shapes that were run lose to the best one of a study of many.
-    shapes: tuple[ShapeLoss, ...] = ()
-
-    @property
-    def lines(self) -> list[str]:
-        """Write the advice in sentences."""
-        return lines_of(self)
-
-    def __str__(self) -> str:
-        return "\n".join(self.lines)
 
 
 def advise_budget(

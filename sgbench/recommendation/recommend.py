@@ -11,7 +11,8 @@ from sgbench.errors import InputError
 from sgbench.paths import RECORD
 from sgbench.recommendation.advice import Recommendation, advise
 from sgbench.recommendation.block import read_block, shipped_block
-from sgbench.recommendation.budget import Budget, BudgetAdvice, advise_budget
+from sgbench.recommendation.budget import advise_budget
+from sgbench.recommendation.budget_advice import Budget, BudgetAdvice
 from sgbench.recommendation.start import module_start, passing_start, start_of_module, start_of_words
 from sgbench.recommendation.summary import Shape, read_summary, shipped_summary
 from sgbench.recommendation.tries import OwnStart, first_tries, shipped_ways

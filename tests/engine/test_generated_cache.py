@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 import torch
 
-from sgbench.engine.alongside import nothing_along
 from sgbench.engine.choose import Engine
 from sgbench.engine.codegen import build
 from sgbench.engine.codegen.program import record
 from sgbench.engine.codegen.source import LoopSource
+from sgbench.engine.numba_events import nothing_along
 from tests.engine.cases import Given, Wired, assert_same, neuron, result, spikes
 
 SOURCE = '''import numpy as np

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from sgbench.engine.alongside import nothing_along
 from sgbench.engine.codegen import build
 from sgbench.engine.kernels import disk_cache, forward
+from sgbench.engine.numba_events import nothing_along
 from sgbench.paths import is_private, private_folder
 
 SOURCE = '''import numpy as np

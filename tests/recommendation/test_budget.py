@@ -13,7 +13,8 @@ from sgbench.energy.validate import counts_of, load_cases, validate
 from sgbench.errors import InputError
 from sgbench.plots.chart import charts_of_json
 from sgbench.recommendation.block import MeasuredRun, MeasuredTask, Setting, read_block, shipped_block
-from sgbench.recommendation.budget import Budget, BudgetAdvice, advise_budget, shape_losses, trust_in
+from sgbench.recommendation.budget import advise_budget, shape_losses, trust_in
+from sgbench.recommendation.budget_advice import Budget, BudgetAdvice
 from sgbench.recommendation.fit import fit
 from sgbench.recommendation.left_out import CarriedAdvice, in_short
 from sgbench.recommendation.priced import moved_nj

@@ -21,10 +21,10 @@ import torch
 from filelock import FileLock, Timeout
 from numba.core import event
 
-from sgbench.engine.alongside import nothing_along
 from sgbench.engine.codegen.source import LoopSource, backward_arrays, forward_arrays
 from sgbench.engine.kernels.disk_cache import LOOPS, ROOM, text_sha256
 from sgbench.engine.note import CompileNote
+from sgbench.engine.numba_events import nothing_along
 from sgbench.paths import default_loops_dir, private_folder
 from sgbench.version import __version__
 

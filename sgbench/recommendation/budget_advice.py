@@ -1,28 +1,133 @@
-"""Advice under a budget in sentences, as plain values and as a picture."""
+"""What a budget of energy asks, and the advice that keeps it: values that write themselves in sentences."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from sgbench.energy.text import joules, joules_interval
-from sgbench.recommendation.left_out import in_short
-from sgbench.recommendation.priced import PricedSetting, PricedTask, front, holdable
+from sgbench.errors import InputError, require_number
+from sgbench.recommendation.left_out import CarriedAdvice, LeftOut, in_short
+from sgbench.recommendation.priced import PricedSetting, PricedTask, choose
 from sgbench.statistics.intervals import Summary
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from sgbench.plots.budget_front import BudgetPanel
-    from sgbench.recommendation.budget import BudgetAdvice, TaskAdvice
-    from sgbench.recommendation.left_out import LeftOut
 
 NOT_TRIED = (
     "networks of more than 40 hidden neurons, or of several hidden layers",
     "sizes of the network, which move the energy more than all that is chosen here",
 )
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Counts predictions that hold, of one price list and of all."""
+
+    target: str  # name of the price list
+    held: int  # predictions of it whose interval meets the measured one
+    of: int  # predictions of it; 0: nobody measured what it predicts
+    lowest: float | None  # predicted over measured energy, the least; None without a prediction
+    highest: float | None  # the largest
+    all_held: int  # of all price lists
+    all_of: int  # predictions of all
+
+    def __str__(self) -> str:
+        everywhere = f"of all price lists {self.all_held} of {self.all_of} hold"
+        if self.lowest is None or self.highest is None:
+            return (
+                f"Trust in joules: no published measurement was held against {self.target}, so they rank settings "
+                f"and say little of a meter; {everywhere}."
+            )
+        return (
+            f"Trust in joules: {self.held} of {self.of} predictions of {self.target} hold against published "
+            f"measurements, at {self.lowest:.2g} to {self.highest:.2g} times what was measured; {everywhere}."
+        )
+
+
+@dataclass(frozen=True)
+class ShapeLoss:
+    """Says what one shape at its best width loses to the best one in a kind of network."""
+
+    kind: str  # of network, in words
+    surrogate: str  # the shape
+    best: str  # the best one
+    points: float  # of test accuracy, mean over tasks
+
+    def __str__(self) -> str:
+        if self.surrogate == self.best:
+            return f"{self.surrogate} is the best shape in {self.kind}"
+        return f"{self.surrogate} loses {self.points:.1f} points to {self.best} in {self.kind}"
+
+
+@dataclass(frozen=True)
+class TaskAdvice:
+    """Holds what fits a budget on one measured task."""
+
+    title: str
+    chosen: PricedSetting | None  # within the budget, by validation; None where nothing fits
+    # Chosen among real weights and rounded afterwards to as many bits; None where it was not run.
+    rounded: PricedSetting | None
+    front: tuple[PricedSetting, ...]  # of what the target can hold, the cheapest first
+    measured: tuple[PricedSetting, ...]  # all that the target can hold
+
+
+@dataclass(frozen=True)
+class OwnAdvice:
+    """Holds what is advised for a run of the user's own, which is the reference."""
+
+    reference_nj: float  # that the run needs
+    moved_nj: float  # the part of it that spikes of its neurons cause, which is all that settings move
+    advised: CarriedAdvice  # by its share of that part
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Holds what a network may need and what it has to reach.
+
+    Raises:
+        InputError: it says nothing, or a number is out of range.
+    """
+
+    target: str  # name of a price list, e.g. "loihi1".
+    max_nj: float | None = None  # most dynamic energy of an inference [nJ]; None: no limit
+    min_accuracy: float | None = None  # least accuracy [%]; None: no limit
+    bits: int | None = None  # most bits of a weight; the target may have fewer. None: the target's.
+
+    def __post_init__(self) -> None:
+        if self.max_nj is None and self.min_accuracy is None:
+            raise InputError("recommend --target: --max-nj or --min-accuracy is needed, e.g. --max-nj 50")
+        if self.max_nj is not None:
+            require_number("--max-nj", self.max_nj, low=0, open_low=True)
+        if self.min_accuracy is not None:
+            require_number("--min-accuracy", self.min_accuracy, low=0, high=100)
+        if self.bits is not None and self.bits < 1:
+            raise InputError(f"--bits {self.bits}: 1 or more are needed")
+
+    def choose(self, settings: PricedTask) -> PricedSetting | None:
+        """Choose among settings; see `choose`."""
+        least = None if self.min_accuracy is None else self.min_accuracy / 100
+        return choose(settings, max_nj=self.max_nj, min_accuracy=least)
+
+
+@dataclass(frozen=True)
+class BudgetAdvice:
+    """Says which settings keep a network within a budget, and how sure that is."""
+
+    budget: Budget  # that was asked for
+    bits: int | None  # most bits of a weight on the target; None: any number
+    tasks: tuple[TaskAdvice, ...]  # advice on each measured one
+    left_out: tuple[LeftOut, ...]  # advice from the other tasks, held against each
+    own: OwnAdvice | None  # advice for a run of the user's own
+    trust: Trust  # in the price list's joules
+    # What the shapes that were run lose to the best one of a study of many.
+    shapes: tuple[ShapeLoss, ...] = ()
+
+    @property
+    def lines(self) -> list[str]:
+        """Write the advice in sentences."""
+        return lines_of(self)
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
 
 
 def lines_of(advice: BudgetAdvice) -> list[str]:
@@ -148,97 +253,3 @@ def _own(advice: BudgetAdvice) -> Iterator[str]:
         yield "No measured setting saves so much: make the network smaller or its sequences shorter."
     elif max(shares) * own.moved_nj > left:
         yield "On the measured task where it saved least, that would not keep the budget: measure your own run."
-
-
-def tree_of(advice: BudgetAdvice) -> dict[str, Any]:
-    """Convert advice to plain values."""
-    return {
-        "target": advice.budget.target,
-        "max_nj": advice.budget.max_nj,
-        "min_accuracy": advice.budget.min_accuracy,
-        "bits": advice.bits,
-        "tasks": [
-            {
-                "title": task.title,
-                "chosen": _cell(task.chosen),
-                "rounded": _cell(task.rounded),
-                "front": [_cell(one) for one in task.front],
-            }
-            for task in advice.tasks
-        ],
-        "in_short": in_short(advice.budget.target, advice.left_out),
-        "left_out": [
-            {
-                "title": check.title,
-                "budget_nj": check.budget_nj,
-                "advised": _cell(check.advised),
-                "best": _cell(check.best),
-                "rounded": _cell(check.rounded),
-                "loss_points": check.loss_points,
-                "rounded_loss_points": check.rounded_loss_points,
-            }
-            for check in advice.left_out
-        ],
-        "own": None
-        if advice.own is None
-        else {
-            "reference_nj": advice.own.reference_nj,
-            "moved_nj": advice.own.moved_nj,
-            "words": list(advice.own.advised.setting.words),
-            "shares": list(advice.own.advised.shares),
-            "loss_points": list(advice.own.advised.losses),
-        },
-        "trust": asdict(advice.trust),
-        "shapes": [asdict(one) for one in advice.shapes],
-    }
-
-
-def _cell(one: PricedSetting | None) -> dict[str, Any] | None:
-    """Convert a setting with what it scored and needed to plain values."""
-    if one is None:
-        return None
-    return {
-        **one.setting._asdict(),
-        "words": list(one.setting.words),
-        "validation": one.validation.mean,
-        "accuracy": {"mean": one.test.mean, "low": one.test.low, "high": one.test.high},
-        "energy_nj": asdict(one.energy_nj) if math.isfinite(one.energy_nj.value) else None,
-    }
-
-
-def figure_of(advice: BudgetAdvice) -> Figure:
-    """Draw accuracy against energy of the measured settings, a panel a task, with front and budget."""
-    from sgbench.plots.budget_front import budget_figure
-
-    panels = [_panel(task.title, task.measured, task.front, task.chosen) for task in advice.tasks]
-    return budget_figure(
-        panels,
-        target=advice.budget.target,
-        max_nj=advice.budget.max_nj,
-        min_accuracy=advice.budget.min_accuracy,
-    )
-
-
-def panels_of(tasks: Mapping[str, PricedTask], limit: int | None) -> list[BudgetPanel]:
-    """Make a panel of each task, of what a target can hold."""
-    held = {title: holdable(cells, limit) for title, cells in tasks.items()}
-    return [_panel(title, tuple(cells.values()), front(cells), None) for title, cells in held.items()]
-
-
-def _panel(
-    title: str,
-    measured: Sequence[PricedSetting],
-    best: Sequence[PricedSetting],
-    chosen: PricedSetting | None,
-) -> BudgetPanel:
-    """Make the panel of one task."""
-    from sgbench.plots.budget_front import BudgetPanel, BudgetPoint
-    from sgbench.plots.estimate import Estimate
-
-    points = []
-    for one in measured:
-        low, high = one.test.ends or (one.test.mean, one.test.mean)
-        kind = "real weights" if one.setting.bits is None else f"{one.setting.bits} bits"
-        accuracy = Estimate(100 * one.test.mean, 100 * low, 100 * high)
-        points.append(BudgetPoint(kind, one.energy_nj.value, accuracy, one in best, one is chosen))
-    return BudgetPanel(title, tuple(points))

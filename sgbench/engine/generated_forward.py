@@ -1,0 +1,206 @@
+"""One layer's pass through its own loops, on the way forward.
+
+Legend: T steps, B samples, M neurons, R rows of what neurons have a value of each.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sgbench.engine.alongside import ArrivingEvents, Readout
+from sgbench.engine.arrays import FLOATS, in_parts
+from sgbench.engine.codegen.build import loops
+from sgbench.engine.codegen.given import Noise
+from sgbench.engine.codegen.source import LoopSource, forward_arrays
+from sgbench.engine.layer import EngineLayer
+from sgbench.engine.layout import Layout
+from sgbench.engine.numba_events import nothing_along
+
+BLOCK = 32
+"""Samples whose state stays in the cache while all steps go by; fixed, so that sums are made in one order."""
+
+
+class Inputs(NamedTuple):
+    """Holds the differentiable inputs of a pass; a current, or the weights that make it of events."""
+
+    current: Tensor | None
+    weight: Tensor | None = None
+    bias: Tensor | None = None
+    matrix: Tensor | None = None  # what one spike of each neuron feeds back
+    behind_matrix: Tensor | None = None  # the weights that it was made of
+    readout_weight: Tensor | None = None
+    readout_bias: Tensor | None = None
+
+
+class Run:
+    """Holds what a pass takes besides its differentiable inputs.
+
+    Args:
+        layer: that runs.
+        source: of its step.
+        layout: of its features.
+        begin: state before the first step.
+        shape: of all currents [T, B, ...].
+        keep_u: whether potentials are wanted.
+        arriving: events that make the current, where they do.
+    """
+
+    def __init__(
+        self,
+        layer: EngineLayer,
+        source: LoopSource,
+        layout: Layout,
+        begin: Any,
+        shape: Sequence[int],
+        *,
+        keep_u: bool,
+        arriving: ArrivingEvents | None = None,
+    ) -> None:
+        self.layer, self.source, self.layout, self.begin = layer, source, layout, begin
+        self.keep_u, self.arriving = keep_u, arriving
+        self.keep_output = True
+        self.readout: Readout | None = None  # that goes along
+        self.program = source.program
+        self.steps, self.batch = shape[:2]
+        parts = layer.neuron.currents
+        self.features = torch.Size(shape[2:] if parts == 1 else [shape[2] // parts])
+        self.width = self.features.numel()
+        self.blocks = -(-self.batch // BLOCK)
+        self.fed_begin: Tensor | None = None
+        if "fed" in self.program.outputs:
+            self.fed_begin = layer.neuron.fed_back(begin).detach()
+
+    def over(self, steps: int) -> Run:
+        """Return the same run over so many steps, from its present state on."""
+        other = copy.copy(self)
+        other.steps = steps
+        if "fed" in self.program.outputs:
+            other.fed_begin = self.layer.neuron.fed_back(self.begin).detach()
+        return other
+
+    def rows(self, dtype: torch.dtype) -> list[Tensor]:
+        """Return the values of each neuron [parts, M], with autograd history, for each given tensor."""
+        rows = []
+        for given in self.program.given:
+            expanded = given.expanded(self.features).to(dtype)
+            rows.append(self.layout.flat(expanded) if given.parts == 1 else expanded)
+        return rows
+
+
+class ForwardPass:
+    """Makes all steps, and keeps the arrays for the way back."""
+
+    def __init__(self, of: Run, inputs: Inputs, rows: Iterable[Tensor]) -> None:
+        self.of = of
+        program = of.program
+        self.loops = loops(of.source)
+        like = next(tensor for tensor in inputs if tensor is not None)
+        self.like = like.new_empty(0)
+        self.matrix = None if inputs.matrix is None else inputs.matrix.detach()
+        self.rows = self.like.new_zeros(sum(given.parts for given in program.given), of.source.pitch)
+        for given, row in zip(program.given, rows, strict=True):
+            self.rows[given.first : given.first + given.parts, : of.width] = row.detach()
+        number = FLOATS[like.dtype]
+        self.numbers = np.array([*of.source.constants, 0.0], number)
+        self.driven, self.sent, _, _ = nothing_along(number)
+        self.words = torch.empty(0, dtype=torch.int64)
+        self.of_current = of.batch  # rows of a step; 0 where none but the last is kept
+        self.arrays: dict[str, Tensor] = {}
+        if of.arriving is None:
+            self.arrays["current"] = inputs.current.detach()  # type: ignore[union-attr]
+        else:
+            self.driven = of.arriving.driven()
+            self.of_current = of.batch if program.learns else 0
+            self.arrays["current"] = self._over_time(len(like), steps=of.steps if program.learns else 1)
+        if self.matrix is not None:
+            self.arrays["recurrent"] = self._over_time(self.arrays["current"].shape[-1])
+        stored_steps = of.steps + 1 if program.learns else 1
+        for place, field in enumerate(of.begin):
+            flat = of.layout.flat(field.detach())
+            state = self.like.new_empty(stored_steps, *flat.shape)
+            state[0] = flat
+            self.arrays[f"state_{place}"] = state
+        for name in program.outputs:
+            place = program.field_of(name)
+            states = None if place is None else self.arrays[f"state_{place}"][1:].detach()
+            self.arrays[f"out_{name}"] = self._over_time(of.width) if states is None else states
+        if of.readout is not None:
+            self.words = self.like.new_empty(of.steps, of.batch, -(-of.width // 64), dtype=torch.int64)
+            self.sent = of.readout.sent(self.words)
+        self.output = self.arrays["out_output"] if of.keep_output else self.like
+        self.centred = self.arrays.get("out_centred", self.like)
+
+    def _over_time(self, width: int, *, steps: int | None = None) -> Tensor:
+        return self.like.new_empty(self.of.steps if steps is None else steps, self.of.batch, width)
+
+    def advance(self) -> None:
+        """Run all steps forward; where neurons feed back, each waits for the product with what the last sent."""
+        of = self.of
+        self.draw(of.program.used[0], reverse=False)
+        arrays = self.in_rows(forward_arrays(of.program), self.arrays)
+        rows, entries = self.rows.numpy().reshape(-1), of.steps * of.batch * of.width
+
+        def call(first: int, last: int) -> None:
+            in_parts(
+                self.loops.forward, of.blocks, entries, *arrays, self.driven, self.sent, rows, self.numbers, first,
+                last, int(of.program.learns), self.of_current, of.batch, BLOCK, of.width,
+            )  # fmt: skip
+
+        if self.matrix is None:
+            call(0, of.steps)
+            return
+        for step in range(of.steps):
+            fed = self.fed_before(step)
+            torch.mm(fed, self.matrix, out=self.arrays["recurrent"][step])
+            call(step, step + 1)
+
+    def fed_before(self, step: int) -> Tensor:
+        """Return the recurrent input of a step [B, M]."""
+        return self.of.fed_begin if step == 0 else self.arrays["out_fed"][step - 1]  # type: ignore[return-value]
+
+    def last(self) -> list[Tensor]:
+        """Copy each field of the state after the last step."""
+        return [self.arrays[f"state_{place}"][-1].clone() for place in range(len(self.of.begin))]
+
+    def draw(self, used: Iterable[int], *, reverse: bool) -> None:
+        """Draw the noise of all steps, in the order in which single steps would have drawn it."""
+        program = self.of.program
+        wanted = [
+            (place, program.noises[place]) for place in used if program.noises[place].is_backward == reverse
+        ]
+        if not wanted:
+            return
+        like = self.like.new_empty(self.of.batch, *self.of.features)
+        for place, _ in wanted:
+            self.arrays[f"noise_{place}"] = self._over_time(self.of.width)
+        draws = {noise.draw: noise.stream for noise in program.noises if noise.is_backward == reverse}
+        order = range(self.of.steps)
+        for step in reversed(order) if reverse else order:
+            drawn = {draw: _draw(stream, like) for draw, stream in draws.items()}
+            for place, noise in wanted:
+                self.arrays[f"noise_{place}"][step] = self.of.layout.flat(
+                    _apply_calls(noise, drawn[noise.draw])
+                )
+
+    @staticmethod
+    def in_rows(names: Iterable[str], arrays: dict[str, Tensor]) -> list[np.ndarray]:
+        """Return arrays as the loops take them, in rows."""
+        return [arrays[name].numpy().reshape(-1, arrays[name].shape[-1]) for name in names]
+
+
+def _draw(stream: Tensor, like: Tensor) -> Tensor:
+    drawn: Tensor = torch.ops.sgbench.draw(stream, like)
+    return drawn
+
+
+def _apply_calls(noise: Noise, drawn: Tensor) -> Tensor:
+    """Evaluate by torch the noise values made from what was drawn."""
+    for function, arguments, named in noise.calls:
+        drawn = function(drawn, *arguments, **named)
+    return drawn
