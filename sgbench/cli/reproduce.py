@@ -97,7 +97,7 @@ def _list(args: argparse.Namespace) -> int:
 def _results(chosen: Sequence[Reproduction], args: argparse.Namespace) -> list[ReproductionResult]:
     """Run or read each, and say before each of several how many are left and about how long they take."""
     from sgbench.replicas.view import clock
-    from sgbench.reproduction.outlook import left_s, stated_s
+    from sgbench.reproduction.time_left import left_s, stated_s
 
     grids = [_grids(one, args) for one in chosen]
     tells = args.name == ALL and not args.stored

@@ -23,7 +23,7 @@ from sgbench.leaderboard.store.prediction_tables import (
 from sgbench.records.files import parse_model, read_bytes, to_json
 from sgbench.records.record import RunRecord
 from sgbench.records.submission import ExternalRecord, Submission, TuningLog
-from sgbench.submissions.alike import copied_seeds, copied_weights, likenesses
+from sgbench.submissions.copies import copied_seeds, copied_weights, likenesses
 from sgbench.submissions.folder import (
     FOLDERS,
     SUBMISSION,

@@ -18,7 +18,7 @@ from sgbench.leaderboard.store.prediction_tables import (
     targets_apart,
 )
 from sgbench.leaderboard.store.predictions import Predictions, parse_predictions
-from sgbench.submissions.alike import alike
+from sgbench.submissions.copies import is_copy
 from sgbench.submissions.verify.again import agreement, loss_of, rescored
 
 # --- tables of outputs
@@ -121,15 +121,15 @@ def test_copies_of_outputs_and_honest_runs() -> None:
     truth, bad ones, whose errors are all the truth itself, and silence and perfection, which say nothing."""
     run = near(0.1, seed=1)
     hidden = Outputs(TRUTH, run.output + 1e-4 * np.random.default_rng(9).normal(size=TRUTH.shape))
-    assert alike(run, run)
-    assert alike(run, hidden)
-    assert not alike(near(1e-3, seed=1), near(1e-3, seed=2))
+    assert is_copy(run, run)
+    assert is_copy(run, hidden)
+    assert not is_copy(near(1e-3, seed=1), near(1e-3, seed=2))
     silent = [Outputs(TRUTH, 0.5 + 1e-3 * RANDOM.normal(size=TRUTH.shape)) for _ in range(2)]
-    assert not alike(*silent)
-    assert not alike(run, Outputs(TRUTH[:20], run.output[:20]))
-    assert not alike(Outputs(TRUTH, TRUTH), Outputs(TRUTH, TRUTH))
-    assert not alike(Outputs(TRUTH, TRUTH * 0), Outputs(TRUTH, TRUTH * 0))
-    assert not alike(run, parse_predictions(b"index,target,prediction\n0,1,1\n", "it"))
+    assert not is_copy(*silent)
+    assert not is_copy(run, Outputs(TRUTH[:20], run.output[:20]))
+    assert not is_copy(Outputs(TRUTH, TRUTH), Outputs(TRUTH, TRUTH))
+    assert not is_copy(Outputs(TRUTH, TRUTH * 0), Outputs(TRUTH, TRUTH * 0))
+    assert not is_copy(run, parse_predictions(b"index,target,prediction\n0,1,1\n", "it"))
 
 
 def classes(logits: np.ndarray, target: np.ndarray) -> Predictions:
@@ -142,15 +142,15 @@ def test_few_different_answers_are_no_evidence() -> None:
     target = RANDOM.integers(0, 2, 400)
     kind = RANDOM.integers(0, 9, 400)
     few, other = (np.random.default_rng(0).normal(size=(9, 2))[kind] * scale for scale in (1.0, 1.0001))
-    assert not alike(classes(few, target), classes(other, target))
-    assert alike(classes(few, target), classes(few.copy(), target))
+    assert not is_copy(classes(few, target), classes(other, target))
+    assert is_copy(classes(few, target), classes(few.copy(), target))
     silent = np.zeros((400, 2))
-    assert not alike(classes(silent, target), classes(silent, target))
+    assert not is_copy(classes(silent, target), classes(silent, target))
     many = RANDOM.normal(size=(400, 2))
     noisy = many + 1e-3 * RANDOM.normal(size=many.shape)
-    assert alike(classes(many, target), classes(noisy, target))
+    assert is_copy(classes(many, target), classes(noisy, target))
     hidden = few + 1e-4 * RANDOM.normal(size=few.shape)
-    assert alike(classes(few, target), classes(hidden, target))
+    assert is_copy(classes(few, target), classes(hidden, target))
 
 
 def test_agreement_is_of_samples() -> None:

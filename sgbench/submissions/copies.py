@@ -34,8 +34,8 @@ runs of two surrogates answer all alike."""
 Result = RunRecord | ExternalRecord
 
 
-def alike(one: PredictionTable, other: PredictionTable) -> bool:
-    """Return whether two runs answer so alike that one copies the other, or both are one method of two names."""
+def is_copy(one: PredictionTable, other: PredictionTable) -> bool:
+    """Return whether two runs answer so much the same that one copies the other, or both are one method."""
     if one.target.shape != other.target.shape:
         return False
     if isinstance(one, Outputs) and isinstance(other, Outputs):
@@ -87,7 +87,7 @@ def copied_seeds(predictions: Mapping[int, PredictionTable], *, outside: bool) -
     seeds = sorted(predictions)
     for index, seed in enumerate(seeds):
         for earlier in seeds[:index]:
-            if alike(predictions[seed], predictions[earlier]):
+            if is_copy(predictions[seed], predictions[earlier]):
                 message = f"answers like seed {earlier}, {mend}"
                 yield Problem("copy", f"predictions/{seed}.csv", message, "warning" if outside else "error")
                 break
@@ -174,7 +174,7 @@ def _against(
         yield Problem("labels", path, f"its labels are not those of method {other.method_id}")
         return
     else:
-        copied = alike(predicted, theirs)
+        copied = is_copy(predicted, theirs)
     if copied:
         message = f"answers like method {other.method_id}, which is there already; hand in runs of its own"
         yield Problem("copy", path, message)
