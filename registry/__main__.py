@@ -14,10 +14,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from registry import audit_command
 from registry.accept import accept
+from registry.accept_data import accept_data
 from registry.restore import restore
 from sgbench import __version__
-from sgbench.cli.common import GIT_S, LEADERBOARDS, CommandParser, answer, references_of, shared
+from sgbench.cli.common import GIT_S, LEADERBOARDS, CommandParser, answer, references_of, say, shared
+from sgbench.cli.data import make
 from sgbench.cli.main import run_words
+from sgbench.composition import catalogue
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.releases.archive import folder_of, pack_release, unpack_release
 from sgbench.leaderboard.releases.make import ReleaseHeading, release_files
@@ -26,7 +29,8 @@ from sgbench.leaderboard.store.method_provenance import place, place_of
 from sgbench.leaderboard.store.outside import EXTERNAL
 from sgbench.leaderboard.store.stored import StoredRecords
 from sgbench.leaderboard.store.tree import protocols
-from sgbench.records.files import first_problem, write_atomic
+from sgbench.records.confirmation import MOST_BYTES, DataConfirmation
+from sgbench.records.files import first_problem, parse_model, read_bytes, write_atomic
 from sgbench.records.release import EarlierRelease, ReleaseName
 from sgbench.records.trust import Notice
 from sgbench.submissions.verify.judge import DataJudge
@@ -50,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
     top = CommandParser(prog="python -m registry", description=__doc__)
     commands: Any = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_accepting(commands)
+    _add_accept_data(commands)
     audit_command.register(commands)
     _add_withdraw(commands)
     _add_release(commands)
@@ -83,6 +88,17 @@ def _add_accepting(commands: Any) -> None:
             metavar="DIR",
             help="the boards; default: leaderboards",
         )
+
+
+def _add_accept_data(commands: Any) -> None:
+    """Add the command `accept-data`."""
+    accepted = commands.add_parser(
+        "accept-data",
+        help="take what sgbench data confirm wrote into the data set's entry",
+        parents=shared(machine=False),
+    )
+    accepted.add_argument("file", type=Path, metavar="FILE", help="what sgbench data confirm wrote")
+    accepted.set_defaults(handler=_accept_data)
 
 
 def _add_withdraw(commands: Any) -> None:
@@ -134,6 +150,14 @@ def _accept(args: argparse.Namespace) -> int:
     ]
     lines.append(f"next: sgbench board build --from leaderboards --root {args.board}")
     return answer(args, {"accepted": done}, lines)
+
+
+def _accept_data(args: argparse.Namespace) -> int:
+    given = parse_model(read_bytes(args.file, limit=MOST_BYTES), DataConfirmation, str(args.file))
+    entry = catalogue.entry("dataset", given.dataset, args.config_dir)
+    accept_data(given, entry, make(entry, args))
+    say(f"{entry.path}: sha256 {given.sha256[:12]} of {given.contact}; look at the difference and commit it")
+    return 0
 
 
 def _restore(args: argparse.Namespace) -> int:

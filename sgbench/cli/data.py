@@ -51,7 +51,6 @@ def register(commands: Any) -> None:
     showing.add_argument("--samples", type=int, default=6, metavar="N", help="how many samples to draw (6)")
     showing.set_defaults(handler=show_data)
     _add_own(words)
-    _add_accept(words)
     for command in (
         listing,
         fetching,
@@ -221,17 +220,6 @@ def _add_confirm(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     return confirming
 
 
-def _add_accept(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the subcommand `data accept`."""
-    accepting = words.add_parser(
-        "accept",
-        help="for maintainers: take what was confirmed into the entry",
-        parents=shared(machine=False),
-    )
-    accepting.add_argument("file", type=Path, metavar="FILE", help="what sgbench data confirm wrote")
-    accepting.set_defaults(handler=accept_data)
-
-
 def confirm_data(args: argparse.Namespace) -> int:
     """Write what the originals of a data set are, for a maintainer to accept."""
     from sgbench.datasets.confirm import confirm
@@ -244,19 +232,6 @@ def confirm_data(args: argparse.Namespace) -> int:
     say(
         f"{path}: {len(found.files)} files, sha256 {found.sha256[:12]}; hand it in with an issue or pull request"
     )
-    return 0
-
-
-def accept_data(args: argparse.Namespace) -> int:
-    """Take the sizes and the checksum of a confirmation into the data set's entry."""
-    from sgbench.datasets.confirm import accept
-    from sgbench.records.confirmation import MOST_BYTES, DataConfirmation
-    from sgbench.records.files import parse_model, read_bytes
-
-    given = parse_model(read_bytes(args.file, limit=MOST_BYTES), DataConfirmation, str(args.file))
-    entry = catalogue.entry("dataset", given.dataset, args.config_dir)
-    accept(given, entry, make(entry, args))
-    say(f"{entry.path}: sha256 {given.sha256[:12]} of {given.contact}; look at the difference and commit it")
     return 0
 
 

@@ -50,6 +50,7 @@ exit codes: 0 fine, 1 findings or failed runs, 2 bad input, 130 stopped"""
 MOVED = {
     **{("study", name): f"python -m study {name}" for name in ("report", "measure", "plan", "publish")},
     **{("submit", name): f"python -m registry {name}" for name in ("accept", "restore")},
+    ("data", "accept"): "python -m registry accept-data",
     **{("board", name): f"python -m registry {name}" for name in ("audit", "withdraw", "release")},
 }
 """Commands of those who keep studies and boards, which are not in the package: what a clone has in their place."""

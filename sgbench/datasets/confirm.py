@@ -1,27 +1,20 @@
-"""Facts of originals that were never read here: written by who has them, accepted by a maintainer."""
+"""Facts of originals that were never read here, written by who has them."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Any
-
-import yaml
 
 from sgbench.composition.catalogue import Entry
-from sgbench.datasets.base import SPLITS, Split
+from sgbench.datasets.base import SPLITS
 from sgbench.datasets.checks import check
 from sgbench.datasets.download import digests, known
 from sgbench.datasets.event_files import EventFiles
 from sgbench.datasets.formats.event_cache import checksum_of_checksums, sha256_of
 from sgbench.errors import InputError
 from sgbench.records.confirmation import DataConfirmation, FetchedFile, OriginalFile
-from sgbench.records.files import write_atomic
-
-UNREAD = "original"  # key of meta that says that nobody here has read them
 
 
 def confirm(entry: Entry, data_set: object, data_dir: Path, contact: str) -> DataConfirmation:
@@ -116,50 +109,3 @@ def _not_original(data_set: EventFiles, names: Sequence[str]) -> str | None:
         return None
     foreign = sorted(set(names) - set(declared))
     return f"{foreign[0]} is no original" if foreign else "its files are not in the order of the originals"
-
-
-def accept(confirmation: DataConfirmation, entry: Entry, data_set: object) -> None:
-    """Write the sizes and the checksum of a confirmation into the entry's file, which then counts as read.
-
-    Raises:
-        InputError: the entry has a checksum already, is not one of unread originals, states otherwise, or is not
-            written as those of this package are.
-    """
-    stated = entry.meta.get("sizes") or {}
-    other: list[Split] = [
-        split for split, size in confirmation.sizes.items() if stated.get(split) not in (None, size)
-    ]
-    if entry.meta.get("sha256") is not None:
-        raise InputError(f"data set {entry.name}: has a checksum already; nothing is accepted over it")
-    if UNREAD not in entry.meta or not isinstance(data_set, EventFiles):
-        raise InputError(
-            f"data set {entry.name}: is not one of originals that were never read; see sgbench data list"
-        )
-    if other:
-        raise InputError(
-            f"data set {entry.name}: {confirmation.sizes[other[0]]} samples of {other[0]}, its file says "
-            f"{stated[other[0]]}; ask {confirmation.contact}"
-        )
-    compare(confirmation, data_set)
-    write_atomic(entry.path, _rewritten(entry.path, confirmation).encode())
-
-
-def _rewritten(path: Path, confirmation: DataConfirmation) -> str:
-    """Return the text of an entry with what was confirmed; nothing else that it says differs."""
-    text = path.read_text()
-    found: dict[str, int] = {str(split): size for split, size in confirmation.sizes.items()}
-    sizes = ", ".join(f"{split}: {found[split]}" for split in SPLITS)
-    expected: dict[str, Any] = yaml.safe_load(text)
-    expected["meta"] |= {"sizes": found, "sha256": confirmation.sha256}
-    del expected["meta"][UNREAD]
-    for key, old, new in (
-        ("sizes", ".*$", f"  sizes: {{{sizes}}}"),
-        ("sha256", "null$", f"  sha256: {confirmation.sha256}"),
-        (UNREAD, r".*\n", ""),
-    ):
-        text, count = re.subn(f"(?m)^  {key}: {old}", new, text)
-        if count != 1:
-            raise InputError(f"{path}: {count} lines of {key} to replace, one is needed; write it by hand")
-    if yaml.safe_load(text) != expected:
-        raise InputError(f"{path}: its meta is not in lines of their own; write sizes and sha256 by hand")
-    return text

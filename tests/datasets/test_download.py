@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 import pytest
 import yaml
 
+from registry.__main__ import main as registry
 from sgbench.cli.main import main
 from sgbench.composition import catalogue
 from sgbench.datasets import download
@@ -438,14 +439,14 @@ def test_a_holder_confirms_and_a_maintainer_accepts(own, tmp_path, capsys):
         {"name": name, "md5": md5_of((folder / name).read_bytes())}
         for name in ("shd_train.h5.zip", "shd_test.h5.zip")
     ]
-    accepting = ["data", "accept", str(tmp_path / "found.json"), "--config-dir", str(tmp_path / "conf")]
-    assert main(accepting) == 0
+    accepting = ["accept-data", str(tmp_path / "found.json"), "--config-dir", str(tmp_path / "conf")]
+    assert registry(accepting) == 0
     assert "original" in before["meta"]
     del before["meta"]["original"]
     before["meta"] |= {"sizes": found["sizes"], "sha256": found["sha256"]}
     assert yaml.safe_load(own.read_text()) == before
     capsys.readouterr()
-    assert main(accepting) == 2
+    assert registry(accepting) == 2
     assert "has a checksum already" in capsys.readouterr().err
 
 
@@ -514,14 +515,14 @@ def test_one_claim_is_held_against_all_that_is_known(own, tmp_path, capsys, how,
     spoilt = json.loads(json.dumps(found))
     spoil(spoilt, how)
     path.write_text(json.dumps(spoilt))
-    words = ["data", "accept", str(path), "--config-dir", str(tmp_path / "conf")]
-    assert main(words) == 2
+    words = ["accept-data", str(path), "--config-dir", str(tmp_path / "conf")]
+    assert registry(words) == 2
     line = capsys.readouterr().err
     assert complaint in line
     assert line.count("\n") == 1
     assert own.read_bytes() == before
     path.write_text(json.dumps(found))
-    assert main(words) == 0
+    assert registry(words) == 0
 
 
 @pytest.mark.parametrize(
@@ -545,8 +546,8 @@ def test_an_entry_written_otherwise_is_left_alone(own, tmp_path, capsys, old, ne
     assert old in text
     own.write_text(text.replace(old, new))
     before = own.read_bytes()
-    words = ["data", "accept", str(tmp_path / "found.json"), "--config-dir", str(tmp_path / "conf")]
-    assert main(words) == 2
+    words = ["accept-data", str(tmp_path / "found.json"), "--config-dir", str(tmp_path / "conf")]
+    assert registry(words) == 2
     line = capsys.readouterr().err
     assert complaint in line
     assert line.count("\n") == 1
@@ -583,7 +584,7 @@ def test_a_confirmation_is_data(change, complaint, tmp_path, capsys):
     path, entry = tmp_path / "found.json", catalogue.entry("dataset", "shd")
     before = entry.path.read_bytes()
     path.write_text(json.dumps(sound | change))
-    assert main(["data", "accept", str(path)]) == 2
+    assert registry(["accept-data", str(path)]) == 2
     line = capsys.readouterr().err
     assert complaint in line
     assert line.count("\n") == 1
