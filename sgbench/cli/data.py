@@ -1,4 +1,4 @@
-"""`sgbench data list|add|download|check|confirm|show ...`: which data sets there are, and how they look."""
+"""`sgbench data list|add|download|make|check|confirm|show ...`: which data sets there are, and how they look."""
 
 from __future__ import annotations
 
@@ -31,6 +31,14 @@ def register(commands: Any) -> None:
     fetching = words.add_parser("download", help="fetch originals from where they are published", parents=own)
     fetching.add_argument("names", nargs="+", metavar="NAME", help="e.g. shd")
     fetching.set_defaults(handler=download_data)
+    making = words.add_parser(
+        "make", help="make the files of a data set that this machine can make itself", parents=own
+    )
+    making.add_argument("name", metavar="NAME", help="e.g. spoken_twin")
+    making.add_argument(
+        "--first", type=int, metavar="N", help="so many samples of each file, to try something"
+    )
+    making.set_defaults(handler=make_data)
     checking = words.add_parser(
         "check", help="load data sets and compare them with what is published", parents=own
     )
@@ -54,6 +62,7 @@ def register(commands: Any) -> None:
     for command in (
         listing,
         fetching,
+        making,
         checking,
         summing,
         showing,
@@ -149,6 +158,28 @@ def download_data(args: argparse.Namespace) -> int:
             )
         for line in fetch(dataset, root(args)):
             sys.stdout.write(f"{line}\n")
+    return 0
+
+
+def make_data(args: argparse.Namespace) -> int:
+    """Make the files of a data set, and say how to use a part of it.
+
+    Raises:
+        InputError: it is made of files that nobody can make, or a program that makes them is missing; one line.
+    """
+    from sgbench.datasets.spoken_twin import SpokenTwin
+    from sgbench.training.creation import create
+
+    parts = {} if args.first is None else {"first": args.first}
+    entry = catalogue.entry("dataset", args.name, args.config_dir)
+    if entry.target != f"{SpokenTwin.__module__}.{SpokenTwin.__qualname__}":
+        raise InputError(f"data set {args.name}: nothing makes its files; see sgbench data list")
+    folders, targets = args.config_dir, args.allow_target
+    dataset = create(f"dataset/{args.name}", config_dirs=folders, allow_targets=targets, **parts)
+    for line in dataset.make(root(args)):
+        sys.stdout.write(f"{line}\n")
+    if args.first is not None:
+        sys.stdout.write(f"use it with dataset.first={args.first}\n")
     return 0
 
 

@@ -7,11 +7,14 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sgbench.cli.common import answer, shared
 from sgbench.errors import InputError
 from sgbench.paths import conf_dir, default_data_dir, default_runs_dir, processors
+
+if TYPE_CHECKING:
+    from sgbench.training.forecast import Clock, Forecast
 
 EXTRAS = {"h5py": "events", "tonic": "tonic"}
 PLUGIN = "hydra_plugins.hydra_submitit_launcher"
@@ -22,16 +25,62 @@ def register(commands: Any) -> None:
     command = commands.add_parser(
         "doctor",
         help="versions, devices, data, engines; what is missing",
-        parents=shared(entries=False, classes=False),
+        parents=shared(),
+    )
+    command.add_argument(
+        "--for",
+        dest="words",
+        nargs="+",
+        metavar="WORD",
+        help="words of a run, e.g. experiment=shd_v2: train some batches and predict time and memory of an epoch",
     )
     command.set_defaults(handler=doctor)
 
 
 def doctor(args: argparse.Namespace) -> int:
-    """Print the report on the installation; return 1 if something needed is missing."""
+    """Print the report on the installation; return 1 if something needed is missing.
+
+    With the words of a run, print what its epochs will take here instead.
+
+    Raises:
+        InputError: a word is not usable, or files of the data set are missing.
+    """
+    if args.words:
+        return predict(args)
     report = collect()
     answer(args, report, as_text(report).removesuffix("\n"))
     return 1 if report["problems"] else 0
+
+
+def predict(args: argparse.Namespace) -> int:
+    """Print how long an epoch of a run takes and how much memory, measured with some of its batches."""
+    from dataclasses import asdict
+
+    from sgbench.composition.compose import compose
+    from sgbench.training.calibration import calibrated
+    from sgbench.training.forecast import forecast
+
+    spec = calibrated(compose(args.words, config_dirs=args.config_dir, allow_targets=args.allow_target))
+    found = forecast(spec)
+    return answer(args, asdict(found), forecast_lines(found))
+
+
+def forecast_lines(found: Forecast) -> list[str]:
+    """Write a prediction for people."""
+
+    def took(clock: Clock) -> str:
+        return f"{clock.wall_s:.3g} s ({clock.cpu_s:.3g} s of processor time)"
+
+    counted = [f"{found.measured[split]} of {found.samples[split]} {split}" for split in found.measured]
+    memory = "unknown on this system" if found.peak_bytes is None else f"{found.peak_bytes / 2**30:.2f} GiB"
+    return [
+        f"engine     {found.engine}",
+        f"measured   {' and '.join(counted)} samples",
+        f"training   {took(found.measured_train)}; validation {took(found.measured_validation)}",
+        f"an epoch   {took(found.epoch)}; the first one {took(found.first_epoch)}",
+        f"a run      {took(found.run)} of {found.epochs} epochs, without the test",
+        f"memory     {memory} of the process at most",
+    ]
 
 
 def collect() -> dict[str, Any]:

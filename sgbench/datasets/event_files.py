@@ -10,7 +10,14 @@ from typing import ClassVar, NamedTuple
 
 from sgbench.datasets.base import SPLITS, DataSet, Origin, Samples, Split
 from sgbench.datasets.formats import event_cache
-from sgbench.datasets.formats.event_store import FORMAT, DamagedError, Recording, Writer, read
+from sgbench.datasets.formats.event_store import (
+    FORMAT,
+    DamagedError,
+    Recording,
+    Writer,
+    checksum_of_samples,
+    read,
+)
 from sgbench.encoders.base import Form
 from sgbench.errors import InputError
 
@@ -35,6 +42,7 @@ class EventFiles(DataSet):
     form: Form = "spikes"
     origin: Origin = "files"
     sha256: str | None = None  # of the originals and of how they are read; None where none was read by us
+    made_here: ClassVar[bool] = False  # its checksum is that of the samples, as it has no published originals
     name: ClassVar[str]  # of its entry
     folder: ClassVar[str]  # below the data root
     reader: ClassVar[int] = 1  # grows with each change of what is made of the same files
@@ -78,9 +86,9 @@ class EventFiles(DataSet):
     def load(self, data_dir: Path) -> dict[Split, Samples]:
         """Load all splits, which are prepared at the first call and mapped from disk."""
         root = data_dir / self.folder
-        originals = event_cache.checksum_of_files(root, self.originals(root))
+        originals = self.checksum_of_originals(root)
         shape = self._shape(originals)
-        self.found_sha256 = self.checksum_of(originals)
+        self.found_sha256 = None if self.made_here else self.checksum_of(originals)
         try:
             splits = self._splits(root, shape)
         except DamagedError as error:
@@ -94,6 +102,10 @@ class EventFiles(DataSet):
                 )
         self.sizes: Mapping[Split, int] = {split: self.sizes[split] or counted[split] for split in SPLITS}
         return splits
+
+    def checksum_of_originals(self, root: Path) -> str:
+        """Hash the original files below the data set's folder, or read what was noted of them."""
+        return event_cache.checksum_of_files(root, self.originals(root))
 
     def checksum_of(self, originals: str) -> str:
         """Return the SHA-256 of originals of this checksum, of the reader and of the parameters."""
@@ -114,11 +126,17 @@ class EventFiles(DataSet):
         """Map the samples of each split from disk; damaged or removed ones are prepared once more."""
         folder = event_cache.prepared(self.name, shape, lambda folder: self._write(root, folder))
         try:
-            return {split: read(folder / split) for split in SPLITS}
+            return self._mapped(folder)
         except DamagedError:
             event_cache.forget(folder)
-        folder = event_cache.prepared(self.name, shape, lambda folder: self._write(root, folder))
-        return {split: read(folder / split) for split in SPLITS}
+        return self._mapped(event_cache.prepared(self.name, shape, lambda folder: self._write(root, folder)))
+
+    def _mapped(self, folder: Path) -> dict[Split, Samples]:
+        """Map the samples of each split from a prepared copy."""
+        splits: dict[Split, Samples] = {split: read(folder / split) for split in SPLITS}
+        if self.made_here:
+            self.found_sha256 = checksum_of_samples(folder / split for split in SPLITS)
+        return splits
 
     def _write(self, root: Path, folder: Path) -> None:
         """Write a prepared copy of every split."""
@@ -128,7 +146,10 @@ class EventFiles(DataSet):
                     writer.add(recording)
 
     def verify(self, splits: dict[Split, Samples]) -> str:
-        """Return the SHA-256 of originals, reader and parameters; spikes are checked while written."""
+        """Return the SHA-256 of originals, reader and parameters, or of samples made here, as they are mapped.
+
+        Spikes are checked while they are written.
+        """
         checksum = self.found_sha256
         if checksum is None:
             return super().verify(splits)

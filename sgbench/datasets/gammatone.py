@@ -80,8 +80,7 @@ class FrontEnd:
 
     def centres_hz(self) -> Floats:
         """Compute the channels' centre frequencies, evenly spaced in equivalent rectangular bandwidths [Hz]."""
-        low, high = (ERB_SLOPE * math.log10(1 + ERB_KNEE * f) for f in (self.low_hz, self.high_hz))
-        return (10 ** (np.linspace(low, high, self.channels) / ERB_SLOPE) - 1) / ERB_KNEE
+        return evenly_heard_hz(self.low_hz, self.high_hz, self.channels)
 
     def drive(self, sounds: Sequence[Floats]) -> Floats:
         """Compute what drives each neuron in each step [steps, sounds, channels], 0 behind a sound's end."""
@@ -91,7 +90,7 @@ class FrontEnd:
         width = round(self.step_s * self.rate_hz)
         padded = np.zeros((len(sounds), max(steps) * width))
         for row, sound, count in zip(padded, sounds, steps, strict=True):
-            row[: count * width] = _levelled(sound, self.level)[: count * width]
+            row[: count * width] = levelled(sound, self.level)[: count * width]
         drive = np.empty((max(steps), len(sounds), self.channels))
         for channel, centre in enumerate(self.centres_hz()):
             filtered = (
@@ -103,28 +102,35 @@ class FrontEnd:
 
     def spikes(self, sounds: Sequence[Floats]) -> list[tuple[Ints, Ints]]:
         """Compute times [us] and channels of the spikes of each sound, in the order of time."""
-        step, sound, channel = np.nonzero(self._fired(self.gain * self.drive(sounds)))
+        decay, rest = math.exp(-self.step_s / self.tau_s), round(self.refractory_s / self.step_s)
+        step, sound, channel = np.nonzero(fired(self.gain * self.drive(sounds), decay, rest))
         last = np.array([self.steps(waveform) for waveform in sounds])
         inside = step < last[sound]
         step, sound, channel = step[inside], sound[inside], channel[inside]
         own = [sound == index for index in range(len(sounds))]
         return [(step[mask] * self.step_us, channel[mask]) for mask in own]
 
-    def _fired(self, drive: Floats) -> NDArray[np.bool_]:
-        """Let leaky neurons with a refractory time fire on what drives them."""
-        decay, rest = math.exp(-self.step_s / self.tau_s), round(self.refractory_s / self.step_s)
-        v, since = np.zeros(drive.shape[1:]), np.full(drive.shape[1:], rest)
-        fired = np.zeros(drive.shape, dtype=np.bool_)
-        for now, spike in zip(drive, fired, strict=True):
-            v = v * decay + now
-            np.logical_and(v >= 1, since >= rest, out=spike)
-            v[spike] = 0
-            since += 1
-            since[spike] = 1
-        return fired
+
+def evenly_heard_hz(low_hz: float, high_hz: float, channels: int) -> Floats:
+    """Compute frequencies that lie evenly on the scale of equivalent rectangular bandwidths [Hz]."""
+    low, high = (ERB_SLOPE * math.log10(1 + ERB_KNEE * f) for f in (low_hz, high_hz))
+    return (10 ** (np.linspace(low, high, channels) / ERB_SLOPE) - 1) / ERB_KNEE
 
 
-def _levelled(sound: Floats, level: float) -> Floats:
+def fired(drive: Floats, decay: float, rest: int) -> NDArray[np.bool_]:
+    """Let leaky neurons with threshold 1 fire on what drives them, at most once in `rest` steps [steps, ...]."""
+    v, since = np.zeros(drive.shape[1:]), np.full(drive.shape[1:], rest)
+    spikes = np.zeros(drive.shape, dtype=np.bool_)
+    for now, spike in zip(drive, spikes, strict=True):
+        v = v * decay + now
+        np.logical_and(v >= 1, since >= rest, out=spike)
+        v[spike] = 0
+        since += 1
+        since[spike] = 1
+    return spikes
+
+
+def levelled(sound: Floats, level: float) -> Floats:
     """Scale a sound to a root mean square."""
     centred = sound - sound.mean()
     return level * centred / (math.sqrt(float(np.mean(centred**2))) + 1e-9)

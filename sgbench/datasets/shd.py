@@ -38,6 +38,7 @@ class Shd(EventFiles, entry="shd"):
     recorded: ClassVar[Mapping[tuple[Split, ...], int]] = {("train", "validation"): 8156}
     source: str = "zenkelab.org/resources/spiking-heidelberg-datasets-shd"
     name: ClassVar[str] = "shd"
+    files: tuple[str, str] = (TRAIN, TEST)
     folder: ClassVar[str] = "SHD"
     downloads: ClassVar[tuple[FileToFetch, ...]] = (
         FileToFetch(
@@ -72,19 +73,20 @@ class Shd(EventFiles, entry="shd"):
 
     def originals(self, root: Path) -> list[str]:
         """List both files, the training's first."""
-        return present(root, (TRAIN, TEST), self.remedy)
+        return present(root, self.files, self.remedy)
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
         """Assign training recordings to validation by speaker; the test file stays as it is."""
-        speaker = numbers(root / TRAIN, SPEAKER)
+        train_file, test_file = (root / name for name in self.files)
+        speaker = numbers(train_file, SPEAKER)
         absent = set(self.validation_speakers) - set(speaker.tolist())
         if absent:
             known = ", ".join(str(name) for name in np.unique(speaker).tolist())
-            raise InputError(f"{root / TRAIN}: nobody is speaker {min(absent)}; speakers are {known}")
+            raise InputError(f"{train_file}: nobody is speaker {min(absent)}; speakers are {known}")
         held_out = np.isin(speaker, self.validation_speakers)
-        test = np.arange(len(numbers(root / TEST, LABELS)))
+        test = np.arange(len(numbers(test_file, LABELS)))
         return {
-            "train": recordings(root / TRAIN, np.flatnonzero(~held_out), self.n_classes),
-            "validation": recordings(root / TRAIN, np.flatnonzero(held_out), self.n_classes),
-            "test": recordings(root / TEST, test, self.n_classes),
+            "train": recordings(train_file, np.flatnonzero(~held_out), self.n_classes),
+            "validation": recordings(train_file, np.flatnonzero(held_out), self.n_classes),
+            "test": recordings(test_file, test, self.n_classes),
         }

@@ -16,7 +16,14 @@ from sgbench.signals.spike_trains import MICRO, SpikeTrains
 
 
 def write(
-    path: Path, part: Samples, *, words: Sequence[str], speakers: Sequence[str], numbers: Sequence[int]
+    path: Path,
+    part: Samples,
+    *,
+    words: Sequence[str],
+    speakers: Sequence[str],
+    numbers: Sequence[int],
+    known: Sequence[str] | None = None,
+    made_by: str | None = None,
 ) -> None:
     """Write `spikes/times` [s], `spikes/units`, `labels` and `extra`, one sample after the other.
 
@@ -29,6 +36,8 @@ def write(
         words: of the classes.
         speakers: one a sample.
         numbers: one a sample.
+        known: all speakers there are, in order, of whom some may not speak here; default: those who do, sorted.
+        made_by: program that spoke, which goes to `extra/meta_info/made_by`.
 
     Raises:
         InputError: h5py is not installed.
@@ -44,12 +53,14 @@ def write(
         # The old format of version 1.6 keeps no times of writing, so that bytes do not depend on the day.
         with h5py.File(half, "w", libver=("earliest", "v110")) as file:
             _spikes(file, part, h5py)
-            names = sorted(set(speakers))
+            names = sorted(set(speakers)) if known is None else list(known)
             file["labels"] = part.target.numpy().astype(np.uint16)
             file["extra/keys"] = np.array([word.encode() for word in words])
             file["extra/speaker"] = np.array([names.index(speaker) for speaker in speakers], np.uint16)
             file["extra/speaker_names"] = np.array([name.encode() for name in names])
             file["extra/meta_info/recording"] = np.array(numbers, np.uint32)
+            if made_by is not None:
+                file["extra/meta_info/made_by"] = np.bytes_(made_by)
         half.replace(path)
     except OSError as error:
         raise StorageError(f"{path}: cannot be written: {error.strerror or error}") from error
