@@ -113,7 +113,7 @@ class SpokenTwin(Shd, entry="spoken_twin"):
         )
 
     def make(self, data_dir: Path) -> Iterator[str]:
-        """Speak, hear and write both files, and yield a line for each.
+        """Write both files of what is spoken and heard, and yield a line for each.
 
         Raises:
             InputError: espeak-ng is not installed or of another version, or h5py is not installed; one line.
