@@ -18,6 +18,7 @@ CALCULATIONS = ("closed_loop",)
 Line = Annotated[str, StringConstraints(min_length=1, max_length=300)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1200)]
 Words = Annotated[tuple[Line, ...], Field(min_length=1)]
+Seed = Annotated[int, Field(ge=0)]
 Measure = Literal["test_accuracy", "last_accuracy", "last_loss", "lowest_error", "integral"]
 
 
@@ -32,6 +33,7 @@ class Figure(Strict):
     measure: Measure = "test_accuracy"
     of: Annotated[tuple[Line, ...], Field(min_length=1)]  # conditions
     best_cells: int | None = Field(default=None, ge=1)  # of a grid, by validation; None averages all
+    more_seeds: tuple[Seed, ...] = ()  # of this figure alone, behind those of all
     published: float | None = None
     tolerance: float | None = Field(default=None, ge=0)
     at_least: float | None = None
@@ -72,7 +74,7 @@ class Ablation(Strict):
     line: Line
     words: Words  # for each condition of the figures, in place of what it says of the same keys
     of: Annotated[tuple[Line, ...], Field(min_length=1)]  # figures, by their lines
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] | None = None
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] | None = None
     asks: Text  # what it decides, and which outcome would say otherwise
     found: Text | None = None  # written by hand
     is_control: bool = (
@@ -113,7 +115,7 @@ class Reproduction(Strict):
     reduced: Line | None = None  # what was made smaller
     reason: Text | None = None  # why a figure does not agree, as far as known
     minutes: float | None = Field(default=None, gt=0)  # of one processor, all seeds
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
     # Words added to experiment=reproduce/NAME; several values make a grid.
     conditions: dict[Line, tuple[Line, ...]] = Field(default_factory=dict)
     figures: Annotated[tuple[Figure, ...], Field(min_length=1)]
@@ -125,6 +127,11 @@ class Reproduction(Strict):
         """Require seeds without repetition, a known calculation, and figures of known conditions."""
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds: one is there twice")
+        for figure in self.figures:
+            if figure.more_seeds and self.calculation is not None:
+                raise ValueError(f"'{figure.line}': more_seeds: a calculation has the seeds of all")
+            if len(set(self.seeds_of(figure))) != len(self.seeds_of(figure)):
+                raise ValueError(f"'{figure.line}': more_seeds: one is there twice, or is one of seeds")
         if self.calculation is not None:
             if self.calculation.get("name") not in CALCULATIONS:
                 raise ValueError(f"calculation.name: one of {', '.join(CALCULATIONS)} is needed")
@@ -162,6 +169,21 @@ class Reproduction(Strict):
                 )
         return self
 
+    def seeds_of(self, figure: Figure) -> tuple[int, ...]:
+        """Return the seeds over which a figure is averaged: those of all figures, then its own."""
+        return (*self.seeds, *figure.more_seeds)
+
+    def condition_seeds(self, name: str) -> list[int]:
+        """List the seeds of a condition: those of all figures, then what figures of it ask for beyond them.
+
+        >>> one = read("temporal_xor")
+        >>> more = one.figures[0].model_copy(update={"more_seeds": (7,)})
+        >>> one.model_copy(update={"figures": (more,)}).condition_seeds("four neurons")
+        [0, 1, 2, 3, 4, 7]
+        """
+        own = (seed for figure in self.figures if name in figure.of for seed in figure.more_seeds)
+        return list(dict.fromkeys((*self.seeds, *own)))
+
     def ablated(self, ablation: Ablation, *, is_changed: bool = True) -> Reproduction:
         """Return the figures of an ablation, with their conditions and its seeds.
 
@@ -174,7 +196,11 @@ class Reproduction(Strict):
         >>> one.ablated(ablation).conditions["four neurons"][-1]
         'init.gain=3'
         """
-        figures = tuple(figure for figure in self.figures if figure.line in ablation.of)
+        figures = tuple(
+            figure.model_copy(update={"more_seeds": ()})
+            for figure in self.figures
+            if figure.line in ablation.of
+        )
         names_of = dict.fromkeys(name for figure in figures for name in figure.of)
         conditions = {
             name: tuple(ablation.changed(self.conditions[name])) if is_changed else self.conditions[name]

@@ -76,25 +76,38 @@ class AblationResult(NamedTuple):
     changed: ReproductionResult
 
 
-def grid_of(reproduction: Reproduction, seeds: Sequence[int], place: ReproductionFolders) -> ReproductionGrid:
+def grid_of(
+    reproduction: Reproduction,
+    seeds: Sequence[int] | None,
+    place: ReproductionFolders,
+    *,
+    count: int | None = None,
+) -> ReproductionGrid:
     """Compose every run of a reproduction.
+
+    Args:
+        reproduction: whose conditions are composed.
+        seeds: of every condition; None for those that its figures ask for.
+        place: of runs and data.
+        count: how many of the seeds, from the first on; None for all.
 
     Raises:
         InputError: a condition is not usable.
     """
     by_condition = {}
     for name, words in reproduction.conditions.items():
+        own = list(reproduction.condition_seeds(name) if seeds is None else seeds)[:count]
         asked = [
             f"experiment={FOLDER}{reproduction.name}",
             "trainer.progress=false",
             *place.words(),
             *words,
-            f"seed={','.join(map(str, seeds))}",
+            f"seed={','.join(map(str, own))}",
         ]
         specs = plan(asked, multirun=True, config_dirs=place.config_dirs).specs
         # The last word varies fastest, so the seeds of one cell are neighbours.
-        starts = range(0, len(specs), len(seeds))
-        by_condition[name] = [{spec.seed: spec for spec in specs[at : at + len(seeds)]} for at in starts]
+        starts = range(0, len(specs), len(own))
+        by_condition[name] = [{spec.seed: spec for spec in specs[at : at + len(own)]} for at in starts]
     return ReproductionGrid(by_condition)
 
 
@@ -105,7 +118,7 @@ def grids_of(
 
     Args:
         reproduction: as its file states it.
-        count: of its seeds, from the first on; None for all.
+        count: how many seeds, from the first on; None for all.
         place: of runs and data.
         with_ablations: False composes those of the figures alone.
 
@@ -113,7 +126,7 @@ def grids_of(
         InputError: a condition or a change is not usable.
     """
     asked = _asked(reproduction) if with_ablations else [reproduction]
-    return [grid_of(each, each.seeds[:count], place) for each in asked]
+    return [grid_of(each, None, place, count=count) for each in asked]
 
 
 def _asked(one: Reproduction) -> list[Reproduction]:
@@ -200,7 +213,8 @@ def judged_runs(
     def cells(name: str, figure: Figure) -> list[ConditionCell]:
         condition_cells = []
         for cell in grid.cells[name]:
-            own = {seed: runs.get((method_id(spec.method), seed)) for seed, spec in cell.items()}
+            wanted = {seed: cell[seed] for seed in reproduction.seeds_of(figure) if seed in cell}
+            own = {seed: runs.get((method_id(spec.method), seed)) for seed, spec in wanted.items()}
             values = {seed: run and run.measures.get(figure.measure) for seed, run in own.items()}
             ranks = [run.rank for run in own.values() if run is not None]
             condition_cells.append(ConditionCell(values, statistics.fmean(ranks) if ranks else 0.0))

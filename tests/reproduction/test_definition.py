@@ -10,8 +10,10 @@ import yaml
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References, method_deviations
 from sgbench.paths import conf_dir
+from sgbench.records.method import method_id
 from sgbench.reproduction.definition import Figure, names, read
-from sgbench.reproduction.runs import ReproductionFolders, ReproductionGrid, grid_of
+from sgbench.reproduction.runs import ReproductionFolders, ReproductionGrid, grid_of, judged_runs
+from sgbench.reproduction.stored import ReproductionRun
 
 NAMES = names()
 RUN = [name for name in NAMES if read(name).calculation is None]
@@ -98,6 +100,39 @@ def test_each_seed_of_spytorch_has_patterns_of_its_own():
     assert [[list(cell) for cell in cells] for cells in found.cells.values()] == [[[0, 3]], [[0, 3]]]
 
 
+def test_a_figure_has_seeds_of_its_own_behind_those_of_all():
+    """By hand: 7 is run where a figure asks for it and averaged over by it alone; a count leaves 2 out."""
+    one = read("temporal_xor").model_copy(update={"seeds": (0, 2)})
+    (plain,) = one.figures
+    more = plain.model_copy(update={"line": "more", "more_seeds": (7,)})
+    one = one.model_copy(update={"figures": (plain, more)})
+    assert one.condition_seeds("four neurons") == [0, 2, 7]
+    cells = {
+        count: grid_of(one, None, ReproductionFolders(), count=count).cells["four neurons"]
+        for count in (None, 1)
+    }
+    assert [list(cell) for cell in cells[None]] == [[0, 2, 7]]
+    assert [list(cell) for cell in cells[1]] == [[0]]
+    grid = grid_of(one, None, ReproductionFolders())
+    accuracy = {0: 0.5, 2: 1.0, 7: 0.0}
+    runs = {
+        (method_id(spec.method), spec.seed): ReproductionRun(
+            method=method_id(spec.method),
+            seed=spec.seed,
+            measures={"test_accuracy": accuracy[spec.seed]},
+            rank=0.5,
+            total_s=60.0,
+        )
+        for spec in grid.specs()
+    }
+    result = judged_runs(one, grid, runs)
+    assert [(judged.ours, judged.by_seed) for judged in result.judged] == [
+        (0.75, (0.5, 1.0)),
+        (0.5, (0.5, 1.0, 0.0)),
+    ]
+    assert result.minutes == 3.0
+
+
 GOOD = {"line": "a", "of": ["b"], "evidence": "by hand"}
 
 
@@ -140,6 +175,10 @@ def own(folder: Path, change) -> Path:
         (lambda tree: tree["meta"].pop("reproduction"), "mine.yaml: meta.reproduction.* is missing"),
         (lambda tree: tree["meta"]["reproduction"].update(seeds=[]), "mine.yaml: .*seeds"),
         (lambda tree: tree["meta"]["reproduction"].update(seeds=[1, 1]), "one is there twice"),
+        (
+            lambda tree: tree["meta"]["reproduction"]["figures"][0].update(more_seeds=[7, 4]),
+            "more_seeds: one is there twice, or is one of seeds",
+        ),
         (lambda tree: tree["meta"]["reproduction"].update(wrong=1), "mine.yaml: .*wrong"),
         (lambda tree: tree["meta"]["reproduction"]["figures"][0].update(of=["five"]), "'five' is not there"),
         (lambda tree: tree.update(calculation={"name": "os.system"}), "calculation.name: one of closed_loop"),
