@@ -151,8 +151,26 @@ class BatchedSgd(BatchedOptimizer):
         return direction
 
 
+class BatchedAdamax(BatchedOptimizer):
+    """Steps by Adamax (Kingma & Ba 2015, section 7.1), as `torch.optim.Adamax` rounds it."""
+
+    buffers: ClassVar[tuple[str, ...]] = ("exp_avg", "exp_inf")
+
+    def _move(self, values: Tensor, gradients: Tensor, absent: Tensor | None) -> None:
+        self.decayed(values, gradients, absent, self.named(values, "weight_decay"))
+        mean, largest = self.state["exp_avg"], self.state["exp_inf"]
+        for row, settings in enumerate(self.numbers):
+            first, second = settings["betas"]
+            mean[row].lerp_(gradients[row], 1 - first)
+            size = gradients[row].abs().add_(settings["eps"])
+            torch.maximum(largest[row].mul_(second), size, out=largest[row])
+            rate = float(settings["lr"]) / (1 - first ** max(1, self.steps[row]))
+            values[row].addcdiv_(mean[row], largest[row], value=-rate)
+
+
 KINDS: dict[str, type[BatchedOptimizer]] = {
     "torch.optim.Adam": BatchedAdam,
+    "torch.optim.Adamax": BatchedAdamax,
     "torch.optim.AdamW": BatchedAdam,
     "torch.optim.SGD": BatchedSgd,
 }

@@ -37,7 +37,7 @@ def settings(kind: str) -> list[dict]:
     return [{"lr": rate, **one} for rate, one in zip(rates, more, strict=True)]
 
 
-@pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW"])
+@pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW", "Adamax"])
 @pytest.mark.parametrize("silent", [False, True], ids=["all", "one parameter without gradient"])
 def test_rows_move_as_torch_moves_a_network(kind: str, *, silent: bool) -> None:
     """Expected: torch.optim's own optimiser, 50 steps in float64, to 1e-12."""
