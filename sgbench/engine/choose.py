@@ -19,6 +19,7 @@ from sgbench.signals.spikes import Signal
 ENGINES = ("fused", "scan", "generated", "reference", "snntorch")
 PREFERRED = ("fused", "scan", "generated", "reference")
 """What `auto` tries, the fastest first."""
+COMPILED = ("fused", "generated")
 LONGEST = 500
 """Characters of a reason."""
 LIMITS = (
@@ -135,6 +136,8 @@ class Engine:
 
     def _refusal(self, name: str, layer: EngineLayer, *, on_trial: bool) -> str | None:
         """Explain why an engine cannot run a layer, or return None where it can."""
+        if name in COMPILED and getattr(layer, "coarse", None) is not None:
+            return "its loops compute in float32 and float64, and the weighted sums are asked for in bfloat16"
         module = _module(name)
         ask = module.refusal if on_trial or name != "generated" else module.without_trial
         refusal: str | None = ask(layer, self.device)

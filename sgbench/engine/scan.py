@@ -93,7 +93,15 @@ def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> L
 def product(layer: EngineLayer, signal: Signal) -> Tensor:
     """Compute the current [T, B, ...] of all steps; it is a sum of weights over events where these are few."""
     synapses = layer.synapses()
-    if synapses is None or not isinstance(signal, SparseSpikes) or signal.density > density.SCAN_DENSE:
+    coarse = (
+        getattr(layer, "coarse", None) is not None
+    )  # sums over events are made of the weights as they are
+    if (
+        coarse
+        or synapses is None
+        or not isinstance(signal, SparseSpikes)
+        or signal.density > density.SCAN_DENSE
+    ):
         return layer.current(dense(signal))
     weight, bias = synapses
     value = None if signal.value is None else signal.value.to(weight.dtype)

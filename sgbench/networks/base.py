@@ -56,6 +56,7 @@ class Network(nn.Module, ABC):
 
     layers: nn.ModuleList  # of Layer, the readout last
     engine: Engine
+    by_layers: ClassVar[bool] = False  # whether every weighted sum is made by its layers
     spiking: ClassVar[bool] = True  # whether its hidden layers are neurons; a baseline's are not
     rule_noise: NoiseSource | None = None  # what its learning rule draws from, set anew with each epoch
 
@@ -154,6 +155,23 @@ class Network(nn.Module, ABC):
         for layer in self._neuron_layers("weights", list(self.layers), neutral=False):  # type: ignore[arg-type]
             layer.quantise(quantiser)
 
+    def coarsen(self, dtype: torch.dtype) -> None:
+        """Make the feed-forward weighted sums of all layers from numbers of a coarser type.
+
+        Weights, states, thresholds and recurrent sums stay as they are: what a recurrent sum loses in one step
+        comes back in all later ones.
+
+        Raises:
+            InputError: the network makes sums outside of its layers.
+        """
+        if not self.by_layers:
+            raise InputError(
+                f"protocol.precision: network {type(self).__name__} computes in float32 or float64 alone; "
+                "use network=mlp or protocol.precision=float32"
+            )
+        for layer in self._neuron_layers("protocol.precision", list(self.layers), neutral=False):  # type: ignore[arg-type]
+            layer.coarse = dtype
+
     @staticmethod
     def _neuron_layers(option: str, layers: Sequence[nn.Module], *, neutral: bool) -> list[Layer]:
         if neutral:
@@ -201,6 +219,8 @@ class Network(nn.Module, ABC):
 
 class Chain(Network):
     """Runs layers one after another, each over all time steps before the next begins."""
+
+    by_layers = True
 
     def unroll(
         self,

@@ -47,6 +47,7 @@ class Layer(nn.Module):
     recurrent: nn.Parameter | None
     feedback_weight: Tensor | None
     recurrent_feedback: Tensor | None
+    coarse: torch.dtype | None = None  # of what weights multiply, where that is coarser than themselves
     taps: int = 0  # steps over which a synapse spreads an event, where it delays it
     weight_bits: int | None = None  # that store a weight, where weights are quantised
     residual_additions: int = 0  # of one step: values that join the layer's spikes, added or gated
@@ -131,9 +132,19 @@ class Layer(nn.Module):
     def product(self, x: Tensor) -> Tensor:
         """Multiply the weights with what arrives, of any number of leading dimensions, and add the bias."""
         if self.feedback_weight is None or not x.requires_grad:
-            return self.weighted(x, *self.acting())
+            return self._summed(x, *self.acting())
         back = self.feedback_weight
-        return sent_back(self.weighted(x.detach(), *self.acting()), x, lambda x: self.weighted(x, back, None))
+        return sent_back(self._summed(x.detach(), *self.acting()), x, lambda x: self._summed(x, back, None))
+
+    def _summed(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Compute the weighted sum, of coarser numbers where those are asked for; it goes on as fine as it came.
+
+        Nothing is cached: a rule may step by a gradient and go on in the same pass.
+        """
+        if self.coarse is None:
+            return self.weighted(x, weight, bias)
+        with torch.autocast(x.device.type, self.coarse, cache_enabled=False):
+            return self.weighted(x, weight, bias).to(x.dtype)
 
     @abstractmethod
     def weighted(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -55,6 +55,8 @@ class SpikingResnet(Network):
     a block is SpikingJelly's, there with batch normalisation as torch has it (tested).
     """
 
+    by_layers = True
+
     def __init__(
         self,
         provided: Provided,

@@ -156,7 +156,8 @@ class Protocol(Grown):
     batch_size: int = Field(gt=0, le=1_000_000)
     patience: int | None = Field(gt=0, le=100_000)
     monitor: Literal["validation_loss", "validation_accuracy"]
-    precision: Literal["float32", "float64"]
+    precision: Literal["float32", "float64", "bfloat16"]
+    """Of all numbers; bfloat16 is of those that feed-forward weights multiply, and float32 of all others."""
     data_order: Literal["seed_epoch"]
     seeds: tuple[Annotated[int, Field(ge=0, le=2**31)], ...] = Field(min_length=1, max_length=1000)
     fixed: dict[str, str]

@@ -30,6 +30,8 @@ def why_alone(spec: RunSpec) -> str | None:
     accumulated = spec.method.protocol.accumulated_batches
     if accumulated is not None:
         return f"protocol.accumulated_batches={accumulated}: rows of a stack step at every batch"
+    if spec.method.protocol.precision == "bfloat16":
+        return "protocol.precision=bfloat16: stacked layers compute in float32 and float64"
     target = spec.targets["optimizer"]
     if target not in KINDS:
         return f"optimizer {target} has no stacked form"

@@ -21,7 +21,7 @@ MAX_DIMENSIONS = 8
 MATRIX = 2
 MASK = "BOOL"  # which inputs reach which current of a neuron
 KINDS = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"), MASK: np.dtype("u1")}
-PRECISIONS = {"float32": "F32", "float64": "F64"}
+PRECISIONS = {"float32": "F32", "float64": "F64", "bfloat16": "F32"}
 _LAYER = re.compile(r"layers\.(\d{1,4})\.(?:weight|parametrizations\.weight\.original)")
 
 

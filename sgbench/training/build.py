@@ -64,7 +64,10 @@ OTHER_FORMS = ("foreach", "capturable", "differentiable")
 """Options of Adam that its form in one loop does not have."""
 SAM = "sgbench.optimizers.sam.Sam"
 ADAM, DECOUPLED = "torch.optim.Adam", "decoupled_weight_decay"
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
+DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.float32}
+"""Of weights, states and input, for each precision."""
+COARSE = {"bfloat16": torch.bfloat16}
+"""Of what feed-forward weights multiply, where that is coarser."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,9 @@ def build(spec: RunSpec) -> Parts:
         raise InputError(rule.composed(str(error))) from error
     rule.begin(network, generator(spec.seed, "initialisation", "rule"))
     network.to(device=device, dtype=dtype)
+    if protocol.precision in COARSE:
+        _check_coarse(spec, rule)
+        network.coarsen(COARSE[protocol.precision])
     objective = Objective(loss=_part(spec, "loss"), regulariser=_part(spec, "regulariser"))
     _check_target(spec, data_set, network, objective)
     check_band(spec.method, network.deployed_numbers)
@@ -238,6 +244,15 @@ def _check_whole_gradient(spec: RunSpec, rule: LearningRule) -> None:
         given = "rule.update=per_window" if isinstance(rule, Bptt) else f"rule={chosen}"
         remedy = "rule.update=null" if isinstance(rule, Bptt) else "rule=bptt"
         raise InputError(f"{word}: needs the gradient of a whole batch, which {given} has not; use {remedy}")
+
+
+def _check_coarse(spec: RunSpec, rule: LearningRule) -> None:
+    """Refuse rules that compute gradients by sums of their own, which would be finer than the network's."""
+    if not isinstance(rule, Bptt):
+        raise InputError(
+            f"protocol.precision={spec.method.protocol.precision}: rule={spec.method.choices['rule']} makes sums "
+            "of its own in float32; use rule=bptt or protocol.precision=float32"
+        )
 
 
 def _check_fit(spec: RunSpec, network: Network, objective: Objective) -> None:
