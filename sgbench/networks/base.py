@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -189,7 +189,7 @@ class Network(nn.Module, ABC):
         normalising = [layer for layer in self.hidden_layers if layer.normaliser is not None]
         if not normalising:
             return
-        valid = None if all_valid(lengths, steps) else valid_steps(lengths, steps)
+        valid = None if all_valid(lengths, steps, wait=True) else valid_steps(lengths, steps)
         for layer in normalising:
             layer.valid = valid
 
@@ -288,6 +288,15 @@ def surrogates(module: nn.Module) -> list[Surrogate]:
     return [submodule for submodule in module.modules() if isinstance(submodule, Surrogate)]
 
 
+def must_be_finite(network: Network, trajectory: Trajectory) -> Iterator[tuple[str, Tensor]]:
+    """Pair each layer's potentials after the last step, and each of its weights, with what to say if one is not."""
+    for layer, state in zip(network.layers, trajectory.state, strict=True):
+        said = f"layer '{layer.name}'"
+        yield f"{said}: the membrane potential is not finite", layer.neuron.centred(state)  # type: ignore[union-attr, operator]
+        for name, weight in layer.named_parameters():
+            yield f"{said}: '{name}' is not finite", weight
+
+
 @torch.no_grad()
 def check_finite(network: Network, trajectory: Trajectory) -> None:
     """Stop at the first layer whose weights, or whose state after the last step, hold NaN or infinity.
@@ -299,12 +308,9 @@ def check_finite(network: Network, trajectory: Trajectory) -> None:
     Raises:
         NonFiniteError: with the layer's name.
     """
-    for layer, state in zip(network.layers, trajectory.state, strict=True):
-        if not _finite(layer.neuron.centred(state)):  # type: ignore[union-attr, operator]
-            raise NonFiniteError(f"layer '{layer.name}': the membrane potential is not finite")
-        for name, weight in layer.named_parameters():
-            if not _finite(weight):
-                raise NonFiniteError(f"layer '{layer.name}': '{name}' is not finite")
+    for said, values in must_be_finite(network, trajectory):
+        if not _finite(values):
+            raise NonFiniteError(said)
 
 
 def _finite(values: Tensor) -> bool:

@@ -64,9 +64,8 @@ class SparseSpikes:
 
     def rows(self) -> Tensor:
         """Return the row t * B + b of each event, int64 [events]."""
-        return torch.repeat_interleave(
-            torch.arange(len(self.indptr) - 1, device=self.device), self.indptr.diff()
-        )
+        rows = torch.arange(len(self.indptr) - 1, device=self.device)
+        return rows.repeat_interleave(self.indptr.diff(), output_size=len(self.index))
 
     def dense(self) -> Tensor:
         """Return the events as dense input [T, B, N]."""

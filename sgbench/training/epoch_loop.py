@@ -188,7 +188,11 @@ class Training:
         Args:
             part: whose noise it is.
             selected: whether the weights of the best epoch are scored.
+
+        Raises:
+            NonFiniteError: a step of training was not finite, which an accelerator tells late.
         """
+        self.loop.settle()
         self.epochs.begin(self.network, part, self.best.epoch or 0 if selected else self.epoch)
         self.evaluation = self._new_evaluation()
         self.counts = part == "test"

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from sgbench.errors import NonFiniteError
-from sgbench.networks.base import Network, check_finite
+from sgbench.networks.base import Network, check_finite, must_be_finite
 from sgbench.rules.base import LearningRule, Objective, Progress
 from sgbench.signals.trajectory import SPIKES, Batch, Trajectory
 from sgbench.training.accumulation import Accumulation
+from sgbench.training.finiteness import Deferred
 from sgbench.training.gradient_norms import GradientNorms
 
+BAD_GRADIENT = ": the gradient is not finite"
 Monitor = Literal["validation_loss", "validation_accuracy"]
 
 
@@ -55,6 +57,11 @@ class TrainLoop:
         self.scored = objective.loss.plain()
         self.accumulation = Accumulation(list(network.parameters())) if accumulates else None
         self.clip_norm = math.inf if clip_norm is None else clip_norm
+        weight = next(network.parameters(), None)
+        on_cpu = weight is None or weight.device.type == "cpu"
+        self.deferred = (
+            None if on_cpu else Deferred()
+        )  # what is not finite, where each step need not wait for it
         self.norms: GradientNorms | None = None  # of layers, where a logger shows them
 
     def train_batch(
@@ -127,26 +134,42 @@ class TrainLoop:
         """Check loss, states and gradient before a step, and return the gradient's norm.
 
         Raises:
-            NonFiniteError: a potential, the loss or a gradient is NaN or infinite.
+            NonFiniteError: a potential, the loss or a gradient is NaN or infinite; on an accelerator now and then.
         """
-        check_finite(self.network, progress.trajectory)
-        if not math.isfinite(progress.loss.item()):
-            raise NonFiniteError("loss: not finite although every membrane potential is")
+        said = "loss: not finite although every membrane potential is"
+        if self.deferred is not None:
+            self.deferred.add([*must_be_finite(self.network, progress.trajectory), (said, progress.loss)])
+        else:
+            check_finite(self.network, progress.trajectory)
+            if not math.isfinite(progress.loss.item()):
+                raise NonFiniteError(said)
         gradients = [weight.grad for weight in self.network.parameters() if weight.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
         self._check_norm(norm)
         return norm
 
     def _check_norm(self, norm: Tensor) -> None:
-        if not math.isfinite(norm.item()):
-            raise NonFiniteError(f"{self._first_bad_gradient()}: the gradient is not finite")
+        if self.deferred is not None:
+            self.deferred.add([*self._gradients(), (f"network{BAD_GRADIENT}", norm)])
+        elif not math.isfinite(norm.item()):
+            bad = (said for said, gradient in self._gradients() if not torch.isfinite(gradient).all())
+            raise NonFiniteError(next(bad, f"network{BAD_GRADIENT}"))
 
-    def _first_bad_gradient(self) -> str:
+    def _gradients(self) -> Iterator[tuple[str, Tensor]]:
+        """Pair the gradient of each layer's weights with what to say if it is not finite."""
         for layer in [*self.network.hidden_layers, self.network.readout]:
             for name, parameter in layer.named_parameters():
-                if parameter.grad is not None and not torch.isfinite(parameter.grad).all():
-                    return f"layer '{layer.name}', {name}"
-        return "network"
+                if parameter.grad is not None:
+                    yield f"layer '{layer.name}', {name}{BAD_GRADIENT}", parameter.grad
+
+    def settle(self) -> None:
+        """Stop if a step since the last time was not finite, before anything made of its weights is scored or kept.
+
+        Raises:
+            NonFiniteError: with what was not finite first.
+        """
+        if self.deferred is not None:
+            self.deferred.ask()
 
     @torch.no_grad()
     def evaluate(self, batch: Batch) -> tuple[Trajectory, Tensor, Tensor]:
