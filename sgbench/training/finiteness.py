@@ -14,7 +14,7 @@ EVERY = 200
 
 
 class Deferred:
-    """Remembers which numbers of the first bad step were not finite, without waiting for the device.
+    """Holds which numbers of the first bad step were not finite, without waiting for the device.
 
     A CPU answers at once, so there each step is checked. An accelerator would have to end all the work that it was
     given before it can answer, several times a step. Weights of the steps until it is asked are lost; nothing that
