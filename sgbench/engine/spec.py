@@ -48,6 +48,22 @@ class LinearSpec(NamedTuple):
         """Return all coefficients, in the order of `COEFFICIENTS`."""
         return self[3:-1]
 
+    @property
+    def filters_alike(self) -> bool:
+        """Return whether an input moves all neurons alike, whatever they sent before."""
+        if self.reset == "zero" or not (self.detached or self.reset == "none"):
+            return False
+        numbers = (
+            self.decay,
+            self.input,
+            self.coupling,
+            self.second_decay,
+            self.second_potential,
+            self.second_input,
+        )
+        per_neuron = any(isinstance(number, Tensor) for number in numbers)
+        return not per_neuron and not isinstance(self.second_spike, Tensor) and self.second_spike == 0.0
+
     def state(self, state: Any) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Return u, w and s of a neuron's state."""
         return (

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
+from torch.nn.grad import conv2d_weight
 
 from sgbench.errors import InputError
 from sgbench.inits.base import Init
@@ -114,6 +115,29 @@ class ConvLayer(Layer):
         given = Convolution(self.image_in, weight, bias, self.stride, self.kernel_size // 2, side)
         current = self.normalised(convolve(signal, given))
         return current if at_once or pool is None else pool(current)
+
+    def weight_gradients(self, arriving: Tensor, ones: Tensor, slopes: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the gradients of weights and bias from the slopes by currents; a largest current has none.
+
+        Args:
+            arriving: flat images that arrive [M, inputs].
+            ones: the bias's input [M, 1].
+            slopes: of each neuron's current [M, N].
+        """
+        if self.pool_out is not None:
+            with torch.enable_grad():
+                sums = slopes.new_zeros(len(slopes), self.sums, requires_grad=True)
+                (slopes,) = torch.autograd.grad(self.pool_out(sums), sums, slopes)
+        images, slopes = arriving.reshape(-1, *self.image_in), slopes.reshape(-1, *self.image_summed)
+        padding = self.kernel_size // 2
+        weight = conv2d_weight(images, list(self.weight.shape), slopes, stride=self.stride, padding=padding)
+        return weight, (slopes.sum((2, 3)) * ones).sum(0)
+
+    def recurrent_gradient(self, s: Tensor, slopes: Tensor) -> Tensor:
+        """Compute the gradient of a convolution among the channels from spikes and slopes [M, N]."""
+        wires: Tensor = self.recurrent  # type: ignore[assignment]
+        sent, heard = (each.reshape(-1, *self.image_out) for each in (s, slopes))
+        return conv2d_weight(sent, list(wires.shape), heard, padding=self.kernel_size // 2)
 
     def rewired(self, s: Tensor, wires: Tensor) -> Tensor:
         """Compute the recurrent current, element by element or by a convolution among the channels."""

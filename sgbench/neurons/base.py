@@ -81,6 +81,12 @@ class Neuron(nn.Module, ABC):
         """Write the neuron as coefficients for engines that do not call `step`; None if only `step` tells it."""
         return None
 
+    @property
+    def filters_alike(self) -> bool:
+        """Return whether an input moves the states of all neurons alike, whatever they sent before."""
+        spec = self.recurrence_spec()
+        return spec is not None and spec.filters_alike
+
     def fed_back(self, state: Any) -> Tensor:
         """Return the recurrent weights' input from a state [B, N]: its spikes, or what `feeds_back` says."""
         return state.s

@@ -86,6 +86,13 @@ class Srm(SpikingNeuron):
         s = self.surrogate(self.centred(after))
         return s, after._replace(s=s)
 
+    @property
+    def filters_alike(self) -> bool:
+        """Return whether an input moves all neurons alike: where no gradient goes through their own spikes."""
+        return self.next_potential.detached and not any(
+            isinstance(decay(), Tensor) for decay in (self.alpha, self.beta)
+        )
+
     def centred(self, state: SrmState) -> Tensor:
         """Subtract the response to the own spikes and the threshold from the response to the input [B, N]."""
         return state.u - state.r - self.threshold()

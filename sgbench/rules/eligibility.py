@@ -17,31 +17,34 @@ Legend: n steps of a window, B batch, N neurons, K presynaptic signals, P adjoin
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.layers import Layer
 from sgbench.networks.walk import Jacobians, TimeWindow, differentiated
-from sgbench.neurons.base import Neuron
 
 
 class Eligibility:
     """Holds the traces of one layer's synapses, and the gradients that they make.
 
     Where all neurons of a layer decay alike and forget their spikes, a field's trace is the same in all of them and
-    is kept once.
+    is kept once. Behind a filter that forgets at once, no trace of filtered spikes is kept; then all traces are of
+    what arrives, as large as the neurons before, and the weights may be those of a convolution.
 
     Args:
-        layer: dense, of neurons that take one current.
+        layer: of neurons that take one current; one that is not dense fulfils `why_not_shared`.
         kappa: decay of the filter behind its spikes.
     """
 
     def __init__(self, layer: Layer, kappa: float | Tensor) -> None:
         self.layer = layer
         self.kappa = kappa
-        self.alike = has_equal_traces(layer.neuron)
+        self.filters = filters(kappa)
+        self.alike = layer.neuron.filters_alike
         self.fields: list[int] | None = None  # of the state, those that a next step reads
         self.dense: list[Tensor] = []  # of each of x [B, N or 1, K]: inputs, bias and all-to-all recurrence
         self.paired: list[Tensor] = []  # of each of x [B, N]: one-to-one recurrence
@@ -54,40 +57,53 @@ class Eligibility:
             learning: what the rule sends to the filtered spikes [n, B, N].
         """
         local: Jacobians = window.local  # type: ignore[assignment]
-        spike = window.before._fields.index("s")
         if self.fields is None:
             self.fields = _read_again(local)
-        adjoints = _adjoints(local, self.fields, spike, self.kappa, learning)
+        loss, ends = self._functionals(local, window.before._fields.index("s"), learning)
         pre = self._presynaptic(window)
-        outer = adjoints.current[0].flatten(0, 1).T @ pre.flatten(0, 1)
-        for start, trace in zip(adjoints.start, self.dense, strict=bool(self.dense)):
-            outer += torch.einsum("bn,bnk->nk", start[0], trace)
-        self._add_dense(outer, window.arriving.shape[2])
-        self.dense = self._moved(self.dense, adjoints, pre)
+        arriving = self.layer.arriving(window.arriving).shape[2]
+        if isinstance(self.layer, ConvLayer):
+            self._add_convolved(loss, pre, arriving)
+        else:
+            self._add_dense(loss, pre, arriving)
+        self.dense = self._moved(self.dense, ends, pre)
         if self.layer.recurrence == "one_to_one":
-            self._advance_paired(adjoints, window.before.s)
+            self._advance_paired(loss, ends, window.before.s)
+
+    def _functionals(
+        self, local: Jacobians, spike: int, learning: Tensor
+    ) -> tuple[_Functional, list[_Functional]]:
+        """Return the window's share of the loss, and each of x at its end; one neuron stands for all alike."""
+        fields: list[int] = self.fields  # type: ignore[assignment]
+        places, filtered = range(len(fields)), [len(fields)] if self.filters else []
+        if not self.alike:
+            loss, *ends = _adjoints(local, fields, spike, self.kappa, learning, [*places, *filtered])
+            return loss, ends
+        loss, *last = _adjoints(local, fields, spike, self.kappa, learning, filtered)
+        one = _first_neuron(local)
+        _, *ends = _adjoints(one, fields, spike, self.kappa, learning[:, :1, :1], places)
+        return loss, [*ends, *last]
 
     def _presynaptic(self, window: TimeWindow) -> Tensor:
         """Return the presynaptic input of each step [n, B, K]: inputs, 1 for the bias, and the last spikes."""
         one = window.arriving.new_ones(*window.arriving.shape[:2], 1)
-        parts = [window.arriving, one]
-        if self.layer.recurrence == "all_to_all":
+        parts = [self.layer.arriving(window.arriving), one]
+        if self.layer.recurrence in ("all_to_all", "convolution"):
             parts.append(window.before.s)
         return torch.cat(parts, 2)
 
-    def _moved(self, traces: list[Tensor], adjoints: _Adjoints, pre: Tensor) -> list[Tensor]:
+    def _moved(self, traces: list[Tensor], ends: list[_Functional], pre: Tensor) -> list[Tensor]:
         """Advance the traces to the end of the window, in place where none depends on one moved before it."""
-        by_sample, last = pre.transpose(0, 1), len(adjoints.start) - 1
+        by_sample = pre.transpose(0, 1)
         # Filtered spikes depend on all the rest and nothing on them, so the last trace moves first.
-        old = traces if _is_triangular(adjoints) else [trace.clone() for trace in traces]
-        advanced = list(traces) or [pre.new_empty(0)] * (last + 1)
-        for place in range(last, -1, -1):
-            neurons = slice(0, 1) if self.alike and place < last else slice(None)
-            of_current = adjoints.current[1 + place][..., neurons].permute(1, 2, 0)
+        old = traces if _is_triangular(ends) else [trace.clone() for trace in traces]
+        advanced = list(traces) or [pre.new_empty(0)] * len(ends)
+        for place in range(len(ends) - 1, -1, -1):
+            of_current = ends[place].current.permute(1, 2, 0).expand(len(by_sample), -1, -1)
             if not traces:
                 advanced[place] = torch.bmm(of_current, by_sample)
                 continue
-            factors = [start[1 + place][:, neurons, None] for start in adjoints.start]
+            factors = [start[..., None] for start in ends[place].start[: len(ends)]]
             moved = advanced[place].mul_(factors[place])
             for source, factor in enumerate(factors):
                 if source != place and factor.any():
@@ -95,22 +111,40 @@ class Eligibility:
             moved.baddbmm_(of_current, by_sample)
         return advanced
 
-    def _advance_paired(self, adjoints: _Adjoints, spikes: Tensor) -> None:
+    def _advance_paired(self, loss: _Functional, ends: list[_Functional], spikes: Tensor) -> None:
         """Advance the traces of synapses from each neuron onto itself."""
-        sums = (adjoints.current * spikes).sum(1)
-        gradient = sums[0]
-        moved = list(sums[1:])
-        for start, trace in zip(adjoints.start, self.paired, strict=bool(self.paired)):
-            gradient = gradient + start[0] * trace
-            moved = [trace_before + start[1 + place] * trace for place, trace_before in enumerate(moved)]
+        gradient, *moved = ((each.current * spikes).sum(0) for each in (loss, *ends))
+        for source, trace in enumerate(self.paired):
+            gradient = gradient + loss.start[source] * trace
+            moved = [
+                trace_before + each.start[source] * trace
+                for trace_before, each in zip(moved, ends, strict=True)
+            ]
         add_gradient(self.layer.recurrent, gradient.sum(0))
         self.paired = moved
 
-    def _add_dense(self, outer: Tensor, inputs: int) -> None:
+    def _add_dense(self, loss: _Functional, pre: Tensor, inputs: int) -> None:
+        """Add the gradients of weights between all pairs."""
+        outer = loss.current.flatten(0, 1).T @ pre.flatten(0, 1)
+        for start, trace in zip(loss.start, self.dense, strict=False):
+            outer += torch.einsum("bn,bnk->nk", start, trace)
         add_gradient(self.layer.weight, outer[:, :inputs])
         add_gradient(self.layer.bias, outer[:, inputs])
         if self.layer.recurrence == "all_to_all":
             add_gradient(self.layer.recurrent, outer[:, inputs + 1 :])
+
+    def _add_convolved(self, loss: _Functional, pre: Tensor, inputs: int) -> None:
+        """Add the gradients of weights that many places share, of the window's steps and of traces alike."""
+        layer: ConvLayer = self.layer  # type: ignore[assignment]
+        slopes = torch.cat([loss.current.flatten(0, 1), *loss.start[: len(self.dense)]])
+        signals = torch.cat([pre.flatten(0, 1), *(trace[:, 0] for trace in self.dense)])
+        arriving, ones, spikes = signals.split([inputs, 1, signals.shape[1] - inputs - 1], 1)
+        weight, bias = layer.weight_gradients(arriving, ones, slopes)
+        add_gradient(layer.weight, weight)
+        if layer.bias is not None:
+            add_gradient(layer.bias, bias)
+        if layer.recurrence == "convolution":
+            add_gradient(layer.recurrent, layer.recurrent_gradient(spikes, slopes))
 
 
 class Filtered:
@@ -144,23 +178,26 @@ class Filtered:
         return self.paired(signal)
 
 
-class _Adjoints(NamedTuple):
-    """Holds P linear functionals of x over a window, by what they depend on.
+class _Functional(NamedTuple):
+    """Holds a linear functional of x over a window, by what it depends on."""
 
-    The first is the window's share of the loss; the others are the values of x at its end.
-    """
-
-    current: Tensor  # [P, n, B, N]
-    start: list[Tensor]  # of each of x before the window [P, B, N]
+    current: Tensor  # [n, B, N]
+    start: tuple[Tensor, ...]  # of each of x before the window [B, N]
 
 
 def _adjoints(
-    local: Jacobians, fields: list[int], spike: int, kappa: float | Tensor, learning: Tensor
-) -> _Adjoints:
-    steps, passes = len(learning), len(fields) + 2
+    local: Jacobians,
+    fields: list[int],
+    spike: int,
+    kappa: float | Tensor,
+    learning: Tensor,
+    ends: Sequence[int],
+) -> list[_Functional]:
+    """Compute the window's share of the loss, and then the values at its end of these places of x, side by side."""
+    steps, passes = len(learning), len(ends) + 1
     of_x = [learning.new_zeros(passes, *learning.shape[1:]) for _ in range(len(fields) + 1)]
-    for place, impulse in enumerate(of_x):
-        impulse[1 + place] = 1.0
+    for number, place in enumerate(ends):
+        of_x[place][1 + number] = 1.0
     current = learning.new_zeros(passes, *learning.shape)
     for t in range(steps - 1, -1, -1):
         of_x[-1][0] += learning[t]
@@ -177,56 +214,63 @@ def _adjoints(
                 if slope is not None:
                     into.addcmul_(slope[t], value)
         of_x = [*before, kappa * of_x[-1]]
-    return _Adjoints(current, of_x)
+    return [_Functional(current[each], tuple(start[each] for start in of_x)) for each in range(passes)]
 
 
-def _is_triangular(adjoints: _Adjoints) -> bool:
+def _first_neuron(local: Jacobians) -> Jacobians:
+    """Select the first neuron of the first sample [n, 1, 1]."""
+
+    def first(slopes: Iterable[Tensor | None]) -> tuple[Tensor | None, ...]:
+        return tuple(None if slope is None else slope[:, :1, :1] for slope in slopes)
+
+    return Jacobians(first(local.by_current), tuple(first(row) for row in local.by_state))
+
+
+def _is_triangular(ends: list[_Functional]) -> bool:
     """Return whether each of x at the end depends on those before it at the start, and on none behind it."""
-    count = len(adjoints.start)
+    count = len(ends)
     return not any(
-        adjoints.start[source][1 + place].any()
-        for place in range(count)
-        for source in range(place + 1, count)
+        ends[place].start[source].any() for place in range(count) for source in range(place + 1, count)
     )
 
 
 def _read_again(local: Jacobians) -> list[int]:
-    """Name the fields of a state that the next step reads."""
-    count = len(local.by_state)
-    return [field for field in range(count) if any(row[field] is not None for row in local.by_state)]
+    """Name the fields of a state that a synapse moves and the next step reads."""
+    fields = range(len(local.by_state))
+    moved = {field for field in fields if local.by_current[field] is not None}
+    for _ in fields:
+        moved |= {
+            field for field in fields if any(local.by_state[field][source] is not None for source in moved)
+        }
+    return [field for field in sorted(moved) if any(row[field] is not None for row in local.by_state)]
 
 
-def traces_of(layer: Layer) -> tuple[int, int]:
+def traces_of(layer: Layer, kappa: float | Tensor) -> tuple[int, int]:
     """Count the traces that a layer keeps of each signal that arrives, and those of each synapse."""
     neuron = layer.neuron
     one = layer.weight.new_zeros(1, layer.neurons)
     fields = len(_read_again(differentiated(neuron, one, neuron.initial_state(one))[2]))
-    return (fields, 1) if has_equal_traces(neuron) else (0, fields + 1)
+    filtered = int(filters(kappa))
+    return (fields, filtered) if neuron.filters_alike else (0, fields + filtered)
 
 
-def has_equal_traces(neuron: Neuron) -> bool:
-    """Return whether a synapse's trace depends on what arrives alone, not on the neuron or its spikes.
-
-    >>> from sgbench.neurons.leaky_readout import LeakyReadout
-    >>> has_equal_traces(LeakyReadout(4, beta=0.9, learn_beta="none"))
-    True
-    """
-    spec = neuron.recurrence_spec()
-    if spec is None or spec.reset == "zero" or not (spec.detached or spec.reset == "none"):
-        return False
-    numbers = (
-        spec.decay,
-        spec.input,
-        spec.coupling,
-        spec.second_decay,
-        spec.second_potential,
-        spec.second_input,
-    )
-    return not any(isinstance(number, Tensor) for number in numbers) and not _acts(spec.second_spike)
+def filters(kappa: float | Tensor) -> bool:
+    """Return whether a filter of this decay hands anything to the next step."""
+    return isinstance(kappa, Tensor) or kappa != 0.0
 
 
-def _acts(value: object) -> bool:
-    return isinstance(value, Tensor) or value != 0.0
+def why_not_shared(layer: ConvLayer, kappa: float | Tensor) -> tuple[str, str] | None:
+    """Explain why traces of shared weights differ by place, and what mends it; None where they do not."""
+    if not layer.neuron.filters_alike:
+        return (
+            "shares weights between neurons whose traces are not alike",
+            "neuron=synaptic, neuron.reset=subtract and neuron.reset_gradient=detached",
+        )
+    if filters(kappa):
+        return "shares weights, and its readout remembers the slopes of each place", "readout.beta=0"
+    if layer.pool_out is not None and layer.pool_out.kind == "max":
+        return "hands on the largest current of each window, of changing places", "network.pooling_of=spikes"
+    return None
 
 
 def add_gradient(parameter: Tensor | None, gradient: Tensor) -> None:

@@ -23,7 +23,6 @@ from sgbench.rules.base import Claim, LearningRule, Objective, Progress
 from sgbench.rules.demand import Demand, Sizes, needs
 from sgbench.rules.eligibility import Eligibility, Filtered, add_gradient
 from sgbench.rules.forward import (
-    FORMS,
     WINDOW,
     Forward,
     ReadoutTraces,
@@ -31,13 +30,13 @@ from sgbench.rules.forward import (
     TraceCost,
     check_forward,
     decay_of,
+    form_and_update,
     step_slopes,
     traced_forward,
 )
 from sgbench.signals.trajectory import Batch
 
 FEEDBACKS = ("symmetric", "random", "adaptive")
-UPDATES = ("per_sequence", "per_step")
 RECURRENT = (
     "loss=per_step",
     "network.hidden=[6]",
@@ -93,13 +92,8 @@ class EProp(LearningRule):
     requires: ClassVar[tuple[str, ...]] = ("network.recurrence_gradient=cut",)
 
     def __init__(self, *, update: str, feedback: str | None = None, form: str | None = None) -> None:
-        self.update = require_choice("rule.update", update, UPDATES)
+        self.form, self.update = form_and_update(form or "online", update)
         self.feedback = require_choice("rule.feedback", feedback or "symmetric", FEEDBACKS)
-        self.form = require_choice("rule.form", form or "online", FORMS)
-        if (self.form, self.update) == ("unrolled", "per_step"):
-            raise InputError(
-                "rule.form=unrolled: weights move once a sequence; use rule.update=per_sequence or rule.form=online"
-            )
 
     def begin(self, network: Network, generator: torch.Generator) -> None:
         """Draw feedback weights where they are not the readout's own."""
@@ -142,7 +136,7 @@ class EProp(LearningRule):
         learnt = sizes.straight if self.feedback == "adaptive" else 0
         traced = TraceCost(0.0, 0.0)
         if self.form == "online":
-            traced = traced_forward(network, sizes, window=self._window)
+            traced = traced_forward(network, sizes, window=self._window, kappa=decay_of(network))
         return Demand(
             numbers=traced.numbers or sizes.steps * sizes.states,
             weight_products=sizes.synapses + learnt + traced.products,

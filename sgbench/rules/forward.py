@@ -15,9 +15,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from sgbench.errors import InputError
+from sgbench.errors import InputError, require_choice
 from sgbench.losses.base import Loss
 from sgbench.networks.base import DenseLayer, Network
+from sgbench.networks.convolution import ConvLayer
+from sgbench.networks.layers import Layer
 from sgbench.networks.walk import TimeWindow, walk
 from sgbench.neurons.base import Neuron
 from sgbench.neurons.leaky_readout import LeakyReadout
@@ -25,14 +27,31 @@ from sgbench.regularisers.base import Regulariser
 from sgbench.regularisers.none import NoPenalty
 from sgbench.rules.base import Objective, learnt_by
 from sgbench.rules.demand import Sizes
-from sgbench.rules.eligibility import Filtered, add_gradient, traces_of
+from sgbench.rules.eligibility import Filtered, add_gradient, traces_of, why_not_shared
 from sgbench.signals.spikes import Signal, SparseSpikes
 from sgbench.signals.trajectory import Batch, Trajectory
 
 WINDOW = 50
 """Steps after which every synapse is touched, where weights move once a sequence."""
+CONVOLVED_WINDOW = 10
+"""The same where weights are shared: a convolution touches them in every step, so long windows spare nothing."""
 FORMS = ("online", "unrolled")
+UPDATES = ("per_sequence", "per_step")
 READOUT = "neuron@readout=leaky_readout"
+
+
+def form_and_update(form: str, update: str) -> tuple[str, str]:
+    """Check in which form a rule computes and when weights move.
+
+    Raises:
+        InputError: an unknown one, or weights that move in every step of a pass over the whole sequence.
+    """
+    require_choice("rule.update", update, UPDATES)
+    if (require_choice("rule.form", form, FORMS), update) == ("unrolled", "per_step"):
+        raise InputError(
+            "rule.form=unrolled: weights move once a sequence; use rule.update=per_sequence or rule.form=online"
+        )
+    return form, update
 
 
 class Span(NamedTuple):
@@ -142,7 +161,8 @@ class ReadoutTraces:
             arriving: spikes of the last hidden layer [n, B, N].
             slopes: of the outputs [n, B, C].
         """
-        add_gradient(self.readout.weight, self.filtered.advance(arriving, slopes))
+        heard = self.readout.arriving(arriving)
+        add_gradient(self.readout.weight, self.filtered.advance(heard, slopes))
         if self.readout.bias is not None:
             one = slopes.new_ones(*slopes.shape[:2], 1)
             add_gradient(self.readout.bias, self.ones.advance(one, slopes)[:, 0])
@@ -161,7 +181,13 @@ class TraceCost(NamedTuple):
 
 
 def traced_forward(
-    network: Network, sizes: Sizes, *, window: int = WINDOW, filters: int = 1, readout: bool = False
+    network: Network,
+    sizes: Sizes,
+    *,
+    window: int = WINDOW,
+    filters: int = 1,
+    readout: bool = False,
+    kappa: float | Tensor = 1.0,
 ) -> TraceCost:
     """Count one window of steps, and the traces of hidden synapses.
 
@@ -171,19 +197,28 @@ def traced_forward(
         window: steps that are taken at once.
         filters: behind the spikes, each of which has traces of its own.
         readout: whether the readout's synapses have traces as hidden ones do.
+        kappa: decay of the filters; behind 0 no trace is kept of spikes.
     """
     traced = [*network.hidden_layers, *([network.readout] if readout else [])]
     window = min(window, sizes.steps)
     later = (math.ceil(sizes.steps / window) - 1) / sizes.steps  # windows that begin with traces
     held, products = float(window * sizes.states), float(sizes.readout.biases)
     for layer, size in zip(traced, sizes.layers, strict=False):
-        shared, own = traces_of(layer)
+        shared, own = traces_of(layer, kappa)
         arriving = size.synapses + size.neurons  # a bias counts as a synapse
-        traces = own * arriving + shared * arriving / size.neurons
+        traces = own * arriving + shared * _signals(layer, arriving / size.neurons)
         held += filters * traces + size.neurons
         products += filters * (traces + later * (own + shared) * arriving)
         products += size.neurons + (filters - 1) * arriving
     return TraceCost(held, products)
+
+
+def _signals(layer: Layer, per_neuron: float) -> float:
+    """Count the signals that arrive at a layer, the bias's among them."""
+    if not isinstance(layer, ConvLayer):
+        return per_neuron
+    within = layer.neurons if layer.recurrence == "convolution" else 0
+    return math.prod(layer.image_in) + 1 + within
 
 
 def check_forward(
@@ -193,6 +228,7 @@ def check_forward(
     *,
     instead: str = "rule.form=unrolled",
     penalised: bool = False,
+    convolved: bool = False,
 ) -> None:
     """Refuse networks and objectives for which no pass forward in time is defined.
 
@@ -202,13 +238,14 @@ def check_forward(
         objective: of the run.
         instead: words that take what is refused here.
         penalised: whether the rule knows penalties on spikes filtered as the readout does.
+        convolved: whether it knows weights that many places share, and what reaches the readout pooled.
 
     Raises:
-        InputError: layers that are not dense, send gradient over recurrent spikes or go not step by step, neurons
-            that learn or take several currents, another readout than a leaky one, a loss without shares of steps,
-            or a penalty.
+        InputError: layers whose synapses have no traces, that send gradient over recurrent spikes or go not step
+            by step, neurons that learn or take several currents, another readout than a leaky one, a loss without
+            shares of steps, or a penalty.
     """
-    check_layers(rule, network, instead)
+    check_layers(rule, network, instead, convolved=convolved)
     if any(layer.recurrent is not None and not layer.cut for layer in network.hidden_layers):
         raise InputError(
             f"rule={rule}: forward in time nothing goes back over recurrent spikes; use "
@@ -220,6 +257,8 @@ def check_forward(
         remedy = f"loss=per_step{readout} or {instead}" if classes else instead
         raise InputError(f"rule={rule}: needs a loss in every step; use {remedy}")
     check_units(rule, network, instead)
+    if convolved:
+        _check_convolutions(rule, network, instead)
     _check_penalty(rule, network, objective.regulariser, instead, penalised)
 
 
@@ -244,13 +283,22 @@ def _check_penalty(
         )
 
 
-def check_layers(rule: str, network: Network, instead: str) -> None:
+def _check_convolutions(rule: str, network: Network, instead: str) -> None:
+    """Refuse convolutions behind which traces differ from place to place."""
+    for layer in network.hidden_layers:
+        if isinstance(layer, ConvLayer):
+            why = why_not_shared(layer, decay_of(network))
+            if why is not None:
+                raise InputError(f"rule={rule}: layer '{layer.name}' {why[0]}; use {why[1]} or {instead}")
+
+
+def check_layers(rule: str, network: Network, instead: str, *, convolved: bool = False) -> None:
     """Refuse hidden layers through which synapses have no traces, and neurons in them that learn."""
     if network.needs_all_steps is not None:
         raise InputError(f"rule={rule}: goes step by step, but {network.needs_all_steps}; use rule=bptt")
     for layer in network.hidden_layers:
         neuron = layer.neuron
-        if not isinstance(layer, DenseLayer):
+        if not isinstance(layer, (DenseLayer, ConvLayer) if convolved else DenseLayer):
             raise InputError(
                 f"rule={rule}: layer '{layer.name}' is not dense; use network=mlp, or {instead}"
                 f"{' and rule.feedback=random' if rule == 'eprop' else ''}"

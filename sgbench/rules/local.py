@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.engine.layer import LayerRun
-from sgbench.errors import InputError, require_choice, require_number
+from sgbench.errors import InputError, require_number
 from sgbench.networks.base import Network, surrogates
+from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.layers import Layer, sent_back
 from sgbench.networks.walk import walk
 from sgbench.neurons.base import Neuron
@@ -19,13 +20,14 @@ from sgbench.rules.base import Claim, LearningRule, Objective, Progress, learnt_
 from sgbench.rules.demand import Demand, Sizes, needs
 from sgbench.rules.eligibility import Eligibility
 from sgbench.rules.forward import (
-    FORMS,
+    CONVOLVED_WINDOW,
     WINDOW,
     Forward,
     ReadoutTraces,
     TraceCost,
     check_forward,
     decay_of,
+    form_and_update,
     step_slopes,
     traced_forward,
 )
@@ -47,12 +49,16 @@ class Local(LearningRule):
     counts as a trace, not as an answer. The network's own readout learns from all steps.
 
     Two forms compute the same numbers. "unrolled" runs each layer's adjoint on the engine and remembers all steps.
-    "online" goes forward in time with traces of each synapse, behind the local readout's filter.
+    "online" goes forward in time with traces of each synapse, behind the local readout's filter. Behind a readout
+    that forgets at once (`readout.beta=0`), and in front of neurons that all decay alike, the traces are of what
+    arrives, as many as there are neurons; then layers may be convolutions too. Online, weights may move in every
+    step, as the paper's do, by the gradient of that step's losses.
 
     Args:
         gain: standard deviation of a local readout's current for input of unit power.
         burn_in_s: duration of the burn-in [s]; None is none.
         form: one of the two; None is "unrolled".
+        update: "per_sequence", or "per_step" with the form "online"; None is "per_sequence".
         dt_s: duration of a step [s].
 
     Raises:
@@ -70,10 +76,16 @@ class Local(LearningRule):
     must_differ_from: ClassVar[Claim] = Claim("bptt", ("network.hidden=[6,5]",), weights="hidden")
 
     def __init__(
-        self, *, gain: float, burn_in_s: float | None = None, form: str | None = None, dt_s: float = 0.001
+        self,
+        *,
+        gain: float,
+        burn_in_s: float | None = None,
+        form: str | None = None,
+        update: str | None = None,
+        dt_s: float = 0.001,
     ) -> None:
         self.gain = require_number("rule.gain", gain, low=0, open_low=True)
-        self.form = require_choice("rule.form", form or "unrolled", FORMS)
+        self.form, self.update = form_and_update(form or "unrolled", update or "per_sequence")
         self.burn_in_s = burn_in_s
         self.burn_in_steps = 0
         if burn_in_s is not None:
@@ -108,32 +120,44 @@ class Local(LearningRule):
                 f"rule=local: the readout's units serve every layer, so their {learnt} cannot learn; use {words}"
             )
         if self.form == "online":
-            check_forward("local", network, objective)
+            check_forward("local", network, objective, convolved=True)
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
         """Count all steps as remembered, local readouts' too, whose weights are crossed there and back."""
         readout = sizes.readout
         local = len(sizes.hidden) * readout.neurons * readout.states
-        online = self.form == "online"
-        traced = traced_forward(network, sizes) if online else TraceCost(sizes.steps * sizes.states, 0.0)
+        traced, held = TraceCost(sizes.steps * sizes.states, 0.0), sizes.steps
+        if self.form == "online":
+            held = min(self._window(network), sizes.steps)
+            traced = traced_forward(network, sizes, window=held, kappa=decay_of(network))
         return Demand(
-            numbers=traced.numbers + (min(WINDOW, sizes.steps) if online else sizes.steps) * local,
+            numbers=traced.numbers + held * local,
             weight_products=sizes.synapses + traced.products,
             error_products=2 * sizes.straight + sizes.crossed_within,
             needs=needs(("own_error",), sizes.within_layers),
         )
 
-    def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """Compute gradients from local losses and yield once a batch, with the loss of the network's readout."""
-        yield (self._online if self.form == "online" else self._unrolled)(network, batch, objective)
+    def _window(self, network: Network) -> int:
+        """Return the number of steps that are taken at once."""
+        if self.update == "per_step":
+            return 1
+        shared = any(isinstance(layer, ConvLayer) for layer in network.hidden_layers)
+        return CONVOLVED_WINDOW if shared else WINDOW
 
-    def _online(self, network: Network, batch: Batch, objective: Objective) -> Progress:
+    def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
+        """Compute gradients from local losses and yield once an update, with the loss of the network's readout."""
+        if self.form == "online":
+            yield from self._online(network, batch, objective)
+        else:
+            yield self._unrolled(network, batch, objective)
+
+    def _online(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         forward, readout = Forward(network, batch), ReadoutTraces(network)
         total = network.readout.weight.new_zeros(())
         readouts: list[LocalReadout] = list(network.local_readouts)  # type: ignore[arg-type]
         traces = [Eligibility(layer, decay_of(network)) for layer in network.hidden_layers]
         states: list[Any] = [None] * len(readouts)
-        for span in forward.spans():
+        for span in forward.spans(self._window(network)):
             share, slopes = step_slopes(objective.loss, span.readout.output, batch, span.first)
             total += share
             with torch.no_grad():
@@ -147,7 +171,10 @@ class Local(LearningRule):
                 )
                 with torch.no_grad():
                     traces[place].advance(window, error @ local.weight)
-        return Progress(total, forward.trajectory())
+            if self.update == "per_step":
+                yield Progress(share, forward.trajectory())
+        if self.update == "per_sequence":
+            yield Progress(total, forward.trajectory())
 
     def _unrolled(self, network: Network, batch: Batch, objective: Objective) -> Progress:
         """Run each layer in one chain with its readout, the last layer's with the network's own beside it."""

@@ -90,7 +90,7 @@ class Ostl(LearningRule):
         """Count all steps as remembered where unrolled, traces online; errors go down by the layers' weights."""
         traced = TraceCost(sizes.steps * sizes.states, 0.0)
         if self.form == "online":
-            traced = traced_forward(network, sizes)
+            traced = traced_forward(network, sizes, kappa=0.0)
         return Demand(
             numbers=traced.numbers,
             weight_products=sizes.synapses + traced.products,

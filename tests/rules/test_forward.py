@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ import torch
 from torch import Tensor
 
 from sgbench.errors import InputError
-from sgbench.networks.walk import Jacobians, TimeWindow
+from sgbench.networks.convolution import ConvLayer
+from sgbench.networks.walk import Jacobians, TimeWindow, walk
 from sgbench.rules.base import LearningRule
 from sgbench.rules.bptt import Bptt
+from sgbench.rules.eligibility import Eligibility
 from sgbench.rules.eprop import EProp
 from sgbench.rules.s_tllr import STllr, _Pairs
 from sgbench.signals.trajectory import Batch
@@ -31,10 +34,27 @@ SIZES: dict[str, Any] = {
 PER_STEP = {"loss": "per_step"}
 TRAINS = {"dataset": "spike_patterns", "encoder": "binned", "loss": "van_rossum", "readout": "leaky"}
 MONITOR = {"protocol.monitor": "validation_loss"}
+CONVOLVED = {"rule": "local", "network": "conv", "neuron": "synaptic", **PER_STEP}
+IMAGES = {"network.channels": [3, 4], "network.stride": 1, "readout.beta": 0.0, "init.gain": 4.0}
 FORMS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "local": ({"rule": "local", **PER_STEP}, {}),
     "local, burn-in": ({"rule": "local", **PER_STEP}, {"rule.burn_in_s": 0.003}),
     "local, all to all": ({"rule": "local", **PER_STEP}, {"network.recurrence": "all_to_all"}),
+    "local, traces of inputs alone": (
+        {"rule": "local", "neuron": "srm", **PER_STEP},
+        {"readout.beta": 0.0},
+    ),
+    "convolutions": (CONVOLVED, IMAGES),
+    "convolutions, burn-in, largest spikes": (
+        CONVOLVED | {"neuron": "srm"},
+        IMAGES | {"rule.burn_in_s": 0.003, "network.pooling": "max", "network.pooling_of": "spikes"},
+    ),
+    "convolutions, mean currents": (
+        CONVOLVED | {"neuron": "leaky"},
+        IMAGES | {"network.pooling": "average", "network.kernel_size": 5},
+    ),
+    "convolutions, all to all": (CONVOLVED, IMAGES | {"network.recurrence": "all_to_all"}),
+    "convolutions, one to one": (CONVOLVED, IMAGES | {"network.recurrence": "one_to_one"}),
     "ostl": ({"rule": "ostl", **PER_STEP}, {"neuron.reset": "zero"}),
     "ostl, all to all": ({"rule": "ostl", **PER_STEP}, {"network.recurrence": "all_to_all"}),
     "superspike": ({"rule": "superspike", **TRAINS}, MONITOR),
@@ -55,7 +75,8 @@ def parts_of(choices: dict[str, str], values: dict[str, Any]) -> tuple[Parts, Ba
 def noise(parts: Parts, steps: int, lengths: Tensor) -> Batch:
     """Random spikes, also behind the ends of samples; classes, or trains where the loss asks for them."""
     random = torch.Generator().manual_seed(3)
-    inputs, outputs = parts.network.hidden_layers[0].weight.shape[1], parts.network.readout.neurons
+    first, outputs = parts.network.hidden_layers[0], parts.network.readout.neurons
+    inputs = math.prod(first.image_in) if isinstance(first, ConvLayer) else first.weight.shape[1]
     x = (torch.rand(steps, len(lengths), inputs, generator=random) < 0.3).double()
     target = torch.randint(outputs, (len(lengths),), generator=random)
     if "spikes" in parts.objective.loss.targets:
@@ -81,13 +102,13 @@ def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor], tolerance
         assert (found[name] - wanted).abs().max() <= tolerance * wanted.abs().max(), name
 
 
-@pytest.mark.parametrize("name", list(FORMS))
+@pytest.mark.parametrize("form", list(FORMS))
 @pytest.mark.parametrize("size", [5, 50], ids=["windows", "one window"])
-def test_both_forms_agree(name, size, monkeypatch):
+def test_both_forms_agree(form, size, monkeypatch):
     """Must match: each layer's adjoint, and eligibilities forward in time, in several windows and in one."""
-    monkeypatch.setattr("sgbench.rules.forward.WINDOW", size)
-    monkeypatch.setattr("sgbench.rules.forward.Forward.spans.__defaults__", (size,))
-    choices, values = FORMS[name]
+    for name in ("forward.Forward.spans.__defaults__", "local.WINDOW", "local.CONVOLVED_WINDOW"):
+        monkeypatch.setattr(f"sgbench.rules.{name}", (size,) if "spans" in name else size)
+    choices, values = FORMS[form]
     parts, batch = parts_of(choices, values)
     unrolled, loss, _ = gradients(parts, parts.rule, batch)
     parts.rule.form = "online"  # type: ignore[attr-defined]
@@ -105,6 +126,61 @@ def test_no_form_falls_back_to_autograd_of_the_network(monkeypatch):
         monkeypatch.setattr(type(parts.network.engine), "unroll", None)
         gradients(parts, parts.rule, batch)
         monkeypatch.undo()
+
+
+def test_convolutions_learn_otherwise_than_by_bptt():
+    """Must differ: back-propagation, in hidden layers alone; must match it in the readout."""
+    choices, values = FORMS["convolutions"]
+    parts, batch = parts_of(choices, values | {"rule.form": "online"})
+    found, loss, _ = gradients(parts, parts.rule, batch)
+    expected, share, _ = gradients(parts, Bptt(window=None), batch)
+    assert share == pytest.approx(loss, rel=1e-12)
+    for name, wanted in expected.items():
+        error = (found[name] - wanted).abs().max() / wanted.abs().max()
+        assert error < 1e-10 if name.startswith("layers.2") else error > 0.1, name
+
+
+@pytest.mark.parametrize("form", ["local", "convolutions, burn-in, largest spikes"])
+def test_updates_per_step_add_up(form):
+    """Must match: while weights stay, each step's gradients add up to those of one update a sequence."""
+    choices, values = FORMS[form]
+    parts, batch = parts_of(choices, values | {"rule.form": "online"})
+    expected, loss, _ = gradients(parts, parts.rule, batch)
+    parts.rule.update = "per_step"  # type: ignore[attr-defined]
+    found, share, yields = gradients(parts, parts.rule, batch)
+    assert_same(found, expected)
+    assert share == pytest.approx(loss, rel=1e-12)
+    assert yields == 12
+
+
+def test_no_trace_of_a_synapse_is_kept_behind_a_readout_that_forgets():
+    """Expected by hand: of each field that filters, one number a signal and one for the bias, of each sample."""
+    for form, signals in (("local, traces of inputs alone", None), ("convolutions", 64)):
+        choices, values = FORMS[form]
+        parts, batch = parts_of(choices, values)
+        layer = parts.network.hidden_layers[0]
+        traces = Eligibility(layer, 0.0)
+        window = walk(layer, batch.x, None, jacobians=True)
+        with torch.no_grad():
+            traces.advance(window, torch.ones_like(window.output))
+        expected = (4, 1, (signals or layer.weight.shape[1]) + 1)
+        assert [tuple(trace.shape) for trace in traces.dense] == [expected] * 2
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        ({"readout.beta": 0.9}, r"readout\.beta=0 or"),
+        ({"network.pooling": "max"}, r"network\.pooling_of=spikes or"),
+        ({"neuron.reset_gradient": "attached"}, r"neuron\.reset_gradient=detached or"),
+        ({"neuron.beta": [0.5, 0.9]}, "traces are not alike"),
+        ({"rule.form": "unrolled", "rule.update": "per_step"}, r"use rule\.update=per_sequence"),
+    ],
+)
+def test_what_shared_traces_cannot_carry_is_refused(words, remedy):
+    """Expected: a line that names the layer and the remedy."""
+    with pytest.raises(InputError, match=remedy):
+        parts_of(CONVOLVED, IMAGES | {"rule.form": "online"} | words)
 
 
 @pytest.mark.parametrize(
@@ -250,15 +326,27 @@ def peak_of_living(parts: Parts, batch: Batch) -> int:
     return max(itertools.accumulate(size for _, size in pieces))
 
 
+def peak(choices: dict[str, str], values: dict[str, Any], steps: int) -> int:
+    """The most bytes alive beside a batch of so many steps."""
+    parts = build(spec_with(choices, SIZES | values | {"protocol.steps": steps}))
+    return peak_of_living(parts, noise(parts, steps, torch.full((4,), steps)))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", list(RULES))
 def test_memory_does_not_grow_with_time(rule):
     """Expected: the most bytes alive beside the batch are equal at 100, 400 and 1600 steps, within 5 %."""
-    peaks = []
-    for steps in (100, 400, 1600):
-        values = {"protocol.steps": steps, "protocol.hidden": [20], **FORM.get(rule, {"rule.form": "online"})}
-        values |= MONITOR if rule == "superspike" else {}
-        parts = build(spec_with({"rule": rule, **RULES[rule]}, SIZES | values))
-        batch = noise(parts, steps, torch.full((4,), steps))
-        peaks.append(peak_of_living(parts, batch))
+    values = {"protocol.hidden": [20], **FORM.get(rule, {"rule.form": "online"})}
+    values |= MONITOR if rule == "superspike" else {}
+    peaks = [peak({"rule": rule, **RULES[rule]}, values, steps) for steps in (100, 400, 1600)]
     assert max(peaks) <= 1.05 * min(peaks)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("update", ["per_sequence", "per_step"])
+def test_memory_of_convolutions_does_not_grow_with_time(update):
+    """Expected: the most bytes alive are equal at 20 and 80 steps, within 5 %; unrolled they triple."""
+    online = IMAGES | {"rule.form": "online", "rule.update": update}
+    assert peak(CONVOLVED, online, 80) <= 1.05 * peak(CONVOLVED, online, 20)
+    if update == "per_sequence":
+        assert peak(CONVOLVED, IMAGES, 80) >= 3 * peak(CONVOLVED, IMAGES, 20)

@@ -27,6 +27,7 @@ from sgbench.signals.streams import generator
 from sgbench.signals.trajectory import Batch, Trajectory
 from sgbench.training.build import build
 from sgbench.training.run_folder import folder_of
+from tests.entries import spec_with
 from tests.networks.parts import BATCH, CLASSES, LENGTHS, STEPS, given, leaky, mlp, spikes
 from tests.run.tiny import WORDS
 
@@ -122,6 +123,43 @@ def test_it_is_the_three_factor_rule_of_the_paper():
         assert total.any()
         torch.testing.assert_close(found[f"layers.{place}.weight"], total.detach(), rtol=1e-10, atol=1e-12)
         signal = torch.stack(sent).detach()
+
+
+def test_convolutions_learn_by_the_traces_of_the_paper():
+    """Must match, forward in time: Q and P of what arrives, U = W * P - R, and error through G times slope times P.
+
+    Kaiser et al. 2020, equations 1 and 9, written with torch's convolutions; the largest of 2 x 2 spikes between.
+    """
+    decays = {"neuron.alpha": 0.6, "neuron.beta": 0.8, "neuron.rho": 0.5, "neuron.kappa": 0.7}
+    images = {"network.channels": [3, 4], "network.stride": 1, "network.pooling": "max"}
+    images |= {"network.pooling_of": "spikes", "readout.beta": 0.0, "init.gain": 6.0, "rule.form": "online"}
+    choices = {"rule": "local", "network": "conv", "neuron": "srm", "loss": "per_step"}
+    parts = build(spec_with(choices, decays | images | {"protocol.precision": "float64"}))
+    random = torch.Generator().manual_seed(5)
+    signal = (torch.rand(STEPS, BATCH, 64, generator=random) < 0.3).double()
+    given = Batch(signal, torch.arange(BATCH) % 10, LENGTHS, torch.arange(BATCH))
+    list(parts.rule.gradients(parts.network, given, parts.objective))
+    signal = signal.view(STEPS, BATCH, 1, 8, 8)
+    for place, layer in enumerate(parts.network.hidden_layers):
+        weight, fixed = layer.weight.detach(), parts.network.local_readouts[place].weight
+        q, p, fired, refractory, sent = 0.0, 0.0, 0.0, 0.0, []
+        total = torch.zeros_like(weight)
+        for t in range(STEPS):
+            q = 0.6 * q + signal[t]
+            p = 0.8 * p + q
+            refractory = 0.5 * refractory + 0.7 * fired
+            above = torch.nn.functional.conv2d(p, weight, padding=1) - refractory - layer.neuron.threshold()
+            fired = (above > 0).double()
+            error = torch.softmax(fired.flatten(1) @ fixed.T, 1)
+            error = error - torch.nn.functional.one_hot(given.target, 10)
+            error = (error * ((t < LENGTHS).double() / LENGTHS / BATCH)[:, None]) @ fixed
+            slope = error.view_as(above) * layer.neuron.surrogate.derivative(above)
+            total += torch.nn.grad.conv2d_weight(p, list(weight.shape), slope, padding=1)
+            sent.append(torch.nn.functional.max_pool2d(fired, 2))
+        assert 0.01 < torch.stack(sent).mean() < 0.99
+        assert total.any()
+        torch.testing.assert_close(layer.weight.grad, total.detach(), rtol=1e-10, atol=1e-14)
+        signal = torch.stack(sent)
 
 
 def test_one_layer_whose_readout_is_the_networks_learns_as_by_bptt():
