@@ -29,6 +29,7 @@ NEUTRAL: dict[str, Value] = {
     "rule.burn_in_s": None,
     "rule.feedback": None,
     "rule.form": None,
+    "rule.readout": None,
     "rule.update": None,
     "surrogate.width_fwhm": None,
 }

@@ -161,6 +161,8 @@ class ReadoutTraces:
             arriving: spikes of the last hidden layer [n, B, N].
             slopes: of the outputs [n, B, C].
         """
+        if not self.readout.weight.requires_grad:
+            return
         heard = self.readout.arriving(arriving)
         add_gradient(self.readout.weight, self.filtered.advance(heard, slopes))
         if self.readout.bias is not None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sgbench.engine.layer import LayerRun
-from sgbench.errors import InputError, require_number
+from sgbench.errors import InputError, require_choice, require_number
 from sgbench.networks.base import Network, surrogates
 from sgbench.networks.convolution import ConvLayer
 from sgbench.networks.layers import Layer, sent_back
@@ -33,6 +33,8 @@ from sgbench.rules.forward import (
 )
 from sgbench.signals.spikes import Signal
 from sgbench.signals.trajectory import POTENTIAL, SPIKES, Batch, Trajectory
+
+READOUTS = ("learnt", "fixed")
 
 
 class Local(LearningRule):
@@ -59,11 +61,14 @@ class Local(LearningRule):
         burn_in_s: duration of the burn-in [s]; None is none.
         form: one of the two; None is "unrolled".
         update: "per_sequence", or "per_step" with the form "online"; None is "per_sequence".
+        readout: "learnt", or "fixed": the network answers by the local readout of its last hidden layer, whose
+            fixed weights its own readout gets; None is "learnt".
         dt_s: duration of a step [s].
 
     Raises:
         InputError: layers that are no chain or that the form is not defined for, readout units that learn or take
-            several currents, a gain or a burn-in that is not above 0, or a sample that ends within the burn-in.
+            several currents, a fixed readout of what is pooled, a gain or a burn-in that is not above 0, or a
+            sample that ends within the burn-in.
 
     Source: Kaiser, Mostafa & Neftci 2020, Frontiers in Neuroscience 14:424 (DECOLLE).
 
@@ -82,10 +87,12 @@ class Local(LearningRule):
         burn_in_s: float | None = None,
         form: str | None = None,
         update: str | None = None,
+        readout: str | None = None,
         dt_s: float = 0.001,
     ) -> None:
         self.gain = require_number("rule.gain", gain, low=0, open_low=True)
         self.form, self.update = form_and_update(form or "unrolled", update or "per_sequence")
+        self.readout = require_choice("rule.readout", readout or "learnt", READOUTS)
         self.burn_in_s = burn_in_s
         self.burn_in_steps = 0
         if burn_in_s is not None:
@@ -101,6 +108,8 @@ class Local(LearningRule):
             LocalReadout(layer.name, self._drawn(classes, layer.neurons, generator), neuron)
             for layer in network.hidden_layers
         )
+        if self.readout == "fixed":
+            _answer_locally(network)
 
     def _drawn(self, classes: int, neurons: int, generator: torch.Generator) -> Tensor:
         normal = torch.randn(classes, neurons, generator=generator, dtype=torch.float64)
@@ -215,6 +224,19 @@ class Local(LearningRule):
         return batch._replace(
             lengths=batch.lengths - first, target=target if target.ndim == 1 else target[:, first:]
         )
+
+
+def _answer_locally(network: Network) -> None:
+    """Give the network's readout the fixed weights of the last local one."""
+    fixed: Tensor = network.local_readouts[-1].weight  # type: ignore[index, union-attr, assignment]
+    if network.readout.weight.shape != fixed.shape:
+        raise InputError(
+            "rule.readout=fixed: what the readout hears is pooled on its way; leave the last layer out of "
+            "network.pooled_layers or use rule.readout=learnt"
+        )
+    with torch.no_grad():
+        network.readout.weight.copy_(fixed)
+    network.readout.requires_grad_(False)
 
 
 def _both_readouts(
