@@ -31,6 +31,7 @@ from tests.entries import spec_with
 from tests.networks.parts import BATCH, CLASSES, LENGTHS, STEPS, given, leaky, mlp, spikes
 from tests.run.tiny import WORDS
 
+POOLED = "network.pooling_of=spikes"
 PLAIN = Objective(loss=MaxOverTime(), regulariser=NoPenalty())
 
 
@@ -181,6 +182,30 @@ def test_one_layer_whose_readout_is_the_networks_learns_as_by_bptt():
     torch.testing.assert_close(local["layers.2.weight"], whole["layers.2.weight"], rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("form", ["unrolled", "online"])
+def test_a_fixed_readout_answers_for_the_last_layer(form):
+    """Must match: the last local readout's weights, and gradients of hidden layers beside a readout that learns.
+
+    Nothing comes from above, so the lower layer learns as in a network that ends with it, and answers alike.
+    """
+    objective, found = Objective(loss=PerStep(), regulariser=NoPenalty()), {}
+    for readout, hidden in (("fixed", (7, 5)), ("learnt", (7, 5)), ("fixed", (7,))):
+        net = mlp(hidden)
+        rule = Local(gain=1.0, form=form, readout=readout)
+        rule.begin(net, generator(0, "initialisation", "rule"))
+        list(rule.gradients(net, batch(), objective))
+        found[readout, len(hidden)] = [layer.weight.grad for layer in net.layers]
+        if readout == "fixed":
+            assert torch.equal(net.readout.weight, net.local_readouts[-1].weight)
+            assert net.readout.weight.grad is None
+    deep, learnt, short = found.values()
+    assert torch.equal(deep[0], learnt[0])
+    assert torch.equal(deep[1], learnt[1])
+    assert torch.equal(deep[0], short[0])
+    assert deep[0].any()
+    assert learnt[2].any()
+
+
 def test_local_losses_begin_behind_the_burn_in():
     """Must match: autograd of each layer's loss over the later steps alone, earlier ones still traces of theirs.
 
@@ -232,6 +257,10 @@ def test_readouts_are_fixed_and_drawn_from_the_seed():
         (
             ("readout.learn_beta=shared",),
             r"rule=local: .* their beta cannot learn; use readout\.learn_beta=none",
+        ),
+        (
+            ("network=conv", "network.stride=1", "network.pooling=max", POOLED, "rule.readout=fixed"),
+            r"pooled on its way; leave the last layer out of network\.pooled_layers",
         ),
         (("rule.gain=0",), r"rule\.gain=0: a number in \(0, inf"),
         (("rule.burn_in_s=0",), r"rule\.burn_in_s=0: a number in \(0, inf"),
