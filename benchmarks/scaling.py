@@ -1,7 +1,7 @@
-"""`scaling`: time and memory of a batch against neurons and steps, for four ways to a gradient.
+"""`scaling`: time and memory of a batch against neurons and steps, for five ways to a gradient.
 
 Those of Neftci, Mostafa & Zenke 2019, section III: back-propagation through time, real-time recurrent learning, a
-factored rule and a local one, on one layer that is joined all to all and takes as many inputs as it has neurons.
+factored rule and two local ones, on one layer that is joined all to all and takes as many inputs as it has neurons.
 All sizes are timed in turn in one process; memory is measured in a process of its own for each, forked from it.
 """
 
@@ -75,6 +75,14 @@ WAYS = {
     ),
     "local: losses of each layer's own": Way(
         ("rule=local", "rule.form=online", CUT),
+        LARGE,
+        50,
+        LONG,
+        64,
+        expected={"memory neurons": 1, "memory steps": 0, "time neurons": 2, "time steps": 1},
+    ),
+    "local, behind readouts that forget at once": Way(
+        ("rule=local", "rule.form=online", "readout.beta=0", CUT),
         LARGE,
         50,
         LONG,
