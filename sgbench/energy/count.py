@@ -120,7 +120,7 @@ class OperationCounter:
             normalisation_operations=Count(total=self.steps * layer.normalisation_operations),
             pooling_operations=Count(total=self.steps * layer.pooling_operations),
             residual_additions=Count(total=self.steps * layer.residual_additions),
-            delay_operations=Count(total=total["arriving"] if layer.taps else 0),
+            delay_operations=Count(total=total["arriving"] + total["returning"] if layer.taps else 0),
             synapses_per_pair=_synapses_per_pair(layer),
             function_evaluations=Count(total=updates * operations.functions)
             if operations.functions
@@ -137,7 +137,8 @@ class OperationCounter:
         yield self._synapses(source, wiring, kind, total["arriving"], per_step, stored(layer, "weight"), bits)
         if layer.recurrence != "none" and not isinstance(layer, PopulationLayer):
             wiring, per_step = self._recurrent(layer)
-            kind = _kind(layer.neuron) if layer.neuron.feeds_back == "spikes" else "real"
+            spikes = layer.neuron.feeds_back == "spikes" and layer.taps <= 1
+            kind = _kind(layer.neuron) if spikes else "real"
             weights = stored(layer, "recurrent")
             yield self._synapses(layer.name, wiring, kind, total["returning"], per_step, weights, bits)
 

@@ -138,6 +138,8 @@ class Engine:
         """Explain why an engine cannot run a layer, or return None where it can."""
         if name in COMPILED and getattr(layer, "coarse", None) is not None:
             return "its loops compute in float32 and float64, and the weighted sums are asked for in bfloat16"
+        if name != "reference" and getattr(layer, "feeds_back_late", False):
+            return "its recurrent synapses delay"
         module = _module(name)
         ask = module.refusal if on_trial or name != "generated" else module.without_trial
         refusal: str | None = ask(layer, self.device)

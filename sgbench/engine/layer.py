@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
@@ -104,6 +104,13 @@ def current_of_events(layer: EngineLayer, signal: Signal) -> Tensor:
     follow = getattr(layer, "current_of_events", None)
     current: Tensor = layer.current(dense(signal)) if follow is None else follow(signal)
     return current
+
+
+def begin_feedback(layer: EngineLayer) -> Callable[[Tensor], Tensor]:
+    """Return what computes the recurrent current of a pass, step by step; it keeps spikes that synapses delay."""
+    begin = getattr(layer, "begin_feedback", None)
+    feedback: Callable[[Tensor], Tensor] = layer.feedback if begin is None else begin()
+    return feedback
 
 
 def synapses_of(layer: EngineLayer) -> tuple[Tensor, Tensor | None]:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sgbench.engine.layer import EngineLayer, LayerRun, Wanted, one_by_one, start
+from sgbench.engine.layer import EngineLayer, LayerRun, Wanted, begin_feedback, one_by_one, start
 from sgbench.errors import InputError
 from sgbench.signals.spikes import Signal, dense
 
@@ -34,6 +34,7 @@ def unroll_current(layer: EngineLayer, current: Tensor, state: Any, wanted: Want
     if layer.neuron.sees_all_steps:
         return _unroll_at_once(layer, current, state, wanted)
     state = start(layer, current[0], state)
+    feedback = begin_feedback(layer)
     outputs = []
     potentials = []
     # unbind, not current[t]: the gradient of an index is a full [T, B, N] tensor of zeros for every step.
@@ -42,7 +43,7 @@ def unroll_current(layer: EngineLayer, current: Tensor, state: Any, wanted: Want
             state = type(state)(*(field.detach() for field in state))
         driven = now
         if layer.recurrent is not None:
-            driven = layer.neuron.driven(now, layer.feedback(layer.neuron.fed_back(state)))
+            driven = layer.neuron.driven(now, feedback(layer.neuron.fed_back(state)))
         output, state = layer.neuron.step(driven, state)
         outputs.append(output)
         if wanted.u:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch.autograd.function import once_differentiable
 from sgbench.errors import InputError, require_choice, require_count, require_flag, require_number
 from sgbench.inits.base import Init
 from sgbench.networks.base import Chain, DenseLayer, Provided, hidden_sizes, readout_layer
+from sgbench.networks.layers import sent_back
 from sgbench.neurons.base import Neuron
 from sgbench.signals.spikes import Signal, dense
 
@@ -28,7 +30,9 @@ class DelayedLayer(DenseLayer):
 
     Kernels, each with its weights over the steps adding up to 1: "gaussian" :math:`\propto e^{-(k-d)^2/2\sigma^2}`,
     "triangle" :math:`\max(0, 1 - |k-d|)` (linear interpolation), "rounded": all in the nearest step, with the
-    gradient of the Gaussian.
+    gradient of the Gaussian. Recurrent synapses V have kernels of delays of their own:
+
+    .. math:: I_i[t] \mathrel{+}= \sum_j V_{ij} \sum_{k=0}^{D} \kappa(k; d'_{ij}) \, s_j[t-1-k]
 
     Args:
         name: as records and messages call it.
@@ -38,6 +42,10 @@ class DelayedLayer(DenseLayer):
         max_delay_steps: D, the longest delay [steps].
         kernel: one of the three.
         bias: whether a bias joins the current in each step.
+        recurrent: whether all neurons of the layer reach all of them by synapses that delay.
+
+    Raises:
+        InputError: recurrence among neurons that take all time steps at once.
     """
 
     def __init__(
@@ -50,21 +58,35 @@ class DelayedLayer(DenseLayer):
         max_delay_steps: int,
         kernel: str,
         bias: bool,
+        recurrent: bool = False,
     ) -> None:
-        super().__init__(name, n_in, n_out, neuron, bias=bias)
+        if recurrent and neuron.sees_all_steps:
+            raise InputError(
+                f"network.recurrent_delays=true: the neurons of layer '{name}' take all time steps at once, so "
+                "nothing can come back from one to the next; use network.recurrent_delays=false"
+            )
+        super().__init__(
+            name, n_in, n_out, neuron, bias=bias, recurrence="all_to_all" if recurrent else "none"
+        )
         self.longest = max_delay_steps
         self.kernel = kernel
         self.sigma_steps = 1.0
         self.taps = 1 if kernel == "rounded" else max_delay_steps + 1
         self.delay_logit = nn.Parameter(torch.zeros(self.weight.shape, dtype=torch.float64))
+        self.recurrent_delay_logit: nn.Parameter | None = None
+        if self.recurrent is not None:
+            self.recurrent_delay_logit = nn.Parameter(torch.zeros(self.recurrent.shape, dtype=torch.float64))
+            self.feeds_back_late = True
         self.always_all_steps = f"the synapses of layer '{name}' delay what they transmit"
 
     def reset_weights(self, init: Init, generator: torch.Generator) -> None:
         """Draw weights, and delays uniformly between 0 and the longest."""
         super().reset_weights(init, generator)
-        share = torch.rand(self.delay_logit.shape, generator=generator, dtype=torch.float64)
-        with torch.no_grad():
-            self.delay_logit.copy_(torch.logit(AWAY + (1 - 2 * AWAY) * share))
+        for logit in (self.delay_logit, self.recurrent_delay_logit):
+            if logit is not None:
+                share = torch.rand(logit.shape, generator=generator, dtype=torch.float64)
+                with torch.no_grad():
+                    logit.copy_(torch.logit(AWAY + (1 - 2 * AWAY) * share))
 
     @property
     def fan_out(self) -> int:
@@ -73,12 +95,29 @@ class DelayedLayer(DenseLayer):
 
     def delays(self) -> Tensor:
         """Return the delays of each synapse, in (0, D) [currents N, inputs, steps]."""
-        return self.longest * self.delay_logit.sigmoid()
+        return self._delays(self.delay_logit)
+
+    def recurrent_delays(self) -> Tensor:
+        """Return the delays of each recurrent synapse, beside the one step of all [currents N, N, steps].
+
+        Raises:
+            InputError: the layer has no recurrence.
+        """
+        if self.recurrent_delay_logit is None:
+            raise InputError(f"layer '{self.name}' has no recurrence; use network.recurrent_delays=true")
+        return self._delays(self.recurrent_delay_logit)
+
+    def _delays(self, logit: Tensor) -> Tensor:
+        return self.longest * logit.sigmoid()
 
     def kernels(self) -> Tensor:
         """Compute the weights over lags of 0 to D steps, adding up to 1 [currents N, inputs, D + 1]."""
+        return self._kernels(self.delays())
+
+    def _kernels(self, delays: Tensor) -> Tensor:
+        """Compute the weights over lags of synapses with these delays."""
         lag = torch.arange(self.longest + 1, device=self.weight.device, dtype=self.weight.dtype)
-        apart = lag - self.delays()[..., None]
+        apart = lag - delays[..., None]
         if self.kernel == "triangle":
             return (1 - apart.abs()).relu()
         soft = (-0.5 * (apart / self.sigma_steps).square()).softmax(-1)
@@ -105,6 +144,40 @@ class DelayedLayer(DenseLayer):
         spread = (weight[..., None] * self.kernels()).flip(-1)
         padded = nn.functional.pad(x.movedim(0, -1), (self.longest, 0))
         return nn.functional.conv1d(padded, spread, bias).movedim(-1, 0)
+
+    def begin_feedback(self) -> Callable[[Tensor], Tensor]:
+        """Return the function of a pass that takes the last spikes of step after step and returns their current.
+
+        It keeps the spikes that are still under way, the latest first.
+        """
+        if self.recurrent is None:
+            return self.feedback
+        kernels = self._kernels(self.recurrent_delays())
+        forth, back = (
+            None if wires is None else (wires[..., None] * kernels).permute(2, 1, 0).flatten(0, 1)
+            for wires in (self.recurrent_acting(), self.recurrent_feedback)
+        )
+        under_way: deque[Tensor] = deque(maxlen=self.longest + 1)
+
+        def feedback(s: Tensor) -> Tensor:
+            under_way.appendleft(s)
+            sent = torch.cat(list(under_way), -1)
+            rows = sent.shape[-1]
+            if back is None:
+                return sent @ forth[:rows]  # type: ignore[index]
+            return sent_back(sent.detach() @ forth[:rows], sent, lambda sent: sent @ back[:rows])  # type: ignore[index]
+
+        return feedback
+
+    def feedback(self, s: Tensor) -> Tensor:
+        """Compute the recurrent current of one step, where no spike is under way for longer.
+
+        Raises:
+            InputError: the recurrent synapses delay.
+        """
+        if self.recurrent is not None:
+            raise InputError(f"layer '{self.name}': delays need the spikes of all time steps at once")
+        return super().feedback(s)
 
     def current_of_events(self, signal: Signal) -> Tensor:
         """Compute the current of all steps by events, each of which reaches its targets over several steps."""
@@ -159,6 +232,7 @@ class Delayed(Chain):
         sigma_steps: standard deviation of the Gaussian at the first and the last epoch [steps].
         readout_delays: whether the synapses of the readout delay too.
         bias: whether layers have biases.
+        recurrent_delays: whether neurons of a hidden layer reach each other by synapses that delay.
 
     Raises:
         InputError: an empty chain, or a value out of range.
@@ -179,16 +253,25 @@ class Delayed(Chain):
         sigma_steps: Sequence[float],
         readout_delays: bool,
         bias: bool,
+        recurrent_delays: bool = False,
     ) -> None:
         super().__init__()
         sizes = [provided.n_inputs, *hidden_sizes(hidden, bias)]
         require_count("network.max_delay_steps", max_delay_steps)
         require_choice("network.kernel", kernel, KERNELS)
         require_flag("network.readout_delays", readout_delays)
+        require_flag("network.recurrent_delays", recurrent_delays)
         self.sigmas = _pair(sigma_steps)
         options = {"max_delay_steps": max_delay_steps, "kernel": kernel, "bias": bias}
         layers: list[DenseLayer] = [
-            DelayedLayer(f"hidden{position}", n_in, n_out, provided.make_neuron(n_out), **options)
+            DelayedLayer(
+                f"hidden{position}",
+                n_in,
+                n_out,
+                provided.make_neuron(n_out),
+                recurrent=recurrent_delays,
+                **options,
+            )
             for position, (n_in, n_out) in enumerate(itertools.pairwise(sizes))
         ]
         n_outputs = provided.n_outputs

@@ -49,6 +49,7 @@ class Layer(nn.Module):
     recurrent_feedback: Tensor | None
     coarse: torch.dtype | None = None  # of what weights multiply, where that is coarser than themselves
     taps: int = 0  # steps over which a synapse spreads an event, where it delays it
+    feeds_back_late: bool = False  # whether its recurrent synapses delay
     weight_bits: int | None = None  # that store a weight, where weights are quantised
     residual_additions: int = 0  # of one step: values that join the layer's spikes, added or gated
 
@@ -158,6 +159,10 @@ class Layer(nn.Module):
         if self.cut or back is None or not s.requires_grad:
             return self.rewired(s.detach() if self.cut else s, wires)
         return sent_back(self.rewired(s.detach(), wires), s, lambda s: self.rewired(s, back))
+
+    def begin_feedback(self) -> Callable[[Tensor], Tensor]:
+        """Return the function of a pass that takes the last spikes of step after step and returns their current."""
+        return self.feedback
 
     def recurrent_acting(self) -> Tensor:
         """Return the recurrent weights V as they act; asked for only where there is recurrence."""

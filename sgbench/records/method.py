@@ -18,6 +18,7 @@ NEUTRAL: dict[str, Value] = {
     "network.pooled_layers": None,
     "network.pooling": "none",
     "network.pooling_of": "currents",
+    "network.recurrent_delays": False,
     "neuron.input_gain": "one",
     "neuron.learn_threshold": "none",
     "readout.input_gain": "one",

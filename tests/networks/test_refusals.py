@@ -31,6 +31,7 @@ pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")
         (lambda: delayed(sigma_steps=[1.0, 0.0]), r"network\.sigma_steps=0\.0: a number in \[0\.1, inf"),
         (lambda: delayed(hidden=[]), r"network\.hidden=\[\]: a list of layer sizes"),
         (lambda: delayed(readout_delays="no"), r"network\.readout_delays='no': true or false"),
+        (lambda: delayed(recurrent_delays=1), r"network\.recurrent_delays=1: true or false"),
     ],
 )
 def test_bad_values_are_refused_by_name(make, message):

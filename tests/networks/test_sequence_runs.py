@@ -18,10 +18,14 @@ pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")
 TRAINED = ("neuron=psn", "neuron=dh_lif", "network=delayed")  # of those below, in the default run
 
 
+def is_slow(words: tuple[str, ...]) -> bool:
+    return words[0] not in TRAINED or "network.recurrent_delays=true" in words
+
+
 @pytest.mark.parametrize(
     "words",
     [
-        pytest.param(words, id=words[0], marks=[pytest.mark.slow] * (words[0] not in TRAINED))
+        pytest.param(words, id=words[0], marks=[pytest.mark.slow] * is_slow(words))
         for words in (
             ("neuron=psn",),
             ("neuron=masked_psn", "neuron.mask=[0.0, 1.0]"),
@@ -30,6 +34,7 @@ TRAINED = ("neuron=psn", "neuron=dh_lif", "network=delayed")  # of those below, 
             ("network=conv", "network.recurrence=all_to_all", "neuron=sgru"),
             ("network=conv", "network.pooling=average", "network.pooling_of=spikes", "network.stride=1"),
             ("network=delayed", "network.readout_delays=true"),
+            ("network=delayed", "network.recurrent_delays=true"),
         )
     ],
 )

@@ -48,7 +48,7 @@ def brute_force(net: Conv | Delayed | Mlp, x: Tensor, sent: list[Tensor | None])
                     back = torch.ones_like(fired) if layer.neuron.feeds_back == "potential" else fired
                     for j in back[t - 1, b].nonzero().flatten().tolist():
                         rows = targets(layer, j, recurrent=True)
-                        total["returning"] += len(rows)
+                        total["returning"] += len(rows) * max(1, layer.taps)
                         reached |= {row % layer.neurons for row in rows}
                 total["reached"] += len(reached)
         found.append(total)
@@ -64,10 +64,12 @@ def targets(layer: object, source: int, *, recurrent: bool = False) -> list[int]
         for name in ("weight", "recurrent"):
             if getattr(layer, name, None) is not None:
                 getattr(layer, name).fill_(1.0)
+        if getattr(layer, "recurrent_delay_logit", None) is not None:
+            layer.recurrent_delay_logit.fill_(-30.0)  # the first lag is within reach of every kernel
         if layer.bias is not None:
             layer.bias.zero_()
         if recurrent:
-            answer = layer.feedback(
+            answer = layer.begin_feedback()(
                 torch.nn.functional.one_hot(torch.tensor([source]), layer.neurons).double()
             )
         elif isinstance(layer, DelayedLayer):
@@ -97,6 +99,10 @@ NETWORKS = {
     **{f"lstm_{r}": lambda r=r: mlp(slstm, r) for r in ("none", "one_to_one", "all_to_all")},
     **{f"dendrites_{r}": lambda r=r: mlp(dh_lif, r) for r in ("none", "one_to_one", "all_to_all")},
     **{f"delayed_{k}": lambda k=k: delayed(kernel=k) for k in ("gaussian", "rounded")},
+    **{
+        f"delayed_{k}_recurrent": lambda k=k: delayed(kernel=k, recurrent_delays=True)
+        for k in ("gaussian", "rounded")
+    },
 }
 
 
@@ -118,10 +124,11 @@ def test_counts_are_those_of_a_walk_over_all_synapses(name):
     for position, (found, wanted) in enumerate(zip(counts.layers, expected, strict=True)):
         assert found.synapses[0].effective.total == wanted["arriving"] > 0
         assert found.neuron_updates_with_input.total == wanted["reached"]
-        assert found.delay_operations.total == (wanted["arriving"] if net.layers[position].taps else 0)
+        delayed_events = wanted["arriving"] + wanted["returning"] if net.layers[position].taps else 0
+        assert found.delay_operations.total == delayed_events
         if len(found.synapses) > 1:
             assert found.synapses[1].effective.total == wanted["returning"] > 0
-            values = net.layers[position].neuron.feeds_back == "potential"
+            values = net.layers[position].neuron.feeds_back == "potential" or net.layers[position].taps > 1
             assert found.synapses[1].operation == ("multiply_accumulate" if values else "accumulate")
         steps, layer = int(LENGTHS.sum()), net.layers[position]
         assert found.neurons == layer.neurons
@@ -134,5 +141,5 @@ def test_counts_are_those_of_a_walk_over_all_synapses(name):
         assert (functions.total if functions else 0) == (
             5 * steps * layer.neurons if "lstm" in name and position == 0 else 0
         )
-    kind = "multiply_accumulate" if name == "delayed_gaussian" else "accumulate"
+    kind = "multiply_accumulate" if name.startswith("delayed_gaussian") else "accumulate"
     assert counts.layers[0].synapses[0].operation == kind
