@@ -15,6 +15,7 @@ from sgbench.errors import InputError
 SPLITS = ("train", "validation", "test")
 STATED = {"origin": "generated", "target": "class", "classes": None, "licence": "", "sha256": None}
 """Facts of `meta`, and what is meant where one is left out."""
+UNREAD = "original"  # key of meta that says that nobody here has read a data set's files
 MIN_CLASSES = 2
 WITHOUT_CLASSES = ("trace", "spikes")
 
@@ -24,14 +25,15 @@ class DataSetFacts:
     """Holds the numbers that boards and sweeps need; the class of the data set takes them from the same file."""
 
     classes: int | None  # None where the target is a trace or spikes: then the loss is the score
-    sizes: dict[str, int]
-    sha256: str
+    sizes: dict[str, int]  # of the splits whose size is known
+    sha256: str | None  # None until a confirmation is accepted
     target: str  # "class", or "class_per_step": each step has a class of its own
     in_time: bool  # whether a sample is a series: traces or spikes
+    is_accepted: bool = True  # whether its files were read here, or a confirmation of them was accepted
 
 
 def facts_of(entry: Entry) -> DataSetFacts:
-    """Read the facts in `meta` of a data set's entry.
+    """Read the facts in `meta` of a data set's entry; sizes and checksum may lack where its files were never read.
 
     Raises:
         InputError: a fact is missing or not usable; the message names the key to add.
@@ -48,11 +50,13 @@ def facts_of(entry: Entry) -> DataSetFacts:
         raise _missing(entry, "classes", "classes: 10")
     if not isinstance(sizes, dict) or set(sizes) != set(SPLITS):
         raise _missing(entry, "sizes", "sizes: {train: 600, validation: 200, test: 200}")
-    if not all(_is_count(size, 1) for size in sizes.values()):
+    is_accepted = UNREAD not in entry.meta
+    known = {split: size for split, size in sizes.items() if is_accepted or size is not None}
+    if not all(_is_count(size, 1) for size in known.values()):
         raise _missing(entry, "sizes", "sizes: {train: 600, validation: 200, test: 200}")
-    if not isinstance(sha256, str) or not re.fullmatch(r"[0-9a-f]{64}", sha256):
+    if (is_accepted or sha256 is not None) and not _is_sha256(sha256):
         raise _missing(entry, "sha256", "sha256: <what sgbench data checksum prints>")
-    return DataSetFacts(classes, sizes, sha256, target, _in_time(entry))
+    return DataSetFacts(classes, known, sha256, target, _in_time(entry), is_accepted)
 
 
 def stated(name: str) -> dict[str, Any]:
@@ -105,6 +109,10 @@ def published_sha256(target: str, parameters: Mapping[str, Any]) -> str | None:
 
 def _is_count(value: object, low: int) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value >= low
+
+
+def _is_sha256(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) is not None
 
 
 def _missing(entry: Entry, key: str, example: str) -> InputError:

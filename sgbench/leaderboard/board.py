@@ -108,6 +108,7 @@ def _board(
         score=reference.measure,
         price_lists=price_lists,
         in_time=reference.facts.in_time,
+        is_data_accepted=reference.facts.is_accepted,
         listings=listings if stands else {},
         outsiders=content.outsiders,
     )

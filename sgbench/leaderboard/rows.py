@@ -101,6 +101,7 @@ class Board:
     test_samples: tuple[int, ...]  # sizes of the test set that the records state: one, if all is well
     latency_s: float | None  # modelled duration of one inference; None where records differ
     in_time: bool  # whether samples are series, so that a network without spikes runs once a step
+    is_data_accepted: bool = True  # else rows rest on files that nobody but who ran them has read
 
 
 def measure(
@@ -165,6 +166,7 @@ def board_of(  # noqa: PLR0913 - all that a board rests on
     outsiders: tuple[Outsider, ...] = (),
     price_lists: Sequence[EnergyTarget] = (),
     in_time: bool = False,
+    is_data_accepted: bool = True,
 ) -> Board:
     """Rank methods that are already measured; the same board whatever their order.
 
@@ -178,6 +180,7 @@ def board_of(  # noqa: PLR0913 - all that a board rests on
         outsiders: results of code outside the catalogue.
         price_lists: over which methods are compared; by default those of the columns.
         in_time: whether samples are series.
+        is_data_accepted: whether the data set's files were read here, or a confirmation of them was accepted.
     """
     everything = sorted(measured, key=lambda method: method.method_id)
     ordered = [method for method in everything if not method.method.is_baseline]
@@ -203,6 +206,7 @@ def board_of(  # noqa: PLR0913 - all that a board rests on
         test_samples=tuple(sorted(frozenset().union(*(method.test_samples for method in everything)))),
         latency_s=next(iter(latencies)) * protocol.dt_s if len(latencies) == 1 else None,
         in_time=in_time,
+        is_data_accepted=is_data_accepted,
     )
 
 

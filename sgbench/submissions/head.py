@@ -94,6 +94,8 @@ def _data(submission: Submission, reference: ProtocolReference) -> Iterator[Prob
     # Where every seed draws data of its own, each record names theirs.
     published = None if reference.protocol.draw == "per_seed" else reference.facts.sha256
     given = submission.data_sha256
+    if published is None and not reference.facts.is_accepted:
+        return
     if given != published and not (given is None and submission.division == "external"):
         message = f"data_sha256 is {given or 'null'}, the data of {reference.protocol.name} have {published}"
         yield Problem("data", SUBMISSION, f"{message}; make the folder anew")

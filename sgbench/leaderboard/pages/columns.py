@@ -23,6 +23,10 @@ Form = Literal["page", "site", "brief"]
 Value = str | float | int | None
 CLAIMED = "claimed by who ran it: no tier repeats it"
 ALONE = "one seed gives neither an interval nor a rank"
+UNACCEPTED = (
+    "data not accepted: no maintainer has accepted what holders of the original files found, so rows may rest on "
+    "different files; see: sgbench data confirm"
+)
 
 
 class Note(NamedTuple):
@@ -117,20 +121,23 @@ def _method_columns(board: Board) -> Iterator[BoardColumn]:
         lambda row: {"alike": _letters(row), "method_id": row.method_id},
         is_number=False,
     )
+    marks = () if board.is_data_accepted else (Note(UNACCEPTED),)
+    word = "" if board.is_data_accepted else ", data not accepted"
     yield BoardColumn(
         METHOD,
         {"brief": "method"},
-        lambda row: BoardCell(row.label.replace("(", " (")),  # a narrow column breaks there
+        lambda row: BoardCell(row.label.replace("(", " (") + word),  # a narrow column breaks there
         is_number=False,
     )
     yield BoardColumn(
         METHOD,
         {"page": "surrogate", "site": "method"},
-        lambda row: BoardCell(row.surrogate, is_code=True),
+        lambda row: BoardCell(row.surrogate, notes=marks, is_code=True),
         lambda row: {
             "surrogate": row.surrogate,
             **({"baseline": "yes" if row in board.baselines else "no"} if board.baselines else {}),
             **({"claimed": "yes" if row in board.claimed else "no"} if board.claimed else {}),
+            **({} if board.is_data_accepted else {"data": "not accepted"}),
         },
         is_number=False,
     )

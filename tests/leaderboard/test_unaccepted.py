@@ -1,0 +1,108 @@
+"""Rows whose data nobody has confirmed are on the board and marked; of data that are known nothing changes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sgbench.composition.catalogue import entries
+from sgbench.composition.data_facts import UNREAD, facts_of
+from sgbench.errors import InputError
+from sgbench.leaderboard.board import show
+from sgbench.leaderboard.deviation import ProtocolReference, References, deviation
+from sgbench.leaderboard.pages.brief import brief_cells
+from sgbench.leaderboard.pages.columns import UNACCEPTED
+from sgbench.leaderboard.pages.table import to_markdown
+from sgbench.leaderboard.pages.values import to_csv, to_json
+from sgbench.leaderboard.rows import Board
+from sgbench.leaderboard.site.protocol_table import row_table
+from sgbench.leaderboard.store.tree import RecordTree
+from sgbench.tables import prose
+from tests.leaderboard import factory
+from tests.leaderboard.factory import TOY_FACTS, record, toy_entry, write_board_record
+
+UNKNOWN: dict[str, Any] = {"sizes": {"train": None, "validation": None, "test": 100}, "sha256": None}
+
+
+class Unread(References):
+    """The toy protocol, of whose data nobody here has read the files."""
+
+    def __init__(self, **facts: Any) -> None:
+        super().__init__()
+        self.facts = facts
+
+    def of(self, name: str) -> ProtocolReference:
+        """The toy reference with other facts of its data."""
+        found = factory.reference()
+        found.entries["dataset"]["digits"] = toy_entry("dataset", "digits", meta=TOY_FACTS | self.facts)
+        return found
+
+
+UNREAD_DATA = Unread(**UNKNOWN, **{UNREAD: "never read here"})
+KNOWN_DATA = Unread()
+
+
+def board(root: Path, references: References) -> Board:
+    for seed in (0, 1, 2):
+        write_board_record(root, record(seed=seed))
+    (found,) = show(RecordTree(root, "leaderboards", references)).boards
+    return found
+
+
+def test_rows_of_unread_data_are_ranked_and_marked_on_every_form(tmp_path: Path) -> None:
+    """Must match: a mark in page, terminal, site, CSV and JSON. Must differ: none where the data are known."""
+    marked, plain = board(tmp_path, UNREAD_DATA), board(tmp_path, KNOWN_DATA)
+    assert [row.method_id for row in marked.rows] == [row.method_id for row in plain.rows]
+    assert len(marked.rows) == 1
+    page = to_markdown(marked, layout="leaderboards")
+    assert f". {prose(UNACCEPTED)}\n" in page
+    assert "not accepted" not in to_markdown(plain, layout="leaderboards")
+    (values,) = csv.DictReader(io.StringIO(to_csv(marked)))
+    (known,) = csv.DictReader(io.StringIO(to_csv(plain)))
+    assert values.pop("data") == "not accepted"
+    assert values == known
+    assert json.loads(to_json(marked))[0]["data"] == "not accepted"
+    assert "atan (width_fwhm=1), data not accepted" in brief_cells(marked.rows[0], marked)
+    assert "data not accepted" not in " ".join(brief_cells(plain.rows[0], plain))
+    notes = [row_table(found, found.rows, caption="rows").notes for found in (marked, plain)]
+    assert [UNACCEPTED in each for each in notes] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        (UNKNOWN | {UNREAD: "never read here"}, None),
+        (UNKNOWN | {UNREAD: "never read here", "sha256": "e" * 64}, "data_sha256"),
+        (
+            {UNREAD: "x", "sha256": None, "sizes": {"train": None, "validation": 49, "test": 100}},
+            "validation.s",
+        ),
+        ({UNREAD: "x", "sha256": None, "classes": 11}, "classes"),
+        (UNKNOWN, "meta.sizes is missing"),
+    ],
+)
+def test_what_is_known_of_unread_data_still_counts(facts: dict[str, Any], says: str | None) -> None:
+    """Expected: only what nobody knows is passed over; without the word that nobody has read them, nothing is."""
+    why = deviation(record(), Unread(**facts).of("toy_v1"))
+    assert (why is None) if says is None else says in str(why)
+
+
+def test_size_of_an_unknown_test_split_is_refused_by_name() -> None:
+    facts = {UNREAD: "x", "sha256": None, "sizes": {"train": None, "validation": None, "test": None}}
+    with pytest.raises(
+        InputError, match=r"data set digits: how many samples its test has .* data confirm digits"
+    ):
+        _ = Unread(**facts).of("toy_v1").test_samples
+
+
+def test_every_data_set_of_the_package_says_whether_it_was_read() -> None:
+    """Expected: unread are exactly those without a checksum, and with an `original` in their file."""
+    given = {name: entry for name, entry in entries("dataset").items() if name != "tonic"}
+    accepted = {name for name, entry in given.items() if facts_of(entry).is_accepted}
+    assert accepted == {name for name, entry in given.items() if entry.meta.get("sha256") is not None}
+    assert {"shd", "dvs_gesture", "nmnist"} <= given.keys() - accepted
