@@ -9,14 +9,13 @@ from typing import Any
 import yaml
 
 from sgbench.composition.catalogue import Entry
+from sgbench.composition.data_facts import UNREAD
 from sgbench.datasets.base import SPLITS, Split
 from sgbench.datasets.confirm import compare
 from sgbench.datasets.event_files import EventFiles
 from sgbench.errors import InputError
 from sgbench.records.confirmation import DataConfirmation
 from sgbench.records.files import write_atomic
-
-UNREAD = "original"  # key of meta that says that nobody here has read them
 
 
 def accept_data(confirmation: DataConfirmation, entry: Entry, data_set: object) -> None:
