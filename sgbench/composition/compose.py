@@ -35,7 +35,7 @@ ELSEWHERE = {
     "accumulate_grad_batches": "protocol.batch_size",
     "batch_size": "protocol.batch_size",
     "deterministic": "seed",
-    "devices": "trainer.device",
+    "num_workers": "trainer.batches_ahead",
     "early_stopping": "protocol.patience",
     "enable_progress_bar": "trainer.progress",
     "gradient_clip_val": "clip_norm",

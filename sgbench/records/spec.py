@@ -294,6 +294,12 @@ class TrainerSettings(Strict):
     """Whether the rule's gradient is compared with that of back-propagation after every epoch."""
     profile: bool = False
     """Whether the parts of the fit are timed, into files beside the record."""
+    devices: int = Field(default=1, ge=1, le=64)
+    """How many processes train, each on a share of every batch; what they come to is that of one."""
+    batches_ahead: int = Field(default=0, ge=0, le=1000)
+    """How many batches a worker encodes ahead of their use; 0 for none."""
+    checkpoint_every: int = Field(default=1, ge=1, le=100_000)
+    """Epochs from one checkpoint of a run to the next."""
 
 
 class PathSettings(Strict):

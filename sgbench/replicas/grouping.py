@@ -25,6 +25,8 @@ def why_alone(spec: RunSpec) -> str | None:
         return f"trainer.device={spec.trainer.device}: replicas run on cpu"
     if spec.trainer.threads != 1:
         return f"trainer.threads={spec.trainer.threads}: a worker has one thread"
+    if spec.trainer.devices != 1:
+        return f"trainer.devices={spec.trainer.devices}: replicas share one process"
     if spec.trainer.profile:
         return "trainer.profile=true: times of a run that shares its process are not its own"
     accumulated = spec.method.protocol.accumulated_batches

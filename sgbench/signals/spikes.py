@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -89,13 +90,17 @@ class SparseSpikes:
         )
 
     def to(self, device: torch.device | str, **_: object) -> SparseSpikes:
-        """Copy the events to another device."""
-        return replace(
-            self,
-            indptr=self.indptr.to(device),
-            index=self.index.to(device),
-            value=None if self.value is None else self.value.to(device),
-        )
+        """Copy the events to another device, a card from pinned memory without waiting for it."""
+        at_once = torch.device(device).type == "cuda"
+        return self._moved(lambda part: part.to(device, non_blocking=at_once))
+
+    def pin_memory(self, *_: object) -> SparseSpikes:
+        """Copy the events to memory that a card can fetch them from by itself."""
+        return self._moved(Tensor.pin_memory)
+
+    def _moved(self, move: Callable[[Tensor], Tensor]) -> SparseSpikes:
+        value = None if self.value is None else move(self.value)
+        return replace(self, indptr=move(self.indptr), index=move(self.index), value=value)
 
 
 Signal = Tensor | SparseSpikes

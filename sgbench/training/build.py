@@ -164,6 +164,7 @@ def build(spec: RunSpec) -> Parts:
     _check_fit(spec, network, objective)
     _check_weights(spec, network, rule)
     _check_whole_gradient(spec, rule)
+    _check_devices(spec, network, rule)
     rule.check(network, objective)
     data = SpikingData(
         data_set,
@@ -244,6 +245,33 @@ def _check_whole_gradient(spec: RunSpec, rule: LearningRule) -> None:
         given = "rule.update=per_window" if isinstance(rule, Bptt) else f"rule={chosen}"
         remedy = "rule.update=null" if isinstance(rule, Bptt) else "rule=bptt"
         raise InputError(f"{word}: needs the gradient of a whole batch, which {given} has not; use {remedy}")
+
+
+def _check_devices(spec: RunSpec, network: Network, rule: LearningRule) -> None:
+    """Refuse several processes where their shares of a batch do not add up to what one computes."""
+    count, choices = spec.trainer.devices, spec.method.choices
+    if count == 1:
+        return
+    whole = {group: choices[group] for group in ("normalisation", "dropout", "regulariser")}
+    reasons = [
+        (
+            spec.trainer.device != "cpu",
+            f"trainer.device={spec.trainer.device}: processes meet on a CPU alone",
+        ),
+        (
+            not isinstance(rule, Bptt) or rule.update != "per_sequence",
+            "rules other than whole rule=bptt step apart",
+        ),
+        (spec.targets["optimizer"] == SAM, "optimizer=sam asks for a second gradient"),
+        *((name != "none", f"{group}={name} is of a whole batch") for group, name in whole.items()),
+        (
+            any(one.stochastic for one in surrogates(network)),
+            "spikes that are drawn differ from those of one process",
+        ),
+    ]
+    refused = next((reason for is_so, reason in reasons if is_so), None)
+    if refused is not None:
+        raise InputError(f"trainer.devices={count}: {refused}; use trainer.devices=1")
 
 
 def _check_coarse(spec: RunSpec, rule: LearningRule) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from sgbench.datasets.batches import Batches, SpikingData
 from sgbench.energy.meter import Laps
 from sgbench.errors import StorageError
 from sgbench.signals.trajectory import Batch
+from sgbench.training.ahead import encoded_ahead
+from sgbench.training.assistants import tell_epoch
 from sgbench.training.epoch_loop import Training
 from sgbench.training.train_loop import check_optimizer
 
@@ -40,6 +42,7 @@ class Learner(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Start the epoch and its clock."""
         self.driven_training.begin_epoch(self.current_epoch)
+        tell_epoch(self.driven_training, self.optimizer)
         self._started_s = time.perf_counter()
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
@@ -89,23 +92,34 @@ class Learner(pl.LightningModule):
 
 
 class LightningData(pl.LightningDataModule):
-    """Gives Lightning its view of the data; the test split is handed out once, at the end of a run."""
+    """Gives Lightning its view of the data; the test split is handed out once, at the end of a run.
 
-    def __init__(self, data: SpikingData) -> None:
+    Args:
+        data: of the run.
+        ahead: how many batches are encoded ahead of their use.
+        device: that batches go to.
+    """
+
+    def __init__(self, data: SpikingData, *, ahead: int = 0, device: torch.device | str = "cpu") -> None:
         super().__init__()
         self.data = data
+        self.ahead = ahead
+        self.device = torch.device(device)
 
-    def train_dataloader(self) -> Batches:
+    def train_dataloader(self) -> Iterable[Batch]:
         """Return the training batches of the present epoch; Lightning asks anew in each."""
-        return self.data.epoch(0 if self.trainer is None else self.trainer.current_epoch)
+        return self._ahead(self.data.epoch(0 if self.trainer is None else self.trainer.current_epoch))
 
-    def val_dataloader(self) -> Batches:
+    def val_dataloader(self) -> Iterable[Batch]:
         """Return the validation split."""
-        return self.data.evaluation("validation")
+        return self._ahead(self.data.evaluation("validation"))
 
-    def test_dataloader(self) -> Batches:
+    def test_dataloader(self) -> Iterable[Batch]:
         """Return the test split."""
-        return self.data.evaluation("test")
+        return self._ahead(self.data.evaluation("test"))
+
+    def _ahead(self, batches: Batches) -> Iterable[Batch]:
+        return encoded_ahead(batches, self.ahead, self.device)
 
 
 class ShowHistograms(pl.Callback):
@@ -120,17 +134,26 @@ class ShowHistograms(pl.Callback):
 
 
 class LastEpoch(pl.Callback):
-    """Keeps one checkpoint, of the last complete epoch; a crash at any moment leaves it whole."""
+    """Keeps one checkpoint, of the last complete epoch; a crash at any moment leaves it whole.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: of the file.
+        every: epochs from one checkpoint to the next; the last epoch has one too.
+    """
+
+    def __init__(self, path: Path, *, every: int = 1) -> None:
         self.path = path
+        self.every = every
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the checkpoint of a complete epoch beside the old one and rename it into place.
+        """Write the checkpoint of a complete epoch beside the old one, where one is due, and rename it into place.
 
         Raises:
             StorageError: there is no room; the checkpoint of the epoch before stays.
         """
+        done = trainer.current_epoch + 1
+        if done % self.every and done != trainer.max_epochs and not trainer.should_stop:
+            return
         unfinished = self.path.with_suffix(".part")
         try:
             trainer.save_checkpoint(unfinished)

@@ -22,6 +22,7 @@ from sgbench.records.content import HostEnergy
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.training import memory
+from sgbench.training.assistants import assisted
 from sgbench.training.attempt import Attempt
 from sgbench.training.build import Parts, build
 from sgbench.training.calibration import calibrated
@@ -105,7 +106,7 @@ class _Fitted(Attempt):
     def __init__(self, spec: RunSpec, parts: Parts, folder: Path) -> None:
         super().__init__(spec, parts, folder, Code.here())
         self.learner = Learner(self.training, self.parts.optimizer)
-        self.data = LightningData(self.parts.data)
+        self.data = LightningData(self.parts.data, ahead=spec.trainer.batches_ahead, device=self.parts.device)
         self.profile = Profile(self.parts.device) if spec.trainer.profile else None
 
     def record(self) -> RunRecord:
@@ -122,7 +123,10 @@ class _Fitted(Attempt):
                 warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
                 # Of a machine with SLURM: a run is one process, which srun has nothing to add to.
                 warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
-                record = self._trained()
+                # One worker makes all batches in order; more could not draw as one does.
+                warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+                with assisted(self.spec) as self.training.loop.together:
+                    record = self._trained()
         except (InputError, StorageError):
             raise
         except SystemExit:  # Lightning's answer to an interrupt; the checkpoint is in place
@@ -179,7 +183,7 @@ class _Fitted(Attempt):
         batches = len(self.parts.data.epoch(0))
         # The watch comes before the checkpoint, which keeps its score.
         watch = [WatchTest()] if self.spec.watches_test else []
-        keeping = LastEpoch(self.folder / CHECKPOINT)
+        keeping = LastEpoch(self.folder / CHECKPOINT, every=settings.checkpoint_every)
         if self.profile is not None:
             keeping.on_train_epoch_end = self.profile.timed("checkpoint", keeping.on_train_epoch_end)
         each_epoch = [*watch, keeping, EpochLaps(laps), ShowHistograms(self.show_histograms)]

@@ -16,6 +16,7 @@ from sgbench.signals.trajectory import SPIKES, Batch, Trajectory
 from sgbench.training.accumulation import Accumulation
 from sgbench.training.finiteness import Deferred
 from sgbench.training.gradient_norms import GradientNorms
+from sgbench.training.together import Together
 
 BAD_GRADIENT = ": the gradient is not finite"
 Monitor = Literal["validation_loss", "validation_accuracy"]
@@ -62,6 +63,7 @@ class TrainLoop:
         self.deferred = (
             None if on_cpu else Deferred()
         )  # what is not finite, where each step need not wait for it
+        self.together: Together | None = None  # with others, where each trains on a share of the batch
         self.norms: GradientNorms | None = None  # of layers, where a logger shows them
 
     def train_batch(
@@ -88,7 +90,7 @@ class TrainLoop:
     def _train_batch(self, batch: Batch, optimizer: SteppingOptimizer, *, due: bool, twice: bool) -> Tensor:
         total = torch.zeros((), dtype=batch.x.dtype, device=batch.x.device)
         optimizer.zero_grad()
-        for progress in self.rule.gradients(self.network, batch, self.objective):
+        for progress in self._gradients_of(batch):
             norm = self.check(progress)
             if self.norms is not None:
                 self.norms.add([weight.grad for weight in self.network.parameters()])
@@ -99,6 +101,16 @@ class TrainLoop:
             optimizer.zero_grad()
             total += progress.loss
         return total
+
+    def _gradients_of(self, batch: Batch) -> Iterator[Progress]:
+        """Fill the gradients of a batch; of several processes each computes those of its share."""
+        together = self.together
+        if together is None:
+            yield from self.rule.gradients(self.network, batch, self.objective)
+            return
+        mine = together.share(batch)
+        for progress in self.rule.gradients(self.network, mine, self.objective):
+            yield together.averaged(self.network, progress, len(mine.target))
 
     def _accumulated(self, accumulation: Accumulation, samples: int, *, due: bool) -> Tensor | None:
         norm = accumulation.add(samples, due=due)

@@ -115,6 +115,7 @@ def _stop_after(epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param(
             ("optimizer=sam", "normalisation=batch_norm", "loss.label_smoothing=0.1"), marks=pytest.mark.slow
         ),
+        pytest.param(("trainer.checkpoint_every=3", "encoder=poisson"), marks=pytest.mark.slow),
     ],
     ids=" ".join,
 )
@@ -142,6 +143,29 @@ def test_a_continued_run_remembers_its_best_epoch(
     assert continued.timing.resumed == 1
     assert continued.best_epoch == undisturbed.best_epoch == 1
     assert comparable(continued) == comparable(undisturbed)
+
+
+def test_checkpoints_are_as_far_apart_as_asked_for(tmp_path: Path) -> None:
+    """Expected by hand: of seven epochs the third, the sixth and the last; of five for patience, the fifth."""
+
+    def kept(every: int, stops: int) -> list[int]:
+        epochs = []
+        for epoch in range(stops):
+            path = tmp_path / "last.ckpt"
+            trainer: Any = SimpleNamespace(
+                current_epoch=epoch,
+                max_epochs=7,
+                should_stop=epoch + 1 == stops,
+                save_checkpoint=lambda part: part.write_bytes(b""),
+            )
+            LastEpoch(path, every=every).on_train_epoch_end(trainer, trainer)
+            epochs += [epoch + 1] if path.exists() else []
+            path.unlink(missing_ok=True)
+        return epochs
+
+    assert kept(3, 7) == [3, 6, 7]
+    assert kept(3, 5) == [3, 5]
+    assert kept(1, 3) == [1, 2, 3]
 
 
 def test_a_run_whose_patience_is_out_trains_no_further_when_continued(

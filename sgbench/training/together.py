@@ -1,0 +1,95 @@
+"""One training on several processes: each takes a share of every batch, and all step by the same gradient."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import torch
+
+from sgbench.errors import NonFiniteError
+from sgbench.networks.base import Network, check_finite
+from sgbench.rules.base import Progress
+from sgbench.signals.spikes import SparseSpikes, dense
+from sgbench.signals.trajectory import Batch
+
+ELSEWHERE = "a process that trains on another share of the batch: a number is not finite"
+
+
+class Together:
+    r"""Averages losses and gradients over the shares of a batch, each by its number of samples.
+
+    .. math:: g = \sum_p n_p g_p \Big/ \sum_p n_p
+
+    That is the gradient of the whole batch where samples do not know of one another. Sums are made in the order in
+    which processes are numbered, so it is equal to that of one process up to rounding.
+
+    Args:
+        rank: number of this process; 0 scores and keeps.
+        of: how many there are.
+        group: by which they exchange tensors.
+    """
+
+    def __init__(self, rank: int, of: int, group: Any) -> None:
+        self.rank, self.of, self.group = rank, of, group
+
+    def share(self, batch: Batch) -> Batch:
+        """Return this process's samples of a batch: every `of`-th one; each takes all where they are fewer."""
+        if len(batch.target) < self.of:
+            return batch
+        mine = slice(self.rank, None, self.of)
+        x = dense(batch.x)[:, mine]
+        packed = isinstance(batch.x, SparseSpikes)
+        return Batch(SparseSpikes.of(x) if packed else x, *(part[mine] for part in batch[1:]))
+
+    def averaged(self, network: Network, progress: Progress, samples: int) -> Progress:
+        """Set all gradients to those of the whole batch, and return its mean loss with what this process ran.
+
+        Args:
+            network: whose gradients they are.
+            progress: of this process's share.
+            samples: in the share.
+
+        Raises:
+            NonFiniteError: in this or another process a potential or a weight is NaN or infinite.
+        """
+        weights = list(network.parameters())
+        error = _bad(network, progress)
+        rows = [torch.zeros_like(w) if w.grad is None else w.grad for w in weights]
+        own = torch.cat([row.reshape(-1) for row in [*rows, progress.loss]]) * samples
+        sums = torch.cat([own, own.new_tensor([samples, error is not None])])
+        self.group.allreduce([sums]).wait()
+        if error is not None:
+            raise error
+        if sums[-1] > 0:
+            raise NonFiniteError(ELSEWHERE)
+        means = sums[:-2] / sums[-2]
+        parts = means.split([weight.numel() for weight in weights] + [1])
+        for weight, part in zip(weights, parts, strict=False):
+            weight.grad = part.view(weight.shape).clone(memory_format=torch.contiguous_format)
+        return Progress(parts[-1].view(()), progress.trajectory)
+
+    def tell(self, said: Any) -> None:
+        """Send the others a tree of numbers and tensors."""
+        buffer = io.BytesIO()
+        torch.save(said, buffer)
+        content = torch.frombuffer(bytearray(buffer.getvalue()), dtype=torch.uint8)
+        self.group.broadcast(torch.tensor([len(content)]), 0).wait()
+        self.group.broadcast(content, 0).wait()
+
+    def hear(self) -> Any:
+        """Wait for what the first process sends."""
+        size = torch.zeros(1, dtype=torch.int64)
+        self.group.broadcast(size, 0).wait()
+        content = torch.zeros(int(size), dtype=torch.uint8)
+        self.group.broadcast(content, 0).wait()
+        return torch.load(io.BytesIO(content.numpy().tobytes()), weights_only=True)
+
+
+def _bad(network: Network, progress: Progress) -> NonFiniteError | None:
+    """Return the error of potentials or weights that are not finite, which a silent neuron hides."""
+    try:
+        check_finite(network, progress.trajectory)
+    except NonFiniteError as error:
+        return error
+    return None
