@@ -55,7 +55,7 @@ def assisted(spec: RunSpec) -> Iterator[Together | None]:
 
 
 def tell_epoch(training: Training, optimizer: torch.optim.Optimizer) -> None:
-    """Have the others train the epoch that this process begins, from the same weights."""
+    """Send the others the epoch that this process begins, and the weights and steps that it begins from."""
     if training.loop.together is not None:
         training.loop.together.tell(
             {

@@ -1,0 +1,167 @@
+"""Parts of a run that do not go together, refused before anything is trained."""
+
+from __future__ import annotations
+
+from sgbench.datasets.base import DataSet
+from sgbench.errors import InputError
+from sgbench.firing.base import Firing
+from sgbench.networks.base import Network, surrogates
+from sgbench.records.spec import RunSpec, check_band
+from sgbench.rules.base import LearningRule, Objective
+from sgbench.rules.bptt import Bptt
+
+LOSSES = {
+    "class": ("max_over_time", "any"),
+    "class_per_step": ("label_per_step", "any"),
+    "trace": ("mean_squared_error", "real"),
+    "spikes": ("van_rossum", "binary"),
+}
+"""For each kind of target a loss that knows it, and the readout that this loss needs."""
+READOUTS = {"binary": "leaky", "real": "leaky_readout"}
+"""For each kind of output a readout that has it."""
+SAM = "sgbench.optimizers.sam.Sam"
+
+
+def check_parts(
+    spec: RunSpec, data_set: DataSet, network: Network, rule: LearningRule, objective: Objective
+) -> None:
+    """Refuse parts of a run that do not go together.
+
+    Raises:
+        InputError: names the word and the remedy.
+    """
+    _check_target(spec, data_set, network, objective)
+    check_band(spec.method, network.deployed_numbers)
+    _check_fit(spec, network, objective)
+    _check_weights(spec, network, rule)
+    _check_whole_gradient(spec, rule)
+    _check_coarse(spec, rule)
+    _check_devices(spec, network, rule)
+
+
+def _check_target(spec: RunSpec, data_set: DataSet, network: Network, objective: Objective) -> None:
+    """Refuse a loss that is not defined for the data set's kind of target."""
+    if data_set.target not in objective.loss.targets:
+        loss, output = LOSSES[data_set.target]
+        fits = not network.spiking or output in ("any", network.readout.neuron.output)
+        readout = "" if fits else f" and neuron@readout={READOUTS[output]}"
+        choices = spec.method.choices
+        raise InputError(
+            f"loss={choices['loss']}: for targets of the kind {' or '.join(objective.loss.targets)}, but "
+            f"dataset={choices['dataset']} has {data_set.target}; use loss={loss}{readout}"
+        )
+    if data_set.target in ("trace", "spikes") and spec.method.protocol.monitor == "validation_accuracy":
+        raise InputError(
+            f"protocol.monitor=validation_accuracy: dataset={spec.method.choices['dataset']} has no classes; "
+            f"use protocol.monitor=validation_loss"
+        )
+
+
+def _check_weights(spec: RunSpec, network: Network, rule: LearningRule) -> None:
+    """Refuse what would change quantised weights behind the quantiser, or miss the numbers that are optimised."""
+    if not any(getattr(layer, "weight_bits", None) for layer in network.layers):
+        return
+    choices = spec.method.choices
+    if not isinstance(rule, Bptt):
+        raise InputError(
+            f"weights={choices['weights']}: rule={choices['rule']} sets gradients of the weights themselves; use "
+            "rule=bptt or weights=float"
+        )
+    if any(layer.normaliser is not None for layer in network.hidden_layers):
+        raise InputError(
+            f"weights={choices['weights']}: normalisation={choices['normalisation']} goes into the weights, which "
+            "would then be no longer quantised; use normalisation=none or weights=float"
+        )
+
+
+def _check_whole_gradient(spec: RunSpec, rule: LearningRule) -> None:
+    """Refuse recipes that need the gradient of a whole batch where the rule has none, and two of them at once."""
+    accumulated = spec.method.protocol.accumulated_batches
+    word = None if accumulated is None else f"protocol.accumulated_batches={accumulated}"
+    if spec.targets["optimizer"] == SAM:
+        asked = f"optimizer={spec.method.choices['optimizer']}"
+        if word is not None:
+            raise InputError(
+                f"{word}: {asked} looks at each batch twice; use protocol.batch_size for larger batches"
+            )
+        word = asked
+    if word is not None and not (isinstance(rule, Bptt) and rule.update == "per_sequence"):
+        chosen = spec.method.choices["rule"]
+        given = "rule.update=per_window" if isinstance(rule, Bptt) else f"rule={chosen}"
+        remedy = "rule.update=null" if isinstance(rule, Bptt) else "rule=bptt"
+        raise InputError(f"{word}: needs the gradient of a whole batch, which {given} has not; use {remedy}")
+
+
+def _check_devices(spec: RunSpec, network: Network, rule: LearningRule) -> None:
+    """Refuse several processes where their shares of a batch do not add up to what one computes."""
+    count, choices = spec.trainer.devices, spec.method.choices
+    if count == 1:
+        return
+    whole = {group: choices[group] for group in ("normalisation", "dropout", "regulariser")}
+    reasons = [
+        (
+            spec.trainer.device != "cpu",
+            f"trainer.device={spec.trainer.device}: processes meet on a CPU alone",
+        ),
+        (
+            not isinstance(rule, Bptt) or rule.update != "per_sequence",
+            "rules other than whole rule=bptt step apart",
+        ),
+        (spec.targets["optimizer"] == SAM, "optimizer=sam asks for a second gradient"),
+        *((name != "none", f"{group}={name} is of a whole batch") for group, name in whole.items()),
+        (
+            any(one.stochastic for one in surrogates(network)),
+            "spikes that are drawn differ from those of one process",
+        ),
+    ]
+    refused = next((reason for is_so, reason in reasons if is_so), None)
+    if refused is not None:
+        raise InputError(f"trainer.devices={count}: {refused}; use trainer.devices=1")
+
+
+def _check_coarse(spec: RunSpec, rule: LearningRule) -> None:
+    """Refuse rules that compute gradients by sums of their own, which would be finer than the network's."""
+    if spec.method.protocol.precision == "bfloat16" and not isinstance(rule, Bptt):
+        raise InputError(
+            f"protocol.precision={spec.method.protocol.precision}: rule={spec.method.choices['rule']} makes sums "
+            "of its own in float32; use rule=bptt or protocol.precision=float32"
+        )
+
+
+def _check_fit(spec: RunSpec, network: Network, objective: Objective) -> None:
+    """Refuse parts of a run that do not fit together."""
+    choices = spec.method.choices
+    for group in ("encoder", "network"):
+        steps = spec.method.parameters[group].get("steps", spec.method.protocol.steps)
+        if steps != spec.method.protocol.steps:
+            raise InputError(
+                f"{group}.steps={steps}: the protocol has {spec.method.protocol.steps}; set protocol.steps"
+            )
+    if not network.spiking:
+        if objective.loss.on_times and network.readout.neuron.output != "binary":
+            raise InputError(
+                f"loss={choices['loss']}: network={choices['network']} has outputs that send no spikes; "
+                f"use loss=max_over_time or network=first_spike"
+            )
+        return
+    for surrogate in surrogates(network):
+        if isinstance(surrogate.firing, Firing):
+            surrogate.firing.check(surrogate)
+    sends = next(
+        (surrogate.output for surrogate in surrogates(network) if surrogate.output != "binary"), None
+    )
+    if sends is not None and spec.method.parameters["neuron"].get("reset") == "zero":
+        raise InputError(
+            f"neuron.reset=zero: the neurons send {sends} spikes, which such a reset cannot count; "
+            f"use neuron.reset=subtract"
+        )
+    if any(layer.neuron.output != "binary" for layer in network.hidden_layers):
+        raise InputError(
+            f"neuron={choices['neuron']}: does not fire, so it can only be a readout; use neuron=leaky"
+        )
+    wanted, emitted = objective.loss.readout, network.readout.neuron.output
+    if wanted not in ("any", emitted):
+        kind = "spiking" if wanted == "binary" else "non-spiking"
+        raise InputError(
+            f"loss={choices['loss']}: needs a {kind} readout; use neuron@readout={READOUTS[wanted]}"
+        )
