@@ -14,7 +14,7 @@ STUDIES := surrogates passing_steps chip
 # Where it is set, every process of the tests compiles all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup quickstart test test-slow test-peers test-site test-cluster test-lowest search-engines check entry presets golden catalogue board site docs clean
+.PHONY: help setup quickstart test test-slow test-peers test-triton test-site test-cluster test-lowest search-engines check entry presets golden catalogue board site docs clean
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -57,6 +57,11 @@ test-site: $(INSTALLED_DEV) ## the site in a headless Chromium, which has to be 
 test-cluster: $(if $(WITH),,$(INSTALLED_DEV)) ## sweeps on a real SLURM of one node (Debian: slurm-wlm munge, as root) and on Ray
 	$(if $(WITH),,$(BIN)/python -m pip install --quiet --editable '.[slurm,ray]')
 	$(or $(WITH),$(BIN)/python) -m pytest -n 0 -m cluster tests/cluster
+
+test-triton: $(INSTALLED_DEV) ## the engine triton by Triton's interpreter and compiler, without a card (Linux)
+	$(BIN)/python -m pip install --quiet --editable '.[triton]'
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest -m "slow and not gpu" tests/engine/test_triton.py
+	$(BIN)/python -m pytest -m "slow and not gpu" tests/engine/test_triton.py
 
 # Old versions warn of what they do themselves; what a run loads is a matter of speed, held with the newest.
 test-lowest: $(INSTALLED_LOWEST) ## the tests with the lowest version of every dependency (a torch of 2.5 GB)

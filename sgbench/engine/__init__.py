@@ -1,1 +1,1 @@
-"""Runs layers over time, forward and backward, in one of five ways with the same result."""
+"""Runs layers over time, forward and backward, in one of six ways with the same result."""

@@ -16,7 +16,7 @@ from sgbench.engine.spec import requires_grad
 from sgbench.errors import InputError, suggest
 from sgbench.signals.spikes import Signal
 
-ENGINES = ("fused", "scan", "generated", "reference", "snntorch")
+ENGINES = ("fused", "scan", "generated", "reference", "snntorch", "triton")
 PREFERRED = ("fused", "scan", "generated", "reference")
 """What `auto` tries, the fastest first."""
 COMPILED = ("fused", "generated")
@@ -117,7 +117,7 @@ class Engine:
 
         Args:
             layer: to be run.
-            on_trial: whether a step is tried out for `generated`; a pass sees by itself what it can write.
+            on_trial: whether a step that is written down is tried out; a pass sees by itself what it can write.
         """
         if self.requested != "auto":
             refusal = self._refusal(self.requested, layer, on_trial=on_trial)
@@ -141,7 +141,7 @@ class Engine:
         if name != "reference" and getattr(layer, "feeds_back_late", False):
             return "its recurrent synapses delay"
         module = _module(name)
-        ask = module.refusal if on_trial or name != "generated" else module.without_trial
+        ask = module.refusal if on_trial else getattr(module, "without_trial", module.refusal)
         refusal: str | None = ask(layer, self.device)
         return refusal
 

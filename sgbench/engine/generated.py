@@ -12,7 +12,7 @@ from torch import Tensor
 from sgbench.engine import density, fused, reference
 from sgbench.engine.codegen.program import record
 from sgbench.engine.codegen.snapshot import Snapshot
-from sgbench.engine.codegen.source import LoopSource, recalled
+from sgbench.engine.codegen.source import LoopSource, WrittenSource, recalled
 from sgbench.engine.codegen.values import Untraceable
 from sgbench.engine.layer import (
     EngineLayer,
@@ -31,7 +31,7 @@ from sgbench.signals.spikes import Signal, SparseSpikes, dense
 
 if TYPE_CHECKING:
     from sgbench.engine.alongside import ArrivingEvents
-    from sgbench.engine.generated_forward import Inputs, Run
+    from sgbench.engine.generated_forward import Inputs
 
 DTYPES = (torch.float32, torch.float64)
 SAMPLES, NEURONS = 3, 2
@@ -43,7 +43,7 @@ def refusal(layer: EngineLayer, device: torch.device) -> str | None:
 
     The step is tried out, in training and with potentials.
     """
-    return without_trial(layer, device) or _try_out(layer)
+    return without_trial(layer, device) or try_out(layer)
 
 
 def without_trial(layer: EngineLayer, device: torch.device) -> str | None:
@@ -55,6 +55,11 @@ def without_trial(layer: EngineLayer, device: torch.device) -> str | None:
         return lacking
     if default_loops_dir() is None:
         return "SGBENCH_LOOPS=off, so no loops are written"
+    return beyond_a_step(layer)
+
+
+def beyond_a_step(layer: EngineLayer) -> str | None:
+    """Explain what of a layer no program of one step can say, or return None."""
     if layer.neuron.sees_all_steps:
         return "its neurons see all steps at once"
     if layer.recurrence == "convolution":
@@ -64,8 +69,8 @@ def without_trial(layer: EngineLayer, device: torch.device) -> str | None:
     return None
 
 
-def _try_out(layer: EngineLayer) -> str | None:
-    """Record a step on trial and return why it cannot be written as loops, or None where it can."""
+def try_out(layer: EngineLayer, writer: type[WrittenSource] = LoopSource) -> str | None:
+    """Record and write a step on trial and return why it cannot be written, or None where it can."""
     numbers = [*layer.neuron.parameters(), *layer.neuron.buffers()]  # type: ignore[attr-defined]
     known = [*layer.parameters(), *numbers]  # type: ignore[attr-defined]
     dtype = next((tensor.dtype for tensor in known if tensor.is_floating_point()), torch.float32)
@@ -73,7 +78,7 @@ def _try_out(layer: EngineLayer) -> str | None:
         return "its loops are compiled for float32 and float64"
     shape = (SAMPLES, *_features(layer, numbers))
     try:
-        record(layer, shape, dtype, keep_u=True, learns=True)
+        writer(record(layer, shape, dtype, keep_u=True, learns=True), dtype, math.prod(shape[1:]))
     except Untraceable as reason:
         return str(reason)
     return None
@@ -136,14 +141,14 @@ def _unroll(
     """Run a layer by loops that are written for its neurons' step, and the readout behind where it can go along."""
     from sgbench.engine.alongside import Readout
     from sgbench.engine.generated_forward import Run
-    from sgbench.engine.generated_run import run
+    from sgbench.engine.generated_run import run, with_matrix
 
     by_steps = layer.recurrence == "all_to_all"
     arriving = None if by_steps or wanted.window is not None else _arriving(layer, signal)
     inputs, like, shape = _inputs(layer, signal, arriving)
     layout = Layout.of(like, leading=1)
     try:
-        source = _source(layer, shape, like.dtype, wanted, learns=_learns(layer, inputs, readout))
+        source = written(layer, shape, like.dtype, wanted, learns=learns(layer, inputs, readout))
     except Untraceable as reason:
         if not or_reference:
             raise InputError(
@@ -153,29 +158,14 @@ def _unroll(
         return reference.unroll_current(layer, current, state, wanted), None
     of = Run(layer, source, layout, start(layer, like, state), shape, keep_u=wanted.u, arriving=arriving)
     if by_steps:  # what one spike of each neuron feeds back, which is the matrix
-        matrix = layer.feedback(torch.eye(of.width, dtype=like.dtype))
-        inputs = inputs._replace(matrix=matrix, behind_matrix=layer.recurrent)
+        inputs = with_matrix(layer, inputs, of.width)
     elif readout is not None and source.program.fires and len(layout.features) == 1:
         weight, bias = synapses_of(readout)
         if weight.dtype == like.dtype:
             of.keep_output = wanted.spikes
             of.readout = Readout(readout, weight.new_empty(*shape[:2], len(weight)), keep_u=wanted.u)
             inputs = inputs._replace(readout_weight=weight, readout_bias=bias)
-    if wanted.window is None or inputs.current is None:
-        return run(of, inputs)
-    return _by_windows(of, inputs, wanted.window), None
-
-
-def _by_windows(of: Run, inputs: Inputs, window: int) -> LayerRun:
-    """Run a layer window by window: across a border the state goes on without its gradient."""
-    from sgbench.engine.generated_run import run
-
-    runs: list[LayerRun] = []
-    for part in inputs.current.split(window):  # type: ignore[union-attr]
-        runs.append(run(of.over(len(part)), inputs._replace(current=part))[0])
-        of.begin = type(of.begin)(*(field.detach() for field in runs[-1].state))
-    outputs, potentials = [one.output for one in runs], [one.u for one in runs]
-    return LayerRun(torch.cat(outputs), torch.cat(potentials) if of.keep_u else None, runs[-1].state)  # type: ignore[arg-type]
+    return run(of, inputs, wanted.window)
 
 
 def _inputs(
@@ -192,7 +182,7 @@ def _inputs(
     return Inputs(None, weight, bias), weight.new_empty(shape[1:]), shape
 
 
-def _learns(layer: EngineLayer, inputs: Inputs, readout: EngineLayer | None) -> bool:
+def learns(layer: EngineLayer, inputs: Inputs, readout: EngineLayer | None = None) -> bool:
     """Return whether gradient has to reach anything of a layer, or the weights of the readout behind it."""
     tensors = [*inputs, layer.recurrent, *layer.neuron.parameters()]  # type: ignore[attr-defined]
     if readout is not None:
@@ -200,10 +190,16 @@ def _learns(layer: EngineLayer, inputs: Inputs, readout: EngineLayer | None) -> 
     return torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in tensors)
 
 
-def _source(
-    layer: EngineLayer, shape: tuple[int, ...], dtype: torch.dtype, wanted: Wanted, *, learns: bool
-) -> LoopSource:
-    """Write a layer's step down as loops, or recall what was written where every number is the same.
+def written(
+    layer: EngineLayer,
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+    wanted: Wanted,
+    *,
+    learns: bool,
+    writer: type[WrittenSource] = LoopSource,
+) -> WrittenSource:
+    """Write a layer's step down, as loops or by another writer, or recall it where every number is the same.
 
     Raises:
         Untraceable: it cannot be, with the reason.
@@ -213,13 +209,13 @@ def _source(
     neuron = layer.neuron
     one = shape[1:] if neuron.currents == 1 else (shape[1], shape[2] // neuron.currents)
 
-    def write(snapshot: Snapshot) -> LoopSource:
+    def write(snapshot: Snapshot) -> WrittenSource:
         program = record(layer, one, dtype, keep_u=wanted.u, learns=learns, snapshot=snapshot)
-        return LoopSource(program, dtype, math.prod(one[1:]))
+        return writer(program, dtype, math.prod(one[1:]))
 
     if layer.recurrence == "one_to_one":  # the step takes weights that are not the neurons'
         return write(Snapshot(neuron))  # type: ignore[arg-type]
-    key = (one, dtype, wanted.u, learns, layer.recurrence, torch.get_default_dtype())
+    key = (writer, one, dtype, wanted.u, learns, layer.recurrence, torch.get_default_dtype())
     return recalled(neuron, key, write)  # type: ignore[arg-type]
 
 

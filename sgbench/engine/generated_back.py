@@ -21,20 +21,16 @@ PARTS, PART = 4, 64
 """Parts of a batch that have gradients of weights of their own, and samples of one at least; see `blocks`."""
 
 
-class BackwardPass:
-    """Makes all steps back, with the gradients on the way."""
+class BackwardArrays:
+    """Holds the arrays of a way back: those of the way there, and gradients that arrive and that are made."""
 
     def __init__(self, of: Run, there: ForwardPass, grads: tuple[Tensor | None, ...]) -> None:
         self.of, self.there = of, there
-        program, like = of.program, there.like
-        output, centred, read, at_last, *state = grads
-        self.rows = there.rows.numpy().reshape(-1)
-        number = self.rows.dtype.type
-        _, _, self.read_back, self.taken = nothing_along(number)
-        self.outside = NOTHING[number]
-        self.of_arriving = self.of_leaving = of.batch  # rows of a step; 0 where nothing of a step is kept
+        program = of.program
+        output, centred, _, _, *state = grads
+        self.of_arriving = of.batch  # rows of a step; 0 where nothing of a step is kept
         self.arrays = dict(there.arrays)
-        for name, gradient in {"output": output, "centred": centred, "fed": None}.items():
+        for name, gradient in {"output": output, "centred": centred}.items():
             if name in program.outputs:
                 self.arrays[f"d_{name}"] = self._arriving(name, gradient)
         for place, (grad, field) in enumerate(zip(state, of.begin, strict=True)):
@@ -42,6 +38,56 @@ class BackwardPass:
             self.arrays[f"grad_{place}"] = zeros if grad is None else zeros.copy_(grad)
         for name in program.gradients:
             self.arrays[f"grad_{name}"] = torch.empty_like(there.arrays[name])
+
+    def gradients(self) -> list[Tensor | None]:
+        """Return the gradients of the inputs, in their order, and of the rows."""
+        raise NotImplementedError
+
+    def draw(self) -> None:
+        """Draw the noise of the way back."""
+        self.there.draw(self.of.program.used[1], reverse=True)
+        self.arrays |= {name: array for name, array in self.there.arrays.items() if name.startswith("noise_")}
+
+    def rows(self, total: Tensor) -> list[Tensor | None]:
+        """Return the gradient of each given tensor, from the sums over samples of all rows [R, M]."""
+        learnt = {given.first for given in self.of.program.learnt}
+        return [
+            total[given.first : given.first + given.parts] if given.first in learnt else None
+            for given in self.of.program.given
+        ]
+
+    def of_matrix(self) -> Tensor | None:
+        """Compute the recurrent matrix's gradient as one product over all steps; None where there is no matrix."""
+        if self.there.matrix is None:
+            return None
+        fed = torch.cat([self.there.fed_before(0)[None], self.there.arrays["out_fed"][:-1]])
+        return fed.flatten(0, 1).T @ self.arrays["grad_recurrent"].flatten(0, 1)
+
+    def _arriving(self, name: str, gradient: Tensor | None) -> Tensor:
+        """Return the gradient of an output; that of the output itself is of one step where it is 0 throughout."""
+        of = self.of
+        if gradient is not None:
+            return gradient.contiguous()
+        if name == "output":
+            self.of_arriving = 0
+            return self.there.like.new_zeros(of.batch, of.width)
+        return self.there.like.new_zeros(of.steps, of.batch, of.width)
+
+
+class BackwardPass(BackwardArrays):
+    """Makes all steps back, with the gradients on the way."""
+
+    def __init__(self, of: Run, there: ForwardPass, grads: tuple[Tensor | None, ...]) -> None:
+        super().__init__(of, there, grads)
+        like = there.like
+        output, _, read, at_last, *_ = grads
+        self.rows_there = there.rows.numpy().reshape(-1)
+        number = self.rows_there.dtype.type
+        _, _, self.read_back, self.taken = nothing_along(number)
+        self.outside = NOTHING[number]
+        self.of_leaving = of.batch  # rows of a step; 0 where nothing of a step is kept
+        if "fed" in of.program.outputs:
+            self.arrays["d_fed"] = self._arriving("fed", None)
         if of.arriving is not None:
             self.of_leaving = 0
             self.arrays["grad_current"] = like.new_empty(there.arrays["current"].shape[1:])
@@ -54,21 +100,10 @@ class BackwardPass:
                 self.outside = output.detach().contiguous().numpy().reshape(-1, of.width)
         self.sums = np.zeros((of.blocks, there.rows.numel()), number)
 
-    def _arriving(self, name: str, gradient: Tensor | None) -> Tensor:
-        """Return the gradient of an output; that of the output itself is of one step where it is 0 throughout."""
-        of = self.of
-        if gradient is not None:
-            return gradient.contiguous()
-        if name == "output":
-            self.of_arriving = 0
-            return self.there.like.new_zeros(of.batch, of.width)
-        return self.there.like.new_zeros(of.steps, of.batch, of.width)
-
     def gradients(self) -> list[Tensor | None]:
         """Return the gradients of the inputs, in their order, and of the rows."""
         there, of = self.there, self.of
-        there.draw(of.program.used[1], reverse=True)
-        self.arrays |= {name: array for name, array in there.arrays.items() if name.startswith("noise_")}
+        self.draw()
         self.in_rows = there.in_rows(backward_arrays(of.program), self.arrays)
         weights = readout = [None, None]  # gradients of weight and bias
         if of.arriving is not None or self.from_readout:
@@ -78,14 +113,9 @@ class BackwardPass:
         else:
             self._step_by_step(there.matrix)
         total = torch.from_numpy(self.sums.sum(0)).view(there.rows.shape)[:, : of.width]
-        learnt = {given.first for given in of.program.learnt}
-        rows = [
-            total[given.first : given.first + given.parts] if given.first in learnt else None
-            for given in of.program.given
-        ]
         current = self.arrays["grad_current"] if of.arriving is None else None
-        of_inputs = Inputs(current, weights[0], weights[1], self._of_matrix(), None, readout[0], readout[1])
-        return [*of_inputs, *rows]
+        of_inputs = Inputs(current, weights[0], weights[1], self.of_matrix(), None, readout[0], readout[1])
+        return [*of_inputs, *self.rows(total)]
 
     def _pull_back(
         self, first: int, last: int, read_back: Arrays, taken: Arrays, low: int, high: int
@@ -93,7 +123,7 @@ class BackwardPass:
         """Run the steps [first, last) back for blocks [low, high)."""
         of, there = self.of, self.there
         there.loops.backward(  # type: ignore[misc]
-            *self.in_rows, self.outside, read_back, taken, self.rows, self.sums, there.numbers, first, last,
+            *self.in_rows, self.outside, read_back, taken, self.rows_there, self.sums, there.numbers, first, last,
             of.steps, self.of_arriving, self.of_leaving, of.batch, BLOCK, of.width, low, high,
         )  # fmt: skip
 
@@ -136,10 +166,3 @@ class BackwardPass:
             self._call(step, step + 1)
             if step and not self.of.layer.cut:
                 torch.mm(d_recurrent[step], matrix.T, out=d_fed[step - 1])
-
-    def _of_matrix(self) -> Tensor | None:
-        """Compute the recurrent matrix's gradient as one product over all steps; None where there is no matrix."""
-        if self.there.matrix is None:
-            return None
-        fed = torch.cat([self.there.fed_before(0)[None], self.there.arrays["out_fed"][:-1]])
-        return fed.flatten(0, 1).T @ self.arrays["grad_recurrent"].flatten(0, 1)

@@ -6,6 +6,7 @@ Legend: T steps, B samples, M neurons, R rows of what neurons have a value of ea
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,9 +16,9 @@ from torch import Tensor
 
 from sgbench.engine.alongside import ArrivingEvents, Readout
 from sgbench.engine.arrays import FLOATS, in_parts
-from sgbench.engine.codegen.build import loops
+from sgbench.engine.codegen.build import Loops, loops
 from sgbench.engine.codegen.given import Noise
-from sgbench.engine.codegen.source import LoopSource, forward_arrays
+from sgbench.engine.codegen.source import WrittenSource, forward_arrays
 from sgbench.engine.layer import EngineLayer
 from sgbench.engine.layout import Layout
 from sgbench.engine.numba_events import nothing_along
@@ -54,7 +55,7 @@ class Run:
     def __init__(
         self,
         layer: EngineLayer,
-        source: LoopSource,
+        source: WrittenSource,
         layout: Layout,
         begin: Any,
         shape: Sequence[int],
@@ -99,7 +100,6 @@ class ForwardPass:
     def __init__(self, of: Run, inputs: Inputs, rows: Iterable[Tensor]) -> None:
         self.of = of
         program = of.program
-        self.loops = loops(of.source)
         like = next(tensor for tensor in inputs if tensor is not None)
         self.like = like.new_empty(0)
         self.matrix = None if inputs.matrix is None else inputs.matrix.detach()
@@ -135,6 +135,11 @@ class ForwardPass:
             self.sent = of.readout.sent(self.words)
         self.output = self.arrays["out_output"] if of.keep_output else self.like
         self.centred = self.arrays.get("out_centred", self.like)
+
+    @functools.cached_property
+    def loops(self) -> Loops:
+        """Compile the loops, or take those that are there."""
+        return loops(self.of.source)
 
     def _over_time(self, width: int, *, steps: int | None = None) -> Tensor:
         return self.like.new_empty(self.of.steps if steps is None else steps, self.of.batch, width)

@@ -2,23 +2,62 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from sgbench.engine.generated_back import BackwardPass
+from sgbench.engine.generated_back import BackwardArrays, BackwardPass
 from sgbench.engine.generated_forward import ForwardPass, Inputs, Run
-from sgbench.engine.layer import LayerRun
+from sgbench.engine.layer import EngineLayer, LayerRun
 
 
-def run(of: Run, inputs: Inputs) -> tuple[LayerRun, LayerRun | None]:
-    """Run a layer over all steps by its generated loops, and the readout that goes along."""
+class PassKinds(NamedTuple):
+    """Names the two passes of a kind of program: all steps, and all steps back."""
+
+    forward: type[ForwardPass]
+    backward: type[BackwardArrays]
+
+
+LOOPS = PassKinds(ForwardPass, BackwardPass)
+
+
+def with_matrix(layer: EngineLayer, inputs: Inputs, width: int) -> Inputs:
+    """Add what one spike of each neuron feeds back, which is the matrix of an all to all recurrence."""
+    current: Tensor = inputs.current  # type: ignore[assignment]
+    matrix = layer.feedback(torch.eye(width, dtype=current.dtype, device=current.device))
+    return inputs._replace(matrix=matrix, behind_matrix=layer.recurrent)
+
+
+def run(
+    of: Run, inputs: Inputs, window: int | None = None, passes: PassKinds = LOOPS
+) -> tuple[LayerRun, LayerRun | None]:
+    """Run a layer over all steps, and the readout that goes along.
+
+    Args:
+        of: the layer's run.
+        inputs: of all steps.
+        window: steps behind which the state goes on without its gradient; None: none.
+        passes: what makes the steps.
+    """
+    if window is None or inputs.current is None:
+        return _over_all(of, inputs, passes)
+    runs: list[LayerRun] = []
+    for part in inputs.current.split(window):
+        runs.append(_over_all(of.over(len(part)), inputs._replace(current=part), passes)[0])
+        of.begin = type(of.begin)(*(field.detach() for field in runs[-1].state))
+    outputs, potentials = [one.output for one in runs], [one.u for one in runs]
+    u = torch.cat(potentials) if of.keep_u else None  # type: ignore[arg-type]
+    return LayerRun(torch.cat(outputs), u, runs[-1].state), None  # type: ignore[arg-type]
+
+
+def _over_all(of: Run, inputs: Inputs, passes: PassKinds) -> tuple[LayerRun, LayerRun | None]:
+    """Run a layer over all steps as one function."""
     if inputs.current is not None:
         inputs = inputs._replace(current=of.layout.flat(inputs.current).contiguous())
     dtype = next(tensor.dtype for tensor in inputs if tensor is not None)
-    output, centred, read, at_last, *last = _Unrolled.apply(of, *inputs, *of.rows(dtype))  # type: ignore[misc]
+    output, centred, read, at_last, *last = _Unrolled.apply(of, passes, *inputs, *of.rows(dtype))  # type: ignore[misc]
     full = of.layout.full
     state = type(of.begin)(*(full(field) for field in last))
     own = LayerRun(full(output) if of.keep_output else None, full(centred) if of.keep_u else None, state)
@@ -29,18 +68,18 @@ class _Unrolled(torch.autograd.Function):
     """Maps inputs and rows to output, potential, the readout's output and last state, and the own last state."""
 
     @staticmethod
-    def forward(ctx: Any, of: Run, *tensors: Tensor | None) -> Any:
+    def forward(ctx: Any, of: Run, passes: PassKinds, *tensors: Tensor | None) -> Any:
         """Run all steps forward and return what is wanted of them."""
         ctx.set_materialize_grads(False)
         count = len(Inputs._fields)
         inputs = Inputs(*tensors[:count])
-        there = ForwardPass(of, inputs, tensors[count:])  # type: ignore[arg-type]
+        there = passes.forward(of, inputs, tensors[count:])  # type: ignore[arg-type]
         there.advance()
         # Tensors of their own: what is handed out knows this pass, which must not know it in turn.
         output, centred = there.output.detach(), there.centred.detach()
         read = (there.like, there.like) if of.readout is None else (of.readout.output, of.readout.last())
         if of.program.learns:
-            ctx.of, ctx.there = of, there
+            ctx.of, ctx.there, ctx.back = of, there, passes.backward
             ctx.save_for_backward(*tensors, output, centred)
         return output, centred, *(tensor.detach() for tensor in read), *there.last()
 
@@ -49,4 +88,4 @@ class _Unrolled(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         """Compute the gradients of inputs and parameter rows."""
         _ = ctx.saved_tensors  # torch refuses here what was changed meanwhile
-        return None, *BackwardPass(ctx.of, ctx.there, grads).gradients()
+        return None, None, *ctx.back(ctx.of, ctx.there, grads).gradients()

@@ -314,7 +314,7 @@ class RunSpec(Strict):
 
     method: Method
     seed: int = Field(ge=0, le=2**31, strict=True)
-    engine: Literal["auto", "fused", "scan", "reference", "snntorch"]
+    engine: Literal["auto", "fused", "scan", "reference", "snntorch", "triton"]
     trainer: TrainerSettings
     paths: PathSettings
     loggers: dict[str, dict[ParameterName, Value]]

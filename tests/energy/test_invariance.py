@@ -14,6 +14,7 @@ from sgbench.signals.spikes import SparseSpikes
 from sgbench.signals.trajectory import SPIKES, Batch
 from tests.energy.counted import make_network
 from tests.engine.conftest import loops_in_python  # noqa: F401 - a fixture
+from tests.engine.tiles_in_numpy import tiles_in_numpy
 
 
 def counted(engine: str, device: str = "cpu") -> OpCounts:
@@ -35,6 +36,7 @@ def counted(engine: str, device: str = "cpu") -> OpCounts:
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.usefixtures("loops_in_python")
+@tiles_in_numpy()
 def test_engines_do_not_matter(engine):
     """Expected: the very same totals as with the reference, of a network that fires."""
     reference = counted("reference")

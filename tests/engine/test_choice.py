@@ -59,15 +59,15 @@ def test_an_unknown_name_is_refused():
 
 
 def test_auto_prefers_the_fastest():
-    """Expected: the order in which `auto` tries, and that it never measures against snnTorch's classes."""
+    """Expected: the order in which `auto` tries; snnTorch's classes and Triton have to be asked for."""
     assert PREFERRED == ("fused", "scan", "generated", "reference")
-    assert set(PREFERRED) | {"snntorch"} == set(ENGINES)
+    assert set(PREFERRED) | {"snntorch", "triton"} == set(ENGINES)
     layers = list(Chain("auto").layers)
     choice = Engine("auto").describe(layers)
     assert choice.name == "fused"
     assert choice.reason.startswith("the fastest engine that covers every layer")
     assert "not " not in choice.reason
-    for name in ENGINES:
+    for name in (*PREFERRED, "snntorch"):
         assert Engine(name).describe(layers) == (name, "asked for")
 
 

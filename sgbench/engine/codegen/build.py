@@ -21,7 +21,7 @@ import torch
 from filelock import FileLock, Timeout
 from numba.core import event
 
-from sgbench.engine.codegen.source import LoopSource, backward_arrays, forward_arrays
+from sgbench.engine.codegen.source import WrittenSource, backward_arrays, forward_arrays
 from sgbench.engine.kernels.disk_cache import LOOPS, ROOM, text_sha256
 from sgbench.engine.note import CompileNote
 from sgbench.engine.numba_events import nothing_along
@@ -44,7 +44,7 @@ class Loops(NamedTuple):
     backward: Loop | None
 
 
-def loops(source: LoopSource) -> Loops:
+def loops(source: WrittenSource) -> Loops:
     """Compile the loops of a neuron's source, or load them from the cache."""
     program = source.program
     arrays = (len(forward_arrays(program)), len(backward_arrays(program)) if program.learns else 0)
@@ -76,7 +76,7 @@ def compiled(text: str, note: str, compile_all: Callable[[ModuleType, bool], Mad
                     return compile_all(_stored(text, folder / f"{name}.py"), True)
         except (OSError, RuntimeError) as error:
             log.warning("%s keeps no loops (%s); they are compiled for this process alone", folder, error)
-        return compile_all(_in_memory(text, name), False)
+        return compile_all(in_memory(text, name), False)
 
 
 def _digest(text: str) -> str:
@@ -121,7 +121,7 @@ def _stored(text: str, path: Path) -> ModuleType:
     return module
 
 
-def _in_memory(text: str, name: str) -> ModuleType:
+def in_memory(text: str, name: str) -> ModuleType:
     """Make a module of a text, where no folder can hold it."""
     module = ModuleType(name)
     exec(compile(text, f"<{name}>", "exec"), module.__dict__)  # noqa: S102 - the source is ours

@@ -87,7 +87,7 @@ def bytes_of(tensor: Tensor) -> bytes:
     >>> list(bytes_of(torch.tensor([1, 2], dtype=torch.uint8)))
     [1, 2]
     """
-    return tensor.detach().reshape(-1).view(torch.uint8).numpy().tobytes()
+    return tensor.detach().reshape(-1).view(torch.uint8).cpu().numpy().tobytes()
 
 
 def without_samples(tensor: Tensor, shape: Sequence[int]) -> Tensor:

@@ -44,6 +44,7 @@ class Program:
     noises: tuple[Noise, ...]  # what is drawn in each step
     # Places of those noises that values are made from, forward and on the way back.
     used: tuple[tuple[int, ...], tuple[int, ...]]
+    currents: int  # parts of "current" and "recurrent"
 
     @property
     def learns(self) -> bool:
@@ -126,6 +127,7 @@ def record(
         learnt=learnt,
         noises=tuple(recorder.noises),
         used=((), ()),
+        currents=layer.neuron.currents,
     )
     if not program.noises:
         return program

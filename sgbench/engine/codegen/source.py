@@ -95,8 +95,8 @@ def backward(
 INDENT = " " * 20
 
 
-class LoopSource:
-    """Writes the two loops of a program.
+class WrittenSource:
+    """Holds the text of a program's loops, and the numbers that are handed to it.
 
     Args:
         program: what a step computes.
@@ -104,11 +104,21 @@ class LoopSource:
         width: M; it does not stand in the source, so that layers of about one size share their loops.
     """
 
+    text: str
+
     def __init__(self, program: Program, dtype: torch.dtype, width: int) -> None:
         self.program = program
         self.dtype = dtype
-        self.pitch = pitch(width)
+        self.pitch = width  # from one row of what neurons have a value of each to the next
         self.constants: list[float] = []
+
+
+class LoopSource(WrittenSource):
+    """Writes the two loops of a program, for the CPU."""
+
+    def __init__(self, program: Program, dtype: torch.dtype, width: int) -> None:
+        super().__init__(program, dtype, width)
+        self.pitch = pitch(width)
         self.text = HEAD.format(dtype=str(dtype).removeprefix("torch."))
         self.text += self._forward()
         if program.gradients:
@@ -296,11 +306,13 @@ class Lines:
 
 MOST = 16
 """Sources of one layer's neurons: with and without gradient, and for a last batch that is shorter."""
-_written: weakref.WeakKeyDictionary[Any, dict[tuple[Any, ...], tuple[Snapshot, LoopSource]]]
+_written: weakref.WeakKeyDictionary[Any, dict[tuple[Any, ...], tuple[Snapshot, WrittenSource]]]
 _written = weakref.WeakKeyDictionary()
 
 
-def recalled(neuron: nn.Module, key: tuple[Any, ...], write: Callable[[Snapshot], LoopSource]) -> LoopSource:
+def recalled(
+    neuron: nn.Module, key: tuple[Any, ...], write: Callable[[Snapshot], WrittenSource]
+) -> WrittenSource:
     """Return a neuron's written loops if all that its step reads is unchanged, or have them written anew.
 
     All of it is compared by value, tensors bit by bit. A step of somebody's own may read what lies anywhere, so it

@@ -1,0 +1,334 @@
+"""From values to the source of two Triton programs: all steps forward, and all steps back.
+
+Legend: T steps, B samples, M neurons, k parts of what lies side by side. A program instance holds a tile of samples
+and neurons: it goes over all steps with the tile's state in registers. All to all recurrence is a product inside
+the program, whose tile then holds every neuron of the layer, and whose weights are loaded once. Arrays lie as those
+of `source`; sums over samples and steps are made for each tile by itself, so that they do not depend on an order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from sgbench.engine.codegen.program import Parts, Program
+from sgbench.engine.codegen.source import (
+    BINARY,
+    LITERAL,
+    Lines,
+    WrittenSource,
+    backward_arrays,
+    forward_arrays,
+)
+from sgbench.engine.codegen.triton_functions import FUNCTIONS
+from sgbench.engine.codegen.values import Untraceable, Value, needed
+
+OF_LANGUAGE = {
+    "exp": "tl.exp", "log": "tl.log", "log2": "tl.log2", "sin": "tl.sin", "cos": "tl.cos", "erf": "tl.erf",
+    "floor": "tl.floor", "ceil": "tl.ceil", "abs": "tl.abs",
+}  # fmt: skip
+"""Operations that Triton's language has under one name for both precisions."""
+ROUNDED = {"div": "tl.div_rn", "sqrt": "tl.sqrt_rn"}
+"""In float32, where the plain ones are approximate."""
+HEAD = '''"""Written by sgbench from a neuron's step."""
+import triton
+import triton.language as tl
+'''
+FORWARD = """
+
+@triton.jit
+def forward(
+    {arguments},
+    rows, numbers, steps, batch, size, SAMPLES: tl.constexpr, NEURONS: tl.constexpr,
+):
+{placed}
+{before}
+    for _ in range(steps):
+{body}
+{behind}
+"""
+BACKWARD = """
+
+@triton.jit
+def backward(
+    {arguments},
+    rows, sums, numbers, steps, batch, of_arriving, size,
+    SENDS_BACK: tl.constexpr, SAMPLES: tl.constexpr, NEURONS: tl.constexpr,
+):
+{placed}
+{before}
+    for _ in range(steps):
+{body}
+{behind}
+"""
+PLACED = (
+    "n = tl.program_id(1) * NEURONS + tl.arange(0, NEURONS)",
+    "sample = (tl.program_id(0) * SAMPLES + tl.arange(0, SAMPLES))[:, None]",
+    "m = n[None, :]",
+    "inside = (sample < batch) & (m < size)",
+)
+
+
+class TritonSource(WrittenSource):
+    """Writes the two Triton programs of a step.
+
+    Raises:
+        Untraceable: Triton's language lacks an operation of the step.
+    """
+
+    def __init__(self, program: Program, dtype: torch.dtype, width: int) -> None:
+        super().__init__(program, dtype, width)
+        self.functions: dict[str, str] = {}
+        loops = self._forward()
+        if program.learns:
+            loops += self._backward()
+        self.text = HEAD + "".join(self.functions.values()) + loops
+
+    @property
+    def recurrent_parts(self) -> range:
+        """Return the parts of the current that all neurons feed back; none without all to all recurrence."""
+        return range(self.program.currents if "fed" in self.program.outputs else 0)
+
+    def _forward(self) -> str:
+        """Write the program forward: states and what is fed back stay in registers."""
+        program, written = self.program, self._lines(self._kept_forward())
+        body = [f"recurrent_{k} = {self._product(f'fed, matrix_{k}')}" for k in self.recurrent_parts]
+        fields = {f"state_{place}": parts for place, parts in enumerate(program.following)}
+        outputs = {name: parts for name, parts in program.outputs.items() if program.field_of(name) is None}
+        body += written.lines(needed(program.forward_roots))
+        body += [f"{_register(field, k)} = {written.names[v]}" for field, k, v in _each(fields)]
+        before = [f"{_register(field, k)} = {written.load(field, k)}" for field, k, _ in _each(fields)]
+        before += self._matrix(transposed=False)
+        moved = [f"out_{name}" for name in outputs] + ["current", *self._used("noise", 0)]
+        stores = [written.store(f"out_{name}", 0, written.names[parts[0]]) for name, parts in outputs.items()]
+        if self.recurrent_parts:
+            before.append(f"fed = {written.load('fed_begin', 0)}")
+            (fed,) = program.outputs["fed"]
+            body.append(f"fed = tl.where(inside, {written.names[fed]}, zero)")
+        kept = [written.store(field, k, _register(field, k)) for field, k, _ in _each(fields)]
+        if program.learns:
+            before += written.moves(fields, "+")  # rows of the state are one ahead of those of a step
+            stores += kept
+            stores += [written.store("recurrent", k, f"recurrent_{k}") for k in self.recurrent_parts]
+            moved += [*fields, *(["recurrent"] if self.recurrent_parts else [])]
+            kept = []
+        body += stores + written.moves(moved, "+")
+        return written.filled(FORWARD, triton_forward_arrays(program), before, body, kept)
+
+    def _backward(self) -> str:
+        """Write the program on the way back: gradients of the state and of what was fed back stay in registers."""
+        program, written = self.program, self._lines(self._kept_backward())
+        fields = {f"grad_{place}": parts for place, parts in enumerate(program.before)}
+        outgoing = {f"grad_{name}": parts for name, parts in program.gradients.items()}
+        arriving = [f"d_{name}" for name in program.outputs if name != "fed"]
+        body = written.lines(needed(program.backward_roots))
+        body += [written.store(name, k, written.names[value]) for name, k, value in _each(outgoing)]
+        body += [f"{_register(field, k)} = {written.names[v]}" for field, k, v in _each(fields)]
+        before = [f"{_register(field, k)} = {written.load(field, k)}" for field, k, _ in _each(fields)]
+        before += [f"sum_{row} = zero" for row, _ in program.sums]
+        for row, value in program.sums:
+            body.append(f"sum_{row} = sum_{row} + tl.where(inside, {written.names[value]}, zero)")
+        if self.recurrent_parts:
+            before += [*self._matrix(transposed=True), "d_fed = zero"]
+            products = [
+                self._product(f"tl.where(inside, {written.names[value]}, zero), matrix_{k}")
+                for k, value in enumerate(program.gradients["recurrent"])
+            ]
+            body.append(f"d_fed = {' + '.join(products)} if SENDS_BACK else zero")
+        states = [f"state_{place}" for place in range(len(program.following))]
+        recurrent = ["recurrent"] if self.recurrent_parts else []
+        moved = ["current", *recurrent, *self._used("noise", 1), *states, *outgoing]
+        body += written.moves(moved + [name for name in arriving if name != "d_output"], "-")
+        body.append("d_output -= of_arriving * size")
+        behind = [written.store(field, k, _register(field, k)) for field, k, _ in _each(fields)]
+        total = "sums + (tl.program_id(0) * {count} + {row}) * size + n"
+        behind += [
+            f"tl.store({total.format(count=self._rows(), row=row)}, tl.sum(sum_{row}, axis=0), mask=n < size)"
+            for row, _ in program.sums
+        ]
+        return written.filled(BACKWARD, triton_backward_arrays(program), before, body, behind)
+
+    def _kept_forward(self) -> dict[str, str]:
+        """Name the registers in which a step forward finds its inputs."""
+        kept = {f"recurrent.{k}": f"recurrent_{k}" for k in self.recurrent_parts}
+        fields = {f"state_{place}": parts for place, parts in enumerate(self.program.following)}
+        return kept | {f"{field}.{k}": _register(field, k) for field, k, _ in _each(fields)}
+
+    def _kept_backward(self) -> dict[str, str]:
+        """Name the registers in which a step back finds its inputs."""
+        kept = {"d_fed.0": "d_fed"}
+        for place, parts in enumerate(self.program.before):
+            kept |= {f"d_state_{place}.{k}": _register(f"grad_{place}", k) for k in range(len(parts))}
+        return kept
+
+    def _matrix(self, *, transposed: bool) -> list[str]:
+        """Write what loads the recurrent weights, each part [from, to], or [to, from] for the way back."""
+        if not self.recurrent_parts:
+            return []
+        source, target = ("m", "j") if transposed else ("j", "m")
+        pointer = f"matrix + {source} * ({self.program.currents} * size) + {target}"
+        loads = [
+            f"matrix_{k} = tl.load({pointer} + {k} * size, mask=(j < size) & (m < size), other=0.0)"
+            for k in self.recurrent_parts
+        ]
+        return ["j = tl.arange(0, NEURONS)[:, None]", *loads]
+
+    def _product(self, factors: str) -> str:
+        """Write a product of tiles in the precision of their numbers."""
+        return f'tl.dot({factors}, input_precision="ieee", out_dtype={self._number_type()})'
+
+    def _used(self, name: str, way: int) -> list[str]:
+        """Name the arrays of noise on one way."""
+        return [f"{name}_{place}" for place in self.program.used[way]]
+
+    def _rows(self) -> int:
+        """Count the rows of what neurons have a value of each."""
+        return sum(given.parts for given in self.program.given)
+
+    def _number_type(self) -> str:
+        """Write the type of all numbers."""
+        return "tl." + str(self.dtype).removeprefix("torch.")
+
+    def _lines(self, kept: Mapping[str, str]) -> TileLines:
+        """Start the lines of one program."""
+        return TileLines(self.constants, self.dtype, kept, self._parts(), self.functions, self._number_type())
+
+    def _parts(self) -> dict[str, int]:
+        """Count the parts of each array that has several."""
+        program = self.program
+        counts: dict[str, int] = dict.fromkeys(
+            ("current", "recurrent", "grad_current", "grad_recurrent"), program.currents
+        )
+        for place, parts in enumerate(program.following):
+            counts |= {f"state_{place}": len(parts), f"grad_{place}": len(parts)}
+        return counts
+
+
+def triton_forward_arrays(program: Program) -> list[str]:
+    """List the names of the arrays that the program forward takes, in order."""
+    given = ["matrix", "fed_begin"] if "fed" in program.outputs else []
+    return [*forward_arrays(program), *given]
+
+
+def triton_backward_arrays(program: Program) -> list[str]:
+    """List the names of the arrays that the program backward takes, in order."""
+    given = ["matrix"] if "fed" in program.outputs else []
+    return [*(name for name in backward_arrays(program) if name != "d_fed"), *given]
+
+
+def _register(array: str, part: int) -> str:
+    """Name the register of a part of what goes from step to step."""
+    return f"{array}_now_{part}"
+
+
+def _each(parts: Mapping[str, Parts]) -> list[tuple[str, int, Value]]:
+    """List each array, part and value."""
+    return [(name, k, value) for name, values in parts.items() for k, value in enumerate(values)]
+
+
+class TileLines(Lines):
+    """Writes values as lines of one Triton program, each a tile of samples and neurons."""
+
+    def __init__(
+        self,
+        constants: list[float],
+        dtype: torch.dtype,
+        kept: Mapping[str, str],
+        parts: Mapping[str, int],
+        functions: dict[str, str],
+        number_type: str,
+    ) -> None:
+        super().__init__(constants, dtype, 0, {})
+        self.kept, self.parts, self.functions, self.number_type = kept, parts, functions, number_type
+        self.is_single = dtype == torch.float32
+        self.hoisted = {"zero": f"tl.zeros((SAMPLES, NEURONS), {number_type})"}
+
+    def load(self, array: str, part: int) -> str:
+        """Write what reads a part of an array's present row."""
+        return f"tl.load({self._place(array, part)}, mask=inside, other=0.0)"
+
+    def store(self, array: str, part: int, name: str) -> str:
+        """Write what stores a tile in a part of an array's present row."""
+        return f"tl.store({self._place(array, part)}, {name}, mask=inside)"
+
+    def moves(self, arrays: Sequence[str] | Mapping[str, object], sign: str) -> list[str]:
+        """Write what goes to the next row of arrays, or to the row before."""
+        return [f"{array} {sign}= batch * ({self.parts.get(array, 1)} * size)" for array in arrays]
+
+    def filled(
+        self,
+        loop: str,
+        arrays: Sequence[str],
+        before: Sequence[str],
+        body: Sequence[str],
+        behind: Sequence[str],
+    ) -> str:
+        """Write the program around these lines."""
+        hoisted = [f"{name} = {expression}" for name, expression in self.hoisted.items()]
+        return loop.format(
+            arguments=", ".join(arrays),
+            placed=_indented(PLACED),
+            before=_indented([*hoisted, *before]),
+            body=_indented(body, 8),
+            behind=_indented(behind),
+        )
+
+    def _place(self, array: str, part: int) -> str:
+        """Write the addresses of a part of an array's present row."""
+        count = self.parts.get(array, 1)
+        offset = self._named(f"of_{count}", f"sample * ({count} * size) + m")
+        return f"{array} + {offset}" + (f" + {part} * size" if part else "")
+
+    def _named(self, name: str, expression: str) -> str:
+        """Return the name of what is computed once, before the first step."""
+        self.hoisted[name] = expression
+        return name
+
+    def _number(self, value: float) -> str:
+        """Write a constant as a tile, by its place among the numbers where its bits have to be handed in."""
+        tile = "(SAMPLES, NEURONS)"
+        if value in LITERAL and str(value) != "-0.0":
+            name = f"number_{value}".replace(".", "_").replace("-", "minus_")
+            return self._named(name, f"tl.full({tile}, {value}, {self.number_type})")
+        self.constants.append(value)
+        place = len(self.constants) - 1
+        return self._named(f"c{place}", f"tl.broadcast_to(tl.load(numbers + {place}), {tile})")
+
+    def _expression(self, value: Value) -> str:
+        """Write a value as an expression of those before it."""
+        operation, detail = value.operation, value.detail
+        if operation == "input":
+            name, _, part = str(detail).rpartition(".")
+            return self.kept.get(str(detail)) or self.load(name, int(part))
+        if operation == "row":
+            row = f"tl.load(rows + {detail} * size + m, mask=m < size, other=0.0)"
+            return self._named(f"row_{detail}", f"tl.broadcast_to({row}, (SAMPLES, NEURONS))")
+        if operation == "noise":
+            return self.load(f"noise_{detail}", 0)
+        return self._computed(operation, [self.names[argument] for argument in value.arguments])
+
+    def _computed(self, operation: str, names: Sequence[str]) -> str:
+        """Write an operation on tiles."""
+        listed = ", ".join(names)
+        if operation in ROUNDED and self.is_single:
+            return f"{ROUNDED[operation]}({listed})"
+        if operation in BINARY:
+            return f"{names[0]} {BINARY[operation]} {names[1]}"
+        if operation in ("not", "neg"):
+            return f"{'~' if operation == 'not' else '-'}{names[0]}"
+        if operation in ("where", "sqrt"):
+            return f"tl.{operation}({listed})"
+        if operation in OF_LANGUAGE:
+            return f"{OF_LANGUAGE[operation]}({listed})"
+        if operation not in FUNCTIONS:
+            raise Untraceable(f"its step computes {operation}, which Triton's language lacks")
+        for name, text in FUNCTIONS.items():
+            if name == operation or f"{name}(" in FUNCTIONS[operation]:
+                self.functions[name] = text
+        return f"{operation}({listed})"
+
+
+def _indented(lines: Sequence[str], spaces: int = 4) -> str:
+    """Write lines with an indent."""
+    return "\n".join(" " * spaces + line for line in lines)

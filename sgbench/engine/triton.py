@@ -1,0 +1,91 @@
+"""Layers over time by Triton programs that are written for their neurons' `step`, for a CUDA device.
+
+What a step computes is written down as for the engine `generated`; Triton compiles another text of it. A layer's
+current of all steps comes from torch; then one program instance takes a tile of samples and neurons over all steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from sgbench.engine.codegen.triton_build import is_interpreted, missing
+from sgbench.engine.codegen.triton_source import TritonSource
+from sgbench.engine.codegen.values import Untraceable
+from sgbench.engine.generated import beyond_a_step, learns, try_out, written
+from sgbench.engine.generated_forward import Inputs
+from sgbench.engine.generated_run import run, with_matrix
+from sgbench.engine.layer import EngineLayer, LayerRun, Wanted, one_by_one, start
+from sgbench.engine.layout import Layout
+from sgbench.engine.triton_run import PROGRAMS, Tile, TritonRun
+from sgbench.errors import InputError
+from sgbench.signals.spikes import Signal, dense
+
+ROOM_KIB = 128
+"""Of the recurrent weights that one program instance holds: 128 neurons of one current each in float64."""
+
+
+def refusal(layer: EngineLayer, device: torch.device) -> str | None:
+    """Explain why no Triton program can run a layer on a device, or return None where one can.
+
+    The step is tried out, in training and with potentials.
+    """
+    return without_trial(layer, device) or try_out(layer, TritonSource)
+
+
+def without_trial(layer: EngineLayer, device: torch.device) -> str | None:
+    """Explain what forbids a program before a step is written down."""
+    lacking = missing()
+    if lacking is not None:
+        return lacking
+    if device.type != "cuda" and not is_interpreted():
+        return (
+            f"its programs run on a CUDA device, not on {device.type}: choose device=cuda, "
+            f"or set TRITON_INTERPRET=1 to check them slowly without one"
+        )
+    return beyond_a_step(layer) or _recurrence_refusal(layer)
+
+
+def _recurrence_refusal(layer: EngineLayer) -> str | None:
+    """Explain why one program instance cannot hold a layer's recurrent weights, or return None where it can."""
+    if layer.recurrence != "all_to_all" or layer.recurrent is None:
+        return None
+    if getattr(layer, "coarse", None) is not None:
+        return (
+            "its program multiplies in float32 and float64, and the weighted sums are asked for in bfloat16"
+        )
+    neurons = layer.recurrent.shape[-1]
+    tile = Tile.of(neurons, recurrent=True)
+    kib = layer.neuron.currents * tile.neurons**2 * layer.recurrent.dtype.itemsize // 1024
+    if kib <= ROOM_KIB:
+        return None
+    return f"the weights that feed back its {neurons} neurons take {kib} KiB of one program, which holds {ROOM_KIB}"
+
+
+def unroll(
+    layers: Sequence[EngineLayer], signal: Signal, states: Sequence[Any], wanted: Wanted
+) -> list[LayerRun]:
+    """Run a chain of layers over time; see `Engine.unroll`.
+
+    Raises:
+        InputError: a step cannot be written as a program.
+    """
+    return one_by_one(_unroll, layers, signal, states, wanted)
+
+
+def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> LayerRun:
+    """Run a layer by a program that is written for its neurons' step."""
+    inputs = Inputs(layer.current(dense(signal)))
+    current: torch.Tensor = inputs.current  # type: ignore[assignment]
+    shape, like = tuple(current.shape), current[0]
+    try:
+        source = written(layer, shape, like.dtype, wanted, learns=learns(layer, inputs), writer=TritonSource)
+    except Untraceable as reason:
+        raise InputError(f"engine=triton: layer '{layer.name}': {reason}; use engine=reference") from reason
+    layout = Layout.of(like, leading=1)
+    of = TritonRun(layer, source, layout, start(layer, like, state), shape, keep_u=wanted.u)
+    if layer.recurrence == "all_to_all":
+        inputs = with_matrix(layer, inputs, of.width)
+    return run(of, inputs, wanted.window, PROGRAMS)[0]
