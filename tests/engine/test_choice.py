@@ -25,6 +25,7 @@ from tests.engine.cases import (
     spikes,
 )
 from tests.engine.test_networks import Branching, Saturating
+from tests.messages import missing
 
 X = spikes(10, 3, 6)
 # torch warns of itself when it loads what its functional transforms and its compiler need.
@@ -53,9 +54,9 @@ class Chain(nn.Module):
 
 def test_an_unknown_name_is_refused():
     """Expected: one line with the nearest name and all others."""
-    with pytest.raises(InputError, match="engine 'fusd' does not exist; did you mean 'fused'") as caught:
+    with pytest.raises(InputError) as caught:
         Engine("fusd")
-    assert "\n" not in str(caught.value)
+    assert missing(caught.value, "'fusd'", "'fused'", *ENGINES) == []
 
 
 def test_auto_prefers_the_fastest():
@@ -65,8 +66,7 @@ def test_auto_prefers_the_fastest():
     layers = list(Chain("auto").layers)
     choice = Engine("auto").describe(layers)
     assert choice.name == "fused"
-    assert choice.reason.startswith("the fastest engine that covers every layer")
-    assert "not " not in choice.reason
+    assert len(missing(choice.reason, *ENGINES)) == len(ENGINES), "none was passed over"
     for name in (*PREFERRED, "snntorch"):
         assert Engine(name).describe(layers) == (name, "asked for")
 
@@ -75,28 +75,22 @@ def test_auto_says_why_not_the_faster_one():
     """Expected: the reasons of all that were passed over, of each layer where they differ."""
     layers = [*Chain("auto").layers]
     layers[0].neuron = Saturating()
-    reason = "its neurons have no linear recurrence"
     choice = Engine("auto").describe(layers)
     assert choice.name == "generated+fused"
-    assert choice.reason == (
-        f"the fastest engine of each layer: hidden0 on generated (not fused: {reason}; not scan: {reason}), "
-        f"readout on fused"
-    )
+    hidden, readout = choice.reason.split("readout")
+    assert missing(hidden, "hidden0", "generated", "fused", "scan") == []
+    assert missing(readout, "fused", "scan") == ["scan"]
     layers[0].neuron = Branching()
     alone = Engine("auto").describe(layers[:1])
-    looks = "its step calls aten::max, for which there is no rule"
-    assert alone == (
-        "reference",
-        f"the fastest engine that covers every layer; not fused: {reason}; not scan: {reason}; "
-        f"not generated: {looks}",
-    )
+    assert alone.name == "reference"
+    assert missing(alone.reason, "fused", "scan", "generated", "aten::max") == []
 
 
 def test_on_another_device_torch_makes_the_steps():
     """Expected: no compiled loops there, and the reason."""
     choice = Engine("auto", "meta").describe(list(Chain("auto").layers))
     assert choice.name == "scan"
-    assert "not fused: its loops are compiled for the CPU" in choice.reason
+    assert missing(choice.reason, "fused", "scan", "CPU") == ["scan"]
 
 
 def test_other_precisions_fall_back():
@@ -104,10 +98,9 @@ def test_other_precisions_fall_back():
     layers = [layer.to(torch.bfloat16) for layer in Chain("auto").layers]
     assert Engine("auto").describe(layers).name == "scan"
     assert Engine("auto").unroll(layers, X.bfloat16())[-1].output.dtype == torch.bfloat16
-    with pytest.raises(
-        InputError, match=r"layer 'hidden0' cannot run there: .* float32 and float64; use engine=auto"
-    ):
+    with pytest.raises(InputError) as caught:
         Engine("fused").unroll(layers, X.bfloat16())
+    assert missing(caught.value, "engine=fused", "'hidden0'", "float32", "float64", "engine=auto") == []
 
 
 # --- refusals
@@ -121,19 +114,17 @@ def test_a_neuron_without_numbers_is_refused(engine, call):
     layers[0].neuron = Saturating()
     with pytest.raises(InputError) as caught:
         Engine(engine).unroll(layers, X) if call == "unroll" else Engine(engine).describe(layers)
-    assert str(caught.value) == (
-        f"engine={engine}: layer 'hidden0' cannot run there: its neurons have no linear recurrence; use engine=auto"
-    )
+    assert missing(caught.value, f"engine={engine}", "'hidden0'", "linear recurrence", "engine=auto") == []
 
 
 SNNTORCH = {
-    ("leaky", "subtract", "attached"): "snnTorch always detaches the reset",
-    ("leaky", "zero", "attached"): "snnTorch always detaches the reset",
-    ("leaky", "subtract_decayed", "detached"): "snnTorch resets otherwise than subtract_decayed",
-    ("synaptic", "zero", "detached"): "snnTorch resets otherwise than zero",
-    ("synaptic", "subtract_decayed", "detached"): "snnTorch resets otherwise than subtract_decayed",
-    ("alif", "subtract", "detached"): "snnTorch has no such neuron",
-    ("adlif", "none", "detached"): "snnTorch has no such neuron",
+    ("leaky", "subtract", "attached"): "detaches",
+    ("leaky", "zero", "attached"): "detaches",
+    ("leaky", "subtract_decayed", "detached"): "subtract_decayed",
+    ("synaptic", "zero", "detached"): "zero",
+    ("synaptic", "subtract_decayed", "detached"): "subtract_decayed",
+    ("alif", "subtract", "detached"): "neuron",
+    ("adlif", "none", "detached"): "neuron",
     ("leaky", "subtract", "detached"): None,
     ("leaky", "zero", "detached"): None,
     ("leaky", "none", "attached"): None,
@@ -143,17 +134,18 @@ SNNTORCH = {
 
 
 @pytest.mark.parametrize(
-    ("case", "reason"), SNNTORCH.items(), ids=lambda each: "-".join(each or ["runs"])[:40]
+    ("case", "lacks"), SNNTORCH.items(), ids=lambda each: "-".join(each or ["runs"])[:40]
 )
-def test_what_snntorch_cannot_do(case, reason):
+def test_what_snntorch_cannot_do(case, lacks):
     """Expected: what snnTorch 1.0 has, from its source; `attached` and `detached` are one where nothing resets."""
     kind, reset, reset_gradient = case
     layer = Wired(6, neuron(kind, 5, reset=reset, reset_gradient=reset_gradient), 5, gain=1.0)
-    if reason is None:
+    if lacks is None:
         assert Engine("snntorch").pick(layer) == ("snntorch", "asked for")
         return
-    with pytest.raises(InputError, match=f"^engine=snntorch: layer 'hidden0' .*: {reason}; use engine=auto$"):
+    with pytest.raises(InputError) as caught:
         Engine("snntorch").pick(layer)
+    assert missing(caught.value, "engine=snntorch", "'hidden0'", lacks, "engine=auto") == []
 
 
 def test_snntorch_refuses_spikes_that_are_drawn():
@@ -161,8 +153,9 @@ def test_snntorch_refuses_spikes_that_are_drawn():
     surrogate = atan()
     Bernoulli().begin(surrogate)
     layer = Wired(6, neuron("leaky", 5, surrogate=surrogate), 5, gain=1.0)
-    with pytest.raises(InputError, match="snnTorch draws twice in a step, for the spike and for its reset"):
+    with pytest.raises(InputError) as caught:
         Engine("snntorch").pick(layer)
+    assert missing(caught.value, "engine=snntorch", "'hidden0'", "spike", "reset", "engine=auto") == []
 
 
 def test_snntorch_keeps_no_neurons():
@@ -178,6 +171,7 @@ def test_snntorch_keeps_no_neurons():
 # --- other modes of autograd
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("engine", ["auto", *FAST])
 @pytest.mark.parametrize("kind", ["leaky", "adlif"])
 def test_functional_gradients(engine, kind):
