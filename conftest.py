@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import functools
 import gc
 import inspect
 import itertools
 import logging
 import os
-import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import hypothesis
 import pytest
 from filelock import FileLock
 
+from tests import kept_merges
 from tests.budget import Ledger, Report
+from tests.thinned import left_out
 
 # Before torch is loaded: two threads on small tensors are slower, and much slower beside a busy neighbour.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -42,8 +41,19 @@ def pytest_configure(config: pytest.Config) -> None:
     gc.set_threshold(100_000, 20, 20)  # a walk through all modules and tests at every 700th object is slow
     ledger = Ledger()
     config.pluginmanager.register(ledger, "sgbench-ledger")
+    kept_merges.install()
     if not hasattr(config, "workerinput"):
+        kept_merges.forget_older()
         config.pluginmanager.register(Report(ledger, config), "sgbench-budget")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Before expressions of markers choose: cases that `one_in` leaves out are slow, unless asked for by name."""
+    if config.option.keyword or any("::" in word for word in config.args):
+        return
+    for item in left_out(items):
+        item.add_marker(pytest.mark.slow)
 
 
 @pytest.hookimpl(trylast=True)
@@ -78,30 +88,6 @@ def _compile_once(session: pytest.Session) -> None:
 
 
 # --- fixtures
-
-
-@pytest.fixture(autouse=True, scope="session")
-def shipped_files_are_merged_once() -> None:
-    """Hydra takes 0.1 s to merge the files of a run; a process has it merge each list of words once.
-
-    What a test gets is a copy, fresh from a pickle. Words that bring folders of their own are merged each time, and
-    words that are refused are refused by Hydra each time.
-    """
-    from sgbench.composition import compose
-
-    merge = compose.merge
-    trees: dict[tuple[str, ...], bytes] = {}
-
-    @functools.wraps(merge)
-    def merged_once(words: Sequence[str], folders: Sequence[Path]) -> Any:
-        if folders:
-            return merge(words, folders)
-        key = (str(Path.cwd()), *words)  # Hydra writes the working folder into its part of a tree
-        if key not in trees:
-            trees[key] = pickle.dumps(merge(words, folders))
-        return pickle.loads(trees[key])  # noqa: S301 - written in the line above
-
-    compose.merge = merged_once
 
 
 @pytest.fixture

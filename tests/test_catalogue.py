@@ -43,6 +43,7 @@ def target_of(entry: Entry) -> object:
     return getattr(importlib.import_module(module), name)
 
 
+@pytest.mark.one_in(5)
 @every_target
 def test_file_and_class_agree(entry):
     """Expected: what each of these says of itself, for an entry with a class."""
@@ -97,6 +98,7 @@ def has_sources(entry):
     assert sources or entry.group not in SOURCED
 
 
+@pytest.mark.one_in(5)
 @every_file
 def test_entry_describes_itself(entry):
     """Expected: something for the list of every group, also of groups that are data."""

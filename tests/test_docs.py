@@ -27,6 +27,7 @@ SNIPPETS = [
 """The first block of each page by default, the others too in `make test-slow`."""
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("snippet", SNIPPETS)
 def test_every_snippet_runs(snippet: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a module and a folder of its own, without an error or a warning."""
@@ -90,6 +91,7 @@ def test_type_checkers_have_nothing_to_say_of_the_snippets(tmp_path: Path) -> No
     assert told.stdout.splitlines()[-1].startswith("2 errors"), told.stdout
 
 
+@pytest.mark.slow
 def test_the_worked_surrogate_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The two files of the page on worked entries, laid out as it says, train as an entry of one's own."""
     code, entry = files_shown(sections(WORKED_ENTRIES)["A surrogate: the biweight"]).values()

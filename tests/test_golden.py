@@ -16,6 +16,7 @@ from tests.golden.write import refuse_moved
 from tests.thinned import thinned
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("name", thinned(cases.experiments(), 5))
 def test_composed_experiment(name: str) -> None:
     """The whole specification of each experiment and sweep point, exactly."""
@@ -54,6 +55,7 @@ def test_a_new_entry_moves_no_id() -> None:
 SLOW = ("evidence_accumulation", "store_recall")  # thousands of steps
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     "name",
     [

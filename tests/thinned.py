@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -30,3 +31,27 @@ def thinned_rows(rows: Iterable[tuple[Any, ...]], every: int) -> list[Any]:
         row if place % every == 0 else pytest.param(*row, marks=pytest.mark.slow)
         for place, row in enumerate(rows)
     ]
+
+
+def is_chosen(name: str, every: int) -> bool:
+    """Return whether a case is of the sample of one in `every`, which depends on its name alone.
+
+    A new case moves no other one into the sample or out of it, and each test takes other cases of a catalogue.
+    """
+    return zlib.crc32(name.encode()) % every == 0
+
+
+def left_out(items: Iterable[pytest.Item]) -> Iterator[pytest.Item]:
+    """Yield the cases that the default run leaves out, of tests that are marked `one_in`.
+
+    The first case of a test always runs; of those after it the cases whose name `is_chosen`.
+    """
+    begun: set[str] = set()
+    for item in items:
+        marks = list(item.iter_markers("one_in"))
+        if not marks or item.get_closest_marker("slow"):
+            continue
+        test = item.nodeid.partition("[")[0]
+        if test in begun and not is_chosen(item.nodeid, *marks[0].args):
+            yield item
+        begun.add(test)

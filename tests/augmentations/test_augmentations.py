@@ -88,6 +88,7 @@ def test_nothing_changes_nothing(drawn):
     assert vary(NoAugmentation(), trains) is trains
 
 
+@pytest.mark.one_in(8)
 @every_change
 @some
 @given(spikes)
@@ -304,6 +305,7 @@ def test_values_are_not_varied_as_spikes():
         SpikingData(Digits(), encoder, augmentation=events(), **rest)
 
 
+@pytest.mark.slow
 def test_a_record_names_it_only_where_something_is_chosen():
     """Expected: `none` is not written and changes no id; another choice is and does."""
     words = ["experiment=randman", "dataset.samples=[4,2,2]", "protocol.hidden=[4]", "protocol.epochs=1"]

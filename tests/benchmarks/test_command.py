@@ -51,6 +51,7 @@ def test_tiny_comparison_from_end_to_end(
     assert tree["load_after"]
 
 
+@pytest.mark.slow
 def test_precision_threads_and_neighbour_are_taken(tmp_path: Path) -> None:
     file = tmp_path / "times.json"
     words = f"engine --workload w2 {TINY['w2']} {QUICK} --precision float64 --busy --seed 3 --json {file}"
@@ -59,6 +60,7 @@ def test_precision_threads_and_neighbour_are_taken(tmp_path: Path) -> None:
     assert (used["precision"], used["busy"], used["seed"], used["threads"]) == ("float64", True, 3, 1)
 
 
+@pytest.mark.slow
 def test_absent_peer_is_listed_and_passed_over(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -19,6 +19,7 @@ from benchmarks.workloads import Sizes, make_task
 from sgbench.errors import InputError
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     "name",
     [

@@ -97,6 +97,7 @@ def test_points_that_stand_for_all_are_counted_beyond_their_start() -> None:
     assert sweep_basic._of_all(taken, start, sweep_basic.BasicSettings()) == taken
 
 
+@pytest.mark.slow
 def test_a_replica_s_step_is_the_bare_engine_s(tmp_path: Path) -> None:
     """Both are timed on the same batches of the same two runs."""
     specs = plan([*TINY_RUN, "surrogate=atan,triangle", f"paths.runs_dir={tmp_path}"], multirun=True).specs

@@ -130,6 +130,7 @@ def by_hand(kind: str, given: Drive, reset: str, *, attached: bool, recurrence: 
     )
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(("recurrence", "recurrence_gradient"), thinned_rows(CONNECTIONS, 2))
 @pytest.mark.parametrize("reset_gradient", RESET_GRADIENTS)
 @pytest.mark.parametrize("reset", thinned(RESETS, 3))
@@ -143,6 +144,7 @@ def test_equals_hand_recursion_and_adjoint(kind, reset, reset_gradient, recurren
     assert_equal_runs(ours, by_hand(kind, given, reset, attached=attached, recurrence=recurrence, cut=cut))
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("reset", RESETS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_shared_numbers_get_the_sum(kind, reset):
@@ -219,6 +221,7 @@ def assert_equal_bits(one: Result, other: Result) -> None:
         assert torch.equal(one.gradients[name], other.gradients[name]), name
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("reset_gradient", RESET_GRADIENTS)
 @pytest.mark.parametrize("reset", RESETS)
 def test_alif_without_kappa_is_leaky(reset, reset_gradient):
@@ -231,6 +234,7 @@ def test_alif_without_kappa_is_leaky(reset, reset_gradient):
     assert adaptive.spikes.sum() < leaky.spikes.sum()
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("reset_gradient", RESET_GRADIENTS)
 @pytest.mark.parametrize("reset", RESETS)
 def test_adlif_without_a_and_b_is_leaky_with_a_gain(reset, reset_gradient):

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")
 # --- learnable decays
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("direction", [1, -1])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("optimiser", thinned(OPTIMISERS, 4))

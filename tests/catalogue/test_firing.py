@@ -32,6 +32,7 @@ def surrogate_firing(name: str, surrogate: str = "sigmoid", **parameters: object
     return made
 
 
+@pytest.mark.one_in(8)
 @every_firing
 def test_shape_and_dtype_are_kept_and_a_gradient_arrives(name):
     """Expected: upstream times the entry's slope, whatever was drawn."""
@@ -57,6 +58,7 @@ def test_copies_and_pickles(name):
         assert torch.equal(again(u), surrogate(u))
 
 
+@pytest.mark.one_in(5)
 @every_firing
 def test_only_the_step_runs_compiled(name):
     """Expected: `reference` for all that replace the step, with a reason; must differ for the step itself."""
@@ -113,6 +115,7 @@ def sent(name: str, surrogate: Surrogate, u: torch.Tensor) -> torch.Tensor:
     return curve[name](u)
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("surrogate", thinned(["sigmoid", "triangle", "atan"], 3))
 @pytest.mark.parametrize("normalisation", thinned(NORMALISATIONS, 2))
 @every_firing
@@ -209,6 +212,7 @@ def test_ternary_refuses_a_reset_to_zero():
         sgbench.run(*WORDS, "firing=ternary", "neuron.reset=zero")
 
 
+@pytest.mark.slow
 def test_a_spike_of_either_sign_costs_an_addition():
     """Expected: accumulations for signed spikes, multiplications for graded ones; rates count both signs."""
     signed = sgbench.run(*WORDS, "firing=ternary", "init.gain=8")
@@ -292,6 +296,7 @@ def test_soft_sends_the_curve_whose_slope_it_has(surrogate):
     )
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("words", "remedy"),
     [
@@ -316,6 +321,7 @@ def test_a_curve_with_the_slope_of_another_is_refused(words, remedy):
 # --- noise of its own
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("noise", "chance"),
     [
@@ -340,6 +346,7 @@ def test_escape_has_the_noise_it_is_told_whatever_the_surrogate(noise, chance):
         assert ((drawn - expected).abs() <= 5 * (expected * (1 - expected) / 20_000).sqrt()).all()
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("noise", ["logistic", "gaussian", "exponential"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_escape_stays_finite_far_from_threshold(noise, dtype):

@@ -30,6 +30,7 @@ def test_there_are_as_many_of_both_as_promised():
     assert len(set(HOSTILE)) >= 100
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("name", WRITTEN)
 def test_an_entry_as_a_formula_is_the_entry(name):
     """Expected: the entry's slope to 1e-12 of its peak, and its peak, area, width and support."""
@@ -52,6 +53,7 @@ def test_an_entry_as_a_formula_is_the_entry(name):
     assert formula.support == pytest.approx(entry.support, rel=1e-12)
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("text", HOSTILE)
 def test_what_is_no_formula_is_refused_in_one_line(text):
     with pytest.raises(InputError) as refused:
@@ -85,6 +87,7 @@ def ids(*words: str) -> str:
     return method_id(compose(["surrogate=formula", *words]).method)
 
 
+@pytest.mark.slow
 def test_a_method_is_named_by_what_its_formula_says():
     """Expected: one id whatever the blanks and brackets; must differ: another number, another operation."""
     first = ids("surrogate.formula='1/(1+abs(a*u))**2'")

@@ -68,6 +68,7 @@ def test_forget_bias_joins_the_forget_gate():
     assert not torch.equal(ours(slstm(forget_bias=1.0), current).x, ours(slstm(), current).x)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("reset", ["none", "subtract", "zero"])
 def test_slstm_is_snntorchs_where_its_state_survives(reset):
     """Must match: snnTorch 1.0 over 200 steps with as many inputs as neurons, where it does not forget."""
@@ -116,6 +117,7 @@ def test_snntorch_slstm_cannot_fire_at_its_default_threshold():
             make(threshold=1.0)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("recurrence", ["none", "all_to_all"])
 def test_sgru_without_reset_is_torch_gru_cell_behind_a_threshold(recurrence):
     """Must match: hidden values, spikes and gradients over 200 steps of `nn.GRUCell`, thresholded."""

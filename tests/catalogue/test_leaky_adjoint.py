@@ -95,6 +95,7 @@ def by_hand(
     )
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(("recurrence", "recurrence_gradient"), thinned_rows(CONNECTIONS, 2))
 @pytest.mark.parametrize("reset_gradient", RESET_GRADIENTS)
 @pytest.mark.parametrize("reset", thinned(RESETS, 2))
@@ -132,6 +133,7 @@ def test_hand_adjoint_is_the_slope_of_a_smooth_recursion(kind):
 # --- options must differ
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("kind", KINDS)
 def test_resets_differ(kind):
     """Must differ: every pair of resets gives other spikes on the same input."""
@@ -142,6 +144,7 @@ def test_resets_differ(kind):
             assert (one != other).any()
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("reset", RESETS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_reset_gradients_differ_and_forwards_do_not(kind, reset):
@@ -154,6 +157,7 @@ def test_reset_gradients_differ_and_forwards_do_not(kind, reset):
     assert (difference == 0) if reset == "none" else (difference > 0.1)
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("recurrence", ["one_to_one", "all_to_all"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_recurrence_gradients_differ_and_forwards_do_not(kind, recurrence):

@@ -98,6 +98,7 @@ def against_snntorch(
     return run_ours(neuron, given, recurrence=recurrence), run_theirs(other, given)
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("learn", thinned(LEARN, 2))
 @pytest.mark.parametrize(
     ("kind", "reset"),
@@ -117,6 +118,7 @@ def test_equals_snntorch(kind, reset, learn):
     assert_equal_runs(*against_snntorch(kind, reset, learn, "none", drive(mean=0.1)))
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("learn", ["none", "shared"])
 @pytest.mark.parametrize("recurrence", ["one_to_one", "all_to_all"])
 @pytest.mark.parametrize("reset", thinned(["subtract", "none"], 2))
@@ -195,6 +197,7 @@ def test_zero_reset_of_snntorch_differs_between_its_neurons():
     assert our_spike_times(make_neuron("synaptic", alpha=0.0, **ours)) == kept
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(("kind", "recurrence"), [("synaptic", "none"), ("leaky", "one_to_one")])
 def test_zero_reset_of_snntorch_differs_from_ours(kind, recurrence):
     """Must differ. Pinned on random input; see the test above."""

@@ -48,6 +48,7 @@ CALLS = [
 ]
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(("name", "given", "slope"), thinned_rows(CALLS, 4))
 def test_a_call_by_the_librarys_names_is_its_formula(
     name: str, given: dict[str, float], slope: object
@@ -70,6 +71,7 @@ def test_defaults_by_names_are_the_numbers_of_the_table_and_name_no_method() -> 
             assert found[key] == pytest.approx(value, rel=1e-12), (preset.entry, key)
 
 
+@pytest.mark.slow
 def test_words_and_sweeps_take_the_librarys_names() -> None:
     """Must match: the same in our own words. A width of ours still goes before the library's slope."""
     ours = compose(["surrogate=spikingjelly/PiecewiseQuadratic", "surrogate.slope=3", "surrogate.scale=3"])
@@ -81,6 +83,7 @@ def test_words_and_sweeps_take_the_librarys_names() -> None:
     assert (wide["slope"], wide["width_fwhm"]) == (None, 0.5)
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("name", "given", "said"),
     [
@@ -97,6 +100,7 @@ def test_a_wrong_parameter_suggests_the_right_one(name: str, given: dict[str, ob
         sgbench.create(f"surrogate/{name}", **given)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("word", "said"),
     [

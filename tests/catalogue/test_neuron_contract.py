@@ -56,6 +56,7 @@ def test_there_are_forty() -> None:
     assert all({"family", "formula", "aliases"} <= entry.meta.keys() for entry in ENTRIES.values())
 
 
+@pytest.mark.one_in(5)
 @every
 def test_nothing_is_remembered_but_the_state(name):
     """Expected: a second run gives the first's bits; so do two windows, the second from the first's state."""
@@ -73,6 +74,7 @@ def test_nothing_is_remembered_but_the_state(name):
     assert all(torch.equal(one, other) for one, other in zip(second.state, whole.state, strict=True))
 
 
+@pytest.mark.one_in(5)
 @every
 def test_neurons_and_samples_do_not_look_at_each_other(name):
     """Must match: every other neuron and sample. Must differ: the one whose current was changed."""
@@ -88,6 +90,7 @@ def test_neurons_and_samples_do_not_look_at_each_other(name):
     assert (one.u[:, 1, 2] != other.u[:, 1, 2]).any()
 
 
+@pytest.mark.one_in(5)
 @every
 def test_it_sends_what_it_says(name):
     """Expected: values of the kind that `sends` names, not all alike; potentials and states finite, one dtype."""
@@ -104,6 +107,7 @@ def test_it_sends_what_it_says(name):
             assert each.isfinite().all()
 
 
+@pytest.mark.one_in(5)
 @every
 def test_gradient_reaches_the_current(name):
     """Expected: finite, not 0, and none from a later step to an earlier output where steps go one by one."""
@@ -130,6 +134,7 @@ def test_files_say_what_classes_do(name):
     assert operations.additions > 0 or name == "mcculloch_pitts"
 
 
+@pytest.mark.one_in(5)
 @every
 def test_copies_and_pickles(name):
     """Expected: the same bits from a deep copy and from an unpickled one, also after use."""
@@ -151,6 +156,7 @@ def layer_and_input(name: str, **changes: object) -> tuple[Driven, Tensor]:
     return Driven(neuron, recurrence, gain=0.2 * current.abs().mean().item()), current.requires_grad_()
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("engine", ["scan", "fused"])
 @pytest.mark.parametrize("name", LINEAR)
 def test_fast_engines_equal_the_step(name, engine):
@@ -212,6 +218,7 @@ SILENT = {("three_compartment", "apical.logit")}  # a dendrite for what comes ba
 LEARNERS = [name for name in NAMES if list(learning(name).parameters())]
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("name", LEARNERS)
 def test_every_learnt_number_gets_gradient(name):
     """Expected: finite and not 0."""
@@ -237,6 +244,7 @@ def test_bounded_numbers_stay_in_range_and_alive(name, direction):
         assert (slope > 0).all(), key
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("name", [name for name in STEPWISE if "learn_threshold" in recipe(name)[1]])
 def test_a_range_over_neurons(name):
     """Must match: each neuron of a range is the neuron of its own number. Must differ: the first and the last."""

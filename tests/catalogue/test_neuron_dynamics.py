@@ -95,6 +95,7 @@ CURRENT = {"eif": 0.07, "qif": 0.009, "adex": 0.07, "izhikevich": 0.01, "lapicqu
 RESISTANCE = {"adex": 10.0}
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("name", CURRENT)
 def test_euler_converges_in_first_order(name):
     """Expected: the error to a fine Runge-Kutta solution halves with the step, within a tenth."""
@@ -238,6 +239,7 @@ LIMITS = [
 ]
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(
     ("name", "changes", "other", "options", "how"), LIMITS, ids=lambda each: str(each)[:24]
 )

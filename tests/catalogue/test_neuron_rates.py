@@ -30,6 +30,7 @@ def period(name: str, current: float, steps: int, step_s: float, **changes: Any)
     return (times[-1] - times[0]).item() / (len(times) - 1) * step_s
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("current", [1.2, 2.0, 5.0])
 def test_leaky_fires_at_the_known_rate(current):
     """Expected: period tau ln(I / (I - theta)) for a current with gain 1 - beta, to one step of 0.1 ms."""
@@ -66,6 +67,7 @@ QUICK = (
 )  # of each kind; the others run with the slow tests
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in POWERS]
 )
@@ -91,6 +93,7 @@ def test_a_finer_step_keeps_the_rate(name):
     assert rates[1] == pytest.approx(rates[0], rel=0.2)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", KICKED)
 def test_a_finer_step_keeps_the_spikes_of_an_oscillator(name):
     """Expected: as many spikes behind one charge, each within 2 ms, at steps of 1 and of 0.25 ms."""

@@ -69,6 +69,7 @@ def test_lapicque(reset):
     assert_equal(found, theirs(other, current, 1), current)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(("alpha", "beta"), [(0.9, 0.8), (0.6, 0.1)])
 def test_alpha(alpha, beta):
     """Expected: snnTorch's Alpha without reset, 200 steps."""
@@ -84,6 +85,7 @@ def test_alpha(alpha, beta):
     assert_equal(found, theirs(other, current, 3), current)
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(
     ("name", "changes", "family"),
     [
@@ -196,6 +198,7 @@ def test_lapicque_learns_no_second_time():
                 membrane.sum().backward()
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("reset", ["subtract", "zero"])
 def test_the_documented_attached_reset(reset):
     """Expected: the two lines of docs/which_surrogate.md equal ours attached, 200 steps; detached differs."""

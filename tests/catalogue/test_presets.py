@@ -109,6 +109,7 @@ def test_every_preset_has_a_formula_of_its_own():
     assert SLOPES.keys() == ROWS.keys()
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("name", thinned(ROWS, 3))
 def test_slope_is_the_library_s(name):
     """Expected: the formula of the library's code, restated in numpy, in float64."""

@@ -128,6 +128,7 @@ def gradients(engine: str, *words: str) -> list[Tensor]:
     return [loss.detach(), *torch.autograd.grad(loss, list(parts.network.parameters()))]
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "words",
     [("weights=int4",), ("weights=ternary", "weights.scale=channel"), ("weights=int8", "neuron=adex")],
@@ -141,6 +142,7 @@ def test_engines_agree_on_quantised_weights(words):
     assert not torch.allclose(found[0], gradients("reference", *floating)[0])
 
 
+@pytest.mark.slow
 def test_rounding_afterwards_trains_as_floating_weights_do():
     """Must match: loss and gradients of training. Must differ: what the network sends when it is only run."""
     rounded = ("weights=rounded", "weights.bits=3")
@@ -188,6 +190,7 @@ def test_counts_know_the_bits():
     assert found == [{4}, {32}]
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("words", "reason"),
     [

@@ -65,6 +65,7 @@ def test_cosine_by_epoch(changes, theirs):
     assert schedule.factor(moment(3, batch=5)) == schedule.factor(moment(3))
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(("times", "milestones"), [(None, [5, 10]), (1, [5])])
 def test_step_by_epoch(times, milestones):
     """Expected: torch's StepLR, and its MultiStepLR with the one fall that is allowed, to 1e-12."""
@@ -83,6 +84,7 @@ def test_warm_up_then_stays():
     assert found == pytest.approx([0.1, 0.46, 1, 1], abs=1e-15)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("rise", [0.3, 0.05])
 def test_one_cycle_by_batch(rise):
     """Expected: torch's OneCycleLR without a cycle of momentum, to 1e-12."""
@@ -115,6 +117,7 @@ def test_plateau_by_validation(sign):
     assert len(set(ours)) > 3
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("name", NAMES)
 def test_the_learning_rate_of_a_batch(name, monkeypatch):
     """Expected: what a batch is trained at is the optimiser's own times the factor, and constant changes no id."""
@@ -144,6 +147,7 @@ def training_of(spec, parts):
     return Training(parts, spec.method, spec.seed, made_by={})
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("words", "message"),
     [

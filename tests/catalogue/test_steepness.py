@@ -26,6 +26,7 @@ SCHEDULES = {
 every_entry = pytest.mark.parametrize("name", NAMES)
 
 
+@pytest.mark.one_in(8)
 @every_entry
 def test_begins_at_the_surrogates_own_steepness(name):
     """Expected: stretch 1 at first; a share outside of [0, 1] is refused by what depends on it."""
@@ -37,6 +38,7 @@ def test_begins_at_the_surrogates_own_steepness(name):
                 steepness.factor(wrong)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(("name", "path"), SCHEDULES.items(), ids=SCHEDULES)
 def test_paths_by_hand(name, path):
     """Expected: the curve written here another way, at seven places; the last is `final`."""
@@ -51,6 +53,7 @@ def test_schedules_differ():
     assert len({round(path(0.25), 6) for path in SCHEDULES.values()}) == 3
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", thinned(NAMES, 3))
 def test_trains_and_is_named_in_the_record(name):
     """Expected: a finished record that tells it unless it is the neutral one; ids and weights of their own."""

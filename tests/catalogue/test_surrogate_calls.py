@@ -47,6 +47,7 @@ def test_forward_is_a_strict_step(name):
     assert make(name).output == "binary"
 
 
+@pytest.mark.one_in(5)
 @every_plain
 def test_gradient_of_forward_is_derivative(name):
     """Expected: upstream gradient times psi, bit for bit."""
@@ -57,6 +58,7 @@ def test_gradient_of_forward_is_derivative(name):
         assert torch.equal(gradient, upstream * surrogate.derivative(u.detach())), label
 
 
+@pytest.mark.one_in(5)
 @every_plain
 def test_double_backward_is_slope_of_derivative(name):
     """Expected: central differences of psi in float64, away from kinks, within their own error bound."""
@@ -91,6 +93,7 @@ def test_an_undefined_potential_has_an_undefined_gradient():
 # --- function transforms, compilation, copies
 
 
+@pytest.mark.one_in(5)
 @every_plain
 @pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")
 def test_function_transforms(name):
@@ -110,6 +113,7 @@ def test_function_transforms(name):
     torch.testing.assert_close(curvature, nth_derivative(surrogate.derivative, u, 1), rtol=1e-12, atol=1e-300)
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("name", thinned(PLAIN, 4))
 @pytest.mark.filterwarnings(
     "ignore:.*Function'> should not be instantiated:DeprecationWarning"
@@ -134,6 +138,7 @@ def test_compiles_without_graph_break(name):
     torch._dynamo.reset()
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
 @pytest.mark.filterwarnings(
     "ignore:.*Function'> should not be instantiated:DeprecationWarning"
@@ -177,6 +182,7 @@ def test_pickles_and_copies_after_use(name):
 # --- in snnTorch's neurons
 
 
+@pytest.mark.one_in(5)
 @every_entry
 @pytest.mark.usefixtures("no_snntorch_neurons_left")
 def test_serves_as_spike_grad_of_snntorch(name):

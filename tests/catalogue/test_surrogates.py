@@ -46,6 +46,7 @@ from tests.catalogue.shapes import (
 MANY_KINKS = ("multi_spike",)  # their quadrature takes as long as that of all others
 
 
+@pytest.mark.one_in(5)
 @every_plain
 def test_derivative_is_slope_of_primitive(name):
     """Expected: central differences of the primitive in float64, within their own error bound."""
@@ -62,6 +63,7 @@ def test_derivative_is_slope_of_primitive(name):
         assert bound.max() < 2e-5 * peak, f"{label}: the bound {bound.max():.3g} is too wide to say anything"
 
 
+@pytest.mark.one_in(5)
 @every_plain
 def test_declared_peak_is_largest_slope(name):
     """Expected: the maximum over a dense grid, beside all kinks, and refined between grid points."""
@@ -70,6 +72,7 @@ def test_declared_peak_is_largest_slope(name):
         assert largest == pytest.approx(surrogate.peak, rel=PEAK_TOLERANCE, abs=0), label
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     "name",
     [
@@ -95,6 +98,7 @@ def test_declared_area_is_integral_of_slope(name):
         assert abs(area - surrogate.area) <= error + AREA_TOLERANCE * abs(area), label
 
 
+@pytest.mark.one_in(5)
 @every_plain
 def test_declared_width_is_measured_width(name):
     """Expected: root finding on half the maximum; null only where the slope never falls to half, or is 0."""
@@ -105,6 +109,7 @@ def test_declared_width_is_measured_width(name):
             assert measured_fwhm(surrogate) is None, label
 
 
+@pytest.mark.one_in(5)
 @every_width
 @pytest.mark.parametrize("width", WIDTHS)
 def test_asked_width_is_measured_width(name, width):
@@ -115,6 +120,7 @@ def test_asked_width_is_measured_width(name, width):
     assert target(**parameters).fwhm == pytest.approx(width, rel=4 * EPS)
 
 
+@pytest.mark.one_in(5)
 @every_plain
 def test_declared_support_is_where_slope_is_not_zero(name):
     """Expected: exactly 0 outside, not 0 just inside; without an edge, not 0 within 10 widths.
@@ -176,6 +182,7 @@ def test_a_split_gaussian_has_the_width_area_and_limit_of_the_gaussian():
 # --- height: normalisation, scale, stretch
 
 
+@pytest.mark.one_in(5)
 @every_plain
 def test_normalisation_makes_its_quantity_one(name):
     """Expected: 1, measured (peak) and by quadrature (area), at every width."""
@@ -201,6 +208,7 @@ def test_accepted_normalisations_are_those_of_finite_quantities(name):
                 make(name, normalisation=normalisation)
 
 
+@pytest.mark.one_in(5)
 @every_plain
 def test_scale_multiplies(name):
     """Expected: slope and curve at scale 1 times the scale, to rounding of two products."""
@@ -213,6 +221,7 @@ def test_scale_multiplies(name):
             torch.testing.assert_close(getattr(third, quantity)(u), expected, rtol=8 * EPS, atol=0)
 
 
+@pytest.mark.one_in(5)
 @every_plain
 def test_a_stretch_makes_steeper_and_keeps_what_is_normalised(name):
     """Expected by substitution: psi(3u), times 3 where the area is kept; must differ from the plain slope."""
@@ -227,6 +236,7 @@ def test_a_stretch_makes_steeper_and_keeps_what_is_normalised(name):
         assert flat or not torch.equal(steep.derivative(u), plain.derivative(u))
 
 
+@pytest.mark.one_in(5)
 @every_width
 @pytest.mark.parametrize("normalisation", NORMALISATIONS)
 def test_a_stretch_is_a_smaller_width(name, normalisation):
@@ -290,6 +300,7 @@ def test_peak_one_and_area_one_differ(name):
 # --- numbers: range, precision
 
 
+@pytest.mark.one_in(5)
 @every_plain
 def test_finite_and_of_the_given_dtype_far_from_threshold(name):
     """Expected: for |u| up to 1e4 slope, curve, spikes and gradient are finite; dtype and shape kept."""
@@ -307,6 +318,7 @@ def test_finite_and_of_the_given_dtype_far_from_threshold(name):
             assert torch.isfinite(value).all(), case
 
 
+@pytest.mark.one_in(5)
 @every_plain
 def test_low_precision_slope_is_the_float64_slope_rounded(name):
     """Expected: the float64 slope at the same u.

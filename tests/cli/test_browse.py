@@ -69,6 +69,7 @@ def test_list_of_groups_folds_presets(capsys: pytest.CaptureFixture[str]) -> Non
     assert f"{len(presets)} presets" in line
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("group", catalogue.groups())
 def test_list_group_as_json_has_stable_keys(group: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Every entry of every group carries the same five keys."""
@@ -96,6 +97,7 @@ def test_what_does_not_exist(words: list[str], said: str, capsys: pytest.Capture
     assert said in line
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "name",
     [
@@ -120,6 +122,7 @@ NEURONS = ("leaky_readout", "psn")  # a step that sends no spikes; all steps at 
 OTHERS = [name for name in catalogue.entries("neuron") if name not in NEURONS]
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", [*NEURONS, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
 def test_every_neuron_has_a_picture(name: str, tmp_path: Path) -> None:
     """A file is there; its content is looked at by people."""
@@ -128,6 +131,7 @@ def test_every_neuron_has_a_picture(name: str, tmp_path: Path) -> None:
     assert "<svg" in path.read_text()
 
 
+@pytest.mark.slow
 def test_doctor_finds_this_installation(capsys: pytest.CaptureFixture[str]) -> None:
     """No problems here; the keys are stable."""
     assert main(["doctor", "--json"]) == 0

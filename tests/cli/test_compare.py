@@ -94,6 +94,7 @@ def test_table_for_people(capsys: Capture) -> None:
     assert second.split()[:4] == ["atan", "1", "1", "0.637"]
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -135,6 +136,7 @@ def test_picture_of_a_comparison(own: list[str], tmp_path: Path, capsys: Capture
 DRAWN = ("lobed", "lopsided")  # with a primitive and without one
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in DRAWN)) for name in odd_shapes.ODD]
 )

@@ -16,6 +16,7 @@ from sgbench.paths import conf_dir
 from sgbench.replicas.where import PLACES
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
@@ -116,6 +117,7 @@ def test_values_are_those_of_the_code() -> None:
     assert "replicas" in FIXED["hydra/launcher"]
 
 
+@pytest.mark.slow
 def test_words_of_a_parameter_are_its_default_and_others() -> None:
     """Expected: of every entry, words that hold the default where that is one; some twenty parameters have any."""
     count = 0

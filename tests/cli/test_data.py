@@ -158,6 +158,7 @@ def test_wrong_words_are_one_line(
     assert err.count("\n") == 1
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     "name", ["digits", "yin_yang", "sequential_digits", "temporal_xor", "random_patterns"]
 )

@@ -46,6 +46,7 @@ def planned(words: list[str]) -> RunPlan:
     return made
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("name", thinned(HOSTILE, 3))
 def test_a_hostile_file_is_refused(name: str, folder: Path) -> None:
     """One line names the key; no file appears, no variable changes."""
@@ -115,6 +116,7 @@ HARMLESS = {
 }
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", thinned(HARMLESS, 3))
 def test_what_a_file_may_say_is_read(name: str, folder: Path) -> None:
     """Entries, values, the points of a sweep and how many work on them; and whatever is typed."""

@@ -54,6 +54,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return conf
 
 
+@pytest.mark.slow
 def test_a_class_is_trusted_once_for_all_commands(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,6 +86,7 @@ def checked(folder: Path, name: str, capsys: pytest.CaptureFixture[str]) -> tupl
     return code, capsys.readouterr().out.splitlines()
 
 
+@pytest.mark.slow
 def test_what_the_check_says_to_set_is_what_the_contracts_ask_for(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -103,6 +105,7 @@ def test_what_the_check_says_to_set_is_what_the_contracts_ask_for(
     assert checked(folder, "wrong_biweight", capsys)[0] == 1
 
 
+@pytest.mark.slow
 def test_what_the_file_says_of_the_slope_is_checked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Expected: ends that the file claims or hides, words of another entry, and wrong ends, each named."""
     file, source = folder / "own_biweight.yaml", folder.parents[1] / "own_biweight.py"
@@ -130,6 +133,7 @@ def test_what_the_file_says_of_the_slope_is_checked(folder: Path, capsys: pytest
     assert "meta.compact_support: true, but the slope has no end; set it to false" in told
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -151,6 +155,7 @@ def test_what_is_no_entry_is_one_line(
     assert said in line
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("left_out", "said"),
     [
@@ -177,6 +182,7 @@ def test_a_class_that_lacks_a_part_is_one_line(
     assert said in line
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("name", GOOD)
 def test_shipped_surrogates_keep_what_strangers_are_asked_for(name: str) -> None:
     """Must match: a check that failed them would be of no use."""

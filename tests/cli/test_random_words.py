@@ -85,6 +85,7 @@ def failures(first: int, count: int) -> list[tuple[list[str], str]]:
     return [(words, bad) for words in chosen if (bad := ends(words))]
 
 
+@pytest.mark.slow
 def test_lines_of_all_commands_end_well(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fifty of the thousand, up to where something would be trained."""
     monkeypatch.setattr(Attempt, "__init__", train_nothing)

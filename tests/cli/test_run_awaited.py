@@ -33,6 +33,7 @@ def other(monkeypatch: pytest.MonkeyPatch) -> dict[str, FileLock]:
     return held
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("finishes", [True, False], ids=["it finishes", "it is killed"])
 @pytest.mark.parametrize("launcher", ["basic", pytest.param("replicas", marks=pytest.mark.slow)])
 def test_a_point_that_another_process_runs_is_waited_for(

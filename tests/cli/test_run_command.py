@@ -43,6 +43,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, where: Any, name: str) -> list[dict
     return calls
 
 
+@pytest.mark.slow
 def test_a_single_run_goes_round_once(every_merge_is_hydras: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hydra merges the words once, one network is built, no record is read and `sys.argv` stays."""
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -69,6 +70,7 @@ def test_a_single_run_goes_round_once(every_merge_is_hydras: None, monkeypatch: 
         assert number > 1 or not reads
 
 
+@pytest.mark.slow
 def test_parts_built_before_a_run_change_nothing_of_it(runs_dir: Path) -> None:
     """Expected: the record of the command is that of the same spec, whose parts `run_spec` builds itself."""
     from sgbench.composition.compose import compose

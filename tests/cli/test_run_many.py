@@ -60,6 +60,7 @@ def test_a_sweep_with_one_bad_point_runs_nothing(capsys: pytest.CaptureFixture[s
     assert not list(runs_dir.rglob("record.json"))
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("words", [[], ["hydra/sweeper=basic", "hydra.sweeper.max_batch_size=1"]])
 def test_a_job_of_a_sweep_takes_its_spec_from_the_plan(
     words: list[str], monkeypatch: pytest.MonkeyPatch, runs_dir: Path
@@ -74,6 +75,7 @@ def test_a_job_of_a_sweep_takes_its_spec_from_the_plan(
     assert {path.parts[-2] for path in runs_dir.rglob("record.json")} == {"0", "1"}
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("launcher", ["basic", "replicas"])
 def test_a_sweeper_with_points_of_its_own(
     launcher: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, runs_dir: Path

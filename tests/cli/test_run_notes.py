@@ -20,6 +20,7 @@ def told(*words: str) -> list[str]:
     return list(unranked(plan(words, multirun=several)))
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("words", "lines"),
     [
@@ -78,6 +79,7 @@ def test_one_line_for_each_cause_with_the_words_to_use(words: list[str], lines: 
     assert told(*words) == lines
 
 
+@pytest.mark.slow
 def test_each_protocol_of_a_sweep_has_its_own_note() -> None:
     """Of three experiments two rank none of the seeds; no data set is called another protocol's.
 

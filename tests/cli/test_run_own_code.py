@@ -57,6 +57,7 @@ def test_an_entry_that_shadows_a_shipped_one_is_refused(
     assert main(["list", "surrogate", "--config-dir", str(folder.parent)]) == 2
 
 
+@pytest.mark.slow
 def test_several_folders_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Entries of both are there at once."""
     first = _own_surrogate(tmp_path)
@@ -91,6 +92,7 @@ def test_a_config_of_ones_own_cannot_allow_itself(
     assert len(capsys.readouterr().err.splitlines()) == 2
 
 
+@pytest.mark.slow
 def test_code_of_ones_own_is_not_a_clean_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No commit of sgbench says what a class from elsewhere was; one that changed does not get the old result.
 

@@ -50,6 +50,7 @@ MEANINGLESS = {
 }
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(("words", "said"), MEANINGLESS.values(), ids=MEANINGLESS)
 def test_meaningless_words_are_one_short_line(
     words: list[str], said: str, capsys: pytest.CaptureFixture[str]
@@ -64,6 +65,7 @@ def test_meaningless_words_are_one_short_line(
     assert "Traceback" not in told.out + told.err
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("words", "shown"),
     thinned_rows(
@@ -137,6 +139,7 @@ def test_a_number_as_a_key_of_ones_own_entry_is_told(
     assert "key 'surrogate.5' is not known" in line
 
 
+@pytest.mark.slow
 def test_a_data_set_of_ones_own_is_said_to_run_under_another_ones_protocol(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

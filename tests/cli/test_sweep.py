@@ -21,6 +21,7 @@ from tests.cli.test_browse import HEAVY
 SWEEPS = catalogue.entries("sweep")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [pytest.param(name, marks=[] if name == "quickstart" else pytest.mark.slow) for name in SWEEPS],
@@ -49,6 +50,7 @@ def test_every_sweep_says_what_it_is(name: str) -> None:
     assert entry.parameters["trainer"] == {"progress": False}
 
 
+@pytest.mark.slow
 def test_grid_is_what_runs() -> None:
     """Combinations times seeds are the points of the plan, in its order; a given value is no axis."""
     grid = read_grid("surrogate_x_lr", [*TUNING, "clip_norm=1"])
@@ -64,6 +66,7 @@ def test_grid_is_what_runs() -> None:
 LIGHT = [[], ["--help"], ["quickstart", "--help"], ["show", "--help"], ["show", "quickstart", "seed=0"]]
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_imported(tmp_path: Path) -> None:
     """Neither for the list nor to find that there is no record; one process after another, in one."""
     code = (

@@ -67,6 +67,7 @@ def test_heat_maps(tmp_path: Path) -> None:
     assert "threshold units" in atan.get_xlabel()
 
 
+@pytest.mark.slow
 def test_curves(tmp_path: Path) -> None:
     """A line each over a logarithmic width, in a band from the lower to the upper end of the interval."""
     given = [0.5, 0.6, 0.7, 0.8, 0.8, 0.9] + [0.6] * 11

@@ -35,6 +35,7 @@ ZIP = "hydra.sweeper.points={zip:{surrogate:[atan,triangle],optimizer.lr:[0.01,0
 GROUP = ["group=mine", "surrogate=atan,triangle", "seed=0,1"]
 
 
+@pytest.mark.slow
 def test_values_in_step_meet_the_grid() -> None:
     """Two settings x two seeds, where a grid of the same would be eight points; each is composed and checked."""
     words = ["seed=0,1", ZIP]
@@ -53,6 +54,7 @@ def test_values_in_step_meet_the_grid() -> None:
         plan([ZIP.replace("triangle", "triangel")], multirun=True)
 
 
+@pytest.mark.slow
 def test_points_of_a_list_may_name_different_keys() -> None:
     """By hand: the rule tells both apart, and the form is named by one of them alone."""
     words = ["hydra.sweeper.points={list:['rule=bptt','rule=eprop rule.form=unrolled']}", "seed=0,1"]

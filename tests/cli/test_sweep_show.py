@@ -139,6 +139,7 @@ def test_best_is_what_validation_selects(tmp_path: Path, capsys: Capture) -> Non
     ]
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("words", "said"),
     thinned_rows(

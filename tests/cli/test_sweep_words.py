@@ -33,6 +33,7 @@ def best(lines: list[str]) -> list[str]:
     return [line.split(": ")[1] for line in lines if line.startswith("best by validation")]
 
 
+@pytest.mark.slow
 def test_choices_come_before_numbers(tmp_path: Path, capsys: Capture) -> None:
     """A sweep over rules and a number: columns and names begin with the rule, and each rule has a best setting."""
     fill(

@@ -32,6 +32,7 @@ def imported(path: Path, *, at_import: bool = False) -> Iterator[str]:
             yield node.module or ""
 
 
+@pytest.mark.slow
 def test_private_imports_stand_in_one_file() -> None:
     """One more is in the folder that Hydra loads into every application."""
     files = [*(ROOT / "sgbench").rglob("*.py"), *(ROOT / "hydra_plugins").rglob("*.py")]
@@ -93,6 +94,7 @@ def surroundings(folder: Path) -> dict[str, Any]:
     return {"files": written, "hydra": kept}
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "words",
     [

@@ -92,6 +92,7 @@ LONG = (
 """Sweeps much like another one here, and long to compose."""
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     "words",
     [
@@ -112,6 +113,7 @@ def test_the_shipped_sweep_is_its_points() -> None:
     assert list(plan(["sweep=quickstart"]).specs) == alone(words)
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     "words",
     [
@@ -128,6 +130,7 @@ def test_a_bad_point_is_refused_as_it_is_alone(words: tuple[str, ...]) -> None:
     assert str(told.value) == str(told_alone.value)
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("words", "choices"),
     [
@@ -190,6 +193,7 @@ def test_a_group_of_ones_own_with_the_name_of_a_value(tmp_path: Path) -> None:
         plan(words, multirun=True)
 
 
+@pytest.mark.slow
 def test_a_job_finds_its_spec_by_number_and_words() -> None:
     """Expected: at each place the spec of that point; nothing for the words of another, or beyond the last."""
     words = ("hydra/launcher=joblib", "~surrogate.meta", "surrogate=atan,triangle", "seed=0,1")

@@ -60,6 +60,7 @@ def test_a_nested_group_of_another_plugin_leaves_all_as_it_was() -> None:
     assert (node._target_, node.sampler._target_) == ("strangers.Sweeper", "strangers.Sampler")
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.usefixtures("_strangers")
 @pytest.mark.parametrize(
     ("word", "said"),
@@ -76,6 +77,7 @@ def test_what_a_plugin_does_not_register_is_refused(word: str, said: str) -> Non
         raw_config(["hydra/sweeper=searching", word])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_strangers")
 def test_a_sweeper_that_searches_has_one_example_checked() -> None:
     """Expected: the point with the first value of each word; a wrong key stops before anything runs."""

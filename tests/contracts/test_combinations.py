@@ -129,6 +129,7 @@ def test_seeded_rows_train(part: int) -> None:
     assert problems_of(seeded[part::4]) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", thinned(range(2), 2))
 def test_seeded_refusals_have_a_remedy(part: int) -> None:
     """Expected: of a draw of refused pairs, the reviewed message on one line, whose remedy builds and trains."""
@@ -212,6 +213,7 @@ def test_a_remedy_that_takes_what_a_rule_requires_takes_the_rule_too(
     assert made("rule", rule).composed(refusal) == expected
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("rule", factors()["rule"])
 def test_a_rule_takes_what_shapes_training_or_says_what_else(rule: str) -> None:
     """Expected: each steepness and penalty trains, or is refused with a remedy that trains."""
@@ -255,6 +257,7 @@ def test_reviewed_pairs_are_of_the_catalogue() -> None:
     assert len([pair for pair in unreachable if ("rule", "reinforce") in pair and not pair & silent]) == 7
 
 
+@pytest.mark.slow
 def test_rows_are_what_the_command_composes() -> None:
     """Expected: the specification that a sweep's plan makes of the same words, to every value."""
     composer = PointComposer((), ())

@@ -53,6 +53,7 @@ def loaded(name: str) -> dict[Split, Samples]:
     return load_once(name)
 
 
+@pytest.mark.one_in(5)
 @every_data_set
 def test_facts_are_known_before_loading(name):
     """Expected: the contract; sizes, shape, source, licence and checksum are there, and the entry says the same."""
@@ -99,6 +100,7 @@ def test_a_class_takes_its_facts_from_its_entry():
         type("Misspelt", (DataSet,), {}, entry="mackey_gas")
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(
     "name",
     [
@@ -146,6 +148,7 @@ def spoilt(values: Values) -> Values:
     return changed
 
 
+@pytest.mark.one_in(5)
 @every_made_one
 @pytest.mark.parametrize("split", thinned(SPLITS, 3))
 @pytest.mark.parametrize("field", ["values", "target"])
@@ -165,6 +168,7 @@ def test_one_changed_number_is_refused(name, split, field):
     assert data_set.source in message
 
 
+@pytest.mark.one_in(5)
 @every_made_one
 def test_samples_that_changed_sides_are_refused(name):
     """Expected: the checksum covers the split; swapping validation and test, or the order in train, is found."""

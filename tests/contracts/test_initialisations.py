@@ -45,6 +45,7 @@ def drawn(name: str, layer: Layer, seed: int = 0) -> tuple[Tensor, Tensor | None
     return layer.weight.detach().clone(), recurrent
 
 
+@pytest.mark.one_in(8)
 @every
 def test_weights_are_those_of_the_generator(name: str) -> None:
     """Must match: the bytes of a second draw, no draw elsewhere. Must differ: another seed, and the next draw."""
@@ -78,6 +79,7 @@ def test_weights_are_in_float64_whatever_torchs_default_is(name: str) -> None:
     assert (expected != expected.float().double()).any()
 
 
+@pytest.mark.one_in(5)
 @every
 def test_biases_stay_and_every_shape_is_filled_or_refused(name: str) -> None:
     """Expected: no weight is left as it was, of dense layers, of one-to-one recurrence and of convolutions."""

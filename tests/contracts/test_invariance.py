@@ -105,6 +105,7 @@ def loss_of(name: str, position: int) -> Loss:
     return sgbench.create(f"loss/{name}", **SETTINGS.get(name, ({},))[position])
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("name", thinned(catalogue.entries("loss"), 3))
 def test_losses(name: str) -> None:
     """Expected: the mean over all samples, of their own steps alone; predictions sample by sample."""
@@ -128,6 +129,7 @@ def test_losses(name: str) -> None:
                 torch.testing.assert_close(row, predicted["as they are"][sample], rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("name", catalogue.entries("loss"))
 def test_what_is_inside_counts(name: str) -> None:
     """Must differ: another loss once the outputs of a sample's own steps are others."""
@@ -138,6 +140,7 @@ def test_what_is_inside_counts(name: str) -> None:
     assert loss.whole(other, target).item() != pytest.approx(loss.whole(trajectory, target).item(), rel=1e-3)
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("name", catalogue.entries("regulariser"))
 def test_regularisers(name: str) -> None:
     """Expected: the mean over all samples; a total over a batch, as its own page says, in whole batches alone."""
@@ -167,6 +170,7 @@ def network(name: str, recurrence: str) -> Network:
     return build(compose([*words, *changes, "protocol.precision=float64"])).network
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("name", thinned(catalogue.entries("network"), 3))
 def test_counts_and_scores(name: str) -> None:
     """Expected: every operation count and activity to the bit, accuracy and loss, whatever the arrangement."""

@@ -69,6 +69,7 @@ def close(one: Tensor, other: Tensor) -> None:
     torch.testing.assert_close(one, other, rtol=1e-11, atol=1e-11)
 
 
+@pytest.mark.one_in(5)
 @every
 def test_it_owns_every_weight_and_each_learns(name: str, wiring: str) -> None:
     """Expected: all parameters lie in its layers, in float64; outputs have a finite slope, not 0, in each."""
@@ -107,6 +108,7 @@ def test_it_keeps_what_is_asked_for(name: str, wiring: str) -> None:
         assert all(sent.any() for sent in whole.spikes), "a layer is silent: the tests here would see nothing"
 
 
+@pytest.mark.one_in(5)
 @every
 def test_a_sample_depends_on_its_own_steps_alone(name: str, wiring: str) -> None:
     """Must match: outputs before a sample's end, with other input behind it, another order, no other samples."""
@@ -125,6 +127,7 @@ def test_a_sample_depends_on_its_own_steps_alone(name: str, wiring: str) -> None
     assert (moved[valid] != expected[valid]).any()
 
 
+@pytest.mark.one_in(5)
 @every
 def test_engines_and_forms_of_input_agree(name: str, wiring: str) -> None:
     """Expected: `reference`; spikes equal, outputs and gradients to rounding, of dense input and of events."""
@@ -163,6 +166,7 @@ def test_windows_go_on_from_a_state_or_it_says_why_not(name: str, wiring: str) -
     assert not torch.equal(rest[0], torch.cat(outputs)[2])
 
 
+@pytest.mark.one_in(5)
 @every
 def test_weights_are_a_function_of_the_seed(name: str, wiring: str) -> None:
     """Must match: the bytes of a second build, without a draw elsewhere. Must differ: those of another seed."""
@@ -175,6 +179,7 @@ def test_weights_are_a_function_of_the_seed(name: str, wiring: str) -> None:
     assert len(drawn) >= len(parts_of(name, wiring).network.layers)
 
 
+@pytest.mark.one_in(5)
 @every
 def test_state_dict_is_all_that_a_network_is(name: str, wiring: str) -> None:
     """Expected: a network of another seed with the first's weights gives the first's bytes."""
@@ -203,6 +208,7 @@ def test_layers_receive_what_it_says(name: str, wiring: str) -> None:
         assert source.kind == "real" or set(signal.unique().tolist()) <= {0.0, 1.0}, source
 
 
+@pytest.mark.one_in(5)
 @every
 def test_another_engine_is_refused_or_runs(name: str, wiring: str) -> None:
     """Expected: `reference` runs every network of neurons that step; others say in one line what runs them."""

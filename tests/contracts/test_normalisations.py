@@ -43,6 +43,7 @@ def trained(name: str, make: Any = mlp) -> Network:
     return network.eval()
 
 
+@pytest.mark.one_in(8)
 @every_network
 @every
 def test_training_sees_valid_steps_alone(name: str, make: Any) -> None:
@@ -60,6 +61,7 @@ def test_training_sees_valid_steps_alone(name: str, make: Any) -> None:
     assert bool(buffers(first)) != made("normalisation", name).neutral
 
 
+@pytest.mark.one_in(5)
 @every_network
 @every
 def test_evaluation_is_a_function_of_one_sample(name: str, make: Any) -> None:

@@ -61,6 +61,7 @@ def test_it_is_a_number_that_does_not_fall_below_zero(name: str) -> None:
     assert max(found[0], found[2]) > 0  # type: ignore[type-var]
 
 
+@pytest.mark.one_in(8)
 @every
 def test_its_slope_is_that_of_finite_differences(name: str) -> None:
     """Expected: central differences along random directions, for silent, usual and unceasing activity."""

@@ -35,6 +35,7 @@ def test_it_says_what_it_takes(name):
     assert rule_class(name).demand is not LearningRule.demand
 
 
+@pytest.mark.one_in(8)
 @every
 def test_it_equals_what_it_says(name: str) -> None:
     """Must match: `exact_reference`, autograd over loops that are written out, to the rounding of float64."""
@@ -44,6 +45,7 @@ def test_it_equals_what_it_says(name: str) -> None:
         assert row.error < 1e-11, f"{row.name}: {row.error}"
 
 
+@pytest.mark.one_in(8)
 @every
 def test_it_differs_from_what_it_says(name: str) -> None:
     """Must differ: `must_differ_from`, by more than 0.1 % in every parameter; all in all it points the same way."""
@@ -97,6 +99,7 @@ def test_no_gradient_of_the_whole_network_is_taken(
         assert torch.equal(slope, expected[weight]), weight  # type: ignore[arg-type]
 
 
+@pytest.mark.one_in(8)
 @every
 def test_it_is_deterministic_and_remembers_nothing(name: str) -> None:
     """Expected: the same bytes again, after another batch, and of a run built anew from the same seed."""
@@ -113,6 +116,7 @@ def test_it_is_deterministic_and_remembers_nothing(name: str) -> None:
             assert (slope is None and other is None) or torch.equal(slope, other), weight
 
 
+@pytest.mark.one_in(5)
 @every
 def test_it_adds_to_gradients_and_moves_no_weight(name: str) -> None:
     """Expected: what was in `.grad` plus the gradient; weights and buffers keep their bytes."""
@@ -130,6 +134,7 @@ def test_it_adds_to_gradients_and_moves_no_weight(name: str) -> None:
     assert all(torch.equal(value, before[key]) for key, value in parts.network.state_dict().items())
 
 
+@pytest.mark.one_in(5)
 @every
 def test_it_yields_the_loss_and_the_last_states(name: str) -> None:
     """Expected: shares without gradient that add up to the objective of a plain pass; finite states of layers."""
@@ -147,6 +152,7 @@ def test_it_yields_the_loss_and_the_last_states(name: str) -> None:
         assert layer.neuron.centred(state).isfinite().all()
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "reinforce"])  # which draws by place
 def test_order_and_padding_of_samples_do_not_matter(name: str) -> None:
     """Expected: equal gradients of a turned batch, and of one with other input behind each sample's end."""
@@ -163,6 +169,7 @@ def test_order_and_padding_of_samples_do_not_matter(name: str) -> None:
                 torch.testing.assert_close(other[weight], slope, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.one_in(8)
 @every
 def test_samples_without_a_spike(name: str) -> None:
     """Must match: the reference, of a batch with one silent sample and of one without any spike, to 1e-11.
@@ -195,6 +202,7 @@ SHAPES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
 """What a layer may be beside weights and neurons with a step."""
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("shape", thinned(SHAPES, 3))
 @every
 def test_what_shapes_a_layer_is_trained_or_refused(name: str, shape: str) -> None:

@@ -172,6 +172,7 @@ def damage(path: Path, how: str) -> None:
         np.savez(path, **arrays)
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(
     ("how", "complaint"),
     [

@@ -492,6 +492,7 @@ def spoil(found: dict[str, Any], how: str) -> None:
         found["downloads"][0]["md5"] = "0" * 32
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("how", "complaint"),
     [
@@ -525,6 +526,7 @@ def test_one_claim_is_held_against_all_that_is_known(own, tmp_path, capsys, how,
     assert registry(words) == 0
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
@@ -554,6 +556,7 @@ def test_an_entry_written_otherwise_is_left_alone(own, tmp_path, capsys, old, ne
     assert own.read_bytes() == before
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [

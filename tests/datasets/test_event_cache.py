@@ -105,6 +105,7 @@ def test_a_touched_file_is_the_same_data(root, cache):
     assert len(event_cache.entries(cache)) == 1
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(
     "how",
     [

@@ -20,6 +20,7 @@ from tests.datasets.generators import NOWHERE, SMALL, load, small
 # --- every generator
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("name", SMALL)
 def test_numbers_are_a_function_of_the_parameters(name):
     """Expected: equal bytes again, others for another seed; no published checksum but for published parameters."""
@@ -29,6 +30,7 @@ def test_numbers_are_a_function_of_the_parameters(name):
     assert sgbench.create(f"dataset/{name}").sha256 is not None
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("name", [name for name in SMALL if name != "random_patterns"])
 def test_splits_are_drawn_independently(name):
     """Must differ: no sample is in two splits; a split is the same whatever the size of another."""

@@ -133,6 +133,7 @@ def spoil_inside(file: Any, how: str, path: Path) -> None:  # noqa: C901 - a lis
         file["spikes/times"][2] = np.array([-0.5], np.float16)
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(
     ("how", "complaint"),
     [

@@ -110,6 +110,7 @@ def damage(path: Path, how: str) -> None:
         path.write_bytes(changed[how])
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(
     ("how", "complaint"),
     [

@@ -47,6 +47,7 @@ def test_spikes_and_traces():
     assert torch.equal(first_samples(Samples(traces, traces, None), 2).target, traces[:2])
 
 
+@pytest.mark.slow
 def test_a_run_with_a_part_is_another_method():
     """Expected: so many samples in each split, another id, batches of its own, and a deviation that says so."""
     whole, part = (compose(["experiment=digits", *more]) for more in ([], ["protocol.first_samples=30"]))

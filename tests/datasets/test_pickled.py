@@ -144,6 +144,7 @@ def original(root: Path) -> list[dict[str, Any]]:
     return trials
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("protocol", [2, 4])
 def test_the_tutorials_pickle_gives_the_same_letters(root, protocol):
     """Expected: the samples of the .npz file, bit for bit, without unpickling."""
@@ -158,6 +159,7 @@ def test_the_tutorials_pickle_gives_the_same_letters(root, protocol):
         assert (found[split].target == part.target).all()
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [

@@ -245,6 +245,7 @@ def test_gradient_is_that_of_labelled_steps_alone():
     assert (slope[~labelled] == 0).all()
 
 
+@pytest.mark.slow
 def test_losses_of_other_targets_are_refused(root):
     """Expected: one line that names the loss which fits; a class loss, a spike loss and a trace loss."""
     for loss in ("max_over_time", "van_rossum", "mean_squared_error"):

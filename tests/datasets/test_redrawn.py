@@ -59,6 +59,7 @@ def test_spike_trains_keep_their_samples() -> None:
         assert torch.equal(getattr(joined, name), getattr(trains, name))
 
 
+@pytest.mark.slow
 def test_one_method_many_data_hashes() -> None:
     """The word is part of a method, its seed is not: one id, and data that differ by seed."""
     words = ["experiment=yin_yang_v2", "dataset.samples=[30,10,10]"]

@@ -21,6 +21,7 @@ from tests.datasets.fakes import fake_idx_images
 pytestmark = pytest.mark.usefixtures("offline")
 
 
+@pytest.mark.slow
 def test_s_mnist_as_tonic_makes_it(tmp_path, monkeypatch):
     """Expected: tonic's spikes of every image, white ones among them; a sample lasts all its pixels."""
     folder = tmp_path / "mnist"

@@ -302,6 +302,7 @@ def spoil(path: Path, how: str) -> None:
         path.unlink()
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("how", "complaint"),
     [

@@ -88,6 +88,7 @@ def test_an_undivided_set_becomes_three_parts_of_every_class(tmp_path: Path) -> 
     assert trains.channel.tolist()[1] == (1 * 3 + 2) * 4 + 3
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("fake")
 def test_the_words_of_the_command_build_and_load(capsys: pytest.CaptureFixture[str]) -> None:
     """`dataset=tonic dataset.name=Divided`: its own test part, a fifth of training validates; no row of a board."""

@@ -29,6 +29,7 @@ from tests.diagnosis.made import Sum, batch, fast_sigmoid, network, objective, s
 from tests.thinned import thinned_rows
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("make", "noise", "cosine"),
     thinned_rows(

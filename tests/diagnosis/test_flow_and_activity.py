@@ -177,6 +177,7 @@ def test_nothing_of_the_network_changes() -> None:
     assert relaxed[0].reasons["cosine"] == "Bernoulli fires otherwise than by a step"
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("sizes", "given", "reasons"),
     [

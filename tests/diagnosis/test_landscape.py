@@ -50,6 +50,7 @@ def test_the_line_of_a_spiking_network_does_not() -> None:
     assert abs(integral(line) - change) > 0.1 * abs(change)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(("slope", "share"), [(5.0, 0.0), (2.0, -2.48e-2)])
 def test_loop_of_the_five_weight_network(slope: float, share: float) -> None:
     """Expected: the shares that an independent program prints for slopes 5/5 and 5/2 around the same circle."""
@@ -67,6 +68,7 @@ def test_loop_of_the_five_weight_network(slope: float, share: float) -> None:
         assert abs(found.integral) < 1e-12
 
 
+@pytest.mark.slow
 def test_loops_of_a_soft_network_close_and_of_a_spiking_one_do_not() -> None:
     """Mathematics: the closed integral of a gradient is 0, whatever the plane."""
     net, given = network([3, 3, 2], functools.partial(sigmoid, 2.0), gain=1.5), [batch(4, 2, 3, 2)]

@@ -25,6 +25,7 @@ def test_borders_belong_to_the_level_inside(steps: float, level: str) -> None:
     assert f"reset detached: {level}" in sentence(steps)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("width", "level"), [(0.05, "fine"), (0.5, "short dependencies only"), (4.0, "fails")]
 )
@@ -37,6 +38,7 @@ def test_diagnose_tells_the_level_of_a_recurrent_network(width: float, level: st
     assert found.advice[-1] == sentence(steps)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("word", ["neuron.reset_gradient=attached", "network.recurrence=none"])
 def test_other_networks_have_no_level(word: str) -> None:
     """Must differ: with the reset attached or without recurrence nothing is told."""

@@ -34,6 +34,7 @@ def test_passing_steps_add_the_slopes_of_a_triangle():
     assert passing_steps(layer(), shape("triangle")) == pytest.approx(4.1 / 2, rel=1e-6)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("given", [{"scale": 3.0}, {"normalisation": "area1"}, {"normalisation": "raw"}])
 def test_the_height_of_a_slope_does_not_count(given):
     """Expected: slopes over their peak, so that height and normalisation change nothing."""
@@ -42,6 +43,7 @@ def test_the_height_of_a_slope_does_not_count(given):
         assert passing_steps(layer(), shape("atan", **given), width) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_a_width_by_argument_is_that_of_another_surrogate():
     """Expected: the same as of a surrogate that was made with that width, whatever its own."""
     for width in (0.05, 2.0):
@@ -79,6 +81,7 @@ def test_a_surrogate_without_a_width_is_refused(name):
         width_for([layer()], sgbench.create(f"surrogate/{name}"), 1.0)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("target", [1.0, 1.7, 2.9])
 def test_halving_ends_where_both_ends_are_one_width(monkeypatch, target):
     """Expected: the width of forty halvings, whose two digits stand after a third of them."""
@@ -99,6 +102,7 @@ def test_halving_ends_where_both_ends_are_one_width(monkeypatch, target):
     assert found == float(f"{low:.2g}")
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", ["atan", "triangle", "fast_sigmoid"])
 def test_a_part_of_many_potentials_finds_what_all_of_them_decide(name, monkeypatch):
     """Oracle: scipy's root over all potentials, to two digits; by count, in fewer than six looks at all of them."""

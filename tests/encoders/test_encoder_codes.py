@@ -69,6 +69,7 @@ def test_linear_latency_equals_snntorch():
     assert first_steps(encode(encoder, shifted)) == first_steps(theirs.double())
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_values_on_the_grid_fall_into_their_own_step(dtype):
     """Expected in whole numbers: 1 - k/n fires in step k of n, k/n sends k of n spikes, n + 1 - k steps apart."""

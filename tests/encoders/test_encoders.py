@@ -172,6 +172,7 @@ def test_bytes_are_fractions_of_255():
     assert torch.equal(*codes)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("dataset", ["digits", "sequential_digits", "randman"])
 def test_a_form_that_does_not_fit_is_refused_with_the_remedy(dataset):
     """Expected: one line before any data are loaded; the entry that it names takes the form."""

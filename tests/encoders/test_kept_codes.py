@@ -28,6 +28,7 @@ def with_values() -> list[str]:
     return [name for name in catalogue.entries("encoder") if "values" in made("encoder", name).takes]
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("name", with_values())
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_batch_of_what_is_kept_is_the_code_of_these_samples(name, dtype):
@@ -51,6 +52,7 @@ def test_a_batch_of_what_is_kept_is_the_code_of_these_samples(name, dtype):
     assert torch.equal(lengths, encoder.lengths(values))
 
 
+@pytest.mark.slow
 def test_some_codes_are_kept_and_some_are_not():
     names = {name for name in with_values() if keep(VALUES, made("encoder", name), noise(), torch.float32)}
     assert "latency" in names

@@ -112,6 +112,7 @@ def test_meter_says_what_is_not_available(capsys):
     assert tree["meters"] or all("not available" in each for each in tree["not_available"])
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(
     ("words", "message"),
     [

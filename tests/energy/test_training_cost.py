@@ -58,6 +58,7 @@ def cost_of(made, sizes):
     return training_cost(made, made.learning, sizes)
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(
     ("words", "ratios"),
     [
@@ -99,6 +100,7 @@ def test_by_hand(words, ratios):
     assert found.total == sum(shares) + found.validation
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     "words",
     [

@@ -83,6 +83,7 @@ def _follow_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks.BlockPasses, "_is_dense", lambda self: False)
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("wiring", WIRINGS, ids="/".join)
 @pytest.mark.parametrize("kind", KINDS)
 def test_blocks_equal_the_step(kind, wiring, passed):
@@ -119,6 +120,7 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 """What a loss may make of a readout's output [T, B, C]: gradients that stay, vanish or change from step to step."""
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("wiring", [WIRINGS[0], WIRINGS[3]], ids="/".join)
 @pytest.mark.parametrize("kind", ["leaky", "alif"])
 @pytest.mark.parametrize("name", LOSSES)
@@ -151,6 +153,7 @@ def test_a_readout_that_is_more_goes_by_itself(changes, passed):
     assert passed == [7] * 3
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("window", [1, 5, 12])
 @pytest.mark.parametrize("kind", ["leaky", "alif"])
 def test_windows_go_by_blocks(kind, window, passed):
@@ -257,6 +260,7 @@ def _nothing_is_clean() -> Iterator[None]:
     torch.use_deterministic_algorithms(mode=False)
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.usefixtures("_nothing_is_clean")
 @pytest.mark.parametrize("wiring", [WIRINGS[0], WIRINGS[3]], ids="/".join)
 @pytest.mark.parametrize("size", WIDTHS)

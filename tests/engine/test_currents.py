@@ -29,6 +29,7 @@ def run(engine: str, layer: Given, current: torch.Tensor) -> LayerRun:
     return Engine(engine).unroll([layer], current, keep_u=True)[0]
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("kind", NEURONS)
 def test_equal_bits_on_equal_currents(kind, dtype):

@@ -66,6 +66,7 @@ def refused(engine: str, made: Wired) -> bool:
     return False
 
 
+@pytest.mark.one_in(5)
 @every_part
 @pytest.mark.parametrize(("kind", "reset", "learn"), thinned_rows(CASES, 2))
 def test_engines_equal_the_step(kind, reset, learn, part):
@@ -103,6 +104,7 @@ def test_spec_decides_what_auto_takes(kind):
         assert not any(refused(engine, made) for engine in FAST)
 
 
+@pytest.mark.one_in(5)
 @every_part
 @pytest.mark.parametrize("surrogate", thinned(SHAPES, 3))
 def test_every_surrogate(surrogate, part):
@@ -128,6 +130,7 @@ def test_every_surrogate(surrogate, part):
             assert_same(result(engine, [made], packed(x)), expected, f"{engine}: {kind} {reset} {surrogate}")
 
 
+@pytest.mark.one_in(8)
 @every_part
 @pytest.mark.parametrize("kind", NEURONS)
 def test_single_precision(kind, part):
@@ -170,6 +173,7 @@ def gradients(**changes: object) -> Result:
     return result("fused", [layer("leaky", wiring, **changes)], spikes(STEPS, BATCH, INPUTS))
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("engine", FAST)
 @pytest.mark.parametrize("kind", [kind for kind in NEURONS if fires(kind)])
 @pytest.mark.parametrize("reset", ["subtract", "subtract_decayed", "zero"])

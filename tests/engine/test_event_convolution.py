@@ -95,6 +95,7 @@ def _always_by_events(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_convolution, "CONVOLUTION_DENSE", 1.0)
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("graded", [False, True], ids=["binary", "graded"])
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.9])
 @pytest.mark.parametrize("sizes", SIZES, ids=str)

@@ -74,6 +74,7 @@ def test_all_neurons_with_a_step_alone_are_covered():
         assert (name, "not fused" in reason) == ("generated", True), kind
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("kind", ALL)
 def test_every_neuron(kind):
     """Expected: spikes equal; potentials, states, gradients of inputs, weights and learnt numbers to 1e-12."""
@@ -113,6 +114,7 @@ def test_every_reset(reset, reset_gradient):
     assert_same(found, expected)
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_surrogate(shape):
     """Expected: as above, those that draw numbers included; only one that mixes neurons is refused."""

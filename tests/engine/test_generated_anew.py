@@ -92,6 +92,7 @@ MOVES: dict[str, Callable[[Own], object]] = {
 }
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("how", MOVES)
 @pytest.mark.parametrize("learns", [False, True])
 def test_whatever_moves_a_number_is_seen_by_the_next_pass(how, learns, monkeypatch):

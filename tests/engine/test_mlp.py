@@ -72,6 +72,7 @@ def assert_same(found: tuple[dict[str, Tensor], Tensor], expected: tuple[dict[st
         assert error(found[0][name], gradient) < 1e-12, name
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     "window", [None, 6, *(pytest.param(window, marks=pytest.mark.slow) for window in (1, 20, 50))]
 )
@@ -94,6 +95,7 @@ def test_a_window_is_not_the_whole(engine):
     assert error(cut[0]["layers.0.weight"], whole[0]["layers.0.weight"]) > 1e-3
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("engine", ["reference", *ENGINES])
 @pytest.mark.parametrize("pack", [False, True], ids=["dense", "packed"])
 def test_nothing_depends_on_padding(engine, pack):
@@ -103,6 +105,7 @@ def test_nothing_depends_on_padding(engine, pack):
     assert_same(loud, silent)
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("surrogate", thinned(SHAPES, 3))
 def test_the_catalogue_on_auto(surrogate):
     """Expected: `reference`, for a network of each surrogate as it is in the catalogue."""
@@ -114,6 +117,7 @@ def test_the_catalogue_on_auto(surrogate):
         assert error(found[0][name], gradient) < 1e-12, name
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("keep", [frozenset(), frozenset({SPIKES}), frozenset({POTENTIAL})], ids=sorted)
 @pytest.mark.parametrize("engine", ["reference", *ENGINES])
 def test_keeps_what_was_asked_on_every_engine(engine, keep):
@@ -139,6 +143,7 @@ def test_eprop_takes_packed_input():
     assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("engine", ENGINES)
 def test_training_on_every_engine_takes_the_same_way(engine):
     """Expected: the losses of five steps on `reference` to 1e-9; rounding has five steps to grow."""

@@ -103,6 +103,7 @@ def chain(
     return layers
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
 @pytest.mark.parametrize("engine", ["auto", *FAST])
 def test_depths_with_random_weights(engine, depth):
@@ -189,6 +190,7 @@ def test_values_other_than_one_are_never_made_binary(engine):
 # --- mixtures
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("keep_spikes", [True, False])
 @pytest.mark.parametrize("middle", ["own", "leaky_readout"])
 @pytest.mark.parametrize("place", [0, 1, 2, 3])

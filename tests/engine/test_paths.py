@@ -49,6 +49,7 @@ def network(kind: str = "leaky", wiring: tuple[str, str] = WIRINGS[3], **changes
 X = spikes(15, 3, 6)
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("part", ["a third", pytest.param("all", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("parts", thinned(PARTS, 2), ids=str)
 @pytest.mark.parametrize("kind", KINDS)
@@ -75,6 +76,7 @@ def only(layer: int, field: str) -> functools.partial:
     return functools.partial(loss, layer=layer, field=field)
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(
     ("kind", "field"),
     [
@@ -105,6 +107,7 @@ def test_a_loss_of_the_last_layer_alone_without_potentials(engine):
     assert_same(result(engine, layers, packed(X), loss=loss, keep_u=False, keep_spikes=False), expected)
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("engine", FAST)
 @pytest.mark.parametrize("fixed", ["weight", "recurrent", "bias", "neuron"])
 def test_weights_that_do_not_learn(engine, fixed):
@@ -138,6 +141,7 @@ def test_without_gradient_nothing_is_recorded(engine):
 # --- graphs used twice
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("engine", FAST)
 def test_a_second_backward_equals_the_first(engine, kind):
@@ -205,6 +209,7 @@ def test_outputs_that_were_overwritten_are_noticed(engine):
 # --- states
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("engine", FAST)
 @pytest.mark.parametrize("kind", thinned(KINDS, 2))
 @pytest.mark.parametrize("wiring", thinned(WIRINGS, 4), ids="/".join)
@@ -222,6 +227,7 @@ def test_a_given_state_is_where_it_starts(engine, kind, wiring):
         assert (rest.u[0] - expected.u[0]).abs().max() > 1e-3, "the state matters"
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("engine", ["auto", *FAST])
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradient_reaches_a_state_that_learns(engine, kind):
@@ -238,6 +244,7 @@ def test_gradient_reaches_a_state_that_learns(engine, kind):
         assert error(found, expected) < 1e-12
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("engine", ["auto", *FAST])
 @pytest.mark.parametrize("cut", [True, False], ids=["cut", "whole"])
 def test_windows_of_packed_and_dense_input(engine, cut):

@@ -102,6 +102,7 @@ def plant(folder: Path, text: str, told: Path) -> None:
     Path(bootstrap.cache_from_source(str(source))).write_bytes(code)
 
 
+@pytest.mark.one_in(4)
 @posix
 @pytest.mark.parametrize("mode", [0o777, 0o700])
 def test_planted_loops_run_from_a_private_folder_alone(

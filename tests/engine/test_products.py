@@ -59,6 +59,7 @@ def forced(
     return result(engine, network(), signal)
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("graded", [False, True], ids=["binary", "graded"])
 @pytest.mark.parametrize("share", thinned([0.1, 0.0, 0.3, 0.8, 1.0], 4))
 @pytest.mark.parametrize("engine", FAST)
@@ -106,6 +107,7 @@ def test_limits_decide_the_way_of_scan(monkeypatch):
         assert len(calls) == times
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("engine", FAST)
 @pytest.mark.parametrize("kind", thinned(KINDS, 3))
 def test_density_is_a_matter_of_speed(engine, kind):
@@ -136,6 +138,7 @@ CHUNKED = [
 """A Latin square of them in the default run: every size with every kind of neuron and every wiring."""
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(("kind", "wiring", "reset", "entries"), CHUNKED)
 def test_chunks_have_no_borders(kind, wiring, reset, entries, monkeypatch):
     """Expected: `reference`; 23 steps in chunks of 1, 2, 5 and 12, all coefficients learnt, nothing detached.
@@ -173,6 +176,7 @@ def test_chunks_cover_time_once(monkeypatch):
         assert {last - first for first, last in ranges} <= sizes
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     kind=st.sampled_from(KINDS),

@@ -77,6 +77,7 @@ def threaded(monkeypatch: pytest.MonkeyPatch, least: int) -> list[tuple[str, int
     return calls
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("wiring", thinned(WIRINGS, 3), ids="/".join)
 @pytest.mark.parametrize("kind", KINDS)
 def test_threads_do_not_change_a_bit(kind, wiring, monkeypatch):
@@ -178,6 +179,7 @@ def test_a_thousand_steps_of_training_leave_nothing(engine, nothing_before):
     assert sizes[0] == sizes[1]
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("engine", FAST)
 def test_a_run_is_freed_with_its_outputs(engine):
     """Expected: as many bytes as before, without the collector of cycles: nothing refers to itself."""

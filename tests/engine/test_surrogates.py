@@ -151,6 +151,7 @@ X = spikes(15, 3, 6)
 PLAIN = {"normalisation": "area1", "scale": 0.8}
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("engine", FAST)
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
@@ -174,6 +175,7 @@ def of_formula(formula: str, **changes: object) -> Formula:
 FORMULAS = ["1/(1+abs(a*u))**2.5", "where(u<0,exp(min(a*u,0)),max(0,1-u))", "4*sigmoid(a*u)*(1-sigmoid(a*u))"]
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("engine", FAST)
 @pytest.mark.parametrize("learn_a", [False, True])
 @pytest.mark.parametrize("formula", FORMULAS)
@@ -214,6 +216,7 @@ def test_a_changed_form_is_not_the_compiled_one(engine):
     assert error(own.gradients["0.weight"], plain.gradients["0.weight"]) > 1e-3
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("scale", [1.0, 0.3])
 @pytest.mark.parametrize("normalisation", ["peak1", "area1", "raw"])
 @pytest.mark.parametrize("engine", FAST)
@@ -228,6 +231,7 @@ def test_width_and_height_reach_the_compiled_loops(engine, normalisation, scale)
         assert error(found.gradients["0.weight"], default.gradients["0.weight"]) > 1e-3
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("engine", FAST)
 @pytest.mark.parametrize("wiring", thinned(WIRINGS, 3), ids="/".join)
 @pytest.mark.parametrize("kind", KINDS)
@@ -269,6 +273,7 @@ def test_one_surrogate_in_two_layers(engine):
     assert_same(result(engine, layers, packed(X)), expected)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("reset", ["subtract", "zero"])
 def test_an_undefined_potential_has_an_undefined_gradient(reset):
     """Expected, every shape and engine: NaN for the currents of that neuron and sample alone, whatever the step.

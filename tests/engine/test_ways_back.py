@@ -113,6 +113,7 @@ def test_gradient_reaches_dense_input_by_feedback_weights(engine):
     torch.testing.assert_close(both, plain + drawn, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("window", [1, 4])
 @pytest.mark.parametrize("case", thinned(CASES, 9), ids=str)
 def test_windows_cut_all_states(case, window):
@@ -134,6 +135,7 @@ def test_a_window_as_long_as_time_is_none(engine):
         assert torch.equal(one, other)
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("case", thinned(CASES, 5), ids=str)
 def test_layers_run_apart(case):
     """Must match: each layer run by itself by the reference, on what the one before sent; the loss has it all."""

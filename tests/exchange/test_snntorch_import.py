@@ -90,6 +90,7 @@ PAIRS = {
 }
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("reset", ["subtract", "none", "zero"])
 @pytest.mark.parametrize("name", PAIRS)
 def test_dense_networks_are_snntorchs(name, reset):
@@ -113,6 +114,7 @@ def test_dense_networks_are_snntorchs(name, reset):
     assert_same(net, spikes())
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("recurrent", [False, True])
 def test_convolutional_networks_are_snntorchs(recurrent):
     """Must match: Conv2d padded by half its kernel, with a convolution among channels or without."""

@@ -50,6 +50,7 @@ def simulated(parts: Parts) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
     return dense(batch.x).long().numpy(), [one.long().numpy() for one in seen.spikes], seen.output.numpy()
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     "words",
     [
@@ -118,6 +119,7 @@ def test_a_file_gives_the_same_layers() -> None:
         read_layers({"hidden.weight": np.zeros((1, 1))})
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("words", "reason"),
     [

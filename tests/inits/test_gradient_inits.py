@@ -112,6 +112,7 @@ def test_the_librarys_peak_lets_gradients_grow():
     assert step.largest(theirs) > 1.02
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("reset", "gradient", "surrogate"),
     [*((*each, "atan") for each in RESETS), *((*RESETS[0], name) for name in ("triangle", "exponential"))],
@@ -139,6 +140,7 @@ def test_gradients_keep_their_variance(reset, gradient, surrogate):
     assert abs(growth() - 1) > 0.1
 
 
+@pytest.mark.one_in(8)
 @every_reset
 def test_potentials_stay_between_their_bounds(reset, gradient):
     """Expected: over 500 steps of random input; the highest is what all positive weights together hold up."""

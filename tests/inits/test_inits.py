@@ -67,6 +67,7 @@ def drawn(made: DenseLayer, init: Init, seed: int = 0) -> DenseLayer:
     return made
 
 
+@pytest.mark.one_in(8)
 @every_kind
 def test_response_sums_are_those_of_the_recursion(kind):
     """Expected: the sum, and that of the squares, over 1000 steps after one unit of current."""
@@ -89,6 +90,7 @@ def test_response_of_a_leaky_neuron_is_a_geometric_series():
     torch.testing.assert_close(responses(gained)[0], torch.ones(5, dtype=torch.float64))
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(("kind", "mu_u"), [("leaky", 0.0), ("synaptic", 0.3), ("adlif", 0.3)])
 def test_potential_has_the_mean_and_deviation_asked_for(kind, mu_u):
     """Expected: mu_U and sigma_U under Poisson input, over 400 neurons; weights by fan-in alone differ."""
@@ -142,6 +144,7 @@ def test_weights_of_a_convolution_count_its_taps():
     assert RATE / (1 - 0.8**2) * power == pytest.approx(0.6**2, rel=0.05)
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("kind", "options", "init", "words"),
     [
@@ -162,6 +165,7 @@ def test_layers_for_which_an_initialisation_is_not_defined_are_refused(kind, opt
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("reset", ["subtract", "subtract_decayed", "zero", "none"])
 def test_recurrence_holds_the_mean_potential_at_threshold(reset):
     """Condition I, simulated: neurons that fire in every second step, whatever their potential, stay at threshold.
@@ -211,6 +215,7 @@ def poisson_coins(n: int, seed: int) -> Tensor:
     return (torch.rand(400, n, generator=torch.Generator().manual_seed(seed)) < 0.5).double()
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("words", [["init=fluctuation"], ["init=centred", "network.recurrence=all_to_all"]])
 def test_a_run_takes_them_from_its_words(words, tmp_path: Path):
     """Expected: the same weights from the same seed; others from another seed and from kaiming's draws."""

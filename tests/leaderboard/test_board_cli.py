@@ -81,6 +81,7 @@ def test_build_from_runs(runs: Path, plain: Method, capsys: pytest.CaptureFixtur
     assert "](" + records(plain)[0].method_id in (folder / "table.md").read_text()
 
 
+@pytest.mark.slow
 def test_build_twice_gives_the_same_bytes(runs: Path) -> None:
     """A board depends on its records alone; its own files in the tree disturb nothing."""
     main(["board", "build"])
@@ -157,6 +158,7 @@ def test_add_refuses_what_deviates(runs_dir: Path, tmp_path: Path, plain: Method
 CHANGES = ("edit", "delete", "link")
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("change", "name"),
     [
@@ -232,6 +234,7 @@ def test_show_fits_a_terminal_of_80_columns(runs: Path, monkeypatch: pytest.Monk
     assert any(line.rstrip().endswith("1.26") for line in lines)
 
 
+@pytest.mark.slow
 def test_protocol_of_ones_own(tmp_path: Path, runs_dir: Path, plain: Method, capsys) -> None:
     """With --config-dir a user's protocol has a board; without, its records are left out and the reason said."""
     from sgbench.paths import conf_dir
@@ -247,6 +250,7 @@ def test_protocol_of_ones_own(tmp_path: Path, runs_dir: Path, plain: Method, cap
     assert "protocol 'mine_v1' does not exist" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_board_starts_without_torch(runs: Path) -> None:
     """A reviewer's laptop builds and checks tables from text files alone."""
     code = (
@@ -257,6 +261,7 @@ def test_board_starts_without_torch(runs: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("words", [["across"], ["tuning", "--protocol", "digits_v1"]])
 def test_runs_that_do_not_count_say_why(
     words: list[str], runs_dir: Path, plain: Method, capsys: pytest.CaptureFixture[str]

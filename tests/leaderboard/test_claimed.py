@@ -55,6 +55,7 @@ def test_published_board_has_no_row_below_the_line() -> None:
     assert "claimed" not in to_csv(found).partition("\n")[0].split(",")
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("how", ["never", "failed", "one_seed", "rescored_failed"])
 def test_not_run_again(copy: Path, how: str) -> None:
     """Seven ranks are given without it, and its own line says by what it is there."""

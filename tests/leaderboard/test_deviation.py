@@ -81,6 +81,7 @@ def test_data_set_without_facts_says_which_key_to_add(key: str, value: object) -
     assert f"dataset 'digits': meta.{key} is missing or not usable; add to conf/dataset/digits.yaml" in reason
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("name", catalogue.entries("dataset"))
 def test_facts_of_the_catalogue_are_those_of_the_class(name: str) -> None:
     """The YAML file is read without torch and must not drift from the code; 0 is a size that nobody published."""

@@ -10,6 +10,7 @@ from sgbench.leaderboard.division import division_of
 from tests.thinned import thinned
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", thinned(["digits", "delayed_xor", "qtdb", "mackey_glass"], 3))
 def test_what_the_experiment_runs_is_closed(name: str) -> None:
     """Must match: the experiment, also with another surrogate, slope and learning rate; must differ: its bias."""

@@ -23,6 +23,7 @@ def exported(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_rows_are_those_of_the_board(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Against the committed table of digits_v1, row by row; in parquet the same values as in JSON."""
     rows = list(csv.DictReader(io.StringIO(exported(capsys, "--rows"))))

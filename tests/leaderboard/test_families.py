@@ -188,6 +188,7 @@ def test_commands(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in ("t.png", "a.png"))
 
 
+@pytest.mark.slow
 def test_table_for_a_page(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Expected: the same cells as on the terminal, (0.95 - 0.1) / 0.9 by hand; protocols by commas or one by one,
     and the nearest name to a wrong one."""

@@ -57,6 +57,7 @@ def test_a_failed_seed_counts_as_guessing() -> None:
     assert [board.measure.guess for board in boards] == [0.54, 0.5]
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("wrong", [0, 1.5, -0.1, "half", True])
 def test_a_guess_that_is_no_share_is_refused(wrong: object, tmp_path: Path) -> None:
     """Expected: one line that names the key and the file."""

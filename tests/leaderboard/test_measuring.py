@@ -24,6 +24,7 @@ def wide(width: float) -> Method:
     return method(parameters={"surrogate": {"width_fwhm": width}})
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("layout", ["runs", "leaderboards"])
 def test_several_processes_read_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout) -> None:
     """Must match: boards and findings of one process and of two, a damaged file among the records."""

@@ -76,6 +76,7 @@ def test_a_digest_is_read_back(board: Board) -> None:
     assert opened.text["Description"] == digest("a,b\n") != digest("a,c\n")
 
 
+@pytest.mark.slow
 def test_a_large_tree_is_built_as_a_small_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, board) -> None:
     """Must match: all three files, and they are not stale."""
     [built], _ = build(RecordTree(tmp_path, "leaderboards", REFERENCES))
@@ -169,6 +170,7 @@ def test_pixels_that_unpack_to_more_than_a_board_has_are_not_unpacked(tmp_path: 
     assert stale(path, table_csv="a") == CHANGED
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("way", ["painted", "flipped", "cut", "padded"])
 def test_a_picture_that_was_changed_is_found(way: str, tmp_path: Path, board: Board) -> None:
     """Must match: the picture as it was drawn. Pillow paints, and keeps all texts."""

@@ -77,6 +77,7 @@ def test_ranked_methods_are_the_same(folder: Path, path: Path) -> None:
     assert len(there) == 8
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "words",
     [
@@ -99,6 +100,7 @@ def test_commands_answer_in_an_empty_folder(
     assert "digits_v1" in answer.out or "constant" in answer.out
 
 
+@pytest.mark.slow
 def test_python_reads_the_registry(path: Path) -> None:
     """Of the one board there is, in sentences and as a table; a protocol without one is named."""
     assert len(sgbench.board(root=path, layout="registry").board.rows) == 8
@@ -107,6 +109,7 @@ def test_python_reads_the_registry(path: Path) -> None:
         sgbench.board("digits_v9", root=path, layout="registry")
 
 
+@pytest.mark.slow
 def test_a_folder_of_records_comes_first(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Must differ: where there are runs, or a folder is named, the registry is not asked."""
     Path("runs").mkdir()

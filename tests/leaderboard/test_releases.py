@@ -119,6 +119,7 @@ def test_difference_since_the_release_before() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_the_difference_is_verified_too(boards: Path, files: Files, tmp_path: Path) -> None:
     """After a release of a single row that is gone since: eight new, one withdrawn, told by the archive alone."""
     since = EarlierRelease(name="2026.11", sha256="0" * 64, rows=(row(method_id="f" * 12),))
@@ -147,6 +148,7 @@ def _swapped(files: Files, name: str, old: bytes) -> Files:
     return files | {name: files[name].replace(old, old[:-1] + (b"8" if old[-1:].isdigit() else b"x"), 1)}
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("name", FORGERIES)
 def test_what_records_do_not_give_is_named(name: str, files: Files, tmp_path: Path) -> None:
     """Each hash in the manifest is right; the records say otherwise."""
@@ -231,6 +233,7 @@ def test_a_manifest_names_no_place_elsewhere(name: str, files: Files, tmp_path: 
         unpack_release(packed(files | {name: b"x"}, tmp_path / "elsewhere.zip"))
 
 
+@pytest.mark.slow
 def test_update_takes_a_newer_release(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -195,6 +195,7 @@ def test_labels() -> None:
     assert len(call("atan", {"note": "x" * 1000})) == 120
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("alone", [False, True])
 def test_picture_names_its_table_and_is_reproducible(alone: bool) -> None:
     """The same table gives the same bytes, which carry its digest; another table is told apart."""

@@ -54,6 +54,7 @@ def published(name: str) -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(tree)
 
 
+@pytest.mark.slow
 def test_committed_records_are_valid_by_the_published_schema() -> None:
     """Reference: the library jsonschema; some records of each board, files and lines of shards."""
     validator = published("record")
@@ -64,6 +65,7 @@ def test_committed_records_are_valid_by_the_published_schema() -> None:
         validator.validate(tree if file.line is None else tree["record"])
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("path", "value"),
     [

@@ -219,6 +219,7 @@ def test_is_a_mean_over_samples(name):
     assert np.mean(singles) == pytest.approx(make(name).whole(trajectory(output), TARGET).item(), rel=1e-13)
 
 
+@pytest.mark.one_in(5)
 @every_loss
 def test_gradient_equals_finite_differences(name):
     """Expected: central differences, error about 1e-9; max over time has no tie within the step here."""
@@ -287,6 +288,7 @@ def test_spike_count_refuses_a_readout_without_spikes():
     assert parts.network.readout.neuron.output == "binary"
 
 
+@pytest.mark.one_in(8)
 @every_loss
 def test_declared_readout_builds(name):
     """Expected: each loss builds with the readout it declares; `any` with both."""

@@ -37,6 +37,7 @@ def run_poisoned(net: Mlp, where: tuple[int, str], value: float) -> Trajectory:
 POISONED = [(0, "weight"), (1, "weight"), (2, "weight"), (0, "recurrent"), (1, "recurrent"), (1, "bias")]
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("where", POISONED, ids=str)
 @pytest.mark.parametrize("recurrence", ["one_to_one", "all_to_all"])
 @pytest.mark.parametrize("kind", KINDS)

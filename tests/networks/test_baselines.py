@@ -114,6 +114,7 @@ QUICK = ("mackey_glass",)
 SMALL = {"random_patterns": 0.25}  # of 408 parameters one gated unit is a quarter
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "task", [pytest.param(task, marks=[pytest.mark.slow] * (task not in QUICK)) for task in TASKS]
 )
@@ -204,6 +205,7 @@ def test_operations_of_gated_units(kind, theirs, gates):
     assert hidden.function_evaluations.total == functions * units * steps
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", ["linear", "gru"])
 def test_a_run_and_its_record(name):
     """Expected: a finished record that names no neuron, surrogate or readout, and the same weights once more."""

@@ -131,6 +131,7 @@ def test_operations_are_those_of_spikes() -> None:
     assert readout.synapses[0].operation == "accumulate"
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("words", "says"),
     [

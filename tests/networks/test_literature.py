@@ -60,6 +60,7 @@ def test_all_recipes_are_counted() -> None:
     assert {name.removeprefix(FOLDER) for name in RECIPES} == BY_HAND.keys()
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("name", BY_HAND)
 def test_sizes_are_those_counted_by_hand(name: str) -> None:
     """Expected: the hand count; nothing deviates from the protocol; must differ: a network out of its budget."""
@@ -85,6 +86,7 @@ def some_spikes(network: Network, inputs: int, form: object, steps: int) -> Batc
     return Batch(x, torch.tensor([0, 1]), torch.full((2,), steps), torch.arange(2))
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     "name",
     [
@@ -159,6 +161,7 @@ SOURCES = {
 }
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("name", SOURCES)
 def test_numbers_are_those_of_the_source(name: str) -> None:
     """Expected: what the cited files say, in steps of the protocol; widths of the bells are solved by hand."""
@@ -201,6 +204,7 @@ BASELINES = [
 ]
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("words", BASELINES, ids=lambda words: words[0])
 def test_a_network_without_spikes_is_as_large_as_a_recipe(words: list[str]) -> None:
     """Expected: what the page tells to type builds, within a tenth of a size that was counted by hand."""

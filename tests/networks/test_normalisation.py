@@ -277,6 +277,7 @@ class NoThreshold(Neuron):
     operations = None
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -320,6 +321,7 @@ def test_other_methods_keep_their_names():
     assert (told["choices"]["normalisation"], told["choices"]["dropout"]) == ("tdbn", "shared_mask")
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "kind", [pytest.param(each, marks=pytest.mark.slow) if each == "tdbn" else each for each in MADE]
 )

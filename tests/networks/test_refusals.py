@@ -40,6 +40,7 @@ def test_bad_values_are_refused_by_name(make, message):
         make()
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("words", "message"),
     [

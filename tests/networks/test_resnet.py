@@ -210,6 +210,7 @@ def test_bad_values_are_refused_by_name(changes, message):
         resnet(**changes)
 
 
+@pytest.mark.slow
 def test_gates_need_spikes_of_0_and_1():
     """Expected: neurons that send spikes of either sign are refused with `and`, and taken with `add`."""
     from sgbench.firing.ternary import Ternary

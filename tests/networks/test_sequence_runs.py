@@ -22,6 +22,7 @@ def is_slow(words: tuple[str, ...]) -> bool:
     return words[0] not in TRAINED or "network.recurrent_delays=true" in words
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "words",
     [
@@ -51,6 +52,7 @@ def test_runs_end_in_records_without_contradictions(words, tmp_path):
         require_fit(parse_weights(weights, "weights"), record, "weights")
 
 
+@pytest.mark.slow
 def test_uniform_start_of_parallel_neurons_follows_the_seed():
     """Must match: equal seeds; must differ: another seed. The leaky start draws nothing, so weights stay."""
 

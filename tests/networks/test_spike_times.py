@@ -197,6 +197,7 @@ def loss_of(made: SpikeTimes, given: Batch) -> tuple[Tensor, list[Tensor]]:
     return (trajectory.output * valid[..., None]).square().mean(), list(trajectory.spikes)
 
 
+@pytest.mark.one_in(8)
 @every_way
 def test_gradients_are_central_differences(way: str) -> None:
     """Must match: to 1e-6 of the largest slope of each weight, where as many spikes fall into the same steps."""
@@ -323,6 +324,7 @@ def _arrivals(given: Batch, weight: Tensor) -> tuple[Tensor, Tensor]:
     return times, weight.detach().T[source]
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -350,6 +352,7 @@ def test_what_a_closed_form_cannot_hold_is_refused() -> None:
         first_spikes(arrivals, torch.tensor([4000.0]).double(), NO_LEAK)
 
 
+@pytest.mark.slow
 def test_firing_without_end_stops_the_run() -> None:
     """Expected: an error that a run records as its failure, where recurrence excites itself beyond all bounds."""
     arrivals = drawn(1, 3, 2)

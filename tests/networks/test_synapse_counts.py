@@ -106,6 +106,7 @@ NETWORKS = {
 }
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_counts_are_those_of_a_walk_over_all_synapses(name):
     """Expected: per layer, operations through each group of synapses, neurons reached, biases and kind."""

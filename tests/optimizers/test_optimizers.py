@@ -73,6 +73,7 @@ def test_smorms3_refuses_bad_numbers(numbers, message):
         Smorms3([torch.nn.Parameter(torch.zeros(1))], **numbers)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", ["adamax", "smorms3"])
 def test_entries_move_weights(name):
     """Expected: every weight with a gradient moves; by lr at Adamax's first step (Kingma & Ba, section 7.1)."""
@@ -88,6 +89,7 @@ def test_entries_move_weights(name):
         torch.testing.assert_close(moved, torch.full_like(moved, 0.01), rtol=1e-3, atol=0)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("fused", ["null", "true"])
 def test_a_gradient_that_lies_otherwise_than_its_weight(fused):
     """Expected: Adam's first step by hand, lr sign(g), where weights lie by columns and gradients by rows.
@@ -128,6 +130,7 @@ def as_in_torch_2_6(kind):
     return Old
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(("decoupled", "name"), [(False, "Adam"), (True, "AdamW")])
 def test_torch_without_decoupled_decay_says_it_by_the_class(decoupled, name, monkeypatch):
     """Expected: Adam or AdamW, as torch 2.6 tells them apart, with the settings that were asked for."""

@@ -52,6 +52,7 @@ def test_panels_of_the_front() -> None:
         front_figure(methods, [])
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("panels", [1, 4])
 def test_the_legend_of_long_names_is_inside_its_figure(panels: int) -> None:
     """By matplotlib's own measure: names of 115 letters, in as many columns as the figure's width holds."""

@@ -86,6 +86,7 @@ def test_what_tuning_buys_is_drawn_from_one_setting_on() -> None:
     assert list(axes.get_xticks()) == [1, 3]
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("panels", [1, 2, 3, 5])
 def test_any_number_of_panels(panels: int) -> None:
     """A column for one panel, two columns for more; empty places have no axes."""

@@ -104,6 +104,7 @@ def test_the_shipped_losses_put_the_rule_first() -> None:
     assert ("Not decided yet" in known.answer) == (known.rule is None)
 
 
+@pytest.mark.slow
 def test_passing_steps_of_ones_own_network_choose_the_width() -> None:
     """Expected: the width that calibrate chooses for the same words; none where the recurrent gradient is cut."""
     shape = Shape(layers=1, recurrent=True, steps=80)
@@ -186,6 +187,7 @@ def test_first_settings_keep_the_budget_and_are_of_accuracy_alone(capsys: pytest
         assert "\nTry 1: surrogate=" in said
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("rule", "says"),
     [

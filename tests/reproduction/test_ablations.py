@@ -134,6 +134,7 @@ def test_a_control_has_no_verdict():
     assert control == plain.replace("| agrees |", "| control |")
 
 
+@pytest.mark.slow
 def test_methods_that_a_file_no_longer_has_are_dropped(tmp_path, capsys):
     """Must match: stored runs of its methods, of other seeds too; must differ: those of another method."""
     name = QUICK[0]
@@ -150,6 +151,7 @@ def test_methods_that_a_file_no_longer_has_are_dropped(tmp_path, capsys):
     assert read_runs(path).keys() == {*stored, (method, 7)}
 
 
+@pytest.mark.slow
 def test_an_ablation_that_was_not_made_is_no_success(monkeypatch, capsys):
     """Expected: exit code 1 with --ablations where a changed run is unknown, and the line of one not started.
 
@@ -223,6 +225,7 @@ def test_revised_figures_that_agree_are_counted():
     assert told.format(5, 2) in head(["does not agree", *agree[1:]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_made_again_without_training(name, tmp_path, capsys):
     """Expected: the committed pages, byte for byte, from the stored runs and the file of the reproduction."""
@@ -235,6 +238,7 @@ def test_a_page_is_made_again_without_training(name, tmp_path, capsys):
         assert (tmp_path / place).read_bytes() == (DOCS / place).read_bytes(), place
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
 def test_every_ablation_was_run(name):
     """Expected: a stored run for each of its cells and seeds, and what was found."""

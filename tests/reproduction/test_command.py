@@ -129,6 +129,7 @@ def test_list(capsys):
     assert all(each["figures"] and each["sources"] for each in tree)
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("words", "message"),
     [

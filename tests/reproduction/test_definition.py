@@ -50,6 +50,7 @@ def test_all_that_is_asked_for_is_there():
     assert {key: read(key[0]).figures[key[1]].published for key in PUBLISHED} == PUBLISHED
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in RUN]
 )
@@ -94,6 +95,7 @@ def test_a_grid_has_all_its_cells():
     assert len(found.specs()) == 12
 
 
+@pytest.mark.slow
 def test_each_seed_of_spytorch_has_patterns_of_its_own():
     """Expected: the data set's seed is the run's; must differ: one method for each seed."""
     found = grid_of(read("spytorch1"), [0, 3], ReproductionFolders())
@@ -192,6 +194,7 @@ def test_a_file_that_is_not_whole_is_refused_in_one_line(change, message, tmp_pa
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_one_of_ones_own_is_found(tmp_path):
     """Must match the refusals above: without a change the copy is read and composed."""
     folder = own(tmp_path, lambda tree: None)

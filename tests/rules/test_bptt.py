@@ -119,6 +119,7 @@ def slope_of_per_step(y: np.ndarray, batch: Batch) -> np.ndarray:
     return (chance - np.eye(CLASSES)[batch.target.numpy()]) * (inside / (lengths * len(lengths)))[..., None]
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("recurrence", RECURRENCES)
 @pytest.mark.parametrize("reset_gradient", RESET_GRADIENTS)
 @pytest.mark.parametrize("reset", RESETS)
@@ -201,6 +202,7 @@ def finite_differences(network: Mlp, batch: Batch, objective: Objective, step: f
 SMOOTH_BATCH = make_batch(5, (5, 3))
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("reset", RESETS)
 @pytest.mark.parametrize(("kind", "recurrence"), [("leaky", "one_to_one"), ("synaptic", "all_to_all")])
 def test_smooth_network_equals_finite_differences(kind, recurrence, reset):
@@ -211,6 +213,7 @@ def test_smooth_network_equals_finite_differences(kind, recurrence, reset):
     assert relative_error(found, finite_differences(network, SMOOTH_BATCH, objective)) < 1e-6
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("change", [{"reset_gradient": "detached"}, {"recurrence_gradient": "cut"}], ids=str)
 def test_what_is_cut_is_missing_from_the_smooth_gradient(change):
     """Must differ: a detached reset or cut recurrence leaves out a path that finite differences see."""

@@ -182,6 +182,7 @@ def test_a_penalty_acts_on_each_layers_own_spikes():
         assert relative_error(both[name], plain[name] + slope) < 1e-10
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("words", "message"),
     [

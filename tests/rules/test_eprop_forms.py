@@ -48,6 +48,7 @@ def begun(net: Mlp, **options: str) -> EProp:
     return rule
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("size", [1, 5, 50])
 @pytest.mark.parametrize(
     "make",
@@ -173,6 +174,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(("word", "remedy"), REFUSED.items(), ids=REFUSED)
 def test_refuses_in_one_line_with_the_remedy(word, remedy):
     """Expected: an InputError before any data is loaded that names the option to change."""

@@ -112,6 +112,7 @@ def error(recurrence: str, answer: str, refined: int) -> float:
     return math.sqrt(apart / sum(one.square().sum() for one, _ in pairs))
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("recurrence", "answer"), [("none", "potential"), ("all_to_all", "potential"), ("none", "first_spike")]
 )
@@ -122,6 +123,7 @@ def test_its_error_falls_with_the_step(recurrence: str, answer: str) -> None:
     assert fine < 0.1
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -89,6 +89,7 @@ def test_directions_are_the_networks_own_and_change_from_batch_to_batch() -> Non
     assert not torch.equal(first, second)
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("choices", "values"),
     [
@@ -141,6 +142,7 @@ def test_snap1_is_eprop_where_no_neuron_reaches_itself() -> None:
         assert inside.any() == is_zero
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -250,6 +250,7 @@ def test_readouts_are_fixed_and_drawn_from_the_seed():
     assert not [name for name, _ in net.named_parameters() if "local" in name]
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -69,6 +69,7 @@ def estimate(network: Chain, batch: Batch, rule: Reinforce) -> Tensor:
     return torch.cat([weight.grad.flatten() for weight in network.parameters()])
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("seed", [0, 3])
 def test_the_mean_over_all_patterns_is_the_exact_gradient(seed: int) -> None:
     """Must match: estimates of all 64 patterns, weighted by hand-counted probabilities, and enumeration, to 1e-10.
@@ -90,6 +91,7 @@ def test_the_mean_over_all_patterns_is_the_exact_gradient(seed: int) -> None:
     assert (total - surrogate).abs().max() > 1e-2 * exact.abs().max()
 
 
+@pytest.mark.slow
 def test_baselines_leave_the_mean_and_shrink_the_spread() -> None:
     """Expected: over 49 times 16 draws, means of all three within five standard errors of the exact gradient.
 
@@ -125,6 +127,7 @@ def test_what_lies_behind_a_samples_end_does_not_count() -> None:
     assert not torch.equal(found[0], found[2])
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -61,12 +61,14 @@ def worst_difference(parts: Parts, batch: Batch) -> float:
     return max(errors) / max(sizes)
 
 
+@pytest.mark.slow
 def test_the_gradient_is_that_of_the_network_that_is_evaluated() -> None:
     """Must match: central differences of the loss in evaluation, to 1e-6. Must differ: spikes by the step."""
     assert worst_difference(*smoothed("soft")) < 1e-6
     assert worst_difference(*smoothed("step")) > 1e-2
 
 
+@pytest.mark.slow
 def test_a_detached_reset_is_no_part_of_it() -> None:
     """Must differ: central differences know of the reset, the gradient does not."""
     assert worst_difference(*smoothed("soft", **{"neuron.reset_gradient": "detached"})) > 1e-4
@@ -82,6 +84,7 @@ def test_stepping_sends_the_spikes_of_the_same_weights() -> None:
     assert loss_at(parts, batch) == before != inside
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("init", ["bounded_gradient", "steady_gradient"])
 def test_an_initialisation_that_reshapes_the_slope_is_refused(init: str) -> None:
     """Expected: one line with the remedy, since the slope would be that of another curve."""

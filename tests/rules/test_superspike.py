@@ -121,6 +121,7 @@ def test_uniform_feedback_is_one_number():
     assert not [name for name, _ in net.named_parameters() if "feedback" in name]
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("words", "message"),
     [

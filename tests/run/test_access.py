@@ -109,6 +109,7 @@ def test_a_run_touches_it_once_and_an_interrupted_one_twice(monkeypatch):
     assert not (folder_of(spec) / TEST_ACCESS).exists()
 
 
+@pytest.mark.slow
 def test_a_seed_that_settings_are_chosen_with_leaves_it_closed(finished, tmp_path):
     """Expected: the curve, selection and weights of the run that reports, and nothing of the test, by both drivers.
 

@@ -34,6 +34,7 @@ def test_guessing_reaches_it_about_once_in_forty(classes: int, samples: int) -> 
     assert 0.01 < stats.binom.sf(most, samples, 1 / classes) < 0.05
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("words", "learns"),
     [
@@ -103,6 +104,7 @@ def test_a_task_says_what_guessing_scores() -> None:
     assert not measure_of(2, None).is_at_chance(None), "a failed run has no scores"
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("protocol", "dataset"), [("digits_v1", "digits"), ("mackey_glass_v1", "mackey_glass")]
 )

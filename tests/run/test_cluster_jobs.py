@@ -283,6 +283,7 @@ def test_a_wrong_setting_is_one_line(settings: dict, said: str) -> None:
         where_of(settings)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("word", ["slurm={account: mine}", "slurm.account=mine"])
 def test_settings_of_the_cluster_are_any_keys(word: str) -> None:
     """Expected: as written. Must differ: a key of ours that is misspelt."""

@@ -168,6 +168,7 @@ def test_checkpoints_are_as_far_apart_as_asked_for(tmp_path: Path) -> None:
     assert kept(1, 3) == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_a_run_whose_patience_is_out_trains_no_further_when_continued(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -184,6 +185,7 @@ def test_a_run_whose_patience_is_out_trains_no_further_when_continued(
     assert comparable(continued) == comparable(undisturbed)
 
 
+@pytest.mark.slow
 def test_force_starts_from_the_first_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint that lies there is dropped, not continued."""
     with monkeypatch.context() as patch:

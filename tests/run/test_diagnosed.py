@@ -143,6 +143,7 @@ def test_planes_and_loops_are_told_and_drawn(
     assert "the middle are the selected weights; use --weights initial" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_is_gone_or_wrong_is_said_in_a_line(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -80,6 +80,7 @@ def done(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_run_loads_nothing_that_it_does_not_use(tmp_path: Path) -> None:
     """By name, after a whole training in a process of its own."""
     found = done(RUN, tmp_path)

@@ -77,6 +77,7 @@ def test_without_tensorboard_one_line_names_the_extra(
         tensorboard_logger(compose(WORDS), tmp_path)
 
 
+@pytest.mark.slow
 def test_job_types() -> None:
     """By the seed and what was asked for; must differ: a seed of that number where no seeds choose."""
     tuned = ["protocol=digits_tuned_v2"]
@@ -126,6 +127,7 @@ def test_wandb_disabled_changes_nothing() -> None:
     assert silent.method_id == logged.method_id
 
 
+@pytest.mark.slow
 def test_wandb_online_without_login_is_one_clear_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """The remedy is in the line; nothing has been trained."""
 

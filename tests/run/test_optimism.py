@@ -58,6 +58,7 @@ def without(told: RunRecord) -> dict:
     return {name: tree.get(name) for name in tree.keys() - {"test_access", "test_selected", "host_energy"}}
 
 
+@pytest.mark.slow
 def test_the_run_hears_nothing_of_it(tmp_path, monkeypatch):
     """Expected: every other field the same, hashes of weights and predictions among them; three touches for one.
 
@@ -140,6 +141,7 @@ def test_an_interrupted_run_tells_it_whole_or_not_at_all(tmp_path, monkeypatch, 
     assert without(late) == without(continued)
 
 
+@pytest.mark.slow
 def test_replicas_tell_the_same(tmp_path):
     """Expected: the run alone, beside a replica that is not watched."""
     words = [*TINY, "protocol.precision=float64", f"paths.runs_dir={tmp_path}"]

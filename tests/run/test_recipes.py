@@ -44,6 +44,7 @@ def outputs(name: str) -> tuple[Trajectory, Tensor]:
     return Trajectory(output, LENGTHS, (), (), ()), labels
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("name", SMOOTHED)
 def test_a_share_of_the_target_is_every_class(name: str) -> None:
     """By definition: (1 - s) L(label) + s times the mean of L over all classes as the label, in each form of it."""
@@ -105,6 +106,7 @@ def test_scores_know_no_smoothing() -> None:
 # --- gradients over several batches
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "more",
     [(), ("clip_norm=0.01",), ("schedule=one_cycle", "protocol.epochs=2")],
@@ -124,6 +126,7 @@ def test_batches_make_the_step_of_one_large_batch(more: tuple[str, ...]) -> None
 # --- sharpness-aware steps
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("adaptive", [False, True])
 @pytest.mark.parametrize("clip_norm", [None, 0.05])
 def test_sam_is_two_steps_by_hand(adaptive: bool, clip_norm: float | None) -> None:
@@ -156,6 +159,7 @@ def test_sam_is_two_steps_by_hand(adaptive: bool, clip_norm: float | None) -> No
     assert apart(found, trained(*words)[1]) > 1e-4
 
 
+@pytest.mark.slow
 def test_sam_leaves_running_statistics_to_the_first_pass() -> None:
     """Expected: of one batch, the statistics that torch's momentum makes of one pass, at the weights before it."""
     words = (*EXACT, "normalisation=batch_norm", "protocol.batch_size=2000")
@@ -186,6 +190,7 @@ def test_a_second_gradient_that_is_not_finite_leaves_the_weights() -> None:
 # --- what is refused, and what trains alone
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -213,6 +218,7 @@ def test_refusals(words: tuple[str, ...], message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_ids_and_stacks() -> None:
     """Expected: neutral values move no id, others do; accumulated batches train alone."""
     plain = method_id(compose(WORDS).method)

@@ -160,6 +160,7 @@ def test_patience_is_each_replica_s_own(tmp_path: Path) -> None:
         assert_alike(found[place], alone(spec))
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("limits", "expected"),
     [
@@ -197,6 +198,7 @@ def test_stopped_then_continued(batches: int, tmp_path: Path) -> None:
         assert_alike(found[place], alone(spec))
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04nothing"])
 def test_a_damaged_checkpoint_is_not_continued(
     damage: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture

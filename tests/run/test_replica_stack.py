@@ -38,6 +38,7 @@ def settings(kind: str) -> list[dict]:
 
 
 @pytest.mark.parametrize("kind", ["SGD", "Adam", "AdamW", "Adamax"])
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("silent", [False, True], ids=["all", "one parameter without gradient"])
 def test_rows_move_as_torch_moves_a_network(kind: str, *, silent: bool) -> None:
     """Expected: torch.optim's own optimiser, 50 steps in float64, to 1e-12."""
@@ -116,6 +117,7 @@ def first_batches(lockstep: Lockstep, count: int = 1) -> list[list[Batch]]:
     return [list(each) for each in zip(*streams, strict=True)]
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     "words",
     [
@@ -144,6 +146,7 @@ def test_stacked_passes_are_those_of_each_alone(words: tuple[str, ...], tmp_path
         torch.testing.assert_close(torch.stack(one.training.losses), torch.stack(other.training.losses))
 
 
+@pytest.mark.slow
 def test_a_row_that_is_not_finite_stops_alone_in_a_stacked_pass(tmp_path: Path) -> None:
     """Must match: the neighbours' weights after the step. Expected: the error names the layer of the one."""
     broken, whole = (lockstep_of("seed=0,1,2", root=tmp_path / name) for name in ("broken", "whole"))

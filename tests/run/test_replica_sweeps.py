@@ -39,6 +39,7 @@ def test_points_of_a_seed_stay_together_and_every_worker_has_a_group() -> None:
     assert sorted(place for group in made for place in group.places) == list(range(12))
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("word", "reason"),
     [
@@ -54,6 +55,7 @@ def test_what_runs_alone_says_why(word: str, reason: str) -> None:
 # --- the launcher
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_the_launcher_runs_skips_and_tells(count: int, capfd: pytest.CaptureFixture[str]) -> None:
     """Two points of each seed, one of which runs alone; asked again, nothing is run."""
@@ -72,6 +74,7 @@ def test_the_launcher_runs_skips_and_tells(count: int, capfd: pytest.CaptureFixt
     assert f"[{points}/{points}]" not in again
 
 
+@pytest.mark.slow
 def test_a_bad_number_of_workers_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     words = ["run", "-m", *WORDS, "hydra/launcher=replicas", "hydra.launcher.workers=0", "seed=0,1"]
     assert main(words) == 2

@@ -112,6 +112,7 @@ def test_weights_rebuild_the_network_of_the_record() -> None:
     }
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     "words",
     [

@@ -56,6 +56,7 @@ def norms_in(folder: Path) -> dict[str, list[float]]:
     return {name: [event.value for event in events.Scalars(name)] for name in names}
 
 
+@pytest.mark.slow
 def test_histories_of_norms_are_the_same_alone_and_among_others(tmp_path: Path) -> None:
     """Expected: of a run alone, with autograd's gradients, those of the stacked passes; one an epoch.
 

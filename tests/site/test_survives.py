@@ -49,6 +49,7 @@ CASES: dict[str, tuple[list[RunRecord], str, str]] = {
 }
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("case", CASES)
 def test_pages_of(case: str, tmp_path: Path) -> None:
     """Expected: pages that are well-formed, one of which says what there is."""

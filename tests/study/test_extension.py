@@ -143,6 +143,7 @@ def shd_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_standard_size_is_built_from_files_in_shds_format(shd_files: Path, tmp_path: Path) -> None:
     """Expected: each seed deals the 60 samples anew, as the words say; the network is recurrent with 700 inputs."""
     full = full_scale(study(), ["shd"])

@@ -74,6 +74,7 @@ def is_false(word: str, truth: float) -> bool:
     return word != "open" and (truth == 0 or (word == "better") != (truth > 0))
 
 
+@pytest.mark.slow
 def test_false_verdicts_are_rare():
     """Expected: at most 5 % of 1,000 candidates have one in any regime, with an upper limit (Wilson) of 7 %.
 
@@ -90,6 +91,7 @@ def test_false_verdicts_are_rare():
     assert (middle + half) / (1 + z * z / CANDIDATES) <= 0.07
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(("truth", "word"), [(3.0, "better"), (-3.0, "worse")])
 def test_three_points_are_found(truth, word):
     """Expected: by at least 80 % of 500 candidates in every regime."""
@@ -191,6 +193,7 @@ def test_runs_of_atan_are_equal_to_atan():
     assert "open" in {each.word for each in court(as_atan)[0].verdicts().values()}
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("seconds", [3.0, 120.0])
 def test_what_is_open_is_decided_at_the_time_of_the_candidates_own_runs(seconds):
     """By hand: seeds of a new sample, times tasks of the kind of network, times the seconds of its runs."""
@@ -206,6 +209,7 @@ def test_what_is_open_is_decided_at_the_time_of_the_candidates_own_runs(seconds)
             assert f"{seeds} seeds, {number_text(hours)} hours" in page
 
 
+@pytest.mark.slow
 def test_a_candidate_that_fails_everywhere_ends_in_a_page():
     """Expected: worse everywhere at the first look, every run failed, no seed beyond the first five."""
     result, said = court(at_chance)
@@ -217,6 +221,7 @@ def test_a_candidate_that_fails_everywhere_ends_in_a_page():
     assert not any("10 seeds" in line for line in said)
 
 
+@pytest.mark.slow
 def test_a_candidate_that_learns_nothing_is_told_apart_from_one_that_loses():
     """Expected, by hand: 3 rates x 2 seeds + 5 seeds at chance, none failed, at the first and lowest rate.
 
@@ -239,6 +244,7 @@ def test_a_candidate_that_learns_nothing_is_told_apart_from_one_that_loses():
     assert "at the edge of those tried" in told
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(("most_seeds", "confidence"), [(5, "99.87 %"), (10, "99.33 %")])
 def test_an_interval_says_its_confidence(most_seeds, confidence):
     """By hand: 1 - 2 x 0.002 / 3 and 1 - 2 x 0.01 / 3, at the level of a look for one of three kinds of network."""
@@ -246,6 +252,7 @@ def test_an_interval_says_its_confidence(most_seeds, confidence):
     assert f"({confidence}) | {most_seeds} |" in files_of(result, {})["verdict.md"].decode()
 
 
+@pytest.mark.slow
 def test_a_candidate_without_a_width_has_no_map():
     """Expected: three learning rates on two seeds, then reporting seeds; constant and sign_flip are such."""
     result, said = court(at_chance, has_width=False)
@@ -333,6 +340,7 @@ def test_a_judged_candidate_is_handed_in(tmp_path):
     assert reported.seeds == tuple(range(200, 210))
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("words", "said"),
     [

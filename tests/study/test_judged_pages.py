@@ -14,6 +14,7 @@ from sgbench.study.judge.trial import run_of
 from tools import judged
 
 
+@pytest.mark.slow
 def test_a_stored_candidate_gives_its_page() -> None:
     """Expected: the committed bytes of page, table and numbers; the picture up to what fonts of a machine change.
 

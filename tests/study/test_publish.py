@@ -48,6 +48,7 @@ def boards(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_every_stored_record_is_on_a_board_as_it_is_stored(tmp_path: Path) -> None:
     """Must match: the file of a board is the record of the committed store, number by number."""
     assert main(words(tmp_path, "--block", "KR")) == 0

@@ -112,6 +112,7 @@ def test_records_after_the_registration_pass(repository: Repository) -> None:
         )
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("which", ["before", "unknown", "none", "beside"])
 def test_other_records_are_refused(repository: Repository, which: str) -> None:
     """Made before it, by a commit that git does not know, by none, or on a branch that left before it."""

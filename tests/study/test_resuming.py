@@ -117,6 +117,7 @@ def test_results_of_changed_code_are_refused(tmp_path: Path) -> None:
         run(study, "first", where, FakeRunner())
 
 
+@pytest.mark.slow
 def test_a_record_that_lies_in_the_wrong_folder_is_refused(tmp_path: Path) -> None:
     """A copy of seed 100's record in the folder of seed 101 would be stored as a result of seed 101."""
     study, where = loaded(tmp_path), place(tmp_path)
@@ -153,6 +154,7 @@ def test_a_run_without_a_result_is_named(tmp_path: Path) -> None:
     assert "digits_v1" in line
 
 
+@pytest.mark.slow
 def test_a_group_that_was_stopped_is_not_stored_in_part(tmp_path: Path) -> None:
     """By hand: the second of two groups was stopped with one run that failed early, which waits for the others."""
     study, where = loaded(tmp_path), place(tmp_path)
@@ -175,6 +177,7 @@ def test_a_group_that_was_stopped_is_not_stored_in_part(tmp_path: Path) -> None:
     assert sum(entry.record.status == "failed" for entry in where.store.entries()) == 1
 
 
+@pytest.mark.slow
 def test_cells_that_were_settled_by_hand_are_refused(tmp_path: Path) -> None:
     """The records select one learning rate, a hand has written another; the records' own are taken."""
     study, where = loaded(tmp_path), place(tmp_path)
@@ -233,6 +236,7 @@ class Slow(FakeRunner):
         self.clock[0] += a_run_s * len(specs)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("limit_s", "groups"), thinned_rows([(80.0, 2), (79.0, 1), (159.0, 2), (160.0, 3), (240.0, 4)], 4)
 )
@@ -256,6 +260,7 @@ def test_the_next_group_is_foreseen_by_its_own_task(
     assert len(runner.calls) == groups
 
 
+@pytest.mark.slow
 def test_runs_that_are_there_make_no_group_look_quick(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,6 +65,7 @@ def rewritten(folder: Path, data: bytes, records: int) -> None:
     (folder / MANIFEST).write_text(json.dumps(tree))
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stored_twice_is_refused(tmp_path: Path) -> None:
     """It would count as two seeds: in one shard, and by way of a shard that the manifest names twice."""
     store = Store(tmp_path / "store", "toy")

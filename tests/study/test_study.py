@@ -117,6 +117,7 @@ def test_a_block_is_stored_settled_and_not_repeated(tmp_path: Path) -> None:
         pick_blocks(study.study, ["3"])
 
 
+@pytest.mark.slow
 def test_a_run_that_two_blocks_share_counts_for_both(tmp_path: Path) -> None:
     """Of 4 runs of a later block, 2 are those of an earlier one, by a hand count."""
     tree = copy.deepcopy(TREE)
@@ -132,6 +133,7 @@ def test_a_run_that_two_blocks_share_counts_for_both(tmp_path: Path) -> None:
     assert [(state.stored, state.runs) for state in block_states(study.study, ["third"], store)] == [(4, 4)]
 
 
+@pytest.mark.slow
 def test_a_fresh_clone_goes_on_from_the_store_alone(tmp_path: Path) -> None:
     """With no runs folder, after half of the time, only the other half is made; all records come back."""
     study, runner = loaded(tmp_path), FakeRunner()
@@ -152,6 +154,7 @@ def test_a_fresh_clone_goes_on_from_the_store_alone(tmp_path: Path) -> None:
         store.record("0" * 12, 0)
 
 
+@pytest.mark.slow
 def test_time_ends_at_a_whole_group(tmp_path: Path) -> None:
     """A group of 4 runs takes 4 s by the file, so with one second left none is begun, and nothing is stored."""
     study, runner = loaded(tmp_path), FakeRunner()
@@ -253,6 +256,7 @@ def test_aliases_make_no_endless_study(tmp_path: Path) -> None:
         assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_the_shipped_study_composes(tmp_path: Path) -> None:
     """One run of every task of its first block; its seeds are those that the registration names."""
     from sgbench.study.definition import load_study

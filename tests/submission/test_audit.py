@@ -69,6 +69,7 @@ def audited(root: Path, request: AuditRequest, runner: Runner) -> BoardAudit:
     return audit
 
 
+@pytest.mark.slow
 def test_every_row_with_the_seed_that_the_draw_says(root: Path) -> None:
     """Independent: the first seed in the order of the hashes; each composes to the id that it has."""
     asked: list[RunSpec] = []
@@ -87,6 +88,7 @@ def test_every_row_with_the_seed_that_the_draw_says(root: Path) -> None:
     assert stored.tolerance.score == 1 / 360  # every run gave the same again: one sample of the test set
 
 
+@pytest.mark.slow
 def test_nothing_is_trained_twice(root: Path) -> None:
     """The same request has nothing left; more seeds ask for those that are new alone, and keep the tolerance."""
     audited(root, AuditRequest(7), handing())
@@ -130,6 +132,7 @@ def words(root: Path, *more: str) -> list[str]:
     return ["audit", "--root", str(root), "--runs", str(root.parent / "runs"), *more]
 
 
+@pytest.mark.slow
 def test_command_plans_then_trains(root: Path, replicas, capsys: pytest.CaptureFixture[str]) -> None:
     """Without a name nothing is written; with it the board says what came of it, and holds together."""
     replicas(handing())
@@ -158,6 +161,7 @@ def test_doctored_row_fails_on_every_engine(root: Path, replicas, capsys: pytest
     assert {method_id(spec.method) for spec in asked[6:]} == {OWN}
 
 
+@pytest.mark.slow
 def test_row_is_passed_over_with_a_reason(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It needs one row, a name and plain text."""
     assert keep(words(root, "--method", OWN, "--by", "me", "--pass-over", "a run takes nine days")) == 0
@@ -178,6 +182,7 @@ def test_row_is_passed_over_with_a_reason(root: Path, capsys: pytest.CaptureFixt
         assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_curve_needs_a_tolerance_and_tells_it(
     root: Path, replicas, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -71,6 +71,7 @@ CONTRADICTED: dict[str, tuple[Change, str]] = {
 }
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("name", CONTRADICTED)
 def test_contradicted_by_its_network(files: Files, tmp_path: Path, name: str) -> None:
     """Expected numbers by hand: 360 samples of 25 steps, 64 neurons; 64 x 64 + 64 x 10 weights of 32 bits."""

@@ -195,6 +195,7 @@ STEPS, CLASSES = compose_reference("qtdb_v1"), compose_reference("digits_v1")
 LINES = b"index,step,target,prediction\n"
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(
     ("data", "reference", "words"),
     [

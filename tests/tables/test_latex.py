@@ -61,6 +61,7 @@ def cells(latex: str) -> list[list[str]]:
     return [[read_back(cell) for cell in re.split(r"(?<!\\) & ", line)] for line in lines]
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("protocol", ["digits_v1", "mackey_glass_v1"])
 def test_numbers_are_those_of_the_csv(protocol: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Reference: the committed table.csv; accuracies in points, losses as they stand, spikes and seeds."""

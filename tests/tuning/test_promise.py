@@ -39,6 +39,7 @@ def lucky(spec: RunSpec) -> float:
     return 0.95 if spec.seed < 103 else 0.2
 
 
+@pytest.mark.slow
 def test_the_best_of_each_study_is_run_with_all_tuning_seeds(tmp_path: Path) -> None:
     """Must match: the rule by which a submission is checked selects the same, and the log has every run.
 
@@ -76,6 +77,7 @@ def _mean(specs: tuple[RunSpec, ...]) -> float:
     return sum(lucky(spec) for spec in specs) / len(specs)
 
 
+@pytest.mark.slow
 def test_how_many_seeds_each_setting_is_tried_with(tmp_path: Path) -> None:
     """By hand: one, and all; must match: where the protocol has three, or reports with them, all of them."""
     assert task(tmp_path, f"protocol={V3}", seeds=1).first_seeds == (100,)

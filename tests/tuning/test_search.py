@@ -104,6 +104,7 @@ def test_widths_are_searched_in_thresholds() -> None:
     assert space[RATE] == Interval(0.0005, 0.1, True)
 
 
+@pytest.mark.slow
 def test_a_search_runs_each_setting_once_with_the_seeds_that_choose(tmp_path: Path) -> None:
     """Six settings x three seeds in one round; again: nothing runs; without its journal: the same, nothing runs.
 
@@ -157,6 +158,7 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
     assert sorted({*toy.ran[:5], *after.ran}) == sorted([*toy.ran[:5], *after.ran])
 
 
+@pytest.mark.slow
 def test_two_workers_share_a_search(tmp_path: Path) -> None:
     """While one holds the runs of its round, another asks for the next settings, not for these."""
     pytest.importorskip("optuna")
@@ -188,6 +190,7 @@ def asked_by_another(wanted: Task) -> list[Outcome]:
     return new
 
 
+@pytest.mark.slow
 def test_tpe_looks_at_results(tmp_path: Path) -> None:
     """The same history gives the same question; another history another; all states can be told."""
     pytest.importorskip("optuna")
@@ -262,6 +265,7 @@ def test_bars_are_medians_of_the_best_so_far() -> None:
     assert pruning_thresholds(records[:1], monitor="validation_loss", epochs=3) == (none,) * 3
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("words", "said"),
     [

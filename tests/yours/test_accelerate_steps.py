@@ -96,6 +96,7 @@ def outcome(run: Any, network: nn.Module, x: Tensor) -> list[Tensor]:
     return [spikes.detach(), potential.detach(), *(torch.zeros(1) if one is None else one for one in given)]
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS)
 def test_spikes_potentials_and_gradients_are_those_of_the_modules(make: Make, training: bool) -> None:
@@ -128,6 +129,7 @@ def test_every_branch_counts() -> None:
     assert not torch.allclose(*spikes)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(("ratio", "said"), [(0.5, "torch, step by step"), (3.0, "fused")])
 def test_the_slower_way_is_not_taken(monkeypatch: pytest.MonkeyPatch, ratio: float, said: str) -> None:
     """What the clock said is put in; results are the same by either way."""
@@ -199,6 +201,7 @@ class Own(Neuron):
         return self.inner.centred(state)
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("shape", [(6,), (2, 3, 3)])
 @pytest.mark.parametrize(
     "make",

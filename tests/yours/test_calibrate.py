@@ -46,6 +46,7 @@ def traced_steps(words: tuple[str, ...], batches: int) -> float:
 # --- of words
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("surrogate", "reset"), [("atan", "detached"), ("triangle", "attached"), ("fast_sigmoid", "detached")]
 )
@@ -62,6 +63,7 @@ def test_the_width_has_the_passing_steps_that_are_the_target(surrogate, reset):
     assert found.layers[0].passing_steps == pytest.approx(has, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_it_is_measured_with_the_first_tuning_seed_whatever_the_words_say():
     """Expected: equal widths of two seeds; seed 100 and 3 batches of 40. Must differ: another target."""
     one, other = (sgbench.calibrate(*WORDS, f"seed={seed}") for seed in (200, 7))
@@ -111,6 +113,7 @@ def test_two_layers_have_one_width_and_their_mean_is_the_target():
     assert f"at most {max(steps):.2g}" in found.about
 
 
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -136,6 +139,7 @@ def test_what_passing_steps_cannot_choose_is_refused_in_one_line(words, says):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("normalisation", ["area1", "raw"])
 def test_the_height_of_a_surrogate_is_divided_out(normalisation):
     """Expected: the width of peak 1."""

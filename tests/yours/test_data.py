@@ -267,6 +267,7 @@ def test_the_entry_is_one_of_the_catalogue_without_a_flag() -> None:
     assert reference.measure.guess == 0.5
 
 
+@pytest.mark.slow
 def test_a_command_takes_its_name_without_the_hash(capsys: pytest.CaptureFixture[str]) -> None:
     """Expected: the same run as by the whole name; must differ: with two of that name one has to be told."""
     made = added()

@@ -41,6 +41,7 @@ def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return line
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("name", ODD)
 def test_an_odd_file_is_one_line(
     name: str, capsys: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder

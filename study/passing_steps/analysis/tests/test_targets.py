@@ -56,6 +56,7 @@ def test_a_fixed_setting_counts_where_every_task_has_it():
     assert chosen_fixed({"a": task(1), "b": task(1)})[1] == 0.2
 
 
+@pytest.mark.slow
 def test_stored_records_give_what_the_registration_says():
     """Expected: amendment 1: targets 1 and 2.8, atan at 0.5; every task has both resets."""
     found = read_evidence(ROOT, read_runs(ROOT, load_study("surrogates").study))

@@ -22,6 +22,7 @@ def test_two_shapes_are_compared_as_a_paired_test_does():
     assert shape_spread(accuracy).p == pytest.approx(ttest_rel(*accuracy).pvalue)
 
 
+@pytest.mark.slow
 def test_noise_of_seeds_is_no_spread_of_shapes():
     """Expected: drawn with SD 2 of shapes and 3 of noise, the mean square is 4; without shapes it is near 0."""
     random = np.random.default_rng(4)

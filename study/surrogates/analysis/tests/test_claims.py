@@ -92,6 +92,7 @@ def test_every_claim_is_open_before_its_runs() -> None:
     assert all(one.number for one in decided.values())
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(("name", "control"), [("C1", "zero"), ("C3", "constant")])
 def test_controls_decide_two_claims(name: str, control: str) -> None:
     """Forty points lower on all tasks confirm; equality on one refutes, though the others stay lower."""
@@ -127,6 +128,7 @@ def test_claims_that_follow_hypotheses() -> None:
     )
 
 
+@pytest.mark.slow
 def test_height_harms_through_reset_and_recurrence() -> None:
     """Twenty points lower where the gradient passes, and not where it is stopped: confirmed; nowhere: refuted."""
 
@@ -143,6 +145,7 @@ def test_height_harms_through_reset_and_recurrence() -> None:
     assert decide("C4", run(["A2", "B2"], everywhere)).verdict == "open"
 
 
+@pytest.mark.slow
 def test_learning_rates_and_shapes() -> None:
     """Fast sigmoid loses nothing off its rate where others lose ten points a factor of four; then the reverse."""
 
@@ -159,6 +162,7 @@ def test_learning_rates_and_shapes() -> None:
     assert decide("C5", mine).verdict == "refuted"
 
 
+@pytest.mark.slow
 def test_what_a_start_decides() -> None:
     """Quiet networks learn with tails alone: a driven start is not needed (C6) and decides for triangle (L17)."""
 

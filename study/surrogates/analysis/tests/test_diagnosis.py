@@ -82,6 +82,7 @@ def test_without_measurement_or_runs_the_page_says_so() -> None:
     assert "runs of block A2 are missing" in diagnosis.page(evidence(initial(), empty)).text()
 
 
+@pytest.mark.slow
 def test_a_cell_is_measured_as_autograd_says() -> None:
     """Oracle: the norm of autograd's gradient of the first layer's weights, of the run's own network and loss."""
     spec = compose([*WORDS, "surrogate=atan", "width_fwhm=0.5"])

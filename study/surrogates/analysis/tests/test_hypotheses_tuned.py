@@ -26,6 +26,7 @@ def tuned(seeds: int, bonus: Bonus = lambda run, settings: 0.0, spread: float = 
     )
 
 
+@pytest.mark.slow
 def test_h6_at_its_looks() -> None:
     """Ten of ten solved runs show no equality within 0.2, twenty do; a seed beyond a look decides nothing."""
     assert h6(tuned(10), Rules()).alone == "open"

@@ -264,6 +264,7 @@ def test_a_network_of_ones_own_is_measured_by_a_hand_count() -> None:
         start_of_module(nn.Linear(1, 1), batch)
 
 
+@pytest.mark.slow
 def test_the_network_of_words_starts_louder_with_larger_weights() -> None:
     """One layer of digits: nothing at a threshold beyond reach, more at twice the gain."""
     words = ["experiment=digits"]

@@ -115,6 +115,7 @@ def test_failures_are_counted(made: Report) -> None:
     assert "| T2d4 | 0/40 | 0/40 | 1/40 |" in text
 
 
+@pytest.mark.slow
 def test_a_study_that_extends_another_has_its_pages_and_no_verdicts(tmp_path: Path) -> None:
     """The runs of four quiet layers under another name: the same numbers, and not one hypothesis."""
     plan = study()
@@ -148,6 +149,7 @@ def test_every_page_says_that_it_was_not_verified(made: Report) -> None:
     assert UNVERIFIED not in Report(made.pages).pages[0].text()
 
 
+@pytest.mark.slow
 def test_the_same_bytes_from_the_same_store(
     made: Report, store: Store, written: Path, tmp_path: Path
 ) -> None:
@@ -177,6 +179,7 @@ def test_a_changed_record_moves_its_numbers_and_makes_its_pages_stale(written: P
     assert "depth.md" not in stale
 
 
+@pytest.mark.slow
 def test_a_picture_is_compared_by_its_numbers(made: Report, written: Path, tmp_path: Path) -> None:
     """Other bytes with the same hash of numbers are current, a picture without it is stale."""
     made.write(tmp_path)
@@ -226,6 +229,7 @@ def test_the_error_term_reaches_the_pages(store: Store) -> None:
     assert evidence.rules.error == "pooled"
 
 
+@pytest.mark.slow
 def test_the_command(
     made: Report,
     store: Store,

@@ -1,0 +1,122 @@
+"""Hydra takes a quarter of a second to merge the files of a run; the tests have it merge each list of words once.
+
+A tree is kept on disk for the next process and the next session, below `.pytest_cache`. Its key is what it
+follows from: the bytes of all shipped files and of the code that merges them, Hydra's version, the places where
+plugins add files, and the words. Words with folders of their own, and refused ones, are merged each time.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import os
+import pickle
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+import omegaconf
+from hydra.core.config_store import ConfigStore
+from omegaconf import open_dict, read_write
+
+from tests.rooms import PACKAGE, ROOT
+
+FOLDER = ROOT / ".pytest_cache" / "merged"
+CODE = (PACKAGE / "composition", ROOT / "hydra_plugins")
+
+
+def install() -> None:
+    """Have the package look for a tree before it merges one; what a caller gets is a copy of its own."""
+    from sgbench.composition import compose, hydra_internals
+
+    compose.merge = _without_folders(compose.merge)
+    hydra_internals.merge_ours = functools.partial(_kept, "ours", inspect.unwrap(hydra_internals.merge_ours))
+
+
+def _without_folders(merge: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep what a function merges of shipped files alone."""
+
+    @functools.wraps(merge)
+    def merged_once(words: Sequence[str], folders: Sequence[Path]) -> Any:
+        return (
+            merge(words, folders)
+            if folders
+            else _kept("checked", lambda given: merge(given, []), tuple(words))
+        )
+
+    return merged_once
+
+
+def _kept(kind: str, merge: Callable[[tuple[str, ...]], Any], words: tuple[str, ...]) -> Any:
+    """Return the tree of words from the disk, or merge and keep it; the working folder in it is today's."""
+    path = FOLDER / _sources(str(_conf_dir())) / f"{digest([kind, *_places(), *words])}.pickle"
+    if not path.is_file():
+        _write(path, pickle.dumps(merge(words)))
+    tree = pickle.loads(path.read_bytes())  # noqa: S301 - written above
+    with read_write(tree), open_dict(tree):
+        tree.hydra.runtime.cwd = os.getcwd()  # noqa: PTH109 - as Hydra writes it
+    return tree
+
+
+def _conf_dir() -> Path:
+    from sgbench.paths import conf_dir
+
+    return conf_dir()
+
+
+def _places() -> Iterator[str]:
+    """Yield where files are looked for, and the names of all trees that plugins have registered."""
+    from sgbench.composition import hydra_internals
+
+    for place in hydra_internals.create_config_search_path(str(_conf_dir())).get_path():
+        yield f"{place.provider} {place.path}"
+    yield repr(_names(ConfigStore.instance().repo))
+
+
+def _names(repository: dict[str, Any]) -> list[Any]:
+    return [
+        [name, _names(node) if isinstance(node, dict) else ""] for name, node in sorted(repository.items())
+    ]
+
+
+@functools.cache
+def _sources(conf: str) -> str:
+    """Digest all that a tree follows from besides words and plugins."""
+    versions = [sys.version, hydra.__version__, omegaconf.__version__, conf]
+    files = [*Path(conf).rglob("*.yaml"), *(path for folder in CODE for path in folder.rglob("*.py"))]
+    return digest([*versions, *(part for path in sorted(files) for part in (str(path), path.read_bytes()))])
+
+
+def digest(parts: Iterable[str | bytes]) -> str:
+    """Digest parts, each with its length, so that no two lists of parts have one digest.
+
+    >>> digest(["ab", "c"]) == digest(["a", "bc"])
+    False
+    """
+    found = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        found.update(b"%d:" % len(data) + data)
+    return found.hexdigest()[:32]
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file whole, for it may be read at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, draft = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+    Path(draft).replace(path)
+
+
+def forget_older() -> None:
+    """Remove the trees of sources that have changed since."""
+    for folder in FOLDER.glob("*"):
+        if folder.name != _sources(str(_conf_dir())):
+            for path in folder.glob("*"):
+                path.unlink(missing_ok=True)
+            folder.rmdir()
