@@ -52,10 +52,6 @@ def _recurrence_refusal(layer: EngineLayer) -> str | None:
     """Explain why one program instance cannot hold a layer's recurrent weights, or return None where it can."""
     if layer.recurrence != "all_to_all" or layer.recurrent is None:
         return None
-    if getattr(layer, "coarse", None) is not None:
-        return (
-            "its program multiplies in float32 and float64, and the weighted sums are asked for in bfloat16"
-        )
     neurons = layer.recurrent.shape[-1]
     tile = Tile.of(neurons, recurrent=True)
     kib = layer.neuron.currents * tile.neurons**2 * layer.recurrent.dtype.itemsize // 1024

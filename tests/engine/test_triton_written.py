@@ -118,6 +118,10 @@ def test_single_precision():
     for wiring in (WIRINGS[0], WIRINGS[3]):
         layer = Wired(6, learning("alif"), 3, gain=3.0, wiring=wiring).float()
         assert_same(*both(layer, X.float()), rtol=SINGLE)
+        layer.coarse = (
+            torch.bfloat16
+        )  # of what torch multiplies; what is fed back stays as fine as the states
+        assert_same(*both(layer, X.float()), rtol=SINGLE)
 
 
 @pytest.mark.usefixtures("in_numpy")
