@@ -18,6 +18,7 @@ from sgbench.inspection.diagnosis_text import as_text
 from sgbench.records.diagnosis import Diagnosis
 from sgbench.signals.trajectory import Batch
 from tests.diagnosis.made import Sum, batch, fast_sigmoid, network, objective, rectangle, sigmoid, zero
+from tests.messages import missing
 
 
 def diagnosed(net, batches, goal, **options) -> Diagnosis:  # type: ignore[no-untyped-def]
@@ -111,7 +112,9 @@ def test_signal_to_noise() -> None:
     """Hand count: means and variances of two vectors; equal ones are infinite, one has no scatter."""
     first, second = torch.tensor([1.0, 2.0]).double(), torch.tensor([3.0, 2.0]).double()
     assert signal_to_noise([first, second])[0] == pytest.approx(8 / 2)
-    assert signal_to_noise([first, first]) == (None, "infinite: all mini-batches give the same gradient")
+    ratio, reason = signal_to_noise([first, first])
+    assert ratio is None
+    assert missing(reason, "infinite", "gradient") == []
     assert "at least two" in signal_to_noise([first])[1]
     net, given = network([5, 4, 2], fast_sigmoid, gain=2.0), batch(8, 1, 5, 2)
     assert "infinite" in diagnosed(net, [given, given], objective()).layers[0].reasons["signal_to_noise"]
@@ -133,18 +136,20 @@ def test_what_cannot_be_told_has_a_reason() -> None:
     """One step, one sample, silence: null with a reason; nothing of it raises."""
     one = diagnosed(network([5, 4, 2], rectangle), [batch(1, 1, 5, 2, rate=0.0)], objective())
     reasons = one.layers[0].reasons
-    assert "so nothing can grow over time" in reasons["log_slope_per_step"]
-    assert reasons["jacobian_radius"] == "there is one time step"
+    assert set(reasons) >= {"log_slope_per_step", "jacobian_radius", "signal_to_noise"}
+    assert missing(reasons["jacobian_radius"], "one", "step") == []
     assert "one mini-batch" in reasons["signal_to_noise"]
-    assert one.layers[-1].reasons["in_window_fraction"] == "the neurons of this layer do not fire"
+    assert one.layers[-1].in_window_fraction is None
+    assert missing(one.layers[-1].reasons["in_window_fraction"], "fire") == []
     assert one.outlook == "dead"
 
 
 def test_bad_weights_and_panels_are_refused_by_name() -> None:
     """One line with the layer, and one with the panels that there are."""
     net, given = network([5, 4, 2], fast_sigmoid), batch(4, 2, 5, 2)
-    with pytest.raises(InputError, match="panel 'flo': one or more of agreement, flow, activity"):
+    with pytest.raises(InputError) as refused:
         diagnosed(net, [given], objective(), panels=("flo",))
+    assert missing(refused.value, "'flo'", "agreement", "flow", "activity") == []
     with pytest.raises(InputError, match="no samples"):
         diagnosed(net, [], objective())
     loud = network([5, 4, 2], fast_sigmoid, gain=5.0)
@@ -153,8 +158,9 @@ def test_bad_weights_and_panels_are_refused_by_name() -> None:
     )  # no gradient was asked for
     with torch.no_grad():
         net.layers[0].weight[0, 0] = math.nan  # type: ignore[union-attr, operator, index]
-    with pytest.raises(NonFiniteError, match="layer 'hidden0': 'weight' is not finite"):
+    with pytest.raises(NonFiniteError) as stopped:
         diagnosed(net, [given], objective())
+    assert missing(stopped.value, "'hidden0'", "'weight'") == []
 
 
 def test_nothing_of_the_network_changes() -> None:
@@ -174,7 +180,8 @@ def test_nothing_of_the_network_changes() -> None:
     assert net.engine.requested == "auto"
     assert all(weight.grad is None for weight in net.parameters())
     relaxed = [line for line in first.agreements or () if line.reference == "relaxed"]
-    assert relaxed[0].reasons["cosine"] == "Bernoulli fires otherwise than by a step"
+    assert relaxed[0].cosine is None
+    assert missing(relaxed[0].reasons["cosine"], "Bernoulli") == []
 
 
 @pytest.mark.one_in(8)
@@ -220,7 +227,7 @@ def test_without_recurrence_the_radius_is_that_of_the_decay_and_no_spike_passes_
         objective(),
     )
     assert long.outlook == "explodes"
-    assert any("pass the gradient on as 25 steps of slope 1" in line for line in long.advice)
+    assert any(missing(line, "25", "1") == [] for line in long.advice)
 
 
 @pytest.mark.parametrize("steps", [20, 22, 23])
@@ -282,4 +289,4 @@ def test_a_gradient_below_rounding_is_none_however_many_points_have_it() -> None
     dead, fine = told
     assert dead.layers[0].nonzero_points == fine.layers[0].nonzero_points == 1.0
     assert (dead.outlook, fine.outlook) == ("dead", "fine")
-    assert "which is 1e-09 of the last layer's" in dead.advice[0]
+    assert missing(dead.advice[0], "1e-09") == []
