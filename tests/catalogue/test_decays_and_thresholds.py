@@ -10,6 +10,7 @@ from sgbench.errors import InputError
 from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.neurons.quantity import LOGIT_BOUND, Decay
 from tests.catalogue.leaky_cases import KINDS, OPTIMISERS, SIZE, make_neuron
+from tests.messages import missing
 from tests.thinned import thinned
 
 pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")
@@ -92,7 +93,8 @@ def test_decay_outside_zero_to_one_is_refused(kind, name, value):
     """Expected: an InputError that names the decay and its value."""
     with pytest.raises(InputError) as caught:
         make_neuron(kind, **{name: value})
-    assert str(caught.value).startswith(f"neuron.{name}={value!r}: a number in [0, 1] is needed")
+    assert str(caught.value).startswith(f"neuron.{name}={value!r}: ")
+    assert missing(caught.value, "[0, 1]") == []
 
 
 @pytest.mark.parametrize("value", [0, -1.0, math.nan, math.inf, "1"], ids=repr)
@@ -101,7 +103,8 @@ def test_threshold_that_is_not_positive_is_refused(kind, value):
     """Expected: an InputError that names the threshold and its value."""
     with pytest.raises(InputError) as caught:
         make_neuron(kind, threshold=value)
-    assert str(caught.value).startswith(f"neuron.threshold={value!r}: a number in (0, inf")
+    assert str(caught.value).startswith(f"neuron.threshold={value!r}: ")
+    assert missing(caught.value, "(0, inf") == []
 
 
 @pytest.mark.parametrize("name", ["reset", "reset_gradient", "learn_beta", "learn_threshold"])
@@ -124,5 +127,6 @@ def test_decay_to_be_learnt_at_a_bound_is_refused(kind, name, learn, value):
 
 def test_decay_per_neuron_needs_their_number():
     """Expected: an InputError that says so."""
-    with pytest.raises(InputError, match=r"neuron\.learn_beta=per_neuron: .*features.* is needed"):
+    with pytest.raises(InputError) as caught:
         LeakyReadout(beta=0.9, learn_beta="per_neuron")
+    assert missing(caught.value, "neuron.learn_beta=per_neuron", "features") == []

@@ -24,6 +24,7 @@ from sgbench.submissions.check import check, strange
 from sgbench.submissions.head import head as problems_of
 from sgbench.submissions.tuning import best, complaints
 from tests.leaderboard.factory import method, protocol, reference
+from tests.messages import missing
 from tests.submission.factory import (
     JUDGE,
     REFERENCES,
@@ -111,8 +112,9 @@ def test_accepted_submission_is_on_the_board(tmp_path: Path) -> None:
 def test_refused_submission_leaves_the_board_alone(tmp_path: Path) -> None:
     """An error: nothing is copied."""
     root = write(tmp_path / "it", head(submission(), division="open"))
-    with pytest.raises(InputError, match="the method is closed, not open"):
+    with pytest.raises(InputError) as refused:
         accept(root, tmp_path / "boards", references=REFERENCES, judge=JUDGE)
+    assert missing(refused.value, "closed", "open", f"sgbench submit check {root}") == []
     assert not (tmp_path / "boards").exists()
 
 
@@ -167,7 +169,10 @@ def test_budget_is_the_protocols() -> None:
     tree = {"schema_version": 1, "protocol": "toy_v1", "method_id": method_id(method()), "trials": trials}
     log = TuningLog.model_validate_json(json.dumps(tree), strict=True)
     allowed = {count: list(complaints(log, method(), allowing(count))) for count in (1, 2, None)}
-    assert allowed == {1: [("budget", "2 settings were tried, toy_v1 allows 1")], 2: [], None: []}
+    ((code, message),) = allowed.pop(1)
+    assert code == "budget"
+    assert missing(message, "2", "toy_v1", "1") == []
+    assert allowed == {2: [], None: []}
 
 
 def test_twenty_thousand_trials_are_counted_once_each() -> None:
@@ -265,7 +270,7 @@ def test_commits_are_looked_for_in_the_repository(tmp_path: Path) -> None:
         write(tmp_path / "it", files), references=REFERENCES, judge=JUDGE, board=board
     ).problems
     assert (problem.code, problem.level) == ("commit", "warning")
-    assert "commit aaaaaaaaaaaa is none of this repository's" in problem.message
+    assert missing(problem.message, "a" * 12) == []
     git(tmp_path, "clone", "--quiet", "--depth", "1", f"file://{ours}", "cut")
     (tmp_path / "cut" / "leaderboards").mkdir(exist_ok=True)
     (tmp_path / "theirs").mkdir()
