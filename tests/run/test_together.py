@@ -75,12 +75,12 @@ def test_two_processes_come_to_what_one_does(words, tmp_path):
 
 @pytest.mark.slow
 def test_a_failure_ends_all_processes(tmp_path):
-    """Expected: the record of a failed run with the layer, as of one process; nothing waits for the other."""
+    """Expected: the record of a failed run with the layer whose sum of so large weights overflows; none waits."""
     record, _ = run_in(tmp_path, "trainer.devices=2", "init.gain=1e38", "protocol.precision=float32")
     assert record.status == "failed"
     assert record.failure is not None
     assert record.failure.kind == "NonFiniteError"
-    assert "layer 'hidden0': the membrane potential is not finite" in record.failure.message
+    assert "layer 'readout': the membrane potential is not finite" in record.failure.message
 
 
 def of_share(rank: int, batch: Batch) -> tuple[list[Tensor], Tensor, int]:
