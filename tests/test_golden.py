@@ -52,7 +52,12 @@ def test_a_new_entry_moves_no_id() -> None:
         refuse_moved(known, {words: known[words] for words in known if words != "surrogate=atan"})
 
 
-SLOW = ("evidence_accumulation", "store_recall")  # thousands of steps
+SLOW = (
+    "evidence_accumulation",  # thousands of steps
+    "store_recall",
+    "loop_twin",  # made at the first use
+    "saccade_twin",
+)
 
 
 @pytest.mark.one_in(3)

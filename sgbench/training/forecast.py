@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from sgbench.training.build import Parts, build
 from sgbench.training.epoch_loop import Training
 
 BATCHES = 4  # of each split that is measured
+WARM_EPOCHS, WARM_S = 15, 10.0  # small ones before, and processor time after which they end
 SCORED: tuple[Split, ...] = ("train", "validation")
 
 
@@ -58,9 +58,10 @@ class Forecast:
 def forecast(spec: RunSpec) -> Forecast:
     """Train and score a few batches, two epochs of them, and predict the epochs of the whole sets.
 
-    One batch warms up. The first epoch tells what encoding costs; the second is a later epoch in little, with the
-    code that a run keeps where all of it fits. Time goes with the number of samples. The test split stays closed,
-    and nothing is written.
+    Small epochs along the run's schedule come before, since a network that has learnt fires otherwise than a new
+    one. Of the two that are measured the first tells what encoding costs; the second is a later epoch in little,
+    with the code that a run keeps where all of it fits. Time goes with the number of samples. The test split stays
+    closed, and nothing is written.
 
     Args:
         spec: of the run.
@@ -76,7 +77,7 @@ def forecast(spec: RunSpec) -> Forecast:
     share: dict[Split, float] = {split: whole[split] / part[split] for split in SCORED}
     training = Training(parts, spec.method, spec.seed, made_by={})
     memory.reset_peak()
-    _train(parts, training, itertools.islice(parts.data.epoch(0), 1))
+    _warm_up(parts, training, protocol.epochs)
     epochs: list[Clock] = []
     for epoch in (0, 1):
         training.begin_epoch(epoch)
@@ -97,6 +98,17 @@ def forecast(spec: RunSpec) -> Forecast:
         peak_bytes=_peak_bytes(parts, share),
         engine=f"{parts.engine.name}: {parts.engine.reason}",
     )
+
+
+def _warm_up(parts: Parts, training: Training, epochs: int) -> None:
+    """Train along the schedule of a run, in fewer epochs; long batches end it early."""
+    began_s = time.process_time()
+    for done in range(WARM_EPOCHS):
+        training.begin_epoch(done * epochs // WARM_EPOCHS)
+        for batch in parts.data.epoch(0):
+            _train(parts, training, [batch])
+            if time.process_time() - began_s > WARM_S:
+                return
 
 
 def _small(spec: RunSpec) -> tuple[Parts, dict[Split, int], dict[Split, int]]:

@@ -23,7 +23,7 @@ from tests.thinned import thinned
 
 NAMES = list(catalogue.entries("dataset"))
 every_data_set = pytest.mark.parametrize("name", NAMES)
-LARGE = ("evidence_accumulation", "store_recall")
+LARGE = ("evidence_accumulation", "store_recall", "loop_twin", "saccade_twin")
 # Files are compared while they are read, see tests/datasets/test_images.py.
 every_made_one = pytest.mark.parametrize(
     "name",
