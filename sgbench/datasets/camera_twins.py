@@ -67,7 +67,7 @@ class CameraTwin(EventFiles):
         return str(FashionMnist.sha256)
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """Watch the first pictures of each class."""
+        """Record the first pictures of each class."""
         splits = FashionMnist().load(root.parent)
         return {split: self._watched(first_samples(splits[split], self.sizes[split])) for split in SPLITS}
 

@@ -128,7 +128,7 @@ def _overlap(first: int, length: int, side: int) -> tuple[slice, slice]:
 
 
 def _magnified(pictures: Floats, times: int, dark: float) -> Floats:
-    """Enlarge pictures by bilinear interpolation; beyond their edge all is dark."""
+    """Stretch pictures by bilinear interpolation; beyond their edge all is dark."""
     if times == 1:
         return pictures
     framed = np.pad(pictures, ((0, 0), (1, 1), (1, 1)), constant_values=dark)
