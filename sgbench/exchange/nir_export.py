@@ -16,6 +16,7 @@ from sgbench.exchange.layer_numbers import Layer, require_linear, require_steps
 from sgbench.exchange.time_constants import STEPS, Numbers, time_constant
 from sgbench.networks.base import Chain, DenseLayer, Network
 from sgbench.networks.convolution import ConvLayer
+from sgbench.networks.pool import Pool
 from sgbench.networks.spike_times import SpikeTimes
 
 
@@ -34,12 +35,13 @@ def nir_module() -> types.ModuleType:
 def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistance: bool = False) -> Any:
     r"""Convert a network to a graph, with what it leaves open in its metadata.
 
-    A layer is its weights (Linear, Affine or Conv2d), its neurons (LIF, CubaLIF, IF, LI, CubaLI or I, by their
-    numbers) and the weights among them, through which a spike arrives one step later. A NIR neuron is reset to a
-    potential when it fires, which is `reset=zero` here; a reset that subtracts, adaptation, gates, several
-    compartments, delays of single synapses and spikes that are not of 0 and 1 cannot be said, and are refused. Of
-    networks with spikes between steps the graph has the time constants, and the metadata says whether neurons fire
-    once at most (`spikes`), which no node can; integrators behind a synapse are two nodes.
+    A layer is the means of spikes that reach it (AvgPool2d), its weights (Linear, Affine or Conv2d), its
+    neurons (LIF, CubaLIF, IF, LI, CubaLI or I, by their numbers) and the weights among them, through which a
+    spike arrives one step later. A NIR neuron is reset to a potential when it fires, which is `reset=zero`
+    here; a reset that subtracts, adaptation, gates, several compartments, delays of single synapses and spikes
+    that are not of 0 and 1 cannot be said, and are refused. Of networks with spikes between steps the graph has
+    the time constants, and the metadata says whether neurons fire once at most (`spikes`), which no node can;
+    integrators behind a synapse are two nodes.
 
     Args:
         network: a chain of dense and convolutional layers, in evaluation mode where it normalises or drops.
@@ -65,6 +67,11 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistanc
     edges: list[tuple[str, str]] = []
     last = "input"
     for layer in map(_sayable, network.layers):
+        if layer.pool_in is not None:
+            means = f"{layer.name}.pool"
+            nodes[means] = _means(layer.pool_in)
+            edges.append((last, means))
+            last, shape = means, layer.pool_in.image_out
         # Images become flat where a dense layer follows.
         if isinstance(layer, DenseLayer) and len(shape) > 1:
             flatten = f"{layer.name}.flatten"
@@ -130,13 +137,20 @@ def _metadata(network: Chain | SpikeTimes, dt_s: float, step: str) -> dict[str, 
 
 
 def _sayable(layer: object) -> Layer:
-    """Require a layer that NIR can say, one that goes step by step and pools nothing, and return it."""
+    """Require a layer that NIR can say, one that goes step by step and pools spikes alone, by their mean."""
     found = require_steps(layer, "NIR")
-    if found.pooling_operations:
+    if found.pool_out is not None or (found.pool_in is not None and found.pool_in.kind != "average"):
         raise InputError(
-            f"layer '{found.name}': what it pools is not written as NIR; use network.pooling=none"
+            f"layer '{found.name}': NIR has means of spikes alone; use network.pooling=none, or "
+            "network.pooling=average network.pooling_of=spikes"
         )
     return found
+
+
+def _means(pool: Pool) -> Any:
+    """Make the node that averages windows side by side; pixels that fill none are left out."""
+    side = np.array(pool.window)
+    return nir_module().AvgPool2d(kernel_size=side, stride=side, padding=np.zeros(2, int))
 
 
 def _fold_gain(name: str, neurons: Any, products: list[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,11 +16,14 @@ from sgbench.exchange.nir_export import nir_module
 from sgbench.exchange.time_constants import decay_per_step
 from sgbench.networks.base import Chain, DenseLayer
 from sgbench.networks.convolution import ConvLayer
+from sgbench.networks.layers import Layer
+from sgbench.networks.pool import Pool
 from sgbench.neurons.base import Neuron
 
 PRODUCTS = ("Linear", "Affine", "Conv2d")
 NEURONS = ("LIF", "IF", "LI", "I", "CubaLIF")
 RECURRENT = (*PRODUCTS, "Scale")
+POOL = "AvgPool2d"
 
 
 class GraphLayer(NamedTuple):
@@ -29,6 +33,7 @@ class GraphLayer(NamedTuple):
     neurons: str  # name of the neurons' node
     node: Any  # the neurons' node
     recurrent: Any | None  # node of the weights among them
+    means: Any | None = None  # node that averages what reaches the weights
 
 
 def in_order(graph: Any) -> list[GraphLayer]:
@@ -41,7 +46,7 @@ def in_order(graph: Any) -> list[GraphLayer]:
     begin = [name for name, node in nodes.items() if _kind(node) == "Input"]
     if len(begin) != 1:
         raise InputError(f"a graph with one input is needed, not {len(begin)}")
-    here, product, steps = begin[0], None, []
+    here, product, means, steps = begin[0], None, None, []
     while True:
         here = _only(_behind(here, nodes, edges), here)
         kind = _kind(nodes[here])
@@ -50,12 +55,15 @@ def in_order(graph: Any) -> list[GraphLayer]:
         if kind in PRODUCTS and product is None:
             product = nodes[here]
         elif kind in NEURONS and product is not None:
-            steps.append(GraphLayer(product, here, nodes[here], _recurrent(here, nodes, edges)))
-            product = None
+            steps.append(GraphLayer(product, here, nodes[here], _recurrent(here, nodes, edges), means))
+            product = means = None
+        elif kind == POOL and product is means is None and steps:
+            means = nodes[here]
         elif kind != "Flatten":
             where = "where weights are expected" if kind in NEURONS else "which no layer here stands for"
             raise InputError(
-                f"node '{here}': a {kind}, {where}; known: {', '.join((*RECURRENT, *NEURONS, 'Flatten'))}"
+                f"node '{here}': a {kind}, {where}; known: "
+                f"{', '.join((*RECURRENT, *NEURONS, POOL, 'Flatten'))}"
             )
         if len(steps) > len(nodes):
             raise InputError("the graph runs in a circle")
@@ -154,14 +162,29 @@ def from_nir(
     require_number("dt_s", dt_s, low=0, open_low=True)
     clock = _Clock(dt_s, str(metadata.get("step", "euler")) if step is None else step)
     steps = in_order(graph)
-    layers: list[nn.Module] = []
+    layers: list[Layer] = []
     for position, stage in enumerate(steps):
         name = "readout" if position == len(steps) - 1 else f"hidden{position}"
         try:
-            layers.append(_layer(name, stage, make_surrogate, clock))
+            layer = _layer(name, stage, make_surrogate, clock)
+            if stage.means is not None:
+                layer.pool_in = _pool(stage.means, layers[-1], layer)
+            layers.append(layer)
         except InputError as error:
             raise InputError(f"node '{stage.neurons}': {error}") from error
     return constructors.chain(layers, layers[0].weight.dtype)  # type: ignore[arg-type]
+
+
+def _pool(node: Any, before: Layer, layer: Layer) -> Pool:
+    """Build what averages the spikes of one layer before they reach the next."""
+    window, stride = (tuple(np.broadcast_to(side, 2).tolist()) for side in (node.kernel_size, node.stride))
+    if not isinstance(before, ConvLayer) or window != stride or np.any(node.padding):
+        raise InputError("means are taken of images, in windows side by side without padding")
+    pool = Pool("average", before.image_out, *window)
+    wanted = layer.image_in if isinstance(layer, ConvLayer) else (layer.weight.shape[1],)
+    if pool.image_out != wanted and math.prod(pool.image_out) != wanted[0]:
+        raise InputError(f"means of {pool.image_out} in front of weights for {wanted}")
+    return pool
 
 
 class _Clock(NamedTuple):
@@ -173,7 +196,9 @@ class _Clock(NamedTuple):
         return torch.from_numpy(decay_per_step(_flat(tau), self.dt_s, self.step))
 
 
-def _layer(name: str, step: GraphLayer, make_surrogate: MakeSurrogate, clock: _Clock) -> nn.Module:
+def _layer(
+    name: str, step: GraphLayer, make_surrogate: MakeSurrogate, clock: _Clock
+) -> DenseLayer | ConvLayer:
     """Build a layer with the node's weights, times the gain of its neurons."""
     neuron, gain = _neurons(step.node, make_surrogate, clock)
     product, recurrent = step.product, step.recurrent

@@ -1,0 +1,146 @@
+"""Widths that the other seeds choose, what they lose under another way to train, and the registered tests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgbench.study.store import StoreEntry
+from study.reporting.verdicts import HypothesisResult
+
+PLAIN = "adam, constant"
+WAYS: Mapping[str, tuple[str, str]] = {
+    PLAIN: ("adam", "constant"),
+    "adam, cosine": ("adam", "cosine"),
+    "SAM, constant": ("sam", "constant"),
+}
+"""Ways to train: optimiser and schedule of each."""
+OTHERS = tuple(WAYS)[1:]
+MARGIN = 3.0
+"""Points that a width may lose and still counts as carried over."""
+FEWEST = 2
+"""Seeds from which a width can be chosen by the others."""
+PLANNED = 8
+"""Seeds with which the registered tests are made."""
+Accuracies = Mapping[str, Mapping[float, Mapping[int, tuple[float, float]]]]
+"""By way, width and seed: accuracy on validation and on test [points]."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Holds what a task loses under one way to train by keeping the width of the plain one."""
+
+    task: str
+    way: str
+    points: tuple[float, ...]  # of each seed, in their order
+    kept: tuple[float, ...]  # width of the plain way that the other seeds choose
+    own: tuple[float, ...]  # width of this way that the other seeds choose
+
+    @property
+    def mean(self) -> float:
+        """Return the mean over seeds."""
+        return float(np.mean(self.points))
+
+    def limits(self, level: float) -> tuple[float, float]:
+        """Return both limits of a t-interval whose sides each leave out `level`."""
+        from scipy import stats
+
+        error = self._error
+        reach = float(stats.t.ppf(1 - level, len(self.points) - 1)) * error if error else 0.0
+        return self.mean - reach, self.mean + reach
+
+    def p_below(self) -> float:
+        """Return the p-value of "the mean loss is below the margin", one-sided."""
+        from scipy import stats
+
+        if not self._error:  # the same width under both: nothing is lost, whatever the seed
+            return 0.0 if self.mean < MARGIN else 1.0
+        return float(stats.t.cdf((self.mean - MARGIN) / self._error, len(self.points) - 1))
+
+    @property
+    def _error(self) -> float:
+        return float(np.std(self.points, ddof=1)) / math.sqrt(len(self.points))
+
+
+def accuracies(entries: Iterable[StoreEntry]) -> dict[str, Accuracies]:
+    """Collect both accuracies of all runs by task; a run that failed counts as guessing."""
+    found: dict[str, dict[str, dict[float, dict[int, tuple[float, float]]]]] = {}
+    for entry in entries:
+        cell, record = entry.cell, entry.record
+        way = next(name for name, choice in WAYS.items() if choice == (cell["optimizer"], cell["schedule"]))
+        guess = 1 / (record.classes or 1)
+        pair = [guess if scores is None else scores.accuracy for scores in (record.validation, record.test)]
+        by_seed = (
+            found.setdefault(entry.task, {}).setdefault(way, {}).setdefault(float(cell["width_fwhm"]), {})
+        )  # type: ignore[arg-type]
+        by_seed[record.seed] = 100 * pair[0], 100 * pair[1]  # type: ignore[operator]
+    return {task: {way: dict(sorted(ways[way].items())) for way in ways} for task, ways in found.items()}
+
+
+def whole_seeds(runs: Accuracies, widths: int) -> list[int]:
+    """List the seeds of which a task has every width under every way."""
+    if set(runs) != set(WAYS) or any(len(by_width) < widths for by_width in runs.values()):
+        return []
+    return sorted(
+        set.intersection(*(set(seeds) for by_width in runs.values() for seeds in by_width.values()))
+    )
+
+
+def chosen(by_width: Mapping[float, Mapping[int, tuple[float, float]]], seeds: Sequence[int]) -> float:
+    """Choose the width with the best mean validation accuracy over these seeds, of equal ones the smallest.
+
+    >>> chosen({0.1: {1: (60.0, 0.0), 2: (80.0, 0.0)}, 0.2: {1: (70.0, 0.0), 2: (70.0, 0.0)}}, [1, 2])
+    0.1
+    """
+    return max(
+        sorted(by_width), key=lambda width: round(math.fsum(by_width[width][seed][0] for seed in seeds), 9)
+    )
+
+
+def loss(task: str, runs: Accuracies, way: str, seeds: Sequence[int]) -> Loss:
+    """Compute each seed's loss: test accuracy at the way's own width minus that at the plain way's.
+
+    Both widths are chosen by the other seeds, so that no seed takes part in its own choice.
+
+    Args:
+        task: its name.
+        runs: its accuracies.
+        way: another way to train.
+        seeds: two or more, of which every run is there.
+    """
+    points, kept, own = [], [], []
+    for seed in seeds:
+        others = [other for other in seeds if other != seed]
+        kept.append(chosen(runs[PLAIN], others))
+        own.append(chosen(runs[way], others))
+        points.append(runs[way][own[-1]][seed][1] - runs[way][kept[-1]][seed][1])
+    return Loss(task, way, tuple(points), tuple(kept), tuple(own))
+
+
+def claim(way: str, losses: Sequence[Loss], tasks: int) -> HypothesisResult:
+    """Test whether widths carry over to a way to train, on all tasks and all seeds; open before all are stored.
+
+    Args:
+        way: another way to train.
+        losses: of each task whose runs are stored.
+        tasks: how many there are.
+    """
+    result = {
+        "name": way,
+        "claim": f"the width that is best with {PLAIN} loses less than {MARGIN:g} points with {way}",
+        "cells": "five widths, four tasks",
+    }
+    seeds = min((len(one.points) for one in losses), default=0)
+    if len(losses) < tasks or seeds < PLANNED:
+        return HypothesisResult(**result, seeds=f"{seeds} of {PLANNED}")
+    below = [one.p_below() for one in losses]
+    return HypothesisResult(
+        **result,
+        seeds=str(seeds),
+        p_confirmed=max(below),
+        p_refuted=min(1.0, len(below) * min(1 - p for p in below)),
+        level_factor=2.0,  # a claim can be wrong in two directions, each at half the level
+    )
