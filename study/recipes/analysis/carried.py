@@ -11,11 +11,11 @@ import numpy as np
 from sgbench.study.store import StoreEntry
 from study.reporting.verdicts import HypothesisResult
 
-PLAIN = "adam, constant"
+PLAIN = "Adam at a constant rate"
 WAYS: Mapping[str, tuple[str, str]] = {
     PLAIN: ("adam", "constant"),
-    "adam, cosine": ("adam", "cosine"),
-    "SAM, constant": ("sam", "constant"),
+    "Adam with a cosine": ("adam", "cosine"),
+    "SAM at a constant rate": ("sam", "constant"),
 }
 """Ways to train: optimiser and schedule of each."""
 OTHERS = tuple(WAYS)[1:]
@@ -130,7 +130,7 @@ def claim(way: str, losses: Sequence[Loss], tasks: int) -> HypothesisResult:
     """
     result = {
         "name": way,
-        "claim": f"the width that is best with {PLAIN} loses less than {MARGIN:g} points with {way}",
+        "claim": f"the width that is best for {PLAIN} costs less than {MARGIN:g} points for {way}",
         "cells": "five widths, four tasks",
     }
     seeds = min((len(one.points) for one in losses), default=0)

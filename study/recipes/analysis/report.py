@@ -87,8 +87,8 @@ def answer(claims: Sequence[HypothesisResult], losses: dict[str, list[Loss]], ta
         worst = max(found, key=lambda each: each.mean)
         range_text = f"{decimal_text(min(each.mean for each in found), 1)} to {decimal_text(worst.mean, 1)}"
         words.append(
-            f"With {one.name}, keeping the width that is best with {PLAIN} lost {range_text} points on "
-            f"{len(found)} of {tasks} tasks; that it loses less than {MARGIN:g} is {one.verdict}."
+            f"For {one.name}, the width that is best for {PLAIN} cost {range_text} points on "
+            f"{len(found)} of {tasks} tasks (below 0 it gained); that it costs less than {MARGIN:g} is {one.verdict}."
         )
     seeds = min(len(each.points) for found in losses.values() for each in found)
     if any(one.p_confirmed is None for one in claims):
@@ -132,7 +132,7 @@ def _losses(losses: dict[str, list[Loss]], titles: dict[str, str]) -> list[str]:
     head = ["task", "trained with", "loss, points", f"width by {PLAIN}", "own width", "seeds"]
     return [
         "## What keeping the width costs",
-        "Test accuracy at the way's own best width minus that at the width that is best with "
+        "Test accuracy at the way's own best width minus that at the width that is best for "
         f"{PLAIN}; both chosen by validation of the other seeds. In parentheses the limits of 95 %.",
         table(head, rows),
     ]
