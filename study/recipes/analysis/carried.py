@@ -73,9 +73,8 @@ def accuracies(entries: Iterable[StoreEntry]) -> dict[str, Accuracies]:
         way = next(name for name, choice in WAYS.items() if choice == (cell["optimizer"], cell["schedule"]))
         guess = 1 / (record.classes or 1)
         pair = [guess if scores is None else scores.accuracy for scores in (record.validation, record.test)]
-        by_seed = (
-            found.setdefault(entry.task, {}).setdefault(way, {}).setdefault(float(cell["width_fwhm"]), {})
-        )  # type: ignore[arg-type]
+        width = float(str(cell["width_fwhm"]))
+        by_seed = found.setdefault(entry.task, {}).setdefault(way, {}).setdefault(width, {})
         by_seed[record.seed] = 100 * pair[0], 100 * pair[1]  # type: ignore[operator]
     return {task: {way: dict(sorted(ways[way].items())) for way in ways} for task, ways in found.items()}
 

@@ -85,10 +85,11 @@ def answer(claims: Sequence[HypothesisResult], losses: dict[str, list[Loss]], ta
         if not found:
             return "Too few runs are stored to say whether the best width carries over."
         worst = max(found, key=lambda each: each.mean)
-        range_text = f"{decimal_text(min(each.mean for each in found), 1)} to {decimal_text(worst.mean, 1)}"
+        cost = f"{decimal_text(min(each.mean for each in found), 1)} to {decimal_text(worst.mean, 1)}"
         words.append(
-            f"For {one.name}, the width that is best for {PLAIN} cost {range_text} points on "
-            f"{len(found)} of {tasks} tasks (below 0 it gained); that it costs less than {MARGIN:g} is {one.verdict}."
+            f"For {one.name}, the width that is best for {PLAIN} cost {cost} points on "
+            f"{len(found)} of {tasks} tasks (below 0 it gained); "
+            f"that it costs less than {MARGIN:g} is {one.verdict}."
         )
     seeds = min(len(each.points) for found in losses.values() for each in found)
     if any(one.p_confirmed is None for one in claims):
@@ -152,9 +153,7 @@ def _widths(runs: Accuracies, title: str, seeds: Sequence[int]) -> str:
     }
     rows = []
     for way, each in means.items():
-        agree = (
-            NONE if way == PLAIN else decimal_text(float(stats.spearmanr(means[PLAIN], each).statistic), 2)
-        )
+        agree = NONE if way == PLAIN else decimal_text(float(stats.spearmanr(means[PLAIN], each)[0]), 2)
         best = chosen(runs[way], seeds)
         rows.append([way, *(decimal_text(mean, 1) for mean in each), f"{best:g}", agree])
     head = [
