@@ -30,7 +30,7 @@ Accuracies = Mapping[str, Mapping[float, Mapping[int, tuple[float, float]]]]
 
 
 @dataclass(frozen=True)
-class Loss:
+class WidthLoss:
     """Holds what a task loses under one way to train by keeping the width of the plain one."""
 
     task: str
@@ -99,7 +99,7 @@ def chosen(by_width: Mapping[float, Mapping[int, tuple[float, float]]], seeds: S
     )
 
 
-def loss(task: str, runs: Accuracies, way: str, seeds: Sequence[int]) -> Loss:
+def loss(task: str, runs: Accuracies, way: str, seeds: Sequence[int]) -> WidthLoss:
     """Compute each seed's loss: test accuracy at the way's own width minus that at the plain way's.
 
     Both widths are chosen by the other seeds, so that no seed takes part in its own choice.
@@ -116,10 +116,10 @@ def loss(task: str, runs: Accuracies, way: str, seeds: Sequence[int]) -> Loss:
         kept.append(chosen(runs[PLAIN], others))
         own.append(chosen(runs[way], others))
         points.append(runs[way][own[-1]][seed][1] - runs[way][kept[-1]][seed][1])
-    return Loss(task, way, tuple(points), tuple(kept), tuple(own))
+    return WidthLoss(task, way, tuple(points), tuple(kept), tuple(own))
 
 
-def claim(way: str, losses: Sequence[Loss], tasks: int) -> HypothesisResult:
+def claim(way: str, losses: Sequence[WidthLoss], tasks: int) -> HypothesisResult:
     """Test whether widths carry over to a way to train, on all tasks and all seeds; open before all are stored.
 
     Args:

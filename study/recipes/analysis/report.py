@@ -18,7 +18,7 @@ from study.recipes.analysis.carried import (
     PLANNED,
     WAYS,
     Accuracies,
-    Loss,
+    WidthLoss,
     accuracies,
     chosen,
     claim,
@@ -71,7 +71,7 @@ def make_report(given: ReportInput) -> Report:
     return Report((page,), passages=(Passage(GUIDE, NAME, fill(said, WIDTH)),))
 
 
-def answer(claims: Sequence[HypothesisResult], losses: dict[str, list[Loss]], tasks: int) -> str:
+def answer(claims: Sequence[HypothesisResult], losses: dict[str, list[WidthLoss]], tasks: int) -> str:
     """Say in a few sentences what was found, and how sure that is.
 
     Args:
@@ -114,7 +114,7 @@ def _claims(claims: Sequence[HypothesisResult]) -> list[str]:
     return [table(head, rows)]
 
 
-def _losses(losses: dict[str, list[Loss]], titles: dict[str, str]) -> list[str]:
+def _losses(losses: dict[str, list[WidthLoss]], titles: dict[str, str]) -> list[str]:
     """Tabulate what each task loses under each other way, with the widths that were chosen."""
     rows = []
     for found in losses.values():

@@ -16,7 +16,7 @@ from study.recipes.analysis.carried import (
     PLAIN,
     PLANNED,
     WAYS,
-    Loss,
+    WidthLoss,
     accuracies,
     claim,
     loss,
@@ -51,7 +51,7 @@ def test_a_seed_takes_no_part_in_its_own_choice():
 
 @pytest.mark.parametrize("points", [(1.0, 2.0, 0.5, 4.0), (5.0, 6.5, 4.0, 7.0), (3.0, 3.1, 2.9, 3.0)])
 def test_p_values_and_limits_are_those_of_scipy(points):
-    found = Loss("task", COSINE, points, (), ())
+    found = WidthLoss("task", COSINE, points, (), ())
     test = stats.ttest_1samp(points, 3.0, alternative="less")
     assert found.p_below() == pytest.approx(test.pvalue, rel=1e-12)
     both = stats.ttest_1samp(points, 0.0).confidence_interval(0.95)
@@ -65,8 +65,8 @@ def test_p_values_and_limits_are_those_of_scipy(points):
 def test_verdict_needs_every_task_or_one_that_loses_much(means, verdict):
     """Expected: losses of 1 point spread around the means; below 3 on all, far above 3 on one, at 3 on one."""
     spread = np.linspace(-1, 1, PLANNED)
-    found = [Loss(str(place), COSINE, tuple(mean + spread), (), ()) for place, mean in enumerate(means)]
-    same = [Loss(str(place), OTHERS[1], tuple(2 + 4 * spread), (), ()) for place in range(4)]
+    found = [WidthLoss(str(place), COSINE, tuple(mean + spread), (), ()) for place, mean in enumerate(means)]
+    same = [WidthLoss(str(place), OTHERS[1], tuple(2 + 4 * spread), (), ()) for place in range(4)]
     claims = corrected([claim(COSINE, found, 4), claim(OTHERS[1], same, 4)])
     assert [one.verdict for one in claims] == [verdict, "open"]
     p = [stats.ttest_1samp(one.points, 3.0, alternative="less").pvalue for one in found]
@@ -79,8 +79,8 @@ def test_verdict_needs_every_task_or_one_that_loses_much(means, verdict):
 
 def test_no_test_before_all_is_stored():
     """Must match: open, without a p-value, with a seed or a task too few. Must differ: a p-value with all."""
-    full = [Loss(str(place), COSINE, (0.0,) * PLANNED, (), ()) for place in range(4)]
-    fewer = [*full[:3], Loss("3", COSINE, (0.0,) * (PLANNED - 1), (), ())]
+    full = [WidthLoss(str(place), COSINE, (0.0,) * PLANNED, (), ()) for place in range(4)]
+    fewer = [*full[:3], WidthLoss("3", COSINE, (0.0,) * (PLANNED - 1), (), ())]
     for found in (full[:3], fewer, []):
         assert claim(COSINE, found, 4).p is None
     assert claim(COSINE, full, 4).p == 0.0
