@@ -34,6 +34,8 @@ def jacobians(traced: TracedBatch, place: int) -> Found | str:
         return "the neurons take all steps at once"
     if layer.recurrent is not None and type(neuron).driven is not Neuron.driven:
         return "the neurons do not simply add the recurrent current"
+    if layer.recurrent is not None and layer.feeds_back_late:
+        return "its recurrent synapses delay, so that a step does not follow from the one before alone"
     longest = int(traced.lengths.min())
     if longest < 2:  # noqa: PLR2004 - a step after another
         return "there is one time step"

@@ -19,6 +19,7 @@ from sgbench.records.diagnosis import Diagnosis
 from sgbench.signals.trajectory import Batch
 from tests.diagnosis.made import Sum, batch, fast_sigmoid, network, objective, rectangle, sigmoid, zero
 from tests.messages import missing
+from tests.networks.sequence_parts import delayed
 
 
 def diagnosed(net, batches, goal, **options) -> Diagnosis:  # type: ignore[no-untyped-def]
@@ -81,6 +82,18 @@ def test_jacobian_of_a_recurrent_layer_is_its_formula() -> None:
         assert torch.allclose(found, expected, atol=1e-12)
     cut = network([5, 4, 2], fast_sigmoid, recurrence="all_to_all", gain=2.0, cut=True)
     assert diagnosed(cut, [given], objective()).layers[0].jacobian_norm == pytest.approx(0.9)
+
+
+def test_delayed_recurrence_has_no_jacobian_of_one_step() -> None:
+    """Must differ: a reason where recurrent synapses delay. Must match: numbers where they do not, all else found."""
+    given = batch(8, 3, 4, 2)
+    late, prompt = (
+        diagnosed(delayed(recurrent_delays=late), [given], objective()).layers[0] for late in (True, False)
+    )
+    assert (late.jacobian_norm, late.jacobian_radius) == (None, None)
+    assert missing(late.reasons["jacobian_norm"], "recurrent", "delay") == []
+    assert prompt.jacobian_norm is not None
+    assert late.grad_norm_by_step is not None
 
 
 def test_silent_neurons_are_dead_to_a_compact_surrogate_alone() -> None:
