@@ -60,12 +60,12 @@ class Eligibility:
         if self.fields is None:
             self.fields = _read_again(local)
         loss, ends = self._functionals(local, window.before._fields.index("s"), learning)
-        pre = self._presynaptic(window)
-        arriving = self.layer.arriving(window.arriving).shape[2]
+        heard = self.layer.arriving(window.arriving)
+        pre = self._presynaptic(heard, window.before.s)
         if isinstance(self.layer, ConvLayer):
-            self._add_convolved(loss, pre, arriving)
+            self._add_convolved(loss, pre, heard.shape[2])
         else:
-            self._add_dense(loss, pre, arriving)
+            self._add_dense(loss, pre, heard.shape[2])
         self.dense = self._moved(self.dense, ends, pre)
         if self.layer.recurrence == "one_to_one":
             self._advance_paired(loss, ends, window.before.s)
@@ -84,12 +84,11 @@ class Eligibility:
         _, *ends = _adjoints(one, fields, spike, self.kappa, learning[:, :1, :1], places)
         return loss, [*ends, *last]
 
-    def _presynaptic(self, window: TimeWindow) -> Tensor:
+    def _presynaptic(self, heard: Tensor, spikes: Tensor) -> Tensor:
         """Return the presynaptic input of each step [n, B, K]: inputs, 1 for the bias, and the last spikes."""
-        one = window.arriving.new_ones(*window.arriving.shape[:2], 1)
-        parts = [self.layer.arriving(window.arriving), one]
+        parts = [heard, heard.new_ones(*heard.shape[:2], 1)]
         if self.layer.recurrence in ("all_to_all", "convolution"):
-            parts.append(window.before.s)
+            parts.append(spikes)
         return torch.cat(parts, 2)
 
     def _moved(self, traces: list[Tensor], ends: list[_Functional], pre: Tensor) -> list[Tensor]:

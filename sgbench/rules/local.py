@@ -162,7 +162,7 @@ class Local(LearningRule):
 
     def _online(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         forward, readout = Forward(network, batch), ReadoutTraces(network)
-        total = network.readout.weight.new_zeros(())
+        total, behind = network.readout.weight.new_zeros(()), self._counting_on(batch)
         readouts: list[LocalReadout] = list(network.local_readouts)  # type: ignore[arg-type]
         traces = [Eligibility(layer, decay_of(network)) for layer in network.hidden_layers]
         states: list[Any] = [None] * len(readouts)
@@ -174,7 +174,6 @@ class Local(LearningRule):
             for place, (local, window) in enumerate(zip(readouts, span.hidden, strict=True)):
                 local_run = walk(local, window.output, states[place], jacobians=False)  # type: ignore[arg-type]
                 states[place] = local_run.state
-                behind = self._counting_on(batch)
                 _, error = step_slopes(
                     objective.loss, local_run.output, behind, span.first - self.burn_in_steps
                 )
