@@ -85,7 +85,7 @@ def test_jacobian_of_a_recurrent_layer_is_its_formula() -> None:
 
 
 def test_delayed_recurrence_has_no_jacobian_of_one_step() -> None:
-    """Must differ: a reason where recurrent synapses delay. Must match: numbers where they do not, all else found."""
+    """Must differ: a reason where recurrent synapses delay. Must match: all else, and numbers where they do not."""
     given = batch(8, 3, 4, 2)
     late, prompt = (
         diagnosed(delayed(recurrent_delays=late), [given], objective()).layers[0] for late in (True, False)
