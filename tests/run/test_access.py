@@ -6,6 +6,7 @@ Expected counts follow from what a run does: it takes the test once, and once mo
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,8 +62,8 @@ def test_a_callback_cannot_look_and_an_early_touch_is_told(monkeypatch, tmp_path
     """
     bar = runner.LastEpoch
 
-    def with_peek(path: Any) -> list[pl.Callback]:
-        return Peeking() if path.suffix == ".ckpt" else bar(path)
+    def with_peek(path: Path, **given: Any) -> pl.Callback:
+        return Peeking() if path.suffix == ".ckpt" else bar(path, **given)
 
     monkeypatch.setattr(runner, "LastEpoch", with_peek)
     spec = compose([*WORDS, ENGINE])
