@@ -79,8 +79,8 @@ def as_page(results: Sequence[ReproductionResult], before: str = "") -> str:
         f"{verdicts.count(UNMEASURED)} are not measured.",
         f"Of the {verdicts.count('agrees')} that agree, {revised.count('conditions')} have conditions that were "
         f"changed, and {revised.count('bound')} a bound that was set, once values were known.",
-        "Ours is the mean over seeds ± one standard deviation; minutes are those of all runs, on a core that",
-        "others used as well.",
+        "Ours is the mean over seeds ± one standard deviation. Minutes are those of all runs, where figures were",
+        "measured apart those of the longest part alone, on a core that others used as well.",
         "",
         markdown(HEAD, [cells_of(row) for entry in ordered for row in entry.rows], numbers=NUMBERS),
     ]
