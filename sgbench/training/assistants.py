@@ -6,23 +6,24 @@ import contextlib
 import multiprocessing
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import distributed as dist
 
-from sgbench.errors import NonFiniteError
+from sgbench.errors import InputError, NonFiniteError
 from sgbench.records.content import EpochScores
 from sgbench.records.spec import RunSpec
 from sgbench.training.build import Parts, build
 from sgbench.training.epoch_loop import Training
 from sgbench.training.together import Together
 
-PATIENCE = timedelta(minutes=30)
-"""How long one process waits for another, which may be scoring a split."""
+PATIENCE = timedelta(days=1)
+"""How long one process waits for another, which may be scoring a split; the end of a process is seen at once."""
 
 
 @contextlib.contextmanager
@@ -35,23 +36,49 @@ def assisted(spec: RunSpec) -> Iterator[Together | None]:
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
         meeting = Path(folder) / "meeting"
+        ready = [Pipe(duplex=False) for _ in range(1, count)]
         others = [
-            context.Process(target=_assist, args=(spec, rank, meeting), daemon=True)
-            for rank in range(1, count)
+            context.Process(target=_assist, args=(spec, rank, meeting, writer), daemon=True)
+            for rank, (_, writer) in enumerate(ready, start=1)
         ]
-        for process in others:
-            process.start()
         try:
+            for process, (_, writer) in zip(others, ready, strict=True):
+                process.start()
+                writer.close()  # so that reading ends where the process does
+            await_ready(reader for reader, _ in ready)
             together = _meet(0, count, meeting)
             yield together
             together.tell(None)
         except BaseException:
             for process in others:
-                process.terminate()
+                if process.pid is not None:
+                    process.terminate()
             raise
         finally:
             for process in others:
-                process.join()
+                if process.pid is not None:
+                    process.join()
+
+
+def await_ready(readers: Iterable[Any]) -> None:
+    """Wait until all other processes have built their parts.
+
+    Args:
+        readers: of the pipes by which they say so, by rank.
+
+    Raises:
+        InputError: one of them ended before, and would be waited for in vain.
+    """
+    for rank, reader in enumerate(readers, start=1):
+        try:
+            reader.recv_bytes()
+        except EOFError:
+            raise InputError(
+                f"trainer.devices: process {rank} ended before it trained, see the lines above; a script that "
+                "starts a run needs `if __name__ == '__main__':` before it, or use trainer.devices=1"
+            ) from None
+        finally:
+            reader.close()
 
 
 def tell_epoch(training: Training, optimizer: torch.optim.Optimizer) -> None:
@@ -72,7 +99,7 @@ def _meet(rank: int, count: int, meeting: Path) -> Together:
     return Together(rank, count, dist.ProcessGroupGloo(store, rank, count, PATIENCE))
 
 
-def _assist(spec: RunSpec, rank: int, meeting: Path) -> None:
+def _assist(spec: RunSpec, rank: int, meeting: Path, ready: Connection) -> None:
     """Train on shares of all batches until the first process has no more epochs."""
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
@@ -81,6 +108,7 @@ def _assist(spec: RunSpec, rank: int, meeting: Path) -> None:
     parts = build(spec)
     parts.data.setup()
     training = Training(parts, spec.method, spec.seed, made_by={})
+    ready.send_bytes(b"ready")
     training.loop.together = together = _meet(rank, spec.trainer.devices, meeting)
     with contextlib.suppress(NonFiniteError):  # the first process has it too, and tells it
         while (said := together.hear()) is not None:

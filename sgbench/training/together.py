@@ -66,6 +66,8 @@ class Together:
         means = sums[:-2] / sums[-2]
         parts = means.split([weight.numel() for weight in weights] + [1])
         for weight, part in zip(weights, parts, strict=False):
+            if weight.grad is None:
+                continue  # in no process: an optimiser leaves it alone, which zeros would not ask of it
             weight.grad = part.view(weight.shape).clone(memory_format=torch.contiguous_format)
         return Progress(parts[-1].view(()), progress.trajectory)
 

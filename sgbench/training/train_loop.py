@@ -78,7 +78,8 @@ class TrainLoop:
             twice: whether the optimiser asks for a second gradient, as `Sam` does.
 
         Raises:
-            NonFiniteError: a potential, the loss or a gradient is NaN or infinite; weights stay as they were.
+            NonFiniteError: a potential, the loss or a gradient is NaN or infinite; on a CPU weights stay as they
+                were, on an accelerator they have moved on, see `Deferred`.
         """
         try:
             return self._train_batch(batch, optimizer, due=due, twice=twice)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from multiprocessing.connection import Pipe
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from sgbench.replicas.grouping import why_alone
 from sgbench.rules.base import Progress
 from sgbench.signals.spikes import SparseSpikes, dense
 from sgbench.signals.trajectory import Batch
+from sgbench.training.assistants import await_ready
 from sgbench.training.build import build
 from sgbench.training.run_folder import folder_of
 from sgbench.training.together import Together
@@ -106,6 +108,32 @@ def test_shares_add_up_to_the_batch():
     assert found.loss.item() == pytest.approx(whole.item(), rel=1e-12)
     for weight, gradient in zip(network.parameters(), expected, strict=True):
         torch.testing.assert_close(weight.grad, gradient, rtol=1e-12, atol=1e-14)
+
+
+def test_a_weight_without_a_gradient_keeps_none():
+    """Expected: None, as in one process; zeros would let an optimiser that decays weights move it."""
+    batch, network = make_batch(), make_network()
+    weights = list(network.parameters())
+    for weight in weights[1:]:
+        weight.grad = torch.ones_like(weight)
+    heard = torch.zeros(sum(weight.numel() for weight in weights) + 3, dtype=torch.float64)
+    trajectory = network.unroll(batch.x, batch.lengths)
+    loss = torch.zeros((), dtype=torch.float64)
+    Together(0, 2, Heard(heard)).averaged(network, Progress(loss, trajectory), 3)
+    assert weights[0].grad is None
+    assert all(weight.grad.eq(1).all() for weight in weights[1:])
+
+
+def test_a_process_that_ends_early_is_not_waited_for():
+    """Expected: one line with the remedies where the other end closes; nothing where it was ready before."""
+    there, (reader, writer) = Pipe(duplex=False), Pipe(duplex=False)
+    there[1].send_bytes(b"ready")
+    writer.close()
+    with pytest.raises(
+        InputError, match=r"process 2 ended .* `if __name__ == '__main__':` .*devices=1$"
+    ) as caught:
+        await_ready([there[0], reader])
+    assert "\n" not in str(caught.value)
 
 
 def test_what_another_process_saw_stops_this_one():
