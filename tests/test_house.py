@@ -200,14 +200,6 @@ def test_files_stay_short() -> None:
     assert {str(path): length for path, length in lengths.items() if length > 400} == {}
 
 
-LONG = {
-    "sgbench/engine/kernels/backward.py:adjoint_of_rows",
-    "sgbench/engine/kernels/blocks_backward.py:backward_any",
-    "sgbench/engine/kernels/blocks_backward.py:backward_leaky",
-}
-"""Compiled loops, of which a third is lists of arrays; a call inside of them would cost time."""
-
-
 def length_of(function: ast.FunctionDef) -> int:
     """The lines of a function below its docstring, which may be as long as its equation needs."""
     first, *others = function.body
@@ -232,14 +224,14 @@ def test_lengths_of_functions(text: str, length: int) -> None:
 
 
 def test_functions_stay_short() -> None:
-    """No function of our own code has more than 60 lines below its docstring, but for three compiled loops."""
+    """No function of our own code has more than 60 lines below its docstring."""
     functions = [
         (f"{path.relative_to(ROOT)}:{node.name}", length_of(node))
         for path in own_code()
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef)
     ]
-    assert {name for name, length in functions if length > 60} == LONG
+    assert {name for name, length in functions if length > 60} == set()
 
 
 def test_verbs_are_listed_in_order_and_once() -> None:

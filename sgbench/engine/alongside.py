@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from sgbench.engine import scan
-from sgbench.engine.arrays import FLOATS, bits_of, rows_of
+from sgbench.engine.arrays import FLOATS, NOTHING, bits_of
 from sgbench.engine.block_layer import BlockLayer
+from sgbench.engine.kernels.arguments import Arriving, ReadoutBack, Taken
 from sgbench.engine.layer import EngineLayer, LayerRun, synapses_of, ways_back
 from sgbench.engine.layout import Layout
-from sgbench.engine.numba_events import Arrays, Rows
+from sgbench.engine.numba_events import Rows, Sent, no_readout
 from sgbench.engine.numba_steps import NumbaSteps
 from sgbench.engine.plan import Carry, Keep
 from sgbench.engine.recursion import LayerOutcome
@@ -42,14 +41,15 @@ class ArrivingEvents:
         self.bias = self.columns.new_zeros(self.columns.shape[1]) if bias is None else bias.detach()
         self.events = (rows.indptr, rows.index, rows.value_as(self.number))
 
-    def driven(self) -> Arrays:
+    def driven(self) -> Arriving:
         """Return the arguments of the forward loop."""
-        return (*self.events, self.columns.numpy(), self.bias.contiguous().numpy())
+        nothing, words = NOTHING[self.number], NOTHING[np.uint64]
+        return Arriving(nothing, *self.events, words, self.columns.numpy(), self.bias.contiguous().numpy())
 
-    def taken(self, sums: Tensor) -> Arrays:
+    def taken(self, sums: Tensor) -> Taken:
         """Return the arguments of the backward loop, its sums [K + 1, M] those of a part of the batch."""
         gradients = sums.numpy()
-        return (*self.events, gradients[:-1], gradients[-1])
+        return Taken(*self.events, gradients[:-1], gradients[-1])
 
     def gradients(self, sums: Tensor) -> list[Tensor | None]:
         """Return the gradients of weight and bias, from the sums over the batch."""
@@ -60,7 +60,7 @@ class ArrivingEvents:
         return self.columns.new_zeros(len(self.columns) + 1, self.columns.shape[1])
 
 
-class Readout:
+class ReadoutAlong:
     """Runs a readout in the loops of the layer before it; see `kernels.readout`.
 
     Args:
@@ -85,16 +85,9 @@ class Readout:
         self.carry: Carry = self.block.rest()
         self.output = room
 
-    def sent(self, words: Tensor) -> Arrays:
-        """Return the arguments of the forward loop: packed spikes to be written, and the readout that gets them."""
-        width = self.plan.shape[2]
-        return bits_of(words), (
-            self.block.columns,
-            self.block.begin,
-            rows_of(self.carry.u, self.block.width),
-            self.block.coefficients[0][0],
-            rows_of(self.output, width),
-        )
+    def sent(self, words: Tensor) -> Sent:
+        """Return the arguments of the forward loop."""
+        return bits_of(words), self.block.read_forward(self.output, self.carry)
 
     def last(self) -> Tensor:
         """Return the potential after the last step."""
@@ -112,9 +105,14 @@ class Readout:
         d_bias = torch.from_numpy(bias)[:classes] if self.learns_bias else None
         return [torch.from_numpy(columns)[:, :classes].T, d_bias]
 
-    def gradient_rows(self, output: Tensor | None, last: Tensor | None) -> tuple[Any, ...]:
+    def read_back(self, output: Tensor | None, last: Tensor | None, words: Tensor) -> ReadoutBack:
         """Return the values that all parts of the batch share in the backward pass."""
         if last is not None:
             output = torch.zeros_like(self.output) if output is None else output.clone()
             output[-1] += last
-        return *self.block.gradient_rows(output), self.block.rows_of_weights(), self.block.coefficients[0][0]
+        _, back = no_readout(self.block.number)
+        gradient, per_step = self.block.gradient_rows(output)
+        return back._replace(
+            gradient=gradient, per_step=per_step, weights=self.block.rows_of_weights(), decay=self.block.decay,
+            words=bits_of(words),
+        )  # fmt: skip

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sgbench.engine.arrays import FLOATS, NOTHING, bits_of, rows_of
+from sgbench.engine.arrays import FLOATS, NOTHING, rows_of
 from sgbench.engine.kernels import codes
+from sgbench.engine.kernels.arguments import Arriving, Reaching, Readout, ReadoutBack, States, Sums
+from sgbench.engine.kernels.backward import backward_block
+from sgbench.engine.kernels.forward import advance
 from sgbench.engine.kernels.sums import TOGETHER
 from sgbench.engine.kernels.vectors import NARROW
 from sgbench.engine.numba_events import Rows
-from sgbench.engine.numba_steps import RESETS, SHAPES, WIRINGS, slope_of
+from sgbench.engine.numba_steps import curve_of, layer_of, saved_rows, slope_of
 from sgbench.engine.plan import Carry, LayerPlan, SavedActivations
 from sgbench.engine.spec import Coefficient
 
@@ -46,24 +48,19 @@ class BlockLayer:
         self.number = FLOATS[weight.dtype]
         neurons = plan.shape[2]
         self.width = -(-neurons // LANES) * LANES
-        self.coefficients = tuple(self._wide_coefficient(value) for value in plan.spec.coefficients())
-        decay, threshold = plan.spec.decay, plan.spec.threshold
-        self.uniform = not isinstance(decay, Tensor) and not isinstance(threshold, Tensor)
         self.weights = (weight.T.numpy(), bias.numpy())
         self.columns, self.begin = (self._wide(weight) for weight in self.weights)
-        self.matrix = None if plan.layer.recurrent is None else plan.layer.recurrent.detach()
-        spec = plan.spec
-        self.forward_options = (
-            RESETS[spec.reset], plan.second, plan.gained, plan.fires, WIRINGS[plan.layer.recurrence],
-        )  # fmt: skip
-        attached = not spec.detached
-        reset, *others = self.forward_options
-        self.backward_options = (reset, attached, *others)
-        kernel = None if spec.surrogate is None else spec.surrogate.kernel()
-        known = (0.0, 0.0) if kernel is None else (kernel.steepness, kernel.height)
-        shape = codes.GIVEN if kernel is None else SHAPES[kernel.shape]
-        self.slope = slope_of(spec.surrogate, weight.dtype)
-        self.curve = (shape, *(self.number(value) for value in known))
+        matrix = plan.layer.recurrent
+        self.matrix = None if matrix is None else matrix.detach()
+        decay, threshold = plan.spec.decay, plan.spec.threshold
+        uniform = not isinstance(decay, Tensor) and not isinstance(threshold, Tensor)
+        wires = NOTHING[self.number]
+        if self.matrix is not None:
+            wires = self._wide((self.matrix[None] if self.matrix.dim() == 1 else self.matrix.T).numpy())
+        coefficients = (self._wide_coefficient(value) for value in plan.spec.coefficients())
+        self.layer = layer_of(plan, coefficients, wires, uniform=uniform)
+        self.slope = slope_of(plan.spec.surrogate, weight.dtype)
+        self.curve = curve_of(plan.spec.surrogate, self.number)
 
     def refresh(self) -> None:
         """Read the layer's present weights: a view where they lie as the loops read them, else a copy."""
@@ -97,9 +94,10 @@ class BlockLayer:
         neurons = self.plan.shape[2]
         return Carry(*(field[:, :neurons] if field.numel() else field for field in carry))
 
-    def events(self, rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return indptr, index and value of events, the values in the layer's float type."""
-        return rows.indptr, rows.index, rows.value_as(self.number)
+    def arriving(self, rows: Rows, words: np.ndarray) -> Arriving:
+        """Return what makes the layer's current: events in its float type, or the packed spikes that arrive."""
+        events = rows.indptr, rows.index, rows.value_as(self.number)
+        return Arriving(NOTHING[self.number], *events, words, self.columns, self.begin)
 
     @property
     def traces(self) -> bool:
@@ -110,73 +108,45 @@ class BlockLayer:
         plan = self.plan
         more = plan.fires or plan.second or plan.gained or plan.layer.recurrent is not None
         cut = plan.apart or plan.window is not None
-        return self.uniform and not (more or cut)
+        return self.layer.uniform and not (more or cut)
 
-    def read_forward(self, saved: SavedActivations, carry: Carry) -> tuple[Any, ...]:
+    @property
+    def decay(self) -> float:
+        """Return the decay that all neurons share."""
+        return self.layer.coefficients.decay[0]  # type: ignore[no-any-return]
+
+    def read_forward(self, output: Tensor, carry: Carry) -> Readout:
         """Return the arguments by which the previous loop advances this readout; see `kernels.readout`."""
-        state, output = rows_of(carry.u, self.width), rows_of(saved.x, self.plan.shape[2])
-        return self.columns, self.begin, state, self.coefficients[0][0], output
-
-    def nothing_to_read(self) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-        """Return the placeholder of an absent readout, forward and backward."""
-        rows, line, none = NOTHING[self.number], np.empty(0, self.number), self.number(0)
-        return (rows, line, rows, none, rows), (rows, 0, rows, none, rows, line)
+        state = rows_of(carry.u, self.width)
+        return Readout(self.columns, self.begin, state, self.decay, rows_of(output, self.plan.shape[2]))
 
     def bound_forward(
-        self,
-        kernel: Callable[..., tuple[int, int]],
-        rows: Rows,
-        arriving: np.ndarray,
-        saved: SavedActivations,
-        carry: Carry,
-        readout: tuple[Any, ...],
+        self, rows: Rows, words: np.ndarray, saved: SavedActivations, carry: Carry, readout: Readout
     ) -> Callable[[int, int], tuple[int, int]]:
         """Return the loop forward, to be called for ranges of samples."""
-        _, batch, neurons = self.plan.shape
-        wires = NOTHING[self.number]
-        if self.matrix is not None:
-            wires = self._wide((self.matrix[None] if self.matrix.dim() == 1 else self.matrix.T).numpy())
-        return functools.partial(
-            kernel,
-            *self.events(rows),
-            arriving,
-            self.columns,
-            self.begin,
-            *(rows_of(field, self.width) for field in carry),
-            self.coefficients,
-            self.uniform,
-            *self.forward_options,
-            wires,
-            *(rows_of(field, neurons) for field in (saved.x, saved.w, saved.spikes)),
-            bits_of(saved.words),
-            readout,
-            batch,
-        )
+        states = States(*(rows_of(field, self.width) for field in carry))
+        given = self.layer, self.arriving(rows, words), states, saved_rows(saved, self.plan.shape[2])
+        return functools.partial(advance, *given, readout, self.plan.shape[1])
 
     def bound_backward(
-        self,
-        kernel: Callable[..., None],
-        rows: Rows,
-        arriving: np.ndarray,
-        saved: SavedActivations,
-        gradient: Tensor | None,
+        self, rows: Rows, words: np.ndarray, saved: SavedActivations, gradient: Tensor | None
     ) -> Callable[..., None]:
         """Return the loop backward, to be called with what comes from behind, what is written and the samples."""
-        grad_output, per_step = self.gradient_rows(gradient)
         _, batch, neurons = self.plan.shape
-        x, seconds = rows_of(saved.x, neurons), rows_of(saved.w, neurons)
-        window = self.plan.window or self.plan.shape[0]
-        wires, words, events = self.rows_of_wires(), bits_of(saved.words), self.events(rows)
+        layer, arriving = self.layer._replace(wires=self.rows_of_wires()), self.arriving(rows, words)
+        kept, window = saved_rows(saved, neurons), self.plan.window or self.plan.shape[0]
+        nothing = NOTHING[self.number]
+        reaching = Reaching(*self.gradient_rows(gradient), *[nothing] * 5)
 
         def backward(
-            next_adjoint: np.ndarray, next_weights: np.ndarray, readout: tuple[Any, ...], out: np.ndarray,
-            sums: tuple[np.ndarray, ...], low: int, high: int,
+            next_adjoint: np.ndarray, next_weights: np.ndarray, readout: ReadoutBack, out: np.ndarray,
+            sums: Sums, low: int, high: int,
         ) -> None:  # fmt: skip
-            kernel(
-                grad_output, per_step, next_adjoint, next_weights, readout, self.psi(saved, low, high), x,
-                seconds, self.coefficients, self.uniform, *self.backward_options, wires, *self.curve, out,
-                *events, arriving, words, *sums, window, batch, low, high,
-            )  # fmt: skip
+            curve = self.curve._replace(psi=self.psi(saved, low, high))
+            reached = reaching._replace(next_adjoint=next_adjoint, next_weights=next_weights)
+            backward_block(
+                layer, curve, reached, readout, kept, arriving, out, sums, window, batch, low, high
+            )
 
         return backward
 
@@ -202,12 +172,12 @@ class BlockLayer:
         room[:neurons, :neurons] = back.numpy()
         return room
 
-    def zero_gradients(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def zero_gradients(self) -> Sums:
         """Create zeros for the gradients of columns, bias and V, in one piece that begins where a vector does."""
         inputs = len(self.columns)
         wires = 0 if self.matrix is None else 1 if self.matrix.dim() == 1 else len(self.matrix)
         room = self.plan.nothing.new_zeros(inputs + 1 + wires, self.width).numpy()  # NumPy's begins anywhere
-        return room[:inputs], room[inputs], room[inputs + 1 :] if wires else NOTHING[self.number]
+        return Sums(room[:inputs], room[inputs], room[inputs + 1 :] if wires else NOTHING[self.number])
 
     def gradient_rows(self, gradient: Tensor | None) -> tuple[np.ndarray, int]:
         """Reshape an output's gradient to rows, and return its rows a step: 0 where all steps share one."""
@@ -220,7 +190,7 @@ class BlockLayer:
     def psi(self, saved: SavedActivations, low: int, high: int) -> np.ndarray:
         """Compute the surrogate derivative of a block whose surrogate has no compiled form."""
         surrogate = self.plan.spec.surrogate
-        if surrogate is None or self.curve[0] != codes.GIVEN:
+        if surrogate is None or self.curve.shape != codes.GIVEN:
             return NOTHING[self.number]
         if self.slope is not None:
             return rows_of(self.slope.of(saved.x, low, high), self.plan.shape[2])

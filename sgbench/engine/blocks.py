@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,10 +19,9 @@ from sgbench.engine import density
 from sgbench.engine.arrays import NOTHING, bits_of, in_threads
 from sgbench.engine.block_layer import BlockLayer
 from sgbench.engine.event_product import EventProduct, Fired, GivenEvents
-from sgbench.engine.kernels.blocks_backward import backward_block
-from sgbench.engine.kernels.blocks_forward import forward_block
+from sgbench.engine.kernels.arguments import Sums
 from sgbench.engine.matmul import multiply
-from sgbench.engine.numba_events import Rows
+from sgbench.engine.numba_events import Rows, no_readout
 from sgbench.engine.plan import Carry, LayerPlan, SavedActivations
 from sgbench.engine.recursion import OUTCOMES, Chunks, LayerOutcome, Link, Stage
 from sgbench.signals.spikes import SparseSpikes
@@ -73,7 +71,7 @@ class BlockPasses:
         gradients = pull_back_blocks(self.layers, self.input.rows(), activations, grad_outputs)
         weight_gradients: list[Tensor | None] = []
         for layer, own, learns_bias in zip(self.layers, gradients, self.learns_bias, strict=True):
-            weight_gradients += own.of_weights(layer.plan, learns_bias=learns_bias)
+            weight_gradients += _of_weights(own, layer.plan, learns_bias=learns_bias)
         return weight_gradients
 
     def _is_dense(self) -> bool:
@@ -155,14 +153,14 @@ def unroll_blocks(
         carries: states before the first step, and then after the last.
     """
     looped = layers[:-1] if goes_along(layers) else layers
-    readout, _ = layers[0].nothing_to_read()
+    readout, _ = no_readout(layers[0].number)
     calls: list[Callable[[int, int], tuple[int, int]]] = []
     arrived: list[list[int]] = []
     arriving = NOTHING[np.uint64]
     for layer, saved, carry in zip(looped, activations, carries, strict=False):
         if layer is looped[-1] and looped is not layers:
-            readout = layers[-1].read_forward(activations[-1], carries[-1])
-        calls.append(layer.bound_forward(forward_block, rows, arriving, saved, carry, readout))
+            readout = layers[-1].read_forward(activations[-1].x, carries[-1])
+        calls.append(layer.bound_forward(rows, arriving, saved, carry, readout))
         arriving = bits_of(saved.words)
 
     def forward(low: int, high: int) -> None:
@@ -173,25 +171,13 @@ def unroll_blocks(
     return [sum(counts) for counts in zip(*arrived, strict=True)]
 
 
-class GradientSums(NamedTuple):
-    """Holds the sums of a layer's gradients, by columns and as wide as the loops' rows."""
-
-    columns: np.ndarray  # [K, width]
-    bias: np.ndarray  # [width]
-    wires: np.ndarray  # [M, width], [1, width] or nothing
-
-    def add(self, other: GradientSums) -> None:
-        """Add another part's gradient sums to these."""
-        for mine, theirs in zip(self, other, strict=True):
-            np.add(mine, theirs, out=mine)
-
-    def of_weights(self, plan: LayerPlan, *, learns_bias: bool) -> list[Tensor | None]:
-        """Return the gradients of weight, bias and V, in the shapes that these have."""
-        neurons = plan.shape[2]
-        columns, bias, wires = (torch.from_numpy(field)[..., :neurons] for field in self)
-        matrix = plan.layer.recurrent
-        d_matrix = None if matrix is None else wires[0] if matrix.dim() == 1 else wires.T
-        return [columns.T, bias if learns_bias else None, d_matrix]
+def _of_weights(sums: Sums, plan: LayerPlan, *, learns_bias: bool) -> list[Tensor | None]:
+    """Return the gradients of weight, bias and V, in the shapes that these have."""
+    neurons = plan.shape[2]
+    columns, bias, wires = (torch.from_numpy(field)[..., :neurons] for field in sums)
+    matrix = plan.layer.recurrent
+    d_matrix = None if matrix is None else wires[0] if matrix.dim() == 1 else wires.T
+    return [columns.T, bias if learns_bias else None, d_matrix]
 
 
 def pull_back_blocks(
@@ -199,7 +185,7 @@ def pull_back_blocks(
     rows: Rows,
     activations: Sequence[SavedActivations],
     grad_outputs: Sequence[Tensor | None],
-) -> list[GradientSums]:
+) -> list[Sums]:
     """Compute the gradients of all layers' weights.
 
     Args:
@@ -214,7 +200,7 @@ def pull_back_blocks(
     parts = [blocks[low:high] for low, high in itertools.pairwise(borders)]
     work = sum(saved.x.numel() for saved in activations)
     passes = _BackwardPass(layers, rows, activations, grad_outputs)
-    sums: list[list[GradientSums]] = [[] for _ in parts]
+    sums: list[list[Sums]] = [[] for _ in parts]
 
     def backward(first: int, last: int) -> None:
         for part in range(first, last):
@@ -222,8 +208,8 @@ def pull_back_blocks(
 
     in_threads(backward, [(part, part + 1) for part in range(count)], work)
     for others in sums[1:]:
-        for mine, theirs in zip(sums[0], others, strict=True):
-            mine.add(theirs)
+        for mine, theirs in zip(itertools.chain(*sums[0]), itertools.chain(*others), strict=True):
+            np.add(mine, theirs, out=mine)
     return sums[0]
 
 
@@ -239,37 +225,38 @@ class _BackwardPass:
     ) -> None:
         self.layers = layers
         self.next_weights = [layer.rows_of_weights() for layer in layers[1:]]
-        _, self.nothing = layers[0].nothing_to_read()
-        # Of a readout that goes along: its gradient, that one's rows a step, its weights and its decay.
-        self.readout: tuple[Any, ...] = ()
+        _, self.readout = no_readout(layers[0].number)
+        self.nothing = self.readout
         looped = len(layers)
         if goes_along(layers) and grad_outputs[-1] is not None:
             looped -= 1
-            self.readout = (
-                *layers[-1].gradient_rows(grad_outputs[-1]),
-                self.next_weights[-1],
-                layers[-1].coefficients[0][0],
+            gradient, per_step = layers[-1].gradient_rows(grad_outputs[-1])
+            words, weights = bits_of(activations[-2].words), self.next_weights[-1]
+            self.readout = self.readout._replace(
+                gradient=gradient, per_step=per_step, weights=weights, decay=layers[-1].decay, words=words
             )
         arriving = [NOTHING[np.uint64], *(bits_of(saved.words) for saved in activations[:-1])]
         self.calls = [
-            layer.bound_backward(backward_block, rows, spikes, saved, gradient)
+            layer.bound_backward(rows, spikes, saved, gradient)
             for layer, spikes, saved, gradient in zip(
                 layers[:looped], arriving, activations, grad_outputs, strict=False
             )
         ]
 
-    def of_blocks(self, blocks: Sequence[tuple[int, int]]) -> list[GradientSums]:
+    def of_blocks(self, blocks: Sequence[tuple[int, int]]) -> list[Sums]:
         """Compute the gradient sums of all layers over some blocks' samples."""
-        sums = [GradientSums(*layer.zero_gradients()) for layer in self.layers]
+        sums = [layer.zero_gradients() for layer in self.layers]
         for low, high in blocks:
             self._pull_back(low, high, sums)
         return sums
 
-    def _pull_back(self, low: int, high: int, sums: Sequence[GradientSums]) -> None:
+    def _pull_back(self, low: int, high: int, sums: Sequence[Sums]) -> None:
         """Move adjoints back through all layers for the samples [low, high), and add to their sums."""
         number = self.layers[0].number
         nowhere = next_adjoint = next_weights = NOTHING[number]
-        readout = (*self.readout, sums[-1].columns, sums[-1].bias) if self.readout else self.nothing
+        readout = self.readout
+        if readout is not self.nothing:
+            readout = readout._replace(d_columns=sums[-1].columns, d_begin=sums[-1].bias)
         for position in range(len(self.calls) - 1, -1, -1):
             layer, out = self.layers[position], nowhere
             sends = position > 0 and not layer.plan.apart

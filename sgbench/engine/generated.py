@@ -139,7 +139,7 @@ def _unroll(
     or_reference: bool,
 ) -> tuple[LayerRun, LayerRun | None]:
     """Run a layer by loops that are written for its neurons' step, and the readout behind where it can go along."""
-    from sgbench.engine.alongside import Readout
+    from sgbench.engine.alongside import ReadoutAlong
     from sgbench.engine.generated_forward import Run
     from sgbench.engine.generated_run import run, with_matrix
 
@@ -163,7 +163,7 @@ def _unroll(
         weight, bias = synapses_of(readout)
         if weight.dtype == like.dtype:
             of.keep_output = wanted.spikes
-            of.readout = Readout(readout, weight.new_empty(*shape[:2], len(weight)), keep_u=wanted.u)
+            of.readout = ReadoutAlong(readout, weight.new_empty(*shape[:2], len(weight)), keep_u=wanted.u)
             inputs = inputs._replace(readout_weight=weight, readout_bias=bias)
     return run(of, inputs, wanted.window)
 

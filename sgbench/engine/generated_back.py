@@ -6,16 +6,16 @@ Legend: T steps, B samples, M neurons.
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sgbench.engine.arrays import NOTHING, bits_of, in_parts, in_threads
+from sgbench.engine.arrays import NOTHING, in_parts, in_threads
 from sgbench.engine.codegen.source import backward_arrays
 from sgbench.engine.generated_forward import BLOCK, ForwardPass, Inputs, Run
-from sgbench.engine.numba_events import Arrays, nothing_along
+from sgbench.engine.kernels.arguments import ReadoutBack, Taken
+from sgbench.engine.numba_events import nothing_along
 
 PARTS, PART = 4, 64
 """Parts of a batch that have gradients of weights of their own, and samples of one at least; see `blocks`."""
@@ -91,9 +91,9 @@ class BackwardPass(BackwardArrays):
         if of.arriving is not None:
             self.of_leaving = 0
             self.arrays["grad_current"] = like.new_empty(there.arrays["current"].shape[1:])
-        self.from_readout: tuple[Any, ...] = ()
-        if of.readout is not None and (read is not None or at_last is not None):
-            self.from_readout = of.readout.gradient_rows(read, at_last)
+        self.reads = of.readout is not None and (read is not None or at_last is not None)
+        if of.readout is not None and self.reads:
+            self.read_back = of.readout.read_back(read, at_last, there.words)
             self.of_arriving = 0
             self.arrays["d_output"] = like.new_zeros(of.batch, of.width)
             if output is not None:
@@ -106,7 +106,7 @@ class BackwardPass(BackwardArrays):
         self.draw()
         self.in_rows = there.in_rows(backward_arrays(of.program), self.arrays)
         weights = readout = [None, None]  # gradients of weight and bias
-        if of.arriving is not None or self.from_readout:
+        if of.arriving is not None or self.reads:
             weights, readout = self._in_parts()
         elif there.matrix is None:
             self._call(0, of.steps)
@@ -118,7 +118,7 @@ class BackwardPass(BackwardArrays):
         return [*of_inputs, *self.rows(total)]
 
     def _pull_back(
-        self, first: int, last: int, read_back: Arrays, taken: Arrays, low: int, high: int
+        self, first: int, last: int, read_back: ReadoutBack, taken: Taken, low: int, high: int
     ) -> None:
         """Run the steps [first, last) back for blocks [low, high)."""
         of, there = self.of, self.there
@@ -139,16 +139,18 @@ class BackwardPass(BackwardArrays):
         Blocks of samples are divided among a fixed number of parts, whatever the number of threads: each part adds
         its gradients into arrays of its own, and these are added in order, so that sums round the same everywhere.
         """
-        of, words = self.of, bits_of(self.there.words)
-        arriving, readout = of.arriving, of.readout if self.from_readout else None
+        of = self.of
+        arriving, readout = of.arriving, of.readout if self.reads else None
         count = max(1, min(PARTS, of.batch // PART))
         borders = [of.blocks * part // count for part in range(count + 1)]
         before = [] if arriving is None else [arriving.zeros() for _ in range(count)]
-        sums = [] if readout is None else [readout.block.zero_gradients()[:2] for _ in range(count)]
+        sums = [] if readout is None else [readout.block.zero_gradients() for _ in range(count)]
 
         def call(part: int, _: int) -> None:
             taken = self.taken if arriving is None else arriving.taken(before[part])
-            read_back = (*self.from_readout, words, *sums[part]) if sums else self.read_back
+            read_back = self.read_back
+            if sums:
+                read_back = read_back._replace(d_columns=sums[part].columns, d_begin=sums[part].bias)
             self._pull_back(0, of.steps, read_back, taken, borders[part], borders[part + 1])
 
         in_threads(call, [(part, part + 1) for part in range(count)], of.steps * of.batch * of.width)
@@ -156,7 +158,7 @@ class BackwardPass(BackwardArrays):
         totals = [functools.reduce(np.add, each) for each in zip(*sums, strict=True)]
         return (
             nothing if arriving is None else arriving.gradients(functools.reduce(torch.add, before)),
-            nothing if readout is None else readout.gradients(*totals),
+            nothing if readout is None else readout.gradients(*totals[:2]),
         )
 
     def _step_by_step(self, matrix: Tensor) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sgbench.engine.alongside import ArrivingEvents, Readout
+from sgbench.engine.alongside import ArrivingEvents, ReadoutAlong
 from sgbench.engine.arrays import FLOATS, in_parts
 from sgbench.engine.codegen.build import Loops, loops
 from sgbench.engine.codegen.given import Noise
@@ -66,7 +66,7 @@ class Run:
         self.layer, self.source, self.layout, self.begin = layer, source, layout, begin
         self.keep_u, self.arriving = keep_u, arriving
         self.keep_output = True
-        self.readout: Readout | None = None  # that goes along
+        self.readout: ReadoutAlong | None = None  # that goes along
         self.program = source.program
         self.steps, self.batch = shape[:2]
         parts = layer.neuron.currents

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
 
 from sgbench.engine.arrays import FLOATS, NOTHING, bits_of, in_parts, rows_of
 from sgbench.engine.kernels import events
+from sgbench.engine.kernels.arguments import Arriving, Readout, ReadoutBack, Taken
 
-Arrays = tuple[Any, ...]
-"""Arguments of a loop that belong together."""
+Sent = tuple[np.ndarray, Readout]
+"""Packed spikes to be written, and the readout that gets them."""
 
 
 class Rows(NamedTuple):
@@ -40,16 +41,24 @@ def no_events(number: type) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.zeros(1, np.int64), np.empty(0, np.int32), np.empty(0, number)
 
 
-def nothing_along(number: type) -> tuple[Arrays, Arrays, Arrays, Arrays]:
+def no_readout(number: type) -> tuple[Readout, ReadoutBack]:
+    """Return what stands for a readout that does not go along, forward and backward."""
+    rows, line, none = NOTHING[number], np.empty(0, number), number(0)
+    back = ReadoutBack(rows, 0, rows, none, NOTHING[np.uint64], rows, line)
+    return Readout(rows, line, rows, none, rows), back
+
+
+def nothing_arrives(number: type) -> Arriving:
+    """Return what stands for events where there are none."""
+    rows, line = NOTHING[number], np.empty(0, number)
+    return Arriving(rows, *no_events(number), NOTHING[np.uint64], rows, line)
+
+
+def nothing_along(number: type) -> tuple[Arriving, Sent, ReadoutBack, Taken]:
     """Return placeholders of absent events and readout: `driven`, `sent`, `read_back` and `taken` of the loops."""
-    rows, words, line, none = NOTHING[number], NOTHING[np.uint64], np.empty(0, number), number(0)
-    events = no_events(number)
-    return (
-        (*events, rows, line),
-        (words, (rows, line, rows, none, rows)),
-        (rows, 0, rows, none, words, rows, line),
-        (*events, rows, line),
-    )
+    readout, back = no_readout(number)
+    taken = Taken(*no_events(number), NOTHING[number], np.empty(0, number))
+    return nothing_arrives(number), (NOTHING[np.uint64], readout), back, taken
 
 
 def unpacked(words: Tensor) -> Rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -10,8 +11,18 @@ from torch import Tensor
 
 from sgbench.engine.arrays import FLOATS, NOTHING, bits_of, in_parts, rows_of
 from sgbench.engine.kernels import backward, codes, forward
+from sgbench.engine.kernels.arguments import (
+    Coefficients,
+    Curve,
+    Kept,
+    Layer,
+    Reaching,
+    Saved,
+    States,
+    Sums,
+)
 from sgbench.engine.matmul import multiply
-from sgbench.engine.numba_events import ProductSum, no_events, unpacked
+from sgbench.engine.numba_events import ProductSum, no_readout, nothing_arrives, unpacked
 from sgbench.engine.plan import (
     Adjoint,
     Carry,
@@ -48,6 +59,29 @@ def slope_of(surrogate: Surrogate | None, dtype: torch.dtype) -> Slope | None:
     return slope(tree, dtype)
 
 
+def layer_of(
+    plan: LayerPlan, coefficients: Iterable[np.ndarray], wires: np.ndarray, *, uniform: bool
+) -> Layer:
+    """Return what a layer's neurons do as the loops take it."""
+    return Layer(
+        Coefficients(*coefficients), RESETS[plan.spec.reset], not plan.spec.detached, plan.second, plan.gained,
+        plan.fires, uniform, WIRINGS[plan.layer.recurrence], wires,
+    )  # fmt: skip
+
+
+def curve_of(surrogate: Surrogate | None, number: type) -> Curve:
+    """Return the shape of the surrogate derivative, as far as the loops know it."""
+    kernel = None if surrogate is None else surrogate.kernel()
+    if kernel is None:
+        return Curve(codes.GIVEN, number(0), number(0), NOTHING[number])
+    return Curve(SHAPES[kernel.shape], number(kernel.steepness), number(kernel.height), NOTHING[number])
+
+
+def saved_rows(saved: SavedActivations, width: int) -> Saved:
+    """Return what is remembered of all steps as rows."""
+    return Saved(*(rows_of(field, width) for field in saved[:-1]), bits_of(saved.words))
+
+
 class NumbaSteps:
     """Makes the steps of one layer by compiled loops."""
 
@@ -59,30 +93,17 @@ class NumbaSteps:
     def advance(self, plan: LayerPlan, saved: SavedActivations, carry: Carry, drive: Drive) -> None:
         """Run all steps forward, written into `saved` and `carry`."""
         bound = _Bound(self._of(plan), saved, carry)
-        nothing = NOTHING[bound.number]
-        if drive.current is None:
-            rows = drive.rows
-            given = (nothing, rows.indptr, rows.index, rows.value_as(bound.number))
-        else:
-            given = (rows_of(drive.current, bound.width), *no_events(bound.number))
-        in_parts(
-            forward.advance,
-            bound.per_step,
-            saved.x.numel(),
-            *given,
-            nothing if drive.columns is None else drive.columns.numpy(),
-            nothing[0:0].reshape(-1) if drive.begin is None else drive.begin.numpy(),
-            *bound.states,
-            bound.coefficients,
-            RESETS[plan.spec.reset],
-            plan.second,
-            plan.gained,
-            plan.fires,
-            WIRINGS[plan.layer.recurrence],
-            bound.wires,
-            *bound.saved,
-            bits_of(saved.words),
-        )
+        arriving, rows = nothing_arrives(bound.number), drive.rows
+        if drive.current is not None:
+            arriving = arriving._replace(current=rows_of(drive.current, bound.width))
+        elif drive.columns is not None and drive.begin is not None:
+            arriving = arriving._replace(
+                indptr=rows.indptr, index=rows.index, value=rows.value_as(bound.number),
+                columns=drive.columns.numpy(), begin=drive.begin.numpy(),
+            )  # fmt: skip
+        readout, _ = no_readout(bound.number)
+        given = bound.layer, arriving, bound.states, bound.saved, readout, bound.per_step
+        in_parts(forward.advance, bound.per_step, saved.x.numel(), *given)
 
     def backward(self, plan: LayerPlan, saved: SavedActivations, carry: Carry) -> Adjoint:
         """Bind the arrays of one backward pass and return what runs its chunks."""
@@ -105,8 +126,7 @@ class _Fixed(NamedTuple):
     number: type
     per_step: int  # rows of a step
     width: int  # of a row
-    coefficients: tuple[np.ndarray, ...]
-    wires: np.ndarray
+    layer: Layer
 
     @staticmethod
     def of(plan: LayerPlan) -> _Fixed:
@@ -117,23 +137,24 @@ class _Fixed(NamedTuple):
         if plan.layer.recurrent is not None:
             matrix = plan.layer.recurrent.detach()
             wires = (matrix[None] if matrix.dim() == 1 else matrix.T).contiguous().numpy()
-        if plan.fires or neurons >= FOLD_BELOW:
-            return _Fixed(
-                number, batch, neurons, tuple(coefficient.numpy() for coefficient in plan.coefficients), wires
-            )
-        rows = {coefficient: np.tile(coefficient.numpy(), batch) for coefficient in set(plan.coefficients)}
-        return _Fixed(
-            number, 1, batch * neurons, tuple(rows[coefficient] for coefficient in plan.coefficients), wires
-        )
+        repeats = 1 if plan.fires or neurons >= FOLD_BELOW else batch
+        layer = layer_of(plan, _repeated(plan.coefficients, repeats), wires, uniform=False)
+        return _Fixed(number, batch // repeats, repeats * neurons, layer)
+
+
+def _repeated(coefficients: Sequence[Tensor], repeats: int) -> list[np.ndarray]:
+    """Return coefficients once for each of the samples that share a row; equal ones share memory."""
+    rows = {coefficient: np.tile(coefficient.numpy(), repeats) for coefficient in set(coefficients)}
+    return [rows[coefficient] for coefficient in coefficients]
 
 
 class _Bound:
     """Holds a layer's arrays as the loops take them, made once for a pass."""
 
     def __init__(self, fixed: _Fixed, saved: SavedActivations, carry: Carry) -> None:
-        self.number, self.per_step, self.width, self.coefficients, self.wires = fixed
-        self.saved = [rows_of(field, self.width) for field in saved[:4]]
-        self.states = [rows_of(field, self.width) for field in carry]
+        self.number, self.per_step, self.width, self.layer = fixed
+        self.saved = saved_rows(saved, self.width)
+        self.states = States(*(rows_of(field, self.width) for field in carry))
 
     def rows(self, first: int, steps: int) -> slice:
         """Return the rows of so many steps from `first` on."""
@@ -145,44 +166,34 @@ class _Backward(_Bound):
 
     def __init__(self, fixed: _Fixed, plan: LayerPlan, saved: SavedActivations, carry: Carry) -> None:
         super().__init__(fixed, saved, carry)
-        layer, spec = plan.layer, plan.spec
-        if plan.forgets:
-            repeats = self.width // plan.shape[2]  # of a readout's neurons in one long row
-            self.coefficients = tuple(
-                np.tile(coefficient.numpy(), repeats) for coefficient in plan.adjoint_coefficients
-            )
+        layer, spec, nothing = plan.layer, plan.spec, NOTHING[self.number]
         self.surrogate = spec.surrogate
         self.slope = slope_of(spec.surrogate, plan.nothing.dtype)
+        self.curve = curve_of(spec.surrogate, self.number)
         self.x, self.nothing = saved.x, plan.nothing
         self.later = carry.last  # adjoint of the current one step later
         all_to_all = plan.sends_back and layer.recurrence == "all_to_all"
         self.matrix: Tensor | None = plan.recurrent_back if all_to_all else None
         one_to_one = plan.sends_back and layer.recurrence == "one_to_one"
-        wires = plan.recurrent_back[None].contiguous().numpy() if one_to_one else self.wires
+        wires = plan.recurrent_back[None].contiguous().numpy() if one_to_one else nothing
         wiring = codes.ONE_TO_ONE if one_to_one else codes.UNWIRED
-        kinds = (plan.second, plan.gained, plan.fires)
-        attached = not (spec.detached or plan.forgets)
-        self.options = (RESETS[spec.reset], attached, *kinds, wiring, wires)
-        kernel = None if spec.surrogate is None else spec.surrogate.kernel()
-        self.shape = codes.GIVEN if kernel is None else SHAPES[kernel.shape]
-        self.steepness = self.number(0.0 if kernel is None else kernel.steepness)
-        self.height = self.number(0.0 if kernel is None else kernel.height)
+        self.layer = self.layer._replace(wires=wires, wiring=wiring)
+        if plan.forgets:
+            repeats = self.width // plan.shape[2]  # of a readout's neurons in one long row
+            coefficients = Coefficients(*_repeated(plan.adjoint_coefficients, repeats))
+            self.layer = self.layer._replace(coefficients=coefficients, attached=False)
+        self.sums = Sums(nothing, np.empty(0, self.number), nothing)
+        self.around = no_readout(self.number)[1], nothing_arrives(self.number)
 
     def __call__(self, incoming: IncomingGradients, first: int, out: Tensor, adjoints: ChunkAdjoints) -> None:
         """Run the steps of `out` [n, B, M] backward, the last first."""
-        here = self.rows(first, len(out))
-        over_time = [
-            rows_of(field, self.width)
-            for field in (incoming.spikes, incoming.x, self._psi(first, len(out)), out)
-        ]
-        over_time += [
-            self.saved[0][here],
-            self.saved[1][here],
-            *(rows_of(field, self.width) for field in adjoints),
-        ]
-        ends = [rows_of(field, self.width) for field in (incoming.u, incoming.w)]
+        nothing, width = NOTHING[self.number], self.width
+        spikes, x, u, w = (rows_of(field, width) for field in incoming)
+        reaching = Reaching(spikes, self.per_step, x, u, w, nothing, nothing)
+        kept = Kept(*(rows_of(field, width) for field in adjoints))
+        psi, adjoint = rows_of(self._psi(first, len(out)), width), rows_of(out, width)
         if self.matrix is None:
-            self._call(over_time, ends)
+            self._call(self.rows(first, len(out)), reaching, psi, adjoint, kept)
             return
         # Each step waits for the product with V of the next.
         later = self.later
@@ -190,26 +201,25 @@ class _Backward(_Bound):
             fed_back = multiply(later, self.matrix)
             if incoming.spikes.numel():
                 fed_back += incoming.spikes[t]
-            step = self.rows(t, 1)
-            self._call([fed_back.numpy(), *(rows[step] for rows in over_time[1:])], ends)
-            ends = [NOTHING[self.number]] * 2
+            own = self.rows(t, 1)
+            here = reaching._replace(output=fed_back.numpy(), x=x[own])
+            kept_here = Kept(*(field[own] for field in kept))
+            self._call(self.rows(first + t, 1), here, psi[own], adjoint[own], kept_here)
+            reaching = reaching._replace(u=nothing, w=nothing)
             later = out[t]
         self.later.copy_(later)
 
     def _psi(self, first: int, steps: int) -> Tensor:
         """Compute by torch the surrogate derivative of a chunk, where the surrogate has no compiled form."""
-        if self.surrogate is None or self.shape != codes.GIVEN:
+        if self.surrogate is None or self.curve.shape != codes.GIVEN:
             return self.nothing
         x = self.x[first : first + steps]
         return self.surrogate.derivative(x) if self.slope is None else self.slope.of(x)
 
-    def _call(self, over_time: list[np.ndarray], ends: list[np.ndarray]) -> None:
-        """Call the loop for a range of steps."""
-        gs, gx, psi, out, x, w, *adjoints = over_time
-        in_parts(
-            backward.adjoint,
-            self.per_step,
-            out.size,
-            gs, gx, *ends, psi, x, w, *self.states, self.coefficients, *self.options,
-            self.shape, self.steepness, self.height, out, *adjoints,
-        )  # fmt: skip
+    def _call(self, rows: slice, reaching: Reaching, psi: np.ndarray, out: np.ndarray, kept: Kept) -> None:
+        """Call the loop for a range of rows."""
+        nothing = NOTHING[self.number]
+        saved = Saved(self.saved.x[rows], self.saved.w[rows], nothing, nothing, NOTHING[np.uint64])
+        curve, (readout, arriving) = self.curve._replace(psi=psi), self.around
+        given = self.layer, curve, reaching, readout, saved, arriving, out, kept, self.sums, self.states
+        in_parts(backward.backward_chunk, self.per_step, out.size, *given, self.per_step)

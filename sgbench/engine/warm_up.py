@@ -9,8 +9,20 @@ import torch
 from numba.core import event
 
 from sgbench.engine.arrays import FLOATS, NOTHING
-from sgbench.engine.kernels import backward, blocks_backward, blocks_forward, codes, events, forward
+from sgbench.engine.kernels import backward, codes, events, forward
+from sgbench.engine.kernels.arguments import (
+    Arriving,
+    Coefficients,
+    Curve,
+    Kept,
+    Layer,
+    Reaching,
+    Saved,
+    States,
+    Sums,
+)
 from sgbench.engine.note import CompileNote
+from sgbench.engine.numba_events import no_readout
 
 NOTE = "compiling the fused engine's loops for %s, once for this machine; half a minute or so"
 
@@ -26,30 +38,21 @@ def _call_all(number: type) -> None:
     """Call each loop on a single neuron, with the types of arguments that it will get."""
     row, line, nothing = np.zeros((1, 1), number), np.zeros(1, number), NOTHING[number]
     index, indptr = np.zeros(1, np.int32), np.array([0, 1])
-    words = np.zeros((1, 1), np.uint64)
-    coefficients = (line,) * 9
-    events.gather(indptr, index, np.empty(0, number), row, line, row, 0, 1)
-    events.transpose(indptr, index, np.empty(0, number), indptr.copy(), index.copy(), np.empty(0, number))
+    words, none = np.zeros((1, 1), np.uint64), np.empty(0, number)
+    events.gather(indptr, index, none, row, line, row, 0, 1)
+    events.transpose(indptr, index, none, indptr.copy(), index.copy(), none)
     events.count_bits(words, indptr)
     events.unpack(words, indptr, index)
-    forward.advance(
-        nothing, indptr, index, np.empty(0, number), row, line, row, row, row, coefficients, codes.NONE,
-        False, False, True, codes.UNWIRED, nothing,
-        row, nothing, nothing, nothing, words, 0, 1,
+    layer = Layer(
+        Coefficients(*[line] * 9), codes.NONE, attached=False, second=False, gained=False, fires=True,
+        uniform=False, wiring=codes.UNWIRED, wires=nothing,
     )  # fmt: skip
-    backward.adjoint(
-        row, nothing, nothing, nothing, nothing, row, nothing, row, row, row, coefficients, codes.NONE,
-        False, False, False, True, codes.UNWIRED, nothing, codes.ATAN, number(1), number(1), row,
-        nothing, nothing, nothing, nothing, 0, 1,
-    )  # fmt: skip
-    bits, none = np.zeros((1, 1), np.uint64), np.empty(0, number)
-    blocks_forward.forward_block(
-        indptr, index, none, bits, row, line, row, row, row, coefficients, False, codes.NONE, False, False, True,
-        codes.UNWIRED, nothing, row, nothing, nothing, words, (nothing, none, nothing, number(0), nothing), 1, 0, 1,
-    )  # fmt: skip
-    blocks_backward.backward_block(
-        row, 1, nothing, nothing, (nothing, 0, nothing, number(0), nothing, none), nothing, row, nothing,
-        coefficients, False, codes.NONE, False, False, False, True, codes.UNWIRED, nothing, codes.ATAN, number(1),
-        number(1), nothing, indptr, index, none, bits, words, row,
-        line, nothing, 1, 1, 0, 1,
-    )  # fmt: skip
+    arriving = Arriving(nothing, indptr, index, none, words, row, line)
+    states, saved = States(row, row, row), Saved(row, nothing, nothing, nothing, words)
+    readout, back = no_readout(number)
+    forward.advance(layer, arriving, states, saved, readout, 1, 0, 1)
+    curve = Curve(codes.ATAN, number(1), number(1), nothing)
+    reaching = Reaching(row, 1, *[nothing] * 5)
+    given = layer, curve, reaching, back, saved, arriving
+    backward.backward_block(*given, nothing, Sums(row, line, nothing), 1, 1, 0, 1)
+    backward.backward_chunk(*given, row, Kept(*[nothing] * 4), Sums(nothing, none, nothing), states, 1, 0, 1)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sgbench.engine import arrays, blocks
+from sgbench.engine import arrays, block_layer, blocks
 from sgbench.engine.choose import Engine
 from sgbench.engine.layer import LayerRun
 from sgbench.signals.spikes import SparseSpikes
@@ -47,13 +47,13 @@ def readout_alone(runs: Sequence[LayerRun]) -> Tensor:
 def passed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Samples of each block that has gone back, so that a test cannot pass on another way."""
     seen: list[int] = []
-    original = blocks.backward_block
+    original = block_layer.backward_block
 
     def noted(*arguments: object) -> None:
         seen.append(arguments[-1] - arguments[-2])
         original(*arguments)
 
-    monkeypatch.setattr(blocks, "backward_block", noted)
+    monkeypatch.setattr(block_layer, "backward_block", noted)
     return seen
 
 

@@ -100,7 +100,7 @@ def test_what_does_not_go_along(monkeypatch, kind, readout):
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("it went along")
 
-    monkeypatch.setattr(alongside, "Readout", refuse)
+    monkeypatch.setattr(alongside, "ReadoutAlong", refuse)
     layers, x = chain(kind, readout=readout), packed(spikes(8, 5, 6, 0.2))
     found, expected = (result(engine, layers, x) for engine in ("auto", "reference"))
     assert_same(found, expected)

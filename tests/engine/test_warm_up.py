@@ -46,7 +46,9 @@ def test_what_is_compiled_is_said_once(
 def test_loops_are_kept_by_the_text_of_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One changed letter in any file is another folder; the same text somewhere else is the same one."""
     digest = disk_cache.text_sha256(disk_cache.ROOM)
-    folders = {Path(loop._cache.cache_path) for loop in (forward.advance, backward.adjoint, events.gather)}
+    folders = {
+        Path(loop._cache.cache_path) for loop in (forward.advance, backward.backward_chunk, events.gather)
+    }
     assert {folder.name for folder in folders} == {f"kernels_{digest[:20]}"}
     for name in ("same", "other"):
         shutil.copytree(disk_cache.ROOM, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))

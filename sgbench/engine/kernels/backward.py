@@ -1,12 +1,18 @@
-"""Adjoints of the steps."""
+"""Adjoints of one layer over all steps, for a block of samples or in a chunk of time; names are in `arguments`.
+
+By blocks the adjoint of a current is handed to the layer before in rows of the block alone, and goes into gradients
+of weights row by row, while it is in the nearest cache: no event is sorted, and no adjoint of all steps is kept.
+Functions are called, not copied into loops, for copies take long to compile.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
+from sgbench.engine.kernels.arguments import Kept, Room, States
+from sgbench.engine.kernels.backward_leaky import backward_leaky, chunk_leaky
 from sgbench.engine.kernels.codes import (
-    ATAN,
-    FAST_SIGMOID,
+    ALL_TO_ALL,
     ONE_TO_ONE,
     SUBTRACT,
     SUBTRACT_DECAYED,
@@ -15,173 +21,224 @@ from sgbench.engine.kernels.codes import (
     loop_backward,
     row_backward,
 )
+from sgbench.engine.kernels.events import unpack_row
+from sgbench.engine.kernels.prefetch import ask_row_to_read
+from sgbench.engine.kernels.readout import call_readout, room_of_readout
+from sgbench.engine.kernels.slopes import slope_row
+from sgbench.engine.kernels.sums import TOGETHER, call_gather, call_products, call_scatter
 
 
-@row_backward
-def slope_row(x, r, shape, steepness, height, out):
-    """Compute the surrogate derivative of row r, for the surrogates that have a compiled form."""
+@loop_backward
+def add_reset(total, g, x, w, r, lu, o, coefficients, reset, second):
+    """Add to ds what the reset of the next step sends back where its gradient is attached."""
+    decay, base, _, _, _, _, _, _, slope = coefficients
     size = x.shape[1]
-    one = x.dtype.type(1)
-    if shape == ATAN:
-        for m in range(size):
-            z = steepness * x[r, m]
-            out[m] = height / (one + z * z)
-    elif shape == FAST_SIGMOID:
-        for m in range(size):
-            z = one + abs(steepness * x[r, m])
-            out[m] = height / (z * z)
-    else:
-        for m in range(size):
-            out[m] = height * max(one - abs(steepness * x[r, m]), one - one)
-
-
-@row_backward
-def total_of_spikes(
-    gs, x, seconds, r, lu, lw, dnow, b, coefficients, reset, attached, second, wiring, wires, total
-):
-    """Sum ds of one row: from outside, and from the next step through V, w and the reset."""
-    decay, base, _, _, _, _, _, second_spike, slope = coefficients
-    size = lu.shape[1]
-    for m in range(size):
-        total[m] = 0
-    if gs.size:
-        for m in range(size):
-            total[m] = gs[r, m]
-    if wiring == ONE_TO_ONE:
-        for m in range(size):
-            total[m] += wires[0, m] * dnow[b, m]
-    if second:
-        for m in range(size):
-            total[m] += second_spike[m] * lw[b, m]
-    if not attached:
-        return
     if reset == SUBTRACT:
         for m in range(size):
-            total[m] -= base[m] * lu[b, m]
+            total[g, m] -= base[m] * lu[o, m]
     elif reset == SUBTRACT_DECAYED:
         for m in range(size):
-            total[m] -= decay[m] * base[m] * lu[b, m]
+            total[g, m] -= decay[m] * base[m] * lu[o, m]
     elif reset == ZERO:
         for m in range(size):
-            total[m] -= decay[m] * (x[r, m] + base[m]) * lu[b, m]
+            total[g, m] -= decay[m] * (x[r, m] + base[m]) * lu[o, m]
         if second:
             for m in range(size):
-                total[m] -= decay[m] * slope[m] * seconds[r, m] * lu[b, m]
+                total[g, m] -= decay[m] * slope[m] * w[r, m] * lu[o, m]
+
+
+@row_backward
+def add_own_steps(total, g, layer, saved, r, adjoint, o):
+    """Add to ds what the next step of the neuron itself sends back: by V, by w, and by an attached reset."""
+    size, second_spike = saved.x.shape[1], layer.coefficients.second_spike
+    if layer.wiring == ONE_TO_ONE and layer.wires.size:
+        for m in range(size):
+            total[g, m] += layer.wires[0, m] * adjoint.last[o, m]
+    if layer.second:
+        for m in range(size):
+            total[g, m] += second_spike[m] * adjoint.w[o, m]
+    if layer.attached:
+        add_reset(total, g, saved.x, saved.w, r, adjoint.u, o, layer.coefficients, layer.reset, layer.second)
 
 
 @loop_backward
-def adjoint_of_decay(gs, psi, x, lu, decay, shape, steepness, height, dcurrent, p, low, high):
-    """Move adjoints as `adjoint` does, for neurons of one variable on which slope and decay act alone."""
-    batch, size = lu.shape
-    for begin in range(dcurrent.shape[0] - batch, -1, -batch):
-        for b in range(low, high):
-            r = begin + b
-            if shape:
-                slope_row(x, r, shape, steepness, height, p)
-            elif psi.size:
-                for m in range(size):
-                    p[m] = psi[r, m]
-            for m in range(size):
-                lu[b, m] = p[m] * gs[r, m] + decay[m] * lu[b, m]
-            for m in range(size):
-                dcurrent[r, m] = lu[b, m]
+def move_states(
+    total, g, p, x, r, b, gx, gu, gw, ends, adjoint, o, coefficients, reset, second, gained, fires
+):
+    """Move the adjoints of u, w and the current a step back; total[g] becomes that of x.
 
-
-@loop_backward
-def adjoint_of_rows(
-    gs, gx, gu, gw, psi, x, seconds, lu, lw, dnow, coefficients, reset, attached, second, gained, fires,
-    wiring, wires, shape, steepness, height, dcurrent, adjoint_u, adjoint_w, adjoint_x, adjoint_s, total, p, into_x,
-    low, high,
-):  # fmt: skip
-    """Compute what `adjoint` does, with room for three rows."""
+    p is the surrogate derivative. The gradient gx of u - threshold joins it, and where the pass `ends` those of u
+    and w.
+    """
+    lu, lw, now = adjoint
     decay, _, gain, coupling, second_decay, second_potential, second_input, _, slope = coefficients
-    if fires and gs.size and not (
-        second or gained or wiring or attached or reset == ZERO or gx.size or gu.size or gw.size or adjoint_u.size
-        or adjoint_s.size
-    ):  # fmt: skip
-        adjoint_of_decay(gs, psi, x, lu, decay, shape, steepness, height, dcurrent, p, low, high)
-        return
-    batch, size = lu.shape
-    one = lu.dtype.type(1)  # a plain 1 would turn float32 into float64
-    zero = one - one
-    last = dcurrent.shape[0] - batch
-    for begin in range(last, -1, -batch):
-        for b in range(low, high):
-            r = begin + b
-            # 1. What reaches x of this step: through its spikes, and from outside.
-            if shape:
-                slope_row(x, r, shape, steepness, height, p)
-            elif psi.size:
-                for m in range(size):
-                    p[m] = psi[r, m]
-            for m in range(size):
-                into_x[m] = 0
-            if fires:
-                total_of_spikes(
-                    gs, x, seconds, r, lu, lw, dnow, b, coefficients, reset, attached, second, wiring, wires, total
+    size, one = lu.shape[1], lu.dtype.type(1)
+    if fires:
+        for m in range(size):
+            total[g, m] *= p[m]
+        if reset == ZERO:
+            for m in range(x.shape[1]):  # a product, for what is undefined has to stay so
+                lu[o, m] *= one - one if x[r, m] > 0 else one
+    for m in range(gx.shape[1]):
+        total[g, m] += gx[r, m]
+    for m in range(size):
+        lu[o, m] = total[g, m] + decay[m] * lu[o, m]
+    if second:
+        for m in range(size):
+            lu[o, m] += second_potential[m] * lw[o, m]
+    if ends:
+        for m in range(gu.shape[1]):
+            lu[o, m] += gu[b, m]
+    if second:
+        for m in range(size):
+            lw[o, m] = second_decay[m] * lw[o, m] + coupling[m] * lu[o, m] - slope[m] * total[g, m]
+        if ends:
+            for m in range(gw.shape[1]):
+                lw[o, m] += gw[b, m]
+        for m in range(size):
+            now[o, m] = gain[m] * lu[o, m] + second_input[m] * lw[o, m]
+    elif gained:
+        for m in range(size):
+            now[o, m] = gain[m] * lu[o, m]
+    else:
+        for m in range(size):
+            now[o, m] = lu[o, m]
+
+
+@row_backward
+def add_gradients(now, o, layer, saved, arriving, r, before, names, sums):
+    """Add the adjoint of a current to the gradients of all that made it; row `before` is of the step before."""
+    none = sums.bias[:0]
+    for m in range(sums.bias.size):
+        sums.bias[m] += now[o, m]
+    if arriving.words.size:
+        call_scatter(now, o, names, none, 0, unpack_row(arriving.words, r, names, 0), sums.columns)
+    else:
+        call_scatter(
+            now, o, arriving.index, arriving.value, arriving.indptr[r], arriving.indptr[r + 1], sums.columns
+        )
+    if before >= 0 and layer.wiring == ALL_TO_ALL:
+        call_scatter(now, o, names, none, 0, unpack_row(saved.words, before, names, 0), sums.wires)
+    elif before >= 0 and layer.wiring == ONE_TO_ONE:
+        for m in range(saved.x.shape[1]):
+            sums.wires[0, m] += now[o, m] if saved.x[before, m] > 0 else none.dtype.type(0)
+
+
+@row_backward
+def keep_adjoints(kept, r, total, g, adjoint, o):
+    """Write what gradients of coefficients are made of."""
+    for m in range(kept.u.shape[1]):
+        kept.u[r, m], kept.x[r, m] = adjoint.u[o, m], total[g, m]
+    for m in range(kept.w.shape[1]):
+        kept.w[r, m] = adjoint.w[o, m]
+
+
+@loop_backward
+def backward_any(
+    layer, curve, reaching, readout, rows, saved, arriving, out, kept, sums, adjoint, room, window, batch, low,
+    high,
+):  # fmt: skip
+    """Compute what `backward_block` does, or `backward_chunk`, for every neuron.
+
+    A block has sums of gradients, and adjoints, `out` and psi of its own samples alone. `room.slope` is 0.
+    """
+    own = sums.bias.size > 0
+    origin, turn, steps = (low if own else 0), (high - low if own else batch), saved.x.shape[0] // batch
+    total, names = room.total, room.names
+    for t in range(steps - 1, -1, -1):
+        linked = t + 1 < steps and (t + 1) % window > 0
+        if own and not linked:
+            for field in adjoint:
+                field[:] = field.dtype.type(0)
+        for start in range(low, high, TOGETHER):
+            group, place = min(TOGETHER, high - start), t * turn + start - origin
+            call_gather(total, group, reaching, t * reaching.per_step + start, place)
+            if own and layer.wiring == ALL_TO_ALL and layer.wires.size and linked:
+                call_products(total, adjoint.last, start - origin, layer.wires)
+            for g in range(group):
+                b, o, r = start + g, start + g - origin, t * batch + start + g
+                ask_row_to_read(saved.x, r, low, high, b, -batch)
+                if readout.gradient.size:
+                    call_readout(readout, rows, t, steps, b, o, r, names)
+                    for m in range(total.shape[1]):
+                        total[g, m] += rows.trace[o, m]
+                if layer.fires:
+                    slope_row(saved.x, r, curve, place + g, room.slope)
+                    add_own_steps(total, g, layer, saved, r, adjoint, o)
+                for m in range(kept.spikes.shape[1]):
+                    kept.spikes[r, m] = total[g, m]
+                move_states(
+                    total, g, room.slope, saved.x, r, b, reaching.x, reaching.u, reaching.w, t + 1 == steps,
+                    adjoint, o, layer.coefficients, layer.reset, layer.second, layer.gained, layer.fires,
                 )  # fmt: skip
-                for m in range(size):
-                    into_x[m] = p[m] * total[m]
-                if reset == ZERO:
-                    for m in range(size):  # a product, for what is undefined has to stay so
-                        lu[b, m] *= zero if x[r, m] > 0 else one
-                if adjoint_s.size:
-                    for m in range(size):
-                        adjoint_s[r, m] = total[m]
-            if gx.size:
-                for m in range(size):
-                    into_x[m] += gx[r, m]
-            # 2. The adjoint of u, and of the current where it drives u alone.
-            for m in range(size):
-                lu[b, m] = into_x[m] + decay[m] * lu[b, m]
-            if second:
-                for m in range(size):
-                    lu[b, m] += second_potential[m] * lw[b, m]
-            if gu.size and r >= last:
-                for m in range(size):
-                    lu[b, m] += gu[b, m]
-            for m in range(size):
-                dcurrent[r, m] = lu[b, m]
-            # 3. The adjoint of w, and of a current that drives both or has a gain.
-            if second:
-                for m in range(size):
-                    lw[b, m] = second_decay[m] * lw[b, m] + coupling[m] * lu[b, m] - slope[m] * into_x[m]
-                if gw.size and r >= last:
-                    for m in range(size):
-                        lw[b, m] += gw[b, m]
-                for m in range(size):
-                    dcurrent[r, m] = gain[m] * lu[b, m] + second_input[m] * lw[b, m]
-            elif gained:
-                for m in range(size):
-                    dcurrent[r, m] = gain[m] * lu[b, m]
-            # 4. What the step before and the gradients of coefficients need.
-            if wiring == ONE_TO_ONE:
-                for m in range(size):
-                    dnow[b, m] = dcurrent[r, m]
-            if adjoint_u.size:
-                for m in range(size):
-                    adjoint_u[r, m] = lu[b, m]
-                    adjoint_x[r, m] = into_x[m]
-            if adjoint_w.size:
-                for m in range(size):
-                    adjoint_w[r, m] = lw[b, m]
+                for m in range(out.shape[1]):
+                    out[place + g, m] = adjoint.last[o, m]
+                keep_adjoints(kept, r, total, g, adjoint, o)
+                if own:
+                    add_gradients(adjoint.last, o, layer, saved, arriving, r, r - batch, names, sums)
 
 
 @entry_backward
-def adjoint(
-    gs, gx, gu, gw, psi, x, seconds, lu, lw, dnow, coefficients, reset, attached, second, gained, fires,
-    wiring, wires, shape, steepness, height, dcurrent, adjoint_u, adjoint_w, adjoint_x, adjoint_s, low, high,
-):  # fmt: skip
-    """Compute the adjoints of samples [low, high), from the chunk's last step to its first.
+def room_of(size, inputs, like):
+    """Create the room of a layer so wide, with so many inputs."""
+    total, slope = np.empty((TOGETHER, size), like.dtype), np.zeros(size, like.dtype)
+    return Room(total, slope, np.empty(max(size, inputs), np.int32), np.empty(size, np.int32))
 
-    lu, lw and dnow [B, M] hold the adjoints of u, w and the current of the step after the chunk, and then those
-    of its first step; gu and gw, gradients of the state after its last step. Rows are those of `advance`; `gs`
-    and `dcurrent` may be the same memory. Arrays without a size are not there. Gradients of coefficients need
-    adjoint_u to adjoint_s. The steps stand in one loop, for a call in each row would cost as much as a step.
+
+@entry_backward
+def backward_block(layer, curve, reaching, readout, saved, arriving, out, sums, window, batch, low, high):
+    """Compute the adjoints of samples [low, high) from the last step to the first, and their part of all gradients.
+
+    The adjoint of the layer's own current goes into `out` [T n, M] if that has a size. No adjoint goes from one
+    `window` of steps to that before.
     """
-    rows = np.empty((3, lu.shape[1]), lu.dtype)
-    adjoint_of_rows(
-        gs, gx, gu, gw, psi, x, seconds, lu, lw, dnow, coefficients, reset, attached, second, gained, fires, wiring,
-        wires, shape, steepness, height, dcurrent, adjoint_u, adjoint_w, adjoint_x, adjoint_s, rows[0], rows[1],
-        rows[2], low, high,
+    size, count, number = sums.bias.shape[0], high - low, sums.bias.dtype
+    rows, room = room_of_readout(readout, count), room_of(size, sums.columns.shape[0], sums.bias)
+    lu = np.zeros((count + TOGETHER, size), number)
+    special = layer.attached or layer.reset == ZERO or layer.wiring == ONE_TO_ONE
+    if layer.uniform and not (layer.second or layer.gained or special):
+        backward_leaky(
+            layer,
+            curve,
+            reaching,
+            readout,
+            rows,
+            saved,
+            arriving,
+            out,
+            sums,
+            lu,
+            room,
+            window,
+            batch,
+            low,
+            high,
+        )
+        return
+    adjoint, none = States(lu, np.zeros_like(lu), np.zeros_like(lu)), np.empty((0, 0), number)
+    backward_any(
+        layer, curve, reaching, readout, rows, saved, arriving, out, Kept(none, none, none, none), sums, adjoint,
+        room, window, batch, low, high,
+    )  # fmt: skip
+
+
+@entry_backward
+def backward_chunk(
+    layer, curve, reaching, readout, saved, arriving, out, kept, sums, adjoint, batch, low, high
+):
+    """Compute the adjoints of samples [low, high), from a chunk's last step to its first.
+
+    `adjoint` holds those of the step after the chunk, and then those of its first step. The gradient of the output
+    and `out` may be the same memory. There is no readout, and gradients of weights are made elsewhere.
+    """
+    rows, room = room_of_readout(readout, 0), room_of(adjoint.u.shape[1], 0, adjoint.u)
+    plain = layer.fires and not (layer.second or layer.gained or layer.attached or layer.wiring)
+    more = reaching.x.size + reaching.u.size + reaching.w.size + kept.u.size + kept.spikes.size
+    if plain and reaching.output.size and layer.reset != ZERO and not more:
+        decay = layer.coefficients.decay
+        chunk_leaky(reaching.output, saved.x, curve, adjoint.u, decay, out, room.slope, low, high)
+        return
+    backward_any(
+        layer, curve, reaching, readout, rows, saved, arriving, out, kept, sums, adjoint, room,
+        saved.x.shape[0] // batch, batch, low, high,
     )  # fmt: skip

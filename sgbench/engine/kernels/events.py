@@ -6,7 +6,7 @@ import numpy as np
 from numba.cpython.unsafe.numbers import trailing_zeros
 
 from sgbench.engine.kernels.codes import WORD, loop, row
-from sgbench.engine.kernels.vectors import NARROW, WIDE, load, narrow, spread, store, wide
+from sgbench.engine.kernels.vectors import NARROW, WIDE, bits_above, load, narrow, spread, store, wide
 
 
 @row
@@ -107,12 +107,15 @@ def unpack(words, indptr, index):
 
 
 @row
-def pack_row(s, b, words, r):
-    """Pack s[b] > 0 into words[r], one bit a neuron."""
-    size = s.shape[1]
-    for block in range(words.shape[1]):
+def write_bits(x, r, words, q):
+    """Write one bit for each x[r] > 0 into words[q], the rest of the last word by single comparisons."""
+    size = x.shape[1]
+    whole = size // WORD
+    for block in range(whole):
+        words[q, block] = bits_above(load(wide(x), x, r, block * WORD))
+    if whole < words.shape[1]:
+        first = whole * WORD
         word = np.uint64(0)
-        first = block * WORD
-        for m in range(min(WORD, size - first)):
-            word |= np.uint64(s[b, first + m] > 0) << np.uint64(m)
-        words[r, block] = word
+        for m in range(first, size):
+            word |= np.uint64(x[r, m] > 0) << np.uint64(m - first)
+        words[q, whole] = word

@@ -1,9 +1,14 @@
-"""Steps forward."""
+"""One layer over all steps, forward: for a block of samples, or for all of them.
+
+A block is so small that its states stay in the cache nearest to the core, and the spikes that it sends to the next
+layer in the one behind that. Names of arrays and their shapes are in `arguments`.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
+from sgbench.engine.kernels.arguments import Added
 from sgbench.engine.kernels.codes import (
     ALL_TO_ALL,
     ONE_TO_ONE,
@@ -15,108 +20,262 @@ from sgbench.engine.kernels.codes import (
     loop,
     row,
 )
-from sgbench.engine.kernels.events import add_rows, pack_row, unpack_row
-
-
-@row
-def next_potential(u, s, b, drive, d, threshold, h, decay, base, reset, x, r):
-    """Advance u[b] by one step and set x[r]; drive[d], and threshold[h] where `base` is what a reset subtracts."""
-    size = u.shape[1]
-    if reset == SUBTRACT:
-        for m in range(size):
-            u[b, m] = (decay[m] * u[b, m] + drive[d, m]) - base[m] * s[b, m]
-            x[r, m] = u[b, m] - threshold[h, m]
-    elif reset == SUBTRACT_DECAYED:
-        for m in range(size):
-            u[b, m] = decay[m] * (u[b, m] - base[m] * s[b, m]) + drive[d, m]
-            x[r, m] = u[b, m] - threshold[h, m]
-    elif reset == ZERO:
-        one = u.dtype.type(1)  # a plain 1 would turn float32 into float64
-        for m in range(size):
-            u[b, m] = decay[m] * ((one - s[b, m]) * u[b, m]) + drive[d, m]
-            x[r, m] = u[b, m] - threshold[h, m]
-    else:
-        for m in range(size):
-            u[b, m] = decay[m] * u[b, m] + drive[d, m]
-            x[r, m] = u[b, m] - threshold[h, m]
+from sgbench.engine.kernels.events import add_rows, sum_rows, unpack_row, write_bits
+from sgbench.engine.kernels.prefetch import ask_row_to_write
+from sgbench.engine.kernels.readout import read_out
+from sgbench.engine.kernels.vectors import (
+    NARROW,
+    WIDE,
+    bits_above,
+    load,
+    load_line,
+    narrow,
+    spread,
+    store,
+    store_part,
+    where_above,
+    wide,
+)
 
 
 @loop
-def advance_rows(
-    current, indptr, index, value, columns, begin, u, w, s, coefficients, reset, second, gained, fires, wiring,
-    wires, x, seconds, nows, spikes, words, scratch, threshold, fired, names, low, high,
-):  # fmt: skip
-    """Compute what `advance` does, with room for current and drive, for packed spikes and for their names."""
-    decay, base, gain, coupling, second_decay, second_potential, second_input, second_spike, slope = (
-        coefficients
-    )
-    batch, size = u.shape
-    no_value = base[:0]
-    for begin_of_step in range(0, x.shape[0], batch):
+def add_sum(out, o, rows, index, value, first, last):
+    """Compute what `events.add_rows` does, as a call that is not inlined."""
+    add_rows(out, o, rows, index, value, first, last)
+
+
+@row
+def ones_above(vector):
+    """Return 1 where a vector is above 0, else 0."""
+    zero, one = spread(vector, 0.0), spread(vector, 1.0)
+    return where_above(vector, zero, one, zero)
+
+
+@row
+def advance_lanes(kind, m, b, u, added, first, last, back, decay, theta, fires):
+    """Make a step of sample b's neurons from m on; return how far they are above threshold, and who fires, as bits.
+
+    Events [first, last) and the names [0, back) of neurons that fired a step ago make the current.
+    """
+    now = load_line(kind, added.begin, m)
+    now = sum_rows(now, added.columns, m, added.index, added.value, first, last)
+    now = sum_rows(now, added.wires, m, added.fired, added.value[:0], 0, back)
+    before = load(kind, u, b, m)
+    after = spread(kind, decay) * before + now
+    above, bits = after, np.uint64(0)
+    if fires:
+        limit = spread(kind, theta)
+        after = after - where_above(before, limit, limit, kind)
+        above = after - limit
+        bits = bits_above(above)
+    store(u, b, m, after)
+    return above, bits
+
+
+@row
+def advance_row(u, b, saved, r, *given):
+    """Make a step of all neurons of sample b, and write x, spikes and packed spikes of row r.
+
+    `given` is what `advance_lanes` takes from its fifth argument on.
+    """
+    size, seen, m = u.shape[1], saved.x.shape[1], 0
+    while m + WIDE <= seen:
+        above, bits = advance_lanes(wide(u), m, b, u, *given)
+        store(saved.x, r, m, above)
+        if saved.spikes.size:
+            store(saved.spikes, r, m, ones_above(above))
+        if saved.words.size:
+            saved.words[r, m // WORD] = bits
+        m += WIDE
+    word, first_of_word = np.uint64(0), m
+    while m < size:
+        rest, bits = advance_lanes(narrow(u), m, b, u, *given)
+        store_part(saved.x, r, m, seen - m, rest)
+        if saved.spikes.size:
+            store_part(saved.spikes, r, m, seen - m, ones_above(rest))
+        word |= bits << np.uint64(m % WORD)
+        m += NARROW
+    if saved.words.size and m > first_of_word:
+        saved.words[r, first_of_word // WORD] = word
+
+
+@loop
+def advance_leaky(layer, arriving, u, saved, readout, names, fired, batch, low, high):
+    """Compute what `advance` does, where neurons share one decay and one positive threshold to subtract.
+
+    The last spikes are then those of u > theta and need no room; without spikes theta is not looked at. `names` and
+    `fired` are room for positions.
+    """
+    arrived = sent = 0
+    decay, theta = layer.coefficients.decay[0], layer.coefficients.threshold[0]
+    inside = arriving.words.size > 0
+    index, value = (names, arriving.begin[:0]) if inside else (arriving.index, arriving.value)
+    added = Added(arriving.columns, arriving.begin, index, value, layer.wires, fired)
+    for begin_of_step in range(0, saved.x.shape[0], batch):
         for b in range(low, high):
             r = begin_of_step + b
-            # 1. The current: given or summed over events, and what the last spikes send back.
-            if columns.size:
-                for m in range(size):
-                    scratch[0, m] = begin[m]
-                add_rows(scratch, 0, columns, index, value, indptr[r], indptr[r + 1])
+            ask_row_to_write(saved.x, r, low, high, b, batch)
+            first, last, back = 0, 0, 0
+            if inside:
+                last = unpack_row(arriving.words, r, names, 0)
+                arrived += last
             else:
-                for m in range(size):
-                    scratch[0, m] = current[r, m]
-            d = 0
-            if wiring == ALL_TO_ALL:
-                pack_row(s, b, fired, 0)
-                add_rows(scratch, 0, wires, names, no_value, 0, unpack_row(fired, 0, names, 0))
-            elif wiring == ONE_TO_ONE:
-                for m in range(size):
-                    scratch[0, m] += s[b, m] * wires[0, m]
-            if nows.size:
-                for m in range(size):
-                    nows[r, m] = scratch[0, m]
-            # 2. The second variable, and what drives u: row d of scratch.
-            if second:
-                for m in range(size):
-                    w[b, m] = (
-                        (second_decay[m] * w[b, m] + second_potential[m] * u[b, m])
-                        + second_input[m] * scratch[0, m]
-                    ) + second_spike[m] * s[b, m]
-                    scratch[1, m] = gain[m] * scratch[0, m] + coupling[m] * w[b, m]
-                    threshold[0, m] = base[m] + slope[m] * w[b, m]
-                d = 1
-                if seconds.size:
-                    for m in range(size):
-                        seconds[r, m] = w[b, m]
-            elif gained:
-                for m in range(size):
-                    scratch[0, m] = gain[m] * scratch[0, m]
-            # 3. The potential, and the spikes.
-            next_potential(u, s, b, scratch, d, threshold, 0, decay, base, reset, x, r)
+                first, last = arriving.indptr[r], arriving.indptr[r + 1]
+            if layer.wiring == ALL_TO_ALL and begin_of_step:
+                back = unpack_row(saved.words, r - batch, fired, 0)
+            advance_row(u, b, saved, r, added, first, last, back, decay, theta, layer.fires)
+            if readout.output.size:
+                sent += read_out(saved.words, r, names, readout, b)
+    return arrived, sent
+
+
+@loop
+def move_row(u, s, b, drive, d, threshold, decay, base, reset, fires, shown, v):
+    """Advance u[b] by one step and set shown[v] = u - threshold and the spikes s[b]; resets subtract the base."""
+    size = u.shape[1]
+    one = u.dtype.type(1)  # a plain 1 would turn float32 into float64
+    zero = one - one
+    if reset == SUBTRACT:
+        for m in range(size):
+            after = (decay[m] * u[b, m] + drive[d, m]) - base[m] * s[b, m]
+            above = after - threshold[0, m]
+            u[b, m] = after
+            shown[v, m] = above
+            s[b, m] = one if above > 0 else zero
+        return
+    if reset == SUBTRACT_DECAYED:
+        for m in range(size):
+            u[b, m] = decay[m] * (u[b, m] - base[m] * s[b, m]) + drive[d, m]
+    elif reset == ZERO:
+        for m in range(size):
+            u[b, m] = decay[m] * ((one - s[b, m]) * u[b, m]) + drive[d, m]
+    else:
+        for m in range(size):
+            u[b, m] = decay[m] * u[b, m] + drive[d, m]
+    for m in range(size):
+        shown[v, m] = u[b, m] - threshold[0, m]
+    if fires:
+        for m in range(size):
+            s[b, m] = one if shown[v, m] > 0 else zero
+
+
+@row
+def sum_current(layer, arriving, s, saved, r, b, before, scratch, names):
+    """Write the current of row r into scratch[0]; return how many packed spikes arrived.
+
+    It is given or summed over events, plus what the last spikes send back, which are packed in row `before`.
+    """
+    arrived, none = 0, layer.coefficients.decay[:0]
+    if arriving.columns.size:
+        for m in range(scratch.shape[1]):
+            scratch[0, m] = arriving.begin[m]
+        if arriving.words.size:
+            arrived = unpack_row(arriving.words, r, names, 0)
+            add_sum(scratch, 0, arriving.columns, names, none, 0, arrived)
+        else:
+            first, last = arriving.indptr[r], arriving.indptr[r + 1]
+            add_sum(scratch, 0, arriving.columns, arriving.index, arriving.value, first, last)
+    else:
+        for m in range(scratch.shape[1]):
+            scratch[0, m] = arriving.current[r, m]
+    if layer.wiring == ALL_TO_ALL:
+        if before >= 0:
+            add_sum(scratch, 0, layer.wires, names, none, 0, unpack_row(saved.words, before, names, 0))
+        else:
+            count = 0
+            for m in range(s.shape[1]):
+                names[count] = m
+                count += s[b, m] > 0
+            add_sum(scratch, 0, layer.wires, names, none, 0, count)
+    elif layer.wiring == ONE_TO_ONE:
+        for m in range(scratch.shape[1]):
+            scratch[0, m] += s[b, m] * layer.wires[0, m]
+    if saved.now.size:
+        for m in range(scratch.shape[1]):
+            saved.now[r, m] = scratch[0, m]
+    return arrived
+
+
+@row
+def move_second(layer, states, saved, r, b, scratch, threshold):
+    """Advance the second variable and the threshold; return the row of scratch that drives u."""
+    _, base, gain, coupling, second_decay, second_potential, second_input, second_spike, slope = (
+        layer.coefficients
+    )
+    u, w, s = states
+    if layer.second:
+        for m in range(u.shape[1]):
+            w[b, m] = (
+                (second_decay[m] * w[b, m] + second_potential[m] * u[b, m]) + second_input[m] * scratch[0, m]
+            ) + second_spike[m] * s[b, m]
+            scratch[1, m] = gain[m] * scratch[0, m] + coupling[m] * w[b, m]
+            threshold[0, m] = base[m] + slope[m] * w[b, m]
+        if saved.w.size:
+            for m in range(saved.w.shape[1]):
+                saved.w[r, m] = w[b, m]
+        return 1
+    if layer.gained:
+        for m in range(u.shape[1]):
+            scratch[0, m] = gain[m] * scratch[0, m]
+    return 0
+
+
+@loop
+def advance_any(layer, arriving, states, saved, readout, names, scratch, batch, low, high):
+    """Compute what `advance` does, for every neuron.
+
+    `scratch` is room for the current, what drives u and a row, and at first the base of all thresholds.
+    """
+    arrived = sent = 0
+    seen, shown, threshold = saved.x.shape[1], scratch[2:3], scratch[3:]
+    decay, base, reset, fires = (
+        layer.coefficients.decay,
+        layer.coefficients.threshold,
+        layer.reset,
+        layer.fires,
+    )
+    for begin_of_step in range(0, saved.x.shape[0], batch):
+        for b in range(low, high):
+            r = begin_of_step + b
+            ask_row_to_write(saved.x, r, low, high, b, batch)
+            before = r - batch if begin_of_step else -1
+            arrived += sum_current(layer, arriving, states.last, saved, r, b, before, scratch, names)
+            d = move_second(layer, states, saved, r, b, scratch, threshold)
+            if seen < states.u.shape[1]:
+                move_row(states.u, states.last, b, scratch, d, threshold, decay, base, reset, fires, shown, 0)
+                for m in range(seen):
+                    saved.x[r, m] = shown[0, m]
+            else:
+                move_row(
+                    states.u, states.last, b, scratch, d, threshold, decay, base, reset, fires, saved.x, r
+                )
             if fires:
-                for m in range(size):
-                    s[b, m] = x[r, m] > 0
-                if spikes.size:
-                    for m in range(size):
-                        spikes[r, m] = s[b, m]
-                if words.size:
-                    pack_row(x, r, words, r)
+                if saved.spikes.size:
+                    for m in range(seen):
+                        saved.spikes[r, m] = states.last[b, m]
+                if saved.words.size:
+                    write_bits(saved.x, r, saved.words, r)
+                if readout.output.size:
+                    sent += read_out(saved.words, r, names, readout, b)
+    return arrived, sent
 
 
 @entry
-def advance(
-    current, indptr, index, value, columns, begin, u, w, s, coefficients, reset, second, gained, fires, wiring,
-    wires, x, seconds, nows, spikes, words, low, high,
-):  # fmt: skip
-    """Make the steps of samples [low, high): states u, w, s [B, M] move; x and what has a size is written.
+def advance(layer, arriving, states, saved, readout, batch, low, high):
+    """Make the steps of samples [low, high): states move, and what has a size is written.
 
-    Rows of what lies over time, [T * B, M], are t * B + b. The current is given, and may be the memory of x; or it
-    is `begin` plus the sum of those rows of `columns` that the events of a row name. `wires` is V transposed
-    [M, M], or V [1, M] of one-to-one connections.
+    Returns how many packed spikes arrived, and how many the readout got.
     """
-    size = u.shape[1]
-    rows = np.empty((3, size), u.dtype)
-    rows[2] = coefficients[1]
-    fired = np.empty((1, (size + WORD - 1) // WORD), np.uint64)
-    advance_rows(
-        current, indptr, index, value, columns, begin, u, w, s, coefficients, reset, second, gained, fires, wiring,
-        wires, x, seconds, nows, spikes, words, rows[:2], rows[2:], fired, np.empty(size, np.int32), low, high,
-    )  # fmt: skip
+    size = states.u.shape[1]
+    names = np.empty(max(size, arriving.columns.shape[0]), np.int32)
+    base = layer.coefficients.threshold
+    quick = layer.uniform and not (layer.second or layer.gained or layer.wiring == ONE_TO_ONE)
+    if quick and (not layer.fires or (layer.reset == SUBTRACT and base[0] > 0)):
+        fired = np.empty(size, np.int32)
+        counts = advance_leaky(layer, arriving, states.u, saved, readout, names, fired, batch, low, high)
+        if layer.fires:
+            states.last[low:high] = states.u[low:high] > base[0]
+        return counts
+    scratch = np.empty((4, size), states.u.dtype)
+    scratch[3] = base
+    return advance_any(layer, arriving, states, saved, readout, names, scratch, batch, low, high)

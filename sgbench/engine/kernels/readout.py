@@ -12,8 +12,12 @@ most steps for a loss of the largest or the last potential, it is 0. Products ar
 
 from __future__ import annotations
 
-from sgbench.engine.kernels.codes import loop_backward, row, row_backward
+import numpy as np
+
+from sgbench.engine.kernels.arguments import ReadoutRows
+from sgbench.engine.kernels.codes import entry_backward, loop_backward, row, row_backward
 from sgbench.engine.kernels.events import sum_rows, unpack_row
+from sgbench.engine.kernels.sums import scatter
 from sgbench.engine.kernels.vectors import (
     NARROW,
     WIDE,
@@ -85,8 +89,35 @@ def move_readout(grad_output, q, decay, adjoint, o, d_bias):
         store_line(d_bias, c, load_line(kind, d_bias, c) + moved)
 
 
+@row_backward
+def pull_readout(back, rows, step, steps, b, o, r, names):
+    """Move a readout back by a step of sample b, o in the block, and add to its gradients.
+
+    Spikes of row r are those that it got; `names` is room for their positions.
+    """
+    q = step * back.per_step + b
+    is_last = step + 1 == steps
+    later = q if is_last else q + back.per_step
+    renew_drive(back.gradient, q, later, is_last, back.weights, rows.drive, o)
+    move_readout(back.gradient, q, back.decay, rows.adjoint, o, back.d_begin)
+    count = unpack_row(back.words, r, names, 0)
+    scatter(rows.adjoint, o, names, back.d_begin[:0], 0, count, back.d_columns)
+
+
 @loop_backward
-def call_renew(grad_output, q, later, is_last, weights, drive, o, decay, adjoint, d_bias):
-    """Compute what `renew_drive` and `move_readout` do, as a call that is not inlined."""
-    renew_drive(grad_output, q, later, is_last, weights, drive, o)
-    move_readout(grad_output, q, decay, adjoint, o, d_bias)
+def call_readout(back, rows, step, steps, b, o, r, names):
+    """Compute what `pull_readout` does and move the trace on, as a call that is not inlined."""
+    pull_readout(back, rows, step, steps, b, o, r, names)
+    for m in range(rows.trace.shape[1]):
+        rows.trace[o, m] = back.decay * rows.trace[o, m] + rows.drive[o, m]
+
+
+@entry_backward
+def room_of_readout(back, count):
+    """Create what a readout has of so many samples of a block on the way back."""
+    number, samples = back.d_begin.dtype, count if back.gradient.size else 0
+    size = back.weights.shape[1]
+    return ReadoutRows(
+        np.zeros((samples, size), number), np.zeros((samples, size), number),
+        np.zeros((samples, back.d_begin.size), number),
+    )  # fmt: skip

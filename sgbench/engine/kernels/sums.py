@@ -7,36 +7,36 @@ import numpy as np
 from sgbench.engine.kernels.codes import loop_backward, row_backward
 from sgbench.engine.kernels.vectors import NARROW, WIDE, load, narrow, spread, store, wide
 
-TOGETHER = 8  # samples whose products are made at a time, so that a row of weights is loaded once for all
+TOGETHER = 8  # samples whose products are made at a time, so that a piece of weights is near for all
+
+
+@row_backward
+def add_four_products(total, g, adjoints, first, weights, m):
+    """Compute the columns of total[g] += adjoints[first] weights from m on, for four rows in a row.
+
+    Their sums, a row of weights and a factor fit into the sixteen registers of a processor with AVX2.
+    """
+    kind = narrow(total)
+    a, b = load(kind, total, g, m), load(kind, total, g + 1, m)
+    c, d = load(kind, total, g + 2, m), load(kind, total, g + 3, m)
+    for k in range(weights.shape[0]):
+        w = load(kind, weights, k, m)
+        a = a + spread(kind, adjoints[first, k]) * w
+        b = b + spread(kind, adjoints[first + 1, k]) * w
+        c = c + spread(kind, adjoints[first + 2, k]) * w
+        d = d + spread(kind, adjoints[first + 3, k]) * w
+    store(total, g, m, a)
+    store(total, g + 1, m, b)
+    store(total, g + 2, m, c)
+    store(total, g + 3, m, d)
 
 
 @row_backward
 def add_products(total, adjoints, first, weights):
-    """Compute total[g] += adjoints[first + g] weights for eight rows g, whose sums stay in registers."""
-    kind = narrow(total)
+    """Compute total[g] += adjoints[first + g] weights for eight rows g."""
     for m in range(0, total.shape[1], NARROW):
-        a, b = load(kind, total, 0, m), load(kind, total, 1, m)
-        c, d = load(kind, total, 2, m), load(kind, total, 3, m)
-        e, f = load(kind, total, 4, m), load(kind, total, 5, m)
-        g, h = load(kind, total, 6, m), load(kind, total, 7, m)
-        for k in range(weights.shape[0]):
-            w = load(kind, weights, k, m)
-            a = a + spread(kind, adjoints[first, k]) * w
-            b = b + spread(kind, adjoints[first + 1, k]) * w
-            c = c + spread(kind, adjoints[first + 2, k]) * w
-            d = d + spread(kind, adjoints[first + 3, k]) * w
-            e = e + spread(kind, adjoints[first + 4, k]) * w
-            f = f + spread(kind, adjoints[first + 5, k]) * w
-            g = g + spread(kind, adjoints[first + 6, k]) * w
-            h = h + spread(kind, adjoints[first + 7, k]) * w
-        store(total, 0, m, a)
-        store(total, 1, m, b)
-        store(total, 2, m, c)
-        store(total, 3, m, d)
-        store(total, 4, m, e)
-        store(total, 5, m, f)
-        store(total, 6, m, g)
-        store(total, 7, m, h)
+        add_four_products(total, 0, adjoints, first, weights, m)
+        add_four_products(total, 4, adjoints, first + 4, weights, m)
 
 
 @loop_backward
@@ -90,3 +90,29 @@ def call_products(total, adjoints, first, weights):
 def call_scatter(out, o, index, value, first, last, total):
     """Compute what `scatter` does, as a call that is not inlined."""
     scatter(out, o, index, value, first, last, total)
+
+
+@row_backward
+def gather_adjoints(total, group, reaching, first, place):
+    """Set total[g] to what reaches the outputs of `group` samples from outside and from the next layer."""
+    total[:] = total.dtype.type(0)
+    if reaching.output.size:
+        for g in range(group):
+            for m in range(reaching.output.shape[1]):
+                total[g, m] = reaching.output[first + g, m]
+    if reaching.next_adjoint.size:
+        if not reaching.next_weights.size:
+            for g in range(group):
+                for m in range(total.shape[1]):
+                    total[g, m] += reaching.next_adjoint[place + g, m]
+        elif group == TOGETHER:
+            add_products(total, reaching.next_adjoint, place, reaching.next_weights)
+        else:
+            for g in range(group):
+                add_product(total, g, reaching.next_adjoint, place + g, reaching.next_weights)
+
+
+@loop_backward
+def call_gather(total, group, reaching, first, place):
+    """Compute what `gather_adjoints` does, as a call that is not inlined."""
+    gather_adjoints(total, group, reaching, first, place)
