@@ -9,7 +9,7 @@ from torch import Tensor
 from sgbench.engine import scan
 from sgbench.engine.arrays import FLOATS, NOTHING, bits_of
 from sgbench.engine.block_layer import BlockLayer
-from sgbench.engine.kernels.arguments import Arriving, ReadoutBack, Taken
+from sgbench.engine.kernels.arguments import InputCurrent, ReadoutBack, Taken
 from sgbench.engine.layer import EngineLayer, LayerRun, synapses_of, ways_back
 from sgbench.engine.layout import Layout
 from sgbench.engine.numba_events import Rows, Sent, no_readout
@@ -41,10 +41,12 @@ class ArrivingEvents:
         self.bias = self.columns.new_zeros(self.columns.shape[1]) if bias is None else bias.detach()
         self.events = (rows.indptr, rows.index, rows.value_as(self.number))
 
-    def driven(self) -> Arriving:
+    def driven(self) -> InputCurrent:
         """Return the arguments of the forward loop."""
         nothing, words = NOTHING[self.number], NOTHING[np.uint64]
-        return Arriving(nothing, *self.events, words, self.columns.numpy(), self.bias.contiguous().numpy())
+        return InputCurrent(
+            nothing, *self.events, words, self.columns.numpy(), self.bias.contiguous().numpy()
+        )
 
     def taken(self, sums: Tensor) -> Taken:
         """Return the arguments of the backward loop, its sums [K + 1, M] those of a part of the batch."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sgbench.engine.arrays import FLOATS, NOTHING, rows_of
 from sgbench.engine.kernels import codes
-from sgbench.engine.kernels.arguments import Arriving, Reaching, Readout, ReadoutBack, States, Sums
+from sgbench.engine.kernels.arguments import InputCurrent, Reaching, Readout, ReadoutBack, States, Sums
 from sgbench.engine.kernels.backward import backward_block
 from sgbench.engine.kernels.forward import advance
 from sgbench.engine.kernels.sums import TOGETHER
@@ -94,10 +94,10 @@ class BlockLayer:
         neurons = self.plan.shape[2]
         return Carry(*(field[:, :neurons] if field.numel() else field for field in carry))
 
-    def arriving(self, rows: Rows, words: np.ndarray) -> Arriving:
+    def arriving(self, rows: Rows, words: np.ndarray) -> InputCurrent:
         """Return what makes the layer's current: events in its float type, or the packed spikes that arrive."""
         events = rows.indptr, rows.index, rows.value_as(self.number)
-        return Arriving(NOTHING[self.number], *events, words, self.columns, self.begin)
+        return InputCurrent(NOTHING[self.number], *events, words, self.columns, self.begin)
 
     @property
     def traces(self) -> bool:

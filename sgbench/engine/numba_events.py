@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sgbench.engine.arrays import FLOATS, NOTHING, bits_of, in_parts, rows_of
 from sgbench.engine.kernels import events
-from sgbench.engine.kernels.arguments import Arriving, Readout, ReadoutBack, Taken
+from sgbench.engine.kernels.arguments import InputCurrent, Readout, ReadoutBack, Taken
 
 Sent = tuple[np.ndarray, Readout]
 """Packed spikes to be written, and the readout that gets them."""
@@ -48,13 +48,13 @@ def no_readout(number: type) -> tuple[Readout, ReadoutBack]:
     return Readout(rows, line, rows, none, rows), back
 
 
-def nothing_arrives(number: type) -> Arriving:
+def nothing_arrives(number: type) -> InputCurrent:
     """Return what stands for events where there are none."""
     rows, line = NOTHING[number], np.empty(0, number)
-    return Arriving(rows, *no_events(number), NOTHING[np.uint64], rows, line)
+    return InputCurrent(rows, *no_events(number), NOTHING[np.uint64], rows, line)
 
 
-def nothing_along(number: type) -> tuple[Arriving, Sent, ReadoutBack, Taken]:
+def nothing_along(number: type) -> tuple[InputCurrent, Sent, ReadoutBack, Taken]:
     """Return placeholders of absent events and readout: `driven`, `sent`, `read_back` and `taken` of the loops."""
     readout, back = no_readout(number)
     taken = Taken(*no_events(number), NOTHING[number], np.empty(0, number))

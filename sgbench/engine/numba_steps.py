@@ -13,11 +13,11 @@ from sgbench.engine.arrays import FLOATS, NOTHING, bits_of, in_parts, rows_of
 from sgbench.engine.kernels import backward, codes, forward
 from sgbench.engine.kernels.arguments import (
     Coefficients,
-    Curve,
-    Kept,
-    Layer,
+    KeptAdjoints,
+    NeuronArrays,
     Reaching,
     Saved,
+    SlopeSource,
     States,
     Sums,
 )
@@ -61,20 +61,20 @@ def slope_of(surrogate: Surrogate | None, dtype: torch.dtype) -> Slope | None:
 
 def layer_of(
     plan: LayerPlan, coefficients: Iterable[np.ndarray], wires: np.ndarray, *, uniform: bool
-) -> Layer:
+) -> NeuronArrays:
     """Return what a layer's neurons do as the loops take it."""
-    return Layer(
+    return NeuronArrays(
         Coefficients(*coefficients), RESETS[plan.spec.reset], not plan.spec.detached, plan.second, plan.gained,
         plan.fires, uniform, WIRINGS[plan.layer.recurrence], wires,
     )  # fmt: skip
 
 
-def curve_of(surrogate: Surrogate | None, number: type) -> Curve:
+def curve_of(surrogate: Surrogate | None, number: type) -> SlopeSource:
     """Return the shape of the surrogate derivative, as far as the loops know it."""
     kernel = None if surrogate is None else surrogate.kernel()
     if kernel is None:
-        return Curve(codes.GIVEN, number(0), number(0), NOTHING[number])
-    return Curve(SHAPES[kernel.shape], number(kernel.steepness), number(kernel.height), NOTHING[number])
+        return SlopeSource(codes.GIVEN, number(0), number(0), NOTHING[number])
+    return SlopeSource(SHAPES[kernel.shape], number(kernel.steepness), number(kernel.height), NOTHING[number])
 
 
 def saved_rows(saved: SavedActivations, width: int) -> Saved:
@@ -126,7 +126,7 @@ class _Fixed(NamedTuple):
     number: type
     per_step: int  # rows of a step
     width: int  # of a row
-    layer: Layer
+    layer: NeuronArrays
 
     @staticmethod
     def of(plan: LayerPlan) -> _Fixed:
@@ -190,7 +190,7 @@ class _Backward(_Bound):
         nothing, width = NOTHING[self.number], self.width
         spikes, x, u, w = (rows_of(field, width) for field in incoming)
         reaching = Reaching(spikes, self.per_step, x, u, w, nothing, nothing)
-        kept = Kept(*(rows_of(field, width) for field in adjoints))
+        kept = KeptAdjoints(*(rows_of(field, width) for field in adjoints))
         psi, adjoint = rows_of(self._psi(first, len(out)), width), rows_of(out, width)
         if self.matrix is None:
             self._call(self.rows(first, len(out)), reaching, psi, adjoint, kept)
@@ -203,7 +203,7 @@ class _Backward(_Bound):
                 fed_back += incoming.spikes[t]
             own = self.rows(t, 1)
             here = reaching._replace(output=fed_back.numpy(), x=x[own])
-            kept_here = Kept(*(field[own] for field in kept))
+            kept_here = KeptAdjoints(*(field[own] for field in kept))
             self._call(self.rows(first + t, 1), here, psi[own], adjoint[own], kept_here)
             reaching = reaching._replace(u=nothing, w=nothing)
             later = out[t]
@@ -216,7 +216,9 @@ class _Backward(_Bound):
         x = self.x[first : first + steps]
         return self.surrogate.derivative(x) if self.slope is None else self.slope.of(x)
 
-    def _call(self, rows: slice, reaching: Reaching, psi: np.ndarray, out: np.ndarray, kept: Kept) -> None:
+    def _call(
+        self, rows: slice, reaching: Reaching, psi: np.ndarray, out: np.ndarray, kept: KeptAdjoints
+    ) -> None:
         """Call the loop for a range of rows."""
         nothing = NOTHING[self.number]
         saved = Saved(self.saved.x[rows], self.saved.w[rows], nothing, nothing, NOTHING[np.uint64])

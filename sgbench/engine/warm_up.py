@@ -11,13 +11,13 @@ from numba.core import event
 from sgbench.engine.arrays import FLOATS, NOTHING
 from sgbench.engine.kernels import backward, codes, events, forward
 from sgbench.engine.kernels.arguments import (
-    Arriving,
     Coefficients,
-    Curve,
-    Kept,
-    Layer,
+    InputCurrent,
+    KeptAdjoints,
+    NeuronArrays,
     Reaching,
     Saved,
+    SlopeSource,
     States,
     Sums,
 )
@@ -43,16 +43,18 @@ def _call_all(number: type) -> None:
     events.transpose(indptr, index, none, indptr.copy(), index.copy(), none)
     events.count_bits(words, indptr)
     events.unpack(words, indptr, index)
-    layer = Layer(
+    layer = NeuronArrays(
         Coefficients(*[line] * 9), codes.NONE, attached=False, second=False, gained=False, fires=True,
         uniform=False, wiring=codes.UNWIRED, wires=nothing,
     )  # fmt: skip
-    arriving = Arriving(nothing, indptr, index, none, words, row, line)
+    arriving = InputCurrent(nothing, indptr, index, none, words, row, line)
     states, saved = States(row, row, row), Saved(row, nothing, nothing, nothing, words)
     readout, back = no_readout(number)
     forward.advance(layer, arriving, states, saved, readout, 1, 0, 1)
-    curve = Curve(codes.ATAN, number(1), number(1), nothing)
+    curve = SlopeSource(codes.ATAN, number(1), number(1), nothing)
     reaching = Reaching(row, 1, *[nothing] * 5)
     given = layer, curve, reaching, back, saved, arriving
     backward.backward_block(*given, nothing, Sums(row, line, nothing), 1, 1, 0, 1)
-    backward.backward_chunk(*given, row, Kept(*[nothing] * 4), Sums(nothing, none, nothing), states, 1, 0, 1)
+    backward.backward_chunk(
+        *given, row, KeptAdjoints(*[nothing] * 4), Sums(nothing, none, nothing), states, 1, 0, 1
+    )

@@ -26,7 +26,7 @@ class Coefficients(NamedTuple):
     slope: np.ndarray
 
 
-class Layer(NamedTuple):
+class NeuronArrays(NamedTuple):
     """Says what neurons do, and how they are joined."""
 
     coefficients: Coefficients
@@ -37,12 +37,10 @@ class Layer(NamedTuple):
     fires: bool
     uniform: bool  # whether all share one decay and one threshold, and rows are whole vectors
     wiring: int
-    wires: (
-        np.ndarray
-    )  # V transposed [M, M], or [1, M] of one-to-one; backward V, where gradient goes through it
+    wires: np.ndarray  # V transposed [M, M], or [1, M] of one-to-one; backward V, where gradient passes
 
 
-class Arriving(NamedTuple):
+class InputCurrent(NamedTuple):
     """Holds what makes the current: itself; or `begin` plus the columns of events, or of the spikes in `words`."""
 
     current: np.ndarray  # [T B, M], may be the memory of x
@@ -113,7 +111,7 @@ class ReadoutRows(NamedTuple):
     adjoint: np.ndarray  # l [n, C]
 
 
-class Curve(NamedTuple):
+class SlopeSource(NamedTuple):
     """Says where the surrogate derivative comes from."""
 
     shape: int
@@ -130,13 +128,11 @@ class Reaching(NamedTuple):
     x: np.ndarray  # gradient of u - threshold [T B, M]
     u: np.ndarray  # of the state after the last step [B, M]
     w: np.ndarray
-    next_adjoint: (
-        np.ndarray
-    )  # of the next layer's current [T n, its neurons], or multiplied by its weights already
+    next_adjoint: np.ndarray  # of the next layer's current [T n, its neurons], or times its weights
     next_weights: np.ndarray  # [its neurons, M]
 
 
-class Kept(NamedTuple):
+class KeptAdjoints(NamedTuple):
     """Holds adjoints from which gradients of coefficients are made [T B, M]."""
 
     u: np.ndarray

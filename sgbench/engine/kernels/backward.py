@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sgbench.engine.kernels.arguments import Kept, Room, States
+from sgbench.engine.kernels.arguments import KeptAdjoints, Room, States
 from sgbench.engine.kernels.backward_leaky import backward_leaky, chunk_leaky
 from sgbench.engine.kernels.codes import (
     ALL_TO_ALL,
@@ -217,8 +217,8 @@ def backward_block(layer, curve, reaching, readout, saved, arriving, out, sums, 
         return
     adjoint, none = States(lu, np.zeros_like(lu), np.zeros_like(lu)), np.empty((0, 0), number)
     backward_any(
-        layer, curve, reaching, readout, rows, saved, arriving, out, Kept(none, none, none, none), sums, adjoint,
-        room, window, batch, low, high,
+        layer, curve, reaching, readout, rows, saved, arriving, out, KeptAdjoints(none, none, none, none), sums,
+        adjoint, room, window, batch, low, high,
     )  # fmt: skip
 
 
