@@ -41,7 +41,7 @@ quickstart: setup ## compare seven surrogates on real digits (about two minutes)
 test: check ## lint, floors, types, tests
 	$(BIN)/python -m pytest
 
-test-slow: $(INSTALLED_DEV) ## whole cross-products, kills, wheels and pixels (under 40 minutes on two cores)
+test-slow: $(INSTALLED_DEV) ## whole cross-products, kills, wheels and pixels
 	$(BIN)/python -m pytest -m "slow and not cluster"
 	@seed=$$(date +%s); echo "random examples of --hypothesis-seed=$$seed"; \
 	  $(BIN)/python -m pytest -m hypothesis --hypothesis-profile=search --hypothesis-seed=$$seed

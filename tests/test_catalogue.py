@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import inspect
+import os
 import re
 from pathlib import Path
 
@@ -20,6 +21,7 @@ WRAPPERS = {
     "sgbench.datasets.redrawn.Redrawn",
     "sgbench.datasets.own.Own",
     "sgbench.datasets.idx_images.IdxImages",
+    "sgbench.datasets.camera_twins.CameraTwin",
 }
 """Made around an entry by what a protocol says, what a user's own data are made of, and what two entries share."""
 ALL = [entry for group in catalogue.groups() for entry in catalogue.entries(group).values()]
@@ -189,3 +191,15 @@ def test_a_folder_of_ones_own_adds_entries(tmp_path):
     (folder / "atan.yaml").write_text("_target_: my.atan\nmeta: {line: Mine.}\n")
     with pytest.raises(InputError, match="rename yours"):
         catalogue.entries("surrogate", [tmp_path])
+
+
+def test_a_file_is_read_as_it_is(tmp_path):
+    """Expected: what it holds, though its size and time stayed; what another caller changed is not seen."""
+    path = tmp_path / "mine.yaml"
+    path.write_text("beta: 0.5\n")
+    times = path.stat()
+    catalogue.read_entry("neuron", "mine", path).parameters["beta"] = 0.1
+    assert catalogue.read_entry("neuron", "mine", path).parameters == {"beta": 0.5}
+    path.write_text("beta: 0.7\n")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert catalogue.read_entry("neuron", "mine", path).parameters == {"beta": 0.7}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+import pickle
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -82,8 +84,7 @@ def paths(group: str, config_dirs: Iterable[Path] = ()) -> dict[str, Path]:
     if not any((folder / group).is_dir() for folder in folders):
         raise InputError(f"group '{group}' does not exist; {suggest(group, groups(), 'sgbench list')}")
     for folder in folders:
-        for path in (folder / group).rglob("*.yaml"):
-            name = path.relative_to(folder / group).with_suffix("").as_posix()
+        for name, path in _files(folder / group):
             if name in by_name:
                 # Hydra would take one of the two in silence.
                 raise InputError(
@@ -91,6 +92,14 @@ def paths(group: str, config_dirs: Iterable[Path] = ()) -> dict[str, Path]:
                 )
             by_name[name] = path
     return dict(sorted(by_name.items()))
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield names and files of a group, from strings: paths of every file cost more than reading it."""
+    root = str(folder)
+    for place, _, names in os.walk(root):
+        for file in (f"{place}{os.sep}{name}" for name in names if name.endswith(".yaml")):
+            yield file[len(root) + 1 : -len(".yaml")].replace(os.sep, "/"), Path(file)
 
 
 def entries(group: str, config_dirs: Iterable[Path] = ()) -> dict[str, Entry]:
@@ -127,7 +136,7 @@ def entry(group: str, name: str, config_dirs: Iterable[Path] = ()) -> Entry:
 def read_entry(group: str, name: str, path: Path) -> Entry:
     """Parse one YAML file into an entry."""
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8"), Loader=SafeLoader) or {}  # noqa: S506 - it is safe
+        tree = pickle.loads(_parsed(path.read_text(encoding="utf-8")))  # noqa: S301 - written there
     except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: not a readable YAML file: {reason}") from error
@@ -145,6 +154,16 @@ def read_entry(group: str, name: str, path: Path) -> Entry:
         meta=meta,
         own={key: tree[key] for key in own if key in tree},
     )
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> bytes:
+    """Parse the text of a file, each text once; from a pickle every caller gets a tree of its own.
+
+    Raises:
+        yaml.YAMLError: it is not YAML.
+    """
+    return pickle.dumps(yaml.load(text, Loader=SafeLoader) or {})  # noqa: S506 - it is safe
 
 
 def is_allowed(entry: Entry, extra: Iterable[str] = ()) -> bool:
