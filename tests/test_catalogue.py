@@ -196,10 +196,11 @@ def test_a_folder_of_ones_own_adds_entries(tmp_path):
 def test_a_file_is_read_as_it_is(tmp_path):
     """Expected: what it holds, though its size and time stayed; what another caller changed is not seen."""
     path = tmp_path / "mine.yaml"
-    path.write_text("beta: 0.5\n")
+    path.write_text("beta: 0.5\nmeta: {line: Mine.}\n")
     times = path.stat()
-    catalogue.read_entry("neuron", "mine", path).parameters["beta"] = 0.1
-    assert catalogue.read_entry("neuron", "mine", path).parameters == {"beta": 0.5}
-    path.write_text("beta: 0.7\n")
+    catalogue.read_entry("neuron", "mine", path).meta["line"] = "Yours."
+    first = catalogue.read_entry("neuron", "mine", path)
+    assert (first.parameters, first.meta) == ({"beta": 0.5}, {"line": "Mine."})
+    path.write_text("beta: 0.7\nmeta: {line: Mine.}\n")
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert catalogue.read_entry("neuron", "mine", path).parameters == {"beta": 0.7}
