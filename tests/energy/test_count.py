@@ -138,7 +138,6 @@ def take(batch: Batch, chosen: list[int]) -> Batch:
     return Batch(batch.x[:, chosen], batch.target[chosen], batch.lengths[chosen], batch.position[chosen])
 
 
-@pytest.mark.slow
 @few
 @given(cases, st.data())
 def test_batches_order_padding_and_precision_do_not_matter(case, data):

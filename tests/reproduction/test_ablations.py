@@ -151,7 +151,6 @@ def test_methods_that_a_file_no_longer_has_are_dropped(tmp_path, capsys):
     assert read_runs(path).keys() == {*stored, (method, 7)}
 
 
-@pytest.mark.slow
 def test_an_ablation_that_was_not_made_is_no_success(monkeypatch, capsys):
     """Expected: exit code 1 with --ablations where a changed run is unknown, and the line of one not started.
 

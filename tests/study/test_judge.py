@@ -221,7 +221,6 @@ def test_a_candidate_that_fails_everywhere_ends_in_a_page():
     assert not any("10 seeds" in line for line in said)
 
 
-@pytest.mark.slow
 def test_a_candidate_that_learns_nothing_is_told_apart_from_one_that_loses():
     """Expected, by hand: 3 rates x 2 seeds + 5 seeds at chance, none failed, at the first and lowest rate.
 
