@@ -65,7 +65,7 @@ def _is_importing(frame: FrameType | None) -> bool:
 
 
 def _children() -> list[Any]:
-    """List what saves when it is told to stop: processes that this one started, and jobs of a cluster."""
+    """List what has to be waited for because it saves a checkpoint when stopped: child processes, cluster jobs."""
     module, cluster = sys.modules.get("multiprocessing"), sys.modules.get("sgbench.replicas.cluster")
     jobs = (
         []

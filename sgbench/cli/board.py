@@ -219,7 +219,7 @@ def _print(board: Board) -> None:
 
 
 def _rich_table(board: Board, *, spacious: bool) -> Table:
-    """Show the columns that fit a terminal; the whole table is in table.md and table.csv."""
+    """Build a table of the columns for a terminal, padded if spacious; table.md and table.csv have all columns."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

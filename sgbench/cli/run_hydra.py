@@ -317,15 +317,15 @@ def _report(
     then = f"; next: sgbench board build --from runs{where}" if finished else ""
     say(f"{finished} of {len(planned.specs)} runs finished{then}")
     warn_of_chance(at_chance, finished)
-    for line in _by_cause([one for one in problems if not (is_told and one.endswith(f": {NO_RECORD}"))]):
+    for line in _merge_missing([one for one in problems if not (is_told and one.endswith(f": {NO_RECORD}"))]):
         say_failed(line)
     return 1 if problems else 0
 
 
-def _by_cause(problems: Sequence[str]) -> list[str]:
-    """Put points without a record into one line, since what kept them from one has been told.
+def _merge_missing(problems: Sequence[str]) -> list[str]:
+    """Merge all lines of points without a record into one at the end; their cause is already printed.
 
-    >>> _by_cause(["a seed 0: no record", "a seed 1: not finite", "a seed 2: no record"])
+    >>> _merge_missing(["a seed 0: no record", "a seed 1: not finite", "a seed 2: no record"])
     ['a seed 1: not finite', 'a seed 0: no record; and 1 more']
     """
     missing = [line for line in problems if line.endswith(f": {NO_RECORD}")]

@@ -130,8 +130,8 @@ def run_as_job(config: DictConfig, task: Callable[[], Result]) -> Result:
     alone, which reads `sys.argv` and merges all files anew.
 
     Args:
-        config: the merged tree with its `hydra` node, which is used up.
-        task: what to do; its exceptions come out as they are.
+        config: the merged tree with its `hydra` node; it is modified, so do not use it again.
+        task: what to do; its exceptions are raised unchanged.
     """
 
     def job(_: DictConfig) -> tuple[list[Result], list[Exception]]:

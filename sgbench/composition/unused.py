@@ -13,33 +13,36 @@ from sgbench.records.spec import GROUPS, NOTHING, SPIKING_CHOICES, entry_group
 
 INSTEAD = {"steepness": "fixed", "firing": "step", "regulariser": "none"}
 """What stands for a choice that is about spikes in a network that has none, where an entry does nothing."""
-LENDERS = ("experiment", "sweep")
+PRESETS = ("experiment", "sweep")
+"""Groups whose entries make settings of other groups."""
 
 
-def is_without_spikes(picked: dict[str, str], shelf: CatalogueReader) -> bool:
+def is_without_spikes(picked: dict[str, str], catalogue: CatalogueReader) -> bool:
     """Return whether the network chosen has no spiking neurons: its file has `spikes: false`."""
-    return shelf.entry("network", picked["network"]).meta.get("spikes") is False
+    return catalogue.entry("network", picked["network"]).meta.get("spikes") is False
 
 
-def take_out_choices(picked: dict[str, str], config: DictConfig, shelf: CatalogueReader) -> dict[str, str]:
+def take_out_choices(
+    picked: dict[str, str], config: DictConfig, catalogue: CatalogueReader
+) -> dict[str, str]:
     """Remove the choices without effect; in a network without spikes, those that describe spikes have none.
 
     Args:
         picked: entry by group.
         config: the merged tree, of which the nodes of such choices are changed.
-        shelf: the catalogue.
+        catalogue: in which entries are looked up.
     """
-    if not is_without_spikes(picked, shelf):
+    if not is_without_spikes(picked, catalogue):
         return picked
     for group in SPIKING_CHOICES:
         config.pop(group, None)
     for group, name in INSTEAD.items():
-        config[group] = {"_target_": shelf.entry(group, name).target}
+        config[group] = {"_target_": catalogue.entry(group, name).target}
     return {**picked, **dict.fromkeys(SPIKING_CHOICES, NOTHING), **INSTEAD}
 
 
 def take_out_settings(
-    config: DictConfig, choices: dict[str, Any], picked: dict[str, str], shelf: CatalogueReader
+    config: DictConfig, choices: dict[str, Any], picked: dict[str, str], catalogue: CatalogueReader
 ) -> None:
     """Remove an experiment's or a sweep's settings of an entry of its own where another entry is chosen.
 
@@ -50,18 +53,18 @@ def take_out_settings(
         config: the merged tree, unresolved.
         choices: Hydra's, those of experiment and sweep among them.
         picked: entry by group.
-        shelf: the catalogue.
+        catalogue: in which entries are looked up.
     """
-    for lender in LENDERS:
-        for group, settings in _lent(choices.get(lender), lender, shelf).items():
+    for preset in PRESETS:
+        for group, settings in _settings_of(choices.get(preset), preset, catalogue).items():
             if group in GROUPS and isinstance(settings, dict) and picked[group] != NOTHING:
-                _take_out(config, group, settings, shelf.entry(entry_group(group), picked[group]))
+                _take_out(config, group, settings, catalogue.entry(entry_group(group), picked[group]))
 
 
-def _lent(name: object, lender: str, shelf: CatalogueReader) -> dict[str, Any]:
-    """Return the settings that another entry lends, or none where nobody knows it."""
+def _settings_of(name: object, preset: str, catalogue: CatalogueReader) -> dict[str, Any]:
+    """Return the settings that an experiment or a sweep makes; empty if the catalogue has no entry of this name."""
     try:
-        return shelf.entry(lender, name).parameters if isinstance(name, str) else {}
+        return catalogue.entry(preset, name).parameters if isinstance(name, str) else {}
     except InputError:  # of a folder that Hydra alone knows
         return {}
 

@@ -54,20 +54,25 @@ def estimated_gradients(
 ) -> Estimated:
     r"""Estimate the gradient of the expected loss by REINFORCE, and the expected surrogate gradient beside it.
 
-    .. math:: \hat g = \frac{1}{BK} \sum_{b,k} (L_{bk} - c_{bk}) \nabla \log P(s_{bk}) + \nabla L_{bk}
+    .. math:: \hat g = \frac{1}{BK} \sum_{b,j} (L_{bj} - c_{bj}) \nabla \log P(s_{bj}) + \nabla L_{bj}
 
-    where every neuron fires with the probability :math:`\sigma(k u)` of its potential u above threshold.
+    where every neuron fires with probability :math:`\sigma(k u)` at potential u above threshold. L is the loss of
+    sample b under draw j and s its drawn spikes. The baseline c is the mean loss of the sample's other draws in the
+    same half.
 
     Args:
-        network: of neurons that fire one spike; stays as it is.
+        network: of neurons that fire at most one spike a step; it is not modified.
         batch: of B samples.
-        objective: the loss of a pattern.
+        objective: its loss is taken of each sample.
         noise_slope: k of the escape noise [1/threshold].
         draws: K, at least 4.
         generator: seeds the spikes.
 
+    Returns:
+        The estimate, from either half of the draws, and the mean surrogate gradient over all draws.
+
     Raises:
-        InputError: neurons that do not fire by a threshold, no chain of layers, or a penalty.
+        InputError: neurons that do not fire by a threshold, layers that are not a plain chain, or a penalty.
 
     Source: Williams 1992, Machine Learning 8.
     """

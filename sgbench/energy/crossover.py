@@ -101,7 +101,9 @@ def activation_bits(counts: OpCounts) -> int:
 
 
 def synapse_rate(counts: OpCounts) -> float:
-    """Compute the share of all connections times steps that an event uses.
+    """Compute the mean fraction of the connections that carry an event in a step.
+
+    That is the synaptic operations, divided by connections times steps.
 
     Raises:
         InputError: some synaptic operations were not counted.

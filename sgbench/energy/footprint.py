@@ -17,10 +17,10 @@ WIDTHS = (32, 16, 8, 4)
 
 @dataclass(frozen=True)
 class Mean:
-    """Holds a mean over samples and half of its 95 % interval; None where the record lacks the squares."""
+    """Holds a mean over samples and half the width of its 95 % interval."""
 
     value: float
-    half: float | None
+    half: float | None  # None for one sample, or without sums of squares
 
 
 @dataclass(frozen=True)

@@ -327,7 +327,12 @@ class _Watch(TorchFunctionMode):
         return f"{place}{name}({source[: max(0, kept)]})"[:MOST_LETTERS]
 
     def _pass_on(self, origins: list[tuple[str, str]], output: Any) -> None:
-        """Mark an output with the origins of what it was computed from."""
+        """Mark an output with the sources that it was computed from: real-valued if one of them is.
+
+        Args:
+            origins: of each input the module that made it, and "binary" or "real".
+            output: a tensor, or several.
+        """
         if not origins:
             return
         kind = "real" if any(origin_kind == "real" for _, origin_kind in origins) else "binary"

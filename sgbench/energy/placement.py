@@ -73,7 +73,15 @@ def _cores_for(layers: tuple[LayerCounts, ...], steps: int, chip: Chip) -> tuple
 
 
 def synapse_bits(layer: LayerCounts, steps: int, chip: Chip) -> int | None:
-    """Compute the bits for a layer's synapses, each with a weight at most as wide as the chip has room for."""
+    """Compute the memory of a layer's synapses [bits]; None where they were not counted.
+
+    Every weight counts as wide as those of the layer's widest group, and at most as the chip's widest.
+
+    Args:
+        layer: what was counted of the layer.
+        steps: time steps counted, by which dense operations are divided to give synapses.
+        chip: its widest weight.
+    """
     synapses = [synapse_count(group, steps) for group in layer.synapses]
     wide = max((group.weight_bits for group in layer.synapses), default=1)
     if None in synapses:

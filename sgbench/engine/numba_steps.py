@@ -92,18 +92,18 @@ class NumbaSteps:
 
     def advance(self, plan: LayerPlan, saved: SavedActivations, carry: Carry, drive: Drive) -> None:
         """Run all steps forward, written into `saved` and `carry`."""
-        bound = _Bound(self._of(plan), saved, carry)
-        arriving, rows = nothing_arrives(bound.number), drive.rows
+        arrays = _LoopArrays(self._of(plan), saved, carry)
+        arriving, rows = nothing_arrives(arrays.number), drive.rows
         if drive.current is not None:
-            arriving = arriving._replace(current=rows_of(drive.current, bound.width))
+            arriving = arriving._replace(current=rows_of(drive.current, arrays.width))
         elif drive.columns is not None and drive.begin is not None:
             arriving = arriving._replace(
-                indptr=rows.indptr, index=rows.index, value=rows.value_as(bound.number),
+                indptr=rows.indptr, index=rows.index, value=rows.value_as(arrays.number),
                 columns=drive.columns.numpy(), begin=drive.begin.numpy(),
             )  # fmt: skip
-        readout, _ = no_readout(bound.number)
-        given = bound.layer, arriving, bound.states, bound.saved, readout, bound.per_step
-        in_parts(forward.advance, bound.per_step, saved.x.numel(), *given)
+        readout, _ = no_readout(arrays.number)
+        given = arrays.layer, arriving, arrays.states, arrays.saved, readout, arrays.per_step
+        in_parts(forward.advance, arrays.per_step, saved.x.numel(), *given)
 
     def backward(self, plan: LayerPlan, saved: SavedActivations, carry: Carry) -> Adjoint:
         """Bind the arrays of one backward pass and return what runs its chunks."""
@@ -148,8 +148,8 @@ def _repeated(coefficients: Sequence[Tensor], repeats: int) -> list[np.ndarray]:
     return [rows[coefficient] for coefficient in coefficients]
 
 
-class _Bound:
-    """Holds a layer's arrays as the loops take them, made once for a pass."""
+class _LoopArrays:
+    """Holds a layer's arrays in the layout that the compiled loops need, made once for a pass."""
 
     def __init__(self, fixed: _Fixed, saved: SavedActivations, carry: Carry) -> None:
         self.number, self.per_step, self.width, self.layer = fixed
@@ -161,7 +161,7 @@ class _Bound:
         return slice(first * self.per_step, (first + steps) * self.per_step)
 
 
-class _Backward(_Bound):
+class _Backward(_LoopArrays):
     """Makes the backward passes of chunks."""
 
     def __init__(self, fixed: _Fixed, plan: LayerPlan, saved: SavedActivations, carry: Carry) -> None:

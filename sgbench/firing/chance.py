@@ -13,7 +13,7 @@ from sgbench.surrogates.base import Surrogate
 
 
 class Chance(Firing):
-    """Draws a spike, 0 or 1, with a probability of the potential, from the surrogate's own stream."""
+    """Draws a spike, 0 or 1, with a probability that the potential gives, by the surrogate's own generator."""
 
     stochastic: ClassVar[bool] = True
 

@@ -224,20 +224,22 @@ class _State:
 
 
 def crossing(u: Tensor, i: Tensor, left: Tensor, membrane: Membrane) -> Tensor:
-    r"""Return after how many steps a potential rises through the threshold, infinite where not within what is left.
+    r"""Compute the steps until each potential reaches the threshold [B, N]; infinite if more than `left`.
 
-    .. math:: V(d) = a e^{-d/\tau_m} - b e^{-d/\tau_s}, \qquad a = V + k I, \; b = k I
+    .. math:: u(d) = a e^{-d/\tau_m} - b e^{-d/\tau_s}, \qquad a = u + k i, \; b = k i, \;
+              k = \tau_s / (\tau_m - \tau_s)
 
     rises up to its only extremum and is concave there, so Newton's steps from 0 come to the root from one side.
 
     Args:
-        u: potentials [B, N], not above the threshold.
-        i: currents [B, N].
-        left: steps that are left, of each neuron [B, N] or of each sample.
-        membrane: of the neurons.
+        u: potentials at d = 0 [B, N], not above the threshold.
+        i: currents at d = 0 [B, N].
+        left: steps that are left, of each neuron [B, N] or of each sample [B, 1].
+        membrane: time constants [steps] and threshold of the neurons.
 
     >>> one = torch.ones(1, 1, dtype=torch.float64)
-    >>> round(crossing(0 * one, 5 * one, 9 * one, Membrane(4.0, 2.0, 1.0)).item(), 6)  # x - x^2 = 1/5, x = e^(-d/4)
+    >>> membrane = Membrane(tau_mem=4.0, tau_syn=2.0, threshold=1.0)
+    >>> round(crossing(0 * one, 5 * one, 9 * one, membrane).item(), 6)  # x - x^2 = 1/5, x = e^(-d/4)
     1.294029
     """
     mem, syn = membrane.tau_mem, membrane.tau_syn

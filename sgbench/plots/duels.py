@@ -16,7 +16,7 @@ TONES = {True: "bad", False: ""}
 
 @dataclass(frozen=True)
 class ForestMark:
-    """Holds the difference of two methods on one board, in points of the way from guessing to perfection."""
+    """Holds the difference of two methods on one board [percent of the distance from chance to a perfect score]."""
 
     board: str
     difference: Estimate

@@ -87,15 +87,15 @@ CHECKPOINT_S = 5.0  # between two checkpoints of a group, and so the most that a
 
 
 class GroupWorker:
-    """Trains replicas in step until each has its record.
+    """Trains several runs (replicas) at once, batch by batch, until each has its record.
 
     Args:
-        points: place in the sweep and spec of each.
-        say: told of every epoch and every end.
-        stop: asked before every batch.
-        largest: replicas at a time, or None for as many as fit.
+        points: of each run its place in the sweep and its spec.
+        say: called with a message after every epoch and at every end.
+        stop: called before every batch; true stops the training.
+        largest: the most runs at a time, or None for as many as fit.
         memory_bytes: memory of this process, or None where it is not known.
-        thresholds: by place, of runs that are stopped early where their validation stays below.
+        thresholds: by place in the sweep, the validation score of each epoch below which the run is stopped early.
     """
 
     def __init__(

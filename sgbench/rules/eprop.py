@@ -58,18 +58,21 @@ class EProp(LearningRule):
             \bar e[t] = \kappa \bar e[t-1] + e[t] \\
         \frac{dL}{dW_{ij}} &= \sum_t \bar e_{ij}[t] \sum_k B_{ki} \frac{\partial \ell_t}{\partial y_k[t]}
 
+    where pre_j is what synapse j receives, I the current, s the spikes, kappa the readout's decay, y_k its outputs,
+    l_t the loss of step t and B the feedback weights.
+
     The local Jacobians come from the neuron's own `step`, so every elementwise neuron is covered, whatever its
     reset. What is dropped is the path over other neurons: with symmetric feedback the gradient equals that of
     back-propagation with recurrent spikes cut, and differs from the full one in a recurrent net. The feedback is
 
-    - "symmetric": B = O, the readout's weights, which only one hidden layer has;
+    - "symmetric": B = O, the readout's weights; there has to be exactly one hidden layer;
     - "random": fixed and drawn, from the output straight to each hidden layer;
     - "adaptive": drawn, then moved by the gradient that readout weights of that layer would have. With weight decay
       (`optimizer.weight_decay`) and one hidden layer it comes close to O.
 
-    Two forms compute the same numbers. "online" goes forward step by step. "unrolled" sends the sum over k,
-    filtered back in time by the readout, into the spikes of each layer, whose adjoint over its own states does the
-    rest on the engine; it takes any loss, penalty, readout and learnt decay, and remembers all steps.
+    Two forms compute the same numbers. "online" goes forward step by step. "unrolled" filters the sum over k
+    backward in time by the readout and sends it to each layer's spikes. From there it back-propagates within each
+    neuron alone. It takes any loss, penalty, readout and learnt decay, but stores all steps.
 
     Args:
         update: "per_sequence", or "per_step" (weights move in every step, so the sum is no longer a gradient).

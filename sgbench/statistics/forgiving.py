@@ -36,18 +36,18 @@ def forgiving_line(
     .. math:: F_i = \frac{1}{\log w_K - \log w_1} \int_{\log w_1}^{\log w_K}
         \left[\bar y_i(w) \ge \max_{i', w'} \bar y_{i'}(w') - \Delta\right] d \log w
 
-    Mean scores over seeds are interpolated straight between neighbouring widths. The interval reaches from the
-    share of the axis that is shown to be close to the share that is not shown to be far: each cell's difference to
-    the best cell has Student's interval, paired by seed, and its ends stand in the place of the mean. Resampled
-    seeds would not do: the best of many noisy means is too high, in each resample anew. In simulations of 5 to 20
-    seeds this interval covered the share in 83 to 100 of 100 cases and in 70 at worst (5 seeds, all cells equal,
-    noise of 1.5 tolerances), the jackknife in as few as 25 and the percentile bootstrap in as few as none.
+    Mean scores over seeds are interpolated straight between neighbouring widths. A cell is one method at one width.
+    Its difference to the best cell has Student's interval, paired by seed. The lower end of the share counts what
+    is close with the lower ends of these intervals in place of the means, the upper end with their upper ends.
+    Resampled seeds would not do: the best of many noisy means is too high, in each resample anew. In simulations
+    of 5 to 20 seeds this interval covered the share in 83 to 100 of 100 cases and in 70 at worst (5 seeds, all
+    cells equal, noise of 1.5 tolerances). The jackknife did in as few as 25 and the percentile bootstrap in none.
 
     Source: Student 1908, Biometrika 6(1); Hsu 1984, Annals of Statistics 12(3), for comparisons with the best.
 
     Args:
         scores: on validation data, by method, width and seed [methods, widths, seeds]; a failed run at chance.
-        widths: rising, above 0 [widths], two at least.
+        widths: of the surrogate, at least two, rising and above 0 [widths].
         tolerance: Delta, in the unit of the scores, 0 or above.
         confidence: of the interval of each cell.
 

@@ -157,12 +157,12 @@ def rounded(value: float) -> float:
 
 
 def words_of(values: Mapping[str, Word]) -> list[str]:
-    """Write settings as words, choices before the numbers of what is chosen, as Hydra's parser wants them."""
+    """Write settings as Hydra overrides, choices (`neuron=lif`) before their values (`neuron.beta=0.9`)."""
     return [f"{key}={_text(value)}" for key, value in sorted(values.items(), key=lambda pair: "." in pair[0])]
 
 
 def _text(value: Word) -> str:
-    """Write a value as a word of the command takes it."""
+    """Write a value as it stands in an override."""
     if isinstance(value, str):
         return value
     return f"{value:.12g}" if isinstance(value, float) else json.dumps(value)

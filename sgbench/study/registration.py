@@ -14,10 +14,14 @@ GIT_S = 60
 
 
 def require_committed(folder: Path, needs: Sequence[str]) -> None:
-    """Refuse to build on a settlement that lies in a repository without being committed.
+    """Refuse a block whose file of best settings is in a git repository, but not committed as it is.
+
+    Args:
+        folder: of the study; a folder outside any repository is not refused.
+        needs: the earlier blocks whose best settings this one uses; without any, nothing is checked.
 
     Raises:
-        InputError: what earlier blocks have settled is not committed as it is.
+        InputError: the best settings of the earlier blocks differ from what is committed.
     """
     path = folder / SETTLED
     if needs and path.exists() and is_committed(path) is False:

@@ -11,7 +11,7 @@ from sgbench.surrogates.undefined import nan_where_nan
 
 
 class Multilevel(Surrogate):
-    r"""Sends the potential in thresholds, rounded and cut to n; slope 1 where it is not cut.
+    r"""Counts how many units of potential are reached, rounded and clipped to 0..n; slope 1 inside that range.
 
     .. math:: s = \mathrm{round}(\mathrm{clip}(v/\theta, 0, n)), \quad
               \mathrm{shape} = 1 \text{ for } 0 < v < n\theta
@@ -21,7 +21,8 @@ class Multilevel(Surrogate):
     Args:
         levels: n, the most spikes of a step.
         unit: theta, potential per spike [threshold units].
-        shift: b, what is counted where u is 0; the threshold itself where counting starts at no potential.
+        shift: b, added to u before counting [threshold units]. As u is 0 at threshold, a b of one threshold
+            counts from zero potential.
         normalisation: see `Surrogate`; the peak is 1 and the area n theta.
         scale: see `Surrogate`.
 
@@ -43,7 +44,7 @@ class Multilevel(Surrogate):
         super().__init__(normalisation=normalisation, scale=scale)
 
     def fire(self, u: Tensor) -> Tensor:
-        """Send the potential in thresholds, rounded and cut to n: 0, 1, ..., n."""
+        """Count the units in u + b, rounded and clipped: 0, 1, ..., n."""
         return torch.round(((u + self.shift) / self.unit).clamp(0, self.levels))
 
     def shape(self, u: Tensor) -> Tensor:
@@ -52,7 +53,7 @@ class Multilevel(Surrogate):
         return nan_where_nan(u, ((u > low) & (u < high)).to(u.dtype))
 
     def shape_integral(self, u: Tensor) -> Tensor:
-        """Cut u to the interval in which the slope is 1, which integrates the slope up to a constant."""
+        """Clip u to the interval in which the slope is 1, which integrates the slope up to a constant."""
         return u.clamp(*self.shape_support)
 
     @property

@@ -187,7 +187,12 @@ class _Step:
     def pulled_back(
         self,
     ) -> tuple[dict[str, Parts], tuple[Parts, ...], tuple[tuple[int, Value], ...], tuple[GivenTensor, ...]]:
-        """Differentiate the step: gradients of inputs, state and parameter rows, with the tensors of these rows."""
+        """Differentiate the step.
+
+        Returns:
+            Gradients by input; gradients of each state; gradients of parameters, each with the row (one value of
+            each neuron) that it belongs to; and the parameter tensors that these rows were read from.
+        """
         recorder = self.recorder
         recorder.is_backward = True
         learnt = {

@@ -41,7 +41,11 @@ class NeuronArrays(NamedTuple):
 
 
 class InputCurrent(NamedTuple):
-    """Holds what makes the current: itself; or `begin` plus the columns of events, or of the spikes in `words`."""
+    """Holds what the input current of a layer is computed from.
+
+    That is `current` itself; or `begin` plus the weight columns of the events that arrive, or of the spikes packed
+    in `words`.
+    """
 
     current: np.ndarray  # [T B, M], may be the memory of x
     indptr: np.ndarray  # int64 [T B + 1]

@@ -30,7 +30,7 @@ class BoardDuel:
     a: Cell
     b: Cell
     difference: Cell  # a minus b with its interval, in the board's own unit
-    share: Estimate  # the same in points of the way from guessing to perfection
+    share: Estimate  # the same in percent of the distance from chance to a perfect score
     is_decided: bool  # whether the two are told apart
 
 
