@@ -56,9 +56,10 @@ def entry_text(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> str:
 
 
 def resolved(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> dict[str, Any]:
-    """Resolve the defaults of an entry to numbers, under the protocol of the catalogue's reference run.
+    """Return the defaults of an entry that have values under the protocol of the catalogue's reference run.
 
-    A default that refers to another choice stays as it is written, and so does one that reads the machine.
+    Defaults that refer to another choice are left out. The result is empty where no default has a reference, or
+    where one reads an environment variable.
     """
     if "${" not in str(entry.parameters) or "oc.env" in str(entry.parameters):
         return {}

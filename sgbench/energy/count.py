@@ -38,7 +38,7 @@ class OperationCounter:
     Args:
         network: whose layers are counted.
         input_kind: what the encoder declares.
-        bits: of a weight and of a state variable.
+        bits: width of a state variable, and of a weight whose layer does not quantise it.
     """
 
     def __init__(self, network: Network, input_kind: Kind, *, bits: int) -> None:
@@ -49,12 +49,13 @@ class OperationCounter:
         self.steps = 0
         self.totals: list[Counter[str]] = [Counter() for _ in self.layers]
         self.squares: Counter[str] = Counter()  # of each sample's totals, summed over samples
+        # Which synapses an input of a convolution reaches.
         self.fans = {layer: Fans.of(layer) for layer in self.layers if isinstance(layer, ConvLayer)}
         self.sources = [
-            seen_through(layer.pool_in, source)
+            after_pooling(layer.pool_in, source)
             for layer, source in zip(self.layers, network.sources(input_kind), strict=True)
         ]
-        self.received = network.received
+        self.received = network.received  # computes each layer's input from the batch and all spikes
 
     def update(self, batch: Batch, trajectory: Trajectory) -> None:
         """Count the operations of one batch, whose trajectory must hold its spikes."""
@@ -198,8 +199,8 @@ class _Signals:
         return self.counted[-1][1]
 
 
-def seen_through(pool: Pool | None, source: Source) -> Source:
-    """Return a source behind what pools it: a mean of spikes is no spike."""
+def after_pooling(pool: Pool | None, source: Source) -> Source:
+    """Return a source as the layer behind a pool receives it: real where the pool averages spikes."""
     return source._replace(kind="real") if pool and pool.kind == "average" else source
 
 

@@ -49,34 +49,34 @@ class BlockLayer:
         neurons = plan.shape[2]
         self.width = -(-neurons // LANES) * LANES
         self.weights = (weight.T.numpy(), bias.numpy())
-        self.columns, self.begin = (self._wide(weight) for weight in self.weights)
+        self.columns, self.begin = (self._padded(weight) for weight in self.weights)
         matrix = plan.layer.recurrent
         self.matrix = None if matrix is None else matrix.detach()
         decay, threshold = plan.spec.decay, plan.spec.threshold
         uniform = not isinstance(decay, Tensor) and not isinstance(threshold, Tensor)
         wires = NOTHING[self.number]
         if self.matrix is not None:
-            wires = self._wide((self.matrix[None] if self.matrix.dim() == 1 else self.matrix.T).numpy())
-        coefficients = (self._wide_coefficient(value) for value in plan.spec.coefficients())
+            wires = self._padded((self.matrix[None] if self.matrix.dim() == 1 else self.matrix.T).numpy())
+        coefficients = (self._padded_coefficient(value) for value in plan.spec.coefficients())
         self.layer = layer_of(plan, coefficients, wires, uniform=uniform)
         self.slope = slope_of(plan.spec.surrogate, weight.dtype)
         self.curve = curve_of(plan.spec.surrogate, self.number)
 
     def refresh(self) -> None:
         """Read the layer's present weights: a view where they lie as the loops read them, else a copy."""
-        self.columns, self.begin = (self._wide(weight) for weight in self.weights)
+        self.columns, self.begin = (self._padded(weight) for weight in self.weights)
 
-    def _wide_coefficient(self, value: Coefficient) -> np.ndarray:
-        """Expand a coefficient to the neurons, padded as the rows are."""
+    def _padded_coefficient(self, value: Coefficient) -> np.ndarray:
+        """Expand a coefficient to one number for each neuron, padded with zeros [width]."""
         neurons = self.plan.shape[2]
         if not isinstance(value, Tensor):
             return _repeated(value, neurons, self.width, self.number)
         layout = self.plan.layout
         coefficient = layout.flat(value.detach().to(self.plan.nothing).expand(layout.features))
-        return self._wide(coefficient.contiguous().numpy())
+        return self._padded(coefficient.contiguous().numpy())
 
-    def _wide(self, array: np.ndarray) -> np.ndarray:
-        """Pad an array with zeros to a whole number of vectors; return it unchanged if it already is one."""
+    def _padded(self, array: np.ndarray) -> np.ndarray:
+        """Pad the last axis with zeros to `self.width`, contiguous; no copy is made where none is needed."""
         missing = self.width - array.shape[-1]
         if not missing:
             return np.ascontiguousarray(array)
@@ -166,7 +166,7 @@ class BlockLayer:
             return NOTHING[self.number]
         back = self.plan.recurrent_back
         if back.dim() == 1:
-            return self._wide(back[None].numpy())
+            return self._padded(back[None].numpy())
         room = np.zeros((self.width, self.width), self.number)
         neurons = self.plan.shape[2]
         room[:neurons, :neurons] = back.numpy()

@@ -43,13 +43,13 @@ class Run:
     """Holds what a pass takes besides its differentiable inputs.
 
     Args:
-        layer: that runs.
-        source: of its step.
-        layout: of its features.
+        layer: the layer that runs.
+        source: code of its step.
+        layout: how its features are flattened.
         begin: state before the first step.
         shape: of all currents [T, B, ...].
         keep_u: whether potentials are wanted.
-        arriving: events that make the current, where they do.
+        arriving: events from which the loop computes the current; None where the current is given.
     """
 
     def __init__(
@@ -66,14 +66,14 @@ class Run:
         self.layer, self.source, self.layout, self.begin = layer, source, layout, begin
         self.keep_u, self.arriving = keep_u, arriving
         self.keep_output = True
-        self.readout: ReadoutAlong | None = None  # that goes along
+        self.readout: ReadoutAlong | None = None  # the readout that the same loop computes, if any
         self.program = source.program
         self.steps, self.batch = shape[:2]
-        parts = layer.neuron.currents
-        self.features = torch.Size(shape[2:] if parts == 1 else [shape[2] // parts])
+        currents = layer.neuron.currents  # of each neuron
+        self.features = torch.Size(shape[2:] if currents == 1 else [shape[2] // currents])
         self.width = self.features.numel()
-        self.blocks = -(-self.batch // BLOCK)
-        self.fed_begin: Tensor | None = None
+        self.blocks = -(-self.batch // BLOCK)  # of samples, the last may be smaller
+        self.fed_begin: Tensor | None = None  # what neurons feed back in the first step [B, M]
         if "fed" in self.program.outputs:
             self.fed_begin = layer.neuron.fed_back(begin).detach()
 

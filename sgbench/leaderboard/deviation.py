@@ -330,7 +330,11 @@ def _foreign(name: str, given: Mapping[str, Value], entry: Entry) -> Iterator[st
 
 
 def _fits(value: Value, default: object) -> bool:
-    """Return whether a value is of the kind of the entry's own: a switch, a number or numbers, text, a list."""
+    """Return whether a value is of the kind of the entry's default: a switch, a number or numbers, text, a list.
+
+    A default ${...} that stands for a number (`NUMERIC`) wants numbers. Any other reference, and None, accepts
+    every value; None as the value always fits.
+    """
     if value is None or default is None:
         return True
     if isinstance(default, bool):

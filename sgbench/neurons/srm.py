@@ -70,7 +70,8 @@ class Srm(SpikingNeuron):
         learn_kappa: str,
         learn_threshold: str,
     ) -> None:
-        super().__init__(surrogate, "none", reset_gradient)
+        # u is never reset: spikes act on r, by kappa and rho, and `reset_gradient` cuts or keeps that path.
+        super().__init__(surrogate, reset="none", reset_gradient=reset_gradient)
         self.alpha = Decay("alpha", alpha, learn=learn_alpha, features=features)
         self.beta = Decay("beta", beta, learn=learn_beta, features=features)
         self.rho = Decay("rho", rho, learn=learn_rho, features=features)

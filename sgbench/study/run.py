@@ -24,7 +24,7 @@ from sgbench.training.provenance import Code, foreign_classes
 from sgbench.training.run_folder import folder_of, stored_record
 
 HOUR_S = 3600.0
-HOW = ("trainer.progress=false", "trainer.test_tuning_seeds=true")
+STUDY_OVERRIDES = ("trainer.progress=false", "trainer.test_tuning_seeds=true")
 """How runs are executed: the registered figures on margins are of test scores, of tuning seeds too."""
 Runner = Callable[[Sequence[RunSpec]], None]
 """Runs specs and leaves their records in the runs folder."""
@@ -63,7 +63,7 @@ def composed(points: Sequence[StudyPoint], place: StudyFolders) -> list[RunSpec]
     specs: list[RunSpec] = []
     for point in points:
         try:
-            spec = composer.spec([*point.words, *HOW])
+            spec = composer.spec([*point.words, *STUDY_OVERRIDES])
         except InputError as error:
             raise InputError(f"block {point.block}, task {point.task}: {error}") from error
         # No words, in which a folder's name would have to be quoted.

@@ -120,7 +120,7 @@ def require_fit(tensors: dict[str, StoredTensor], record: RunRecord, name: str) 
     """Refuse weights that are not those of the record's network, as far as the record tells its shapes.
 
     Raises:
-        InputError: the first tensor of another kind or shape, or another number of numbers.
+        InputError: a tensor of another kind, layer or shape, or fewer numbers than the record has parameters.
     """
     precision = record.method.protocol.precision
     for key, tensor in tensors.items():

@@ -17,8 +17,8 @@ from sgbench.records.tuning import Strategy
 from sgbench.tables import ranges
 from sgbench.tuning.space import Interval, space_of, words_of
 
-HOW = ("trainer.progress=false", "trainer.test_tuning_seeds=false")
-"""How runs are executed: settings are chosen without a look at the test split."""
+TUNING_OVERRIDES = ("trainer.progress=false", "trainer.test_tuning_seeds=false")
+"""Overrides of every run of a search: settings are chosen without a look at the test split."""
 FIRST = 3
 """Tuning seeds that each setting is tried with, unless the request says otherwise."""
 
@@ -68,12 +68,12 @@ class Task:
         return Path(self.base.paths.runs_dir) / self.protocol.name
 
     def specs(self, setting: dict[str, float], seeds: Sequence[int]) -> tuple[RunSpec, ...]:
-        """Compose the runs of a setting.
+        """Compose a run of the method with this setting for each seed.
 
         Raises:
-            InputError: the setting cannot be composed; the line names it.
+            InputError: the setting cannot be composed; the message names the setting.
         """
-        words = [*self.request.words, *words_of(setting), *HOW]
+        words = [*self.request.words, *words_of(setting), *TUNING_OVERRIDES]
         try:
             first = self.composer.spec([*words, f"seed={seeds[0]}"])
         except InputError as error:

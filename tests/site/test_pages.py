@@ -120,6 +120,10 @@ def test_the_answer_and_its_doubts(tmp_path: Path) -> None:
     assert pair.is_decided
     assert pair.share.value == pytest.approx(100 * 0.4 / (1 - sources.boards[0].measure.guess))
     assert control == pair
+    (board,) = sources.boards
+    empty = replace(board, protocol=board.protocol.model_copy(update={"name": "empty_v1"}), rows=())
+    beside_empty = replace(sources, boards=(empty, board))
+    assert answer_of(beside_empty, "one task") == found, "a board without rows says nothing"
     assert "40.00 (" in pages["across.html"].text
     assert f"toy_v1: {pair.a.text} minus {pair.b.text} {pair.share.value:.4g} (" in text
     assert "A control has the highest mean" not in text + pages["across.html"].text

@@ -114,10 +114,13 @@ def fill_counts(channel, first, fold, words, counts, indptr, index, value):
 
 @loop
 def fill_sample(channel, time_us, edge_us, fold, words, index, place, counts, b, channels):
-    """Fill the rows of sample b alone as `fill_binary` does, from index[place] on; return the place behind them.
+    """Write the inputs of sample b that spike, step by step, from index[place] on; return the next free place.
 
-    Its spikes are read once, in order, and may lie in memory that is written over afterwards. counts[t, b] is how
-    many inputs spike. Returns -1 where a channel lies outside of 0..channels - 1, before anything is written.
+    `channel` and `time_us` hold the spikes of sample b alone. They are read during the call and never kept, so
+    their memory may be reused. Step t ends before edge_us[t + 1]. Its inputs ascend, and counts[t, b] is set to
+    their number. fold[c] is the input of channel c; an empty `fold` means that channels are inputs. For `words` and
+    the room that `index` needs see `fill_binary`. Returns -1, with nothing written, where a channel lies outside of
+    0..channels - 1.
     """
     outside = False
     for e in range(channel.size):

@@ -176,7 +176,7 @@ def _evidence(comparison: AcrossTasks, sources: Sources) -> Iterator[str]:
 
 
 def _doubts(boards: Sequence[Board], sources: Sources) -> Iterator[str]:
-    """Yield what speaks against the answer, what weighs most first."""
+    """Yield what speaks against the answer, what weighs most first; each board has rows."""
     won = [board.protocol.name for board in boards if _is_control(board.rows[0], sources)]
     if won:
         yield f"A control has the highest mean on {listed(won)}: no surrogate shows its worth there."

@@ -10,8 +10,8 @@ from sgbench.records.counts import OpCounts
 from sgbench.records.record import RunRecord
 from sgbench.submissions.verify.network import Difference, differences
 
-COUNTS = 0.01
-"""How far what follows spikes may be off, relatively: other processors round otherwise."""
+COUNT_TOLERANCE = 0.01
+"""How far a count that depends on spikes may be off, relatively: other processors round otherwise."""
 LEAST_LOSS = 0.01
 """How far a loss may be off, relatively, for the same reason."""
 DISAGREEMENT = 0.001
@@ -19,7 +19,7 @@ DISAGREEMENT = 0.001
 ROUNDING = 1e-9
 SMALL_LOSS = 1e-3
 """Below which a loss of classes may be off by that much: one sample moves it further than rounding does."""
-FOLLOWING = (
+SPIKE_DEPENDENT = (
     "input_events",
     "spikes_sent",
     "neuron_updates_with_input",
@@ -27,8 +27,8 @@ FOLLOWING = (
     "weight_reads",
     "delay_operations",
 )
-SQUARES = ("synaptic_operations_squared", "spikes_sent_squared")
-"""Counts that follow events, and sums of their squares over samples; shapes and stored weights fix all others."""
+SUMS_OF_SQUARES = ("synaptic_operations_squared", "spikes_sent_squared")
+"""Counts that depend on spikes, and sums of their squares over samples; shapes and weights fix all others."""
 
 
 def recounted(record: RunRecord, counts: OpCounts, test: Scores, validation: Scores) -> Iterator[str]:
@@ -44,20 +44,23 @@ def recounted(record: RunRecord, counts: OpCounts, test: Scores, validation: Sco
 
 
 def _within(difference: Difference, counts: OpCounts) -> bool:
-    """Return whether a count that follows events is off by no more than another processor's rounding explains."""
+    """Return whether rounding on another processor explains the difference of a spike-dependent count."""
     claimed, again = difference.claimed, difference.recounted
     if not isinstance(claimed, int) or not isinstance(again, int):
         return difference.place.startswith("counts.spread") and claimed is None  # the record predates it
     name = difference.place.rpartition(".")[2]
-    if name not in FOLLOWING and name not in SQUARES:
+    if name not in SPIKE_DEPENDENT and name not in SUMS_OF_SQUARES:
         return False
-    relative = COUNTS if name in FOLLOWING else (1 + COUNTS) ** 2 - 1
-    slack = COUNTS * counts.samples * _reached(difference.place, counts)
+    relative = COUNT_TOLERANCE if name in SPIKE_DEPENDENT else (1 + COUNT_TOLERANCE) ** 2 - 1
+    slack = COUNT_TOLERANCE * counts.samples * _operations_per_event(difference.place, counts)
     return abs(claimed - again) <= max(relative * max(claimed, again), slack)
 
 
-def _reached(place: str, counts: OpCounts) -> int:
-    """Count the operations of one event; a layer that hardly fires may be off by one event in 100 samples."""
+def _operations_per_event(place: str, counts: OpCounts) -> int:
+    """Count the most operations that one event can add to a count, squared for a sum of squares.
+
+    With it a layer that hardly fires may be off by one event in 100 samples.
+    """
     *before, name = place.split(".")
     if name in ("input_events", "spikes_sent", "spikes_sent_squared"):
         return 1
@@ -92,8 +95,8 @@ def _activity(name: str, claimed: Scores, again: Scores, counts: OpCounts) -> It
         for field in ("rate_per_step", "dead_fraction", "saturated_fraction"):
             said, has = getattr(theirs[layer], field), getattr(ours[layer], field)
             if field == "rate_per_step":
-                allowed = COUNTS * max(said, has, one * counts.samples / counts.steps)
+                allowed = COUNT_TOLERANCE * max(said, has, one * counts.samples / counts.steps)
             else:
-                allowed = max(one, COUNTS)
+                allowed = max(one, COUNT_TOLERANCE)
             if abs(said - has) > allowed + ROUNDING:
                 yield f"{name}.activity: {field} of {layer} is {said:.4g}, its network has {has:.4g}"

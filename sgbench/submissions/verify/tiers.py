@@ -30,7 +30,7 @@ from sgbench.submissions.verify.again import agreement, answered, rescored, want
 from sgbench.submissions.verify.network import load_weights
 from sgbench.submissions.verify.outcome import TierOutcome, mean, outcome, score_of
 from sgbench.submissions.verify.recompose import recompose
-from sgbench.submissions.verify.recount import COUNTS, LEAST_LOSS, recounted
+from sgbench.submissions.verify.recount import COUNT_TOLERANCE, LEAST_LOSS, recounted
 from sgbench.submissions.verify.retrain import retrained
 from sgbench.training.build import Parts, build
 from sgbench.training.epoch_loop import Training
@@ -141,7 +141,7 @@ class Verifier:
         off = max((abs(ratio - 1) for ratio in spikes), default=0.0)
         statement = (
             f"{100 * least:.2f} % of answers agree in the worst seed, {100 * AGREEMENT:g} % are needed; "
-            f"spikes are {100 * off:.2f} % off at most, {100 * COUNTS:g} % are allowed"
+            f"spikes are {100 * off:.2f} % off at most, {100 * COUNT_TOLERANCE:g} % are allowed"
         )
         # Outputs that agree may still lie nearer to what is wanted than the network's own.
         near = not self._measure.is_loss or all(
@@ -154,7 +154,7 @@ class Verifier:
         if not near:
             statement += f"; a loss is more than {100 * LEAST_LOSS:g} % from its claim"
         agreed = mean(agreements)
-        passed = least >= AGREEMENT and off <= COUNTS and near and not foreign and not lies
+        passed = least >= AGREEMENT and off <= COUNT_TOLERANCE and near and not foreign and not lies
         return outcome(
             "reinferred", self._measure, passed, seeds, (expected, test_scores), statement, agreement=agreed
         )
