@@ -183,7 +183,7 @@ def _check_calls(config: DictConfig, ours: DictConfig) -> None:
 
 
 def _texts(tree: Any, key: str) -> Iterator[tuple[str, str]]:
-    """Yield each text of a tree with its key: the values, and the keys themselves."""
+    """Yield (its key, the text) for each text of a tree, be it a value or itself a key."""
     if isinstance(tree, dict):
         for name, value in tree.items():
             inner = f"{key}.{name}" if key else str(name)

@@ -83,18 +83,25 @@ def missing(reference: Reference, reason: str) -> Agreement:
     )
 
 
-def lines(
+def agreements(
     reference: Reference,
     gradients: Mapping[str, Tensor],
-    references: Mapping[str, Tensor],
+    wanted: Mapping[str, Tensor],
     *,
     step_size: float | None = None,
 ) -> list[Agreement]:
-    """Compare gradients with references, a line for each layer that has weights."""
+    """Compare the gradient of each layer with its reference gradient, layers without weights left out.
+
+    Args:
+        reference: how the reference gradients were made.
+        gradients: by layer [P].
+        wanted: the reference gradients, by layer [P].
+        step_size: of finite differences, by the norm of a layer's weights; None for other references.
+    """
     return [
-        agreement(name, reference, gradients[name], wanted, step_size=step_size)
-        for name, wanted in references.items()
-        if wanted.numel()
+        agreement(name, reference, gradients[name], wanted_gradient, step_size=step_size)
+        for name, wanted_gradient in wanted.items()
+        if wanted_gradient.numel()
     ]
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from sgbench.diagnosis.agreement import Gradients, compare, layer_gradients, lines
+from sgbench.diagnosis.agreement import Gradients, agreements, compare, layer_gradients
 from sgbench.diagnosis.relaxed import GivenSpikes
 from sgbench.diagnosis.traces import on_the_reference
 from sgbench.errors import InputError, require_number
@@ -86,7 +86,7 @@ def enumerated(
         InputError: see `expected_gradients`.
     """
     expected = expected_gradients(network, batch, objective, noise_slope=noise_slope)
-    return lines("enumeration", expected.surrogate, expected.exact)
+    return agreements("enumeration", expected.surrogate, expected.exact)
 
 
 def compare_whole(expected: Expected) -> dict[str, float]:
@@ -160,15 +160,15 @@ def _places(network: Network) -> list[int]:
 
 
 def _losses(objective: Objective, trajectory: Trajectory, sample: Batch) -> Tensor:
-    """Compute the loss of each pattern [Z], as if its trajectory were that of a batch of one."""
+    """Compute the loss of each spike pattern [Z]; patterns lie on the batch axis of the trajectory."""
 
     def one(output: Tensor, *spikes: Tensor) -> Tensor:
         alone = Trajectory(
             output[:, None],
             sample.lengths,
-            tuple(spikes_of_layer[:, None] for spikes_of_layer in spikes),
-            (),
-            (),
+            spikes=tuple(spikes_of_layer[:, None] for spikes_of_layer in spikes),
+            u=(),
+            state=(),
         )
         return objective.whole(alone, sample.target)
 

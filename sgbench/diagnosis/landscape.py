@@ -177,11 +177,11 @@ def closed_loops(
     """Integrate the surrogate gradient around circles in random planes of all weights.
 
     Args:
-        loss: whose place is the middle of all circles.
-        generator: of the planes.
-        radius: by the norm of all weights.
-        points: on each circle.
-        planes: how many.
+        loss: whose present weights [P] are the common centre.
+        generator: draws the planes.
+        radius: of the circles, as a fraction of the norm of all weights, or as it is where that is 0.
+        points: number of points on each circle.
+        planes: number of random planes, with one circle in each.
 
     Raises:
         InputError: a value out of range.

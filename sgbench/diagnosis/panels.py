@@ -236,7 +236,9 @@ def _agreements(
     trained = bptt if rule is None else compared.rule_gradients(network, rule, batches, objective)
 
     def relaxed_lines() -> list[Agreement]:
-        return compared.lines("relaxed", trained, compared.relaxed_gradients(network, batches, objective))
+        return compared.agreements(
+            "relaxed", trained, compared.relaxed_gradients(network, batches, objective)
+        )
 
     def probed_lines() -> list[Agreement]:
         loss_at = compared.LossAt(network, batches[:1], objective)
@@ -247,7 +249,7 @@ def _agreements(
         return compared.probe(loss_at, first, generator, step_size=step_size)
 
     return [
-        *compared.lines("bptt", trained, bptt),
+        *compared.agreements("bptt", trained, bptt),
         *compared.or_missing("relaxed", relaxed_lines),
         *compared.or_missing("finite_difference", probed_lines),
         *compared.or_missing(

@@ -97,7 +97,7 @@ class ReadoutAlong:
 
     def outcome(self, output: Tensor, last: Tensor) -> LayerRun:
         """Return the readout's run from its output and last potential, which carry gradient."""
-        return scan.finish(
+        return scan.layer_run(
             self.plan, LayerOutcome(output, None, last, None, None), self.begin, keep_u=self.keep_u
         )
 

@@ -164,7 +164,7 @@ def _unroll(chain: Sequence[_Link], signal: Signal, wanted: Wanted) -> list[Laye
     stages, begins = _stages(chain, signal, wanted)
     outcomes = run(stages, _passes(chain, stages))
     return [
-        scan.finish(stage.plan, outcome, begin, keep_u=wanted.u)
+        scan.layer_run(stage.plan, outcome, begin, keep_u=wanted.u)
         for stage, outcome, begin in zip(stages, outcomes, begins, strict=True)
     ]
 

@@ -87,7 +87,7 @@ def _unroll(layer: EngineLayer, signal: Signal, state: Any, wanted: Wanted) -> L
     stage, begin = current_stage(
         layer, spec_of(layer), current, state, TorchSteps(), keep, window=wanted.window
     )
-    return finish(stage.plan, run([stage], Chunks())[0], begin, keep_u=wanted.u)
+    return layer_run(stage.plan, run([stage], Chunks())[0], begin, keep_u=wanted.u)
 
 
 def product(layer: EngineLayer, signal: Signal) -> Tensor:
@@ -157,11 +157,18 @@ def make_plan(
     )
 
 
-def finish(plan: LayerPlan, outcome: LayerOutcome, begin: Any, *, keep_u: bool) -> LayerRun:
-    """Reshape a run's results to the layer's features."""
+def layer_run(plan: LayerPlan, outcome: LayerOutcome, begin: Any, *, keep_u: bool) -> LayerRun:
+    """Reshape a pass's flat results [T, B, M] and last state [B, M] to the layer's feature shape.
+
+    Args:
+        plan: of the layer that ran.
+        outcome: flat; u is the last potential, w its second variable, s the last spikes, x is u - threshold.
+        begin: the state before the first step, whose kind the last state has.
+        keep_u: whether x over all steps is wanted.
+    """
     full = plan.layout.full
     w, s = (None if field is None else full(field) for field in (outcome.w, outcome.s))
-    x = outcome.output if outcome.x is None else outcome.x
+    x = outcome.output if outcome.x is None else outcome.x  # a readout's output is its potential
     return LayerRun(
         output=None if outcome.output is None else full(outcome.output),
         u=full(x) if keep_u and x is not None else None,

@@ -73,7 +73,7 @@ class SynapticReadout(Neuron):
         return state.u
 
     def recurrence_spec(self) -> LinearSpec:
-        """Write both equations as coefficients for engines that do not call `step`."""
+        """Give both equations of the class as the coefficients of engines that do not call `step`, with w = i."""
         beta = self.beta()
         return LinearSpec(
             surrogate=None,

@@ -96,7 +96,7 @@ def _finished(record: RecordContent) -> Iterator[str]:
         for layer in record.counts.layers:
             yield from _layer(layer, record.counts)
         yield from _chain(record.counts, record)
-        yield from _activity(record.counts, record.test)
+        yield from _activity_problems(record.counts, record.test)
 
 
 def _curve(record: RecordContent) -> Iterator[str]:
@@ -273,8 +273,12 @@ def _events(group: SynapseCounts, layer: LayerCounts, sent: int | None) -> Itera
         yield f"{layer.name}: effective {effective} is not what {sent} events from {group.source} trigger, {most}"
 
 
-def _activity(counts: OpCounts, test: Scores) -> Iterator[str]:
-    """Yield rates that do not fit the counted spikes."""
+def _activity_problems(counts: OpCounts, test: Scores) -> Iterator[str]:
+    """Yield a message for each layer whose spike count is not its rate times neurons times steps.
+
+    Rates are in spikes per neuron and step; a layer without a rate counts as silent. A layer that the counts do not
+    know is named too.
+    """
     rates = {line.name: line.rate_per_step for line in test.activity}
     unknown = sorted(rates.keys() - {layer.name for layer in counts.layers})
     if unknown:

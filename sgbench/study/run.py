@@ -203,7 +203,15 @@ def _make(
 def best_cells(
     rule: Settle, planned: Sequence[StudyPoint], specs: Sequence[RunSpec], place: StudyFolders
 ) -> dict[str, list[Cell]]:
-    """Settle a block on its planned runs and no others, those that an earlier block has stored included.
+    """Choose the best settings of each task from the runs that a block plans.
+
+    A planned run counts whichever block has stored it; a stored run that is not planned here does not.
+
+    Args:
+        rule: over which keys scores are averaged, and by which keys there is a best setting of its own.
+        planned: the runs of the block.
+        specs: of these runs, in the same order.
+        place: where they are stored.
 
     Raises:
         InputError: a run is not stored.

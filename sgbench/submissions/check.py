@@ -32,7 +32,7 @@ from sgbench.submissions.folder import (
     Problem,
     list_contents,
 )
-from sgbench.submissions.head import head, listed
+from sgbench.submissions.head import file_list_problems, header_problems
 from sgbench.submissions.plain import complaint, unplain
 from sgbench.submissions.plausible import implausible
 from sgbench.submissions.tuning import complaints, unconfirmed
@@ -97,9 +97,10 @@ def check(root: Path, *, references: References, judge: Judge, board: Path | Non
 
     Args:
         root: the folder.
-        references: of the protocols.
+        references: composes what each protocol asks for.
         judge: knows data sets and losses.
-        board: a leaderboards folder in which the same or alike methods may be; None looks nowhere.
+        board: a leaderboards folder that is searched for equal or similar submissions, and whose checkout must have
+            the commits named; None skips both.
 
     Raises:
         InputError: there is no such folder, or it is an archive or a link.
@@ -108,12 +109,12 @@ def check(root: Path, *, references: References, judge: Judge, board: Path | Non
     submission = _submission(contents, problems)
     if submission is None:
         return Checked(None, (), tuple(problems))
-    problems += listed(contents, submission)
+    problems += file_list_problems(contents, submission)
     problems += _markup(SUBMISSION, submission)
     reference = _reference(submission, references, problems)
     if reference is None:
         return Checked(submission, (), tuple(problems))
-    problems += head(submission, reference)
+    problems += header_problems(submission, reference)
     run = _Run(contents, submission, reference, judge, problems)
     run.read()
     if board is not None:
@@ -201,7 +202,7 @@ class _Run:
             self._artefact("weights", seed, self._weights)
         for kind in ("predictions", "weights"):
             for seed in sorted({*self.contents.seeds(kind)} - self.records.keys() - {*seeds}):
-                self._say("complete", f"{kind}/{seed}.{FOLDERS[kind][0]}", "has no record; remove it")
+                self._say("complete", f"{kind}/{seed}.{FOLDERS[kind].suffix}", "has no record; remove it")
         self._tuning()
         self.problems += copied_seeds(self.predictions, outside=self.submission.division == "external")
         self.problems += copied_weights(self.records)
@@ -220,7 +221,7 @@ class _Run:
 
     def _artefact(self, kind: str, seed: int, read: Callable[[str, int], None]) -> None:
         """Check that a finished run has its predictions or weights, and that others and code outside have none."""
-        path = f"{kind}/{seed}.{FOLDERS[kind][0]}"
+        path = f"{kind}/{seed}.{FOLDERS[kind].suffix}"
         outside = self.submission.division == "external" and kind == "weights"
         wanted = self.records[seed].status == "finished" and not outside
         if path in self.contents.files and wanted:
@@ -240,7 +241,7 @@ class _Run:
             self.problems.append(_problem(code, path, error))
 
     def _bytes(self, path: str) -> bytes:
-        return read_bytes(self.contents.files[path], limit=FOLDERS[path.partition("/")[0]][1])
+        return read_bytes(self.contents.files[path], limit=FOLDERS[path.partition("/")[0]].max_bytes)
 
     def _record(self, path: str, seed: int) -> None:
         model = ExternalRecord if self.submission.division == "external" else RunRecord

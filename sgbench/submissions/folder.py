@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from sgbench.errors import InputError, printable
 
@@ -16,12 +16,21 @@ SUBMISSION, TUNING = "submission.json", "tuning.json"
 MIB = 1024 * 1024
 MAX_FILES = 3002
 MAX_TOTAL_BYTES = 512 * MIB
-FOLDERS: dict[str, tuple[str, int]] = {
-    "records": ("json", 4 * MIB),
-    "predictions": ("csv", 64 * MIB),
-    "weights": ("safetensors", 64 * MIB),
+
+
+class FileKind(NamedTuple):
+    """Describes the files of one folder of a submission, called SEED.suffix."""
+
+    suffix: str  # without the dot
+    max_bytes: int
+
+
+FOLDERS = {
+    "records": FileKind("json", 4 * MIB),
+    "predictions": FileKind("csv", 64 * MIB),
+    "weights": FileKind("safetensors", 64 * MIB),
 }
-"""What lies where, and how large it may be."""
+"""The kind of files in each folder of a submission."""
 _SEED = re.compile(r"0|[1-9][0-9]{0,9}")
 Level = Literal["error", "warning"]
 
@@ -111,7 +120,7 @@ def _placed(name: str) -> tuple[str, str] | None:
         return None
     folder, _, file = name.partition("/")
     if folder in FOLDERS and file:
-        ending = FOLDERS[folder][0]
+        ending = FOLDERS[folder].suffix
         stem, _, suffix = file.partition(".")
         if suffix == ending and _SEED.fullmatch(stem):
             return None
@@ -121,7 +130,7 @@ def _placed(name: str) -> tuple[str, str] | None:
 
 def _sized(name: str, path: Path) -> tuple[str, str] | None:
     folder = name.partition("/")[0]
-    limit = FOLDERS[folder][1] if folder in FOLDERS else 4 * MIB
+    limit = FOLDERS[folder].max_bytes if folder in FOLDERS else 4 * MIB
     if path.stat().st_size > limit:
         return "size", f"is larger than {limit // MIB} MiB, which none of its kind is"
     return None

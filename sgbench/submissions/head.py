@@ -20,8 +20,8 @@ BOASTS = ("verif", "rank", "referenc", "author", "official", "rescore", "reinfer
 """Beginnings of words by which a name would say what a board alone says."""
 
 
-def listed(contents: Contents, submission: Submission) -> Iterator[Problem]:
-    """Compare the files with the list of their hashes."""
+def file_list_problems(contents: Contents, submission: Submission) -> Iterator[Problem]:
+    """Yield a problem for each file that differs from the list of files, sizes and hashes in submission.json."""
     noted = {note.path: note for note in submission.files}
     for path in contents.files:
         if path not in noted and path != SUBMISSION:
@@ -33,7 +33,7 @@ def listed(contents: Contents, submission: Submission) -> Iterator[Problem]:
             yield Problem("files", path, "is in the list of files of submission.json, but not here")
             continue
         folder = path.partition("/")[0]
-        limit = FOLDERS[folder][1] if folder in FOLDERS else FOLDERS["records"][1]
+        limit = (FOLDERS.get(folder) or FOLDERS["records"]).max_bytes
         data = read_bytes(contents.files[path], limit=limit)
         if (hashlib.sha256(data).hexdigest(), len(data)) != (note.sha256, note.bytes):
             yield Problem(
@@ -41,8 +41,11 @@ def listed(contents: Contents, submission: Submission) -> Iterator[Problem]:
             )
 
 
-def head(submission: Submission, reference: ProtocolReference) -> Iterator[Problem]:
-    """Check protocol, seeds, division, date, and where the method can be read about."""
+def header_problems(submission: Submission, reference: ProtocolReference) -> Iterator[Problem]:
+    """Yield a problem for each statement of submission.json that does not fit the protocol or cannot be true.
+
+    These are the protocol itself, seeds, division, name, data, date, paper or code, and environment.
+    """
     protocol = reference.protocol
     if protocol.superseded_by is not None:
         yield Problem(

@@ -228,8 +228,8 @@ def _files(records: Sequence[RunRecord], places: Mapping[tuple[str, int], Path])
             continue
         folder = places[record.method_id, record.seed]
         for kind, name in (("predictions", PREDICTIONS), ("weights", WEIGHTS)):
-            ending, limit = FOLDERS[kind]
-            files[f"{kind}/{record.seed}.{ending}"] = read_bytes(folder / name, limit=limit)
+            suffix, max_bytes = FOLDERS[kind]
+            files[f"{kind}/{record.seed}.{suffix}"] = read_bytes(folder / name, limit=max_bytes)
     return files
 
 

@@ -61,10 +61,10 @@ class Curve(NamedTuple):
 
 
 def substituted(tree: Node, given: dict[str, Node]) -> Node:
-    """Put something in the place of names, and compute what has numbers alone.
+    """Replace names by the given nodes, and fold operations whose arguments are all numbers into one number.
 
     Raises:
-        InputError: numbers that have no value.
+        InputError: a folded operation has no finite value.
     """
     operation, arguments, _ = tree
     if operation in given:

@@ -98,7 +98,7 @@ def unranked(planned: RunPlan) -> Iterator[str]:
         native = [spec for spec in specs if spec.method.choices["dataset"] == dataset]
         yield from _settings(native, reference)
         alone = "" if len(seeds) == 1 else f"in a sweep of its own: {_whole(name, planned)} "
-        yield from _seeds(native, reference.protocol, alone)
+        yield from _seed_notes(native, reference.protocol, alone)
 
 
 def _foreign_data(dataset: str, name: str, planned: RunPlan) -> str:
@@ -143,21 +143,29 @@ def _settings(specs: Sequence[RunSpec], reference: ProtocolReference) -> Iterato
     )
 
 
-def _seeds(specs: Sequence[RunSpec], protocol: Protocol, alone: str) -> Iterator[str]:
-    """Say which seeds of runs their protocol does not rank, and which words name as many that it does."""
-    strange = [spec.seed for spec in specs if spec.seed not in protocol.seeds]
-    if not strange:
+def _seed_notes(specs: Sequence[RunSpec], protocol: Protocol, alone: str) -> Iterator[str]:
+    """Yield a note if runs use seeds that the protocol does not rank, with an override for as many that it does.
+
+    Args:
+        specs: of the runs.
+        protocol: that they follow.
+        alone: what the override has to begin with where seeds of several protocols differ.
+    """
+    unranked_seeds = [spec.seed for spec in specs if spec.seed not in protocol.seeds]
+    if not unranked_seeds:
         return
-    which = f"seed{'s' if len(set(strange)) > 1 else ''} {ranges(strange)}"
-    part = "" if len(strange) == len(specs) else f"{len(strange)} of "
+    which = f"seed{'s' if len(set(unranked_seeds)) > 1 else ''} {ranges(unranked_seeds)}"
+    part = "" if len(unranked_seeds) == len(specs) else f"{len(unranked_seeds)} of "
     whose = f"{part}its {len(specs)} runs have" if len(specs) > 1 else "this run has"
     ends = "no rank"
-    if all(map(protocol.is_tuning_seed, strange)):
+    if all(map(protocol.is_tuning_seed, unranked_seeds)):
         ends = "neither test score nor rank, since settings are chosen with such seeds"
-    *fewer, every = protocol.complete_seeds
-    row = f"{', '.join(f'the first {len(seeds)}' for seeds in fewer)} or all" if fewer else "all"
-    wanted = f"{alone}{seed_word(every[: len(set(strange))])}"
+    *partial_sets, all_seeds = protocol.complete_seeds
+    row = (
+        f"{', '.join(f'the first {len(seeds)}' for seeds in partial_sets)} or all" if partial_sets else "all"
+    )
+    wanted = f"{alone}{seed_word(all_seeds[: len(set(unranked_seeds))])}"
     yield (
         f"note: {protocol.name} ranks seeds {ranges(protocol.seeds)}; {whose} {which}: {ends}; "
-        f"write {wanted} (a row has {row} {len(every)})"
+        f"write {wanted} (a row has {row} {len(all_seeds)})"
     )

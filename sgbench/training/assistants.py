@@ -27,8 +27,11 @@ PATIENCE = timedelta(days=1)
 
 
 @contextlib.contextmanager
-def assisted(spec: RunSpec) -> Iterator[Together | None]:
-    """Start the other processes of a run, and end them behind it; None where it has one alone."""
+def helper_processes(spec: RunSpec) -> Iterator[Together | None]:
+    """Start the other processes that train on shares of each batch, and end them on exit.
+
+    Yields what averages their gradients with those of this process; None where the run has one process alone.
+    """
     count = spec.trainer.devices
     if count == 1:
         yield None

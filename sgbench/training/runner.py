@@ -22,7 +22,7 @@ from sgbench.records.content import HostEnergy
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.training import memory
-from sgbench.training.assistants import assisted
+from sgbench.training.assistants import helper_processes
 from sgbench.training.attempt import Attempt
 from sgbench.training.build import Parts, build
 from sgbench.training.calibration import calibrated
@@ -125,7 +125,7 @@ class _Fitted(Attempt):
                 warnings.filterwarnings("ignore", message=".*`srun` command is available.*")
                 # One worker makes all batches in order; more could not draw as one does.
                 warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-                with assisted(self.spec) as self.training.loop.together:
+                with helper_processes(self.spec) as self.training.loop.together:
                     record = self._trained()
         except (InputError, StorageError):
             raise

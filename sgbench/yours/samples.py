@@ -100,7 +100,7 @@ def _packed(pieces: Iterator[SpikeTrains]) -> SpikeTrains:
     )
 
 
-class _Rows:
+class _ArrayPart:
     """Reads the samples of a part in pieces of an array [samples, features] or [samples, steps, channels].
 
     Samples of unlike lengths have zeros behind them.
@@ -114,22 +114,22 @@ class _Rows:
         self.lengths: NDArray[np.int64] | None = None
         if isinstance(part.values, list):
             self.lengths = np.array([len(part.values[place]) for place in self.order], np.int64)
-            self.row: tuple[int, ...] = (int(self.lengths.max()), first.shape[1])
+            self.sample_shape: tuple[int, ...] = (int(self.lengths.max()), first.shape[1])
         else:
-            self.row = first.shape
-            if len(self.row) == TRACES_AXES - 1:
-                self.lengths = np.full(len(self.order), self.row[0], np.int64)
+            self.sample_shape = first.shape
+            if len(self.sample_shape) == TRACES_AXES - 1:
+                self.lengths = np.full(len(self.order), self.sample_shape[0], np.int64)
         self.dtype = np.asarray(first).dtype
 
     def pieces(self) -> Iterator[tuple[int, NDArray[Any]]]:
         """Yield the start of each piece, and its samples."""
-        many = max(1, AT_ONCE // max(1, int(np.prod(self.row))))
+        many = max(1, AT_ONCE // max(1, int(np.prod(self.sample_shape))))
         for start in range(0, len(self.order), many):
             chosen = self.order[start : start + many]
             if not isinstance(self.values, list):
                 yield start, self.values[chosen]
                 continue
-            piece = np.zeros((len(chosen), *self.row), self.dtype)
+            piece = np.zeros((len(chosen), *self.sample_shape), self.dtype)
             for row, place in zip(piece, chosen, strict=True):
                 row[: len(self.values[place])] = self.values[place]
             yield start, piece
@@ -138,29 +138,51 @@ class _Rows:
 def samples_of_arrays(
     parts: dict[Split, Part], targets: dict[Split, torch.Tensor], dt_s: float | None, notes: list[str]
 ) -> SplitSamples:
-    """Convert arrays to samples: zeros and ones over time are spikes; else training data scale the numbers."""
-    rows: dict[Split, _Rows] = {name: _Rows(part) for name, part in parts.items()}
-    shapes = {(len(row.row) + 1, row.row[-1]) for row in rows.values()}
+    """Convert arrays to samples: 0/1 arrays with a time axis become spikes, all others numbers from 0 to 1.
+
+    Where training numbers leave 0 to 1, each channel is scaled by its range in the training split; what lies beyond
+    that is cut.
+
+    Args:
+        parts: the arrays of each split.
+        targets: of each split.
+        dt_s: length of a step, None for a default.
+        notes: gets a line about what was taken as what.
+
+    Raises:
+        InputError: shapes differ, a number is not finite, or the range is too large for float64.
+    """
+    array_parts: dict[Split, _ArrayPart] = {name: _ArrayPart(part) for name, part in parts.items()}
+    shapes = {(len(part.sample_shape) + 1, part.sample_shape[-1]) for part in array_parts.values()}
     if len(shapes) > 1:
-        shapes_text = ", ".join(str((len(row.order), *row.row)) for row in rows.values())
+        shapes_text = ", ".join(str((len(part.order), *part.sample_shape)) for part in array_parts.values())
         raise InputError(f"parts have unlike shapes: {shapes_text}; give all alike")
     ((axes, n_inputs),) = shapes
-    for name, row in rows.items():
-        bad = _first_bad(row)
+    for name, part in array_parts.items():
+        bad = _first_bad(part)
         if bad is not None:
             raise InputError(f"{name}: sample {bad} holds NaN or infinity; leave it out or fill it in")
     over_time = axes == TRACES_AXES
-    longest = max(row.row[0] for row in rows.values()) if over_time else LATENCY_STEPS
+    longest = max(part.sample_shape[0] for part in array_parts.values()) if over_time else LATENCY_STEPS
     step_us = STEP_US if dt_s is None else max(1, round(dt_s * 1e6))
-    if over_time and all(map(_is_binary, rows.values())):
+    if over_time and all(map(_is_binary, array_parts.values())):
         notes.append(f"zeros and ones are spikes: {n_inputs} channels, {longest} steps")
-        if not any(piece.any() for row in rows.values() for _, piece in row.pieces()):
+        if not any(piece.any() for part in array_parts.values() for _, piece in part.pieces()):
             notes.append(NO_SPIKE)
         spiking: dict[Split, Samples] = {
-            name: Samples(_packed(_trains(row, step_us)), targets[name], None) for name, row in rows.items()
+            name: Samples(_packed(_trains(part, step_us)), targets[name], None)
+            for name, part in array_parts.items()
         }
         return SplitSamples(spiking, "spikes", n_inputs, longest, step_us * 1e-6)
-    low, high = _range(rows["train"])
+    splits = _value_samples(array_parts, targets, notes)
+    return SplitSamples(splits, "traces" if over_time else "values", n_inputs, longest, step_us * 1e-6)
+
+
+def _value_samples(
+    array_parts: dict[Split, _ArrayPart], targets: dict[Split, torch.Tensor], notes: list[str]
+) -> dict[Split, Samples]:
+    """Convert arrays to samples of numbers from 0 to 1, scaled by the training split where that leaves 0 to 1."""
+    low, high = _range(array_parts["train"])
     if (high / 2 - low / 2 > np.finfo(np.float64).max / 2).any():
         raise InputError("train: smallest and largest number are too far apart; scale the samples")
     if low.min() < 0 or high.max() > 1:
@@ -170,47 +192,47 @@ def samples_of_arrays(
     else:
         low, high = np.zeros_like(low), np.ones_like(high)
     splits: dict[Split, Samples] = {}
-    for name, row in rows.items():
-        lengths = None if row.lengths is None else torch.from_numpy(row.lengths)
-        splits[name] = Samples(torch.from_numpy(_scaled(row, low, high)), targets[name], lengths)
-    return SplitSamples(splits, "traces" if over_time else "values", n_inputs, longest, step_us * 1e-6)
+    for name, part in array_parts.items():
+        lengths = None if part.lengths is None else torch.from_numpy(part.lengths)
+        splits[name] = Samples(torch.from_numpy(_scaled(part, low, high)), targets[name], lengths)
+    return splits
 
 
-def _first_bad(rows: _Rows) -> int | None:
+def _first_bad(part: _ArrayPart) -> int | None:
     """Find the first sample, by the user's numbering, that holds NaN or infinity; None without one."""
-    if rows.dtype.kind != "f":
+    if part.dtype.kind != "f":
         return None
-    for start, piece in rows.pieces():
+    for start, piece in part.pieces():
         good = np.isfinite(piece).reshape(len(piece), -1).all(1)
         if not good.all():
-            return int(rows.order[start + int(np.argmin(good))])
+            return int(part.order[start + int(np.argmin(good))])
     return None
 
 
-def _is_binary(rows: _Rows) -> bool:
-    return all(bool(((piece == 0) | (piece == 1)).all()) for _, piece in rows.pieces())
+def _is_binary(part: _ArrayPart) -> bool:
+    return all(bool(((piece == 0) | (piece == 1)).all()) for _, piece in part.pieces())
 
 
-def _range(rows: _Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _range(part: _ArrayPart) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Compute the smallest and largest training value of each channel."""
-    axes = tuple(range(len(rows.row)))
-    extremes = [(piece.min(axes), piece.max(axes)) for _, piece in rows.pieces()]
+    axes = tuple(range(len(part.sample_shape)))
+    extremes = [(piece.min(axes), piece.max(axes)) for _, piece in part.pieces()]
     low, high = (np.array(side, dtype=np.float64) for side in zip(*extremes, strict=True))
     return low.min(0), high.max(0)
 
 
-def _scaled(rows: _Rows, low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float32]:
-    scaled = room((len(rows.order), *rows.row), np.float32)
+def _scaled(part: _ArrayPart, low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float32]:
+    scaled = room((len(part.order), *part.sample_shape), np.float32)
     span = np.where(high > low, high - low, 1.0)
-    for start, piece in rows.pieces():
+    for start, piece in part.pieces():
         scaled[start : start + len(piece)] = np.clip((piece - low) / span, 0, 1)
     return scaled
 
 
-def _trains(rows: _Rows, step_us: int) -> Iterator[SpikeTrains]:
+def _trains(part: _ArrayPart, step_us: int) -> Iterator[SpikeTrains]:
     """Convert ones to spikes in the middle of their steps, piece by piece."""
-    for start, piece in rows.pieces():
+    for start, piece in part.pieces():
         sample, step, channel = np.nonzero(piece)
-        lengths = None if rows.lengths is None else rows.lengths[start : start + len(piece)]
+        lengths = None if part.lengths is None else part.lengths[start : start + len(piece)]
         lasts_us = (np.full(len(piece), piece.shape[1]) if lengths is None else lengths) * step_us
         yield SpikeTrains.of(sample, channel, step * step_us + step_us // 2, lasts_us, piece.shape[2])

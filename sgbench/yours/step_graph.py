@@ -308,13 +308,17 @@ class StepByStep:
         self.potential = torch.empty(0)
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute spikes and potentials of the last neurons [T, B, ...] from rest."""
+        """Run the graph step by step from rest; return the last neurons' spikes and potentials [T, B, ...] each.
+
+        Args:
+            x: input [T, B, ...].
+        """
         self.states = {}
         spikes, potentials = [], []
         for now in x.unbind(0):
             values = evaluate(self.graph, self.network, now, self._call)
             spikes.append(values[self.last])
-            potentials.append(self.potential)
+            potentials.append(self.potential)  # set by `_call` when it runs the last neurons
         self.states = {}
         return torch.stack(spikes), torch.stack(potentials)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from sgbench.diagnosis.agreement import LossAt, bptt_gradients, compare, lines, probe, rule_gradients
+from sgbench.diagnosis.agreement import LossAt, agreements, bptt_gradients, compare, probe, rule_gradients
 from sgbench.diagnosis.enumeration import expected_gradients
 from sgbench.diagnosis.exact import exact
 from sgbench.diagnosis.panels import diagnose_network
@@ -116,9 +116,9 @@ def test_a_soft_network_agrees_with_itself_and_a_spiking_one_does_not() -> None:
     net, given = network([5, 6, 2], functools.partial(sigmoid, 3.0), gain=2.0), [batch(8, 3, 5, 2)]
     soft = relaxed(net)
     reference = bptt_gradients(relaxed(soft), given, objective())
-    for line in lines("relaxed", bptt_gradients(soft, given, objective()), reference):
+    for line in agreements("relaxed", bptt_gradients(soft, given, objective()), reference):
         assert (line.cosine, line.norm_ratio, line.relative_bias) == pytest.approx((1.0, 1.0, 0.0), abs=1e-12)
-    hidden, _ = lines("relaxed", bptt_gradients(net, given, objective()), reference)
+    hidden, _ = agreements("relaxed", bptt_gradients(net, given, objective()), reference)
     assert hidden.relative_bias is not None
     assert hidden.relative_bias > 0.01
 

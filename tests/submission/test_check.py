@@ -21,7 +21,7 @@ from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.records.method import method_id
 from sgbench.records.submission import Submission, TuningLog, external_id
 from sgbench.submissions.check import check, strange
-from sgbench.submissions.head import head as problems_of
+from sgbench.submissions.head import header_problems as problems_of
 from sgbench.submissions.tuning import best, complaints
 from tests.leaderboard.factory import method, protocol, reference
 from tests.messages import missing

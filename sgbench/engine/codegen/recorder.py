@@ -122,7 +122,10 @@ class Recorder:
         raise Untraceable(f"its step calls {func.name()}, for which there is no rule")
 
     def stand_in(self, argument: Any) -> Any:
-        """Replace a tensor that gradient has to reach by a traced one; return anything else as it is."""
+        """Return a traced placeholder for a tensor that requires gradient, always the same one for the same tensor.
+
+        Any other argument is returned unchanged. The placeholder is a row: it has no axis of samples.
+        """
         if (
             not isinstance(argument, Tensor)
             or isinstance(argument, TracedTensor)
@@ -130,8 +133,8 @@ class Recorder:
         ):
             return argument
         if id(argument) not in self.stand_ins:
-            nothing = (Value("row"),)
-            traced = self._traced(argument.shape, nothing, learns=True, is_row=True)
+            placeholder = (Value("row"),)  # never written: operands read the rows of `stands_for`
+            traced = self._traced(argument.shape, placeholder, learns=True, is_row=True)
             traced.stands_for = argument
             self.stand_ins[id(argument)] = traced
         return self.stand_ins[id(argument)]

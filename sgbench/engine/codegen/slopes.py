@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sgbench.engine.codegen.build import NOTE, OPTIONS, compiled
 from sgbench.engine.codegen.rules import RULES
-from sgbench.engine.codegen.source import HEAD, INDENT, Lines
+from sgbench.engine.codegen.source import HEAD, OUTER_INDENT, Lines
 from sgbench.engine.codegen.values import Value, as_number, needed
 from sgbench.records.formula import Node
 
@@ -53,7 +53,7 @@ def slope(tree: Node, dtype: torch.dtype) -> Slope:
     body.append(f"out[step, sample - low, m] = {lines.names[value]}")
     number = str(dtype).removeprefix("torch.")
     text = HEAD.format(dtype=number) + SLOPE.format(
-        locals="; ".join(lines.locals) or "pass", body="\n".join(f"{INDENT[4:]}{line}" for line in body)
+        locals="; ".join(lines.locals) or "pass", body="\n".join(f"{OUTER_INDENT}{line}" for line in body)
     )
     return Slope(_loop(text, dtype), np.array([*lines.constants, 0.0], number))
 

@@ -92,7 +92,8 @@ def backward(
 {body}
             along.take(taken, step * batch + begin, grad_current, step * of_leaving + begin, end - begin)
 """
-INDENT = " " * 20
+INDENT, OUTER_INDENT = " " * 20, " " * 16
+"""Of lines in the loop over neurons, and of those before it."""
 
 
 class WrittenSource:
@@ -158,22 +159,31 @@ class LoopSource(WrittenSource):
 
     def _loop(
         self,
-        loop: str,
+        template: str,
         arrays: Sequence[str],
         stores: Sequence[tuple[str, Value]],
         rows: Mapping[str, str],
         ahead: Sequence[str],
         **names: str,
     ) -> str:
-        """Write a loop that stores these values."""
+        """Fill a loop template with code that computes values and stores them.
+
+        Args:
+            template: `FORWARD` or `BACKWARD`.
+            arrays: arguments of the loop.
+            stores: the start of each assignment, and the value that it stores.
+            rows: the row index of each kind of input.
+            ahead: lines before the loop over neurons.
+            names: further fields of the template.
+        """
         written = Lines(self.constants, self.dtype, self.pitch, rows)
         lines = written.lines(needed(value for _, value in stores))
         lines += [f"{place} {written.names[value]}" for place, value in stores]
-        return loop.format(
+        return template.format(
             arguments=", ".join(arrays),
             locals="; ".join(written.locals) or "pass",
             body="\n".join(f"{INDENT}{line}" for line in lines),
-            ahead="\n".join(f"{INDENT[4:]}{line}" for line in ahead),
+            ahead="\n".join(f"{OUTER_INDENT}{line}" for line in ahead),
             **names,
         )
 

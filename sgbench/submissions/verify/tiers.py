@@ -85,7 +85,7 @@ class Verifier:
 
     def _predictions(self, seed: int) -> PredictionTable:
         path = self.root / "predictions" / f"{seed}.csv"
-        data = read_bytes(path, limit=FOLDERS["predictions"][1])
+        data = read_bytes(path, limit=FOLDERS["predictions"].max_bytes)
         return parse_prediction_table(data, str(path), self._reference)
 
     def _claimed(self, seeds: Iterable[int]) -> list[float]:
@@ -120,7 +120,7 @@ class Verifier:
         agreements, test_scores, spikes, foreign, lies = [], [], [], 0, []
         for seed in seeds:
             try:
-                training, validation = self._inferred(seed)
+                training, validation = self._inference(seed)
             except NonFiniteError as error:
                 agreements.append(0.0)
                 test_scores.append(self._failed_score)
@@ -165,13 +165,13 @@ class Verifier:
         guess = self._measure.guess
         return guess if math.isfinite(guess) else sys.float_info.max
 
-    def _inferred(self, seed: int) -> tuple[Training, Scores]:
-        """Run one seed's weights over the validation set and then the test set."""
+    def _inference(self, seed: int) -> tuple[Training, Scores]:
+        """Run one seed's weights over both sets; return the training, with test scores, and validation scores."""
         method = self.submission.method
         assert method is not None  # noqa: S101 - refused before
         parts = self._parts(method, seed)
         path = self.root / "weights" / f"{seed}.safetensors"
-        load_weights(parts.network, read_bytes(path, limit=FOLDERS["weights"][1]), str(path))
+        load_weights(parts.network, read_bytes(path, limit=FOLDERS["weights"].max_bytes), str(path))
         record = self.records[seed]
         best = record.best_epoch if isinstance(record, RunRecord) else None
         return _scored(parts, method, seed, best or 0)
@@ -193,7 +193,7 @@ class Verifier:
 def _scored(parts: Parts, method: Method, seed: int, epoch: int) -> tuple[Training, Scores]:
     """Run the weights of an epoch over the validation and the test set, without any training."""
     training = Training(parts, method, seed, made_by={})
-    training.best.epoch = epoch
+    training.best.epoch = epoch  # noise and steepness are scored as this epoch has them
     training.begin_scoring("validation", selected=True)
     for batch in parts.data.evaluation("validation"):
         training.score(batch)
