@@ -19,7 +19,7 @@ from sgbench.records.record import RunRecord
 from sgbench.records.spec import Method, Protocol
 from sgbench.records.submission import Submission, TuningLog
 from sgbench.submissions.check import check
-from sgbench.submissions.head import head
+from sgbench.submissions.head import header_problems
 from sgbench.submissions.make import Author, make
 from sgbench.submissions.tuning import complaints
 from tests.leaderboard.factory import method, protocol, reference, write_board_record
@@ -91,9 +91,9 @@ def test_a_submission_takes_the_largest_complete_prefix_and_tells_what_was_tried
     assert made.tuning_trials == 2
     assert made.left_out == ()
     submission = read_model(Path(made.folder) / "submission.json", Submission)
-    assert not [found for found in head(submission, Apart().of("toy_v1")) if found.code == "seeds"]
+    assert not [found for found in header_problems(submission, Apart().of("toy_v1")) if found.code == "seeds"]
     eleven = submission.model_copy(update={"seeds": REPORTING[:11]})
-    (problem,) = (found for found in head(eleven, Apart().of("toy_v1")) if found.code == "seeds")
+    (problem,) = (found for found in header_problems(eleven, Apart().of("toy_v1")) if found.code == "seeds")
     assert "the first 10 or the first 20 or all of toy_v1" in problem.message
 
 
