@@ -9,7 +9,7 @@ INSTALLED_PEERS := $(PEERS)/.installed
 LOWEST ?= .venv-lowest
 INSTALLED_LOWEST := $(LOWEST)/.installed
 # Their pages in docs/ are what their stores give; make docs looks.
-STUDIES := surrogates passing_steps chip
+STUDIES := surrogates passing_steps chip recipes
 
 # Where it is set, every process of the tests compiles all modules anew.
 unexport PYTHONDONTWRITEBYTECODE

@@ -40,7 +40,7 @@ class InnerEar:
 
     >>> ear = InnerEar(rate_hz=8000, high_hz=3000, channels=3)
     >>> [round(f) for f in ear.centres_hz()]
-    [60, 753, 3000]
+    [60, 737, 3000]
     >>> time_us, channel = ear.spikes([np.sin(2 * np.pi * 753 * np.arange(800) / 8000)])[0]
     >>> int(np.bincount(channel, minlength=3).argmax()), int(time_us.max()) < 100_000
     (1, True)

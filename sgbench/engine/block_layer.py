@@ -54,11 +54,8 @@ class BlockLayer:
         self.matrix = None if matrix is None else matrix.detach()
         decay, threshold = plan.spec.decay, plan.spec.threshold
         uniform = not isinstance(decay, Tensor) and not isinstance(threshold, Tensor)
-        wires = NOTHING[self.number]
-        if self.matrix is not None:
-            wires = self._padded((self.matrix[None] if self.matrix.dim() == 1 else self.matrix.T).numpy())
         coefficients = (self._padded_coefficient(value) for value in plan.spec.coefficients())
-        self.layer = layer_of(plan, coefficients, wires, uniform=uniform)
+        self.layer = layer_of(plan, coefficients, NOTHING[self.number], uniform=uniform)
         self.slope = slope_of(plan.spec.surrogate, weight.dtype)
         self.curve = curve_of(plan.spec.surrogate, self.number)
 
@@ -124,8 +121,9 @@ class BlockLayer:
         self, rows: Rows, words: np.ndarray, saved: SavedActivations, carry: Carry, readout: Readout
     ) -> Callable[[int, int], tuple[int, int]]:
         """Return the loop forward, to be called for ranges of samples."""
+        layer = self.layer._replace(wires=self.columns_of_wires())  # V as it is in this pass
         states = States(*(rows_of(field, self.width) for field in carry))
-        given = self.layer, self.arriving(rows, words), states, saved_rows(saved, self.plan.shape[2])
+        given = layer, self.arriving(rows, words), states, saved_rows(saved, self.plan.shape[2])
         return functools.partial(advance, *given, readout, self.plan.shape[1])
 
     def bound_backward(
@@ -156,6 +154,12 @@ class BlockLayer:
         room = np.zeros((rows, -(-inputs // LANES) * LANES), self.number)
         room[:neurons, :inputs] = self.back.numpy()
         return room
+
+    def columns_of_wires(self) -> np.ndarray:
+        """Return the present V transposed, padded rows [M, width] or [1, width]; empty without recurrence."""
+        if self.matrix is None:
+            return NOTHING[self.number]
+        return self._padded((self.matrix[None] if self.matrix.dim() == 1 else self.matrix.T).numpy())
 
     def rows_of_wires(self) -> np.ndarray:
         """Copy V, or what is in its place on the way back, into padded rows [width, width] or [1, width].

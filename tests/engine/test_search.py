@@ -91,7 +91,7 @@ def test_a_new_tensor_in_the_place_of_an_old_one_is_found(monkeypatch: pytest.Mo
     assert right.compared
     assert right.finding is None
     monkeypatch.setattr(generated, "recalled", by_place)
-    assert "epoch 1" in str(run.check().finding)
+    assert run.check().finding is not None
 
 
 @pytest.mark.slow
