@@ -138,7 +138,7 @@ class Timing(Strict):
 
 
 class HostEnergy(Strict):
-    """Holds the energy [J] that a power meter of the host read in training and testing, idle power included."""
+    """Holds what one meter of the host counted, idle power included."""
 
     meter: Text = Field(max_length=100)
     fit_j: Amount
