@@ -104,9 +104,7 @@ def _meet(rank: int, count: int, meeting: Path) -> Together:
 
 def _assist(spec: RunSpec, rank: int, meeting: Path, ready: Connection) -> None:
     """Train on shares of all batches until the first process has no more epochs."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches all processes; the first one ends the others
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the first process ends the others
     torch.set_num_threads(spec.trainer.threads)
     parts = build(spec)
     parts.data.setup()
@@ -124,6 +122,5 @@ def _train_epoch(training: Training, parts: Parts, said: dict[str, Any]) -> None
     training.curve = [EpochScores.model_validate(line) for line in said["curve"]]  # which schedules go by
     training.begin_epoch(said["epoch"])
     for batch in parts.data.epoch(said["epoch"]):
-        for group in parts.optimizer.param_groups:
-            group["lr"] = training.learning_rate()
+        training.set_learning_rate(parts.optimizer)
         training.train(batch, parts.optimizer)

@@ -163,6 +163,12 @@ class Training:
         self.used_lr = self.lr * self.schedule.factor(moment)
         return self.used_lr
 
+    def set_learning_rate(self, optimizer: torch.optim.Optimizer) -> None:
+        """Set the learning rate of the next step in all groups of the optimiser."""
+        rate = self.learning_rate()
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+
     def epoch_numbers(self) -> dict[str, float]:
         """Name what loggers get of the last epoch: scores, the best so far, rates, learning rate and time."""
         activity = self.evaluation.scores().activity

@@ -140,8 +140,7 @@ def _batches(parts: Parts, epoch: int, share: float) -> tuple[Batches, Clock]:
 def _train(parts: Parts, training: Training, batches: Iterable[Batch]) -> None:
     """Train on batches as an epoch does."""
     for batch in batches:
-        for group in parts.optimizer.param_groups:
-            group["lr"] = training.learning_rate()
+        training.set_learning_rate(parts.optimizer)
         training.train(batch, parts.optimizer)
 
 

@@ -47,8 +47,7 @@ class Learner(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Train on one batch by the learning rule, at the schedule's learning rate."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.driven_training.learning_rate()
+        self.driven_training.set_learning_rate(self.optimizer)
         self.driven_training.train(batch, self.optimizers())  # type: ignore[arg-type]
 
     def on_validation_epoch_start(self) -> None:

@@ -62,8 +62,7 @@ def alone(spec: RunSpec) -> Course:
     for epoch in range(spec.method.protocol.epochs):
         training.begin_epoch(epoch)
         for place, batch in enumerate(_first(parts.data.epoch(epoch))):
-            for group in parts.optimizer.param_groups:
-                group["lr"] = training.learning_rate()
+            training.set_learning_rate(parts.optimizer)
             training.trained(batch, training.loop.train_batch(batch, parts.optimizer))
             yield (_moment(f"epoch {epoch}, batch {place}", training),)
         check_optimizer(parts.optimizer)
