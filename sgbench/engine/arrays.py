@@ -17,7 +17,7 @@ FLOATS = {torch.float32: np.float32, torch.float64: np.float64}
 NOTHING = {kind: np.empty((0, 0), kind) for kind in (np.float32, np.float64, np.uint64)}
 
 
-def in_parts(kernel: Callable[..., None], count: int, entries: int, *arguments: object) -> None:
+def in_parts(kernel: Callable[..., object], count: int, entries: int, *arguments: object) -> None:
     """Call a kernel for all of its samples or rows, by as many threads as torch uses.
 
     Each part is written by one thread alone, so the bits do not depend on their number. Threads of Python, not of

@@ -79,7 +79,8 @@ def curve_of(surrogate: Surrogate | None, number: type) -> SlopeSource:
 
 def saved_rows(saved: SavedActivations, width: int) -> Saved:
     """Return what is remembered of all steps as rows."""
-    return Saved(*(rows_of(field, width) for field in saved[:-1]), bits_of(saved.words))
+    x, w, now, spikes = (rows_of(field, width) for field in saved[:-1])
+    return Saved(x, w, now, spikes, bits_of(saved.words))
 
 
 class NumbaSteps:

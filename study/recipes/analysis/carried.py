@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -127,17 +127,18 @@ def claim(way: str, losses: Sequence[WidthLoss], tasks: int) -> HypothesisResult
         losses: of each task whose runs are stored.
         tasks: how many there are.
     """
-    result = {
-        "name": way,
-        "claim": f"the width that is best for {PLAIN} costs less than {MARGIN:g} points for {way}",
-        "cells": "five widths, four tasks",
-    }
     seeds = min((len(one.points) for one in losses), default=0)
+    result = HypothesisResult(
+        name=way,
+        claim=f"the width that is best for {PLAIN} costs less than {MARGIN:g} points for {way}",
+        cells="five widths, four tasks",
+        seeds=f"{seeds} of {PLANNED}",
+    )
     if len(losses) < tasks or seeds < PLANNED:
-        return HypothesisResult(**result, seeds=f"{seeds} of {PLANNED}")
+        return result
     below = [one.p_below() for one in losses]
-    return HypothesisResult(
-        **result,
+    return replace(
+        result,
         seeds=str(seeds),
         p_confirmed=max(below),
         p_refuted=min(1.0, len(below) * min(1 - p for p in below)),

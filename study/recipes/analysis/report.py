@@ -145,7 +145,7 @@ def _numbers(widths: Sequence[float]) -> str:
 
 def _widths(runs: Accuracies, title: str, seeds: Sequence[int]) -> str:
     """Tabulate a task's mean test accuracies by width and way, with the best width and its rank correlation."""
-    from scipy import stats
+    from scipy.stats import rankdata
 
     means = {
         way: [float(np.mean([runs[way][width][seed][1] for seed in seeds])) for width in runs[way]]
@@ -153,7 +153,8 @@ def _widths(runs: Accuracies, title: str, seeds: Sequence[int]) -> str:
     }
     rows = []
     for way, each in means.items():
-        agree = NONE if way == PLAIN else decimal_text(float(stats.spearmanr(means[PLAIN], each)[0]), 2)
+        correlation = np.corrcoef(rankdata(means[PLAIN]), rankdata(each))[0, 1]
+        agree = NONE if way == PLAIN else decimal_text(correlation, 2)
         best = chosen(runs[way], seeds)
         rows.append([way, *(decimal_text(mean, 1) for mean in each), f"{best:g}", agree])
     head = [
