@@ -18,6 +18,8 @@ from benchmarks.counting import CASES, SPIKING
 from benchmarks.rules import FEED_FORWARD, RULES
 from benchmarks.whole_run_data import W1Like
 from benchmarks.workloads import WORKLOADS
+from sgbench.composition import catalogue
+from sgbench.composition.data_facts import facts_of
 from sgbench.datasets.base import fingerprint
 from tests.benchmarks.tiny import QUICK, TINY, TINY_W1, bench
 
@@ -106,7 +108,9 @@ def test_whole_run_is_gated(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 
 
 def test_data_of_the_whole_run_are_those_published() -> None:
-    assert fingerprint(W1Like().load(Path())) == W1Like.sha256
+    facts = facts_of(catalogue.entry("dataset", "w1_like", [Path(whole_run.__file__).parent / "conf"]))
+    assert fingerprint(W1Like().load(Path())) == W1Like.sha256 == facts.sha256
+    assert (facts.sizes, facts.classes) == (W1Like.sizes, W1Like.n_classes)
 
 
 @pytest.mark.slow
