@@ -51,6 +51,8 @@ LINES = (
     Line("two convolutions", "w3", "w3", 9, with_peers=True, sparse=False),
 )
 PEER_ROUNDS = 5
+WIDER, WIDER_COMMIT = "avx512", "66576b2f"
+"""Folder of the results that another processor gave, and the code that was measured there."""
 
 
 class Measurement(NamedTuple):
@@ -140,8 +142,8 @@ def table(folder: Path = RESULTS) -> str:
         InputError: a result is missing or not one.
     """
     rows = [
-        "| one training step | snnTorch | sgbench | times faster | best peer |",
-        "| :-- | --: | --: | --: | :-- |",
+        "| one training step | snnTorch | sgbench | times faster | best peer | with AVX-512 |",
+        "| :-- | --: | --: | --: | :-- | --: |",
     ]
     machines: dict[str, list[str]] = {}
     for line in LINES:
@@ -152,11 +154,16 @@ def table(folder: Path = RESULTS) -> str:
         rows.append(
             f"| {line.text} | {_ms(tree['contenders'][BASE])} | {_ms(ours)} "
             f"| **{ratio['median']:.1f}** ({ratio['low']:.1f} to {ratio['high']:.1f}) "
-            f"| {_best_peer(folder, line)} |"
+            f"| {_best_peer(folder, line)} | {_elsewhere(folder, line)} |"
         )
     most, *others = sorted(machines, key=lambda machine: -len(machines[machine]))
     told = [f"We measured on {most}"]
     told += [f'We measured "{name}" on {machine}' for machine in others for name in machines[machine]]
+    if (folder / WIDER).is_dir():
+        told.append(
+            'The column "with AVX-512" is how many times faster commit '
+            f"{WIDER_COMMIT} was on a processor that has it."
+        )
     return "\n".join([*rows, "", " ".join(told)])
 
 
@@ -192,6 +199,12 @@ def _best_peer(folder: Path, line: Line) -> str:
     }
     best = max(peer_ratios, key=peer_ratios.__getitem__)
     return f"{best} {peer_ratios[best]:.1f}"
+
+
+def _elsewhere(folder: Path, line: Line) -> str:
+    """Return the gain on the other processor, or nothing where it was not measured."""
+    path = folder / WIDER / f"{line.name}.json"
+    return f"{_read(path)['contenders'][OURS]['ratio_cpu']['median']:.1f}" if path.is_file() else ""
 
 
 def _machine(tree: dict[str, Any]) -> str:
