@@ -23,7 +23,8 @@ ABOUT = """Run what others have published, and print ours beside theirs. Without
 Finished runs are kept: an interrupted reproduction continues, and the same command again only reads. `all` says
 before each how long the rest takes, by the minutes that --list names and the pace so far.
 
-exit codes: 0 all agree, 1 a run failed or could not be made, 2 bad input, 3 a figure does not agree, 130 stopped"""
+exit codes, with --stored and --update too: 0 all agree, 1 a run failed or could not be made, 2 bad input,
+3 a figure does not agree, 130 stopped"""
 ALL = "all"
 UNMEASURED, DISAGREES = 1, 3
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sgbench.reproduction.runs import ReproductionResult
-from sgbench.reproduction.verdict import Judged
+from sgbench.reproduction.verdict import ROUNDING, Judged
 
 HEAD = ("reproduction", "figure", "published", "ours", "seeds", "verdict", "revised", "minutes")
 
@@ -35,15 +35,21 @@ def rows(results: Sequence[ReproductionResult]) -> list[list[str]]:
 def ours(judged: Judged) -> str:
     """Write what was measured, with the standard deviation over seeds, by four digits or powers of ten.
 
+    What the verdict takes for rounding has neither digits nor a deviation: those differ between processors.
+
     >>> from sgbench.reproduction.definition import Figure
     >>> figure = Figure(line="a", of=("b",), at_least=0.5, evidence="by hand")
     >>> ours(Judged(figure, 0.75, 0.01, 3, "agrees", None))
     '0.7500 ± 0.0100'
+    >>> ours(Judged(figure, 4.2e-17, 3.4e-17, 3, "does not agree", None))
+    '< 1e-12'
     """
     if judged.ours is None:
         return "-"
-    spread = "" if judged.deviation is None else f" ± {_digits(judged.deviation, judged.ours)}"
-    return f"{_digits(judged.ours, judged.ours)}{spread}"
+    value = _digits(judged.ours, judged.ours)
+    if judged.deviation is None or _is_rounding(judged.ours):
+        return value
+    return f"{value} ± {_digits(judged.deviation, judged.ours)}"
 
 
 def measured_text(values: Iterable[float]) -> str:
@@ -55,7 +61,13 @@ def measured_text(values: Iterable[float]) -> str:
     return ", ".join(_digits(value, value) for value in values)
 
 
+def _is_rounding(value: float) -> bool:
+    return 0 < abs(value) < ROUNDING
+
+
 def _digits(value: float, of: float) -> str:
+    if _is_rounding(of):
+        return f"< {ROUNDING:g}"
     small = 0 < abs(of) < 1e-4  # noqa: PLR2004 - the digits that the docstring of `ours` names
     return f"{value:{'.1e' if small else '.4f'}}"
 

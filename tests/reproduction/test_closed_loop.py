@@ -1,11 +1,16 @@
 """The integral around a loop against the gradient theorem, finite differences and Green's theorem."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.special import expit
 
 from sgbench.reproduction.closed_loop import gradient, integrals, loop_integral
 from sgbench.reproduction.definition import read
+from sgbench.reproduction.page import as_page, read_page
+from sgbench.reproduction.report import ours
+from sgbench.reproduction.runs import calculated
 
 SETTINGS = {"x": 1.0, "radius": 1.8, "points": 1500}
 
@@ -92,3 +97,23 @@ def test_the_shipped_settings_are_those_of_the_paper():
     settings = {key: value for key, value in one.calculation.items() if key != "name"}
     assert settings == {**SETTINGS, "forward_slope": 1e4, "slopes": [1.0, 5.0, 20.0]}
     assert {name for figure in one.figures for name in figure.of} == set(integrals(**settings, seed=0))
+
+
+def test_another_processors_rounding_moves_no_byte_of_the_page():
+    """Must match: the committed section, and the rows of results that are off by a part in 1e16.
+
+    Must differ: a result that is off by more than what the verdict takes for rounding.
+    """
+    one = read("closed_loop")
+    here = calculated(one, one.seeds)
+    page = Path(__file__).parents[2] / "docs" / "reproductions.md"
+    assert read_page(as_page([here])) == {"closed_loop": read_page(page.read_text())["closed_loop"]}
+
+    def off(by: float):
+        judged = [
+            each._replace(ours=each.ours + by, deviation=2 * each.deviation) for each in here.judged[3:]
+        ]
+        return [ours(each) for each in judged]
+
+    assert off(1e-16) == off(0.0) == ["< 1e-12"] * 3
+    assert off(1e-11) != off(0.0)
