@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from sgbench.errors import require_number
-from sgbench.signals.trajectory import Batch, Target, Trajectory, valid_steps
+from sgbench.signals.trajectory import Batch, Target, Trajectory, inside
 
 
 class Loss(ABC):
@@ -87,8 +87,3 @@ class OutputLoss(Loss):
     @abstractmethod
     def each(self, trajectory: Trajectory, target: Tensor) -> Tensor:
         """Compute the loss of each sample [B] from its outputs of all steps."""
-
-
-def inside(output: Tensor, lengths: Tensor) -> Tensor:
-    """Set outputs [T, B, C] to zero behind each sample's end."""
-    return output.masked_fill(~valid_steps(lengths, len(output))[..., None], 0.0)

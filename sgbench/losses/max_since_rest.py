@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from sgbench.engine.peaks import largest
-from sgbench.losses.base import Loss, inside
-from sgbench.signals.trajectory import Trajectory
+from sgbench.losses.base import Loss
+from sgbench.signals.trajectory import Trajectory, inside
 
 
 class MaxSinceRest(Loss):

@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
-from sgbench.losses.base import OutputLoss, inside
-from sgbench.signals.trajectory import Batch, Target, Trajectory
+from sgbench.losses.base import OutputLoss
+from sgbench.signals.trajectory import Batch, Target, Trajectory, inside
 
 
 class MeanSquaredError(OutputLoss):

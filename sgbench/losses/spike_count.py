@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from sgbench.losses.base import Loss
-from sgbench.signals.trajectory import Trajectory, valid_steps
+from sgbench.signals.trajectory import Trajectory, inside
 
 
 class SpikeCount(Loss):
@@ -25,5 +25,4 @@ class SpikeCount(Loss):
 
     def logits(self, trajectory: Trajectory) -> Tensor:
         """Count each class's output spikes within the sample's steps, as its score [B, C]."""
-        valid = valid_steps(trajectory.lengths, trajectory.output.shape[0])
-        return trajectory.output.masked_fill(~valid[..., None], 0.0).sum(0)
+        return inside(trajectory.output, trajectory.lengths).sum(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from sgbench.losses.base import Loss
-from sgbench.signals.trajectory import Trajectory, valid_steps
+from sgbench.signals.trajectory import Trajectory, inside
 
 
 class SumOverTime(Loss):
@@ -21,5 +21,4 @@ class SumOverTime(Loss):
 
     def logits(self, trajectory: Trajectory) -> Tensor:
         """Add up each class's outputs within the sample's steps, as its score [B, C]."""
-        valid = valid_steps(trajectory.lengths, trajectory.output.shape[0])
-        return trajectory.output.masked_fill(~valid[..., None], 0.0).sum(0)
+        return inside(trajectory.output, trajectory.lengths).sum(0)

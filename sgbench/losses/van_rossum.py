@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from sgbench.errors import InputError, require_number
-from sgbench.losses.base import OutputLoss, inside
-from sgbench.signals.trajectory import Batch, Target, Trajectory
+from sgbench.losses.base import OutputLoss
+from sgbench.signals.trajectory import Batch, Target, Trajectory, inside
 
 
 class Smoothed(NamedTuple):

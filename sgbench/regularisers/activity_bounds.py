@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sgbench.errors import require_number
 from sgbench.regularisers.base import Regulariser
-from sgbench.signals.trajectory import SPIKES, Keep, Trajectory, valid_steps
+from sgbench.signals.trajectory import SPIKES, Keep, Trajectory, inside
 
 
 class ActivityBounds(Regulariser):
@@ -50,10 +50,9 @@ class ActivityBounds(Regulariser):
 
     def penalty(self, trajectory: Trajectory) -> Tensor:
         """Add up both penalties, on too few and on too many spikes, over all spiking layers."""
-        valid = valid_steps(trajectory.lengths, trajectory.output.shape[0])
         total = trajectory.output.new_zeros(())
         for spikes in trajectory.spikes:
-            count = spikes.masked_fill(~valid[..., None], 0.0).sum(0)
+            count = inside(spikes, trajectory.lengths).sum(0)
             below = torch.relu(self.lower_spikes - count).square().mean()
             above = torch.relu(count.mean(1) - self.upper_spikes).square().mean()
             total = total + self.lower_strength * below + self.upper_strength * above

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sgbench.errors import require_number
 from sgbench.regularisers.base import Regulariser
-from sgbench.signals.trajectory import SPIKES, Keep, Trajectory, valid_steps
+from sgbench.signals.trajectory import SPIKES, Keep, Trajectory, inside
 
 
 class TotalActivity(Regulariser):
@@ -39,9 +39,8 @@ class TotalActivity(Regulariser):
 
     def penalty(self, trajectory: Trajectory) -> Tensor:
         """Add up both penalties, on all spikes and on their squares per neuron, over all spiking layers."""
-        valid = valid_steps(trajectory.lengths, trajectory.output.shape[0])
         total = trajectory.output.new_zeros(())
         for spikes in trajectory.spikes:
-            count = spikes.masked_fill(~valid[..., None], 0.0).sum((0, 1))
+            count = inside(spikes, trajectory.lengths).sum((0, 1))
             total = total + self.total_strength * count.sum() + self.square_strength * count.square().mean()
         return total

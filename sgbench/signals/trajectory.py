@@ -89,6 +89,19 @@ def all_valid(lengths: Tensor, steps: int, *, wait: bool = False) -> bool:
     return (wait or lengths.device.type == "cpu") and bool((lengths >= steps).all())
 
 
+def inside(output: Tensor, lengths: Tensor) -> Tensor:
+    """Set outputs [T, B, N] to zero behind each sample's end; where all reach the last step nothing is copied.
+
+    A sum over time then has one gradient for all steps, which the engines take as such.
+
+    >>> inside(torch.tensor([[[1.0], [2.0]], [[3.0], [4.0]]]), torch.tensor([1, 2])).tolist()
+    [[[1.0], [2.0]], [[0.0], [4.0]]]
+    """
+    if all_valid(lengths, len(output)):
+        return output
+    return output.masked_fill(~valid_steps(lengths, len(output))[..., None], 0.0)
+
+
 def join(parts: list[Trajectory]) -> Trajectory:
     """Join the trajectories of consecutive windows of time into one; the state is that of the last."""
     last = parts[-1]

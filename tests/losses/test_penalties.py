@@ -14,6 +14,7 @@ from sgbench.errors import InputError
 from sgbench.regularisers.activity_bounds import ActivityBounds
 from sgbench.regularisers.none import NoPenalty
 from sgbench.regularisers.total_activity import TotalActivity
+from sgbench.signals.trajectory import Trajectory
 from tests.losses.test_losses import LENGTHS, STEPS, make_output, trajectory
 
 BOUNDS = {"lower_strength": 0.7, "lower_spikes": 2.0, "upper_strength": 0.4, "upper_spikes": 1.5}
@@ -122,3 +123,32 @@ def test_total_activity_equals_the_formula():
 def test_no_penalty_is_none():
     """Expected: None, so that the loss stays the very same tensor."""
     assert NoPenalty().penalty(trajectory(make_output("last_step"))) is None
+
+
+@pytest.mark.parametrize(
+    "regulariser",
+    [ActivityBounds(**BOUNDS), TotalActivity(total_strength=0.3, square_strength=0.2)],
+    ids=["bounds", "total"],
+)
+def test_samples_of_full_length_have_one_gradient_for_all_steps(regulariser):
+    """Must match: the gradient of the same spikes with an unseen step behind each end, and memory of one step.
+
+    An engine takes a gradient whose steps share their memory as one row. Must differ: where samples end early.
+    """
+
+    def slope(lengths: list[int], steps: int) -> Tensor:
+        spikes = torch.cat([make_spikes((3,))[0], torch.ones(1, len(LENGTHS), 3, dtype=torch.float64)])[
+            :steps
+        ]
+        spikes.requires_grad_()
+        ends = torch.tensor(lengths)
+        found = regulariser.penalty(Trajectory(spikes, ends, (spikes,), (), ()))
+        return torch.autograd.grad(found, spikes)[0]
+
+    full = [STEPS] * len(LENGTHS)
+    shared, masked = slope(full, STEPS), slope(full, STEPS + 1)
+    assert shared.stride(0) == 0
+    assert masked.stride(0) != 0
+    assert torch.equal(shared, masked[:STEPS])
+    assert (shared != 0).any()
+    assert not torch.equal(slope(list(LENGTHS), STEPS), shared)
