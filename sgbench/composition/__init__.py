@@ -1,1 +1,1 @@
-"""Reads the catalogue in `conf/` and turns words into checked specs, without torch."""
+"""Reads the catalogue in `conf/` and turns overrides into checked specs, without torch."""

@@ -97,8 +97,8 @@ def paths(group: str, config_dirs: Iterable[Path] = ()) -> dict[str, Path]:
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield names and files of a group, from strings: paths of every file cost more than reading it."""
     root = str(folder)
-    for place, _, names in os.walk(root):
-        for file in (f"{place}{os.sep}{name}" for name in names if name.endswith(".yaml")):
+    for parent, _, names in os.walk(root):
+        for file in (f"{parent}{os.sep}{name}" for name in names if name.endswith(".yaml")):
             yield file[len(root) + 1 : -len(".yaml")].replace(os.sep, "/"), Path(file)
 
 
@@ -180,8 +180,8 @@ class CatalogueReader:
 
     An object lives as long as its command: a file that is edited meanwhile keeps its first reading.
 
-    >>> shelf = CatalogueReader()
-    >>> shelf.entry("surrogate", "atan") is shelf.entry("surrogate", "atan")
+    >>> catalogue = CatalogueReader()
+    >>> catalogue.entry("surrogate", "atan") is catalogue.entry("surrogate", "atan")
     True
     """
 

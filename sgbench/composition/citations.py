@@ -51,7 +51,7 @@ def cite_package() -> Citation:
 
 
 def cite_source(source: str) -> Citation:
-    """Read what an entry names as its source.
+    """Parse what an entry names as its source, a paper or a version of software.
 
     Names, year and place are the source's own. The DOI, arXiv id or ISBN stands in the source, else in
     `works.toml`, with the title. Nothing else is added.
@@ -120,7 +120,7 @@ def _work(key: str, stated: Mapping[str, str]) -> Citation:
 
 @cache
 def works() -> dict[str, dict[str, str]]:
-    """Read the published works whose ids were read, by the words before the first comma of a source."""
+    """Read the published works of `works.toml`, by "Who Year", the part of a source before its first comma."""
     tables: dict[str, dict[str, str]] = tomllib.loads(WORKS.read_text())
     return {_plain(name): table for name, table in tables.items()}
 

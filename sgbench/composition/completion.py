@@ -1,4 +1,4 @@
-"""What may stand behind the words of a run that are typed so far, and what each shell reads to ask for it."""
+"""Completes the overrides of a run as they are typed, and holds the script by which each shell asks for it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ compdef _sgbench sgbench
 
 
 def script(shell: str) -> str:
-    """Return the script by which a shell completes words of the command.
+    """Return the script by which a shell completes arguments of the command.
 
     Raises:
         InputError: another shell.
@@ -50,11 +50,11 @@ def script(shell: str) -> str:
 
 
 def override_words(last: str, given: Sequence[str]) -> Iterable[str]:
-    """List words that choose an entry or set a number, and may stand in place of a word that is being typed.
+    """List overrides that choose an entry or set a number, as completions of the one that is being typed.
 
     Args:
         last: as far as it is typed: a key, or a key with a part of its value, also behind a comma.
-        given: the words before it, which may choose an entry.
+        given: the overrides before it, which may choose an entry.
 
     >>> [word for word in override_words("surrogate=ata", []) if word.startswith("surrogate=ata")]
     ['surrogate=atan']
@@ -88,7 +88,7 @@ def _values(key: str, given: Sequence[str]) -> Iterable[str]:
 
 
 def words_of(text: str, name: str) -> list[str]:
-    """List the words that a parameter may be, as an entry's file has them behind its value; none of a number.
+    """List the names that a parameter may take, from the comment in an entry's file; none for a number.
 
     >>> words_of("recurrence: none # none, one_to_one or all_to_all", "recurrence")
     ['none', 'one_to_one', 'all_to_all']
@@ -105,8 +105,8 @@ def words_of(text: str, name: str) -> list[str]:
 
 
 def _chosen(group: str, given: Sequence[str]) -> str:
-    """Find the entry of a group that the words choose, or that of the reference run."""
-    named = [word.partition("=")[2] for word in given if word.startswith(f"{group}=")]
+    """Find the entry of a group that the overrides choose, or that of the reference run."""
+    named = [text.partition("=")[2] for text in given if text.startswith(f"{group}=")]
     return named[-1].partition(",")[0] if named else DEFAULTS.get(group, "")
 
 

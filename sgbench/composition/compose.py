@@ -1,4 +1,4 @@
-"""From words on the command line to a checked `RunSpec`, before torch is loaded."""
+"""Composes overrides of the command line into a checked `RunSpec`, before torch is loaded."""
 
 from __future__ import annotations
 
@@ -90,12 +90,12 @@ def compose(
     """Merge `conf/` with overrides and check every name, key and value that can be checked without torch.
 
     Args:
-        overrides: words such as "surrogate=atan" or "neuron.beta=0.8".
+        overrides: such as "surrogate=atan" or "neuron.beta=0.8".
         config_dirs: folders with entries of the user's own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
 
     Raises:
-        InputError: one line that names the word and the remedy.
+        InputError: one line that names the override and the remedy.
 
     >>> compose(["surrogate=atan", "seed=3"]).method.choices["surrogate"]
     'atan'
@@ -105,7 +105,7 @@ def compose(
 
 
 def raw_config(overrides: Sequence[str], config_dirs: Iterable[Path] = ()) -> DictConfig:
-    """Merge words into Hydra's tree with its `hydra` node, or raise an `InputError`."""
+    """Merge files and overrides into Hydra's tree with its `hydra` node, or raise an `InputError`."""
     register_resolvers()
     folders = list(dict.fromkeys(folder.resolve() for folder in with_own(config_dirs)))
     for folder in folders:
@@ -141,13 +141,13 @@ def _check_choices(overrides: Sequence[str], folders: Sequence[Path]) -> None:
 
 def _explain(error: Exception, overrides: Sequence[str], folders: Sequence[Path]) -> str:
     """Explain an error of Hydra, with the nearest known key where a key is unknown."""
-    if any("hydra.sweeper.params" in word for word in overrides):
+    if any("hydra.sweeper.params" in text for text in overrides):
         return "hydra.sweeper.params: belongs into the file of a sweep; on the command line write -m key=1,2"
     match = re.match(r"Could not (?:override|append|delete)[^']*'([^']+)'", str(error))
     if match is None:
         return one_line(error)
     key = match.group(1)
-    others = [word for word in overrides if key not in word]
+    others = [text for text in overrides if key not in text]
     if len(others) == len(overrides):
         return one_line(error)
     try:
@@ -176,30 +176,30 @@ def spec_from_config(
     allow_targets: Iterable[str] = (),
 ) -> RunSpec:
     """Check a merged tree and turn it into a `RunSpec`."""
-    shelf = catalogue.CatalogueReader(config_dirs, allow_targets)
-    return spec_from_own(copy.deepcopy(config), shelf, choices=choices)
+    reader = catalogue.CatalogueReader(config_dirs, allow_targets)
+    return spec_from_own(copy.deepcopy(config), reader, choices=choices)
 
 
 def spec_from_own(
-    config: DictConfig, shelf: catalogue.CatalogueReader, *, choices: dict[str, Any] | None = None
+    config: DictConfig, reader: catalogue.CatalogueReader, *, choices: dict[str, Any] | None = None
 ) -> RunSpec:
     """Check a merged tree like `spec_from_config`, for many trees: entries are read once, and a tree is used up."""
     chosen = _choices(config) if choices is None else choices
-    picked = {group: _canonical(group, _picked(chosen, group), shelf) for group in GROUPS}
+    picked = {group: _canonical(group, _picked(chosen, group), reader) for group in GROUPS}
     OmegaConf.set_struct(config, None)
-    picked = take_out_choices(picked, config, shelf)
-    take_out_settings(config, chosen, picked, shelf)
+    picked = take_out_choices(picked, config, reader)
+    take_out_settings(config, chosen, picked, reader)
     tree = _resolve(config)
     nodes, loggers, targets = {}, {}, {}
     for group, name in picked.items():
         if name == NOTHING and group in SPIKING_CHOICES:
             nodes[group] = {}
             continue
-        entry = shelf.entry(entry_group(group), name)
-        nodes[group], targets[group] = _checked_node(group, tree.pop(group, None), entry, shelf)
+        entry = reader.entry(entry_group(group), name)
+        nodes[group], targets[group] = _checked_node(group, tree.pop(group, None), entry, reader)
     for name, node in _without_meta(tree.pop("logger", None)).items():
-        entry = shelf.entry("logger", name)
-        loggers[name], targets[f"logger.{name}"] = _checked_node(f"logger.{name}", node, entry, shelf)
+        entry = reader.entry("logger", name)
+        loggers[name], targets[f"logger.{name}"] = _checked_node(f"logger.{name}", node, entry, reader)
     method_tree = {
         "choices": picked,
         "parameters": nodes,
@@ -248,15 +248,15 @@ def _picked(choices: dict[str, Any], group: str) -> str:
     return name
 
 
-def _canonical(group: str, name: str, shelf: catalogue.CatalogueReader) -> str:
+def _canonical(group: str, name: str, reader: catalogue.CatalogueReader) -> str:
     """Return the name of the entry behind an alias, whose numbers are in the tree already."""
     if name == NOTHING and group in SPIKING_CHOICES:
         return name
-    return shelf.entry(entry_group(group), name).canonical
+    return reader.entry(entry_group(group), name).canonical
 
 
 def _checked_node(
-    where: str, node: Any, entry: catalogue.Entry, shelf: catalogue.CatalogueReader
+    where: str, node: Any, entry: catalogue.Entry, reader: catalogue.CatalogueReader
 ) -> tuple[dict[str, Any], str]:
     """Check the keys of a choice against its entry, and that its target is allowed; return its parameters."""
     if not isinstance(node, dict):
@@ -269,7 +269,7 @@ def _checked_node(
             f"{where}._target_={target}: the target of entry '{entry.name}' is {entry.target} and cannot be "
             f"replaced; write an entry of your own and name its folder with --config-dir"
         )
-    if not shelf.allows(entry):
+    if not reader.allows(entry):
         raise InputError(
             f"{where}: target {entry.target} of {entry.path} is not allowed; if you trust it, "
             f"add --allow-target {entry.target}, or set SGBENCH_ALLOW_TARGET={entry.target} for all commands; "

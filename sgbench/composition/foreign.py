@@ -1,6 +1,6 @@
 """What files of somebody else may say: entries, and settings of a run and of a sweep; nothing that acts by itself.
 
-A merged tree is held against what sgbench's own files and the words of the command line make of it alone. So it
+A merged tree is held against what sgbench's own files and the overrides of the command line make of it alone. So it
 does not matter by which of Hydra's ways (a package header, a list of defaults, a group) a file has reached a key.
 """
 
@@ -39,42 +39,42 @@ SETTINGS = {
 """What files may set of a launcher and a sweeper."""
 PLAIN = re.compile(r"[\w.-]+")
 ACTING = re.compile(r"(?:^|[\s'\"\[{,@/])[+~]*(?:hydra|paths)(?=$|[\s./@:=\[])")
-"""In the points of a sweep: a word that would set something of Hydra, or a folder."""
+"""In the points of a sweep: an override that would set something of Hydra, or a folder."""
 FUNCTIONS = (*RESOLVERS, "formula")
 """What references of files may call; `oc.env` has a rule of its own."""
 VARIABLE = re.compile(r"\$\{\s*oc\.env\s*:\s*(\w+)\s*[,}]")
 SHIPPED_ENV = ("WANDB_MODE",)
 """Variables of the environment that sgbench's own files read."""
 TYPE_IT = (
-    "in files of others only hydra.mode, launcher and sweeper are read; leave it out, or type it as a word"
+    "in files of others only hydra.mode, launcher and sweeper are read; leave it out, or give an override"
 )
 
 Merge = Callable[[tuple[str, ...]], DictConfig]
 
 
-def check_foreign(config: DictConfig, words: Sequence[Override], merge: Merge) -> None:
+def check_foreign(config: DictConfig, overrides: Sequence[Override], merge: Merge) -> None:
     """Refuse what a file that is neither sgbench's nor a plugin's may not say; each in one line.
 
     Args:
         config: merged from all files, with its `hydra` node.
-        words: that were given.
-        merge: other words with the files of sgbench and its plugins alone.
+        overrides: those of the command line, parsed.
+        merge: merges other overrides with the files of sgbench and its plugins alone.
 
     Raises:
         InputError: names the key and the remedy.
     """
     if not _is_foreign(config):
         return
-    ours = _merged_without_them(config, words, merge)
+    ours = _merged_without_them(config, overrides, merge)
     for key in _differences(_tree(config.hydra, OPEN), _tree(ours.hydra, OPEN), "hydra"):
         if key not in WRITTEN_LAST:
             raise InputError(f"{key}: {TYPE_IT}")
     for key in _differences(_tree(config.get("paths")), _tree(ours.get("paths")), "paths"):
-        raise InputError(f"{key}: a file of others does not say where things lie; type it as a word")
+        raise InputError(f"{key}: a file of others does not say where things lie; type it as an override")
     for kind in PLUGGED:
         _check_settings(kind, _tree(config.hydra[kind]), _tree(ours.hydra[kind]))
     _check_points(config)
-    _check_loggers(config, words)
+    _check_loggers(config, overrides)
     _check_calls(config, ours)
 
 
@@ -84,10 +84,14 @@ def _is_foreign(config: DictConfig) -> bool:
     return any(str(source.provider).startswith("hydra.searchpath") for source in sources)
 
 
-def _merged_without_them(config: DictConfig, words: Sequence[Override], merge: Merge) -> DictConfig:
+def _merged_without_them(config: DictConfig, overrides: Sequence[Override], merge: Merge) -> DictConfig:
     """Merge what was typed about Hydra and about folders, and the launcher and sweeper that were chosen."""
-    typed = [word for word in words if re.split(r"[./]", word.key_or_group)[0] in ("hydra", "paths")]
-    keys = {word.key_or_group for word in typed}
+    typed = [
+        override
+        for override in overrides
+        if re.split(r"[./]", override.key_or_group)[0] in ("hydra", "paths")
+    ]
+    keys = {override.key_or_group for override in typed}
     chosen = [
         f"{group}={name}"
         for group, name in config.hydra.runtime.choices.items()
@@ -95,7 +99,7 @@ def _merged_without_them(config: DictConfig, words: Sequence[Override], merge: M
         and str(group) not in keys
         and isinstance(name, str)
     ]
-    lines = [word.input_line or "" for word in typed if word.key_or_group != "hydra.searchpath"]
+    lines = [override.input_line or "" for override in typed if override.key_or_group != "hydra.searchpath"]
     try:
         return merge((*chosen, *lines))
     except Exception as error:  # of nonsense Hydra raises what Python does
@@ -129,13 +133,13 @@ def _check_settings(kind: str, theirs: Any, ours: Any) -> None:
         name = key.split(".")[2] if key.count(".") > 1 else ""
         if name not in SETTINGS[kind]:
             raise InputError(
-                f"{key}: of a {kind}, files of others set {', '.join(SETTINGS[kind])}; type it as a word"
+                f"{key}: of a {kind}, files of others set {', '.join(SETTINGS[kind])}; type it as an override"
             )
         value = theirs.get(name)
         is_plain = value is None or isinstance(value, int | float) or PLAIN.fullmatch(str(value))
         if kind == "launcher" and not is_plain:
             raise InputError(
-                f"{key}: a number or a plain name is needed in a file of others; type it as a word"
+                f"{key}: a number or a plain name is needed in a file of others; type it as an override"
             )
 
 
@@ -149,18 +153,18 @@ def _check_points(config: DictConfig) -> None:
         if ACTING.search(text):
             raise InputError(
                 f"hydra.sweeper: '{shortened(text, 100)}': points of a file set nothing of hydra and paths; "
-                f"type it as a word"
+                f"type it as an override"
             )
 
 
-def _check_loggers(config: DictConfig, words: Sequence[Override]) -> None:
+def _check_loggers(config: DictConfig, overrides: Sequence[Override]) -> None:
     """Refuse a server or store for copies that was not typed."""
     loggers = config.get("logger")
-    typed = {word.key_or_group for word in words}
+    typed = {override.key_or_group for override in overrides}
     for name, node in _tree(loggers).items() if OmegaConf.is_dict(loggers) else ():
         if isinstance(node, dict) and node.get("uri") is not None and f"logger.{name}.uri" not in typed:
             raise InputError(
-                f"logger.{name}.uri: a file of others does not say where copies go; type it as a word"
+                f"logger.{name}.uri: a file of others does not say where copies go; type it as an override"
             )
 
 
@@ -190,7 +194,7 @@ def _texts(tree: Any, key: str) -> Iterator[tuple[str, str]]:
             yield f"{inner} (the key)", str(name)
             yield from _texts(value, inner)
     elif isinstance(tree, list):
-        for place, value in enumerate(tree):
-            yield from _texts(value, f"{key}[{place}]")
+        for index, value in enumerate(tree):
+            yield from _texts(value, f"{key}[{index}]")
     elif isinstance(tree, str):
         yield key, tree

@@ -1,4 +1,4 @@
-"""Hydra's own flags of `sgbench run`, which show something and run nothing: which words go with them."""
+"""Hydra's own flags of `sgbench run`, which show something and run nothing: which overrides each of them takes."""
 
 from __future__ import annotations
 
@@ -22,52 +22,52 @@ COMPLETIONS = ("install=bash", "install=fish", "uninstall=bash", "uninstall=fish
 SHOWING = (CFG, INFO, HELP, COMPLETION)
 
 
-def asks_to_show(words: Sequence[str]) -> bool:
-    """Return whether one of the words is a Hydra flag that only shows something."""
-    return any(_long(word) in SHOWING for word in words)
+def asks_to_show(arguments: Sequence[str]) -> bool:
+    """Return whether one of the arguments is a Hydra flag that only shows something."""
+    return any(_long(argument) in SHOWING for argument in arguments)
 
 
-def checked_words(words: Sequence[str], config_dirs: Sequence[Path]) -> tuple[str, list[str]]:
-    """Check words that ask Hydra to show something as those of a run.
+def checked_words(arguments: Sequence[str], config_dirs: Sequence[Path]) -> tuple[str, list[str]]:
+    """Check arguments that ask Hydra to show something as those of a run.
 
     Returns:
-        The flag that asks, and the words as Hydra's parser wants them, flags before overrides.
+        The flag that asks, and the arguments as Hydra's parser wants them, flags before overrides.
 
     Raises:
-        InputError: a word of which nothing can be shown; one line.
+        InputError: an argument of which nothing can be shown; one line.
 
     >>> checked_words(["surrogate=atan", "-c=job"], [])
     ('--cfg', ['--cfg', 'job', 'surrogate=atan'])
     """
-    flags, overrides = _split(words)
+    flags, overrides = _split(arguments)
     asked = [flag for flag in flags if flag in SHOWING]
     if len(asked) > 1:
         raise InputError(f"{' '.join(asked)}: one of them at a time")
     _require_usable(asked[0], flags, overrides, config_dirs)
-    given = [word for flag, value in flags.items() for word in (flag, value) if word]
+    given = [argument for flag, value in flags.items() for argument in (flag, value) if argument]
     return asked[0], [*given, *overrides]
 
 
-def _long(word: str) -> str:
+def _long(argument: str) -> str:
     """Return a flag's long name, without its value."""
-    name = word.partition("=")[0]
+    name = argument.partition("=")[0]
     return LONG.get(name, name)
 
 
-def _split(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """Split words into flags, by their long names with their values, and overrides."""
+def _split(arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Split arguments into flags, as long name to value, and overrides."""
     flags: dict[str, str] = {}
     overrides: list[str] = []
-    rest = list(words)
+    rest = list(arguments)
     while rest:
-        word = rest.pop(0)
-        flag = _long(word)
-        if not word.startswith("-"):
-            overrides.append(word)
+        argument = rest.pop(0)
+        flag = _long(argument)
+        if not argument.startswith("-"):
+            overrides.append(argument)
             continue
         if flag not in (*SHOWING, PACKAGE, RESOLVE, SWEEP):
-            raise InputError(f"{word}: this flag is not known; see: sgbench run --help")
-        _, given, value = word.partition("=")
+            raise InputError(f"{argument}: this flag is not known; see: sgbench run --help")
+        _, given, value = argument.partition("=")
         if not given and (flag in (CFG, PACKAGE) or (flag == INFO and rest[:1] and rest[0] in VALUES[INFO])):
             value = rest.pop(0) if rest else ""
         flags[flag] = value or ("all" if flag == INFO else "")
@@ -77,7 +77,7 @@ def _split(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
 def _require_usable(
     asked: str, flags: dict[str, str], overrides: Sequence[str], config_dirs: Sequence[Path]
 ) -> None:
-    """Refuse words that Hydra answers with a traceback or a page."""
+    """Refuse arguments that Hydra answers with a traceback or a page."""
     if asked in VALUES and flags[asked] not in VALUES[asked]:
         raise InputError(
             f"{asked} {flags[asked]}".rstrip() + f": one of {', '.join(VALUES[asked])} is needed"
@@ -91,7 +91,7 @@ def _require_usable(
             raise InputError(f"{asked}: one of {', '.join(COMPLETIONS)} is needed")
     elif asked == HELP:
         if overrides:
-            raise InputError(f"{overrides[0]}: {asked} stands alone; leave out the other words")
+            raise InputError(f"{overrides[0]}: {asked} stands alone; leave out the overrides")
     else:
         _require_point(asked, flags.get(PACKAGE), overrides, config_dirs)
 
@@ -99,7 +99,7 @@ def _require_usable(
 def _require_point(
     asked: str, package: str | None, overrides: Sequence[str], config_dirs: Sequence[Path]
 ) -> None:
-    """Refuse words that are not those of a single point, or a configuration package that it lacks."""
+    """Refuse overrides of more than one point, or a configuration package that the point lacks."""
     swept = next((override for override in parse_overrides(overrides) if override.is_sweep_override()), None)
     if swept is not None:
         raise InputError(f"{swept.input_line}: {asked} is of a single point; give one value")

@@ -40,29 +40,29 @@ class CheckedLoader(ConfigLoaderImpl):
     """
 
     def load_configuration(self, config_name: str | None, overrides: list[str], **settings: Any) -> Any:
-        """Merge files and words.
+        """Merge files and overrides.
 
         Raises:
-            InputError: a file of somebody else, or a word, says what it may not.
+            InputError: a file of somebody else, or an override, sets what it may not.
         """
         given = with_left_out(overrides)
         config = super().load_configuration(config_name, overrides=given, **settings)
-        config.hydra.overrides.task = [_as_given(word, overrides) for word in config.hydra.overrides.task]
-        words = OverridesParser.create().parse_overrides(overrides)
-        check_foreign(config, words, merge_ours)
-        check_hydra_node(config.hydra, words)
+        config.hydra.overrides.task = [_as_given(text, overrides) for text in config.hydra.overrides.task]
+        parsed = OverridesParser.create().parse_overrides(overrides)
+        check_foreign(config, parsed, merge_ours)
+        check_hydra_node(config.hydra, parsed)
         return config
 
 
-def _as_given(word: str, overrides: Sequence[str]) -> str:
-    return word if word in overrides else word.removeprefix("++")
+def _as_given(text: str, overrides: Sequence[str]) -> str:
+    return text if text in overrides else text.removeprefix("++")
 
 
 @functools.cache
-def merge_ours(words: tuple[str, ...]) -> DictConfig:
-    """Merge words with the files of sgbench and of installed plugins alone, which stay as they are; 0.2 s."""
+def merge_ours(overrides: tuple[str, ...]) -> DictConfig:
+    """Merge overrides with the files of sgbench and its installed plugins alone, in 0.2 s; cached."""
     return ConfigLoaderImpl(create_config_search_path(str(conf_dir()))).load_configuration(
-        CONFIG, list(words), RunMode.RUN
+        CONFIG, list(overrides), RunMode.RUN
     )
 
 
@@ -73,34 +73,34 @@ def checked_loader() -> CheckedLoader:
     return CheckedLoader(create_config_search_path(str(conf_dir())))
 
 
-def merge(words: Iterable[str], folders: Sequence[Path]) -> DictConfig:
-    """Merge the catalogue, folders of others, and words into Hydra's tree with its `hydra` node.
+def merge(overrides: Iterable[str], folders: Sequence[Path]) -> DictConfig:
+    """Merge the catalogue, folders of others, and overrides into Hydra's tree with its `hydra` node.
 
     Private because Hydra's compose API makes a loader of its own, which takes what any file says.
 
     Raises:
         InputError: see `CheckedLoader`.
-        HydraException: words or files that Hydra cannot merge.
+        HydraException: overrides or files that Hydra cannot merge.
     """
     found = (
         ["hydra.searchpath=[" + ",".join(f"file://{folder}" for folder in folders) + "]"] if folders else []
     )
     return checked_loader().load_configuration(
-        CONFIG, [*words, *found], run_mode=RunMode.RUN, from_shell=False
+        CONFIG, [*overrides, *found], run_mode=RunMode.RUN, from_shell=False
     )
 
 
-def launch(words: Sequence[str], task: Callable[[Any], object]) -> None:
+def launch(overrides: Sequence[str], task: Callable[[Any], object]) -> None:
     """Launch the points of a multirun as `hydra.main` would; exceptions come out as they are.
 
     Private because `hydra.main` makes a loader of its own, and prints tracebacks.
 
     Args:
-        words: overrides.
+        overrides: those of the sweep, lists of values included.
         task: is called with the tree of each point, in whichever process the launcher chooses.
     """
     hydra = Hydra(task_name="run", config_loader=checked_loader())
-    hydra.multirun(CONFIG, task, [*words, "hydra.mode=MULTIRUN"])
+    hydra.multirun(CONFIG, task, [*overrides, "hydra.mode=MULTIRUN"])
 
 
 def set_values(config: DictConfig, overrides: Sequence[Override]) -> None:
@@ -112,9 +112,9 @@ def set_values(config: DictConfig, overrides: Sequence[Override]) -> None:
 
 
 def points_of(overrides: Sequence[Override]) -> list[list[str]]:
-    """List the words of every point that Hydra's basic sweeper makes of a command, in its order.
+    """List the overrides of every point that Hydra's basic sweeper makes of a command, in its order.
 
-    Private because no public function tells the points of a sweep without launching them.
+    Private because no public function lists the points of a sweep without launching them.
 
     Raises:
         HydraException: the sweep is of a kind that the basic sweeper does not know.

@@ -40,7 +40,7 @@ CALLED = "custom_search_space"
 LOGGING = ("hydra.job_logging", "hydra.hydra_logging")
 
 
-def check_hydra_node(node: DictConfig, words: Sequence[Override]) -> None:
+def check_hydra_node(node: DictConfig, overrides: Sequence[Override]) -> None:
     """Refuse settings by which Hydra would import a class that is no installed launcher or sweeper.
 
     Hydra instantiates `launcher`, `sweeper` and every callback, and `logging.config` calls whatever a logging
@@ -48,12 +48,12 @@ def check_hydra_node(node: DictConfig, words: Sequence[Override]) -> None:
 
     Args:
         node: merged, of which nothing but a launcher and a sweeper comes from files of others.
-        words: that were given.
+        overrides: those of the command line, parsed.
 
     Raises:
         InputError: names the key and the remedy.
     """
-    for key in (word.key_or_group for word in words):
+    for key in (override.key_or_group for override in overrides):
         if key == "hydra":
             raise InputError("hydra: its keys are set one by one, e.g. hydra.launcher.workers=2")
         for logging in LOGGING:
@@ -101,7 +101,9 @@ def _check_plugged(kind: str, plugged: Any) -> None:
                 f"hydra.{kind}: names {inner}, which no installed plugin registers; leave it out"
             )
     if plugged.get(CALLED) is not None:
-        raise InputError(f"hydra.{kind}.{CALLED}: functions are not called by name; list the values as words")
+        raise InputError(
+            f"hydra.{kind}.{CALLED}: functions are not called by name; list the values as overrides"
+        )
     if any("maximize" in str(direction).lower() for direction in _several(plugged.get("direction"))):
         raise InputError(
             f"hydra.{kind}.direction: a run returns its validation loss, or its error where validation_accuracy "

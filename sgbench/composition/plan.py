@@ -37,7 +37,7 @@ class RunPlan:
         specs: one for each point, checked.
         is_sweep: whether there are points to launch, be it a single one, or just a run.
         config_dirs: folders with entries of the user's own.
-        points: of a sweep, the words by which Hydra calls each point.
+        points: of a sweep, the overrides by which Hydra calls each point.
         config: of a single run, Hydra's merged tree with its `hydra` node.
         is_open: whether a sweeper of somebody else chooses the points as it goes; the one spec here has the first
             value of each key.
@@ -52,20 +52,20 @@ class RunPlan:
     is_open: bool = False
     settled: frozenset[str] = frozenset()
 
-    def spec_at(self, place: int, words: Sequence[str]) -> RunSpec | None:
-        """Look up the spec of a point of a sweep; None where the words are not those of this place.
+    def spec_at(self, index: int, overrides: Sequence[str]) -> RunSpec | None:
+        """Look up the spec of a point of a sweep; None where the point of this index has other overrides.
 
         Args:
-            place: of the job, from 0 on.
-            words: by which Hydra calls the job.
+            index: of the job, from 0 on.
+            overrides: those by which Hydra calls the job.
         """
-        if place >= len(self.points) or self.points[place] != _own_words(words):
+        if index >= len(self.points) or self.points[index] != _without_hydra(overrides):
             return None
-        return self.specs[place]
+        return self.specs[index]
 
 
 def plan(
-    words: Sequence[str],
+    overrides: Sequence[str],
     *,
     multirun: bool = False,
     config_dirs: Sequence[Path] = (),
@@ -74,7 +74,7 @@ def plan(
     """Compose every point that Hydra's basic sweeper would launch, or one example where another sweeper will.
 
     Args:
-        words: overrides; lists of values (a=1,2) are swept if `multirun` or the configuration says so.
+        overrides: such as "surrogate=atan"; lists of values (a=1,2) are swept if `multirun` or a file says so.
         multirun: whether `-m` was given.
         config_dirs: see `compose`.
         allow_targets: see `compose`.
@@ -85,9 +85,9 @@ def plan(
     >>> len(plan(["surrogate=atan,triangle", "seed=0,1"], multirun=True).specs)
     4
     """
-    overrides = parse_overrides(words)
-    swept = [override for override in overrides if override.is_sweep_override()]
-    config = _unswept(overrides, config_dirs)
+    parsed = parse_overrides(overrides)
+    swept = [override for override in parsed if override.is_sweep_override()]
+    config = _unswept(parsed, config_dirs)
     multirun = multirun or str(config.hydra.mode).endswith("MULTIRUN")
     folders = tuple(config_dirs)
     if not multirun:
@@ -97,13 +97,13 @@ def plan(
         return RunPlan((spec,), is_sweep=False, config_dirs=folders, config=config)
     composer = PointComposer(folders, allow_targets)
     if chooses_as_it_goes(config.hydra):
-        return _open_plan(_with_parameters(overrides, config), config, composer)
-    points = _points(overrides, config)
+        return _open_plan(_with_parameters(parsed, config), config, composer)
+    points = _points(parsed, config)
     return RunPlan(
         specs=tuple(composer.spec(point) for point in points),
         is_sweep=True,
         config_dirs=folders,
-        points=tuple(map(_own_words, points)),
+        points=tuple(map(_without_hydra, points)),
     )
 
 
@@ -112,29 +112,29 @@ def _copied(config: DictConfig) -> DictConfig:
     return pickle.loads(pickle.dumps(config))  # noqa: S301 - written in the same line
 
 
-def _own_words(point: Sequence[str]) -> tuple[str, ...]:
-    """List a point's words without Hydra's own settings, which it does not count among the words of a job."""
-    return tuple(word for word in point if not word.lstrip("+~").startswith(("hydra.", "hydra/")))
+def _without_hydra(point: Sequence[str]) -> tuple[str, ...]:
+    """List a point's overrides without Hydra's own settings, which it does not count among those of a job."""
+    return tuple(text for text in point if not text.lstrip("+~").startswith(("hydra.", "hydra/")))
 
 
-def sweep_points(words: Sequence[str], config_dirs: Sequence[Path] = ()) -> list[list[str]]:
-    """List the words of every point of a sweep over `words`, those of its file included, in order.
+def sweep_points(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> list[list[str]]:
+    """List the overrides of every point of a sweep, those of its file included, in order.
 
     Raises:
-        InputError: a word that is not usable.
+        InputError: an override is not usable.
     """
-    overrides = parse_overrides(words)
-    return _points(overrides, _unswept(overrides, config_dirs))
+    parsed = parse_overrides(overrides)
+    return _points(parsed, _unswept(parsed, config_dirs))
 
 
 def _unswept(overrides: Sequence[Override], config_dirs: Sequence[Path]) -> DictConfig:
-    """Merge all words of one value, those that are not swept, into a tree."""
+    """Merge all overrides of one value, those that are not swept, into a tree."""
     plain = [override.input_line or "" for override in overrides if not override.is_sweep_override()]
     return raw_config(plain, config_dirs)
 
 
 def _with_parameters(overrides: Sequence[Override], config: DictConfig) -> list[Override]:
-    """Insert the words of a sweep's file before those given."""
+    """Insert the overrides of a sweep's file before those given."""
     parameters: Any = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({})) or {}
     return [*parse_overrides([f"{key}={value}" for key, value in parameters.items()]), *overrides]
 
@@ -158,16 +158,16 @@ def _open_plan(overrides: Sequence[Override], config: DictConfig, composer: Poin
 
 
 def _example(overrides: Sequence[Override]) -> list[str]:
-    """Build an example point from the first value of each word."""
-    words = {}
+    """Build an example point from the first value of each override."""
+    point = {}
     for override in overrides:
-        word, value = override.input_line or "", override.value()
+        text, value = override.input_line or "", override.value()
         if isinstance(value, IntervalSweep):
-            word = f"{override.get_key_element()}={value.start}"
+            text = f"{override.get_key_element()}={value.start}"
         elif override.is_sweep_override():
-            word = f"{override.get_key_element()}={next(override.sweep_string_iterator())}"
-        words[override.key_or_group] = word
-    return list(words.values())
+            text = f"{override.get_key_element()}={next(override.sweep_string_iterator())}"
+        point[override.key_or_group] = text
+    return list(point.values())
 
 
 def _points(overrides: Sequence[Override], config: DictConfig) -> list[list[str]]:
@@ -179,7 +179,7 @@ def _points(overrides: Sequence[Override], config: DictConfig) -> list[list[str]
         raise InputError(
             f"{searched}: an interval needs a sweeper that searches it, e.g. hydra/sweeper=optuna"
         )
-    # A word for a key replaces what the sweep's file says of it.
+    # An override of a key replaces what the sweep's file says of it.
     count = math.prod({override.key_or_group: count_values(override) for override in every}.values())
     if count > MOST_POINTS:
         raise InputError(
@@ -214,7 +214,7 @@ class PointComposer:
     def __init__(self, config_dirs: Sequence[Path], allow_targets: Sequence[str]) -> None:
         self.config_dirs = tuple(config_dirs)
         self._allow_targets = allow_targets
-        self._shelf = CatalogueReader(config_dirs, allow_targets)
+        self._catalogue = CatalogueReader(config_dirs, allow_targets)
         self._groups = _group_names(config_dirs)
         self._parsed: dict[str, Override] = {}
         self._merged: dict[tuple[str, ...], bytes] = {}
@@ -225,20 +225,20 @@ class PointComposer:
             choices, values = self._split(with_left_out(point))
             config = self._merge(choices)
             set_values(config, values)
-            return spec_from_own(config, self._shelf)
+            return spec_from_own(config, self._catalogue)
         except (HydraException, OmegaConfBaseException, ValueError):
             return compose(point, config_dirs=self.config_dirs, allow_targets=self._allow_targets)
 
     def _split(self, point: Sequence[str]) -> tuple[tuple[str, ...], list[Override]]:
-        """Split a point into the words that decide what is merged and those that set values afterwards."""
-        for word in point:
-            if word not in self._parsed:
-                (self._parsed[word],) = parse_overrides([word])
-        overrides = [self._parsed[word] for word in point]
+        """Split a point into the overrides that choose files to merge and those that set values afterwards."""
+        for text in point:
+            if text not in self._parsed:
+                (self._parsed[text],) = parse_overrides([text])
+        overrides = [self._parsed[text] for text in point]
         # Groups that lie elsewhere may have any name.
         elsewhere = any(override.key_or_group == "hydra.searchpath" for override in overrides)
         is_choice = [elsewhere or _is_choice(override, self._groups) for override in overrides]
-        choices = tuple(word for word, chosen in zip(point, is_choice, strict=True) if chosen)
+        choices = tuple(text for text, chosen in zip(point, is_choice, strict=True) if chosen)
         return choices, [
             override for override, chosen in zip(overrides, is_choice, strict=True) if not chosen
         ]
@@ -257,7 +257,7 @@ def _group_names(config_dirs: Sequence[Path]) -> set[str]:
 
 
 def _is_choice(override: Override, groups: set[str]) -> bool:
-    """Return whether a word may decide which files are merged, or concerns Hydra itself."""
+    """Return whether an override may decide which files are merged, or concerns Hydra itself."""
     key = override.key_or_group
     if key.split(".")[0] == "hydra":
         return True

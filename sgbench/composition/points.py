@@ -1,4 +1,4 @@
-"""Points of a sweep beside its grid: values in step, lists of words, and places of a space at random or spread."""
+"""Points of a sweep beside its grid: values in step, lists of overrides, and points at random or spread evenly."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ SCALES = ("linear", "log")
 DIGITS = 3
 MOST = 1_000_000
 WHERE = "hydra.sweeper.points"
-Words = list[str]
+Overrides = list[str]
 
 
-def extra_points(node: Any) -> list[Words]:
-    """List the words of each point that a sweep names beside its grid; without any, one point of no words.
+def extra_points(node: Any) -> list[Overrides]:
+    """List the overrides of each point that a sweep names beside its grid; without any, one point of no overrides.
 
-    Of `zip`, the n-th values of all keys make the n-th point; of `list`, each entry holds the words of one; of
-    `random` and `sobol`, `count` places are drawn from `ranges`, each number with three significant digits. Where
+    Of `zip`, the n-th values of all keys make the n-th point; of `list`, each entry holds the overrides of one; of
+    `random` and `sobol`, `count` points are drawn from `ranges`, each number with three significant digits. Where
     several kinds are given, each point of the one meets each of the other.
 
     Args:
@@ -43,11 +43,11 @@ def extra_points(node: Any) -> list[Words]:
     if tree is None:
         return [[]]
     _require_keys(WHERE, tree, KINDS)
-    points: list[Words] = [[]]
+    points: list[Overrides] = [[]]
     for kind, content in tree.items():
         if content is not None:
             choices = list(_POINTS[kind](f"{WHERE}.{kind}", content))
-            points = [[*before, *words] for before in points for words in choices]
+            points = [[*before, *point] for before in points for point in choices]
     return points
 
 
@@ -66,7 +66,7 @@ def count_points(node: Any) -> int:
     return len(extra_points(rest)) * math.prod(counts)
 
 
-def joined(grid: Sequence[Words], extra: Sequence[Words]) -> list[Words]:
+def joined(grid: Sequence[Overrides], extra: Sequence[Overrides]) -> list[Overrides]:
     """Combine every point of a grid with every further point, those of one further point together.
 
     Raises:
@@ -75,8 +75,8 @@ def joined(grid: Sequence[Words], extra: Sequence[Words]) -> list[Words]:
     >>> joined([["seed=0"], ["seed=1"]], [["rule=bptt"], ["rule=dfa"]])
     [['rule=bptt', 'seed=0'], ['rule=bptt', 'seed=1'], ['rule=dfa', 'seed=0'], ['rule=dfa', 'seed=1']]
     """
-    ours = {_key(word) for words in extra for word in words}
-    twice = next((word for words in grid[:1] for word in words if _key(word) in ours), None)
+    ours = {_key(text) for point in extra for text in point}
+    twice = next((text for point in grid[:1] for text in point if _key(text) in ours), None)
     if twice is not None:
         raise InputError(
             f"{twice}: {WHERE} has values of {_key(twice)} too; leave it out, or set {WHERE}=null and name all"
@@ -86,14 +86,14 @@ def joined(grid: Sequence[Words], extra: Sequence[Words]) -> list[Words]:
             f"{len(grid) * len(extra)} points are too many for one sweep, which has at most {MOST}"
         )
     # Choices before the numbers of what is chosen, in the grid as Hydra has it.
-    return [[*more, *words] for more in extra for words in grid]
+    return [[*more, *point] for more in extra for point in grid]
 
 
-def _key(word: str) -> str:
-    return word.lstrip("+~").partition("=")[0]
+def _key(text: str) -> str:
+    return text.lstrip("+~").partition("=")[0]
 
 
-def _zipped(where: str, content: Any) -> Iterator[Words]:
+def _zipped(where: str, content: Any) -> Iterator[Overrides]:
     if not isinstance(content, dict) or not content:
         raise InputError(f"{where}: lists of values by key are needed, e.g. {{surrogate: [atan, triangle]}}")
     values = {key: _several(f"{where}.{key}", value) for key, value in content.items()}
@@ -114,7 +114,7 @@ def _several(where: str, given: Any) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    """Write a value as a word has it."""
+    """Write a value as an override has it."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list):
@@ -122,35 +122,35 @@ def _text(value: Any) -> str:
     return str(value).strip()
 
 
-def _listed(where: str, content: Any) -> Iterator[Words]:
+def _listed(where: str, content: Any) -> Iterator[Overrides]:
     if not isinstance(content, list) or not content:
         raise InputError(
-            f"{where}: a list of the words of each point is needed, e.g. ['rule=bptt', 'rule=dfa']"
+            f"{where}: a list of the overrides of each point is needed, e.g. ['rule=bptt', 'rule=dfa']"
         )
     for entry in content:
-        words = entry.split() if isinstance(entry, str) else entry
-        if not isinstance(words, list) or not all(isinstance(word, str) and "=" in word for word in words):
-            raise InputError(f"{where}: {entry}: words of the form key=value are needed")
-        yield words
+        point = entry.split() if isinstance(entry, str) else entry
+        if not isinstance(point, list) or not all(isinstance(text, str) and "=" in text for text in point):
+            raise InputError(f"{where}: {entry}: overrides of the form key=value are needed")
+        yield point
 
 
-def _random(where: str, content: Any) -> Iterator[Words]:
+def _random(where: str, content: Any) -> Iterator[Overrides]:
     import numpy as np
 
     count, seed, ranges = _drawn(where, content)
-    places = np.random.default_rng(seed).random((count, len(ranges)))
-    yield from _at(ranges, places.tolist())
+    shares = np.random.default_rng(seed).random((count, len(ranges)))
+    yield from _at(ranges, shares.tolist())
 
 
-def _sobol(where: str, content: Any) -> Iterator[Words]:
+def _sobol(where: str, content: Any) -> Iterator[Overrides]:
     import numpy as np
     from scipy.stats import qmc
 
     count, seed, ranges = _drawn(where, content)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a number of places that is no power of two
-        places = qmc.Sobol(len(ranges), scramble=True, rng=np.random.default_rng(seed)).random(count)
-    yield from _at(ranges, places.tolist())
+        warnings.simplefilter("ignore")  # of a number of points that is no power of two
+        shares = qmc.Sobol(len(ranges), scramble=True, rng=np.random.default_rng(seed)).random(count)
+    yield from _at(ranges, shares.tolist())
 
 
 _POINTS = {"zip": _zipped, "list": _listed, "random": _random, "sobol": _sobol}
@@ -184,12 +184,14 @@ def _range(where: str, given: Any) -> tuple[float, float, str]:
     return float(low), float(high), scale
 
 
-def _at(ranges: Mapping[str, tuple[float, float, str]], places: Sequence[Sequence[float]]) -> Iterator[Words]:
-    """Yield the settings at places of the unit cube."""
-    for place in places:
+def _at(
+    ranges: Mapping[str, tuple[float, float, str]], shares: Sequence[Sequence[float]]
+) -> Iterator[Overrides]:
+    """Yield the overrides of each point of the unit cube, one coordinate for each key."""
+    for drawn in shares:
         yield [
             f"{key}={_number(*ends, share):.12g}"
-            for (key, ends), share in zip(ranges.items(), place, strict=True)
+            for (key, ends), share in zip(ranges.items(), drawn, strict=True)
         ]
 
 

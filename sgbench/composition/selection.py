@@ -45,8 +45,8 @@ def add_filters(listing: argparse.ArgumentParser) -> None:
 
 def chosen_words(args: argparse.Namespace) -> list[str]:
     """List the filters in use, as typed."""
-    words = [f"--{option.replace('_', '-')}" for option in FLAGS if getattr(args, option)]
-    return words + [f"--{key} {getattr(args, key)}" for key in ("family", "library") if getattr(args, key)]
+    options = [f"--{option.replace('_', '-')}" for option in FLAGS if getattr(args, option)]
+    return options + [f"--{key} {getattr(args, key)}" for key in ("family", "library") if getattr(args, key)]
 
 
 def select(group: str, known: Mapping[str, Entry], args: argparse.Namespace) -> dict[str, Entry]:
@@ -94,9 +94,9 @@ def _matching(group: str, known: Mapping[str, Entry], args: argparse.Namespace) 
     for option, flag in FLAGS.items():
         if getattr(args, option):
             if group not in flag.groups:
-                word, having = option.replace("_", "-"), "' and '".join(flag.groups)
+                asked, having = option.replace("_", "-"), "' and '".join(flag.groups)
                 raise InputError(
-                    f"list {group} --{word}: only entries of group '{having}' have this property"
+                    f"list {group} --{asked}: only entries of group '{having}' have this property"
                 )
             wanted[option] = True
     for key in ("family", "library"):

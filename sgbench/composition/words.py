@@ -1,4 +1,4 @@
-"""Reading single words of a command line: each is an override of Hydra's, or is refused in one line."""
+"""Reads the overrides of a command line with Hydra's parser, and refuses in one line what it cannot use."""
 
 from __future__ import annotations
 
@@ -13,55 +13,55 @@ from hydra.errors import HydraException
 from sgbench.errors import InputError, shortened
 from sgbench.records.spec import Protocol
 
-SHOWN = 100  # characters of a word in a message
+SHOWN = 100  # characters of an override in a message
 LONGEST_KEY = 200
 DEEPEST = 20  # brackets within brackets; the deepest value of the catalogue has two
-MOST_LISTED = 5  # values of a word that are written one by one
+MOST_LISTED = 5  # values of an override that are written one by one
 LONGEST_NUMBER = 400  # digits; the largest float has 309
 RESOLVERS = ("decay", "unless")
-"""What a reference in a word may call; the files of the catalogue may ask for more."""
+"""What a reference in an override may call; the files of the catalogue may ask for more."""
 LEFT_OUT = frozenset(f"protocol.{key}" for key in Protocol.LATER)
 """Keys that a protocol's file may leave out, so that Hydra does not know them."""
 
 
-def with_left_out(words: Sequence[str]) -> list[str]:
-    """Write words that set a key which the protocol's file may leave out as Hydra takes them.
+def with_left_out(overrides: Sequence[str]) -> list[str]:
+    """Prefix overrides of keys that a protocol's file may leave out with `++`, by which Hydra adds a key.
 
     >>> with_left_out(["protocol.draw=per_seed", "protocol.steps=10"])
     ['++protocol.draw=per_seed', 'protocol.steps=10']
     """
-    return [f"++{word}" if word.partition("=")[0] in LEFT_OUT else word for word in words]
+    return [f"++{text}" if text.partition("=")[0] in LEFT_OUT else text for text in overrides]
 
 
-def parse_overrides(words: Sequence[str]) -> list[Override]:
-    """Parse each word as an override of Hydra.
+def parse_overrides(overrides: Sequence[str]) -> list[Override]:
+    """Parse each text as an override of Hydra.
 
     Raises:
-        InputError: names the word that is not an override, or that no value can be meant by.
+        InputError: a text is no override, or has no value; the message names it.
     """
     parsed = []
-    for word in words:
-        _require_readable(word)
+    for text in overrides:
+        _require_readable(text)
         try:
-            (override,) = OverridesParser.create().parse_overrides([word])
+            (override,) = OverridesParser.create().parse_overrides([text])
         except (HydraException, ValueError) as error:
             raise InputError(
-                f"{_quoted(word)}: not of the form key=value: {_as_needed(word, error)}"
+                f"{_quoted(text)}: not of the form key=value: {_as_needed(text, error)}"
             ) from error
-        _require_values(word, override)
+        _require_values(text, override)
         parsed.append(override)
     return parsed
 
 
-def _as_needed(word: str, error: Exception) -> str:
-    r"""Say how a word that is not an override is to be written.
+def _as_needed(text: str, error: Exception) -> str:
+    r"""Explain how to write a text that is not an override.
 
     >>> _as_needed("triangle", ValueError())
     'several values of a key stand behind it with commas, as in surrogate=atan,triangle'
     >>> _as_needed("surrogate.formula=1/(1+a*u)", ValueError())
     'a value with brackets or spaces stands in two pairs of quotes, as in "surrogate.formula=\'1/(1+a*u)\'"'
     """
-    key, sign, value = word.partition("=")
+    key, sign, value = text.partition("=")
     if not sign:
         return "several values of a key stand behind it with commas, as in surrogate=atan,triangle"
     if key and set(value) & set("() ") and not set(value) & set("\"'"):
@@ -72,58 +72,58 @@ def _as_needed(word: str, error: Exception) -> str:
     return f"{one_line(error)}; write key=value without spaces and quote special characters"
 
 
-def _quoted(word: str) -> str:
-    """Shorten a word for a message, in quotes."""
-    return f"'{shortened(word, SHOWN)}'"
+def _quoted(text: str) -> str:
+    """Shorten an override for a message, in quotes."""
+    return f"'{shortened(text, SHOWN)}'"
 
 
-def _require_readable(word: str) -> None:
-    """Refuse words that parsers fail on with errors about themselves: keys, depths and numbers beyond all use."""
-    key, quoted = word.partition("=")[0], _quoted(word)
+def _require_readable(text: str) -> None:
+    """Refuse keys, nesting and numbers so long that a parser would fail with an error about itself."""
+    key, quoted = text.partition("=")[0], _quoted(text)
     if len(key) > LONGEST_KEY:
         raise InputError(f"{quoted}: a key has at most {LONGEST_KEY} characters; see: sgbench run --help")
-    if "\0" in word:
+    if "\0" in text:
         raise InputError(f"{quoted}: holds a zero byte, which no name and no file has; leave it out")
-    if max(_depths(word), default=0) > DEEPEST:
+    if max(_depths(text), default=0) > DEEPEST:
         raise InputError(f"{quoted}: brackets are nested more than {DEEPEST} deep; leave some out")
-    if re.search(rf"\d{{{LONGEST_NUMBER},}}", word):
+    if re.search(rf"\d{{{LONGEST_NUMBER},}}", text):
         raise InputError(f"{quoted}: a number of {LONGEST_NUMBER} digits or more; write it as 1e9")
-    for name in called(word.replace("\\", "")):  # what the parsers take out
+    for name in called(text.replace("\\", "")):  # what the parsers take out
         if name not in RESOLVERS:
             raise InputError(
-                f"{quoted}: ${{{name}:...}} is not for words, since no record would say what it was; "
+                f"{quoted}: ${{{name}:...}} is not for overrides, since no record would say what it was; "
                 f"write the value itself"
             )
 
 
-def _depths(word: str) -> Iterator[int]:
+def _depths(text: str) -> Iterator[int]:
     """Yield the depth of brackets behind each character."""
     depth = 0
-    for character in word:
+    for character in text:
         depth += (character in "([{") - (character in ")]}")
         yield depth
 
 
-def called(word: str) -> Iterator[str]:
+def called(text: str) -> Iterator[str]:
     """Yield the functions that references call: what stands between a bracket and its first colon, if any.
 
     >>> list(called("a=${oc.env:HOME},${.beta},${decay:${tau},1}")), list(called("a=${${b}.env:X}"))
     (['oc.env', 'decay'], ['${b}.env'])
     """
-    for opened in re.finditer(r"\$\{", word):
+    for opened in re.finditer(r"\$\{", text):
         depth = 0
-        for place in range(opened.end(), len(word)):
-            depth += (word[place] == "{") - (word[place] == "}")
+        for index in range(opened.end(), len(text)):
+            depth += (text[index] == "{") - (text[index] == "}")
             if depth < 0:
                 break
-            if depth == 0 and word[place] == ":":
-                yield word[opened.end() : place].strip()
+            if depth == 0 and text[index] == ":":
+                yield text[opened.end() : index].strip()
                 break
 
 
-def _require_values(word: str, override: Override) -> None:
+def _require_values(text: str, override: Override) -> None:
     """Refuse a sweep whose values Hydra could not list."""
-    value, quoted = override.value(), _quoted(word)
+    value, quoted = override.value(), _quoted(text)
     if isinstance(value, Glob):
         group = override.key_or_group.partition("@")[0]
         raise InputError(
@@ -147,7 +147,7 @@ def _numbers(sweep: RangeSweep) -> tuple[float, float, float]:
 
 
 def count_values(override: Override) -> int:
-    """Count the values of a word without listing them.
+    """Count the values of an override without listing them.
 
     >>> [count_values(override) for override in parse_overrides(["seed=range(1e9)", "seed=1,2", "seed=1"])]
     [1000000000, 2, 1]
@@ -160,7 +160,7 @@ def count_values(override: Override) -> int:
 
 
 def seed_word(seeds: Sequence[int]) -> str:
-    """Write the word that names these seeds, as a range where there are many neighbours.
+    """Write the override that names these seeds, as a range where there are many neighbours.
 
     >>> seed_word([200]), seed_word([0, 1, 7]), seed_word(range(200, 210))
     ('seed=200', 'seed=0,1,7', "'seed=range(200,210)'")

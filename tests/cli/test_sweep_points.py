@@ -101,7 +101,7 @@ def test_drawn_points_lie_in_their_ranges_and_repeat() -> None:
         ({"zipp": {}}, "points.zipp: is not known; did you mean 'zip'"),
         ({"zip": {"a": [1], "b": [1, 2]}}, "a has 1, b has 2; as many values"),
         ({"zip": {"a": []}}, "points.zip.a: a list of values"),
-        ({"list": ["atan"]}, "points.list: atan: words of the form key=value"),
+        ({"list": ["atan"]}, "points.list: atan: overrides of the form key=value"),
         ({"random": {"count": 0, "ranges": {}}}, "count=0: a whole number of at least 1"),
         ({"random": {"count": 2}}, "random.ranges: is needed"),
         ({"sobol": {"count": 2, "ranges": {"a": {"low": 0, "high": 1, "scale": "log"}}}}, "low above 0"),
