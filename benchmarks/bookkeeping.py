@@ -33,7 +33,7 @@ def per_point_ms(points: int) -> float:
         work_groups = groups(specs, left, workers=2)
         view = SweepView(specs, {}, str, Console(file=io.StringIO(), force_terminal=True, width=80))
         for group in work_groups:
-            for place in group.places:
+            for place in group.points:
                 for epoch in range(EPOCHS):
                     view.hear(WorkerMessage(place, "epoch", epochs=epoch))
                     view.tick()

@@ -68,7 +68,7 @@ def _specs(settings: EquivalenceSettings, folder: str) -> tuple[RunSpec, ...]:
 def _together(specs: tuple[RunSpec, ...]) -> list[RunRecord]:
     messages: list[WorkerMessage] = []
     GroupWorker(list(enumerate(specs)), messages.append, lambda: False).run()
-    records = {message.place: message.record for message in messages if message.record is not None}
+    records = {message.point: message.record for message in messages if message.record is not None}
     return [records[place] for place in range(len(specs))]
 
 

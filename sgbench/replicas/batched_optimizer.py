@@ -1,4 +1,4 @@
-r"""Optimisers over rows, each with numbers of its own; torch's optimisers take one learning rate for all.
+r"""Optimisers of many networks at once, one network a row, each with settings of its own; torch's take one for all.
 
 A row moves as torch's own optimiser moves a network alone, operation by operation (tested).
 """
@@ -26,7 +26,7 @@ class BatchedOptimizer(ABC):
         self.state: dict[str, Tensor] = {}
 
     def begin(self, values: Tensor) -> None:
-        """Create the optimiser state of these rows."""
+        """Create the optimiser state of weights [R, P], R networks with P weights each."""
         self.state = {name: torch.zeros_like(values) for name in self.buffers}
 
     def step(self, values: Tensor, gradients: Tensor, absent: Tensor | None, rows: Sequence[int]) -> None:

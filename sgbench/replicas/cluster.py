@@ -1,4 +1,4 @@
-"""Groups of a sweep as jobs of a cluster: handed in, listened to by files, taken up again where they were lost."""
+"""Groups of a sweep as jobs of a cluster: submitted, followed by files of progress, submitted again where lost."""
 
 from __future__ import annotations
 
@@ -73,14 +73,14 @@ class _Started:
     job: GroupJob
     group: PointGroup
     reader: ProgressReader
-    open: set[int]  # places that have not ended
+    open: set[int]  # points that have not ended
     got_on: bool = False  # since it was handed in
     ended_s: float | None = None  # when it was first seen to have
-    later: set[int] = field(default_factory=set)  # places that ended and whose record is on its way
+    later: set[int] = field(default_factory=set)  # points that ended and whose record is on its way
 
 
 class ClusterPool:
-    """Runs groups as jobs and passes on what they tell.
+    """Runs groups as jobs of a cluster and passes on their messages.
 
     Args:
         specs: all points of the sweep.
@@ -88,9 +88,9 @@ class ClusterPool:
         root: folder of the runs.
         largest: replicas at a time in one job, or None for as many as fit.
         most_bytes: memory of a job at most, or None for what its replicas need, up to 8 GiB.
-        hear: told of epochs and every end.
+        hear: called with a message after each epoch and at every end.
         tick: called about twice a second.
-        thresholds: by place, of runs that may be stopped early.
+        thresholds: by index, of runs that may be stopped early.
     """
 
     def __init__(
@@ -127,10 +127,10 @@ class ClusterPool:
             self._start(groups)
             while self.running:
                 time.sleep(TICK_S)
-                self._start(self._look())
+                self._start(self._read_messages())
                 self.tick()
             whole = True
-            self._tell_cost(groups[0].places[0])
+            self._report_cost(groups[0].points[0])
         finally:
             if self.running:
                 (self.folder / STOP).touch()
@@ -139,11 +139,11 @@ class ClusterPool:
             if not self.readers or (whole and not self.lost):
                 shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _tell_cost(self, place: int) -> None:
+    def _report_cost(self, point: int) -> None:
         """Write how much processor time the jobs reported, start included."""
         cpu_s = sum(reader.cpu_s for reader in self.readers)
         self.hear(
-            WorkerMessage(place, "noted", line=f"{self.count} jobs took {cpu_s:.1f} s of processor time")
+            WorkerMessage(point, "noted", line=f"{self.count} jobs took {cpu_s:.1f} s of processor time")
         )
 
     def cancel_rest(self) -> None:
@@ -163,27 +163,27 @@ class ClusterPool:
             jobs = [self._job(group, needs) for group in members]
             handles = self.cluster.start(jobs, needs)
             for handle, job, group in zip(handles, jobs, members, strict=True):
-                reader = ProgressReader(job.progress, group.places[0])
+                reader = ProgressReader(job.progress, group.points[0])
                 self.readers.append(reader)
-                self.running[handle] = _Started(job, group, reader, set(group.places))
+                self.running[handle] = _Started(job, group, reader, set(group.points))
 
     def _job(self, group: PointGroup, needs: JobNeeds) -> GroupJob:
         self.count += 1
         return self.cluster.job_type(
-            points=[(place, self.specs[place]) for place in group.places],
+            points=[(point, self.specs[point]) for point in group.points],
             folder=self.folder,
             name=str(self.count),
             alone=group.alone is not None,
             largest=self.largest,
             memory_bytes=needs.memory_bytes,
-            thresholds={place: self.thresholds[place] for place in group.places if place in self.thresholds},
+            thresholds={point: self.thresholds[point] for point in group.points if point in self.thresholds},
             made_by=self.made_by,
         )
 
     def needs(self, group: PointGroup) -> JobNeeds:
         """Compute the memory in which all replicas of a group fit, or as many as are let; whole hundreds of MiB."""
-        spec = self.specs[group.places[0]]
-        count = len(group.places) if self.largest is None else min(len(group.places), self.largest)
+        spec = self.specs[group.points[0]]
+        count = len(group.points) if self.largest is None else min(len(group.points), self.largest)
         need = need_bytes(spec, build(spec).network)
         memory_bytes = wanted(need, count) + (ALONE_BYTES if group.alone is not None else 0)
         step = 100 << 20
@@ -192,14 +192,14 @@ class ClusterPool:
 
     # --- listening
 
-    def _look(self) -> list[PointGroup]:
+    def _read_messages(self) -> list[PointGroup]:
         """Pass on new messages of jobs; return the groups of lost jobs, to be submitted again."""
         for started in self.running.values():
             self._listen(started)
         self.running = {handle: one for handle, one in self.running.items() if one.open}
         for line in self.cluster.waits():
-            place = next(iter(self.running.values())).group.places[0] if self.running else 0
-            self.hear(WorkerMessage(place, "noted", line=line))
+            point = next(iter(self.running.values())).group.points[0] if self.running else 0
+            self.hear(WorkerMessage(point, "noted", line=line))
         again = []
         for handle, how in self.cluster.ended(list(self.running)).items():
             started = self.running[handle]
@@ -214,43 +214,43 @@ class ClusterPool:
         """Pass on one message of a job."""
         for message in started.reader.news():
             if message.kind == "ended":
-                started.later.add(message.place)
-            elif message.kind == "noted" or message.place in started.open:
+                started.later.add(message.point)
+            elif message.kind == "noted" or message.point in started.open:
                 started.got_on |= message.kind == "epoch" and message.epochs > 0
                 self._pass_on(started, message)
-        for place in sorted(started.later):
-            record = stored_record(self.specs[place])
+        for point in sorted(started.later):
+            record = stored_record(self.specs[point])
             if record is not None:
-                started.later.discard(place)
-                self._pass_on(started, WorkerMessage(place, "ended", record=record))
+                started.later.discard(point)
+                self._pass_on(started, WorkerMessage(point, "ended", record=record))
 
     def _pass_on(self, started: _Started, message: WorkerMessage) -> None:
         if message.kind in OVER:
-            if message.place not in started.open:
+            if message.point not in started.open:
                 return
-            started.open.discard(message.place)
+            started.open.discard(message.point)
             started.got_on = True
         self.hear(message)
 
     def _left_by(self, started: _Started, how: str) -> list[PointGroup]:
         """Decide what follows from a job that ended before its points.
 
-        Where it got on, the rest goes on from its checkpoints, together. Where it did not, each point has a job of
-        its own, which shows whose fault it was.
+        Where it made progress, the rest continues from checkpoints as one group. Where it did not, each point gets
+        a job of its own, which shows the point that fails.
         """
         self.lost = True
-        for place in sorted(started.open):
-            record = finished_record(self.specs[place])
+        for point in sorted(started.open):
+            record = finished_record(self.specs[point])
             if record is not None:  # the job could not tell, e.g. on a full disk
-                self._pass_on(started, WorkerMessage(place, "ended", record=record))
+                self._pass_on(started, WorkerMessage(point, "ended", record=record))
         rest, alone = tuple(sorted(started.open)), started.group.alone
         if not rest:
             return []
         if started.got_on:
             return [PointGroup(rest, alone)]
-        if len(started.group.places) > 1:
-            return [PointGroup((place,), alone) for place in rest]
-        for place in rest:
+        if len(started.group.points) > 1:
+            return [PointGroup((point,), alone) for point in rest]
+        for point in rest:
             line = f"its job {how}; its log is in {self.folder}"
-            self.hear(WorkerMessage(place, "refused", line=line))
+            self.hear(WorkerMessage(point, "refused", line=line))
         return []

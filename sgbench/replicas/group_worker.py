@@ -1,4 +1,4 @@
-"""A group of points from their folders to their records, in one process."""
+"""Trains a group of points in one process, from their folders to their records."""
 
 from __future__ import annotations
 
@@ -90,12 +90,12 @@ class GroupWorker:
     """Trains several runs (replicas) at once, batch by batch, until each has its record.
 
     Args:
-        points: of each run its place in the sweep and its spec.
+        points: (index in the sweep, spec) of each run.
         say: called with a message after every epoch and at every end.
         stop: called before every batch; true stops the training.
         largest: the most runs at a time, or None for as many as fit.
         memory_bytes: memory of this process, or None where it is not known.
-        thresholds: by place in the sweep, the validation score of each epoch below which the run is stopped early.
+        thresholds: by index in the sweep, the validation score of each epoch below which the run is stopped early.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class GroupWorker:
         self.data: SpikingData | None = None
         self.saved_s = time.perf_counter()
         self.noted: set[str] = set()  # why some are not stacked
-        self.over: set[int] = set()  # places of those that have their record
+        self.over: set[int] = set()  # indices of those that have their record
         self.kept: list[tuple[Replica, dict[str, torch.Tensor], int, dict[str, Any]]] = []
 
     def run(self) -> None:
@@ -135,13 +135,13 @@ class GroupWorker:
 
     def _train(self, members: Sequence[Replica]) -> None:
         """Train members in step, epoch by epoch, until each has its record."""
-        locksteps = [Lockstep(alike) for alike in _alike(members)]
+        locksteps = [Lockstep(equal) for equal in _by_shape(members)]
         for lockstep in locksteps:
             self._note(lockstep)
         shared = Shared(members)
         while locksteps:
             locksteps = [
-                rest for lockstep in locksteps if (rest := self._rid_of_ended(lockstep, shared)) is not None
+                rest for lockstep in locksteps if (rest := self._without_ended(lockstep, shared)) is not None
             ]
             self._keep(locksteps)
             if time.perf_counter() - self.saved_s > CHECKPOINT_S:
@@ -158,24 +158,24 @@ class GroupWorker:
         if reason is not None and reason not in self.noted:
             self.noted.add(reason)
             line = f"{len(lockstep.members)} runs side by side pass over their batches one by one: {reason}"
-            self.say(WorkerMessage(lockstep.members[0].place, "noted", line=line))
+            self.say(WorkerMessage(lockstep.members[0].point, "noted", line=line))
 
     def _members(self, stack: contextlib.ExitStack) -> list[Replica]:
         """Start the next points, as many as fit into memory, with their folders locked."""
         members: list[Replica] = []
         most = self.largest
         while self.waiting and (most is None or len(members) < most):
-            place, spec = self.waiting.popleft()
+            point, spec = self.waiting.popleft()
             try:
                 stack.enter_context(locked(folder_of(spec)))
                 record = finished_record(spec)  # another process may have finished it in the meantime
                 if record is not None:
-                    self.say(WorkerMessage(place, "ended", record=record))
+                    self.say(WorkerMessage(point, "ended", record=record))
                     continue
-                members.append(Replica(place, spec, self.data, self.code))
+                members.append(Replica(point, spec, self.data, self.code))
             except SgbenchError as error:
                 self.say(
-                    WorkerMessage(place, "refused", line=one_printable_line(error), exit_code=error.exit_code)
+                    WorkerMessage(point, "refused", line=one_printable_line(error), exit_code=error.exit_code)
                 )
                 continue
             self.data = members[-1].parts.data
@@ -184,7 +184,7 @@ class GroupWorker:
                 most = fitting(need_bytes(members[0].spec, members[0].parts.network), self.memory_bytes)
         return members
 
-    def _rid_of_ended(self, lockstep: Lockstep, shared: Shared) -> Lockstep | None:
+    def _without_ended(self, lockstep: Lockstep, shared: Shared) -> Lockstep | None:
         """Complete the members that have trained enough, store their records, and return the others."""
         gone = set()
         for row, member in enumerate(lockstep.members):
@@ -194,7 +194,7 @@ class GroupWorker:
         return lockstep.without(gone) if gone else lockstep
 
     def _end(self, member: Replica, make: Callable[[], RunRecord]) -> None:
-        self.over.add(member.place)
+        self.over.add(member.point)
         try:
             try:
                 record = make()
@@ -202,11 +202,11 @@ class GroupWorker:
                 raise
             except Exception as problem:
                 record = member.fail(problem)
-            self.say(WorkerMessage(member.place, "ended", record=record))
+            self.say(WorkerMessage(member.point, "ended", record=record))
         except SgbenchError as problem:
             self.say(
                 WorkerMessage(
-                    member.place, "refused", line=one_printable_line(problem), exit_code=problem.exit_code
+                    member.point, "refused", line=one_printable_line(problem), exit_code=problem.exit_code
                 )
             )
 
@@ -244,7 +244,7 @@ class GroupWorker:
                     continue
                 member.log_epoch()
                 self.say(_under_way(member, "epoch"))
-                if member.is_below(self.thresholds.get(member.place, ())):
+                if member.is_below(self.thresholds.get(member.point, ())):
                     stopped.add(row)
             for row in stopped:
                 self._prune(lockstep.members[row])
@@ -254,10 +254,10 @@ class GroupWorker:
 
     def _prune(self, member: Replica) -> None:
         """Stop a run early and write how far it came in place of a record."""
-        self.over.add(member.place)
+        self.over.add(member.point)
         member.prune()
         epochs, wanted = len(member.training.curve), member.spec.method.protocol.epochs
-        self.say(WorkerMessage(member.place, "pruned", line=f"stopped after {epochs} of {wanted} epochs"))
+        self.say(WorkerMessage(member.point, "pruned", line=f"stopped after {epochs} of {wanted} epochs"))
 
     def _rid_of_failed(
         self, lockstep: Lockstep, failures: dict[int, Exception], stopped: Iterable[int] = ()
@@ -280,7 +280,7 @@ class GroupWorker:
         """Write checkpoints of the members that are not finished yet, from the last copied state."""
         self.saved_s = time.perf_counter()
         for member, snapshot, row, state in self.kept:
-            if member.place not in self.over:
+            if member.point not in self.over:
                 try:
                     member.save(Stack.row_of(snapshot, row), state)
                 except (
@@ -293,10 +293,10 @@ def _under_way(member: Replica, kind: Literal["began", "epoch"]) -> WorkerMessag
     """Build the message that says at which epoch a point is."""
     training = member.training
     selected = next((line for line in training.curve if line.epoch == training.best.epoch), None)
-    return WorkerMessage(member.place, kind, epochs=len(training.curve), selected=selected)
+    return WorkerMessage(member.point, kind, epochs=len(training.curve), selected=selected)
 
 
-def _alike(members: Sequence[Replica]) -> list[list[Replica]]:
+def _by_shape(members: Sequence[Replica]) -> list[list[Replica]]:
     """Group replicas by the shapes of all parameters and the kind of optimiser."""
     by_kind: dict[tuple[object, ...], list[Replica]] = {}
     for member in members:

@@ -15,7 +15,7 @@ from sgbench.replicas.batched_optimizer import KINDS, LACKING
 class PointGroup:
     """Lists the points of a sweep that one worker runs."""
 
-    places: tuple[int, ...]  # of the points in the sweep
+    points: tuple[int, ...]  # indices of the points in the sweep
     alone: str | None = None  # why this single point shares nothing, or None for replicas
 
 
@@ -54,36 +54,36 @@ def batches_key(spec: RunSpec) -> tuple[object, ...]:
     return (*parts, sizes, protocol.first_samples, own, spec.paths.data_dir)
 
 
-def groups(specs: Sequence[RunSpec], places: Sequence[int], workers: int) -> list[PointGroup]:
+def groups(specs: Sequence[RunSpec], points: Sequence[int], workers: int) -> list[PointGroup]:
     """Split points into groups, the largest first.
 
     Points of one seed stay together, for they share every batch; there are enough groups for every worker.
 
     Args:
         specs: all points of the sweep.
-        places: those that are to run.
+        points: indices of those that are to run.
         workers: processes that groups are spread over.
 
     >>> groups([], [], workers=2)
     []
     """
     alone = [
-        PointGroup((place,), reason) for place in places if (reason := why_alone(specs[place])) is not None
+        PointGroup((point,), reason) for point in points if (reason := why_alone(specs[point])) is not None
     ]
-    apart = {place for group in alone for place in group.places}
+    apart = {point for group in alone for point in group.points}
     alike: dict[tuple[object, ...], list[int]] = {}
-    for place in places:
-        if place not in apart:
-            alike.setdefault(batches_key(specs[place]), []).append(place)
+    for point in points:
+        if point not in apart:
+            alike.setdefault(batches_key(specs[point]), []).append(point)
     groups_of_points = []
     for members in alike.values():
-        members.sort(key=lambda place: (specs[place].seed, place))
+        members.sort(key=lambda point: (specs[point].seed, point))
         count = min(workers, len(members))
         borders = [round(len(members) * part / count) for part in range(count + 1)]
         groups_of_points += [
             PointGroup(tuple(members[low:high])) for low, high in itertools.pairwise(borders) if high > low
         ]
-    return sorted(groups_of_points + alone, key=lambda group: -len(group.places))
+    return sorted(groups_of_points + alone, key=lambda group: -len(group.points))
 
 
 def _frozen(parameters: dict[str, Value]) -> tuple[tuple[str, str], ...]:

@@ -1,6 +1,6 @@
 """A group of points as one job of a cluster: replicas on some node, and their progress in a file.
 
-A job is read from its file before it can hear a cluster's signals, so torch, which takes seconds, is loaded after.
+A job is unpickled before it can receive a cluster's signals, so torch, which takes seconds, is loaded after that.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from sgbench.training.provenance import Code
 
 STOP = "stop"
 """File of a sweep's jobs that asks all of them to save and end."""
-LOOK_S = 1.0  # between two looks for it
+LOOK_S = 1.0  # between two checks whether it is there
 
 
 @dataclass
 class GroupJob:
     """Runs a group wherever a cluster puts it; it is pickled, and called once."""
 
-    points: Sequence[tuple[int, RunSpec]]  # place in the sweep and spec of each
+    points: Sequence[tuple[int, RunSpec]]  # (index in the sweep, spec) of each
     folder: Path  # of the sweep's jobs, which both sides see
     name: str  # of the job among them
     alone: bool  # whether the points share nothing
     largest: int | None  # replicas at a time, or None for as many as fit
     memory_bytes: int  # memory that was asked for
-    thresholds: Mapping[int, PruningThresholds]  # by place, of runs that are stopped early
+    thresholds: Mapping[int, PruningThresholds]  # by index, of runs that are stopped early
     made_by: Mapping[str, str]  # versions of the sweep's own process
     cwd: str = field(default_factory=os.getcwd)
     search_path: list[str] = field(default_factory=lambda: list(sys.path))
@@ -45,12 +45,12 @@ class GroupJob:
 
     @property
     def progress(self) -> Path:
-        """Return where it tells how far it is."""
+        """Return the path of the file that it writes its progress to."""
         return self.folder / f"{self.name}.json"
 
     def __call__(self) -> None:
-        """Run the group; where somebody asks to stop, it is saved."""
-        self._be_at_home()
+        """Run the group; asked to stop, save checkpoints of the last whole epoch and return."""
+        self._set_up_process()
         writer = ProgressWriter(self.progress)
         whole = False
         try:
@@ -72,8 +72,8 @@ class GroupJob:
             line = (
                 f"{socket.gethostname()} has other versions than the sweep ({foreign}); nothing was run there"
             )
-            for place, _ in self.points:
-                writer.say(WorkerMessage(place, "refused", line=line, exit_code=InputError.exit_code))
+            for point, _ in self.points:
+                writer.say(WorkerMessage(point, "refused", line=line, exit_code=InputError.exit_code))
             return
         from sgbench.replicas.group_worker import GroupWorker
         from sgbench.replicas.worker import run_alone
@@ -93,8 +93,8 @@ class GroupJob:
         )
         worker.run()
 
-    def _be_at_home(self) -> None:
-        """Find files and modules of the user's own as the sweep does."""
+    def _set_up_process(self) -> None:
+        """Take the folder and module path of the sweep, so that the user's own files and modules are found."""
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         late_modules.install()
         if Path(self.cwd).is_dir():

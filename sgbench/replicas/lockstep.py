@@ -20,7 +20,7 @@ from sgbench.training.train_loop import check_optimizer_state
 
 
 class Lockstep:
-    """Trains replicas whose networks and optimisers are alike enough for one stack."""
+    """Trains replicas whose parameters have equal shapes and whose optimisers are of one kind."""
 
     def __init__(self, members: Sequence[Replica]) -> None:
         self.members = list(members)

@@ -1,4 +1,4 @@
-"""What a worker and its sweep say to each other; without torch, so that a job can listen while that is loaded."""
+"""Messages of a worker to its sweep; without torch, so that a job can write some while that is loaded."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from sgbench.records.record import RunRecord
 
 
 class WorkerMessage(NamedTuple):
-    """Tells what has become of a point in a worker."""
+    """Reports the state of one point of a sweep from its worker."""
 
-    place: int
+    point: int
     kind: Literal["noted", "began", "epoch", "ended", "refused", "pruned"]
     epochs: int = 0
     selected: EpochScores | None = None  # of a point under way, the epoch that validation selects so far
     record: RunRecord | None = None
     line: str = ""
-    exit_code: int = 0  # of what is told in `line`
+    exit_code: int = 0  # of the problem in `line`
 
 
 Say = Callable[[WorkerMessage], None]

@@ -69,10 +69,12 @@ class StackedPasses:
         self.made_for: tuple[object, ...] = ()
         self.chains: list[RepeatedChain] = []
         self.output = torch.empty(0)
-        places = [{id(weight): place for place, weight in enumerate(own)} for own in stack.parameters]
+        positions = [
+            {id(weight): position for position, weight in enumerate(own)} for own in stack.parameters
+        ]
         self.slots = [
             [
-                None if weight is None else stack.slots[row][places[row][id(weight)]]
+                None if weight is None else stack.slots[row][positions[row][id(weight)]]
                 for layer in member.parts.network.layers
                 for weight in (layer.weight, layer.bias, layer.recurrent)
             ]
@@ -82,7 +84,7 @@ class StackedPasses:
     def take(self, batches: Sequence[Batch]) -> bool:
         """Return whether these batches can be passed together, and create arrays of their size.
 
-        What a neuron or a surrogate is may change from epoch to epoch, so all is made anew with each.
+        Neurons and surrogates may change from epoch to epoch, so everything is made again in each.
         """
         shapes = {tuple(batch.x.shape) for batch in batches}
         if len(shapes) > 1 or not all(_is_sparse(batch) for batch in batches):

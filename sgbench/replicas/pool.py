@@ -25,19 +25,19 @@ TICK_S = 0.5  # at most, between two looks at the clock
 class _Running:
     process: BaseProcess
     group: PointGroup
-    open: set[int] = field(default_factory=set)  # places that have not ended
+    open: set[int] = field(default_factory=set)  # points that have not ended
 
 
 class WorkerPool:
-    """Runs groups and passes on what they tell.
+    """Runs groups in processes of this machine and passes on their messages.
 
     Args:
         specs: all points of the sweep.
         workers: processes at a time.
         largest: replicas at a time in one process, or None for as many as fit in memory.
-        hear: told of every epoch and every end.
+        hear: called with a message after each epoch and at every end.
         tick: called at least twice a second.
-        thresholds: by place, of runs that may be stopped early.
+        thresholds: by index, of runs that may be stopped early.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class WorkerPool:
         """Run all groups; on an interrupt, let all workers save their state and stop."""
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         if any(map(_forked, groups)):
-            prepare([self.specs[place] for group in groups for place in group.places])
+            prepare([self.specs[point] for group in groups for point in group.points])
         waiting = deque(groups)
         try:
             while waiting or self.running:
@@ -79,14 +79,14 @@ class WorkerPool:
                 one.process.join()
 
     def _start(self, group: PointGroup) -> None:
-        points = [(place, self.specs[place]) for place in group.places]
+        points = [(point, self.specs[point]) for point in group.points]
         ours, theirs = multiprocessing.Pipe(duplex=False)
         settings: dict[str, Any] = {
             "alone": group.alone is not None,
             "largest": self.largest,
             "memory_bytes": self.memory_bytes,
             "thresholds": {
-                place: self.thresholds[place] for place in group.places if place in self.thresholds
+                point: self.thresholds[point] for point in group.points if point in self.thresholds
             },
         }
         if _forked(group):
@@ -96,7 +96,7 @@ class WorkerPool:
         process = context.Process(target=work, args=(points, theirs), kwargs=settings)
         process.start()
         theirs.close()
-        self.running[ours] = _Running(process, group, set(group.places))
+        self.running[ours] = _Running(process, group, set(group.points))
 
     def _listen(self, pipe: Any) -> list[PointGroup]:
         """Receive one message from a worker; if it died, return the points to run again."""
@@ -108,18 +108,18 @@ class WorkerPool:
             one.process.join()
             return self._left_by(one)
         if message.kind in ("ended", "refused", "pruned"):
-            one.open.discard(message.place)
+            one.open.discard(message.point)
         self.hear(message)
         return []
 
     def _left_by(self, one: _Running) -> list[PointGroup]:
         """Split a dead worker's points into groups of one, to see whose fault it was; report one that was alone."""
-        if len(one.group.places) > 1:
-            return [PointGroup((place,), one.group.alone) for place in sorted(one.open)]
-        for place in one.open:
+        if len(one.group.points) > 1:
+            return [PointGroup((point,), one.group.alone) for point in sorted(one.open)]
+        for point in one.open:
             code = one.process.exitcode or 0
             how = f"by signal {-code}; often for want of memory" if code < 0 else f"with exit code {code}"
-            self.hear(WorkerMessage(place, "refused", line=f"its process was ended {how}"))
+            self.hear(WorkerMessage(point, "refused", line=f"its process was ended {how}"))
         return []
 
 

@@ -20,7 +20,7 @@ OVER = ("ended", "refused", "pruned")
 
 
 class ProgressWriter:
-    """Keeps the last word on each point in a file; records stay where they are."""
+    """Keeps the latest message of each point in a file; records stay in the folders of their runs."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -30,13 +30,13 @@ class ProgressWriter:
         self.written_s = -WRITE_S
 
     def say(self, message: WorkerMessage) -> None:
-        """Take in a word on a point."""
+        """Add a message of a point."""
         self.is_new = True
         if message.kind == "noted":
             self.notes.append(message.line)
         else:
             selected = None if message.selected is None else message.selected.model_dump()
-            self.points[message.place] = {
+            self.points[message.point] = {
                 "kind": message.kind,
                 "epochs": message.epochs,
                 "selected": selected,
@@ -46,12 +46,12 @@ class ProgressWriter:
         self.tick()
 
     def tick(self) -> None:
-        """Write what is new, where that was not done just now."""
+        """Write new messages, unless the file was written a moment ago."""
         if self.is_new and time.monotonic() - self.written_s >= WRITE_S:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is new."""
+        """Write new messages."""
         if self.is_new:
             tree = {"notes": self.notes, "points": self.points, "cpu_s": time.process_time()}
             self.written_s = time.monotonic()
@@ -64,11 +64,11 @@ class ProgressWriter:
 
 
 class ProgressReader:
-    """Tells what is new in a job's file."""
+    """Reads the new messages of a job's file."""
 
-    def __init__(self, path: Path, place: int) -> None:
+    def __init__(self, path: Path, point: int) -> None:
         self.path = path
-        self.place = place
+        self.point = point
         self.points: dict[int, dict[str, Any]] = {}
         self.notes = 0
         self.cpu_s = 0.0  # that the job has told of; begun again it counts anew
@@ -77,13 +77,13 @@ class ProgressReader:
         """Return the messages since the last call; an absent or damaged file has none."""
         try:
             tree: Any = parse_tree(read_bytes(self.path), str(self.path))
-            points = {int(place): message for place, message in tree["points"].items()}
-            messages = [WorkerMessage(self.place, "noted", line=line) for line in tree["notes"][self.notes :]]
-            for place, point in points.items():
-                if point != self.points.get(place):
-                    selected = point["selected"]
+            points = {int(point): message for point, message in tree["points"].items()}
+            messages = [WorkerMessage(self.point, "noted", line=line) for line in tree["notes"][self.notes :]]
+            for point, state in points.items():
+                if state != self.points.get(point):
+                    selected = state["selected"]
                     scores = None if selected is None else EpochScores.model_validate(selected)
-                    messages.append(WorkerMessage(place, **{**point, "selected": scores}))
+                    messages.append(WorkerMessage(point, **{**state, "selected": scores}))
             cpu_s = float(tree["cpu_s"])
         except (InputError, ValueError, TypeError, KeyError):
             return []

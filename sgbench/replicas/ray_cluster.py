@@ -81,7 +81,7 @@ class RayCluster:
         return "ended before its points had"
 
     def waits(self) -> Sequence[str]:
-        """Return no lines, since Ray does not say why a task waits."""
+        """Return no lines, since Ray does not report why a task waits."""
         return ()
 
     def cancel(self, handles: Sequence[str]) -> None:

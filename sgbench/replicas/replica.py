@@ -38,15 +38,15 @@ class Replica(Attempt):
     """Runs one attempt that shares its process with others.
 
     Args:
-        place: of the point in the sweep.
+        point: index of the point in the sweep.
         spec: what was asked for.
         data: loaded by another run of the same data set, or None.
         code: what runs here.
     """
 
-    def __init__(self, place: int, spec: RunSpec, data: SpikingData | None, code: Code) -> None:
+    def __init__(self, point: int, spec: RunSpec, data: SpikingData | None, code: Code) -> None:
         super().__init__(spec, build(spec), folder_of(spec), code)
-        self.place = place
+        self.point = point
         self.spent_s = 0.0
         self.optimizer_state: dict[str, Any] | None = None  # from a checkpoint
         if data is None:

@@ -1,4 +1,4 @@
-"""A group of replicas as a job of SLURM, which begins again when it was told to leave."""
+"""A group of replicas as a job of SLURM, which is queued again when SLURM ends it early."""
 
 from __future__ import annotations
 

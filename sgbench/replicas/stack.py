@@ -29,10 +29,10 @@ class Stack:
         self.parameters = [list(network.parameters()) for network in networks]
         self.optimizer = optimizer
         first = self.parameters[0]
-        self.places: list[tuple[int, tuple[int, ...], tuple[int, ...]]] = []
+        self.layout: list[tuple[int, tuple[int, ...], tuple[int, ...]]] = []
         width = 0
         for parameter in first:
-            self.places.append((width, tuple(parameter.shape), _strides(parameter)))
+            self.layout.append((width, tuple(parameter.shape), _strides(parameter)))
             width += -(-parameter.numel() // ALIGNED) * ALIGNED
         self.values = first[0].new_zeros(len(networks), width).detach()
         self.gradients = torch.zeros_like(self.values)
@@ -48,7 +48,9 @@ class Stack:
 
     def _views(self, row: Tensor) -> list[Tensor]:
         begin = row.storage_offset()
-        return [torch.as_strided(row, shape, strides, begin + place) for place, shape, strides in self.places]
+        return [
+            torch.as_strided(row, shape, strides, begin + offset) for offset, shape, strides in self.layout
+        ]
 
     def collect(self, row: int) -> None:
         """Move a network's gradients into its row of the stack, and clear them in the network."""
@@ -80,8 +82,8 @@ class Stack:
         """Return one network's gradients in the order of its parameters; None for those without any."""
         absent = None if self.absent is None else self._views(self.absent[row])
         return [
-            None if absent is not None and bool(absent[place].any()) else slot
-            for place, slot in enumerate(self.slots[row])
+            None if absent is not None and bool(absent[position].any()) else slot
+            for position, slot in enumerate(self.slots[row])
         ]
 
     def norms(self) -> list[float]:
@@ -133,4 +135,4 @@ def _strides(parameter: Tensor) -> tuple[int, ...]:
     )
     if span == parameter.numel():
         return tuple(parameter.stride())
-    return tuple(math.prod(parameter.shape[place + 1 :]) for place in range(parameter.dim()))
+    return tuple(math.prod(parameter.shape[axis + 1 :]) for axis in range(parameter.dim()))

@@ -21,7 +21,7 @@ from sgbench.training.run_folder import finished_record, folder_of, stored_recor
 
 def run_sweep(
     specs: Sequence[RunSpec],
-    places: Sequence[int],
+    points: Sequence[int],
     *,
     workers: int | None,
     largest: int | None,
@@ -34,24 +34,24 @@ def run_sweep(
 
     Args:
         specs: all points, checked.
-        places: of those to run.
+        points: indices of those to run.
         workers: processes, or jobs of a cluster; None is one a core, or one for sixteen points.
         largest: replicas at a time in one process, or None for as many as fit in memory.
         headline: a record in one line.
-        refused: is told the exit code of each problem that is not a point's own failure.
-        thresholds: by place, of runs that are stopped early where their validation stays below; those that run
+        refused: called with the exit code of each problem that is not a point's own failure.
+        thresholds: by index, of runs that are stopped early where their validation stays below; those that run
             alone are not.
         where: this machine or a cluster.
 
     Raises:
         InputError: the cluster is not there, or refuses the jobs.
     """
-    finished = {place: record for place in places if (record := finished_record(specs[place])) is not None}
-    left = [place for place in places if place not in finished]
+    finished = {point: record for point in points if (record := finished_record(specs[point])) is not None}
+    left = [point for point in points if point not in finished]
     if not left:
         return []
-    first = {folder_of(specs[place]): place for place in reversed(left)}
-    twins = [place for place in left if first[folder_of(specs[place])] != place]  # the same run once more
+    first = {folder_of(specs[point]): point for point in reversed(left)}
+    twins = [point for point in left if first[folder_of(specs[point])] != point]  # the same run once more
     left = sorted(first.values())
     count = max(1, min(workers or where.groups_of(len(left)) or processors(), len(left)))
     point_groups = groups(specs, left, count)
@@ -65,13 +65,13 @@ def run_sweep(
 
     try:
         reasons = Counter(group.alone for group in point_groups if group.alone is not None)
-        for reason, points in reasons.items():
-            view.say(f"{points} points run alone: {reason}")
+        for reason, alone in reasons.items():
+            view.say(f"{alone} points run alone: {reason}")
         start(hear, view.tick).run(point_groups)
-        for place in twins:
+        for point in twins:
             view.hear(
                 WorkerMessage(
-                    place, "ended", line="its twin has no record", record=stored_record(specs[place])
+                    point, "ended", line="its twin has no record", record=stored_record(specs[point])
                 )
             )
     finally:
@@ -100,7 +100,7 @@ def _starter(
     largest: int | None,
     thresholds: Mapping[int, PruningThresholds] | None,
 ) -> Callable[[Hear, Tick], GroupRunner]:
-    """Return the factory of the pool of a place, which is called once somebody listens."""
+    """Return the factory of the pool of a machine or cluster, which is called with what hears its messages."""
     cluster = where.cluster(workers)
     if cluster is None:
         return lambda hear, tick: WorkerPool(specs, count, largest, hear, tick, thresholds)

@@ -50,7 +50,7 @@ class SweepView:
 
     Args:
         specs: all points.
-        finished: records of those that need not be run, by place.
+        finished: records of those that need not be run, by index.
         headline: a record in one line.
         console: where to; None is standard output.
         redraw: replaces all that was shown, with lines that ended above a table; None: what a notebook has.
@@ -71,13 +71,13 @@ class SweepView:
         for kind in self.kinds:
             self.rows[kind].points += 1
         self.open: set[int] = set()
-        self.bests: dict[int, BestSoFar] = {}  # by place
+        self.bests: dict[int, BestSoFar] = {}  # by index
         self.problems: list[str] = []
-        for place, record in finished.items():
-            self._count(place, record)
+        for point, record in finished.items():
+            self._count(point, record)
         wanted = [spec.method.protocol.epochs for spec in specs]
-        self.epochs = {place: 0 for place in range(len(specs)) if place not in finished}
-        self.wanted = sum(wanted[place] for place in self.epochs)
+        self.epochs = {point: 0 for point in range(len(specs)) if point not in finished}
+        self.wanted = sum(wanted[point] for point in self.epochs)
         self.began_s = self.said_s = time.perf_counter()
         self.drawn_s = 0.0
         self.console = console or Console()
@@ -92,41 +92,41 @@ class SweepView:
         if message.kind == "noted":
             self.say(message.line)
             return
-        spec, row = self.specs[message.place], self.rows[self.kinds[message.place]]
+        spec, row = self.specs[message.point], self.rows[self.kinds[message.point]]
         if message.kind in ("began", "epoch"):
-            row.running += message.place not in self.open
-            self.open.add(message.place)
-            self.epochs[message.place] = message.epochs
+            row.running += message.point not in self.open
+            self.open.add(message.point)
+            self.epochs[message.point] = message.epochs
             if message.selected is not None:
                 scores = message.selected
-                self._score(message.place, scores.validation_accuracy, scores.validation_loss)
+                self._score(message.point, scores.validation_accuracy, scores.validation_loss)
             return
-        row.running -= message.place in self.open
-        self.open.discard(message.place)
-        self.epochs[message.place] = spec.method.protocol.epochs
-        self.bests.pop(message.place, None)
+        row.running -= message.point in self.open
+        self.open.discard(message.point)
+        self.epochs[message.point] = spec.method.protocol.epochs
+        self.bests.pop(message.point, None)
         if message.kind == "pruned":
             row.done += 1
-            self.say(f"{self._number()} {self._name(message.place)}: {message.line}")
+            self.say(f"{self._number()} {self._name(message.point)}: {message.line}")
             return
         if message.record is None:
             row.failed += 1
             self.problems.append(message.line)
-            self.say(f"{self._number()} {self._name(message.place)}: {message.line}")
+            self.say(f"{self._number()} {self._name(message.point)}: {message.line}")
             return
-        self._count(message.place, message.record)
+        self._count(message.point, message.record)
         self.say(f"{self._number()} {self.headline(message.record)}")
 
-    def _count(self, place: int, record: RunRecord) -> None:
-        row = self.rows[self.kinds[place]]
+    def _count(self, point: int, record: RunRecord) -> None:
+        row = self.rows[self.kinds[point]]
         row.failed += record.status != "finished"
         row.done += record.status == "finished"
         if record.validation is not None:
-            self._score(place, record.validation.accuracy, record.validation.loss)
+            self._score(point, record.validation.accuracy, record.validation.loss)
 
-    def _score(self, place: int, accuracy: float | None, loss: float) -> None:
-        whose = self._name(place)
-        self.bests[place] = (
+    def _score(self, point: int, accuracy: float | None, loss: float) -> None:
+        whose = self._name(point)
+        self.bests[point] = (
             BestSoFar(-loss, f"loss {loss:.4g}", whose)
             if accuracy is None
             else BestSoFar(accuracy, f"{100 * accuracy:.1f} %", whose)
@@ -135,20 +135,20 @@ class SweepView:
     def _best(self, kind: str | None = None) -> BestSoFar | None:
         """Return the best validation score of one kind of points, or of all."""
         return max(
-            (best for place, best in self.bests.items() if kind in (None, self.kinds[place])), default=None
+            (best for point, best in self.bests.items() if kind in (None, self.kinds[point])), default=None
         )
 
     def _epoch(self, kind: str) -> str:
         """Describe how many epochs the running points have done, of how many."""
-        under_way = [place for place in self.open if self.kinds[place] == kind]
+        under_way = [point for point in self.open if self.kinds[point] == kind]
         if not under_way:
             return "-"
-        behind = sorted({self.epochs[place] for place in under_way})
+        behind = sorted({self.epochs[point] for point in under_way})
         epochs = str(behind[0]) if len(behind) == 1 else f"{behind[0]} to {behind[-1]}"
-        return f"{epochs} of {max(self.specs[place].method.protocol.epochs for place in under_way)}"
+        return f"{epochs} of {max(self.specs[point].method.protocol.epochs for point in under_way)}"
 
-    def _name(self, place: int) -> str:
-        spec, kind = self.specs[place], self.kinds[place]
+    def _name(self, point: int) -> str:
+        spec, kind = self.specs[point], self.kinds[point]
         label = spec.method.label
         return f"{label if kind == label else f'{kind} {label}'} seed {spec.seed}"
 

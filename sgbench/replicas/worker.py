@@ -92,10 +92,10 @@ def run_alone(points: Sequence[tuple[int, RunSpec]], say: Say) -> None:
     """
     from sgbench.training.runner import run_spec
 
-    for place, spec in points:
-        say(WorkerMessage(place, "began"))
+    for point, spec in points:
+        say(WorkerMessage(point, "began"))
         try:
             quiet = spec.model_copy(update={"trainer": spec.trainer.model_copy(update={"progress": False})})
-            say(WorkerMessage(place, "ended", record=run_spec(quiet)))
+            say(WorkerMessage(point, "ended", record=run_spec(quiet)))
         except SgbenchError as error:
-            say(WorkerMessage(place, "refused", line=one_printable_line(error), exit_code=error.exit_code))
+            say(WorkerMessage(point, "refused", line=one_printable_line(error), exit_code=error.exit_code))

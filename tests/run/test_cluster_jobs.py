@@ -111,7 +111,7 @@ def test_points_end_with_their_records(tmp_path: Path, monkeypatch: pytest.Monke
     cluster = Acted(ends, ends)
     pool, heard = pool_of(cluster, tmp_path, monkeypatch)
     pool.run([PointGroup((0, 1)), PointGroup((2,))])
-    assert {told.place: told.record for told in heard if told.kind == "ended"} == {
+    assert {told.point: told.record for told in heard if told.kind == "ended"} == {
         place: f"record of {place}" for place in range(3)
     }
     assert cluster.closed
@@ -124,7 +124,7 @@ def test_what_lost_jobs_leave_is_handed_in_again(tmp_path: Path, monkeypatch: py
     pool, heard = pool_of(cluster, tmp_path, monkeypatch)
     pool.run([PointGroup((0, 1, 2))])
     assert cluster.handed_in == [[0, 1, 2], [1, 2], [1], [2]]
-    last = {told.place: told for told in heard if told.kind in ("ended", "refused")}
+    last = {told.point: told for told in heard if told.kind in ("ended", "refused")}
     assert {place: told.kind for place, told in last.items()} == {0: "ended", 1: "ended", 2: "refused"}
     assert last[2].line.startswith("its job was lost; its log is in ")
     assert (tmp_path / ".jobs").is_dir()

@@ -233,7 +233,7 @@ def test_replicas_are_diagnosed_like_the_run_alone(tmp_path: Path) -> None:
     specs = plan([*words, f"paths.runs_dir={tmp_path}/a"], multirun=True).specs
     told: list[WorkerMessage] = []
     GroupWorker(list(enumerate(specs)), told.append, lambda: False).run()
-    records = {each.place: each.record for each in told if each.kind == "ended"}
+    records = {each.point: each.record for each in told if each.kind == "ended"}
     for place, spec in enumerate(specs):
         paths = spec.paths.model_copy(update={"runs_dir": f"{tmp_path}/b"})
         expected = run_spec(spec.model_copy(update={"paths": paths})).diagnosis

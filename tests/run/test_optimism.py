@@ -148,7 +148,7 @@ def test_replicas_tell_the_same(tmp_path):
     specs = [compose([*words, WATCH]), compose([*words, "seed=1"])]
     told: list[WorkerMessage] = []
     GroupWorker(list(enumerate(specs)), told.append, lambda: False).run()
-    made = {each.place: each.record for each in told if each.kind == "ended"}
+    made = {each.point: each.record for each in told if each.kind == "ended"}
     alone = run(tmp_path / "alone", "protocol.precision=float64", WATCH)
     assert made[0].test_selected == alone.test_selected
     assert made[0].test_access == alone.test_access == ("epoch 0", "epoch 1", "final")

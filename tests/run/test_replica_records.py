@@ -29,7 +29,7 @@ def together(specs: tuple[RunSpec, ...], **limits: int) -> dict[int, RunRecord]:
     told: list[WorkerMessage] = []
     GroupWorker(list(enumerate(specs)), told.append, lambda: False, **limits).run()
     assert not [each.line for each in told if each.kind == "refused"]
-    return {each.place: each.record for each in told if each.kind == "ended" and each.record is not None}
+    return {each.point: each.record for each in told if each.kind == "ended" and each.record is not None}
 
 
 # --- records

@@ -34,9 +34,9 @@ def test_points_of_a_seed_stay_together_and_every_worker_has_a_group() -> None:
     """By hand: 3 surrogates x 4 seeds over 2 workers are 6 and 6 points with two seeds each."""
     specs = plan([*WORDS, "surrogate=atan,triangle,zero", "seed=0,1,2,3"], multirun=True).specs
     made = groups(specs, range(12), workers=2)
-    assert [len(group.places) for group in made] == [6, 6]
-    assert [{specs[place].seed for place in group.places} for group in made] == [{0, 1}, {2, 3}]
-    assert sorted(place for group in made for place in group.places) == list(range(12))
+    assert [len(group.points) for group in made] == [6, 6]
+    assert [{specs[place].seed for place in group.points} for group in made] == [{0, 1}, {2, 3}]
+    assert sorted(place for group in made for place in group.points) == list(range(12))
 
 
 @pytest.mark.one_in(4)
