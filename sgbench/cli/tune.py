@@ -73,7 +73,7 @@ def tune(args: argparse.Namespace) -> int:
     if args.workers is not None and args.workers < 1:
         raise InputError(f"--workers {args.workers}: at least 1 is needed")
     request = Request(
-        words=tuple(args.words),
+        overrides=tuple(args.words),
         studies=args.studies,
         trials=args.trials,
         strategy=args.by,

@@ -107,7 +107,7 @@ class SpikeTrains:
         return torch.arange(len(self)).split(max(1, AT_ONCE * len(self) // max(1, len(self.channel))))
 
     def problem(self) -> str | None:
-        """Say what is wrong with the packed numbers, if anything, by looking at a part of the spikes at a time."""
+        """Describe what is wrong with the packed numbers, if anything; a part of the spikes is read at a time."""
         if len(self.channel) != int(self.indptr[-1]) or len(self.time_us) != len(self.channel):
             return "has another number of spikes than it declares"
         counts = self.indptr.diff()

@@ -35,9 +35,9 @@ class SparseSpikes:
         """Take the non-zero entries of dense input [T, B, N] that carries no gradient."""
         steps, batch, inputs = dense.shape
         flat = dense.reshape(-1)
-        place = _places(flat)
-        row = place // max(1, inputs)
-        index, value = place - row * inputs, flat[place]
+        position = _nonzero(flat)
+        row = position // max(1, inputs)
+        index, value = position - row * inputs, flat[position]
         return SparseSpikes.from_rows(
             row, index, None if bool((value == 1).all()) else value, (steps, batch, inputs), dense.dtype
         )
@@ -107,7 +107,7 @@ Signal = Tensor | SparseSpikes
 """What a layer receives: dense values or packed spikes [T, B, ...]."""
 
 
-def _places(flat: Tensor) -> Tensor:
+def _nonzero(flat: Tensor) -> Tensor:
     """Find the positions that are not 0, ascending; NumPy searches a mask in a third of torch's time."""
     if flat.device.type == "cpu":
         return torch.from_numpy(np.flatnonzero((flat != 0).numpy()))

@@ -17,7 +17,7 @@ from sgbench.signals.spikes import Signal
 Target = Literal["class", "class_per_step", "trace", "spikes"]
 """What a sample asks for: a class, a class in every step, an output of every step, or output spikes."""
 UNLABELLED = -1
-"""In place of a step's class: nobody says what it is, so it is neither learnt from nor scored."""
+"""In place of a step's class: the step has no label, so it is neither learnt from nor scored."""
 Keep = frozenset[str]
 NOTHING: Keep = frozenset()
 SPIKES = "spikes"
@@ -25,7 +25,7 @@ POTENTIAL = "u"
 
 
 class Batch(NamedTuple):
-    """Samples on their way into a network."""
+    """Holds a batch of samples as a network takes them."""
 
     x: Signal  # [T, B, N] input: dense or packed
     target: Tensor  # [B] class indices; of each step [B, T]; of traces and spikes [B, T, C], samples first
@@ -35,7 +35,7 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Holds what an unrolled network hands on."""
+    """Holds outputs, spikes, potentials and last states of a network that was run over all time steps."""
 
     output: Tensor  # [T, B, C] of the readout layer
     lengths: Tensor  # [B]
@@ -74,7 +74,7 @@ def scored_target(batch: Batch) -> Tensor:
 
 
 def all_valid(lengths: Tensor, steps: int, *, wait: bool = False) -> bool:
-    """Return whether no sample ends before the last step, as far as that can be told at once.
+    """Return whether no sample ends before the last step, as far as that is known at once.
 
     On a CPU it costs little. An accelerator would have to end its work first, and a mask takes less than that.
 

@@ -1,4 +1,4 @@
-"""What tells the points of a sweep apart, in the words of its lines."""
+"""Names of a sweep's methods: the settings by which its points differ."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def choices_first(keys: Sequence[str]) -> list[str]:
 def names_of(planned: RunPlan) -> dict[str, str]:
     """Name each method by what is swept besides seeds; return no names where only surrogates are swept."""
     settings = [_settings(point) for point in planned.points]
-    keys = choices_first(list(dict.fromkeys(key for words in settings for key in words)))
-    swept = [key for key in keys if len({words.get(key) for words in settings}) > 1]
+    keys = choices_first(list(dict.fromkeys(key for setting in settings for key in setting)))
+    swept = [key for key in keys if len({setting.get(key) for setting in settings}) > 1]
     if set(swept) <= {SURROGATE}:
         return {}
-    names = (", ".join(f"{key}={words[key]}" for key in swept if key in words) for words in settings)
+    names = (", ".join(f"{key}={setting[key]}" for key in swept if key in setting) for setting in settings)
     return dict(zip((method_id(spec.method) for spec in planned.specs), names, strict=True))
 
 
-def _settings(words: Sequence[str]) -> Mapping[str, str]:
-    pairs = (word.lstrip("+~").partition("=") for word in words)
+def _settings(overrides: Sequence[str]) -> Mapping[str, str]:
+    pairs = (text.lstrip("+~").partition("=") for text in overrides)
     return {key: value for key, _, value in pairs if key != SEED}

@@ -1,4 +1,4 @@
-"""What a command says before anything runs: what is there already, what has no effect, what no board will rank."""
+"""Notes of a command before anything runs: finished runs, settings without effect, runs that no board will rank."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ UNLIKE = 5.0
 """From what ratio of widths on a sweep over shapes is said to be one over widths too."""
 
 
-def notes(planned: RunPlan, words: Sequence[str], widths: Mapping[str, float | None]) -> Iterator[str]:
+def notes(planned: RunPlan, overrides: Sequence[str], widths: Mapping[str, float | None]) -> Iterator[str]:
     """Yield one line for each thing worth knowing before a command's runs.
 
     Args:
         planned: what will run.
-        words: of the command line.
+        overrides: those of the command line.
         widths: by surrogate, its full width at half maximum [threshold units], None where it has none.
     """
     if planned.is_open:
@@ -51,13 +51,13 @@ def notes(planned: RunPlan, words: Sequence[str], widths: Mapping[str, float | N
         yield f"{len(planned.specs)} runs, {len(finished)} already finished"
     elif finished:
         yield f"already finished ({finished[0].provenance.created_utc}); repeat with force=true"
-    yield from _without_effect(planned, words)
+    yield from _without_effect(planned, overrides)
     yield from _unlike_widths(widths)
     yield from unranked(planned)
 
 
 def _unlike_widths(widths: Mapping[str, float | None]) -> Iterator[str]:
-    """Warn about shapes of very different widths, whose comparison tells of widths."""
+    """Warn about shapes of very different widths, since comparing them compares widths rather than shapes."""
     bells = {name: width for name, width in widths.items() if width}
     if not bells:
         return
@@ -71,16 +71,16 @@ def _unlike_widths(widths: Mapping[str, float | None]) -> Iterator[str]:
         )
 
 
-def _without_effect(planned: RunPlan, words: Sequence[str]) -> Iterator[str]:
-    """Warn about words on spikes where the network has none: the method is recorded, and named, without them."""
+def _without_effect(planned: RunPlan, overrides: Sequence[str]) -> Iterator[str]:
+    """Warn about settings of spikes where the network has none: the method is recorded, and named, without them."""
     plain = next((spec for spec in planned.specs if spec.method.is_baseline), None)
-    idle = [word for word in words if word.partition("=")[0].partition(".")[0] in ABOUT_SPIKES]
+    idle = [text for text in overrides if text.partition("=")[0].partition(".")[0] in ABOUT_SPIKES]
     if plain is not None and idle:
         yield f"note: {', '.join(idle)}: no effect with network={plain.method.label}, which has no spiking neurons"
 
 
 def unranked(planned: RunPlan) -> Iterator[str]:
-    """Yield for each protocol why runs of a plan would have no rank on its board, and words of runs with one."""
+    """Yield for each protocol why runs of a plan would have no rank on its board, and overrides that give one."""
     by_protocol: dict[str, list[RunSpec]] = {}
     for spec in planned.specs:
         by_protocol.setdefault(spec.method.protocol.name, []).append(spec)
@@ -102,7 +102,7 @@ def unranked(planned: RunPlan) -> Iterator[str]:
 
 
 def _foreign_data(dataset: str, name: str, planned: RunPlan) -> str:
-    """Say under whose protocol a data set runs, and what is its own."""
+    """Describe under which other protocol a data set runs, and which is its own."""
     entries = catalogue.entries("protocol", planned.config_dirs)
     own = [
         other
@@ -112,21 +112,21 @@ def _foreign_data(dataset: str, name: str, planned: RunPlan) -> str:
     ]
     stem = dataset.rpartition("/")[2].lower()
     own.sort(key=lambda other: not other.startswith(f"{stem}_v"))
-    words = _whole(own[0], planned) if own else f"protocol.name={stem}_v1"
+    ranked = _whole(own[0], planned) if own else f"protocol.name={stem}_v1"
     return (
         f"note: dataset={dataset} runs, and is recorded, under {name}, the protocol of another data set, "
-        f"and is not ranked there; name one of its own: {words}"
+        f"and is not ranked there; name one of its own: {ranked}"
     )
 
 
 def _whole(protocol: str, planned: RunPlan) -> str:
-    """Write the word that chooses a protocol with all that it fixes."""
+    """Write the override that chooses a protocol with all that it fixes."""
     experiment = experiment_of(protocol, planned.config_dirs)
     return f"protocol={protocol}" if experiment is None else f"experiment={experiment}"
 
 
 def _settings(specs: Sequence[RunSpec], reference: ProtocolReference) -> Iterator[str]:
-    """Say in which settings runs leave their protocol, and which words follow it."""
+    """Describe in which settings runs deviate from their protocol, and which overrides follow it."""
     methods = {method_id(spec.method): spec.method for spec in specs}
     found = dict.fromkeys(
         line for method in methods.values() for line in setting_deviations(method, reference)
@@ -135,8 +135,8 @@ def _settings(specs: Sequence[RunSpec], reference: ProtocolReference) -> Iterato
         return
     lines = list(found)
     more = f"; and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
-    words = dict.fromkeys(line.word for line in lines[:SHOWN] if line.word is not None)
-    remedy = f"; ranked with {' '.join(words)}" if words else ""
+    overrides = dict.fromkeys(line.word for line in lines[:SHOWN] if line.word is not None)
+    remedy = f"; ranked with {' '.join(overrides)}" if overrides else ""
     yield (
         f"note: {'; '.join(line.text for line in lines[:SHOWN])}{more}: not ranked on {reference.protocol.name}, "
         f"which is fine for trying things out{remedy}"

@@ -1,4 +1,4 @@
-"""What came of a run, in a line."""
+"""Result of a run in one line."""
 
 from __future__ import annotations
 
@@ -77,14 +77,14 @@ def problem(spec: RunSpec, record: RunRecord | None, names: Mapping[str, str] = 
 
 
 class Guessing(NamedTuple):
-    """Names a run that is no better than guessing, and what tells why."""
+    """Names a run that is no better than guessing, and the command that diagnoses it."""
 
     name: str
     remedy: str  # a command, or a call
 
 
 def guessing(spec: RunSpec, names: Mapping[str, str] = NAMELESS) -> Guessing:
-    """Name a run that is no better than guessing, with the command that tells why; `names` as in `headline`."""
+    """Name a run that is no better than guessing, with the command that diagnoses it; `names` as in `headline`."""
     return Guessing(label(spec, names), f"sgbench diagnose {folder_of(spec)}")
 
 

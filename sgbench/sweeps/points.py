@@ -60,7 +60,7 @@ class SweepGrid:
 
 def read_grid(
     name: str,
-    words: Sequence[str],
+    overrides: Sequence[str],
     *,
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
@@ -77,20 +77,20 @@ def read_grid(
     (['surrogate'], [(0, 1), (0, 1)])
     """
     catalogue.entry("sweep", name, config_dirs)
-    return grid_of(name, [f"sweep={name}", *words], config_dirs=config_dirs, allow_targets=allow_targets)
+    return grid_of(name, [f"sweep={name}", *overrides], config_dirs=config_dirs, allow_targets=allow_targets)
 
 
 def grid_of(
     title: str,
-    words: Sequence[str],
+    overrides: Sequence[str],
     *,
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
 ) -> SweepGrid:
-    """Compose the combinations of any words without running them, see `read_grid`."""
+    """Compose the combinations of any swept overrides without running them, see `read_grid`."""
     from sgbench.composition.plan import plan
 
-    combinations = _combinations(words, config_dirs)
+    combinations = _combinations(overrides, config_dirs)
     keys = list(dict.fromkeys(key for settings, _ in combinations for key in settings))
     every = {
         key: tuple(dict.fromkeys(settings.get(key, UNNAMED) for settings, _ in combinations)) for key in keys
@@ -98,7 +98,9 @@ def grid_of(
     axes = tuple(Axis(key, values) for key, values in every.items() if len(values) > 1)
     swept = [axis.key for axis in axes]
     one_seed = [f"{SEED}={seeds[0]}" for _, seeds in combinations[:1] if seeds]
-    planned = plan([*words, *one_seed], multirun=True, config_dirs=config_dirs, allow_targets=allow_targets)
+    planned = plan(
+        [*overrides, *one_seed], multirun=True, config_dirs=config_dirs, allow_targets=allow_targets
+    )
     if any(is_auto(spec.method.parameters["surrogate"]) for spec in planned.specs):
         from sgbench.training.calibration import (
             calibrated_plan,  # torch, which a list of points does not need
@@ -124,14 +126,14 @@ def count_runs(entry: catalogue.Entry) -> int:
 
 
 def _combinations(
-    words: Sequence[str], config_dirs: Sequence[Path]
+    overrides: Sequence[str], config_dirs: Sequence[Path]
 ) -> list[tuple[dict[str, str], list[str]]]:
     """List each combination of all keys but the seed, with its seeds, in the order of Hydra's basic sweeper."""
     from sgbench.composition.plan import sweep_points
 
     seeds_of: dict[tuple[tuple[str, str], ...], list[str]] = {}
-    for job in sweep_points(words, config_dirs):
-        pairs = [(key, value) for key, _, value in (word.partition("=") for word in job)]
+    for job in sweep_points(overrides, config_dirs):
+        pairs = [(key, value) for key, _, value in (text.partition("=") for text in job)]
         seeds = seeds_of.setdefault(tuple(pair for pair in pairs if pair[0] != SEED), [])
         seeds += [value for key, value in pairs if key == SEED]
     return [(dict(pairs), seeds) for pairs, seeds in seeds_of.items()]

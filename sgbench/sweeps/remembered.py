@@ -1,4 +1,4 @@
-"""The words of a sweep that was given a `group`, so that it is found again by that name."""
+"""Overrides of a sweep with a `group`, stored so that the sweep is found again by that name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Words = Annotated[tuple[str, ...], Field(max_length=10_000)]
 
 
 class Remembered(Strict):
-    """Holds what a sweep was run with."""
+    """Holds the overrides and options that a sweep was run with."""
 
     words: Words
     config_dirs: Words
@@ -27,12 +27,12 @@ class Remembered(Strict):
 
 
 def remember(runs_dir: Path, group: str, sweep: Remembered) -> None:
-    """Write down the words that a group was last run with; do nothing where the folder cannot be written.
+    """Store the overrides that a group was last run with; do nothing where the folder cannot be written.
 
     Args:
         runs_dir: where its runs are written.
-        group: its name; one that is no file's name is not written down.
-        sweep: its words.
+        group: its name; one that cannot name a file is not stored.
+        sweep: its overrides and options.
     """
     if NAME.fullmatch(group) and not group.startswith("."):
         try:
@@ -43,7 +43,7 @@ def remember(runs_dir: Path, group: str, sweep: Remembered) -> None:
 
 
 def recall(runs_dir: Path, group: str) -> Remembered:
-    """Read the words that a group was last run with.
+    """Read the overrides that a group was last run with.
 
     Raises:
         InputError: no sweep of that name was run there.
@@ -56,10 +56,12 @@ def recall(runs_dir: Path, group: str) -> Remembered:
     return read_model(path, Remembered)
 
 
-def of_words(words: Sequence[str], config_dirs: Sequence[Path], allow_targets: Sequence[str]) -> Remembered:
-    """Build the stored form of a sweep from its words, without the flag that makes it one."""
+def of_words(
+    overrides: Sequence[str], config_dirs: Sequence[Path], allow_targets: Sequence[str]
+) -> Remembered:
+    """Build the stored form of a sweep from its overrides, without the flag -m."""
     return Remembered(
-        words=tuple(word for word in words if not word.startswith("-")),
+        words=tuple(text for text in overrides if not text.startswith("-")),
         config_dirs=tuple(str(folder.resolve()) for folder in config_dirs),
         allow_targets=tuple(allow_targets),
     )

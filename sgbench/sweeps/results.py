@@ -1,4 +1,4 @@
-"""What came of a sweep: the records of its runs, summarised per combination."""
+"""Results of a sweep: the records of its runs, summarised for each combination of settings."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Results:
         return tuple(sorted(asked))
 
     def count(self, what: str) -> int:
-        """Count the runs that are done, failed, missing, running or at chance."""
+        """Count runs over all rows; what: "done", "failed", "missing", "running" or "at_chance"."""
         return sum(len(getattr(row, what)) for row in self.rows)
 
 

@@ -1,4 +1,4 @@
-"""What came of a sweep, as a table for people and as a tree for machines."""
+"""Results of a sweep, as a table for people and as a tree for machines."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _summary_tree(summary: Summary | None) -> dict[str, float | None] | None:
 
 
 def cells(results: Results) -> tuple[list[list[str]], int]:
-    """Build the table with its head, and count how many of its columns hold words."""
+    """Build the table with its head, and count the columns that hold text, which stand first."""
     keys = choices_first([axis.key for axis in results.axes])
     states = [what for what in STATES if what != "at_chance" or results.count(what)]
     head = [*keys, "validation", "test", *(what.replace("_", " ") for what in states)]
@@ -65,11 +65,11 @@ def as_text(results: Results, again: str) -> str:
     """Write the table of a sweep's results for people."""
     states = {what: results.count(what) for what in ("done", "failed", "missing")}
     counts = ", ".join(f"{count} {what}" for what, count in states.items() if count or what == "done")
-    rows, words = cells(results)
+    rows, text_columns = cells(results)
     lines = [
         f"{results.name}: {sum(states.values())} runs of {results.protocol} in {results.root}: {counts}",
         "",
-        *aligned(rows, words=words),
+        *aligned(rows, words=text_columns),
         "",
         *show_notes(results),
         *(f"best by validation: {_told(row)}" for row in best_rows(results)),
@@ -114,20 +114,20 @@ def _cells(row: SettingRow, keys: Sequence[str], states: Sequence[str]) -> list[
     counts = [str(len(seeds)) if seeds else "-" for seeds in (getattr(row, what) for what in states)]
     return [
         *(row.settings[key] for key in keys),
-        _told_summary(row.validation, row),
-        _told_summary(row.test, row),
+        _summary_text(row.validation, row),
+        _summary_text(row.test, row),
         *counts,
     ]
 
 
-def _told_summary(summary: Summary | None, row: SettingRow) -> str:
+def _summary_text(summary: Summary | None, row: SettingRow) -> str:
     """Write a summary in percent, or as a loss where the task has no classes."""
     return f"{'loss ' if summary and row.measure.is_loss else ''}{row.measure.summary(summary)}"
 
 
 def _told(row: SettingRow) -> str:
     unit = "" if row.measure.is_loss else " %"
-    validation, test = (f"{_told_summary(summary, row)}{unit}" for summary in (row.validation, row.test))
+    validation, test = (f"{_summary_text(summary, row)}{unit}" for summary in (row.validation, row.test))
     return f"{_settings(row)}: validation {validation}, test {test}"
 
 

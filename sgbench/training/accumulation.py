@@ -43,13 +43,13 @@ class Accumulation:
         """Add the gradients of a batch; where the step is due, set them to the mean and return its L2 norm."""
         self.samples += samples
         share = samples / self.samples
-        for place, weight in enumerate(self.weights):
-            before = self.means[place]
+        for index, weight in enumerate(self.weights):
+            before = self.means[index]
             if before is not None:
                 before.mul_(1 - share)
             if weight.grad is not None:
                 part = weight.grad * share
-                self.means[place] = part if before is None else before.add_(part)
+                self.means[index] = part if before is None else before.add_(part)
         if not due:
             return None
         for weight, mean in zip(self.weights, self.means, strict=True):

@@ -37,7 +37,7 @@ def encoded_ahead(batches: Batches, count: int, device: torch.device) -> Iterabl
 
 
 class _Pass(IterableDataset[Batch]):
-    """Hands the batches of a pass to torch's loader."""
+    """Adapts the batches of a pass to torch's loader."""
 
     def __init__(self, batches: Batches) -> None:
         self.batches = batches

@@ -41,13 +41,13 @@ def _classes(index: Tensor, target: Tensor, logits: Tensor) -> list[str]:
     classes = logits.shape[1]
     lines = [",".join(["index", "target", "prediction", *(f"logit_{k}" for k in range(classes))])]
     parts = (part.tolist() for part in (index, target, logits.argmax(1), logits))
-    for place, right, predicted, row in zip(*parts, strict=True):
-        lines.append(f"{place},{right},{predicted},{_numbers(row)}")
+    for position, right, predicted, row in zip(*parts, strict=True):
+        lines.append(f"{position},{right},{predicted},{_numbers(row)}")
     return lines
 
 
 def _labels(index: Tensor, target: Tensor, logits: Tensor) -> list[str]:
-    """Write the lines of labelled steps, without logits: steps are many, and neighbours say much the same."""
+    """Write the lines of labelled steps, without logits: steps are many, and those of neighbours nearly equal."""
     sample, step = (target != UNLABELLED).nonzero(as_tuple=True)
     rows = torch.stack(
         [index[sample], step, target[sample, step], logits.argmax(2)[sample, step]], 1
@@ -60,8 +60,8 @@ def _outputs(index: Tensor, target: Tensor, output: Tensor) -> list[str]:
     names = [*(f"target_{k}" for k in range(count)), *(f"output_{k}" for k in range(count))]
     lines = [",".join(["index", "step", *names])]
     rows = torch.cat([target.to(output.dtype), output], 2).tolist()
-    for place, sample in zip(index.tolist(), rows, strict=True):
-        lines += [f"{place},{step},{_numbers(sample[step])}" for step in range(steps)]
+    for position, sample in zip(index.tolist(), rows, strict=True):
+        lines += [f"{position},{step},{_numbers(sample[step])}" for step in range(steps)]
     return lines
 
 

@@ -1,4 +1,4 @@
-"""The processes that train with the first one: started for a run, told of each epoch, and ended behind it."""
+"""The processes that train with the first one: started for a run, sent each epoch, and ended after the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One try at a run, whoever drives it: from parts to a training, and from a training to a record."""
+"""One attempt at a run, whoever drives it: from parts to a training, and from a training to a record."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ log = logging.getLogger("sgbench")
 
 
 class Attempt:
-    """Holds what a record needs to know of one try at a run."""
+    """Holds what a record needs to know of one attempt at a run."""
 
     def __init__(self, spec: RunSpec, parts: Parts, folder: Path, code: provenance.Code) -> None:
         self.spec = spec

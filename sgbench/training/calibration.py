@@ -32,7 +32,7 @@ WIDTH = "width_fwhm"
 
 
 def calibrated(spec: RunSpec) -> RunSpec:
-    """Put a measured width in place of `width_fwhm=auto`; another spec is returned as it is.
+    """Replace `width_fwhm=auto` by a measured width [threshold units]; another spec is returned unchanged.
 
     Raises:
         InputError: the method is none that passing steps choose a width for.
@@ -252,8 +252,8 @@ def _recurrent_layers(parts: Parts, batches: Sequence[Batch], spec: RunSpec) -> 
     network = parts.network
     Epochs(parts.steepness, spec.method.protocol.epochs, spec.seed).begin(network, "train", 0)
     hidden = list(network.hidden_layers)
-    places = [place for place, layer in enumerate(hidden) if layer.recurrence != "none"]
-    seen: list[list[torch.Tensor]] = [[] for _ in places]
+    recurrent = [index for index, layer in enumerate(hidden) if layer.recurrence != "none"]
+    seen: list[list[torch.Tensor]] = [[] for _ in recurrent]
     fired, samples = 0, 0
     for batch in batches:
         x, lengths = batch.x.to(parts.device), batch.lengths.to(parts.device)
@@ -262,11 +262,11 @@ def _recurrent_layers(parts: Parts, batches: Sequence[Batch], spec: RunSpec) -> 
             raise InputError("a hidden layer does not show its potentials; use network=mlp")
         valid = valid_steps(lengths, x.shape[0])
         samples += len(lengths)
-        for kept, place in zip(seen, places, strict=True):
-            kept.append(run.u[place][valid])
-            fired += int((run.spikes[place][valid] != 0).sum())
+        for kept, index in zip(seen, recurrent, strict=True):
+            kept.append(run.u[index][valid])
+            fired += int((run.spikes[index][valid] != 0).sum())
     require_spikes(fired)
     return tuple(
-        RecurrentLayer(hidden[place].name, torch.cat(kept), samples * hidden[place].neurons)
-        for kept, place in zip(seen, places, strict=True)
+        RecurrentLayer(hidden[index].name, torch.cat(kept), samples * hidden[index].neurons)
+        for kept, index in zip(seen, recurrent, strict=True)
     )

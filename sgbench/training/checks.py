@@ -28,7 +28,7 @@ def check_parts(
     """Refuse parts of a run that do not go together.
 
     Raises:
-        InputError: names the word and the remedy.
+        InputError: names the override and the remedy.
     """
     _check_target(spec, data_set, network, objective)
     check_band(spec.method, network.deployed_numbers)

@@ -75,8 +75,11 @@ def create(
         if key not in entry.parameters and key not in entry.own:
             known = [*entry.own, *entry.parameters, *PROVIDED[group]]
             raise InputError(f"parameter '{key}' of {name} is not known; {suggest(key, known)}")
-    words = [f"{group}={entry_name}", *(f"{group}.{key}={_word(value)}" for key, value in numbers.items())]
-    spec = compose(words, config_dirs=config_dirs, allow_targets=allow_targets)
+    overrides = [
+        f"{group}={entry_name}",
+        *(f"{group}.{key}={_value_text(value)}" for key, value in numbers.items()),
+    ]
+    spec = compose(overrides, config_dirs=config_dirs, allow_targets=allow_targets)
     if group == "neuron" and "surrogate" not in objects:
         objects["surrogate"] = construct(
             "surrogate", spec.targets["surrogate"], spec.method.parameters["surrogate"]
@@ -85,14 +88,14 @@ def create(
     return part.float() if isinstance(part, nn.Module) else part
 
 
-def _word(value: Any) -> str:
+def _value_text(value: Any) -> str:
     """Write a value as Hydra's override grammar does."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list | tuple):
-        return "[" + ",".join(_word(item) for item in value) + "]"
+        return "[" + ",".join(_value_text(item) for item in value) + "]"
     if isinstance(value, str):
         return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
     return repr(value)

@@ -36,18 +36,18 @@ class Diagnosing:
 
     def before(self) -> None:
         """Diagnose the weights that training begins with."""
-        self._look("initial", 0)
+        self._diagnose("initial", 0)
 
     def after(self, epoch: int) -> None:
         """Diagnose the weights after an epoch, if diagnoses are due after this one."""
         if self.every is not None and (epoch + 1) % self.every == 0:
-            self._look(f"epoch {epoch}", epoch)
+            self._diagnose(f"epoch {epoch}", epoch)
 
     def selected(self, epoch: int) -> None:
         """Diagnose the selected weights, which the network now has."""
-        self._look("selected", epoch)
+        self._diagnose("selected", epoch)
 
-    def _look(self, weights: str, epoch: int) -> None:
+    def _diagnose(self, weights: str, epoch: int) -> None:
         """Diagnose a copy of the network; a diagnosis that fails is reported, and the run goes on."""
         if not self.panels:
             return

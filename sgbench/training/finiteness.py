@@ -36,7 +36,7 @@ class Deferred:
 
     @torch.no_grad()
     def add(self, pairs: Iterable[tuple[str, Tensor]]) -> None:
-        """Look at the numbers of a step, each with what to say if one of them is not finite.
+        """Check the numbers of a step; pairs: (message if one of them is not finite, the numbers).
 
         Raises:
             NonFiniteError: it is time to ask, and there was a bad step.

@@ -31,17 +31,17 @@ class Clock:
     cpu_s: float
 
     def times(self, factor: float) -> Clock:
-        """Return so many times as much."""
+        """Return both times multiplied by a factor."""
         return Clock(self.wall_s * factor, self.cpu_s * factor)
 
     def plus(self, other: Clock) -> Clock:
-        """Return both together."""
+        """Return the sum with another clock."""
         return Clock(self.wall_s + other.wall_s, self.cpu_s + other.cpu_s)
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Predicts an epoch and a run, and tells what was measured for it."""
+    """Predicts time and memory of an epoch and of a run, with the measurements behind them."""
 
     measured: Mapping[Split, int]  # samples of each split
     measured_train: Clock
@@ -59,7 +59,7 @@ def forecast(spec: RunSpec) -> Forecast:
     """Train and score a few batches, two epochs of them, and predict the epochs of the whole sets.
 
     Small epochs along the run's schedule come before, since a network that has learnt fires otherwise than a new
-    one. Of the two that are measured the first tells what encoding costs; the second is a later epoch in little,
+    one. Of the two that are measured the first shows what encoding costs; the second is a later epoch in little,
     with the code that a run keeps where all of it fits. Time goes with the number of samples. The test split stays
     closed, and nothing is written.
 
@@ -128,7 +128,7 @@ def _small(spec: RunSpec) -> tuple[Parts, dict[Split, int], dict[Split, int]]:
 
 
 def _batches(parts: Parts, epoch: int, share: float) -> tuple[Batches, Clock]:
-    """Return an epoch's batches, of kept code where that of the whole split is kept, and what keeping takes."""
+    """Return an epoch's batches, with encoded samples kept as in the whole run, and the time that keeping takes."""
     made: list[Batches] = []
     took = _measured(lambda: made.append(parts.data.epoch(epoch)))
     (batches,) = made
@@ -153,7 +153,7 @@ def _score(parts: Parts, training: Training) -> None:
 
 
 def _measured(do: Callable[[], None]) -> Clock:
-    """Measure what something takes, on the wall and of the processor."""
+    """Measure the time of a call, by the wall clock and of the processor."""
     wall_s, cpu_s = time.perf_counter(), time.process_time()
     do()
     return Clock(time.perf_counter() - wall_s, time.process_time() - cpu_s)
@@ -171,12 +171,12 @@ def _peak_bytes(parts: Parts, share: Mapping[Split, float]) -> int | None:
 
 
 def bytes_of_code(kept: Kept) -> int:
-    """Return how much memory the code of a split takes [bytes]."""
+    """Return the memory that the encoded samples of a split take [bytes]."""
     return kept.index.nbytes + kept.counts.nbytes + (0 if kept.value is None else kept.value.nbytes)
 
 
 def _bytes_in_memory(samples: Samples) -> int:
-    """Return how much memory samples take that are not mapped from disk [bytes]."""
+    """Return the memory of samples that are not mapped from disk [bytes]."""
     values = samples.values
     if isinstance(values, SpikeTrains):
         return 0 if type(values) is not SpikeTrains else values.channel.nbytes + values.time_us.nbytes

@@ -18,9 +18,9 @@ class GradientNorms:
     r"""Averages :math:`\lVert g_l \rVert_2` of each layer over the steps of an epoch, before any clipping."""
 
     def __init__(self, network: Network, *, keep_last: bool = False) -> None:
-        places = {id(weight): place for place, weight in enumerate(network.parameters())}
+        positions = {id(weight): position for position, weight in enumerate(network.parameters())}
         self.layers = {
-            layer.name: [places[id(weight)] for weight in layer.parameters()]
+            layer.name: [positions[id(weight)] for weight in layer.parameters()]
             for layer in [*network.hidden_layers, network.readout]
         }
         self.keep_last = keep_last
@@ -33,10 +33,10 @@ class GradientNorms:
         self.last: dict[str, Tensor] = {}  # by layer, all entries in one row
 
     def add(self, gradients: Sequence[Tensor | None]) -> None:
-        """Take in one step."""
+        """Add the gradients of one step, in the order of the network's parameters; None for absent ones."""
         self.steps += 1
-        for name, places in self.layers.items():
-            present = [gradient for place in places if (gradient := gradients[place]) is not None]
+        for name, positions in self.layers.items():
+            present = [gradient for position in positions if (gradient := gradients[position]) is not None]
             if not present:
                 continue
             norm = torch.nn.utils.get_total_norm(present).detach()

@@ -48,7 +48,7 @@ def learning_of(
 class Agreeing:
     """Compares the rule's gradient with that of back-propagation after each epoch, on validation data.
 
-    A copy of the network is looked at, so nothing of the run changes.
+    A copy of the network is compared, so nothing of the run changes.
 
     Args:
         spec: whose `trainer.watch_agreement` asks for it.

@@ -126,7 +126,7 @@ def wandb_logger(
         project: name at Weights & Biases.
         mode: "online", "offline" or "disabled".
         histograms: whether potentials and gradients are shown after every epoch.
-        artifacts: whether record, weights and predictions go along as an artifact.
+        artifacts: whether record, weights and predictions are uploaded as an artifact.
     """
     require_choice("logger.wandb.mode", mode, ("online", "offline", "disabled"))
     import wandb
@@ -203,7 +203,7 @@ def publish(loggers: list[Logger], record: RunRecord) -> None:
             logger.experiment.finish(exit_code=0 if record.status == "finished" else 1)
             continue
         if isinstance(logger, EventLogger):
-            _tell_tensorboard(logger, tree)
+            _log_summary(logger, tree)
         elif isinstance(logger, MlflowRun):
             logger.tell(tree)
         elif isinstance(logger, CSVLogger):
@@ -212,7 +212,7 @@ def publish(loggers: list[Logger], record: RunRecord) -> None:
 
 
 def _send_files(logger: OwnRunLogger, record: RunRecord) -> None:
-    """Send the run's own files along: record, weights and predictions, as far as they are there."""
+    """Send the run's own files: record, weights and predictions, as far as they are there."""
     import wandb
 
     name = f"{record.protocol}-{record.method_id}-{record.seed}"
@@ -228,8 +228,8 @@ def _send_files(logger: OwnRunLogger, record: RunRecord) -> None:
         logger.experiment.log({"test/predictions": wandb.Table([*columns], cells)})
 
 
-def _tell_tensorboard(logger: EventLogger, tree: Flat) -> None:
-    """Log numbers as scalars after the last step, words as text, and scores beside settings for comparison."""
+def _log_summary(logger: EventLogger, tree: Flat) -> None:
+    """Log numbers as scalars after the last step, strings as text, and scores beside settings for comparison."""
     step = logger.last_step + 1
     settings = {key: value for key, value in tree.items() if key.startswith(("choice/", "setting/"))}
     scores = {

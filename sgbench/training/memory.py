@@ -46,7 +46,7 @@ def reset_peak() -> bool:
 
 
 def peak_bytes() -> int | None:
-    """Read the largest resident memory of this process since `reset_peak`; None where the system does not tell.
+    """Read the peak resident memory of this process since `reset_peak` [bytes]; None where the system has none.
 
     The memory of the process as a whole: libraries and data included, of an accelerator nothing.
     """

@@ -26,7 +26,7 @@ class MlflowRun(MLFlowLogger):
     """Logs to a run of its own.
 
     Args:
-        folder: of the run, whose files go along; None where that was not asked for.
+        folder: of the run, whose files are uploaded; None uploads none.
         settings: of Lightning's logger.
     """
 
@@ -41,7 +41,7 @@ class MlflowRun(MLFlowLogger):
         super().log_metrics(metrics, step)
 
     def tell(self, tree: Flat) -> None:
-        """Hand over a record's flat tree: settings as parameters, numbers as metrics, words as tags.
+        """Hand over a record's flat tree: settings as parameters, numbers as metrics, strings as tags.
 
         Metrics stand after the last step, so that the latest of a curve is that of the weights that were kept.
         """
@@ -65,7 +65,7 @@ def mlflow_logger(spec: RunSpec, run_dir: Path, *, uri: str | None, artifacts: b
         spec: of the run.
         run_dir: its folder.
         uri: of a tracking server or store, or None for a file in the folder of runs.
-        artifacts: whether record, weights and predictions go along.
+        artifacts: whether record, weights and predictions are uploaded.
 
     Raises:
         InputError: MLflow is not installed.

@@ -1,4 +1,4 @@
-"""Batches of validation data on which a run on its way is looked at."""
+"""Batches of validation data on which a run is diagnosed while it trains."""
 
 from __future__ import annotations
 

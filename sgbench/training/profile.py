@@ -201,7 +201,7 @@ class TimedBatches:
 
 
 def profile_lines(folder: Path) -> list[str]:
-    """Tell what a run's profile says, largest part first; nothing where there is none.
+    """Describe a run's profile, largest part first; return no lines where there is none.
 
     Raises:
         InputError: it cannot be read.

@@ -1,4 +1,4 @@
-"""By what, on what and from what a record is made; nothing that names a person or a machine."""
+"""Provenance of a record: code, hardware and data; nothing that names a person or a machine."""
 
 from __future__ import annotations
 

@@ -55,9 +55,9 @@ def sync(
     else:
         logger = (csv_logger if kind == "csv" else tensorboard_logger)(spec, folder)
     dt_s, layers = record.method.protocol.dt_s, record.validation_rates or ()
-    for place, line in enumerate(record.curve):
+    for index, line in enumerate(record.curve):
         rates_hz = {layer.name: layer.rate_per_step[line.epoch] / dt_s for layer in layers}
-        logger.log_metrics(epoch_numbers(record.curve[: place + 1], rates_hz), step=line.epoch)
+        logger.log_metrics(epoch_numbers(record.curve[: index + 1], rates_hz), step=line.epoch)
     publish([logger], record)
 
 

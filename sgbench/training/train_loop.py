@@ -26,7 +26,7 @@ class SteppingOptimizer(Protocol):
     """Defines what is needed of an optimiser."""
 
     def step(self, closure: Any = None) -> Any:
-        """Update the weights by one step; an optimiser that looks twice calls the closure for new gradients."""
+        """Update the weights by one step; one that needs two gradients calls the closure for the second."""
 
     def zero_grad(self) -> None:
         """Clear the gradients."""
@@ -120,7 +120,7 @@ class TrainLoop:
         return norm
 
     def _step(self, batch: Batch, optimizer: SteppingOptimizer, norm: Tensor, *, twice: bool) -> None:
-        """Clip the gradient and step; an optimiser that looks twice clips the gradient that it steps by."""
+        """Clip the gradient and step; an optimiser that needs two gradients clips the one that it steps by."""
         if twice:
             optimizer.step(lambda: self._gradient_again(batch))
             return

@@ -1,4 +1,4 @@
-"""Which setting a study tries next: at random, evenly spread, or by what earlier ones came to."""
+"""Strategies by which a study chooses its next setting: at random, evenly spread, or from earlier scores."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STARTUP = 2
 
 @dataclass(frozen=True)
 class Tried:
-    """Holds what came of a setting that a study has asked for.
+    """Holds the result of a setting that a study has asked for.
 
     Args:
         setting: its numbers.
@@ -53,7 +53,7 @@ class Asker(Protocol):
 class Random:
     """Draws settings evenly at random over the search space.
 
-    The same study draws the same place of the space for every method, so that methods differ in what they make of
+    The same study draws the same point of the space for every method, so that methods differ in what they make of
     it and not in their luck.
 
     Args:
@@ -70,7 +70,7 @@ class Random:
         self.name = name
 
     def ask(self, study: int, tried: Sequence[Tried]) -> Setting:
-        """Return the setting at the next random place."""
+        """Return the setting at the next random point."""
         return setting_at(self.space, dict(zip(self.keys, self._shares(study, len(tried)), strict=True)))
 
     def _shares(self, study: int, number: int) -> list[float]:
@@ -86,14 +86,14 @@ class Sobol(Random):
     def _shares(self, study: int, number: int) -> list[float]:
         from scipy.stats import qmc
 
-        places = qmc.Sobol(len(self.keys), scramble=True, rng=_stream(self.name, study))
+        points = qmc.Sobol(len(self.keys), scramble=True, rng=_stream(self.name, study))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a number of places that is no power of two
-            return places.random(number + 1)[-1].tolist()
+            warnings.simplefilter("ignore")  # of a number of points that is no power of two
+            return points.random(number + 1)[-1].tolist()
 
 
 class Tpe:
-    """Asks Optuna's tree-structured Parzen estimator, which is told all that its study has tried.
+    """Asks Optuna's tree-structured Parzen estimator, which is given all that its study has tried.
 
     Optuna remembers nothing: each question comes with its history, so records and journal are all there is. What
     still runs counts as bad, so that a second worker looks elsewhere.
@@ -161,7 +161,7 @@ def distribution_of(optuna: Any, interval: Interval) -> Any:
 
 
 def asker_of(strategy: Strategy, space: Mapping[str, Interval], keys: Sequence[str], name: str) -> Asker:
-    """Return who chooses settings.
+    """Build the strategy that chooses settings.
 
     Raises:
         InputError: what it needs is not installed.

@@ -1,4 +1,4 @@
-"""What a search came to: the best of each study, AlgoPerf's score, and the setting that validation selects."""
+"""Result of a search: the best of each study, AlgoPerf's score, and the setting that validation selects."""
 
 from __future__ import annotations
 

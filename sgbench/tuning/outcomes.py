@@ -1,4 +1,4 @@
-"""What came of the settings that were asked for, as their records tell."""
+"""Results of the settings that were asked for, from the records of their runs."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from sgbench.tuning.asking import Tried
 
 @dataclass(frozen=True)
 class Outcome:
-    """Describes one setting with what its runs came to.
+    """Describes one setting with the results of its runs.
 
     Args:
-        asked: the setting and its place.
+        asked: the setting, and its study and number.
         specs: its runs, one for each seed that settings are chosen with.
         state: "open" until every run has ended; "pruned" if one was stopped early; "failed" if one failed.
         score: mean over seeds of what validation selects by, the larger the better; None of failed and open ones.
@@ -38,7 +38,7 @@ class Outcome:
 
     @property
     def tried(self) -> Tried:
-        """Return it as the next question is told of it."""
+        """Return it in the form in which strategies receive it."""
         return Tried(dict(self.asked.setting), self.state, self.score)
 
     @property

@@ -28,7 +28,7 @@ class Request:
     """Names the method and the budget of a search."""
 
     # Of the method, as on the command line of `sgbench run`; no seed and none of the searched numbers.
-    words: tuple[str, ...]
+    overrides: tuple[str, ...]
     studies: int = 3  # independent searches
     trials: int = 5  # settings of each
     strategy: Strategy = "sobol"  # who chooses them
@@ -73,9 +73,9 @@ class Task:
         Raises:
             InputError: the setting cannot be composed; the message names the setting.
         """
-        words = [*self.request.words, *words_of(setting), *TUNING_OVERRIDES]
+        overrides = [*self.request.overrides, *words_of(setting), *TUNING_OVERRIDES]
         try:
-            first = self.composer.spec([*words, f"seed={seeds[0]}"])
+            first = self.composer.spec([*overrides, f"seed={seeds[0]}"])
         except InputError as error:
             raise InputError(f"setting {' '.join(words_of(setting))}: {error}") from error
         return tuple(first.model_copy(update={"seed": seed}) for seed in seeds)
@@ -85,21 +85,21 @@ def task_of(request: Request) -> Task:
     """Compose what a request searches, and check its budget.
 
     Raises:
-        InputError: a word is not usable, the protocol opens no space, the budget is exceeded, or no board would
-            rank what comes of it.
+        InputError: an override is not usable, the protocol opens no space, the budget is exceeded, or no board
+            would rank the result.
     """
-    _check_words(request.words)
+    _check_overrides(request.overrides)
     for name, number in (("--studies", request.studies), ("--trials", request.trials)):
         if number < 1:
             raise InputError(f"{name} {number}: at least 1 is needed")
     composer = PointComposer(request.config_dirs, request.allow_targets)
-    spec = composer.spec(request.words)
+    spec = composer.spec(request.overrides)
     name = spec.method.protocol.name
     reference = References(request.config_dirs, request.allow_targets).of(name)
     protocol = reference.protocol
     space = space_of(spec.method, protocol)
     searched = [
-        word for word in request.words if word.lstrip("+").partition("=")[0] in {*space, "width_fwhm"}
+        text for text in request.overrides if text.lstrip("+").partition("=")[0] in {*space, "width_fwhm"}
     ]
     if searched:
         raise InputError(f"{searched[0]}: is what is searched under {name}; leave it out")
@@ -114,15 +114,15 @@ def task_of(request: Request) -> Task:
             f"--studies {request.studies} --trials {request.trials}: {asked} settings, {name} allows {most}"
         )
     middle = words_of({key: interval.at(0.5) for key, interval in space.items()})
-    base = composer.spec([*request.words, *middle, f"seed={protocol.trial_seeds[0]}"])
+    base = composer.spec([*request.overrides, *middle, f"seed={protocol.trial_seeds[0]}"])
     deviation = next(setting_deviations(base.method, reference), None)
     if deviation is not None:
         raise InputError(f"{name}: {deviation.text}; no board would rank what comes of it, so leave that out")
     return Task(request, composer, base, protocol, space, reference.measure)
 
 
-def _check_words(words: Sequence[str]) -> None:
-    for override in parse_overrides(words):
+def _check_overrides(overrides: Sequence[str]) -> None:
+    for override in parse_overrides(overrides):
         line = override.input_line or ""
         if override.is_sweep_override():
             raise InputError(f"{line}: one method is tuned at a time; name one value")

@@ -1,4 +1,4 @@
-"""Rounds of asking, composing, running and looking at records, until every study has its settings."""
+"""Rounds of asking, composing, running and reading records, until every study has its settings."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Search:
         self.ahead = self.asker.ahead and not request.prune
 
     def run(self) -> list[Outcome]:
-        """Ask and run until every study has its settings and has confirmed its best; returns what came of them.
+        """Ask and run until every study has its settings and has confirmed its best; return their results.
 
         Each setting is tried with the first tuning seeds. The best of a study by its mean is then run with all of
         them, and so is what becomes the best by that, until the best has them all: of few seeds the best setting is

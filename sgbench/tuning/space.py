@@ -1,4 +1,4 @@
-"""The numbers that a protocol lets one method search, as intervals in the units of its words."""
+"""The numbers that a protocol lets one method search, as intervals in the units of their overrides."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Interval(NamedTuple):
 
 
 def space_of(method: Method, protocol: Protocol) -> dict[str, Interval]:
-    """Return by key what of a protocol's search space a method has.
+    """Return the intervals of a protocol's search space that a method has, by the key of their number.
 
     Widths and slopes are searched in units of the neuron's threshold, so that neurons of other thresholds search
     the same shapes.
@@ -88,7 +88,7 @@ def _interval(key: str, allowed: SearchRange, method: Method) -> Interval:
 
 
 def words_of(setting: Mapping[str, float]) -> tuple[str, ...]:
-    """Return the words of a setting.
+    """Write a setting as overrides.
 
     >>> words_of({"optimizer.lr": 0.003})
     ('optimizer.lr=0.003',)
@@ -97,7 +97,7 @@ def words_of(setting: Mapping[str, float]) -> tuple[str, ...]:
 
 
 def setting_at(space: Mapping[str, Interval], shares: Mapping[str, float]) -> Setting:
-    """Return the setting at a place of the unit cube, of which a method may lack dimensions.
+    """Return the setting at a point of the unit cube, of which a method may lack dimensions.
 
     >>> space = {"optimizer.lr": Interval(0.01, 1.0, True)}
     >>> setting_at(space, {"optimizer.lr": 0.5, "surrogate.width_fwhm": 0.1})
