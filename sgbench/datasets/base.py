@@ -95,9 +95,9 @@ class DataSet(ABC):
         return None
 
     def drawn(self, seed: int) -> DataSet | None:
-        """Return samples of its own for a run of this seed; None where the same are dealt anew to the splits.
+        """Return the data set with the samples of a run of this seed; None where only its splits change by seed.
 
-        Where `redraws_task` is set, what is to be learnt is drawn too, and weights of other draws do not know it.
+        Where `redraws_task` is set, what is to be learnt is drawn too, so weights of other draws do not fit it.
         """
         return None
 
@@ -162,12 +162,12 @@ def _parts(values: Values) -> Iterator[Tensor]:
         return
     yield values.indptr
     pieces = list(values.places())
-    ordered = (values[place].by_channel() for place in pieces)
+    ordered = (values[piece].by_channel() for piece in pieces)
     if len(pieces) == 1:
         yield from next(ordered)
     else:  # sorted twice, so that data larger than memory can be
         yield from (channel for channel, _ in ordered)
-        yield from (values[place].by_channel()[1] for place in pieces)
+        yield from (values[piece].by_channel()[1] for piece in pieces)
     yield values.duration_us
 
 

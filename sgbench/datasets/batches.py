@@ -30,11 +30,11 @@ CLOSED = (
 
 
 def forget(stage: str | None) -> None:
-    """Do nothing on a touch of the test split, as nobody asked to be told."""
+    """Do nothing when the test split is handed out, as no listener is set."""
 
 
 class GuardedSplits(Mapping[Split, Samples]):
-    """Splits by name, of which `test` is handed out inside `open` alone.
+    """Holds splits by name, of which `test` is handed out inside `open` alone.
 
     Args:
         splits: loaded and checked.
@@ -44,10 +44,10 @@ class GuardedSplits(Mapping[Split, Samples]):
         self._splits = dict(splits)
         self._is_open = False
         self._stage: str | None = None
-        self.told: Callable[[str | None], None] = forget  # each time before the test split is handed out
+        self.listener: Callable[[str | None], None] = forget  # each time before the test split is handed out
 
     def __getitem__(self, name: Split) -> Samples:
-        """Return the samples of one split, and tell whoever listens when it is the test.
+        """Return the samples of one split; before the test split the listener is called.
 
         Raises:
             InputError: the test split, before the last step.
@@ -55,7 +55,7 @@ class GuardedSplits(Mapping[Split, Samples]):
         if name == "test":
             if not self._is_open:
                 raise InputError(CLOSED)
-            self.told(self._stage)
+            self.listener(self._stage)
         return self._splits[name]
 
     def __iter__(self) -> Iterator[Split]:
@@ -66,10 +66,10 @@ class GuardedSplits(Mapping[Split, Samples]):
 
     @contextlib.contextmanager
     def open(self, stage: str | None = None) -> Iterator[None]:
-        """Unlock the test split for the last step, or for a stage that looks without using what it sees.
+        """Unlock the test split for the last step, or for a stage whose scores select nothing.
 
         Args:
-            stage: its name for those who are told, or None where they know how far the run is.
+            stage: its name for the listener; None for the last step.
         """
         self._is_open, self._stage = True, stage
         try:

@@ -70,7 +70,7 @@ class BrailleLetters(DataSet):
         chosen = {
             name: order[(expected[1] >= low) & (expected[1] < high)] for name, (low, high) in ends.items()
         }
-        return {name: (x[place], y[place].astype(np.int64)) for name, place in chosen.items()}  # type: ignore[misc]
+        return {name: (x[positions], y[positions].astype(np.int64)) for name, positions in chosen.items()}  # type: ignore[misc]
 
     def _arrays(self, data_dir: Path) -> tuple[Path, tuple[Pressures, Any, Any]]:
         """Read pressures, letters and repetitions of all samples, and say which file they come from."""
@@ -97,7 +97,7 @@ class BrailleLetters(DataSet):
 class Braille(BrailleLetters, entry="braille"):
     """Loads Braille letters as the pressures on twelve taxels, four of which touch, in 76 steps of 25 ms.
 
-    In this form a single nearest neighbour tells all letters apart; see `BrailleDelta`.
+    In this form the single nearest neighbour classifies all letters correctly; see `BrailleDelta`.
 
     Raises:
         InputError: the file is missing, damaged or another one.
@@ -116,10 +116,10 @@ class Braille(BrailleLetters, entry="braille"):
 class BrailleDelta(BrailleLetters, entry="braille_delta"):
     r"""Loads Braille letters as events: a taxel sends one when its pressure has changed by a threshold.
 
-    .. math:: s^{\pm}[t] = [\pm(x[t] - r[t-1]) \ge \theta], \qquad r[t] = x[t] \text{ where it told, else } r[t-1]
+    .. math:: s^{\pm}[t] = [\pm(x[t] - r[t-1]) \ge \theta], \qquad r[t] = x[t] \text{ where it sent, else } r[t-1]
 
-    with r[0] = x[0], in whole numbers. Channel n tells rises of taxel n, 12 + n falls. An event lies in the middle
-    of its step of 25 ms. Most samples of the space have no event.
+    with r[0] = x[0], in whole numbers. Channel n signals rises of taxel n, 12 + n falls. An event lies in the
+    middle of its step of 25 ms. Most samples of the space have no event.
 
     Args:
         threshold: theta, in 1/255 of the full pressure; at 10 a sample has 12.1 events, at 20 4.4.
@@ -151,7 +151,7 @@ class BrailleDelta(BrailleLetters, entry="braille_delta"):
 
 
 def send_on_delta(x: Pressures, threshold: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Mark rises and falls [samples, steps, 2 N] of whole numbers [samples, steps, N] since they last told.
+    """Mark rises and falls [samples, steps, 2 N] of whole numbers [samples, steps, N] since they last sent.
 
     >>> send_on_delta(np.array([[[10], [12], [14], [9]]], dtype=np.uint8), 3)[0].astype(int).tolist()
     [[0, 0], [0, 0], [1, 0], [0, 1]]

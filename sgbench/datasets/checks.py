@@ -1,4 +1,4 @@
-"""Is what was loaded what a data set declares? One line of what is wrong."""
+"""Compares loaded samples with what their data set declares; the first difference is one line."""
 
 from __future__ import annotations
 
@@ -103,4 +103,4 @@ def _value_problem(values: Values, facts: DataSet, targets: int, size: int) -> s
 
 
 AT_ONCE = 2**22
-"""Numbers that are looked at together."""
+"""Numbers that are checked at a time."""

@@ -11,14 +11,14 @@ from sgbench.signals.trajectory import UNLABELLED
 
 
 class CopyMemory(SymbolTask, entry="copy_memory"):
-    """Generates a few symbols, a silence, and a cue while which the symbols are to be told in their order.
+    """Generates a few symbols, a silence, and a cue during which the symbols are to be repeated in order.
 
     Each step of the answer has the class of the symbol that is due; no other step has a class.
 
     Args:
         letters: different symbols to copy, beside the cue.
         items: symbols to copy in each sample.
-        silence: places without a symbol, before the cue.
+        silence: symbol durations without spikes, before the cue.
         channels: of each symbol.
         symbol_ms: duration of a symbol [ms].
         rate_hz: of a channel while its symbol lasts [Hz].

@@ -67,8 +67,8 @@ class DelayedXor(Generated, entry="delayed_xor"):
         windows = ((0, self.window_ms), (second, self.window_ms))
         quiet = ((self.window_ms, self.delay_ms), (second + self.window_ms, self.answer_ms))
         parts = [
-            (self._blocks(np.flatnonzero(bits[:, place] == bit), *window), rate_hz)
-            for place, window in enumerate(windows)
+            (self._blocks(np.flatnonzero(bits[:, number] == bit), *window), rate_hz)
+            for number, window in enumerate(windows)
             for bit, rate_hz in enumerate(self.rates_hz)
         ]
         parts += [(self._blocks(np.arange(count), *part), self.noise_hz) for part in quiet]

@@ -51,7 +51,7 @@ class Fetched(Protocol):
 
     @property
     def by_hand(self) -> str:
-        """Say what to do instead."""
+        """Explain how to get the files by hand."""
         ...
 
 
@@ -211,12 +211,12 @@ def _request(url: str, have: int) -> urllib.request.Request:
 
 
 def _transfer(request: urllib.request.Request, part: Path, name: str) -> None:
-    """Append what the server sends from the place asked for, or begin anew where it sends all."""
+    """Append what the server sends from the byte asked for, or begin anew where it sends all."""
     with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - the scheme is checked
         resumed = answer.status == PARTIAL
         have = part.stat().st_size if resumed else 0
         if resumed and not str(answer.headers.get("Content-Range", "")).startswith(f"bytes {have}-"):
-            raise AddressError(f"the server continues at another place; remove {part}")
+            raise AddressError(f"the server continues at another byte; remove {part}")
         left = answer.headers.get("Content-Length")
         total = have + int(left) if left is not None and left.isdigit() else None
         bar = tqdm(

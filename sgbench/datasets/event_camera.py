@@ -76,14 +76,14 @@ class EventCamera:
         Pictures that come together share the work; none depends on another.
         """
         seen, polarity, count, step = self._crossings(pictures)
-        place, pixel = np.divmod(seen, self.side**2)
+        picture, pixel = np.divmod(seen, self.side**2)
         step_us = round(self.step_s * 1e6)
         event = np.repeat(np.arange(len(count)), count)
         which = np.arange(len(event)) - np.repeat(np.cumsum(count) - count, count)
         time_us = step[event] * step_us + (which + 1) * step_us // (count[event] + 1)
         channel = polarity[event] * self.side**2 + pixel[event]
-        order = np.lexsort((channel, time_us, place[event]))
-        ends = np.cumsum(np.bincount(place[event], minlength=len(pictures)))[:-1]
+        order = np.lexsort((channel, time_us, picture[event]))
+        ends = np.cumsum(np.bincount(picture[event], minlength=len(pictures)))[:-1]
         return list(zip(np.split(time_us[order], ends), np.split(channel[order], ends), strict=True))
 
     def _crossings(self, pictures: Pictures) -> tuple[Ints, Ints, Ints, Ints]:
@@ -134,8 +134,8 @@ def _magnified(pictures: Floats, times: int, dark: float) -> Floats:
     framed = np.pad(pictures, ((0, 0), (1, 1), (1, 1)), constant_values=dark)
     for axis in (1, 2):
         length = (framed.shape[axis] - 2) * times
-        place = (np.arange(length) + 0.5) / times + 0.5
-        below = place.astype(int)
-        share = (place - below).reshape([-1 if each == axis else 1 for each in range(3)])
+        source = (np.arange(length) + 0.5) / times + 0.5
+        below = source.astype(int)
+        share = (source - below).reshape([-1 if each == axis else 1 for each in range(3)])
         framed = (1 - share) * framed.take(below, axis) + share * framed.take(below + 1, axis)
     return framed

@@ -29,7 +29,9 @@ class FashionMnistSmall(FashionMnist, entry="fashion_mnist_small"):
         first = 0
         for name in SPLITS:
             per_class = self.sizes[name] // self.n_classes
-            chosen = np.stack([places[first : first + per_class] for places in ordered], axis=1).reshape(-1)
+            chosen = np.stack(
+                [positions[first : first + per_class] for positions in ordered], axis=1
+            ).reshape(-1)
             splits[name] = Samples(
                 torch.from_numpy(images[chosen].reshape(len(chosen), -1).copy()),
                 torch.from_numpy(labels[chosen].astype(np.int64)),

@@ -19,13 +19,13 @@ def find(name: str, folders: Sequence[Path], remedy: str) -> Path:
         remedy: what to do if there is none.
 
     Raises:
-        InputError: there is none; one line with the places and the remedy.
+        InputError: there is none; one line with the folders and the remedy.
     """
     for path in candidates(name, folders):
         if path.is_file():
             return path
-    places = " and ".join(str(folder) for folder in folders)
-    raise InputError(f"{name} is not in {places}; {remedy}")
+    searched = " and ".join(str(folder) for folder in folders)
+    raise InputError(f"{name} is not in {searched}; {remedy}")
 
 
 def candidates(name: str, folders: Sequence[Path]) -> Iterator[Path]:

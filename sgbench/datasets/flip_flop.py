@@ -1,4 +1,4 @@
-"""Bits that pulses set, and that have to be told all the time."""
+"""Bits that pulses set, whose state is asked for in every step."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from sgbench.signals.trajectory import UNLABELLED
 class FlipFlop(SymbolTask, entry="flip_flop"):
     """Generates pulses that set one of a few bits; the class of a step is the state of all bits.
 
-    The first places set every bit once, in order. After them a place has a pulse by chance, for a bit and with a
+    The first symbols set every bit once, in order. Each later one is a pulse by chance, for a bit and with a
     value at random. Steps before all bits are set and steps of a pulse have no class.
 
     Args:
         bits: n of them; bit k is set to v by symbol 2 k + v, and there are 2^n classes.
-        places: of a sample, at least one more than bits.
-        pulse_chance: that a place has a pulse.
+        places: symbols of a sample, silent ones included, at least one more than bits.
+        pulse_chance: that a later symbol is a pulse.
         channels: of each symbol.
-        symbol_ms: duration of a place [ms].
+        symbol_ms: duration of a symbol [ms].
         rate_hz: of a channel during its pulse [Hz].
         samples: of train, validation and test.
         seed: of everything random.
@@ -57,17 +57,17 @@ class FlipFlop(SymbolTask, entry="flip_flop"):
         )
 
     def sequences(self, random: np.random.Generator, count: int) -> tuple[Numbers, Numbers]:
-        """Draw pulses place by place and follow the state that they leave."""
+        """Draw pulses symbol by symbol and follow the state that they leave."""
         symbols = np.full((count, self.places), SILENCE)
         target = np.full((count, self.places), UNLABELLED)
         state = np.zeros(count, dtype=np.int64)
-        for place in range(self.places):
-            begins = place < self.bits
-            bit = np.full(count, place) if begins else whole(random, self.bits, count)
+        for position in range(self.places):
+            begins = position < self.bits
+            bit = np.full(count, position) if begins else whole(random, self.bits, count)
             value = whole(random, 2, count)
             pulse = np.ones(count, dtype=bool) if begins else random.random(count) < self.chance
             state = np.where(pulse, (state & ~(1 << bit)) | (value << bit), state)
-            symbols[pulse, place] = (2 * bit + value)[pulse]
+            symbols[pulse, position] = (2 * bit + value)[pulse]
             if not begins:
-                target[~pulse, place] = state[~pulse]
+                target[~pulse, position] = state[~pulse]
         return symbols, target

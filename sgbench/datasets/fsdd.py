@@ -43,7 +43,7 @@ class FsddRecordings(Spoken):
         return [f"recordings/{name}" for name in names]
 
     def all_utterances(self, root: Path) -> list[Utterance]:
-        """List all recordings with what their names tell, ordered by speaker, digit and number."""
+        """List all recordings with the speaker, digit and number in their names, in this order."""
         utterances = [_utterance(name, root) for name in self.originals(root)]
         return sorted(
             utterances, key=lambda utterance: (utterance.speaker, utterance.label, utterance.number)
@@ -95,7 +95,7 @@ class FsddSpeaker(FsddRecordings, entry="fsdd_speaker"):
         self.sha256: str | None = self.published_sha256()
 
     def drawn(self, seed: int) -> FsddSpeaker:
-        """Hold two other voices out, as a run of this seed draws them."""
+        """Return the data set with two other voices held out, drawn by the seed of a run."""
         random = np.random.Generator(np.random.PCG64(seed))
         test, validation = np.argsort(random.random(len(SPEAKERS)))[:2]
         other = FsddSpeaker(test_speaker=SPEAKERS[test], validation_speaker=SPEAKERS[validation])

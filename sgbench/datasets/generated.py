@@ -122,13 +122,13 @@ def successes(random: np.random.Generator, trials: int, probability: float) -> N
         return np.arange(trials)
     if probability <= 0:
         return np.zeros(0, dtype=np.int64)
-    places: list[Numbers] = []
+    hits: list[Numbers] = []
     last = -1
     while last < trials:
         count = int((trials - last) * probability * 1.1) + 16
         # P(gap > k) = (1 - p)^k: the inverse of the geometric distribution.
         gaps = np.floor(np.log1p(-random.random(count)) / np.log1p(-probability)) + 1
-        place = last + np.cumsum(np.minimum(gaps, trials + 1.0)).astype(np.int64)
-        places.append(place[place < trials])
-        last = int(place[-1])
-    return np.concatenate(places)
+        hit = last + np.cumsum(np.minimum(gaps, trials + 1.0)).astype(np.int64)
+        hits.append(hit[hit < trials])
+        last = int(hit[-1])
+    return np.concatenate(hits)

@@ -72,18 +72,18 @@ class InnerEar:
     def bands(self, blocks: int) -> tuple[Ints, NDArray[Any]]:
         """Return for sounds of this length which frequencies make up each channel, and their weights.
 
-        Both are [channels, steps]: places in the sound's real Fourier transform, and factors in the order that the
+        Both are [channels, steps]: indices into the sound's real Fourier transform, and factors in the order that the
         inverse transform expects.
         """
         samples, steps = (count * blocks for count in self.block())
         spacing_hz = self.rate_hz / samples
         centre = self.centres_hz()[:, None]
         around = np.fft.ifftshift(np.arange(steps) - steps // 2)
-        place = np.round(centre / spacing_hz).astype(np.int64) + around
-        inside = (place > 0) & (place <= samples // 2)
-        once = 1 / (1 + 1j * (place * spacing_hz - centre) / (WIDTH * ERB_AT_0_HZ * (1 + ERB_KNEE * centre)))
+        index = np.round(centre / spacing_hz).astype(np.int64) + around
+        inside = (index > 0) & (index <= samples // 2)
+        once = 1 / (1 + 1j * (index * spacing_hz - centre) / (WIDTH * ERB_AT_0_HZ * (1 + ERB_KNEE * centre)))
         weight = inside * once**ORDER * (2 * steps / samples)
-        return np.clip(place, 0, samples // 2), weight
+        return np.clip(index, 0, samples // 2), weight
 
     def spikes(self, sounds: Sequence[Floats]) -> list[tuple[Ints, Ints]]:
         """Compute times [us] and channels of the spikes of each sound, in the order of time.
@@ -97,8 +97,8 @@ class InnerEar:
             own = np.flatnonzero(counts == blocks).tolist()
             drive = self._drive([sounds[index] for index in own], blocks)
             spikes = fired(drive, decay, rest)
-            for place, index in enumerate(own):
-                step, channel = np.nonzero(spikes[:, place])
+            for row, index in enumerate(own):
+                step, channel = np.nonzero(spikes[:, row])
                 time_us = step * round(self.step_s / MICRO)
                 inside = time_us * self.rate_hz < len(sounds[index]) * 10**6
                 found[index] = (time_us[inside], channel[inside])
@@ -108,13 +108,13 @@ class InnerEar:
         """Compute what drives each neuron in each step [steps, sounds, channels] of sounds of one length."""
         from scipy.fft import ifft, rfft
 
-        place, weight = self.bands(blocks)
+        frequency, weight = self.bands(blocks)
         samples, steps = (count * blocks for count in self.block())
         drive = np.empty((steps, len(sounds), self.channels))
         for index, sound in enumerate(sounds):
             padded = np.zeros(samples)
             padded[: len(sound)] = levelled(sound, self.level)
-            band = np.asarray(ifft(np.asarray(rfft(padded))[place] * weight, axis=1))
+            band = np.asarray(ifft(np.asarray(rfft(padded))[frequency] * weight, axis=1))
             envelope = np.sqrt(np.real(band) ** 2 + np.imag(band) ** 2)
             drive[:, index] = np.round(GRID * self.gain * np.sqrt(envelope)).T / GRID
         return drive

@@ -1,4 +1,4 @@
-"""The code of a whole split, kept from epoch to epoch where nothing about it is drawn."""
+"""The encoded samples of a whole split, kept from epoch to epoch where encoding is not random."""
 
 from __future__ import annotations
 
@@ -62,25 +62,25 @@ class Kept:
 
 
 def keep(values: Values, encoder: Encoder, noise: torch.Generator, dtype: torch.dtype) -> Kept | None:
-    """Encode all samples of a split; return None where their code is dense, drawn, large or differs by batch.
+    """Encode all samples of a split; return None where they become dense, random or large, or differ by batch.
 
     Args:
         values: of all samples.
         encoder: that makes spikes of them.
-        noise: a generator; an encoder that moves it draws, and its code is another one in each epoch.
+        noise: a generator; an encoder that advances it is random, and encodes anew in each epoch.
         dtype: of the run.
     """
     parts: list[SparseSpikes] = []
     lengths: list[Tensor] = []
     size_bytes = count = 0
-    for place in torch.arange(len(values)).split(AT_ONCE):
-        converted = numbers(values[place], dtype)
+    for positions in torch.arange(len(values)).split(AT_ONCE):
+        converted = numbers(values[positions], dtype)
         part = _undrawn(encoder, converted, noise)
-        if part is None or (parts and not _alike(parts[0], part)):
+        if part is None or (parts and not _same_layout(parts[0], part)):
             return None
         parts.append(part)
         lengths.append(encoder.lengths(converted))
-        count += len(place)
+        count += len(positions)
         size_bytes += (
             part.index.nbytes + part.indptr.nbytes + (0 if part.value is None else part.value.nbytes)
         )
@@ -90,18 +90,18 @@ def keep(values: Values, encoder: Encoder, noise: torch.Generator, dtype: torch.
         return None
     kept = Kept(parts, torch.cat(lengths))
     some = torch.arange(len(values) - 1, -1, -2)[:AT_ONCE]  # a batch of other samples than any part
-    code = _undrawn(encoder, numbers(values[some], dtype), noise)
-    return kept if code is not None and _same(code, kept.batch(some)[0]) else None
+    again = _undrawn(encoder, numbers(values[some], dtype), noise)
+    return kept if again is not None and _same(again, kept.batch(some)[0]) else None
 
 
-def _alike(one: SparseSpikes, other: SparseSpikes) -> bool:
-    """Return whether the codes of two batches can be put side by side: steps, channels, and values or none."""
+def _same_layout(one: SparseSpikes, other: SparseSpikes) -> bool:
+    """Return whether two encoded batches can be joined: equal steps and channels, both with values or both without."""
     same_shape = (one.shape[0], one.shape[2]) == (other.shape[0], other.shape[2])
     return same_shape and (one.value is None) == (other.value is None)
 
 
 def _undrawn(encoder: Encoder, values: Values, noise: torch.Generator) -> SparseSpikes | None:
-    """Encode samples, or return None where that draws numbers or gives no packed spikes."""
+    """Encode samples, or return None where that draws random numbers or gives no packed spikes."""
     states = noise.get_state(), torch.get_rng_state()
     x = encoder.encode(values, noise)
     drawn = not (torch.equal(states[0], noise.get_state()) and torch.equal(states[1], torch.get_rng_state()))
@@ -109,7 +109,7 @@ def _undrawn(encoder: Encoder, values: Values, noise: torch.Generator) -> Sparse
 
 
 def _same(one: SparseSpikes, other: SparseSpikes) -> bool:
-    """Return whether two codes are the same event by event."""
+    """Return whether two encoded batches are the same, event by event."""
     pairs = [(one.indptr, other.indptr), (one.index, other.index), (one.value, other.value)]
     return all(
         (a is None and b is None) or (a is not None and b is not None and torch.equal(a, b)) for a, b in pairs

@@ -24,7 +24,7 @@ DIGITS = re.compile(r"[0-9a-f]{64}")
 
 
 class Own(DataSet):
-    """Samples that lie in NumPy files below the data root, in a folder named by their checksum.
+    """Loads samples that lie in NumPy files below the data root, in a folder named by their checksum.
 
     Files are mapped, not read: of values and traces only the samples of a batch are in memory, of spikes those too.
     A class may be missing in a split.
@@ -83,7 +83,7 @@ class Own(DataSet):
 
 
 def _mapped(path: Path) -> Tensor:
-    """Map a file's numbers as a tensor; a page is read when it is looked at, and nothing is unpickled."""
+    """Map a file's numbers as a tensor; a page is read when it is accessed, and nothing is unpickled."""
     try:
         large = path.stat().st_size > SMALL_BYTES  # an array without numbers cannot be mapped
         return torch.from_numpy(np.load(path, mmap_mode="c" if large else None, allow_pickle=False))

@@ -32,6 +32,6 @@ def _turns(target: Tensor) -> Tensor:
     """Count for each sample how many of its class come before it [samples]."""
     turns = torch.empty_like(target)
     for label in target.unique():
-        places = (target == label).nonzero()[:, 0]
-        turns[places] = torch.arange(len(places))
+        positions = (target == label).nonzero()[:, 0]
+        turns[positions] = torch.arange(len(positions))
     return turns

@@ -29,8 +29,8 @@ class Qtdb(DataSet, entry="qtdb"):
 
     Level-crossing events in four channels (rises and falls of each lead), 1300 steps of 4 ms, about five beats a
     sample; labels P, PQ, QR, RS, ST and TP. The official test file; the last 62 training samples validate, in one
-    piece, as neighbours in the file are of one recording (a third have their nearest neighbour within ten places,
-    by chance it were 3 %) and the file does not say of which.
+    piece, as neighbours in the file are of one recording (a third have their nearest neighbour at most ten
+    samples away, 3 % would by chance) and the file does not say of which.
 
     The file marks each sample's end with a row of its own (-1 in the first channel), which is no step. 8 to 10 % of
     the steps have no label, most of them after the last annotated beat. Published figures (Yin et al.: 84 to 86 %)
@@ -40,7 +40,7 @@ class Qtdb(DataSet, entry="qtdb"):
         unlabelled: "unscored", or "p": count them as P, as published figures do.
 
     Raises:
-        InputError: another word, or a file is missing, damaged or another one.
+        InputError: another value of `unlabelled`, or a file is missing, damaged or another one.
 
     Source: Yin, Corradi & Bohte 2021, Nature Machine Intelligence 3:905; Laguna et al. 1997, Computers in
     Cardiology 24 (the QT data base).

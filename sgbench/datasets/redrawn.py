@@ -57,8 +57,10 @@ class Redrawn(DataSet):
         order = dealt(target, self.seed)
         ends = np.cumsum([len(part.target) for part in parts])[:-1]
         return {
-            name: Samples(values[place], target[place], None if lengths is None else lengths[place])
-            for name, place in zip(SPLITS, torch.tensor_split(order, torch.from_numpy(ends)), strict=True)
+            name: Samples(
+                values[positions], target[positions], None if lengths is None else lengths[positions]
+            )
+            for name, positions in zip(SPLITS, torch.tensor_split(order, torch.from_numpy(ends)), strict=True)
         }
 
 
@@ -95,8 +97,8 @@ def dealt(target: Tensor, seed: int) -> Tensor:
     rank = np.empty(len(label))
     for one in np.unique(label):
         members = np.flatnonzero(label == one)
-        places = np.argsort(random.random(len(members)), kind="stable")
-        rank[members[places]] = (np.arange(len(members)) + 0.5) / len(members)
+        shuffled = np.argsort(random.random(len(members)), kind="stable")
+        rank[members[shuffled]] = (np.arange(len(members)) + 0.5) / len(members)
     tie = random.random(len(label))
     return torch.from_numpy(np.lexsort((tie, rank)))
 

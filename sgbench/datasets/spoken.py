@@ -18,7 +18,7 @@ AT_ONCE = 16  # sounds that share the work
 
 
 class Utterance(NamedTuple):
-    """Describes one spoken sample, as the name of its file tells."""
+    """Describes one spoken sample, from the name of its file."""
 
     name: str  # of the file, below the data set's folder
     label: int

@@ -183,7 +183,7 @@ def takes(split: str) -> list[Take]:
     own = pairs(split)
     known = [pair for pair in own if pair[0] not in UNKNOWN]
     left = TAKES[split] - UNKNOWN_TAKES * (len(own) - len(known))
-    ends = [left * place // len(known) for place in range(len(known) + 1)]
+    ends = [left * part // len(known) for part in range(len(known) + 1)]
     counts = dict(zip(known, np.diff(ends).tolist(), strict=True))
     each = [
         Take(speaker, label, number)

@@ -80,9 +80,9 @@ class StoreRecall(Generated, entry="store_recall"):
         while n_sequences < count:
             chance, bit = random.random((2, count, self.characters))
             command, stores = np.zeros(bit.shape, dtype=np.int64), np.ones(count, dtype=bool)
-            for place in range(self.characters):
-                comes = chance[:, place] < self.chance
-                command[comes, place] = np.where(stores, STORE, RECALL)[comes]
+            for position in range(self.characters):
+                comes = chance[:, position] < self.chance
+                command[comes, position] = np.where(stores, STORE, RECALL)[comes]
                 stores ^= comes
             whole_ones = stores & (command == RECALL).any(1)
             commands.append(command[whole_ones])
@@ -93,10 +93,10 @@ class StoreRecall(Generated, entry="store_recall"):
     def _blocks(self, active: list[np.ndarray]) -> ActiveBlocks:
         """Describe each group of channels as active for the characters in which it fires."""
         indices = [np.nonzero(mask) for mask in active]
-        sample, place = (np.concatenate(axis) for axis in zip(*indices, strict=True))
+        sample, position = (np.concatenate(axis) for axis in zip(*indices, strict=True))
         width = self.n_inputs // GROUPS
         channel = np.repeat(np.arange(GROUPS) * width, [len(axes[0]) for axes in indices])
         same = np.ones_like(sample)
         return ActiveBlocks(
-            sample, channel, width * same, place * self.character_ms, self.character_ms * same
+            sample, channel, width * same, position * self.character_ms, self.character_ms * same
         )

@@ -51,19 +51,19 @@ class SymbolTask(Generated):
 
     def _generate(self, count: int, random: np.random.Generator) -> Samples:
         symbols, target = self.sequences(random, count)
-        if target.ndim > 1:  # a class of each place is that of all of its steps
+        if target.ndim > 1:  # the class of a symbol is that of all of its steps
             target = np.repeat(target, self.symbol_ms, axis=1)
         return Samples(self._spikes(random, symbols), torch.from_numpy(target), None)
 
     def _spikes(self, random: np.random.Generator, symbols: Numbers) -> SpikeTrains:
         """Draw the spikes of sequences [samples, places]."""
-        sample, place = np.nonzero(symbols != SILENCE)
+        sample, position = np.nonzero(symbols != SILENCE)
         same = np.ones_like(sample)
         blocks = ActiveBlocks(
             sample,
-            symbols[sample, place] * self.channels,
+            symbols[sample, position] * self.channels,
             self.channels * same,
-            place * self.symbol_ms,
+            position * self.symbol_ms,
             self.symbol_ms * same,
         )
         duration_us = np.full(len(symbols), symbols.shape[1] * self.symbol_ms * NATIVE_STEP_US)

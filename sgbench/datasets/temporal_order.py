@@ -13,14 +13,14 @@ TELLING = 2
 
 
 class TemporalOrder(SymbolTask, entry="temporal_order"):
-    """Generates symbols of which two tell the class, an X or Y each, at places early and in the middle.
+    """Generates symbols of which two decide the class, an X or Y each, one early and one in the middle.
 
     The four classes are XX, XY, YX and YY, and equally frequent. Everywhere else is one of some distractors.
 
     Args:
         places: symbols of a sample.
-        early: first and last place where the first one may be, from 0 on.
-        middle: first and last place where the second one may be.
+        early: first and last index at which the first one may be, from 0 on.
+        middle: first and last index at which the second one may be.
         distractors: different symbols that say nothing.
         channels: of each symbol.
         symbol_ms: duration of a symbol [ms].
@@ -29,9 +29,9 @@ class TemporalOrder(SymbolTask, entry="temporal_order"):
         seed: of everything random.
 
     Raises:
-        InputError: the places are not in this order, or another value is out of range.
+        InputError: the indices are not in this order, or another value is out of range.
 
-    Source: Hochreiter & Schmidhuber 1997, Neural Computation 9(8), section 5.6: task 6a, in 100 places and more.
+    Source: Hochreiter & Schmidhuber 1997, Neural Computation 9(8), section 5.6: task 6a, of 100 symbols and more.
 
     >>> task = TemporalOrder(places=3, early=[0, 0], middle=[1, 1], distractors=1, channels=1, symbol_ms=1,
     ...     rate_hz=1000.0, samples=[4, 4, 4], seed=0)
@@ -70,7 +70,7 @@ class TemporalOrder(SymbolTask, entry="temporal_order"):
         )
 
     def sequences(self, random: np.random.Generator, count: int) -> tuple[Numbers, Numbers]:
-        """Draw distractors everywhere, and the two symbols that tell the class at places of their spans."""
+        """Draw distractors everywhere, and within their spans the two symbols that decide the class."""
         target = permutation(random, count) % TELLING**2
         symbols = TELLING + whole(random, self.distractors, count * self.places).reshape(count, self.places)
         for (low, high), symbol in ((self.early, target // TELLING), (self.middle, target % TELLING)):
@@ -79,7 +79,7 @@ class TemporalOrder(SymbolTask, entry="temporal_order"):
 
 
 def _span(name: str, value: object) -> tuple[int, int]:
-    """Read a first and a last place.
+    """Read a first and a last index.
 
     Raises:
         InputError: they are none.

@@ -173,21 +173,23 @@ class Tonic(EventFiles, entry="tonic"):
         parts = parts_of_tonic(self.chosen, root)
         labels = {split: self._labels(part) for split, part in parts.items()}
         whole = labels["train"]
-        places = cast(
+        positions = cast(
             "dict[Split, NDArray[Any]]", {split: np.arange(len(own)) for split, own in labels.items()}
         )
         if "test" not in parts:
-            places["train"], places["validation"], places["test"] = stratified_split(whole, FIFTHS, seed=0)
+            positions["train"], positions["validation"], positions["test"] = stratified_split(
+                whole, FIFTHS, seed=0
+            )
         elif "validation" not in parts:
             held = stratified_split(whole, (1 - FIFTHS[1], FIFTHS[1], 0), seed=0)
-            places["train"], places["validation"] = held[0], np.sort(np.concatenate(held[1:]))
+            positions["train"], positions["validation"] = held[0], np.sort(np.concatenate(held[1:]))
         return {
             split: self._read(parts.get(split, parts["train"]), labels.get(split, whole), own)
-            for split, own in places.items()
+            for split, own in positions.items()
         }
 
     def _labels(self, part: Any) -> NDArray[np.int64]:
-        """Return the class of each sample: tonic's number, or the place of its word among all in order."""
+        """Return the class of each sample: tonic's number, or the index of its name among all, sorted."""
         given = (
             getattr(part, "targets", None) or ()
         )  # those that know them only from their files have an empty list
@@ -204,13 +206,13 @@ class Tonic(EventFiles, entry="tonic"):
             )
         return numbers.astype(np.int64)
 
-    def _read(self, part: Any, labels: NDArray[np.int64], places: NDArray[Any]) -> Iterator[Recording]:
-        for place in places.tolist():
-            events = part[place][0]
-            called = f"tonic's {self.chosen}, sample {place}"
+    def _read(self, part: Any, labels: NDArray[np.int64], positions: NDArray[Any]) -> Iterator[Recording]:
+        for position in positions.tolist():
+            events = part[position][0]
+            called = f"tonic's {self.chosen}, sample {position}"
             time_us, channel = channels_of(events, self._sensor(), called)
             first_us = int(time_us.min()) if self.image is not None and len(time_us) else 0
-            yield Recording(channel, time_us - first_us, int(labels[place]), name=called)
+            yield Recording(channel, time_us - first_us, int(labels[position]), name=called)
 
     def _sensor(self) -> tuple[int, int, int]:
         """Return width, height and polarities, in tonic's order."""

@@ -74,12 +74,12 @@ class Attempt:
         before = [] if self.spec.force else read_access(path)
         self.test_access = before
 
-        def told(stage: str | None) -> None:
+        def note(stage: str | None) -> None:
             reached = FINAL if self.training.ended else f"epoch {self.training.epoch}"
             self.test_access = [*self.test_access, stage or reached]
             write_atomic(path, (json.dumps(self.test_access) + "\n").encode())
 
-        self.parts.data.splits.told = told
+        self.parts.data.splits.listener = note
 
     def took_s(self) -> float:
         """Measure the seconds since the run began."""

@@ -261,7 +261,7 @@ def test_what_was_removed_is_fetched_again(toy, tmp_path):
     [
         ("gone", r"the server answers 404 .*put a\.bin"),
         ("nothing", r"the server sends nothing; put a\.bin"),
-        ("elsewhere", r"the server continues at another place; remove .*toy\.zip\.part"),
+        ("elsewhere", r"the server continues at another byte; remove .*toy\.zip\.part"),
         ("other bytes", r"toy\.zip: md5 \w{32} is not the published \w{32}; it was removed"),
         ("no server", r"refused; the same command continues; put a\.bin"),
         ("no http", r"file:///etc/passwd: http or https is needed"),

@@ -1,7 +1,7 @@
 """Events from AEDAT 4 files: a text line, a FlatBuffers table, then packets, each a compressed FlatBuffers table.
 
 Only what events need is read: packets of stream 0 with the identifier EVTS, whose one vector holds structures of
-16 bytes: time int64 [us], x int16, y int16, polarity, three bytes of nothing. Offsets are checked before they are
+16 bytes: time int64 [us], x int16, y int16, polarity, three unused bytes. Offsets are checked before they are
 followed.
 
 Source: the file format's description, docs.inivation.com, AEDAT 4.0.
@@ -55,22 +55,22 @@ def _packets(data: bytes) -> Iterator[bytes]:
     """Yield the event packets of a file, unpacked, one after the other."""
     if not data.startswith(MAGIC):
         raise ValueError("another first line")
-    place = len(MAGIC)
-    size = _number("<I", data, place)
-    head = data[place + 4 : place + 4 + size]
+    offset = len(MAGIC)
+    size = _number("<I", data, offset)
+    head = data[offset + 4 : offset + 4 + size]
     if len(head) != size:
         raise ValueError("the header is cut off")
     compression, table_at = _head(head)
-    place += 4 + size
+    offset += 4 + size
     end = len(data) if table_at < 0 else table_at  # behind the packets lies a table of where they are
     if end > len(data):
         raise ValueError("the packets are cut off")
-    while place < end:
-        _, size = struct.unpack_from("<iI", data, place)
-        packed = data[place + 8 : place + 8 + size]
+    while offset < end:
+        _, size = struct.unpack_from("<iI", data, offset)
+        packed = data[offset + 8 : offset + 8 + size]
         if len(packed) != size:
             raise ValueError("a packet is cut off")
-        place += 8 + size
+        offset += 8 + size
         packet = _unpacked(packed, compression)
         if packet[8:12] == b"EVTS":  # frames, motion and triggers of other streams are passed over
             yield packet
@@ -106,11 +106,11 @@ def _fields(body: bytes, table: int) -> list[int]:
     return [table + offset if offset else 0 for offset in offsets]
 
 
-def _number(kind: str, data: bytes, place: int) -> int:
-    """Read one number at a place that lies in the file."""
-    if place < 0:
+def _number(kind: str, data: bytes, offset: int) -> int:
+    """Read one number at an offset, which has to lie in the file."""
+    if offset < 0:
         raise ValueError("an offset leads out of the file")
-    return struct.unpack_from(kind, data, place)[0]
+    return struct.unpack_from(kind, data, offset)[0]
 
 
 def _unpacked(packed: bytes, compression: int) -> bytes:

@@ -45,9 +45,9 @@ def unpack(archive: Path, folder: Path, *, most_bytes: int) -> list[str]:
     try:
         names = _unpack_into(archive, temporary, most_bytes)
         for name in names:
-            place = folder / name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            (temporary / name).replace(place)
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            (temporary / name).replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return names
@@ -76,11 +76,11 @@ def _unpack_into(archive: Path, folder: Path, most_bytes: int) -> list[str]:
     return names
 
 
-def _copy(archive: Path, source: IO[bytes], place: Path, declared: int) -> int:
+def _copy(archive: Path, source: IO[bytes], path: Path, declared: int) -> int:
     """Copy the bytes of a member, as many as are declared."""
-    place.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     written = 0
-    with place.open("xb") as target:
+    with path.open("xb") as target:
         while chunk := source.read(CHUNK):
             written += len(chunk)
             if written > declared:

@@ -31,13 +31,13 @@ class Pixels(NamedTuple):
             InputError: an event outside the image.
         """
         polarities, height, width = image
-        for what, place, most in (
+        for what, value, most in (
             ("x", self.x, width),
             ("y", self.y, height),
             ("p", self.polarity, polarities),
         ):
-            if len(place) and (place.min() < 0 or place.max() >= most):
-                wrong = int(place[(place < 0) | (place >= most)][0])
+            if len(value) and (value.min() < 0 or value.max() >= most):
+                wrong = int(value[(value < 0) | (value >= most)][0])
                 raise InputError(f"{name}: an event at {what}={wrong}, outside 0..{most - 1}")
         return (self.polarity * height + self.y) * width + self.x
 

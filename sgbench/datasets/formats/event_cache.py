@@ -75,7 +75,7 @@ def _used(folder: Path) -> bool:
 
 
 def _fill(folder: Path, write: Callable[[Path], None]) -> None:
-    """Write a prepared data set beside its place and rename it when it is whole, under the lock."""
+    """Write a prepared data set beside its folder and rename it when it is whole, under the lock."""
     for left in folder.parent.glob(f".{folder.name}.*"):
         forget(left)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -118,7 +118,7 @@ def size(folder: Path) -> int:
 def checksum_of_files(root: Path, names: Sequence[str]) -> str:
     """Hash the names and the bytes of files, in order, by SHA-256.
 
-    It is read from a note where no file has changed its size, time or place since it was taken.
+    It is read from a stored copy if no file has changed its size, time or path since.
 
     Raises:
         InputError: a file cannot be read.

@@ -94,7 +94,7 @@ class Writer:
                 self._finish()
         finally:
             for file in self.files:
-                with contextlib.suppress(OSError):  # of a full disk, which is told by the first
+                with contextlib.suppress(OSError):  # of a full disk, which the first error reports
                     file.close()
 
     def _finish(self) -> None:
@@ -159,13 +159,13 @@ class SpikeFile:
             mapped = mmap.mmap(self.handle, 0, access=mmap.ACCESS_COPY)  # writing would not reach the file
             self.numbers = torch.frombuffer(mapped, dtype=torch.int32)
 
-    def read_into(self, place: NDArray[np.int32], first: int) -> None:
-        """Fill an array with the file's numbers from a place on."""
-        if os.preadv(self.handle, [place.data], 4 * first) != place.nbytes:
+    def read_into(self, target: NDArray[np.int32], first: int) -> None:
+        """Fill an array with the file's numbers from position `first` on."""
+        if os.preadv(self.handle, [target.data], 4 * first) != target.nbytes:
             raise OSError(f"a prepared data set was cut off at {4 * first} bytes")
 
     def pieces(self, first: list[int], counts: list[int]) -> Tensor:
-        """Read the pieces of the file that begin at these places, one after another."""
+        """Read pieces of the file, by their first positions and their lengths, one after another."""
         numbers, end = np.empty(sum(counts), np.int32), 0
         for start, count in zip(first, counts, strict=True):
             begin, end = end, end + count
@@ -300,7 +300,7 @@ def checksum_of_samples(folders: Iterable[Path]) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def _checksum_once(path: Path, changed: tuple[int, ...]) -> str:
-    """Hash a file by SHA-256, once a process as long as nothing tells that it was written to."""
+    """Hash a file by SHA-256, once a process as long as its size and times stay the same."""
     return sha256_of(path)
 
 

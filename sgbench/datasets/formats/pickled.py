@@ -33,7 +33,7 @@ def numbers_in(data: bytes, name: str) -> Any:
     [{'a': array([1, 2])}, 0.5]
     """
     try:
-        _require_near_places(data)
+        _require_small_memo(data)
         return _plain(_Unpickler(io.BytesIO(data), fix_imports=False, encoding="latin1").load())
     except (
         *(pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, AttributeError),
@@ -45,11 +45,11 @@ def numbers_in(data: bytes, name: str) -> Any:
         ) from None
 
 
-def _require_near_places(data: bytes) -> None:
-    """Refuse a place in the unpickler's memory that is out of proportion, for it makes room up to there."""
+def _require_small_memo(data: bytes) -> None:
+    """Refuse a memo index beyond the length of the pickle, since the unpickler allocates memory up to it."""
     for code, argument, _ in pickletools.genops(data):
         if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument) > len(data):  # type: ignore[arg-type]
-            raise ValueError(f"place {argument} in a pickle of {len(data)} bytes")
+            raise ValueError(f"memo index {argument} in a pickle of {len(data)} bytes")
 
 
 class _Unpickler(pickle.Unpickler):

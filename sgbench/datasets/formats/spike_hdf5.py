@@ -88,16 +88,16 @@ def _data(file: Any, path: Path, name: str) -> Any:
     """Open a list that lies in the HDF5 file itself, following no link to elsewhere."""
     import h5py
 
-    place = file
+    node = file
     for part in name.split("/"):
-        if not isinstance(place, h5py.Group) or not isinstance(place.get(part, getlink=True), h5py.HardLink):
+        if not isinstance(node, h5py.Group) or not isinstance(node.get(part, getlink=True), h5py.HardLink):
             raise InputError(f"{path}: {name} is missing, or is a link; not a file of this layout")
-        place = place[part]
-    if not isinstance(place, h5py.Dataset) or place.is_virtual or place.external:
+        node = node[part]
+    if not isinstance(node, h5py.Dataset) or node.is_virtual or node.external:
         raise InputError(f"{path}: {name} does not lie in the file itself")
-    if place.ndim != 1 or len(place) > MOST:
-        raise InputError(f"{path}: {name} has shape {place.shape}, not one entry a sample")
-    return place
+    if node.ndim != 1 or len(node) > MOST:
+        raise InputError(f"{path}: {name} has shape {node.shape}, not one entry a sample")
+    return node
 
 
 def _lists(file: Any, path: Path, name: str, kinds: str) -> Any:
