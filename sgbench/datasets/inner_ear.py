@@ -72,8 +72,8 @@ class InnerEar:
     def bands(self, blocks: int) -> tuple[Ints, NDArray[Any]]:
         """Return for sounds of this length which frequencies make up each channel, and their weights.
 
-        Both are [channels, steps]: indices into the sound's real Fourier transform, and factors in the order that the
-        inverse transform expects.
+        Both are [channels, steps]: indices into the sound's real Fourier transform, and factors in the order of the
+        inverse transform.
         """
         samples, steps = (count * blocks for count in self.block())
         spacing_hz = self.rate_hz / samples

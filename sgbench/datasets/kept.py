@@ -95,7 +95,7 @@ def keep(values: Values, encoder: Encoder, noise: torch.Generator, dtype: torch.
 
 
 def _same_layout(one: SparseSpikes, other: SparseSpikes) -> bool:
-    """Return whether two encoded batches can be joined: equal steps and channels, both with values or both without."""
+    """Return whether two encoded batches can be joined: equal steps and channels, values in both or neither."""
     same_shape = (one.shape[0], one.shape[2]) == (other.shape[0], other.shape[2])
     return same_shape and (one.value is None) == (other.value is None)
 

@@ -13,7 +13,7 @@ Passes = Literal["sample", "step"]
 
 
 def levels_bits(steps: int) -> int:
-    r"""Count the bits of an activation that tells as many values apart as a neuron sends counts in T steps.
+    r"""Count the bits of an activation with as many values as a neuron has spike counts in T steps, 0 to T.
 
     .. math:: b = \lceil \log_2 (T + 1) \rceil
 
@@ -26,7 +26,7 @@ def levels_bits(steps: int) -> int:
 
 
 def passes_of(counts: OpCounts, *, in_time: bool = False) -> Passes:
-    """Say how often a network without spikes runs: once a step where it is recurrent or its input is a series."""
+    """Decide how often a network without spikes runs: once a step if it is recurrent or its input is a series."""
     recurrent = any(group.source == layer.name for layer in counts.layers for group in layer.synapses)
     return "step" if recurrent or in_time else "sample"
 

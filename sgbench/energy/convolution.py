@@ -33,7 +33,7 @@ class Fan:
     >>> fan.total  # 2 channels, of 4 neurons from a corner, 6 from an edge, 9 from the middle
     98
     >>> operations, reached = fan.spread(torch.tensor([[[1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]]]))
-    >>> operations.tolist(), reached.counts.tolist(), reached.places().int().tolist()
+    >>> operations.tolist(), reached.counts.tolist(), reached.positions().int().tolist()
     ([[8]], [[4]], [[[1, 1, 0, 1, 1, 0, 0, 0, 0]]])
     """
 
@@ -44,7 +44,7 @@ class Fan:
         tall, wide = (_reached_along(side, padding, stride) for side in image[1:])
         reached = (tall[:, None, :, None] & wide[None, :, None, :]).reshape(math.prod(image[1:]), -1)
         self.out = reached.shape[1]
-        self.synapses = rows * reached.sum(1)  # synapses that an event at each place reaches
+        self.synapses = rows * reached.sum(1)  # synapses that an event at each position reaches
         self.total = image[0] * int(self.synapses.sum())  # synapses
         self.masks = _as_bits(reached)
         used = self.masks != 0
@@ -67,7 +67,7 @@ class Fan:
         """Return the synapses that the events of each row of a signal [T, B, N] reach.
 
         Returns:
-            Synapses [T, B], and the places, the same in all channels of neurons.
+            Synapses [T, B], and the positions reached, the same in all channels of neurons.
         """
         steps, batch, _ = signal.shape
         operations, counts = (np.empty(steps * batch, np.int64) for _ in range(2))
@@ -87,20 +87,20 @@ class Fan:
 
 
 class Reached(NamedTuple):
-    """Holds places of a layer that something has come to, in each row."""
+    """Holds the positions of a layer that events reach, in each row (step and sample)."""
 
     counts: Rows
-    words: NDArray[np.uint64]  # [T B, blocks], a bit for each place
-    out: int  # places
+    words: NDArray[np.uint64]  # [T B, blocks], a bit for each position
+    out: int  # positions
 
-    def places(self) -> Tensor:
-        """Return the places reached as truth values [T, B, places]."""
+    def positions(self) -> Tensor:
+        """Return the positions reached as truth values [T, B, positions]."""
         bits = np.unpackbits(self.words.view(np.uint8), axis=1, count=self.out, bitorder="little")
         return torch.from_numpy(bits.view(np.bool_)).view(*self.counts.shape, -1)
 
 
 def _reached_along(side: int, padding: int, stride: int) -> NDArray[np.bool_]:
-    """Return which places along an axis of a layer can be reached by an event at each of `side` places.
+    """Return which positions along an axis of a layer an event at each of `side` positions reaches.
 
     >>> _reached_along(3, 1, 2).astype(int).tolist()
     [[1, 0], [1, 1], [0, 1]]
@@ -109,11 +109,11 @@ def _reached_along(side: int, padding: int, stride: int) -> NDArray[np.bool_]:
     return abs(out * stride - np.arange(side)[:, None]) <= padding
 
 
-def _as_bits(places: NDArray[np.bool_]) -> NDArray[np.uint64]:
-    """Pack truth values [rows, places] into the bits of words [rows, blocks]."""
-    blocks = -(-places.shape[1] // codes.WORD)
-    padded = np.zeros((len(places), blocks * codes.WORD), np.bool_)
-    padded[:, : places.shape[1]] = places
+def _as_bits(positions: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    """Pack truth values [rows, positions] into the bits of words [rows, blocks]."""
+    blocks = -(-positions.shape[1] // codes.WORD)
+    padded = np.zeros((len(positions), blocks * codes.WORD), np.bool_)
+    padded[:, : positions.shape[1]] = positions
     return np.packbits(padded, axis=1, bitorder="little").view(np.uint64)
 
 
@@ -142,7 +142,7 @@ def count_convolution(
 ) -> None:
     """Add what one batch makes a layer do: an event reaches the neurons around it, fewer at a border."""
     signal, sent, valid = arriving
-    # What the layer before sends: operations, and places that it reaches.
+    # What the layer before sends: operations, and positions that it reaches.
     came, landed = fans.into.spread(signal)
     per_sample.add(total, "arriving", (came if valid is None else came * valid).sum(0))
     returns = sent is not None and layer.recurrence != "none"
@@ -150,10 +150,10 @@ def count_convolution(
         alone = landed.counts if valid is None else landed.counts * valid
         total["reached"] += int(alone.sum()) * fans.into.channels
         return
-    reached = landed.places()
+    reached = landed.positions()
     if layer.pool_out is not None:
         reached = layer.pool_out.reached(reached)
-    alike = fans.into.channels  # neurons at one place that are reached together
+    together = fans.into.channels  # neurons at one position that are reached together
     # What the layer sends itself arrives one step later.
     if sent is not None and returns:
         potentials = layer.neuron.feeds_back == "potential"  # which are hardly ever 0
@@ -162,13 +162,13 @@ def count_convolution(
             all_of_it = torch.full((active.shape[1],), active.shape[0])
             back = count_events(active, all_of_it).rows * layer.neuron.currents
             again = active.cpu() != 0
-            reached, alike = reached.repeat(1, 1, alike), 1
+            reached, together = reached.repeat(1, 1, together), 1
         else:
             back, returned = fans.among.spread(active)
-            again = returned.places()
+            again = returned.positions()
         per_sample.add(total, "returning", one_step_later(back, valid).sum(0))
         reached[1:] |= again[:-1]
     # Steps behind a sample's end reach nothing.
     if valid is not None:
         reached &= torch.from_numpy(valid)[..., None]
-    total["reached"] += int(torch.count_nonzero(reached)) * alike
+    total["reached"] += int(torch.count_nonzero(reached)) * together

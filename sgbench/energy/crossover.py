@@ -96,7 +96,7 @@ def matched(
 
 
 def activation_bits(counts: OpCounts) -> int:
-    """Compute the bits of an activation that tells as many values apart as a sample has counts of spikes."""
+    """Compute the bits of an activation with as many values as a neuron has spike counts in a sample."""
     return levels_bits(math.ceil(counts.steps / counts.samples))
 
 

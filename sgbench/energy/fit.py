@@ -24,7 +24,7 @@ class ChipFit:
     chips: int
     unsupported: tuple[str, ...]  # what keeps it off the chip
     changes: tuple[str, ...]  # what would have to be changed first
-    unchecked: tuple[str, ...]  # limits nobody looked at
+    unchecked: tuple[str, ...]  # limits that were not checked
     source: str
     mark: str
 

@@ -24,7 +24,7 @@ class Meter:
 
 @dataclass(frozen=True)
 class Reading:
-    """Holds what one meter says of something that ran; `idle_w` is its power while nothing did."""
+    """Holds the energy that one meter counted while something ran; `idle_w` is its power while nothing did."""
 
     meter: str
     energy_j: float
@@ -103,7 +103,7 @@ class Metered:
         self.idle_w = [joules / idle_s for joules in _during(meters, lambda: time.sleep(idle_s))]
 
     def run(self, work: Callable[[], None]) -> list[Reading]:
-        """Run something and say what each meter counted meanwhile."""
+        """Call a function and return what each meter counted meanwhile."""
         began_s = time.perf_counter()
         joules = _during(self.meters, work)
         seconds = time.perf_counter() - began_s

@@ -46,7 +46,7 @@ def count_function(
     Args:
         name: of a function that is counted.
         received: what it computes from.
-        given: its other arguments, by place and by name.
+        given: its other arguments, by position and by name.
         output: of it.
         tally: to add to.
     """

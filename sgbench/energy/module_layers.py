@@ -161,8 +161,8 @@ def _side(layer: Any, axis: int, dims: int, size: int, count: int) -> int:
         _along(getattr(layer, name), axis, dims) for name in ("kernel_size", "stride", "padding")
     )
     dilation = _along(getattr(layer, "dilation", 1), axis, dims)
-    places = (index * stride - padding + tap * dilation for index in range(count) for tap in range(kernel))
-    return sum(0 <= place < size for place in places)
+    positions = (index * stride - padding + tap * dilation for index in range(count) for tap in range(kernel))
+    return sum(0 <= position < size for position in positions)
 
 
 def _along(value: Any, axis: int, dims: int) -> int:

@@ -67,8 +67,8 @@ def sequence(module: nn.RNNBase, received: Received, state: object, name: str, t
             with torch.no_grad():
                 hidden = one(shown)[0]
             before = torch.cat([torch.zeros_like(hidden[:1]), hidden[:-1]])
-            place = tally(f"{name}.l{layer}{suffix}", type(module).__name__, module.hidden_size)
-            _count(one, gates_of(module), Received(shown, source, kind), before, place)
+            layer_tally = tally(f"{name}.l{layer}{suffix}", type(module).__name__, module.hidden_size)
+            _count(one, gates_of(module), Received(shown, source, kind), before, layer_tally)
             outputs.append(hidden.flip(0) if suffix else hidden)
         x, source, kind = torch.cat(outputs, 2), f"{name}.l{layer}", "real"
 

@@ -158,7 +158,7 @@ class ModuleCounter:
         return Received(x, source, kind)
 
     def _begin(self, module: nn.Module, _inputs: tuple[Any, ...]) -> None:
-        """Take note that a known module has begun; refuse an unknown one without parts."""
+        """Note that a known module has begun; refuse an unknown one without parts."""
         if known(module):
             self.inside += 1
         elif next(module.children(), None) is None:
@@ -322,9 +322,9 @@ class _Watch(TorchFunctionMode):
     def _label(self, name: str, source: str) -> str:
         """Name a function's calls by the module they stand in and their source: the same in every time step."""
         inside = self.counter.around[-1] if self.counter.around else self.counter.network
-        place = "" if inside is self.counter.network else f"{self.counter.names[inside]}."
-        kept = MOST_LETTERS - len(f"{place}{name}()")
-        return f"{place}{name}({source[: max(0, kept)]})"[:MOST_LETTERS]
+        prefix = "" if inside is self.counter.network else f"{self.counter.names[inside]}."
+        kept = MOST_LETTERS - len(f"{prefix}{name}()")
+        return f"{prefix}{name}({source[: max(0, kept)]})"[:MOST_LETTERS]
 
     def _pass_on(self, origins: list[tuple[str, str]], output: Any) -> None:
         """Mark an output with the sources that it was computed from: real-valued if one of them is.

@@ -30,7 +30,7 @@ def neurobench_metrics(counts: OpCounts, *, parameters: int | None) -> dict[str,
     sending = list(counts.layers[:-1])
     sending += [layer for layer in counts.layers[-1:] if layer.spikes_sent.total]  # a readout sends none
     fired = _total([layer.spikes_sent for layer in sending])
-    places = sum(layer.neurons for layer in sending) * counts.steps
+    neuron_steps = sum(layer.neurons for layer in sending) * counts.steps
     bits = max((group.weight_bits for group in groups), default=0)
     try:
         connections = footprint(counts).connection_sparsity
@@ -40,7 +40,7 @@ def neurobench_metrics(counts: OpCounts, *, parameters: int | None) -> dict[str,
         "ParameterCount": parameters,
         "Footprint": None if parameters is None else parameters * bits / BITS,
         "ConnectionSparsity": connections,
-        "ActivationSparsity": None if fired is None or not places else 1 - fired / places,
+        "ActivationSparsity": None if fired is None or not neuron_steps else 1 - fired / neuron_steps,
         "SynapticOperations": {
             "Effective_MACs": _effective(groups, "multiply_accumulate", counts),
             "Effective_ACs": _effective(groups, "accumulate", counts),

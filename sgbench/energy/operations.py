@@ -50,7 +50,7 @@ class OperationCount:
 
     operation: Operation
     layer: str
-    place: str  # for messages
+    location: str  # the layer, or "source to layer", for messages
     count: BoundedValue | None
     reason: str | None = None
 
@@ -58,7 +58,7 @@ class OperationCount:
 def operation_counts(
     counts: OpCounts, traffic: dict[str, Traffic], *, wanted: frozenset[str] | None = None
 ) -> Iterator[OperationCount]:
-    """Yield every operation that a layer does, or may do; messages and hops where layers have places on a chip.
+    """Yield every operation that a layer does, or may do; messages and hops where layers are placed on a chip.
 
     Args:
         counts: of the network.
@@ -66,10 +66,10 @@ def operation_counts(
         wanted: operations that somebody asks for; None: all.
     """
     for layer in counts.layers:
-        for operation, place, needed, factor in _asked(layer):
+        for operation, location, needed, factor in _asked(layer):
             if needed.total != 0 and (wanted is None or operation in wanted):
                 total = None if needed.total is None else exactly(needed.total * factor)
-                yield OperationCount(operation, layer.name, place, total, needed.reason)
+                yield OperationCount(operation, layer.name, location, total, needed.reason)
         if layer.name in traffic:
             moved = traffic[layer.name]
             for operation, count in zip(
@@ -80,14 +80,14 @@ def operation_counts(
 
 
 def _asked(layer: LayerCounts) -> Iterator[tuple[Operation, str, Count, float]]:
-    """Yield each operation of a layer with its place, its count, and the weight of one count: bits of a word."""
+    """Yield each operation of a layer with its location, its count, and the weight of one count: bits of a word."""
     for group in layer.synapses:
-        place = f"{group.source} to {layer.name}"
-        yield group.operation, place, group.effective, 1
-        yield "dense_operation", place, group.dense, 1
-        yield "event_state_read", place, group.effective, layer.state_bits
-        yield "event_state_write", place, group.effective, layer.state_bits
-        yield "event_address", place, group.effective, 1
+        location = f"{group.source} to {layer.name}"
+        yield group.operation, location, group.effective, 1
+        yield "dense_operation", location, group.dense, 1
+        yield "event_state_read", location, group.effective, layer.state_bits
+        yield "event_state_write", location, group.effective, layer.state_bits
+        yield "event_address", location, group.effective, 1
     for operation, field in LAYER_FIELDS.items():
         count = getattr(layer, field)
         if count is not None:

@@ -197,7 +197,7 @@ def _terms(
         item = prices.get(each.operation)
         if each.count is None:
             if item is not None or (each.operation in NEEDED and each.operation not in left_out):
-                problems.setdefault(f"{each.operation}: no count in {each.place} ({each.reason})")
+                problems.setdefault(f"{each.operation}: no count in {each.location} ({each.reason})")
         elif item is not None:
             # A count and a price make a term.
             per_inference = each.count.over(_inferences(counts, target))

@@ -25,11 +25,11 @@ class Duel:
     a: str
     b: str
     share: dict[str, float]  # of corners, by target
-    tied: tuple[str, ...]  # targets on which both cost the same whatever the prices: they tell nothing
+    tied: tuple[str, ...]  # targets on which both cost the same whatever the prices, so neither is cheaper
 
     @property
     def mean(self) -> float:
-        """Average the shares over the targets that tell the two apart; a half where none does."""
+        """Average the shares over the targets on which the two differ; a half where there is none."""
         return math.fsum(self.share.values()) / len(self.share) if self.share else 0.5
 
     @property

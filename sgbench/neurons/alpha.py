@@ -13,7 +13,7 @@ from sgbench.neurons.base import Operations, SpikingNeuron
 from sgbench.neurons.quantity import Decay, Threshold, Value
 from sgbench.surrogates.base import Surrogate
 
-NEAR = 1e-3  # log decays so near are told by the geometric mean, right to 1e-7
+NEAR = 1e-3  # for log decays so near the geometric mean is taken, right to 1e-7
 
 
 class AlphaState(NamedTuple):

@@ -79,7 +79,7 @@ def with_arguments(docstring: str, names: Sequence[str]) -> str:
 
     Args:
         docstring: whose own words for an argument stand.
-        names: of all arguments; of one that neither knows nothing is said.
+        names: of all arguments; one that neither explains is left out.
 
     >>> print(with_arguments("Leaks.\n\nArgs:\n    floor: lowest.\n\nSource: us.", ["dt_s", "floor"]))
     Leaks.
@@ -111,5 +111,5 @@ def _parts(text: str) -> tuple[str, dict[str, str], str]:
         own = {entry.split(":")[0].strip(): entry.rstrip("\n") for entry in entries}
         return text[: section.start()].rstrip(), own, text[section.end() :].lstrip("\n")
     lines = text.splitlines()
-    place = next((index for index, line in enumerate(lines) if line.startswith(BEHIND)), len(lines))
-    return "\n".join(lines[:place]).rstrip(), {}, "\n".join(lines[place:])
+    behind = next((index for index, line in enumerate(lines) if line.startswith(BEHIND)), len(lines))
+    return "\n".join(lines[:behind]).rstrip(), {}, "\n".join(lines[behind:])

@@ -78,12 +78,12 @@ class Neuron(nn.Module, ABC):
         return surrogate.output if self.output == "binary" and surrogate is not None else self.output
 
     def recurrence_spec(self) -> LinearSpec | None:
-        """Write the neuron as coefficients for engines that do not call `step`; None if only `step` tells it."""
+        """Write the neuron as coefficients for engines that do not call `step`; None if only `step` can run it."""
         return None
 
     @property
     def filters_alike(self) -> bool:
-        """Return whether an input moves the states of all neurons alike, whatever they sent before."""
+        """Return whether an input moves the states of all neurons by the same filter, whatever they sent before."""
         spec = self.recurrence_spec()
         return spec is not None and spec.filters_alike
 
@@ -251,7 +251,7 @@ class SpikingNeuron(Neuron):
         """Claim the surrogate's forward pass for a neuron that decides how it fires.
 
         Raises:
-            InputError: the surrogate was told to fire otherwise, or sends no single spikes.
+            InputError: the surrogate is set to fire otherwise, or sends no single spikes.
         """
         if self.surrogate.firing is not None or self.surrogate.output != "binary":
             raise InputError(

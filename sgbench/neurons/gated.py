@@ -42,7 +42,7 @@ class HiddenReset:
 
 
 def reset_rules(neuron: object) -> Iterator[ResetPotential]:
-    """Yield what a neuron's resets go by: of its potential, or of a hidden value."""
+    """Yield the reset rules of a neuron: of its potential, or of a hidden value."""
     for part in vars(neuron).values():
         if isinstance(part, ResetPotential | HiddenReset):
             yield part if isinstance(part, ResetPotential) else part.rule

@@ -29,7 +29,7 @@ class Glif(SpikingNeuron):
         linear_leak: l, of the linear leak per step [units of u].
         input_scale: g, of the scaled input, 0 to 1 [1].
         subtracted: r, of the reset by subtraction [units of u].
-        learn: of gates, leaks, scale and reset alike: "none", "shared" or "per_neuron".
+        learn: of all gates, leaks, scale and reset: "none", "shared" or "per_neuron".
 
     Source: Yao et al. 2022, NeurIPS (arXiv:2210.13768); SpikingJelly 2.0 `GatedLIFNode` (tested).
 

@@ -14,7 +14,7 @@ from sgbench.neurons.arguments import require_argument
 LEARN = ("none", "shared", "per_neuron")
 PAIR = 2
 Value = float | Sequence[float]
-LOGIT_BOUND = 16.0  # sigmoid(16) = 1 - 1.1e-7, which float32 still tells from 1
+LOGIT_BOUND = 16.0  # sigmoid(16) = 1 - 1.1e-7, which float32 distinguishes from 1
 NEAREST_TO_BOUND = 1.2e-7  # of a decay to be learnt, a little more than sigmoid(-16)
 
 
@@ -23,7 +23,7 @@ class Quantity(nn.Module):
 
     A pair of values, [first, last], is spread in equal steps from the layer's first neuron to its last. Of more
     than two values each is that of an equal share of the neurons, in their order: [0, 0, 1, 1] is 0 in one half and
-    1 in the other, and a list as long as the layer tells every neuron's own.
+    1 in the other, and a list as long as the layer gives every neuron its own.
 
     Args:
         name: of the parameter, for messages.

@@ -35,8 +35,8 @@ class RefractoryAlif(SpikingNeuron):
         k[t] &= \begin{cases} n & s[t] = 1 \\ \max(k[t-1] - 1, 0) & \text{else} \end{cases}
 
     with n the period in steps, rounded. While it stays silent the surrogate's slope is 0, as in the paper. For
-    n = 0 it is an `Alif`, for kappa = 0 a leaky neuron that is silent without being deaf, which is what tells it
-    from a `Refractory`. A list for kappa, such as [0, 0, 1, 1], lets half of a layer adapt.
+    n = 0 it is an `Alif`, for kappa = 0 a leaky neuron that is silent without being deaf, unlike
+    a `Refractory`. A list for kappa, such as [0, 0, 1, 1], lets half of a layer adapt.
 
     The threshold in force is A[t] = theta + kappa a[t]. With `unit=raised` the reset subtracts it in place of
     theta, and the surrogate takes (u - A) / A in place of u - A, so that its slope widens with the threshold; both

@@ -93,7 +93,7 @@ class ResonateAndFire(SpikingNeuron):
         return s, ResonateAndFireState(w=w, u=u, s=s)
 
     def recurrence_spec(self) -> LinearSpec | None:
-        """Write both equations with w[t-1] told by w[t]; None if a reset reaches w or the turn is too large."""
+        """Write both equations with w[t-1] from w[t]; None if a reset reaches w or the turn is too large."""
         cos, sin = self.rotation()
         if self.next_potential.reset not in ("none", "subtract") or bool((cos < SMALLEST_COSINE).any()):
             return None

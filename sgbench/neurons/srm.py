@@ -89,7 +89,7 @@ class Srm(SpikingNeuron):
 
     @property
     def filters_alike(self) -> bool:
-        """Return whether an input moves all neurons alike: where no gradient goes through their own spikes."""
+        """Return whether an input moves all neurons by one filter: if no gradient goes through their own spikes."""
         return self.next_potential.detached and not any(
             isinstance(decay(), Tensor) for decay in (self.alpha, self.beta)
         )

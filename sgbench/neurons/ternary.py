@@ -15,7 +15,7 @@ class Ternary(SpikingNeuron):
     .. math:: s[t] = H(u[t] - \theta) - H(-u[t] - \theta), \qquad u[t] = \beta u[t-1] + g I[t] - \theta s[t-1]
 
     A reset moves the potential by a threshold towards 0 from either side. Unlike firing=ternary, the negative
-    threshold follows a learnt one. A `zero` reset, which cannot tell the sign, is refused.
+    threshold follows a learnt one. A `zero` reset, which ignores the sign, is refused.
 
     Source: Guo et al. 2024, AAAI (Ternary Spike); SpikingJelly 2.0 `TernaryLIFNode` (tested).
 

@@ -40,6 +40,6 @@ def test_reached_places_and_operations(image, side, stride):
         operations, reached = fan.spread(form)
         assert operations.tolist() == all_of_it.sum((1, 2, 3)).view(4, 2).tolist()
         expected = (all_of_it[:, 0] > 0).view(4, 2, -1)
-        assert torch.equal(reached.places(), expected)
+        assert torch.equal(reached.positions(), expected)
         assert reached.counts.tolist() == expected.sum(2).tolist()
     assert fan.total == convolved(torch.ones(inputs)).sum()

@@ -28,7 +28,7 @@ def write(
     """Write `spikes/times` [s], `spikes/units`, `labels` and `extra`, one sample after the other.
 
     `extra/keys` are the words of the classes, `extra/speaker` the index of the speaker in
-    `extra/speaker_names`, and `extra/meta_info/recording` which recording it is of those with this word and speaker.
+    `extra/speaker_names`, and `extra/meta_info/recording` its number among those of the word and speaker.
 
     Args:
         path: of the file; what is there is replaced, when all is written.
