@@ -11,7 +11,7 @@ from sgbench.encoders.base import Form, Image, Values
 
 
 class Augmentation(ABC):
-    """Varies samples on their way into the encoder, in training alone."""
+    """Varies samples before they are encoded, in training alone."""
 
     varies: ClassVar[bool] = True  # whether samples differ from epoch to epoch
     takes: ClassVar[tuple[Form, ...]] = ("values", "traces", "spikes")

@@ -29,7 +29,7 @@ class SampleSpikes(NamedTuple):
 class Events(Augmentation):
     r"""Changes each sample at random, in the order of the arguments; an argument of 0 changes and draws nothing.
 
-    - `crop_s`: a window of this length at a random place is kept, and begins at 0;
+    - `crop_s`: a window of this length at a random time is kept, and begins at 0;
     - `stretch`: times are multiplied by one factor, even in :math:`[1 - a, 1 + a]`;
     - `shift_s`: all times move by the same, even in :math:`[-s, s]`;
     - `jitter_s`: each time moves by a normal number of this standard deviation, and is reflected at both ends;
@@ -127,7 +127,7 @@ def within(spikes: SampleSpikes) -> SampleSpikes:
 
 
 def cropped(spikes: SampleSpikes, random: np.random.Generator, window_us: int) -> SampleSpikes:
-    """Cut a window out at a random place; a sample that is no longer stays whole."""
+    """Cut a window out at a random time; a sample that is no longer stays whole."""
     if spikes.duration_us <= window_us:
         return spikes
     first_us = math.floor(random.random() * (spikes.duration_us - window_us + 1))

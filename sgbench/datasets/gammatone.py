@@ -83,7 +83,7 @@ class FrontEnd:
         return evenly_heard_hz(self.low_hz, self.high_hz, self.channels)
 
     def drive(self, sounds: Sequence[Floats]) -> Floats:
-        """Compute what drives each neuron in each step [steps, sounds, channels], 0 behind a sound's end."""
+        """Compute what drives each neuron in each step [steps, sounds, channels], 0 after a sound's end."""
         from scipy.signal import gammatone, lfilter
 
         steps = [self.steps(sound) for sound in sounds]

@@ -9,7 +9,7 @@ from sgbench.dropouts.mask import Mask
 
 
 class Dropout(ABC):
-    """Puts a mask in front of the weights of each layer that hears of hidden neurons."""
+    """Puts a mask in front of the weights of each layer that receives spikes of hidden neurons."""
 
     neutral: ClassVar[bool] = False  # whether nothing is lost
 

@@ -159,13 +159,13 @@ def packed(step: Tensor, fires: Tensor, steps: int, dtype: torch.dtype) -> Spars
     if events is not None:
         return events
     batch, channels = step.shape
-    place = _true_places(fires & (step >= 0) & (step < steps))
-    when = step.reshape(-1)[place].to(_short(steps))
+    position = _true_positions(fires & (step >= 0) & (step < steps))
+    when = step.reshape(-1)[position].to(_short(steps))
     order = stable_order(when)
-    place = place[order]
-    sample = place // channels
+    position = position[order]
+    sample = position // channels
     row = when[order].long() * batch + sample
-    return SparseSpikes.from_rows(row, place - sample * channels, None, (steps, batch, channels), dtype)
+    return SparseSpikes.from_rows(row, position - sample * channels, None, (steps, batch, channels), dtype)
 
 
 def in_order(
@@ -224,7 +224,7 @@ def _short(steps: int) -> torch.dtype:
     return next(fitting, torch.int64)
 
 
-def _true_places(mask: Tensor) -> Tensor:
+def _true_positions(mask: Tensor) -> Tensor:
     """Find the positions of True in the flattened mask, ascending."""
     if mask.device.type == "cpu":
         return torch.from_numpy(np.flatnonzero(mask.numpy()))

@@ -15,7 +15,7 @@ class Delta(ChangeEncoder):
     .. math:: s^{+}[t] = [x[t] - x[t-1] \ge \theta], \qquad s^{-}[t] = [x[t-1] - x[t] \ge \theta]
 
     with x[-1] = x[0], so that nothing happens in the first step. A slow drift is never seen; `step_forward` and
-    `level_crossing` follow it. Channel n tells rises of trace n, channel N + n falls.
+    `level_crossing` follow it. Channel n signals rises of trace n, channel N + n falls.
 
     Args:
         steps: number of time steps T.

@@ -26,7 +26,7 @@ class EventBins(Encoder):
     .. math:: x_m[t] = \Big|\{\text{spikes } (n, t'):\ m = \mathrm{fold}(n),\ \lfloor t' / dt \rfloor = t\}\Big|
 
     or 1 where this is not 0. Steps have a fixed duration and the last one is not dropped: as counts, every spike
-    arrives, but for those behind the last step, which are refused, or with `crop` left out and counted
+    arrives, but for those after the last step, which are refused, or with `crop` left out and counted
     (`truncated`). Channels of a camera, (p H + y) W + x, are pooled in squares of `pool` x `pool` pixels, others in
     groups of `pool` neighbours; a border that does not fill a group makes one of its own.
 

@@ -18,7 +18,7 @@ class LevelCrossing(ChangeEncoder):
     .. math:: n[t] = \mathrm{trunc}\frac{x[t] - r[t-1]}{\theta}, \qquad r[t] = r[t-1] + \theta n[t]
 
     so :math:`|x[t] - r[t]| < \theta` always, and the reference is rebuilt from the spikes. Where several levels are
-    crossed in one step, the spike counts them, so the first layer multiplies. Channel n tells rises of trace n,
+    crossed in one step, the spike counts them, so the first layer multiplies. Channel n signals rises of trace n,
     channel N + n falls.
 
     Args:

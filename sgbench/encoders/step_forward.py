@@ -16,7 +16,7 @@ class StepForward(ChangeEncoder):
     .. math:: s^{\pm}[t] = [\pm(x[t] - r[t-1]) > \theta], \qquad r[t] = r[t-1] + \theta (s^{+}[t] - s^{-}[t])
 
     with r[-1] = x[0]. A trace that changes by less than the threshold a step is followed within it; a faster one is
-    caught up with later. Channel n tells rises of trace n, channel N + n falls.
+    caught up with later. Channel n signals rises of trace n, channel N + n falls.
 
     Args:
         steps: number of time steps T.

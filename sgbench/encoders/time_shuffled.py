@@ -30,7 +30,7 @@ class TimeShuffled(Encoder):
         channels: "apart" or "together".
 
     Raises:
-        InputError: another word for `channels`, or a duration or number of steps out of range.
+        InputError: another value of `channels`, or a duration or number of steps out of range.
 
     Source: shuffled spike times as a surrogate of the data, Louis, Borgelt & Gruen 2010, in: Analysis of Parallel
     Spike Trains, chapter 17 (spike train and spike time randomisation).

@@ -168,7 +168,7 @@ def count_convolution(
             again = returned.positions()
         per_sample.add(total, "returning", one_step_later(back, valid).sum(0))
         reached[1:] |= again[:-1]
-    # Steps behind a sample's end reach nothing.
+    # Steps after a sample's end reach nothing.
     if valid is not None:
         reached &= torch.from_numpy(valid)[..., None]
     total["reached"] += int(torch.count_nonzero(reached)) * together

@@ -200,7 +200,7 @@ class _Signals:
 
 
 def after_pooling(pool: Pool | None, source: Source) -> Source:
-    """Return a source as the layer behind a pool receives it: real where the pool averages spikes."""
+    """Return a source as the layer after a pool receives it: real where the pool averages spikes."""
     return source._replace(kind="real") if pool and pool.kind == "average" else source
 
 

@@ -23,13 +23,13 @@ def curve_slope(u: Tensor, surrogate: Surrogate) -> Tensor:
     return slope if area == 1.0 else slope / area
 
 
-def require_own_slope(words: str, surrogate: Surrogate, *, otherwise: str = "") -> None:
+def require_own_slope(override: str, surrogate: Surrogate, *, otherwise: str = "") -> None:
     """Refuse a surrogate whose area is not 1: its slope is not that of a curve from 0 to 1.
 
     Args:
-        words: that ask for the curve.
+        override: which asks for the curve, for the message.
         surrogate: a bell of finite area, before any stretch.
-        otherwise: another way out, as words.
+        otherwise: another remedy, appended to the message.
 
     Raises:
         InputError: with the remedy.
@@ -43,7 +43,7 @@ def require_own_slope(words: str, surrogate: Surrogate, *, otherwise: str = "") 
     elif surrogate.scale != 1:
         remedy += " and surrogate.scale=1"
     raise InputError(
-        f"{words}: sends a curve from 0 to 1, and the slope of {type(surrogate).__name__} has an area of "
+        f"{override}: sends a curve from 0 to 1, and the slope of {type(surrogate).__name__} has an area of "
         f"{area:.3g}, so that it is the slope of another curve; use {remedy}{otherwise}"
     )
 

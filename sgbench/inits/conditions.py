@@ -14,7 +14,7 @@ from sgbench.inits.base import DrivenLayer, Init, by_row, linear_numbers
 from sgbench.surrogates.base import Surrogate
 
 POINTS = 801  # of an integral over potentials
-WIDEST = 1e3  # times as wide, or as narrow, as told
+WIDEST = 1e3  # times as wide, or as narrow, as given
 
 
 class ConditionedInit(Init):
@@ -159,14 +159,14 @@ class PotentialStep(NamedTuple):
         return (self.decay.square() + 2 * self.decay * own * first + (own.square() + others) * second).mean()
 
     def _moments(self, surrogate: Surrogate, width: float) -> tuple[Tensor, Tensor]:
-        """Integrate E[psi] and E[psi^2] of each neuron [N], at places that lie close where the slope is steep."""
+        """Integrate E[psi] and E[psi^2] of each neuron [N], at points that lie close where the slope is steep."""
         scale = width * (surrogate.fwhm or 1.0)
         low, high = (torch.asinh(end / scale) for end in (self.lowest, self.highest))
         share = torch.linspace(0, 1, POINTS, dtype=torch.float64)[:, None]
-        place = low + share * (high - low)
-        slope = surrogate.derivative(scale * torch.sinh(place) / width)
-        density = scale * torch.cosh(place) / (self.highest - self.lowest)
-        return tuple(torch.trapezoid(slope**power * density, place, dim=0) for power in (1, 2))  # type: ignore[return-value]
+        point = low + share * (high - low)
+        slope = surrogate.derivative(scale * torch.sinh(point) / width)
+        density = scale * torch.cosh(point) / (self.highest - self.lowest)
+        return tuple(torch.trapezoid(slope**power * density, point, dim=0) for power in (1, 2))  # type: ignore[return-value]
 
     def width_of_balance(self, surrogate: Surrogate) -> float | None:
         """Find by bisection the surrogate's width at which gradients keep their size; None if they always fade."""

@@ -62,13 +62,13 @@ class Loss(ABC):
         return None
 
     def per_step(self, output: Tensor, batch: Batch, step: int, state: Any) -> tuple[Tensor, Any]:
-        """Return this step's share of `whole`, so that the shares add up to it, and the state behind the step.
+        """Return this step's share of `whole`, so that the shares add up to it, and the state after the step.
 
         Args:
             output: of the readout in this step [B, C].
-            batch: of which the target and the lengths are looked at.
+            batch: of which the target and the lengths are used.
             step: counted from 0.
-            state: behind the step before, from `begin` on.
+            state: after the step before, from `begin` on.
         """
         raise NotImplementedError(f"loss {type(self).__name__} needs the whole sequence")
 
@@ -77,7 +77,7 @@ class OutputLoss(Loss):
     """Compares the output of every step with the one that is wanted."""
 
     def logits(self, trajectory: Trajectory) -> Tensor:
-        """Return the outputs themselves [B, T, C], zero behind each sample's end."""
+        """Return the outputs themselves [B, T, C], zero after each sample's end."""
         return inside(trajectory.output, trajectory.lengths).transpose(0, 1)
 
     def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ class LabelPerStep(OutputLoss):
 
     .. math:: L = \frac{1}{B} \sum_b \frac{1}{|S_b|} \sum_{t \in S_b} \mathrm{CE}(y_b[t], c_b[t])
 
-    S_b are the steps of sample b before its end that have a label; what others are called is nowhere looked at. The
+    S_b are the steps of sample b before its end that have a label; the labels of other steps are ignored. The
     prediction of a step is the class of its largest output.
 
     Source: Yin, Corradi & Bohte 2021, Nature Machine Intelligence 3:905 (streaming tasks, there the QT data base).

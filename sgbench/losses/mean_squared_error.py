@@ -39,7 +39,7 @@ class MeanSquaredError(OutputLoss):
         return error / lengths
 
     def per_step(self, output: Tensor, batch: Batch, step: int, state: Any) -> tuple[Tensor, Any]:
-        """Return one step's share of the loss: squared errors over the samples' lengths, 0 behind their ends."""
+        """Return one step's share of the loss: squared errors over the samples' lengths, 0 after their ends."""
         target, lengths = batch.target, batch.lengths
         if step >= target.shape[1]:
             return output.sum() * 0.0, state

@@ -48,11 +48,11 @@ class PerStep(Loss):
         return _shares(losses, inside, trajectory.lengths).sum(0)
 
     def per_step(self, output: Tensor, batch: Batch, step: int, state: Any) -> tuple[Tensor, Any]:
-        """Return one step's share of the loss: cross-entropies over the samples' lengths, 0 behind their ends."""
+        """Return one step's share of the loss: cross-entropies over the samples' lengths, 0 after their ends."""
         losses = self.cross_entropy(output, batch.target, reduction="none")
         return _shares(losses, batch.lengths > step, batch.lengths).mean(), state
 
 
 def _shares(losses: Tensor, inside: Tensor, lengths: Tensor) -> Tensor:
-    """Multiply each loss by 1 / T_b inside its sample; set it to 0 behind, whatever stands there."""
+    """Multiply each loss by 1 / T_b inside its sample; set it to 0 after its end, whatever stands there."""
     return losses.masked_fill(~inside, 0.0) / lengths.to(losses.dtype)

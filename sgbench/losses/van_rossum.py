@@ -28,7 +28,7 @@ class VanRossum(OutputLoss):
        \lambda[t] \propto e^{-t dt/\tau_\mathrm{decay}} - e^{-(t+1) dt/\tau_\mathrm{rise}}
 
     with a kernel of peak 1. With a rise of 0 the kernel is a single exponential, as van Rossum has it. Spikes
-    behind a sample's end do not count.
+    after a sample's end do not count.
 
     Args:
         tau_decay_s: time constant of the decay [s].
@@ -122,14 +122,14 @@ class VanRossum(OutputLoss):
     def window(
         self, output: Tensor, batch: Batch, first: int, state: Smoothed
     ) -> tuple[Tensor, Smoothed, tuple[Tensor, Tensor]]:
-        r"""Return several steps' share, the state behind them, and its slopes by what each exponential left.
+        r"""Return several steps' share, the state after them, and its slopes by what each exponential left.
 
         A spike's part in the loss is :math:`\sum_t a[t] f_d[t] + b[t] f_r[t]` with f the spikes filtered by each
         exponential; a and b are the slopes, so that whoever filters forward in time needs no later step.
 
         Args:
             output: of consecutive steps [n, B, C].
-            batch: of which targets and lengths are looked at.
+            batch: of which targets and lengths are used.
             first: the first of the steps.
             state: before them.
 
@@ -138,9 +138,9 @@ class VanRossum(OutputLoss):
         """
         total, slopes_by_step = output.new_zeros(()), []
         left = self._left_of_rise()
-        for place, now in enumerate(output.detach().unbind(0)):
+        for step, now in enumerate(output.detach().unbind(0)):
             before = Smoothed(*(field.detach().to(now).requires_grad_() for field in state))
-            share, after = self.per_step(now, batch, first + place, before)
+            share, after = self.per_step(now, batch, first + step, before)
             slopes = torch.autograd.grad(share, before, allow_unused=True)
             decaying, rising = (torch.zeros_like(now) if slope is None else slope for slope in slopes)
             slopes_by_step.append((decaying / self.decays[0], rising if left else torch.zeros_like(now)))

@@ -185,7 +185,7 @@ class Network(nn.Module, ABC):
         return layers  # type: ignore[return-value]
 
     def begin_pass(self, lengths: Tensor, steps: int) -> None:
-        """Tell the layers that normalise which steps are within the samples."""
+        """Pass the mask of steps within samples to the layers that normalise."""
         normalising = [layer for layer in self.hidden_layers if layer.normaliser is not None]
         if not normalising:
             return
@@ -314,5 +314,5 @@ def check_finite(network: Network, trajectory: Trajectory) -> None:
 
 
 def _finite(values: Tensor) -> bool:
-    """Return whether all values are finite; their sum, at a tenth of the cost, mostly suffices to tell."""
+    """Return whether all values are finite; their sum, at a tenth of the cost, mostly decides it."""
     return math.isfinite(values.sum().item()) or bool(values.isfinite().all())

@@ -214,7 +214,7 @@ class InputView:
         \text{all: } (x[0], \dots, x[T-1]) \qquad
         \text{last\_K: } (x[t], x[t-1], \dots, x[t-K+1])
 
-    The first two are seen once, steps behind a sample's end as zeros; the third in every step, zeros before the
+    The first two are seen once, steps after a sample's end as zeros; the third in every step, zeros before the
     first.
 
     Args:
@@ -222,7 +222,7 @@ class InputView:
         steps: T of the protocol.
 
     Raises:
-        InputError: another word.
+        InputError: another value of `sees`.
 
     >>> x = torch.tensor([[[1.0]], [[2.0]], [[4.0]]])
     >>> [InputView(sees, 3)(x, torch.tensor([2])).flatten().tolist() for sees in ("counts", "all", "last_2")]

@@ -23,8 +23,8 @@ class Conv(Chain):
     """Wires a chain of convolutional layers, each with or without pooling, and a dense readout.
 
     Pooling of currents comes between a convolution and its neurons, of which there is then one for each window;
-    pooling of spikes comes behind the neurons. The largest of spikes is a spike again, their mean is not: the layer
-    behind multiplies its weights by it.
+    pooling of spikes comes after the neurons. The largest of spikes is a spike again, their mean is not: the next
+    layer multiplies its weights by it.
 
     Args:
         provided: what the builder gives.
@@ -33,7 +33,7 @@ class Conv(Chain):
         kernel_size: an odd number of pixels.
         stride: of every convolution into a layer.
         pooling: "none", "max" or "average", in every hidden layer.
-        pooling_of: "currents" (before the neurons) or "spikes" (behind them).
+        pooling_of: "currents" (before the neurons) or "spikes" (after them).
         pool_size: side of a window [pixels].
         pooled_layers: which hidden layers are pooled, counted from 1; None is all.
         recurrence: of hidden layers, "none", "one_to_one" or "all_to_all" (a convolution).
@@ -45,7 +45,7 @@ class Conv(Chain):
 
     Source: Shi et al. 2015, NeurIPS, arXiv:1506.04214, for neurons with gates; with neuron=slstm a hidden layer is
     snnTorch 1.0's `SConv2dLSTM` (tested). Pooling of currents as in snnTorch's tutorial 6, of spikes as in
-    SpikingJelly's `CSNN`; pairs of layers with pooling behind each pair as in VGG (Simonyan & Zisserman 2015,
+    SpikingJelly's `CSNN`; pairs of layers with pooling after each pair as in VGG (Simonyan & Zisserman 2015,
     ICLR, arXiv:1409.1556).
     """
 
@@ -102,7 +102,7 @@ class Conv(Chain):
 
 
 def _pooled(layers: Sequence[int] | None, count: int, pooling: str) -> list[bool]:
-    """Tell for each hidden layer whether it is pooled.
+    """Return for each hidden layer whether it is pooled.
 
     Raises:
         InputError: not a list of layers that there are, or layers without a kind of pooling.

@@ -38,7 +38,7 @@ class Converted(Network):
     Operations and rates are those of the spikes.
 
     No surrogate gradient is taken, so neuron, readout and surrogate are not chosen, and boards show it without a
-    rank. Rates alone are learnt: an input that says something by when it spikes says nothing here.
+    rank. Rates alone are learnt: information in the timing of input spikes is lost.
 
     Args:
         provided: what the builder gives.
@@ -68,8 +68,8 @@ class Converted(Network):
         self.levels = require_count("network.levels", levels)
         sizes = [provided.n_inputs, *hidden_sizes(hidden, bias)]
         layers = [
-            DenseLayer(f"hidden{place}", n_in, n_out, _integrate_and_fire(), bias=bias)
-            for place, (n_in, n_out) in enumerate(itertools.pairwise(sizes))
+            DenseLayer(f"hidden{number}", n_in, n_out, _integrate_and_fire(), bias=bias)
+            for number, (n_in, n_out) in enumerate(itertools.pairwise(sizes))
         ]
         integrator = LeakyReadout(beta=1.0, learn_beta="none")
         layers.append(DenseLayer("readout", sizes[-1], provided.n_outputs, integrator, bias=bias))

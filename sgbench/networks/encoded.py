@@ -18,19 +18,19 @@ WIRINGS = ("one_to_one", "all_to_all")
 
 
 class Encoded(Chain):
-    r"""Wires a learnt encoder, dense layers behind it, and a readout.
+    r"""Wires a learnt encoder, dense layers after it, and a readout.
 
     The encoder's neurons turn currents into spikes by weights and biases that are trained with everything else, in
     place of a code that is fixed: for each input a population of its own (`one_to_one`), or as many neurons that
     hear all inputs (`all_to_all`). Its synapses multiply, as its input is analogue: use it with `encoder=direct`,
-    or with traces. Layers behind it receive spikes.
+    or with traces. Layers after it receive spikes.
 
     Args:
         provided: what the builder gives.
         population: neurons of the encoder for each input.
         wiring: "one_to_one" or "all_to_all".
-        widths: neurons of each layer behind the encoder; the list may be empty.
-        recurrence: of the layers behind the encoder, "none", "one_to_one" or "all_to_all".
+        widths: neurons of each layer after the encoder; the list may be empty.
+        recurrence: of the layers after the encoder, "none", "one_to_one" or "all_to_all".
         recurrence_gradient: "full" or "cut".
         bias: whether layers have biases, the encoder among them.
 

@@ -33,8 +33,8 @@ class EventDriven(SpikeTimes):
 
     Neurons fire as often as they reach the threshold. Between events both equations are solved in closed form; the
     gradient is the adjoint system, one jump a spike (central differences to 1e-6 while spikes keep their order and
-    none comes or goes). Where spikes come or go the loss itself jumps, which no gradient tells; where two change
-    places it is continuous and its slope is that of either side. Of spikes at the very same time in a recurrent
+    none comes or goes). Where spikes come or go the loss itself jumps, which no gradient shows; where two swap
+    their order it is continuous and its slope is that of either side. Of spikes at one time in a recurrent
     layer each has the slope of the others held. Where a potential just reaches the threshold the gradient has no
     bound.
 
@@ -113,8 +113,8 @@ def first_of_each(spikes: Spikes, neurons: int) -> Tensor:
     >>> first_of_each(Spikes(torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[1, 1, 0]])), 3).tolist()
     [[3.0, 1.0, inf]]
     """
-    places = torch.arange(neurons, device=spikes.source.device)
-    times = torch.where(spikes.source[..., None] == places, spikes.times[..., None], NEVER)
+    index = torch.arange(neurons, device=spikes.source.device)
+    times = torch.where(spikes.source[..., None] == index, spikes.times[..., None], NEVER)
     return nothing_before(times).amin(1)
 
 
@@ -131,7 +131,7 @@ def potentials(arrivals: Arrivals, steps: int, membrane: Membrane) -> Tensor:
     Args:
         arrivals: at the neurons.
         steps: T.
-        membrane: of the neurons, whose threshold is not looked at.
+        membrane: of the neurons, whose threshold is not used.
     """
     ends = torch.arange(1, steps + 1, dtype=torch.float64, device=arrivals.times.device)
     since = ends[:, None, None] - arrivals.times  # [T, B, K]

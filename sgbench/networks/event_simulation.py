@@ -3,7 +3,7 @@ r"""A layer of current-based neurons from event to event, and the adjoint of its
 .. math:: \tau_m \dot V = -V + I, \qquad \tau_s \dot I = -I
 
 with V set to 0 where it reaches the threshold. Between events both are exponentials; the time of a crossing is the
-root of their sum. Backward, with p and q the derivatives of the loss by V and I just behind a moment,
+root of their sum. Backward, with p and q the derivatives of the loss by V and I just after a moment,
 
 .. math::
     p(t - d) &= e^{-d/\tau_m} p(t), \qquad
@@ -49,9 +49,9 @@ class SimulatedLayer(NamedTuple):
 
     tape: list[Segment]
     spikes: Spikes
-    places: tuple[
+    ranks: tuple[
         Tensor, ...
-    ]  # of each spike, in the tape, sample, neuron, and its place in the sample's order
+    ]  # of each spike, in the tape, sample, neuron, and its rank in the sample's order
     u: Tensor  # at the samples' ends [B, N]
 
 
@@ -98,8 +98,8 @@ class _Events(torch.autograd.Function):
         simulated: SimulatedLayer = ctx.made
         tape, jumps = simulated.tape, ctx.jumps
         by_spike = jumps.new_zeros(len(tape), *jumps.shape[::2])
-        segment, sample, neuron, place = simulated.places
-        by_spike[segment, sample, neuron] = by_time[sample, place]
+        segment, sample, neuron, rank = simulated.ranks
+        by_spike[segment, sample, neuron] = by_time[sample, rank]
         adjoint = _Adjoint(ctx.membrane, ctx.recurrent, jumps.new_zeros(jumps.shape[::2]))
         to_times, to_jumps = jumps.new_zeros(ctx.comes.shape), torch.zeros_like(jumps)
         for number in range(len(tape) - 1, -1, -1):
@@ -216,11 +216,11 @@ class _State:
         order = by_time[sample[by_time].argsort(dim=0, stable=True)]
         segment, sample, neuron, time = (column[order] for column in (segment, sample, neuron, time))
         counts = torch.bincount(sample, minlength=len(self.u))
-        place = torch.arange(len(sample), device=sample.device) - (counts.cumsum(0) - counts)[sample]
+        rank = torch.arange(len(sample), device=sample.device) - (counts.cumsum(0) - counts)[sample]
         shape = (len(self.u), int(counts.max()) if counts.numel() else 0)
         times, source = time.new_full(shape, NEVER), neuron.new_zeros(shape)
-        times[sample, place], source[sample, place] = time, neuron
-        return SimulatedLayer(self.tape, Spikes(times, source), (segment, sample, neuron, place), self.u)
+        times[sample, rank], source[sample, rank] = time, neuron
+        return SimulatedLayer(self.tape, Spikes(times, source), (segment, sample, neuron, rank), self.u)
 
 
 def crossing(u: Tensor, i: Tensor, left: Tensor, membrane: Membrane) -> Tensor:

@@ -45,7 +45,7 @@ class FirstSpike(SpikeTimes):
     with :math:`a_1 = \sum_C w_j e^{t_j/\tau_s}, a_2 = \sum_C w_j e^{t_j/\tau_m}`. Gradients are those of these
     formulas (central differences to 1e-6 while C stays the same). Of arrivals at the same time all are in C or
     none; where a potential just reaches the threshold the gradient has no bound; a neuron that is silent, or would
-    fire behind the sample's end, has none (see `wake`). The answer is `times` of the readout, and minus these in
+    fire after the sample's end, has none (see `wake`). The answer is `times` of the readout, and minus these in
     every step as output.
 
     Args:

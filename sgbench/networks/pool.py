@@ -60,14 +60,14 @@ class Pool(nn.Module):
         pooled = (max_pool2d if self.kind == "max" else avg_pool2d)(planes, self.window)
         return pooled.reshape(*x.shape[:-1], -1)
 
-    def reached(self, places: Tensor) -> Tensor:
-        """Say for each window whether any of its places [..., H, W] was reached."""
-        planes = places.reshape(-1, 1, *self.image_in[1:]).to(torch.float32)
-        return (max_pool2d(planes, self.window) > 0).reshape(*places.shape[:-1], -1)
+    def reached(self, pixels: Tensor) -> Tensor:
+        """Return for each window whether any of its pixels [..., H, W] was reached."""
+        planes = pixels.reshape(-1, 1, *self.image_in[1:]).to(torch.float32)
+        return (max_pool2d(planes, self.window) > 0).reshape(*pixels.shape[:-1], -1)
 
 
 def image_of(image: object, n_inputs: int, stated: Image | None) -> Image:
-    """Return channels, height and width of the input: as told, as the data set states, or one square channel.
+    """Return channels, height and width of the input: as given, as the data set states, or one square channel.
 
     Raises:
         InputError: another number of pixels than there are inputs.

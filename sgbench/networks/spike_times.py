@@ -44,7 +44,7 @@ class Membrane(NamedTuple):
 
 
 class Spikes(NamedTuple):
-    """Holds spikes of a layer in the order of their times, those that there are not at the end."""
+    """Holds spikes of a layer in the order of their times; the rest of a row is filled with infinite times."""
 
     times: Tensor  # [B, K] with gradient, infinite where there is none
     source: Tensor  # which neuron [B, K]
@@ -70,7 +70,7 @@ class SpikeTimes(Network):
     """Runs dense layers whose spikes lie between steps; gradients go through times, always in float64.
 
     An event in step k of the input arrives at time k; a spike at time t falls into step floor(t) of what is
-    counted, two of one neuron in one step are one there. Nothing happens behind a sample's end, so a neuron that
+    counted, two of one neuron in one step are one there. Nothing happens after a sample's end, so a neuron that
     would fire later is silent. Where a neuron is silent its time has no gradient; `wake` gives its weights one.
 
     Args:
@@ -87,7 +87,7 @@ class SpikeTimes(Network):
         InputError: an empty chain, another engine, or a value out of range.
     """
 
-    spiking: ClassVar[bool] = False  # none that a neuron's step tells, so neuron and surrogate are not chosen
+    spiking: ClassVar[bool] = False  # no neuron's step computes them, so neuron and surrogate are not chosen
     needs_all_steps: ClassVar[str] = "its spikes lie between steps"  # type: ignore[assignment]
     firings: ClassVar[str] = "all"  # or "first": of each neuron in a sample
 
@@ -110,8 +110,8 @@ class SpikeTimes(Network):
         self.wake = require_number("network.wake", wake, low=0)
         sizes = [provided.n_inputs, *hidden_sizes(hidden, bias=False)]
         layers = [
-            DenseLayer(f"hidden{place}", n_in, n_out, firing_neuron(membrane), recurrence=recurrence)
-            for place, (n_in, n_out) in enumerate(itertools.pairwise(sizes))
+            DenseLayer(f"hidden{number}", n_in, n_out, firing_neuron(membrane), recurrence=recurrence)
+            for number, (n_in, n_out) in enumerate(itertools.pairwise(sizes))
         ]
         last = firing_neuron(membrane) if fires else integrating_readout(membrane)
         layers.append(DenseLayer("readout", sizes[-1], provided.n_outputs, last))
@@ -126,7 +126,7 @@ class SpikeTimes(Network):
         """Compute what the readout answers."""
 
     def trained_steps(self, steps: int) -> int:
-        """Return 1, since what a spike does is computed once."""
+        """Return 1, since the effect of each spike is computed once."""
         return 1
 
     def runs_on(self) -> Choice:
@@ -202,7 +202,7 @@ class SpikeTimes(Network):
 
 
 class _Woken:
-    """Lowers the gradient of a weight where the neuron behind it is silent, so that a step makes it grow.
+    """Lowers the gradient of a weight where the neuron that it drives is silent, so that a step makes it grow.
 
     Args:
         weight: [N, inputs].
@@ -264,9 +264,9 @@ def on_grid(spikes: Spikes, steps: int, neurons: int) -> Tensor:
     [[0.0, 1.0], [0.0, 0.0], [1.0, 0.0]]
     """
     times, source = spikes.times.detach(), spikes.source
-    sample, place = times.isfinite().nonzero(as_tuple=True)
+    sample, rank = times.isfinite().nonzero(as_tuple=True)
     grid = times.new_zeros(steps, len(times), neurons)
-    grid[times[sample, place].long(), sample, source[sample, place]] = 1.0
+    grid[times[sample, rank].long(), sample, source[sample, rank]] = 1.0
     return grid
 
 

@@ -31,13 +31,13 @@ class ResidualBlock(NamedTuple):
 class SpikingResnet(Network):
     r"""Wires residual blocks that join spikes element by element: SEW ResNet.
 
-    .. math:: O[t] = g(A[t], S[t]), \quad A = \text{two convolutional layers behind each other}, \qquad
+    .. math:: O[t] = g(A[t], S[t]), \quad A = \text{two convolutional layers in a row}, \qquad
         g = \begin{cases} A + S & \text{add} \\ A S & \text{and} \\ (1 - A) S & \text{iand} \end{cases}
 
     where S is the block's input, or, where a block shrinks images or changes channels, that of a layer of 1 x 1
     convolutions. A convolution of 3 x 3 comes before the blocks; each stage after the first halves the sides of the
     images. The readout sees the mean over all pixels. A block passes on exactly what it gets where A is 0 (add and
-    iand) or 1 (and), whatever the depth. `add` sends whole numbers, by which the layer behind multiplies.
+    iand) or 1 (and), whatever the depth. `add` sends whole numbers, by which the next layer multiplies.
 
     Args:
         provided: what the builder gives.
@@ -94,16 +94,16 @@ class SpikingResnet(Network):
         return layer
 
     def _add_block(self, shape: Image, channels: int, stride: int, make: MakeNeuron) -> Image:
-        """Append the layers of one block; returns the images behind it."""
-        name, place = f"block{len(self.blocks)}", len(self.layers)
+        """Append the layers of one block; returns the images after it."""
+        name, lower = f"block{len(self.blocks)}", len(self.layers)
         first = self._add(f"{name}_first", shape, channels, make, stride=stride)
         second = self._add(f"{name}_second", first.image_out, channels, make)
         second.residual_additions = second.neurons
         shortcut = None
         if second.image_out != shape:
             self._add(f"{name}_shortcut", shape, channels, make, side=1, stride=stride)
-            shortcut = place + 2
-        self.blocks.append(ResidualBlock(name, place, place + 1, shortcut))
+            shortcut = lower + 2
+        self.blocks.append(ResidualBlock(name, lower, lower + 1, shortcut))
         return second.image_out
 
     def _check_spikes(self) -> None:
@@ -134,10 +134,10 @@ class SpikingResnet(Network):
         starts = [None] * len(self.layers) if state is None else list(state)
         runs: list[LayerRun] = []
 
-        def run(place: int, signal: Signal) -> Tensor:
-            layer: Any = self.layers[place]
+        def run(number: int, signal: Signal) -> Tensor:
+            layer: Any = self.layers[number]
             (output,) = self.engine.unroll(
-                [layer], signal, [starts[place]], keep_u=POTENTIAL in keep, window=window
+                [layer], signal, [starts[number]], keep_u=POTENTIAL in keep, window=window
             )
             runs.append(output)
             return output.output  # type: ignore[return-value]

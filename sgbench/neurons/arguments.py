@@ -61,7 +61,7 @@ ARGUMENTS = {
 LEARNT = Argument('"none", "shared" or "per_neuron"')
 """What `learn_` before the name of a number means."""
 BEHIND = ("Raises:", "Source:", ">>> ")
-"""What comes behind the arguments in a docstring."""
+"""What comes after the arguments in a docstring."""
 
 
 def require_argument(name: str, value: object) -> float:
@@ -104,7 +104,7 @@ def _shared_line(name: str) -> str | None:
 
 
 def _parts(text: str) -> tuple[str, dict[str, str], str]:
-    """Split a docstring into what comes before its arguments, each argument's lines, and what comes behind."""
+    """Split a docstring into what comes before its arguments, each argument's lines, and what comes after."""
     section = re.search(r"^Args:\n((?: .*\n?)+)", text, re.MULTILINE)
     if section is not None:
         entries = re.split(r"^(?=    \w+:)", section[1], flags=re.MULTILINE)[1:]

@@ -26,7 +26,7 @@ class BrfState(NamedTuple):
 
 
 class Brf(SpikingNeuron):
-    r"""Models a damped oscillator whose damping and threshold rise behind each spike, kept from diverging (BRF).
+    r"""Models a damped oscillator whose damping and threshold rise after each spike, kept from diverging (BRF).
 
     .. math::
         b[t] &= \frac{-1 + \sqrt{1 - (\omega dt)^2}}{dt} - b' - c q[t], \qquad q[t] = \gamma q[t-1] + s[t-1] \\

@@ -22,7 +22,7 @@ class RefractoryState(NamedTuple):
 
 
 class Refractory(SpikingNeuron):
-    r"""Models a leaky neuron that is deaf and silent for some time behind each spike.
+    r"""Models a leaky neuron that is deaf and silent for some time after each spike.
 
     .. math::
         u[t] = \begin{cases} \text{the potential after its reset} & k[t-1] > 0 \\
@@ -43,7 +43,7 @@ class Refractory(SpikingNeuron):
     >>> for _ in range(7):
     ...     spikes, state = neuron.step(torch.full((1, 1), 1.5), state)
     ...     sent.append(int(spikes))
-    >>> sent  # two silent steps behind each
+    >>> sent  # two silent steps after each
     [1, 0, 0, 1, 0, 0, 1]
     """
 

@@ -1,4 +1,4 @@
-"""The neuron with an adaptive threshold that stays silent for some time behind each spike."""
+"""The neuron with an adaptive threshold that stays silent for some time after each spike."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RefractoryAlifState(NamedTuple):
 
 
 class RefractoryAlif(SpikingNeuron):
-    r"""Models an adaptive leaky neuron that goes on integrating and fires in none of the n steps behind a spike.
+    r"""Models an adaptive leaky neuron that goes on integrating and fires in none of the n steps after a spike.
 
     .. math::
         a[t] &= \rho a[t-1] + s[t-1] \\

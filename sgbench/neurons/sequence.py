@@ -41,7 +41,7 @@ class SequenceNeuron(Neuron):
         """Compute membrane potential minus threshold from the current, both of all steps [T, B, N]."""
 
     def unroll(self, current: Tensor) -> tuple[Tensor, Tensor, SequenceState]:
-        """Return spikes and potential minus threshold of all steps [T, B, N], and the state behind the last."""
+        """Return spikes and potential minus threshold of all steps [T, B, N], and the state after the last."""
         x = self.potential(current)
         s = self.fire(x)
         return s, x, SequenceState(u=x[-1], s=s[-1])

@@ -28,7 +28,7 @@ class SigmaDelta(SpikingNeuron):
         a[t] &= a[t-1] + I[t], \qquad u[t] = \max(0, a[t] + c) - r[t-1] \\
         s[t] &= u[t]\, H(|u[t]| - \theta), \qquad r[t] = r[t-1] + s[t]
 
-    A layer behind it adds up again, so a chain of them is a network of rectifiers that only changes travel through,
+    A layer after it adds up again, so a chain of them is a network of rectifiers that only changes travel through,
     each off by at most theta. What it sends multiplies weights, and is counted so. It has no leak and no reset.
 
     Args:

@@ -1,4 +1,4 @@
-"""The leaky integrator behind a synaptic current that does not fire."""
+"""The leaky integrator of a synaptic current, which does not fire."""
 
 from __future__ import annotations
 

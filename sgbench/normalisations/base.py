@@ -9,7 +9,7 @@ from sgbench.normalisations.normaliser import CurrentLayer, Normaliser
 
 
 class Normalisation(ABC):
-    """Puts a normaliser behind the weights of each hidden layer; recurrent currents join behind it."""
+    """Puts a normaliser after the weights of each hidden layer; recurrent currents join after it."""
 
     neutral: ClassVar[bool] = False  # whether it leaves all currents as they are
 

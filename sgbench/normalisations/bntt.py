@@ -54,7 +54,7 @@ class BnttLayer(Normaliser):
     folds: ClassVar[bool] = False
 
     def over_time(self, current: Tensor, valid: Tensor | None) -> Tensor:
-        """Normalise each step's samples by the statistics of that step, [T, B, channels, places]."""
+        """Normalise each step's samples by the statistics of that step, [T, B, channels, pixels]."""
         if len(current) > len(self.gain):
             raise InputError(
                 f"normalisation.steps={len(self.gain)}: layer '{self.layer_name}' has statistics of so many time "

@@ -23,7 +23,7 @@ class CurrentLayer(Protocol):
 
     @property
     def weight(self) -> Tensor:
-        """Return the weights into the layer; the first axis counts what is normalised alike."""
+        """Return the weights into the layer; each row has statistics of its own."""
         ...
 
     @property
@@ -37,7 +37,7 @@ class Normaliser(nn.Module, ABC):
 
     .. math:: y = g \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}} + b
 
-    Statistics are of the steps within each sample's length; behind it the currents are 0. A single value has no
+    Statistics are of the steps within each sample's length; after it the currents are 0. A single value has no
     variance and is normalised by the running statistics. These are buffers, and so a part of the weights file.
 
     Args:
@@ -55,7 +55,7 @@ class Normaliser(nn.Module, ABC):
         super().__init__()
         self.layer_name = layer.name
         self.channels = layer.weight.shape[0]
-        self.places = layer.sums // self.channels
+        self.pixels = layer.sums // self.channels
         self.momentum = require_number("normalisation.momentum", momentum, low=0, high=1, open_low=True)
         self.epsilon = require_number("normalisation.epsilon", epsilon, low=0, open_low=True)
         shape = (*sets, self.channels)
@@ -64,7 +64,7 @@ class Normaliser(nn.Module, ABC):
         self.register_buffer("running_var", torch.ones(shape, dtype=torch.float64))
 
     def forward(self, current: Tensor, valid: Tensor | None) -> Tensor:
-        """Normalise currents of all steps [T, B, channels x places]; `valid` [T, B] marks those within samples.
+        """Normalise currents of all steps [T, B, channels x pixels]; `valid` [T, B] marks those within samples.
 
         Raises:
             InputError: a single step is given.
@@ -73,11 +73,11 @@ class Normaliser(nn.Module, ABC):
             raise InputError(
                 f"layer '{self.layer_name}': normalisation needs the currents of all time steps at once"
             )
-        return self.over_time(current.unflatten(2, (self.channels, self.places)), valid).flatten(2)
+        return self.over_time(current.unflatten(2, (self.channels, self.pixels)), valid).flatten(2)
 
     @abstractmethod
     def over_time(self, current: Tensor, valid: Tensor | None) -> Tensor:
-        """Normalise the currents of all steps [T, B, channels, places], channels and places apart."""
+        """Normalise the currents of all steps [T, B, channels, pixels], channels and pixels apart."""
 
     def folded(self, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Return weight and bias with the normalisation in them where that is possible; here both as they are."""
@@ -86,10 +86,10 @@ class Normaliser(nn.Module, ABC):
     def batch(
         self, values: Tensor, mean: Tensor, variance: Tensor, gain: Tensor, shift: Tensor | None
     ) -> Tensor:
-        """Normalise values [M, channels, places] and, in training, move the running statistics in place."""
+        """Normalise values [M, channels, pixels] and, in training, move the running statistics in place."""
         if not len(values):
             return values
-        single = len(values) * self.places == 1
+        single = len(values) * self.pixels == 1
         return nn.functional.batch_norm(
             values, mean, variance, gain, shift, self.training and not single, self.momentum, self.epsilon
         )
@@ -124,7 +124,7 @@ class ScaledBatchNorm(Normaliser):
         self.shift = nn.Parameter(torch.zeros(self.channels, dtype=torch.float64))
 
     def over_time(self, current: Tensor, valid: Tensor | None) -> Tensor:
-        """Normalise all steps and samples as one batch, [T, B, channels, places]."""
+        """Normalise all steps and samples as one batch, [T, B, channels, pixels]."""
         rows = within(
             current.flatten(0, 1),
             None if valid is None else valid.flatten(),

@@ -28,7 +28,7 @@ class Regulariser(ABC):
 
         Args:
             filtered: spikes of the layer [B, N].
-            batch: of which the lengths are looked at.
+            batch: of which the lengths are used.
             step: counted from 0.
         """
         raise NotImplementedError(f"regulariser {type(self).__name__} needs the whole sequence")

@@ -70,7 +70,7 @@ class FilteredRate(Regulariser):
         return total
 
     def per_step(self, filtered: Tensor, batch: Batch, step: int) -> Tensor:
-        """Compute one layer's share of this step, which is 0 behind a sample's end."""
+        """Compute one layer's share of this step, which is 0 after a sample's end."""
         share = (batch.lengths > step).to(filtered) / batch.lengths
         return (share * self._distance(filtered)).mean()
 

@@ -112,7 +112,7 @@ def run_apart(
     Args:
         network: a chain.
         batch: input and lengths.
-        keep: what the objective looks at.
+        keep: what the objective reads.
         window: steps over which gradient flows back within a layer; None: all of them.
         by_current: whether `of_current` will be asked.
     """
@@ -152,7 +152,7 @@ def _seen(network: Network, batch: Batch, runs: Sequence[LayerRun]) -> Trajector
 
 
 def require_chain(rule: str, network: Network) -> None:
-    """Refuse a network whose layers do not stand one behind the other.
+    """Refuse a network whose layers do not form a chain.
 
     Raises:
         InputError: names the rule and the remedy.
@@ -213,8 +213,8 @@ class Feedback(nn.Module):
 
     def __init__(self, weights: list[Tensor]) -> None:
         super().__init__()
-        for place, weight in enumerate(weights):
-            self.register_buffer(str(place), weight)
+        for index, weight in enumerate(weights):
+            self.register_buffer(str(index), weight)
 
     def __iter__(self) -> Iterator[Tensor]:
         return iter(self.buffers())

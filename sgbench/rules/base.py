@@ -41,7 +41,7 @@ spike times, by the adjoint of the network between steps."""
 
 @dataclass(frozen=True)
 class Claim:
-    """States which gradient a rule must equal or differ from, with which words and weights; a test checks it."""
+    """States which gradient a rule must equal or differ from, under which overrides and weights; it is tested."""
 
     reference: Reference  # the gradient to compare with
     # What a run needs beside `rule=NAME` for the comparison, e.g. "loss=per_step".
@@ -78,8 +78,8 @@ class Progress(NamedTuple):
 class LearningRule(ABC):
     """Computes gradients of a network's weights.
 
-    A rule declares the computation that it equals exactly, and one that it must not equal, each with the words of a
-    run in which this shows; the contract tests run both.
+    A rule declares the computation that it equals exactly, and one that it must not equal, each with the overrides
+    of a run in which this shows; the contract tests run both.
     """
 
     exact_reference: ClassVar[Claim]
@@ -87,7 +87,9 @@ class LearningRule(ABC):
     by_chance: ClassVar[bool] = (
         False  # whether what it computes depends on numbers that are drawn while training
     )
-    requires: ClassVar[tuple[str, ...]] = ()  # words of a run that it cannot do without, e.g. "firing=escape"
+    requires: ClassVar[
+        tuple[str, ...]
+    ] = ()  # overrides of a run that it cannot do without, e.g. "firing=escape"
 
     def begin(self, network: Network, generator: torch.Generator) -> None:  # noqa: B027 - most need nothing
         """Add to the network what the rule needs, such as feedback weights, before anything else reads the network.
@@ -124,7 +126,7 @@ class LearningRule(ABC):
         """Add back-propagation to each remedy of a refusal that would take from this rule what it requires.
 
         Args:
-            refusal: one line whose remedies stand behind its last "use", alternatives behind "or".
+            refusal: one line whose remedies stand after its last "use", alternatives after "or".
         """
         reason, use, remedies = refusal.rpartition("use ")
         if not use:
@@ -135,11 +137,11 @@ class LearningRule(ABC):
         )
 
     def _loses(self, remedy: str) -> bool:
-        """Return whether words set something that this rule requires to something else."""
-        words = remedy.replace(",", " ").split()
-        keys = tuple(word.partition("=")[0] + "=" for word in self.requires)
-        return "rule=bptt" not in words and any(
-            word.startswith(keys) and word not in self.requires for word in words
+        """Return whether overrides set what this rule requires to another value."""
+        overrides = remedy.replace(",", " ").split()
+        keys = tuple(override.partition("=")[0] + "=" for override in self.requires)
+        return "rule=bptt" not in overrides and any(
+            override.startswith(keys) and override not in self.requires for override in overrides
         )
 
     @abstractmethod
@@ -148,7 +150,7 @@ class LearningRule(ABC):
 
 
 def learnt_by(group: str, neuron: Neuron) -> tuple[str, str]:
-    """Return which numbers of a layer's neurons learn, and the words with which none does; empty where none does.
+    """Return which numbers of a layer's neurons learn, and overrides with which none does; empty where none does.
 
     Args:
         group: of the neurons, "neuron" or "readout".
@@ -161,13 +163,13 @@ def learnt_by(group: str, neuron: Neuron) -> tuple[str, str]:
     options = inspect.signature(type(neuron)).parameters
     names = [name for name, _ in neuron.named_parameters()]
     heads = list(dict.fromkeys(name.partition(".")[0] for name in names))
-    words = {}
+    overrides = {}
     for head in heads:
         if head == "surrogate" and "surrogate.log_stretch" in names:
-            words[head] = "steepness=fixed"
+            overrides[head] = "steepness=fixed"
         elif f"learn_{head}" in options:
-            words[head] = f"{group}.learn_{head}=none"
+            overrides[head] = f"{group}.learn_{head}=none"
         elif "learn" in options:
-            words[head] = f"{group}.learn=none"
-    remedy = " and ".join(dict.fromkeys(words.values())) if len(words) == len(heads) else "rule=bptt"
+            overrides[head] = f"{group}.learn=none"
+    remedy = " and ".join(dict.fromkeys(overrides.values())) if len(overrides) == len(heads) else "rule=bptt"
     return " and ".join(heads), remedy

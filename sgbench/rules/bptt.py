@@ -59,7 +59,7 @@ class Bptt(LearningRule):
             _check_per_window(network, objective)
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """Say what back-propagation remembers: each step, or those of a window, or each arriving spike."""
+        """Count what back-propagation stores: each step, or those of a window, or each arriving spike."""
         remembered = (
             min(self.window or sizes.steps, sizes.steps) if self.update == "per_window" else sizes.steps
         )
@@ -86,8 +86,8 @@ class Bptt(LearningRule):
     def _per_window(self, network: Network, batch: Batch, loss: Loss) -> Iterator[Progress]:
         """Start each window from the last one's states, up to the longest sample's end, and yield after each."""
         steps, size, state = int(batch.lengths.max()), self.window or 1, None
-        for place, window in enumerate(windows(batch.x, size)):
-            first = place * size
+        for number, window in enumerate(windows(batch.x, size)):
+            first = number * size
             if first >= steps:
                 return
             left = (batch.lengths - first).clamp(min=0, max=window.shape[0])

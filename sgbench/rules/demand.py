@@ -1,4 +1,4 @@
-"""What a rule takes to learn: numbers that it remembers, products that it forms, and from where it hears."""
+"""What a rule takes to learn: numbers that it stores, products that it forms, and whose signals it needs."""
 
 from __future__ import annotations
 

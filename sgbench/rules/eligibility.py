@@ -31,13 +31,13 @@ from sgbench.networks.walk import Jacobians, TimeWindow, differentiated
 class Eligibility:
     """Holds the traces of one layer's synapses, and the gradients that they make.
 
-    Where all neurons of a layer decay alike and forget their spikes, a field's trace is the same in all of them and
-    is kept once. Behind a filter that forgets at once, no trace of filtered spikes is kept; then all traces are of
-    what arrives, as large as the neurons before, and the weights may be those of a convolution.
+    Where all neurons of a layer have one decay and forget their spikes, a field's trace is the same in all of them
+    and is kept once. After a filter that forgets at once, no trace of filtered spikes is kept; then all traces are
+    of what arrives, as large as the neurons before, and the weights may be those of a convolution.
 
     Args:
         layer: of neurons that take one current; one that is not dense fulfils `why_not_shared`.
-        kappa: decay of the filter behind its spikes.
+        kappa: decay of the filter after its spikes.
     """
 
     def __init__(self, layer: Layer, kappa: float | Tensor) -> None:
@@ -73,15 +73,15 @@ class Eligibility:
     def _functionals(
         self, local: Jacobians, spike: int, learning: Tensor
     ) -> tuple[_Functional, list[_Functional]]:
-        """Return the window's share of the loss, and each of x at its end; one neuron stands for all alike."""
+        """Return the window's share of the loss, and each entry of x at its end; one of equal neurons is run."""
         fields: list[int] = self.fields  # type: ignore[assignment]
-        places, filtered = range(len(fields)), [len(fields)] if self.filters else []
+        entries, filtered = range(len(fields)), [len(fields)] if self.filters else []
         if not self.alike:
-            loss, *ends = _adjoints(local, fields, spike, self.kappa, learning, [*places, *filtered])
+            loss, *ends = _adjoints(local, fields, spike, self.kappa, learning, [*entries, *filtered])
             return loss, ends
         loss, *last = _adjoints(local, fields, spike, self.kappa, learning, filtered)
         one = _first_neuron(local)
-        _, *ends = _adjoints(one, fields, spike, self.kappa, learning[:, :1, :1], places)
+        _, *ends = _adjoints(one, fields, spike, self.kappa, learning[:, :1, :1], entries)
         return loss, [*ends, *last]
 
     def _presynaptic(self, heard: Tensor, spikes: Tensor) -> Tensor:
@@ -97,15 +97,15 @@ class Eligibility:
         # Filtered spikes depend on all the rest and nothing on them, so the last trace moves first.
         old = traces if _is_triangular(ends) else [trace.clone() for trace in traces]
         advanced = list(traces) or [pre.new_empty(0)] * len(ends)
-        for place in range(len(ends) - 1, -1, -1):
-            of_current = ends[place].current.permute(1, 2, 0).expand(len(by_sample), -1, -1)
+        for index in range(len(ends) - 1, -1, -1):
+            of_current = ends[index].current.permute(1, 2, 0).expand(len(by_sample), -1, -1)
             if not traces:
-                advanced[place] = torch.bmm(of_current, by_sample)
+                advanced[index] = torch.bmm(of_current, by_sample)
                 continue
-            factors = [start[..., None] for start in ends[place].start[: len(ends)]]
-            moved = advanced[place].mul_(factors[place])
+            factors = [start[..., None] for start in ends[index].start[: len(ends)]]
+            moved = advanced[index].mul_(factors[index])
             for source, factor in enumerate(factors):
-                if source != place and factor.any():
+                if source != index and factor.any():
                     moved.addcmul_(factor, old[source])
             moved.baddbmm_(of_current, by_sample)
         return advanced
@@ -133,7 +133,7 @@ class Eligibility:
             add_gradient(self.layer.recurrent, outer[:, inputs + 1 :])
 
     def _add_convolved(self, loss: _Functional, pre: Tensor, inputs: int) -> None:
-        """Add the gradients of weights that many places share, of the window's steps and of traces alike."""
+        """Add the gradients of weights shared by many positions, from the window's steps and from traces."""
         layer: ConvLayer = self.layer  # type: ignore[assignment]
         slopes = torch.cat([loss.current.flatten(0, 1), *loss.start[: len(self.dense)]])
         signals = torch.cat([pre.flatten(0, 1), *(trace[:, 0] for trace in self.dense)])
@@ -147,7 +147,7 @@ class Eligibility:
 
 
 class Filtered:
-    """Filters spikes by a leaky readout's decay, and computes the gradient of weights behind them.
+    """Filters spikes by a leaky readout's decay, and computes the gradient of weights after them.
 
     Args:
         kappa: the decay.
@@ -192,11 +192,11 @@ def _adjoints(
     learning: Tensor,
     ends: Sequence[int],
 ) -> list[_Functional]:
-    """Compute the window's share of the loss, and then the values at its end of these places of x, side by side."""
+    """Compute the window's share of the loss, and then the values at its end of these entries of x."""
     steps, passes = len(learning), len(ends) + 1
     of_x = [learning.new_zeros(passes, *learning.shape[1:]) for _ in range(len(fields) + 1)]
-    for number, place in enumerate(ends):
-        of_x[place][1 + number] = 1.0
+    for number, entry in enumerate(ends):
+        of_x[entry][1 + number] = 1.0
     current = learning.new_zeros(passes, *learning.shape)
     for t in range(steps - 1, -1, -1):
         of_x[-1][0] += learning[t]
@@ -226,10 +226,10 @@ def _first_neuron(local: Jacobians) -> Jacobians:
 
 
 def _is_triangular(ends: list[_Functional]) -> bool:
-    """Return whether each of x at the end depends on those before it at the start, and on none behind it."""
+    """Return whether each of x at the end depends on those before it at the start, and on none after it."""
     count = len(ends)
     return not any(
-        ends[place].start[source].any() for place in range(count) for source in range(place + 1, count)
+        ends[target].start[source].any() for target in range(count) for source in range(target + 1, count)
     )
 
 
@@ -259,7 +259,7 @@ def filters(kappa: float | Tensor) -> bool:
 
 
 def why_not_shared(layer: ConvLayer, kappa: float | Tensor) -> tuple[str, str] | None:
-    """Explain why traces of shared weights differ by place, and what mends it; None where they do not."""
+    """Explain why traces of shared weights differ by position, and an override that avoids it, or None."""
     if not layer.neuron.filters_alike:
         return (
             "shares weights between neurons whose traces are not alike",

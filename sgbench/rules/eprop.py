@@ -200,16 +200,16 @@ class _Traces:
         share, slopes = step_slopes(objective.loss, span.readout.output, batch, span.first)
         learnt = self.network.learnt_feedback
         filters = bool(learnt) or objective.regulariser.decay is not None
-        for place, window in enumerate(span.hidden):
-            error = slopes @ feedback[place]
+        for index, window in enumerate(span.hidden):
+            error = slopes @ feedback[index]
             if filters:
-                filtered = self.sent[place].series(window.output)
+                filtered = self.sent[index].series(window.output)
                 penalty = self._penalty(filtered, objective, batch, span.first)
                 if penalty is not None:
                     share, error = share + penalty[0], error + penalty[1]
-            self.hidden[place].advance(window, error)
+            self.hidden[index].advance(window, error)
             if learnt:
-                add_gradient(learnt[place], self.sent[place].paired(slopes))
+                add_gradient(learnt[index], self.sent[index].paired(slopes))
         self.readout.advance(span.hidden[-1].output, slopes)
         return share
 
@@ -223,6 +223,6 @@ class _Traces:
             return None
         leaf = filtered.detach().requires_grad_()
         total = leaf.new_zeros(())
-        for place, now in enumerate(leaf.unbind(0)):
-            total = total + regulariser.per_step(now, batch, first + place)
+        for step, now in enumerate(leaf.unbind(0)):
+            total = total + regulariser.per_step(now, batch, first + step)
         return total.detach(), torch.autograd.grad(total, leaf)[0]

@@ -33,7 +33,7 @@ SLOWEST = 1e-6
 class Eventprop(LearningRule):
     r"""Computes EventProp in time steps, for current-based neurons: gradients of when neurons fire, not of whether.
 
-    With p and q the derivatives of the loss by u and i behind a step, :math:`S_n[t]` that by a spike of neuron n in
+    With p and q the derivatives of the loss by u and i after a step, :math:`S_n[t]` that by a spike of neuron n in
     step t (what later layers, recurrence and a loss on spikes make of it),
 
     .. math::

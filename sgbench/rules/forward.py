@@ -1,7 +1,7 @@
 """A pass forward in time, a window of steps at a time, whose memory does not grow with the number of steps.
 
-Each layer goes through a window by itself; a rule turns the slopes of the window's losses into what each layer's
-spikes are told, and traces carry what came before.
+Each layer goes through a window by itself; a rule turns the slopes of the window's losses into learning signals
+of each layer's spikes, and traces carry what came before.
 
 Legend: n steps of a window, B batch, N neurons, C outputs.
 """
@@ -65,7 +65,7 @@ class Span(NamedTuple):
 class Forward:
     """Runs a pass forward in time, with the states of all layers.
 
-    It does not go on behind the longest sample, where an update would have no gradient.
+    It does not go on after the longest sample, where an update would have no gradient.
     """
 
     def __init__(self, network: Network, batch: Batch) -> None:
@@ -85,10 +85,10 @@ class Forward:
         for first in range(0, steps, size):
             signal: Signal = part(self.batch.x, first, min(first + size, steps))
             windows = []
-            for place, layer in enumerate(layers):
+            for index, layer in enumerate(layers):
                 wanted = readout or layer is not self.network.readout
-                windows.append(walk(layer, signal, self.states[place], jacobians=wanted))
-                self.states[place] = windows[-1].state
+                windows.append(walk(layer, signal, self.states[index], jacobians=wanted))
+                self.states[index] = windows[-1].state
                 signal = windows[-1].output
             self.output = windows[-1].output
             yield Span(first, windows[:-1], windows[-1])
@@ -110,14 +110,14 @@ def step_slopes(loss: Loss, output: Tensor, batch: Batch, first: int) -> tuple[T
     Args:
         loss: that splits into steps.
         output: of the window [n, B, C].
-        batch: of which targets and lengths are looked at.
+        batch: of which targets and lengths are used.
         first: the window's first step; those before the first of the loss have no share.
     """
     leaf = output.detach().requires_grad_()
     total = leaf.new_zeros(())
-    for place, now in enumerate(leaf.unbind(0)):
-        if first + place >= 0:
-            share, _ = loss.per_step(now, batch, first + place, None)
+    for step, now in enumerate(leaf.unbind(0)):
+        if first + step >= 0:
+            share, _ = loss.per_step(now, batch, first + step, None)
             total = total + share
     if not total.requires_grad:
         return total.detach(), torch.zeros_like(leaf)
@@ -125,7 +125,7 @@ def step_slopes(loss: Loss, output: Tensor, batch: Batch, first: int) -> tuple[T
     return total.detach(), slopes
 
 
-def told_within_steps(network: Network, span: Span, slopes: Tensor) -> list[Tensor]:
+def learning_signals(network: Network, span: Span, slopes: Tensor) -> list[Tensor]:
     """Propagate the slopes of outputs [n, B, C] to each hidden layer's spikes [n, B, N] within their step.
 
     Args:
@@ -197,9 +197,9 @@ def traced_forward(
         network: of the run.
         sizes: of it.
         window: steps that are taken at once.
-        filters: behind the spikes, each of which has traces of its own.
+        filters: after the spikes, each of which has traces of its own.
         readout: whether the readout's synapses have traces as hidden ones do.
-        kappa: decay of the filters; behind 0 no trace is kept of spikes.
+        kappa: decay of the filters; with 0 no trace is kept of spikes.
     """
     traced = [*network.hidden_layers, *([network.readout] if readout else [])]
     window = min(window, sizes.steps)
@@ -238,9 +238,9 @@ def check_forward(
         rule: its name.
         network: of the run.
         objective: of the run.
-        instead: words that take what is refused here.
+        instead: overrides that accept what is refused here.
         penalised: whether the rule knows penalties on spikes filtered as the readout does.
-        convolved: whether it knows weights that many places share, and what reaches the readout pooled.
+        convolved: whether it supports weights shared by many positions, and a pooled input of the readout.
 
     Raises:
         InputError: layers whose synapses have no traces, that send gradient over recurrent spikes or go not step
@@ -286,7 +286,7 @@ def _check_penalty(
 
 
 def _check_convolutions(rule: str, network: Network, instead: str) -> None:
-    """Refuse convolutions behind which traces differ from place to place."""
+    """Refuse convolutions after which traces differ by position."""
     for layer in network.hidden_layers:
         if isinstance(layer, ConvLayer):
             why = why_not_shared(layer, decay_of(network))
@@ -319,10 +319,10 @@ def refuse_learnt(rule: str, group: str, layer: Any, instead: str) -> None:
     Raises:
         InputError: they learn.
     """
-    learnt, words = learnt_by(group, layer.neuron)
+    learnt, remedy = learnt_by(group, layer.neuron)
     if learnt:
         raise InputError(
-            f"rule={rule}: trains weights only, but layer {layer.name} learns {learnt}; use {words} or {instead}"
+            f"rule={rule}: trains weights only, but layer {layer.name} learns {learnt}; use {remedy} or {instead}"
         )
 
 

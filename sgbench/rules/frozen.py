@@ -29,7 +29,7 @@ class Frozen(LearningRule):
         learn: "none" or "readout" (its weights, and the numbers of its units that learn).
 
     Raises:
-        InputError: another word.
+        InputError: another value of `learn`.
 
     Source: random hidden layers as a baseline, Huang, Zhu & Siew 2006, Neurocomputing 70 (extreme learning
     machines); frozen lower weights in Kriener, Goeltz & Petrovici 2022, NICE, arXiv:2102.08211.

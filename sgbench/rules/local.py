@@ -47,12 +47,12 @@ class Local(LearningRule):
     readout learns from the last hidden layer's spikes, which it takes as given. Within a layer gradient flows over
     time; with `neuron.reset_gradient=detached`, no recurrence, readout units that forget at once and a loss in each
     step, that is the paper's product of an error, the surrogate's slope and a filtered input (tested), which needs
-    no memory of the past. Local losses begin behind a burn-in, in which states settle: what was sent before
+    no memory of the past. Local losses begin after a burn-in, in which states settle: what was sent before
     counts as a trace, not as an answer. The network's own readout learns from all steps.
 
     Two forms compute the same numbers. "unrolled" runs each layer's adjoint on the engine and remembers all steps.
     "online" goes forward in time with traces of each synapse, behind the local readout's filter. Behind a readout
-    that forgets at once (`readout.beta=0`), and in front of neurons that all decay alike, the traces are of what
+    that forgets at once (`readout.beta=0`), and in front of neurons of one decay, the traces are of what
     arrives, as many as there are neurons; then layers may be convolutions too. Online, weights may move in every
     step, as the paper's do, by the gradient of that step's losses.
 
@@ -123,10 +123,10 @@ class Local(LearningRule):
                 f"rule=local: a local readout has one current a unit, but {type(neuron).__name__} takes several; "
                 f"use neuron@readout=leaky_readout"
             )
-        learnt, words = learnt_by("readout", neuron)
+        learnt, remedy = learnt_by("readout", neuron)
         if learnt:
             raise InputError(
-                f"rule=local: the readout's units serve every layer, so their {learnt} cannot learn; use {words}"
+                f"rule=local: the readout's units serve every layer, so their {learnt} cannot learn; use {remedy}"
             )
         if self.form == "online":
             check_forward("local", network, objective, convolved=True)
@@ -171,14 +171,14 @@ class Local(LearningRule):
             total += share
             with torch.no_grad():
                 readout.advance(span.hidden[-1].output, slopes)
-            for place, (local, window) in enumerate(zip(readouts, span.hidden, strict=True)):
-                local_run = walk(local, window.output, states[place], jacobians=False)  # type: ignore[arg-type]
-                states[place] = local_run.state
+            for index, (local, window) in enumerate(zip(readouts, span.hidden, strict=True)):
+                local_run = walk(local, window.output, states[index], jacobians=False)  # type: ignore[arg-type]
+                states[index] = local_run.state
                 _, error = step_slopes(
                     objective.loss, local_run.output, behind, span.first - self.burn_in_steps
                 )
                 with torch.no_grad():
-                    traces[place].advance(window, error @ local.weight)
+                    traces[index].advance(window, error @ local.weight)
             if self.update == "per_step":
                 yield Progress(share, forward.trajectory())
         if self.update == "per_sequence":
@@ -210,7 +210,7 @@ class Local(LearningRule):
         return objective.loss.whole(local_run, behind.target)
 
     def _counting_on(self, batch: Batch) -> Batch:
-        """Shift lengths, and targets of single steps, to behind the burn-in."""
+        """Shift lengths, and targets of single steps, to after the burn-in."""
         first, target = self.burn_in_steps, batch.target
         if first == 0:
             return batch

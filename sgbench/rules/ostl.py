@@ -22,8 +22,8 @@ from sgbench.rules.forward import (
     ReadoutTraces,
     TraceCost,
     check_forward,
+    learning_signals,
     step_slopes,
-    told_within_steps,
     traced_forward,
 )
 from sgbench.signals.trajectory import Batch
@@ -111,8 +111,8 @@ class Ostl(LearningRule):
             total += share
             with torch.no_grad():
                 readout.advance(span.hidden[-1].output, slopes)
-                for place, error in enumerate(told_within_steps(network, span, slopes)):
-                    traces[place].advance(span.hidden[place], error)
+                for index, error in enumerate(learning_signals(network, span, slopes)):
+                    traces[index].advance(span.hidden[index], error)
         return Progress(total, forward.trajectory())
 
     def _unrolled(self, network: Network, batch: Batch, objective: Objective) -> Progress:
@@ -120,10 +120,10 @@ class Ostl(LearningRule):
         slopes = apart.slopes(objective, batch.target)
         errors: list[Tensor] = []
         error, layer = slopes.output, network.readout
-        for place in range(len(apart.hidden) - 1, -1, -1):
-            error = sent_within_steps(network.engine, layer, apart.seen.spikes[place], error)
+        for index in range(len(apart.hidden) - 1, -1, -1):
+            error = sent_within_steps(network.engine, layer, apart.seen.spikes[index], error)
             errors.insert(0, error)
-            layer = network.hidden_layers[place]
+            layer = network.hidden_layers[index]
         apart.learn(errors, slopes)
         return Progress(slopes.loss, apart.seen)
 

@@ -117,11 +117,11 @@ class SpikeLogProbability:
 
     def __init__(self, inside: Tensor) -> None:
         self.inside = inside
-        self.calls: dict[int, list[Tensor]] = {}  # by place of the surrogate, of each call [B]
+        self.calls: dict[int, list[Tensor]] = {}  # by number of the surrogate, of each call [B]
 
-    def add(self, place: int, log_probability: Tensor) -> None:
-        """Record the log-probability of one draw of one layer [B, ...]; gated neurons draw several times a step."""
-        self.calls.setdefault(place, []).append(log_probability.flatten(1).sum(1))
+    def add(self, number: int, log_probability: Tensor) -> None:
+        """Record the log-probability [B, ...] of one draw by a surrogate; gated neurons draw more than once."""
+        self.calls.setdefault(number, []).append(log_probability.flatten(1).sum(1))
 
     def total(self) -> Tensor:
         """Sum the log-probabilities over all layers and each sample's own steps [B]."""
@@ -140,16 +140,16 @@ def scored(network: Network, inside: Tensor) -> Iterator[SpikeLogProbability]:
     """
     scores = SpikeLogProbability(inside)
 
-    def note_spikes(place: int, surrogate: Surrogate, arguments: tuple[Tensor], spikes: Tensor) -> Tensor:
+    def note_spikes(number: int, surrogate: Surrogate, arguments: tuple[Tensor], spikes: Tensor) -> Tensor:
         given, firing = spikes.detach(), surrogate.firing
         if isinstance(firing, Chance):
-            scores.add(place, firing.log_probability(given, arguments[0], surrogate))
+            scores.add(number, firing.log_probability(given, arguments[0], surrogate))
         return given
 
     engine = network.engine
     with ExitStack() as stack:
-        for place, surrogate in enumerate(surrogates(network)):
-            handle: Any = surrogate.register_forward_hook(partial(note_spikes, place))
+        for number, surrogate in enumerate(surrogates(network)):
+            handle: Any = surrogate.register_forward_hook(partial(note_spikes, number))
             stack.callback(handle.remove)
         network.engine = Engine("reference", engine.device)
         stack.callback(setattr, network, "engine", engine)

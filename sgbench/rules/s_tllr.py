@@ -21,9 +21,9 @@ from sgbench.rules.forward import (
     Forward,
     ReadoutTraces,
     check_forward,
+    learning_signals,
     slope_of,
     step_slopes,
-    told_within_steps,
 )
 from sgbench.signals.trajectory import Batch
 
@@ -101,8 +101,8 @@ class STllr(LearningRule):
             share, slopes = step_slopes(objective.loss, span.readout.output, batch, span.first)
             total += share
             readout.advance(span.hidden[-1].output, slopes)
-            for place, error in enumerate(told_within_steps(network, span, slopes)):
-                pairs[place].advance(span.hidden[place], error)
+            for index, error in enumerate(learning_signals(network, span, slopes)):
+                pairs[index].advance(span.hidden[index], error)
         yield Progress(total, forward.trajectory())
 
 

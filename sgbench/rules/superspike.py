@@ -46,7 +46,7 @@ class SuperSpike(LearningRule):
     with the van Rossum distance as L and, in e_ij, the surrogate's slope times the neuron's filter of what arrived.
     The paper filters e_ij by the kernel forward in time; filtering the error by it back in time is the same sum.
     The output's own weights have their exact gradient. The output's slope and membrane are no part of what hidden
-    layers get, which tells this rule from back-propagation. Some libraries call `surrogate=fast_sigmoid`
+    layers get, which distinguishes this rule from back-propagation. Some libraries call `surrogate=fast_sigmoid`
     SuperSpike: that is a slope, this is a rule, and each goes with any of the other. B is
 
     - "symmetric": the readout's weights, which one hidden layer has;

@@ -58,7 +58,7 @@ def valid_steps(lengths: Tensor, steps: int) -> Tensor:
 
 
 def labels_inside(target: Tensor, lengths: Tensor) -> Tensor:
-    """Remove from the classes of steps [B, T] those behind each sample's end.
+    """Remove from the classes of steps [B, T] those after each sample's end.
 
     >>> import torch
     >>> labels_inside(torch.tensor([[2, 0, 1]]), torch.tensor([2])).tolist()

@@ -133,11 +133,11 @@ class Surrogate(nn.Module, ABC):
 
     def extra_repr(self) -> str:
         """Write the surrogate's parameters, width and peak as text, for `print` of a module."""
-        numbers = {**self.told_numbers(), "width": self.fwhm, "peak": self.peak}
+        numbers = {**self.shown_numbers(), "width": self.fwhm, "peak": self.peak}
         return ", ".join(f"{key}={value:.3g}" for key, value in numbers.items() if value is not None)
 
-    def told_numbers(self) -> dict[str, float]:
-        """Return the parameters, by their names, that the surrogate's printed text shows besides width and peak."""
+    def shown_numbers(self) -> dict[str, float]:
+        """Return the parameters, by their names, that its printed text shows besides width and peak."""
         return {}
 
     @property
@@ -312,7 +312,7 @@ class Surrogate(nn.Module, ABC):
         return (u > 0).to(u.dtype) if self.firing is None else self.firing.fire(u, self)
 
     def of_one_call(self) -> Slopes:
-        """Return what the spikes of one call ask for their slopes; the surrogate, unless it tells calls apart."""
+        """Return what the spikes of one call ask for slopes; the surrogate, unless slopes depend on the call."""
         return self
 
     def forward(self, u: Tensor) -> Tensor:

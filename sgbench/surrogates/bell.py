@@ -63,7 +63,7 @@ class BellSurrogate(Surrogate):
         # Not gain * peak, whose rounding would cost a peak of exactly 1 one more product per step.
         self.height = self.scale if normalisation == "peak1" else self.gain * self.shape_peak
 
-    def told_numbers(self) -> dict[str, float]:
+    def shown_numbers(self) -> dict[str, float]:
         """Return the form's own parameter by its name, as given or as the width asks for."""
         return {self.native: self.steepness / self.native_to_steepness}
 

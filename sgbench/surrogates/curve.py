@@ -18,7 +18,7 @@ from sgbench.records.formula import Node, formula_text, nodes
 from sgbench.surrogates.undefined import nan_where_nan
 
 DECADES = (-9, 9)
-"""Powers of ten between which the axis of u is looked at, to either side."""
+"""Powers of ten between which the axis of u is sampled, to either side."""
 PER_DECADE = 64
 LOWEST_PEAK, HIGHEST_PEAK = 1e-9, 1e9
 MOST_PLACES = 512
@@ -53,7 +53,7 @@ class Curve(NamedTuple):
     top: float  # where that is
     # Full width at half maximum around `top`, or None where it does not fall to a half on both sides.
     fwhm: float | None
-    # Its integral over all u, infinity, or None where the tails do not tell within `DECADES`.
+    # Its integral over all u, infinity, or None where the tails leave it open within `DECADES`.
     area: float | None
     support: tuple[float, float]  # interval outside which it is exactly 0
     kinks: tuple[float, ...]  # where it may jump or have a corner
@@ -127,7 +127,7 @@ def _tensor(value: Any, u: Tensor) -> Tensor:
 def measure(tree: Node) -> Curve:
     """Measure a slope whose formula has numbers in place of its parameter, in float64.
 
-    It is looked at around 0 and around every place where a part of the formula vanishes, from 1e-9 to 1e9 of u.
+    It is sampled around 0 and around every point where a part of the formula vanishes, from 1e-9 to 1e9 of u.
 
     Raises:
         InputError: it is somewhere no number, negative, 0 everywhere, or too large or too small.
@@ -135,11 +135,11 @@ def measure(tree: Node) -> Curve:
     axis = _axis([0.0])
     low, high = _support(tree, axis)
     axis = axis[(axis >= low) & (axis <= high)]
-    places = _zeros(tree, axis)
-    kinks = [place for place in _zeros(tree, axis, corners=True) if low < place < high]
+    zeros = _zeros(tree, axis)
+    kinks = [point for point in _zeros(tree, axis, corners=True) if low < point < high]
     kinks = sorted({*kinks, *(end for end in (low, high) if math.isfinite(end))})
-    beside = [float(np.nextafter(place, end)) for place in kinks for end in (-math.inf, math.inf)]
-    axis = _axis([0.0, *places])
+    beside = [float(np.nextafter(point, end)) for point in kinks for end in (-math.inf, math.inf)]
+    axis = _axis([0.0, *zeros])
     axis = np.unique(np.concatenate([axis[(axis >= low) & (axis <= high)], kinks, beside, [0.0]]))
     heights = _checked(tree, axis)
     top, peak = _refined(tree, axis, int(heights.argmax()))
@@ -149,7 +149,7 @@ def measure(tree: Node) -> Curve:
     if peak > GROWS * heights[np.abs(axis) <= FAR].max():
         raise _refusal(tree, f"the slope grows without bound ({peak:.3g} at u={top:.3g})")
     fwhm = _fwhm(tree, axis, heights, top, peak)
-    breaks, area = _integrated(tree, (low, high), [*places, *kinks], top, fwhm or 1.0)
+    breaks, area = _integrated(tree, (low, high), [*zeros, *kinks], top, fwhm or 1.0)
     return Curve(peak, top, fwhm, area, (low, high), tuple(kinks), breaks)
 
 
@@ -164,7 +164,7 @@ def _refusal(tree: Node, reason: str) -> InputError:
 
 
 def _axis(centres: Sequence[float]) -> np.ndarray:
-    """Return places around each centre, as dense far away as near in proportion."""
+    """Return points around each centre, spaced in proportion to their distance from it."""
     steps = np.logspace(*DECADES, (DECADES[1] - DECADES[0]) * PER_DECADE + 1)
     around = [centre + sign * steps for centre in centres[:MOST_PLACES] for sign in (-1, 1)]
     return np.unique(np.concatenate([np.asarray(centres, dtype=float), *around]))
@@ -177,8 +177,8 @@ def _checked(tree: Node, axis: np.ndarray) -> np.ndarray:
     for values in (heights, single):
         wrong = ~np.isfinite(values)
         if wrong.any():
-            place = int(np.flatnonzero(wrong)[np.abs(axis[wrong]).argmin()])
-            raise _refusal(tree, f"the slope is {values[place]} at u={axis[place]:.3g}; a number is needed")
+            index = int(np.flatnonzero(wrong)[np.abs(axis[wrong]).argmin()])
+            raise _refusal(tree, f"the slope is {values[index]} at u={axis[index]:.3g}; a number is needed")
     lowest = int(heights.argmin())
     if heights[lowest] < -1e-12 * np.abs(heights).max():
         raise _refusal(
@@ -211,7 +211,7 @@ def _flat(tree: Node, u: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _is_cut(tree: Node, u: Any) -> np.ndarray:
-    """Say where the slope is 0 by a cut, not by rounding."""
+    """Mark where the slope is 0 by a cut of the formula, not by rounding."""
     values, flat = _flat(tree, torch.from_numpy(np.atleast_1d(np.asarray(u, dtype=float))))
     return (flat & (values == 0)).numpy()
 
@@ -223,12 +223,12 @@ def _support(tree: Node, axis: np.ndarray) -> tuple[float, float]:
         raise _refusal(tree, "the slope is 0 everywhere")
     ends = []
     for sign in (-1, 1):
-        places, is_cut = (axis, cut) if sign > 0 else (axis[::-1], cut[::-1])
+        points, is_cut = (axis, cut) if sign > 0 else (axis[::-1], cut[::-1])
         if not is_cut[-1]:
             ends.append(sign * math.inf)
             continue
         last = int(np.flatnonzero(~is_cut)[-1])
-        inside, outside = float(places[last]), float(places[last + 1])
+        inside, outside = float(points[last]), float(points[last + 1])
         while (middle := (inside + outside) / 2) not in (inside, outside):
             inside, outside = (inside, middle) if _is_cut(tree, middle)[0] else (middle, outside)
         ends.append(outside)
@@ -250,8 +250,8 @@ def _zeros(tree: Node, axis: np.ndarray, *, corners: bool = False) -> list[float
             continue
         with np.errstate(all="ignore"):
             values = at(parts, axis)
-        for place in np.flatnonzero(np.sign(values[1:]) * np.sign(values[:-1]) < 0):
-            found.add(_bisected(parts, float(axis[place]), float(axis[place + 1])))
+        for index in np.flatnonzero(np.sign(values[1:]) * np.sign(values[:-1]) < 0):
+            found.add(_bisected(parts, float(axis[index]), float(axis[index + 1])))
         found |= {float(u) for u in axis[values == 0][:2]} if (values == 0).sum() <= 2 else set()  # noqa: PLR2004
         if len(found) > MOST_PLACES:
             raise _refusal(tree, f"more than {MOST_PLACES} corners or zeros; cut it to an interval")
@@ -270,41 +270,41 @@ def _bisected(tree: Node, low: float, high: float) -> float:
 
 
 def _refined(tree: Node, axis: np.ndarray, best: int) -> tuple[float, float]:
-    """Find the largest value near the best of some places, and where it is."""
+    """Find the largest value near the best of some points, and where it is."""
     low, high = axis[max(best - 1, 0)], axis[min(best + 1, len(axis) - 1)]
     top, peak = float(axis[best]), float(at(tree, axis[best])[0])
     for _ in range(14):
         inner = np.linspace(low, high, 17)
         heights = at(tree, inner)
-        place = int(heights.argmax())
-        if heights[place] > peak:
-            top, peak = float(inner[place]), float(heights[place])
-        low, high = inner[max(place - 1, 0)], inner[min(place + 1, 16)]
+        index = int(heights.argmax())
+        if heights[index] > peak:
+            top, peak = float(inner[index]), float(heights[index])
+        low, high = inner[max(index - 1, 0)], inner[min(index + 1, 16)]
     return top, peak
 
 
 def _fwhm(tree: Node, axis: np.ndarray, heights: np.ndarray, top: float, peak: float) -> float | None:
-    """Find the distance between the places nearest to the top where the slope falls to half of its peak."""
+    """Find the distance between the points nearest to the top where the slope falls to half of its peak."""
     half = Node("sub", (tree, Node("number", value=peak / 2)))
     ends = []
     for side in (axis < top, axis > top):
-        places, below = axis[side], heights[side] < peak / 2
-        order = np.argsort(np.abs(places - top))
+        points, below = axis[side], heights[side] < peak / 2
+        order = np.argsort(np.abs(points - top))
         first = np.flatnonzero(below[order])
         if not first.size:
             return None
-        outside = float(places[order][first[0]])
-        inside = top if first[0] == 0 else float(places[order][first[0] - 1])
+        outside = float(points[order][first[0]])
+        inside = top if first[0] == 0 else float(points[order][first[0] - 1])
         ends.append(_bisected(half, inside, outside))
     return abs(ends[1] - ends[0])
 
 
 def _integrated(
-    tree: Node, support: tuple[float, float], places: Sequence[float], top: float, unit: float
+    tree: Node, support: tuple[float, float], points: Sequence[float], top: float, unit: float
 ) -> tuple[tuple[float, ...], float | None]:
-    """Cut the axis into panels that a quadrature of 12 places integrates; return their ends and the area."""
+    """Cut the axis into panels that a quadrature of 12 nodes integrates; return their ends and the area."""
     octaves = unit * 2.0 ** np.arange(-8, 46)
-    ends = {0.0, *places, *(top + sign * step for step in octaves for sign in (-1, 1)), top}
+    ends = {0.0, *points, *(top + sign * step for step in octaves for sign in (-1, 1)), top}
     ends |= {sign * step for step in octaves for sign in (-1, 1)}
     low = max(support[0], min(ends))
     high = min(support[1], max(ends))
@@ -356,7 +356,7 @@ def primitive(tree: Node, breaks: Sequence[float], u: Tensor, a: Tensor | float)
 
     Args:
         tree: the formula.
-        breaks: ends of panels that 12 places integrate; beyond the last the integral stays as it is.
+        breaks: ends of panels that 12 nodes integrate; beyond the last the integral stays as it is.
         u: any shape; the sum is made in float64.
         a: its parameter.
     """
@@ -370,9 +370,9 @@ def primitive(tree: Node, breaks: Sequence[float], u: Tensor, a: Tensor | float)
     before = torch.cat([panels.new_zeros(1), panels.cumsum(0)])
     before = before - before[int(torch.searchsorted(ends, 0.0))] if breaks[0] <= 0 <= breaks[-1] else before
     x = u.double().clamp(breaks[0], breaks[-1])
-    place = (torch.searchsorted(ends, x.detach().contiguous(), right=True) - 1).clamp(0, len(breaks) - 2)
-    span = (x - ends[place]) / 2
-    total = before[place]
+    panel = (torch.searchsorted(ends, x.detach().contiguous(), right=True) - 1).clamp(0, len(breaks) - 2)
+    span = (x - ends[panel]) / 2
+    total = before[panel]
     for node, weight in zip(NODES.tolist(), WEIGHTS.tolist(), strict=True):
-        total = total + weight * span * evaluate(tree, ends[place] + span * (1 + node), wide_a)
+        total = total + weight * span * evaluate(tree, ends[panel] + span * (1 + node), wide_a)
     return torch.where(u.isnan(), u, total.to(u.dtype))

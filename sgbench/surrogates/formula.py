@@ -74,7 +74,7 @@ class Formula(Surrogate):
                 )
             self.a = nn.Parameter(torch.tensor(self.start_a, dtype=torch.float64))
 
-    def told_numbers(self) -> dict[str, float]:
+    def shown_numbers(self) -> dict[str, float]:
         """Return the parameter a."""
         return {"a": self._number}
 

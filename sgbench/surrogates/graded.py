@@ -18,7 +18,7 @@ class Graded(Surrogate):
 
     Args:
         width: tau, decay length below threshold [threshold units].
-        threshold: theta, so that u tells the potential [threshold units of the neuron].
+        threshold: theta, by which v follows from u [threshold units of the neuron].
         normalisation: see `Surrogate`; the peak is 1, the area infinite.
         scale: see `Surrogate`.
 

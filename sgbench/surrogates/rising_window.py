@@ -82,13 +82,13 @@ class A2sg(RisingWindow):
               \beta[t] = \mathrm{argmax}_\beta \cos(\delta[t], \delta[t+1])
 
     over all samples and neurons of the layer: the last step takes the width of least spatial variation, an earlier
-    one the width whose gradient is most consistent with that of the step behind. The paper finds each by a
+    one the width whose gradient is most consistent with that of the next step. The paper finds each by a
     Bayesian search; no source at hand gives its range and number of trials. Here the best of `candidates` widths
     is taken, equally far apart in their logarithms. What reaches u[t] from later potentials has no surrogate in
     it and is left out of the choice. Neurons see each other in it, so it runs on `reference` alone.
 
     Args:
-        half_width: beta that pictures show, and that `width`, area and support are told for [threshold units].
+        half_width: beta that pictures show, and whose width, area and support are given [threshold units].
         narrowest: least beta that is tried [threshold units].
         widest: largest beta that is tried [threshold units].
         candidates: how many are tried, both ends among them.
@@ -138,7 +138,7 @@ class A2sg(RisingWindow):
         super().__init__(half_width=half_width, offset=offset, normalisation=normalisation, scale=scale)
 
     def of_one_call(self) -> _NumberedStep:
-        """Return the next step of a sequence; a number is left out where one begins behind a backward pass."""
+        """Return the next step of a sequence; a number is left out where one begins after a backward pass."""
         self.newest += 1 if self.pulled is None else 2
         self.pulled = None
         return _NumberedStep(self, self.newest)
@@ -159,8 +159,8 @@ class A2sg(RisingWindow):
         size = through.flatten(1).abs().mean(1)
         scores = -(through.flatten(1).var(1, correction=0) / size)
         if behind is not None:
-            alike = torch.cosine_similarity(through.flatten(1), behind.flatten()[None], dim=1, eps=0.0)
-            scores = torch.where(alike.isfinite().any(), alike, scores)
+            similarity = torch.cosine_similarity(through.flatten(1), behind.flatten()[None], dim=1, eps=0.0)
+            scores = torch.where(similarity.isfinite().any(), similarity, scores)
         return through[scores.nan_to_num(-torch.inf).argmax()]
 
     def _through(self, u: Tensor, grad: Tensor, half_width: float) -> Tensor:
@@ -171,7 +171,7 @@ class A2sg(RisingWindow):
 
 @dataclass(frozen=True)
 class _NumberedStep:
-    """Holds the place of one step's spikes, by which its backward pass knows the step behind from any other."""
+    """Holds the number of one step's spikes, by which its backward pass recognises the step after it."""
 
     surrogate: A2sg
     number: int
@@ -185,7 +185,7 @@ class _NumberedStep:
         return self.surrogate.push_forward(u, tangent)
 
     def pull_back(self, u: Tensor, grad: Tensor) -> Tensor:
-        """Choose the width by the gradient of the step behind, where that is what was pulled back last."""
+        """Choose the width by the gradient of the next step, where that is what was pulled back last."""
         pulled, behind = self.surrogate.pulled, None
         if pulled is not None and pulled[0] == self.number + 1 and pulled[1].shape == u.shape:
             behind = pulled[1]

@@ -35,7 +35,7 @@ class SquarewaveFourier(Surrogate):
     """
 
     raw_keeps_area: ClassVar[bool] = True
-    shape_area: None = None  # the integral of a periodic slope does not settle
+    shape_area: None = None  # the integral of a periodic slope does not converge
 
     def __init__(self, *, terms: int, period: float, normalisation: str, scale: float) -> None:
         self.terms = require_count("surrogate.terms", terms)

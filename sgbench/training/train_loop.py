@@ -74,7 +74,7 @@ class TrainLoop:
         Args:
             batch: to train on.
             optimizer: moves the weights.
-            due: whether the step is due behind this batch, where gradients accumulate over several.
+            due: whether the step is due after this batch, where gradients accumulate over several.
             twice: whether the optimiser asks for a second gradient, as `Sam` does.
 
         Raises:

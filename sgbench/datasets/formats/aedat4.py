@@ -62,7 +62,7 @@ def _packets(data: bytes) -> Iterator[bytes]:
         raise ValueError("the header is cut off")
     compression, table_at = _head(head)
     offset += 4 + size
-    end = len(data) if table_at < 0 else table_at  # behind the packets lies a table of where they are
+    end = len(data) if table_at < 0 else table_at  # after the packets lies a table of where they are
     if end > len(data):
         raise ValueError("the packets are cut off")
     while offset < end:
