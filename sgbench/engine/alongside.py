@@ -1,4 +1,4 @@
-"""What goes along with a neuron's own loops, as these take it: events in front of a layer, a readout behind it."""
+"""Parts that a neuron's generated loops compute too: a current from events, and a readout after the layer."""
 
 from __future__ import annotations
 

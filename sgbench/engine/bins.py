@@ -133,7 +133,7 @@ def by_steps(
     """Copy what lies sample after sample into rows t * B + b, and write where each begins into `indptr`.
 
     Args:
-        rows: of all samples, with room behind them.
+        rows: of all samples, with room after them.
         counts: entries of each step and sample [T, B].
         begin: where each sample's entries begin [B].
         indptr: [T * B + 1].

@@ -26,7 +26,7 @@ LANES = NARROW  # numbers of which a row has a multiple: what is too much is 0 a
 
 @functools.lru_cache(maxsize=256)
 def _repeated(value: float, neurons: int, width: int, number: type) -> np.ndarray:
-    """Return a row with one number for each neuron and zeros behind them, which nobody writes into."""
+    """Return a row with one number for each neuron and zeros after them; it is not written into."""
     row = np.zeros(width, number)
     row[:neurons] = value
     return row
@@ -98,7 +98,7 @@ class BlockLayer:
 
     @property
     def traces(self) -> bool:
-        """Return whether the layer is a readout of one decay, which can go along in the loop of the layer before.
+        """Return whether the layer is a readout of one decay, which the loop of the layer before can compute.
 
         Its gradient then goes back to the spikes of all steps, so that no window and no layer apart has it.
         """
@@ -129,7 +129,7 @@ class BlockLayer:
     def bound_backward(
         self, rows: Rows, words: np.ndarray, saved: SavedActivations, gradient: Tensor | None
     ) -> Callable[..., None]:
-        """Return the loop backward, to be called with what comes from behind, what is written and the samples."""
+        """Return the loop backward, to be called with the adjoint that arrives, what is written and the samples."""
         _, batch, neurons = self.plan.shape
         layer, arriving = self.layer._replace(wires=self.rows_of_wires()), self.arriving(rows, words)
         kept, window = saved_rows(saved, neurons), self.plan.window or self.plan.shape[0]

@@ -1,6 +1,6 @@
 """Convolutions of spikes, as functions of weights and spikes that autograd knows.
 
-Forward the weights of what fired are added up, pixel by pixel. Behind a maximum over windows one pixel of each has
+Forward the weights of what fired are added up, pixel by pixel. After a maximum over windows one pixel of each has
 an adjoint, and it alone is sent back. The gradient of weights follows the events of an image, or its windows where
 these are fewer products.
 """

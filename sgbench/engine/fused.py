@@ -191,7 +191,7 @@ def _passes(chain: Sequence[_Link], stages: Sequence[Stage]) -> Passes:
 
 
 def _stage(link: _Link, source: Signal | Stage, keep: Keep, wanted: Wanted) -> tuple[Stage, Any]:
-    """Build a layer's stage behind events, dense input or another stage, and its initial state."""
+    """Build a layer's stage, driven by events, dense input or another stage, and its initial state."""
     from sgbench.engine.event_product import EventProduct, Fired, GivenEvents
     from sgbench.engine.numba_steps import NumbaSteps
     from sgbench.engine.warm_up import compiled

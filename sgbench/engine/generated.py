@@ -104,14 +104,14 @@ def unroll(
     *,
     or_reference: bool = False,
 ) -> list[LayerRun]:
-    """Run a chain of layers over time, one after another, the readout behind them in the loops of the last.
+    """Run a chain of layers over time, one after another, and a readout after them in the loops of the last.
 
     Args:
         layers: that these loops run.
         signal: input of the first.
         states: of each before the first step.
         wanted: of each.
-        readout: the layer behind, which begins at rest, where it is one that `goes_along`.
+        readout: the layer after them, which begins at rest, where it is one that `goes_along`.
         or_reference: whether a layer whose step cannot be written as loops goes step by step.
 
     Raises:
@@ -138,7 +138,7 @@ def _unroll(
     *,
     or_reference: bool,
 ) -> tuple[LayerRun, LayerRun | None]:
-    """Run a layer by loops that are written for its neurons' step, and the readout behind where it can go along."""
+    """Run a layer by loops that are written for its neurons' step, and the readout after it if one is given."""
     from sgbench.engine.alongside import ReadoutAlong
     from sgbench.engine.generated_forward import Run
     from sgbench.engine.generated_run import run, with_matrix
@@ -183,7 +183,7 @@ def _inputs(
 
 
 def learns(layer: EngineLayer, inputs: Inputs, readout: EngineLayer | None = None) -> bool:
-    """Return whether gradient has to reach anything of a layer, or the weights of the readout behind it."""
+    """Return whether gradient has to reach anything of a layer, or the weights of the readout after it."""
     tensors = [*inputs, layer.recurrent, *layer.neuron.parameters()]  # type: ignore[attr-defined]
     if readout is not None:
         tensors += synapses_of(readout)

@@ -33,12 +33,12 @@ def with_matrix(layer: EngineLayer, inputs: Inputs, width: int) -> Inputs:
 def run(
     of: Run, inputs: Inputs, window: int | None = None, passes: PassKinds = LOOPS
 ) -> tuple[LayerRun, LayerRun | None]:
-    """Run a layer over all steps, and the readout that goes along.
+    """Run a layer over all steps, and the readout that its loops compute too.
 
     Args:
         of: the layer's run.
         inputs: of all steps.
-        window: steps behind which the state goes on without its gradient; None: none.
+        window: steps after which the state goes on without its gradient; None: none.
         passes: what makes the steps.
     """
     if window is None or inputs.current is None:

@@ -100,7 +100,7 @@ def ways_back(layer: EngineLayer) -> WaysBack:
 
 
 def current_of_events(layer: EngineLayer, signal: Signal) -> Tensor:
-    """Compute the current of all steps on a CPU, event by event where the layer tells how."""
+    """Compute the current of all steps on a CPU, event by event where the layer defines how."""
     follow = getattr(layer, "current_of_events", None)
     current: Tensor = layer.current(dense(signal)) if follow is None else follow(signal)
     return current

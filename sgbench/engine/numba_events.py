@@ -42,14 +42,14 @@ def no_events(number: type) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def no_readout(number: type) -> tuple[Readout, ReadoutBack]:
-    """Return what stands for a readout that does not go along, forward and backward."""
+    """Return placeholders of an absent readout, forward and backward."""
     rows, line, none = NOTHING[number], np.empty(0, number), number(0)
     back = ReadoutBack(rows, 0, rows, none, NOTHING[np.uint64], rows, line)
     return Readout(rows, line, rows, none, rows), back
 
 
 def nothing_arrives(number: type) -> InputCurrent:
-    """Return what stands for events where there are none."""
+    """Return the placeholder of absent events."""
     rows, line = NOTHING[number], np.empty(0, number)
     return InputCurrent(rows, *no_events(number), NOTHING[np.uint64], rows, line)
 

@@ -206,7 +206,7 @@ class LayerPlan:
         )
 
     def end(self) -> Carry:
-        """Return zero adjoints behind the last step, to be moved in place."""
+        """Return zero adjoints for the end of the last step, to be moved in place."""
         return Carry(self.zeros(), self.zeros() if self.second else self.nothing, self.zeros())
 
     def saved(self) -> SavedActivations:

@@ -289,7 +289,7 @@ class _Adjoint:
                     field.zero_()
 
     def chunk(self, first: int, last: int, sent_back: Tensor | None) -> Tensor:
-        """Compute steps [first, last), given what the layer behind sends back; return the current's adjoint."""
+        """Compute steps [first, last), given what the next layer sends back; return the current's adjoint."""
         adjoints = self.sums.room(last - first)
         incoming = self._reaching(first, last, sent_back)
         out = self.product.slot(first, last, sent_back)
@@ -300,7 +300,7 @@ class _Adjoint:
         return out
 
     def _reaching(self, first: int, last: int, sent_back: Tensor | None) -> IncomingGradients:
-        """Add up what reaches these steps from outside and from the layer behind."""
+        """Add up what reaches these steps from outside and from the next layer."""
         final = last == self.plan.shape[0]
         spikes = part(self.incoming.spikes, first, last)
         if sent_back is not None:

@@ -1,14 +1,14 @@
 r"""What an engine needs to know of a neuron to run it without its `step`.
 
 A neuron whose state is a membrane potential u and at most one more variable w, both linear in themselves, in the
-current I and in the last spikes s, is told by numbers alone:
+current I and in the last spikes s, is described by numbers alone:
 
 .. math::
     w[t] &= d_w w[t-1] + p u[t-1] + c_w I[t] + q s[t-1] \\
     u[t] &= \mathrm{kept}(\beta, u[t-1], s[t-1]) + (c I[t] + k w[t]) \\
     x[t] &= u[t] - (\theta + m w[t]), \qquad s[t] = H(x[t])
 
-where `kept` is one of the four resets. The sums are made in the written order, so that all engines round alike.
+where `kept` is one of the four resets. The sums are made in the written order, so that all engines round equally.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class LinearSpec(NamedTuple):
 
     @property
     def filters_alike(self) -> bool:
-        """Return whether an input moves all neurons alike, whatever they sent before."""
+        """Return whether an input moves all neurons by one filter, whatever they sent before."""
         if self.reset == "zero" or not (self.detached or self.reset == "none"):
             return False
         numbers = (

@@ -1,1 +1,1 @@
-"""Writes compiled loops for neurons that only their `step` tells, from what the step does with tensors."""
+"""Writes compiled loops for neurons that only their `step` defines, from what the step does with tensors."""

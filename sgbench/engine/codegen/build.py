@@ -64,7 +64,7 @@ def compiled(text: str, note: str, compile_all: Callable[[ModuleType, bool], Mad
     Args:
         text: the source.
         note: what is said while something is compiled.
-        compile_all: compiles what the module holds; told whether numba may keep it.
+        compile_all: compiles what the module holds; its second argument is whether numba may cache it.
     """
     name = f"{LOOPS}{_digest(text)}"
     folder = default_loops_dir()

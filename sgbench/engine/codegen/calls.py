@@ -1,4 +1,4 @@
-"""What a call of torch tells before there are numbers: its name, its arguments and its shape."""
+"""What is known of a torch call before there are numbers: its name, its arguments and its shape."""
 
 from __future__ import annotations
 

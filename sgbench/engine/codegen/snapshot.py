@@ -122,7 +122,7 @@ class Snapshot:
         return [name for one in self.held for name in one.put_back()]
 
     def _add(self, name: str, value: Any) -> Iterable[tuple[str, Any]]:
-        """Hold a value, and return what is in it under the names by which it is told of."""
+        """Hold a value, and return what is in it, with the names by which messages refer to it."""
         kind = type(value)
         if isinstance(value, Tensor):
             self.held.append(Numbers(name, value, value.detach().clone(), value.requires_grad))

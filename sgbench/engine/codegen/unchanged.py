@@ -43,7 +43,7 @@ class _Draws(NamedTuple):
 
     @staticmethod
     def of(before: Snapshot) -> _Draws:
-        """Read them off; NumPy is slow to tell, and no step of ours draws from its global stream."""
+        """Read torch's streams, and for foreign steps those of Python and of NumPy, which are slow to read."""
         streams = [torch.default_generator, *before.streams]
         others = None if before.is_ours else _others()
         return _Draws(streams, [stream.get_state() for stream in streams], others)
