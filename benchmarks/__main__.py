@@ -65,7 +65,7 @@ SIZES = ("batch", "hidden", "steps", "inputs", "density")
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """Bad input is told in one line."""
+    """Reports bad input in one line."""
 
     def error(self, message: str) -> NoReturn:
         """Exit code 2."""
@@ -161,7 +161,7 @@ def _add_boards(commands: Any) -> None:
 
 
 def _add_headline(commands: Any) -> None:
-    """Add the speeds that README.md and docs/engine.md tell: measuring, and writing the pages."""
+    """Add the speeds of README.md and docs/engine.md: measuring them, and writing the pages."""
     headline = commands.add_parser(
         "headline", help="every speed of README.md and docs/engine.md, in turn; then writes both pages"
     )

@@ -1,4 +1,4 @@
-"""What a point of a sweep costs beside its training: composing, looking for its record, grouping, telling."""
+"""What a point of a sweep costs beside its training: composing, looking for its record, grouping, messages."""
 
 from __future__ import annotations
 

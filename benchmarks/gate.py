@@ -93,7 +93,7 @@ def check_real(
 ) -> list[Finding]:
     """First losses of the workload that is timed; of other models, that they train at about the same rates.
 
-    Later losses and gradients are only told: in float32 one spike lost to rounding moves them.
+    Later losses and gradients are only shown: in float32 one spike lost to rounding moves them.
 
     Raises:
         GateError: a contender differs.

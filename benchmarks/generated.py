@@ -1,4 +1,4 @@
-"""`generated`: neurons that only their step tells, as a layer and in whole runs, on written loops and on `step`.
+"""`generated`: neurons that only their step defines, as a layer and in whole runs, on written loops and on `step`.
 
 Whole runs are timed per training batch, from the start of an epoch to that of its validation, as Lightning drives
 them; a layer by itself is given its currents, forward and backward. Both take turns in one process. What the loops

@@ -1,4 +1,4 @@
-"""The speeds that README.md and docs/engine.md tell: `headline` measures them all, `table` writes the pages.
+"""The speeds of README.md and docs/engine.md: `headline` measures them all, `table` writes the pages.
 
 Pages are made of stored results and nothing else.
 """
@@ -88,7 +88,7 @@ def measurements(settings: HeadlineSettings) -> list[Measurement]:
 
 
 def measure(settings: HeadlineSettings) -> None:
-    """Make every measurement in a process of its own, one after another, and tell how far it is.
+    """Make every measurement in a process of its own, one after another, and print the progress.
 
     Raises:
         SgbenchError: a measurement failed; those before it are stored.

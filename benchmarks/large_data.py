@@ -42,7 +42,7 @@ sys.exit(0 if table.best else 1)
 
 
 def make(folder: Path, form: str, shape: tuple[int, int, int]) -> None:
-    """Write an array with holes: noise in the first steps, which tells two classes."""
+    """Write an array with holes: noise in the first steps, by which two classes differ."""
     random = np.random.default_rng(0)
     x = np.memmap(folder / "x.numbers", TYPES[form], mode="w+", shape=shape)
     for place in range(len(x)):
@@ -75,7 +75,7 @@ def _children(pid: int) -> list[int]:
 
 
 def main() -> None:
-    """Make the array, run the child and tell the most that it held."""
+    """Make the array, run the child and print the most that it held."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

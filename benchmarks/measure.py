@@ -114,7 +114,7 @@ class Clock:
 
 @contextlib.contextmanager
 def limited(threads: int) -> Iterator[list[int]]:
-    """So many threads on as many cores; yields the cores, none where the system does not tell.
+    """So many threads on as many cores; yields the cores, none where the system does not report them.
 
     Some frameworks do not heed torch's number of threads, but all heed the cores of their process.
 

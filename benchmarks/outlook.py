@@ -1,12 +1,12 @@
-r"""Does a diagnosis before training tell which runs will die or explode, better than a rule of thumb?
+r"""Does a diagnosis before training predict which runs will die or explode, better than a rule of thumb?
 
     python -m benchmarks.outlook --pilots RUNS.csv pilots.jsonl --study study/surrogates A1=a1.jsonl A2=a2.jsonl \
         --also-fit A1 --out benchmarks/results/outlook.json
 
 The lines of features are those of `benchmarks/outlook_features.py`. Half of the pilots' settings fix the two
 thresholds; the other half and the study's blocks judge them, beside the rule "quiet, deep and compact: dead;
-recurrent and width of at least 1: explodes". Balanced accuracy is the mean over outcomes of the share that is told
-right; the interval of the difference is a bootstrap in which settings are drawn whole.
+recurrent and width of at least 1: explodes". Balanced accuracy is the mean over outcomes of the share predicted
+correctly; the interval of the difference is a bootstrap in which settings are drawn whole.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DRAWS = 2000
 
 
 class Case(NamedTuple):
-    """One run: what was told before, and what came of it."""
+    """One run: the diagnosis before it, and its outcome."""
 
     setting: str
     outcome: str
@@ -86,7 +86,7 @@ def told(cases: list[Case], limits: Limits, *, vanished: float = VANISHED) -> np
 
 
 def balanced(truth: np.ndarray, said: np.ndarray) -> float:
-    """Return the mean over outcomes of the share that is told right."""
+    """Return the mean over outcomes of the share that is predicted right."""
     return float(
         np.mean(
             [(said[truth == outcome] == outcome).mean() for outcome in OUTCOMES if (truth == outcome).any()]
@@ -120,7 +120,7 @@ def difference(
 
 
 def matrix(truth: np.ndarray, said: np.ndarray) -> dict[str, dict[str, int]]:
-    """Count what was told of each outcome."""
+    """Count the predictions for each outcome."""
     return {
         outcome: {other: int(((truth == outcome) & (said == other)).sum()) for other in OUTCOMES}
         for outcome in OUTCOMES

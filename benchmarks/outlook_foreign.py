@@ -100,7 +100,7 @@ class Recurrent(nn.Module):
 
 
 class Kind(NamedTuple):
-    """One network, and what the rule of thumb looks at."""
+    """One network, and what the rule of thumb uses."""
 
     make: Callable[[Any, float], nn.Module]  # from a surrogate and the size of recurrent weights
     inputs: tuple[int, ...]

@@ -2,7 +2,7 @@
 
     python -m benchmarks.panel_cost [WORDS] [--repeats 5]
 
-WORDS are those of a run, default: experiment=digits. The load of the machine is told beside the ratios.
+WORDS are those of a run, default: experiment=digits. The load of the machine is printed beside the ratios.
 """
 
 from __future__ import annotations

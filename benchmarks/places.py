@@ -1,7 +1,7 @@
 """`places`: what a point of a sweep costs on this machine, on SLURM and on Ray, and how much it leaves on disk.
 
 Points are tiny on purpose (a few epochs of digits), so that what is round the training is most of it. Processor
-time is that of the sweep's own process and its children, and of jobs what they tell of themselves. Beyond its
+time is that of the sweep's own process and its children, and of jobs what they report. Beyond its
 training, in a process that runs already, a point costs what is left once the time of its epochs is taken off.
 """
 
@@ -51,10 +51,10 @@ class PlacesSettings:
 
 
 def compare(settings: PlacesSettings) -> dict[str, Any]:
-    """Run the same sweep on each place, with one worker and with as many as were asked for.
+    """Run the same sweep on this machine and each cluster, with one worker and with as many as were asked for.
 
     Raises:
-        InputError: a sweep did not end well, or no such place is known.
+        InputError: a sweep did not end well, or there is no such cluster.
     """
     places = settings.on.split(",")
     for place in places:

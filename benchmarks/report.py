@@ -29,7 +29,7 @@ def environment() -> dict[str, Any]:
 
 
 def load_average() -> list[float] | None:
-    """Over 1, 5 and 15 minutes, where the system tells."""
+    """Over 1, 5 and 15 minutes, where the system reports it."""
     return list(os.getloadavg()) if hasattr(os, "getloadavg") else None
 
 

@@ -124,7 +124,7 @@ def step_of(settings: RulesSettings, name: str, recurrence: str) -> Step:
 
 
 def step_with(settings: RulesSettings, words: Sequence[str]) -> Step:
-    """One batch of a network and a rule that words choose, gradients only."""
+    """One batch of a network and a rule chosen by overrides, gradients only."""
     parts = build(
         compose(
             [

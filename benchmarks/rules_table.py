@@ -176,7 +176,7 @@ def _with_interval(values: Sequence[float]) -> str:
 
 
 def key_of(method: Method) -> Key:
-    """Return what tells a rule apart: its numbers without the form, and whether recurrence is cut."""
+    """Return what identifies a rule: its numbers without the form, and whether recurrence is cut."""
     rule = method.parameters["rule"]
     numbers = tuple(
         sorted(

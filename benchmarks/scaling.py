@@ -136,7 +136,7 @@ def compare(settings: ScalingSettings, ways: Mapping[str, Way] = WAYS) -> dict[s
 
 
 def _settings_of(settings: ScalingSettings, way: Way, axis: str, size: int) -> RulesSettings:
-    """As many inputs as neurons, so that one size tells of both kinds of weights."""
+    """As many inputs as neurons, so that one size describes both kinds of weights."""
     neurons = size if axis == "neurons" else way.neurons_fixed
     steps = size if axis == "steps" else way.steps_fixed
     return RulesSettings(

@@ -1,10 +1,10 @@
 """`site`: how long `sgbench board site` takes over thousands of made-up records, and a page of 1000 rows.
 
-A build is told by the clock and in processor time of all its processes, which a busy machine hardly stretches.
+A build is timed by the clock and in processor time of all its processes, which a busy machine hardly stretches.
 
-What a browser does is told in processor time of the page's own thread, which a busy machine hardly stretches:
-opening the page with all that it draws, sorting, filtering. The first paint is told by the clock, so that its least
-value says most. Nothing is told where playwright or a Chromium is missing.
+What a browser does is timed in processor time of the page's own thread, which a busy machine hardly stretches:
+opening the page with all that it draws, sorting, filtering. The first paint is timed by the clock, so that its
+least value says most. Nothing is timed where playwright or a Chromium is missing.
 """
 
 from __future__ import annotations

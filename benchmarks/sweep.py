@@ -87,7 +87,7 @@ def compare(settings: SweepSettings) -> dict[str, Any]:
 
 
 def _gate(losses: dict[str, dict[tuple[str, int], list[float]]]) -> None:
-    """All have to train alike.
+    """All have to train with equal losses.
 
     Raises:
         GateError: an epoch's mean loss differs, or a run is missing.

@@ -104,7 +104,7 @@ def compare(settings: LongSettings) -> dict[str, Any]:
 
 
 def words_of(settings: LongSettings) -> list[str]:
-    """All points as words, with the launcher."""
+    """All points as overrides, with the launcher."""
     task = task_words(settings.batch, settings.hidden, settings.epochs)
     return [
         *(word for word in task if not word.startswith("optimizer.lr")),

@@ -219,7 +219,7 @@ def _firing_rate(parts: Parts, batch: Batch) -> float:
 
 
 def _gate(bench: _Bench) -> None:
-    """Run and bare engine have to train alike.
+    """Run and bare engine have to reach equal losses.
 
     Raises:
         GateError: an epoch's mean loss differs.

@@ -88,7 +88,7 @@ def _audit(args: argparse.Namespace) -> int:
 
 
 def _one_board(audit: BoardAudit, args: argparse.Namespace) -> dict[str, Any]:
-    """Do what is asked of one board, tell it in lines unless as JSON, and return it."""
+    """Do what is asked of one board, print it in lines unless JSON is asked for, and return it."""
     request = _request(audit, args)
     if args.pass_over is not None:
         if not args.by or not args.method:
@@ -128,7 +128,7 @@ def _train(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) -
 
 
 def _replicas(specs: Sequence[RunSpec]) -> None:
-    """Train runs side by side in one process, and tell how far they are and how long it takes."""
+    """Train runs side by side in one process, and print their progress and how long it takes."""
     run_sweep(specs, range(len(specs)), workers=1, largest=None, headline=headline)
 
 
@@ -139,7 +139,7 @@ def _quietly(specs: Sequence[RunSpec]) -> None:
 
 
 def _told(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) -> dict[str, Any]:
-    """Tell what was drawn, what is left and what does not agree."""
+    """Describe what was drawn, what is left and what does not agree."""
     drawn, left, failed = audit.drawn(request), audit.left(request), audit.failed()
     tolerance = audit.audit.tolerance
     if not args.json:
@@ -164,14 +164,14 @@ def _told(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) ->
 
 
 def _caught(audit: BoardAudit) -> str:
-    """Tell how often a doctored row would be caught: by twice the tolerance, or where all seeds are turned."""
+    """Describe how often a doctored row would be caught: by twice the tolerance, or where all seeds are turned."""
     solved = audit.audit.tolerance is not None and audit.audit.tolerance.solved_from is not None
     points = detection_curve(audit.audit)
     return f"a row {points[-1] if solved else next(point for point in points if point.amount == TWICE)}"
 
 
 def _fresh(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) -> dict[str, Any]:
-    """Score weights on samples drawn anew, and tell what they claim and score."""
+    """Score weights on samples drawn anew, and print what they claim and score."""
     scores = audit.score_fresh(request)
     measure = audit.reference.measure
     if not args.json:
@@ -183,7 +183,7 @@ def _fresh(audit: BoardAudit, request: AuditRequest, args: argparse.Namespace) -
 
 
 def _curve(audit: BoardAudit, args: argparse.Namespace) -> dict[str, Any]:
-    """Tell how often rows doctored by multiples of the tolerance are caught."""
+    """Describe how often rows doctored by multiples of the tolerance are caught."""
     curve = detection_curve(audit.audit)
     passing, honest = perfect_claims(audit.audit)
     if not args.json:

@@ -45,7 +45,7 @@ HASHED = re.compile(r"(?P<name>.+)_[0-9a-f]{8}(?:_v\d+)?")
 
 
 def whole_name(name: str, known: Iterable[str]) -> str:
-    """Return the one known name that adds a hash to this one, or the name as it is.
+    """Return the one known name that adds a hash to this one, or the name itself.
 
     >>> whole_name("mine", ["mine_1f0c9a2b_v1", "yours_1f0c9a2b_v1"]), whole_name("mi", ["mine_1f0c9a2b_v1"])
     ('mine_1f0c9a2b_v1', 'mi')
@@ -76,7 +76,7 @@ def _listed(variable: str) -> list[str]:
 
 
 def with_own(folders: Iterable[Path]) -> list[Path]:
-    """List the folders of entries that were named, and the one that is always looked at where it exists."""
+    """List the folders of entries that were named, and the user's own (see `own_conf_dir`) where it exists."""
     own = own_conf_dir()
     return [*(Path(folder) for folder in folders), *([own] if own.is_dir() else [])]
 

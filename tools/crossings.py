@@ -41,7 +41,7 @@ class Tracer:
         self.functions: Counter[tuple[str, str, str]] = Counter()
 
     def __call__(self, frame: FrameType, event: str, _: Any) -> None:
-        """Note a call, as `sys.setprofile` tells of it; a comprehension is no call of its own."""
+        """Note a call, as `sys.setprofile` reports it; a comprehension is no call of its own."""
         caller = frame.f_back
         if event != "call" or caller is None:
             return

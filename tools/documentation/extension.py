@@ -59,7 +59,7 @@ def write_pages(outside: Outside) -> None:
 
 
 def is_of_pydantic(name: str) -> bool | None:
-    """Whether a member is pydantic's own, which is not to be looked at before the first use of its class."""
+    """Return whether a member is pydantic's own, which must not be read before the first use of its class."""
     return True if name.startswith("__pydantic_") else None
 
 

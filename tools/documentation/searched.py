@@ -1,4 +1,4 @@
-"""The list that the site's one search looks through, of the documentation: a line a section and an object."""
+"""The documentation's part of the list behind the site's search: a line for each section and object."""
 
 from __future__ import annotations
 

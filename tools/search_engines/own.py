@@ -35,4 +35,4 @@ class Ramped(Leaky):
         return super().step(current if self.gain is None else current * self.gain, state)
 
     def recurrence_spec(self) -> None:  # type: ignore[override]
-        """Return None: only the step tells."""
+        """Return None: only the step defines the neuron."""

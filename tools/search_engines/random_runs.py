@@ -1,4 +1,4 @@
-"""Words of random runs, small enough to be trained several times a second."""
+"""Overrides of random runs, small enough to be trained several times a second."""
 
 from __future__ import annotations
 

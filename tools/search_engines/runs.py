@@ -1,4 +1,4 @@
-"""Runs: networks, neurons, rules and optimisers by words, each on every engine that covers it and as replicas."""
+"""Runs: networks, neurons, rules and optimisers by overrides, on every engine that covers them and as replicas."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Run:
 
 
 def on(spec: RunSpec, engine: str) -> RunSpec:
-    """Return the same run on another engine, be it one that no word asks for."""
+    """Return the same run on another engine, be it one that no override chooses."""
     return spec.model_copy(update={"engine": engine})
 
 
