@@ -100,7 +100,7 @@ def _paper(paper: re.Match[str]) -> Citation:
         **({} if doi is None else {"doi": doi["id"]}),
         "note": note,
     }
-    return _work(f"{_key(names[0])}{paper['year']}", works().get(_named(paper[0]), {}) | _filled(stated))
+    return _work(f"{_key(names[0])}{paper['year']}", works().get(_work_name(paper[0]), {}) | _filled(stated))
 
 
 def _work(key: str, stated: Mapping[str, str]) -> Citation:
@@ -125,7 +125,7 @@ def works() -> dict[str, dict[str, str]]:
     return {_plain(name): table for name, table in tables.items()}
 
 
-def _named(source: str) -> str:
+def _work_name(source: str) -> str:
     """Return who and year of a source, as `works` has them."""
     found = PAPER.match(source)
     return "" if found is None else _plain(f"{found['who']}{found['and_others'] or ''} {found['year']}")

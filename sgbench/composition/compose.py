@@ -185,7 +185,7 @@ def spec_from_own(
 ) -> RunSpec:
     """Check a merged tree like `spec_from_config`, for many trees: entries are read once, and a tree is used up."""
     chosen = _choices(config) if choices is None else choices
-    picked = {group: _canonical(group, _picked(chosen, group), reader) for group in GROUPS}
+    picked = {group: _canonical(group, _chosen_entry(chosen, group), reader) for group in GROUPS}
     OmegaConf.set_struct(config, None)
     picked = take_out_choices(picked, config, reader)
     take_out_settings(config, chosen, picked, reader)
@@ -240,7 +240,7 @@ def _resolve(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in tree.items()}
 
 
-def _picked(choices: dict[str, Any], group: str) -> str:
+def _chosen_entry(choices: dict[str, Any], group: str) -> str:
     key = "neuron@readout" if group == "readout" else group
     name = choices.get(key)
     if not isinstance(name, str):

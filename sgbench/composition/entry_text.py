@@ -31,8 +31,8 @@ def row_of(name: str, entry: catalogue.Entry) -> tuple[str, ...]:
     if not selection.is_preset(entry):
         return name, entry.line
     marks = [f"[{mark}]" for key, mark in (("bug", "known bug"), ("legacy", "legacy")) if entry.meta.get(key)]
-    ours = f"{selection.canonical_name(entry)}: {_words(entry.meta.get('conversion') or entry.line)}"
-    return name, _words(entry.meta.get("calls")), " ".join([ours, *marks])
+    ours = f"{selection.canonical_name(entry)}: {_one_line(entry.meta.get('conversion') or entry.line)}"
+    return name, _one_line(entry.meta.get("calls")), " ".join([ours, *marks])
 
 
 def entry_text(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> str:
@@ -41,7 +41,9 @@ def entry_text(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> str:
     rows = [("class", entry.target)] if entry.target else []
     rows += _preset_rows(entry) if selection.is_preset(entry) else []
     hidden = ("line", "sources", *(PRESET_KEYS if selection.is_preset(entry) else ()))
-    rows += [(key, _short(value)) for key, value in entry.meta.items() if key not in hidden and value != []]
+    rows += [
+        (key, _value_text(value)) for key, value in entry.meta.items() if key not in hidden and value != []
+    ]
     rows += [("library", name) for name in _presets_of(entry, config_dirs)]
     rows += [("source", str(source)) for source in entry.meta.get("sources") or []]
     lines.append(columns([(str(key), str(value)) for key, value in rows]))
@@ -50,7 +52,7 @@ def entry_text(entry: catalogue.Entry, config_dirs: Sequence[Path] = ()) -> str:
         defaults = {**entry.own, **entry.parameters}
         numbers = resolved(entry, config_dirs)
         lines.append(
-            columns([(f"  {key}", _short(numbers.get(key, value))) for key, value in defaults.items()])
+            columns([(f"  {key}", _value_text(numbers.get(key, value))) for key, value in defaults.items()])
         )
     return "\n".join(lines)
 
@@ -93,10 +95,10 @@ def _preset_rows(entry: catalogue.Entry) -> list[tuple[str, str]]:
         ("known bug", meta.get("bug")),
         ("legacy", "yes, kept for older code" if meta.get("legacy") else None),
     ]
-    return [(name, _words(text)) for name, text in rows if text]
+    return [(name, _one_line(text)) for name, text in rows if text]
 
 
-def _words(text: Any) -> str:
+def _one_line(text: Any) -> str:
     return " ".join(str(text or "").split())
 
 
@@ -107,19 +109,21 @@ def _presets_of(entry: catalogue.Entry, config_dirs: Sequence[Path]) -> list[str
     known = catalogue.entries(entry.group, config_dirs).values()
     presets = [other for other in known if selection.is_preset(other)]
     return [
-        f"{other.meta['library']} {_words(other.meta.get('calls'))} is {other.group}={other.name}"
+        f"{other.meta['library']} {_one_line(other.meta.get('calls'))} is {other.group}={other.name}"
         for other in presets
         if selection.canonical_name(other) == entry.name
     ]
 
 
-def _short(value: Any) -> str:
+def _value_text(value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, list):
-        return ", ".join(_short(item) if not isinstance(item, dict) else json.dumps(item) for item in value)
+        return ", ".join(
+            _value_text(item) if not isinstance(item, dict) else json.dumps(item) for item in value
+        )
     if isinstance(value, dict):
-        return ", ".join(f"{key}={_short(item)}" for key, item in value.items())
+        return ", ".join(f"{key}={_value_text(item)}" for key, item in value.items())
     if isinstance(value, float):
         return str(value) if value.is_integer() else f"{value:.6g}"
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -65,7 +65,7 @@ def check_foreign(config: DictConfig, overrides: Sequence[Override], merge: Merg
     """
     if not _is_foreign(config):
         return
-    ours = _merged_without_them(config, overrides, merge)
+    ours = _merge_without_foreign(config, overrides, merge)
     for key in _differences(_tree(config.hydra, OPEN), _tree(ours.hydra, OPEN), "hydra"):
         if key not in WRITTEN_LAST:
             raise InputError(f"{key}: {TYPE_IT}")
@@ -84,7 +84,7 @@ def _is_foreign(config: DictConfig) -> bool:
     return any(str(source.provider).startswith("hydra.searchpath") for source in sources)
 
 
-def _merged_without_them(config: DictConfig, overrides: Sequence[Override], merge: Merge) -> DictConfig:
+def _merge_without_foreign(config: DictConfig, overrides: Sequence[Override], merge: Merge) -> DictConfig:
     """Merge what was typed about Hydra and about folders, and the launcher and sweeper that were chosen."""
     typed = [
         override

@@ -47,14 +47,16 @@ class CheckedLoader(ConfigLoaderImpl):
         """
         given = with_left_out(overrides)
         config = super().load_configuration(config_name, overrides=given, **settings)
-        config.hydra.overrides.task = [_as_given(text, overrides) for text in config.hydra.overrides.task]
+        config.hydra.overrides.task = [
+            _without_prefix(text, overrides) for text in config.hydra.overrides.task
+        ]
         parsed = OverridesParser.create().parse_overrides(overrides)
         check_foreign(config, parsed, merge_ours)
         check_hydra_node(config.hydra, parsed)
         return config
 
 
-def _as_given(text: str, overrides: Sequence[str]) -> str:
+def _without_prefix(text: str, overrides: Sequence[str]) -> str:
     return text if text in overrides else text.removeprefix("++")
 
 

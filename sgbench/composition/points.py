@@ -93,10 +93,10 @@ def _key(text: str) -> str:
     return text.lstrip("+~").partition("=")[0]
 
 
-def _zipped(where: str, content: Any) -> Iterator[Overrides]:
+def _from_zip(where: str, content: Any) -> Iterator[Overrides]:
     if not isinstance(content, dict) or not content:
         raise InputError(f"{where}: lists of values by key are needed, e.g. {{surrogate: [atan, triangle]}}")
-    values = {key: _several(f"{where}.{key}", value) for key, value in content.items()}
+    values = {key: _value_list(f"{where}.{key}", value) for key, value in content.items()}
     lengths = {key: len(items) for key, items in values.items()}
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"{key} has {length}" for key, length in lengths.items())
@@ -105,24 +105,24 @@ def _zipped(where: str, content: Any) -> Iterator[Overrides]:
         yield [f"{key}={value}" for key, value in zip(values, row, strict=True)]
 
 
-def _several(where: str, given: Any) -> list[str]:
+def _value_list(where: str, given: Any) -> list[str]:
     """Read the values of a key, from a list or from text as on the command line."""
     values = given.split(",") if isinstance(given, str) else given
     if not isinstance(values, list) or not values or any(isinstance(value, dict) for value in values):
         raise InputError(f"{where}: a list of values is needed")
-    return [_text(value) for value in values]
+    return [_value_text(value) for value in values]
 
 
-def _text(value: Any) -> str:
+def _value_text(value: Any) -> str:
     """Write a value as an override has it."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list):
-        return f"[{','.join(map(_text, value))}]"
+        return f"[{','.join(map(_value_text, value))}]"
     return str(value).strip()
 
 
-def _listed(where: str, content: Any) -> Iterator[Overrides]:
+def _from_list(where: str, content: Any) -> Iterator[Overrides]:
     if not isinstance(content, list) or not content:
         raise InputError(
             f"{where}: a list of the overrides of each point is needed, e.g. ['rule=bptt', 'rule=dfa']"
@@ -137,7 +137,7 @@ def _listed(where: str, content: Any) -> Iterator[Overrides]:
 def _random(where: str, content: Any) -> Iterator[Overrides]:
     import numpy as np
 
-    count, seed, ranges = _drawn(where, content)
+    count, seed, ranges = _read_draw(where, content)
     shares = np.random.default_rng(seed).random((count, len(ranges)))
     yield from _at(ranges, shares.tolist())
 
@@ -146,17 +146,17 @@ def _sobol(where: str, content: Any) -> Iterator[Overrides]:
     import numpy as np
     from scipy.stats import qmc
 
-    count, seed, ranges = _drawn(where, content)
+    count, seed, ranges = _read_draw(where, content)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a number of points that is no power of two
         shares = qmc.Sobol(len(ranges), scramble=True, rng=np.random.default_rng(seed)).random(count)
     yield from _at(ranges, shares.tolist())
 
 
-_POINTS = {"zip": _zipped, "list": _listed, "random": _random, "sobol": _sobol}
+_POINTS = {"zip": _from_zip, "list": _from_list, "random": _random, "sobol": _sobol}
 
 
-def _drawn(where: str, content: Any) -> tuple[int, int, dict[str, tuple[float, float, str]]]:
+def _read_draw(where: str, content: Any) -> tuple[int, int, dict[str, tuple[float, float, str]]]:
     """Read how many points are drawn, from which seed, and the ends and scale of each number."""
     _require_keys(where, content, DRAWN)
     count, seed = content.get("count"), content.get("seed", 0)

@@ -79,10 +79,10 @@ def _take_out(config: DictConfig, group: str, settings: dict[str, Any], entry: A
         del config[group][key]
         other = takes.get(key)
         if other is not None and node.get(other) == entry.parameters[other]:
-            config[group][other] = _in_place_of(entry.parameters[other], value)
+            config[group][other] = _replacement(entry.parameters[other], value)
 
 
-def _in_place_of(default: object, value: object) -> object:
+def _replacement(default: object, value: object) -> object:
     """Replace a default that gives way to another parameter by a value that gives way too."""
     if isinstance(default, str) and default.startswith("${unless:"):
         return f"{default.rpartition(',')[0]},{json.dumps(value)}}}"

@@ -46,19 +46,19 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
             (override,) = OverridesParser.create().parse_overrides([text])
         except (HydraException, ValueError) as error:
             raise InputError(
-                f"{_quoted(text)}: not of the form key=value: {_as_needed(text, error)}"
+                f"{_quoted(text)}: not of the form key=value: {_how_to_write(text, error)}"
             ) from error
         _require_values(text, override)
         parsed.append(override)
     return parsed
 
 
-def _as_needed(text: str, error: Exception) -> str:
+def _how_to_write(text: str, error: Exception) -> str:
     r"""Explain how to write a text that is not an override.
 
-    >>> _as_needed("triangle", ValueError())
+    >>> _how_to_write("triangle", ValueError())
     'several values of a key stand behind it with commas, as in surrogate=atan,triangle'
-    >>> _as_needed("surrogate.formula=1/(1+a*u)", ValueError())
+    >>> _how_to_write("surrogate.formula=1/(1+a*u)", ValueError())
     'a value with brackets or spaces stands in two pairs of quotes, as in "surrogate.formula=\'1/(1+a*u)\'"'
     """
     key, sign, value = text.partition("=")

@@ -162,7 +162,7 @@ class SpikingData:
         first: int | None = None,
     ) -> None:
         if data_set.form not in encoder.takes:
-            raise InputError(_no_fit(data_set, encoder))
+            raise InputError(_encoder_mismatch(data_set, encoder))
         if augmentation is not None and data_set.form not in augmentation.takes:
             raise InputError(
                 f"augmentation {type(augmentation).__name__}: takes {' or '.join(augmentation.takes)}, but "
@@ -253,7 +253,7 @@ class SpikingData:
         )
 
 
-def _no_fit(data_set: DataSet, encoder: Encoder) -> str:
+def _encoder_mismatch(data_set: DataSet, encoder: Encoder) -> str:
     """Write that an encoder cannot take what a data set holds, and which one can."""
     remedy = {"values": "latency", "traces": "direct", "spikes": "binned"}[data_set.form]
     return (

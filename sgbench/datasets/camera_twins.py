@@ -69,9 +69,9 @@ class CameraTwin(EventFiles):
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
         """Record the first pictures of each class."""
         splits = FashionMnist().load(root.parent)
-        return {split: self._watched(first_samples(splits[split], self.sizes[split])) for split in SPLITS}
+        return {split: self._film(first_samples(splits[split], self.sizes[split])) for split in SPLITS}
 
-    def _watched(self, part: Samples) -> Iterator[Recording]:
+    def _film(self, part: Samples) -> Iterator[Recording]:
         """Yield what the camera sees of each picture."""
         pictures = np.asarray(part.values).reshape(-1, 28, 28)
         many = max(1, PIXELS_AT_ONCE // self.camera.side**2)

@@ -35,7 +35,7 @@ def confirm(entry: Entry, data_set: object, data_dir: Path, contact: str) -> Dat
         sizes={split: len(splits[split].target) for split in SPLITS},
         sha256=check(data_set, splits),
         files=tuple(_facts(root, name) for name in data_set.originals(root)),
-        downloads=tuple(_fetched(data_set, root, file.name) for file in data_set.downloads if file.md5),
+        downloads=tuple(_file_facts(data_set, root, file.name) for file in data_set.downloads if file.md5),
         contact=contact,
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -47,7 +47,7 @@ def _facts(root: Path, name: str) -> OriginalFile:
     return OriginalFile(name=name, bytes=(root / name).stat().st_size, sha256=sha256_of(root / name))
 
 
-def _fetched(data_set: EventFiles, root: Path, name: str) -> FetchedFile:
+def _file_facts(data_set: EventFiles, root: Path, name: str) -> FetchedFile:
     """Return what is known of a file as it is published: it was fetched, or lies there."""
     if (root / name).is_file():
         return FetchedFile(name=name, md5=digests(root / name)[0])
@@ -73,7 +73,7 @@ def compare(confirmation: DataConfirmation, data_set: EventFiles) -> None:
         if total != count:
             raise InputError(f"{start}{total} samples of {' and '.join(together)}, not {count}; {ask}")
     names = [file.name for file in confirmation.files]
-    other = _not_original(data_set, names)
+    other = _difference_from_originals(data_set, names)
     if other is not None:
         raise InputError(f"{start}{other}; {ask}")
     md5 = {file.name: file.md5 for file in confirmation.downloads}
@@ -88,7 +88,7 @@ def compare(confirmation: DataConfirmation, data_set: EventFiles) -> None:
         )
 
 
-def _not_original(data_set: EventFiles, names: Sequence[str]) -> str | None:
+def _difference_from_originals(data_set: EventFiles, names: Sequence[str]) -> str | None:
     """Say how files differ from the originals that a data set finds in a folder with files of these names."""
     for name in names:
         path = PurePosixPath(name)

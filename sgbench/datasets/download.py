@@ -92,7 +92,7 @@ def _fetch_one(data_set: Fetched, download: FileToFetch, root: Path) -> str:
     if done is not None and done["md5"] == download.md5:
         return f"{download.name}: was fetched before, sha256 {done['sha256'][:12]}"
     url, (md5, sha256) = (
-        _by_hand(data_set, download, path) if path.is_file() else _fetch(data_set, download, path)
+        _placed_by_hand(data_set, download, path) if path.is_file() else _fetch(data_set, download, path)
     )
     size = path.stat().st_size
     files = _unpack_all(path, root, download.unpacked_bytes)
@@ -134,7 +134,7 @@ class AddressError(InputError):
     """Says why one address did not give the file; another may."""
 
 
-def _by_hand(data_set: Fetched, download: FileToFetch, path: Path) -> tuple[str, tuple[str, str]]:
+def _placed_by_hand(data_set: Fetched, download: FileToFetch, path: Path) -> tuple[str, tuple[str, str]]:
     """Return the address and the checksums of a file that somebody has put there."""
     try:
         return download.url, _compare(path, download)

@@ -89,13 +89,13 @@ class EventCamera:
     def _crossings(self, pictures: Pictures) -> tuple[Ints, Ints, Ints, Ints]:
         """Return picture and pixel (as one number), polarity, number of events and step of each change."""
         levels = np.round(GRID * np.log(np.arange(256) + self.dark)) / GRID
-        scene = _magnified(levels[pictures], self.magnify, float(levels[0]))
+        scene = _enlarge(levels[pictures], self.magnify, float(levels[0]))
         theta = self.thresholds()
         path = self.path()
-        last = self._moved(scene, path[0], float(levels[0]))
+        last = self._shifted_view(scene, path[0], float(levels[0]))
         found: list[Sequence[Ints]] = []
         for step, offset in enumerate(path[1:]):
-            change = self._moved(scene, offset, float(levels[0])) - last
+            change = self._shifted_view(scene, offset, float(levels[0])) - last
             where = np.flatnonzero(np.abs(change) >= theta)
             moved = change.reshape(-1)[where]
             own = theta.reshape(-1)[where % theta.size]
@@ -105,7 +105,7 @@ class EventCamera:
         seen, polarity, count, step_of = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return seen, polarity, count, step_of
 
-    def _moved(self, scene: Floats, offset: Floats, dark: float) -> Floats:
+    def _shifted_view(self, scene: Floats, offset: Floats, dark: float) -> Floats:
         """Return log intensities of all pixels [pictures, side, side], with the scene moved from its centre."""
         column, row = np.floor(offset).astype(int)
         right, down = offset - np.floor(offset)
@@ -127,7 +127,7 @@ def _overlap(first: int, length: int, side: int) -> tuple[slice, slice]:
     return slice(begin, end), slice(begin - first, end - first)
 
 
-def _magnified(pictures: Floats, times: int, dark: float) -> Floats:
+def _enlarge(pictures: Floats, times: int, dark: float) -> Floats:
     """Stretch pictures by bilinear interpolation; beyond their edge all is dark."""
     if times == 1:
         return pictures

@@ -126,12 +126,14 @@ class EventFiles(DataSet):
         """Map the samples of each split from disk; damaged or removed ones are prepared once more."""
         folder = event_cache.prepared(self.name, shape, lambda folder: self._write(root, folder))
         try:
-            return self._mapped(folder)
+            return self._map_splits(folder)
         except DamagedError:
             event_cache.forget(folder)
-        return self._mapped(event_cache.prepared(self.name, shape, lambda folder: self._write(root, folder)))
+        return self._map_splits(
+            event_cache.prepared(self.name, shape, lambda folder: self._write(root, folder))
+        )
 
-    def _mapped(self, folder: Path) -> dict[Split, Samples]:
+    def _map_splits(self, folder: Path) -> dict[Split, Samples]:
         """Map the samples of each split from a prepared copy."""
         splits: dict[Split, Samples] = {split: read(folder / split) for split in SPLITS}
         if self.made_here:

@@ -44,8 +44,8 @@ class Kept:
                 value.append(part.value.numpy()[order])
         self.counts = np.concatenate(counts).astype(np.int32)
         self.begin = np.concatenate([[0], np.cumsum(self.counts.sum(1, dtype=np.int64))])
-        self.index = _with_room(index)
-        self.value = _with_room(value) if value else None
+        self.index = _join_padded(index)
+        self.value = _join_padded(value) if value else None
 
     def batch(self, position: Tensor) -> tuple[SparseSpikes, Tensor]:
         """Copy the events [T, B, M] of the samples at these positions, with their lengths."""
@@ -75,7 +75,7 @@ def keep(values: Values, encoder: Encoder, noise: torch.Generator, dtype: torch.
     size_bytes = count = 0
     for positions in torch.arange(len(values)).split(AT_ONCE):
         converted = numbers(values[positions], dtype)
-        part = _undrawn(encoder, converted, noise)
+        part = _encode_without_noise(encoder, converted, noise)
         if part is None or (parts and not _same_layout(parts[0], part)):
             return None
         parts.append(part)
@@ -90,8 +90,8 @@ def keep(values: Values, encoder: Encoder, noise: torch.Generator, dtype: torch.
         return None
     kept = Kept(parts, torch.cat(lengths))
     some = torch.arange(len(values) - 1, -1, -2)[:AT_ONCE]  # a batch of other samples than any part
-    again = _undrawn(encoder, numbers(values[some], dtype), noise)
-    return kept if again is not None and _same(again, kept.batch(some)[0]) else None
+    again = _encode_without_noise(encoder, numbers(values[some], dtype), noise)
+    return kept if again is not None and _equal_events(again, kept.batch(some)[0]) else None
 
 
 def _same_layout(one: SparseSpikes, other: SparseSpikes) -> bool:
@@ -100,7 +100,7 @@ def _same_layout(one: SparseSpikes, other: SparseSpikes) -> bool:
     return same_shape and (one.value is None) == (other.value is None)
 
 
-def _undrawn(encoder: Encoder, values: Values, noise: torch.Generator) -> SparseSpikes | None:
+def _encode_without_noise(encoder: Encoder, values: Values, noise: torch.Generator) -> SparseSpikes | None:
     """Encode samples, or return None where that draws random numbers or gives no packed spikes."""
     states = noise.get_state(), torch.get_rng_state()
     x = encoder.encode(values, noise)
@@ -108,7 +108,7 @@ def _undrawn(encoder: Encoder, values: Values, noise: torch.Generator) -> Sparse
     return x if isinstance(x, SparseSpikes) and x.device.type == "cpu" and not drawn else None
 
 
-def _same(one: SparseSpikes, other: SparseSpikes) -> bool:
+def _equal_events(one: SparseSpikes, other: SparseSpikes) -> bool:
     """Return whether two encoded batches are the same, event by event."""
     pairs = [(one.indptr, other.indptr), (one.index, other.index), (one.value, other.value)]
     return all(
@@ -123,6 +123,6 @@ def numbers(values: Values, dtype: torch.dtype) -> Values:
     return values.to(dtype)
 
 
-def _with_room(arrays: Sequence[np.ndarray]) -> np.ndarray:
+def _join_padded(arrays: Sequence[np.ndarray]) -> np.ndarray:
     """Join arrays, with zeros behind them that a copy of whole vectors may read."""
     return np.concatenate([*arrays, np.zeros(AT_ONCE, arrays[0].dtype)])

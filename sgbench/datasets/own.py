@@ -73,16 +73,16 @@ class Own(DataSet):
         return {split: self._read(self.folder(data_dir), split) for split in SPLITS}
 
     def _read(self, folder: Path, split: Split) -> Samples:
-        target = _mapped(folder / f"{split}_target.npy")
+        target = _map_file(folder / f"{split}_target.npy")
         if self.form == "spikes":
-            trains = [_mapped(folder / f"{split}_{part}.npy") for part in TRAINS]
+            trains = [_map_file(folder / f"{split}_{part}.npy") for part in TRAINS]
             return Samples(SpikeTrains(*trains, n_channels=self.n_inputs), target, None)
         lengths = folder / f"{split}_lengths.npy"
-        values = _mapped(folder / f"{split}_values.npy")
-        return Samples(values, target, _mapped(lengths) if lengths.is_file() else None)
+        values = _map_file(folder / f"{split}_values.npy")
+        return Samples(values, target, _map_file(lengths) if lengths.is_file() else None)
 
 
-def _mapped(path: Path) -> Tensor:
+def _map_file(path: Path) -> Tensor:
     """Map a file's numbers as a tensor; a page is read when it is accessed, and nothing is unpickled."""
     try:
         large = path.stat().st_size > SMALL_BYTES  # an array without numbers cannot be mapped
@@ -103,7 +103,7 @@ def store(splits: dict[Split, Samples], folder: Path) -> None:
     for split in reversed(SPLITS):
         samples = splits[split]
         for name, numbers in (
-            *_named(samples.values),
+            *_tensors_by_name(samples.values),
             ("lengths", samples.lengths),
             ("target", samples.target),
         ):
@@ -111,7 +111,7 @@ def store(splits: dict[Split, Samples], folder: Path) -> None:
                 np.save(folder / f"{split}_{name}.npy", numbers.numpy())
 
 
-def _named(values: Values) -> tuple[tuple[str, Tensor], ...]:
+def _tensors_by_name(values: Values) -> tuple[tuple[str, Tensor], ...]:
     """Return the tensors of a split under the names of their files."""
     if isinstance(values, SpikeTrains):
         return tuple((name, getattr(values, name)) for name in TRAINS)

@@ -85,7 +85,7 @@ class Randman(Generated, entry="randman"):
         parts: dict[Split, list[Points]] = {name: [] for name in SPLITS}
         for label in range(self.n_classes):
             random = self.random(label)
-            points = self._stretched(random, count)[permutation(random, count)]
+            points = self._unit_points(random, count)[permutation(random, count)]
             first, second = self.per_class["train"], self.per_class["train"] + self.per_class["validation"]
             for name, part in zip(SPLITS, np.split(points, [first, second]), strict=True):
                 parts[name].append(part)
@@ -103,7 +103,7 @@ class Randman(Generated, entry="randman"):
         )
         return Samples(trains, torch.arange(self.n_classes).repeat_interleave(per_class), None)
 
-    def _stretched(self, random: np.random.Generator, count: int) -> Points:
+    def _unit_points(self, random: np.random.Generator, count: int) -> Points:
         """Draw points of one manifold [count, channels], each coordinate stretched to [0, 1)."""
         weights, frequencies = self._terms()
         a, b, c = np.moveaxis(random.random((self.n_inputs, self.dimension, 3, len(weights))), 2, 0)

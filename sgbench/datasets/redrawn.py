@@ -49,7 +49,7 @@ class Redrawn(DataSet):
         self.original.verify(splits)
         self.sizes = self.original.sizes  # those of some files are known only now
         parts = [splits[name] for name in SPLITS]
-        values = _together([part.values for part in parts])
+        values = _join([part.values for part in parts])
         target = torch.cat([part.target for part in parts])
         lengths = None
         if all(part.lengths is not None for part in parts):
@@ -103,7 +103,7 @@ def dealt(target: Tensor, seed: int) -> Tensor:
     return torch.from_numpy(np.lexsort((tie, rank)))
 
 
-def _together(values: list[Values]) -> Values:
+def _join(values: list[Values]) -> Values:
     """Join the samples of all splits into one set, in the order of the splits."""
     trains = [value for value in values if isinstance(value, SpikeTrains)]
     if trains:

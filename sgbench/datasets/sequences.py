@@ -55,11 +55,11 @@ class ImageSequence(DataSet):
         self.sizes: Mapping[Split, int] = images.sizes
         self.source: str = images.source
         self.licence: str = images.licence
-        self.sha256: str | None = None if images.sha256 is None else self._named(images.sha256)
+        self.sha256: str | None = None if images.sha256 is None else self._sequence_sha256(images.sha256)
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
         """Load the images of all splits as traces [samples, steps, channels]."""
-        return {name: self._shaped(part) for name, part in self.images.load(data_dir).items()}
+        return {name: self._cut_into_steps(part) for name, part in self.images.load(data_dir).items()}
 
     def missing(self, data_dir: Path) -> str | None:
         """Say which of the images' files is missing, or return None."""
@@ -71,14 +71,14 @@ class ImageSequence(DataSet):
         images: dict[Split, Samples] = {
             name: part._replace(values=_flat(part.values)[:, back]) for name, part in splits.items()
         }
-        return self._named(self.images.verify(images))
+        return self._sequence_sha256(self.images.verify(images))
 
-    def _shaped(self, part: Samples) -> Samples:
+    def _cut_into_steps(self, part: Samples) -> Samples:
         """Cut images into steps, in this data set's order of pixels."""
         values = _flat(part.values)[:, self.order]
         return part._replace(values=values.view(len(values), -1, self.n_inputs))
 
-    def _named(self, sha256: str) -> str:
+    def _sequence_sha256(self, sha256: str) -> str:
         """Return the checksum of a split of sequences from that of its images."""
         text = f"{sha256} {self.n_inputs} {' '.join(map(str, self.order.tolist()))}"
         return hashlib.sha256(text.encode()).hexdigest()

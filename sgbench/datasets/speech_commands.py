@@ -77,7 +77,7 @@ class SpeechCommands(Spoken, entry="speech_commands"):
         parts: dict[Split, list[Utterance]] = {"train": [], "validation": [], "test": []}
         names = [name for name in self.originals(root) if name.endswith(".wav")]
         known = set(names)
-        listed = {split: _listed(root / file, known) for split, file in LISTS.items()}
+        listed = {split: _read_list(root / file, known) for split, file in LISTS.items()}
         both = listed["validation"] & listed["test"]
         if both:
             raise InputError(f"{root}: {min(both)} is in both lists; {self.remedy}")
@@ -88,7 +88,7 @@ class SpeechCommands(Spoken, entry="speech_commands"):
         return parts
 
 
-def _listed(path: Path, known: set[str]) -> set[str]:
+def _read_list(path: Path, known: set[str]) -> set[str]:
     """Read the names in a list, and require that all of them are files."""
     try:
         if path.stat().st_size > MOST_LIST_BYTES:

@@ -42,9 +42,9 @@ class Spoken(EventFiles):
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
         """Make spikes of the sounds of each split, a few sounds at a time."""
-        return {split: self._heard(root, own) for split, own in self.utterances(root).items()}
+        return {split: self._to_spikes(root, own) for split, own in self.utterances(root).items()}
 
-    def _heard(self, root: Path, own: Sequence[Utterance]) -> Iterator[Recording]:
+    def _to_spikes(self, root: Path, own: Sequence[Utterance]) -> Iterator[Recording]:
         """Yield recordings as the front end hears them."""
         sounds = (read_wav(root / utterance.name, self.front_end.rate_hz) for utterance in own)
         for utterance, encoded in zip(own, in_batches(self.front_end, sounds, AT_ONCE), strict=True):

@@ -130,7 +130,7 @@ class SpokenTwin(Shd, entry="spoken_twin"):
             path = data_dir / self.folder / name
             write(
                 path,
-                self._heard(split, own),
+                self._record(split, own),
                 words=WORDS,
                 speakers=[VOICES[take.speaker].variant for take in own],
                 numbers=[take.number for take in own],
@@ -139,7 +139,7 @@ class SpokenTwin(Shd, entry="spoken_twin"):
             )
             yield f"{path}: {len(own)} recordings"
 
-    def _heard(self, split: str, own: list[Take]) -> Samples:
+    def _record(self, split: str, own: list[Take]) -> Samples:
         """Return takes as the ear hears them."""
         heard: list[tuple[NDArray[np.int32], NDArray[np.int32]]] = []
         lasts: list[int] = []

@@ -80,7 +80,7 @@ class EventBins(Encoder):
 
     def encode(self, values: SpikeTrains, generator: torch.Generator) -> SparseSpikes:
         """Put recorded spikes into steps and inputs, as spikes or as counts [T, B, M]."""
-        fold, inputs = self._fold(values.n_channels)
+        fold, inputs = self._input_of_channel(values.n_channels)
         return binned(values, self.steps, self.dt_s, fold=fold, inputs=inputs, counts=self.form == "count")
 
     def lengths(self, values: SpikeTrains) -> Tensor:
@@ -99,7 +99,7 @@ class EventBins(Encoder):
         polarities, height, width = image
         return 1 if self.polarity == "merged" else polarities, -(-height // self.pool), -(-width // self.pool)
 
-    def _fold(self, n_channels: int) -> tuple[NDArray[np.int32], int]:
+    def _input_of_channel(self, n_channels: int) -> tuple[NDArray[np.int32], int]:
         """Map each channel to its input, by an empty array where they are the same, and count the inputs."""
         inputs = self.channels(n_channels)
         if self.pool == 1 and self.polarity == "separate":

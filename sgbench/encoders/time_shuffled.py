@@ -58,11 +58,11 @@ class TimeShuffled(Encoder):
         first = 0
         for length, last in zip(lengths.tolist(), ends, strict=True):
             one = slice(first, last)
-            moved[one] = self._moved(step[one], channel[one], (length, values.n_channels), generator)
+            moved[one] = self._shuffled_steps(step[one], channel[one], (length, values.n_channels), generator)
             first = last
         return in_order(moved, sample, channel, (self.steps, len(values), values.n_channels), values.dtype)
 
-    def _moved(
+    def _shuffled_steps(
         self, step: Tensor, channel: Tensor, size: tuple[int, int], generator: torch.Generator
     ) -> Tensor:
         """Draw new steps, below the sample's length, for the spikes of one sample."""

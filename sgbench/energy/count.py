@@ -139,7 +139,7 @@ class OperationCounter:
         if layer.recurrence != "none" and not isinstance(layer, PopulationLayer):
             wiring, per_step = self._recurrent(layer)
             spikes = layer.neuron.feeds_back == "spikes" and layer.taps <= 1
-            kind = _kind(layer.neuron) if spikes else "real"
+            kind = _spike_kind(layer.neuron) if spikes else "real"
             weights = stored(layer, "recurrent")
             yield self._synapses(layer.name, wiring, kind, total["returning"], per_step, weights, bits)
 
@@ -204,7 +204,7 @@ def after_pooling(pool: Pool | None, source: Source) -> Source:
     return source._replace(kind="real") if pool and pool.kind == "average" else source
 
 
-def _kind(neuron: Neuron) -> Kind:
+def _spike_kind(neuron: Neuron) -> Kind:
     """Name what a spike causes: a signed one adds or subtracts a weight, a counted or graded one multiplies it."""
     return "binary" if neuron.sends in ("binary", "signed") else "real"
 

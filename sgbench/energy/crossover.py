@@ -140,14 +140,14 @@ def compare(
     )
     qnn_bits = activation_bits(counts)
     reasons = tuple(dict.fromkeys((*whole.reasons, *other.reasons)))
-    crossing = _crossing(still.dynamic_nj, whole.dynamic_nj, other.dynamic_nj, rate)
+    crossing = _crossing_rate(still.dynamic_nj, whole.dynamic_nj, other.dynamic_nj, rate)
     quantised = target.operand_bits is not None and qnn_bits <= target.operand_bits <= NARROW_BITS
     return EnergyComparison(
         target.name, whole.dynamic_nj, other.dynamic_nj, used, qnn_bits, quantised, rate, crossing, reasons
     )
 
 
-def _crossing(
+def _crossing_rate(
     still: BoundedValue | None, whole: BoundedValue | None, other: BoundedValue | None, rate: float
 ) -> BoundedValue | None:
     """Return the firing rate at which both energies are equal, as far as prices fix it."""

@@ -100,12 +100,12 @@ class Metered:
 
     def __init__(self, meters: list[Meter], *, idle_s: float) -> None:
         self.meters = meters
-        self.idle_w = [joules / idle_s for joules in _during(meters, lambda: time.sleep(idle_s))]
+        self.idle_w = [joules / idle_s for joules in _measure(meters, lambda: time.sleep(idle_s))]
 
     def run(self, work: Callable[[], None]) -> list[Reading]:
         """Call a function and return what each meter counted meanwhile."""
         began_s = time.perf_counter()
-        joules = _during(self.meters, work)
+        joules = _measure(self.meters, work)
         seconds = time.perf_counter() - began_s
         return [
             Reading(meter.name, energy_j, seconds, idle_w)
@@ -127,19 +127,21 @@ class Laps:
     def lap(self) -> list[float]:
         """Return the joules that each meter has counted since the last reading."""
         now = [meter.read_j() for meter in self.meters]
-        passed = [_passed(meter, a, b) for meter, a, b in zip(self.meters, self._last, now, strict=True)]
+        passed = [
+            _joules_between(meter, a, b) for meter, a, b in zip(self.meters, self._last, now, strict=True)
+        ]
         self._last = now
         self.total_j = [total + joules for total, joules in zip(self.total_j, passed, strict=True)]
         return passed
 
 
-def _during(meters: list[Meter], work: Callable[[], None]) -> list[float]:
+def _measure(meters: list[Meter], work: Callable[[], None]) -> list[float]:
     """Return the energy that each meter counts while a function runs [J]."""
     laps = Laps(meters)
     work()
     return laps.lap()
 
 
-def _passed(meter: Meter, before_j: float, after_j: float) -> float:
+def _joules_between(meter: Meter, before_j: float, after_j: float) -> float:
     """Compute the joules between two readings; a counter that is behind has started anew once."""
     return after_j - before_j if after_j >= before_j else after_j - before_j + meter.wraps_at_j

@@ -283,10 +283,10 @@ class _Watch(TorchFunctionMode):
         given = kwargs or {}
         output = func(*args, **given)
         if self.counter.inside == 0:
-            self._between(getattr(func, "__name__", str(func)), args, given, output)
+            self._on_function(getattr(func, "__name__", str(func)), args, given, output)
         return output
 
-    def _between(self, name: str, args: tuple[Any, ...], given: dict[str, Any], output: Any) -> None:
+    def _on_function(self, name: str, args: tuple[Any, ...], given: dict[str, Any], output: Any) -> None:
         """Count an operation between modules, or refuse it where it is not known."""
         each = [*args, *given.values()]
         flat = [value for part in each for value in (part if isinstance(part, list | tuple) else (part,))]
@@ -296,8 +296,8 @@ class _Watch(TorchFunctionMode):
             tally = self.counter.tally("residual additions", "add", 1)
             tally.counts["residual_additions"] += output.numel()
             self.counter.origin[output] = ("residual additions", "real")
-        elif name in FREE or (origins and name in DROPPING and not _drops(name, args, given)):
-            self._pass_on(origins, output)
+        elif name in FREE or (origins and name in DROPPING and not _is_training_dropout(name, args, given)):
+            self._mark_output(origins, output)
         elif len(known) == 1 and functions.is_counted(name) and isinstance(output, Tensor):
             (origin,) = origins
             self._function(name, Received(known[0], *origin), (args[1:], given), output)
@@ -326,7 +326,7 @@ class _Watch(TorchFunctionMode):
         kept = MOST_LETTERS - len(f"{prefix}{name}()")
         return f"{prefix}{name}({source[: max(0, kept)]})"[:MOST_LETTERS]
 
-    def _pass_on(self, origins: list[tuple[str, str]], output: Any) -> None:
+    def _mark_output(self, origins: list[tuple[str, str]], output: Any) -> None:
         """Mark an output with the sources that it was computed from: real-valued if one of them is.
 
         Args:
@@ -342,7 +342,7 @@ class _Watch(TorchFunctionMode):
                 self.counter.origin[value] = (source, kind)
 
 
-def _drops(name: str, args: tuple[Any, ...], given: dict[str, Any]) -> bool:
+def _is_training_dropout(name: str, args: tuple[Any, ...], given: dict[str, Any]) -> bool:
     """Return whether a call of dropout trains.
 
     Raises:

@@ -145,7 +145,7 @@ def price(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> EnergyEstim
         latency_s=latency_s,
         dynamic_nj=total(term.energy_nj for term in terms) if whole else None,
         static_nj=_static(target, latency_s, chips),
-        terms=_summed(terms),
+        terms=_sum_by_operation(terms),
         missing=(*_occurring(target.missing, asked), *unpriced),
         reasons=reasons,
         by_layer=tuple(terms),
@@ -158,7 +158,7 @@ def _occurs(term: Term) -> bool:
     return term.count_per_inference > 0
 
 
-def _left_out(target: EnergyTarget) -> set[str]:
+def _ignored_operations(target: EnergyTarget) -> set[str]:
     """Collect operations whose count does not matter: part of another price, or named as missing by the target."""
     named = {item.split(":")[0].strip() for item in target.missing}
     priced = {*target.priced}
@@ -168,7 +168,7 @@ def _left_out(target: EnergyTarget) -> set[str]:
 
 def _unpriced(asked: Iterable[OperationCount], target: EnergyTarget) -> tuple[str, ...]:
     """List the needed operations that occur and that the target does not account for."""
-    accounted = {*target.priced, *_left_out(target)}
+    accounted = {*target.priced, *_ignored_operations(target)}
     names = [
         each.operation
         for each in asked
@@ -190,7 +190,7 @@ def _terms(
     layers = {layer.name: layer for layer in counts.layers}
     prices: dict[str, Price | MemoryPrice] = {item.operation: item for item in target.prices}
     prices |= {name: item for item in target.memories for name in item.operations}
-    left_out = _left_out(target)
+    left_out = _ignored_operations(target)
     terms: list[Term] = []
     problems: dict[str, None] = {}
     for each in asked:
@@ -227,7 +227,7 @@ def _one_count_nj(
     return access_pj(item, size).times(1e-3 / item.bits_each)
 
 
-def _summed(terms: Iterable[Term]) -> tuple[Term, ...]:
+def _sum_by_operation(terms: Iterable[Term]) -> tuple[Term, ...]:
     """Sum the terms of all layers into one term for each operation."""
     groups: dict[Operation, list[Term]] = {}
     for term in terms:

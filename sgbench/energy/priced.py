@@ -74,7 +74,7 @@ class PricedNetwork(ShownTable):
         without: dict[str, list[str]] = {}
         for one in self.estimates:
             if one.priced_nj is None and one.static_nj is None:
-                without.setdefault(_why_none(one), []).append(one.target)
+                without.setdefault(_reason_without_price(one), []).append(one.target)
         star = [STAR] if any(one.is_part for one in self._shown) else []
         return (*star, *(f"no energy on {', '.join(names)}: {why}" for why, names in without.items()))
 
@@ -120,7 +120,7 @@ def _without_price(estimate: EnergyEstimate) -> list[str]:
     return [name.replace("_", " ") for name in names]
 
 
-def _why_none(estimate: EnergyEstimate) -> str:
+def _reason_without_price(estimate: EnergyEstimate) -> str:
     """Say why a target prices nothing of a network."""
     names = _without_price(estimate)
     return f"no price of {', '.join(names)}" if names else "; ".join(estimate.reasons)

@@ -80,7 +80,7 @@ def validate(cases: Mapping[str, EnergyCase], targets: Mapping[str, EnergyTarget
         for target in case.targets:
             if target not in targets:
                 raise InputError(f"energy case '{name}': no target '{target}'")
-            predicted = _predicted(name, case, targets[target])
+            predicted = _predictions(name, case, targets[target])
             for point, energy in zip(case.points, predicted, strict=True):
                 verdicts.append(_verdict(name, case, point, target, energy))
     return verdicts
@@ -96,19 +96,19 @@ def _verdict(
     return verdict if verdict.inside else replace(verdict, why=point.why or case.why)
 
 
-def _predicted(name: str, case: EnergyCase, target: EnergyTarget) -> list[BoundedValue]:
+def _predictions(name: str, case: EnergyCase, target: EnergyTarget) -> list[BoundedValue]:
     """Return the energies that a case's prices predict, one for each point."""
     if case.compare == "left_out_line":
         if len(target.fitted_to) != len(case.points):
             raise InputError(f"energy case '{name}': {target.name} was fitted to other points")
         return [left_out_line(target.fitted_to, index) for index in range(len(case.points))]
-    alone = [_priced(name, case, point, target) for point in case.points]
+    alone = [_price_point(name, case, point, target) for point in case.points]
     if case.compare == "prices":
         return alone
     offsets = [
         point.measured_nj.value - estimate.value for point, estimate in zip(case.points, alone, strict=True)
     ]
-    return [_with_offset(estimate, offsets, index) for index, estimate in enumerate(alone)]
+    return [_add_offset(estimate, offsets, index) for index, estimate in enumerate(alone)]
 
 
 def verdicts_figure(verdicts: Sequence[EnergyVerdict]) -> Figure:
@@ -158,7 +158,7 @@ def left_out_line(points: Sequence[FitPoint], index: int) -> BoundedValue:
     return BoundedValue(power, power - doubt, power + doubt).times(NJ_PER_MJ)
 
 
-def _with_offset(alone: BoundedValue, offsets: Sequence[float], index: int) -> BoundedValue:
+def _add_offset(alone: BoundedValue, offsets: Sequence[float], index: int) -> BoundedValue:
     """Add to prices a fixed energy: the mean of what the other points measure beyond their prices, with its range.
 
     Ends of the prices move the offset against them, as it was fitted with them: only its own range counts.
@@ -168,7 +168,7 @@ def _with_offset(alone: BoundedValue, offsets: Sequence[float], index: int) -> B
     return BoundedValue(alone.value + mean, alone.value + min(others), alone.value + max(others))
 
 
-def _priced(name: str, case: EnergyCase, point: CasePoint, target: EnergyTarget) -> BoundedValue:
+def _price_point(name: str, case: EnergyCase, point: CasePoint, target: EnergyTarget) -> BoundedValue:
     """Price a point, from the fewest events at the low ends to the most at the high ends."""
     energies: list[BoundedValue] = []
     for end in ENDS:

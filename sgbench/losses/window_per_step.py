@@ -47,9 +47,9 @@ class WindowPerStep(Loss):
 
     def logits(self, trajectory: Trajectory) -> Tensor:
         """Average the output over the window at each sample's end, giving one score a class [B, C]."""
-        due = self._due(len(trajectory.output), trajectory.lengths)
+        due = self._window_mask(len(trajectory.output), trajectory.lengths)
         total = trajectory.output.masked_fill(~due[..., None], 0.0).sum(0)
-        return total / self._own(trajectory.lengths, total)[:, None]
+        return total / self._window_steps(trajectory.lengths, total)[:, None]
 
     def whole(self, trajectory: Trajectory, target: Tensor) -> Tensor:
         """Average the cross-entropies over each sample's window, then over the batch, a scalar."""
@@ -60,21 +60,21 @@ class WindowPerStep(Loss):
         steps, batch, classes = trajectory.output.shape
         rows = trajectory.output.reshape(steps * batch, classes)
         every = self.cross_entropy(rows, target.repeat(steps), reduction="none").view(steps, batch)
-        due = self._due(steps, trajectory.lengths)
-        return every.masked_fill(~due, 0.0).sum(0) / self._own(trajectory.lengths, every)
+        due = self._window_mask(steps, trajectory.lengths)
+        return every.masked_fill(~due, 0.0).sum(0) / self._window_steps(trajectory.lengths, every)
 
     def per_step(self, output: Tensor, batch: Batch, step: int, state: Any) -> tuple[Tensor, Any]:
         """Return one step's share of the loss, 0 for samples whose window it lies outside of."""
         lengths = batch.lengths
         due = (lengths > step) & (lengths - self.steps <= step)
         every = self.cross_entropy(output, batch.target, reduction="none").masked_fill(~due, 0.0)
-        return (every / self._own(lengths, every)).mean(), state
+        return (every / self._window_steps(lengths, every)).mean(), state
 
-    def _due(self, steps: int, lengths: Tensor) -> Tensor:
+    def _window_mask(self, steps: int, lengths: Tensor) -> Tensor:
         """Mark the steps within each sample's window [T, B]."""
         step = torch.arange(steps, device=lengths.device)[:, None]
         return (step < lengths) & (step >= lengths - self.steps)
 
-    def _own(self, lengths: Tensor, like: Tensor) -> Tensor:
+    def _window_steps(self, lengths: Tensor, like: Tensor) -> Tensor:
         """Count the steps of each sample's window [B]."""
         return lengths.clamp(max=self.steps).to(like.dtype)

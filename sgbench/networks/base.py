@@ -309,10 +309,10 @@ def check_finite(network: Network, trajectory: Trajectory) -> None:
         NonFiniteError: with the layer's name.
     """
     for said, values in must_be_finite(network, trajectory):
-        if not _finite(values):
+        if not _is_finite(values):
             raise NonFiniteError(said)
 
 
-def _finite(values: Tensor) -> bool:
+def _is_finite(values: Tensor) -> bool:
     """Return whether all values are finite; their sum, at a tenth of the cost, mostly decides it."""
     return math.isfinite(values.sum().item()) or bool(values.isfinite().all())

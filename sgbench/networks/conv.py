@@ -76,7 +76,7 @@ class Conv(Chain):
         }
         _check(pooling=pooling, pooling_of=pooling_of, **options)  # type: ignore[arg-type]
         counts = require_counts("network.channels", channels, "a list such as [8, 16]")
-        pooled = _pooled(pooled_layers, len(counts), pooling)
+        pooled = _is_pooled(pooled_layers, len(counts), pooling)
         shape = image_of(image, provided.n_inputs, provided.data_image)
         layers: list[ConvLayer | DenseLayer] = []
         pool: Pool | None = None
@@ -101,7 +101,7 @@ class Conv(Chain):
         self.set_up(layers, provided)
 
 
-def _pooled(layers: Sequence[int] | None, count: int, pooling: str) -> list[bool]:
+def _is_pooled(layers: Sequence[int] | None, count: int, pooling: str) -> list[bool]:
     """Return for each hidden layer whether it is pooled.
 
     Raises:

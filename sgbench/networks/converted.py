@@ -102,7 +102,7 @@ class Converted(Network):
         runs = self.engine.unroll(
             list(self.layers),  # type: ignore[arg-type]
             x,
-            self._rest(x),
+            self._initial_states(x),
             keep_spikes=SPIKES in keep,
         )
         summed = runs[-1].output
@@ -127,7 +127,7 @@ class Converted(Network):
         states.append(ReadoutState(u=answer))
         return Trajectory(answer.expand(x.shape[0], -1, -1), lengths, (), (), tuple(states))
 
-    def _rest(self, x: Signal) -> tuple[Any, ...]:
+    def _initial_states(self, x: Signal) -> tuple[Any, ...]:
         """Return the states before the first step: half a threshold in every neuron, which rounds its count."""
         states: list[Any] = []
         weight = self.readout.weight

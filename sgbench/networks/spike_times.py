@@ -162,16 +162,16 @@ class SpikeTimes(Network):
         arriving = times, rows, None
         sent: list[Spikes] = []
         for layer in self.hidden_layers:
-            weight = self._woken(layer)
+            weight = self._wake_gradient(layer)
             spikes, weight.silent = self.fired(layer, weight.arrivals(*arriving), ends)
             sent.append(spikes)
             arriving = spikes.times, None, spikes.source
-        weight = self._woken(self.readout)
+        weight = self._wake_gradient(self.readout)
         answer = self.answered(self.readout, weight.arrivals(*arriving), lengths, steps)
         weight.silent = None if answer.times is None else _share_silent(answer.times)
         return self._trajectory(answer, sent, lengths, steps, keep)
 
-    def _woken(self, layer: DenseLayer) -> _Woken:
+    def _wake_gradient(self, layer: DenseLayer) -> _Woken:
         return _Woken(layer.weight.double(), self.wake if self.training else 0.0)
 
     def _trajectory(
@@ -214,14 +214,14 @@ class _Woken:
         self.silent: Tensor | None = None  # share of the batch, of each neuron [N]
         if by and weight.requires_grad:
             self.value = weight.clone()
-            self.value.register_hook(self._lowered)
+            self.value.register_hook(self._lower_gradient)
 
     def arrivals(self, times: Tensor, rows: Tensor | None, source: Tensor | None) -> Arrivals:
         """Return the synaptic drive of whole rows of the input [B, K, inputs], or of single spikes."""
         jumps = self.value.T[source] if rows is None else rows @ self.value.T
         return Arrivals(times, jumps)
 
-    def _lowered(self, slope: Tensor) -> Tensor:
+    def _lower_gradient(self, slope: Tensor) -> Tensor:
         return slope if self.silent is None else slope - self.by * self.silent[:, None]
 
 

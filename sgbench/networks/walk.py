@@ -67,7 +67,7 @@ def walk(layer: Layer, signal: Signal, state: Any, *, jacobians: bool) -> TimeWi
         outputs.append(output)
         states.append(state)
     before = type(state)(*(torch.stack(field) for field in zip(*states[:-1], strict=True)))
-    draws_by_step = _stacked(drawn) if draws else None
+    draws_by_step = _stack(drawn) if draws else None
     if jacobians and draws_by_step is None:
         draws_by_step = differentiated(neuron, torch.stack(driven), before)[2]
     return TimeWindow(arriving, before, torch.stack(outputs), state, draws_by_step)
@@ -99,7 +99,7 @@ def differentiated(neuron: Neuron, current: Tensor, state: Any) -> tuple[Tensor,
     return output.detach(), type(after)(*(field.detach() for field in after)), local
 
 
-def _stacked(steps: Sequence[Jacobians]) -> Jacobians:
+def _stack(steps: Sequence[Jacobians]) -> Jacobians:
     """Stack single steps [B, N] to those of a window [n, B, N]."""
 
     def stack(parts: Sequence[Tensor | None]) -> Tensor | None:

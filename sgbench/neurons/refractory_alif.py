@@ -105,15 +105,15 @@ class RefractoryAlif(SpikingNeuron):
         in_force = self.threshold() + self.kappa() * a
         taken = in_force if self.is_raised else self.threshold()
         u = self.next_potential(state.u, state.s, self.input_gain(beta) * current, beta, taken)
-        s = self.surrogate(self._measured(u, in_force)) * ~(state.left > 0)
+        s = self.surrogate(self._distance(u, in_force)) * ~(state.left > 0)
         left = torch.where(s.detach() > 0, float(self.steps), (state.left - 1).relu())
         return s, RefractoryAlifState(u=u, a=a, left=left, s=s)
 
     def centred(self, state: RefractoryAlifState) -> Tensor:
         """Return the surrogate's argument [B, N], whether or not the neuron is silent."""
-        return self._measured(state.u, self.threshold() + self.kappa() * state.a)
+        return self._distance(state.u, self.threshold() + self.kappa() * state.a)
 
-    def _measured(self, u: Tensor, in_force: Tensor) -> Tensor:
+    def _distance(self, u: Tensor, in_force: Tensor) -> Tensor:
         """Return how far above the threshold in force a potential is, in its units where these are asked for."""
         return (u - in_force) / in_force if self.is_raised else u - in_force
 

@@ -207,7 +207,7 @@ class ClusterPool:
                 started.ended_s = time.monotonic()
             elif time.monotonic() - started.ended_s >= GRACE_S:
                 del self.running[handle]
-                again += self._left_by(started, how)
+                again += self._groups_left(started, how)
         return again
 
     def _listen(self, started: _Started) -> None:
@@ -232,7 +232,7 @@ class ClusterPool:
             started.got_on = True
         self.hear(message)
 
-    def _left_by(self, started: _Started, how: str) -> list[PointGroup]:
+    def _groups_left(self, started: _Started, how: str) -> list[PointGroup]:
         """Decide what follows from a job that ended before its points.
 
         Where it made progress, the rest continues from checkpoints as one group. Where it did not, each point gets

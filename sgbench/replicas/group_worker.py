@@ -179,7 +179,7 @@ class GroupWorker:
                 )
                 continue
             self.data = members[-1].parts.data
-            self.say(_under_way(members[-1], "began"))
+            self.say(_progress_message(members[-1], "began"))
             if most is None:
                 most = fitting(need_bytes(members[0].spec, members[0].parts.network), self.memory_bytes)
         return members
@@ -243,7 +243,7 @@ class GroupWorker:
                     failures[row] = error
                     continue
                 member.log_epoch()
-                self.say(_under_way(member, "epoch"))
+                self.say(_progress_message(member, "epoch"))
                 if member.is_below(self.thresholds.get(member.point, ())):
                     stopped.add(row)
             for row in stopped:
@@ -289,7 +289,7 @@ class GroupWorker:
                     log.warning("%s", one_printable_line(error))
 
 
-def _under_way(member: Replica, kind: Literal["began", "epoch"]) -> WorkerMessage:
+def _progress_message(member: Replica, kind: Literal["began", "epoch"]) -> WorkerMessage:
     """Build the message that says at which epoch a point is."""
     training = member.training
     selected = next((line for line in training.curve if line.epoch == training.best.epoch), None)

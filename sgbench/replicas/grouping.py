@@ -45,7 +45,7 @@ def batches_key(spec: RunSpec) -> tuple[object, ...]:
     """Return the settings that must be equal for two points to see the same batches."""
     method = spec.method
     parts = [
-        (group, method.choices[group], _frozen(method.parameters[group]))
+        (group, method.choices[group], _hashable(method.parameters[group]))
         for group in ("dataset", "encoder", "augmentation")
     ]
     protocol = method.protocol
@@ -86,5 +86,5 @@ def groups(specs: Sequence[RunSpec], points: Sequence[int], workers: int) -> lis
     return sorted(groups_of_points + alone, key=lambda group: -len(group.points))
 
 
-def _frozen(parameters: dict[str, Value]) -> tuple[tuple[str, str], ...]:
+def _hashable(parameters: dict[str, Value]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((name, repr(value)) for name, value in parameters.items()))

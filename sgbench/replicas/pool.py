@@ -62,7 +62,7 @@ class WorkerPool:
     def run(self, groups: Sequence[PointGroup]) -> None:
         """Run all groups; on an interrupt, let all workers save their state and stop."""
         os.environ.setdefault("OMP_NUM_THREADS", "1")
-        if any(map(_forked, groups)):
+        if any(map(_may_fork, groups)):
             prepare([self.specs[point] for group in groups for point in group.points])
         waiting = deque(groups)
         try:
@@ -89,10 +89,10 @@ class WorkerPool:
                 point: self.thresholds[point] for point in group.points if point in self.thresholds
             },
         }
-        if _forked(group):
+        if _may_fork(group):
             # A copy of our ends in a worker would keep it from seeing that we are gone.
             settings["inherited"] = (*self.running, ours)
-        context: Any = multiprocessing.get_context("fork" if _forked(group) else "spawn")
+        context: Any = multiprocessing.get_context("fork" if _may_fork(group) else "spawn")
         process = context.Process(target=work, args=(points, theirs), kwargs=settings)
         process.start()
         theirs.close()
@@ -106,13 +106,13 @@ class WorkerPool:
         except EOFError:
             del self.running[pipe]
             one.process.join()
-            return self._left_by(one)
+            return self._groups_left(one)
         if message.kind in ("ended", "refused", "pruned"):
             one.open.discard(message.point)
         self.hear(message)
         return []
 
-    def _left_by(self, one: _Running) -> list[PointGroup]:
+    def _groups_left(self, one: _Running) -> list[PointGroup]:
         """Split a dead worker's points into groups of one, to see whose fault it was; report one that was alone."""
         if len(one.group.points) > 1:
             return [PointGroup((point,), one.group.alone) for point in sorted(one.open)]
@@ -123,7 +123,7 @@ class WorkerPool:
         return []
 
 
-def _forked(group: PointGroup) -> bool:
+def _may_fork(group: PointGroup) -> bool:
     """Return whether the process of these points is forked off the sweep's, or starts afresh.
 
     The sweep has loaded all that replicas need, to check the points; each worker would spend two seconds on that

@@ -129,7 +129,9 @@ def run_apart(
         runs += network.engine.unroll(
             [ReadoutUnits(network.readout)], given, keep_u=POTENTIAL in keep, window=window
         )
-    return Apart(network, runs[:-1], runs[-1], current, given, window, _seen(network, batch, runs))
+    return Apart(
+        network, runs[:-1], runs[-1], current, given, window, _detached_trajectory(network, batch, runs)
+    )
 
 
 def _is_linear(layer: Layer) -> bool:
@@ -138,7 +140,7 @@ def _is_linear(layer: Layer) -> bool:
     return spec is not None and spec.surrogate is None
 
 
-def _seen(network: Network, batch: Batch, runs: Sequence[LayerRun]) -> Trajectory:
+def _detached_trajectory(network: Network, batch: Batch, runs: Sequence[LayerRun]) -> Trajectory:
     """Build a trajectory of detached leaves of the same values."""
     sent = [run.output.detach().requires_grad_() for run in runs]  # type: ignore[union-attr]
     fires = network.readout.neuron.output == "binary"

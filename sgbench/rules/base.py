@@ -133,10 +133,12 @@ class LearningRule(ABC):
             return refusal
         parts = re.split(r"(,? or )", remedies)
         return (
-            reason + use + "".join(f"{part} and rule=bptt" if self._loses(part) else part for part in parts)
+            reason
+            + use
+            + "".join(f"{part} and rule=bptt" if self._drops_requirement(part) else part for part in parts)
         )
 
-    def _loses(self, remedy: str) -> bool:
+    def _drops_requirement(self, remedy: str) -> bool:
         """Return whether overrides set what this rule requires to another value."""
         overrides = remedy.replace(",", " ").split()
         keys = tuple(override.partition("=")[0] + "=" for override in self.requires)

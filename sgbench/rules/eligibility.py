@@ -58,7 +58,7 @@ class Eligibility:
         """
         local: Jacobians = window.local  # type: ignore[assignment]
         if self.fields is None:
-            self.fields = _read_again(local)
+            self.fields = _carried_fields(local)
         loss, ends = self._functionals(local, window.before._fields.index("s"), learning)
         heard = self.layer.arriving(window.arriving)
         pre = self._presynaptic(heard, window.before.s)
@@ -66,7 +66,7 @@ class Eligibility:
             self._add_convolved(loss, pre, heard.shape[2])
         else:
             self._add_dense(loss, pre, heard.shape[2])
-        self.dense = self._moved(self.dense, ends, pre)
+        self.dense = self._advance_traces(self.dense, ends, pre)
         if self.layer.recurrence == "one_to_one":
             self._advance_paired(loss, ends, window.before.s)
 
@@ -91,7 +91,7 @@ class Eligibility:
             parts.append(spikes)
         return torch.cat(parts, 2)
 
-    def _moved(self, traces: list[Tensor], ends: list[_Functional], pre: Tensor) -> list[Tensor]:
+    def _advance_traces(self, traces: list[Tensor], ends: list[_Functional], pre: Tensor) -> list[Tensor]:
         """Advance the traces to the end of the window, in place where none depends on one moved before it."""
         by_sample = pre.transpose(0, 1)
         # Filtered spikes depend on all the rest and nothing on them, so the last trace moves first.
@@ -233,7 +233,7 @@ def _is_triangular(ends: list[_Functional]) -> bool:
     )
 
 
-def _read_again(local: Jacobians) -> list[int]:
+def _carried_fields(local: Jacobians) -> list[int]:
     """Name the fields of a state that a synapse moves and the next step reads."""
     fields = range(len(local.by_state))
     moved = {field for field in fields if local.by_current[field] is not None}
@@ -248,7 +248,7 @@ def traces_of(layer: Layer, kappa: float | Tensor) -> tuple[int, int]:
     """Count the traces that a layer keeps of each signal that arrives, and those of each synapse."""
     neuron = layer.neuron
     one = layer.weight.new_zeros(1, layer.neurons)
-    fields = len(_read_again(differentiated(neuron, one, neuron.initial_state(one))[2]))
+    fields = len(_carried_fields(differentiated(neuron, one, neuron.initial_state(one))[2]))
     filtered = int(filters(kappa))
     return (fields, filtered) if neuron.filters_alike else (0, fields + filtered)
 

@@ -151,7 +151,11 @@ class _Pass(NamedTuple):
         p = q = torch.zeros_like(self.output[0])
         later, adjoints = torch.zeros_like(p), torch.empty_like(self.output)
         for step in range(len(self.output) - 1, -1, -1):
-            worth = by_spike[step] if self.layer.recurrent is None else by_spike[step] + self._returned(q)
+            worth = (
+                by_spike[step]
+                if self.layer.recurrent is None
+                else by_spike[step] + self._recurrent_adjoint(q)
+            )
             carried = beta * p
             if self.fires:
                 fired, rate = self.output[step] > 0, self.rate[step]
@@ -164,14 +168,14 @@ class _Pass(NamedTuple):
             p, later = p * inside[step], worth * inside[step]
             q = (gain * p + alpha * q) * inside[step]
             adjoints[step] = q
-        return self._collected(adjoints)
+        return self._collect(adjoints)
 
-    def _returned(self, q: Tensor) -> Tensor:
+    def _recurrent_adjoint(self, q: Tensor) -> Tensor:
         """Return the adjoint of a spike's amplitude through the layer's own recurrence one step later."""
         recurrent = self.layer.recurrent
         return q * recurrent if self.layer.recurrence == "one_to_one" else q @ recurrent  # type: ignore[operator]
 
-    def _collected(self, q: Tensor) -> Tensor:
+    def _collect(self, q: Tensor) -> Tensor:
         """Add to `.grad`, and send on."""
         layer, flat = self.layer, q.flatten(0, 1)
         _add(layer.weight, flat.T @ self.arrived.flatten(0, 1))

@@ -54,11 +54,11 @@ class FeedbackAlignment(LearningRule):
         require_chain("feedback_alignment", network)
         for position, layer in enumerate([*network.hidden_layers, network.readout]):
             if position > 0:
-                layer.feedback_weight = self._drawn(layer, "weight", generator)
+                layer.feedback_weight = self._draw(layer, "weight", generator)
             if layer.recurrent is not None and not layer.cut:
-                layer.recurrent_feedback = self._drawn(layer, "recurrent", generator)
+                layer.recurrent_feedback = self._draw(layer, "recurrent", generator)
 
-    def _drawn(self, layer: Layer, name: str, generator: torch.Generator) -> Tensor:
+    def _draw(self, layer: Layer, name: str, generator: torch.Generator) -> Tensor:
         """Draw feedback weights of the shape and scale of a layer's weights, 0 where those are masked."""
         weight = getattr(layer, name).detach()
         normal = torch.randn(weight.shape, generator=generator, dtype=torch.float64)

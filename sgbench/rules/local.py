@@ -162,7 +162,7 @@ class Local(LearningRule):
 
     def _online(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         forward, readout = Forward(network, batch), ReadoutTraces(network)
-        total, behind = network.readout.weight.new_zeros(()), self._counting_on(batch)
+        total, behind = network.readout.weight.new_zeros(()), self._after_burn_in(batch)
         readouts: list[LocalReadout] = list(network.local_readouts)  # type: ignore[arg-type]
         traces = [Eligibility(layer, decay_of(network)) for layer in network.hidden_layers]
         states: list[Any] = [None] * len(readouts)
@@ -205,11 +205,11 @@ class Local(LearningRule):
 
     def _loss_behind_burn_in(self, output: Tensor, batch: Batch, objective: Objective) -> Tensor:
         """Compute a local loss of a readout's output [T, B, C], from the end of the burn-in on."""
-        behind = self._counting_on(batch)
+        behind = self._after_burn_in(batch)
         local_run = Trajectory(output[self.burn_in_steps :], behind.lengths, (), (), ())
         return objective.loss.whole(local_run, behind.target)
 
-    def _counting_on(self, batch: Batch) -> Batch:
+    def _after_burn_in(self, batch: Batch) -> Batch:
         """Shift lengths, and targets of single steps, to after the burn-in."""
         first, target = self.burn_in_steps, batch.target
         if first == 0:

@@ -68,7 +68,7 @@ class Reinforce(LearningRule):
         """Refuse neurons that do not fire by a known probability, and penalties."""
         for layer in network.layers:
             if layer.neuron.output == "binary":  # type: ignore[union-attr]
-                _require_chance(layer)
+                _require_firing_probability(layer)
         if not isinstance(objective.regulariser, NoPenalty):
             raise InputError(
                 "rule=reinforce: learns from the loss of each sample, of which a penalty has no share; "
@@ -169,7 +169,7 @@ def repeated(batch: Batch, times: int) -> Batch:
     )
 
 
-def _require_chance(layer: Any) -> None:
+def _require_firing_probability(layer: Any) -> None:
     """Refuse a layer whose spikes are not drawn from one firing probability, step by step."""
     drawn_by, whole = surrogates(layer.neuron), layer.neuron.sees_all_steps
     if drawn_by and all(isinstance(surrogate.firing, Chance) for surrogate in drawn_by) and not whole:

@@ -77,8 +77,8 @@ class SpikeTrains:
         return replace(
             self,
             indptr=indptr,
-            channel=_joined(self.channel, pieces),
-            time_us=_joined(self.time_us, pieces),
+            channel=_join_pieces(self.channel, pieces),
+            time_us=_join_pieces(self.time_us, pieces),
             duration_us=self.duration_us[position],
         )
 
@@ -155,7 +155,7 @@ def concatenated(parts: Sequence[SpikeTrains]) -> SpikeTrains:
     )
 
 
-def _joined(numbers: Tensor, pieces: list[slice]) -> Tensor:
+def _join_pieces(numbers: Tensor, pieces: list[slice]) -> Tensor:
     """Join whole pieces of numbers, which takes a tenth of the time of gathering single ones."""
     array = numbers.numpy()
     return torch.from_numpy(np.concatenate([array[piece] for piece in pieces] or [array[:0]]))

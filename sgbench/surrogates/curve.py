@@ -141,15 +141,15 @@ def measure(tree: Node) -> Curve:
     beside = [float(np.nextafter(point, end)) for point in kinks for end in (-math.inf, math.inf)]
     axis = _axis([0.0, *zeros])
     axis = np.unique(np.concatenate([axis[(axis >= low) & (axis <= high)], kinks, beside, [0.0]]))
-    heights = _checked(tree, axis)
-    top, peak = _refined(tree, axis, int(heights.argmax()))
+    heights = _check_heights(tree, axis)
+    top, peak = _refine_peak(tree, axis, int(heights.argmax()))
     if not LOWEST_PEAK <= peak <= HIGHEST_PEAK:
         what = "0 everywhere" if peak == 0 else f"{peak:.3g} at its largest (u={top:.3g})"
         raise _refusal(tree, f"the slope is {what}; between {LOWEST_PEAK:g} and {HIGHEST_PEAK:g} is needed")
     if peak > GROWS * heights[np.abs(axis) <= FAR].max():
         raise _refusal(tree, f"the slope grows without bound ({peak:.3g} at u={top:.3g})")
     fwhm = _fwhm(tree, axis, heights, top, peak)
-    breaks, area = _integrated(tree, (low, high), [*zeros, *kinks], top, fwhm or 1.0)
+    breaks, area = _integrate(tree, (low, high), [*zeros, *kinks], top, fwhm or 1.0)
     return Curve(peak, top, fwhm, area, (low, high), tuple(kinks), breaks)
 
 
@@ -170,7 +170,7 @@ def _axis(centres: Sequence[float]) -> np.ndarray:
     return np.unique(np.concatenate([np.asarray(centres, dtype=float), *around]))
 
 
-def _checked(tree: Node, axis: np.ndarray) -> np.ndarray:
+def _check_heights(tree: Node, axis: np.ndarray) -> np.ndarray:
     """Return heights on the axis, all of them numbers of 0 or more in double and in single precision."""
     heights = at(tree, axis)
     single = evaluate(tree, torch.from_numpy(axis).float(), 0.0).double().numpy()
@@ -251,14 +251,14 @@ def _zeros(tree: Node, axis: np.ndarray, *, corners: bool = False) -> list[float
         with np.errstate(all="ignore"):
             values = at(parts, axis)
         for index in np.flatnonzero(np.sign(values[1:]) * np.sign(values[:-1]) < 0):
-            found.add(_bisected(parts, float(axis[index]), float(axis[index + 1])))
+            found.add(_bisect(parts, float(axis[index]), float(axis[index + 1])))
         found |= {float(u) for u in axis[values == 0][:2]} if (values == 0).sum() <= 2 else set()  # noqa: PLR2004
         if len(found) > MOST_PLACES:
             raise _refusal(tree, f"more than {MOST_PLACES} corners or zeros; cut it to an interval")
     return sorted(found)
 
 
-def _bisected(tree: Node, low: float, high: float) -> float:
+def _bisect(tree: Node, low: float, high: float) -> float:
     """Find the last number at which a part has the sign that it has at `low`."""
     sign = math.copysign(1.0, at(tree, low)[0])
     while (middle := (low + high) / 2) not in (low, high):
@@ -269,7 +269,7 @@ def _bisected(tree: Node, low: float, high: float) -> float:
     return low if abs(at(tree, low)[0]) <= abs(at(tree, high)[0]) else high
 
 
-def _refined(tree: Node, axis: np.ndarray, best: int) -> tuple[float, float]:
+def _refine_peak(tree: Node, axis: np.ndarray, best: int) -> tuple[float, float]:
     """Find the largest value near the best of some points, and where it is."""
     low, high = axis[max(best - 1, 0)], axis[min(best + 1, len(axis) - 1)]
     top, peak = float(axis[best]), float(at(tree, axis[best])[0])
@@ -295,11 +295,11 @@ def _fwhm(tree: Node, axis: np.ndarray, heights: np.ndarray, top: float, peak: f
             return None
         outside = float(points[order][first[0]])
         inside = top if first[0] == 0 else float(points[order][first[0] - 1])
-        ends.append(_bisected(half, inside, outside))
+        ends.append(_bisect(half, inside, outside))
     return abs(ends[1] - ends[0])
 
 
-def _integrated(
+def _integrate(
     tree: Node, support: tuple[float, float], points: Sequence[float], top: float, unit: float
 ) -> tuple[tuple[float, ...], float | None]:
     """Cut the axis into panels that a quadrature of 12 nodes integrates; return their ends and the area."""

@@ -155,7 +155,7 @@ class A2sg(RisingWindow):
             grad: by the spikes, in the same shape.
             behind: gradient of the step behind in the same shape, or None in the last step.
         """
-        through = torch.stack([self._through(u, grad, width) for width in self.tried])
+        through = torch.stack([self._multiply(u, grad, width) for width in self.tried])
         size = through.flatten(1).abs().mean(1)
         scores = -(through.flatten(1).var(1, correction=0) / size)
         if behind is not None:
@@ -163,7 +163,7 @@ class A2sg(RisingWindow):
             scores = torch.where(similarity.isfinite().any(), similarity, scores)
         return through[scores.nan_to_num(-torch.inf).argmax()]
 
-    def _through(self, u: Tensor, grad: Tensor, half_width: float) -> Tensor:
+    def _multiply(self, u: Tensor, grad: Tensor, half_width: float) -> Tensor:
         """Multiply the gradient by a window of this half width; its height follows the normalisation."""
         stretch = self.half_width / half_width
         return grad * self.derivative(stretch * u) * (stretch if self._keeps_area() else 1.0)

@@ -97,7 +97,7 @@ def unranked(planned: RunPlan) -> Iterator[str]:
         yield from (_foreign_data(other, name, planned) for other in foreign)
         native = [spec for spec in specs if spec.method.choices["dataset"] == dataset]
         yield from _settings(native, reference)
-        alone = "" if len(seeds) == 1 else f"in a sweep of its own: {_whole(name, planned)} "
+        alone = "" if len(seeds) == 1 else f"in a sweep of its own: {_choosing_override(name, planned)} "
         yield from _seed_notes(native, reference.protocol, alone)
 
 
@@ -112,14 +112,14 @@ def _foreign_data(dataset: str, name: str, planned: RunPlan) -> str:
     ]
     stem = dataset.rpartition("/")[2].lower()
     own.sort(key=lambda other: not other.startswith(f"{stem}_v"))
-    ranked = _whole(own[0], planned) if own else f"protocol.name={stem}_v1"
+    ranked = _choosing_override(own[0], planned) if own else f"protocol.name={stem}_v1"
     return (
         f"note: dataset={dataset} runs, and is recorded, under {name}, the protocol of another data set, "
         f"and is not ranked there; name one of its own: {ranked}"
     )
 
 
-def _whole(protocol: str, planned: RunPlan) -> str:
+def _choosing_override(protocol: str, planned: RunPlan) -> str:
     """Write the override that chooses a protocol with all that it fixes."""
     experiment = experiment_of(protocol, planned.config_dirs)
     return f"protocol={protocol}" if experiment is None else f"experiment={experiment}"

@@ -41,8 +41,8 @@ def picture_of(results: Results) -> SweepPicture:
     return SweepPicture(
         title=f"{results.name} on {results.protocol}",
         axes=axes,
-        width=_numeric(axes, WIDTHS) or _numeric(axes, SLOPES),
-        rate=_numeric(axes, (LEARNING_RATE,)),
+        width=_numeric_axis(axes, WIDTHS) or _numeric_axis(axes, SLOPES),
+        rate=_numeric_axis(axes, (LEARNING_RATE,)),
         rows=tuple(_row(row) for row in results.rows),
         seeds=len(results.seeds),
         what=LOSS if kinds == {"loss"} else ACCURACY,
@@ -64,7 +64,7 @@ def _axis(axis: Axis) -> SweptAxis:
     return SweptAxis(axis.key, axis_label(axis.key), axis.values, axis.numbers or ())
 
 
-def _numeric(axes: tuple[SweptAxis, ...], keys: tuple[str, ...]) -> SweptAxis | None:
+def _numeric_axis(axes: tuple[SweptAxis, ...], keys: tuple[str, ...]) -> SweptAxis | None:
     """Find the first axis of numbers that has one of these keys."""
     return next((axis for axis in axes if axis.key in keys and axis.numbers), None)
 

@@ -72,7 +72,7 @@ def as_text(results: Results, again: str) -> str:
         *aligned(rows, words=text_columns),
         "",
         *show_notes(results),
-        *(f"best by validation: {_told(row)}" for row in best_rows(results)),
+        *(f"best by validation: {_best_text(row)}" for row in best_rows(results)),
     ]
     if states["missing"]:
         lines.append(f"to run what is missing: {again}")
@@ -86,7 +86,7 @@ def as_status(results: Results, again: str) -> str:
     states["missing"] -= states["running"]  # a run under way has no record
     counts = ", ".join(f"{count} {what}" for what, count in states.items() if count or what == "done")
     lines = [f"{results.name}: {total} runs of {results.protocol} in {results.root}: {counts}"]
-    lines += [f"best so far by validation: {_told(row)}" for row in best_rows(results)]
+    lines += [f"best so far by validation: {_best_text(row)}" for row in best_rows(results)]
     if states["missing"] and not states["running"]:
         lines.append(f"to run what is missing: {again}")
     return "\n".join(lines) + "\n"
@@ -125,7 +125,7 @@ def _summary_text(summary: Summary | None, row: SettingRow) -> str:
     return f"{'loss ' if summary and row.measure.is_loss else ''}{row.measure.summary(summary)}"
 
 
-def _told(row: SettingRow) -> str:
+def _best_text(row: SettingRow) -> str:
     unit = "" if row.measure.is_loss else " %"
     validation, test = (f"{_summary_text(summary, row)}{unit}" for summary in (row.validation, row.test))
     return f"{_settings(row)}: validation {validation}, test {test}"

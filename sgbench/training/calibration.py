@@ -128,7 +128,7 @@ def measured(spec: RunSpec, before: FirstPass | None = None) -> FirstPass:
     parts = build(choosing)
     _require_recurrent(parts.network)
     weights = {name: value.clone() for name, value in parts.network.state_dict().items()}
-    if before is not None and _equal(weights, before.weights):
+    if before is not None and _equal_tensors(weights, before.weights):
         return before._replace(surrogate=_surrogate(parts.network))
     if before is None:
         parts.data.setup()
@@ -139,7 +139,7 @@ def measured(spec: RunSpec, before: FirstPass | None = None) -> FirstPass:
     return FirstPass(layers, _surrogate(parts.network), batches, weights)
 
 
-def _equal(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
+def _equal_tensors(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
     """Return whether two networks have the same tensors under the same names."""
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 

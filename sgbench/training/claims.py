@@ -52,9 +52,9 @@ def claimed(folder: Path) -> Iterator[None]:
     """
     path, mine = folder / CLAIM, FolderClaim.mine()
     for _ in range(2):
-        if _made(path, mine):
+        if _create(path, mine):
             break
-        if not _taken_from_dead(path, mine):
+        if not _take_over(path, mine):
             raise RunBusyError(f"{folder}: another process is writing this run; wait for it or stop it")
     else:
         raise RunBusyError(f"{folder}: another process has just begun this run; wait for it or stop it")
@@ -70,7 +70,7 @@ def claimed(folder: Path) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def _made(path: Path, mine: FolderClaim) -> bool:
+def _create(path: Path, mine: FolderClaim) -> bool:
     """Make the file, which only one process can."""
     try:
         handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
@@ -83,10 +83,10 @@ def _made(path: Path, mine: FolderClaim) -> bool:
     return True
 
 
-def _taken_from_dead(path: Path, mine: FolderClaim) -> bool:
+def _take_over(path: Path, mine: FolderClaim) -> bool:
     """Remove a claim whose process is gone; one that somebody else made meanwhile is put back."""
     before = FolderClaim.read(path)
-    if not _is_left(path, before, mine):
+    if not _is_abandoned(path, before, mine):
         return False
     aside = path.with_name(f"{CLAIM}-{mine.token}")
     try:
@@ -100,7 +100,7 @@ def _taken_from_dead(path: Path, mine: FolderClaim) -> bool:
     return True
 
 
-def _is_left(path: Path, claim: FolderClaim | None, mine: FolderClaim) -> bool:
+def _is_abandoned(path: Path, claim: FolderClaim | None, mine: FolderClaim) -> bool:
     """Return whether the process of a claim is gone: by its job, its id on this machine, or its signs of life."""
     if claim is not None and claim.host == mine.host and claim.pid == mine.pid:
         return False

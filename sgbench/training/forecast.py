@@ -73,7 +73,7 @@ def forecast(spec: RunSpec) -> Forecast:
     torch.set_num_threads(spec.trainer.threads)
     memory.keep_freed_memory()
     protocol = spec.method.protocol
-    parts, whole, part = _small(spec)
+    parts, whole, part = _build_small(spec)
     share: dict[Split, float] = {split: whole[split] / part[split] for split in SCORED}
     training = Training(parts, spec.method, spec.seed, made_by={})
     memory.reset_peak()
@@ -111,7 +111,7 @@ def _warm_up(parts: Parts, training: Training, epochs: int) -> None:
                 return
 
 
-def _small(spec: RunSpec) -> tuple[Parts, dict[Split, int], dict[Split, int]]:
+def _build_small(spec: RunSpec) -> tuple[Parts, dict[Split, int], dict[Split, int]]:
     """Build a run of a few batches, and count the samples of the whole splits and of these."""
     protocol = spec.method.protocol
     asked = protocol.first_samples

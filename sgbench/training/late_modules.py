@@ -194,7 +194,7 @@ def _logger() -> Any:
     return logging.getLogger("torchmetrics")
 
 
-def _drawing(name: str) -> Callable[[], Any]:
+def _stand_in(name: str) -> Callable[[], Any]:
     """Return a stand-in for a drawing function, which loads matplotlib and then draws as that function does."""
 
     def draw(*given: Any, **named: Any) -> Any:
@@ -231,9 +231,9 @@ PLANS = {
         {
             "_AX_TYPE": lambda: object,
             "_PLOT_OUT_TYPE": lambda: object,
-            "plot_confusion_matrix": _drawing("plot_confusion_matrix"),
-            "plot_curve": _drawing("plot_curve"),
-            "plot_single_or_multi_val": _drawing("plot_single_or_multi_val"),
+            "plot_confusion_matrix": _stand_in("plot_confusion_matrix"),
+            "plot_curve": _stand_in("plot_curve"),
+            "plot_single_or_multi_val": _stand_in("plot_single_or_multi_val"),
         }
     ),
 }

@@ -83,7 +83,7 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             held.enter_context(FileLock(folder / LOCK, timeout=0))
-            if not _keeps_out(folder / LOCK):
+            if not _excludes_others(folder / LOCK):
                 held.enter_context(claimed(folder))
         except Timeout:
             raise RunBusyError(
@@ -97,7 +97,7 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def _keeps_out(path: Path) -> bool:
+def _excludes_others(path: Path) -> bool:
     """Return whether a lock that this process holds keeps another handle out."""
     try:
         with FileLock(path, timeout=0):
@@ -116,7 +116,7 @@ def keeps_locks(folder: Path) -> bool:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(path, timeout=0):
-            return _keeps_out(path)
+            return _excludes_others(path)
     except OSError as error:
         raise StorageError(
             f"{folder} cannot be written: {error.strerror or error}; choose another"

@@ -54,7 +54,7 @@ class Together:
             NonFiniteError: in this or another process a potential or a weight is NaN or infinite.
         """
         weights = list(network.parameters())
-        error = _bad(network, progress)
+        error = _non_finite_error(network, progress)
         rows = [torch.zeros_like(w) if w.grad is None else w.grad for w in weights]
         own = torch.cat([row.reshape(-1) for row in [*rows, progress.loss]]) * samples
         sums = torch.cat([own, own.new_tensor([samples, error is not None])])
@@ -88,7 +88,7 @@ class Together:
         return torch.load(io.BytesIO(content.numpy().tobytes()), weights_only=True)
 
 
-def _bad(network: Network, progress: Progress) -> NonFiniteError | None:
+def _non_finite_error(network: Network, progress: Progress) -> NonFiniteError | None:
     """Return the error of potentials or weights that are not finite, which a silent neuron hides."""
     try:
         check_finite(network, progress.trajectory)

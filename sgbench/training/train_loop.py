@@ -122,7 +122,7 @@ class TrainLoop:
     def _step(self, batch: Batch, optimizer: SteppingOptimizer, norm: Tensor, *, twice: bool) -> None:
         """Clip the gradient and step; an optimiser that needs two gradients clips the one that it steps by."""
         if twice:
-            optimizer.step(lambda: self._gradient_again(batch))
+            optimizer.step(lambda: self._second_gradient(batch))
             return
         self._clip(norm)
         optimizer.step()
@@ -131,7 +131,7 @@ class TrainLoop:
         if self.clip_norm < math.inf:
             torch.nn.utils.clip_grads_with_norm_(self.network.parameters(), self.clip_norm, norm)
 
-    def _gradient_again(self, batch: Batch) -> None:
+    def _second_gradient(self, batch: Batch) -> None:
         """Fill the gradient of a batch at the present weights; running statistics have seen the batch already."""
         kept = [buffer.clone() for buffer in self.network.buffers()]
         for weight in self.network.parameters():

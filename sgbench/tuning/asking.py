@@ -134,11 +134,11 @@ class Tpe:
             )
             asked = optuna.create_study(direction="maximize", sampler=sampler)
             for trial in tried:
-                asked.add_trial(self._told(trial))
+                asked.add_trial(self._optuna_trial(trial))
         drawn = asked.ask(self.distributions).params
         return {key: interval.rounded(drawn[key]) for key, interval in self.space.items()}
 
-    def _told(self, trial: Tried) -> Any:
+    def _optuna_trial(self, trial: Tried) -> Any:
         states = self.optuna.trial.TrialState
         state = {"finished": states.COMPLETE, "failed": states.FAIL, "open": states.RUNNING}
         is_pruned = trial.state == "pruned"

@@ -71,7 +71,7 @@ def lines_of(result: Found, task: Task) -> list[str]:
     rows = [["study", "best validation", "seeds", "settings", "best setting"]]
     for search in result.studies:
         setting = "-" if search.best is None else " ".join(words_of(search.best.asked.setting))
-        score = _told(search.best and search.best.score, task)
+        score = _score_text(search.best and search.best.score, task)
         seeds = NONE if search.best is None else str(len(search.best.specs))
         rows.append([str(search.study), score, seeds, str(search.tried), setting])
     monitor = task.base.method.protocol.monitor.replace("_", " ")
@@ -82,14 +82,14 @@ def lines_of(result: Found, task: Task) -> list[str]:
         "",
         *aligned(rows, words=1),
         "",
-        f"median over studies of their best: {_told(result.score, task)}",
+        f"median over studies of their best: {_score_text(result.score, task)}",
     ]
     if result.saved_epochs:
         lines.append(f"pruning saved {result.saved_epochs} of {result.epochs} epochs")
     return lines
 
 
-def _told(score: float | None, task: Task) -> str:
+def _score_text(score: float | None, task: Task) -> str:
     if score is None:
         return "-"
     if task.base.method.protocol.monitor == "validation_accuracy":

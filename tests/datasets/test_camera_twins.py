@@ -93,10 +93,10 @@ def test_thresholds_differ_by_the_stated_mismatch():
 
 def test_a_magnified_picture_is_interpolated_between_pixels():
     """Expected by hand: 3 pixels for one; the middle one of each has its level, the next a third of the way."""
-    from sgbench.datasets.event_camera import _magnified
+    from sgbench.datasets.event_camera import _enlarge
 
     levels = np.array([[[0.0, 3.0], [0.0, 3.0]]])
-    large = _magnified(levels, 3, 0.0)
+    large = _enlarge(levels, 3, 0.0)
     assert large.shape == (1, 6, 6)
     np.testing.assert_allclose(large[0, 2], [0, 0, 1, 2, 3, 2])
 

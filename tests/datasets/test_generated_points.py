@@ -70,7 +70,7 @@ def test_manifolds_are_the_smoother_the_larger_alpha():
     roughness = []
     for alpha in (1.0, 2.0, 3.0):
         task = small("randman", alpha=alpha, samples=[60, 20, 20])
-        points = task._stretched(task.random(0), 100)
+        points = task._unit_points(task.random(0), 100)
         random = task.random(0)
         random.random((3, 1, 3, len(task._terms()[0])))
         order = np.argsort(random.random((100, 1))[:, 0])

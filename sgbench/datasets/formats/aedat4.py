@@ -71,7 +71,7 @@ def _packets(data: bytes) -> Iterator[bytes]:
         if len(packed) != size:
             raise ValueError("a packet is cut off")
         offset += 8 + size
-        packet = _unpacked(packed, compression)
+        packet = _unpack(packed, compression)
         if packet[8:12] == b"EVTS":  # frames, motion and triggers of other streams are passed over
             yield packet
 
@@ -113,7 +113,7 @@ def _number(kind: str, data: bytes, offset: int) -> int:
     return struct.unpack_from(kind, data, offset)[0]
 
 
-def _unpacked(packed: bytes, compression: int) -> bytes:
+def _unpack(packed: bytes, compression: int) -> bytes:
     """Unpack a packet, up to a size that no recording exceeds."""
     if compression == NOT_COMPRESSED:
         return packed

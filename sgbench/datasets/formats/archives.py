@@ -64,7 +64,7 @@ def _unpack_into(archive: Path, folder: Path, most_bytes: int) -> list[str]:
                     f"{archive}: unpacks to more than {most_bytes / 1e9:g} GB or {MOST_FILES} files, far more than "
                     f"the data set has"
                 )
-            name = _inside(archive, member.name)
+            name = _require_inside(archive, member.name)
             source = member.open()
             if source is None:
                 raise InputError(f"{archive}: member {member.name!r} is no plain file")
@@ -89,7 +89,7 @@ def _copy(archive: Path, source: IO[bytes], path: Path, declared: int) -> int:
     return written
 
 
-def _inside(archive: Path, name: str) -> str:
+def _require_inside(archive: Path, name: str) -> str:
     """Require that a member's name leads nowhere but down, and return it."""
     path = PurePosixPath(name)
     if (

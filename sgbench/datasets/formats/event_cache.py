@@ -125,7 +125,7 @@ def checksum_of_files(root: Path, names: Sequence[str]) -> str:
     """
     stamp = hashlib.sha256()
     for name in names:
-        facts = _facts(root / name)
+        facts = _fingerprint(root / name)
         stamp.update(f"{root.resolve() / name}\0{facts}\n".encode())
     note = default_cache_dir() / STAMPS / stamp.hexdigest()
     if note.is_file() and len(text := note.read_text()) == 2 * hashlib.sha256().digest_size:
@@ -143,7 +143,7 @@ def checksum_of_checksums(files: Iterable[tuple[str, str]]) -> str:
     return digest.hexdigest()
 
 
-def _facts(path: Path) -> str:
+def _fingerprint(path: Path) -> str:
     """Return a file's fingerprint, which changes with the file."""
     try:
         status = path.stat()

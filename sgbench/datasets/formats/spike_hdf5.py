@@ -27,7 +27,7 @@ def numbers(path: Path, name: str) -> NDArray[np.int64]:
     Raises:
         InputError: the file is damaged, or holds something else under this name.
     """
-    with _opened(path) as file:
+    with _open(path) as file:
         data = _data(file, path, name)
         if data.dtype.kind not in "iu":
             raise InputError(f"{path}: {name} holds {data.dtype}, not whole numbers")
@@ -41,8 +41,8 @@ def recordings(path: Path, rows: Sequence[int] | NDArray[np.int64], classes: int
         InputError: the file is damaged or not of this layout, or a label, time or unit is impossible.
     """
     labels = numbers(path, LABELS)
-    with _opened(path) as file:
-        times, units = _lists(file, path, TIMES, "f"), _lists(file, path, UNITS, "iu")
+    with _open(path) as file:
+        times, units = _require_lists(file, path, TIMES, "f"), _require_lists(file, path, UNITS, "iu")
         if not len(times) == len(units) == len(labels):
             raise InputError(
                 f"{path}: {len(times)} lists of times, {len(units)} of units, {len(labels)} labels"
@@ -72,7 +72,7 @@ def _recording(
     return Recording(unit, np.round(seconds * 1e6), label, name=name)
 
 
-def _opened(path: Path) -> Any:
+def _open(path: Path) -> Any:
     """Open a file, or say what is missing to read it."""
     try:
         import h5py
@@ -100,7 +100,7 @@ def _data(file: Any, path: Path, name: str) -> Any:
     return node
 
 
-def _lists(file: Any, path: Path, name: str, kinds: str) -> Any:
+def _require_lists(file: Any, path: Path, name: str, kinds: str) -> Any:
     """Return a data set of lists of numbers, or raise where it is another."""
     import h5py
 
