@@ -25,7 +25,7 @@ LEFT_OUT = frozenset(f"protocol.{key}" for key in Protocol.LATER)
 
 
 def with_left_out(overrides: Sequence[str]) -> list[str]:
-    """Prefix overrides of keys that a protocol's file may leave out with `++`, by which Hydra adds a key.
+    """Mark overrides of keys that a protocol's file may leave out by `++`, by which Hydra adds a key.
 
     >>> with_left_out(["protocol.draw=per_seed", "protocol.steps=10"])
     ['++protocol.draw=per_seed', 'protocol.steps=10']

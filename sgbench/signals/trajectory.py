@@ -90,7 +90,7 @@ def all_valid(lengths: Tensor, steps: int, *, wait: bool = False) -> bool:
 
 
 def inside(output: Tensor, lengths: Tensor) -> Tensor:
-    """Set outputs [T, B, N] to zero behind each sample's end; where all reach the last step nothing is copied.
+    """Set outputs [T, B, N] to zero after each sample's end; where all reach the last step nothing is copied.
 
     A sum over time then has one gradient for all steps, which the engines take as such.
 
