@@ -44,9 +44,9 @@ def take_out_choices(
 def take_out_settings(
     config: DictConfig, choices: dict[str, Any], picked: dict[str, str], catalogue: CatalogueReader
 ) -> None:
-    """Remove an experiment's or a sweep's settings of an entry of its own where another entry is chosen.
+    """Remove settings that an experiment or sweep makes for its own choice of an entry, where another is chosen.
 
-    A setting that the chosen entry knows too stays; so does one that was changed on the command line, and is then
+    A setting that the chosen entry has too stays; so does one that was changed on the command line, and is then
     refused as unknown. An entry's `takes` (in `meta`) says under what name it takes a setting all the same.
 
     Args:

@@ -134,6 +134,7 @@ class BatchedSgd(BatchedOptimizer):
         values.sub_(gradients * rate)
 
     def _with_momentum(self, values: Tensor, gradients: Tensor, momentum: list[float]) -> Tensor:
+        """Return the direction of each row's step [R, P]; the plain gradient where a row has no momentum."""
         held, buffer = self.column(values, momentum), self.state["momentum_buffer"]
         taken = [
             1.0 if steps <= 1 else 1 - settings["dampening"]

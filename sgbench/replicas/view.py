@@ -186,7 +186,7 @@ class SweepView:
         return f", {clock(used_s * (1 - share) / share)} left" if share >= KNOWN_FROM else ""
 
     def table(self) -> Table:
-        """Make a row for each kind of point, those that run first where not all have room."""
+        """Make a row for each kind of point, those under way first where not all fit."""
         table = Table(box=None, pad_edge=False, header_style="")
         table.add_column("", overflow="ellipsis", no_wrap=True)
         for head in ("done", "running", "failed", "epoch", "best validation"):

@@ -116,7 +116,7 @@ class Training:
         self.epoch = 0  # that is under way, or the last
         self.used_lr = self.lr  # of the last batch
         self.fit_s = 0.0
-        self.told_s = 0.0  # of it, that loggers have
+        self.reported_s = 0.0  # of it, that loggers have
         self.resumed = 0
         self.samples = 0  # trained on in this epoch
         self.losses: list[Tensor] = []  # of its batches, each times its samples
@@ -173,8 +173,8 @@ class Training:
         """Name what loggers get of the last epoch: scores, the best so far, rates, learning rate and time."""
         activity = self.evaluation.scores().activity
         numbers = epoch_numbers(self.curve, {layer.name: layer.rate_hz for layer in activity})
-        numbers |= {"train/learning_rate": self.used_lr, "timing/epoch_s": self.fit_s - self.told_s}
-        self.told_s = self.fit_s
+        numbers |= {"train/learning_rate": self.used_lr, "timing/epoch_s": self.fit_s - self.reported_s}
+        self.reported_s = self.fit_s
         return numbers | ({} if self.loop.norms is None else self.loop.norms.by_layer())
 
     def train(self, batch: Batch, optimizer: SteppingOptimizer) -> None:
@@ -294,5 +294,5 @@ class Training:
             self.diagnosing.load_state_dict(state.get("diagnoses", []))
         if self.agreeing is not None:
             self.agreeing.load_state_dict(state.get("agreement", []))
-        self.fit_s = self.told_s = state["fit_s"]
+        self.fit_s = self.reported_s = state["fit_s"]
         self.resumed = state["resumed"] + 1  # from the file, so loading twice counts once

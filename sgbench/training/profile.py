@@ -142,7 +142,7 @@ class Profile:
     # --- what is told
 
     def tree(self) -> dict[str, Any]:
-        """Return times of all parts [s], what is round a step, and memory."""
+        """Return times of all parts [s], the time around a step, and memory."""
         times_s = {name: self.times_s.get(name, 0.0) for name in (*STEP, *WHOLE, *ROUND[:-1])}
         times_s["other"] = max(0.0, self.fit_s - sum(times_s.values()))
         round_s = sum(times_s[name] for name in ROUND)
