@@ -158,7 +158,7 @@ def printable(text: str) -> str:
 STEEPNESS = ("alpha", "beta", "k", "slope", "steepness")
 """What libraries call how steep a surrogate is."""
 FEW_NAMES = 8
-"""So many are all told in an error message."""
+"""So many are all listed in an error message."""
 NEAR_NAMES = 3
 """Of more, so many that are near to what was typed."""
 

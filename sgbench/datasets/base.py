@@ -91,7 +91,7 @@ class DataSet(ABC):
         """
 
     def missing(self, data_dir: Path) -> str | None:
-        """Say in one line what is missing and how to get it; return None where nothing is."""
+        """Describe in one line what is missing and how to get it; return None where nothing is."""
         return None
 
     def drawn(self, seed: int) -> DataSet | None:

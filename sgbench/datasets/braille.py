@@ -46,7 +46,7 @@ class BrailleLetters(DataSet):
     )
 
     def missing(self, data_dir: Path) -> str | None:
-        """Say what is missing, the file and how to get it; return None where it is there."""
+        """Describe what is missing, the file and how to get it; return None where it is there."""
         try:
             self._path(data_dir)
         except InputError as error:
@@ -73,7 +73,7 @@ class BrailleLetters(DataSet):
         return {name: (x[positions], y[positions].astype(np.int64)) for name, positions in chosen.items()}  # type: ignore[misc]
 
     def _arrays(self, data_dir: Path) -> tuple[Path, tuple[Pressures, Any, Any]]:
-        """Read pressures, letters and repetitions of all samples, and say which file they come from."""
+        """Read pressures, letters and repetitions of all samples, and return the file that they come from."""
         path = self._path(data_dir)
         if path.name == ORIGINAL:
             letter, repetition = np.divmod(np.arange(COUNT), REPETITIONS)

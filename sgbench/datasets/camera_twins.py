@@ -55,7 +55,7 @@ class CameraTwin(EventFiles):
         return {"samples": [self.sizes[split] for split in SPLITS], "camera": asdict(self.camera)}
 
     def missing(self, data_dir: Path) -> str | None:
-        """Say which pictures are missing and how to get them; return None where all are there."""
+        """Describe which pictures are missing and how to get them; return None where all are there."""
         return FashionMnist().missing(data_dir)
 
     def originals(self, root: Path) -> list[str]:

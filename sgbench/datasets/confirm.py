@@ -89,7 +89,7 @@ def compare(confirmation: DataConfirmation, data_set: EventFiles) -> None:
 
 
 def _difference_from_originals(data_set: EventFiles, names: Sequence[str]) -> str | None:
-    """Say how files differ from the originals that a data set finds in a folder with files of these names."""
+    """Explain how files differ from the originals that a data set finds in a folder with files of these names."""
     for name in names:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or str(path) != name:

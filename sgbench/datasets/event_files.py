@@ -70,7 +70,7 @@ class EventFiles(DataSet):
         return {}
 
     def missing(self, data_dir: Path) -> str | None:
-        """Say which original files are missing and how to get them; return None where all are there."""
+        """Describe which original files are missing and how to get them; return None where all are there."""
         try:
             self.originals(data_dir / self.folder)
         except InputError as error:
@@ -79,7 +79,7 @@ class EventFiles(DataSet):
 
     @property
     def remedy(self) -> str:
-        """Say how to get the original files."""
+        """Explain how to get the original files."""
         command = f"run: sgbench data download {self.name}"
         return "; ".join(text for text in (command if self.downloads else "", self.by_hand) if text)
 

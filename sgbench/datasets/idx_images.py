@@ -54,7 +54,7 @@ class IdxImages(DataSet):
 
     @property
     def remedy(self) -> str:
-        """Say how to get the four files."""
+        """Explain how to get the four files."""
         return f"run: sgbench data download {self.name}; {self.by_hand}"
 
     def folders(self, data_dir: Path) -> list[Path]:
@@ -62,7 +62,7 @@ class IdxImages(DataSet):
         return [data_dir / self.folder, *(Path(folder) for folder in self.elsewhere)]
 
     def missing(self, data_dir: Path) -> str | None:
-        """Say which file is missing first and how to get it; return None where all are there."""
+        """Describe which file is missing first and how to get it; return None where all are there."""
         try:
             _ = [find(name, self.folders(data_dir), self.remedy) for name in FILES]
         except InputError as error:

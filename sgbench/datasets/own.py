@@ -59,7 +59,7 @@ class Own(DataSet):
         return data_dir / FOLDER / str(self.sha256)[:16]
 
     def missing(self, data_dir: Path) -> str | None:
-        """Say that the folder is missing and how to add it again; return None where it is there."""
+        """Report that the folder is missing and how to add it again; return None where it is there."""
         folder = self.folder(data_dir)
         if (folder / "train_target.npy").is_file():
             return None

@@ -62,7 +62,7 @@ class Qtdb(DataSet, entry="qtdb"):
         self.sha256: str | None = self.published_sha256() or self.published.get(unlabelled)
 
     def missing(self, data_dir: Path) -> str | None:
-        """Say which file is missing first and how to get it; return None where all are there."""
+        """Describe which file is missing first and how to get it; return None where all are there."""
         try:
             _ = [find(name, [data_dir / self.folder], self.remedy) for name in FILES]
         except InputError as error:

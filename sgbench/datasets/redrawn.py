@@ -40,7 +40,7 @@ class Redrawn(DataSet):
         self.sha256: str | None = None  # one for each seed, which a protocol states
 
     def missing(self, data_dir: Path) -> str | None:
-        """Say what is missing of the original, or return None."""
+        """Describe what is missing of the original, or return None."""
         return self.original.missing(data_dir)
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:

@@ -61,7 +61,7 @@ class SMnist(EventFiles, entry="s_mnist"):
 
     @property
     def remedy(self) -> str:
-        """Say how to get MNIST's files."""
+        """Explain how to get MNIST's files."""
         return self.images().remedy
 
     def originals(self, root: Path) -> list[str]:

@@ -62,7 +62,7 @@ class ImageSequence(DataSet):
         return {name: self._cut_into_steps(part) for name, part in self.images.load(data_dir).items()}
 
     def missing(self, data_dir: Path) -> str | None:
-        """Say which of the images' files is missing, or return None."""
+        """Describe which of the images' files is missing, or return None."""
         return self.images.missing(data_dir)
 
     def verify(self, splits: dict[Split, Samples]) -> str:

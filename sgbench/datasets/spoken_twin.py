@@ -107,7 +107,7 @@ class SpokenTwin(Shd, entry="spoken_twin"):
 
     @property
     def remedy(self) -> str:
-        """Say how to make the files."""
+        """Explain how to make the files."""
         return f"run: sgbench data make {self.name}" + (
             "" if self.first is None else f" --first {self.first}"
         )

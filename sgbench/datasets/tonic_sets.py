@@ -151,7 +151,7 @@ class Tonic(EventFiles, entry="tonic"):
 
     @property
     def remedy(self) -> str:
-        """Say how to let tonic fetch the files."""
+        """Explain how to let tonic fetch the files."""
         return f"run: sgbench data check tonic, which lets tonic fetch {self.chosen}"
 
     def load(self, data_dir: Path) -> Any:

@@ -21,7 +21,7 @@ from sgbench.signals.spikes import Signal, SparseSpikes
 class Fan:
     r"""Holds the synapses of one convolution, as its stride and padding wire them.
 
-    An event at row y reaches the rows :math:`v` with :math:`|v \cdot stride - y| \le padding`, columns alike.
+    An event at row y reaches the rows :math:`v` with :math:`|v \cdot stride - y| \le padding`, columns likewise.
 
     Args:
         weight: [rows, channels, side, side].

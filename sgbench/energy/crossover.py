@@ -21,7 +21,7 @@ NARROW_BITS = 8  # operands up to here are those of a quantised network
 class EnergyComparison:
     """Compares a spiking network with its matched ones on one target, dynamic energy an inference [nJ].
 
-    Rates are events a synapse and step. `crossover` is None where the networks cannot be priced alike, and 0 where
+    Rates are events a synapse and step. `crossover` is None where the networks have no common prices, and 0 where
     the spiking one costs more even when nothing fires.
     """
 
@@ -58,7 +58,7 @@ class Matched:
 
     @property
     def priced(self) -> dict[str, EnergyComparison]:
-        """Return the comparisons on targets that price both networks alike."""
+        """Return the comparisons on targets that price all of both networks."""
         return {name: one for name, one in self.comparisons.items() if one.crossover is not None}
 
     def cheaper(self, *, quantised: bool) -> tuple[int, int]:

@@ -70,7 +70,7 @@ class PricedNetwork(ShownTable):
         return Table(self.title, columns, tuple(map(self._row, self._shown)))
 
     def table_notes(self) -> tuple[str, ...]:
-        """Explain the star, and say why the other targets have no number."""
+        """Explain the star, and why the other targets have no number."""
         without: dict[str, list[str]] = {}
         for one in self.estimates:
             if one.priced_nj is None and one.static_nj is None:
@@ -121,7 +121,7 @@ def _without_price(estimate: EnergyEstimate) -> list[str]:
 
 
 def _reason_without_price(estimate: EnergyEstimate) -> str:
-    """Say why a target prices nothing of a network."""
+    """Explain why a target prices nothing of a network."""
     names = _without_price(estimate)
     return f"no price of {', '.join(names)}" if names else "; ".join(estimate.reasons)
 

@@ -17,8 +17,8 @@ from sgbench.signals.spike_trains import SpikeTrains, in_microseconds
 from sgbench.signals.spikes import SparseSpikes
 
 AS_THEY_ARE: NDArray[np.int32] = np.empty(0, np.int32)
-NARROW = 1 << 16  # inputs that two bytes can tell apart
-AT_ONCE = 256  # samples that are looked at together
+NARROW = 1 << 16  # inputs that two bytes can number
+AT_ONCE = 256  # samples that are read together
 
 
 def binned(

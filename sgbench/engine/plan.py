@@ -130,7 +130,7 @@ class LayerPlan:
 
     layer: EngineLayer
     spec: LinearSpec
-    nothing: Tensor  # stands for what is not there, and tells type and device; nobody writes into it
+    nothing: Tensor  # stands for what is not there, and has type and device; nobody writes into it
     shape: tuple[int, int, int]  # T, B, M
     layout: Layout  # what M was before it was flattened
     state: tuple[Tensor | None, Tensor | None, Tensor | None]  # u, w, s before the first step [B, M]

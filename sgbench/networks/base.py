@@ -289,7 +289,7 @@ def surrogates(module: nn.Module) -> list[Surrogate]:
 
 
 def must_be_finite(network: Network, trajectory: Trajectory) -> Iterator[tuple[str, Tensor]]:
-    """Pair each layer's potentials after the last step, and each of its weights, with what to say if one is not."""
+    """Pair each layer's potentials after the last step, and each of its weights, with the message if not finite."""
     for layer, state in zip(network.layers, trajectory.state, strict=True):
         said = f"layer '{layer.name}'"
         yield f"{said}: the membrane potential is not finite", layer.neuron.centred(state)  # type: ignore[union-attr, operator]

@@ -156,10 +156,10 @@ class ClusterPool:
 
     def _start(self, groups: Sequence[PointGroup]) -> None:
         """Submit groups of points as jobs, those of equal needs together."""
-        alike: dict[JobNeeds, list[PointGroup]] = {}
+        by_needs: dict[JobNeeds, list[PointGroup]] = {}
         for group in groups:
-            alike.setdefault(self.needs(group), []).append(group)
-        for needs, members in alike.items():
+            by_needs.setdefault(self.needs(group), []).append(group)
+        for needs, members in by_needs.items():
             jobs = [self._job(group, needs) for group in members]
             handles = self.cluster.start(jobs, needs)
             for handle, job, group in zip(handles, jobs, members, strict=True):
@@ -241,7 +241,7 @@ class ClusterPool:
         self.lost = True
         for point in sorted(started.open):
             record = finished_record(self.specs[point])
-            if record is not None:  # the job could not tell, e.g. on a full disk
+            if record is not None:  # the job could not report it, e.g. on a full disk
                 self._pass_on(started, WorkerMessage(point, "ended", record=record))
         rest, alone = tuple(sorted(started.open)), started.group.alone
         if not rest:

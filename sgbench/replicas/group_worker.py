@@ -55,7 +55,7 @@ class Shared:
         """
         seed = data.seed
         if (seed, split) in self.kept:
-            _ = data.splits[split]  # open or closed, and told, for this run too
+            _ = data.splits[split]  # open or closed, and reported, for this run too
             yield from self.kept[seed, split]
             return
         batches: list[Batch] | None = []

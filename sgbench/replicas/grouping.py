@@ -71,12 +71,12 @@ def groups(specs: Sequence[RunSpec], points: Sequence[int], workers: int) -> lis
         PointGroup((point,), reason) for point in points if (reason := why_alone(specs[point])) is not None
     ]
     apart = {point for group in alone for point in group.points}
-    alike: dict[tuple[object, ...], list[int]] = {}
+    by_batches: dict[tuple[object, ...], list[int]] = {}
     for point in points:
         if point not in apart:
-            alike.setdefault(batches_key(specs[point]), []).append(point)
+            by_batches.setdefault(batches_key(specs[point]), []).append(point)
     groups_of_points = []
-    for members in alike.values():
+    for members in by_batches.values():
         members.sort(key=lambda point: (specs[point].seed, point))
         count = min(workers, len(members))
         borders = [round(len(members) * part / count) for part in range(count + 1)]

@@ -57,7 +57,7 @@ class ProgressWriter:
             self.written_s = time.monotonic()
             try:
                 write_atomic(self.path, json.dumps(tree).encode())
-            except StorageError as error:  # a full disk: the runs may still finish, and their records tell
+            except StorageError as error:  # a full disk: the runs may still finish, and leave their records
                 log.warning("%s", one_printable_line(error))
             else:
                 self.is_new = False
@@ -71,7 +71,7 @@ class ProgressReader:
         self.point = point
         self.points: dict[int, dict[str, Any]] = {}
         self.notes = 0
-        self.cpu_s = 0.0  # that the job has told of; begun again it counts anew
+        self.cpu_s = 0.0  # that the job has reported; begun again it counts anew
 
     def news(self) -> list[WorkerMessage]:
         """Return the messages since the last call; an absent or damaged file has none."""

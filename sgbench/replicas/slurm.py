@@ -63,7 +63,7 @@ class Slurm:
         self.asked_s = -ASK_S
         self.states: dict[str, tuple[str, str]] = {}  # by id: state, and why it waits
         self.answered = False
-        self.told: set[str] = set()
+        self.reported: set[str] = set()
 
     def start(self, jobs: Sequence[GroupJob], needs: JobNeeds) -> Sequence[str]:
         """Submit the groups as an array of jobs.
@@ -112,8 +112,8 @@ class Slurm:
     def waits(self) -> Sequence[str]:
         """Describe why jobs wait, each reason once."""
         reasons = {reason for state, reason in self.states.values() if state == "PENDING"}
-        new = sorted(reasons - self.told - {"None", "Priority"})
-        self.told |= reasons
+        new = sorted(reasons - self.reported - {"None", "Priority"})
+        self.reported |= reasons
         return [f"jobs wait in SLURM's queue: {reason}" for reason in new]
 
     def cancel(self, handles: Sequence[str]) -> None:

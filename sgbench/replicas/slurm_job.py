@@ -20,7 +20,7 @@ class SlurmGroupJob(GroupJob):
         self.requeue: Any = signal.getsignal(
             preempt
         )  # submitit's: has SLURM queue this job again, and leaves
-        self.told: int | None = None
+        self.received_signal: int | None = None
         if self.alone:
             # Lightning has a checkpoint after every epoch, so submitit's own handler may leave at once.
             signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -31,12 +31,12 @@ class SlurmGroupJob(GroupJob):
 
     def _on_signal(self, number: int, _: object) -> None:
         """Ask the group to save at the next batch, since submitit would leave in the middle of one."""
-        self.asked, self.told = True, number
+        self.asked, self.received_signal = True, number
 
     def stopped(self) -> None:
         """Queue the job again if SLURM, and not the sweep, asked it to leave."""
         preempt = _preemption()
-        if self.told == preempt:
+        if self.received_signal == preempt:
             self.requeue(preempt, None)
 
     def checkpoint(self) -> Any:

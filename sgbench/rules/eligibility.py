@@ -44,7 +44,7 @@ class Eligibility:
         self.layer = layer
         self.kappa = kappa
         self.filters = filters(kappa)
-        self.alike = layer.neuron.filters_alike
+        self.shared = layer.neuron.filters_alike
         self.fields: list[int] | None = None  # of the state, those that a next step reads
         self.dense: list[Tensor] = []  # of each of x [B, N or 1, K]: inputs, bias and all-to-all recurrence
         self.paired: list[Tensor] = []  # of each of x [B, N]: one-to-one recurrence
@@ -76,7 +76,7 @@ class Eligibility:
         """Return the window's share of the loss, and each entry of x at its end; one of equal neurons is run."""
         fields: list[int] = self.fields  # type: ignore[assignment]
         entries, filtered = range(len(fields)), [len(fields)] if self.filters else []
-        if not self.alike:
+        if not self.shared:
             loss, *ends = _adjoints(local, fields, spike, self.kappa, learning, [*entries, *filtered])
             return loss, ends
         loss, *last = _adjoints(local, fields, spike, self.kappa, learning, filtered)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 MICRO = 1e-6
 TIME_BITS = 31  # of the largest time
-AT_ONCE = 1_000_000  # spikes that are looked at together, about
+AT_ONCE = 1_000_000  # spikes that are read together, about
 
 
 @dataclass(frozen=True)

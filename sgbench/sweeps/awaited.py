@@ -18,7 +18,7 @@ POLL_S = 1.0  # between two looks at a folder
 def left_to_others(specs: Sequence[RunSpec]) -> list[RunSpec]:
     """List points without a finished record that another process has, or had and left without any record.
 
-    Points that are repeated are not among them: whether the new record is ours or another's, nobody could tell.
+    Points that are repeated are not among them: whether the new record is ours or another's would be unknown.
     """
     return [spec for spec in specs if not spec.force and finished_record(spec) is None and _is_others(spec)]
 

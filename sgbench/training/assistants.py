@@ -51,7 +51,7 @@ def helper_processes(spec: RunSpec) -> Iterator[Together | None]:
             await_ready(reader for reader, _ in ready)
             together = _meet(0, count, meeting)
             yield together
-            together.tell(None)
+            together.send(None)
         except BaseException:
             for process in others:
                 if process.pid is not None:
@@ -87,7 +87,7 @@ def await_ready(readers: Iterable[Any]) -> None:
 def tell_epoch(training: Training, optimizer: torch.optim.Optimizer) -> None:
     """Send the others the epoch that this process begins, and the weights and steps that it begins from."""
     if training.loop.together is not None:
-        training.loop.together.tell(
+        training.loop.together.send(
             {
                 "epoch": training.epoch,
                 "network": training.network.state_dict(),
@@ -111,8 +111,8 @@ def _assist(spec: RunSpec, rank: int, meeting: Path, ready: Connection) -> None:
     training = Training(parts, spec.method, spec.seed, made_by={})
     ready.send_bytes(b"ready")
     training.loop.together = together = _meet(rank, spec.trainer.devices, meeting)
-    with contextlib.suppress(NonFiniteError):  # the first process has it too, and tells it
-        while (said := together.hear()) is not None:
+    with contextlib.suppress(NonFiniteError):  # the first process has it too, and reports it
+        while (said := together.receive()) is not None:
             _train_epoch(training, parts, said)
 
 

@@ -196,9 +196,9 @@ class Training:
             selected: whether the weights of the best epoch are scored.
 
         Raises:
-            NonFiniteError: a step of training was not finite, which an accelerator tells late.
+            NonFiniteError: a step of training was not finite, which an accelerator reports late.
         """
-        self.loop.settle()
+        self.loop.check_deferred()
         self.epochs.begin(self.network, part, self.best.epoch or 0 if selected else self.epoch)
         self.evaluation = self._new_evaluation()
         self.counts = part == "test"

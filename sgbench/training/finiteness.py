@@ -57,7 +57,7 @@ class Deferred:
         """Wait for the device, and stop if a step since the last time was not finite.
 
         Raises:
-            NonFiniteError: with what there is to say of the first number in the first bad step.
+            NonFiniteError: with the message of the first number in the first bad step.
         """
         messages = [message for said in self.first for message in said]
         bad = torch.cat([*self.first.values()]).isnan().tolist() if self.first else []

@@ -51,7 +51,7 @@ class Forecast:
     epoch: Clock  # a later one
     run: Clock  # all epochs of the protocol, without the test
     epochs: int
-    peak_bytes: int | None  # resident memory of the process; None where the system does not tell
+    peak_bytes: int | None  # resident memory of the process; None where the system does not report it
     engine: str
 
 

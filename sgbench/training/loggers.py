@@ -205,7 +205,7 @@ def publish(loggers: list[Logger], record: RunRecord) -> None:
         if isinstance(logger, EventLogger):
             _log_summary(logger, tree)
         elif isinstance(logger, MlflowRun):
-            logger.tell(tree)
+            logger.log_tree(tree)
         elif isinstance(logger, CSVLogger):
             write_atomic(Path(logger.log_dir) / SUMMARY, _as_csv(tree))
         logger.finalize("success" if record.status == "finished" else "failed")

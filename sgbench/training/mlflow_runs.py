@@ -40,7 +40,7 @@ class MlflowRun(MLFlowLogger):
         self.last_step = max(self.last_step, step or 0)
         super().log_metrics(metrics, step)
 
-    def tell(self, tree: Flat) -> None:
+    def log_tree(self, tree: Flat) -> None:
         """Hand over a record's flat tree: settings as parameters, numbers as metrics, strings as tags.
 
         Metrics stand after the last step, so that the latest of a curve is that of the weights that were kept.

@@ -139,7 +139,7 @@ class Profile:
             for name, function in before.items():
                 setattr(torch.autograd, name, function)
 
-    # --- what is told
+    # --- what is reported
 
     def tree(self) -> dict[str, Any]:
         """Return times of all parts [s], the time around a step, and memory."""

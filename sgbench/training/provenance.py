@@ -36,7 +36,7 @@ PACKAGES = (
 )
 GIT_S = 10.0
 OWN_CODE = ("sgbench.", "torch.")
-"""Beginnings of classes that a commit and a version tell."""
+"""Beginnings of classes that a commit and a version identify."""
 BUILT_FROM = "commit.json"
 """In a wheel: the commit of the checkout that it was built from."""
 

@@ -71,15 +71,15 @@ class Together:
             weight.grad = part.view(weight.shape).clone(memory_format=torch.contiguous_format)
         return Progress(parts[-1].view(()), progress.trajectory)
 
-    def tell(self, said: Any) -> None:
+    def send(self, message: Any) -> None:
         """Send the others a tree of numbers and tensors."""
         buffer = io.BytesIO()
-        torch.save(said, buffer)
+        torch.save(message, buffer)
         content = torch.frombuffer(bytearray(buffer.getvalue()), dtype=torch.uint8)
         self.group.broadcast(torch.tensor([len(content)]), 0).wait()
         self.group.broadcast(content, 0).wait()
 
-    def hear(self) -> Any:
+    def receive(self) -> Any:
         """Wait for what the first process sends."""
         size = torch.zeros(1, dtype=torch.int64)
         self.group.broadcast(size, 0).wait()

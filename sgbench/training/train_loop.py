@@ -169,13 +169,13 @@ class TrainLoop:
             raise NonFiniteError(next(bad, f"network{BAD_GRADIENT}"))
 
     def _gradients(self) -> Iterator[tuple[str, Tensor]]:
-        """Pair the gradient of each layer's weights with what to say if it is not finite."""
+        """Pair the gradient of each layer's weights with the message if it is not finite."""
         for layer in [*self.network.hidden_layers, self.network.readout]:
             for name, parameter in layer.named_parameters():
                 if parameter.grad is not None:
                     yield f"layer '{layer.name}', {name}{BAD_GRADIENT}", parameter.grad
 
-    def settle(self) -> None:
+    def check_deferred(self) -> None:
         """Stop if a step since the last time was not finite, before anything made of its weights is scored or kept.
 
         Raises:

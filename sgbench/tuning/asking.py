@@ -16,7 +16,7 @@ from sgbench.tuning.space import Interval, Setting, setting_at
 
 STRATEGIES: tuple[Strategy, ...] = ("sobol", "random", "tpe")
 STARTUP = 2
-"""Settings of a study that are drawn at random before results are looked at; AlgoPerf's studies have five."""
+"""Settings of a study that are drawn at random before results are used; AlgoPerf's studies have five."""
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def told(loop: TrainLoop, batches: int = 1) -> str:
     def train() -> None:
         for _ in range(batches):
             loop.train_batch(make_batch(), optimizer)
-        loop.settle()
+        loop.check_deferred()
 
     with pytest.raises(NonFiniteError) as caught:
         train()
@@ -96,7 +96,7 @@ def test_finite_steps_stop_nothing():
         optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
         for _ in range(2):
             loop.train_batch(make_batch(), optimizer)
-        loop.settle()
+        loop.check_deferred()
     for one, other in zip(*(network.parameters() for network in networks), strict=True):
         assert torch.equal(one, other)
     large = Deferred()

@@ -73,7 +73,7 @@ def _recording(
 
 
 def _open(path: Path) -> Any:
-    """Open a file, or say what is missing to read it."""
+    """Open a file, or raise an error that names the missing package."""
     try:
         import h5py
     except ImportError as error:
