@@ -107,7 +107,7 @@ def test_a_word_calls_nothing_of_the_machine(value: str, monkeypatch: pytest.Mon
     """What a variable of the environment holds would be in a record that nobody else can repeat."""
     monkeypatch.setenv("HOME", "/from/outside")
     for way in (compose, plan, parse_overrides):
-        with pytest.raises(InputError, match="not for words"):
+        with pytest.raises(InputError, match="not for overrides"):
             way([f"group={value}"])
 
 
