@@ -19,7 +19,7 @@ from registry.restore import restore
 from sgbench import __version__
 from sgbench.cli.common import GIT_S, LEADERBOARDS, CommandParser, answer, references_of, say, shared
 from sgbench.cli.data import make
-from sgbench.cli.main import run_words
+from sgbench.cli.main import run_command_line
 from sgbench.composition import catalogue
 from sgbench.errors import InputError, suggest
 from sgbench.leaderboard.releases.archive import folder_of, pack_release, unpack_release
@@ -41,7 +41,7 @@ SUBMISSIONS = Path("submissions")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command on the registry and return its exit code."""
-    return run_words(_dispatch, argv)
+    return run_command_line(_dispatch, argv)
 
 
 def _dispatch(words: list[str]) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sgbench.cli.common import LEADERBOARDS, CommandParser, answer, references_of, say, shared
-from sgbench.cli.main import run_words
+from sgbench.cli.main import run_command_line
 from sgbench.cli.study import add_common, folders_of
 from sgbench.errors import InputError
 from sgbench.study.definition import load_study, pick_blocks
@@ -27,7 +27,7 @@ from study.reporting.report import gather, make_report, own_checkout, pages_fold
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command on a study and return its exit code."""
-    return run_words(_dispatch, argv)
+    return run_command_line(_dispatch, argv)
 
 
 def _dispatch(words: list[str]) -> int:
@@ -121,7 +121,9 @@ def plan_study(args: argparse.Namespace) -> int:
     loaded = load_study(args.name, args.config_dir)
     plan = function_of(loaded, "plan")
     lines = list(plan(gather(loaded, folders_of(args, loaded.name).store, checkout=None)))
-    text = aligned([HEADER, *(line.cells for line in lines)], words=1) if lines else ["no claim is open"]
+    text = (
+        aligned([HEADER, *(line.cells for line in lines)], text_columns=1) if lines else ["no claim is open"]
+    )
     return answer(args, [asdict(line) for line in lines], text)
 
 

@@ -20,8 +20,8 @@ VERBS = tuple(
     Record Reduce Refuse Register Remove Rename Render Repeat Replace Replay Report Require Reset
     Reshape Resolve Restore Return Rotate Round Run Sample Say Scale Scan Scatter Score Search Select
     Send Set Settle Shape Shift Shorten Show Shuffle Silence Simulate Smooth Sort Split Spread Stack
-    Stamp Start Stop Store Stretch Strip Submit Subtract Sum Summarise Tabulate Take Tell Test Train Treat Turn
-    Unlock Unpack Update Use Validate Verify Wait Warn Weigh Wrap Write Yield
+    Stamp Start Stop Store Stretch Strip Submit Subtract Sum Summarise Tabulate Take Tell Test Trace Train Treat
+    Turn Unlock Unpack Update Use Validate Verify Wait Warn Weigh Wrap Write Yield
     """.split()  # noqa: SIM905 - a verb a line would be two hundred lines
 )
 

@@ -168,7 +168,7 @@ def files() -> dict[str, bytes]:
         rows.append([f"[{name}]({name}/verdict.md)", entry.line, *words, *cost])
     page = (PAGES / "README.md").read_text()
     for part, table in (
-        ("judged", plain_table("Judged surrogates", rows, words=5)),
+        ("judged", plain_table("Judged surrogates", rows, text_columns=5)),
         (CONVOLUTIONAL, convolutional_table()),
     ):
         page = Passage("docs/judged/README.md", part, as_markdown(table)).within(page)
@@ -219,7 +219,7 @@ def convolutional_table() -> Table:
             )
             told = [f"{each.difference:+z.1f}{interval}", each.word]
         rows.append([name, chosen, f"{np.mean([run.accuracy for run in runs]):.1f}", *told])
-    return plain_table("Convolutional network with batch normalisation", rows, words=2)
+    return plain_table("Convolutional network with batch normalisation", rows, text_columns=2)
 
 
 def keep(name: str, runs_dir: Path) -> None:

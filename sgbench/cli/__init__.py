@@ -10,16 +10,16 @@ STOPPED, STOPPED_CODE = "sgbench: stopped; the same command continues where it w
 
 
 def leave(*_: object) -> None:
-    """Print that the command was stopped and end this process at once; a handler of signals."""
+    """Print that the command was stopped, and end this process at once, as a handler of signals."""
     os.write(2, STOPPED.encode())
     os._exit(STOPPED_CODE)
 
 
 def take_over() -> bool:
-    """Replace Python's own handler of SIGINT, if that is in place, by an end at once; tells whether it was.
+    """Replace Python's default handler of SIGINT by `leave`; return whether it was replaced.
 
-    Where SIGINT is ignored it stays so. A process of a sweep, which imports the command's module to find what it is
-    to run, keeps its own.
+    Other handlers stay, also one that ignores SIGINT. Worker processes of a sweep, which import the command's
+    module to find their function, keep theirs.
     """
     module = sys.modules.get("multiprocessing")
     is_worker = module is not None and module.parent_process() is not None

@@ -1,4 +1,4 @@
-"""`sgbench board`: collect records, build tables and pictures from them, and check that nobody edited these."""
+"""`sgbench board`: collect records, build tables and pictures from them, and check them against the records."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from sgbench.leaderboard.rows import Board
-    from sgbench.leaderboard.site.beside import Beside
+    from sgbench.leaderboard.site.beside import SiteExtras
     from sgbench.leaderboard.store.reading import Finding
     from sgbench.records.submission import Submission
 
 SITE = Path("site")
 SUBMISSIONS = "submissions"
-"""The folder beside the boards into which pull requests put what is handed in."""
-NARROWEST = 80  # columns of a terminal
+"""The folder next to the boards into which pull requests put submissions."""
+NARROWEST = 80  # characters of a terminal's line
 
 
 def register(commands: Any) -> None:
@@ -92,7 +92,7 @@ def _add(args: argparse.Namespace) -> int:
     done = add(args.sources, args.to, references=references_of(args))
     counts = f"{len(done.added)} added, {len(done.already_there)} already there, {len(done.refused)} refused"
     line = f"{counts}; next: sgbench board build --from leaderboards --root {shlex.quote(str(args.to))}"
-    return _told(args, asdict(done), [*_listed(done.refused, "refused"), line], done.refused)
+    return _answer(args, asdict(done), [*_listed(done.refused, "refused"), line], done.refused)
 
 
 def _build(args: argparse.Namespace) -> int:
@@ -106,7 +106,7 @@ def _build(args: argparse.Namespace) -> int:
         counts = [counted(board.methods, "method"), counted(board.records, "record")]
         counts += [f"{board.outside} from outside"] if board.outside else []
         lines.append(f"{board.protocol}: {', '.join(counts)}; {', '.join(board.files)}")
-    return _told(args, tree, [*lines, *_left_out(findings)], findings)
+    return _answer(args, tree, [*lines, *_left_out(findings)], findings)
 
 
 def _site(args: argparse.Namespace) -> int:
@@ -118,30 +118,30 @@ def _site(args: argparse.Namespace) -> int:
         args.into,
         references=references_of(args),
         commit=commit_of(args.root),
-        beside=_beside(waiting, has_docs=args.docs),
+        extras=_extras(waiting, has_docs=args.docs),
     )
     built = replace(built, left_out=(*built.left_out, *left_out))
     size = f"{built.files:,} files, {built.bytes / 1e6:.1f} MB"
     line = f"{built.boards} boards, {built.methods:,} methods; {size}; open {built.into}/index.html"
-    return _told(args, asdict(built), [line, *_left_out(built.left_out)], built.left_out)
+    return _answer(args, asdict(built), [line, *_left_out(built.left_out)], built.left_out)
 
 
 def _waiting(root: Path) -> tuple[tuple[Submission, ...], list[Finding]]:
-    """Read what was handed in beside a leaderboards folder and is not accepted yet."""
+    """Read the pending submissions next to a leaderboards folder."""
     from sgbench.leaderboard.site.pending import read_waiting
 
     waiting, left_out = read_waiting(root.resolve().parent / SUBMISSIONS)
     return tuple(waiting), left_out
 
 
-def _beside(waiting: tuple[Submission, ...], *, has_docs: bool = False) -> Beside:
-    """Return the sources beside the records: the study's advice, pictures of entries, pending submissions."""
-    from sgbench.leaderboard.site.beside import Beside, pictures_in
+def _extras(waiting: tuple[Submission, ...], *, has_docs: bool = False) -> SiteExtras:
+    """Collect what the site shows besides records: the study's advice, pictures of entries, pending submissions."""
+    from sgbench.leaderboard.site.beside import SiteExtras, pictures_in
     from sgbench.paths import conf_dir
     from sgbench.recommendation.front import shipped_advice
 
     drawn = conf_dir().parent / "docs" / "catalogue"
-    return Beside(shipped_advice(), has_docs, pictures_in(drawn), waiting)
+    return SiteExtras(shipped_advice(), has_docs, pictures_in(drawn), waiting)
 
 
 def _check_site(args: argparse.Namespace) -> int:
@@ -154,12 +154,12 @@ def _check_site(args: argparse.Namespace) -> int:
         args.site,
         references=references_of(args),
         commit=commit_of(args.root),
-        beside=_beside(waiting),
+        extras=_extras(waiting),
     )
     findings = (*findings, *left_out)
     tree = {"site": str(args.site), "findings": [asdict(item) for item in findings]}
     line = f"{args.site}: {counted(len(findings), 'problem')}"
-    return _told(args, tree, [*_listed(findings, "problem"), line], findings)
+    return _answer(args, tree, [*_listed(findings, "problem"), line], findings)
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -172,7 +172,7 @@ def _check(args: argparse.Namespace) -> int:
     tree = {"checked": checked, "findings": [asdict(item) for item in findings]}
     boards = f"{counted(len(checked), 'board')} checked ({', '.join(checked) or 'none'})"
     line = f"{boards}, {counted(len(findings), 'problem')}"
-    return _told(args, tree, [*_listed(findings, "problem"), line], findings)
+    return _answer(args, tree, [*_listed(findings, "problem"), line], findings)
 
 
 def _show(args: argparse.Namespace) -> int:
@@ -243,10 +243,10 @@ def _rich_table(board: Board, *, spacious: bool) -> Table:
     table.columns[2].no_wrap, table.columns[2].overflow = False, "fold"  # the method's name
     for row in board.rows:
         table.add_row(*(Text(cell) for cell in brief_cells(row, board)))
-    for apart in (board.claimed, board.baselines):
-        if apart:
+    for unranked in (board.claimed, board.baselines):
+        if unranked:
             table.add_section()
-        for row in apart:
+        for row in unranked:
             table.add_row("", "", *(Text(cell) for cell in brief_cells(row, board)[2:]), style="dim")
     return table
 
@@ -282,14 +282,14 @@ def _footnotes(board: Board) -> list[str]:
     return [printable(line) for line in [*lines, *sorted(reasons)]]
 
 
-def _told(args: argparse.Namespace, tree: object, lines: Sequence[str], findings: Sequence[Finding]) -> int:
-    """Print an answer; return 1 where something was found wrong or left out."""
+def _answer(args: argparse.Namespace, tree: object, lines: Sequence[str], findings: Sequence[Finding]) -> int:
+    """Print the output of an action and its findings; return 1 if there are findings."""
     answer(args, tree, lines)
     return 1 if findings else 0
 
 
-def _listed(findings: Sequence[Finding], word: str) -> list[str]:
-    return [f"{word}: {finding.path}: {finding.reason}" for finding in findings]
+def _listed(findings: Sequence[Finding], prefix: str) -> list[str]:
+    return [f"{prefix}: {finding.path}: {finding.reason}" for finding in findings]
 
 
 def _left_out(findings: Sequence[Finding]) -> list[str]:

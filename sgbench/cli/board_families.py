@@ -1,4 +1,4 @@
-"""`sgbench board across | tuning | explain`: methods over tasks and over settings, and two of them."""
+"""`sgbench board across | tuning | explain`: methods over tasks, over settings, and in pairs."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _explain(args: argparse.Namespace) -> int:
     lines = [textwrap.fill(printable(sentence), WIDTH) for sentence in sentences]
     if not args.full:
         (named, a, b), *rows = explained.table
-        lines = [*aligned([(named, f"A: {a}", f"B: {b}"), *rows], words=1), "", *lines]
+        lines = [*aligned([(named, f"A: {a}", f"B: {b}"), *rows], text_columns=1), "", *lines]
     return answer(args, asdict(explained), "\n".join(lines))
 
 
@@ -124,7 +124,7 @@ def _across(args: argparse.Namespace) -> int:
 
 
 def _require_some(contents: BoardContents, root: Path) -> None:
-    """Require records that count, or say why there are none."""
+    """Require records that boards rank; the error says why there are none."""
     findings = contents.findings
     if not any(content.measured for content in contents.boards.values()):
         first = (
@@ -224,7 +224,7 @@ def _plot_tuning(families: Sequence[Tuned], measure: Measure, path: Path) -> Non
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    for line in aligned([list(header), *map(list, rows)], words=1):
+    for line in aligned([list(header), *map(list, rows)], text_columns=1):
         say(line)
 
 

@@ -1,4 +1,4 @@
-"""`sgbench board export | verify-release | update`: what leaves a registry, and what comes."""
+"""`sgbench board export | verify-release | update`: records for other tools, and releases of all boards."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SHA256 = "that the archive has to have, as it was published beside it"
 
 
 def register(actions: Any) -> None:
-    """Add these to the subcommands of `board`."""
+    """Add `export`, `verify-release` and `update` to the subcommands of `board`."""
     export = actions.add_parser(
         "export", help="all records or rows for other tools", parents=shared(machine=False)
     )
@@ -113,7 +113,7 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _export_rows(args: argparse.Namespace, tree: RecordTree) -> int:
-    """Write what is said of rows, which a registry has as well."""
+    """Write the rows of the boards, which a registry has too."""
     from sgbench.leaderboard.board import show
     from sgbench.leaderboard.contents import protocols_of
     from sgbench.leaderboard.releases.exports import EXPORTS
@@ -151,8 +151,8 @@ def _verify(args: argparse.Namespace) -> int:
     if findings and manifest.sgbench != __version__:
         say(f"made by sgbench {manifest.sgbench}; this is {__version__}, which may write tables otherwise")
     kinds = Counter(change.kind for change in manifest.changes)
-    told = ", ".join(f"{kinds[kind]} {kind}" for kind in ("new", "withdrawn", "moved"))
-    since = f"; since {manifest.since.name}: {told}" if manifest.since else ""
+    changes = ", ".join(f"{kinds[kind]} {kind}" for kind in ("new", "withdrawn", "moved"))
+    since = f"; since {manifest.since.name}: {changes}" if manifest.since else ""
     say(f"release {manifest.name}, commit {manifest.commit[:12]}, SHA-256 {release.sha256}{since}")
     files, rows = counted(len(release.files), "file"), counted(len(manifest.rows), "row")
     say(f"{files}, {rows}, {counted(len(findings), 'problem')}")

@@ -1,4 +1,4 @@
-"""`sgbench list` and `sgbench show`: the catalogue, read without importing what it names."""
+"""`sgbench list` and `sgbench show`: the catalogue, read without importing its classes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sgbench.cli.common import answer, check_picture, say, say_json, shared, tell_picture
+from sgbench.cli.common import answer, check_picture, say, say_json, say_picture, shared
 from sgbench.composition import catalogue, selection
 from sgbench.composition.entry_text import as_dict, columns, entry_text, row_of
 from sgbench.errors import InputError
@@ -106,12 +106,12 @@ def show_entry(args: argparse.Namespace) -> int:
     answer(args, as_dict(entry), entry_text(entry, args.config_dir).removesuffix("\n"))
     if args.plot is not None:
         _plot(entry, args)
-        tell_picture(args)
+        say_picture(args)
     return 0
 
 
 def _is_entry(group: str, name: str, config_dirs: Sequence[Path]) -> bool:
-    """Return whether the catalogue has such an entry, which goes before a folder of the same name."""
+    """Return whether the catalogue has such an entry; it takes precedence over a folder of the same name."""
     return group in catalogue.groups() and name in catalogue.entries(group, config_dirs)
 
 
@@ -129,7 +129,7 @@ def _show_run(args: argparse.Namespace) -> int:
 
         options = {"config_dirs": args.config_dir, "allow_targets": args.allow_target}
         draw_run(folder, args.plot, samples=args.samples, **options)
-        tell_picture(args)
+        say_picture(args)
     return 0
 
 

@@ -29,7 +29,7 @@ def register(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=shared(),
     )
-    parser.add_argument("words", nargs="+", metavar="WORD", help="of a run, e.g. experiment=fsdd_v2")
+    parser.add_argument("overrides", nargs="+", metavar="OVERRIDE", help="of a run, e.g. experiment=fsdd_v2")
     parser.add_argument(
         "--target", type=float, metavar="S", help="passing steps (default: by the reset's gradient)"
     )
@@ -38,12 +38,14 @@ def register(commands: Any) -> None:
 
 
 def calibrate_command(args: argparse.Namespace) -> int:
-    """Print the width as a word of a run, and on standard error what was measured."""
+    """Print the width as an override, and on standard error what was measured."""
     from sgbench.yours.calibrate import calibrate
 
-    words = args.words if args.data_dir is None else [*args.words, f"paths.data_dir={args.data_dir}"]
+    overrides = (
+        args.overrides if args.data_dir is None else [*args.overrides, f"paths.data_dir={args.data_dir}"]
+    )
     found = calibrate(
-        *words, target=args.target, config_dirs=args.config_dir, allow_targets=args.allow_target
+        *overrides, target=args.target, config_dirs=args.config_dir, allow_targets=args.allow_target
     )
     answer(args, found.model_dump(mode="json"), found.word)
     if not args.json:

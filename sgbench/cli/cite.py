@@ -66,7 +66,7 @@ def _entries(word: str, args: argparse.Namespace) -> Iterator[Entry]:
 
 
 def _of_method(word: str, args: argparse.Namespace) -> Iterator[Entry]:
-    """Yield the entries of the one method of the boards whose id begins so."""
+    """Yield the catalogue entries of the method whose id begins with a text; the method must be unique."""
     from dataclasses import replace
 
     from sgbench.composition.citations import entries_of
@@ -75,8 +75,8 @@ def _of_method(word: str, args: argparse.Namespace) -> Iterator[Entry]:
     from sgbench.leaderboard.store.tree import RecordTree
 
     root = args.root or LEADERBOARDS
-    place = (root, "leaderboards") if args.root or root.is_dir() else installed()
-    tree = RecordTree(*place, references_of(args))
+    source = (root, "leaderboards") if args.root or root.is_dir() else installed()
+    tree = RecordTree(*source, references_of(args))
     methods = {
         method.method_id: method.method
         for name in _boards_with(word, tree)
@@ -84,14 +84,14 @@ def _of_method(word: str, args: argparse.Namespace) -> Iterator[Entry]:
         if method.method_id.startswith(word)
     }
     if len(methods) != 1:
-        many = f"{len(methods)} methods of {place[0]} have" if methods else f"no method of {place[0]} has"
+        many = f"{len(methods)} methods of {source[0]} have" if methods else f"no method of {source[0]} has"
         raise InputError(f"{word}: {many} such an id; sgbench board show names them")
     (method,) = methods.values()
     yield from entries_of(method.choices, args.config_dir)
 
 
 def _boards_with(word: str, tree: RecordTree) -> Iterator[str]:
-    """Yield the boards that have a row whose id begins so, by the names of its records; of a registry all."""
+    """Yield the names of the boards with a method whose id begins with a text; of a registry, all boards."""
     from sgbench.leaderboard.contents import protocols_of
     from sgbench.leaderboard.store.stored import StoredRecords
 

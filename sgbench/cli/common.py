@@ -1,4 +1,4 @@
-"""What commands share: options that many have, the records they read, how an answer is printed and drawn."""
+"""Shared parts of commands: common options, the records to read, and the output as text, JSON or picture."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 LEADERBOARDS = Path("leaderboards")
 UNKNOWN = "none"
-GIT_S = 20.0  # that git may take
+GIT_S = 20.0  # time limit of a git command
 LICENCES = ("CC0-1.0", "CC-BY-4.0", "MIT", "Apache-2.0", "BSD-3-Clause")
 ALL_NAMED = "sgbench board build --json names all"
 
 
 class CommandParser(argparse.ArgumentParser):
-    """Parses words, and answers a wrong command with the nearest one in one line; so do its subcommands."""
+    """Parses arguments; an error is one line that suggests the nearest command, also in subcommands."""
 
     def error(self, message: str) -> NoReturn:
         """Print a line on standard error and leave with exit code 2."""
@@ -53,13 +53,13 @@ class CommandParser(argparse.ArgumentParser):
 def shared(
     *, entries: bool = True, classes: bool = True, machine: bool = True, picture: str = ""
 ) -> list[argparse.ArgumentParser]:
-    """Return the parents of a command's parser, which hold the options that it shares with others.
+    """Return the argparse parents of a command's parser, which add the common options.
 
     Args:
-        entries: whether it reads the catalogue, to which folders of one's own may be added.
-        classes: whether it makes objects of entries, also of one's own classes.
-        machine: whether its answer can be had as JSON.
-        picture: what it can draw, for its help.
+        entries: whether to add --config-dir, for a command that reads the catalogue.
+        classes: whether to add --allow-target, for a command that instantiates entries.
+        machine: whether to add --json.
+        picture: help text of --plot; empty adds no --plot.
     """
     parent = argparse.ArgumentParser(add_help=False)
     common = parent.add_argument_group("shared options")
@@ -77,7 +77,7 @@ def shared(
 
 
 def check_picture(args: argparse.Namespace) -> None:
-    """Refuse a picture that could not be written, before anything is computed for it."""
+    """Refuse a --plot file that cannot be written, before anything is computed."""
     if args.plot is not None:
         from sgbench.plots.style import check_picture_path
 
@@ -90,7 +90,7 @@ def answer(
     text: str | Sequence[str],
     figure: Callable[[], Figure] | None = None,
 ) -> int:
-    """Print what a command found, as JSON or in words; draw its picture where one is asked for; return 0."""
+    """Print the output of a command, as JSON with --json and else as text; draw the picture of --plot; return 0."""
     if args.json:
         say_json(tree)
     else:
@@ -99,18 +99,18 @@ def answer(
         from sgbench.plots import style
 
         style.save(figure, args.plot)
-        tell_picture(args)
+        say_picture(args)
     return 0
 
 
-def tell_picture(args: argparse.Namespace) -> None:
-    """Name the picture that was drawn, unless the answer is JSON."""
+def say_picture(args: argparse.Namespace) -> None:
+    """Print the path of the picture of --plot, unless the output is JSON."""
     if args.plot is not None and not args.json:
         say(f"picture: {args.plot}")
 
 
 def say(text: str | Sequence[str]) -> None:
-    """Print lines at once, without what a terminal would obey: names in them may be somebody else's."""
+    """Print lines and flush; control characters are removed, since names in them may be untrusted."""
     lines = text.split("\n") if isinstance(text, str) else text
     sys.stdout.write("".join(f"{printable(line)}\n" for line in lines))
     sys.stdout.flush()
@@ -124,13 +124,13 @@ def say_json(tree: object) -> None:
 def add_source(
     parser: argparse.ArgumentParser, *, default: str, several: bool = False, registry: bool = False
 ) -> None:
-    """Add the options that say which records are read: of runs or of boards, where, of which protocol.
+    """Add --from, --root and --protocol, which choose the records that a command reads.
 
     Args:
         parser: of a subcommand.
-        default: where records come from unless told.
+        default: default of --from: "runs" or "leaderboards".
         several: whether several protocols may be named.
-        registry: whether the boards that came with the package serve too, and are taken where no folder is.
+        registry: whether --from also offers the boards shipped with the package, the default without a folder.
     """
     choices = ("runs", "leaderboards", *(["registry"] if registry else []))
     where = f"{default}, or the boards that came with sgbench where there is no such folder"
@@ -147,7 +147,7 @@ def add_source(
 
 
 def add_author(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
-    """Add the options of who hands in, but for the name."""
+    """Add the options on the author of a submission: contact, paper, code and licence."""
     parser.add_argument("--contact", required=required, help="a mail address, or @ and a GitHub name")
     parser.add_argument("--paper", help="arXiv:1901.09948, doi:10.1000/x or an https address")
     parser.add_argument("--code", metavar="URL", help="the https address of the code")
@@ -155,7 +155,7 @@ def add_author(parser: argparse.ArgumentParser, *, required: bool = False) -> No
 
 
 def author_of(args: argparse.Namespace) -> Author:
-    """Return who hands in.
+    """Build the author of a submission from the options.
 
     Raises:
         InputError: the name, contact, paper or address of code is not usable.
@@ -181,7 +181,7 @@ def references_of(args: argparse.Namespace) -> References:
 
 
 def source_of(args: argparse.Namespace) -> tuple[Path, Layout]:
-    """Return where the records lie and how, and say so where the boards that came with the package serve.
+    """Return the folder of records and its layout; print a note if the shipped boards are used.
 
     Raises:
         InputError: there is neither a folder nor a registry.
@@ -195,14 +195,14 @@ def source_of(args: argparse.Namespace) -> tuple[Path, Layout]:
     from sgbench.leaderboard.registry import installed, read_registry
 
     path, found = installed()
-    told = read_registry(path) if found == "registry" else path
+    shown = read_registry(path) if found == "registry" else path
     missing = "" if args.layout else f"no folder {root} here: "
-    sys.stderr.write(printable(f"{missing}{told}") + "\n")
+    sys.stderr.write(printable(f"{missing}{shown}") + "\n")
     return path, found
 
 
 def tree_of(args: argparse.Namespace, *, only: str | None = None) -> RecordTree:
-    """Name the records that are read, of all protocols or of one."""
+    """Build the tree of the records to read, of all protocols or of the one named `only`."""
     from sgbench.leaderboard.store.tree import RecordTree
 
     root, layout = source_of(args)
@@ -210,7 +210,7 @@ def tree_of(args: argparse.Namespace, *, only: str | None = None) -> RecordTree:
 
 
 def commit_of(root: Path) -> str:
-    """Return the last commit that changed the records of a folder, or explain why there is none to name."""
+    """Return the last commit that changed the records of a folder, or a text that says why there is none."""
     from sgbench.training.git import FAILURES, ask
 
     try:
@@ -235,7 +235,7 @@ def asked(names: Sequence[str] | None, known: Sequence[str]) -> list[str]:
 
 
 def warn(findings: Sequence[Finding]) -> int:
-    """Print on standard error what was left out, and return the exit code."""
+    """Print findings on standard error; return exit code 1 if there are any, else 0."""
     from sgbench.leaderboard.store.reading import by_cause
 
     for line in few(by_cause(findings), ALL_NAMED):

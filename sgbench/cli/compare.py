@@ -57,30 +57,30 @@ def _checked_names(args: argparse.Namespace) -> list[str]:
     from sgbench.composition import catalogue
 
     names = []
-    for word in args.names:
-        group, _, name = word.partition("/")
+    for given in args.names:
+        group, _, name = given.partition("/")
         if not name:
             raise InputError(
-                f"'{word}': GROUP/NAME is needed, e.g. surrogate/{word}; see: sgbench list surrogate"
+                f"'{given}': GROUP/NAME is needed, e.g. surrogate/{given}; see: sgbench list surrogate"
             )
         if group != GROUP:
             if not any((Path(folder) / group).is_dir() for folder in args.config_dir):
                 catalogue.entries(group, args.config_dir)
-            raise InputError(f"'{word}': only surrogates can be compared so far, e.g. surrogate/atan")
+            raise InputError(f"'{given}': only surrogates can be compared so far, e.g. surrogate/atan")
         catalogue.entry(group, name, args.config_dir)
         if name in names:
-            raise InputError(f"'{word}' is there twice; name each entry once")
+            raise InputError(f"'{given}' is there twice; name each entry once")
         names.append(name)
     if not FEWEST <= len(names) <= MOST:
         raise InputError(f"compare: {FEWEST} to {MOST} entries are needed (given: {len(names)})")
     return names
 
 
-def _checked_width(word: str) -> float:
+def _checked_width(text: str) -> float:
     try:
-        value: object = float(word)
+        value: object = float(text)
     except ValueError:
-        value = word
+        value = text
     return require_number("--width", value, low=1e-6, high=1e6)
 
 
@@ -106,7 +106,7 @@ def table(rows: list[dict[str, Any]], width: float) -> str:
         ]
         for row in rows
     ]
-    text = aligned([head, *cells], words=len(head))
+    text = aligned([head, *cells], text_columns=len(head))
     return "\n".join(text) + "\n\nwidths and supports in threshold units; the last column at peak 1"
 
 

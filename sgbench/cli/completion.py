@@ -1,4 +1,4 @@
-"""What a shell may offer behind the words typed so far: commands, options, their values, entries and overrides."""
+"""Shell completion: the commands, options, values, entries and overrides that may follow a typed line."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ RUN_OPTIONS = (
     "--help",
     "--hydra-help",
 )
-"""What `sgbench run` and `sgbench sweep` take, which Hydra reads and no parser."""
+"""Options of `sgbench run` and `sgbench sweep`, which have no argparse parser."""
 OF_RUNS = ("tune", "recommend", "calibrate", "diagnose", "energy decide", "study extend")
-"""Commands that take the words of a run."""
+"""Commands that take the overrides of a run."""
 GROUP_OF = {
     "--protocol": "protocol",
     "--target": "energy",
@@ -32,16 +32,16 @@ GROUP_OF = {
     "study name": "study",
     "sweep name": "sweep",
 }
-"""Groups whose entries an option takes, or an argument of a command."""
+"""The group whose entries are the values of an option or of a command's argument."""
 REPRODUCED = "reproduce/"
 
 
 def candidates(line: str, top: Callable[[], argparse.ArgumentParser]) -> list[str]:
-    """List the words that may stand in place of the last one of a line.
+    """List the completions of the last word of a line.
 
     Args:
         line: as typed, up to the cursor.
-        top: builds the parser of all commands that have one.
+        top: builds the argparse parser of all commands that have one.
     """
     words = line.split(" ")
     last, before = words[-1], [word for word in words[:-1] if word][1:]
@@ -51,7 +51,7 @@ def candidates(line: str, top: Callable[[], argparse.ArgumentParser]) -> list[st
         else:
             found = _all(last, before, top())
         return sorted({word for word in found if word.startswith(last)})
-    except InputError:  # a group or an entry that does not exist has nothing to offer
+    except InputError:  # a group or an entry that does not exist has no completions
         return []
 
 
@@ -69,19 +69,19 @@ def _all(last: str, before: Sequence[str], top: argparse.ArgumentParser) -> Iter
     for action in parser._actions:
         if not action.option_strings and not isinstance(action.choices, dict):
             words += _values_of(action, action.dest, path)
-    takes_words = command in OF_RUNS or path[0] in ("diagnose", "sweep")
-    return [*words, *override_words(last, given)] if takes_words else words
+    takes_overrides = command in OF_RUNS or path[0] in ("diagnose", "sweep")
+    return [*words, *override_words(last, given)] if takes_overrides else words
 
 
 def _descend(
     parser: argparse.ArgumentParser, words: Sequence[str]
 ) -> tuple[argparse.ArgumentParser, list[str], list[str]]:
-    """Find the parser of the last word that names a command; return it, these words and those behind them."""
+    """Return the parser of the innermost command in a line, the command's path, and the words after it."""
     path: list[str] = []
-    for place, word in enumerate(words):
-        below = {**_parsers(parser), **_apart(path)}
+    for index, word in enumerate(words):
+        below = {**_parsers(parser), **_separate_parsers(path)}
         if word not in below:
-            return parser, path, list(words[place:])
+            return parser, path, list(words[index:])
         parser = below[word]
         path.append(word)
     return parser, path, []
@@ -95,8 +95,8 @@ def _parsers(parser: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentP
     return found
 
 
-def _apart(path: Sequence[str]) -> Mapping[str, argparse.ArgumentParser]:
-    """Build the parsers of commands that read their words themselves."""
+def _separate_parsers(path: Sequence[str]) -> Mapping[str, argparse.ArgumentParser]:
+    """Build the parsers of commands that are not part of the top parser."""
     from sgbench.cli import diagnose, sweep, tune
 
     if not path:
@@ -132,7 +132,7 @@ def _values_of(action: argparse.Action, name: str, path: Sequence[str]) -> Itera
 
 
 def _more(command: str, last: str, given: Sequence[str]) -> Iterable[str]:
-    """List what commands offer that no parser tells."""
+    """List completions that no parser knows."""
     if command == "completion":
         return SHELLS
     if command == "list":
@@ -145,7 +145,7 @@ def _more(command: str, last: str, given: Sequence[str]) -> Iterable[str]:
     if command == "sweep" and not given:
         return ["show", *catalogue.paths("sweep")]
     if command == "diagnose" and not given:
-        return list(_apart(["diagnose"]))
+        return list(_separate_parsers(["diagnose"]))
     if command == "reproduce":
         published = [name for name in catalogue.paths("experiment") if name.startswith(REPRODUCED)]
         return ["all", *(name.removeprefix(REPRODUCED) for name in published)]

@@ -1,4 +1,4 @@
-"""`sgbench data list|add|download|make|check|confirm|show ...`: which data sets there are, and how they look."""
+"""`sgbench data list|add|download|make|check|confirm|show ...`: list, fetch, check and draw data sets."""
 
 from __future__ import annotations
 
@@ -21,17 +21,19 @@ SPLITS = ("train", "validation", "test")
 
 def register(commands: Any) -> None:
     """Add the command `data` and its subcommands to the parser."""
-    top = commands.add_parser("data", help="data sets: what there is, is it whole, how it looks")
-    words = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    listing = words.add_parser(
+    top = commands.add_parser("data", help="data sets: list, fetch, check and draw them")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    listing = commands.add_parser(
         "list", help="all data sets, their size and licence, and whether they are here", parents=shared()
     )
     listing.set_defaults(handler=list_data)
     own = shared(machine=False)
-    fetching = words.add_parser("download", help="fetch originals from where they are published", parents=own)
+    fetching = commands.add_parser(
+        "download", help="fetch originals from where they are published", parents=own
+    )
     fetching.add_argument("names", nargs="+", metavar="NAME", help="e.g. shd")
     fetching.set_defaults(handler=download_data)
-    making = words.add_parser(
+    making = commands.add_parser(
         "make", help="make the files of a data set that this machine can make itself", parents=own
     )
     making.add_argument("name", metavar="NAME", help="e.g. spoken_twin")
@@ -39,17 +41,17 @@ def register(commands: Any) -> None:
         "--first", type=int, metavar="N", help="so many samples of each file, to try something"
     )
     making.set_defaults(handler=make_data)
-    checking = words.add_parser(
+    checking = commands.add_parser(
         "check", help="load data sets and compare them with what is published", parents=own
     )
     checking.add_argument("names", nargs="+", metavar="NAME", help="e.g. yin_yang")
     checking.set_defaults(handler=check_data)
-    summing = words.add_parser(
+    summing = commands.add_parser(
         "checksum", help="print the SHA-256 that belongs into meta.sha256 of an entry", parents=own
     )
     summing.add_argument("name", metavar="NAME", help="e.g. digits")
     summing.set_defaults(handler=print_checksum)
-    showing = words.add_parser(
+    showing = commands.add_parser(
         "show",
         help="facts of one data set, and a picture of some samples",
         parents=shared(machine=False, picture="rasters, traces or images with classes"),
@@ -58,7 +60,7 @@ def register(commands: Any) -> None:
     showing.add_argument("--split", choices=SPLITS, default="train", help="from which split (train)")
     showing.add_argument("--samples", type=int, default=6, metavar="N", help="how many samples to draw (6)")
     showing.set_defaults(handler=show_data)
-    _add_own(words)
+    _add_own(commands)
     for command in (
         listing,
         fetching,
@@ -66,8 +68,8 @@ def register(commands: Any) -> None:
         checking,
         summing,
         showing,
-        _add_prepare(words),
-        _add_confirm(words),
+        _add_prepare(commands),
+        _add_confirm(commands),
     ):
         command.add_argument("--data-dir", type=Path, default=None, help="where files lie ($SGBENCH_DATA)")
 
@@ -89,14 +91,14 @@ def list_data(args: argparse.Namespace) -> int:
     lines = [
         f"data root: {root(args)} (paths.data_dir, $SGBENCH_DATA)",
         "",
-        *aligned(rows, words=len(rows[0])),
+        *aligned(rows, text_columns=len(rows[0])),
     ]
     tree = {"data_dir": str(root(args)), "datasets": datasets}
     return answer(args, tree, "\n".join([*lines, *_how_to_get(datasets)]))
 
 
 def _how_to_get(datasets: list[dict[str, Any]]) -> list[str]:
-    """Write for each way to get files one line with all data sets that need it."""
+    """Write a line for each way to get files, with the data sets that need it."""
     names: dict[str, list[str]] = {}
     for facts in datasets:
         if facts["get"]:
@@ -132,7 +134,7 @@ def _facts(entry: catalogue.Entry, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def make(entry: catalogue.Entry, args: argparse.Namespace) -> DataSet:
-    """Build the data set from its file's own values; a run is composed only where they refer elsewhere."""
+    """Build a data set from its entry; compose a whole run only if the entry refers to other groups."""
     from sgbench.training.build import construct
     from sgbench.training.creation import create
 
@@ -162,10 +164,10 @@ def download_data(args: argparse.Namespace) -> int:
 
 
 def make_data(args: argparse.Namespace) -> int:
-    """Make the files of a data set, and say how to use a part of it.
+    """Generate the files of a data set, and print how to use a part of it.
 
     Raises:
-        InputError: it is made of files that nobody can make, or a program that makes them is missing; one line.
+        InputError: its files cannot be generated, or the program that generates them is missing; one line.
     """
     from sgbench.datasets.spoken_twin import SpokenTwin
     from sgbench.training.creation import create
@@ -184,7 +186,7 @@ def make_data(args: argparse.Namespace) -> int:
 
 
 def check_data(args: argparse.Namespace) -> int:
-    """Load and verify data sets; stop at the first that is not whole with one line and exit code 2."""
+    """Load and verify data sets; stop at the first that is incomplete, with one line and exit code 2."""
     for name in args.names:
         dataset, splits, sha256 = load(name, args)
         sizes = ", ".join(f"{split} {len(splits[split].target)}" for split in SPLITS)
@@ -228,7 +230,7 @@ def show_data(args: argparse.Namespace) -> int:
     rows = [["what", entry.line], ["source", dataset.source], ["licence", dataset.licence]]
     rows += [["parameters", ", ".join(f"{key}={value}" for key, value in entry.parameters.items()) or "none"]]
     rows += [*summary(dataset, splits), ["sha256", sha256]]
-    say(aligned(rows, words=2))
+    say(aligned(rows, text_columns=2))
     if args.plot is not None:
         from sgbench.inspection.sample_picture import draw
 
@@ -237,11 +239,11 @@ def show_data(args: argparse.Namespace) -> int:
     return 0
 
 
-def _add_confirm(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+def _add_confirm(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """Add the subcommand `data confirm`."""
-    confirming = words.add_parser(
+    confirming = commands.add_parser(
         "confirm",
-        help="state sizes and checksums of originals that were never read here, to hand in",
+        help="write sizes and checksums of original files that no maintainer has read, to submit",
         parents=shared(machine=False),
     )
     confirming.add_argument("name", metavar="NAME", help="e.g. shd")
@@ -252,7 +254,7 @@ def _add_confirm(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def confirm_data(args: argparse.Namespace) -> int:
-    """Write what the originals of a data set are, for a maintainer to accept."""
+    """Write sizes and checksums of a data set's original files, for a maintainer to accept."""
     from sgbench.datasets.confirm import confirm
     from sgbench.records.files import to_json, write_atomic
 
@@ -266,9 +268,9 @@ def confirm_data(args: argparse.Namespace) -> int:
     return 0
 
 
-def _add_prepare(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+def _add_prepare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """Add the subcommand `data prepare`."""
-    preparing = words.add_parser(
+    preparing = commands.add_parser(
         "prepare",
         help="write recorded words as spikes, in the HDF5 layout of the Heidelberg data sets",
         parents=shared(machine=False),
@@ -311,9 +313,11 @@ def prepare(args: argparse.Namespace) -> int:
     return 0
 
 
-def _add_own(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_own(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand `data add`, for a user's own data."""
-    adding = words.add_parser("add", help="make an entry, an experiment and a protocol of data of your own")
+    adding = commands.add_parser(
+        "add", help="make an entry, an experiment and a protocol of data of your own"
+    )
     adding.add_argument("name", metavar="NAME", help="yours to choose, e.g. my_gestures")
     files = "arrays x and y; or sample, time and channel of each spike, and y; groups if there are any"
     adding.add_argument("train", type=Path, nargs="?", metavar="TRAIN.npz", help=files)

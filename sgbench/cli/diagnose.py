@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 ABOUT = """Diagnose a run or a network that has not been trained, on batches of its validation split.
 
-  sgbench diagnose RUN|WORDS         flow, activity and agreement by layer, and advice
-  sgbench diagnose line RUN          loss and surrogate gradient between initial and selected weights
-  sgbench diagnose plane RUN|WORDS   loss over a plane of weights
-  sgbench diagnose loop RUN|WORDS    integral of the surrogate gradient around closed loops of weights
-  sgbench diagnose exact WORDS       a surrogate against the exact gradient, by enumeration of all spikes
-  sgbench diagnose widths RUN|WORDS  spread of potentials, variation and consistency of gradients, by layer
-  sgbench diagnose robustness RUN    score with disturbed input, weights, thresholds and time steps
+  sgbench diagnose RUN|OVERRIDES         flow, activity and agreement by layer, and advice
+  sgbench diagnose line RUN              loss and surrogate gradient between initial and selected weights
+  sgbench diagnose plane RUN|OVERRIDES   loss over a plane of weights
+  sgbench diagnose loop RUN|OVERRIDES    integral of the surrogate gradient around closed loops of weights
+  sgbench diagnose exact OVERRIDES       a surrogate against the exact gradient, by enumeration of all spikes
+  sgbench diagnose widths RUN|OVERRIDES  spread of potentials, variation and consistency of gradients, by layer
+  sgbench diagnose robustness RUN        score with disturbed input, weights, thresholds and time steps
 
-RUN is a folder with a record, WORDS are those of a run, e.g. experiment=digits surrogate=triangle.
+RUN is a folder with a record; OVERRIDES describe a run, e.g. experiment=digits surrogate=triangle.
 """
 
 
-def diagnose_command(words: Sequence[str]) -> int:
-    """Run `sgbench diagnose` with these words; return the exit code."""
-    action = words[0] if words and words[0] in ACTIONS else ""
+def diagnose_command(arguments: Sequence[str]) -> int:
+    """Run `sgbench diagnose` with these arguments; return the exit code."""
+    action = arguments[0] if arguments and arguments[0] in ACTIONS else ""
     make_parser, act = ACTIONS[action]
-    args = make_parser().parse_args(words[bool(action) :])
+    args = make_parser().parse_args(arguments[bool(action) :])
     check_picture(args)
     return act(args)
 
@@ -46,7 +46,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
         prog=name, description=ABOUT, formatter_class=raw, parents=shared(picture="draw it")
     )
     parser.add_argument(
-        "words", nargs="+", metavar="RUN|WORDS", help="a folder with a record, or words of a run"
+        "overrides", nargs="+", metavar="RUN|OVERRIDES", help="a folder with a record, or overrides of a run"
     )
     return parser
 
@@ -178,7 +178,7 @@ def _widths_parser() -> argparse.ArgumentParser:
 
 
 def _widths(args: argparse.Namespace) -> int:
-    """Print what adaptive surrogates set their widths by, by layer."""
+    """Print the statistics by layer from which adaptive surrogates choose their width."""
     from sgbench.inspection.diagnosed import measured_widths
     from sgbench.inspection.diagnosis_text import widths_text
 
@@ -206,19 +206,17 @@ def _exact(args: argparse.Namespace) -> int:
     from sgbench.diagnosis.exact import exact
     from sgbench.training.build import construct
 
-    for word in args.words:
-        if not word.startswith(("surrogate", "width_fwhm=")):
+    for override in args.overrides:
+        if not override.startswith(("surrogate", "width_fwhm=")):
             raise InputError(
-                f"'{word}': the networks are fixed; only surrogate=NAME and its numbers are chosen"
+                f"'{override}': the networks are fixed; only surrogate=NAME and its numbers are chosen"
             )
-    spec = compose(args.words, config_dirs=args.config_dir, allow_targets=args.allow_target)
+    spec = compose(args.overrides, config_dirs=args.config_dir, allow_targets=args.allow_target)
     comparison = exact(
         lambda: construct("surrogate", spec.targets["surrogate"], spec.method.parameters["surrogate"]),
         noise_slope=args.noise,
     )
-    title = (
-        f"{' '.join(args.words)}, escape noise of slope {args.noise:g}, {comparison.networks} tiny networks"
-    )
+    title = f"{' '.join(args.overrides)}, escape noise of slope {args.noise:g}, {comparison.networks} tiny networks"
     text = (
         f"{title}\n"
         f"cosine {comparison.cosine:.3f} (median), {comparison.cosine_low:.3f} (10 % quantile); norm ratio "
@@ -272,11 +270,11 @@ ACTIONS: dict[str, tuple[Callable[[], argparse.ArgumentParser], Callable[[argpar
     "widths": (_widths_parser, _widths),
     "robustness": (_robustness_parser, _robustness),
 }
-"""What is diagnosed, by the word behind the command; panels where there is none."""
+"""The parser and the handler of each action; the empty name is `sgbench diagnose` without an action."""
 
 
 def _levels(text: str | None, what: Sequence[str]) -> list[float] | None:
-    """Read severities, which are those of one disturbance."""
+    """Parse the severities of one disturbance; None without a text."""
     if text is None:
         return None
     if len(what) != 1:
@@ -290,11 +288,11 @@ def _levels(text: str | None, what: Sequence[str]) -> list[float] | None:
 def _run(args: argparse.Namespace) -> StoredRun:
     from sgbench.inspection.stored_run import stored_run
 
-    return stored_run(args.words, config_dirs=args.config_dir, allow_targets=args.allow_target)
+    return stored_run(args.overrides, config_dirs=args.config_dir, allow_targets=args.allow_target)
 
 
 def _landscape() -> ModuleType:
-    """Import the pictures of losses over weights."""
+    """Import the module that draws losses over weights."""
     from sgbench.plots import landscape
 
     return landscape

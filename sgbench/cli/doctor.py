@@ -1,4 +1,4 @@
-"""`sgbench doctor`: what is installed, what is found, what is missing and how to get it."""
+"""`sgbench doctor`: report what is installed, what is missing, and how to get it."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def register(commands: Any) -> None:
     )
     command.add_argument(
         "--for",
-        dest="words",
+        dest="overrides",
         nargs="+",
-        metavar="WORD",
-        help="words of a run, e.g. experiment=shd_v2: train some batches and predict time and memory of an epoch",
+        metavar="OVERRIDE",
+        help="overrides of a run, e.g. experiment=shd_v2: predict time and memory of an epoch from some batches",
     )
     command.set_defaults(handler=doctor)
 
@@ -40,12 +40,12 @@ def register(commands: Any) -> None:
 def doctor(args: argparse.Namespace) -> int:
     """Print the report on the installation; return 1 if something needed is missing.
 
-    With the words of a run, print what its epochs will take here instead.
+    With the overrides of a run, print the expected time and memory of its epochs instead.
 
     Raises:
-        InputError: a word is not usable, or files of the data set are missing.
+        InputError: an override is not usable, or files of the data set are missing.
     """
-    if args.words:
+    if args.overrides:
         return predict(args)
     report = collect()
     answer(args, report, as_text(report).removesuffix("\n"))
@@ -53,20 +53,20 @@ def doctor(args: argparse.Namespace) -> int:
 
 
 def predict(args: argparse.Namespace) -> int:
-    """Print how long an epoch of a run takes and how much memory, measured with some of its batches."""
+    """Print the time and memory that an epoch of a run takes, estimated from some of its batches."""
     from dataclasses import asdict
 
     from sgbench.composition.compose import compose
     from sgbench.training.calibration import calibrated
     from sgbench.training.forecast import forecast
 
-    spec = calibrated(compose(args.words, config_dirs=args.config_dir, allow_targets=args.allow_target))
+    spec = calibrated(compose(args.overrides, config_dirs=args.config_dir, allow_targets=args.allow_target))
     found = forecast(spec)
     return answer(args, asdict(found), forecast_lines(found))
 
 
 def forecast_lines(found: Forecast) -> list[str]:
-    """Write a prediction for people."""
+    """Write the lines of a forecast."""
 
     def took(clock: Clock) -> str:
         return f"{clock.wall_s:.3g} s ({clock.cpu_s:.3g} s of processor time)"
@@ -116,7 +116,7 @@ def _extra(module: str, extra: str) -> str:
 
 
 def _places() -> dict[str, str]:
-    """Say where a sweep's groups can run, and which of the two ways to SLURM to take."""
+    """List where the groups of a sweep can run, and which of the two launchers for SLURM to use."""
     import importlib.util
 
     has_slurm = shutil.which("sbatch") is not None
@@ -178,7 +178,7 @@ def _engines() -> dict[str, str]:
 
 
 def _data(problems: list[str]) -> dict[str, str]:
-    """Collect the state of each data set; one whose files nobody has fetched is no problem."""
+    """Collect the state of each data set; files that were not downloaded yet are no problem."""
     from sgbench.cli.data import make
     from sgbench.composition.catalogue import entries
 
@@ -202,7 +202,7 @@ def _data(problems: list[str]) -> dict[str, str]:
 
 
 def as_text(report: dict[str, Any]) -> str:
-    """Write the report on the installation for people."""
+    """Write the report on the installation as text."""
     lines = []
     for key, value in report.items():
         if key == "problems":

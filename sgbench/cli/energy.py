@@ -80,10 +80,10 @@ def _register_more(actions: Any) -> None:
         "decide", help="accuracy and energy of a run's answers before the end", parents=shared()
     )
     deciding.add_argument(
-        "words",
+        "overrides",
         nargs="+",
         metavar="RUN",
-        help="folder of a finished run, or the words of sgbench run that made it",
+        help="folder of a finished run, or the overrides of sgbench run that made it",
     )
     deciding.add_argument("--target", default="horowitz_45nm", metavar="NAME", help="default: horowitz_45nm")
     deciding.add_argument(
@@ -102,7 +102,9 @@ def _register_more(actions: Any) -> None:
     metering = actions.add_parser(
         "meter", help="what the host's own meters say while a command runs", parents=plain
     )
-    metering.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND", help="none lists the meters")
+    metering.add_argument(
+        "command", nargs=argparse.REMAINDER, metavar="COMMAND", help="none lists the meters"
+    )
     metering.add_argument(
         "--idle", type=float, default=5.0, metavar="S", help="seconds to measure the idle level"
     )
@@ -120,12 +122,12 @@ def _add_targets(parser: argparse.ArgumentParser) -> None:
 
 
 def _finish(parser: argparse.ArgumentParser, module: str, name: str) -> None:
-    """Name the module and the function that answer an action."""
+    """Set the handler of an action to a function, whose module is imported when the action runs."""
     parser.set_defaults(handler=functools.partial(_answer, module, name))
 
 
 def _answer(module: str, name: str, args: argparse.Namespace) -> int:
-    """Import the module of an action and call the function that answers it."""
+    """Import the module of an action, call its function and return the exit code."""
     return getattr(importlib.import_module(f"sgbench.cli.{module}"), name)(args)
 
 
@@ -149,7 +151,7 @@ def read_record(path: Path) -> tuple[RunRecord, OpCounts]:
 
 
 def pick(names: list[str], config_dirs: list[Path]) -> dict[str, EnergyTarget]:
-    """Select the targets of these names, or all of them.
+    """Load the energy targets of these names, or all of the catalogue without names.
 
     Raises:
         InputError: there is no such target.

@@ -46,7 +46,7 @@ def answer_validate(args: argparse.Namespace) -> int:
     elif args.markdown:
         say(validation_markdown(verdicts))
     else:
-        say([*aligned(rows(verdicts), words=8), "", summary(verdicts)])
+        say([*aligned(rows(verdicts), text_columns=8), "", summary(verdicts)])
     return 0
 
 
@@ -79,7 +79,7 @@ def rows(verdicts: Sequence[EnergyVerdict]) -> list[list[str]]:
 
 
 def summary(verdicts: Sequence[EnergyVerdict]) -> str:
-    """Describe how many published measurements the predictions agree with, and what those that do not share."""
+    """Count the predictions that agree with measurements, and describe the deviations of the others."""
     failed = [verdict for verdict in verdicts if not verdict.inside]
     low = sum(verdict.ratio < 1 for verdict in failed)
     near = sum(1 / NEAR < verdict.ratio < NEAR for verdict in failed)
@@ -100,13 +100,13 @@ def summary(verdicts: Sequence[EnergyVerdict]) -> str:
 
 
 def validation_markdown(verdicts: Sequence[EnergyVerdict]) -> list[str]:
-    """Write the table of predictions beside measurements in Markdown, as the documentation shows it."""
+    """Write the table of predictions and measurements in Markdown, as the documentation shows it."""
     head, *body = rows(verdicts)
     return [*markdown(head, body, numbers=[5]).splitlines(), "", summary(verdicts)]
 
 
 def update(path: Path, lines: Sequence[str]) -> None:
-    """Write the table between its markers in a document.
+    """Replace the lines between the markers BEGIN and END of a document.
 
     Raises:
         InputError: the document cannot be read, or has no markers.
@@ -130,7 +130,7 @@ def answer_train(args: argparse.Namespace) -> int:
 
 
 def _learning(record: RunRecord, args: argparse.Namespace) -> Learning | None:
-    """Return the rule's cost of learning; for a record older than that field, by rebuilding its network."""
+    """Return the operations of the learning rule, from the record or, if it is older, from its rebuilt network."""
     if record.learning is not None or record.counts is None:
         return record.learning
     parts = run_of(args.record, record, config_dirs=args.config_dir).parts
@@ -157,7 +157,7 @@ def report(cost: TrainingCost) -> list[str]:
     memory = "not measured" if cost.peak_bytes is None else f"{cost.peak_bytes / 2**20:.0f} MiB"
     backward = f"{cost.adjoint_updates:.4g} updates of neurons backward"
     return [
-        *aligned(rows, words=1),
+        *aligned(rows, text_columns=1),
         "",
         f"{cost.epochs} epochs of {cost.samples} samples, {backward}",
         f"took {cost.seconds:.3g} s{rate}; peak memory {memory}",
@@ -182,9 +182,9 @@ MOST_ROWS = 12
 
 
 def answer_decide(args: argparse.Namespace) -> int:
-    """Print accuracy and cost of an answer after each step, and at each confidence."""
+    """Print accuracy and energy of stopping after each time step, and at each confidence."""
     (target,) = energy.pick([args.target], args.config_dir).values()
-    run = stored_run(args.words, config_dirs=args.config_dir, allow_targets=args.allow_target)
+    run = stored_run(args.overrides, config_dirs=args.config_dir, allow_targets=args.allow_target)
     decisions = decide(run, tuple(args.confidence or (0.5, 0.9, 0.99)))
     dt_s = run.spec.method.protocol.dt_s
     costs = [price(decision.counts, target=target, dt_s=dt_s).dynamic_nj for decision in decisions]
@@ -204,26 +204,26 @@ def answer_decide(args: argparse.Namespace) -> int:
                     joules_interval(cost),
                 ]
             )
-    say(aligned(rows, words=1))
+    say(aligned(rows, text_columns=1))
     return 0
 
 
 def decide(run: StoredRun, confidences: tuple[float, ...]) -> list[Decision]:
-    """Evaluate answers before the end by a finished run's weights on its test split.
+    """Evaluate predictions made before the last time step, with a finished run's weights on its test split.
 
     Raises:
         InputError: the run is not finished here, or its weights are gone.
     """
     record, parts, spec = run.record, run.parts, run.spec
     if record is None or record.status != "finished":
-        raise InputError(f"{run.folder}: no finished run; make it with sgbench run and the same words")
+        raise InputError(f"{run.folder}: no finished run; make it with sgbench run and the same overrides")
     for confidence in confidences:
         if not 0 < confidence < 1:
             raise InputError(f"--confidence {confidence:g}: a number between 0 and 1 is needed")
     load_selected(run)
     parts.data.setup()
     training = Training(parts, spec.method, spec.seed, made_by={})
-    # As the test was: noisy spikes and a steepness on its way are those of the selected epoch.
+    # Noise of spikes and the slope schedule are those of the selected epoch, as in the stored test score.
     training.epochs.begin(parts.network, "test", record.best_epoch or 0)
     times = DecisionTimes(
         parts.network,
@@ -249,10 +249,10 @@ def _tree(decision: Decision, cost: BoundedValue | None) -> dict[str, object]:
 
 
 def answer_meter(args: argparse.Namespace) -> int:
-    """Run a command and print the energy that it took; without a command, list the meters of this machine."""
+    """Run a command and print the energy that it used; without a command, list the power meters of this machine."""
     available, missing = meters()
-    words = args.words[1:] if args.words[:1] == ["--"] else args.words
-    if not words:
+    command = args.command[1:] if args.command[:1] == ["--"] else args.command
+    if not command:
         names = [meter.name for meter in available]
         return answer(args, {"meters": names, "not_available": missing}, [*names, *missing])
     idle_s = require_number("--idle", args.idle, low=0, open_low=True)
@@ -261,12 +261,12 @@ def answer_meter(args: argparse.Namespace) -> int:
     codes: list[int] = []
 
     def work() -> None:
-        codes.append(subprocess.run(words, check=False).returncode)  # noqa: S603 - the user's own words
+        codes.append(subprocess.run(command, check=False).returncode)  # noqa: S603 - the user's own command
 
     try:
         readings = Metered(available, idle_s=idle_s).run(work)
     except FileNotFoundError as error:
-        raise InputError(f"{words[0]}: no such command") from error
+        raise InputError(f"{command[0]}: no such command") from error
     if args.json:
         say_json([{**asdict(reading), "net_j": reading.net_j} for reading in readings])
     else:
@@ -281,5 +281,5 @@ def answer_meter(args: argparse.Namespace) -> int:
             ]
             for reading in readings
         ]
-        say([*aligned(rows, words=1), *missing])
+        say([*aligned(rows, text_columns=1), *missing])
     return codes[0]

@@ -40,7 +40,7 @@ def answer_list(args: argparse.Namespace) -> int:
             )
         ]
         rows.append([name, target.title, scope_of(target), marked(target), *prices, static])
-    say(aligned(rows, words=4))
+    say(aligned(rows, text_columns=4))
     for name, target in targets.items():
         if target.unpriced is not None:
             say([f"{name}: {target.unpriced}"])
@@ -48,7 +48,7 @@ def answer_list(args: argparse.Namespace) -> int:
 
 
 def details(target: EnergyTarget) -> list[str]:
-    """Describe everything that one target's file states."""
+    """Write all facts in the file of an energy target."""
     lines = [f"{target.name}: {target.title}", "", *textwrap.wrap(target.about, 100), ""]
     rows = [["term", "cost", "scope", "basis", "node, nm", "V", "evidence"]]
     rows += [
@@ -61,7 +61,7 @@ def details(target: EnergyTarget) -> list[str]:
         static = target.static
         ends = "" if static.low_mw == static.high_mw else f" ({static.low_mw:g} to {static.high_mw:g})"
         rows.append(["static power of a chip", f"{static.value_mw:g}{ends} mW", *_evidence(static)])
-    lines += aligned(rows, words=7) if len(rows) > 1 else [str(target.unpriced)]
+    lines += aligned(rows, text_columns=7) if len(rows) > 1 else [str(target.unpriced)]
     lines += ["", *(f"inside another price: {name}" for name in target.included_elsewhere)]
     lines += [f"left out: {gap}" for gap in target.missing]
     if target.chip is not None:
@@ -125,7 +125,7 @@ def about(counts: OpCounts) -> list[str]:
 
 
 def training(record: RunRecord) -> str:
-    """Describe what a record holds about the cost of its training."""
+    """Write the line on the cost of training in a record."""
     memory = record.peak_memory_bytes
     peak = "not measured" if memory is None else f"{memory / 2**20:,.0f} MiB"
     took = f"{record.timing.fit_s:.3g} s, {len(record.curve)} epochs"
@@ -145,7 +145,7 @@ def answer_explain(args: argparse.Namespace) -> int:
 
 
 def explanation(estimate: EnergyEstimate, target: EnergyTarget) -> list[str]:
-    """Write the energy term by term, what it leaves out and where its numbers come from."""
+    """Write each term of an estimated energy, what the estimate leaves out, and the sources of the prices."""
     rows = [["layer", "operation", "an inference", "each", "energy"]]
     rows += [
         [
@@ -158,7 +158,7 @@ def explanation(estimate: EnergyEstimate, target: EnergyTarget) -> list[str]:
         for term in estimate.by_layer
         if term.count_per_inference
     ]
-    lines = [f"{target.name}: {target.title}", "", *aligned(rows, words=2), ""]
+    lines = [f"{target.name}: {target.title}", "", *aligned(rows, text_columns=2), ""]
     lines.append(f"dynamic: {joules_interval(estimate.dynamic_nj)}")
     if estimate.static_nj is not None:
         time = f"{estimate.latency_s:.3g} s an inference"
@@ -183,7 +183,7 @@ def answer_fit(args: argparse.Namespace) -> int:
 
 
 def report(chip_fit: ChipFit) -> list[str]:
-    """Describe how a network fits a chip, with the reasons and with what nobody checked."""
+    """Write whether a network fits a chip, why, and which limits were not checked."""
     rows = [["layer", "first core", "cores", "because of"]]
     rows += [
         [piece.layer, str(piece.first_core), str(piece.cores), piece.decides] for piece in chip_fit.pieces
@@ -193,7 +193,7 @@ def report(chip_fit: ChipFit) -> list[str]:
     return [
         f"{chip_fit.target}: {verdict}; {size}",
         "",
-        *aligned(rows, words=1),
+        *aligned(rows, text_columns=1),
         "",
         *[f"not supported: {feature}" for feature in chip_fit.unsupported],
         *[f"to be changed: {change}" for change in chip_fit.changes],

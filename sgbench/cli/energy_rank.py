@@ -1,4 +1,4 @@
-"""`sgbench energy rank`: methods beside their networks without spikes, and whose prices decide their order."""
+"""`sgbench energy rank`: methods and matched networks without spikes, and whether prices change their order."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sgbench.records.method import by_method
 from sgbench.records.record import RunRecord
 from sgbench.tables import aligned
 
-MOST_METHODS = 12  # of which every pair is printed
+MOST_METHODS = 12  # up to which every pair is printed
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Contestant:
 
 
 def answer_rank(args: argparse.Namespace) -> int:
-    """Print methods beside networks without spikes, and how stable their order is."""
+    """Print the energy of methods and of matched networks without spikes, and how stable their order is."""
     targets = energy.pick(args.target, args.config_dir)
     methods = contestants(args.sources)
     chosen, dt_s = [*targets.values()], methods[0].dt_s
@@ -135,7 +135,7 @@ def _contestant(label: str, group: Sequence[RunRecord]) -> Contestant:
 
 
 def beside_lines(methods: Sequence[Contestant], beside: dict[str, Matched]) -> list[str]:
-    """Write a table with each method beside its networks without spikes."""
+    """Write a table with a line for each method and its matched networks without spikes."""
     rows = [["method", "accuracy, %", "rate, %", "crossover, %", "bits, %", "beats its ANN on", "its QNN on"]]
     bits = beside[methods[0].label].activation_bits
     for method in methods:
@@ -152,7 +152,7 @@ def beside_lines(methods: Sequence[Contestant], beside: dict[str, Matched]) -> l
             ]
         )
     return [
-        *aligned(rows, words=1),
+        *aligned(rows, text_columns=1),
         "rate: events a synapse and step; crossover: the rate at which the network without spikes costs the same",
         "bits: products of bits, over those of the network without spikes and with quantised activations",
         f"its ANN: the same layers without spikes; its QNN: the same with activations of {bits} bits, on targets",
@@ -175,7 +175,7 @@ def stability_lines(stability: Sequence[Duel]) -> list[str]:
     if not stability:
         return ["no pair of methods has a total on one target"]
     return [
-        *aligned(rows, words=2),
+        *aligned(rows, text_columns=2),
         "share: of the corners of each target's price intervals, over the targets that tell the two apart",
         *(["neighbours alone; --json has every pair"] if many else []),
     ]

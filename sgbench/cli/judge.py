@@ -1,4 +1,4 @@
-"""`sgbench judge`: is a surrogate better, equal or worse than the known ones, and for which networks."""
+"""`sgbench judge`: test whether a surrogate is better than, equal to or worse than known ones."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ def register(commands: Any) -> None:
         parents=shared(),
     )
     parser.add_argument(
-        "words", nargs="+", metavar="WORD", help="a surrogate, then words of its own, e.g. surrogate.a=3"
+        "overrides",
+        nargs="+",
+        metavar="OVERRIDE",
+        help="a surrogate, then its parameters, e.g. surrogate.a=3",
     )
     parser.add_argument(
         "--tasks", default="quick", metavar="SET", help="quick, whole, or names with commas (default: quick)"
@@ -57,7 +60,7 @@ def register(commands: Any) -> None:
 
 
 def judge_command(args: argparse.Namespace) -> int:
-    """Run what is missing, write the verdict's files, and print a line for each kind of network."""
+    """Run missing runs, write the files of the verdict, and print a line for each kind of network."""
     from sgbench.study.judge.decide import MARGIN
     from sgbench.study.judge.field import SETS
     from sgbench.study.judge.judged import judge
@@ -65,7 +68,7 @@ def judge_command(args: argparse.Namespace) -> int:
     if (args.name is None) != (args.contact is None):
         raise InputError("--name and --contact: give both, to make submissions, or neither")
     result = judge(
-        *args.words,
+        *args.overrides,
         tasks=args.tasks if args.tasks in SETS else args.tasks.split(","),
         to=args.to,
         calibrated=args.calibrated,
@@ -91,5 +94,5 @@ def judge_command(args: argparse.Namespace) -> int:
 
 
 def _say(line: str) -> None:
-    """Tell how far it is on standard error, beside the answer."""
+    """Print a line of progress on standard error."""
     sys.stderr.write(f"{printable(line)}\n")

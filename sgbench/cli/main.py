@@ -1,4 +1,4 @@
-"""The command `sgbench`: thin; anything heavy is imported by the subcommand that needs it."""
+"""The command `sgbench`; each subcommand imports what it needs only when it runs."""
 
 from __future__ import annotations
 
@@ -53,33 +53,35 @@ MOVED = {
     ("data", "accept"): "python -m registry accept-data",
     **{("board", name): f"python -m registry {name}" for name in ("audit", "withdraw", "release")},
 }
-"""Commands of those who keep studies and boards, which are not in the package: what a clone has in their place."""
+"""Commands for maintainers of studies and boards, which are not in the package, with what a clone has instead."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command `sgbench` and return its exit code."""
-    return run_words(_dispatch, argv)
+    return run_command_line(_dispatch, argv)
 
 
-def run_words(dispatch: Callable[[list[str]], int], argv: Sequence[str] | None = None) -> int:
-    """Hand the words of a command to what reads them, and end every error in one line.
+def run_command_line(dispatch: Callable[[list[str]], int], argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code; print each error as one line.
 
     Args:
-        dispatch: reads words, does what they say and returns the exit code.
-        argv: the words; None: those of this process.
+        dispatch: runs the command that the arguments name, and returns the exit code.
+        argv: arguments without the program's name; None: those of this process.
     """
-    words, variables = _flags_of_all(list(sys.argv[1:] if argv is None else argv))
-    trusts = allowed_targets() or any(word.startswith("--allow-target") for word in words)
+    arguments, variables = _flags_of_all(list(sys.argv[1:] if argv is None else argv))
+    trusts = allowed_targets() or any(argument.startswith("--allow-target") for argument in arguments)
     if trusts and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # where one's own package lies, as with `python -m`
+        sys.path.insert(
+            0, str(Path.cwd())
+        )  # so that the user's own package can be imported, as with `python -m`
     with _environment(variables):
         try:
-            return dispatch([_whole(word) for word in words])
+            return dispatch([_with_whole_name(argument) for argument in arguments])
         except KeyboardInterrupt:
             sys.stderr.write(STOPPED)
             return STOPPED_CODE
         except BrokenPipeError:
-            # The reader of a pipe (head, less) went away; what is left has nowhere to go.
+            # The reader of the pipe (head, less) has closed it; the rest of the output is dropped.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         except Exception as error:
@@ -91,8 +93,8 @@ def run_words(dispatch: Callable[[list[str]], int], argv: Sequence[str] | None =
             return ended.exit_code
 
 
-def _flags_of_all(words: list[str]) -> tuple[list[str], dict[str, str]]:
-    """Split off what every command takes; returns the other words, and variables of the environment.
+def _flags_of_all(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Split off the options of every command; return the other arguments, and the environment variables to set.
 
     >>> _flags_of_all(["list", "--traceback", "surrogate"])
     (['list', 'surrogate'], {'SGBENCH_TRACEBACK': '1'})
@@ -100,15 +102,15 @@ def _flags_of_all(words: list[str]) -> tuple[list[str], dict[str, str]]:
     rest: list[str] = []
     named: list[str] = []
     variables: dict[str, str] = {}
-    given = iter(words)
-    for word in given:
-        flag, has_value, value = word.partition("=")
-        if word == "--traceback":
+    given = iter(arguments)
+    for argument in given:
+        flag, has_value, value = argument.partition("=")
+        if argument == "--traceback":
             variables[TRACEBACK] = "1"
         elif flag == "--allow-env":
             named.append(value if has_value else next(given, ""))
         else:
-            rest.append(word)
+            rest.append(argument)
     if named:
         variables[ALLOW_ENV] = ",".join([*named, *allowed_env()])
     return rest, variables
@@ -116,7 +118,7 @@ def _flags_of_all(words: list[str]) -> tuple[list[str], dict[str, str]]:
 
 @contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set variables of the environment, which the processes of a sweep inherit, for a while."""
+    """Set environment variables in a `with` block; processes of a sweep inherit them."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -128,56 +130,56 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _whole(word: str) -> str:
-    """Add the hash to a name of one's own data in a word of a run, e.g. to experiment=mine."""
-    group, _, name = word.partition("=")
+def _with_whole_name(argument: str) -> str:
+    """Complete the name of the user's own data by its hash, e.g. in experiment=mine; return others unchanged."""
+    group, _, name = argument.partition("=")
     if not name or group not in ("experiment", "dataset", "protocol"):
-        return word
+        return argument
     return f"{group}={whole_name(name, [path.stem for path in (own_conf_dir() / group).glob('*.yaml')])}"
 
 
-def _dispatch(words: list[str]) -> int:
-    if words[:1] == ["run"]:
+def _dispatch(arguments: list[str]) -> int:
+    if arguments[:1] == ["run"]:
         # Hydra's grammar, not argparse's: overrides, sweeps and Hydra's own flags.
         from sgbench.cli.run import run_command
 
-        return run_command(words[1:])
-    if words[:1] == ["sweep"]:
+        return run_command(arguments[1:])
+    if arguments[:1] == ["sweep"]:
         from sgbench.cli.sweep import sweep_command
 
-        return sweep_command(words[1:])
-    if words[:1] == ["tune"]:
+        return sweep_command(arguments[1:])
+    if arguments[:1] == ["tune"]:
         from sgbench.cli.tune import tune_command
 
-        return tune_command(words[1:])
-    if words[:1] == ["completion"]:
-        return _completion(words[1:])
-    if words[:1] == ["diagnose"]:
+        return tune_command(arguments[1:])
+    if arguments[:1] == ["completion"]:
+        return _completion(arguments[1:])
+    if arguments[:1] == ["diagnose"]:
         from sgbench.cli.diagnose import diagnose_command
 
-        return diagnose_command(words[1:])
-    if words and "=" in words[0]:
-        raise InputError(f"'{words[0]}' is no command; did you mean: sgbench run {' '.join(words)}")
+        return diagnose_command(arguments[1:])
+    if arguments and "=" in arguments[0]:
+        raise InputError(f"'{arguments[0]}' is no command; did you mean: sgbench run {' '.join(arguments)}")
     for moved, command in MOVED.items():
-        if tuple(words[: len(moved)]) == moved:
+        if tuple(arguments[: len(moved)]) == moved:
             raise InputError(f"sgbench {' '.join(moved)}: not in the package; in a clone of it: {command}")
-    args = parser().parse_args(words)
+    args = parser().parse_args(arguments)
     return args.handler(args)
 
 
-def _completion(words: list[str]) -> int:
-    """Print a shell's completion script, or the words that may follow a line."""
+def _completion(arguments: list[str]) -> int:
+    """Print a shell's completion script, or with --line the completions of a typed line."""
     from sgbench.cli.completion import candidates
     from sgbench.composition.completion import SHELLS, script
 
-    if words[:1] == ["--line"]:
-        sys.stdout.write("".join(f"{word}\n" for word in candidates(" ".join(words[1:]), parser)))
+    if arguments[:1] == ["--line"]:
+        sys.stdout.write("".join(f"{word}\n" for word in candidates(" ".join(arguments[1:]), parser)))
         return 0
-    if len(words) != 1 or words[0].startswith("-"):
+    if len(arguments) != 1 or arguments[0].startswith("-"):
         raise InputError(
             f'completion: a shell is needed, {", ".join(SHELLS)}: eval "$(sgbench completion bash)"'
         )
-    sys.stdout.write(script(words[0]))
+    sys.stdout.write(script(arguments[0]))
     return 0
 
 

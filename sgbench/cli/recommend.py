@@ -1,4 +1,4 @@
-"""`sgbench recommend`: which surrogate, width and settings to take for a network, and how sure that is."""
+"""`sgbench recommend`: the surrogate, width and settings to use for a network, and how sure the advice is."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EPILOG = """examples:
   sgbench recommend --layers 1 --recurrent --steps 80
   sgbench recommend --target loihi1 --max-nj 50 --min-accuracy 90    # under a budget of energy on a chip"""
 SHAPE = ("recurrent", "steps", "start_spikes")
-"""Options that describe a network of which there are no words."""
+"""Options that describe a network for which no overrides are given."""
 BUDGET = ("max_nj", "min_accuracy", "bits", "run", "plot")
 """Options of advice under a budget of energy."""
 NOT_MEASURED = ("layers", *SHAPE, "goal", "budget", "summary", "data_dir")
@@ -34,11 +34,11 @@ def register(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=shared(picture="accuracy against energy of the measured settings, with --target"),
     )
-    parser.add_argument("words", nargs="*", metavar="WORD", help="of a run, e.g. experiment=digits")
+    parser.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="of a run, e.g. experiment=digits")
     parser.add_argument("--for", dest="goal", choices=GOALS, help="what counts (default: accuracy)")
     parser.add_argument("--budget", type=int, metavar="N", help="settings to try (default: 3)")
-    parser.add_argument("--layers", type=int, metavar="N", help="hidden layers, in place of words")
-    parser.add_argument("--recurrent", action="store_true", help="neurons of a layer hear each other")
+    parser.add_argument("--layers", type=int, metavar="N", help="hidden layers, in place of overrides")
+    parser.add_argument("--recurrent", action="store_true", help="hidden layers are recurrent")
     parser.add_argument("--steps", type=int, metavar="T", help="time steps (default: 100)")
     parser.add_argument(
         "--start-spikes", metavar="LIST", help="spikes a neuron sends before training, by layer, e.g. 9,4,1"
@@ -72,16 +72,18 @@ def recommend(args: argparse.Namespace) -> int:
     from sgbench.recommendation.recommend import recommend_shape
     from sgbench.recommendation.summary import Shape
 
-    if bool(args.words) == (args.layers is not None):
+    if bool(args.overrides) == (args.layers is not None):
         raise InputError(
-            "name the words of a run, e.g. experiment=digits, or --layers of a network of your own"
+            "give the overrides of a run, e.g. experiment=digits, or --layers of a network of your own"
         )
     goal, budget = args.goal or GOALS[0], 3 if args.budget is None else args.budget
-    if args.words:
-        _refuse(args, SHAPE, "is of a network without words; name --layers in place of words")
-        words = args.words if args.data_dir is None else [*args.words, f"paths.data_dir={args.data_dir}"]
+    if args.overrides:
+        _refuse(args, SHAPE, "describes a network given by --layers; give --layers in place of overrides")
+        overrides = (
+            args.overrides if args.data_dir is None else [*args.overrides, f"paths.data_dir={args.data_dir}"]
+        )
         found = recommended(
-            *words,
+            *overrides,
             goal=goal,
             budget=budget,
             config_dirs=args.config_dir,
@@ -89,7 +91,7 @@ def recommend(args: argparse.Namespace) -> int:
             summary=args.summary,
         )
     else:
-        _refuse(args, ("data_dir",), "is of a run; name its words in place of --layers")
+        _refuse(args, ("data_dir",), "is of a run; give its overrides in place of --layers")
         steps = 100 if args.steps is None else args.steps
         if args.layers < 1 or steps < 1:
             raise InputError(f"--layers {args.layers} --steps {steps}: 1 or more are needed")
@@ -100,13 +102,13 @@ def recommend(args: argparse.Namespace) -> int:
 
 
 def _under_budget(args: argparse.Namespace) -> int:
-    """Print which settings keep a network within a budget on a target."""
+    """Print the settings with which a network meets a budget of energy on a target."""
     from sgbench.recommendation.budget_export import figure_of, tree_of
     from sgbench.recommendation.recommend import recommend
 
     measured = "--target answers from measured runs; name a finished run of yours with --run"
-    if args.words:
-        raise InputError(f"{args.words[0]}: {measured}")
+    if args.overrides:
+        raise InputError(f"{args.overrides[0]}: {measured}")
     _refuse(args, NOT_MEASURED, measured)
     check_picture(args)
     advice = recommend(
@@ -121,7 +123,7 @@ def _under_budget(args: argparse.Namespace) -> int:
 
 
 def _refuse(args: argparse.Namespace, names: Sequence[str], why: str) -> None:
-    """Refuse options that an answer does not take, so that none is left unread."""
+    """Refuse options that have no effect on the advice that is asked for."""
     for name in names:
         given = getattr(args, name)
         if given is not None and given is not False:
@@ -132,7 +134,7 @@ def _refuse(args: argparse.Namespace, names: Sequence[str], why: str) -> None:
 def _numbers(text: str, layers: int) -> tuple[float, ...]:
     """Read a list of numbers, one a layer."""
     try:
-        numbers = tuple(float(word) for word in text.split(","))
+        numbers = tuple(float(number) for number in text.split(","))
     except ValueError:
         numbers = ()
     if len(numbers) != layers or not all(0 <= number < float("inf") for number in numbers):

@@ -1,4 +1,4 @@
-"""`sgbench reproduce`: published figures, measured here, ours beside theirs."""
+"""`sgbench reproduce`: measure published results again, and compare."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sgbench.reproduction.definition import Reproduction
     from sgbench.reproduction.runs import ReproductionGrid, ReproductionResult
 
-ABOUT = """Run what others have published, and print ours beside theirs. Without NAME, list what there is.
+ABOUT = """Run what others have published, and print published and measured figures. Without NAME, list all.
 
 Finished runs are kept: an interrupted reproduction continues, and the same command again only reads. `all` says
 before each how long the rest takes, by the minutes that --list names and the pace so far.
@@ -39,7 +39,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         parents=shared(classes=False),
     )
     one.add_argument("name", nargs="?", metavar="NAME|all", help="which; all for every one")
-    one.add_argument("--list", action="store_true", help="what there is, and how long it takes")
+    one.add_argument("--list", action="store_true", help="list all reproductions and how long each takes")
     one.add_argument("--seeds", type=int, metavar="N", help="the first N seeds alone")
     one.add_argument("--ablations", action="store_true", help="run too what shows why figures are missed")
     one.add_argument("--stored", action="store_true", help="run nothing; read what has been run")
@@ -92,27 +92,28 @@ def _list(args: argparse.Namespace) -> int:
         for experiment in known
     ]
     tree = [experiment.model_dump(mode="json") for experiment in known]
-    return answer(args, tree, [*aligned(rows, words=3), "", "run one with: sgbench reproduce NAME"])
+    return answer(args, tree, [*aligned(rows, text_columns=3), "", "run one with: sgbench reproduce NAME"])
 
 
 def _results(chosen: Sequence[Reproduction], args: argparse.Namespace) -> list[ReproductionResult]:
-    """Run or read each, and say before each of several how many are left and about how long they take."""
+    """Run or read each reproduction; with `all`, print before each the count done and the estimated time left."""
     from sgbench.replicas.view import clock
     from sgbench.reproduction.time_left import left_s, stated_s
 
     grids = [_grids(one, args) for one in chosen]
-    tells = args.name == ALL and not args.stored
+    shows_progress = args.name == ALL and not args.stored
     stated = [
-        stated_s(one, _asked(of, args)) if tells else 0.0 for one, of in zip(chosen, grids, strict=True)
+        stated_s(one, _asked(of, args)) if shows_progress else 0.0
+        for one, of in zip(chosen, grids, strict=True)
     ]
     begun_s, results = time.monotonic(), []
-    for place, (one, of) in enumerate(zip(chosen, grids, strict=True)):
-        if stated[place]:
-            left = clock(left_s(stated, place, time.monotonic() - begun_s))
-            say(f"{place} of {len(chosen)} reproductions done, about {left} left")
+    for index, (one, of) in enumerate(zip(chosen, grids, strict=True)):
+        if stated[index]:
+            left = clock(left_s(stated, index, time.monotonic() - begun_s))
+            say(f"{index} of {len(chosen)} reproductions done, about {left} left")
         results.append(_result(one, of, args))
-        if stated[place]:  # runs that could not be made took no time
-            stated[place] -= stated_s(one, _asked(of, args))
+        if stated[index]:  # runs that could not be made took no time
+            stated[index] -= stated_s(one, _asked(of, args))
     return results
 
 
@@ -122,8 +123,8 @@ def _grids(one: Reproduction, args: argparse.Namespace) -> list[ReproductionGrid
 
     if one.calculation is not None:
         return []
-    place = ReproductionFolders(args.root, args.data_dir, tuple(args.config_dir))
-    return grids_of(one, args.seeds, place, with_ablations=args.ablations or args.update is not None)
+    folders = ReproductionFolders(args.root, args.data_dir, tuple(args.config_dir))
+    return grids_of(one, args.seeds, folders, with_ablations=args.ablations or args.update is not None)
 
 
 def _result(
@@ -162,7 +163,7 @@ def _carry_out(one: Reproduction, grids: Sequence[ReproductionGrid], args: argpa
     except InputError as error:
         if args.name != ALL:
             raise
-        # One data set that is not there does not keep the others from being measured.
+        # A missing data set does not stop the other reproductions.
         sys.stderr.write(f"sgbench: error: {one.name}: {one_printable_line(error)}\n")
 
 
@@ -182,7 +183,7 @@ def _show(results: list[ReproductionResult], args: argparse.Namespace) -> None:
                 path.parent.mkdir(exist_ok=True)
                 write_atomic(path, ablation_page(result).encode())
     table = [list(report.HEAD), *report.rows(results)]
-    lines = ["", *aligned(table, words=2), ""]
+    lines = ["", *aligned(table, text_columns=2), ""]
     for result in results:
         one = result.reproduction
         details = {"reduced": [one.reduced], "why it is missed": [one.reason]}

@@ -31,9 +31,9 @@ Run one point of the space, or with -m (or sweep=NAME) every combination of the 
   seed=3              seed of data order, encoding, initialisation and noise
   width_fwhm=1.0      one full width at half maximum for every surrogate that has one; auto measures it first
   force=true          repeat a finished run
-  trainer.watch_test_score=true  tell too what selecting on the test set would have shown; bars submission
-  trainer.profile=true  tell where the time of the fit goes, with a trace
-  trainer.diagnose=[flow,activity]  tell too how gradients flow; sgbench diagnose does so of any run
+  trainer.watch_test_score=true  also report what selection on the test set would have shown; bars submission
+  trainer.profile=true  report where the time of the fit goes, with a trace
+  trainer.diagnose=[flow,activity]  also report how gradients flow; sgbench diagnose does so for any run
   logger=[csv,wandb]  copy curves and scores to loggers
   paths.runs_dir=DIR  where runs are written (or SGBENCH_RUNS); paths.data_dir (or SGBENCH_DATA)
 
@@ -52,16 +52,16 @@ exit codes: 0 all finished, 1 a run failed, 2 bad input, 130 stopped
 """
 
 
-def run_command(words: Sequence[str]) -> int:
-    """Run `sgbench run` with these words; return the exit code."""
-    if "-h" in words or "--help" in words:
+def run_command(arguments: Sequence[str]) -> int:
+    """Run `sgbench run` with these arguments; return the exit code."""
+    if "-h" in arguments or "--help" in arguments:
         sys.stdout.write(HELP)
         return 0
     from sgbench.composition.hydra_flags import asks_to_show
     from sgbench.sweeps.notes import notes
     from sgbench.sweeps.remembered import of_words, remember
 
-    rest, allowed = _take(list(words), "--allow-target")
+    rest, allowed = _take(list(arguments), "--allow-target")
     rest, folders = _take(rest, "--config-dir", "-cd")
     rest, firsts = _take(rest, "--first")
     rest += [f"protocol.first_samples={count}" for count in firsts]
@@ -82,40 +82,40 @@ def run_command(words: Sequence[str]) -> int:
     first = planned.specs[0]
     if first.group is not None and not planned.is_open:
         remember(Path(first.paths.runs_dir), first.group, of_words(rest, config_dirs, allowed))
-    overrides = [word for word in rest if not word.startswith("-")]
+    overrides = [argument for argument in rest if not argument.startswith("-")]
     return run_sweep(planned, [*overrides, *back], Job(planned, config_dirs, allowed))
 
 
-def _take(words: list[str], *flags: str) -> tuple[list[str], list[str]]:
-    """Split off a flag with a value, given as two words or with `=`; a repeated flag's values are collected."""
-    run_words: list[str] = []
+def _take(arguments: list[str], *flags: str) -> tuple[list[str], list[str]]:
+    """Split off flags with values (`--flag value`, `--flag=value`); return the other arguments and the values."""
+    others: list[str] = []
     values: list[str] = []
-    rest = iter(words)
-    for word in rest:
-        name, given, value = word.partition("=")
+    rest = iter(arguments)
+    for argument in rest:
+        name, given, value = argument.partition("=")
         if name in flags:
             taken = value if given else next(rest, None)
             if taken is None:
                 raise InputError(f"{name}: a value is needed")
             values.append(taken)
         else:
-            run_words.append(word)
-    return run_words, values
+            others.append(argument)
+    return others, values
 
 
-def _plan(words: list[str], config_dirs: Sequence[Path], allowed: Sequence[str]) -> RunPlan:
+def _plan(arguments: list[str], config_dirs: Sequence[Path], allowed: Sequence[str]) -> RunPlan:
     from sgbench.composition.plan import plan
     from sgbench.training.calibration import calibrated_plan
 
-    overrides = [word for word in words if word not in ("-m", "--multirun")]
-    for word in overrides:
-        if word.startswith("-"):
+    overrides = [argument for argument in arguments if argument not in ("-m", "--multirun")]
+    for argument in overrides:
+        if argument.startswith("-"):
             asked = " ".join(one for one in overrides if not one.startswith("-")) or "OVERRIDE ..."
             raise InputError(
-                f"{word}: this flag is not known; see: sgbench run --help; to count the runs without starting "
+                f"{argument}: this flag is not known; see: sgbench run --help; to count the runs without starting "
                 f"them: sgbench sweep status {asked}"
             )
-    multirun = len(overrides) < len(words)
+    multirun = len(overrides) < len(arguments)
     return calibrated_plan(plan(overrides, multirun=multirun, config_dirs=config_dirs, allow_targets=allowed))
 
 

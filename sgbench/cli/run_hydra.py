@@ -1,4 +1,4 @@
-"""What `sgbench run` leaves to Hydra: launching the points of a sweep, and Hydra's own flags."""
+"""The parts of `sgbench run` that Hydra does: launching the points of a sweep, and Hydra's own flags."""
 
 from __future__ import annotations
 
@@ -42,25 +42,25 @@ if TYPE_CHECKING:
     from sgbench.records.spec import RunSpec
 
 
-def run_sweep(planned: RunPlan, words: Sequence[str], job: Job) -> int:
+def run_sweep(planned: RunPlan, arguments: Sequence[str], job: Job) -> int:
     """Launch every point of a plan by Hydra, and report from the records how they ended."""
     before = [] if planned.is_open else [_stamp(spec) for spec in planned.specs]
-    code = max(_launch(words, job), job.exit_code)
+    code = max(_launch(arguments, job), job.exit_code)
     if planned.is_open:
         return code
-    if code == 0:  # otherwise points are missing for other reasons, which have been told
+    if code == 0:  # otherwise points are missing for reasons that are already printed
         code = _finish_what_others_left(planned, job.names)
-    return max(code, _report(planned, before, job.names, is_told=job.is_refused))
+    return max(code, _report(planned, before, job.names, is_explained=job.is_refused))
 
 
-def _launch(words: Sequence[str], job: Job) -> int:
-    """Launch points by Hydra; what goes wrong there, or in somebody's launcher, is one line and an exit code."""
+def _launch(arguments: Sequence[str], job: Job) -> int:
+    """Launch points by Hydra; print an error of Hydra or of a launcher as one line, and return the exit code."""
     from sgbench.composition.hydra_internals import launch
     from sgbench.composition.words import one_line
 
     try:
-        launch(words, job)
-    except Exception as error:  # of a launcher or sweeper whatever Python has
+        launch(arguments, job)
+    except Exception as error:  # launchers and sweepers may raise anything
         if shows_traceback():
             raise
         say_error(ended_by(error) or SgbenchError(f"{type(error).__name__}: {one_line(error)}; {HOW_TO_SEE}"))
@@ -118,7 +118,9 @@ class Job:
         job = HydraConfig.get()
         if self.planned.is_open:
             chosen = [
-                word for word in job.overrides.task if word.partition("=")[0] not in self.planned.settled
+                override
+                for override in job.overrides.task
+                if override.partition("=")[0] not in self.planned.settled
             ]
             say(f"[{job.job.num + 1}] {headline(record, self.names)}: {', '.join(chosen)}")
             self.exit_code = max(self.exit_code, int(record.status != "finished"))
@@ -158,10 +160,10 @@ class Job:
         """Run points of the plan side by side, for the launcher of that name.
 
         Args:
-            points: the words of each.
-            first: place of the first of them in the plan.
-            workers: processes, or jobs of a cluster; None is one a core, or one for sixteen points.
-            largest: replicas at a time in one process, or None for as many as fit in memory.
+            points: the overrides of each point.
+            first: index of the first of them in the plan.
+            workers: processes, or jobs of a cluster; None: one for each core, or one for sixteen points.
+            largest: most replicas at a time in one process; None: as many as fit in memory.
             where: settings of `sgbench.replicas.where`.
         """
         from sgbench.replicas.sweep import run_sweep
@@ -172,7 +174,7 @@ class Job:
             for name, number in (("workers", workers), ("largest", largest)):
                 if number is not None and number < 1:
                     raise InputError(f"hydra.launcher.{name}={number}: at least 1 is needed")
-            if any(planned.spec_at(first + place, words) is None for place, words in enumerate(points)):
+            if any(planned.spec_at(first + index, point) is None for index, point in enumerate(points)):
                 raise InputError(
                     "hydra/launcher=replicas: runs planned points, but the sweeper made others; "
                     "use hydra/sweeper=planned, or another launcher"
@@ -198,23 +200,23 @@ class Job:
 
 
 def show_only(config: Any) -> None:
-    """Do nothing, as the task of commands that only show something."""
+    """Do nothing: the task function of Hydra's flags that only show something."""
 
 
-def show(words: Sequence[str], back: Sequence[str], config_dirs: Sequence[Path]) -> int:
-    """Show by Hydra what one of its own flags asks for; return the exit code.
+def show(arguments: Sequence[str], back: Sequence[str], config_dirs: Sequence[Path]) -> int:
+    """Answer one of Hydra's own flags by Hydra; return the exit code.
 
     Raises:
-        InputError: a word of which nothing can be shown; one line.
+        InputError: an argument with which nothing can be shown; one line.
     """
     from sgbench.composition.hydra_flags import checked_words
 
-    asked, checked = checked_words(words, config_dirs)
+    asked, checked = checked_words(arguments, config_dirs)
     printed = io.StringIO()
     try:
         with redirect_stderr(printed), _as_it_was():
             code = hand_to_hydra([*checked, *back], show_only)
-    except Exception as error:  # of nonsense Hydra raises what Python does
+    except Exception as error:  # Hydra raises anything on wrong input
         raise InputError(f"{asked}: {error or type(error).__name__}") from error
     if code:
         lines = [
@@ -227,7 +229,7 @@ def show(words: Sequence[str], back: Sequence[str], config_dirs: Sequence[Path])
 
 @contextmanager
 def _as_it_was() -> Iterator[None]:
-    """Restore what Hydra changes: its settings, and after `--info` a log handler that writes everything."""
+    """Restore what Hydra changes: its global settings, and after `--info` a log handler that writes everything."""
     from hydra.core.hydra_config import HydraConfig
 
     root, settings = logging.getLogger(), HydraConfig.instance()
@@ -240,8 +242,8 @@ def _as_it_was() -> Iterator[None]:
         settings.cfg = config
 
 
-def hand_to_hydra(words: Sequence[str], task: Callable[[Any], object]) -> int:
-    """Call Hydra's own command with a task; return its exit code."""
+def hand_to_hydra(arguments: Sequence[str], task: Callable[[Any], object]) -> int:
+    """Call Hydra's main with a task function; return its exit code."""
     import hydra
 
     from sgbench.composition.compose import register_resolvers
@@ -253,7 +255,7 @@ def hand_to_hydra(words: Sequence[str], task: Callable[[Any], object]) -> int:
 
     sgbench_job.launch_replicas = getattr(task, "launch_replicas", None)  # type: ignore[attr-defined]
     command = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(sgbench_job)
-    with _arguments(words):
+    with _arguments(arguments):
         try:
             command()
         except SystemExit as stop:
@@ -262,10 +264,10 @@ def hand_to_hydra(words: Sequence[str], task: Callable[[Any], object]) -> int:
 
 
 @contextmanager
-def _arguments(words: Sequence[str]) -> Iterator[None]:
-    """Set `sys.argv` for a while to words, where Hydra looks for them and for the name of its command."""
+def _arguments(arguments: Sequence[str]) -> Iterator[None]:
+    """Set `sys.argv` in a `with` block to the arguments, where Hydra reads them and its command's name."""
     before = sys.argv
-    sys.argv = ["sgbench", *words]
+    sys.argv = ["sgbench", *arguments]
     try:
         yield
     finally:
@@ -281,15 +283,15 @@ def _stamp(spec: RunSpec) -> int | None:
 
 
 def _report(
-    planned: RunPlan, before: Sequence[int | None], names: Mapping[str, str], *, is_told: bool = False
+    planned: RunPlan, before: Sequence[int | None], names: Mapping[str, str], *, is_explained: bool = False
 ) -> int:
     """Report from the records how the points of a sweep ended; return 1 if one has no finished record.
 
     Args:
         planned: all points.
-        before: time stamps of their records before the sweep.
-        names: of methods, for the lines.
-        is_told: whether one line has said why every point without a record has none.
+        before: time stamps of their records before the sweep; None: no record.
+        names: of methods, by id.
+        is_explained: whether a printed line already says why points have no record.
     """
     from sgbench.leaderboard.score import measures
     from sgbench.sweeps.selected_on_test import optimism
@@ -317,7 +319,9 @@ def _report(
     then = f"; next: sgbench board build --from runs{where}" if finished else ""
     say(f"{finished} of {len(planned.specs)} runs finished{then}")
     warn_of_chance(at_chance, finished)
-    for line in _merge_missing([one for one in problems if not (is_told and one.endswith(f": {NO_RECORD}"))]):
+    for line in _merge_missing(
+        [one for one in problems if not (is_explained and one.endswith(f": {NO_RECORD}"))]
+    ):
         say_failed(line)
     return 1 if problems else 0
 

@@ -1,4 +1,4 @@
-"""`sgbench study`: run a pre-registered study block by block, and say where it stands."""
+"""`sgbench study`: run a pre-registered study block by block, and print its status."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def register(commands: Any) -> None:
     top = commands.add_parser("study", help="pre-registered comparisons in blocks: run, status, extend")
     actions = top.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add_run(actions)
-    telling = actions.add_parser(
+    showing = actions.add_parser(
         "status", help="what is stored of each block, and what is left", parents=shared(classes=False)
     )
-    add_common(telling)
-    _add_scale(telling)
-    telling.set_defaults(handler=tell_status)
+    add_common(showing)
+    _add_scale(showing)
+    showing.set_defaults(handler=show_status)
     extending = actions.add_parser(
         "extend",
         help="write a study of the same blocks on a task of your own, into the first --config-dir",
@@ -66,7 +66,7 @@ def _add_run(actions: Any) -> None:
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
-    """Add what all commands of a study ask for: its name, its blocks, and where its records lie."""
+    """Add the options of all commands of a study: its name, its blocks, and the folders of its records."""
     parser.add_argument("name", metavar="NAME", help="e.g. surrogates")
     parser.add_argument(
         "--block",
@@ -94,7 +94,7 @@ def _add_scale(parser: argparse.ArgumentParser) -> None:
 def _add_extension(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="whose blocks are taken, e.g. surrogates")
     parser.add_argument(
-        "words", nargs="+", metavar="WORD", help="of a run, e.g. experiment=mine optimizer.lr=0.01"
+        "overrides", nargs="+", metavar="OVERRIDE", help="of a run, e.g. experiment=mine optimizer.lr=0.01"
     )
     parser.add_argument("--task", required=True, metavar="NAME", help="what the task is called")
     parser.add_argument(
@@ -111,15 +111,15 @@ def _add_extension(parser: argparse.ArgumentParser) -> None:
 
 
 def run_study(args: argparse.Namespace) -> int:
-    """Run blocks one after another; return 1 where time ended or runs failed before all were complete."""
+    """Run blocks one after another; return 1 if time runs out or a run fails before all blocks are complete."""
     from sgbench.study.definition import block_number, pick_blocks
     from sgbench.study.status import cost_rows
 
     loaded = _loaded(args)
     names = pick_blocks(loaded.study, args.block)
-    place = folders_of(args, loaded.name)
+    folders = folders_of(args, loaded.name)
     if args.plan:
-        say(aligned(cost_rows(loaded.study, names), words=2))
+        say(aligned(cost_rows(loaded.study, names), text_columns=2))
         return 0
     if args.hours is not None and not args.hours > 0:
         raise InputError(f"--hours {args.hours:g}: a number above 0 is needed")
@@ -130,9 +130,9 @@ def run_study(args: argparse.Namespace) -> int:
 
     code = Code.here()
     require_registered_file(loaded.path)
-    epoch = require_commit(place.store, code, new_epoch=args.new_epoch)
+    epoch = require_commit(folders.store, code, new_epoch=args.new_epoch)
     deadline_s = None if args.hours is None else time.monotonic() + args.hours * HOUR_S
-    with only_one(place.runs_dir, loaded.name):
+    with only_one(folders.runs_dir, loaded.name):
         give_way()
         for name in names:
             withdrawn = loaded.study.blocks[name].withdrawn
@@ -141,9 +141,9 @@ def run_study(args: argparse.Namespace) -> int:
                     f"block {block_number(loaded.study, name)} is withdrawn, nothing of it is run: {withdrawn}"
                 )
                 continue
-            require_committed(place.store.folder, loaded.study.blocks[name].needs)
+            require_committed(folders.store.folder, loaded.study.blocks[name].needs)
             complete = run_block(
-                *(loaded, name, place),
+                *(loaded, name, folders),
                 code=code,
                 runner=side_by_side,
                 deadline_s=deadline_s,
@@ -156,21 +156,21 @@ def run_study(args: argparse.Namespace) -> int:
     return 0
 
 
-def tell_status(args: argparse.Namespace) -> int:
+def show_status(args: argparse.Namespace) -> int:
     """Print how much of each block is stored."""
     from sgbench.study.definition import pick_blocks
     from sgbench.study.status import block_states
 
     loaded = _loaded(args)
-    place = folders_of(args, loaded.name)
-    states = block_states(loaded.study, pick_blocks(loaded.study, args.block), place.store)
+    folders = folders_of(args, loaded.name)
+    states = block_states(loaded.study, pick_blocks(loaded.study, args.block), folders.store)
     rows = [["block", "runs", "stored", "failed", "left, core-h", "tasks", "what it compares"]]
     rows += [state.cells for state in states]
-    return answer(args, [state.tree for state in states], aligned(rows, words=2))
+    return answer(args, [state.tree for state in states], aligned(rows, text_columns=2))
 
 
 def extend_study(args: argparse.Namespace) -> int:
-    """Write the file of a study of one task of the user's own."""
+    """Write the YAML file of a study with the same blocks on one task of the user."""
     from sgbench.study.definition import load_study
     from sgbench.study.extension import own_task, write_extension
 
@@ -180,7 +180,7 @@ def extend_study(args: argparse.Namespace) -> int:
     task = own_task(
         loaded.study,
         args.task,
-        args.words,
+        args.overrides,
         like=args.like,
         title=args.title or args.task,
         run_s=args.run_s,
@@ -208,7 +208,7 @@ def signal_study(args: argparse.Namespace) -> int:
 
 
 def _loaded(args: argparse.Namespace) -> Loaded:
-    """Load the study, or the one on the tasks of standard size that its file names."""
+    """Load a study; with --scale full, its variant on the tasks of standard size."""
     from sgbench.study.definition import load_study
     from sgbench.study.extension import full_scale
 
@@ -223,7 +223,7 @@ def _loaded(args: argparse.Namespace) -> Loaded:
 
 
 def folders_of(args: argparse.Namespace, name: str) -> StudyFolders:
-    """Collect where a study keeps its records, and what its runs may import."""
+    """Collect the folders of a study's records, and the classes that its runs may import."""
     from sgbench.study.run import StudyFolders
     from sgbench.study.store import Store
 

@@ -1,4 +1,4 @@
-"""`sgbench submit`: make a folder of finished runs that can be handed in, and check one as CI does."""
+"""`sgbench submit`: make a submission, a folder of finished runs, and check one as CI does."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _make(args: argparse.Namespace) -> int:
 
 
 def _tell(summary: SubmissionSummary, args: argparse.Namespace) -> int:
-    """Print what was made and what a check finds in it; a folder that the check would refuse is a failure."""
+    """Print what was made and what the check of submissions finds in it; return 1 if that refuses the folder."""
     from sgbench.leaderboard.store.reading import Finding, by_cause
     from sgbench.submissions.check import check
     from sgbench.submissions.verify.judge import DataJudge
@@ -92,7 +92,7 @@ def _tell(summary: SubmissionSummary, args: argparse.Namespace) -> int:
         say(f"left out: {line}")
     _say_problems(verdict)
     if verdict.refused(strict=False):
-        say("a check refuses it: mend that, remove the folder and make it anew")
+        say("a check refuses it: mend that, remove the folder and make it again")
         return 1
     counted = ", where the warnings above count too" if verdict.problems else ""
     say(
@@ -102,9 +102,9 @@ def _tell(summary: SubmissionSummary, args: argparse.Namespace) -> int:
 
 
 def _own(args: argparse.Namespace) -> list[str]:
-    """Repeat the words that name entries and classes of one's own, without which a check knows neither."""
-    folders = [word for folder in args.config_dir for word in ("--config-dir", str(folder))]
-    return [*folders, *(word for name in args.allow_target for word in ("--allow-target", name))]
+    """List the options --config-dir and --allow-target as given, which a check of the same entries needs."""
+    folders = [part for folder in args.config_dir for part in ("--config-dir", str(folder))]
+    return [*folders, *(part for name in args.allow_target for part in ("--allow-target", name))]
 
 
 def _say_problems(verdict: Checked, folder: str = "") -> None:
@@ -186,7 +186,7 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _word(verdict: Checked, *, strict: bool) -> str:
-    """Return whether a submission is refused, and where its warnings alone are why."""
+    """Write whether a submission is accepted or refused, and whether only warnings refuse it."""
     if not verdict.refused(strict=strict):
         return "fine"
     return "refused" if verdict.refused(strict=False) else "refused, since warnings count (--strict)"

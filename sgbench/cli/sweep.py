@@ -1,4 +1,4 @@
-"""`sgbench sweep`: the shipped sweeps by name, and what came of one."""
+"""`sgbench sweep`: run a shipped sweep by name, and show its results or status."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from sgbench.sweeps.results import Results
 
 USAGE = """usage: sgbench sweep NAME [OVERRIDE ...]
-       sgbench sweep show NAME|group=NAME|WORD ... [OVERRIDE ...] [--root DIR] [--plot FILE.png] [--json]
-       sgbench sweep status NAME|group=NAME|WORD ... [OVERRIDE ...] [--root DIR]
+       sgbench sweep show NAME|group=NAME|OVERRIDE ... [--root DIR] [--plot FILE.png] [--json]
+       sgbench sweep status NAME|group=NAME|OVERRIDE ... [--root DIR]
 
 Run a sweep (the same as: sgbench run sweep=NAME), show what came of it, or how far it is, from any terminal or
-machine that sees its folder. Overrides narrow or change it; a multirun of your own goes by its words, or group:
+machine that sees its folder. Overrides narrow or change it; a multirun of your own goes by its overrides, or group:
 
   sgbench sweep suite_tiny                               # all quick tasks; ends with a table
   sgbench sweep suite_tiny protocol.epochs=2 seed=0      # the same cut short, to try it out
@@ -31,20 +31,20 @@ machine that sees its folder. Overrides narrow or change it; a multirun of your 
   sgbench sweep show surrogate_x_lr surrogate=atan,triangle seed=0,1 --plot tuning.png
   sgbench sweep status group=mine                        # run as: sgbench run -m group=mine ...
 
-A finished run is not repeated; an interrupted sweep continues with the same words. See also: sgbench run --help
+A finished run is not repeated; an interrupted sweep continues with the same arguments. See also: sgbench run --help
 """
 LONGEST_TITLE = 60  # characters that fit over a picture
 
 
-def sweep_command(words: Sequence[str]) -> int:
-    """Run `sgbench sweep` with these words; return the exit code."""
-    if words[:1] == ["show"]:
-        return _show(show_parser().parse_intermixed_args(words[1:]))
-    if words[:1] == ["status"]:
-        return _status(show_parser().parse_intermixed_args(words[1:]))
-    if not words or words[0] in ("-h", "--help"):
+def sweep_command(arguments: Sequence[str]) -> int:
+    """Run `sgbench sweep` with these arguments; return the exit code."""
+    if arguments[:1] == ["show"]:
+        return _show(show_parser().parse_intermixed_args(arguments[1:]))
+    if arguments[:1] == ["status"]:
+        return _status(show_parser().parse_intermixed_args(arguments[1:]))
+    if not arguments or arguments[0] in ("-h", "--help"):
         return _usage()
-    name, *rest = words
+    name, *rest = arguments
     if name.startswith("-") or "=" in name:
         raise InputError(f"sweep {name}: the name of a sweep comes first; sgbench sweep lists them")
     if "-h" in rest or "--help" in rest:
@@ -59,24 +59,26 @@ def sweep_command(words: Sequence[str]) -> int:
     return code
 
 
-def _table(name: str, words: Sequence[str]) -> str:
-    """Print the results of a sweep that has just been run with these words."""
+def _table(name: str, arguments: Sequence[str]) -> str:
+    """Write the table of results of a sweep after it was run with these arguments."""
     from sgbench.sweeps.points import read_grid
     from sgbench.sweeps.results import read_results
     from sgbench.sweeps.text import as_text
 
-    known, rest = show_parser().parse_known_intermixed_args([name, *words])
-    overrides = [word for word in (*known.overrides, *rest) if "=" in word and not word.startswith("-")]
+    known, rest = show_parser().parse_known_intermixed_args([name, *arguments])
+    overrides = [
+        override for override in (*known.overrides, *rest) if "=" in override and not override.startswith("-")
+    ]
     grid = read_grid(name, overrides, config_dirs=known.config_dir, allow_targets=known.allow_target)
-    again = " ".join(["sgbench sweep", name, *words])
+    again = " ".join(["sgbench sweep", name, *arguments])
     return as_text(read_results(grid, config_dirs=known.config_dir), again)
 
 
-def _config_dirs(words: Sequence[str]) -> list[Path]:
+def _config_dirs(arguments: Sequence[str]) -> list[Path]:
     parser = CommandParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--config-dir", "-cd", type=Path, action="append", default=[])
     try:
-        return parser.parse_known_args(words)[0].config_dir
+        return parser.parse_known_args(arguments)[0].config_dir
     except argparse.ArgumentError as error:
         raise InputError(f"--config-dir: {error.message}") from error
 
@@ -90,7 +92,7 @@ def _usage() -> int:
         ["sweep", "runs", ""],
         *([name, str(count_runs(entry)), entry.line] for name, entry in known.items()),
     ]
-    lines = "".join(f"  {line}\n" for line in aligned(rows, words=3))
+    lines = "".join(f"  {line}\n" for line in aligned(rows, text_columns=3))
     sys.stdout.write(f"{USAGE}\n{lines}")
     return 0
 
@@ -126,7 +128,7 @@ def _show(args: argparse.Namespace) -> int:
             f"sweep '{results.name}': none of its {results.count('missing')} runs has a record in {results.root}; "
             f"make them with: {again}"
         )
-    drawn = replace(results, protocol=_told_protocol(results.protocol, args.overrides))
+    drawn = replace(results, protocol=_protocol_title(results.protocol, args.overrides))
     text = as_text(results, again).removesuffix("\n")
     return answer(args, as_tree(results), text, lambda: _figure(drawn, args.of))
 
@@ -142,10 +144,10 @@ def _results(args: argparse.Namespace) -> tuple[Results, str]:
     if key == "group":
         _recall(args, group)
     if "=" in args.name:
-        words = [args.name, *args.overrides]
+        arguments = [args.name, *args.overrides]
         grid = grid_of(
             group if key == "group" else "sweep",
-            words,
+            arguments,
             config_dirs=args.config_dir,
             allow_targets=args.allow_target,
         )
@@ -157,15 +159,17 @@ def _results(args: argparse.Namespace) -> tuple[Results, str]:
 
 
 def _recall(args: argparse.Namespace, group: str) -> None:
-    """Insert the words of a remembered group before those given."""
+    """Insert the stored overrides of a group of runs before those given."""
     from sgbench.paths import default_runs_dir
     from sgbench.sweeps.remembered import recall
 
     prefix = "paths.runs_dir="
-    roots = [word.removeprefix(prefix) for word in args.overrides if word.startswith(prefix)]
+    roots = [override.removeprefix(prefix) for override in args.overrides if override.startswith(prefix)]
     last_sweep = recall(args.root or Path(*roots[-1:] or [default_runs_dir()]), group)
-    given = {word.lstrip("+").partition("=")[0] for word in (args.name, *args.overrides)}
-    remembered = [word for word in last_sweep.words if word.lstrip("+").partition("=")[0] not in given]
+    given = {override.lstrip("+").partition("=")[0] for override in (args.name, *args.overrides)}
+    remembered = [
+        override for override in last_sweep.words if override.lstrip("+").partition("=")[0] not in given
+    ]
     args.overrides = [*remembered, *args.overrides]
     args.config_dir = [*map(Path, last_sweep.config_dirs), *args.config_dir]
     args.allow_target = [*last_sweep.allow_targets, *args.allow_target]
@@ -191,22 +195,22 @@ def _figure(results: Results, what: str) -> Figure:
     return draw(picture_of(results))
 
 
-def _told_protocol(name: str, overrides: Sequence[str]) -> str:
+def _protocol_title(name: str, overrides: Sequence[str]) -> str:
     """Name a protocol for a picture's title, with what the command line changes of it.
 
-    >>> _told_protocol("digits_v1", ["protocol.epochs=2", "surrogate=atan", "seed=0"])
+    >>> _protocol_title("digits_v1", ["protocol.epochs=2", "surrogate=atan", "seed=0"])
     'digits_v1 with epochs=2'
     """
     changed = [
-        word.lstrip("+").removeprefix("protocol.")
-        for word in overrides
-        if word.lstrip("+").startswith("protocol.")
+        override.lstrip("+").removeprefix("protocol.")
+        for override in overrides
+        if override.lstrip("+").startswith("protocol.")
     ]
     return shortened(f"{name} with {', '.join(changed)}", LONGEST_TITLE) if changed else name
 
 
 def _command(args: argparse.Namespace) -> str:
-    """Write the command that makes the records that were looked for."""
+    """Write the command that runs the sweep whose records are read."""
     flags = [f"--config-dir {folder}" for folder in args.config_dir]
     flags += [f"--allow-target {name}" for name in args.allow_target]
     where = [] if args.root is None else [f"paths.runs_dir={args.root}"]

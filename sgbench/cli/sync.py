@@ -1,4 +1,4 @@
-"""`sgbench sync`: what loggers have of runs, made anew from their records."""
+"""`sgbench sync`: fill a logger from the records of runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def register(commands: Any) -> None:
     """Add the command `sync` to the parser."""
     parser = commands.add_parser(
         "sync",
-        help="make what loggers have of runs anew, from their records",
+        help="fill TensorBoard, W&B, MLflow or CSV logs from records of runs",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -44,7 +44,7 @@ def register(commands: Any) -> None:
 
 
 def sync(args: argparse.Namespace) -> int:
-    """Copy runs to a logger; a run whose record cannot be read, or whose copy fails, is named and left out."""
+    """Copy runs to a logger; return 1 if a record cannot be read or its copy fails, which is printed."""
     from sgbench.paths import RECORD
     from sgbench.records.files import read_model
     from sgbench.records.record import RunRecord
@@ -82,7 +82,7 @@ def sync(args: argparse.Namespace) -> int:
 
 
 def _send_table(args: argparse.Namespace, paths: Sequence[Path]) -> int:
-    """Send the finished runs as a table.
+    """Send all finished runs to W&B as one table.
 
     Raises:
         InputError: another logger is asked for, or no run has finished.

@@ -25,12 +25,12 @@ EPILOG = """examples:
   sgbench tune experiment=digits_tuned_v3 surrogate=triangle --by tpe --prune  # needs: pip install 'sgbench[tune]'
   sgbench tune experiment=digits_tuned_v3 surrogate=atan --studies 5 --no-report
 
-The same words continue an interrupted search, and may run at once on machines that share the folder of runs."""
+The same overrides continue an interrupted search, and may run at once on machines that share the folder of runs."""
 
 
-def tune_command(words: Sequence[str]) -> int:
-    """Run `sgbench tune` with these words; return the exit code."""
-    return tune(parser().parse_intermixed_args(list(words)))
+def tune_command(arguments: Sequence[str]) -> int:
+    """Run `sgbench tune` with these arguments; return the exit code."""
+    return tune(parser().parse_intermixed_args(list(arguments)))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,7 +42,9 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         parents=shared(),
     )
-    parser.add_argument("words", nargs="+", metavar="WORD", help="of a run, e.g. experiment=digits_tuned_v3")
+    parser.add_argument(
+        "overrides", nargs="+", metavar="OVERRIDE", help="of a run, e.g. experiment=digits_tuned_v3"
+    )
     parser.add_argument(
         "--studies", type=int, default=3, metavar="N", help="independent searches (default: 3)"
     )
@@ -73,7 +75,7 @@ def tune(args: argparse.Namespace) -> int:
     if args.workers is not None and args.workers < 1:
         raise InputError(f"--workers {args.workers}: at least 1 is needed")
     request = Request(
-        overrides=tuple(args.words),
+        overrides=tuple(args.overrides),
         studies=args.studies,
         trials=args.trials,
         strategy=args.by,
@@ -135,7 +137,7 @@ def _report(task: Task, chosen: Outcome, workers: int | None) -> list[RunRecord 
 
 
 def _next(task: Task, chosen: Outcome, reported: Sequence[RunRecord | None]) -> int:
-    """Describe the scores of the reporting seeds, and the next command."""
+    """Print the scores of the reporting seeds and the next command; return the exit code."""
     from sgbench.sweeps.outcome import Guessing, chance_warning
 
     measure, method_id = task.measure, chosen.asked.method_id

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sgbench.submissions.verify.outcome import TierOutcome
 
 RECORDS, TABLE = "records", "table.csv"
-"""What a protocol's folder of a board has, and a submission has not."""
+"""Files that tell a protocol's folder of a board from a submission."""
 TIERS = ("rescored", "reinferred", "retrained")
 
 
@@ -33,9 +33,9 @@ def register(commands: Any) -> None:
     )
     parser.add_argument("--tier", choices=TIERS, required=True, help="rescored, reinferred or retrained")
     parser.add_argument(
-        "--seeds", type=int, metavar="N", help="look at the first N; default: all, 1 to retrain"
+        "--seeds", type=int, metavar="N", help="check the first N; default: all, 1 to retrain"
     )
-    parser.add_argument("--by", metavar="NAME", help="write the outcome beside the claim, in this name")
+    parser.add_argument("--by", metavar="NAME", help="store the outcome with the submission, under this name")
     parser.add_argument(
         "--board", type=Path, default=LEADERBOARDS, metavar="DIR", help="default: leaderboards"
     )
@@ -87,7 +87,7 @@ def _verify_submission(args: argparse.Namespace) -> int:
 def _seeds(args: argparse.Namespace, finished: list[int]) -> list[int]:
     count = args.seeds if args.seeds is not None else (1 if args.tier == "retrained" else len(finished))
     if not 1 <= count <= len(finished):
-        raise InputError(f"--seeds {count}: 1 to {len(finished)}, as many as finished, can be looked at")
+        raise InputError(f"--seeds {count}: 1 to {len(finished)}, as many as finished, can be checked")
     return finished[:count]
 
 
@@ -128,5 +128,7 @@ def _lines(outcome: TierOutcome, written: str | None) -> list[str]:
         f"{outcome.tier}: {verdict}; seeds {', '.join(map(str, outcome.seeds))}",
         _numbers(outcome),
         outcome.statement,
-        "not written; --by NAME writes it beside the claim" if written is None else f"written to {written}",
+        "not written; --by NAME stores it with the submission"
+        if written is None
+        else f"written to {written}",
     ]

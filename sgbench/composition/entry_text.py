@@ -133,4 +133,4 @@ def columns(rows: Sequence[tuple[str, ...]]) -> str:
     """Write rows, of which some may be shorter, in columns of equal width."""
     longest = max(map(len, rows), default=0)
     filled = [[*row, *[""] * (longest - len(row))] for row in rows]
-    return "".join(f"{line}\n" for line in aligned(filled, words=longest))
+    return "".join(f"{line}\n" for line in aligned(filled, text_columns=longest))

@@ -1,4 +1,4 @@
-"""Firing, and where potentials lie relative to the surrogate."""
+"""Measure the firing of a layer, and its potentials relative to the surrogate."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from sgbench.metrics.evaluation import SATURATED_RATE
 from sgbench.signals.trajectory import valid_steps
 
 IN_WINDOW = 0.01
-"""Share of its peak above which a surrogate's slope counts as one that passes a gradient on."""
+"""Share of a surrogate's peak above which its slope counts as non-zero."""
 SILENT_BY_DESIGN = "the neurons of this layer do not fire"
 
 
 def activity(
     layer: Sequence[LayerTrace], lengths: Sequence[Tensor]
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """Measure the firing of one layer over several batches; steps behind a sample's end do not count.
+    """Measure the firing of one layer over several batches, without the steps after a sample's end.
 
     Args:
         layer: the layer's trace of each batch.
-        lengths: of the samples of each batch [B].
+        lengths: time steps of the samples of each batch [B].
 
     Returns:
-        The values by their name in `LayerDiagnosis`, and by name the reasons of those that are missing.
+        The values by their name in `LayerDiagnosis`, and the reasons of missing ones by name.
     """
     first = layer[0]
     names = ("rate_per_step", "dead_fraction", "saturated_fraction", "in_window_fraction", "mean_slope")

@@ -1,4 +1,4 @@
-"""From figures to plain sentences, each with a remedy that can be typed."""
+"""Turn the values of a diagnosis into sentences, each with a remedy as overrides or code."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from sgbench.diagnosis.levels import DETACHED
 from sgbench.records.diagnosis import Diagnosis, LayerDiagnosis, Outlook
 
 POINTS = 1e-4
-"""Share of points with a gradient below which a layer does not learn."""
+"""Share of non-zero gradients below which a layer does not learn."""
 VANISHED = 2.0**-23
-"""Share of the last layer's gradient below which a layer does not learn: the rounding of single precision."""
+"""Gradient, relative to the last layer's, below which a layer does not learn: rounding in single precision."""
 PASSING_STEPS = DETACHED.most
-"""Steps of full gradient through recurrent spikes above which a layer explodes once its weights grow, where its
-reset passes no gradient: the border of the level `fails`."""
+"""Passing steps above which a layer whose reset passes no gradient explodes once its weights grow: the border of
+the level `fails`."""
 EARLY_GROWTH = 0.1
-"""ln of the growth of the gradient in a step back through the first half of the steps, of others' networks."""
+"""ln of the gradient's growth per step back in the first half of the steps, above which other networks explode."""
 QUIET, SATURATED = 0.5, 0.5
-"""Shares of silent or of saturated neurons that are worth a word."""
+"""Shares of silent and of saturated neurons above which advice is given."""
 AGAINST = 0.5
-"""Cosine with a reference below which a gradient points elsewhere."""
+"""Cosine with a reference below which a gradient counts as misleading."""
 
 
 class Remedies(NamedTuple):
-    """Says what to do, in the words of whoever asks."""
+    """Holds the remedy of each problem, as overrides of a run or as code for a module."""
 
     dead: str
     explodes: str
@@ -56,12 +56,12 @@ Test = Callable[[LayerDiagnosis], bool]
 def outlook(
     layers: Sequence[LayerDiagnosis], *, all_hidden: bool = False, attached: Collection[str] = ()
 ) -> Outlook:
-    """Predict what a training that begins with these gradients will come to.
+    """Predict the outcome of a training that begins with these gradients.
 
     Args:
-        layers: with the panels of flow and activity.
-        all_hidden: whether the last layer is one of spiking neurons like the others; else it is a readout.
-        attached: names of layers whose reset passes the gradient, of which passing steps tell too little.
+        layers: diagnoses with the panels "flow" and "activity".
+        all_hidden: whether the last layer is a hidden layer; else it is a readout.
+        attached: names of layers whose reset passes the gradient, for which passing steps predict too little.
     """
     hidden = layers if all_hidden or len(layers) == 1 else layers[:-1]
     if any(overflows(layer) for layer in layers) or any(explodes(layer, attached) for layer in hidden):
@@ -75,9 +75,9 @@ def overflows(layer: LayerDiagnosis) -> bool:
 
 
 def explodes(layer: LayerDiagnosis, attached: Collection[str] = ()) -> bool:
-    """Return whether the gradient of a layer grows without end on its way back in time.
+    """Return whether the gradient of a layer grows exponentially back in time.
 
-    It is told by passing steps where they are known and the reset is detached, else by the gradient's growth.
+    The criterion is passing steps if they are known and the reset is detached, else the gradient's growth.
     """
     if layer.recurrent is False:
         return False
@@ -89,12 +89,12 @@ def explodes(layer: LayerDiagnosis, attached: Collection[str] = ()) -> bool:
 
 
 def _has_known_steps(layer: LayerDiagnosis, attached: Collection[str]) -> bool:
-    """Return whether a layer's passing steps tell whether it explodes."""
+    """Return whether passing steps decide whether a layer explodes: they are known and its reset is detached."""
     return layer.passing_steps is not None and layer.name not in attached
 
 
 def is_cut_off(layer: LayerDiagnosis, last: LayerDiagnosis) -> bool:
-    """Return whether next to no gradient reaches a layer's neurons, by count or beside that of the last layer."""
+    """Return whether almost no gradient reaches a layer, by non-zero entries or relative to the last layer."""
     nowhere = layer.reasons.get("grad_norm") == NOWHERE
     if nowhere or (layer.nonzero_points is not None and layer.nonzero_points < POINTS):
         return True
@@ -104,11 +104,11 @@ def is_cut_off(layer: LayerDiagnosis, last: LayerDiagnosis) -> bool:
 def advise(
     diagnosis: Diagnosis, found: Iterable[str] = (), *, attached: Collection[str] = ()
 ) -> Iterator[str]:
-    """Write the advice for a run, one sentence for each thing that stands out.
+    """Yield the advice for a run, one sentence for each problem.
 
     Args:
         diagnosis: without advice.
-        found: sentences on what no layer shows.
+        found: sentences on problems of the whole network.
         attached: names of layers whose reset passes the gradient.
     """
     before = [*found, *_sentences(diagnosis.layers, OF_RUNS, attached)]
@@ -119,7 +119,7 @@ def advise(
 
 
 def advise_modules(diagnosis: Diagnosis) -> Iterator[str]:
-    """Write the advice for a user's own torch network, one sentence for each thing that stands out."""
+    """Yield the advice for a user's own torch network, one sentence for each problem."""
     yield from list(_sentences(diagnosis.layers, OF_MODULES)) or [NOTHING]
 
 
@@ -141,12 +141,12 @@ def _sentences(
         (lambda layer: (layer.dead_fraction or 0.0) > QUIET, _silence, remedies.silent),
         (lambda layer: (layer.saturated_fraction or 0.0) > SATURATED, _saturation, remedies.saturated),
     ]
-    for stands_out, tell, remedy in kinds:
-        known = [layer for layer in layers if stands_out(layer)]
+    for has_problem, describe, remedy in kinds:
+        known = [layer for layer in layers if has_problem(layer)]
         if known:
             others = ", ".join(layer.name for layer in known[1:])
             likewise = f" (likewise {others})" if others else ""
-            yield f"{known[0].name}{likewise}: {tell(known[0])}: {remedy}"
+            yield f"{known[0].name}{likewise}: {describe(known[0])}: {remedy}"
 
 
 def _growth(layer: LayerDiagnosis, attached: Collection[str]) -> str:

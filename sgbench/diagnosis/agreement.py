@@ -1,4 +1,4 @@
-"""How near a gradient comes to references that are made in other ways.
+"""Compare a gradient with reference gradients that are computed in other ways.
 
 Legend: P weights of a layer.
 """
@@ -26,9 +26,9 @@ Gradients = dict[str, Tensor]
 Reference = Literal["bptt", "relaxed", "finite_difference", "enumeration", "score_function"]
 MEASURES = ("cosine", "norm_ratio", "sign_agreement", "relative_bias")
 STEP_SIZE = 0.05
-"""Of finite differences, by the norm of a layer's weights."""
+"""Step of finite differences, relative to the norm of a layer's weights."""
 DIRECTIONS = 24
-"""Random directions along which a layer with more weights is probed."""
+"""Count of random directions of finite differences in a layer with more weights."""
 
 
 def compare(gradient: Tensor, reference: Tensor) -> tuple[dict[str, float], str]:
@@ -43,7 +43,7 @@ def compare(gradient: Tensor, reference: Tensor) -> tuple[dict[str, float], str]
         reference: r [P].
 
     Returns:
-        The values by the name of their field in `Agreement`, and the reason why others are missing.
+        The values by their name in `Agreement`, and why others are missing.
 
     >>> values, _ = compare(torch.tensor([3.0, 4.0]), torch.tensor([6.0, 8.0]))
     >>> values["cosine"], values["norm_ratio"], values["sign_agreement"], values["relative_bias"]
@@ -69,7 +69,7 @@ def compare(gradient: Tensor, reference: Tensor) -> tuple[dict[str, float], str]
 def agreement(
     layer: str, reference: Reference, gradient: Tensor, wanted: Tensor, *, step_size: float | None = None
 ) -> Agreement:
-    """Compare two gradients of one layer as a line of the diagnosis."""
+    """Compare two gradients of one layer [P] as a line of the diagnosis."""
     values, reason = compare(gradient, wanted)
     reasons = {name: reason for name in MEASURES if name not in values}
     filled = {name: values.get(name) for name in MEASURES}
@@ -77,7 +77,7 @@ def agreement(
 
 
 def missing(reference: Reference, reason: str) -> Agreement:
-    """Build a line that states why a reference does not exist."""
+    """Build a line of the diagnosis that states why a reference does not exist."""
     return Agreement(
         layer="all", reference=reference, **dict.fromkeys(MEASURES), reasons=dict.fromkeys(MEASURES, reason)
     )
@@ -93,10 +93,10 @@ def agreements(
     """Compare the gradient of each layer with its reference gradient, layers without weights left out.
 
     Args:
-        reference: how the reference gradients were made.
+        reference: name of the method of the reference gradients.
         gradients: by layer [P].
         wanted: the reference gradients, by layer [P].
-        step_size: of finite differences, by the norm of a layer's weights; None for other references.
+        step_size: of finite differences, relative to the norm of a layer's weights; None for other references.
     """
     return [
         agreement(name, reference, gradients[name], wanted_gradient, step_size=step_size)
@@ -108,7 +108,7 @@ def agreements(
 def rule_gradients(
     network: Network, rule: LearningRule, batches: Sequence[Batch], objective: Objective
 ) -> Gradients:
-    """Compute a learning rule's mean gradient over batches; updates within a sequence are added up."""
+    """Compute a learning rule's mean gradient over batches; updates within a sequence are summed."""
     copied = copy.deepcopy(network)
     layers: list[Any] = list(copied.layers)
     total = {layer.name: weights_gradient(layer) * 0 for layer in layers}
@@ -122,7 +122,7 @@ def rule_gradients(
 
 
 def layer_gradients(network: Network) -> Gradients:
-    """Collect the gradients that the layers' weights hold, by layer [P]."""
+    """Collect the gradients stored in the weights, by layer [P]."""
     return {layer.name: weights_gradient(layer) for layer in network.layers}  # type: ignore[misc]
 
 
@@ -139,16 +139,19 @@ def bptt_gradients(network: Network, batches: Sequence[Batch], objective: Object
 
 
 def relaxed_gradients(network: Network, batches: Sequence[Batch], objective: Objective) -> Gradients:
-    """Compute the gradient of the same network with smooth spikes.
+    """Compute the mean gradient of the network with the surrogate's primitive in place of spikes.
 
     Raises:
-        InputError: a surrogate has no such curve.
+        InputError: a surrogate has no primitive.
     """
     return bptt_gradients(relaxed(network), batches, objective)
 
 
 class LossAt:
-    """Computes the loss of a network whose layers are moved, with the same noise each time."""
+    """Computes the mean loss of a network over batches, with the same noise in each call.
+
+    Its copy of the network is in `network`, whose weights may be changed between calls.
+    """
 
     def __init__(self, network: Network, batches: Sequence[Batch], objective: Objective) -> None:
         self.network = copy.deepcopy(network)
@@ -158,7 +161,7 @@ class LossAt:
 
     @torch.no_grad()
     def __call__(self) -> float:
-        """Compute the loss of the weights as they are now, with the same noise each time."""
+        """Compute the mean loss with the current weights."""
         for surrogate, state in zip(surrogates(self.network), self.noise, strict=True):
             surrogate.noise_state = state.clone()
         total = 0.0
@@ -176,13 +179,13 @@ def probe(
     .. math:: g \cdot d \quad \text{and} \quad \frac{L(w + \epsilon d) - L(w - \epsilon d)}{2 \epsilon},
               \qquad \epsilon = \text{step\_size} \, |w|, \quad |d| = 1
 
-    Few weights are taken one by one, so that the slopes are the gradient.
+    A layer with few weights is probed along each of them, so that the slopes are the entries of the gradient.
 
     Args:
         loss_at: the loss.
         gradients: by layer [P].
-        generator: of the directions.
-        step_size: by the norm of a layer's weights.
+        generator: draws the directions.
+        step_size: relative to the norm of a layer's weights.
     """
     passes = []
     layers: list[Any] = list(loss_at.network.layers)
@@ -198,12 +201,12 @@ def probe(
         start = torch.cat([parameter.detach().double().flatten().cpu() for parameter in parameters])
         length = step_size * (start.norm().item() or 1.0)
 
-        def loss_beside(offset: Tensor, start: Tensor = start, parameters: Any = parameters) -> float:
+        def shifted_loss(offset: Tensor, start: Tensor = start, parameters: Any = parameters) -> float:
             put(parameters, start + offset)
             return loss_at()
 
         slopes = [
-            (loss_beside(length * way) - loss_beside(-length * way)) / (2 * length) for way in directions
+            (shifted_loss(length * way) - shifted_loss(-length * way)) / (2 * length) for way in directions
         ]
         put(parameters, start)
         slope = torch.tensor(slopes, dtype=torch.float64)
@@ -214,7 +217,7 @@ def probe(
 
 @torch.no_grad()
 def put(parameters: Sequence[Tensor], values: Tensor) -> None:
-    """Copy slices of one long vector into the weights."""
+    """Copy a vector of all values into weights, one after another."""
     first = 0
     for parameter in parameters:
         part = values[first : first + parameter.numel()].to(parameter)
@@ -223,7 +226,7 @@ def put(parameters: Sequence[Tensor], values: Tensor) -> None:
 
 
 def or_missing(reference: Reference, make: Callable[[], list[Agreement]]) -> list[Agreement]:
-    """Compute the lines of a reference, or one line that states why there are none."""
+    """Call `make` for the lines of a reference; if it raises an InputError, return a line with the reason."""
     try:
         return make()
     except InputError as error:

@@ -1,8 +1,8 @@
-"""Disturbances of a network's input: spikes moved, lost, added, turned round or put into longer steps.
+"""Disturbances of a network's input: spikes jittered, deleted, inserted, reversed in time, or in longer steps.
 
-Each is made once for a whole split, by its severity and a generator, and then changes batch after batch.
-Numbers are drawn spike by spike in the order of samples, so that the size of a batch does not matter. Nothing
-happens behind a sample's end.
+Each function takes a severity and a generator, and returns a function that disturbs one batch after another.
+Random numbers are drawn spike by spike in the order of samples, so that the batch size does not matter. Steps after
+a sample's end stay empty.
 
 Legend: T steps, B samples, N channels.
 """
@@ -24,73 +24,73 @@ from sgbench.signals.trajectory import Batch, valid_steps
 Change = Callable[[Batch], Batch]
 
 
-class Given(NamedTuple):
-    """Holds the entries of an input that are not 0, sample by sample and in each of them step by step."""
+class Entries(NamedTuple):
+    """Holds the non-zero entries of an input, sorted by sample and then by step."""
 
     step: Tensor  # int64 [entries]
     sample: Tensor  # int64 [entries]
     channel: Tensor  # int64 [entries]
-    value: Tensor | None  # [entries], or None where all are 1
+    value: Tensor | None  # [entries], or None if all are 1
 
 
 def jittered(severity: float, generator: torch.Generator, dt_s: float) -> Change:
-    """Move each spike by a normal time, reflected at both ends of its sample.
+    """Move each spike by a Gaussian time, reflected at both ends of its sample.
 
     Args:
-        severity: standard deviation [s]; what moves by less than half a step stays.
-        generator: two even numbers a spike are drawn (Box and Muller 1958).
+        severity: standard deviation [s]; a shift below half a step is none.
+        generator: two uniform numbers are drawn for each spike (Box and Muller 1958).
         dt_s: duration of a step [s].
     """
 
     def change(batch: Batch) -> Batch:
-        events = given(batch.x)
+        events = entries_of(batch.x)
         first, second = torch.rand(len(events.step), 2, generator=generator, dtype=torch.float64).unbind(1)
         normal = (-2 * torch.log1p(-first)).sqrt() * torch.cos(2 * math.pi * second)
         last = (batch.lengths.cpu() - 1)[events.sample]
         moved = (events.step + severity / dt_s * normal).round().abs()
         moved = (last - (last - moved).abs()).clamp(min=0).minimum(last).long()
-        return batch._replace(x=put_back(batch.x, events._replace(step=moved)))
+        return batch._replace(x=rebuilt(batch.x, events._replace(step=moved)))
 
     return change
 
 
 def deleted(severity: float, generator: torch.Generator, dt_s: float) -> Change:
-    """Delete each spike with a probability, the severity; a spike deleted at one is deleted at all higher ones."""
+    """Delete each spike with the probability `severity`; higher severities delete the same spikes and more."""
 
     def change(batch: Batch) -> Batch:
-        events = given(batch.x)
+        events = entries_of(batch.x)
         chance = torch.rand(len(events.step), generator=generator, dtype=torch.float64)
-        return batch._replace(x=put_back(batch.x, some(events, chance >= severity)))
+        return batch._replace(x=rebuilt(batch.x, some(events, chance >= severity)))
 
     return change
 
 
 def inserted(severity: float, generator: torch.Generator, dt_s: float) -> Change:
-    """Add spikes evenly over steps and channels, so many times the sample's own as the severity says.
+    """Add spikes uniformly over steps and channels, `severity` times as many as the sample has.
 
-    Two spikes of a channel in one step are one.
+    Two spikes of a channel in one step become one.
     """
 
     def change(batch: Batch) -> Batch:
-        events = given(batch.x)
+        events = entries_of(batch.x)
         steps, samples, channels = batch.x.shape
         lengths = batch.lengths.cpu()
         own = torch.bincount(events.sample, minlength=samples)
         chance = severity * own / (lengths * channels)
-        added = given(drawn(chance[:, None].expand(-1, channels), steps, generator))
+        added = entries_of(drawn(chance[:, None].expand(-1, channels), steps, generator))
         added = some(added, added.step < lengths[added.sample])
         step, sample, channel = (torch.cat(pair) for pair in zip(events[:3], added[:3], strict=True))
-        together = Given(step, sample, channel, events.value)
+        together = Entries(step, sample, channel, events.value)
         if events.value is not None:
             ones = torch.ones(len(added.step), dtype=events.value.dtype)
             together = together._replace(value=torch.cat([events.value, ones]))
-        return batch._replace(x=put_back(batch.x, together))
+        return batch._replace(x=rebuilt(batch.x, together))
 
     return change
 
 
 def silenced(severity: float, generator: torch.Generator, dt_s: float) -> Change:
-    """Silence a share of all channels, the same ones in all samples and, among others, at each higher severity."""
+    """Silence a share of the channels, the same in all samples; higher severities silence these and more."""
     seed = int(torch.randint(2**62, (1,), generator=generator))
 
     def change(batch: Batch) -> Batch:
@@ -98,27 +98,27 @@ def silenced(severity: float, generator: torch.Generator, dt_s: float) -> Change
         order = torch.randperm(channels, generator=torch.Generator().manual_seed(seed))
         alive = torch.ones(channels, dtype=torch.bool)
         alive[order[: round(severity * channels)]] = False
-        events = given(batch.x)
-        return batch._replace(x=put_back(batch.x, some(events, alive[events.channel])))
+        events = entries_of(batch.x)
+        return batch._replace(x=rebuilt(batch.x, some(events, alive[events.channel])))
 
     return change
 
 
 def turned_round(severity: float, generator: torch.Generator, dt_s: float) -> Change:
-    """Play each sample from its end to its beginning."""
+    """Play each sample backwards in time."""
 
     def change(batch: Batch) -> Batch:
         require_class(batch)
-        events = given(batch.x)
+        events = entries_of(batch.x)
         last = (batch.lengths.cpu() - 1)[events.sample]
         inside = some(events._replace(step=last - events.step), events.step <= last)
-        return batch._replace(x=put_back(batch.x, inside))
+        return batch._replace(x=rebuilt(batch.x, inside))
 
     return change
 
 
 def coarsened(severity: float, generator: torch.Generator, dt_s: float) -> Change:
-    """Add up the input of so many steps as the severity says, so that each longer step brings the same charge."""
+    """Sum the input over `severity` steps into one longer step with the same charge."""
     factor = int(severity)
 
     def change(batch: Batch) -> Batch:
@@ -137,36 +137,36 @@ def coarsened(severity: float, generator: torch.Generator, dt_s: float) -> Chang
 
 
 def require_class(batch: Batch) -> None:
-    """Refuse targets of single steps, which would not fit disturbed steps."""
+    """Refuse targets for each step, which do not fit steps in another order or number."""
     if batch.target.ndim != 1:
         raise InputError("each step has a target of its own, which fits no other step")
 
 
-def given(x: Signal) -> Given:
-    """List the entries other than 0 of an input [T, B, N], on the processor and in the order of samples."""
+def entries_of(x: Signal) -> Entries:
+    """List the non-zero entries of an input [T, B, N], on the CPU and in the order of samples."""
     events = (x if isinstance(x, SparseSpikes) else SparseSpikes.of(x)).to("cpu")
     rows, samples = events.rows(), events.shape[1]
     step, sample = torch.div(rows, samples, rounding_mode="floor"), rows % samples
     order = torch.argsort(sample, stable=True)
     value = None if events.value is None else events.value[order]
-    return Given(step[order], sample[order], events.index.long()[order], value)
+    return Entries(step[order], sample[order], events.index.long()[order], value)
 
 
-def some(events: Given, keep: Tensor) -> Given:
-    """Select the entries that are marked to stay."""
+def some(events: Entries, keep: Tensor) -> Entries:
+    """Select the entries where `keep` is true [entries]."""
     value = None if events.value is None else events.value[keep]
-    return Given(events.step[keep], events.sample[keep], events.channel[keep], value)
+    return Entries(events.step[keep], events.sample[keep], events.channel[keep], value)
 
 
-def put_back(like: Signal, events: Given) -> Signal:
-    """Build an input of the same kind from entries; values in one place add up, and of spikes two are one."""
+def rebuilt(like: Signal, events: Entries) -> Signal:
+    """Build an input like another from entries; coinciding values add up, coinciding spikes are one."""
     _, samples, channels = like.shape
-    place = (events.step * samples + events.sample) * channels + events.channel
-    used_places, inverse = torch.unique(place, return_inverse=True)
+    position = (events.step * samples + events.sample) * channels + events.channel
+    used, inverse = torch.unique(position, return_inverse=True)
     value = None
     if events.value is not None:
-        value = torch.zeros(len(used_places), dtype=events.value.dtype).index_add_(0, inverse, events.value)
-    row = torch.div(used_places, channels, rounding_mode="floor")
+        value = torch.zeros(len(used), dtype=events.value.dtype).index_add_(0, inverse, events.value)
+    row = torch.div(used, channels, rounding_mode="floor")
     shape = (like.shape[0], samples, channels)
-    rebuilt = SparseSpikes.from_rows(row, used_places % channels, value, shape, like.dtype).to(like.device)
+    rebuilt = SparseSpikes.from_rows(row, used % channels, value, shape, like.dtype).to(like.device)
     return rebuilt if isinstance(like, SparseSpikes) else rebuilt.dense()

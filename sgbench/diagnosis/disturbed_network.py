@@ -1,6 +1,6 @@
 """Disturbances of a trained network: coarse or noisy weights, unequal thresholds, longer steps.
 
-Each returns a copy; the network itself stays as it is.
+Each function returns a disturbed copy and leaves the network unchanged.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from sgbench.networks.base import Network
 from sgbench.neurons.quantity import Decay, Quantity, Threshold
 
 LOWEST_THRESHOLD = 0.05
-"""By the neuron's own, below which no mismatch goes: a threshold of 0 would be no neuron."""
+"""Least factor on a neuron's threshold, which must stay above 0."""
 
 
 def weights(network: Network) -> list[nn.Parameter]:
-    """Collect the weights of synapses, biases among them: what is learnt but for the neurons' own numbers."""
+    """List the synaptic weights and biases: all parameters but those of the neurons."""
     own = {id(parameter) for layer in network.layers for parameter in layer.neuron.parameters()}  # type: ignore[union-attr, operator]
     own |= {id(parameter) for parameter in network.learnt_feedback}
     return [parameter for parameter in network.parameters() if id(parameter) not in own]
@@ -33,9 +33,9 @@ def with_bits(network: Network, severity: float, generator: torch.Generator) -> 
     .. math:: w \mapsto q \, \mathrm{round}(w / q), \qquad q = \max|w| \,/\, (2^{b - 1} - 1)
 
     Args:
-        network: stays as it is.
+        network: is copied.
         severity: b, at least 2.
-        generator: nothing is drawn.
+        generator: unused.
 
     Source: Krishnamoorthi 2018, arXiv:1806.08342, section 2: symmetric uniform quantisation after training.
     """
@@ -50,12 +50,12 @@ def with_bits(network: Network, severity: float, generator: torch.Generator) -> 
 
 @torch.no_grad()
 def with_noise(network: Network, severity: float, generator: torch.Generator) -> Network:
-    """Add normal numbers to the weights.
+    """Add Gaussian noise to the weights.
 
     Args:
-        network: stays as it is.
-        severity: standard deviation, by the root of the mean square of each tensor's weights.
-        generator: of the numbers.
+        network: is copied.
+        severity: standard deviation, relative to the root mean square of each weight tensor.
+        generator: draws the noise.
     """
     copied = copy.deepcopy(network)
     for weight in weights(copied):
@@ -66,15 +66,15 @@ def with_noise(network: Network, severity: float, generator: torch.Generator) ->
 
 @torch.no_grad()
 def with_mismatch(network: Network, severity: float, generator: torch.Generator) -> Network:
-    """Multiply the threshold of each neuron by a normal number around 1.
+    """Multiply the threshold of each neuron by a Gaussian factor of mean 1.
 
     Args:
-        network: stays as it is.
-        severity: standard deviation of the factor, which stays above 0.05.
-        generator: of the factors.
+        network: is copied.
+        severity: standard deviation of the factor, which is at least 0.05.
+        generator: draws the factors.
 
     Raises:
-        InputError: no neuron has a threshold of its own.
+        InputError: no neuron has a threshold.
     """
     copied = copy.deepcopy(network)
     layers: list[Any] = [
@@ -86,21 +86,21 @@ def with_mismatch(network: Network, severity: float, generator: torch.Generator)
         factor = 1 + severity * torch.randn(layer.neurons, generator=generator, dtype=torch.float64)
         own = torch.as_tensor(layer.neuron.threshold(), dtype=torch.float64).cpu()
         values = (own * factor.clamp(min=LOWEST_THRESHOLD)).to(layer.weight)
-        layer.neuron.threshold = held(layer.neuron.threshold, values)
+        layer.neuron.threshold = fixed(layer.neuron.threshold, values)
     return copied
 
 
 @torch.no_grad()
 def with_longer_steps(network: Network, severity: float, generator: torch.Generator) -> Network:
-    r"""Let leaky neurons decay by as much in one step as in k before, :math:`\beta \mapsto \beta^k`.
+    r"""Let leaky neurons decay in one step as before in k steps, :math:`\beta \mapsto \beta^k`.
 
     Args:
-        network: stays as it is.
+        network: is copied.
         severity: k.
-        generator: nothing is drawn.
+        generator: unused.
 
     Raises:
-        InputError: other neurons, whose equations are no decays alone, or weights that delay.
+        InputError: neurons whose equations are more than decays, or weights with delays.
     """
     copied = copy.deepcopy(network)
     layers: list[Any] = list(copied.layers)
@@ -121,12 +121,12 @@ def with_longer_steps(network: Network, severity: float, generator: torch.Genera
             )
         for name, quantity in numbers.items():
             if isinstance(quantity, Decay):
-                setattr(neuron, name, held(quantity, quantity() ** int(severity)))
+                setattr(neuron, name, fixed(quantity, quantity() ** int(severity)))
     return copied
 
 
-def held(quantity: Quantity, value: Tensor | float) -> Quantity:
-    """Return a neuron's number as a constant: not learnt, one for the layer or one a neuron."""
+def fixed(quantity: Quantity, value: Tensor | float) -> Quantity:
+    """Return a neuron's parameter with a value that is not learnt, one for the layer or one for each neuron."""
     options: dict[str, Any] = {"learn": "none", "features": None}
     if isinstance(value, Tensor) and value.ndim == 0:
         value = float(value)

@@ -1,4 +1,4 @@
-r"""The exact gradient of an expected loss where neurons fire by chance, by enumerating every pattern of spikes.
+r"""The exact gradient of the expected loss of stochastic neurons, by enumeration of all spike patterns.
 
 A neuron fires with the probability :math:`\sigma(k u)` of its potential u above threshold (escape noise).
 The expected loss :math:`\sum_z P(z) L(z)` over all patterns z of all neurons and steps is smooth in the weights;
@@ -35,18 +35,18 @@ MOST_SPIKES = 16
 class Expected(NamedTuple):
     """Holds two gradients of one network, by layer [P]."""
 
-    exact: Gradients  # of the expected loss
-    surrogate: Gradients  # the expectation of the surrogate gradient
+    exact: Gradients  # gradient of the expected loss
+    surrogate: Gradients  # expectation of the surrogate gradient
 
 
 def expected_gradients(
     network: Network, batch: Batch, objective: Objective, *, noise_slope: float
 ) -> Expected:
-    """Enumerate all spike patterns of a tiny network and compute both gradients' expectations.
+    """Compute the gradient of the expected loss, and the expected surrogate gradient, from all spike patterns.
 
     Args:
-        network: of neurons that fire one spike; stays as it is.
-        batch: of one or more samples, each enumerated by itself.
+        network: a tiny network of neurons that fire at most one spike a step; it is not modified.
+        batch: one or more samples, each enumerated on its own.
         objective: the loss of a pattern.
         noise_slope: k of the escape noise [1/threshold].
 
@@ -90,13 +90,13 @@ def enumerated(
 
 
 def compare_whole(expected: Expected) -> dict[str, float]:
-    """Compare all weights at once; see `sgbench.diagnosis.agreement.compare`."""
+    """Compare the gradients of all layers as one vector; see `sgbench.diagnosis.agreement.compare`."""
     exact, surrogate = (torch.cat(list(tensors.values())) for tensors in (expected.exact, expected.surrogate))
     return compare(surrogate, exact)[0]
 
 
 def firing_layers(network: Network) -> list[Any]:
-    """List the layers that fire, all of them by a threshold."""
+    """List the firing layers; neurons without a threshold are refused."""
     layers: list[Any] = [layer for layer in network.layers if layer.neuron.output == "binary"]  # type: ignore[union-attr]
     for layer in layers:
         surrogate = getattr(layer.neuron, "surrogate", None)
@@ -120,18 +120,18 @@ def _of_sample(
 ) -> tuple[Gradients, Gradients]:
     """Compute the exact gradient of one sample, and the expected surrogate gradient."""
     count = patterns.shape[1]
-    # How likely each pattern is, with the spikes as constants: a function of the weights through the potentials.
+    # The log probability of each pattern depends on the weights through the potentials; the spikes are constants.
     copied, trajectory = _forced(network, sample, patterns, passes=False)
     log_probability = torch.zeros(count, dtype=torch.float64)
-    for place, spikes in zip(_places(copied), _split(copied, patterns), strict=True):
-        u = trajectory.u[place].double()
-        surrogate: Any = copied.layers[place].neuron.surrogate  # type: ignore[union-attr]
+    for index, spikes in zip(_firing_indices(copied), _split(copied, patterns), strict=True):
+        u = trajectory.u[index].double()
+        surrogate: Any = copied.layers[index].neuron.surrogate  # type: ignore[union-attr]
         log_probability = log_probability + noise.log_probability(spikes, u, surrogate).sum((0, 2))
     probability = log_probability.exp()
     losses = _losses(objective, trajectory, sample)
     (probability * losses).sum().backward()
     exact = layer_gradients(copied)
-    # The same patterns once more, with the surrogate in place of the derivative of each spike.
+    # The same patterns again, with the surrogate as the derivative of each spike.
     copied, trajectory = _forced(network, sample, patterns, passes=True)
     weighted = (probability.detach() * _losses(objective, trajectory, sample)).sum()
     if weighted.requires_grad:
@@ -140,7 +140,7 @@ def _of_sample(
 
 
 def _forced(network: Network, sample: Batch, patterns: Tensor, *, passes: bool) -> tuple[Network, Trajectory]:
-    """Run a copy of the network over one sample, once with each pattern of spikes."""
+    """Run a copy of the network over one sample with every spike pattern, patterns on the batch axis."""
     copied = on_the_reference(network)
     for layer, spikes in zip(firing_layers(copied), _split(copied, patterns), strict=True):
         layer.neuron.surrogate.firing = GivenSpikes(spikes, passes=passes)
@@ -154,9 +154,9 @@ def _split(network: Network, patterns: Tensor) -> Sequence[Tensor]:
     return patterns.split([layer.neurons for layer in firing_layers(network)], dim=2)
 
 
-def _places(network: Network) -> list[int]:
+def _firing_indices(network: Network) -> list[int]:
     firing = {layer.name for layer in firing_layers(network)}
-    return [place for place, layer in enumerate(network.layers) if layer.name in firing]
+    return [index for index, layer in enumerate(network.layers) if layer.name in firing]
 
 
 def _losses(objective: Objective, trajectory: Trajectory, sample: Batch) -> Tensor:

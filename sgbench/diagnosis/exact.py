@@ -1,4 +1,4 @@
-"""A surrogate's gradient against the exact one, on tiny networks of which every spike pattern is enumerated."""
+"""Compare a surrogate's gradient with the exact one, on tiny networks whose spike patterns are all enumerated."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def exact(make_surrogate: Callable[[], Surrogate], *, noise_slope: float) -> Exa
     :math:`\sigma(k (u - \theta))`.
 
     Args:
-        make_surrogate: of each layer.
+        make_surrogate: returns a new surrogate for each layer.
         noise_slope: k [1/threshold].
 
     Raises:
-        InputError: the surrogate does not send single spikes.
+        InputError: the surrogate can send more than one spike in a step.
 
     Source: Gygax & Zenke 2025, Neural Computation 37(5), for the question; the networks are our own.
     """
@@ -83,7 +83,7 @@ def _one(seed: int, make_surrogate: Callable[[], Surrogate], noise_slope: float)
 def tiny_network(seed: int, make_surrogate: Callable[[], Surrogate]) -> tuple[Chain, Batch]:
     """Draw one of the tiny networks with its input and wanted spikes."""
     drawn: dict[str, Any] = {"generator": torch.Generator().manual_seed(seed), "dtype": torch.float64}
-    x = (torch.rand(STEPS, INPUTS, **drawn) < 0.5).double()  # noqa: PLR2004 - every second
+    x = (torch.rand(STEPS, INPUTS, **drawn) < 0.5).double()  # noqa: PLR2004 - half of them
     into = torch.randn(HIDDEN, INPUTS, **drawn) * 1.2
     out = torch.randn(OUTPUTS, HIDDEN, **drawn) * 1.8
     drawn["generator"] = torch.Generator().manual_seed(FIRST_TARGET + seed)

@@ -31,7 +31,7 @@ FEWEST_FOR_SLOPE = 2
 
 
 def log_slope(norms: Sequence[float]) -> float | None:
-    r"""Fit ln(norm) by a line over steps back in time; None where fewer than two norms are above 0.
+    r"""Fit the slope b of ln(norm) over steps back in time; None with fewer than two norms above 0.
 
     .. math:: \ln |g[t]| \approx a + b (T - 1 - t)
 
@@ -51,10 +51,10 @@ def flow(layer: Sequence[LayerTrace], lengths: Sequence[Tensor]) -> tuple[Values
 
     Args:
         layer: the layer's trace of each batch, after the backward pass.
-        lengths: of the samples of each batch [B].
+        lengths: time steps of the samples of each batch [B].
 
     Returns:
-        The values by their name in `LayerDiagnosis`, and by name the reasons of those that are missing.
+        The values by their name in `LayerDiagnosis`, and the reasons of missing ones by name.
     """
     gradients = [trace.gradient() for trace in layer]
     if all(gradient is None for gradient in gradients):
@@ -86,15 +86,15 @@ def flow(layer: Sequence[LayerTrace], lengths: Sequence[Tensor]) -> tuple[Values
 
 
 def _thinned(norms: Sequence[float]) -> tuple[float, ...]:
-    """Select at most as many steps as are stored, evenly spaced, the first and the last among them."""
+    """Select at most MOST_STEPS norms, evenly spaced, the first and the last included."""
     if len(norms) <= MOST_STEPS:
         return tuple(norms)
-    places = np.linspace(0, len(norms) - 1, MOST_STEPS).round().astype(int)
-    return tuple(norms[place] for place in places)
+    indices = np.linspace(0, len(norms) - 1, MOST_STEPS).round().astype(int)
+    return tuple(norms[index] for index in indices)
 
 
 def weights_gradient(layer: nn.Module) -> Tensor:
-    """Join the gradients of all weights of a layer [P], zeros for those without one, in double precision."""
+    """Join the gradients of all weights of a layer [P] in double precision, zeros for weights without one."""
     parts = [
         (torch.zeros_like(weight) if weight.grad is None else weight.grad).detach().double().flatten()
         for weight in layer.parameters()
@@ -103,7 +103,7 @@ def weights_gradient(layer: nn.Module) -> Tensor:
 
 
 def weights(gradients: Sequence[Tensor]) -> tuple[Values, Reasons]:
-    """Measure the gradients of one layer's weights, one gradient [P] of each mini-batch."""
+    """Measure the gradients [P] of one layer's weights, one for each mini-batch."""
     values: Values = {}
     reasons: Reasons = {}
     if gradients[0].numel() == 0:
@@ -126,7 +126,7 @@ def signal_to_noise(gradients: Sequence[Tensor]) -> tuple[float | None, str]:
         gradients: of each mini-batch [P].
 
     Returns:
-        The ratio, or None and the reason why there is none.
+        The ratio, or None with the reason.
 
     >>> signal_to_noise([torch.tensor([1.0]), torch.tensor([3.0])])[0]  # 2^2 over 2
     2.0

@@ -1,7 +1,7 @@
-r"""How one time step of a layer turns small changes of its state into those of the next.
+r"""The Jacobian of one time step of a layer: derivatives of the next state by the state.
 
-The state is all that a neuron carries but its spikes, which follow from it: :math:`s = H(u)` with the surrogate as
-its derivative. For a leaky layer with recurrent weights V and a detached reset
+The state holds all variables of a neuron but its spikes, which follow from it: :math:`s = H(u)` with the surrogate
+as its derivative. For a leaky layer with recurrent weights V and a detached reset
 
 .. math:: J = \beta I + V \, \mathrm{diag}(\psi(u[t - 1]))
 """
@@ -17,18 +17,18 @@ from sgbench.diagnosis.traces import TracedBatch
 from sgbench.neurons.base import Neuron
 
 MOST_NUMBERS = 1024
-"""Numbers of a layer's state of one sample up to which its Jacobian is written out."""
+"""Largest state of a layer for one sample [numbers] whose Jacobian is computed."""
 SAMPLES, STEPS = 4, 8
-"""Of which Jacobians are taken, evenly spaced; fewer steps of large layers."""
+"""Count of samples and of evenly spaced steps whose Jacobians are computed; fewer steps for large layers."""
 SMALL = 128
 Found = tuple[float, float]
 NAMES = ("jacobian_norm", "jacobian_radius")
 
 
-def jacobians(traced: TracedBatch, place: int) -> Found | str:
-    """Compute the mean spectral norm and radius of a layer's Jacobians, or state why there are none."""
-    layer: Any = traced.network.layers[place]
-    seen = traced.layers[place]
+def jacobians(traced: TracedBatch, index: int) -> Found | str:
+    """Compute mean spectral norm and radius of the Jacobians of the layer at an index, or the reason for none."""
+    layer: Any = traced.network.layers[index]
+    seen = traced.layers[index]
     neuron = layer.neuron
     if neuron.sees_all_steps:
         return "the neurons take all steps at once"
@@ -57,16 +57,16 @@ def jacobians(traced: TracedBatch, place: int) -> Found | str:
 
 
 def step_jacobian(layer: Any, current: Tensor, state: Any, fields: list[str], sample: int) -> Tensor:
-    """Compute the Jacobian [M, M] of one sample's step, where M numbers make the state.
+    """Compute the Jacobian [M, M] of one sample's step, for a state of M numbers.
 
     Args:
         layer: on the reference engine.
-        current: that the neurons took in the step, recurrence included [B, N].
+        current: input of the neurons in the step, recurrence included [B, N].
         state: before the step.
-        fields: of the state, without its spikes.
-        sample: position in the batch.
+        fields: names of the state's fields without spikes.
+        sample: index in the batch.
     """
-    # One row of the Jacobian for each number of the state: the step of so many equal samples.
+    # The step is run on a batch of M equal samples, one for each row of the Jacobian.
     size = sum(getattr(state, name)[sample].numel() for name in fields)
 
     def rows(values: Tensor) -> Tensor:
@@ -85,7 +85,7 @@ def step_jacobian(layer: Any, current: Tensor, state: Any, fields: list[str], sa
     if layer.recurrent is not None:
         returning = layer.feedback(layer.neuron.fed_back(before))
         driven = driven + (returning - returning.detach())
-    # The class's own step: the layer's is a recorder.
+    # The step of the class, since that of the layer is a recorder.
     _, after = type(layer.neuron).step(layer.neuron, driven, before)
     out = torch.cat([getattr(after, name).flatten(1) for name in fields], 1)
     into = [carried[name] for name in fields]

@@ -1,4 +1,4 @@
-"""The loss and its surrogate gradient along lines and loops, and over planes, in the space of weights.
+"""Scan the loss and its surrogate gradient along lines, loops and planes in the space of weights.
 
 Legend: P weights of all layers.
 """
@@ -25,41 +25,41 @@ MOST_ON_A_SIDE = 101
 
 
 class WeightLoss(NamedTuple):
-    """Computes a loss of all weights, and the gradient that back-propagation with the surrogate gives for it."""
+    """Computes a loss as a function of all weights, and its surrogate gradient."""
 
-    value: Callable[[Tensor], float]
-    gradient: Callable[[Tensor], Tensor]
-    place: Callable[[], Tensor]
-    place_of: Callable[[Network], Tensor]
+    value: Callable[[Tensor], float]  # of weights [P]
+    gradient: Callable[[Tensor], Tensor]  # of weights [P], the gradient [P]
+    weights: Callable[[], Tensor]  # the initial weights [P]
+    weights_of: Callable[[Network], Tensor]  # the weights of a network as one vector [P]
 
 
 def whole_loss(network: Network, batches: Sequence[Batch], objective: Objective) -> WeightLoss:
     """Build the loss of a network as a function of its weights.
 
     Args:
-        network: stays as it is; its weights are where `place` begins.
-        batches: over which the loss is the mean.
-        objective: what is minimised.
+        network: is not modified; its weights are the initial ones.
+        batches: over which the loss is averaged.
+        objective: the loss with penalties.
     """
     loss_at = LossAt(network, batches, objective)
 
     def parameters(of: Network) -> list[Tensor]:
         return [weight for layer in of.layers for weight in layer.parameters()]
 
-    def place_of(of: Network) -> Tensor:
+    def weights_of(of: Network) -> Tensor:
         return torch.cat([weight.detach().double().flatten().cpu() for weight in parameters(of)])
 
-    def value(place: Tensor) -> float:
-        put(parameters(loss_at.network), place)
+    def value(weights: Tensor) -> float:
+        put(parameters(loss_at.network), weights)
         return loss_at()
 
-    def gradient(place: Tensor) -> Tensor:
-        put(parameters(loss_at.network), place)
+    def gradient(weights: Tensor) -> Tensor:
+        put(parameters(loss_at.network), weights)
         gradients = bptt_gradients(loss_at.network, batches, objective)
         return torch.cat(list(gradients.values())).cpu()
 
-    start = place_of(network)
-    return WeightLoss(value, gradient, lambda: start, place_of)
+    start = weights_of(network)
+    return WeightLoss(value, gradient, lambda: start, weights_of)
 
 
 def line_between(
@@ -73,12 +73,12 @@ def line_between(
     by the surrogate gradient g, and by differences of L between the neighbours of each point.
 
     Args:
-        loss: of all weights.
+        loss: the loss as a function of all weights.
         start: w_0 [P].
         end: w_1 [P].
-        points: how many, evenly spaced.
-        first: alpha of the first.
-        last: alpha of the last.
+        points: count of evenly spaced points.
+        first: alpha of the first point.
+        last: alpha of the last point.
 
     Raises:
         InputError: too few or too many points, or a line of no length.
@@ -86,7 +86,7 @@ def line_between(
     Source: Neftci, Mostafa & Zenke 2019, IEEE Signal Processing Magazine 36(6), figure 4.
     """
     if require_count("--points", points, low=FEWEST_POINTS) > MOST_POINTS:
-        raise InputError(f"--points {points}: at most {MOST_POINTS} are kept")
+        raise InputError(f"--points {points}: at most {MOST_POINTS} are allowed")
     first, last = require_number("--from", first, low=-1e3), require_number("--to", last, high=1e3)
     if not first < last:
         raise InputError(
@@ -101,17 +101,17 @@ def line_between(
     return tuple(
         LinePoint(
             alpha=alpha,
-            loss=_finite(losses[place]),
-            surrogate_slope=_finite(slopes[place]),
-            macroscopic_slope=_finite(_difference(alphas, losses, place)),
+            loss=_finite(losses[index]),
+            surrogate_slope=_finite(slopes[index]),
+            macroscopic_slope=_finite(_difference(alphas, losses, index)),
         )
-        for place, alpha in enumerate(alphas)
+        for index, alpha in enumerate(alphas)
     )
 
 
-def _difference(alphas: Sequence[float], losses: Sequence[float], place: int) -> float:
-    """Compute the slope between the neighbours of a point; at the ends, to the one neighbour."""
-    before, after = max(0, place - 1), min(len(alphas) - 1, place + 1)
+def _difference(alphas: Sequence[float], losses: Sequence[float], index: int) -> float:
+    """Compute the slope between both neighbours of a point, or to its one neighbour at an end."""
+    before, after = max(0, index - 1), min(len(alphas) - 1, index + 1)
     return (losses[after] - losses[before]) / (alphas[after] - alphas[before])
 
 
@@ -130,44 +130,44 @@ def integral(line: Sequence[LinePoint]) -> float:
 
 
 class LoopSamples(NamedTuple):
-    """Holds what a closed loop collects on its way: g . dr at each of its evenly spaced points."""
+    """Holds g . dr at each of the evenly spaced points of a closed loop."""
 
     shares: tuple[float, ...]
 
     @property
     def loop(self) -> Loop:
-        """Sum the integral around the loop, and that of the absolute value."""
+        """Sum the integral around the loop, and the integral of its absolute value."""
         return Loop(integral=sum(self.shares), path=sum(map(abs, self.shares)))
 
 
 def closed_loop(
     gradient: Callable[[Tensor], Tensor], centre: Tensor, first: Tensor, second: Tensor, *, points: int
 ) -> LoopSamples:
-    r"""Integrate a gradient around an ellipse, whose integral is 0 where it is one.
+    r"""Integrate a vector field around an ellipse; the integral is 0 if the field is a gradient.
 
     .. math:: \oint g(r) \cdot dr, \qquad r(\phi) = c + a \cos\phi + b \sin\phi
 
-    by the trapezoidal rule, which converges exponentially for what is smooth.
+    by the trapezoidal rule, which converges exponentially for smooth fields.
 
     Args:
-        gradient: g, of weights [P].
+        gradient: g, from weights [P] to [P].
         centre: c [P].
         first: a [P].
         second: b [P].
-        points: on the loop.
+        points: count of points on the loop.
 
     Source: Gygax & Zenke 2025, Neural Computation 37(5):886-925.
 
-    >>> bowl = closed_loop(lambda place: 2 * place, torch.zeros(2), torch.eye(2)[0], torch.eye(2)[1], points=8)
+    >>> bowl = closed_loop(lambda w: 2 * w, torch.zeros(2), torch.eye(2)[0], torch.eye(2)[1], points=8)
     >>> round(bowl.loop.integral, 6), round(bowl.loop.path, 6)
     (0.0, 0.0)
     """
     shares = []
     for number in range(points):
         angle = 2 * math.pi * number / points
-        place = centre + math.cos(angle) * first + math.sin(angle) * second
+        weights = centre + math.cos(angle) * first + math.sin(angle) * second
         along = (math.cos(angle) * second - math.sin(angle) * first) * (2 * math.pi / points)
-        shares.append((gradient(place) @ along).item())
+        shares.append((gradient(weights) @ along).item())
     return LoopSamples(tuple(shares))
 
 
@@ -188,7 +188,7 @@ def closed_loops(
     """
     length = require_number("--radius", radius, low=0, open_low=True)
     require_count("--points", points, low=FEWEST_POINTS)
-    centre = loss.place()
+    centre = loss.weights()
     length *= centre.norm().item() or 1.0
     loops = []
     for _ in range(require_count("--planes", planes)):
@@ -203,13 +203,13 @@ def two_directions(size: int, generator: torch.Generator, first: Tensor | None =
     Args:
         size: P.
         generator: of the directions.
-        first: in place of a drawn one, of any length.
+        first: the first direction [P], of any length; None draws it.
     """
     drawn = torch.randn(size, 2, generator=generator, dtype=torch.float64)
     if first is not None:
         drawn[:, 0] = first
     directions, upper = torch.linalg.qr(drawn)
-    return (directions * upper.diagonal().sign()).T  # along what was given, not against it
+    return (directions * upper.diagonal().sign()).T  # along the given direction, not against it
 
 
 class Plane(NamedTuple):
@@ -232,12 +232,12 @@ def plane(
     """Scan a loss over a plane of weights, on a square grid.
 
     Args:
-        loss: of all weights.
+        loss: the loss as a function of all weights.
         centre: w_0 [P].
         first: d_1 [P].
         second: d_2 [P].
-        points: along each side.
-        ends: least and largest a and b.
+        points: count of points along each side.
+        ends: least and largest value of a and b.
 
     Raises:
         InputError: too few or too many points.

@@ -1,4 +1,4 @@
-"""What the length of passed gradients promises a recurrent network before training: one of three levels."""
+"""Classify a recurrent network before training into one of three levels by its passing steps."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ Level = Literal["fine", "short dependencies only", "fails"]
 
 
 class LevelBorders(NamedTuple):
-    """Holds the passing steps at which a recurrent network changes its level."""
+    """Holds the borders in passing steps between the levels of a recurrent network."""
 
     least: float  # below, the gradient reaches too few steps back
-    fine: float  # up to here nothing is to be feared
-    most: float  # above, the network fails; between the last two it learns what is near in time
+    fine: float  # up to here the network trains well
+    most: float  # above, training fails; between `fine` and `most` only short dependencies are learnt
 
     def level(self, steps: float) -> Level:
         """Return the level of a network.
@@ -30,12 +30,12 @@ class LevelBorders(NamedTuple):
 
 
 DETACHED = LevelBorders(0.5, 2.0, 22.0)
-"""Of networks whose reset passes no gradient. `docs/passing_steps/first_study.md` has how they were fixed and how
-often they err; with the reset attached passing steps tell too little."""
+"""Borders for networks whose reset passes no gradient; `docs/passing_steps/first_study.md` explains their choice
+and their errors. With the reset attached, passing steps predict too little."""
 
 
 def sentence(steps: float) -> str:
-    """Write the level of a recurrent network whose reset is detached.
+    """Write a sentence with the level of a recurrent network whose reset is detached.
 
     Args:
         steps: passing steps before training, mean over recurrent layers.

@@ -1,4 +1,4 @@
-"""Diagnoses of any torch network made of snnTorch's spiking layers, or ours, seen through hooks."""
+"""Diagnose any torch network of spiking layers of snnTorch or sgbench, by hooks."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ MakeLoss = Callable[[nn.Module, Any], Tensor]
 
 
 def diagnose_module(net: nn.Module, batch: Any, loss: MakeLoss) -> Diagnosis:
-    """Diagnose a torch network of your own that is made of snnTorch's spiking layers, or of ours.
+    """Diagnose your own torch network of spiking layers of snnTorch or sgbench.
 
     Args:
-        net: keeps its spiking layers as modules; a copy of it runs, so that nothing of it changes.
-        batch: what `loss` takes, or a list of such batches, of which the gradient's signal-to-noise is told.
-        loss: runs `net` over all steps of a batch and returns the mean loss.
+        net: a network with its spiking layers as modules; a copy of it runs.
+        batch: second argument of `loss`, or a list of such batches, which gives the gradient's signal-to-noise.
+        loss: runs `net` over all steps of a batch, and returns the mean loss as a scalar tensor.
 
     Raises:
-        InputError: no spiking layer is found or called, or one does not show its potential.
+        InputError: no spiking layer is found or called, or one does not return its potential.
         NonFiniteError: weights are NaN or infinite.
 
     >>> import snntorch as snn
@@ -89,13 +89,13 @@ def diagnose_module(net: nn.Module, batch: Any, loss: MakeLoss) -> Diagnosis:
 
 
 def _is_spiking(module: nn.Module) -> bool:
-    """Return whether a module is a layer of spiking neurons; snnTorch's are told by name, without importing it."""
+    """Return whether a module is a layer of spiking neurons; snnTorch's are recognised without importing it."""
     names = {f"{base.__module__}.{base.__name__}" for base in type(module).__mro__}
     return "snntorch._neurons.neurons.SpikingNeuron" in names or isinstance(module, Neuron)
 
 
 def _owners(net: nn.Module, layers: Sequence[str]) -> dict[str, list[nn.Parameter]]:
-    """Assign each layer the weights that stand between the spiking layer before and itself, its own included."""
+    """Assign to each layer its own weights and those of modules since the spiking layer before."""
     owned: dict[str, list[nn.Parameter]] = {name: [] for name in layers}
     waiting: list[nn.Parameter] = []
     for name, weight in net.named_parameters():
@@ -105,7 +105,7 @@ def _owners(net: nn.Module, layers: Sequence[str]) -> dict[str, list[nn.Paramete
         else:
             owned[within].append(weight)
     order = [name for name, module in net.named_modules() if name in owned or _has_own_weights(module)]
-    position = {id(weight): place for place, weight in enumerate(waiting)}
+    position = {id(weight): index for index, weight in enumerate(waiting)}
     current: list[nn.Parameter] = []
     for name in order:
         module = net.get_submodule(name)
@@ -168,7 +168,7 @@ def _surrogate(module: nn.Module) -> Any:
 
 
 def _slope(surrogate: Any, centred: Tensor) -> Tensor:
-    """Compute the derivative that a surrogate's backward pass multiplies by."""
+    """Compute the slope of a surrogate by its backward pass, at potentials minus threshold."""
     probe = centred.detach().clone().requires_grad_()
     with torch.enable_grad():
         sent = surrogate(probe)
@@ -205,7 +205,7 @@ def _own_step(seen: LayerTrace, module: Any, step: Any, current: Tensor, state: 
 
 
 def _flat(trace: LayerTrace) -> LayerTrace:
-    """Flatten a trace of images to rows of neurons [B, N]."""
+    """Flatten the images [B, C, H, W] of a trace to [B, N]."""
     flat = LayerTrace(trace.name, trace.spikes[0][0].numel(), trace.slope_at, trace.counts_spikes)
     flat.spikes = [spikes.flatten(1) for spikes in trace.spikes]
     flat.centred = [potential.flatten(1) for potential in trace.centred]

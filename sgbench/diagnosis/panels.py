@@ -1,4 +1,4 @@
-"""One diagnosis: what the panels found in a network with one set of weights."""
+"""Diagnose a network with one set of weights by the chosen panels."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ from sgbench.signals.trajectory import Batch
 def lost_classes(
     traced: Sequence[TracedBatch], batches: Sequence[Batch], objective: Objective
 ) -> Iterator[str]:
-    r"""Yield a sentence on the classes whose output gets a gradient at steps alone in which it is exactly 0.
+    r"""Yield a sentence on the classes whose output has a gradient only at steps where the output is exactly 0.
 
-    Until a spike reaches a readout that does not fire, its outputs are 0 whatever its weights are. Where
+    Until a spike reaches a readout that does not fire, its outputs are 0 whatever its weights are. If
     :math:`\partial L / \partial y_c[t]` is 0 at every other step of every sample, no weight into class c changes.
 
     Args:
-        traced: the network over each batch.
-        batches: the same, with their targets.
-        objective: whose loss it is.
+        traced: the network run over each batch.
+        batches: the same batches, with their targets.
+        objective: the loss.
     """
     if traced[0].layers[-1].counts_spikes or objective.loss.on_times:
         return
     reached = torch.stack(
         [_reached(one, batch, objective) for one, batch in zip(traced, batches, strict=True)]
     ).any(0)
-    lost = [str(place) for place in (~reached).nonzero().flatten().tolist()]
+    lost = [str(index) for index in (~reached).nonzero().flatten().tolist()]
     if lost and len(lost) < len(reached):
         samples = sum(len(batch.target) for batch in batches)
         yield (
@@ -55,8 +55,8 @@ def lost_classes(
 
 
 def _reached(one: TracedBatch, batch: Batch, objective: Objective) -> Tensor:
-    """Find the outputs [C] at which the loss has a gradient at a step in which they are not 0."""
-    with torch.enable_grad():  # a diagnosis may be made between epochs, where gradients are off
+    """Return for each output whether the loss has a gradient at a step where it is not 0 [C]."""
+    with torch.enable_grad():  # gradients are off between epochs, when a diagnosis may run
         output = one.trajectory.output.detach().requires_grad_()
         loss = objective.loss.whole(replace(one.trajectory, output=output), batch.target)
         (gradient,) = torch.autograd.grad(loss, output, materialize_grads=True)
@@ -68,7 +68,7 @@ OF_WEIGHTS = ("nonzero_parameters", "signal_to_noise")
 NOISE_SLOPE = 5.0
 """Escape noise with which spikes are enumerated or drawn for an expected gradient [1/threshold]."""
 SHORT_STEP = 0.01
-"""By the norm of all weights, of a step against a mini-batch's gradient."""
+"""Length of a step against a mini-batch's gradient, relative to the norm of all weights."""
 
 
 def diagnose_network(  # noqa: PLR0913 - one for each part of a run
@@ -86,15 +86,15 @@ def diagnose_network(  # noqa: PLR0913 - one for each part of a run
     """Diagnose a network over some batches without changing it.
 
     Args:
-        network: set to the epoch and mode in which it is looked at.
-        rule: whose gradient the agreement panel compares; None for back-propagation.
+        network: set to the epoch and training mode to diagnose.
+        rule: its gradient is compared by the agreement panel; None for back-propagation.
         batches: at least one, on the network's device.
-        objective: what is minimised.
-        generator: of the directions in which finite differences are taken.
-        panels: of `PANELS`.
+        objective: the loss with penalties.
+        generator: draws the directions of finite differences.
+        panels: names from `PANELS`.
         weights_name: "initial", "selected", "given" or "epoch N".
-        split: where the batches come from, or None.
-        step_size: of finite differences, by the norm of a layer's weights.
+        split: the split of the batches, or None.
+        step_size: of finite differences, relative to the norm of a layer's weights.
 
     Raises:
         InputError: an unknown panel, no samples, or a network without spiking neurons.
@@ -105,29 +105,25 @@ def diagnose_network(  # noqa: PLR0913 - one for each part of a run
         raise InputError("diagnose: no samples; at least one batch is needed")
     require_finite_weights(network)
     traced = [trace(network, batch, objective) for batch in batches]
-    layers = tuple(_layer(traced, place, panels) for place in range(len(traced[0].layers)))
+    layers = tuple(_layer(traced, index, panels) for index in range(len(traced[0].layers)))
     attached = {str(layer.name) for layer in network.layers if passes_reset(layer.neuron)}
     loss = sum(traced_batch.loss.item() for traced_batch in traced) / len(traced)
-    values: dict[str, Any] = {
-        "loss": loss if math.isfinite(loss) else None,
-        "log_slope_per_layer": log_slope([layer.grad_norm or 0.0 for layer in layers]),
-        "agreements": None,
-        "falling_steps": None,
-        "loop": None,
-        "line": None,
-    }
-    if "agreement" in panels:
-        values["agreements"] = tuple(
-            _agreements(network, rule, traced, batches, objective, generator, step_size)
-        )
-        values["falling_steps"] = falling_steps(network, traced, batches, objective)
+    compares = "agreement" in panels
+    agreements = (
+        _agreements(network, rule, traced, batches, objective, generator, step_size) if compares else ()
+    )
     whole: dict[str, Any] = {
         "weights": weights_name,
         "split": split,
         "samples": sum(len(batch.lengths) for batch in batches),
         "panels": panels,
         "layers": layers,
-        **values,
+        "loss": loss if math.isfinite(loss) else None,
+        "log_slope_per_layer": log_slope([layer.grad_norm or 0.0 for layer in layers]),
+        "agreements": tuple(agreements) if compares else None,
+        "falling_steps": falling_steps(network, traced, batches, objective) if compares else None,
+        "loop": None,
+        "line": None,
         "outlook": outlook(layers, attached=attached) if {"flow", "activity"} <= set(panels) else None,
         "advice": (),
     }
@@ -137,10 +133,10 @@ def diagnose_network(  # noqa: PLR0913 - one for each part of a run
 
 
 def checked_panels(panels: Sequence[str]) -> tuple[str, ...]:
-    """Check the names of panels and return those asked for, in their usual order.
+    """Check the names of panels, and return them without repeats in the order of `PANELS`.
 
     Raises:
-        InputError: an unknown one, or none.
+        InputError: an unknown name, or no name.
     """
     for panel in panels:
         if panel not in PANELS:
@@ -180,17 +176,17 @@ def _reasons(whole: dict[str, Any], panels: Sequence[str]) -> dict[str, str]:
     return {name: reason for name, reason in why.items() if whole[name] is None}
 
 
-def _layer(traced: Sequence[TracedBatch], place: int, panels: Sequence[str]) -> LayerDiagnosis:
-    seen: list[LayerTrace] = [traced_batch.layers[place] for traced_batch in traced]
+def _layer(traced: Sequence[TracedBatch], index: int, panels: Sequence[str]) -> LayerDiagnosis:
+    seen: list[LayerTrace] = [traced_batch.layers[index] for traced_batch in traced]
     lengths = [traced_batch.lengths for traced_batch in traced]
     values: dict[str, Any] = {}
     reasons: dict[str, str] = {}
     if "flow" in panels:
-        gradients = [weights_gradient(traced_batch.network.layers[place]) for traced_batch in traced]
+        gradients = [weights_gradient(traced_batch.network.layers[index]) for traced_batch in traced]
         for panel, missing in (flow(seen, lengths), weights(gradients)):
             values |= panel
             reasons |= missing
-        jacobian = jacobians(traced[0], place)
+        jacobian = jacobians(traced[0], index)
         if isinstance(jacobian, str):
             reasons |= dict.fromkeys(NAMES, jacobian)
         else:
@@ -203,7 +199,7 @@ def _layer(traced: Sequence[TracedBatch], place: int, panels: Sequence[str]) -> 
         reasons |= missing
     else:
         reasons |= dict.fromkeys(ACTIVITY, "panel activity was not asked for")
-    layer: Any = traced[0].network.layers[place]
+    layer: Any = traced[0].network.layers[index]
     recurrent = getattr(layer, "recurrent", None) is not None
     if "passing_steps" in values and (not recurrent or layer.cut):
         values["passing_steps"] = 0.0
@@ -226,12 +222,12 @@ def _agreements(
     generator: torch.Generator,
     step_size: float,
 ) -> list[Agreement]:
-    """Compare the gradient that trains the network with every reference that there is."""
+    """Compare the gradient that trains the network with every reference gradient that exists."""
     bptt = {
         seen.name: torch.stack(
-            [weights_gradient(traced_batch.network.layers[place]) for traced_batch in traced]
+            [weights_gradient(traced_batch.network.layers[index]) for traced_batch in traced]
         ).mean(0)
-        for place, seen in enumerate(traced[0].layers)
+        for index, seen in enumerate(traced[0].layers)
     }
     trained = bptt if rule is None else compared.rule_gradients(network, rule, batches, objective)
 
@@ -268,7 +264,7 @@ def falling_steps(
 ) -> float | None:
     """Compute the share of mini-batches whose loss falls with a short step against their own gradient.
 
-    A batch whose loss stays what it is, as where no neuron fires for it, tells nothing and is left out.
+    A batch whose loss does not change, as when no neuron fires, is left out.
     """
     falls = []
     for traced_batch, batch in zip(traced, batches, strict=True):

@@ -1,4 +1,4 @@
-"""Through how many steps recurrent spikes pass the gradient on, and the width at which these are a given number.
+"""Passing steps, through which recurrent spikes pass the gradient on, and the width with a given number of them.
 
 Legend: T steps, B samples, N neurons.
 """
@@ -17,26 +17,26 @@ from sgbench.errors import InputError
 from sgbench.surrogates.base import Surrogate
 
 NARROWEST, WIDEST = 1e-3, 1e2
-"""Between which widths are looked for [thresholds]."""
+"""Least and largest width of the search [threshold units]."""
 DIGITS = 2
 """Significant digits of a calibrated width."""
 CHUNK = 1 << 14
-"""Potentials whose slopes are computed at a time, so that they stay in the cache."""
+"""Potentials whose slopes are computed together, so that they stay in the cache."""
 PART = 1 << 15
-"""Potentials of a layer that say about where the width lies, before all of them decide."""
+"""Potentials of a layer that narrow the search, before all of them are used."""
 NEAR = 1.5
-"""By which factor it is looked for farther where a part has missed it."""
+"""Factor by which the search is widened around the estimate from a part."""
 GOLDEN = (math.sqrt(5) - 1) / 2
 INSIDE = 0.02
-"""How far a width that is tried keeps from the ends of its bracket, as a share of the bracket."""
+"""Least distance of a trial width from the ends of its bracket, as a share of the bracket."""
 
 
 class RecurrentLayer(NamedTuple):
-    """Holds the potentials of one recurrent layer in one forward run."""
+    """Holds the potentials of one recurrent layer in one forward pass."""
 
     name: str
     centred: Tensor  # potential minus threshold in all valid steps, in any shape
-    series: float  # B N, how many neurons of how many samples these are of
+    series: float  # B N: count of pairs of a sample and a neuron
 
 
 def passing_steps(layer: RecurrentLayer, surrogate: Surrogate, width_fwhm: float | None = None) -> float:
@@ -47,9 +47,9 @@ def passing_steps(layer: RecurrentLayer, surrogate: Surrogate, width_fwhm: float
     A recurrent spike passes the gradient on in proportion to that slope, so that S counts steps of slope 1.
 
     Args:
-        layer: whose potentials these are.
-        surrogate: with a width and a peak; its slope may stand for a network's as it is used there or otherwise.
-        width_fwhm: full width at half maximum in place of its own [thresholds].
+        layer: the potentials.
+        surrogate: has a width and a peak; it need not be the surrogate of the layer.
+        width_fwhm: full width at half maximum in place of its own [threshold units].
 
     Source: Zenke & Vogels 2021, Neural Computation 33(4), whose condition for exploding gradients is a slope
     of the spike times a recurrent weight.
@@ -80,14 +80,14 @@ def mean_passing_steps(
 
 
 def width_for(layers: Sequence[RecurrentLayer], surrogate: Surrogate, target: float) -> float:
-    """Find the width at which the passing steps are the target; two significant digits.
+    """Find the width with a given number of passing steps, to two significant digits [threshold units].
 
-    Passing steps grow with the width, as each slope of a bell does. A part of the potentials says about where it
-    lies, and all of them on which side of each number that is tried.
+    Passing steps grow with the width, as each slope of a bell does. A part of the potentials narrows the search,
+    and all of them decide on which side of each trial width the result lies.
 
     Args:
         layers: at least one.
-        surrogate: whose form and peak are kept.
+        surrogate: its shape and peak are kept.
         target: passing steps, averaged over layers.
 
     Raises:
@@ -119,20 +119,20 @@ def width_for(layers: Sequence[RecurrentLayer], surrogate: Surrogate, target: fl
 
 
 def _part(layer: RecurrentLayer) -> RecurrentLayer:
-    """Keep a part of a layer's potentials, spread over neurons and steps, and as much fewer series."""
+    """Select a part of a layer's potentials, spread over neurons and steps, with `series` scaled alike."""
     values = layer.centred.reshape(-1)
     if len(values) <= PART:
         return layer
-    # Multiples of the golden section, modulo 1, keep away from the period of neurons in a step.
-    places = (torch.arange(PART, dtype=torch.float64) * GOLDEN % 1 * len(values)).long()
-    return RecurrentLayer(layer.name, values[places.to(values.device)], layer.series * PART / len(values))
+    # Multiples of the golden ratio, modulo 1, do not resonate with the period of neurons in a step.
+    indices = (torch.arange(PART, dtype=torch.float64) * GOLDEN % 1 * len(values)).long()
+    return RecurrentLayer(layer.name, values[indices.to(values.device)], layer.series * PART / len(values))
 
 
 def _found(has: Callable[[float], float], low: float, high: float, target: float) -> float | None:
-    """Find where between two widths a rising function is the target, to two digits; None where it is not.
+    """Find the width between two ends at which a rising function equals the target, to two digits; None outside.
 
-    What is tried are the ends of the widths that round to one number. The function is taken to be a power of the
-    width there, and every second time the bracket is halved.
+    Trial widths are borders between two rounded widths. They alternate between interpolation of the function as a
+    power of the width, and bisection.
 
     >>> _found(lambda width: 10 * width**2, 0.01, 10, 4.9), _found(lambda width: width, 1, 2, 3)
     (0.7, None)
@@ -143,7 +143,7 @@ def _found(has: Callable[[float], float], low: float, high: float, target: float
     halve = False
     while True:
         share = 0.5 if halve or least <= 0 else math.log(target / least) / math.log(most / least)
-        # Within the bracket, so that the widths that round to it are some of those between its ends.
+        # Within the bracket, so that the borders of its rounded width are too.
         guess = _rounded(low * (high / low) ** min(max(share, INSIDE), 1 - INSIDE))
         tried = [end for end in _ends(guess) if low < end < high]
         if not tried:
@@ -159,7 +159,7 @@ def _found(has: Callable[[float], float], low: float, high: float, target: float
 
 
 def _ends(width: float) -> tuple[float, float]:
-    """Return between which widths two significant digits give this one.
+    """Return the least and the largest width that round to this one at two significant digits.
 
     >>> [f"{end:.4g}" for width in (0.27, 0.1) for end in _ends(width)]
     ['0.265', '0.275', '0.0995', '0.105']

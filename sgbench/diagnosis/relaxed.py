@@ -1,4 +1,4 @@
-"""Networks whose spikes are replaced: by the smooth curve behind the surrogate, or by given ones."""
+"""Replace the spikes of a network by the surrogate's primitive, or by given spikes."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from sgbench.surrogates.base import Output, Surrogate
 
 
 class GivenSpikes:
-    """Sends the spikes of a list, one step after another, whatever the potential; the slope is the surrogate's.
+    """Sends given spikes, one step after another, whatever the potential; their slope is the surrogate's.
 
     Args:
         spikes: of one layer [T, B, N].
-        passes: whether the surrogate's slope is passed on; otherwise spikes are constants.
+        passes: whether gradients pass through spikes by the surrogate's slope; otherwise spikes are constants.
     """
 
     output: ClassVar[Output] = "binary"
@@ -34,19 +34,19 @@ class GivenSpikes:
 
     @property
     def has_primitive(self) -> bool:
-        """Return false, since given spikes follow no curve."""
+        """Return false, since given spikes have no primitive."""
         return False
 
     def fire(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Return the spikes given for the next step."""
+        """Return the given spikes of the next step."""
         return next(self.steps).to(u.dtype)
 
     def slope(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Return the surrogate's slope for given spikes, or zeros."""
+        """Return the surrogate's slope at the potential u if `passes`, else zeros."""
         return surrogate.derivative(u) if self.passes else torch.zeros_like(u)
 
     def primitive(self, u: Tensor, surrogate: Surrogate) -> Tensor:
-        """Raise an error, since given spikes follow no curve.
+        """Raise an error, since given spikes have no primitive.
 
         Raises:
             InputError: always.
@@ -55,12 +55,12 @@ class GivenSpikes:
 
 
 def relaxed(network: Network) -> Network:
-    """Copy a network into one that sends the surrogate's primitive in place of spikes, and so has a true gradient.
+    """Copy a network, with the surrogate's primitive in place of spikes, so that its gradient is exact.
 
-    Resets and recurrent spikes that are cut from the gradient are joined to it again.
+    Resets and recurrent spikes that are detached from the gradient are attached in the copy.
 
     Raises:
-        InputError: a surrogate has no finite area, so that its primitive runs from no 0 to no 1.
+        InputError: a surrogate has no finite area, so that its primitive does not run from 0 to 1.
     """
     copied = on_the_reference(network)
     for surrogate in surrogates(copied):

@@ -1,6 +1,6 @@
-"""How a network's score falls when its input or the network itself is disturbed, severity by severity.
+"""Measure how a network's score falls when its input or the network itself is disturbed, by severity.
 
-The network is trained without any of it: this is robustness at test time, measured on validation data.
+Training is undisturbed: this is robustness at test time, measured on validation data.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ MOST_LEVELS = 50
 class Disturbance:
     """Describes one way to disturb a network or its input at test time."""
 
-    says: str  # what a severity is, with its unit
-    severities: tuple[float, ...]  # that are usual, from mild to severe
+    says: str  # meaning of the severity, with its unit
+    severities: tuple[float, ...]  # default ones, from mild to severe
     low: float  # least severity
-    high: float  # largest one
-    clean: float | None = 0.0  # severity of no disturbance, or None where there is none
-    is_whole: bool = False  # whether a severity is a whole number
-    is_drawn: bool = True  # whether numbers are drawn
-    needs_spikes: bool = False  # whether the input has to be spikes
-    on_input: MakeChange | None = None  # what is done to batches, if anything
-    on_network: Disturb | None = None  # what is done to the network, if anything
+    high: float  # largest severity
+    clean: float | None = 0.0  # severity of no disturbance; None if no severity means that
+    is_whole: bool = False  # whether a severity is an integer
+    is_drawn: bool = True  # whether the disturbance is random
+    needs_spikes: bool = False  # whether the input must be spikes
+    on_input: MakeChange | None = None  # makes the change of batches, if any
+    on_network: Disturb | None = None  # changes the network, if at all
 
 
 DISTURBANCES: dict[str, Disturbance] = {
@@ -118,9 +118,9 @@ DISTURBANCES: dict[str, Disturbance] = {
 
 
 class Point(NamedTuple):
-    """Holds the score at one severity, over the draws of what is drawn."""
+    """Holds the score at one severity, over draws of a random disturbance."""
 
-    severity: float | None  # None: undisturbed, where no number says so
+    severity: float | None  # None: undisturbed, if no severity means that
     mean: float
     lowest: float
     highest: float
@@ -133,21 +133,21 @@ class RobustnessCurve(NamedTuple):
     says: str
     measure: Literal["accuracy", "loss"]
     points: tuple[Point, ...]
-    area: float | None  # mean of the curve by the undisturbed score
+    area: float | None  # mean of the curve relative to the undisturbed score
     reason: str | None
 
 
 @dataclass(frozen=True)
 class Disturbed:
-    """Scores one network under disturbances, as often as is asked."""
+    """Scores one network under disturbances."""
 
-    network: Network  # stays as it is
-    batches: Callable[[], Iterable[Batch]]  # makes the batches of the split anew
-    score: Score  # scores a network on batches; the engine's own evaluation
-    seed: int  # of the stream of the disturbances
+    network: Network  # is not modified
+    batches: Callable[[], Iterable[Batch]]  # returns the batches of the split
+    score: Score  # scores a network on batches
+    seed: int  # of the random disturbances
     dt_s: float  # duration of a step [s]
     input_is_spikes: bool  # whether the input is spikes
-    draws: int  # of what is drawn
+    draws: int  # count of draws of each random disturbance
 
     def curves(self, names: Sequence[str], levels: Sequence[float] | None = None) -> list[RobustnessCurve]:
         """Score the network undisturbed, then with each disturbance at each severity.
@@ -164,7 +164,7 @@ class Disturbed:
     def curve(
         self, name: str, severities: Sequence[float], clean: tuple[Literal["accuracy", "loss"], float]
     ) -> RobustnessCurve:
-        """Score one disturbance at its severities; where it is not defined, state the reason."""
+        """Score one disturbance at its severities, or state why it does not apply to this network."""
         kind = DISTURBANCES[name]
         measure, start = clean
         points = [Point(kind.clean, start, start, start)]
@@ -182,7 +182,7 @@ class Disturbed:
         return RobustnessCurve(name, kind.says, measure, tuple(points), area(points), None)
 
     def at(self, name: str, severity: float, draw: int) -> float:
-        """Score one draw at one severity; each severity starts from the same random numbers of the draw."""
+        """Score one draw at one severity; all severities of a draw use the same random numbers."""
         kind = DISTURBANCES[name]
         network, batches = self.network, self.batches()
         if kind.on_network is not None:
@@ -195,12 +195,12 @@ class Disturbed:
 
 
 def value_of(scores: Scores) -> tuple[Literal["accuracy", "loss"], float]:
-    """Return the accuracy, or the loss where the target is no class."""
+    """Return the name and value of the score: the accuracy, or the loss if targets are not classes."""
     return ("loss", scores.loss) if scores.accuracy is None else ("accuracy", scores.accuracy)
 
 
 def area(points: Sequence[Point]) -> float | None:
-    """Average the score over the curve relative to the undisturbed one, a step a severity; None if that is 0.
+    """Average the score over severities by trapezoids, relative to the undisturbed score; None if that is 0.
 
     >>> round(area([Point(0.0, 0.8, 0.8, 0.8), Point(0.1, 0.8, 0.8, 0.8), Point(0.2, 0.4, 0.4, 0.4)]), 3)
     0.875
@@ -212,10 +212,10 @@ def area(points: Sequence[Point]) -> float | None:
 
 
 def checked_names(names: Sequence[str]) -> tuple[str, ...]:
-    """Check the names of disturbances and return each once.
+    """Check the names of disturbances, and return them without repeats.
 
     Raises:
-        InputError: an unknown one.
+        InputError: an unknown name.
     """
     for name in names:
         if name not in DISTURBANCES:
@@ -224,10 +224,10 @@ def checked_names(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def checked_levels(name: str, levels: Sequence[float] | None) -> tuple[float, ...]:
-    """Check the severities of a disturbance; return the usual ones where none are given.
+    """Check the severities of a disturbance, and return them; None takes its default ones.
 
     Raises:
-        InputError: one out of range, or too many.
+        InputError: a severity out of range, or too many.
     """
     kind = DISTURBANCES[name]
     if levels is None:

@@ -1,4 +1,4 @@
-"""The gradient of an expected loss estimated from drawn spikes, for networks with too many patterns to enumerate.
+"""Estimate the gradient of an expected loss from drawn spikes, for networks with too many patterns to enumerate.
 
 Legend: B samples, K draws a sample, P weights.
 """
@@ -25,17 +25,17 @@ DRAWS = 64
 """Spike patterns drawn for each sample, in two halves that are compared with each other."""
 MOST_SAMPLES = 8
 LEAST_COSINE = 0.5
-"""Between the halves; an estimate that does not agree with itself is no reference."""
+"""Least cosine between both halves of the draws; a noisier estimate is no reference."""
 
 
 class Estimated(NamedTuple):
     """Holds two expected gradients of one network with the same noise, by layer [P]."""
 
-    halves: tuple[Gradients, Gradients]  # of the expected loss by its score function, from draws of their own
-    surrogate: Gradients  # the mean of the surrogate gradient
+    halves: tuple[Gradients, Gradients]  # estimates of the expected loss's gradient, from independent draws
+    surrogate: Gradients  # mean of the surrogate gradient
 
     def reference(self, layer: str) -> torch.Tensor:
-        """Return the estimate from all draws for one layer [P]."""
+        """Return the estimate from all draws of one layer [P]."""
         return torch.stack([half[layer] for half in self.halves]).mean(0)
 
     def self_agreement(self, layer: str) -> float | None:
@@ -63,7 +63,7 @@ def estimated_gradients(
     Args:
         network: of neurons that fire at most one spike a step; it is not modified.
         batch: of B samples.
-        objective: its loss is taken of each sample.
+        objective: the loss of each sample.
         noise_slope: k of the escape noise [1/threshold].
         draws: K, at least 4.
         generator: seeds the spikes.
@@ -90,7 +90,7 @@ def estimated_gradients(
 
 
 def _pass(network: Network, rule: Reinforce, batch: Batch, objective: Objective) -> Gradients:
-    """Compute the gradient of one pass of the rule, by layer [P]."""
+    """Compute the estimate of one pass of the rule, by layer [P]."""
     network.zero_grad()
     for _ in rule.gradients(network, batch, objective):
         pass
@@ -111,7 +111,7 @@ def estimated(
 ) -> list[Agreement]:
     """Compare the expected surrogate gradient of each layer with the estimate from drawn spikes.
 
-    A layer whose two halves of the draws do not agree with each other has no figure, and the reason says so.
+    A layer whose halves of the draws disagree has no value but a reason.
 
     Raises:
         InputError: see `estimated_gradients`.
@@ -131,11 +131,11 @@ def estimated(
 
 
 def _too_noisy(line: Agreement, cosine: float) -> Agreement:
-    """Remove the figures from a line, and state that they are too noisy."""
+    """Replace the values of a line by the reason that they are too noisy."""
     reason = f"the estimate is too noisy: its two halves of {DRAWS // 2} draws have a cosine of {cosine:.2f}"
     return line.model_copy(update={**dict.fromkeys(MEASURES), "reasons": dict.fromkeys(MEASURES, reason)})
 
 
 def first_samples(batch: Batch, most: int) -> Batch:
-    """Select the first samples of a batch, at most so many."""
+    """Select the first `most` samples of a batch, or all if there are fewer."""
     return Batch(dense(batch.x)[:, :most], batch.target[:most], batch.lengths[:most], batch.position[:most])

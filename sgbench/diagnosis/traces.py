@@ -1,4 +1,4 @@
-"""What passes through each layer in one forward and backward run.
+"""Record currents, potentials and spikes of each layer in one forward and backward pass.
 
 Legend: T steps, B samples, N neurons, C currents of a neuron.
 """
@@ -21,7 +21,7 @@ from sgbench.rules.base import Objective
 from sgbench.signals.trajectory import SPIKES, Batch, Trajectory
 
 SEEN_AROUND_THRESHOLD = 8.0
-"""How far from the threshold the peak of a surrogate's slope is looked for [thresholds]."""
+"""Largest distance from the threshold at which the peak of a surrogate is searched [threshold units]."""
 GRID = 4001
 
 
@@ -33,15 +33,15 @@ class LayerTrace:
     neurons: int
     slope_at: Callable[[Tensor], Tensor] | None  # of the surrogate; None for neurons that do not fire
     counts_spikes: bool
-    # What it passes on by step of a gradient of 1 at each spike.
+    # From potentials of all steps to the gradients at them, of a gradient of 1 at each spike.
     passed_at: Callable[[Sequence[Tensor]], Sequence[Tensor]] | None = None
     currents: list[Tensor] = field(default_factory=list)  # of each step [B, C N]
     centred: list[Tensor] = field(default_factory=list)  # potential minus threshold of each step [B, N]
     spikes: list[Tensor] = field(default_factory=list)  # of each step [B, N]
-    states: list[Any] = field(default_factory=list)  # before each step; empty where nothing is carried
+    states: list[Any] = field(default_factory=list)  # before each step; empty for neurons without a state
 
     def gradient(self) -> Tensor | None:
-        """Return dL/dI [T, B, C N], or None where the loss does not depend on the layer's currents."""
+        """Return dL/dI [T, B, C N], or None if the loss does not depend on the layer's currents."""
         if all(current.grad is None for current in self.currents):
             return None
         return torch.stack(
@@ -53,7 +53,7 @@ class LayerTrace:
         return torch.stack([potential.detach() for potential in self.centred])
 
     def fired(self) -> Tensor:
-        """Return where a spike of any size was sent [T, B, N]."""
+        """Return whether each neuron fired in each step, with a spike of any size [T, B, N]."""
         return torch.stack([spikes.detach() for spikes in self.spikes]) != 0
 
     def peak(self) -> float:
@@ -65,7 +65,7 @@ class LayerTrace:
 
 
 class TracedBatch(NamedTuple):
-    """Holds one network that was run forward and backward over one batch."""
+    """Holds the traces of one forward and backward pass over a batch."""
 
     network: Network  # with gradients in `.grad`
     layers: list[LayerTrace]
@@ -75,10 +75,10 @@ class TracedBatch(NamedTuple):
 
 
 def on_the_reference(network: Network) -> Network:
-    """Copy a network so that it runs step by step and independently of the original.
+    """Copy a network, and set the copy to the reference engine, which runs step by step.
 
     Raises:
-        InputError: it has no spiking neurons.
+        InputError: the network has no spiking neurons.
     """
     if not network.spiking:
         raise InputError(
@@ -94,9 +94,9 @@ def trace(network: Network, batch: Batch, objective: Objective) -> TracedBatch:
     """Run a copy of a network over a batch and back-propagate the whole objective through time.
 
     Args:
-        network: stays as it is, its noise included.
+        network: is not modified, nor is its random state.
         batch: on the network's device.
-        objective: whose gradient is taken, with the surrogate in place of each spike's derivative.
+        objective: its surrogate gradient is computed.
 
     Raises:
         InputError: the network has no spiking neurons.
@@ -132,7 +132,7 @@ def _slope(surrogate: Any, centred: Tensor) -> Tensor:
 
 
 def _passed(surrogate: Any, centred: Sequence[Tensor]) -> Sequence[Tensor]:
-    """Send all steps and pull a gradient of 1 back through them, the last step first."""
+    """Compute spikes of all steps, and pass a gradient of 1 at each back through them, the last step first."""
     with torch.enable_grad():
         leaves = [step.detach().requires_grad_() for step in centred]
         sent = [surrogate(step) for step in leaves]
@@ -159,7 +159,7 @@ def _recorded_step(
 
 
 def _recorded_sequence(seen: LayerTrace, unroll: Callable[..., Any], current: Tensor) -> Any:
-    # The neurons see a stack of kept steps, so that each step has a gradient of its own.
+    # The input is a stack of stored steps, so that each step has its own gradient.
     steps = [leaf_like(step_current) for step_current in current.unbind(0)]
     output, centred, last = unroll(torch.stack(steps))
     seen.currents += steps
@@ -169,11 +169,11 @@ def _recorded_sequence(seen: LayerTrace, unroll: Callable[..., Any], current: Te
 
 
 def shown_by(module: Any, output: Any) -> tuple[Tensor, Tensor] | None:
-    """Read spikes and potential minus threshold [B, N] off a spiking layer's call; None where it hides the latter.
+    """Return spikes and potential minus threshold [B, N] after a call of a spiking layer; None without a potential.
 
     Args:
-        module: of snnTorch's or ours; with a hidden state it keeps its potential in `mem`.
-        output: what the call returned.
+        module: a layer of snnTorch or sgbench; with a hidden state its potential is in `mem`.
+        output: the result of the call.
     """
     spikes = output[0] if isinstance(output, tuple) else output
     potential = output[-1] if isinstance(output, tuple) else getattr(module, "mem", None)

@@ -1,4 +1,4 @@
-"""What adaptive surrogates set their widths by: the spread of potentials, and how gradients vary and agree."""
+"""Measure the statistics by which adaptive surrogates choose their width: spread of potentials, and gradients."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Steps = tuple[float | None, ...]
 
 
 class WidthMeasures(NamedTuple):
-    r"""Holds what adaptive widths go by in one layer, each by step; None where it is not defined.
+    r"""Holds the statistics for adaptive widths of one layer by step; undefined values are None.
 
     With :math:`\delta[t]` for dL/dI of all samples and neurons, which is dL/du where a current is added to u:
 
@@ -24,10 +24,10 @@ class WidthMeasures(NamedTuple):
               \mathrm{consistency}[t] = \cos(\delta[t], \delta[t+1])
 
     Args:
-        layer: its name.
+        layer: name of the layer.
         spread: standard deviation of potentials [threshold units].
-        in_window: share of potentials at which the surrogate passes on more than 1 % of its largest slope; one
-            whose width follows gradients is asked with equal ones.
+        in_window: share of potentials at which the slope is above 1 % of its peak; a surrogate whose width follows
+            gradients gets equal ones.
         variation: spatial variation of gradients; A2SG lessens it in the last step [gradient].
         consistency: temporal consistency of gradients, one step fewer; A2SG raises it [1].
 
@@ -43,37 +43,37 @@ class WidthMeasures(NamedTuple):
 
 
 def width_measures(traced: Sequence[TracedBatch]) -> list[WidthMeasures]:
-    """Measure each spiking layer, a mean over batches; steps behind a sample's end do not count.
+    """Measure each spiking layer, averaged over batches, without the steps after a sample's end.
 
     Args:
-        traced: one network run forward and backward over each batch.
+        traced: one network's forward and backward pass over each batch.
     """
-    places = [place for place, layer in enumerate(traced[0].layers) if layer.slope_at is not None]
-    return [_of_layer([batch.layers[place] for batch in traced], traced) for place in places]
+    indices = [index for index, layer in enumerate(traced[0].layers) if layer.slope_at is not None]
+    return [_of_layer([batch.layers[index] for batch in traced], traced) for index in indices]
 
 
 def _of_layer(layer: Sequence[LayerTrace], traced: Sequence[TracedBatch]) -> WidthMeasures:
     found = [_of_batch(seen, batch.lengths) for seen, batch in zip(layer, traced, strict=True)]
-    return WidthMeasures(layer[0].name, *(_mean([batch[place] for batch in found]) for place in range(4)))
+    return WidthMeasures(layer[0].name, *(_mean([batch[index] for batch in found]) for index in range(4)))
 
 
 def _of_batch(seen: LayerTrace, lengths: Tensor) -> tuple[list[float], ...]:
-    """Measure one batch; NaN where something is not defined."""
+    """Measure one batch; undefined values are NaN."""
     potentials, gradient = seen.potentials().double(), seen.gradient()
     valid = valid_steps(lengths, len(potentials))
-    kept = [now[there] for now, there in zip(potentials, valid, strict=True)]
-    spread = [now.std(correction=0).item() for now in kept]
-    in_window = _shares_in_window(seen, kept)
+    running = [now[there] for now, there in zip(potentials, valid, strict=True)]
+    spread = [now.std(correction=0).item() for now in running]
+    in_window = _shares_in_window(seen, running)
     if gradient is None:
-        return spread, in_window, [math.nan] * len(kept), [math.nan] * (len(kept) - 1)
+        return spread, in_window, [math.nan] * len(running), [math.nan] * (len(running) - 1)
     deltas = gradient.double() * valid[..., None]
     variation = [variation_of(delta[there]) for delta, there in zip(deltas, valid, strict=True)]
     pairs = zip(deltas[:-1].flatten(1), deltas[1:].flatten(1), strict=True)
-    return spread, in_window, variation, [consistency_of(now, behind) for now, behind in pairs]
+    return spread, in_window, variation, [consistency_of(now, following) for now, following in pairs]
 
 
 def variation_of(delta: Tensor) -> float:
-    """Compute the variance of gradients by the mean of their sizes; NaN where all are 0.
+    """Compute the variance of gradients over the mean of their absolute values; NaN if all are 0.
 
     >>> import torch
     >>> variation_of(torch.tensor([1.0, -1.0, 3.0, 1.0]))  # variance 2, mean size 1.5
@@ -82,18 +82,18 @@ def variation_of(delta: Tensor) -> float:
     return (delta.var(correction=0) / delta.abs().mean()).item()
 
 
-def consistency_of(delta: Tensor, behind: Tensor) -> float:
-    """Compute the cosine between the gradients of two steps; NaN where one is 0.
+def consistency_of(delta: Tensor, following: Tensor) -> float:
+    """Compute the cosine between the gradients of two steps; NaN if one is 0.
 
     >>> import torch
     >>> consistency_of(torch.tensor([3.0, 4.0]), torch.tensor([4.0, 3.0]))
     0.9599999785423279
     """
-    return (delta @ behind / (delta.norm() * behind.norm())).item()
+    return (delta @ following / (delta.norm() * following.norm())).item()
 
 
 def _shares_in_window(seen: LayerTrace, potentials: Sequence[Tensor]) -> list[float]:
-    """Compute the share of potentials whose neurons pass a gradient on, by step; NaN where no sample runs."""
+    """Compute the share of potentials with a slope above 1 % of the peak, by step; NaN if no sample runs."""
     if seen.passed_at is None:
         return [math.nan] * len(potentials)
     passed = seen.passed_at([now.to(seen.centred[0].dtype) for now in potentials])
@@ -106,7 +106,7 @@ def _shares_in_window(seen: LayerTrace, potentials: Sequence[Tensor]) -> list[fl
 
 
 def _mean(batches: Sequence[Sequence[float]]) -> Steps:
-    """Average each step over the batches in which it is defined."""
+    """Average each step over the batches in which its value is defined."""
     steps = max(len(batch) for batch in batches)
     means: list[float | None] = []
     for step in range(steps):

@@ -62,7 +62,7 @@ class PricedNetwork(ShownTable):
     def lines(self) -> list[str]:
         """Write the table for a terminal, with its notes below it."""
         rows = [list(HEAD), *([cell.text for cell in self._row(one)] for one in self._shown)]
-        return [*aligned(rows, words=len(HEAD)), *self.table_notes()]
+        return [*aligned(rows, text_columns=len(HEAD)), *self.table_notes()]
 
     def table(self) -> Table:
         """Make the table of the targets that price something, with their energies [nJ]."""

@@ -1,4 +1,4 @@
-"""A stored run in whole numbers: does a chip hold it, and does it do there what the simulation does."""
+"""Fit a stored run to a chip, and compare its integer version with the simulation."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from sgbench.signals.spikes import dense
 from sgbench.signals.trajectory import SPIKES, Trajectory
 
 TRAINED_BITS = {"int8": 8, "int4": 4, "ternary": 2}
-"""Of weights that are trained with few of them."""
+"""Bits of a weight, by the quantiser with which it is trained."""
 
 
 @dataclass(frozen=True)
 class WholeAgreement:
-    """Compares a network in whole numbers with its simulation on validation samples."""
+    """Compares an integer version of a network with its simulation on validation samples."""
 
     samples: int  # that both ran
-    spikes: int  # the simulation's, of all firing layers
-    differing: int  # neurons of a sample whose number of spikes differs
-    same_answers: int  # samples that both answer alike
-    correct: int  # samples that the whole numbers answer rightly
+    spikes: int  # of all firing layers in the simulation
+    differing: int  # pairs of a neuron and a sample whose spike counts differ
+    same_answers: int  # samples with equal predictions
+    correct: int  # samples that the integer version predicts correctly
 
     def __str__(self) -> str:
         counts = (
@@ -43,10 +43,10 @@ class WholeAgreement:
 
 
 def chip_named(name: str, config_dirs: Sequence[Path] = ()) -> EnergyTarget:
-    """Find a target whose chip's limits are known.
+    """Return the energy target of a chip whose limits are known.
 
     Raises:
-        InputError: there is no such target, or nothing is known of what it holds.
+        InputError: there is no such target, or the limits of its chip are unknown.
     """
     (target,) = chosen_targets([name], config_dirs).values()
     if target.chip is None:
@@ -78,14 +78,14 @@ def require_chip(run: StoredRun, target: EnergyTarget) -> ChipFit:
 
 
 def _fewer_bits(target: EnergyTarget) -> str:
-    """Name the weights that a chip holds."""
+    """Write the overrides of quantisers whose weights fit on a chip."""
     most = None if target.chip is None else target.chip.weight_bits
-    fitting = [word for word, bits in TRAINED_BITS.items() if most is None or bits <= most]
+    fitting = [name for name, bits in TRAINED_BITS.items() if most is None or bits <= most]
     return f"; train with weights={' or '.join(fitting)}" if fitting else ""
 
 
 def precision_of(chip: Chip) -> Precision | None:
-    """Return how fine a chip's potentials and decays are; None where nobody has published it."""
+    """Return the precision of a chip's potentials and decays; None if it is not published."""
     if chip.decay_bits is None or chip.below_weight_bits is None:
         return None
     return Precision(chip.below_weight_bits, chip.decay_bits, rounds_to_zero=True)
@@ -93,11 +93,11 @@ def precision_of(chip: Chip) -> Precision | None:
 
 @torch.no_grad()
 def agreement(run: StoredRun, layers: Sequence[WholeLayer], precision: Precision = FINE) -> WholeAgreement:
-    """Run a network in whole numbers beside its simulation on the validation split.
+    """Run the integer version of a network and its simulation on the validation split, and compare.
 
     Args:
-        run: with its selected weights loaded.
-        layers: of it in whole numbers.
+        run: a run whose network has its selected weights.
+        layers: the integer version of its layers.
         precision: of potentials and decays.
 
     Raises:

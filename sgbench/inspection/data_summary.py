@@ -1,4 +1,4 @@
-"""What samples are like, in a few lines."""
+"""Summarise the samples of a data set in a few lines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sgbench.signals.trajectory import UNLABELLED
 
 
 def summary(dataset: DataSet, splits: dict[Split, Samples]) -> list[list[str]]:
-    """List rows of a name and a text: form, inputs, samples of each class, and how full or long samples are."""
+    """List rows (name, text): form, inputs, samples of each class, and length and density of samples."""
     rows = [["form", f"{dataset.form}, {dataset.n_inputs} inputs"]]
     for name, part in splits.items():
         rows.append([name, f"{len(part.target)} samples, {_asked(dataset, part)}; {_filling(part)}"])
@@ -16,7 +16,7 @@ def summary(dataset: DataSet, splits: dict[Split, Samples]) -> list[list[str]]:
 
 
 def _asked(dataset: DataSet, part: Samples) -> str:
-    """Describe the classes and how often each is asked for, or the outputs."""
+    """Describe the classes and their counts, or the outputs of a regression."""
     if dataset.target == "class":
         return f"of each class {_range(part.target.bincount(minlength=dataset.n_classes).tolist())}"
     if dataset.target == "class_per_step":

@@ -1,4 +1,4 @@
-"""Diagnoses of a run, from its record or from words."""
+"""Diagnose the network of a run, given by its record or by overrides."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ REMEDIES = (
 
 
 def diagnose(
-    *words: str,
+    *overrides: str,
     weights: str = "initial",
     panels: Sequence[str] = PANELS,
     batches: int = 4,
@@ -47,32 +47,32 @@ def diagnose(
     """Diagnose why a network does or does not learn, before its training or after it.
 
     Args:
-        words: the folder of a run, or words as on the command line, e.g. "experiment=digits", "surrogate=triangle".
-        weights: "initial" or, of a finished run, "selected".
+        overrides: the folder of a run, or Hydra overrides, e.g. "experiment=digits", "surrogate=triangle".
+        weights: "initial" or, for a finished run, "selected".
         panels: "agreement" of the gradient with references, its "flow" through layers and steps, "activity".
-        batches: of the validation split, at most.
+        batches: most batches of the validation split.
         config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
 
     Raises:
-        InputError: words that do not compose, or a record, weights or data that are gone.
+        InputError: overrides that do not compose, or a missing record, weights or data.
         NonFiniteError: weights are NaN or infinite.
     """
-    run = stored_run(words, config_dirs=config_dirs, allow_targets=allow_targets)
+    run = stored_run(overrides, config_dirs=config_dirs, allow_targets=allow_targets)
     return diagnosed(run, weights, panels, batches)
 
 
 def diagnosed(run: StoredRun, weights: str, panels: Sequence[str], batches: int) -> Diagnosis:
-    """Diagnose the network of a run that was rebuilt from its record or from words.
+    """Diagnose the network of a rebuilt run.
 
     Args:
-        run: its network gets the weights that are asked for.
-        weights: "initial" or "selected"; initial ones before selected ones.
-        panels: of `PANELS`.
-        batches: of the validation split, at most.
+        run: a run; its network is left with these weights.
+        weights: "initial" or "selected"; the latter replace the initial weights for good.
+        panels: names from `PANELS`.
+        batches: most batches of the validation split.
 
     Raises:
-        InputError: an unknown word, or weights or data that are gone.
+        InputError: an unknown name, or missing weights or data.
     """
     panels = checked_panels(panels)
     require_count("--batches", batches)
@@ -98,15 +98,15 @@ def diagnosed(run: StoredRun, weights: str, panels: Sequence[str], batches: int)
 
 
 def measured_widths(run: StoredRun, *, weights: str, batches: int) -> list[WidthMeasures]:
-    """Measure what adaptive widths go by in each layer and step of a run's network.
+    """Measure the statistics for adaptive widths in each layer and step of a run's network.
 
     Args:
-        run: made again.
+        run: a rebuilt run.
         weights: "initial" or "selected".
-        batches: of the validation split, at most.
+        batches: most batches of the validation split.
 
     Raises:
-        InputError: an unknown word, or weights or data that are gone.
+        InputError: an unknown name, or missing weights or data.
     """
     require_count("--batches", batches)
     _put_weights(run, weights)
@@ -115,7 +115,7 @@ def measured_widths(run: StoredRun, *, weights: str, batches: int) -> list[Width
 
 
 def _with_level(found: Diagnosis, run: StoredRun) -> Diagnosis:
-    """Add to the advice what passing steps promise a recurrent network, where the levels are known."""
+    """Add to the advice what passing steps predict for a recurrent network, if its levels are known."""
     parameters = run.spec.method.parameters
     if parameters["neuron"].get("reset_gradient") != "detached":
         return found
@@ -161,19 +161,19 @@ def scanned_line(
     """Scan the loss between the initial and the selected weights of a run.
 
     Args:
-        run: finished.
-        batches: of the validation split, over which the loss is the mean.
-        points: on the line.
-        first: alpha of the first point; 0 are the initial weights.
-        last: alpha of the last point; 1 are the selected weights.
+        run: a finished run.
+        batches: count of validation batches over which the loss is averaged.
+        points: count of points on the line.
+        first: alpha of the first point; the initial weights have alpha = 0.
+        last: alpha of the last point; the selected weights have alpha = 1.
 
     Raises:
-        InputError: fewer than three points, an empty line, or weights or data that are gone.
+        InputError: fewer than three points, an empty line, or missing weights or data.
     """
     begin(run, "train", 0)
     loss = whole_loss(run.parts.network, validation_batches(run, batches), run.parts.objective)
-    start = loss.place()
-    end = loss.place_of(load_selected(run))
+    start = loss.weights()
+    end = loss.weights_of(load_selected(run))
     return line_between(loss, start, end, points=points, first=first, last=last)
 
 
@@ -183,15 +183,15 @@ def looped(
     """Integrate the surrogate gradient of a run around closed loops in random planes.
 
     Args:
-        run: made again.
-        weights: in the middle of the loops, "initial" or "selected".
-        batches: of the validation split, over which the loss is the mean.
-        radius: of the loops, by the norm of the weights.
-        points: on each loop.
-        planes: how many loops.
+        run: a rebuilt run.
+        weights: centre of the loops, "initial" or "selected".
+        batches: count of validation batches over which the loss is averaged.
+        radius: of the loops, as a fraction of the norm of the weights.
+        points: count of points on each loop.
+        planes: count of random planes, with one loop in each.
 
     Raises:
-        InputError: a value out of range, or weights or data that are gone.
+        InputError: a value out of range, or missing weights or data.
     """
     loss = loss_around(run, weights, batches)
     drawn = generator(run.spec.seed, "diagnosis", "loop")
@@ -204,26 +204,26 @@ def scanned_plane(
     """Scan the loss of a run over a plane of weights, whose directions have the length of the radius.
 
     Args:
-        run: made again.
-        weights: in the middle, "initial" or "selected".
+        run: a rebuilt run.
+        weights: centre of the plane, "initial" or "selected".
         towards: "selected" for a first direction from the initial to the selected weights, which lie at a = 1
-            when the middle is the initial ones; None: both directions are drawn.
-        batches: of the validation split, over which the loss is the mean.
-        radius: of drawn directions, by the norm of the weights.
-        points: along each side.
+            if the centre is the initial ones; None: both directions are drawn.
+        batches: count of validation batches over which the loss is averaged.
+        radius: length of drawn directions, as a fraction of the norm of the weights.
+        points: count of points along each side.
 
     Raises:
-        InputError: a value out of range, or weights or data that are gone.
+        InputError: a value out of range, or missing weights or data.
     """
     if towards not in (None, "selected"):
         raise InputError(f"--towards {towards}: selected is needed, or nothing for two random directions")
     length = require_number("--radius", radius, low=0, open_low=True)
     loss = loss_around(run, weights, batches)
-    centre = loss.place()
+    centre = loss.weights()
     length *= centre.norm().item() or 1.0
     way = None
     if towards == "selected":
-        way = loss.place_of(load_selected(run)) - centre
+        way = loss.weights_of(load_selected(run)) - centre
         if not bool(way.any()):
             raise InputError("--towards selected: the middle are the selected weights; use --weights initial")
         length = way.norm().item()
@@ -235,10 +235,10 @@ def scanned_plane(
 
 
 def loss_around(run: StoredRun, weights: str, batches: int) -> WeightLoss:
-    """Make the loss of a run a function of its weights, from initial or selected ones on.
+    """Build the loss of a run as a function of its weights, which start at the initial or selected ones.
 
     Raises:
-        InputError: an unknown word, or weights or data that are gone.
+        InputError: an unknown name, or missing weights or data.
     """
     require_count("--batches", batches)
     _put_weights(run, weights)
@@ -246,10 +246,10 @@ def loss_around(run: StoredRun, weights: str, batches: int) -> WeightLoss:
 
 
 def _put_weights(run: StoredRun, weights: str) -> None:
-    """Give the network of a run its initial or selected weights, in the mode of training.
+    """Load the initial or selected weights into the network of a run, in training mode.
 
     Raises:
-        InputError: an unknown word, or weights that are gone.
+        InputError: an unknown name, or missing weights.
     """
     if weights == "selected":
         load_selected(run)

@@ -1,4 +1,4 @@
-"""Diagnoses as text for people: tables in columns, then advice."""
+"""Write diagnoses as text: tables in columns, then advice."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ AGREEMENT_COLUMNS = ("cosine", "norm_ratio", "sign_agreement", "relative_bias")
 
 
 def as_text(diagnosis: Diagnosis) -> str:
-    """Write a diagnosis for people: a line for each layer, agreements, advice."""
+    """Write a diagnosis as text: a line for each layer, the agreements, and the advice."""
     loss = "not finite" if diagnosis.loss is None else f"{diagnosis.loss:.4g}"
     lines = [
         f"{diagnosis.weights} weights, {diagnosis.samples} samples of {diagnosis.split or 'yours'}, loss {loss}",
@@ -40,7 +40,7 @@ def as_text(diagnosis: Diagnosis) -> str:
     ]
     if names:
         head = ["layer", *(LAYER_COLUMNS[name] for name in names)]
-        lines += aligned([head, *(_row(layer, names) for layer in diagnosis.layers)], words=1)
+        lines += aligned([head, *(_row(layer, names) for layer in diagnosis.layers)], text_columns=1)
     if diagnosis.agreements:
         lines += ["", *_agreement_lines(diagnosis)]
     if diagnosis.falling_steps is not None:
@@ -68,7 +68,7 @@ def _agreement_lines(diagnosis: Diagnosis) -> list[str]:
         if line.cosine is None
     ]
     head = ["reference", "layer", *(name.replace("_", " ") for name in AGREEMENT_COLUMNS)]
-    return [*aligned([head, *rows], words=2), *missing]
+    return [*aligned([head, *rows], text_columns=2), *missing]
 
 
 def line_text(line: Sequence[LinePoint]) -> str:
@@ -81,23 +81,23 @@ def line_text(line: Sequence[LinePoint]) -> str:
         ]
         for point in line
     ]
-    return "\n".join(aligned([head, *rows], words=0))
+    return "\n".join(aligned([head, *rows], text_columns=0))
 
 
 def loops_text(loops: Sequence[LoopSamples]) -> str:
     """Write the integral around each loop beside that of its absolute value."""
     rows = []
-    for place, samples in enumerate(loops):
+    for index, samples in enumerate(loops):
         loop = samples.loop
         share = number_text(loop.integral / loop.path if loop.path else None)
-        rows.append([str(place), f"{loop.integral:.4g}", f"{loop.path:.4g}", share])
-    table = aligned([["plane", "integral", "path", "share"], *rows], words=1)
+        rows.append([str(index), f"{loop.integral:.4g}", f"{loop.path:.4g}", share])
+    table = aligned([["plane", "integral", "path", "share"], *rows], text_columns=1)
     note = "the integral of a gradient of any function is 0; path is the integral of its absolute value"
     return "\n".join([*table, note])
 
 
 def plane_text(plane: Plane) -> str:
-    """Describe a plane of losses: the middle, the least and the largest, and where the least lies."""
+    """Write the loss at the centre of a plane, the least and the largest loss, and where the least is."""
     known = [
         (loss, a, b)
         for b, row in zip(plane.second, plane.losses, strict=True)
@@ -115,7 +115,7 @@ def plane_text(plane: Plane) -> str:
 
 
 def widths_text(measures: Sequence[WidthMeasures]) -> str:
-    """Write what adaptive widths go by: a line for each layer, means over steps and the last step's variation."""
+    """Write the statistics for adaptive widths of each layer: means over steps, and the last step's variation."""
     head = ["layer", "spread", "in window", "variation, last step", "variation, mean", "consistency, mean"]
     rows = [
         [
@@ -129,7 +129,7 @@ def widths_text(measures: Sequence[WidthMeasures]) -> str:
         for each in measures
     ]
     note = "spread of potentials in thresholds; variation and consistency are of dL/dI; --json has every step"
-    return "\n".join([*aligned([head, *rows], words=1), note])
+    return "\n".join([*aligned([head, *rows], text_columns=1), note])
 
 
 def _mean(steps: Sequence[float | None]) -> float | None:
@@ -149,13 +149,13 @@ def robustness_text(curves: Sequence[RobustnessCurve]) -> str:
         )
         head = ["severity", curve.measure, "lowest", "highest"]
         rows = [
-            [severity_word(point.severity), *(f"{number:.4g}" for number in point[1:])]
+            [severity_text(point.severity), *(f"{number:.4g}" for number in point[1:])]
             for point in curve.points
         ]
-        lines += [f"{curve.name}: {curve.says}{area_text}", *aligned([head, *rows], words=1), ""]
+        lines += [f"{curve.name}: {curve.says}{area_text}", *aligned([head, *rows], text_columns=1), ""]
     return "\n".join(lines).rstrip()
 
 
-def severity_word(severity: float | None) -> str:
-    """Write a severity, or that nothing is disturbed where it is None."""
+def severity_text(severity: float | None) -> str:
+    """Write a severity as a number; None as the text for no disturbance."""
     return "none" if severity is None else f"{severity:g}"

@@ -1,4 +1,4 @@
-"""Contracts of an entry in a folder of one's own, each failure with what to do about it."""
+"""Check a user's own entry against the contracts of its group, each failure with a remedy."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CHECKED = ("surrogate", "neuron", "loss", "rule", "regulariser", "init", "optimi
 """Groups whose entries are checked; data sets have `sgbench data check`."""
 TOLERANCE = 1e-3
 COPIED = ("formula", "line")
-"""What an entry of one's own says in words of its own."""
+"""Keys of `meta` that must not be copied from a shipped entry."""
 
 
 def check_entry(path: Path, allow_targets: Sequence[str] = ()) -> list[str]:
@@ -43,10 +43,10 @@ def check_entry(path: Path, allow_targets: Sequence[str] = ()) -> list[str]:
         allow_targets: exact names of classes outside the catalogue that may be imported.
 
     Returns:
-        A line for each failure, with the remedy; none where all is well.
+        A line for each failure, with the remedy; empty if all contracts hold.
 
     Raises:
-        InputError: the file is not where an entry lies, or cannot be composed or built.
+        InputError: the file is not in a folder of entries, or cannot be composed or built.
     """
     group, folder = path.parent.name, path.resolve().parent.parent
     if not path.is_file() or path.suffix != ".yaml":
@@ -68,7 +68,7 @@ def check_entry(path: Path, allow_targets: Sequence[str] = ()) -> list[str]:
 
 
 def _copied(entry: catalogue.Entry) -> Iterator[str]:
-    """List the words that an entry shares with a shipped one, whose file it was begun from."""
+    """Yield the texts of `meta` that an entry shares with a shipped one, whose file it was copied from."""
     for name, other in catalogue.entries(entry.group).items():
         same = [key for key in COPIED if entry.meta.get(key) and entry.meta[key] == other.meta.get(key)]
         if same and name != entry.name:
@@ -76,7 +76,7 @@ def _copied(entry: catalogue.Entry) -> Iterator[str]:
 
 
 def _claimed(entry: catalogue.Entry, surrogate: Surrogate) -> Iterator[str]:
-    """Compare what the file says of the slope's ends with where they are."""
+    """Compare the support of the slope that the file states with the measured one."""
     says, ends = bool(entry.meta.get("compact_support", False)), all(map(math.isfinite, surrogate.support))
     if says != ends:
         found = f"the slope has {'two ends' if ends else 'no end'}; set it to {str(ends).lower()}"
@@ -147,19 +147,19 @@ def _declared(surrogate: Surrogate) -> Iterator[str]:
     if surrogate.peak is not None:
         _, measured = measured_peak(surrogate)
         if not math.isclose(measured, surrogate.peak, rel_tol=PEAK_TOLERANCE):
-            yield _told("peak", surrogate.peak, measured, "make bell(0) = 1, or shape_peak this")
+            yield _differs("peak", surrogate.peak, measured, "make bell(0) = 1, or shape_peak this")
     if surrogate.area is not None and math.isfinite(surrogate.area):
         measured, error = measured_area(surrogate)
         if abs(measured - surrogate.area) > error + AREA_TOLERANCE * abs(measured):
             name, scale = ("bell_area", _form_factor(surrogate)) if is_bell else ("shape_area", 1.0)
-            yield _told(name, surrogate.area * scale, measured * scale, f"set {name} to what was measured")
+            yield _differs(name, surrogate.area * scale, measured * scale, f"set {name} to what was measured")
     if surrogate.fwhm is not None:
         width = measured_fwhm(surrogate)
         name, scale = ("bell_fwhm", surrogate.steepness) if is_bell else ("shape_fwhm", 1.0)
         if width is None:
             yield f"{name}: declared {surrogate.fwhm * scale:.4g}, but the slope never falls to half its peak"
         elif not math.isclose(width, surrogate.fwhm, rel_tol=WIDTH_TOLERANCE):
-            yield _told(name, surrogate.fwhm * scale, width * scale, f"set {name} to what was measured")
+            yield _differs(name, surrogate.fwhm * scale, width * scale, f"set {name} to what was measured")
     yield from _support(surrogate)
 
 
@@ -198,20 +198,20 @@ def _primitive(surrogate: Surrogate) -> Iterator[str]:
     for kink in (0.0, *surrogate.kinks):
         away &= (u - kink).abs() > 10 * step
     rise = (surrogate.primitive(u + step) - surrogate.primitive(u - step)) / (2 * step)
-    apart = (rise - surrogate.derivative(u)).abs()[away]
-    if len(apart) and float(apart.max()) > TOLERANCE * max(1.0, float(surrogate.derivative(u).abs().max())):
+    errors = (rise - surrogate.derivative(u)).abs()[away]
+    if len(errors) and float(errors.max()) > TOLERANCE * max(1.0, float(surrogate.derivative(u).abs().max())):
         is_bell = isinstance(surrogate, BellSurrogate)  # whose integral is needed
         form, instead = ("bell", "") if is_bell else ("shape", ", or leave shape_integral out")
-        missed = f"{float(apart.max()):.3g}"
+        missed = f"{float(errors.max()):.3g}"
         yield f"{form}_integral: its slope misses {form} by up to {missed}; integrate {form} from 0{instead}"
 
 
 def _pickled(surrogate: Surrogate) -> Iterator[str]:
     try:
         pickle.loads(pickle.dumps(surrogate))  # noqa: S301 - written in the same line
-    except Exception as error:  # of somebody's own class
+    except Exception as error:  # a user's class may raise anything
         yield f"pickle: {type(error).__name__}: {error}; sweeps send it to other processes, so keep no lambda in it"
 
 
-def _told(name: str, declared: float, measured: float, remedy: str) -> str:
+def _differs(name: str, declared: float, measured: float, remedy: str) -> str:
     return f"{name}: declared {declared:.15g}, measured {measured:.15g}; {remedy}"

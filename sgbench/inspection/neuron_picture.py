@@ -1,4 +1,4 @@
-"""The picture of a neuron: its response to a step of current and to a train of spikes, and its rate by current."""
+"""Draw a neuron: its responses to a step of current and to a spike train, and its rate over the current."""
 
 from __future__ import annotations
 
@@ -17,42 +17,42 @@ from sgbench.neurons.base import Neuron
 from sgbench.neurons.sequence import SequenceNeuron
 from sgbench.plots.style import BLUE, GREEN, ORANGE, PURPLE, SKY, SOFT, VERMILION
 
-STEPS = 120  # of a picture, where the neuron's weights do not fix their number
-LONG = 300  # of a rate
+STEPS = 120  # time steps of a picture, unless the neuron's weights fix their count
+LONG = 300  # time steps over which a rate is measured
 ON, OFF = 0.12, 0.7  # share of the steps at which the current begins and ends
-APART = 5  # steps between the spikes of a train
-POINTS = 41  # of a rate
-HIGHEST = 8.0  # times the least current that makes it fire, up to which a rate goes
-FEW = 4  # spikes that a picture shows at least, where the neuron sends as many
-NOT_DRAWN = ("u", "s")  # of a state: the potential has its own place, and so has what is sent
+PERIOD = 5  # steps between the spikes of a train
+POINTS = 41  # currents at which a rate is measured
+HIGHEST = 8.0  # largest current of a rate, in units of the least that makes the neuron fire
+FEW = 4  # least spikes in a picture, if the neuron can send as many
+NOT_DRAWN = ("u", "s")  # fields of a state that have panels of their own: potential and spikes
 
 
 class Response(NamedTuple):
-    """Describes one neuron over time, [T] each."""
+    """Holds the response of one neuron over time, [T] each."""
 
     current: Tensor
-    sent: Tensor
-    potential: Tensor  # minus threshold where no state tells it
-    threshold: Tensor | None  # in force
-    others: dict[str, Tensor]  # of its state
+    sent: Tensor  # output
+    potential: Tensor  # relative to the threshold if the state has no potential
+    threshold: Tensor | None  # effective threshold
+    others: dict[str, Tensor]  # other variables of its state
 
 
 class Rates(NamedTuple):
-    """Holds what a neuron sends for each constant current that it receives [B]."""
+    """Holds the output of a neuron for constant currents [B]."""
 
     current: Tensor
-    sent: Tensor  # per step, in the mean
+    sent: Tensor  # mean output per step
 
 
 def steps_of(neuron: Neuron, wanted: int) -> int:
-    """Return how many steps to show: as wanted, or as the neuron's weights over time need."""
+    """Return the count of time steps to show: `wanted`, or the length of the neuron's weights over time."""
     fixed = getattr(neuron, "steps", None)
     return fixed if isinstance(neuron, SequenceNeuron) and isinstance(fixed, int) else wanted
 
 
 @torch.no_grad()
 def respond(neuron: Neuron, current: Tensor) -> tuple[Tensor, list[Any]]:
-    """Run neurons and return their output [T, B] and states; of a sequence neuron u minus threshold alone."""
+    """Run neurons on currents [T, B]; return outputs [T, B] and states, of a sequence neuron only potentials."""
     given = current[..., None].repeat_interleave(neuron.currents, dim=-1)
     surrogate = getattr(neuron, "surrogate", None)
     if surrogate is not None:
@@ -87,15 +87,15 @@ def response(neuron: Neuron, current: Tensor) -> Response:
 
 
 def step_current(neuron: Neuron) -> Tensor:
-    """Make a current [T] that is on for a while, high enough that the neuron fires several times."""
+    """Make a step current [T] that is large enough for the neuron to fire several times."""
     on = _window(steps_of(neuron, STEPS))
     return on * smallest(neuron, on)
 
 
 def spike_train(neuron: Neuron) -> Tensor:
-    """Make spikes at equal distances for a while, weighted so that the neuron fires several times [T]."""
+    """Make a regular spike train [T], weighted so that the neuron fires several times."""
     on = _window(steps_of(neuron, STEPS))
-    train = on * (torch.arange(len(on)) % APART == 0)
+    train = on * (torch.arange(len(on)) % PERIOD == 0)
     return train * smallest(neuron, train)
 
 
@@ -105,7 +105,7 @@ def _window(steps: int) -> Tensor:
 
 
 def smallest(neuron: Neuron, shape: Tensor) -> float:
-    """Find the least factor on a current [T] at which the neuron fires several times, or once; 1 if never."""
+    """Find the least factor on a current [T] with which the neuron fires several times, or once; 1 if never."""
     if neuron.output == "real":
         return 1.0
     heights = torch.logspace(-3, 4, 176)
@@ -138,7 +138,7 @@ SENT = {
 
 @dataclass(frozen=True)
 class NeuronPicture:
-    """Holds what the picture of a neuron shows."""
+    """Holds the responses and rates in the picture of a neuron."""
 
     name: str
     formula: str
@@ -151,7 +151,7 @@ class NeuronPicture:
 
 @torch.no_grad()
 def neuron_picture(name: str, neuron: Neuron, formula: str = "") -> NeuronPicture:
-    """Collect what the picture of a neuron shows."""
+    """Compute the responses and rates in the picture of a neuron."""
     responses = (
         response(neuron, step_current(neuron)),
         response(neuron, spike_train(neuron)),
@@ -169,7 +169,7 @@ def neuron_picture(name: str, neuron: Neuron, formula: str = "") -> NeuronPictur
 
 
 def neuron_figure(picture: NeuronPicture) -> Figure:
-    """Draw responses over time, and what goes out by what comes in."""
+    """Draw responses over time, and the mean output over the constant current."""
     figure = Figure(figsize=(11.5, 6.0), layout="constrained")
     heights = (1, 3, 1, 1.6) if picture.responses[0].others else (1, 3, 1)
     grid = figure.add_gridspec(len(heights), 3, height_ratios=heights, width_ratios=(1.15, 1.15, 0.9))
@@ -185,7 +185,7 @@ def neuron_figure(picture: NeuronPicture) -> Figure:
 
 
 def _draw_response(panels: Sequence[Axes], response: Response, labels: Sequence[str]) -> None:
-    """Draw input, potential, output and other states below each other."""
+    """Draw input, potential, output and other states, one panel each."""
     times = np.arange(len(response.current))
     panels[0].plot(times, response.current, drawstyle="steps-mid", color=SOFT, linewidth=1.5)
     panels[1].plot(times, response.potential, color=BLUE, linewidth=1.8)
@@ -207,7 +207,7 @@ def _draw_response(panels: Sequence[Axes], response: Response, labels: Sequence[
 
 
 def _draw_sent(panel: Axes, output: Tensor) -> None:
-    """Draw a layer's output as vertical lines, in one line with gaps."""
+    """Draw outputs as vertical lines, all in one plotted line with gaps."""
     sent = output.numpy()
     (steps,) = np.nonzero(sent)
     gaps = np.full_like(sent[steps], np.nan)

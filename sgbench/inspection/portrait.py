@@ -18,7 +18,7 @@ def draw(
     """Build a surrogate or a neuron and draw its picture to a file.
 
     Raises:
-        InputError: the entry cannot be made, or the path is no picture's.
+        InputError: the entry cannot be built, or the path does not end as a picture's.
         StorageError: the file cannot be written.
     """
     one = {"features": 1} if entry.group == "neuron" else {}
@@ -34,5 +34,5 @@ def draw(
 
 
 def formula_of(entry: Entry) -> str:
-    """Return the formula of an entry as a line of mathematics; empty where it gives none."""
+    """Return the formula of an entry as a line of matplotlib's mathematics; empty without one."""
     return str(entry.meta.get("formula", ""))

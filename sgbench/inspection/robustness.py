@@ -1,4 +1,4 @@
-"""The robustness of a finished run: its selected weights on disturbed validation data, scored as in training."""
+"""Measure the robustness of a finished run: the scores of its selected weights on disturbed validation data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from sgbench.diagnosis.robustness import DISTURBANCES, Disturbed, RobustnessCurve, Score, checked_names
 from sgbench.errors import InputError, require_count
-from sgbench.inspection.diagnosis_text import severity_word
+from sgbench.inspection.diagnosis_text import severity_text
 from sgbench.inspection.stored_run import StoredRun, load_selected, stored_run
 from sgbench.metrics.evaluation import Evaluation
 from sgbench.networks.base import Network
@@ -29,7 +29,7 @@ log = logging.getLogger("sgbench")
 
 
 def robustness(
-    *words: str,
+    *overrides: str,
     what: Sequence[str] = NAMES,
     levels: Sequence[float] | None = None,
     draws: int = 3,
@@ -40,26 +40,26 @@ def robustness(
     """Measure how the validation score of a finished run falls with each disturbance, severity by severity.
 
     Args:
-        words: the folder of a run, and words of how it is executed, e.g. "paths.data_dir=DIR".
+        overrides: the folder of a run, then overrides of its execution, e.g. "paths.data_dir=DIR".
         what: names of disturbances.
-        levels: severities in place of the usual ones.
-        draws: of what is drawn at random.
-        batches: of the validation split; all by default.
+        levels: severities of one disturbance; None takes the default ones of each.
+        draws: count of draws of each random disturbance.
+        batches: count of batches of the validation split; None takes all.
         config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
 
     Raises:
-        InputError: an unknown name, a severity out of range, or weights or data that are gone.
+        InputError: an unknown name, a severity out of range, or missing weights or data.
         NonFiniteError: a disturbed network overflows.
     """
-    run = stored_run(words, config_dirs=config_dirs, allow_targets=allow_targets)
+    run = stored_run(overrides, config_dirs=config_dirs, allow_targets=allow_targets)
     return curves_of(run, what, levels=levels, draws=draws, batches=batches)
 
 
 def curves_of(
     run: StoredRun, what: Sequence[str], *, levels: Sequence[float] | None, draws: int, batches: int | None
 ) -> list[RobustnessCurve]:
-    """Measure the robustness of a run that was rebuilt from its record; see `robustness`."""
+    """Measure the robustness of a rebuilt run; arguments are those of `robustness`."""
     names = checked_names(what)
     if batches is not None:
         require_count("--batches", batches)
@@ -88,7 +88,7 @@ def curves_of(
 
 
 def scorer(run: StoredRun) -> Score:
-    """Make the function that scores a network as after training, with the noise of the selected epoch."""
+    """Return a function that scores a network as after training, with the noise of the selected epoch."""
     epochs = Epochs(run.parts.steepness, run.spec.method.protocol.epochs, run.spec.seed)
     epoch = 0 if run.record is None else run.record.best_epoch or 0
 
@@ -104,7 +104,7 @@ def scorer(run: StoredRun) -> Score:
 
 
 def _compare_with_record(run: StoredRun, curves: Sequence[RobustnessCurve]) -> None:
-    """Report where the undisturbed score is not the record's, e.g. on another machine."""
+    """Log a warning if the undisturbed score differs from the record's, e.g. on another machine."""
     scores = None if run.record is None else run.record.validation
     known = [curve for curve in curves if curve.points]
     if scores is None or not known:
@@ -124,7 +124,7 @@ MOST_COLUMNS = 3
 
 
 def robustness_figure(measured: Sequence[RobustnessCurve]) -> Figure:
-    """Draw a panel for each disturbance; its severities stand at equal distances, undisturbed on the left.
+    """Draw a panel for each disturbance, with severities at equal distances and the undisturbed score on the left.
 
     Raises:
         InputError: no curve has a point.
@@ -150,12 +150,12 @@ def robustness_figure(measured: Sequence[RobustnessCurve]) -> Figure:
 
 def _draw(panel: Axes, curve: RobustnessCurve) -> None:
     severities, means, lowest, highest = zip(*curve.points, strict=True)
-    places = range(len(means))
+    positions = range(len(means))
     panel.axhline(means[0], color=SOFT, linewidth=0.9, linestyle="--")
-    panel.fill_between(places, lowest, highest, color=BLUE, alpha=0.2, linewidth=0)
-    panel.plot(places, means, color=BLUE, marker="o", markersize=4, linewidth=1.6)
+    panel.fill_between(positions, lowest, highest, color=BLUE, alpha=0.2, linewidth=0)
+    panel.plot(positions, means, color=BLUE, marker="o", markersize=4, linewidth=1.6)
     area = "" if curve.area is None else f", area {curve.area:.2f}"
     panel.set_title(f"{curve.name}{area}", loc="left", fontsize=12)
-    panel.set_xticks(places, [severity_word(severity) for severity in severities])
+    panel.set_xticks(positions, [severity_text(severity) for severity in severities])
     panel.tick_params(axis="x", labelsize=10)
     panel.set_xlabel(curve.says, fontsize=9)

@@ -1,4 +1,4 @@
-"""The picture of a run: learning curves of its record; spikes and potentials of samples that are replayed."""
+"""Draw a run: learning curves of its record, and spikes and potentials of replayed samples."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from sgbench.signals.trajectory import POTENTIAL, SPIKES
 
 Array = NDArray[Any]
 SHOWN_NEURONS = 3
-"""Of each layer, whose potentials are drawn: those that fire most."""
+"""Neurons of each layer whose potentials are drawn: those that fire most."""
 
 
 @dataclass(frozen=True)
 class LayerRates:
-    """Holds spikes of a layer's neurons in a step, at the weights of which they are known."""
+    """Holds the rates of a layer [spikes per neuron and step]."""
 
     name: str
-    by_epoch: Array | None  # on validation, an entry an epoch; None where the record does not say
-    where: tuple[str, ...]  # what else is known, in words
-    rate: tuple[float, ...]
+    by_epoch: Array | None  # on validation, one for each epoch; None if the record has none
+    where: tuple[str, ...]  # labels of the other known rates, such as "test"
+    rate: tuple[float, ...]  # the other known rates
 
 
 @dataclass(frozen=True)
 class ShownSample:
-    """Holds what one sample of the validation split makes of the network, by layer."""
+    """Holds the network's response to one validation sample, by layer."""
 
     title: str
     spikes: dict[str, Array]  # of layers that fire [T, N]
@@ -47,7 +47,7 @@ class ShownSample:
 
 @dataclass(frozen=True)
 class RunPicture:
-    """Holds what the picture of a run shows."""
+    """Holds the record, rates and samples in the picture of a run."""
 
     record: RunRecord
     rates: tuple[LayerRates, ...]
@@ -59,7 +59,7 @@ def draw_run(
     path: Path,
     *,
     samples: int = 1,
-    words: Sequence[str] = (),
+    overrides: Sequence[str] = (),
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
 ) -> None:
@@ -68,13 +68,13 @@ def draw_run(
     Args:
         folder: of the run.
         path: of the picture.
-        samples: of the validation split that are replayed with the selected weights; 0 for none.
-        words: of how it is executed, e.g. "paths.data_dir=DIR".
-        config_dirs: folders with entries of one's own.
+        samples: count of validation samples that are replayed with the selected weights; 0 for none.
+        overrides: of its execution, e.g. "paths.data_dir=DIR".
+        config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
 
     Raises:
-        InputError: the record cannot be read or holds no epoch, or weights or data are gone.
+        InputError: the record cannot be read or holds no epoch, or weights or data are missing.
     """
     style.check_picture_path(path)
     record = record_of(folder)
@@ -83,7 +83,9 @@ def draw_run(
     shown: tuple[ShownSample, ...] = ()
     if require_count("--samples", samples, low=0):
         try:
-            run = run_of(folder, record, words=words, config_dirs=config_dirs, allow_targets=allow_targets)
+            run = run_of(
+                folder, record, overrides=overrides, config_dirs=config_dirs, allow_targets=allow_targets
+            )
             shown = _replayed(run, samples)
         except InputError as error:
             raise InputError(f"{error}; --samples 0 draws the learning curves alone") from error
@@ -114,7 +116,7 @@ def _rates(record: RunRecord) -> tuple[LayerRates, ...]:
 
 
 def no_epochs(record: RunRecord) -> str:
-    """Say why there are no rates by epoch; nothing where there are."""
+    """Write why there are no rates by epoch; empty if there are."""
     if record.validation_rates is not None:
         return ""
     if record.validation is not None and not record.validation.activity:
@@ -151,7 +153,7 @@ def _replayed(run: StoredRun, count: int) -> tuple[ShownSample, ...]:
 
 
 def _few(potentials: Any, spikes: Any) -> Any:
-    """Select the neurons that fire most, or the first ones of a layer that does not fire."""
+    """Select the potentials of the neurons that fire most; of a layer that does not fire, the first ones."""
     if spikes is None:
         return potentials[:, :SHOWN_NEURONS]
     most = np.argsort(-spikes.sum(0), kind="stable")[:SHOWN_NEURONS]
@@ -159,7 +161,7 @@ def _few(potentials: Any, spikes: Any) -> Any:
 
 
 def run_figure(picture: RunPicture) -> Figure:
-    """Draw curves and rates above, and below a row of spikes and potentials for each sample."""
+    """Draw learning curves and rates, and below them a row of spikes and potentials for each sample."""
     rows = 1 + len(picture.samples)
     figure = Figure(figsize=(14.5, 3.9 * rows), layout="constrained")
     parts = figure.subfigures(rows, 1, squeeze=False)[:, 0]
@@ -209,8 +211,8 @@ def _mark_best(panel: Axes, record: RunRecord) -> None:
 def _draw_rates(panel: Axes, picture: RunPicture) -> None:
     """Draw rates by epoch, or at the few weights of which they are known, with the reason."""
     record, highest = picture.record, 0.0
-    for place, layer in enumerate(picture.rates):
-        look: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "label": layer.name}
+    for index, layer in enumerate(picture.rates):
+        look: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "label": layer.name}
         if layer.by_epoch is None:
             panel.plot(range(len(layer.rate)), layer.rate, marker="o", **look)
             panel.set_xticks(range(len(layer.rate)), layer.where)
@@ -238,19 +240,19 @@ def _draw_rates(panel: Axes, picture: RunPicture) -> None:
 
 
 def _mark_test(panel: Axes, record: RunRecord, layer: LayerRates, color: str) -> None:
-    """Mark what the selected weights do on the test split."""
+    """Mark the rate of a layer with the selected weights on the test split."""
     if record.best_epoch is not None and "test" in layer.where:
         rate = layer.rate[layer.where.index("test")]
         panel.plot(record.best_epoch, rate, marker="D", fillstyle="none", color=color)
 
 
 def _draw_spikes(panel: Axes, sample: ShownSample) -> None:
-    """Draw the spikes of layers above each other, the first layer at the bottom."""
+    """Draw the spikes of all layers, the first layer at the bottom."""
     below, ticks = 0, []
     steps = 1
-    for place, (name, spikes) in enumerate(sample.spikes.items()):
+    for index, (name, spikes) in enumerate(sample.spikes.items()):
         step, neuron = np.nonzero(spikes)
-        panel.scatter(step, below + neuron, s=14, marker="|", color=COLOURS[place % len(COLOURS)])
+        panel.scatter(step, below + neuron, s=14, marker="|", color=COLOURS[index % len(COLOURS)])
         ticks.append((below + spikes.shape[1] / 2, name))
         below += spikes.shape[1]
         steps = len(spikes)
@@ -261,9 +263,9 @@ def _draw_spikes(panel: Axes, sample: ShownSample) -> None:
 
 
 def _draw_potentials(panel: Axes, sample: ShownSample) -> None:
-    for place, (name, potentials) in enumerate(sample.potentials.items()):
+    for index, (name, potentials) in enumerate(sample.potentials.items()):
         for number, values in enumerate(potentials.T):
-            look: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "linewidth": 1.2, "alpha": 0.8}
+            look: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "linewidth": 1.2, "alpha": 0.8}
             panel.plot(range(len(values)), values, label=name if number == 0 else None, **look)
     panel.axhline(0, color=SOFT, linewidth=0.9, linestyle="--")
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -34,24 +34,24 @@ US_PER_MS = 1000
 
 @dataclass(frozen=True)
 class Raster:
-    """Holds spikes of a sample, one array entry each."""
+    """Holds the spikes of a sample."""
 
-    time_ms: Array
-    channel: Array
-    until_ms: float
-    channels: int
+    time_ms: Array  # of each spike
+    channel: Array  # of each spike
+    until_ms: float  # duration of the sample
+    channels: int  # how many
 
 
 @dataclass(frozen=True)
 class Image:
-    """Holds grey values [height, width], the larger the darker."""
+    """Holds grey values [height, width]; larger is darker."""
 
     values: Array
 
 
 @dataclass(frozen=True)
 class CameraEvents:
-    """Holds brighter less darker events of each pixel of a camera [height, width]."""
+    """Holds the count of ON minus OFF events of each pixel of an event camera [height, width]."""
 
     values: Array
     until_ms: float
@@ -66,20 +66,20 @@ class Traces:
 
 @dataclass(frozen=True)
 class WantedSpikes:
-    """Holds what outputs should send, one array entry a spike."""
+    """Holds the target spikes of the outputs."""
 
-    step: Array
-    output: Array
-    outputs: int
+    step: Array  # of each spike
+    output: Array  # index of the output of each spike
+    outputs: int  # how many
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Describes one sample in the form that it has."""
+    """Describes one sample and its target for a picture."""
 
     title: str
     view: Raster | Image | CameraEvents | Traces
-    classes: Array | None = None  # of each step [T], below 0 where there is none
+    classes: Array | None = None  # class of each step [T], negative without one
     wanted: WantedSpikes | Traces | None = None
 
 
@@ -87,7 +87,7 @@ def draw(name: str, dataset: DataSet, part: Samples, split: Split, path: Path, *
     """Draw some samples of a data set to a file.
 
     Raises:
-        InputError: the path is no picture's.
+        InputError: the path does not end as a picture's.
         StorageError: the file cannot be written.
     """
     asked = f"of {dataset.n_classes} classes" if "class" in dataset.target else f"and their {dataset.target}"
@@ -103,29 +103,29 @@ def draw(name: str, dataset: DataSet, part: Samples, split: Split, path: Path, *
 
 
 def chosen(target: Tensor, count: int) -> list[int]:
-    """Choose positions of samples: the first of each class in turn, then the second, and so on.
+    """Choose indices of samples: the first of each class in turn, then the second, and so on.
 
     >>> chosen(torch.tensor([1, 1, 0, 1, 0]), 3)
     [2, 0, 4]
     """
-    places = [(target == label).nonzero().flatten().tolist() for label in target.unique().tolist()]
+    by_class = [(target == label).nonzero().flatten().tolist() for label in target.unique().tolist()]
     ranked = sorted(
-        (rank, label, place) for label, of_label in enumerate(places) for rank, place in enumerate(of_label)
+        (rank, label, index) for label, of_label in enumerate(by_class) for rank, index in enumerate(of_label)
     )
-    return [place for *_, place in ranked[:count]]
+    return [index for *_, index in ranked[:count]]
 
 
 def samples_of(part: Samples, dataset: DataSet, count: int) -> list[Sample]:
-    """Convert samples to the form in which their picture shows them, with their targets."""
+    """Convert the chosen samples and their targets to the form that pictures show."""
     is_class = dataset.target == "class"
-    places = chosen(part.target, count) if is_class else list(range(min(count, len(part.target))))
+    indices = chosen(part.target, count) if is_class else list(range(min(count, len(part.target))))
     samples = []
-    for place in places:
-        target = part.target[place]
+    for index in indices:
+        target = part.target[index]
         samples.append(
             Sample(
-                title=f"sample {place}" + (f": class {int(target)}" if is_class else ""),
-                view=_view(part, dataset, place),
+                title=f"sample {index}" + (f": class {int(target)}" if is_class else ""),
+                view=_view(part, dataset, index),
                 classes=_classes(target) if dataset.target == "class_per_step" else None,
                 wanted=None if is_class or dataset.target == "class_per_step" else _wanted(target, dataset),
             )
@@ -138,16 +138,16 @@ def _is_image(values: Tensor) -> bool:
     return values.shape[1] >= IMAGE_FROM and side * side == values.shape[1]
 
 
-def _view(part: Samples, dataset: DataSet, place: int) -> Raster | Image | CameraEvents | Traces:
+def _view(part: Samples, dataset: DataSet, index: int) -> Raster | Image | CameraEvents | Traces:
     values = part.values
     if isinstance(values, SpikeTrains):
-        own = values[torch.tensor([place])]
+        own = values[torch.tensor([index])]
         return _raster(own) if dataset.image is None else _camera(own, dataset.image)
     if values.ndim == 2:  # noqa: PLR2004 - an image
         side = math.isqrt(values.shape[1])
-        return Image(values[place].view(side, side).numpy())
+        return Image(values[index].view(side, side).numpy())
     scale = 1 if values.is_floating_point() else BYTE
-    return Traces((values[place] / scale).numpy())
+    return Traces((values[index] / scale).numpy())
 
 
 def _raster(own: SpikeTrains) -> Raster:
@@ -160,7 +160,7 @@ def _raster(own: SpikeTrains) -> Raster:
 
 
 def _camera(own: SpikeTrains, image: tuple[int, int, int]) -> CameraEvents:
-    """Subtract a camera's darker from its brighter events in the first third of a sample, pixel by pixel."""
+    """Count ON minus OFF events of each pixel in the first third of a sample."""
     until_us = int(own.duration_us.item()) // 3
     early = own.channel[own.time_us < until_us].long()
     counts = torch.bincount(early, minlength=own.n_channels).view(image)
@@ -180,7 +180,7 @@ def _wanted(target: Tensor, dataset: DataSet) -> WantedSpikes | Traces:
 
 
 def samples_figure(title: str, samples: Sequence[Sample], classes: int) -> Figure:
-    """Draw samples of a data set beside each other."""
+    """Draw samples of a data set side by side."""
     columns = min(COLUMNS, len(samples))
     rows = math.ceil(len(samples) / columns)
     figure = Figure(figsize=(max(6.4, 3.6 * columns), 2.7 * rows + 0.5), layout="constrained")
@@ -235,8 +235,7 @@ def _draw_view(panel: Axes, view: Raster | Image | CameraEvents | Traces) -> Non
     elif isinstance(view, CameraEvents):
         most = max(1, int(np.abs(view.values).max()))
         panel.imshow(view.values, cmap="RdBu", vmin=-most, vmax=most, interpolation="nearest")
-        words = f"first {view.until_ms:.0f} ms: blue brighter, red darker"
-        panel.set(xticks=[], yticks=[], xlabel=words)
+        panel.set(xticks=[], yticks=[], xlabel=f"first {view.until_ms:.0f} ms: blue brighter, red darker")
     else:
         for number, values in enumerate(view.values.T):
             panel.step(range(len(values)), values, where="mid", linewidth=1.2, color=_colour(number))
@@ -244,7 +243,7 @@ def _draw_view(panel: Axes, view: Raster | Image | CameraEvents | Traces) -> Non
 
 
 def _draw_strip(panel: Axes, labels: Array, classes: int) -> None:
-    """Draw above a sample the class of each step, nothing where there is none."""
+    """Draw the class of each step as a coloured strip above a sample."""
     strip = panel.inset_axes((0, 1.02, 1, 0.08))
     colours = ListedColormap([_colour(label) for label in range(classes)])
     known = np.ma.masked_less(labels, 0)[None]
@@ -253,12 +252,12 @@ def _draw_strip(panel: Axes, labels: Array, classes: int) -> None:
 
 
 def _draw_wanted(panel: Axes, wanted: WantedSpikes | Traces) -> None:
-    """Draw what the outputs of a sample should be on an axis of its own."""
-    beside = panel.twinx()
+    """Draw the target outputs of a sample on a second y axis."""
+    twin = panel.twinx()
     if isinstance(wanted, WantedSpikes):
-        beside.scatter(wanted.step + 0.5, wanted.output, s=60, marker="|", color=VERMILION, linewidths=1.8)
-        beside.set(ylabel="output", ylim=(-0.5, wanted.outputs - 0.5), yticks=range(wanted.outputs))
+        twin.scatter(wanted.step + 0.5, wanted.output, s=60, marker="|", color=VERMILION, linewidths=1.8)
+        twin.set(ylabel="output", ylim=(-0.5, wanted.outputs - 0.5), yticks=range(wanted.outputs))
         return
     for values in wanted.values.T:
-        beside.plot(range(len(values)), values, color=VERMILION, linewidth=1.4)
-    beside.set(ylabel="target", ylim=(-0.05, 1.05) if wanted.values.min() >= 0 else (-1.05, 1.05))
+        twin.plot(range(len(values)), values, color=VERMILION, linewidth=1.4)
+    twin.set(ylabel="target", ylim=(-0.05, 1.05) if wanted.values.min() >= 0 else (-1.05, 1.05))

@@ -1,4 +1,4 @@
-"""Peak, area and width of a slope, measured from the slope alone, and how near declared numbers have to be."""
+"""Measure the peak, area and width of a surrogate derivative numerically, with tolerances for declared values."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from torch import Tensor
 from sgbench.surrogates.base import Surrogate
 
 PEAK_TOLERANCE, WIDTH_TOLERANCE, AREA_TOLERANCE = 1e-12, 1e-9, 1e-11
-"""Of what is declared, relative; an area may differ by the quadrature's own error beside."""
+"""Relative tolerances of declared values; the quadrature's own error is added to that of an area."""
 EPS = torch.finfo(torch.float64).eps
 INNER = (-10.0, -1.0, -0.5, 0.0, 0.5, 1.0, 10.0)
-"""Widths at which a quadrature begins anew."""
+"""Ends of the intervals of a quadrature, in widths."""
 
 
 def unit_of_u(surrogate: Surrogate) -> float:
-    """Return the natural length of the u axis: the width, or 1 where there is none."""
+    """Return the length scale of the u axis: the width, or 1 without one [threshold units]."""
     return surrogate.fwhm or 1.0
 
 
@@ -37,7 +37,7 @@ def grid(surrogate: Surrogate, reach: float = 50.0) -> Tensor:
 
 
 def measured_peak(surrogate: Surrogate) -> tuple[float, float]:
-    """Find where the absolute slope is largest and what it is: on a grid and beside the kinks, then refined."""
+    """Return u and value of the largest absolute slope, searched on a grid and near kinks, then refined."""
     kinks = np.array(surrogate.kinks or (0.0,))
     u = torch.cat([grid(surrogate), grid(surrogate, 4.0)])
     u = torch.cat([u, *(torch.from_numpy(np.nextafter(kinks, end)) for end in (-math.inf, math.inf))])
@@ -51,8 +51,8 @@ def measured_peak(surrogate: Surrogate) -> tuple[float, float]:
         method="bounded",
         options={"xatol": 1e-12 * unit},
     )
-    height, place = max((heights.max().item(), best), (float(-refined.fun), float(refined.x)))
-    return place, height
+    height, u = max((heights.max().item(), best), (float(-refined.fun), float(refined.x)))
+    return u, height
 
 
 def measured_area(surrogate: Surrogate, reach: float = math.inf) -> tuple[float, float]:
@@ -71,7 +71,7 @@ def measured_area(surrogate: Surrogate, reach: float = math.inf) -> tuple[float,
 
 
 def measured_fwhm(surrogate: Surrogate) -> float | None:
-    """Find the distance between the points nearest to the peak at which the slope is half of it, if any."""
+    """Measure the full width at half maximum [threshold units]; None if the slope stays above half its peak."""
     unit = unit_of_u(surrogate)
     top, peak = measured_peak(surrogate)
 

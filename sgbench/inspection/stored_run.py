@@ -1,4 +1,4 @@
-"""A run made again from its record, with the weights that it kept, or from words."""
+"""Rebuild a run from its record, with its stored weights, or build one from overrides."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sgbench.networks.base import Network
 from sgbench.paths import RECORD, WEIGHTS
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
-from sgbench.records.spec import RunSpec, choice_words
+from sgbench.records.spec import RunSpec, choice_overrides
 from sgbench.submissions.verify.recompose import completed
 from sgbench.training.build import Parts, build
 from sgbench.training.epochs import Epochs, Part
@@ -26,14 +26,14 @@ OF_EXECUTION = ("paths.", "trainer.", "engine=")
 
 
 class StoredRun(NamedTuple):
-    """Holds what a run is made of, and what came of it if it was run."""
+    """Holds the parts of a run, and its record if it was run."""
 
-    name: str  # as messages call it
+    name: str  # for messages
     spec: RunSpec
     parts: Parts
     folder: Path
     record: RunRecord | None
-    measure: Measure  # what its task is scored by, and what guessing scores
+    measure: Measure  # accuracy or loss of its task, and the score of guessing
 
     @property
     def is_at_chance(self) -> bool:
@@ -41,56 +41,58 @@ class StoredRun(NamedTuple):
         return self.record is not None and self.measure.is_at_chance(self.record.validation)
 
 
-def folder_with_record(word: str) -> Path | None:
-    """Find the folder that a word names if a record lies there; a record's own path stands for its folder.
+def folder_with_record(argument: str) -> Path | None:
+    """Return the folder that an argument names if it holds a record; None for others, e.g. overrides.
+
+    The path of a record names its folder.
 
     >>> folder_with_record("surrogate=atan") is None
     True
     """
-    path = Path(word)
+    path = Path(argument)
     if path.name == RECORD and path.is_file():
         return path.parent
     return path if (path / RECORD).is_file() else None
 
 
 def stored_run(
-    words: Sequence[str], *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
+    overrides: Sequence[str], *, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
 ) -> StoredRun:
-    """Build a run again, from its record or from words.
+    """Build a run again, from its record or from overrides.
 
     Args:
-        words: a folder with a record, and words such as "paths.data_dir=DIR"; or the words of a run.
-        config_dirs: folders with entries of one's own.
+        overrides: a folder with a record, then overrides of its execution, e.g. "paths.data_dir=DIR"; or the
+            overrides of a run.
+        config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
 
     Raises:
-        InputError: no such folder, a record that cannot be read, or words that do not compose.
+        InputError: no such folder, a record that cannot be read, or overrides that do not compose.
     """
     options: dict[str, Any] = {"config_dirs": config_dirs, "allow_targets": allow_targets}
-    folder = folder_with_record(words[0]) if words else None
+    folder = folder_with_record(overrides[0]) if overrides else None
     if folder is None:
-        for word in words:
-            if "=" not in word:
+        for override in overrides:
+            if "=" not in override:
                 raise InputError(
-                    f"'{word}': a folder with a {RECORD}, or words such as surrogate=atan, are needed"
+                    f"'{override}': a folder with a {RECORD}, or overrides such as surrogate=atan, are needed"
                 )
-        spec = compose(words, **options)
+        spec = compose(overrides, **options)
         measure = measures(config_dirs)(spec.method)
-        return StoredRun("these words", spec, build(spec), folder_of(spec), stored_record(spec), measure)
-    for word in words[1:]:
-        if not word.startswith(OF_EXECUTION):
+        return StoredRun("these overrides", spec, build(spec), folder_of(spec), stored_record(spec), measure)
+    for override in overrides[1:]:
+        if not override.startswith(OF_EXECUTION):
             raise InputError(
-                f"'{word}': a stored run is made again as it was; beside it only {', '.join(OF_EXECUTION)}... are "
-                f"changed"
+                f"'{override}': a stored run is rebuilt as it was; only {', '.join(OF_EXECUTION)}... can be changed"
             )
-    return run_of(folder, record_of(folder), words=words[1:], **options)
+    return run_of(folder, record_of(folder), overrides=overrides[1:], **options)
 
 
 def record_of(folder: Path) -> RunRecord:
     """Read the record of a run in a folder.
 
     Raises:
-        InputError: there is none, or none that can be read.
+        InputError: there is no record, or it cannot be read.
     """
     return read_model(folder / RECORD, RunRecord)
 
@@ -99,26 +101,28 @@ def run_of(
     folder: Path,
     record: RunRecord,
     *,
-    words: Sequence[str] = (),
+    overrides: Sequence[str] = (),
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
 ) -> StoredRun:
-    """Build a run again on the processor from its record.
+    """Rebuild a run on the CPU from its record.
 
     Args:
         folder: of the run.
         record: of the run.
-        words: of how it is executed, e.g. "paths.data_dir=DIR".
-        config_dirs: folders with entries of one's own.
+        overrides: of its execution, e.g. "paths.data_dir=DIR".
+        config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
 
     Raises:
-        InputError: the catalogue no longer has what the record names.
+        InputError: the catalogue lacks an entry that the record names.
     """
     method = record.method
     asked = [f"protocol={method.protocol.name}", f"seed={record.seed}", "trainer.device=cpu"]
     spec = compose(
-        [*asked, *choice_words(method.choices), *words], config_dirs=config_dirs, allow_targets=allow_targets
+        [*asked, *choice_overrides(method.choices), *overrides],
+        config_dirs=config_dirs,
+        allow_targets=allow_targets,
     )
     spec = spec.model_copy(update={"method": completed(method, spec.method)})
     return StoredRun(str(folder), spec, build(spec), folder, record, measures(config_dirs)(spec.method))
@@ -128,7 +132,7 @@ def load_selected(run: StoredRun) -> Network:
     """Load the selected weights of a finished run into its network.
 
     Raises:
-        InputError: the run is not finished, or its weights are gone, changed or of another network.
+        InputError: the run is not finished, or its weights are missing, changed or of another network.
     """
     record = run.record
     if record is None or record.status != "finished":
@@ -153,7 +157,7 @@ def load_selected(run: StoredRun) -> Network:
 
 
 def begin(run: StoredRun, part: Part, epoch: int) -> None:
-    """Set the network of a run for a pass over a split: steepness and noise of an epoch."""
+    """Prepare the network of a run for a pass over a split, with the slope schedule and the noise of an epoch."""
     torch.set_num_threads(run.spec.trainer.threads)
     Epochs(run.parts.steepness, run.spec.method.protocol.epochs, run.spec.seed).begin(
         run.parts.network, part, epoch

@@ -1,4 +1,4 @@
-"""Surrogates side by side: the numbers of a table, and one picture of all, as they are and at one width."""
+"""Compare surrogates in a table and a picture, as the catalogue has them and at one width."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from sgbench.surrogates.base import Surrogate
 from sgbench.tables import number_text
 
 POINTS = 1201
-REACH = 2.5  # of the shapes at one width, in widths
-SHORT = 20  # characters of a name, of which four fit in a row
+REACH = 2.5  # half the shown interval of shapes at one width, in widths
+SHORT = 20  # most characters of a name if four are to fit in a row
 IN_A_TITLE = 40  # characters of a list of names
 STEEP = 20.0  # ratio of peaks from which the left panel is logarithmic
 
 
 def comparison(surrogates: Mapping[str, Surrogate], width: float) -> list[dict[str, Any]]:
-    """Return one row per surrogate; `matched` is its shape at peak 1 and this width, None without a width."""
+    """Return the facts of each surrogate; `matched` are those at peak 1 and this width, None without a width."""
     return [
         plain({"name": name, **facts(surrogate), "matched": _matched(surrogate, width)})
         for name, surrogate in surrogates.items()
@@ -35,40 +35,40 @@ def comparison(surrogates: Mapping[str, Surrogate], width: float) -> list[dict[s
 
 
 def _matched(surrogate: Surrogate, width: float) -> dict[str, Any] | None:
-    """Stretch a surrogate along u to a width, and its slope to peak 1; the area follows."""
-    stretch, peak = _stretch(surrogate, width), curves.top(surrogate)
-    if stretch is None:
+    """Compute the facts of a surrogate scaled along u to a width, and along the slope to peak 1."""
+    scale, peak = _scale_to(surrogate, width), curves.top(surrogate)
+    if scale is None:
         return None
     tenth = curves.extent_width(surrogate, 0.1)
     return {
         "peak": 1.0,
         "width": width,
-        "width_10": None if tenth is None else tenth * stretch,
-        "area": None if surrogate.area is None else surrogate.area / peak * stretch,
-        "support": [end * stretch for end in surrogate.support],
+        "width_10": None if tenth is None else tenth * scale,
+        "area": None if surrogate.area is None else surrogate.area / peak * scale,
+        "support": [end * scale for end in surrogate.support],
     }
 
 
-def _stretch(surrogate: Surrogate, width: float) -> float | None:
-    """Compute the factor by which u is stretched to reach a width; None without a width or a finite peak."""
+def _scale_to(surrogate: Surrogate, width: float) -> float | None:
+    """Compute the factor on u that gives a surrogate a width; None without a width or a finite peak."""
     peak = curves.top(surrogate)
     return width / surrogate.fwhm if surrogate.fwhm and peak and math.isfinite(peak) else None
 
 
 @dataclass(frozen=True)
 class ComparisonPicture:
-    """Holds what the picture of several surrogates shows: slopes by the name of the entry."""
+    """Holds the curves in the picture of several surrogates, by the name of their entry."""
 
     slopes: dict[str, SampledCurve]
     peaks: tuple[float, ...]  # those above 0
     shapes: dict[str, SampledCurve]  # at one width and peak 1, of those that have a width
-    width: str  # in words
+    width: str  # label of the width
     ends: tuple[float, float]  # of u in the left panel
-    reach: float  # of u in the right panel, to both sides
+    reach: float  # largest |u| in the right panel
 
 
 def shared_window(windows: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Choose a window that shows all curves, cut where a single wide one would hide the others.
+    """Choose an interval of u that shows all curves, cut if a single wide one would hide the others.
 
     >>> shared_window([(-1.0, 1.0), (-2.0, 2.0), (-100.0, 3.0)])
     (-6.0, 3.0)
@@ -78,11 +78,11 @@ def shared_window(windows: Sequence[tuple[float, float]]) -> tuple[float, float]
 
 
 def comparison_picture(surrogates: Mapping[str, Surrogate], width: float) -> ComparisonPicture:
-    """Collect what the picture of several surrogates shows.
+    """Compute the curves in the picture of several surrogates.
 
     Args:
         surrogates: by the name of their entry.
-        width: at which shapes are compared [threshold units].
+        width: full width at half maximum at which shapes are compared [threshold units].
     """
     ends = shared_window([curves.window(surrogate) for surrogate in surrogates.values()])
     shapes = {name: _shape(surrogate, width) for name, surrogate in surrogates.items()}
@@ -102,13 +102,13 @@ def _slope(surrogate: Surrogate, ends: tuple[float, float]) -> SampledCurve:
 
 
 def _shape(surrogate: Surrogate, width: float) -> SampledCurve | None:
-    """Return the slope at peak 1, stretched along u to a width."""
-    stretch = _stretch(surrogate, width)
-    if stretch is None:
+    """Return the slope scaled to a width and to peak 1; None without a width."""
+    scale = _scale_to(surrogate, width)
+    if scale is None:
         return None
-    kinks = tuple(kink * stretch for kink in surrogate.kinks)
+    kinks = tuple(kink * scale for kink in surrogate.kinks)
     u = curves.grid(-REACH * width, REACH * width, kinks, POINTS)
-    slope = curves.slope_of(surrogate, u / stretch, curves.DRAWS).mean / curves.top(surrogate)
+    slope = curves.slope_of(surrogate, u / scale, curves.DRAWS).mean / curves.top(surrogate)
     return SampledCurve(u, slope)
 
 
@@ -124,8 +124,8 @@ def comparison_figure(picture: ComparisonPicture) -> Figure:
     for axes in (left, right):
         axes.set_xlabel(U_LABEL, fontsize=11)
         axes.locator_params(axis="x", nbins=7)
-    place: Any = {"frameon": False, "loc": "outside lower center", "ncols": columns, "fontsize": 11}
-    figure.legend(*left.get_legend_handles_labels(), **place)
+    below: Any = {"frameon": False, "loc": "outside lower center", "ncols": columns, "fontsize": 11}
+    figure.legend(*left.get_legend_handles_labels(), **below)
     return figure
 
 
@@ -165,6 +165,6 @@ def _at_one_width(axes: Axes, picture: ComparisonPicture, looks: Mapping[str, di
 
 
 def _few(names: list[str]) -> str:
-    """List names, or count them where the list would be long."""
+    """List names, or count them if the list would be long."""
     listed = ", ".join(names)
     return listed if len(listed) <= IN_A_TITLE else f"{len(names)} of them"

@@ -1,4 +1,4 @@
-"""What a surrogate's curves are, as numbers: samples, extents, a window to look through, a reference."""
+"""Compute the curves of a surrogate for pictures: samples, extents, the shown interval and a reference."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from sgbench.surrogates.base import LARGEST, SMALLEST, Surrogate
 from sgbench.surrogates.fast_sigmoid import FastSigmoid
 
 DRAWS = 2000  # of a random slope in a picture
-FEW_DRAWS = 200  # where only its extent is looked for
-JUMP, BEND = 0.01, 0.05  # of the peak, and of the peak per width: from which a kink is one
-FAR = 1e6  # beyond it an extent counts as infinite [threshold units]
-DEFAULT_REACH = 1.5  # of a window onto curves without a width [threshold units]
+FEW_DRAWS = 200  # of a random slope whose extent is measured
+JUMP, BEND = 0.01, 0.05  # least jump [peak] and least change of slope [peak per width] of a kink
+FAR = 1e6  # an extent beyond this counts as infinite [threshold units]
+DEFAULT_REACH = 1.5  # half the shown interval of a curve without a width [threshold units]
 LEAST_MARK = 1e-4  # distance from threshold below which a corner is at threshold
 DEFAULT_SLOPE = 25.0  # of the reference where there is no width to match
 
 
 class SampledCurve(NamedTuple):
-    """Holds a curve over u that may be random: its mean and, where it is, the central 80 % of the draws."""
+    """Holds a curve over u: its values; for a random curve their mean, and the central 80 % of the draws."""
 
     u: Tensor
     mean: Tensor
@@ -31,19 +31,19 @@ class SampledCurve(NamedTuple):
 
 
 class ReferenceCurve(NamedTuple):
-    """Holds a fast sigmoid to compare with, and how it was matched."""
+    """Holds a fast sigmoid for comparison, and a label that says how it was matched."""
 
     surrogate: Surrogate
     label: str
 
 
 def slope_of(surrogate: Surrogate, u: Tensor, draws: int = FEW_DRAWS) -> SampledCurve:
-    """Compute the slope at each u; its mean over draws where it is random."""
+    """Compute the surrogate derivative at each u; a random one is averaged over draws."""
     return _sampled(surrogate.derivative, u, draws if surrogate.stochastic else 1)
 
 
 def forward_of(surrogate: Surrogate, u: Tensor) -> SampledCurve:
-    """Compute the spike at each u; its mean over draws where it is random."""
+    """Compute the spike at each u; a random one is averaged over draws."""
     return _sampled(surrogate.fire, u, DRAWS if surrogate.stochastic else 1)
 
 
@@ -57,7 +57,7 @@ def _sampled(function: Callable[[Tensor], Tensor], u: Tensor, count: int) -> Sam
 
 
 def primitive_of(surrogate: Surrogate, u: Tensor) -> Tensor | None:
-    """Compute the primitive, moved so that it passes the middle of the step at threshold, or None."""
+    """Compute the primitive at each u, shifted to 1/2 at threshold; None without one."""
     if not surrogate.has_primitive:
         return None
     forward = forward_of(surrogate, torch.tensor([-1e-9, 1e-9], dtype=u.dtype))
@@ -67,7 +67,7 @@ def primitive_of(surrogate: Surrogate, u: Tensor) -> Tensor | None:
 
 
 def top(surrogate: Surrogate) -> float:
-    """Return the declared peak or, where none is declared, the largest sample."""
+    """Return the declared peak of the slope or, without one, its largest sample."""
     if surrogate.peak is not None:
         return surrogate.peak
     return float(slope_of(surrogate, _all_scales()).mean.abs().max())
@@ -88,7 +88,7 @@ def extent(surrogate: Surrogate, level: float) -> tuple[float, float] | None:
         return None
     first, last = int(where[0]), int(where[-1])
     low, high = float(u[first]), float(u[last])
-    if low >= -FAR and not surrogate.stochastic:  # whose slope at a point is another at each call
+    if low >= -FAR and not surrogate.stochastic:  # a random slope cannot be bisected
         low = _edge(surrogate, height, inside=low, outside=float(u[max(first - 1, 0)]))
     if high <= FAR and not surrogate.stochastic:
         high = _edge(surrogate, height, inside=high, outside=float(u[min(last + 1, len(u) - 1)]))
@@ -104,7 +104,7 @@ def extent_width(surrogate: Surrogate, level: float) -> float | None:
 def corners(surrogate: Surrogate) -> list[float]:
     """List the declared kinks where the slope measurably jumps or bends, from left to right.
 
-    A bell declares its threshold and the ends of its support, round there or not.
+    A bell declares kinks at the threshold and at the ends of its support even if it is smooth there.
     """
     declared = sorted(set(surrogate.kinks))
     peak, ends = top(surrogate), extent(surrogate, 0.5)
@@ -123,7 +123,7 @@ def corners(surrogate: Surrogate) -> list[float]:
 
 
 def _all_scales(kinks: tuple[float, ...] = ()) -> Tensor:
-    """Return points from 1e-7 to 1e7 on both sides, and both sides of every kink."""
+    """Return u from 1e-7 to 1e7 on both sides of 0, and points next to every kink."""
     right = torch.logspace(-7, 7, 4001, dtype=torch.float64)
     beside = [kink + side * 1e-9 * max(1.0, abs(kink)) for kink in kinks for side in (-1, 0, 1)]
     return torch.cat([-right, right, torch.tensor([0.0, *beside], dtype=torch.float64)]).unique()
@@ -142,7 +142,7 @@ def _edge(surrogate: Surrogate, height: float, *, inside: float, outside: float)
 
 
 def window(surrogate: Surrogate) -> tuple[float, float]:
-    """Choose an interval of u that shows the shape and the threshold, or the first four thresholds."""
+    """Choose the interval of u to show: around the shape and the threshold, or the first four thresholds."""
     low, high = _window_of_shape(surrogate)
     return (min(low, -1.5), max(high, 3.5)) if surrogate.output == "integer" else (low, high)
 
@@ -155,7 +155,7 @@ def _window_of_shape(surrogate: Surrogate) -> tuple[float, float]:
     low, high = min(ends[0], 0.0), max(ends[1], 0.0)
     margin = 0.3 * (high - low)
     if ends[0] < 0 < ends[1] and max(-low, high) < 1.6 * min(-low, high):
-        low, high = -max(-low, high), max(-low, high)  # nearly symmetric: the threshold in the middle
+        low, high = -max(-low, high), max(-low, high)  # nearly symmetric: centre the threshold
     return low - margin, high + margin
 
 
@@ -165,7 +165,7 @@ def _has_lobes(surrogate: Surrogate) -> bool:
 
 
 def _reach_without_width(surrogate: Surrogate) -> float:
-    """Choose how far to show: around the corners, or where the slope falls to a half on one side or 3/4 on both."""
+    """Choose half the shown interval: around kinks, or where the slope falls to 1/2 on one side or 3/4 on both."""
     marks = [abs(corner) for corner in corners(surrogate)]
     for level in (0.5, 0.75):
         marks += [abs(end) for end in extent(surrogate, level) or () if math.isfinite(end)]
@@ -174,7 +174,7 @@ def _reach_without_width(surrogate: Surrogate) -> float:
 
 
 def grid(low: float, high: float, kinks: tuple[float, ...], points: int) -> Tensor:
-    """Return evenly spaced points, both sides of every kink, and the threshold."""
+    """Return evenly spaced u from low to high, points next to every kink, and the threshold."""
     near = 1e-6 * (high - low)
     beside = [kink + side * near for kink in (*kinks, 0.0) for side in (-1, 0, 1) if low < kink < high]
     even = torch.linspace(low, high, points, dtype=torch.float64)
@@ -182,7 +182,7 @@ def grid(low: float, high: float, kinks: tuple[float, ...], points: int) -> Tens
 
 
 def reference(surrogate: Surrogate) -> ReferenceCurve | None:
-    """Build a fast sigmoid of the same peak and, where there is one, the same width."""
+    """Build a fast sigmoid of the same peak and, if the surrogate has one, the same width."""
     peak, width = top(surrogate), surrogate.fwhm
     if not SMALLEST <= peak <= LARGEST:
         return None
@@ -194,7 +194,7 @@ def reference(surrogate: Surrogate) -> ReferenceCurve | None:
 
 
 def same_curve(surrogate: Surrogate, other: Surrogate) -> bool:
-    """Return whether two slopes agree everywhere to rounding."""
+    """Return whether two surrogate derivatives are equal everywhere up to rounding."""
     if surrogate.stochastic:
         return False
     u = _all_scales()

@@ -1,4 +1,4 @@
-"""Numbers of a surrogate in words and in JSON."""
+"""Facts of a surrogate (peak, area, widths) as text and as JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MANY = 5
 
 
 def interval(ends: tuple[float, float]) -> str:
-    """Describe for people the interval where a slope is not 0.
+    """Write the interval in which a slope is not 0.
 
     >>> interval((-1.0, 1.0)), interval((-math.inf, math.inf)), interval((0.0, math.inf))
     ('[-1, 1]', 'unbounded', 'from 0 on')
@@ -30,7 +30,7 @@ def interval(ends: tuple[float, float]) -> str:
 
 
 def some(values: list[float], digits: int = 3) -> str:
-    """Write numbers for people, the first few of many.
+    """Write numbers as text; of many, the first few and the count of the others.
 
     >>> some([0.0, 0.5]), some([]), some([0.0, 0.5, 1.0, 1.5, 2.0, 2.5])
     ('0, 0.5', 'none', '0, 0.5, 1 and 3 more')
@@ -57,7 +57,7 @@ def facts(surrogate: Surrogate) -> dict[str, Any]:
 
 
 def plain(tree: Any) -> Any:
-    """Replace infinities in a tree by the words "inf" and "-inf", which strict JSON lacks."""
+    """Replace infinities in a tree by the texts "inf" and "-inf", since strict JSON has no infinity."""
     if isinstance(tree, dict):
         return {key: plain(value) for key, value in tree.items()}
     if isinstance(tree, list | tuple):

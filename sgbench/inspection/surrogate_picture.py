@@ -1,4 +1,4 @@
-"""The picture of a surrogate: its slope and what the slope is that of, beside a reference."""
+"""Draw a surrogate: its derivative and primitive, next to a reference."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ IN_A_ROW = 85  # characters of a legend
 REFERENCE_STYLE: Any = {"color": SOFT, "linewidth": 1.4, "linestyle": (0, (5, 2))}
 FORWARD_STYLE: Any = {"color": INK, "linewidth": 1.5, "linestyle": ":", "zorder": 3}
 POINTS = 1201
-RANDOM_POINTS = 41  # of random spikes: fewer points, joined, show their mean without its jitter
-SAME_WIDTH = 0.02  # of the width, up to which half the peak is where the width says
+RANDOM_POINTS = 41  # of random spikes; fewer points show their mean without jitter
+SAME_WIDTH = 0.02  # largest relative difference of the measured from the declared width
 FORWARD = {
     "binary": "spike (forward)",
     "signed": "signed spike (forward)",
@@ -35,7 +35,7 @@ FORWARD = {
 
 @dataclass(frozen=True)
 class HalfWidth:
-    """Says from where to where a slope is above half its peak."""
+    """Holds the interval of u in which a slope is above half its peak."""
 
     left: float
     right: float
@@ -53,7 +53,7 @@ class ReferenceCurves:
 
 @dataclass(frozen=True)
 class SurrogatePicture:
-    """Holds what the picture of a surrogate shows; all but `forward` over the same u."""
+    """Holds the curves in the picture of a surrogate; all but `forward` have the same u."""
 
     name: str
     headline: str  # its facts in one line
@@ -64,12 +64,12 @@ class SurrogatePicture:
     forward: SampledCurve
     forward_label: str
     is_staircase: bool  # whether more than one spike is sent at once
-    primitive: Tensor | None  # None where the slope is not that of a known curve
+    primitive: Tensor | None  # None if the slope has no known primitive
     reference: ReferenceCurves | None
 
 
 def surrogate_picture(name: str, surrogate: Surrogate, points: int = POINTS) -> SurrogatePicture:
-    """Collect what the picture of a surrogate shows."""
+    """Compute the curves in the picture of a surrogate."""
     low, high = curves.window(surrogate)
     u = curves.grid(low, high, surrogate.kinks, points)
     reference = curves.reference(surrogate)
@@ -129,8 +129,8 @@ def surrogate_figure(picture: SurrogatePicture) -> Figure:
         for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
     columns = 2 if len("".join(handles)) > IN_A_ROW else len(handles)
-    place: Any = {"frameon": False, "loc": "outside lower center", "ncols": columns, "fontsize": 11}
-    figure.legend(list(handles.values()), list(handles), **place)
+    below: Any = {"frameon": False, "loc": "outside lower center", "ncols": columns, "fontsize": 11}
+    figure.legend(list(handles.values()), list(handles), **below)
     figure.suptitle(f"{picture.name}\n{picture.headline}", fontsize=13)
     return figure
 
@@ -175,14 +175,14 @@ def _draw_forward(axes: Axes, picture: SurrogatePicture) -> None:
 
 
 def _say_why(axes: Axes, low: float, high: float, *, is_staircase: bool) -> None:
-    """Write into the picture that there is no primitive, on the roomier side of the step."""
+    """Write that there is no primitive, on the side of the step with more space."""
     left = -low / (high - low)
     roomy = max(left, 1 - left)
     text = "no primitive: this slope is not that of a known curve, so a steepness cannot learn from it"
     if is_staircase:  # it leaves its upper left corner free
-        place, height, roomy = 0.04, 0.85, 0.6
+        x, height, roomy = 0.04, 0.85, 0.6
     else:
-        place, height = 0.04 if left >= 1 - left else left + 0.04, 0.5
+        x, height = 0.04 if left >= 1 - left else left + 0.04, 0.5
     filled = textwrap.fill(text, int(52 * roomy))
-    axes.text(place, height, filled, transform=axes.transAxes, va="center", fontsize=11)
+    axes.text(x, height, filled, transform=axes.transAxes, va="center", fontsize=11)
     axes.margins(y=0.12)

@@ -1,4 +1,4 @@
-"""Networks without spikes beside a board's methods: whether they are made as the protocol's are."""
+"""Check whether a network without spikes follows a protocol and can be a baseline of its board."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from sgbench.records.method import canonical, same
 from sgbench.records.spec import NEUTRAL_CHOICES, NOTHING, SPIKING_CHOICES, Method, Protocol
 
 WITHOUT = {**NEUTRAL_CHOICES, **dict.fromkeys(SPIKING_CHOICES, NOTHING), "regulariser": "none"}
-"""What stands for a choice that would only be about spikes."""
+"""Entries of a network without spikes in groups that concern only spikes."""
 
 
 def is_baseline(entry: Entry | None) -> bool:
-    """Return whether the catalogue has a network as one that does not spike."""
+    """Return whether an entry is a network without spikes."""
     return entry is not None and entry.meta.get("spikes") is False
 
 
 def baseline_deviations(method: Method, protocol: Protocol, entry: Entry | None) -> Iterator[str]:
-    """Say where a network without spikes is no baseline of a protocol."""
+    """Yield the reasons why a network without spikes is no baseline of a protocol."""
     if not is_baseline(entry):
         yield f"network {method.choices['network']} is no baseline of the catalogue, and has no neurons"
     for group, name in WITHOUT.items():

@@ -1,4 +1,4 @@
-"""Boards on disk: built from a tree of records, and checked against it."""
+"""Build boards from a tree of records, write them, and check stored ones."""
 
 from __future__ import annotations
 
@@ -32,35 +32,35 @@ from sgbench.records.files import MAX_BYTES, read_bytes, write_atomic
 
 TABLE, VALUES, PICTURE = "table.md", "table.csv", "board.png"
 DEFAULT_ROOT = Path("leaderboards")
-MANY_ROWS = 200  # of a board, from which its tables take as long as its picture
+MANY_ROWS = 200  # methods of a board from which its tables take as long as its picture
 
 
 @dataclass(frozen=True)
 class Boards:
-    """Holds the boards that a tree of records gives, and the files that were left out."""
+    """Holds the boards of a tree of records, and the files that were left out."""
 
     boards: tuple[Board, ...]
     findings: tuple[Finding, ...]
-    measured: Mapping[str, Sequence[Measured]]  # by protocol, whether a board shows them or not
+    measured: Mapping[str, Sequence[Measured]]  # all methods by protocol, also those that no board shows
 
 
 @dataclass(frozen=True)
 class Built:
-    """Says what was written for one protocol: how many methods and records, and which files."""
+    """Counts the methods and records of a board that was written, and lists its files."""
 
     protocol: str
     methods: int
     records: int
-    outside: int
+    outside: int  # results of code outside the catalogue
     files: tuple[str, ...]
 
 
 def show(tree: RecordTree, *, meanwhile: Callable[[], object] | None = None) -> Boards:
-    """Make the boards of a tree of records in memory.
+    """Build the boards of a tree of records in memory.
 
     Args:
         tree: the records.
-        meanwhile: done by this process while others read a large tree.
+        meanwhile: called by this process while others read a large tree.
 
     Raises:
         InputError: there is no such folder, or an energy target's file is not usable.
@@ -72,11 +72,11 @@ def show(tree: RecordTree, *, meanwhile: Callable[[], object] | None = None) -> 
     for name, content in contents.boards.items():
         try:
             reference = tree.references.of(name)
-            _ = reference.measure  # says so where nobody knows what guessing loses
+            _ = reference.measure  # raises if the score of guessing is unknown
         except InputError as error:
             findings.append(finding(tree.root / name / EXTERNAL, error))
             continue
-        board = _board(content, reference, price_lists, stands=tree.layout != "runs")
+        board = _board(content, reference, price_lists, is_stored=tree.layout != "runs")
         if content.measured or board.outsiders:
             boards.append(board)
     measured = {name: content.measured for name, content in contents.boards.items()}
@@ -93,9 +93,9 @@ def _board(
     reference: ProtocolReference,
     price_lists: tuple[EnergyTarget, ...],
     *,
-    stands: bool,
+    is_stored: bool,
 ) -> Board:
-    """Rank the methods of one protocol, by what is said of them where they stand on a board."""
+    """Rank the methods of one protocol; on a stored board their provenance decides which are ranked."""
     listings = {
         method.method_id: Listing(division_of(method.method, reference), content.provenance(method.method_id))
         for method in content.measured
@@ -109,13 +109,13 @@ def _board(
         price_lists=price_lists,
         in_time=reference.facts.in_time,
         is_data_accepted=reference.facts.is_accepted,
-        listings=listings if stands else {},
+        listings=listings if is_stored else {},
         outsiders=content.outsiders,
     )
 
 
 def build(tree: RecordTree) -> tuple[list[Built], tuple[Finding, ...]]:
-    """Write table.md, table.csv and board.png into <root>/<protocol>/; returns these and what was left out.
+    """Write table.md, table.csv and board.png into <root>/<protocol>/; return the boards and the files left out.
 
     Raises:
         InputError: there is no such folder, or no record in it.
@@ -128,18 +128,18 @@ def build(tree: RecordTree) -> tuple[list[Built], tuple[Finding, ...]]:
             f"{tree.root}: no record of a seed that reports; {way}, or name a folder with --root"
         )
     is_large = any(len(board.rows) >= MANY_ROWS for board in boards.boards)
-    with _drawing_executor(apart=is_large and workers_for(MANY_ROWS, many=MANY_ROWS) > 1) as executor:
+    with _drawing_executor(in_process=is_large and workers_for(MANY_ROWS, many=MANY_ROWS) > 1) as executor:
         return [_write(board, tree, executor) for board in boards.boards], boards.findings
 
 
 def _load_drawing() -> None:
-    """Import the drawing library, which `show` and `check` do without."""
+    """Import the drawing library, which `show` and `check` do not need."""
     importlib.import_module("sgbench.leaderboard.pages.picture").load()
 
 
-def _drawing_executor(*, apart: bool) -> Executor:
-    """Choose the executor that draws while tables are written: a process for a large board, else a thread."""
-    return ProcessPoolExecutor(1, mp_context=get_context("fork")) if apart else ThreadPoolExecutor(1)
+def _drawing_executor(*, in_process: bool) -> Executor:
+    """Return the executor that draws while tables are written: a process for a large board, else a thread."""
+    return ProcessPoolExecutor(1, mp_context=get_context("fork")) if in_process else ThreadPoolExecutor(1)
 
 
 def _write(board: Board, tree: RecordTree, executor: Executor) -> Built:
@@ -189,11 +189,11 @@ def _remove(path: Path) -> None:
 
 
 def check(root: Path, *, references: References) -> tuple[list[str], tuple[Finding, ...]]:
-    """Rebuild every board of a leaderboards folder in memory; returns the protocols seen and what is wrong.
+    """Rebuild every board of a leaderboards folder in memory, compare, and return the protocols and the findings.
 
-    A table that differs in one byte from what its records give is a finding; a picture is compared through the
-    digests of its table and of its own pixels that it carries, since its bytes depend on the drawing library's
-    version. Every file of an accepted submission has to be in the store as it was handed in.
+    A table that differs in one byte from the rebuilt one is a finding. A picture is compared by the digests of its
+    table and its pixels inside it, since its bytes depend on the version of the drawing library. Every file of an
+    accepted submission must be stored unchanged.
 
     Raises:
         InputError: there is no such folder.
@@ -239,7 +239,7 @@ def _stale_files(board: Board, tree: RecordTree) -> Iterable[Finding]:
 
 
 def rebuild(root: Path) -> str:
-    """Write the command that builds the boards of a leaderboards folder anew.
+    """Write the command that rebuilds the boards of a leaderboards folder.
 
     >>> rebuild(Path("leaderboards")), rebuild(Path("my boards"))[-18:]
     ('rebuild with: sgbench board build --from leaderboards', "--root 'my boards'")
@@ -252,7 +252,7 @@ def _difference(path: Path, expected: bytes) -> str | None:
     try:
         stored = read_bytes(
             path, limit=max(MAX_BYTES, len(expected))
-        )  # of 20,000 methods it is larger than records
+        )  # with 20,000 methods it is larger than records
         return None if stored == expected else "is not what the records give"
     except InputError as error:
         return str(error).removeprefix(f"{path}: ")

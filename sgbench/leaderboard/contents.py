@@ -1,4 +1,4 @@
-"""What boards are made of, read from records or from a registry: measured methods, and what is said of them."""
+"""Read the contents of boards, from records or from a registry: measured methods and their provenance."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from sgbench.records.energy import EnergyTarget
 
 @dataclass(frozen=True)
 class BoardContents:
-    """Holds what the boards of a tree are made of, by protocol, and the files that were left out."""
+    """Holds the contents of the boards of a tree by protocol, and the files that were left out."""
 
     boards: dict[str, BoardContent]
     findings: list[Finding]
 
     def ranked(self) -> dict[str, list[Measured]]:
-        """Select by protocol the methods that a board ranks: neither withdrawn, nor failed, nor claimed alone."""
+        """Select by protocol the methods that a board ranks: not withdrawn, no check failed or missing."""
         return {name: list(_ranked(content)) for name, content in self.boards.items()}
 
 
@@ -38,12 +38,12 @@ def contents_of(
     targets: tuple[EnergyTarget, ...] = (),
     meanwhile: Callable[[], object] | None = None,
 ) -> BoardContents:
-    """Read what the boards of a tree are made of.
+    """Read the contents of the boards of a tree.
 
     Args:
-        tree: the records, or a registry, whose energies are those of the price lists that it was made with.
-        targets: price lists.
-        meanwhile: done by this process while others read a large tree.
+        tree: the records; or a registry, whose energies were computed when it was made.
+        targets: energy targets.
+        meanwhile: called by this process while others read a large tree.
 
     Raises:
         InputError: there is no such folder or file.
@@ -60,13 +60,13 @@ def contents_of(
 
 
 def condensed(root: Path, *, commit: str, created_utc: str, release: str = "") -> Registry:
-    """Make a registry of a leaderboards folder, with energies by the price lists that boards have.
+    """Make a registry of a leaderboards folder, with energies on the targets of its boards.
 
     Args:
         root: the folder.
-        commit: of which it is.
-        created_utc: when that was made.
-        release: name of the release that it was taken from.
+        commit: of the folder.
+        created_utc: time of the commit.
+        release: name of its release, if it is one.
 
     Raises:
         InputError: there is no such folder, or a file in it cannot be used.
@@ -81,10 +81,10 @@ def condensed(root: Path, *, commit: str, created_utc: str, release: str = "") -
 
 
 def protocols_of(tree: RecordTree) -> list[str]:
-    """List the protocols that are read; see `RecordTree.protocols`, which a registry has none of.
+    """List the protocols of a tree or registry.
 
     Raises:
-        InputError: there is no such folder or file, or nothing in it of the protocol asked for.
+        InputError: there is no such folder or file, or it lacks the protocol asked for.
     """
     if tree.layout != "registry":
         return tree.protocols()
@@ -95,7 +95,7 @@ def protocols_of(tree: RecordTree) -> list[str]:
 
 
 def _with_outsiders(tree: RecordTree) -> Iterator[str]:
-    """Yield the protocols that hold results of code outside the catalogue, whether or not they hold others."""
+    """Yield the protocols with results of code outside the catalogue."""
     if tree.layout == "leaderboards":
         for name in tree.protocols():
             if (tree.root / name / EXTERNAL).is_dir() and not (tree.root / name).is_symlink():
@@ -103,14 +103,14 @@ def _with_outsiders(tree: RecordTree) -> Iterator[str]:
 
 
 def _content(tree: RecordTree, name: str, measured: list[Measured]) -> tuple[BoardContent, list[Finding]]:
-    """Add what a leaderboards folder says of methods: who handed them in, and what was verified."""
+    """Add the provenance of methods in a leaderboards folder: submissions and verifications."""
     content = BoardContent(tuple(measured))
     if tree.layout == "runs":
         return content, []
     folder = tree.root / name
     try:
         measure = tree.references.of(name).measure
-    except InputError:  # which the board of it will say
+    except InputError:  # repeated when its board is made
         return content, []
     provenances = fitting(read_provenances(folder), folder, measure)
     outsiders, left_out = read_outsiders(folder, provenances, measure=measure)

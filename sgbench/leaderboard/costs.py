@@ -1,4 +1,4 @@
-"""What a method costs per inference and to train: means over its finished seeds."""
+"""Average the costs of a method, per inference and of its training, over its finished seeds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOT_RUN = "no seed of this method finished"
 
 @dataclass(frozen=True)
 class Amount:
-    """Holds a mean over finished seeds, or None where `reasons` says why."""
+    """Holds a mean over finished seeds, or None with the reasons."""
 
     value: float | None
     reasons: tuple[str, ...] = ()
@@ -27,9 +27,9 @@ class Amount:
 
 @dataclass(frozen=True)
 class Energy:
-    """Holds energy per inference on one target; a number is None where `reasons` says why.
+    """Holds the energy per inference on one target; a value is None for the given reasons.
 
-    `missing` names what even a given number leaves out.
+    `missing` names the operations that the values leave out.
     """
 
     dynamic_nj: BoundedValue | None
@@ -40,18 +40,18 @@ class Energy:
 
 @dataclass(frozen=True)
 class Costs:
-    """Holds all costs of one method; synaptic operations are those that an event-driven machine executes."""
+    """Holds all costs of one method; synaptic operations are those of event-driven execution, per inference."""
 
     spikes: Amount
     synaptic_operations: Amount
     energies: dict[str, Energy]
     parameters: int | None
     training_s: float | None
-    pooled: bytes | None  # counts of all seeds together, as JSON: few are ever read again
+    pooled: bytes | None  # counts of all seeds together, as JSON to save memory
 
     @property
     def counts(self) -> OpCounts | None:
-        """Return the counts of all seeds together; None without any, or where networks differ in shape."""
+        """Return the counts of all seeds together; None without any, or if networks differ in shape."""
         return None if self.pooled is None else OpCounts.model_validate_json(self.pooled)
 
 
@@ -60,15 +60,15 @@ def costs(group: Sequence[RunRecord], *, targets: Sequence[EnergyTarget], dt_s: 
 
     Args:
         group: the records, one per seed.
-        targets: price lists.
-        dt_s: length of one time step [s].
+        targets: energy targets.
+        dt_s: duration of a time step [s].
     """
     finished = [record for record in group if record.status == "finished"]
     counts = [record.counts for record in finished if record.counts is not None]
     trained = [record.parameters for record in group if record.parameters is not None]
     fits_s = [record.timing.fit_s for record in finished]
     together = _together(counts)
-    # Energy is linear in counts: of equal test sets, that of the sum is the mean, priced once.
+    # Energy is linear in counts: for equal test sets, the sum of all counts is priced once for the mean.
     equal = len({(count.samples, count.steps) for count in counts}) == 1
     shares = [together] if together is not None and equal else counts
     return Costs(
@@ -87,19 +87,19 @@ def costs(group: Sequence[RunRecord], *, targets: Sequence[EnergyTarget], dt_s: 
 def _together(counts: Sequence[OpCounts]) -> OpCounts | None:
     try:
         return pooled(counts)
-    except InputError:  # nothing to pool, or several shapes
+    except InputError:  # no counts, or several shapes
         return None
 
 
 def stability(
     methods: Mapping[str, OpCounts], *, targets: Sequence[EnergyTarget], dt_s: float
 ) -> tuple[Duel, ...]:
-    """Count how often each method costs less than each other, over targets and the ends of their prices.
+    """Compute how often each method needs less energy than each other, over targets and the ends of their prices.
 
     Args:
-        methods: counts by name, seeds pooled.
-        targets: price lists.
-        dt_s: length of one time step [s].
+        methods: operation counts by name, seeds pooled.
+        targets: energy targets.
+        dt_s: duration of a time step [s].
     """
     return duels(
         {
@@ -121,9 +121,9 @@ def _amount(counts: Sequence[OpCounts], pick: Callable[[OpCounts], list[tuple[st
     if not counts:
         return Amount(None, (NOT_RUN,))
     missing = {
-        f"{place}: {count.reason}"
+        f"{layer}: {count.reason}"
         for counted_run in counts
-        for place, count in pick(counted_run)
+        for layer, count in pick(counted_run)
         if count.reason
     }
     if missing:
@@ -150,7 +150,7 @@ def _energy(estimates: Sequence[EnergyEstimate], target: EnergyTarget) -> Energy
 
 
 def _mean(intervals: Sequence[BoundedValue | None]) -> BoundedValue | None:
-    """Average value and ends of an energy over seeds, if every seed has one."""
+    """Average values and ends of an energy over seeds; None unless every seed has one."""
     given = [interval for interval in intervals if interval is not None]
     if len(given) < len(intervals):
         return None

@@ -1,4 +1,4 @@
-"""Is a record comparable: does it follow the protocol that it names, outside what the protocol leaves free?"""
+"""Check whether a record is comparable: it follows its protocol, except in what the protocol leaves free."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from sgbench.leaderboard.score import Measure, measure_of
 from sgbench.records.base import Value
 from sgbench.records.method import NEUTRAL, PROTOCOL_IDENTITY, canonical, same
 from sgbench.records.record import KnownMethods, RunRecord
-from sgbench.records.spec import GROUPS, Method, Protocol, choice_words, entry_group, outside_band
+from sgbench.records.spec import GROUPS, Method, Protocol, choice_overrides, entry_group, outside_band
 from sgbench.tables import ranges
 
 METHOD_FAILURES = ("NonFiniteError",)
-"""Failures that say something of the method; others (out of memory, a full disk) are of the machine."""
+"""Failures of the method; others (out of memory, a full disk) are failures of the machine."""
 SHOWN = 3
-"""How many deviations a message spells out."""
+"""Most deviations that a message lists."""
 ABSENT = "absent"
-"""What stands in a message for a parameter that a method does not have."""
+"""Text in messages for a parameter that a method lacks."""
 SHOWN_CHARS = 60
-"""How much of a value a message shows."""
+"""Most characters of a value in a message."""
 VERSION = re.compile(r"_v\d+$")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 NUMERIC = re.compile(
     r"\$\{(decay:|unless:(?!.*,(?:none|true|false)\})|\.?width_fwhm\}|protocol\.(dt_s|steps|hidden|epochs|batch_size)\})"
 )
-"""References in a YAML file that stand for numbers; what others stand for is not known here."""
+"""Interpolations in a YAML file that resolve to numbers; the type of others is unknown here."""
 
 Entries = Mapping[str, Mapping[str, Entry]]
 """Entries by the catalogue's group and the entry's name."""
@@ -43,23 +43,23 @@ Entries = Mapping[str, Mapping[str, Entry]]
 
 @dataclass(frozen=True)
 class ProtocolReference:
-    """Holds the catalogue's word on a protocol: its values, a method that follows it everywhere, all entries."""
+    """Holds a protocol of the catalogue, a method that follows it in everything, and all entries."""
 
     protocol: Protocol
     method: Method
     entries: Entries
-    guess_loss: float | None = None  # test loss without learning, where there are no classes
-    draws: Mapping[int, str] = field(default_factory=dict)  # hash of the data of each seed that draws its own
-    guess_accuracy: float | None = (
-        None  # test accuracy without learning, where classes are not equally frequent
-    )
+    guess_loss: float | None = None  # test loss without learning, for a task without classes
+    draws: Mapping[int, str] = field(
+        default_factory=dict
+    )  # hash of the data by seed, if each seed draws its own
+    guess_accuracy: float | None = None  # test accuracy without learning, if classes are not equally frequent
 
     @property
     def measure(self) -> Measure:
-        """Return the measure that the protocol's board compares.
+        """Return the measure of the protocol's board.
 
         Raises:
-            InputError: nobody says what guessing would lose.
+            InputError: the loss of guessing is unknown.
         """
         if self.classes is None and self.guess_loss is None:
             raise InputError(
@@ -70,15 +70,15 @@ class ProtocolReference:
 
     @property
     def classes(self) -> int | None:
-        """Return how many classes the protocol's data set has, or None without classes."""
+        """Return the count of classes of the protocol's data set; None without classes."""
         return self.facts.classes
 
     @property
     def test_samples(self) -> int:
-        """Return how many samples the protocol's test set has.
+        """Return the count of samples of the protocol's test set.
 
         Raises:
-            InputError: nobody has read the data set's files here, and its publication does not say.
+            InputError: the count is neither confirmed from the data set's files nor published.
         """
         if "test" not in self.facts.sizes:
             name = self.method.choices["dataset"]
@@ -88,12 +88,12 @@ class ProtocolReference:
         return self.facts.sizes["test"]
 
     def data_sha256(self, seed: int) -> str | None:
-        """Return the hash of the data that a run of this seed sees; None where nothing states it."""
+        """Return the SHA-256 of the data of a run with this seed; None if unknown."""
         return self.draws.get(seed) if self.protocol.draw == "per_seed" else self.facts.sha256
 
     @property
     def labels_steps(self) -> bool:
-        """Return whether each step has a class of its own, so that accuracies are of steps."""
+        """Return whether each time step has a class, so that accuracies count steps."""
         return self.facts.target == "class_per_step"
 
     @cached_property
@@ -101,13 +101,13 @@ class ProtocolReference:
         """Return the facts of the data set.
 
         Raises:
-            InputError: the catalogue lacks one.
+            InputError: the catalogue lacks a fact.
         """
         return facts_of(self.entries["dataset"][self.method.choices["dataset"]])
 
 
 class References:
-    """Composes the references of the protocols that a board meets, each once."""
+    """Composes the references of protocols, each once."""
 
     def __init__(self, config_dirs: Iterable[Path] = (), allow_targets: Iterable[str] = ()) -> None:
         self.config_dirs = tuple(config_dirs)
@@ -136,16 +136,16 @@ def compose_reference(
     allow_targets: Iterable[str] = (),
     entries: Entries | None = None,
 ) -> ProtocolReference:
-    """Compose what a protocol fixes with the experiment of its name, or with the catalogue's defaults.
+    """Compose the reference of a protocol: its entries with its experiment, or with the catalogue's defaults.
 
-    So `digits_v1` is referred to what `sgbench run experiment=digits` runs, `yin_yang_v2` to
-    `experiment=yin_yang_v2` where there is one of that name; a protocol without an experiment, to the defaults.
+    The experiment has the protocol's name, or this name without a version: `experiment=digits` for `digits_v1`,
+    `experiment=yin_yang_v2` for `yin_yang_v2`.
 
     Args:
         name: of the protocol.
-        config_dirs: folders with entries of the user's own.
+        config_dirs: folders with the user's own entries.
         allow_targets: exact names of classes outside the catalogue that may be imported.
-        entries: the catalogue's, where they were read; None reads them.
+        entries: all entries of the catalogue; None reads them.
 
     Raises:
         InputError: the catalogue has no such protocol, or it cannot be composed.
@@ -153,7 +153,7 @@ def compose_reference(
     >>> compose_reference("digits_v1").method.choices["dataset"]
     'digits'
     """
-    # Hydra is needed here alone; a table from records that are already checked starts without it.
+    # Hydra is imported only here, so that tables of checked records start faster.
     from sgbench.composition.compose import compose
 
     folders = tuple(config_dirs)
@@ -161,11 +161,15 @@ def compose_reference(
     fixed = entry.parameters.get("fixed")
     if not isinstance(fixed, dict):
         raise InputError(f"protocol '{name}': fixed has to be a mapping of groups to choices")
-    words = [f"{'neuron@readout' if group == 'readout' else group}={pick}" for group, pick in fixed.items()]
+    overrides = [
+        f"{'neuron@readout' if group == 'readout' else group}={pick}" for group, pick in fixed.items()
+    ]
     experiment = experiment_of(name, folders)
     if experiment is not None:
-        words.insert(0, f"experiment={experiment}")
-    method = compose([*words, f"protocol={name}"], config_dirs=folders, allow_targets=allow_targets).method
+        overrides.insert(0, f"experiment={experiment}")
+    method = compose(
+        [*overrides, f"protocol={name}"], config_dirs=folders, allow_targets=allow_targets
+    ).method
     return ProtocolReference(
         method.protocol,
         method,
@@ -177,13 +181,13 @@ def compose_reference(
 
 
 def entries_by_group(config_dirs: Iterable[Path] = ()) -> Entries:
-    """Read the catalogue's entries of the groups that a method chooses from, by group and name."""
+    """Read the catalogue's entries of the groups of a method, by group and name."""
     folders = tuple(config_dirs)
     return {group: catalogue.entries(group, folders) for group in {entry_group(group) for group in GROUPS}}
 
 
 def experiment_of(protocol: str, config_dirs: Iterable[Path] = ()) -> str | None:
-    """Find the experiment of a protocol: that of its name, or of its name without a version; None without any.
+    """Return the experiment of a protocol, with its name or its name without a version; None without one.
 
     >>> experiment_of("digits_v1"), experiment_of("yin_yang_v2"), experiment_of("digits_tuned_v2")
     ('digits', 'yin_yang_v2', None)
@@ -196,7 +200,7 @@ def _draws(entry: Entry) -> Mapping[int, str]:
     """Read the hash of each seed's data from a protocol's metadata.
 
     Raises:
-        InputError: something else than seeds and hashes stands there.
+        InputError: the metadata are not a mapping from seeds to hashes.
     """
     given = entry.meta.get("data_sha256") or {}
     good = isinstance(given, dict) and all(
@@ -209,7 +213,7 @@ def _draws(entry: Entry) -> Mapping[int, str]:
 
 
 def _guess(entry: Entry, key: str, *, high: float = math.inf) -> float | None:
-    """Read from a protocol's file the score of an answer without learning, or return None."""
+    """Read a score of guessing from a protocol's metadata; None without one."""
     given = entry.meta.get(key)
     if given is None:
         return None
@@ -223,13 +227,13 @@ def deviation(
     known: KnownMethods | None = None,
     trials: bool = False,
 ) -> str | None:
-    """Explain on one line why a record is no row of its protocol's board, or return None if it is one.
+    """Return on one line why a record is no row of its protocol's board; None if it is one.
 
     Args:
-        record: what was read.
+        record: the record.
         reference: of its protocol.
-        known: keeps what was found of a method for its other seeds.
-        trials: whether seeds that settings are chosen with are wanted too.
+        known: cache of the deviations of methods, for their other seeds.
+        trials: whether to accept tuning seeds.
     """
     if record.failure is not None and record.failure.kind not in METHOD_FAILURES:
         return (
@@ -259,7 +263,7 @@ def _of_method(method: Method, reference: ProtocolReference, known: KnownMethods
 
 
 def method_deviations(method: Method, seed: int, reference: ProtocolReference) -> Iterator[str]:
-    """Yield each deviation of a method from the protocol that it names; all are known before it runs."""
+    """Yield each deviation of a method and seed from the protocol, all of which are known before a run."""
     yield from (deviation.text for deviation in setting_deviations(method, reference))
     yield from _seed_deviation(seed, reference)
 
@@ -269,19 +273,19 @@ def _seed_deviation(seed: int, reference: ProtocolReference) -> Iterator[str]:
     if reference.protocol.is_tuning_seed(seed):
         yield "its seed is one that settings are chosen with, and reports nothing"
     elif seed not in seeds:
-        # A free choice among more seeds would be a choice of results.
+        # Choosing among more seeds would be a selection of results.
         yield f"its seed is not among the protocol's seeds {ranges(seeds)}"
 
 
 class Deviation(NamedTuple):
-    """Says in what a method leaves its protocol, and the word that follows it; None where no single word does."""
+    """Holds a deviation from a protocol as text, and the override that removes it; None if no single one does."""
 
     text: str
-    word: str | None = None
+    override: str | None = None
 
 
 def setting_deviations(method: Method, reference: ProtocolReference) -> Iterator[Deviation]:
-    """Yield each deviation of a method from the protocol that it names, whatever the seed."""
+    """Yield each deviation of a method from its protocol, whatever the seed."""
     protocol = reference.protocol
     for key in PROTOCOL_IDENTITY:
         ours, theirs = getattr(protocol, key), getattr(method.protocol, key)
@@ -300,8 +304,8 @@ def _group_deviations(group: str, method: Method, reference: ProtocolReference) 
     pick, ours = method.choices[group], reference.method.choices[group]
     free = (*reference.protocol.free, *(["network"] if method.is_baseline else []))
     if group not in free and pick != ours:
-        (word,) = choice_words({group: ours}) or [None]
-        yield Deviation(f"{group} is {_short(pick)}, the protocol says {_short(ours)}", word)
+        (override,) = choice_overrides({group: ours}) or [None]
+        yield Deviation(f"{group} is {_short(pick)}, the protocol says {_short(ours)}", override)
         return  # the parameters of another entry cannot be compared
     entry = reference.entries[entry_group(group)].get(pick)
     if entry is None:
@@ -319,7 +323,7 @@ def _group_deviations(group: str, method: Method, reference: ProtocolReference) 
 
 
 def _foreign(name: str, given: Mapping[str, Value], entry: Entry) -> Iterator[str]:
-    """Yield the reasons why a free parameter is none that the entry could have."""
+    """Yield the reasons why the parameters of a free entry are not those of its YAML file."""
     key = name.partition(".")[2]
     if key not in entry.parameters:
         yield f"{name} is no parameter of {entry.name}"
@@ -330,10 +334,10 @@ def _foreign(name: str, given: Mapping[str, Value], entry: Entry) -> Iterator[st
 
 
 def _fits(value: Value, default: object) -> bool:
-    """Return whether a value is of the kind of the entry's default: a switch, a number or numbers, text, a list.
+    """Return whether a value has the type of the entry's default: a switch, a number or numbers, text, a list.
 
-    A default ${...} that stands for a number (`NUMERIC`) wants numbers. Any other reference, and None, accepts
-    every value; None as the value always fits.
+    A default ${...} that resolves to a number (`NUMERIC`) requires numbers. Any other interpolation, and None,
+    accepts every value. A value of None always fits.
     """
     if value is None or default is None:
         return True
@@ -350,10 +354,10 @@ def _fits(value: Value, default: object) -> bool:
 
 
 def _fact_deviations(record: RunRecord, reference: ProtocolReference) -> Iterator[str]:
-    """Compare what a record says of its data set with what the catalogue says."""
+    """Yield deviations of the facts on the data set in a record from those in the catalogue."""
     entry = reference.entries["dataset"].get(record.method.choices["dataset"])
     if entry is None:
-        return  # said with the choices
+        return  # reported as a deviation of the entry
     try:
         ours = entry.name == reference.method.choices["dataset"]
         facts = reference.facts if ours else facts_of(entry)
@@ -378,15 +382,15 @@ def _fact_deviations(record: RunRecord, reference: ProtocolReference) -> Iterato
 
 
 def _parameter(parameters: Mapping[str, Value], name: str) -> Value:
-    """Look up a parameter, or the frozen value that an older record without it stands for."""
+    """Return a parameter, or its neutral value if an older record lacks it."""
     return parameters.get(name.partition(".")[2], NEUTRAL.get(name, ABSENT))
 
 
 def _differs(name: str, theirs: Value, ours: Value, *, who: str = "the protocol") -> Iterator[Deviation]:
     if not same(theirs, ours):
         text = canonical(ours)
-        word = f"{name}={text}" if len(text) <= SHOWN_CHARS and ours != ABSENT else None
-        yield Deviation(f"{name} is {_short(theirs)}, {who} says {_short(ours)}", word)
+        override = f"{name}={text}" if len(text) <= SHOWN_CHARS and ours != ABSENT else None
+        yield Deviation(f"{name} is {_short(theirs)}, {who} says {_short(ours)}", override)
 
 
 def _short(value: Value) -> str:

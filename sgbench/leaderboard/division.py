@@ -1,4 +1,4 @@
-"""In which division a method stands: what it changes against the protocol's reference."""
+"""The division of a method, closed or open, by what it changes against the protocol's reference."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ FREE_PARAMETERS = ("optimizer.lr",)
 
 
 def division_of(method: Method, reference: ProtocolReference) -> Division:
-    """Return `closed` where only surrogate, slope, neuron numbers and learning rate differ, else `open`.
+    """Return `closed` if only surrogate, slope, numbers of the neuron and learning rate differ, else `open`.
 
-    The reference is the protocol with the catalogue's own choices and numbers. A number is a number: another reset
-    or a learnable decay is another neuron, and open.
+    The reference is the protocol with the catalogue's own entries and numbers. Another reset or a learnable decay
+    is another neuron, not another number, and so open.
 
     >>> from sgbench.leaderboard.deviation import compose_reference
     >>> reference = compose_reference("digits_v1")

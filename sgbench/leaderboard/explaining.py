@@ -1,4 +1,4 @@
-"""Two methods of a board told apart in sentences, from their records and stored predictions."""
+"""Explain in sentences how two methods of a board differ, from their records and stored predictions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,12 @@ from sgbench.records.files import read_bytes
 
 
 def explain_two(a: str, b: str, *, tree: RecordTree) -> Explanation:
-    """Say which of two methods is better, how sure that is, and at what cost.
+    """Explain which of two methods is better, how sure that is, and at what cost.
+
+    Args:
+        a: id, beginning of an id, label or surrogate of one method.
+        b: the same of the other.
+        tree: the records of one protocol.
 
     Raises:
         InputError: no such method, no valid record, or a protocol has to be named.
@@ -32,7 +37,7 @@ def explain_two(a: str, b: str, *, tree: RecordTree) -> Explanation:
     if not boards.boards:
         raise InputError(f"{tree.root / protocol}: no valid record")
     (board,) = boards.boards
-    protocol = board.protocol.name  # whole, where a beginning was asked for
+    protocol = board.protocol.name  # the whole name, also if its beginning was given
     rows = find_row(board, a), find_row(board, b)
     unsaid = untold(tree.references.of(protocol))
     asked_of = () if unsaid or tree.layout == "registry" else rows
@@ -53,8 +58,8 @@ def _hits(tree: RecordTree, protocol: str, row: MethodRow) -> Hits:
             data = None if sha256 is None else objects.get(sha256, "csv")
         else:
             path = folder / method_of_row(row.method_id) / str(seed) / RECORD
-            beside = path.with_name(PREDICTIONS)
-            data = read_bytes(beside, limit=MAX_PREDICTION_BYTES) if beside.is_file() else None
+            stored = path.with_name(PREDICTIONS)
+            data = read_bytes(stored, limit=MAX_PREDICTION_BYTES) if stored.is_file() else None
         if data is not None:
             hits[seed] = parse_predictions(data, str(path)).hits
     return hits

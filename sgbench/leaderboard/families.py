@@ -1,4 +1,4 @@
-"""Methods put together by what they have in common, over settings and over tasks."""
+"""Group methods into families by common entries, and compare families over settings and over tasks."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ NO_SLOPE = ("scale",)
 RESAMPLING_SEED = 0
 MIN_FOR_RANKS = 2
 SHOWN = 3
-"""Families of which a message says what they lack."""
+"""Most families whose missing tasks a message names."""
 
 
 def check_groups(by: Sequence[str]) -> tuple[str, ...]:
-    """Check the names of choices by which methods can be grouped.
+    """Check the names of config groups by which methods are grouped, and return them.
 
     Raises:
-        InputError: one is no choice of a method.
+        InputError: a name is no group of a method.
     """
     for group in by:
         if group not in GROUPS:
@@ -51,7 +51,7 @@ def check_groups(by: Sequence[str]) -> tuple[str, ...]:
 
 
 def having(measured: Iterable[Measured], conditions: Sequence[str]) -> list[Measured]:
-    """Select methods with these numbers, as `surrogate.width_fwhm=1`, or without a parameter of that name.
+    """Select methods that have these values, e.g. `surrogate.width_fwhm=1`, or lack a parameter of that name.
 
     Raises:
         InputError: a condition is not of this form, or names no group.
@@ -63,7 +63,7 @@ def having(measured: Iterable[Measured], conditions: Sequence[str]) -> list[Meas
         if not key or not value:
             raise InputError(f"--only {condition}: GROUP.NAME=VALUE is needed, as surrogate.width_fwhm=1")
         check_groups([group])
-        wanted = {canonical(value), value}  # text, or a number as it is written
+        wanted = {canonical(value), value}  # as text, and as a number in canonical form
         with suppress(ValueError):
             wanted.add(canonical(float(value)))
         selected = [
@@ -76,7 +76,7 @@ def having(measured: Iterable[Measured], conditions: Sequence[str]) -> list[Meas
 
 
 def families(measured: Iterable[Measured], by: Sequence[str]) -> dict[str, list[Measured]]:
-    """Group methods by the entries of these choices, in the order of names.
+    """Group methods by their entries of some config groups, in the order of names.
 
     >>> families([], ["surrogate"])
     {}
@@ -88,9 +88,9 @@ def families(measured: Iterable[Measured], by: Sequence[str]) -> dict[str, list[
 
 
 def slope_of(method: Method) -> float | None:
-    """Look up the one number that sets a surrogate's steepness; None without one or with more than one.
+    """Return the one parameter that sets a surrogate's steepness; None without one or with more than one.
 
-    Where a full width at half maximum is given it is the inverse of that, so that larger is steeper throughout.
+    For a full width at half maximum it is the inverse, so that larger is always steeper.
     """
     numbers = {
         key: float(value)
@@ -103,7 +103,7 @@ def slope_of(method: Method) -> float | None:
 
 
 def trials(family: Iterable[Measured], measure: Measure) -> list[Trial]:
-    """Convert a family's settings to trials of its tuning; a loss changes sign, so that more is better."""
+    """Convert a family's settings to trials of its tuning, with losses negated so that larger is better."""
     return [
         Trial(
             validation=_mean(score.selection.values()),
@@ -123,17 +123,17 @@ def _mean(values: Iterable[float]) -> float:
 
 @dataclass(frozen=True)
 class Tuned:
-    """Says how a family answers to its settings; scores are accuracies, or losses, of which less is better."""
+    """Holds the sensitivity of a family to its settings; scores are accuracies, or losses, where less is better."""
 
     name: str
-    settings: int
-    failed_share: float
-    best_test: float  # of the setting that validation selects
-    ten_best: float
+    settings: int  # count of tried settings
+    failed_share: float  # of runs
+    best_test: float  # test score of the setting that validation selects
+    ten_best: float  # mean test score of the ten best settings on validation
     slope_sensitivity: float | None
-    slopes: int
-    expected_test: tuple[float, ...]  # of the best on validation of 1, 2, ... settings
-    expected_low: tuple[float, ...]  # the ends of their band, by a bootstrap over settings
+    slopes: int  # count of tried slopes
+    expected_test: tuple[float, ...]  # test score of the best on validation of 1, 2, ... settings
+    expected_low: tuple[float, ...]  # lower end of its band, by a bootstrap over settings
     expected_high: tuple[float, ...]
 
 
@@ -167,7 +167,7 @@ class FamilyStanding:
     high: float
     tasks: Tasks  # normalised scores of the setting that validation selects, per task [seeds]
     mean_rank: float | None
-    settings: tuple[int, ...]  # that were tried, per task
+    settings: tuple[int, ...]  # count of tried settings, per task
 
 
 @dataclass(frozen=True)
@@ -213,10 +213,10 @@ def across_tasks(
             np.array([[scores[name][index].mean() for name in common_names] for index in range(len(tasks))])
         )
     standings = []
-    for place, name in enumerate(common_names):
+    for index, name in enumerate(common_names):
         settings = tuple(len(grouped[task][name]) for task in tasks)
         standings.append(
-            _standing(name, scores[name], None if ranks is None else ranks.mean_ranks[place], settings)
+            _standing(name, scores[name], None if ranks is None else ranks.mean_ranks[index], settings)
         )
     standings.sort(key=lambda standing: (-standing.interquartile_mean, standing.name))
     left_out = tuple(name for name in names if name not in common_names)
@@ -224,7 +224,7 @@ def across_tasks(
 
 
 def _why_none(grouped: Mapping[str, Mapping[str, Sequence[Measured]]], by: str) -> str:
-    """Say which tasks the families lack that ran on most of them, or that there is nothing to compare."""
+    """Write which tasks are missing for the families that ran on most of them, or that there are no families."""
     names = {name for methods_by_name in grouped.values() for name in methods_by_name}
     if not names:
         return "there is no method of any task to compare"
@@ -243,7 +243,7 @@ def _standing(name: str, scores: Tasks, mean_rank: float | None, settings: tuple
 
 
 def _normalised(method: Measured, measure: Measure) -> NDArray[np.float64]:
-    """Scale a method's scores, seed by seed, to 0 for guessing and 1 for perfection."""
+    """Normalise a method's scores to 0 for guessing and 1 for a perfect score [seeds]."""
     return measure.normalised(np.array([method.scores[seed] for seed in sorted(method.scores)]))
 
 

@@ -1,4 +1,4 @@
-"""Parameters and choices of methods as short calls."""
+"""Write entries of methods with their parameters as short calls, e.g. atan(alpha=2)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PLAIN_WORD = re.compile(r"[A-Za-z0-9_./-]+")
 
 
 def parameter_text(value: Value) -> str:
-    r"""Write a parameter's value; text that is no plain word is quoted, and Markdown's signs are escaped.
+    r"""Write a parameter's value; text with other than plain characters is quoted, and escaped for Markdown.
 
     >>> parameter_text(1.0), parameter_text((0.9, 0.999)), parameter_text("subtract")
     ('1', '[0.9,0.999]', 'subtract')
@@ -31,7 +31,7 @@ def parameter_text(value: Value) -> str:
 
 
 def call(name: str, parameters: Mapping[str, Value]) -> str:
-    """Write a choice with its parameters; those that are null or false are left out.
+    """Write an entry with its parameters, without those that are null or false.
 
     >>> call("atan", {"alpha": None, "width_fwhm": 1.0})
     'atan(width_fwhm=1)'
@@ -46,7 +46,7 @@ def call(name: str, parameters: Mapping[str, Value]) -> str:
 
 
 def surrogate_call(name: str, parameters: Mapping[str, Value]) -> str:
-    """Write a surrogate with its parameters; height is shown where it is not the usual peak of 1.
+    """Write a surrogate with its parameters; its normalisation is shown only if it is not `peak1`.
 
     >>> surrogate_call("atan", {"alpha": 2.0, "normalisation": "peak1", "scale": 1.0})
     'atan(alpha=2)'

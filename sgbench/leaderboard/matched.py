@@ -1,4 +1,4 @@
-"""Methods beside networks without spikes, and how far their order by energy depends on whose prices hold."""
+"""Compare methods with matched networks without spikes, and their order by energy over all prices."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from sgbench.records.energy import INSTEAD, EnergyTarget
 from sgbench.tables import number_text
 
 MOST_BESIDE = 40
-"""Methods of a page that stand beside their networks without spikes."""
+"""Most methods of a page that are compared with their networks without spikes."""
 MOST_DUELS = 12
-"""Methods of a page of which every pair is compared."""
+"""Most methods of a page of which every pair is compared."""
 NEVER, ALWAYS = 0.0, 1.0
 
 
 def matched_row(board: Board, row: MethodRow) -> Matched | None:
-    """Compare a method of a board with its networks without spikes, on the price lists that price these.
+    """Compare the energy of a method with its matched networks without spikes, on targets that price both.
 
-    None where its synapses were not counted, or where no price list prices both.
+    None if its synapses were not counted, or no target prices both.
     """
     counts = row.costs.counts
     if counts is None:
@@ -32,25 +32,25 @@ def matched_row(board: Board, row: MethodRow) -> Matched | None:
     targets = [target for target in board.price_lists if _multiplies(target)]
     try:
         comparison = matched(counts, targets=targets, dt_s=board.protocol.dt_s, in_time=board.in_time)
-    except (InputError, ZeroDivisionError):  # nothing counted, or no synapse at all
+    except (InputError, ZeroDivisionError):  # no counts, or no synapses
         return None
     return comparison if comparison.priced else None
 
 
 def _multiplies(target: EnergyTarget) -> bool:
-    """Return whether a price list prices the multiplications of a network without spikes; most chips' do not."""
+    """Return whether a target prices the multiplications of a network without spikes; most chips' do not."""
     known = {*target.priced, *target.included_elsewhere}
     return not known.isdisjoint(("multiply_accumulate", *INSTEAD.get("multiply_accumulate", ())))
 
 
 def matched_rows(board: Board) -> list[tuple[MethodRow, Matched]]:
-    """List the first methods of a board that have matched networks without spikes, with the comparison."""
+    """List the first methods of a board that have matched networks without spikes, with their comparison."""
     pairs = [(row, matched_row(board, row)) for row in board.rows[:MOST_BESIDE]]
     return [(row, comparison) for row, comparison in pairs if comparison is not None]
 
 
 def shown_targets(board: Board, rows: Iterable[tuple[MethodRow, Matched]]) -> list[EnergyComparison]:
-    """List one comparison for each target with columns of its own: the board's, and those of quantised networks."""
+    """List one comparison for each target with its own columns: those of the board and of quantised networks."""
     on_board = {target.name for target in board.targets}
     by_target: dict[str, EnergyComparison] = {}
     for _, energies in rows:
@@ -58,12 +58,13 @@ def shown_targets(board: Board, rows: Iterable[tuple[MethodRow, Matched]]) -> li
     return [by_target[name] for name in sorted(by_target, key=lambda name: (by_target[name].quantised, name))]
 
 
-def rate_word(rate: BoundedValue) -> str | None:
-    """Name the network that needs less energy whatever its events, or return None where a share of them decides.
+def rate_extreme(rate: BoundedValue) -> str | None:
+    """Write "always" or "never" for a crossover at which the spiking network needs less energy; None between.
 
-    No network uses more than all connections in all steps, so from there on the spiking one needs less always.
+    `rate` is the share of connections that carry an event per step, below which the spiking network needs less
+    energy. It is at most 1, so a crossover of 1 or more means always.
 
-    >>> [rate_word(BoundedValue(*ends)) for ends in ((4.55, 1.0, 5.0), (0, 0, 0), (0.5, 0, 2))]
+    >>> [rate_extreme(BoundedValue(*ends)) for ends in ((4.55, 1.0, 5.0), (0, 0, 0), (0.5, 0, 2))]
     ['always', 'never', None]
     """
     if rate.low >= ALWAYS:
@@ -81,7 +82,7 @@ def end_text(end: float) -> str:
 
 
 def rate_text(rate: BoundedValue | None) -> str:
-    """Write a crossover in percent, with its ends where they differ; see `rate_word` for those that are none.
+    """Write a crossover in percent, with its ends if they differ; see `rate_extreme` for "always" and "never".
 
     >>> rate_text(BoundedValue(0.0981, 0.0981, 0.0981)), rate_text(BoundedValue(0.16, 0.0, 4.55)), rate_text(None)
     ('9.81', '16 (0 to always)', '-')
@@ -91,13 +92,13 @@ def rate_text(rate: BoundedValue | None) -> str:
     if rate is None:
         return "-"
     value, low, high = (end_text(end) for end in (rate.value, rate.low, rate.high))
-    return rate_word(rate) or (value if low == high else f"{value} ({low} to {high})")
+    return rate_extreme(rate) or (value if low == high else f"{value} ({low} to {high})")
 
 
 def order(board: Board, rows: Sequence[MethodRow]) -> dict[tuple[str, str], Duel]:
-    """Compute how often one method costs less than another, by the ids of each pair, in both orders.
+    """Compute how often one method needs less energy than another, by the ids of each pair in both orders.
 
-    Over the corners of the price intervals of every price list; a pair that none of them prices is left out.
+    The share is over the corners of the price intervals of every target; pairs that no target prices are left out.
     """
     counts = {row.method_id: row.costs.counts for row in rows}
     known = {name: count for name, count in counts.items() if count is not None}
@@ -115,18 +116,18 @@ def _turned(duel: Duel) -> tuple[tuple[str, str], Duel]:
 
 
 def mean_share(duels: Mapping[tuple[str, str], Duel], name: str) -> float | None:
-    """Average how often a method costs less than another of its board, over all others; None without any."""
+    """Average how often a method needs less energy than each other of its board; None without others."""
     means = [duel.mean for (a, _), duel in duels.items() if a == name]
     return math.fsum(means) / len(means) if means else None
 
 
 def ordered_rows(board: Board) -> list[MethodRow]:
-    """List the first methods of a board that have counts: those of which every pair is compared."""
+    """List the first methods of a board with operation counts, whose pairs are all compared."""
     return [row for row in board.rows if row.costs.pooled is not None][:MOST_DUELS]
 
 
 def share_text(duel: Duel | None) -> str:
-    """Write a share in percent: 0 and 100 stand for never and always, = for the same energy on every list.
+    """Write a share in percent: 0 and 100 mean never and always, = means equal energy on every target.
 
     >>> share_text(Duel("a", "b", {"chip": 0.999}, ())), share_text(Duel("a", "b", {"chip": 1.0}, ()))
     ('99', '100')

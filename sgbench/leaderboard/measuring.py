@@ -1,4 +1,4 @@
-"""A tree of records, read and measured; a large one by all processors."""
+"""Read and measure a tree of records, a large one in parallel processes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from sgbench.leaderboard.store.tree import RecordTree, read_files
 from sgbench.records.energy import EnergyTarget
 
 MANY = 1000
-"""Records from which other processes are worth their start."""
+"""Records from which parallel processes are worth their start."""
 SHARES = 8
-"""Parts of the work for each process, so that none waits long for another."""
+"""Parts of the work for each process, so that all finish at about the same time."""
 
 
 def measure_all(
@@ -25,20 +25,20 @@ def measure_all(
     targets: tuple[EnergyTarget, ...] = (),
     meanwhile: Callable[[], object] | None = None,
 ) -> tuple[dict[str, list[Measured]], list[Finding]]:
-    """Measure the methods of a tree by protocol, and name the files that were left out.
+    """Measure the methods of a tree; return them by protocol, and the files that were left out.
 
     Args:
         tree: the records; see `sgbench.leaderboard.store.tree.read_methods`.
-        targets: price lists.
-        meanwhile: done by this process while others read, if there are others.
+        targets: energy targets.
+        meanwhile: called by this process while others read, if there are others.
 
     Raises:
-        InputError: the root is no folder, or has none for the protocol asked for.
+        InputError: the root is no folder, or has no folder of the protocol.
     """
     files, findings = tree.candidates()
     depth = len(tree.root.parts)
     for name in dict.fromkeys(file.path.parts[depth] for file in files):
-        with suppress(InputError):  # which each of its records will say
+        with suppress(InputError):  # repeated for each of its records
             tree.references.of(name)  # composed here, once for all processes
     measured: dict[str, list[Measured]] = {}
     workers = workers_for(len(files), many=MANY)
@@ -54,12 +54,12 @@ def measure_all(
 
 
 def shares(files: Sequence[RecordFile], layout: Layout, count: int) -> list[list[RecordFile]]:
-    """Divide records into so many parts, none of which divides a method.
+    """Divide records into parts without dividing a method.
 
     Args:
-        files: of records, those of a method side by side.
+        files: of records, those of a method in sequence.
         layout: of the folder that they are in.
-        count: of the parts, at most.
+        count: most parts.
     """
     size = -(-len(files) // count)
     shares: list[list[RecordFile]] = [[]]
@@ -76,13 +76,13 @@ def shares(files: Sequence[RecordFile], layout: Layout, count: int) -> list[list
 def _results(
     files: Sequence[RecordFile], *, tree: RecordTree, targets: tuple[EnergyTarget, ...]
 ) -> Iterator[tuple[str, Measured] | Finding]:
-    """Yield the methods of records with their protocol, and why others were left out."""
+    """Yield (protocol, measured method) for the records, and a finding for each file left out."""
     for row in read_files(files, tree):
         if isinstance(row, Finding):
             yield row
             continue
         reference = tree.references.of(row.records[0].protocol)
-        _ = reference.measure  # says so where nobody knows what guessing loses
+        _ = reference.measure  # raises if the score of guessing is unknown
         result = measure(
             row.records,
             row_id=row.row_id,

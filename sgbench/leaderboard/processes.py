@@ -1,4 +1,4 @@
-"""Work in parts, which other processes do while this one takes what comes of it."""
+"""Do work in parts in forked processes, while this process receives the results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 
 
 def workers_for(count: int, *, many: int) -> int:
-    """Return how many processes work on so many things: one below `many`, and where none is forked."""
+    """Return the count of processes for `count` items: one below `many`, or if processes cannot be forked."""
     return processors() if count >= many and sys.platform == "linux" else 1
 
 
@@ -28,20 +28,20 @@ def in_processes(
     workers: int,
     meanwhile: Callable[[], object] | None = None,
 ) -> Iterator[tuple[int, Result]]:
-    """Yield what comes of every part with the part's number, in no order, or in order where this process is alone.
+    """Yield (index of the part, result) for all parts, in any order; in order if this process is alone.
 
-    Processes are forked: they see what this one has in memory, and start faster than a new interpreter. A process
-    goes on once its result was taken, so that few results wait in memory.
+    Processes are forked: they share this one's memory, and start faster than a new interpreter. A process continues
+    only when its result was received, so that few results wait in memory.
 
     Args:
-        work: makes the results of a part, which can be pickled.
+        work: function from a part to its results, which must be picklable.
         parts: the work.
-        workers: number of processes; 1 is this one.
-        meanwhile: done by this process once others have been started, if there are others.
+        workers: count of processes; 1 is this one.
+        meanwhile: called by this process after the start of others, if there are others.
 
     Raises:
         SgbenchError: what `work` raises.
-        StorageError: a process was ended by somebody else, as for want of memory.
+        StorageError: a process was killed, e.g. for lack of memory.
     """
     if workers < 2 or len(parts) < workers:  # noqa: PLR2004 - one process is this one
         for number, part in enumerate(parts):
@@ -49,7 +49,7 @@ def in_processes(
         return
     context = multiprocessing.get_context("fork")
     numbered = list(enumerate(parts))
-    ends: list[Any] = []  # of pipes, whose class is another on each system
+    ends: list[Any] = []  # of pipes, whose class depends on the platform
     processes = []
     for first in range(workers):
         ours, theirs = context.Pipe(duplex=False)
@@ -59,12 +59,12 @@ def in_processes(
         ends.append(ours)
         processes.append(process)
     try:
-        if meanwhile is not None:  # the others have been started: nothing of it is copied into them
+        if meanwhile is not None:  # after the start of the others, so that they do not copy its memory
             meanwhile()
         yield from _received(ends)
     finally:
         for process in processes:
-            process.terminate()  # one that is done has ended
+            process.terminate()  # no effect on a process that is done
             process.join()
 
 
@@ -82,7 +82,7 @@ def _received(ends: Sequence[Any]) -> Iterator[tuple[int, Any]]:
 
 
 def _message(end: Any) -> tuple[int, Any] | Exception | None:
-    """Return a part's number and a result, why a process cannot go on, or None where it is done."""
+    """Receive (index of a part, result), the error of a process, or None when it is done."""
     try:
         return end.recv()
     except EOFError:
@@ -90,8 +90,8 @@ def _message(end: Any) -> tuple[int, Any] | Exception | None:
 
 
 def _work(end: Any, parts: Sequence[tuple[int, Any]], work: Callable[[Any], Iterable[Any]]) -> None:
-    """Send what comes of the parts, one after the other; the whole life of a process."""
-    gc.disable()  # it is short-lived, and looking for cycles would copy what it shares with the others
+    """Send the results of parts one after another, as the main function of a process."""
+    gc.disable()  # it is short-lived, and a collection would copy shared memory
     try:
         for number, part in parts:
             for result in work(part):

@@ -1,4 +1,4 @@
-"""The registry that comes with the package: what every board is made of, in one small file without the records."""
+"""The registry shipped with the package: the contents of all boards in one small file, without the records."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ REMEDY = "install sgbench anew, or take a release with 'sgbench board update'"
 
 @dataclass(frozen=True)
 class BoardContent:
-    """Holds what the board of one protocol is made of."""
+    """Holds the contents of the board of one protocol."""
 
     measured: tuple[Measured, ...]
     provenances: Mapping[str, MethodProvenance] = field(default_factory=dict)
-    """By method, what is said of it beside its records."""
+    """By method id."""
     outsiders: tuple[Outsider, ...] = ()
 
     def provenance(self, method_id: str) -> MethodProvenance:
-        """Return a method's provenance; an empty one where nothing is stated."""
+        """Return a method's provenance, empty if nothing is known."""
         return self.provenances.get(method_id, MethodProvenance())
 
 
 @dataclass(frozen=True)
 class Registry:
-    """Holds all boards without their records, of which commit they are, and when that was made."""
+    """Holds the contents of all boards, with the commit of their records and its time."""
 
     commit: str
     created_utc: str
@@ -68,7 +68,7 @@ def read_registry(path: Path) -> Registry:
     """Read a registry, each value checked.
 
     Raises:
-        InputError: there is no such file, or it is none.
+        InputError: there is no such file, or it is no registry.
     """
     try:
         return _adapter().validate_json(unpacked(path, read_bytes(path, limit=MAX_BYTES)))
@@ -77,22 +77,22 @@ def read_registry(path: Path) -> Registry:
 
 
 def updated_path() -> Path:
-    """Return where a newer registry is kept: $SGBENCH_REGISTRY or the user's data folder."""
+    """Return the path of an installed registry: $SGBENCH_REGISTRY, or in the user's data folder."""
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     return Path(os.environ.get("SGBENCH_REGISTRY") or data / "sgbench" / FILE)
 
 
 def installed() -> tuple[Path, Layout]:
-    """Find the boards that are there without a folder of records: the newest registry, or those of a checkout.
+    """Return path and layout of the boards to use without a folder of records: newest registry, or a checkout's.
 
     Raises:
-        InputError: a registry cannot be read, or none is there.
+        InputError: a registry cannot be read, or there is none.
     """
     shipped = Path(__file__).resolve().parent.parent / FILE
-    beside = conf_dir().parent / "leaderboards"
+    checkout = conf_dir().parent / "leaderboards"
     found = [path for path in (updated_path(), shipped) if path.is_file()]
     if found:
         return max(found, key=lambda path: read_registry(path).created_utc), "registry"
-    if beside.is_dir():
-        return beside, "leaderboards"
+    if checkout.is_dir():
+        return checkout, "leaderboards"
     raise InputError(f"{shipped}: no registry came with this package; {REMEDY}")

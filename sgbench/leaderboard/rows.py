@@ -1,4 +1,4 @@
-"""From records to the rows of a board: grouped by method, averaged over seeds, priced and ranked."""
+"""Make the rows of a board from records: grouped by method, averaged over seeds, priced and ranked."""
 
 from __future__ import annotations
 
@@ -21,31 +21,29 @@ from sgbench.statistics.intervals import Summary
 from sgbench.statistics.rank_places import RankPlace, places
 
 SOURCE = "source"
-"""Column of boards on which one method comes from classes of several sources."""
+"""Group under which rows of one method name the source of a user's own classes."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Holds what a board keeps of one method's records; the records themselves are let go."""
+    """Holds the results of one method, averaged from its records."""
 
-    method_id: str  # and a source behind it where another one of the method came before
+    method_id: str  # with a suffix for a further source of the method's classes
     method: Method
-    source: str | None  # of classes of one's own, where it is stated
-    scores: dict[int, float]  # test accuracy or loss by seed; a failed one as by guessing
-    selection: dict[
-        int, float
-    ]  # by seed, what the protocol's monitor says on validation, the larger the better
+    source: str | None  # of a user's own classes, if stated
+    scores: dict[int, float]  # test accuracy or loss by seed; a failed seed as by guessing
+    selection: dict[int, float]  # validation score of the protocol's monitor by seed, larger is better
     failed_seeds: tuple[int, ...]
-    at_chance: tuple[int, ...]  # seeds that finished and are no better than guessing on the test split
+    at_chance: tuple[int, ...]  # finished seeds that are no better than guessing on the test split
     costs: Costs
     test_samples: frozenset[int]
     steps_per_sample: frozenset[float]
-    made_utc: str = ""  # when the last of its runs ended; a registry of an older release does not say
+    made_utc: str = ""  # end of its last run; empty in a registry of an older release
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Holds what a leaderboards folder says of a method beside its records."""
+    """Holds the division of a method on a stored board, and its provenance."""
 
     division: Division
     provenance: MethodProvenance
@@ -56,52 +54,48 @@ class MethodRow:
     """Holds one method's row of a board."""
 
     method_id: str
-    place: RankPlace | None
+    rank: RankPlace | None  # its rank interval; None without a rank
     surrogate: str
-    varying: dict[str, str]  # what else tells the rows apart, by group
+    varying: dict[str, str]  # settings in which rows differ, as text by group
     score: Summary
-    scores: dict[int, float]  # test accuracy or loss by seed; a failed one as by guessing
+    scores: dict[int, float]  # test accuracy or loss by seed; a failed seed as by guessing
     failed_seeds: tuple[int, ...]
-    at_chance: tuple[int, ...]  # seeds that finished and are no better than guessing on the test split
+    at_chance: tuple[int, ...]  # finished seeds that are no better than guessing on the test split
     costs: Costs
-    listing: Listing | None  # None where records lie in a runs folder
+    listing: Listing | None  # None for records of a runs folder
 
     @property
     def label(self) -> str:
-        """Name the method briefly as its board does."""
+        """Return the short name of the method on its board."""
         return ", ".join([self.surrogate, *self.varying.values()])
 
     @property
     def is_claimed(self) -> bool:
-        """Return whether it has no rank, since it failed a check or came by submission and was not repeated."""
+        """Return whether it is not ranked, since it failed a check or is a submission that nobody repeated."""
         finished = self.scores.keys() - set(self.failed_seeds)
         return self.listing is not None and self.listing.provenance.is_claimed(finished)
 
 
 @dataclass(frozen=True)
 class Board:
-    """Holds all rows of one protocol, in the order of their means; those without a rank last."""
+    """Holds all rows of one protocol, the best mean first; those without a rank last."""
 
     protocol: Protocol
     targets: tuple[EnergyTarget, ...]
-    price_lists: tuple[EnergyTarget, ...]  # all that are known: those of the columns and more
-    common: dict[str, str]  # what all rows share, by group
+    price_lists: tuple[EnergyTarget, ...]  # all known targets: those of the columns and more
+    common: dict[str, str]  # settings that all rows share, as text by group
     varying: tuple[str, ...]  # groups in which rows differ, without the surrogate
-    rows: tuple[MethodRow, ...]
-    claimed: tuple[
-        MethodRow, ...
-    ]  # not repeated with success: below the line, best mean first, without a rank
-    retired: tuple[MethodRow, ...]  # withdrawn or superseded: kept and shown, not ranked
+    rows: tuple[MethodRow, ...]  # ranked methods
+    claimed: tuple[MethodRow, ...]  # submissions without a successful repetition: not ranked, best mean first
+    retired: tuple[MethodRow, ...]  # withdrawn or superseded: shown, not ranked
     outsiders: tuple[Outsider, ...]  # results of code outside the catalogue
-    baselines: tuple[
-        MethodRow, ...
-    ]  # networks without spikes: shown beside the methods, not ranked among them
-    classes: int | None  # None where the score is a loss
-    measure: Measure  # what is compared
-    test_samples: tuple[int, ...]  # sizes of the test set that the records state: one, if all is well
-    latency_s: float | None  # modelled duration of one inference; None where records differ
-    in_time: bool  # whether samples are series, so that a network without spikes runs once a step
-    is_data_accepted: bool = True  # else rows rest on files that nobody but who ran them has read
+    baselines: tuple[MethodRow, ...]  # networks without spikes: shown, not ranked
+    classes: int | None  # None if the score is a loss
+    measure: Measure  # the score that is compared
+    test_samples: tuple[int, ...]  # sizes of the test set in the records: one, unless records disagree
+    latency_s: float | None  # modelled duration of one inference; None if records differ
+    in_time: bool  # whether samples are time series, so that a network without spikes runs once a step
+    is_data_accepted: bool = True  # whether a maintainer has accepted the data set's files
 
 
 def measure(
@@ -118,12 +112,12 @@ def measure(
 
     Args:
         group: one record for each seed.
-        classes: of the protocol's data set.
-        targets: price lists.
-        dt_s: length of one time step [s].
-        guess_loss: of a task without classes.
-        guess_accuracy: of a task whose classes are not equally frequent.
-        row_id: of the row, where it is not the method's id.
+        classes: count of classes of the protocol's data set.
+        targets: energy targets.
+        dt_s: duration of a time step [s].
+        guess_loss: loss of guessing, for a task without classes.
+        guess_accuracy: accuracy of guessing, if classes are not equally frequent.
+        row_id: id of the row, if it is not the method's id.
     """
     ordered = sorted(group, key=lambda record: record.seed)
     counts = [record.counts for record in ordered if record.counts]
@@ -146,7 +140,7 @@ def measure(
 
 
 def _selection(record: RunRecord, score: Measure) -> float:
-    """Return the validation score of a record, where a failed run counts as guessing too."""
+    """Return the validation score of a record; a failed run counts as guessing."""
     by_loss = record.method.protocol.monitor == "validation_loss"
     if score.is_loss:
         return -score.of(record.validation)
@@ -155,7 +149,7 @@ def _selection(record: RunRecord, score: Measure) -> float:
     return -record.validation.loss if by_loss else record.validation.accuracy
 
 
-def board_of(  # noqa: PLR0913 - all that a board rests on
+def board_of(  # noqa: PLR0913 - the parts of a board
     measured: Iterable[Measured],
     *,
     protocol: Protocol,
@@ -168,19 +162,19 @@ def board_of(  # noqa: PLR0913 - all that a board rests on
     in_time: bool = False,
     is_data_accepted: bool = True,
 ) -> Board:
-    """Rank methods that are already measured; the same board whatever their order.
+    """Rank measured methods; their order does not matter.
 
     Args:
         measured: each method once.
-        protocol: the catalogue's own.
-        targets: price lists.
-        classes: of the protocol's data set.
-        score: what is compared.
-        listings: what a leaderboards folder says of each, by method.
+        protocol: as in the catalogue.
+        targets: energy targets with columns on the board.
+        classes: count of classes of the protocol's data set.
+        score: the score that is compared.
+        listings: division and provenance of methods on a stored board, by method id.
         outsiders: results of code outside the catalogue.
-        price_lists: over which methods are compared; by default those of the columns.
-        in_time: whether samples are series.
-        is_data_accepted: whether the data set's files were read here, or a confirmation of them was accepted.
+        price_lists: targets over which orders by energy are compared; by default `targets`.
+        in_time: whether samples are time series.
+        is_data_accepted: whether a maintainer has accepted the data set's files.
     """
     everything = sorted(measured, key=lambda method: method.method_id)
     ordered = [method for method in everything if not method.method.is_baseline]
@@ -228,13 +222,13 @@ def _row(
     score: Measure,
     twice: Collection[str] = (),
 ) -> MethodRow:
-    """Make a row; `twice` are methods of several sources, each of which its row names."""
+    """Make a row without a rank; rows of a method in `twice`, which has several sources, name their source."""
     name, texts = name_of(measured.method, varying)
     if method_of_row(measured.method_id) in twice:
         texts[SOURCE] = f"source {measured.source or 'not stated'}"
     return MethodRow(
         method_id=measured.method_id,
-        place=None,
+        rank=None,
         surrogate=name,
         varying=texts,
         score=score.summarise(list(measured.scores.values())),
@@ -252,12 +246,12 @@ def _is_retired(row: MethodRow) -> bool:
 
 def _ranked(rows: Iterable[MethodRow], score: Measure) -> tuple[MethodRow, ...]:
     unranked = list(rows)
-    rank_places = places({row.method_id: score.signed(row.scores) for row in unranked})
-    return _in_order([replace(row, place=rank_places[row.method_id]) for row in unranked], score)
+    ranks = places({row.method_id: score.signed(row.scores) for row in unranked})
+    return _in_order([replace(row, rank=ranks[row.method_id]) for row in unranked], score)
 
 
 def _in_order(rows: Sequence[MethodRow], score: Measure) -> tuple[MethodRow, ...]:
     """Order rows by their mean, the best first; those without a rank come last."""
     return tuple(
-        sorted(rows, key=lambda row: (row.place is None, -score.better(row.score.mean), row.method_id))
+        sorted(rows, key=lambda row: (row.rank is None, -score.better(row.score.mean), row.method_id))
     )

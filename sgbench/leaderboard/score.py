@@ -1,4 +1,4 @@
-"""What methods are compared by: accuracy, or the test loss where a task has no classes."""
+"""The score that a board compares: accuracy, or the test loss of a task without classes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sgbench.tables import NONE
 
 @dataclass(frozen=True)
 class Measure:
-    """Names a score, and holds what guessing gives: a failed seed counts as that.
+    """Names a score, and holds the score of guessing, which failed seeds get.
 
     >>> accuracy, loss = Measure("accuracy", 0.1), Measure("loss", 0.06)
     >>> accuracy.text(0.9342), loss.text(0.0311234), loss.signed({0: 0.03})
@@ -35,7 +35,7 @@ class Measure:
 
     @property
     def is_loss(self) -> bool:
-        """Return whether the measure is a loss, of which less is better."""
+        """Return whether the measure is a loss, for which less is better."""
         return self.kind == "loss"
 
     @property
@@ -49,16 +49,16 @@ class Measure:
         return "in loss" if self.is_loss else "points"
 
     def of(self, scores: Scores | None) -> float:
-        """Return the score of a split, where a run that failed counts as guessing; NaN where that is unknown."""
+        """Return the score of a split; a failed run (None) counts as guessing, NaN if that is unknown."""
         value = None if scores is None else scores.loss if self.is_loss else scores.accuracy
         return self.guess if value is None else value
 
     def is_at_chance(self, scores: Scores | None) -> bool:
-        """Return whether the scores of a run are no better than guessing; those of a failed run never are."""
+        """Return whether a finished run scores no better than guessing; false for a failed run (None)."""
         return is_at_chance(scores, self.guess, is_loss=self.is_loss)
 
     def summarise(self, values: Sequence[float]) -> Summary:
-        """Compute the mean of scores over seeds, with an interval that ends where scores do."""
+        """Compute the mean of scores over seeds, with an interval within the range of scores."""
         return summarise(values, scale="positive" if self.is_loss else "share")
 
     def text(self, value: float) -> str:
@@ -66,7 +66,7 @@ class Measure:
         return f"{value:.4g}" if self.is_loss else f"{100 * value:.2f}"
 
     def summary(self, summary: Summary | None) -> str:
-        """Format a mean with its interval, where it has one.
+        """Format a mean, with its interval if it has one.
 
         >>> measure = Measure("accuracy", 0.1)
         >>> measure.summary(measure.summarise([0.9, 1.0])), measure.summary(measure.summarise([0.9]))
@@ -77,18 +77,18 @@ class Measure:
         return self._with_ends(summary.mean, summary.ends)
 
     def difference(self, comparison: Comparison) -> str:
-        """Format the difference of two methods with its interval, where it has one."""
+        """Format the difference of two methods, with its interval if it has one."""
         return self._with_ends(comparison.difference, self.ends(comparison))
 
     def ends(self, comparison: Comparison) -> tuple[float, float] | None:
-        """Return the interval of a difference, which of accuracies lies between -1 and 1."""
+        """Return the interval of a difference; that of accuracies is clipped to -1 and 1."""
         if comparison.low is None or comparison.high is None:
             return None
         most = math.inf if self.is_loss else 1.0
         return max(comparison.low, -most), min(comparison.high, most)
 
     def estimate(self, summary: Summary) -> Estimate:
-        """Convert a mean and its interval to what pictures draw: accuracies in percent."""
+        """Convert a mean and its interval for pictures: accuracies in percent."""
         unit, (low, high) = 1.0 if self.is_loss else 100.0, summary.ends or (summary.mean, summary.mean)
         return Estimate(unit * summary.mean, unit * low, unit * high)
 
@@ -97,15 +97,15 @@ class Measure:
         return f"{self.text(value)}{interval}"
 
     def signed(self, scores: Mapping[int, float]) -> dict[int, float]:
-        """Return the scores with the sign by which larger is better."""
+        """Return the scores, with the sign of losses changed so that larger is better."""
         return {seed: -value for seed, value in scores.items()} if self.is_loss else dict(scores)
 
     def better(self, value: float) -> float:
-        """Return one score with the sign by which larger is better."""
+        """Return one score, with the sign of a loss changed so that larger is better."""
         return -value if self.is_loss else value
 
     def normalised(self, values: Floats) -> Floats:
-        """Normalise scores to 0 for guessing and 1 for perfection, so that unlike tasks can be combined.
+        """Normalise scores to 0 for guessing and 1 for a perfect score, so that tasks can be combined.
 
         >>> import numpy as np
         >>> Measure("accuracy", 0.1).normalised(np.array([0.1, 0.55, 1.0]))
@@ -118,12 +118,12 @@ class Measure:
 
 
 def measure_of(classes: int | None, guess_loss: float | None, guess_accuracy: float | None = None) -> Measure:
-    """Choose accuracy as the measure where there are classes, else the loss.
+    """Return accuracy as the measure of a task with classes, else the loss.
 
     Args:
-        classes: of the data set, or None.
-        guess_loss: test loss without learning, where there are none.
-        guess_accuracy: test accuracy without learning, where the classes are not equally frequent.
+        classes: count of classes of the data set, or None.
+        guess_loss: test loss without learning, for a task without classes.
+        guess_accuracy: test accuracy without learning, if the classes are not equally frequent.
 
     >>> measure_of(2, None).guess, measure_of(2, None, 0.54).guess
     (0.5, 0.54)
@@ -141,15 +141,15 @@ def measures(config_dirs: Sequence[Path] = ()) -> Callable[[Method], Measure]:
 
 
 def measure_of_task(protocol: str, dataset: str, config_dirs: Sequence[Path] = ()) -> Measure:
-    """Look up what the methods of a protocol are compared by on a data set, and what guessing scores there.
+    """Look up the measure of a protocol on a data set, with the score of guessing.
 
     Args:
-        protocol: its name; one that was composed on the command line says nothing of guessing.
+        protocol: its name; one composed on the command line has no score of guessing of its own.
         dataset: its name.
-        config_dirs: folders with entries of the user's own.
+        config_dirs: folders with the user's own entries.
 
     Raises:
-        InputError: a data set of the user's own does not say how many classes it has.
+        InputError: the entry of a user's data set does not state its classes.
     """
     classes = facts_of(catalogue.entry("dataset", dataset, config_dirs)).classes
     try:

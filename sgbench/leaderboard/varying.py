@@ -1,4 +1,4 @@
-"""In what the methods of a board differ, and what they share."""
+"""Find the settings in which the methods of a board differ, and those that they share."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from sgbench.records.base import Value
 from sgbench.records.method import NEUTRAL, canonical, same
 from sgbench.records.spec import GROUPS, NEUTRAL_CHOICES, Method
 
-TOLD = ("sees",)
-"""Numbers of a baseline that are always part of its name."""
+ALWAYS_NAMED = ("sees",)
+"""Parameters of a baseline that are always part of its name."""
 Varying = dict[str, dict[str, set[str]]]
-"""By group and choice, the parameters in which methods of that choice differ."""
+"""By group and entry, the parameters in which methods with that entry differ."""
 
 
 def varying_parameters(methods: Sequence[Method]) -> Varying:
-    """Find by group and choice the parameters in which methods differ; groups that all share are left out."""
+    """Find by group and entry the parameters in which methods differ, without groups in which all are equal."""
     varying: Varying = {}
     for group in GROUPS:
         picks = sorted({method.choices[group] for method in methods})
@@ -43,7 +43,7 @@ def _varies(methods: Sequence[Method], group: str, key: str) -> bool:
 
 
 def labels(method: Method, varying: Varying) -> dict[str, str]:
-    """Collect by group what tells a method apart: its choice, and what differs among methods of that choice."""
+    """Write by group a method's entry, with the parameters in which methods with that entry differ."""
     texts = {}
     for group, by_pick in varying.items():
         if group == "clip_norm":
@@ -55,26 +55,26 @@ def labels(method: Method, varying: Varying) -> dict[str, str]:
 
 
 def name_of(method: Method, varying: Varying) -> tuple[str, dict[str, str]]:
-    """Name a method by its surrogate, or the network of a baseline; return what else tells it apart, by group."""
+    """Name a method by its surrogate, or a baseline by its network; return this name, and other labels by group."""
     texts = labels(method, varying)
     if not method.is_baseline:
         return surrogate_call(method.label, method.parameters["surrogate"]), texts
     texts.pop("network", None)
     own, differing = method.parameters["network"], varying.get("network", {}).get(method.label, set())
-    return call(method.label, {key: own[key] for key in own if key in (*TOLD, *differing)}), texts
+    return call(method.label, {key: own[key] for key in own if key in (*ALWAYS_NAMED, *differing)}), texts
 
 
 def names_apart(methods: Mapping[str, Method]) -> dict[str, str]:
-    """Name methods, by their ids, as a board does; two of one name by the beginning of their ids as well."""
+    """Name methods, by their ids, as a board does; equal names are followed by the beginning of the id."""
     varying = varying_parameters([*methods.values()])
     named = {key: name_of(method, varying) for key, method in methods.items()}
     texts = {key: ", ".join([name, *rest.values()]) for key, (name, rest) in named.items()}
-    alike = {text for text in texts.values() if [*texts.values()].count(text) > 1}
-    return {key: f"{text} {key[:6]}" if text in alike else text for key, text in texts.items()}
+    repeated = {text for text in texts.values() if [*texts.values()].count(text) > 1}
+    return {key: f"{text} {key[:6]}" if text in repeated else text for key, text in texts.items()}
 
 
 def common(methods: Sequence[Method], varying: Varying) -> dict[str, str]:
-    """Collect by group what methods share; where choices differ, what those of one choice share."""
+    """Write by group the settings that methods share, or for several entries those shared within each."""
     values_by_group: dict[str, list[str]] = {}
     for group in GROUPS:
         plain = all(method.choices[group] == NEUTRAL_CHOICES.get(group) for method in methods)
@@ -97,7 +97,7 @@ def common(methods: Sequence[Method], varying: Varying) -> dict[str, str]:
 
 
 def _is_neutral(name: str, value: Value) -> bool:
-    """Return whether an older record without this parameter means the same."""
+    """Return whether a value is neutral: an older record without this parameter means the same."""
     return name in NEUTRAL and same(NEUTRAL[name], value)
 
 

@@ -49,7 +49,7 @@ class Names(ShownTable, Sequence[str]):
         """Make the table of names with what is said of each."""
         width = max(map(len, self.rows), default=1)
         filled = [(*row, *[""] * (width - len(row))) for row in self.rows]
-        return plain_table("Names", [("name", *[""] * (width - 1)), *filled], words=width)
+        return plain_table("Names", [("name", *[""] * (width - 1)), *filled], text_columns=width)
 
 
 class Shown(ShownTable):
@@ -71,7 +71,7 @@ class Shown(ShownTable):
         entry = self.entry
         rows = [(f"{entry.group}/{entry.name}", "default")]
         rows += [(key, str(value)) for key, value in entry.parameters.items()]
-        return plain_table(entry.name, rows, words=2)
+        return plain_table(entry.name, rows, text_columns=2)
 
     def table_notes(self) -> tuple[str, ...]:
         """Return the entry's description, in a line."""

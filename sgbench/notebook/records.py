@@ -62,7 +62,7 @@ class Records(ShownTable, Sequence[RunRecord]):
 
     def table(self) -> Table:
         """Make the table of the records with their scores."""
-        return plain_table("Records", [COLUMNS, *map(_cells, self.records)], words=len(COLUMNS))
+        return plain_table("Records", [COLUMNS, *map(_cells, self.records)], text_columns=len(COLUMNS))
 
     def table_notes(self) -> tuple[str, ...]:
         """Return a line on each file that is no record."""
@@ -154,9 +154,9 @@ def _values(row: MethodRow, board: Board) -> dict[str, object]:
     """Collect the values of a row; a method without a rank has none in its place."""
     energies = {name: energy.dynamic_nj for name, energy in row.costs.energies.items()}
     return {
-        "rank_low": None if row.place is None else row.place.low,
-        "rank_high": None if row.place is None else row.place.high,
-        "alike": "" if row.place is None else row.place.groups,
+        "rank_low": None if row.rank is None else row.rank.low,
+        "rank_high": None if row.rank is None else row.rank.high,
+        "alike": "" if row.rank is None else row.rank.groups,
         "method": row.label,
         "method_id": row.method_id,
         "score": row.score.mean,

@@ -57,8 +57,8 @@ class SweepTable(ShownTable):
 
     def table(self) -> Table:
         """Make the table of the combinations with their scores."""
-        rows, words = cells(self.results)
-        return plain_table(self.results.name, rows, words=words)
+        rows, text_columns = cells(self.results)
+        return plain_table(self.results.name, rows, text_columns=text_columns)
 
     def table_notes(self) -> tuple[str, ...]:
         """Return how the sweep came to be, and how to read its scores."""

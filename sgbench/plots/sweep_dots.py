@@ -91,7 +91,7 @@ def _labels(rows: Sequence[SweepRow], picture: SweepPicture) -> list[str]:
     for row in rows:
         cells.append([row.settings[axis.key] for axis in picture.axes] or [row.surrogate])
         cells[-1][-1] += "*" if row.is_short else ""
-    lines = aligned(cells, words=len(cells[0]))
+    lines = aligned(cells, text_columns=len(cells[0]))
     return [line.ljust(max(map(len, lines))) for line in lines]
 
 

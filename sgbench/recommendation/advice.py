@@ -1,4 +1,4 @@
-"""From a fit to what a user should do, each statement with its evidence, and how good it is on tasks left out."""
+"""Turn the fit of a study into a recommendation with its evidence, evaluated on tasks left out."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from sgbench.recommendation.fit import (
     fit,
     loss_by_seed,
 )
-from sgbench.recommendation.summary import LaterTask, Place, Shape, StudySummary, TaskSummary
+from sgbench.recommendation.summary import CellKey, LaterTask, Shape, StudySummary, TaskSummary
 from sgbench.recommendation.tries import FirstTries
 from sgbench.tables import number_text
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Holds what following the recommendation would have cost on a task that was left out."""
+    """Holds the loss of the recommendation on a task that was left out."""
 
     task: str  # its name in the study
-    title: str  # what it is called
-    place: Place  # surrogate and width that the other tasks recommend
-    # Points below the task's best cell, a number a seed; both are chosen without the test split.
+    title: str  # for readers
+    place: CellKey  # the cell that the other tasks recommend
+    # Points of each seed below the task's best cell; both cells are chosen without the test split.
     by_seed: tuple[float, ...]
-    defaults: Mapping[str, float]  # the same of each surrogate as its library ships it, where it was run
+    defaults: Mapping[str, float]  # the same, as a mean, for each library's default surrogate that was run
 
     @property
     def regret(self) -> float:
@@ -44,57 +44,54 @@ class HeldOut:
 
 
 def held_out(tasks: Mapping[str, TaskSummary], goal: Goal = "accuracy") -> tuple[HeldOut, ...]:
-    """Leave each task out, fit to the others of its kind, and look up what they advise; empty for a single task."""
-    if len(tasks) < 2:  # noqa: PLR2004 - nothing is left to fit to
+    """Leave each task out, and evaluate on it the best cell of the other tasks; empty for a single task."""
+    if len(tasks) < 2:  # noqa: PLR2004 - no other task is left
         return ()
     checks = []
     for name, task in tasks.items():
         others = {other: summary for other, summary in tasks.items() if other != name}
         try:
-            place = fit(others, task.shape).best(goal)
-        except InputError:  # none of the others has a cell
+            key = fit(others, task.shape).best(goal)
+        except InputError:  # the other tasks have no cell
             continue
-        cells = {cell.place: cell for cell in task.cells}
-        if place in cells:
-            by_seed = tuple(loss_by_seed(task, cells[place]))
+        cells = {cell.key: cell for cell in task.cells}
+        if key in cells:
+            by_seed = tuple(loss_by_seed(task, cells[key]))
             defaults = {cell.surrogate: float(np.mean(loss_by_seed(task, cell))) for cell in task.defaults}
-            checks.append(HeldOut(name, task.title, place, by_seed, defaults))
+            checks.append(HeldOut(name, task.title, key, by_seed, defaults))
     return tuple(checks)
 
 
 FEW_TASKS = 3
-"""Below so many nothing is predicted for a new one."""
+"""Least tasks for a prediction interval of a new one."""
 DETACHED = "What the first study's recurrent tasks say of a detached reset, with ranges to search:"
-"""Stands between what is tried first in a recurrent network and the advice by kind of network."""
+"""The line between the first settings of a recurrent network and the advice for its kind."""
 NOT_TRIED = ("convolutions", "batches above 256 samples", "anything on an accelerator")
 SETTINGS = {"init.gain": "initial gain", "init.recurrent_gain": "recurrent gain", "clip_norm": "clipping"}
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """Says what to take, and how sure that is."""
+    """Holds the recommended surrogate and settings, and the evidence for them."""
 
-    goal: Goal  # what counts
-    kind: str  # of network that the evidence is about
-    surrogate: str  # its name in the catalogue
-    width_fwhm: float  # the best known one, in thresholds
-    widths: tuple[float, float]  # the widths that lose no more than 2 points to it
-    # The lowest and the highest that lost no more than 2 points, over the tasks of the kind.
-    learning_rates: tuple[float, float]
-    # Ranges of further settings that the tasks' best random settings had.
-    settings: Mapping[str, tuple[float, float]]
-    loss: CellRegret  # expected, in points below the best that is known
-    # Settings in the order in which to try them, as many as the budget allows, as words of a run.
-    to_try: tuple[tuple[str, ...], ...]
-    tasks: tuple[str, ...]  # that the evidence is from, by their names in the study
+    goal: Goal
+    kind: str  # of network, as text
+    surrogate: str  # name in the catalogue
+    width_fwhm: float  # the best known one [threshold units]
+    widths: tuple[float, float]  # range that loses at most 2 points to it
+    learning_rates: tuple[float, float]  # range that loses at most 2 points, over the tasks of the kind
+    settings: Mapping[
+        str, tuple[float, float]
+    ]  # ranges of further settings in the tasks' best random settings
+    loss: CellRegret  # expected points below the best known cell
+    to_try: tuple[tuple[str, ...], ...]  # settings in order, each as Hydra overrides, within the budget
+    tasks: tuple[str, ...]  # behind the evidence, by their names in the study
     titles: tuple[str, ...]  # of these tasks
-    held_out: tuple[HeldOut, ...]  # regret on tasks that were left out, where there are enough of the kind
-    # Regret on tasks of the kind that nobody had run when what is recommended for them was written down.
-    later: tuple[LaterTask, ...]
-    unknown: tuple[str, ...]  # what the evidence does not reach
+    held_out: tuple[HeldOut, ...]  # losses on tasks left out, if the kind has several
+    later: tuple[LaterTask, ...]  # losses on tasks that were run after the recommendation was written down
+    unknown: tuple[str, ...]  # limits of the evidence, as text
     shape: Shape
-    # What to try first where the network is recurrent, from the study of passing steps; else None.
-    tries: FirstTries | None = None
+    tries: FirstTries | None = None  # first settings of a recurrent network, from the study of passing steps
 
     @property
     def lines(self) -> list[str]:
@@ -111,7 +108,9 @@ class Recommendation:
                 f"{SETTINGS.get(key, key)} {range_text(*ends)}" for key, ends in self.settings.items()
             )
             said.append(f"References of these tasks had: {ranges}.")
-        said += [f"Try {number}: {' '.join(words)}" for number, words in enumerate(self.to_try, start=1)]
+        said += [
+            f"Try {number}: {' '.join(overrides)}" for number, overrides in enumerate(self.to_try, start=1)
+        ]
         if self.held_out or not self.later:
             said.append(_held_out_text(self.held_out))
         said += [_later_text(task) for task in self.later]
@@ -120,18 +119,18 @@ class Recommendation:
 
     @property
     def tree(self) -> dict[str, Any]:
-        """Describe the recommendation under stable keys."""
-        told = {} if self.tries is None else {"tries": self.tries.tree, "recurrent_tries": self.tries.lines}
+        """Convert the recommendation to plain values under stable keys."""
+        tries = {} if self.tries is None else {"tries": self.tries.tree, "recurrent_tries": self.tries.lines}
         return {
             **asdict(replace(self, tries=None)),
             "later": [task.model_dump(mode="json") for task in self.later],
             "shape": self.shape.model_dump(mode="json"),
-            **told,
+            **tries,
         }
 
     @property
     def _starts(self) -> list[str]:
-        """Write what layers send before training, where it was measured."""
+        """Write the spikes of layers before training; empty if they were not measured."""
         if self.shape.start_spikes is None:
             return []
         sent = ", ".join(map(number_text, self.shape.start_spikes))
@@ -139,12 +138,12 @@ class Recommendation:
 
     @property
     def is_alone(self) -> bool:
-        """Return whether it is the best cell of the only task of its kind, so that no expected loss is known."""
+        """Return whether the only task of the kind chose this cell, so that its expected loss is unknown."""
         return len(self.tasks) == 1 and not self.loss.mean
 
     @property
     def _expected(self) -> str:
-        """Write the expected loss; the best cell of a single task has none, on the seeds that chose it."""
+        """Write the expected loss, or that it is unknown since a single task chose the cell."""
         runs = f"{self.loss.seeds} seeds, {100 * self.loss.failed:.0f} % of runs failed"
         only = self.titles[0]
         if not self.is_alone:
@@ -167,19 +166,19 @@ def advise(
     Args:
         summary: of a study.
         shape: of the network.
-        goal: what counts: accuracy, spikes (the fewest within 2 points of the best), or safety (the least worst
+        goal: "accuracy", "spikes" (the fewest within 2 points of the best accuracy) or "safety" (the least worst
             case).
-        budget: how many settings may be tried.
+        budget: count of settings that may be tried.
 
     Raises:
-        InputError: the goal or budget is none, or the study says nothing of such networks.
+        InputError: an unknown goal, a budget below 1, or the study has no such network.
     """
     if goal not in GOALS:
         raise InputError(f"--for {goal}: {', '.join(GOALS)} are known")
     if budget < 1:
         raise InputError(f"--budget {budget}: 1 or more is needed")
     study_fit = fit(summary.tasks, shape)
-    surrogate, width, _ = place = study_fit.best(goal)
+    surrogate, width, _ = best = study_fit.best(goal)
     widths = study_fit.close_widths(surrogate)
     return Recommendation(
         goal=goal,
@@ -189,19 +188,19 @@ def advise(
         widths=(widths[0], widths[-1]),
         learning_rates=_rates(study_fit, surrogate, width),
         settings=_settings(study_fit.tasks),
-        loss=study_fit.losses[place],
-        to_try=_to_try(study_fit, place, budget),
+        loss=study_fit.losses[best],
+        to_try=_to_try(study_fit, best, budget),
         tasks=tuple(study_fit.tasks),
         titles=tuple(task.title for task in study_fit.tasks.values()),
         held_out=held_out(study_fit.tasks, goal),
         later=tuple(_later(summary, study_fit.kind)) if goal == "accuracy" else (),
-        unknown=_unknown(study_fit, place, shape),
+        unknown=_unknown(study_fit, best, shape),
         shape=shape,
     )
 
 
 def _rates(study_fit: StudyFit, surrogate: str, width: float) -> tuple[float, float]:
-    """Compute the range of learning rates: those of the tasks' references times the factors that lose little."""
+    """Compute the range of learning rates: rates of the tasks' references times factors that lose little."""
     known = _stated(study_fit.tasks, "optimizer.lr")
     factors = study_fit.close_factors(surrogate, width)
     if not known:
@@ -210,7 +209,7 @@ def _rates(study_fit: StudyFit, surrogate: str, width: float) -> tuple[float, fl
 
 
 def _settings(tasks: Mapping[str, TaskSummary]) -> dict[str, tuple[float, float]]:
-    """Compute the range of each further number that the tasks' references have."""
+    """Compute the range over tasks of each further setting of the references."""
     ranges = {}
     for key in SETTINGS:
         known = _stated(tasks, key)
@@ -220,28 +219,28 @@ def _settings(tasks: Mapping[str, TaskSummary]) -> dict[str, tuple[float, float]
 
 
 def _stated(tasks: Mapping[str, TaskSummary], key: str) -> list[float]:
-    """Collect the number that each task's reference has for a key, of those that have one."""
+    """Collect the values of one setting in the tasks' references, where they have it."""
     values = [task.reference.get(key) for task in tasks.values()]
     return [
         float(value) for value in values if isinstance(value, int | float) and not isinstance(value, bool)
     ]
 
 
-def _to_try(study_fit: StudyFit, best: Place, budget: int) -> tuple[tuple[str, ...], ...]:
-    """List the settings of the best cell's surrogate by their loss, the best one first."""
-    others = [place for place in study_fit.in_order(best[0]) if place != best]
+def _to_try(study_fit: StudyFit, best: CellKey, budget: int) -> tuple[tuple[str, ...], ...]:
+    """List the best settings of the best cell's surrogate as Hydra overrides, the best one first."""
+    others = [key for key in study_fit.in_order(best[0]) if key != best]
     known = _stated(study_fit.tasks, "optimizer.lr")
     tried = []
     for surrogate, width, factor in itertools.islice([best, *others], budget):
-        words = [f"surrogate={surrogate}", f"width_fwhm={width:g}"]
+        overrides = [f"surrogate={surrogate}", f"width_fwhm={width:g}"]
         if known:
-            words.append(f"optimizer.lr={factor * float(np.exp(np.mean(np.log(known)))):.3g}")
-        tried.append(tuple(words))
+            overrides.append(f"optimizer.lr={factor * float(np.exp(np.mean(np.log(known)))):.3g}")
+        tried.append(tuple(overrides))
     return tuple(tried)
 
 
-def _unknown(study_fit: StudyFit, place: Place, shape: Shape) -> tuple[str, ...]:
-    """Describe in what the network lies outside of what was run."""
+def _unknown(study_fit: StudyFit, key: CellKey, shape: Shape) -> tuple[str, ...]:
+    """List the limits of the evidence for a network, as text."""
     said: list[str] = list(NOT_TRIED)
     steps = [task.shape.steps for task in study_fit.tasks.values()]
     if not min(steps) <= shape.steps <= max(steps):
@@ -249,7 +248,7 @@ def _unknown(study_fit: StudyFit, place: Place, shape: Shape) -> tuple[str, ...]
     layers = [task.shape.layers for task in study_fit.tasks.values()]
     if shape.layers > max(layers):
         said.insert(0, f"{shape.layers} hidden layers (tasks of the kind have up to {max(layers)})")
-    if study_fit.losses[place].predicted_low is None:
+    if study_fit.losses[key].predicted_low is None:
         few = len(study_fit.tasks) < FEW_TASKS
         why = (
             "fewer than three tasks of the kind" if few else "the seeds of one of the tasks all lose the same"
@@ -273,7 +272,7 @@ def loss_text(loss: CellRegret) -> str:
 
 
 def _held_out_text(checks: Sequence[HeldOut]) -> str:
-    """Write how well the recommendation did on tasks that were left out."""
+    """Write the losses of the recommendation on tasks left out."""
     if not checks:
         return "No out-of-sample figure: the study has one task of this kind."
     regrets = "; ".join(f"{one.title} {one.regret:.1f}" for one in checks)
@@ -287,13 +286,13 @@ def _held_out_text(checks: Sequence[HeldOut]) -> str:
 def _later(summary: StudySummary, kind: str) -> Iterator[LaterTask]:
     """Yield the later tasks whose network is of a kind."""
     for task in summary.later.values():
-        with contextlib.suppress(InputError):  # nothing of its kind is stored
+        with contextlib.suppress(InputError):  # no task of its kind is stored
             if fit(summary.tasks, task.shape).kind == kind:
                 yield task
 
 
 def _later_text(task: LaterTask) -> str:
-    """Write what the recommendation lost on a task that nobody had run."""
+    """Write the loss of the recommendation on a later task."""
     ends = "" if task.low is None or task.high is None else f" ({task.low:.1f} to {task.high:.1f})"
     return (
         f"On a task that nobody had run ({task.title}), recommended before its first run: loss against its best "

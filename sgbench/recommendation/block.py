@@ -1,4 +1,4 @@
-"""The stored runs behind advice under a budget: accuracy, operations and bits of each setting, task by task."""
+"""Read the stored runs behind advice under a budget: accuracy, operations and bits of each setting by task."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from sgbench.records.files import parse_model
 from sgbench.records.shards import ShardLine, read_shard, shard_lines
 
 STUDY = "chip"
-"""The study whose runs these are."""
+"""Name of the study of these runs."""
 SHARDS = "*.jsonl.xz"
 COST, BITS, WIDTH = "regulariser.upper_strength", "weights.bits", "width_fwhm"
-COST_WORDS = ("regulariser=activity_bounds", "regulariser.upper_spikes=0")
-"""What a cost on activity is: the squared mean spikes of a layer, times its strength."""
+COST_OVERRIDES = ("regulariser=activity_bounds", "regulariser.upper_spikes=0")
+"""Overrides of the cost on activity: the squared mean spikes of a layer, times a strength."""
 ROUNDED, REAL = "rounded", "float"
 
 
 class Setting(NamedTuple):
-    """Names what is chosen: a shape, its width, what activity costs, and the weights."""
+    """Names a surrogate, its width, the cost on activity, and the weights."""
 
-    surrogate: str  # its name in the catalogue
-    width_fwhm: float  # in thresholds
+    surrogate: str  # name in the catalogue
+    width_fwhm: float  # [threshold units]
     activity_cost: float  # strength of the cost on a layer's squared mean spikes; 0: none
-    weights: str  # "float", "rounded" afterwards, or trained with few bits
-    bits: int | None  # of a weight in use; None: as many as the protocol's precision has
+    weights: str  # "float", "rounded" after training, or the quantiser of training
+    bits: int | None  # of a weight at inference; None: those of the protocol's precision
 
     @property
-    def words(self) -> tuple[str, ...]:
-        """Write the setting as words of a run."""
+    def overrides(self) -> tuple[str, ...]:
+        """Write the setting as Hydra overrides of a run."""
         given = [f"surrogate={self.surrogate}", f"{WIDTH}={self.width_fwhm:g}", f"weights={self.weights}"]
         given += [f"{BITS}={self.bits}"] if self.weights == ROUNDED else []
-        return (*given, *COST_WORDS, f"{COST}={self.activity_cost:g}")
+        return (*given, *COST_OVERRIDES, f"{COST}={self.activity_cost:g}")
 
     def rounded(self, bits: int | None) -> Setting:
-        """Return the setting whose real weights are rounded to so many bits afterwards."""
+        """Return the same setting with weights rounded to `bits` bits after training."""
         return self._replace(weights=ROUNDED, bits=bits)
 
 
@@ -49,10 +49,10 @@ class MeasuredRun:
     """Holds one run of a setting."""
 
     seed: int
-    validation: float  # accuracy as a share, by which settings are chosen
-    test: float  # accuracy as a share
-    counts: OpCounts | None  # operations of the test set; None of a run that failed
-    dt_s: float  # length of a time step
+    validation: float  # accuracy from 0 to 1, by which settings are chosen
+    test: float  # accuracy from 0 to 1
+    counts: OpCounts | None  # operations on the test set; None for a failed run
+    dt_s: float  # duration of a time step [s]
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,12 @@ class MeasuredTask:
     """Holds all runs on one task."""
 
     name: str  # in the study
-    title: str  # what it is called
+    title: str  # for readers
     runs: Mapping[Setting, Sequence[MeasuredRun]] = field(repr=False)  # by setting
 
 
 def shipped_block() -> Path:
-    """Return the folder of the stored runs: inside the wheel, or in the checkout."""
+    """Return the folder of the stored runs, inside the wheel or in the checkout."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "study" / STUDY
     return inside if inside.is_dir() else package.parent / "study" / STUDY
@@ -112,7 +112,7 @@ def _setting(line: ShardLine) -> Setting:
 
 
 def _run(line: ShardLine) -> MeasuredRun:
-    """Read the scores of a run; one that failed counts as guessing."""
+    """Read the scores of a run; a failed run counts as guessing."""
     record = line.record
     guess = even_guess(record.classes) or 0.0
     validation, test = (

@@ -1,4 +1,4 @@
-"""Advice under a budget: which shape, width, activity cost and bits keep a network within an energy on a target."""
+"""Choose the shape, width, activity cost and bits with which a network keeps a budget of energy on a target."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from sgbench.records.energy import EnergyTarget
 
 
 def trust_in(target: str, config_dirs: Sequence[Path] = ()) -> Trust:
-    """Count the predictions of a price list that published measurements bear out."""
+    """Count the predictions of an energy target that agree with published measurements."""
     verdicts = validate(load_cases(config_dirs), load_targets(config_dirs, everything=True))
     mine = [verdict for verdict in verdicts if verdict.target == target]
     ratios = [verdict.ratio for verdict in mine]
@@ -55,19 +55,19 @@ KINDS = (Shape(layers=1, recurrent=False, steps=100), Shape(layers=1, recurrent=
 
 
 def shape_losses(summary: StudySummary, surrogates: Iterable[str]) -> tuple[ShapeLoss, ...]:
-    """Look up what shapes lose to the best one, each at its own best width; kinds without tasks are left out."""
+    """Yield the losses of shapes to the best one, each at its best width, for each kind of network with tasks."""
     found = []
     for kind in KINDS:
         try:
             study_fit = fit(summary.tasks, kind)
             best = study_fit.best("accuracy")
-        except InputError:  # nothing of the kind is stored
+        except InputError:  # no task of the kind is stored
             continue
         least = study_fit.losses[best].plain_mean
         for surrogate in surrogates:
-            places = study_fit.in_order(surrogate)
-            if places:
-                points = study_fit.losses[places[0]].plain_mean - least
+            keys = study_fit.in_order(surrogate)
+            if keys:
+                points = study_fit.losses[keys[0]].plain_mean - least
                 found.append(ShapeLoss(study_fit.kind, surrogate, best[0], max(0.0, points)))
     return tuple(found)
 
@@ -84,13 +84,13 @@ def advise_budget(
 
     Args:
         measured: tasks with their runs; `read_block` reads the shipped ones.
-        budget: to be kept.
+        budget: the limits to keep.
         own: operation counts and time step [s] of a finished run with real weights and without a cost on activity.
-        summary: of a study of many shapes; None: nothing is said of other shapes.
-        config_dirs: folders with price lists of the user's own.
+        summary: of a study of many shapes; None leaves out the losses of other shapes.
+        config_dirs: folders with the user's own energy targets.
 
     Raises:
-        InputError: no such target, a target without a total, or nothing fits on any task.
+        InputError: no such target, a target without a total, or no setting keeps the budget on any task.
     """
     (prices,) = chosen_targets([budget.target], config_dirs).values()
     tasks = {task.title: priced_task(task, prices) for task in measured}
@@ -110,12 +110,12 @@ def advise_budget(
 
 
 def _shapes(measured: Sequence[MeasuredTask]) -> list[str]:
-    """List the shapes that were run."""
+    """List the surrogates that were run."""
     return sorted({setting.surrogate for task in measured for setting in task.runs})
 
 
 def _on_task(title: str, cells: PricedTask, limit: int | None, budget: Budget) -> TaskAdvice:
-    """Choose on one task, and beside it among real weights that are rounded afterwards."""
+    """Choose the setting for one task, and the one with real weights to round after training."""
     own = holdable(cells, limit)
     chosen, from_real = budget.choose(own), budget.choose(real(cells))
     rounded = None
@@ -125,7 +125,7 @@ def _on_task(title: str, cells: PricedTask, limit: int | None, budget: Budget) -
 
 
 def _require_some(advice: Sequence[TaskAdvice], budget: Budget, limit: int | None) -> None:
-    """Refuse a budget that no measured network keeps, and say which limit to move."""
+    """Refuse a budget that no measured network keeps; the error says which limit to change."""
     if any(one.chosen is not None for one in advice):
         return
     known = [(one.title, cell) for one in advice for cell in one.front]
@@ -149,7 +149,7 @@ def _require_some(advice: Sequence[TaskAdvice], budget: Budget, limit: int | Non
 
 
 def rounded_up(energy_nj: float) -> float:
-    """Round an energy up to three digits, so that a budget of as much is kept.
+    """Round an energy [nJ] up to three significant digits, so that a setting keeps a budget of this size.
 
     >>> rounded_up(49.015), rounded_up(0.12341)
     (49.1, 0.124)
@@ -169,7 +169,7 @@ def _own(
     limit: int | None,
     budget: Budget,
 ) -> OwnAdvice:
-    """Recommend a setting for a run that is the reference."""
+    """Recommend a setting for a user's own run, which is the reference."""
     if budget.max_nj is None:
         raise InputError("recommend --run: --max-nj is needed, the energy that your network may use")
     counts, dt_s = own
@@ -199,6 +199,6 @@ def _own(
 
 
 def _moves(cells: PricedTask) -> bool:
-    """Return whether spikes of neurons cost something in a task's reference."""
+    """Return whether spikes of neurons need energy in a task's reference."""
     reference = reference_of(cells)
     return reference is not None and reference.moved_nj > 0

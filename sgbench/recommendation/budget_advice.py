@@ -1,4 +1,4 @@
-"""What a budget of energy asks, and the advice that keeps it: values that write themselves in sentences."""
+"""A budget of energy, and the advice that keeps it, both with their text."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ NOT_TRIED = (
 
 @dataclass(frozen=True)
 class Trust:
-    """Counts predictions that hold, of one price list and of all."""
+    """Counts the predicted energies that agree with measurements, for one target and for all."""
 
-    target: str  # name of the price list
-    held: int  # predictions of it whose interval meets the measured one
-    of: int  # predictions of it; 0: nobody measured what it predicts
-    lowest: float | None  # predicted over measured energy, the least; None without a prediction
-    highest: float | None  # the largest
-    all_held: int  # of all price lists
-    all_of: int  # predictions of all
+    target: str  # name of the energy target
+    held: int  # its predictions whose interval overlaps the measured one
+    of: int  # all its predictions; 0 if nobody measured it
+    lowest: float | None  # least ratio of predicted to measured energy; None without a prediction
+    highest: float | None  # largest ratio
+    all_held: int  # predictions of all targets that agree
+    all_of: int  # predictions of all targets
 
     def __str__(self) -> str:
         everywhere = f"of all price lists {self.all_held} of {self.all_of} hold"
@@ -45,11 +45,11 @@ class Trust:
 
 @dataclass(frozen=True)
 class ShapeLoss:
-    """Says what one shape at its best width loses to the best one in a kind of network."""
+    """Holds the loss of one shape, at its best width, to the best shape for a kind of network."""
 
-    kind: str  # of network, in words
+    kind: str  # of network, as text
     surrogate: str  # the shape
-    best: str  # the best one
+    best: str  # the best shape
     points: float  # of test accuracy, mean over tasks
 
     def __str__(self) -> str:
@@ -60,34 +60,34 @@ class ShapeLoss:
 
 @dataclass(frozen=True)
 class TaskAdvice:
-    """Holds what fits a budget on one measured task."""
+    """Holds the setting for a budget on one measured task, and its alternatives."""
 
     title: str
-    chosen: PricedSetting | None  # within the budget, by validation; None where nothing fits
-    # Chosen among real weights and rounded afterwards to as many bits; None where it was not run.
+    chosen: PricedSetting | None  # within the budget, by validation; None if no setting keeps it
+    # The best setting with real weights, rounded afterwards to as many bits; None if it was not run.
     rounded: PricedSetting | None
-    front: tuple[PricedSetting, ...]  # of what the target can hold, the cheapest first
-    measured: tuple[PricedSetting, ...]  # all that the target can hold
+    front: tuple[PricedSetting, ...]  # Pareto front of `measured`, the cheapest first
+    measured: tuple[PricedSetting, ...]  # all settings that fit on the target
 
 
 @dataclass(frozen=True)
 class OwnAdvice:
-    """Holds what is advised for a run of the user's own, which is the reference."""
+    """Holds the advice for a user's own run, which is the reference."""
 
-    reference_nj: float  # that the run needs
-    moved_nj: float  # the part of it that spikes of its neurons cause, which is all that settings move
-    advised: CarriedAdvice  # by its share of that part
+    reference_nj: float  # dynamic energy of an inference of the run
+    moved_nj: float  # the part due to spikes of its neurons, which is all that settings change
+    advised: CarriedAdvice  # chosen by its share of that part
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Holds what a network may need and what it has to reach.
+    """Holds the limits on energy and accuracy of a network.
 
     Raises:
-        InputError: it says nothing, or a number is out of range.
+        InputError: there is no limit, or a number is out of range.
     """
 
-    target: str  # name of a price list, e.g. "loihi1".
+    target: str  # name of an energy target, e.g. "loihi1"
     max_nj: float | None = None  # most dynamic energy of an inference [nJ]; None: no limit
     min_accuracy: float | None = None  # least accuracy [%]; None: no limit
     bits: int | None = None  # most bits of a weight; the target may have fewer. None: the target's.
@@ -110,15 +110,15 @@ class Budget:
 
 @dataclass(frozen=True)
 class BudgetAdvice:
-    """Says which settings keep a network within a budget, and how sure that is."""
+    """Holds the settings with which a network keeps a budget, and the evidence for them."""
 
     budget: Budget  # that was asked for
     bits: int | None  # most bits of a weight on the target; None: any number
-    tasks: tuple[TaskAdvice, ...]  # advice on each measured one
-    left_out: tuple[LeftOut, ...]  # advice from the other tasks, held against each
-    own: OwnAdvice | None  # advice for a run of the user's own
-    trust: Trust  # in the price list's joules
-    # What the shapes that were run lose to the best one of a study of many.
+    tasks: tuple[TaskAdvice, ...]  # advice on each measured task
+    left_out: tuple[LeftOut, ...]  # advice from the other tasks, evaluated on each
+    own: OwnAdvice | None  # advice for a user's own run
+    trust: Trust  # in the target's joules
+    # Losses of the measured shapes to the best one of a study of many.
     shapes: tuple[ShapeLoss, ...] = ()
 
     @property
@@ -131,7 +131,7 @@ class BudgetAdvice:
 
 
 def lines_of(advice: BudgetAdvice) -> list[str]:
-    """Write what fits on each task, what holds for another one, and how far joules can be trusted."""
+    """Write the settings for each task, the result on tasks left out, and how far joules can be trusted."""
     budget = advice.budget
     bits = "any number of bits" if advice.bits is None else f"at most {advice.bits} bits"
     asked = [] if budget.max_nj is None else [f"at most {budget.max_nj:g} nJ an inference"]
@@ -152,7 +152,7 @@ def lines_of(advice: BudgetAdvice) -> list[str]:
 
 
 def _seeds(advice: BudgetAdvice) -> str:
-    """Write how many seeds a setting has at least."""
+    """Write the least count of seeds of a setting."""
     seeds = min((one.test.n for task in advice.tasks for one in task.measured), default=0)
     return "one seed, so without intervals" if seeds == 1 else f"{seeds} seeds with intervals of 95 %"
 
@@ -170,12 +170,12 @@ def share_text(share: Summary) -> str:
 
 
 def setting_text(one: PricedSetting) -> str:
-    """Write a setting as words of a run, with what it scored and needed."""
-    return f"{' '.join(one.setting.words)}: {share_text(one.test)}, {joules_interval(one.energy_nj)}"
+    """Write the overrides of a setting with its test accuracy and energy."""
+    return f"{' '.join(one.setting.overrides)}: {share_text(one.test)}, {joules_interval(one.energy_nj)}"
 
 
 def _task(task: TaskAdvice, advice: BudgetAdvice) -> Iterator[str]:
-    """Yield what fits on a task, or what its nearest settings need and reach."""
+    """Yield the setting for a task, or the energy and accuracy of those nearest to the budget."""
     if task.chosen is None:
         yield f"{task.title}: nothing fits; {_nearest(task, advice)}."
         return
@@ -212,15 +212,15 @@ def _nearest(task: TaskAdvice, advice: BudgetAdvice) -> str:
 
 
 def needs_text(one: PricedSetting) -> str:
-    """Write the energy of a setting; one whose every run failed has none."""
+    """Write the energy of a setting; it has none if all its runs failed."""
     return joules(one.energy_nj.value) if math.isfinite(one.energy_nj.value) else "no run has a result"
 
 
 def _left_out(check: LeftOut) -> str:
-    """Write what the other tasks' advice gives on a task."""
-    kept = "keeps" if check.keeps_budget else "breaks"
+    """Write the result on a task of the advice from the other tasks."""
+    verb = "keeps" if check.keeps_budget else "breaks"
     line = (
-        f"Out of sample, {check.title}, {joules(check.budget_nj)}: advice from the other tasks {kept} the budget "
+        f"Out of sample, {check.title}, {joules(check.budget_nj)}: advice from the other tasks {verb} the budget "
         f"({needs_text(check.advised)}) and loses {check.loss_points:.1f} points"
     )
     if check.rounded is not None:
@@ -230,7 +230,7 @@ def _left_out(check: LeftOut) -> str:
 
 
 def _own(advice: BudgetAdvice) -> Iterator[str]:
-    """Yield what is advised for a run of the user's own."""
+    """Yield the advice for a user's own run."""
     own, most = advice.own, advice.budget.max_nj
     if own is None or most is None:
         return
@@ -238,8 +238,9 @@ def _own(advice: BudgetAdvice) -> Iterator[str]:
     yield (
         f"Your run needs {joules(own.reference_nj)}, of which {joules(own.moved_nj)} for spikes of its neurons; "
         "settings move no more than that. "
-        f"Take {' '.join(own.advised.setting.words)}: on the measured tasks it needed {100 * min(shares):.0f} to "
-        f"{100 * max(shares):.0f} % of that part and lost {min(losses):.1f} to {max(losses):.1f} points."
+        f"Take {' '.join(own.advised.setting.overrides)}: on the measured tasks it needed "
+        f"{100 * min(shares):.0f} to {100 * max(shares):.0f} % of that part and lost "
+        f"{min(losses):.1f} to {max(losses):.1f} points."
     )
     left = most - (own.reference_nj - own.moved_nj)
     if own.reference_nj <= most:

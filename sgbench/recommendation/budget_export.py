@@ -51,7 +51,7 @@ def tree_of(advice: BudgetAdvice) -> dict[str, Any]:
         else {
             "reference_nj": advice.own.reference_nj,
             "moved_nj": advice.own.moved_nj,
-            "words": list(advice.own.advised.setting.words),
+            "words": list(advice.own.advised.setting.overrides),
             "shares": list(advice.own.advised.shares),
             "loss_points": list(advice.own.advised.losses),
         },
@@ -61,12 +61,12 @@ def tree_of(advice: BudgetAdvice) -> dict[str, Any]:
 
 
 def _cell(one: PricedSetting | None) -> dict[str, Any] | None:
-    """Convert a setting with what it scored and needed to plain values."""
+    """Convert a setting with its accuracy and energy to plain values; None stays None."""
     if one is None:
         return None
     return {
         **one.setting._asdict(),
-        "words": list(one.setting.words),
+        "words": list(one.setting.overrides),
         "validation": one.validation.mean,
         "accuracy": {"mean": one.test.mean, "low": one.test.low, "high": one.test.high},
         "energy_nj": asdict(one.energy_nj) if math.isfinite(one.energy_nj.value) else None,
@@ -74,7 +74,7 @@ def _cell(one: PricedSetting | None) -> dict[str, Any] | None:
 
 
 def figure_of(advice: BudgetAdvice) -> Figure:
-    """Draw accuracy against energy of the measured settings, a panel a task, with front and budget."""
+    """Draw accuracy over energy of the measured settings, one panel for each task, with Pareto front and budget."""
     from sgbench.plots.budget_front import budget_figure
 
     panels = [_panel(task.title, task.measured, task.front, task.chosen) for task in advice.tasks]
@@ -87,7 +87,7 @@ def figure_of(advice: BudgetAdvice) -> Figure:
 
 
 def panels_of(tasks: Mapping[str, PricedTask], limit: int | None) -> list[BudgetPanel]:
-    """Make a panel of each task, of what a target can hold."""
+    """Make the panel of each task from the settings that fit on a target."""
     held = {title: holdable(cells, limit) for title, cells in tasks.items()}
     return [_panel(title, tuple(cells.values()), front(cells), None) for title, cells in held.items()]
 

@@ -1,4 +1,4 @@
-"""From what a study measured to the cell with the least expected loss on a network of the same kind."""
+"""Estimate from a study's results which cell (surrogate, width, rate) loses least on networks of one kind."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from typing import Literal
 import numpy as np
 
 from sgbench.errors import InputError
-from sgbench.recommendation.summary import CellSummary, Place, Shape, TaskSummary
+from sgbench.recommendation.summary import CellKey, CellSummary, Shape, TaskSummary
 from sgbench.statistics.intervals import summarise
 from sgbench.statistics.random_effects import random_effects
 
 Goal = Literal["accuracy", "spikes", "safety"]
 GOALS: tuple[Goal, ...] = ("accuracy", "spikes", "safety")
 CLOSE_POINTS = 2.0
-"""Losses that differ by no more count as equal, as in the study."""
+"""Losses that differ by no more count as equal, as in the study [points]."""
 MIN_SEEDS = 5
 LONG_STEPS = 1000
-"""From which on a sequence counts as long."""
+"""Time steps from which a sequence counts as long."""
 SILENT = 1e-3
-"""Spikes an inference below which a layer counts as silent before training."""
+"""Spikes per neuron and inference below which a layer counts as silent before training."""
 
 
 @dataclass(frozen=True)
 class CellRegret:
-    """Says how far a cell lies below the best known one, in points."""
+    """Holds the loss of a cell to the best known one [points]."""
 
     mean: float  # over tasks
-    low: float | None  # end of its interval of 95 %; None where there are too few seeds
-    high: float | None  # the other end
-    # End of the interval in which the loss on a new task of the kind lies; None below three tasks.
+    low: float | None  # lower end of the 95 % interval; None with too few seeds
+    high: float | None  # upper end
+    # Lower end of the prediction interval of a new task of the kind; None below three tasks.
     predicted_low: float | None
-    predicted_high: float | None  # the other end
-    by_task: Mapping[str, float]  # the mean of each task
-    seeds: int  # the fewest of a task
+    predicted_high: float | None  # upper end
+    by_task: Mapping[str, float]  # mean loss of each task
+    seeds: int  # least count of seeds over tasks
     failed: float  # share of failed runs
 
     @property
@@ -47,40 +47,36 @@ class CellRegret:
 
 @dataclass(frozen=True)
 class StudyFit:
-    """Holds what a study says of networks of one kind."""
+    """Holds the results of a study for networks of one kind."""
 
-    kind: str  # of network, in words
-    tasks: Mapping[str, TaskSummary]  # that speak of it
-    losses: Mapping[Place, CellRegret]  # of each cell that all of them have
+    kind: str  # of network, as text
+    tasks: Mapping[str, TaskSummary]  # tasks of this kind
+    losses: Mapping[CellKey, CellRegret]  # of each cell that all these tasks have
     # Mean over tasks of the logarithm of spikes, relative to the task's mean.
-    log_spikes: Mapping[Place, float]
+    log_spikes: Mapping[CellKey, float]
 
-    def best(self, goal: Goal) -> Place:
-        """Find the cell with the least expected loss by this goal.
+    def best(self, goal: Goal) -> CellKey:
+        """Return the best cell for a goal.
 
         Accuracy: the least mean loss. Spikes: the fewest spikes of all cells within 2 points of that. Safety: the
-        least of each cell's largest loss over tasks, failed runs counted as guessing.
+        least worst case, which is a cell's largest loss over tasks with failed runs counted as guessing.
 
         Raises:
             InputError: no cell is stored.
         """
         if not self.losses:
             raise InputError(f"{self.kind}: the study has no cell that all of its tasks share")
-        plain = {place: loss for place, loss in self.losses.items() if place[2] == 1}
+        plain = {key: loss for key, loss in self.losses.items() if key[2] == 1}
         if goal == "safety":
-            return min(
-                plain, key=lambda place: (max(plain[place].by_task.values()), plain[place].plain_mean, place)
-            )
-        least = min(plain, key=lambda place: (plain[place].plain_mean, place))
+            return min(plain, key=lambda key: (max(plain[key].by_task.values()), plain[key].plain_mean, key))
+        least = min(plain, key=lambda key: (plain[key].plain_mean, key))
         if goal == "accuracy":
             return least
-        close = [
-            place for place in plain if plain[place].plain_mean <= plain[least].plain_mean + CLOSE_POINTS
-        ]
-        return min(close, key=lambda place: (self.log_spikes.get(place, math.inf), place))
+        close = [key for key in plain if plain[key].plain_mean <= plain[least].plain_mean + CLOSE_POINTS]
+        return min(close, key=lambda key: (self.log_spikes.get(key, math.inf), key))
 
     def close_widths(self, surrogate: str) -> list[float]:
-        """List the widths of a surrogate around its best one whose mean loss is within 2 points of it."""
+        """List the widths of a surrogate around its best one whose mean loss is at most 2 points larger."""
         losses = {
             width: loss.plain_mean
             for (name, width, factor), loss in self.losses.items()
@@ -97,7 +93,7 @@ class StudyFit:
         return sorted(close)
 
     def close_factors(self, surrogate: str, width: float) -> list[float]:
-        """List the factors of the learning rate that lose at most 2 points to the best, at one width."""
+        """List the learning-rate factors that lose at most 2 points to the best one, at one width."""
         losses = {
             factor: loss.plain_mean
             for (name, other, factor), loss in self.losses.items()
@@ -106,35 +102,35 @@ class StudyFit:
         least = min(losses.values())
         return sorted(factor for factor, loss in losses.items() if loss <= least + CLOSE_POINTS)
 
-    def in_order(self, surrogate: str) -> list[Place]:
+    def in_order(self, surrogate: str) -> list[CellKey]:
         """Sort the cells of a surrogate by their mean loss."""
         return sorted(
-            (place for place in self.losses if place[0] == surrogate),
-            key=lambda place: self.losses[place].plain_mean,
+            (key for key in self.losses if key[0] == surrogate),
+            key=lambda key: self.losses[key].plain_mean,
         )
 
 
 def fit(tasks: Mapping[str, TaskSummary], shape: Shape) -> StudyFit:
-    """Fit the losses of all cells on tasks of a network's kind.
+    """Estimate the losses of all cells from the tasks of a network's kind.
 
-    Recurrent networks have the recurrent tasks whose sequences are as long or as short, networks of one hidden
-    layer those of one. A deeper one has the task whose layers start with the most similar number of spikes, by
-    their geometric mean; where its start was not measured, all of them.
+    The kind of a recurrent network are recurrent tasks with sequences as long; that of a network with one hidden
+    layer are tasks with one. That of a deeper network is the task whose layers start with the most similar spikes
+    per neuron, by their geometric mean; without a measured start, all deeper tasks.
 
     Raises:
         InputError: the study has no task of the kind.
     """
-    kind, chosen = _alike(tasks, shape)
+    kind, chosen = _same_kind(tasks, shape)
     stored = {name: task for name, task in chosen.items() if task.cells}
     if not stored:
         raise InputError(f"{kind}: no block of the regime map is stored for such networks yet")
-    places = _shared(stored)
-    losses = {place: _loss(stored, place) for place in places}
-    return StudyFit(kind, stored, losses, _relative_spikes(stored, places))
+    keys = _shared(stored)
+    losses = {key: _loss(stored, key) for key in keys}
+    return StudyFit(kind, stored, losses, _relative_spikes(stored, keys))
 
 
-def _alike(tasks: Mapping[str, TaskSummary], shape: Shape) -> tuple[str, dict[str, TaskSummary]]:
-    """Find the tasks of a network's kind, and describe the kind in words."""
+def _same_kind(tasks: Mapping[str, TaskSummary], shape: Shape) -> tuple[str, dict[str, TaskSummary]]:
+    """Return the kind of a network as text, and the tasks of this kind."""
     if shape.recurrent:
         return _recurrent({name: task for name, task in tasks.items() if task.shape.recurrent}, shape)
     forward = {name: task for name, task in tasks.items() if not task.shape.recurrent}
@@ -157,7 +153,7 @@ def _alike(tasks: Mapping[str, TaskSummary], shape: Shape) -> tuple[str, dict[st
 
 
 def _recurrent(tasks: Mapping[str, TaskSummary], shape: Shape) -> tuple[str, dict[str, TaskSummary]]:
-    """Find the recurrent tasks of short or long sequences; what lies between goes by the ratio of steps."""
+    """Return the recurrent tasks with short or with long sequences, whichever are nearer in log steps."""
     short = {name: task for name, task in tasks.items() if task.shape.steps < LONG_STEPS}
     long = {name: task for name, task in tasks.items() if task.shape.steps >= LONG_STEPS}
     if short and long:
@@ -169,18 +165,18 @@ def _recurrent(tasks: Mapping[str, TaskSummary], shape: Shape) -> tuple[str, dic
 
 
 def _start(shape: Shape) -> float:
-    """Average over hidden layers the logarithm of the spikes that a neuron sends before training."""
+    """Average the logarithm of the spikes per neuron before training over hidden layers."""
     return float(np.mean([math.log(max(sent, SILENT)) for sent in shape.start_spikes or (0.0,)]))
 
 
-def _shared(tasks: Mapping[str, TaskSummary]) -> list[Place]:
-    """List the cells that every task has."""
-    places = [{cell.place for cell in task.cells} for task in tasks.values()]
-    return sorted(set.intersection(*places))
+def _shared(tasks: Mapping[str, TaskSummary]) -> list[CellKey]:
+    """List the cells that all tasks have."""
+    keys = [{cell.key for cell in task.cells} for task in tasks.values()]
+    return sorted(set.intersection(*keys))
 
 
 def loss_by_seed(task: TaskSummary, cell: CellSummary) -> list[float]:
-    """Compute how far a cell lies below the best one of its task, on the seeds that both have."""
+    """Compute a cell's points below the best cell of its task, on shared seeds or else against its mean."""
     best = task.best
     known = dict(zip(best.seeds, best.score, strict=True))
     mine = dict(zip(cell.seeds, cell.score, strict=True))
@@ -190,12 +186,12 @@ def loss_by_seed(task: TaskSummary, cell: CellSummary) -> list[float]:
     return [float(np.mean(best.score)) - score for score in cell.score]  # no seed is shared
 
 
-def _loss(tasks: Mapping[str, TaskSummary], place: Place) -> CellRegret:
+def _loss(tasks: Mapping[str, TaskSummary], key: CellKey) -> CellRegret:
     """Combine the loss of a cell over tasks."""
     losses: dict[str, list[float]] = {}
     failed: list[bool] = []
     for name, task in tasks.items():
-        cell = next(cell for cell in task.cells if cell.place == place)
+        cell = next(cell for cell in task.cells if cell.key == key)
         losses[name] = loss_by_seed(task, cell)
         failed += cell.failed
     by_task = {name: float(np.mean(values)) for name, values in losses.items()}
@@ -217,7 +213,7 @@ def _over_tasks(
     seeds: int,
     failed: float,
 ) -> CellRegret:
-    """Combine the losses of tasks by random effects; where a task's seeds all agree, by their plain mean."""
+    """Combine the losses of tasks by random effects, or by their plain mean if all seeds of a task agree."""
     errors = {name: float(np.std(values, ddof=1)) / math.sqrt(len(values)) for name, values in losses.items()}
     usable = [name for name, error in errors.items() if error > 0]
     if len(usable) < len(losses):
@@ -238,19 +234,19 @@ def _over_tasks(
     )
 
 
-def _relative_spikes(tasks: Mapping[str, TaskSummary], places: Sequence[Place]) -> dict[Place, float]:
-    """Average over tasks a cell's log spikes minus those of the task; cells that sent none are left out."""
-    relative: dict[Place, list[float]] = {}
+def _relative_spikes(tasks: Mapping[str, TaskSummary], keys: Sequence[CellKey]) -> dict[CellKey, float]:
+    """Average over tasks each cell's log spikes minus the task's mean; cells without spikes are left out."""
+    relative: dict[CellKey, list[float]] = {}
     for task in tasks.values():
-        means = {cell.place: _mean_spikes(cell) for cell in task.cells if cell.place in places}
+        means = {cell.key: _mean_spikes(cell) for cell in task.cells if cell.key in keys}
         known = [value for value in means.values() if value is not None]
-        for place, value in means.items():
+        for key, value in means.items():
             if value is not None:
-                relative.setdefault(place, []).append(value - float(np.mean(known)))
-    return {place: float(np.mean(values)) for place, values in relative.items() if len(values) == len(tasks)}
+                relative.setdefault(key, []).append(value - float(np.mean(known)))
+    return {key: float(np.mean(values)) for key, values in relative.items() if len(values) == len(tasks)}
 
 
 def _mean_spikes(cell: CellSummary) -> float | None:
-    """Average a cell's logarithms of spikes; None where a run lacks it."""
+    """Average a cell's log spikes over runs; None if a run lacks them."""
     values = [value for value in cell.log_spikes if value is not None]
     return float(np.mean(values)) if len(values) == len(cell.log_spikes) else None

@@ -1,4 +1,4 @@
-"""What the front page of the boards says of each kind of network: the answers of `recommend`, in plain words."""
+"""The recommendations for each kind of network on the front page of the boards."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from sgbench.recommendation.tries import Ways, shipped_ways
 from sgbench.records.files import read_model
 
 SEVERAL = 4
-"""Hidden layers of the network that stands for those of several."""
+"""Hidden layers of the network that represents those with several."""
 ALONE = "not known: the only task of the kind chose it"
 LONG_STEPS = 1000
-"""Steps from which a sequence is long."""
+"""Time steps from which a sequence is long."""
 KINDS = (
     ("one hidden layer", 1, False, False),
     ("several hidden layers", SEVERAL, False, False),
     ("recurrence", 1, True, False),
     ("recurrence over a thousand steps", 1, True, True),
 )
-"""Name, hidden layers, whether they are recurrent, and whether sequences are long."""
+"""Title, count of hidden layers, whether they are recurrent, and whether sequences are long."""
 
 
 def shipped_advice() -> tuple[Advice, ...]:
-    """List what the shipped study recommends, a line a kind of network; empty where no study was shipped.
+    """List the recommendation of the shipped study for each kind of network; empty without a study.
 
     Raises:
         InputError: the summary is damaged.
@@ -43,16 +43,16 @@ def shipped_advice() -> tuple[Advice, ...]:
 
 
 def advice_by_kind(summary: StudySummary, ways: Ways | None = None) -> Iterator[Advice]:
-    """Yield what a study recommends for each kind of network, or why it cannot recommend anything yet.
+    """Yield the recommendation of a study for each kind of network, or why there is none.
 
     Args:
         summary: of the study.
-        ways: of recurrent networks; where the study of passing steps has decided on a rule, it is the advice.
+        ways: settings of recurrent networks; a rule decided by the study of passing steps replaces the advice.
     """
     for network, layers, recurrent, is_long in KINDS:
         steps = _steps(summary, layers, recurrent=recurrent, is_long=is_long)
         if steps is None and is_long:
-            continue  # the study has no such task
+            continue  # the study has no task of this kind
         shape = Shape(layers=layers, recurrent=recurrent, steps=steps or 100)
         command = (
             f"sgbench recommend --layers {layers}{' --recurrent' if recurrent else ''} --steps {shape.steps}"
@@ -66,16 +66,16 @@ def advice_by_kind(summary: StudySummary, ways: Ways | None = None) -> Iterator[
 
 
 def _decided(advice: Advice, ways: Ways) -> Advice:
-    """Put the rule that the study of passing steps published in place of the first study's advice."""
+    """Replace the advice of the first study by the published rule of the study of passing steps."""
     rule = ways.ways[0]
-    words = dict(word.split("=", 1) for word in rule.words)
-    width = words["width_fwhm"]
+    chosen = dict(override.split("=", 1) for override in rule.words)
+    width = chosen["width_fwhm"]
     lost = rule.later.values()
     return replace(
         advice,
-        surrogate=words["surrogate"],
+        surrogate=chosen["surrogate"],
         width_fwhm=None if width == "auto" else float(width),
-        attached=words.get("neuron.reset_gradient") == "attached",
+        attached=chosen.get("neuron.reset_gradient") == "attached",
         widths="",
         learning_rates="",
         loss=f"{fmean(lost):.1f} points",
@@ -85,7 +85,7 @@ def _decided(advice: Advice, ways: Ways) -> Advice:
 
 
 def _steps(summary: StudySummary, layers: int, *, recurrent: bool, is_long: bool) -> int | None:
-    """Choose the time steps of a task of the kind, so that the number is one that was tried; None without one."""
+    """Return the time steps of a measured task of the kind; None without one."""
     known = [
         task.shape.steps
         for task in summary.tasks.values()

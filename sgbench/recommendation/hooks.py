@@ -1,4 +1,4 @@
-"""One forward pass through a module of the user's own, with hooks on its snnTorch layers."""
+"""Run one forward pass of a user's module with hooks on its snnTorch layers."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from sgbench.diagnosis.traces import shown_by
 from sgbench.errors import InputError
 
 RECURRENT = frozenset({"RLeaky", "RSynaptic", "SLSTM", "SConv2dLSTM"})
-"""Layers of snnTorch whose neurons hear each other."""
+"""Recurrent layers of snnTorch."""
 Hook = Callable[[Any, Any, Any], None]
 Shown = tuple[Tensor, Tensor]
 
 
 def run_hooked(network: nn.Module, batch: Any, hooks: Mapping[nn.Module, Hook]) -> None:
-    """Run a batch through a network in evaluation, each layer's output given to its hook; leave it as it was.
+    """Run a batch through a network in evaluation mode with a hook on each layer, then restore the network.
 
     Raises:
         InputError: the network does not take the batch.
@@ -29,7 +29,7 @@ def run_hooked(network: nn.Module, batch: Any, hooks: Mapping[nn.Module, Hook]) 
     network.eval()
     try:
         network(batch)
-    except Exception as error:  # it is somebody's own code
+    except Exception as error:  # a user's module may raise anything
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(f"{type(network).__name__}: does not take the batch: {reason}") from error
     finally:
@@ -40,11 +40,11 @@ def run_hooked(network: nn.Module, batch: Any, hooks: Mapping[nn.Module, Hook]) 
 
 @torch.no_grad()
 def recurrent_layers(network: nn.Module, batch: Any) -> tuple[list[RecurrentLayer], int, int]:
-    """Collect the potentials of recurrent layers in one forward pass, with samples and spikes sent.
+    """Run one forward pass; return the potentials of recurrent layers, the count of samples, and of spikes.
 
     Args:
-        network: with snnTorch's recurrent neurons.
-        batch: what its `forward` takes.
+        network: a module with snnTorch's recurrent neurons.
+        batch: input of its `forward`.
 
     Raises:
         InputError: no recurrent layer is called, or the network does not take the batch.
@@ -64,12 +64,12 @@ def recurrent_layers(network: nn.Module, batch: Any) -> tuple[list[RecurrentLaye
 
 
 def _layer(name: str, steps: Sequence[Shown]) -> RecurrentLayer:
-    """Collect the potentials of a layer over all steps, in which each neuron of each sample counts once."""
+    """Collect the potentials of a layer over all time steps."""
     return RecurrentLayer(name, torch.stack([centred for _, centred in steps]), steps[0][0].numel())
 
 
 def _note(steps_of: list[Shown]) -> Hook:
-    """Make a hook that keeps a layer's spikes and its potentials minus threshold."""
+    """Return a hook that appends a layer's spikes, and potentials minus threshold, to a list."""
 
     def hook(module: Any, _: object, output: Any) -> None:
         shown = shown_by(module, output)

@@ -1,4 +1,4 @@
-"""What advice under a budget is worth on a task that it was not made from, beside rounding afterwards."""
+"""Evaluate advice under a budget by leaving each task out, and compare it with rounding after training."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ from sgbench.recommendation.block import Setting
 from sgbench.recommendation.priced import PricedSetting, PricedTask, choose, holdable, real
 
 SAME_POINTS = 0.05
-"""Difference of two losses that is none in the digits that are told."""
+"""Losses that differ by less are equal in the printed digits."""
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Holds what advice made from the other tasks gives on one that was left out.
+    """Holds the result of advice from the other tasks on a task that was left out.
 
     Args:
         title: of the task.
-        budget_nj: halfway, on a logarithmic scale, from the least energy of a setting to that of the task's
-            reference.
-        advised: the advice, as it was measured on the task.
-        best: what the task's own validation chooses within the budget.
-        rounded: advice made from real weights, rounded afterwards to as many bits as the advice has.
+        budget_nj: geometric mean of the least energy of a setting and the energy of the task's reference.
+        advised: the advised setting, as measured on the task.
+        best: the setting that the task's own validation chooses within the budget.
+        rounded: the advised setting with real weights, rounded afterwards to as many bits as `advised` has.
     """
 
     title: str
@@ -41,7 +40,7 @@ class LeftOut:
 
     @property
     def rounded_keeps_budget(self) -> bool:
-        """Return whether rounding afterwards was run and needs no more than the budget."""
+        """Return whether rounding after training was run and needs no more than the budget."""
         return self.rounded is not None and self.rounded.energy_nj.value <= self.budget_nj
 
     @property
@@ -51,17 +50,19 @@ class LeftOut:
 
     @property
     def rounded_loss_points(self) -> float | None:
-        """Return the same of rounding afterwards; None where it was not run."""
+        """Return the same for rounding after training; None if it was not run."""
         return None if self.rounded is None else 100 * (self.best.test.mean - self.rounded.test.mean)
 
 
 @dataclass(frozen=True)
 class CarriedAdvice:
-    """Holds a setting that is advised for a network that was not measured."""
+    """Holds the advised setting for a network that was not measured."""
 
-    setting: Setting  # that is advised
-    shares: tuple[float, ...]  # its energy by that of the reference, on each measured task
-    losses: tuple[float, ...]  # its points of validation accuracy below the best setting of each
+    setting: Setting
+    shares: tuple[float, ...]  # its energy relative to the reference, on each measured task
+    losses: tuple[
+        float, ...
+    ]  # its points of validation accuracy below the best setting, on each measured task
 
     @property
     def share(self) -> float:
@@ -70,12 +71,12 @@ class CarriedAdvice:
 
 
 def whole(one: PricedSetting) -> float:
-    """Return all of a setting's energy [nJ]."""
+    """Return the dynamic energy of a setting [nJ]."""
     return one.energy_nj.value
 
 
 def moved(one: PricedSetting) -> float:
-    """Return the energy that spikes of neurons cause [nJ]."""
+    """Return the part of a setting's energy that is due to spikes of neurons [nJ]."""
     return one.moved_nj
 
 
@@ -91,15 +92,15 @@ def advise_elsewhere(
     candidates: Sequence[Setting],
     energy: Callable[[PricedSetting], float] = whole,
 ) -> CarriedAdvice | None:
-    """Choose the setting of least mean loss of those that need a share of the reference's energy or less.
+    """Choose the setting of least mean loss among those that need at most a share of the reference's energy.
 
-    Where none needs so little, it is the one that needs least.
+    If none needs so little, choose the one that needs least.
 
     Args:
-        tasks: that were measured, each with a reference.
-        share: of the reference's energy that may be used.
-        candidates: settings; those that a task lacks are passed over.
-        energy: which part of it.
+        tasks: measured tasks, each with a reference.
+        share: largest share of the reference's energy.
+        candidates: settings; those that a task lacks are left out.
+        energy: function that returns the energy of a setting, e.g. `whole` or `moved`.
     """
     known = [
         _over(tasks, setting, energy) for setting in candidates if all(setting in task for task in tasks)
@@ -115,7 +116,7 @@ def advise_elsewhere(
 def _over(
     tasks: Sequence[PricedTask], setting: Setting, energy: Callable[[PricedSetting], float]
 ) -> CarriedAdvice:
-    """Collect what a setting needs and loses over tasks."""
+    """Compute a setting's share of the reference's energy and its loss on each task."""
     shares, losses = [], []
     for task in tasks:
         best = max(one.validation.mean for one in task.values())
@@ -128,10 +129,10 @@ def _over(
 def leave_one_out(
     tasks: Mapping[str, PricedTask], limit: int | None, failed: Mapping[str, PricedTask] | None = None
 ) -> tuple[LeftOut, ...]:
-    """Leave each task out, advise from the others, and look the advice up on it.
+    """Leave each task out, advise from the others, and evaluate the advice on it.
 
-    The task left out gives its budget and the score of what is advised; it chooses nothing, so that a setting of
-    which it has no energy is advised all the same.
+    The task left out sets the budget and scores the advice. It chooses nothing, so a setting without a measured
+    energy on it may be advised.
 
     Args:
         tasks: priced settings by the task's title.
@@ -161,12 +162,12 @@ def leave_one_out(
 
 
 def in_short(target: str, checks: Sequence[LeftOut]) -> str:
-    """Say in a few sentences how advice fell on tasks that it was not made from, beside rounding afterwards."""
+    """Write a few sentences on the advice for tasks left out, compared with rounding after training."""
     if not checks:
         return f"Advice for {target} was held against no other task: too few were measured."
-    kept = sum(check.keeps_budget for check in checks)
+    met = sum(check.keeps_budget for check in checks)
     said = (
-        f"On tasks from which it was not derived, advice for {target} kept the budget on {kept} of "
+        f"On tasks from which it was not derived, advice for {target} kept the budget on {met} of "
         f"{len(checks)} tasks. "
         f"Compared with the setting that each task's own validation chooses within the budget, the advice lost "
         f"{_points([check.loss_points for check in checks])}."
@@ -185,12 +186,12 @@ def in_short(target: str, checks: Sequence[LeftOut]) -> str:
 
 
 def _where_both_kept(checks: Sequence[LeftOut]) -> str:
-    """Compare advice with rounding on the tasks where neither broke the budget."""
+    """Compare advice with rounding after training on the tasks where both keep the budget."""
     if not checks:
         return "On no task did both keep the budget, so nothing says which of the two is better."
     own, rounded = [check.loss_points for check in checks], _rounded_losses(checks)
-    apart = [other - loss for loss, other in zip(own, rounded, strict=True)]
-    more, less = (sum(sign * each > SAME_POINTS for each in apart) for sign in (1, -1))
+    differences = [other - loss for loss, other in zip(own, rounded, strict=True)]
+    more, less = (sum(sign * each > SAME_POINTS for each in differences) for sign in (1, -1))
     return (
         f"Where both kept the budget ({len(checks)} task{'s' * (len(checks) > 1)}), the advice lost {_points(own)} "
         f"and rounding {_points(rounded)}. The advice lost more than rounding on {more} of these tasks, less on "
@@ -199,10 +200,10 @@ def _where_both_kept(checks: Sequence[LeftOut]) -> str:
 
 
 def _rounded_losses(checks: Sequence[LeftOut]) -> list[float]:
-    """Collect what rounding afterwards lost where it was run [points]."""
+    """Collect the losses of rounding after training, where it was run [points]."""
     return [check.rounded_loss_points for check in checks if check.rounded_loss_points is not None]
 
 
 def _points(losses: Sequence[float]) -> str:
-    """Write losses as their mean with the least and the largest."""
+    """Write the mean, the least and the largest of losses."""
     return f"{np.mean(losses):.1f} points on average ({min(losses):.1f} to {max(losses):.1f})"

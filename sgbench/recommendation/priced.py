@@ -1,4 +1,4 @@
-"""Measured settings with their energy on a target: which a chip can hold, and which no other one beats."""
+"""Price measured settings on an energy target, and select those that fit on it or are Pareto-optimal."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ NONE = Count(total=0)
 
 
 def without_spikes(counts: OpCounts) -> OpCounts:
-    """Return the counts of the same network whose neurons send nothing, while its input stays.
+    """Return the operation counts of a network as if its neurons sent no spikes and its input were the same.
 
     Args:
-        counts: of a network; how many neurons receive something in a step is taken as it was.
+        counts: of a network; the count of neurons that receive input in a step is left unchanged.
     """
     return counts.model_copy(update={"layers": tuple(_silent(layer) for layer in counts.layers)})
 
@@ -37,17 +37,17 @@ def _silent(layer: LayerCounts) -> LayerCounts:
     )
     before, after = (sum(group.effective.total or 0 for group in of) for of in (layer.synapses, groups))
     reads = layer.weight_reads.total
-    kept = layer.weight_reads if reads is None or not before else Count(total=round(reads * after / before))
-    return layer.model_copy(update={"synapses": groups, "spikes_sent": NONE, "weight_reads": kept})
+    left = layer.weight_reads if reads is None or not before else Count(total=round(reads * after / before))
+    return layer.model_copy(update={"synapses": groups, "spikes_sent": NONE, "weight_reads": left})
 
 
 def moved_nj(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> float:
-    """Compute the energy that spikes of neurons cause [nJ]; 0 where a target gives no total.
+    """Compute the energy of an inference that is due to spikes of neurons [nJ]; 0 if a target gives no total.
 
     Args:
-        counts: of a network.
+        counts: operation counts of a network.
         target: prices.
-        dt_s: length of a time step.
+        dt_s: duration of a time step [s].
     """
     whole, still = (
         price(one, target=target, dt_s=dt_s).dynamic_nj for one in (counts, without_spikes(counts))
@@ -56,22 +56,22 @@ def moved_nj(counts: OpCounts, *, target: EnergyTarget, dt_s: float) -> float:
 
 
 REAL_BITS = 32
-"""Of a weight in single precision, which the stored runs have."""
+"""Bits of a weight in single precision, as in the stored runs."""
 
 
 @dataclass(frozen=True)
 class PricedSetting:
-    """Holds what a setting scored and needed on one task, over its seeds."""
+    """Holds the accuracy and energy of a setting on one task, over its seeds."""
 
-    setting: Setting  # that was run
-    validation: Summary  # accuracy as a share, by which it is chosen
-    test: Summary  # accuracy as a share, which is told
-    energy_nj: BoundedValue  # dynamic energy of an inference, mean over seeds, between the ends of the prices
-    moved_nj: float  # the part of it that spikes of neurons cause
+    setting: Setting
+    validation: Summary  # accuracy from 0 to 1, by which settings are chosen
+    test: Summary  # accuracy from 0 to 1, which is reported
+    energy_nj: BoundedValue  # dynamic energy of an inference, mean over seeds, with the ends of the prices
+    moved_nj: float  # the part due to spikes of neurons
 
     @property
     def order(self) -> tuple[float, float, Setting]:
-        """Sort by validation accuracy, then by energy, the best last."""
+        """Return a sort key: validation accuracy, then energy; the best setting is the largest."""
         return self.validation.mean, -self.energy_nj.value, self.setting
 
 
@@ -79,7 +79,7 @@ PricedTask = Mapping[Setting, PricedSetting]
 
 
 def priced_task(task: MeasuredTask, target: EnergyTarget) -> dict[Setting, PricedSetting]:
-    """Price all settings of a task; one whose every run failed is left out.
+    """Price all settings of a task; settings whose runs all failed are left out.
 
     Raises:
         InputError: the target gives no total for these networks.
@@ -99,7 +99,7 @@ def priced_task(task: MeasuredTask, target: EnergyTarget) -> dict[Setting, Price
 
 
 def failed_settings(task: MeasuredTask) -> dict[Setting, PricedSetting]:
-    """Collect the settings whose every run failed: their runs score as guessing, and they keep no budget."""
+    """Collect the settings whose runs all failed: they score as guessing, and keep no budget."""
     endless = BoundedValue(math.inf, math.inf, math.inf)
     return {
         setting: PricedSetting(
@@ -117,7 +117,7 @@ def failed_settings(task: MeasuredTask) -> dict[Setting, PricedSetting]:
 def _energies(
     task: MeasuredTask, runs: Sequence[MeasuredRun], target: EnergyTarget
 ) -> Iterable[BoundedValue]:
-    """Yield the energy of each run that ended."""
+    """Yield the dynamic energy of each finished run [nJ]."""
     for run in runs:
         if run.counts is None:
             continue
@@ -131,17 +131,17 @@ def _energies(
 
 
 def _moved(runs: Sequence[MeasuredRun], target: EnergyTarget) -> Iterable[float]:
-    """Yield what spikes of neurons cost in each run that ended."""
+    """Yield the energy due to spikes of neurons in each finished run [nJ]."""
     for run in runs:
         if run.counts is not None:
             yield moved_nj(run.counts, target=target, dt_s=run.dt_s)
 
 
 def most_bits(target: EnergyTarget, bits: int | None = None) -> int | None:
-    """Return the most bits that a weight may have; None where any number is possible.
+    """Return the most bits of a weight; None without a limit.
 
     Args:
-        target: whose chip, or whose operands, have a limit.
+        target: its chip or its operands may have a limit.
         bits: the user's own limit.
     """
     chip = None if target.chip is None else target.chip.weight_bits
@@ -150,7 +150,7 @@ def most_bits(target: EnergyTarget, bits: int | None = None) -> int | None:
 
 
 def holdable(settings: PricedTask, limit: int | None) -> dict[Setting, PricedSetting]:
-    """Select the settings that were trained with weights of no more bits than a limit."""
+    """Select the settings whose weights have at most `limit` bits without rounding after training."""
     return {
         setting: one
         for setting, one in settings.items()
@@ -159,17 +159,17 @@ def holdable(settings: PricedTask, limit: int | None) -> dict[Setting, PricedSet
 
 
 def real(settings: PricedTask) -> dict[Setting, PricedSetting]:
-    """Select the settings with real weights, which advice that rounds afterwards starts from."""
+    """Select the settings with real weights, which can be rounded after training."""
     return {setting: one for setting, one in settings.items() if setting.weights == REAL}
 
 
 def choose(settings: PricedTask, *, max_nj: float | None, min_accuracy: float | None) -> PricedSetting | None:
-    """Choose by validation: the most accurate one within the energy, or without a limit the cheapest accurate one.
+    """Choose by validation the most accurate setting within `max_nj`, or without it the cheapest accurate one.
 
     Args:
         settings: to choose from.
-        max_nj: most energy of an inference; None: no limit.
-        min_accuracy: least validation accuracy as a share; None: no limit.
+        max_nj: most energy of an inference [nJ]; None: no limit.
+        min_accuracy: least validation accuracy, from 0 to 1; None: no limit.
     """
     fitting = [
         one
@@ -185,11 +185,11 @@ def choose(settings: PricedTask, *, max_nj: float | None, min_accuracy: float | 
 
 
 def front(settings: PricedTask) -> tuple[PricedSetting, ...]:
-    """List the settings that no other one beats in accuracy at the same or less energy, the cheapest first."""
-    kept: list[PricedSetting] = []
+    """List the Pareto front of settings in validation accuracy and energy, the cheapest first."""
+    optimal: list[PricedSetting] = []
     for one in sorted(
         settings.values(), key=lambda one: (one.energy_nj.value, -one.validation.mean, one.setting)
     ):
-        if not kept or one.validation.mean > kept[-1].validation.mean:
-            kept.append(one)
-    return tuple(kept)
+        if not optimal or one.validation.mean > optimal[-1].validation.mean:
+            optimal.append(one)
+    return tuple(optimal)

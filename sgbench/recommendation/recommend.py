@@ -1,4 +1,4 @@
-"""The recommendation from Python: for the words of a run, or for a network of one's own."""
+"""Recommend a surrogate and its settings for a run or for a user's own network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sgbench.recommendation.advice import Recommendation, advise
 from sgbench.recommendation.block import read_block, shipped_block
 from sgbench.recommendation.budget import advise_budget
 from sgbench.recommendation.budget_advice import Budget, BudgetAdvice
-from sgbench.recommendation.start import module_start, passing_start, start_of_module, start_of_words
+from sgbench.recommendation.start import module_start, passing_start, start_of_module, start_of_overrides
 from sgbench.recommendation.summary import Shape, read_summary, shipped_summary
 from sgbench.recommendation.tries import OwnStart, first_tries, shipped_ways
 from sgbench.records.counts import OpCounts
@@ -23,7 +23,7 @@ from sgbench.records.record import RunRecord
 
 @overload
 def recommend(
-    *words: str,
+    *overrides: str,
     network: Any = None,
     batch: Any = None,
     goal: Literal["accuracy", "spikes", "safety"] = "accuracy",
@@ -47,7 +47,7 @@ def recommend(
 
 
 def recommend(  # noqa: PLR0913 - its keywords are those of the command
-    *words: str,
+    *overrides: str,
     network: Any = None,
     batch: Any = None,
     goal: Literal["accuracy", "spikes", "safety"] = "accuracy",
@@ -61,53 +61,51 @@ def recommend(  # noqa: PLR0913 - its keywords are those of the command
     bits: int | None = None,
     run: Path | str | None = None,
 ) -> Recommendation | BudgetAdvice:
-    """Recommend a surrogate, its width and what goes with it, from what was measured on similar networks.
+    """Recommend a surrogate, its width and learning rate, from measurements on similar networks.
 
-    With a target the advice is for a budget of energy: width, cost on activity and bits of weights. Of a
-    recurrent network, where accuracy counts, the answer has at most three settings to try first (`tries`), and
-    names what it extrapolates.
+    With a target the advice is for a budget of energy: width, cost on activity and bits of weights. For a
+    recurrent network and the goal accuracy, the answer has at most three settings to try first (`tries`), and
+    names the properties of the network that it extrapolates.
 
     Args:
-        words: of a run, e.g. "experiment=digits"; its network is built, and measured on one batch before training.
-        network: in place of words, a module of one's own made of snnTorch's neurons.
-        batch: what `network` takes.
-        goal: what counts: accuracy, spikes (the fewest within 2 points of the best), or safety (the least worst
-            case).
-        budget: how many settings may be tried.
-        config_dirs: folders with entries of your own.
+        overrides: Hydra overrides of a run, e.g. "experiment=digits", whose network is built and measured.
+        network: in place of overrides, your own module of snnTorch's neurons.
+        batch: input of `network`.
+        goal: "accuracy", "spikes" (fewest within 2 points of the best accuracy) or "safety" (least worst case).
+        budget: count of settings that may be tried.
+        config_dirs: folders with your own entries.
         allow_targets: exact names of classes outside the catalogue that may be imported.
-        summary: of another study than the shipped one.
-        target: name of a price list of energy, e.g. "loihi1", in place of words and network.
-        max_nj: most dynamic energy of an inference on it [nJ].
+        summary: file of another study than the shipped one.
+        target: name of an energy target, e.g. "loihi1", in place of overrides and network.
+        max_nj: most dynamic energy of an inference on the target [nJ].
         min_accuracy: least accuracy [%].
         bits: most bits of a weight.
-        run: folder of a finished run of your own, of real weights and without a cost on activity.
+        run: folder of your own finished run, with real weights and without a cost on activity.
 
     Raises:
-        InputError: neither or both of words and network are given, the study says nothing of such networks, or
-            nothing that was measured keeps the budget.
+        InputError: not exactly one of overrides and network, no such network in the study, or too small a budget.
     """
     asked = (max_nj, min_accuracy, bits)
     if target is not None:
-        if words or network is not None or summary is not None:
+        if overrides or network is not None or summary is not None:
             raise InputError(
-                "recommend: target answers from measured runs; give run=..., no words or network"
+                "recommend: target answers from measured runs; give run=..., no overrides or network"
             )
         return _under_budget(Budget(target, *asked), run, config_dirs)
     if any(one is not None for one in (*asked, run)):
         raise InputError("recommend: a budget needs a target, e.g. target='loihi1'")
-    if bool(words) == (network is not None) or (network is None) != (batch is None):
-        raise InputError("recommend: give the words of a run, or a network with a batch that it takes")
+    if bool(overrides) == (network is not None) or (network is None) != (batch is None):
+        raise InputError("recommend: give the overrides of a run, or a network with a batch that it takes")
     if network is None:
-        shape = start_of_words(words, config_dirs, allow_targets)
+        shape = start_of_overrides(overrides, config_dirs, allow_targets)
     else:
         shape = start_of_module(network, batch)
     found = advise(read_summary(summary or shipped_summary()), shape, goal=goal, budget=budget)
     if not _has_tries(found, summary):
         return found
-    if network is None:
-        return _with_tries(found, passing_start(words, shape, config_dirs, allow_targets), budget)
-    return _with_tries(found, module_start(network, batch, shape), budget)
+    if network is not None:
+        return _with_tries(found, module_start(network, batch, shape), budget)
+    return _with_tries(found, passing_start(overrides, shape, config_dirs, allow_targets), budget)
 
 
 def recommend_shape(
@@ -117,16 +115,16 @@ def recommend_shape(
     budget: int = 3,
     summary: Path | None = None,
 ) -> Recommendation:
-    """Recommend as `recommend` does for a network of which no more than its shape is known.
+    """Recommend settings for a network of which only the shape is known; see `recommend`.
 
     Args:
         shape: of the network.
-        goal: what counts.
-        budget: how many settings may be tried.
-        summary: of another study than the shipped one.
+        goal: "accuracy", "spikes" or "safety".
+        budget: count of settings that may be tried.
+        summary: file of another study than the shipped one.
 
     Raises:
-        InputError: the study says nothing of such networks.
+        InputError: the study has no such network.
     """
     found = advise(read_summary(summary or shipped_summary()), shape, goal=goal, budget=budget)
     if not _has_tries(found, summary):
@@ -135,18 +133,18 @@ def recommend_shape(
 
 
 def _has_tries(found: Recommendation, summary: Path | None) -> bool:
-    """Return whether first settings are known: of a recurrent network, by accuracy, in shipped studies."""
+    """Return whether first settings are known: for recurrent networks and the goal accuracy, in shipped studies."""
     return found.shape.recurrent and found.goal == "accuracy" and summary is None
 
 
 def _with_tries(found: Recommendation, start: OwnStart, budget: int) -> Recommendation:
-    """Add what to try first in a recurrent network, as many settings as may be tried."""
+    """Add the settings to try first in a recurrent network, at most `budget` of them."""
     known = first_tries(shipped_ways(), start)
     return replace(found, tries=replace(known, ways=known.ways[:budget]))
 
 
 def _under_budget(asked: Budget, run: Path | str | None, config_dirs: Sequence[Path]) -> BudgetAdvice:
-    """Recommend from the shipped runs, and for a run of the user's own where there is one."""
+    """Recommend from the shipped runs, and if given for a user's own run."""
     own = None if run is None else _counts_of(Path(run))
     known = read_summary(shipped_summary())
     return advise_budget(read_block(shipped_block()), asked, own=own, summary=known, config_dirs=config_dirs)

@@ -1,4 +1,4 @@
-"""How a network starts: its depth, whether it recurs, and how much each layer sends before any training."""
+"""Measure a network before training: its depth, recurrence, and the spikes of each layer."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ from sgbench.training.calibration import TARGETS, FirstPass, measured
 from sgbench.training.creation import create
 
 
-def start_of_words(
-    words: Sequence[str], config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
+def start_of_overrides(
+    overrides: Sequence[str], config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
 ) -> Shape:
     """Measure the network of a run on one batch of its training samples.
 
     Args:
-        words: as on the command line of `sgbench run`.
-        config_dirs: folders with entries of the user's own.
+        overrides: Hydra overrides of a run.
+        config_dirs: folders with the user's own entries.
         allow_targets: classes outside the catalogue that may be imported.
 
     Raises:
-        InputError: the words are not those of a run, or its data are not there.
+        InputError: the overrides do not compose a run, or its data are missing.
     """
-    return start_of_spec(compose(words, config_dirs=config_dirs, allow_targets=allow_targets))
+    return start_of_spec(compose(overrides, config_dirs=config_dirs, allow_targets=allow_targets))
 
 
 def start_of_spec(spec: RunSpec) -> Shape:
-    """Measure the network of a run as `start_of_words` does.
+    """Measure the network of a run as `start_of_overrides` does.
 
     Raises:
-        InputError: its data are not there, or it has no hidden layer that sends spikes.
+        InputError: its data are missing, or it has no hidden layer that fires.
     """
     parts = build(spec)
     hidden = parts.network.hidden_layers
@@ -62,39 +62,42 @@ def start_of_spec(spec: RunSpec) -> Shape:
 
 
 FIRST_TRY = ("neuron.reset_gradient=attached", "surrogate=atan", "width_fwhm=0.5")
-"""What is tried first in a recurrent network, at which passing steps are measured."""
+"""The first setting to try in a recurrent network, with which passing steps are measured."""
 
 
 def passing_start(
-    words: Sequence[str], shape: Shape, config_dirs: Sequence[Path] = (), allow_targets: Sequence[str] = ()
+    overrides: Sequence[str],
+    shape: Shape,
+    config_dirs: Sequence[Path] = (),
+    allow_targets: Sequence[str] = (),
 ) -> OwnStart:
     """Measure passing steps of a recurrent network, and the width at which a triangle has as many as advised.
 
-    Where they choose no width (a neuron without such a reset, a cut gradient), nothing of it is known.
+    If they choose no width (a neuron without such a reset, a cut gradient), these values are None.
 
     Args:
-        words: as on the command line of `sgbench run`.
+        overrides: Hydra overrides of a run.
         shape: of the network.
-        config_dirs: folders with entries of the user's own.
+        config_dirs: folders with the user's own entries.
         allow_targets: classes outside the catalogue that may be imported.
     """
     try:
-        spec = compose([*words, *FIRST_TRY], config_dirs=config_dirs, allow_targets=allow_targets)
+        spec = compose([*overrides, *FIRST_TRY], config_dirs=config_dirs, allow_targets=allow_targets)
         return measured_start(measured(spec), shape.steps, shape.layers)
     except InputError:
         return OwnStart(shape.steps, layers=shape.layers)
 
 
 def measured_start(seen: FirstPass, steps: int, layers: int) -> OwnStart:
-    """Collect what one forward pass shows of a recurrent network and its input.
+    """Collect properties of a recurrent network and its input from one forward pass.
 
     Args:
-        seen: with the setting that is tried first.
-        steps: of a sequence.
-        layers: hidden ones.
+        seen: the pass, with the first setting to try.
+        steps: time steps of a sequence.
+        layers: count of hidden layers.
 
     Raises:
-        InputError: no width has as many passing steps as advised.
+        InputError: no width has the advised number of passing steps.
     """
     samples = sum(len(batch.lengths) for batch in seen.batches)
     inputs = [batch.x for batch in seen.batches]
@@ -110,11 +113,11 @@ def measured_start(seen: FirstPass, steps: int, layers: int) -> OwnStart:
 
 
 def module_start(network: nn.Module, batch: Tensor, shape: Shape) -> OwnStart:
-    """Measure passing steps of a recurrent module of one's own, as `sgbench.calibrate` does.
+    """Measure passing steps of a user's recurrent module, as `sgbench.calibrate` does.
 
     Args:
-        network: made of snnTorch's neurons.
-        batch: what its `forward` takes.
+        network: a module of snnTorch's neurons.
+        batch: input of its `forward`.
         shape: of the network.
     """
     analogue = bool((batch != batch.round()).any())
@@ -132,7 +135,7 @@ def module_start(network: nn.Module, batch: Tensor, shape: Shape) -> OwnStart:
 
 @torch.no_grad()
 def _sent(parts: Parts, batch: Batch, layers: int) -> tuple[float, ...] | None:
-    """Average the spikes of a neuron in one inference, by hidden layer; None where a layer sends none."""
+    """Average the spikes per neuron and inference, by hidden layer; None if a layer has no spikes."""
     parts.network.eval()
     x, lengths = batch.x.to(parts.device), batch.lengths.to(parts.device)
     spikes = parts.network.unroll(x, lengths, keep=frozenset({SPIKES})).spikes[:layers]
@@ -144,7 +147,7 @@ def _sent(parts: Parts, batch: Batch, layers: int) -> tuple[float, ...] | None:
 
 @dataclass
 class _Seen:
-    """Holds what a hook has seen of one layer."""
+    """Counts the calls, spikes and neurons of one layer in a hook."""
 
     calls: int = 0
     spikes: float = 0.0
@@ -153,14 +156,14 @@ class _Seen:
 
 @torch.no_grad()
 def start_of_module(network: nn.Module, batch: Tensor) -> Shape:
-    """Measure how a network of one's own that is made of snnTorch's neurons starts.
+    """Measure depth, recurrence and spikes of a user's network made of snnTorch's neurons, before training.
 
     Args:
-        network: whose `forward` takes the batch; it may go through the steps itself.
-        batch: of input, in whatever shape `forward` takes.
+        network: a module whose `forward` takes the batch; it may contain the loop over time.
+        batch: input, in the shape that `forward` takes.
 
     Raises:
-        InputError: there is no layer of snnTorch's, or the batch does not fit.
+        InputError: there is no layer of snnTorch, or the batch does not fit.
     """
     import snntorch
 

@@ -1,4 +1,4 @@
-"""What a study found, small enough to be read at once: scores of each cell, task by task and seed by seed."""
+"""The results of a study: scores of each cell (surrogate, width, learning rate) by task and seed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from sgbench.records.base import Natural, Positive, Strict, Text
 from sgbench.records.files import read_model
 
 SUMMARY, STARTS = "summary.json", "starts.json"
-"""Beside the stored records of a study."""
+"""Names of the files next to the stored records of a study."""
 Setting = bool | int | float | str | None
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Place = tuple[str, float, float]
-"""Surrogate, width (0 where it has none) and learning-rate factor of a cell."""
+CellKey = tuple[str, float, float]
+"""Surrogate, width (0 without one) and learning-rate factor of a cell."""
 
 
 class CellSummary(Strict):
@@ -46,13 +46,13 @@ class CellSummary(Strict):
         return self
 
     @property
-    def place(self) -> Place:
-        """Return what places the cell in the map."""
+    def key(self) -> CellKey:
+        """Return surrogate, width and learning-rate factor, which identify the cell."""
         return self.surrogate, self.width_fwhm or 0.0, self.lr_factor
 
 
 class Shape(Strict):
-    """Holds what of a network decides which tasks it is like."""
+    """Holds the properties of a network that decide its kind."""
 
     layers: Positive
     """Hidden layers."""
@@ -77,12 +77,12 @@ class TaskSummary(Strict):
 
     @cached_property
     def best(self) -> CellSummary:
-        """Return the cell with the best mean validation score, which each loss is measured from."""
-        return max(self.cells, key=lambda cell: (np.mean(cell.validation), cell.place))
+        """Return the cell with the best mean validation score, the reference of all losses."""
+        return max(self.cells, key=lambda cell: (np.mean(cell.validation), cell.key))
 
 
 class LaterTask(Strict):
-    """Says what the recommendation cost on a task that nobody had run when it was written down."""
+    """Holds the loss of the recommendation on a task that was run after the recommendation was written down."""
 
     title: Text
     shape: Shape
@@ -95,7 +95,7 @@ class LaterTask(Strict):
 
 
 class StudySummary(Strict):
-    """Summarises the study that recommendations are fitted to."""
+    """Summarises the study behind the recommendations."""
 
     study: Text
     study_sha256: Text
@@ -113,7 +113,7 @@ class Starts(Strict):
 
 
 def read_starts(folder: Path) -> Mapping[str, tuple[float, ...]]:
-    """Read the spikes of a study's networks before training; empty where none were measured.
+    """Read the spikes per neuron before training, by task of a study and hidden layer; empty if not measured.
 
     Raises:
         InputError: the file is damaged.
@@ -123,7 +123,7 @@ def read_starts(folder: Path) -> Mapping[str, tuple[float, ...]]:
 
 
 def shipped_summary() -> Path:
-    """Return where the summary of the study of surrogates lies: inside the wheel, or in the checkout."""
+    """Return the path of the summary of the study of surrogates, inside the wheel or in the checkout."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "study" / "surrogates.json"
     return inside if inside.is_file() else package.parent / "study" / "surrogates" / SUMMARY
@@ -133,7 +133,7 @@ def read_summary(path: Path) -> StudySummary:
     """Read the summary of a study from a file.
 
     Raises:
-        InputError: there is none, or it is damaged.
+        InputError: the file is missing or damaged.
     """
     if not path.is_file():
         raise InputError(f"{path}: no summary of a study; write one with python -m study report")

@@ -1,6 +1,6 @@
-"""What to try first in a recurrent network: three settings in order, with reason, cost and what each lost.
+"""Three settings to try first in a recurrent network, with their reasons, costs and measured losses.
 
-`python -m study report passing_steps` computes the losses and writes the answer, for README and pages as for here.
+`python -m study report passing_steps` computes the losses and writes the answer, for README and pages as well.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ NO_COST = "no run to choose it"
 
 
 class Reach(Strict):
-    """Holds from where to where the networks of some tasks reach."""
+    """Holds the ranges (least, largest) of the properties of measured networks."""
 
     steps: tuple[int, int]
-    passing_steps: tuple[Number, Number]  # of the first way
+    passing_steps: tuple[Number, Number]  # with the first way
     channels: tuple[int, int]
     neurons: tuple[int, int]  # of the largest hidden layer
-    layers: tuple[int, int]  # hidden ones
-    analogue: bool  # whether the input of one is no spikes
+    layers: tuple[int, int]  # hidden layers
+    analogue: bool  # whether one has an input other than spikes
 
 
 class KnownWay(Strict):
-    """Holds a setting that needs no run to be chosen, and what it lost.
+    """Holds a setting that is chosen without a run, and its measured losses.
 
     Args:
-        name: in words.
-        words: of a run; none where it is not advised, as a library's default.
+        name: title of the setting.
+        words: Hydra overrides; empty if it is not advised, as a library's default.
         why: a reason to try it.
         cost: of choosing it.
-        losses: in points of test accuracy to the best known cell, by the title of a task; found after the runs, on
+        losses: points of test accuracy below the best known cell, by the title of a task; found after the runs, on
             the tasks that raised the question.
-        later: the same on the tasks of the second study, which nobody had run.
-        later_seeds: of which runs that is, in words.
+        later: the same on the new tasks of the second study.
+        later_seeds: text that names the runs behind `later`.
     """
 
     name: Text
@@ -58,35 +58,35 @@ class KnownWay(Strict):
 
 
 class Ways(Strict):
-    """Holds ways to a setting of a recurrent network, the one to try first in front."""
+    """Holds settings of a recurrent network, the one to try first in front."""
 
     answer: Text  # of the study that tests two of them, in sentences
     rule: Text | None = None  # name of the way that its registration publishes; None: not decided
-    ways: tuple[KnownWay, ...]  # of which those without words are for comparison
-    reach: Reach  # of the tasks that the losses are of
+    ways: tuple[KnownWay, ...]  # those without overrides are for comparison
+    reach: Reach  # of the tasks behind the losses
 
 
 @dataclass(frozen=True)
 class OwnStart:
-    """Holds what one forward pass of the network in question gave; None where it was not measured."""
+    """Holds properties of a network, measured in one forward pass; None if unknown."""
 
-    steps: int  # length of a sequence
-    passing_steps: float | None = None  # at the setting that is tried first, mean over recurrent layers
-    width_fwhm: float | None = None  # by passing steps with the reset attached
+    steps: int  # time steps of a sequence
+    passing_steps: float | None = None  # with the first setting to try, mean over recurrent layers
+    width_fwhm: float | None = None  # chosen by passing steps, with the reset attached to the gradient
     channels: int | None = None
     neurons: int | None = None  # of the largest hidden layer
-    layers: int | None = None  # hidden ones
-    analogue: bool | None = None  # whether the input is no spikes
+    layers: int | None = None  # hidden layers
+    analogue: bool | None = None  # whether the input is other than spikes
 
 
 @dataclass(frozen=True)
 class FirstTries:
-    """Says what to try first in a recurrent network."""
+    """Holds the settings to try first in a recurrent network."""
 
     answer: str  # of the study that tests two of them
-    ways: tuple[KnownWay, ...]  # to try, in order; a measured width stands in its words
-    defaults: tuple[KnownWay, ...]  # what libraries ship, for comparison
-    beyond: tuple[str, ...]  # in what the network lies outside of the tasks that the losses are of
+    ways: tuple[KnownWay, ...]  # to try, in order, with the measured width
+    defaults: tuple[KnownWay, ...]  # defaults of libraries, for comparison
+    beyond: tuple[str, ...]  # properties of the network outside of `Reach`, as text
 
     @property
     def tree(self) -> dict[str, Any]:
@@ -100,7 +100,7 @@ class FirstTries:
 
     @property
     def lines(self) -> list[str]:
-        """Write the settings in their order, then library defaults and what is extrapolated."""
+        """Write the settings in order, then library defaults and extrapolated properties."""
         said = [f"Recurrent: {len(self.ways)} to try first, in order, a run each. {self.answer}"]
         for number, way in enumerate(self.ways, start=1):
             said.append(f"First {number}: {' '.join(way.words)}: {way.why}. Costs {way.cost}. {_lost(way)}")
@@ -109,14 +109,14 @@ class FirstTries:
 
 
 def shipped_ways() -> Path:
-    """Return where the losses lie: inside the wheel, or in the checkout."""
+    """Return the path of the file of losses, inside the wheel or in the checkout."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "study" / "passing_steps.json"
     return inside if inside.is_file() else package.parent / "study" / "passing_steps" / WAYS
 
 
 def first_tries(path: Path, start: OwnStart) -> FirstTries:
-    """Collect what to try in a recurrent network.
+    """Collect the settings to try in a recurrent network.
 
     Raises:
         InputError: the file is damaged or missing.
@@ -126,7 +126,7 @@ def first_tries(path: Path, start: OwnStart) -> FirstTries:
     return FirstTries(
         known.answer,
         tuple(
-            way.model_copy(update={"words": tuple(_own_width(word, start) for word in way.words)})
+            way.model_copy(update={"words": tuple(_own_width(override, start) for override in way.words)})
             for way in advised
         ),
         tuple(way for way in known.ways if not way.words),
@@ -134,14 +134,14 @@ def first_tries(path: Path, start: OwnStart) -> FirstTries:
     )
 
 
-def _own_width(word: str, start: OwnStart) -> str:
-    """Put the measured width in place of the word that would measure it."""
-    measured = word == AUTO and start.width_fwhm is not None
-    return f"width_fwhm={start.width_fwhm:g}" if measured else word
+def _own_width(override: str, start: OwnStart) -> str:
+    """Replace the override `width_fwhm=auto` by the measured width."""
+    measured = override == AUTO and start.width_fwhm is not None
+    return f"width_fwhm={start.width_fwhm:g}" if measured else override
 
 
 def _lost(way: KnownWay) -> str:
-    """Write what a way lost: on tasks that nobody had run where it was run there, and on those that raised it."""
+    """Write the losses of a way: on new tasks if it was run there, and on the tasks that raised it."""
     seeds = "" if way.later_seeds is None else f" ({way.later_seeds})"
     said = [f"Lost on tasks that nobody had run{seeds}: {_losses(way.later)}."] if way.later else []
     return " ".join(
@@ -150,14 +150,14 @@ def _lost(way: KnownWay) -> str:
 
 
 def _losses(losses: Mapping[str, float]) -> str:
-    """Write the mean and the largest loss; a mean is of the way's own tasks."""
+    """Write the mean of losses over tasks, and the largest with its task."""
     worst = max(losses, key=lambda title: losses[title])
     mean = fmean(losses.values())
     return f'{mean:.1f} points on average over {len(losses)}, most on "{worst}": {losses[worst]:.1f}'
 
 
 def _beyond(known: Reach, start: OwnStart) -> list[str]:
-    """List in what the network lies outside of the tasks that the losses are of."""
+    """List the properties of a network that are outside the ranges of the measured ones."""
     checks = (
         ("steps a sequence", start.steps, known.steps),
         ("passing steps at an attached atan of width 0.5", start.passing_steps, known.passing_steps),

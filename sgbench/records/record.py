@@ -103,7 +103,7 @@ class RunRecord(RecordContent):
             **{name: _scores_text(scores) for name, scores in splits},
             "training": f"{self.timing.fit_s:.3g} s",
         }
-        return as_html(plain_table("run", [("run", ""), *facts.items()], words=2))
+        return as_html(plain_table("run", [("run", ""), *facts.items()], text_columns=2))
 
     @model_validator(mode="after")
     def _consistent(self, info: ValidationInfo) -> RunRecord:

@@ -78,11 +78,13 @@ def entry_group(choice: str) -> str:
     return "neuron" if choice == "readout" else choice
 
 
-def choice_words(choices: Mapping[str, str]) -> list[str]:
-    """Write choices as the words that make them on a command line.
+def choice_overrides(choices: Mapping[str, str]) -> list[str]:
+    """Write the entries chosen from groups as Hydra overrides.
 
-    >>> choice_words({"network": "mlp", "readout": "leaky"}), choice_words({"network": "gru", "readout": "none"})
-    (['network=mlp', 'neuron@readout=leaky'], ['network=gru'])
+    >>> choice_overrides({"network": "mlp", "readout": "leaky"})
+    ['network=mlp', 'neuron@readout=leaky']
+    >>> choice_overrides({"network": "gru", "readout": "none"})
+    ['network=gru']
     """
     selected = {
         group: name for group, name in choices.items() if group not in SPIKING_CHOICES or name != NOTHING

@@ -1,4 +1,4 @@
-"""Methods across several tasks: interquartile mean, performance profile, and ranks with a critical difference."""
+"""Compare methods over several tasks: interquartile mean, performance profile, ranks and critical difference."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sgbench.statistics.pairs import Floats
 RESAMPLES = 10_000
 QUARTER = 0.25
 Tasks = Sequence[Floats]
-"""A method's scores: per task, one for each seed [seeds]."""
+"""A method's scores of each task [seeds]."""
 
 
 def interquartile_mean(tasks: Tasks) -> float:
@@ -37,7 +37,7 @@ def _middle(pooled: Floats) -> Floats:
 def interquartile_interval(
     tasks: Tasks, *, generator: np.random.Generator, confidence: float = 0.95, resamples: int = RESAMPLES
 ) -> tuple[float, float]:
-    """Compute the percentile interval of the interquartile mean when seeds are drawn anew within each task.
+    """Compute the bootstrap interval of the interquartile mean, with seeds resampled within each task.
 
     Source: Agarwal et al. 2021, arXiv:2108.13264, section 4 (stratified bootstrap).
 
@@ -45,7 +45,7 @@ def interquartile_interval(
         tasks: a method's scores.
         generator: of the resampling.
         confidence: of the interval.
-        resamples: how many.
+        resamples: count of bootstrap draws.
 
     >>> tasks = [np.full(5, 0.5), np.full(5, 0.7)]
     >>> low, high = interquartile_interval(tasks, generator=np.random.default_rng(0), resamples=9)
@@ -73,17 +73,17 @@ def performance_profile(tasks: Tasks, thresholds: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class RankTest:
-    """Ranks over tasks, 1 the best, with Friedman's test and Nemenyi's critical difference."""
+    """Ranks methods over tasks, 1 the best, with Friedman's test and Nemenyi's critical difference."""
 
     mean_ranks: tuple[float, ...]
     chi_squared: float
-    f: float  # Iman and Davenport's, infinite where all tasks agree
+    f: float  # Iman and Davenport's, infinite if all tasks agree
     p: float
     critical_difference: float
 
 
 def rank_test(scores: Floats, *, level: float = 0.05) -> RankTest:
-    r"""Test by Friedman whether methods differ over tasks, and how far mean ranks must lie apart to be told apart.
+    r"""Test by Friedman whether methods differ over tasks, and compute Nemenyi's critical difference of mean ranks.
 
     .. math:: \chi^2_F = \frac{12 N}{k(k+1)} \left[\sum_j R_j^2 - \frac{k(k+1)^2}{4}\right], \quad
               F = \frac{(N-1)\chi^2_F}{N(k-1) - \chi^2_F}, \quad

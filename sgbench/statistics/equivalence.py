@@ -1,4 +1,4 @@
-"""Is a difference shown, is equality shown, or neither: two one-sided tests, verdicts, and the seeds they need."""
+"""Tests of difference and of equivalence (two one-sided tests), their verdict, and the seeds they need."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sgbench.statistics.pairs import ROUNDING, Floats
 from sgbench.statistics.power import seeds_needed
 
 NODES = 80
-TAIL = 1e-13  # of the scale's distribution, left out at both ends
+TAIL = 1e-13  # probability of the scale's distribution that is left out at both ends
 
 
 def scale_nodes(degrees: float) -> tuple[Floats, Floats]:
@@ -38,7 +38,7 @@ def scale_nodes(degrees: float) -> tuple[Floats, Floats]:
 
 @functools.cache
 def legendre() -> tuple[Floats, Floats]:
-    """Compute, and cache, the nodes and weights of the Gauss-Legendre integral from -1 to 1."""
+    """Compute the nodes and weights of the Gauss-Legendre integral from -1 to 1."""
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     nodes.setflags(write=False)
     weights.setflags(write=False)
@@ -53,17 +53,17 @@ TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Verdict:
-    """Says what the seeds show of A minus B: a difference, equality within the margin, or neither."""
+    """Holds the verdict on A minus B: a difference, equality within the margin, or neither, with its tests."""
 
     word: Word
     difference: float
-    low: float | None  # of the interval of 1 - 2 level, which lies within the margin where `equal` is shown
+    low: float | None  # of the interval of confidence 1 - 2 level, within the margin if `equal` is shown
     high: float | None
     margin: float
     p_differs: float
     p_equal: float
     p_beyond: float  # of a difference larger than the margin
-    seeds_needed: int | None  # None where nothing is open, or where ten thousand would not do
+    seeds_needed: int | None  # None if the verdict is not open, or ten thousand seeds would not suffice
 
 
 def equivalence_p(difference: float, error: float, degrees: float, margin: float, *, seeds: int) -> float:
@@ -99,29 +99,30 @@ def equivalence_p(difference: float, error: float, degrees: float, margin: float
 def verdict(
     result: Contrast, margin: float, *, level: float = 0.05, p_differs: float | None = None
 ) -> Verdict:
-    """Return `equal` where equality within the margin is shown, else the side of a shown difference, else `open`.
+    """Decide whether A equals B within the margin, is better or worse, or whether that is open.
 
-    A difference that is shown and at the same time shown to be smaller than the margin is `equal`: the margin says
-    what matters. `p_beyond` is of the claim that the difference is larger than the margin.
+    The word is `equal` if equality within the margin is shown, also if a smaller difference is shown too; else
+    `better` or `worse` if a difference is shown; else `open`. `p_beyond` tests that the difference is larger than
+    the margin.
 
-    An open verdict says how many seeds a new sample needs for any verdict with a power of 0.8 if the true
-    difference is the estimated one: it is a plan, no result, and scatters as the estimate does.
+    With an open verdict, `seeds_needed` seeds in a new sample give a verdict with a power of 0.8 if the true
+    difference is the estimated one. It is a plan, not a result, and scatters as the estimate does.
 
     Args:
         result: A minus B, paired or pooled.
         margin: in the unit of the scores, above 0.
-        level: of the test of difference, two-sided, and of each one-sided test of equality.
-        p_differs: in place of that of `result`, where it was corrected for many comparisons.
+        level: of the two-sided test of difference, and of each one-sided test of equality.
+        p_differs: p-value in place of that of `result`, if it was corrected for many comparisons.
 
     Raises:
-        InputError: where the margin is not above 0.
+        InputError: the margin is not above 0.
 
     >>> from sgbench.statistics.blocks import contrast
     >>> difference = contrast([[81.0, 80.0, 82.0, 80.5, 81.5], [80.5, 80.0, 81.0, 80.0, 82.0]], [1, -1])
     >>> verdict(difference, 2.0).word, verdict(difference, 0.2).word, verdict(difference, 0.2).seeds_needed
     ('equal', 'open', 31)
     """
-    # The word: equality goes before a difference that is smaller than the margin.
+    # Equality takes precedence over a difference that is smaller than the margin.
     p_equal = equivalence_p(result.estimate, result.error, result.degrees, margin, seeds=result.seeds)
     differs = result.p if p_differs is None else p_differs
     word: Word = "open"
@@ -130,7 +131,7 @@ def verdict(
     elif differs <= level:
         word = "better" if result.estimate > 0 else "worse"
     needed = _seeds_for_any_verdict(result, margin, level) if word == "open" else None
-    # The interval that lies within the margin exactly where equality is shown.
+    # The interval lies within the margin exactly if equality is shown.
     half = t_quantile(1 - 2 * level, result.degrees) * result.error
     spread = result.error > ROUNDING
     return Verdict(
@@ -157,10 +158,10 @@ def _beyond(result: Contrast, margin: float) -> float:
 
 
 def _seeds_for_any_verdict(result: Contrast, margin: float, level: float) -> int | None:
-    """Return the fewest seeds that would show a difference or equality, if any number would."""
+    """Return the fewest seeds that would show a difference or equality; None if no count would."""
     spread = result.error * math.sqrt(result.seeds)
     degrees_per_seed = result.degrees / (result.seeds - 1)
-    # A pooled error's extra degrees of freedom matter little here, so the paired power stands for both.
+    # A pooled error's extra degrees of freedom matter little here, so the paired power is used for both.
     numbers = [
         seeds_needed(result.estimate, spread, level=level, power=POWER),
         seeds_for_equality(
@@ -168,14 +169,14 @@ def _seeds_for_any_verdict(result: Contrast, margin: float, level: float) -> int
         ),
     ]
     finite = [number for number in numbers if number is not None]
-    # Fewer than there are already would be an answer to what these seeds have just left open.
+    # These seeds left the verdict open, so at least one more is needed.
     return max(min(finite), result.seeds + 1) if finite else None
 
 
 def equivalence_power(
     margin: float, error: float, degrees: float, *, difference: float = 0.0, level: float = 0.05
 ) -> float:
-    r"""Return the chance that two one-sided tests show equality within the margin.
+    r"""Compute the power of two one-sided tests to show equality within the margin.
 
     .. math:: \int f_\nu(s) \left[\Phi\left(\tfrac{\Delta - \delta}{\sigma} - t s\right) -
         \Phi\left(t s - \tfrac{\Delta + \delta}{\sigma}\right)\right]_+ ds, \quad t = t_{\nu, 1 - \alpha}
@@ -212,9 +213,9 @@ def seeds_for_equality(
     power: float = POWER,
     degrees_per_seed: float = 1.0,
 ) -> int | None:
-    """Find the number of seeds with which equality within the margin is shown with this power.
+    """Find the least seeds with which two one-sided tests show equality within the margin with a given power.
 
-    None where the true difference is not within the margin, or beyond ten thousand seeds.
+    None if the true difference is not within the margin, or beyond ten thousand seeds.
 
     Args:
         margin: above 0, in the unit of `spread`.

@@ -1,4 +1,4 @@
-"""How forgiving a method is: on which share of its settings it comes close to the best of all methods."""
+"""How forgiving a method is: the share of its settings that come close to the best of all methods."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Forgiving:
     """Holds a share of settings with its interval over seeds; the ends are None for fewer than five seeds."""
 
     share: float
-    low: float | None  # share that is shown to be close to the best
-    high: float | None  # share that is not shown to be far from it
+    low: float | None  # share of settings shown to be close to the best
+    high: float | None  # share of settings not shown to be far from it
 
 
 def forgiving_line(
@@ -52,7 +52,7 @@ def forgiving_line(
         confidence: of the interval of each cell.
 
     Raises:
-        InputError: where scores are incomplete, widths do not fit or rise, or the tolerance is below 0.
+        InputError: scores are incomplete, widths do not fit or rise, or the tolerance is below 0.
 
     >>> scores = [[[90.0], [90.0], [80.0]], [[70.0], [90.0], [70.0]]]
     >>> shares = forgiving_line(scores, [0.1, 1, 10], tolerance=2)
@@ -60,8 +60,8 @@ def forgiving_line(
     ([0.6, 0.1], None)
     """
     table = _scores(scores, LINE_AXES)
-    places = _log_widths(widths, table.shape[1])
-    return _shares(table, tolerance, confidence, lambda above: _share_of_axis(above, places))
+    log_widths = _log_widths(widths, table.shape[1])
+    return _shares(table, tolerance, confidence, lambda above: _share_of_axis(above, log_widths))
 
 
 def forgiving_plane(
@@ -81,7 +81,7 @@ def forgiving_plane(
         confidence: of the interval of each cell.
 
     Raises:
-        InputError: where scores are incomplete or the tolerance is below 0.
+        InputError: scores are incomplete or the tolerance is below 0.
 
     >>> scores = [[[[90.0], [80.0]], [[89.0], [60.0]]]]
     >>> forgiving_plane(scores, tolerance=2)[0].share
@@ -92,7 +92,7 @@ def forgiving_plane(
 
 
 def _scores(scores: ArrayLike, axes: int) -> Floats:
-    """Require a table of scores with so many axes."""
+    """Require a table of scores with `axes` axes."""
     table = number_array(scores, name="scores")
     if table.ndim != axes or 0 in table.shape:
         raise InputError(
@@ -111,14 +111,14 @@ def _log_widths(widths: ArrayLike, count: int) -> Floats:
     return np.log(values)
 
 
-def _share_of_axis(above: Floats, places: Floats) -> Floats:
-    """Compute the share of the axis on which values [methods, widths] are at least 0 [methods]."""
+def _share_of_axis(above: Floats, log_widths: Floats) -> Floats:
+    """Compute the share of the axis on which interpolated values [methods, widths] are at least 0 [methods]."""
     left, right = above[:, :-1], above[:, 1:]
-    # Of a segment with ends on both sides of 0, the part on the upper side counts.
+    # Of a segment whose ends have different signs, only the positive part counts.
     change = np.abs(right - left)
     crossing = np.maximum(left, right) / np.where(change > 0, change, 1.0)
     part = np.where((left >= 0) & (right >= 0), 1.0, np.where((left < 0) & (right < 0), 0.0, crossing))
-    return part @ np.diff(places) / (places[-1] - places[0])
+    return part @ np.diff(log_widths) / (log_widths[-1] - log_widths[0])
 
 
 def _shares(

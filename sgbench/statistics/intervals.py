@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 Scale = Literal["real", "share", "positive"]
-"""Where values lie: anywhere, as differences do; from 0 to 1, as accuracies do; above 0, as losses do."""
+"""Range of values: any real number (differences), from 0 to 1 (accuracies), or above 0 (losses)."""
 LARGEST_EXPONENT = 700.0
-"""Of e in double precision."""
+"""Largest exponent of e in double precision."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    r"""Holds the mean of `n` seeds with its interval, which stays where the values can lie.
+    r"""Holds the mean of `n` seeds with its interval, which stays within the range of the values.
 
     With h, half the width of Student's interval, the ends are :math:`\bar x \pm h` of real numbers. Shares have
     it on the logit, and positive numbers on the logarithm, by the delta method:
@@ -24,7 +24,7 @@ class Summary:
     .. math::
         \operatorname{logit}(\bar x) \pm \frac{h}{\bar x (1 - \bar x)}, \qquad \ln \bar x \pm \frac{h}{\bar x}
 
-    One seed has no interval, and seeds that are all alike have one without a width.
+    One seed has no interval, and equal seeds have one of width 0.
 
     >>> shares = Summary(0.98, 0.05, 3, "share")
     >>> round(shares.low, 4), round(shares.high, 4)
@@ -32,7 +32,7 @@ class Summary:
     """
 
     mean: float
-    half_width: float | None  # of Student's interval; None of one seed
+    half_width: float | None  # of Student's interval; None with one seed
     n: int
     scale: Scale = "real"
 
@@ -48,7 +48,7 @@ class Summary:
 
     @property
     def ends(self) -> tuple[float, float] | None:
-        """Return both ends of the interval; None with one seed, and of seeds that are all alike."""
+        """Return both ends of the interval; None with one seed, and if all seeds are equal."""
         low, high = self.low, self.high
         return None if low is None or high is None or low == high else (low, high)
 
@@ -66,7 +66,7 @@ def _exp(exponent: float) -> float:
 
 
 def summarise(values: Sequence[float], *, confidence: float = 0.95, scale: Scale = "real") -> Summary:
-    r"""Compute the mean, with its interval, of values that vary by training noise.
+    r"""Compute the mean of values over seeds, with Student's interval.
 
     .. math:: h = t_{n-1,\,(1+c)/2} \, \frac{s}{\sqrt n}
 
@@ -80,7 +80,7 @@ def summarise(values: Sequence[float], *, confidence: float = 0.95, scale: Scale
     Args:
         values: one per seed, in any unit; at least one.
         confidence: c, the share of intervals that cover the true mean if values are normally distributed.
-        scale: where the values can lie.
+        scale: range of the values.
 
     >>> summary = summarise([0.90, 0.92])  # t = 12.706, s / sqrt(2) = 0.01
     >>> round(summary.mean, 4), round(summary.half_width, 4)
@@ -95,7 +95,7 @@ def summarise(values: Sequence[float], *, confidence: float = 0.95, scale: Scale
 
 @functools.cache
 def t_quantile(confidence: float, degrees: float) -> float:
-    """Compute how many standard errors a two-sided interval of Student's t reaches to each side.
+    """Compute the two-sided quantile of Student's t: the half-width of an interval in standard errors.
 
     >>> round(t_quantile(0.95, 4), 3)
     2.776

@@ -1,4 +1,4 @@
-"""Two methods against each other over their seeds: differences, tests, and the correction for many of them."""
+"""Compare two methods over their seeds: differences, tests, and the correction for many comparisons."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ Scores = Mapping[int, float]
 """A method's accuracy by seed; a failed seed at chance."""
 MIN_SEEDS = 2
 ROUNDING = 1e-12
-"""Accuracies are shares of whole samples; what is smaller than any sample's weight is rounding."""
-CHUNK = 64  # methods whose differences to all others are in memory at once, by each thread
+"""Differences below this are rounding: accuracies are shares of whole samples, whose steps are larger."""
+CHUNK = 64  # methods whose differences to all others each thread has in memory
 THREADS = 4
-PART = 2**20  # p-values that are corrected at once
+PART = 2**20  # p-values that are corrected together
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Compares A with B over seeds; None where too few seeds allow a test or no spread an interval."""
+    """Compares A with B over seeds; p is None with too few seeds, the ends are None without a spread."""
 
     difference: float
     low: float | None
     high: float | None
     p: float | None
     spread: float | None  # of one difference between a run of A and a run of B
-    shared: tuple[int, ...]  # the seeds that pair the runs; empty where they are compared unpaired
-    seeds: tuple[int, int]
+    shared: tuple[int, ...]  # the seeds that pair the runs; empty for an unpaired comparison
+    seeds: tuple[int, int]  # counts of A and of B
 
 
 def compare(a: Scores, b: Scores, *, confidence: float = 0.95) -> Comparison:
@@ -87,25 +87,25 @@ def _welch(a: Scores, b: Scores, confidence: float) -> Comparison:
 
 
 def _p_value(difference: float, error: float, degrees: float, n: int) -> float:
-    """Return the p-value of one difference by the code that tests whole tables."""
+    """Compute the p-value of one difference by `p_values`."""
     table = p_values(np.array([difference]), np.array([error]), np.array([degrees]), np.array([n]))
     return float(table[0])
 
 
 def p_values(difference: Floats, error: Floats, degrees: Floats, n: Floats) -> Floats:
-    """Compute two-sided p-values of differences with their standard errors; see `compare`."""
+    """Compute two-sided p-values from differences, standard errors, degrees of freedom and counts of seeds."""
     from scipy.special import stdtr
 
     negligible = error <= ROUNDING
     t = np.abs(difference) / np.where(negligible, 1.0, error)
-    alike = np.where(np.abs(difference) <= ROUNDING, 1.0, np.minimum(1.0, 2.0 ** (1 - n)))
-    return np.where(negligible, alike, 2 * stdtr(degrees, -t))
+    without_spread = np.where(np.abs(difference) <= ROUNDING, 1.0, np.minimum(1.0, 2.0 ** (1 - n)))
+    return np.where(negligible, without_spread, 2 * stdtr(degrees, -t))
 
 
 def all_pairs(methods: Sequence[Scores]) -> tuple[Floats, Floats]:
     """Compute difference and p-value of `compare` for each pair i < j, in the order of `numpy.triu_indices`.
 
-    A p-value is NaN where there is no test.
+    A p-value is NaN for a pair without a test.
 
     >>> methods = [{0: 0.92, 1: 0.94, 2: 0.93}, {0: 0.90, 1: 0.91, 2: 0.92}]
     >>> difference, p = all_pairs(methods)
@@ -123,7 +123,7 @@ def all_pairs(methods: Sequence[Scores]) -> tuple[Floats, Floats]:
 def pair_rows(methods: Sequence[Scores]) -> Iterator[tuple[Floats, Floats]]:
     """Yield the rows of `all_pairs`: differences and p-values of each method against all later ones.
 
-    So a hundred million pairs need no memory at once.
+    Memory grows with the methods, not with their pairs.
 
     >>> methods = [{0: 0.92, 1: 0.94, 2: 0.93}, {0: 0.90, 1: 0.91, 2: 0.92}]
     >>> [p.round(3) for _, p in pair_rows(methods)]
@@ -132,8 +132,7 @@ def pair_rows(methods: Sequence[Scores]) -> Iterator[tuple[Floats, Floats]]:
     seeds = sorted({seed for scores in methods for seed in scores})
     table = np.array([[scores.get(seed, math.nan) for seed in seeds] for scores in methods])
     starts = range(0, len(methods), CHUNK)
-    # In threads, as nearly all of it is in numpy and scipy, which let others run meanwhile; a few blocks at once,
-    # as many more would be ready before they are asked for.
+    # In threads, since numpy and scipy release the GIL; only a few blocks at once, so that few wait in memory.
     with ThreadPoolExecutor(THREADS) as pool:
         for number in range(0, len(starts), THREADS):
             wave = starts[number : number + THREADS]
@@ -145,18 +144,18 @@ def pair_rows(methods: Sequence[Scores]) -> Iterator[tuple[Floats, Floats]]:
 
 
 def _tested(row: Floats, first: Scores, later: Sequence[Scores]) -> tuple[Floats, Floats]:
-    """Compare a row's pairs; pairs of too few shared seeds, which are rare, are compared by Welch's test."""
+    """Complete a row of differences and p-values by Welch's test for pairs with too few shared seeds."""
     difference, p = row
-    for place in np.flatnonzero(np.isnan(p)):
-        other = compare(first, later[int(place)])
-        difference[place] = other.difference
-        p[place] = math.nan if other.p is None else other.p
+    for index in np.flatnonzero(np.isnan(p)):
+        other = compare(first, later[int(index)])
+        difference[index] = other.difference
+        p[index] = math.nan if other.p is None else other.p
     return difference, p
 
 
 def _block(table: Floats, rows: slice) -> Floats:
-    """Compute paired differences and p-values [2, rows, methods] of some methods against all from them on."""
-    by_seed = np.ascontiguousarray(table.T)  # seeds first, since sums over the last axis of a few take long
+    """Compute paired differences and p-values [2, rows, methods] of the methods `rows` against all later ones."""
+    by_seed = np.ascontiguousarray(table.T)  # seeds first, since sums over a short last axis are slow
     differences = by_seed[:, rows, None] - by_seed[:, None, rows.start :]
     absent = np.isnan(differences)
     n = len(by_seed) - absent.sum(axis=0).astype(float)
@@ -172,11 +171,11 @@ def _block(table: Floats, rows: slice) -> Floats:
 
 
 def holm(p: Floats) -> Floats:
-    r"""Correct p-values by Holm's step-down: the chance of one false difference among all is at most the level.
+    r"""Correct p-values by Holm's step-down method, which controls the family-wise error rate.
 
     .. math:: \tilde p_{(i)} = \max_{j \le i} \min(1, (m - j + 1) \, p_{(j)})
 
-    A p-value that is NaN, where there was no test, stays NaN and is not counted.
+    A NaN, for a missing test, stays NaN and does not count.
 
     Source: Holm 1979, Scandinavian Journal of Statistics 6(2).
 
@@ -185,29 +184,29 @@ def holm(p: Floats) -> Floats:
     """
     adjusted = np.full(len(p), math.nan)
     tested = np.flatnonzero(~np.isnan(p))
-    order = tested[np.argsort(p[tested])]  # equal ones get one value, in whatever order
+    order = tested[np.argsort(p[tested])]  # equal p-values get one value in any order
     factors = np.arange(len(order), 0, -1)
     adjusted[order] = np.maximum.accumulate(np.minimum(1.0, factors * p[order]))
     return adjusted
 
 
 def holm_of_sorted(p: Floats, wanted: Floats, *, level: float) -> tuple[Floats, float]:
-    """Correct some of very many p-values as `holm` does, with little memory beside them.
+    """Correct some of very many p-values as `holm` does, with little additional memory.
 
     Args:
-        p: all, in ascending order, without NaN.
-        wanted: some of these; NaN stays NaN.
-        level: of the corrected ones.
+        p: all p-values, in ascending order, without NaN.
+        wanted: some of them; NaN stays NaN.
+        level: of the corrected p-values.
 
     Returns:
-        The corrected values of those wanted, and the least p-value whose corrected one is not below the level,
-        or infinity where all are below.
+        The corrected values of `wanted`, and the least p-value that is not significant after correction, or
+        infinity if all are.
 
     >>> adjusted, cut = holm_of_sorted(np.array([0.005, 0.01, 0.03, 0.04]), np.array([0.04]), level=0.05)
     >>> adjusted, float(cut)
     (array([0.06]), 0.03)
     """
-    places = np.searchsorted(p, wanted)  # of NaN it is behind the last
+    indices = np.searchsorted(p, wanted)  # NaN gets the index after the last
     adjusted = np.full(len(wanted), math.nan)
     largest, cut = 0.0, math.inf
     for start in range(0, len(p), PART):
@@ -215,8 +214,8 @@ def holm_of_sorted(p: Floats, wanted: Floats, *, level: float) -> tuple[Floats, 
         part = np.minimum(1.0, np.arange(len(p) - start, len(p) - start - len(some), -1) * some)
         part = np.maximum(np.maximum.accumulate(part), largest)
         largest = part[-1]
-        here = (places >= start) & (places < start + len(some))
-        adjusted[here] = part[places[here] - start]
+        here = (indices >= start) & (indices < start + len(some))
+        adjusted[here] = part[indices[here] - start]
         if math.isinf(cut) and largest >= level:
             cut = float(some[np.searchsorted(part, level)])
     return adjusted, cut
@@ -224,7 +223,7 @@ def holm_of_sorted(p: Floats, wanted: Floats, *, level: float) -> tuple[Floats, 
 
 @dataclass(frozen=True)
 class Improvement:
-    """Estimates P(A > B): the chance that a run of A beats a run of B, ties counted half."""
+    """Estimates P(A > B): the probability that a run of A beats a run of B, ties counted half."""
 
     probability: float
     low: float
@@ -233,7 +232,7 @@ class Improvement:
 
 
 def probability_of_improvement(a: Scores, b: Scores, *, confidence: float = 0.95) -> Improvement:
-    r"""Estimate how often A is better than B, over shared seeds, or over all pairs of runs if too few are shared.
+    r"""Estimate P(A > B) over shared seeds, or over all pairs of runs if too few are shared.
 
     Over n shared seeds it is a share of n trials, and the ends are those of Clopper and Pearson (a tie counts as
     lost for the low end and as won for the high one). Over all pairs it is the Mann-Whitney statistic

@@ -1,4 +1,4 @@
-"""What a number of seeds can show, and how many it takes."""
+"""Power of tests over seeds, and the seeds that they need."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TOLERANCE = 1e-9
 
 
 def power_of_paired_test(effect: float, n: int, *, level: float = 0.05) -> float:
-    r"""Compute the chance that a two-sided paired t-test of n seeds finds a difference.
+    r"""Compute the power of a two-sided paired t-test of n seeds.
 
     .. math:: P(|T| > t_{n-1, 1-\alpha/2}), \quad T \sim t_{n-1}(\delta \sqrt n)
 
@@ -19,7 +19,7 @@ def power_of_paired_test(effect: float, n: int, *, level: float = 0.05) -> float
 
     Args:
         effect: delta, the difference over the standard deviation of one seed's difference.
-        n: seeds.
+        n: count of seeds.
         level: of the test.
 
     >>> round(power_of_paired_test(0.5, 34), 2)
@@ -38,13 +38,13 @@ def _at_most(bound: float, degrees: int, centre: float) -> float:
 
 
 def detectable_difference(spread: float, n: int, *, level: float = 0.05, power: float = 0.8) -> float:
-    """Find the smallest true difference that n seeds find with this power, in the unit of `spread`.
+    """Compute the smallest true difference that a test of n seeds finds with this power, in the unit of `spread`.
 
     Args:
         spread: standard deviation of one seed's difference between two methods.
-        n: seeds, at least two.
+        n: count of seeds, at least two.
         level: of the two-sided paired t-test.
-        power: the share of cases in which it is found.
+        power: probability to find the difference.
 
     >>> round(detectable_difference(1.0, 5), 2)
     1.68
@@ -60,7 +60,7 @@ def detectable_difference(spread: float, n: int, *, level: float = 0.05, power: 
 
 
 def seeds_needed(difference: float, spread: float, *, level: float = 0.05, power: float = 0.8) -> int | None:
-    """Find how many seeds show a true difference with this power; None beyond ten thousand.
+    """Find the least seeds with which a paired t-test finds a true difference with this power; None above 10,000.
 
     >>> seeds_needed(0.5, 1.0)
     34
@@ -83,7 +83,7 @@ def seeds_needed(difference: float, spread: float, *, level: float = 0.05, power
 
 
 def pairs_needed(probability: float, *, level: float = 0.05, power: float = 0.95) -> int:
-    r"""Compute how many pairs of runs show that A beats B with this probability, by Noether's formula.
+    r"""Compute the pairs of runs that show P(A > B) above 1/2, by Noether's formula.
 
     .. math:: N = \left(\frac{\Phi^{-1}(1-\alpha) + \Phi^{-1}(1-\beta)}{\sqrt 6 \, (\gamma - 1/2)}\right)^2
 

@@ -1,4 +1,4 @@
-"""One effect over several tasks: its mean, how much tasks differ, and what to expect of a new task."""
+"""Random-effects analysis of one effect over several tasks, with a prediction interval for a new task."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STEPS = 200
 
 @dataclass(frozen=True)
 class RandomEffects:
-    """Estimates an effect over tasks, and predicts where it lies on one new task of the same kind."""
+    """Holds the mean of an effect over tasks, its heterogeneity, and the prediction interval for a new task."""
 
     mean: float
     error: float  # Hartung and Knapp's
@@ -69,7 +69,7 @@ def random_effects(
         confidence: of both intervals.
 
     Raises:
-        InputError: where effects and errors do not fit, an error is not above 0, or there are fewer than two tasks.
+        InputError: effects and errors do not fit, an error is not above 0, or there are fewer than two tasks.
 
     >>> result = random_effects([1.0, 2.0, 3.0, 6.0], [0.5, 0.5, 0.5, 0.5])
     >>> result.mean, round(result.tau_squared, 3), round(result.low, 2), round(result.predicted_low, 2)
@@ -80,7 +80,7 @@ def random_effects(
     effect, variance = _tasks(effects, errors)
     require_choice("estimator", estimator, ESTIMATORS)
     tasks = len(effect)
-    # How much the tasks' own effects vary, tau squared.
+    # Variance of true effects over tasks, tau squared.
     spread = (
         paule_mandel(effect, variance) if estimator == "paule_mandel" else dersimonian_laird(effect, variance)
     )
@@ -89,22 +89,14 @@ def random_effects(
     half = t_quantile(confidence, tasks - 1) * error
     p = 2 * float(stdtr(tasks - 1, -abs(mean) / error)) if error > ROUNDING else float(abs(mean) <= ROUNDING)
     q = _cochran(effect, 1 / variance)
-    # Where the effect on one new task is expected.
-    predicted = None
+    # The prediction interval for the effect on a new task.
+    predicted: tuple[float, float] | tuple[None, None] = (None, None)
     if tasks >= MIN_PREDICTED_TASKS:
-        predicted = t_quantile(confidence, tasks - 2) * math.sqrt(spread + error**2)
+        reach = t_quantile(confidence, tasks - 2) * math.sqrt(spread + error**2)
+        predicted = mean - reach, mean + reach
+    p_heterogeneity = float(chdtrc(tasks - 1, q))
     return RandomEffects(
-        mean,
-        error,
-        mean - half,
-        mean + half,
-        p,
-        spread,
-        q,
-        float(chdtrc(tasks - 1, q)),
-        None if predicted is None else mean - predicted,
-        None if predicted is None else mean + predicted,
-        tasks,
+        mean, error, mean - half, mean + half, p, spread, q, p_heterogeneity, *predicted, tasks
     )
 
 
@@ -158,7 +150,7 @@ def dersimonian_laird(effect: Floats, variance: Floats) -> float:
 
 
 def paule_mandel(effect: Floats, variance: Floats) -> float:
-    r"""Estimate the variance of true effects over tasks so that the weighted sum of squares is what it should be.
+    r"""Estimate the variance of true effects over tasks by Paule and Mandel's equation.
 
     .. math:: \sum_m \frac{(y_m - \hat\mu(\tau^2))^2}{s_m^2 + \tau^2} = M - 1
 

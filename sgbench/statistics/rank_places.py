@@ -1,4 +1,4 @@
-"""Ranks that say how sure they are, and groups of methods that are not told apart."""
+"""Rank intervals of methods, and groups of methods that are not significantly different."""
 
 from __future__ import annotations
 
@@ -12,34 +12,32 @@ from sgbench.statistics.pairs import MIN_SEEDS, Scores, holm_of_sorted, pair_row
 
 LEVEL = 0.05
 KEPT_METHODS = 3000
-"""Up to here the tests of all pairs are kept, in less than 100 MB."""
+"""Most methods for which the tests of all pairs are in memory, in less than 100 MB."""
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass(frozen=True)
 class RankPlace:
-    """Holds the ranks that a method may have, and the letters of the groups of equals that it is in."""
+    """Holds the rank interval of a method, and the letters of its groups."""
 
-    low: int
-    high: int
-    groups: str
-    p_first: float | None = (
-        None  # of the difference to the first, after Holm's correction; None for the first
-    )
-    unlike: int = field(default=0, compare=False)  # later methods without a letter in common
-    unlike_apart: int = field(default=0, compare=False)  # those that differ by the pair's own test
+    low: int  # best rank that it may have
+    high: int  # worst rank that it may have
+    groups: str  # letters; methods with a common letter are not significantly different
+    p_first: float | None = None  # Holm-corrected, of the difference to the first method; None for the first
+    unlike: int = field(default=0, compare=False)  # count of later methods without a common letter
+    unlike_apart: int = field(default=0, compare=False)  # count of those that differ by the pair's own test
 
 
 def places(methods: Mapping[str, Scores]) -> dict[str, RankPlace | None]:
-    r"""Compute the ranks that each method may have among all, by pairwise tests.
+    r"""Compute the rank interval of each method, by pairwise tests.
 
     A rank interval is one plus the number of methods that are better, to the number of methods less those that are
     worse; better and worse are differences that Holm's correction over all pairs leaves below 5 %. So all intervals
-    of a board hold the true ranks together in at least 95 of 100 boards. Methods with a letter in common are not
-    told apart. One that has a single seed has no place, None, and takes none from others.
+    of a board hold the true ranks together in at least 95 of 100 boards. Methods with a common letter are not
+    significantly different. A method with a single seed has no rank (None), and does not affect others.
 
     Source: Holm 1979; Mogstad, Romano, Shaikh & Wilhelm 2024, Review of Economic Studies 91(1), for rank intervals
-    from pairwise tests; Demsar 2006, JMLR 7, for bars over neighbours that are not told apart.
+    from pairwise tests; Demsar 2006, JMLR 7, for bars over neighbours that do not differ significantly.
 
     Args:
         methods: accuracy by seed, by the method's name.
@@ -68,15 +66,14 @@ def places(methods: Mapping[str, Scores]) -> dict[str, RankPlace | None]:
 
 
 def _mean(scores: Scores) -> float:
-    """Average scores in an order that does not depend on the seeds."""
+    """Average scores in sorted order, so that the order of seeds does not matter."""
     return float(np.mean(sorted(scores.values())))
 
 
 def _significant_pairs(scores: Sequence[Scores]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Test [n, n] whether i, of the higher mean, is better than j; add corrected p-values against the first.
+    """Return whether i, of the higher mean, is better than j [n, n], and corrected p-values against the first [n].
 
-    Of very many methods all pairs are tested twice, since twenty thousand have more of them than are kept beside
-    their order.
+    Above KEPT_METHODS all pairs are tested twice, since their p-values would not fit in memory.
     """
     n = len(scores)
     rows = list(pair_rows(scores)) if n <= KEPT_METHODS else None
@@ -97,13 +94,13 @@ def _significant_pairs(scores: Sequence[Scores]) -> tuple[NDArray[np.bool_], NDA
 
 
 def _bars(below: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Find the longest runs of neighbours without a pair that is told apart, as the first and one past the last."""
+    """Return the longest runs of neighbours without a significant pair, as (first, one past the last)."""
     n = len(below)
     ends = []
     end = n
     for start in reversed(range(n)):
-        apart = np.flatnonzero(below[start, start + 1 : end])
-        end = start + 1 + int(apart[0]) if len(apart) else end
+        differing = np.flatnonzero(below[start, start + 1 : end])
+        end = start + 1 + int(differing[0]) if len(differing) else end
         ends.append(end)
     ends.reverse()
     return [
@@ -114,7 +111,7 @@ def _bars(below: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 
 def _ends(bars: Sequence[tuple[int, int]], n: int) -> list[int]:
-    """Return for each method the first later one that shares no bar with it; bars come in order."""
+    """Return for each method the index of the first later one that shares no bar with it."""
     ends = [index + 1 for index in range(n)]
     for start, end in bars:
         ends[start:end] = [end] * (end - start)
@@ -122,7 +119,7 @@ def _ends(bars: Sequence[tuple[int, int]], n: int) -> list[int]:
 
 
 def _spell(bars: Sequence[tuple[int, int]], n: int) -> list[str]:
-    """Name bars by letters, and give each method those of the bars that it is in; a method alone has none."""
+    """Name bars by letters, and return each method's letters; a method in no bar has none."""
     letters = [""] * n
     for number, (start, end) in enumerate(bars):
         round_number, position = divmod(number, len(LETTERS))

@@ -1,4 +1,4 @@
-"""Two methods on the same test samples: what the choice of the test set leaves open."""
+"""Compare two methods on the same test samples: the uncertainty due to the choice of the test set."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def mcnemar(a: Hits, b: Hits) -> Disagreement:
     Source: McNemar 1947, Psychometrika 12(2); the exact form of Edwards 1948, Psychometrika 13(3).
 
     Args:
-        a: whether each sample is right [samples].
+        a: whether each sample is classified correctly [samples].
         b: the same of the other run, in the same order.
 
     >>> right = np.array([True] * 8 + [False] * 2)
@@ -52,7 +52,7 @@ def bootstrap_samples(
     confidence: float = 0.95,
     resamples: int = RESAMPLES,
 ) -> tuple[float, float]:
-    """Compute the percentile interval of A's mean accuracy minus B's when test samples are drawn anew.
+    """Compute the bootstrap interval over test samples of A's mean accuracy minus B's.
 
     All runs are scored on the same redrawn samples, so that the pairing stays. Training noise is averaged over the
     runs and not redrawn: this is the other half of the uncertainty that `compare` gives.
@@ -60,11 +60,11 @@ def bootstrap_samples(
     Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
 
     Args:
-        a: whether each sample is right, by run [runs, samples].
+        a: whether each sample is classified correctly, by run [runs, samples].
         b: the same of the other method [runs, samples].
         generator: of the resampling.
         confidence: of the interval.
-        resamples: how many.
+        resamples: count of bootstrap draws.
 
     >>> a, b = np.ones((1, 50), dtype=bool), np.zeros((1, 50), dtype=bool)
     >>> bootstrap_samples(a, b, generator=np.random.default_rng(0))

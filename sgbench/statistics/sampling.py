@@ -1,4 +1,4 @@
-"""What a random sample says of the whole it was drawn from: how many may be wrong unseen."""
+"""Bounds on the wrong items of a population from a random sample (discovery sampling)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sgbench.errors import InputError, require_count, require_number
 
 
 def chance_to_miss(population: int, wrong: int, sample: int, *, found: int = 0) -> float:
-    r"""Compute the chance that a sample without replacement holds at most `found` of those that are wrong.
+    r"""Compute the probability that a sample without replacement has at most `found` wrong items.
 
     .. math:: P(X \le f) = \sum_{k=0}^{f} \binom{D}{k} \binom{N - D}{n - k} / \binom{N}{n}
 
@@ -18,13 +18,13 @@ def chance_to_miss(population: int, wrong: int, sample: int, *, found: int = 0) 
     (discovery sampling, where f = 0).
 
     Args:
-        population: N, in all.
-        wrong: D of them.
-        sample: n, drawn.
+        population: N, count of all items.
+        wrong: D, count of wrong items.
+        sample: n, count of drawn items.
         found: f.
 
     Raises:
-        InputError: more are wrong, or drawn, than there are, or a number is no whole one.
+        InputError: more are wrong, or drawn, than there are, or a count is not an integer.
 
     >>> chance_to_miss(10, 5, 1), chance_to_miss(10, 1, 10), chance_to_miss(10, 1, 10, found=1)
     (0.5, 0.0, 1.0)
@@ -33,20 +33,21 @@ def chance_to_miss(population: int, wrong: int, sample: int, *, found: int = 0) 
     _require_share("wrong", wrong, of=population)
     _require_share("sample", sample, of=population)
     _require_share("found", found, of=sample)
-    kept = population - wrong
-    ways = sum(math.comb(wrong, count) * math.comb(kept, sample - count) for count in range(found + 1))
+    right = population - wrong
+    ways = sum(math.comb(wrong, count) * math.comb(right, sample - count) for count in range(found + 1))
     return ways / math.comb(population, sample)
 
 
 def most_wrong(population: int, sample: int, *, found: int = 0, confidence: float = 0.95) -> int:
-    """Find how many may be wrong at most where a sample without replacement has `found` that are.
+    """Compute the upper confidence bound on wrong items, if a sample without replacement has `found` of them.
 
-    It is the largest number of which such a sample would show no more in more than 1 - confidence of all draws.
+    It is the largest count of wrong items with which a sample has at most `found` with probability above
+    1 - confidence.
 
     Args:
-        population: in all.
-        sample: drawn.
-        found: wrong ones in it.
+        population: count of all items.
+        sample: count of drawn items.
+        found: count of wrong items in the sample.
         confidence: with which the bound holds.
 
     Raises:
@@ -60,7 +61,7 @@ def most_wrong(population: int, sample: int, *, found: int = 0, confidence: floa
     _require_share("found", found, of=sample)
     _require_confidence(confidence)
     missed = 1 - confidence
-    low, high = found, population - sample + found  # more cannot hide
+    low, high = found, population - sample + found  # all items outside the sample may be wrong
     while low < high:
         middle = (low + high + 1) // 2
         hides = chance_to_miss(population, middle, sample, found=found) > missed
@@ -69,20 +70,20 @@ def most_wrong(population: int, sample: int, *, found: int = 0, confidence: floa
 
 
 def largest_share(sample: int, *, found: int = 0, confidence: float = 0.95) -> float:
-    r"""Compute the largest share that may be wrong where one of each of n strata was drawn and `found` are.
+    r"""Compute the upper confidence bound on the wrong share, if one item of each of n strata is drawn.
 
     It is p of :math:`\sum_{k \le f} \binom{n}{k} p^k (1 - p)^{n - k} = 1 - c`, which is
     :math:`1 - (1 - c)^{1/n} \approx 3 / n` (the rule of three) for f = 0 and c = 0.95.
 
-    It holds for one seed drawn of each row of a board: p is then the mean share of its rows, each weighing alike.
-    Wrong seeds that are spread evenly show f or fewer most often, as long as f is at most n p - 1 or is 0.
+    It holds for one seed drawn from each method of a board: p is then the mean wrong share of its methods, with
+    equal weights. Evenly spread wrong seeds give f or fewer most often, as long as f is at most n p - 1 or is 0.
 
     Source: Clopper & Pearson 1934, Biometrika 26(4); Hoeffding 1956, Annals of Mathematical Statistics 27(3),
     theorem 4; Hanley & Lippman-Hand 1983, JAMA 249(13); Jovanovic & Levy 1997, American Statistician 51(2).
 
     Args:
-        sample: n.
-        found: f, the wrong ones among them.
+        sample: n, count of drawn items.
+        found: f, count of wrong items among them.
         confidence: c.
 
     Raises:
@@ -102,26 +103,26 @@ def largest_share(sample: int, *, found: int = 0, confidence: float = 0.95) -> f
 
 
 def _require_share(name: str, value: int, *, of: int) -> None:
-    """Raise an `InputError` unless a value is a whole number of 0 to `of`."""
+    """Raise an `InputError` unless a value is an integer from 0 to `of`."""
     require_count(name, value, low=0)
     require_number(name, value, high=of)
 
 
 def _require_confidence(confidence: float) -> None:
-    """Raise an `InputError` unless a confidence lies between 0 and 1, where no finite sample gives either."""
+    """Raise an `InputError` unless a confidence lies strictly between 0 and 1."""
     require_number("confidence", confidence, low=0.0, high=1.0, open_low=True)
     if confidence == 1.0:
         raise InputError("confidence=1.0: a number below 1 is needed, such as 0.95")
 
 
 def drawn(names: Iterable[str], draw: int) -> list[str]:
-    """Order names at random, the same way on every machine: by the SHA-256 of "<draw> <name>".
+    """Shuffle names reproducibly on every machine, by the SHA-256 of "<draw> <name>".
 
     The first n of them are a random sample without replacement, which anybody can repeat.
 
     Args:
-        names: to be ordered.
-        draw: a whole number, chosen after the names were known.
+        names: the names to shuffle.
+        draw: an integer, chosen after the names were known.
 
     >>> drawn(["0", "1", "2"], 1), drawn(["2", "1", "0"], 1)
     (['1', '0', '2'], ['1', '0', '2'])

@@ -9,7 +9,7 @@ from sgbench.errors import InputError
 from sgbench.statistics.pairs import MIN_SEEDS, Floats
 
 MIN_INTERVAL_SEEDS = 5
-"""Resampled intervals from fewer seeds than this are not given: their coverage is far from what they say."""
+"""Least seeds of a resampled interval; with fewer the coverage is far from nominal."""
 MIN_METHODS = 2
 AXES = 2
 
@@ -17,16 +17,16 @@ AXES = 2
 def score_table(
     scores: ArrayLike, *, name: str = "scores", methods: int = MIN_METHODS, seeds: int = MIN_SEEDS
 ) -> Floats:
-    """Convert scores to an array of finite numbers, or raise an error that names the missing run.
+    """Convert scores to an array of finite numbers [methods, seeds].
 
     Args:
         scores: by method and seed [methods, seeds], in any unit; a failed run at chance.
-        name: what the table holds, for messages.
-        methods: the fewest rows that serve.
-        seeds: the fewest columns that serve.
+        name: of the table, for messages.
+        methods: least count of methods.
+        seeds: least count of seeds.
 
     Raises:
-        InputError: where the table is ragged, too small, or has a score that is missing or not finite.
+        InputError: the table is ragged, too small, or has a score that is missing or not finite.
 
     >>> score_table([[1, 2], [3, 4]])
     array([[1., 2.],
@@ -42,10 +42,10 @@ def score_table(
 
 
 def number_array(values: ArrayLike, *, name: str) -> Floats:
-    """Convert values to an array of finite numbers, or raise an error at the first that is missing.
+    """Convert values to an array of finite numbers.
 
     Raises:
-        InputError: where the values are ragged, no numbers, missing or not finite.
+        InputError: the values are ragged, no numbers, missing or not finite; names the first.
 
     >>> number_array([1, 2], name="widths")
     array([1., 2.])
@@ -56,9 +56,9 @@ def number_array(values: ArrayLike, *, name: str) -> Floats:
         raise InputError(f"{name}: numbers in rows of equal length are needed") from None
     missing = np.argwhere(~np.isfinite(array))
     if len(missing):
-        place = ", ".join(str(index) for index in missing[0])
+        first = ", ".join(str(index) for index in missing[0])
         raise InputError(
-            f"{name}: {len(missing)} of {array.size} values are missing or not finite, the first at [{place}]; "
+            f"{name}: {len(missing)} of {array.size} values are missing or not finite, the first at [{first}]; "
             "count a failed run at chance, or leave its seed out for all methods"
         )
     return array

@@ -1,4 +1,4 @@
-"""Tasks that a run solves or does not: shares with intervals, exact tests, and the seeds they need."""
+"""Shares of runs that solve a task: intervals, exact tests, and the seeds they need."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Share:
     share: float
     low: float
     high: float
-    count: float
-    runs: float
+    count: float  # of runs that solve the task
+    runs: float  # of all runs
 
 
 def wilson(solved: float, runs: float, *, confidence: float = 0.95) -> Share:
@@ -38,12 +38,12 @@ def wilson(solved: float, runs: float, *, confidence: float = 0.95) -> Share:
     Source: Wilson 1927, JASA 22(158); Newcombe 1998, Statistics in Medicine 17(8), method 3.
 
     Args:
-        solved: runs that solve it.
+        solved: count of runs that solve the task.
         runs: n, above 0.
         confidence: of the interval.
 
     Raises:
-        InputError: where there are no runs, or more are solved than run.
+        InputError: there are no runs, or more are solved than run.
 
     >>> share = wilson(10, 10)
     >>> share.share, round(share.low, 3), share.high
@@ -64,7 +64,7 @@ def wilson(solved: float, runs: float, *, confidence: float = 0.95) -> Share:
 
 
 @dataclass(frozen=True)
-class SharesApart:
+class ShareDifference:
     """Compares two shares by their difference A minus B."""
 
     a: Share
@@ -77,27 +77,27 @@ class SharesApart:
 
 def compare_shares(
     solved_a: int, runs_a: int, solved_b: int, runs_b: int, *, confidence: float = 0.95
-) -> SharesApart:
+) -> ShareDifference:
     r"""Compare how often two methods solve a task by Boschloo's exact test, runs unpaired.
 
     .. math:: p = \min\left(1, 2 \max_\pi P_\pi(\text{Fisher's one-sided } p \le \text{that of the table})\right)
 
     The smaller of the two one-sided p-values is doubled. It is never larger than Fisher's doubled one, and holds
-    its level where runs of one seed are alike in both methods. The interval of the difference is Newcombe's hybrid
-    of the two Wilson intervals, so that it does not collapse where all runs agree.
+    its level if runs of one seed are correlated between methods. The interval of the difference is Newcombe's
+    hybrid of the two Wilson intervals, so that it does not collapse if all runs agree.
 
     Source: Boschloo 1970, Statistica Neerlandica 24(1); Newcombe 1998, Statistics in Medicine 17(8), page 873,
     method 10.
 
     Args:
-        solved_a: runs of A that solve the task.
-        runs_a: of A.
-        solved_b: runs of B that solve it.
-        runs_b: of B.
+        solved_a: count of runs of A that solve the task.
+        runs_a: count of all runs of A.
+        solved_b: count of runs of B that solve the task.
+        runs_b: count of all runs of B.
         confidence: of the intervals.
 
     Raises:
-        InputError: where there are no runs, or more are solved than run.
+        InputError: there are no runs, or more are solved than run.
 
     >>> result = compare_shares(10, 10, 5, 10)
     >>> result.difference, round(result.low, 3), round(result.high, 3), round(result.p, 4)
@@ -109,34 +109,34 @@ def compare_shares(
             raise InputError(f"{name}={value}: at most its {most} runs are possible")
     table = boschloo_table(runs_a, runs_b)
     p = min(1.0, 2 * float(min(table[solved_a, solved_b], table[::-1, ::-1][solved_a, solved_b])))
-    return _apart(
+    return _difference(
         wilson(solved_a, runs_a, confidence=confidence), wilson(solved_b, runs_b, confidence=confidence), p
     )
 
 
-def _apart(a: Share, b: Share, p: float) -> SharesApart:
+def _difference(a: Share, b: Share, p: float) -> ShareDifference:
     """Compute Newcombe's interval of the difference of two shares, and join it with the test's p-value."""
     difference = a.share - b.share
     low = difference - math.hypot(a.share - a.low, b.high - b.share)
     high = difference + math.hypot(a.high - a.share, b.share - b.low)
-    return SharesApart(a, b, difference, low, high, p)
+    return ShareDifference(a, b, difference, low, high, p)
 
 
 @functools.lru_cache(maxsize=64)
 def boschloo_table(runs_a: int, runs_b: int) -> Floats:
     """Compute Boschloo's one-sided p-value, that A solves more often, of every possible pair of counts.
 
-    The table is a function of both numbers alone: it is kept, and cannot be written to.
+    The table depends on both arguments alone; it is cached, and read-only.
 
     Args:
-        runs_a: of A, at most 200.
-        runs_b: of B, at most 200.
+        runs_a: count of runs of A, at most 200.
+        runs_b: count of runs of B, at most 200.
 
     Returns:
         p by runs of A and of B that solve the task [runs_a + 1, runs_b + 1].
 
     Raises:
-        InputError: where there are too many runs for the exact test.
+        InputError: there are too many runs for the exact test.
 
     >>> boschloo_table(2, 2).round(4)[2]
     array([0.0625, 0.3125, 1.    ])
@@ -157,7 +157,7 @@ def boschloo_table(runs_a: int, runs_b: int) -> Floats:
     chances_b = binom.pmf(np.arange(runs_b + 1), runs_b, shares)
     for chance_a, chance_b in zip(chances_a, chances_b, strict=True):
         np.maximum(largest, np.outer(chance_a, chance_b).ravel()[order].cumsum(), out=largest)
-    # Tables of one p go together, so each gets the sum at the last of them.
+    # Tables of equal p are one step of the sum, so each gets the sum at the last of them.
     sorted_fisher = fisher.ravel()[order]
     last = np.searchsorted(sorted_fisher, sorted_fisher * (1 + ROUNDING), side="right") - 1
     p = np.empty(fisher.size)

@@ -1,4 +1,4 @@
-"""What accuracy costs in spikes: the spikes that a method needs to reach a given accuracy, against a reference."""
+"""The spikes that a method needs to reach a given accuracy, relative to a reference."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from sgbench.statistics.pairs import ROUNDING, Floats
 from sgbench.statistics.score_table import MIN_INTERVAL_SEEDS, number_array, score_table
 
 NOT_REACHED = math.inf
-"""The number of spikes with which a method reaches an accuracy that no setting of it reaches."""
+"""Spikes for an accuracy that no setting of a method reaches."""
 
 
 @dataclass(frozen=True)
 class Needed:
-    """Counts spikes needed for an accuracy: `NOT_REACHED` where none do, an upper bound with `at_most`."""
+    """Counts the spikes per inference for an accuracy: `NOT_REACHED` without any, an upper bound if `at_most`."""
 
     spikes: float
     at_most: bool
 
 
 def spikes_needed(accuracy: ArrayLike, log_spikes: ArrayLike, target: float) -> Needed:
-    r"""Return the spikes that a method needs to reach an accuracy, along its front of settings.
+    r"""Compute the spikes that a method needs to reach an accuracy, along the Pareto front of its settings.
 
     .. math:: \log S(a) = \log S_k + \frac{a - a_k}{a_{k+1} - a_k} (\log S_{k+1} - \log S_k), \quad
         a_k \le a \le a_{k+1}
@@ -43,7 +43,7 @@ def spikes_needed(accuracy: ArrayLike, log_spikes: ArrayLike, target: float) -> 
         target: in the unit of the accuracy.
 
     Raises:
-        InputError: where a setting lacks a number.
+        InputError: a value is missing or not finite.
 
     >>> needed = spikes_needed([80.0, 90.0, 85.0], np.log([100.0, 400.0, 1000.0]), 85.0)
     >>> round(needed.spikes, 6), needed.at_most
@@ -56,7 +56,7 @@ def spikes_needed(accuracy: ArrayLike, log_spikes: ArrayLike, target: float) -> 
         raise InputError(
             f"log_spikes: one for each accuracy is needed, not shapes {score.shape} and {cost.shape}"
         )
-    # From few spikes to many, the more accurate first of equal ones; what does not gain is off the front.
+    # Sorted by spikes, then by falling accuracy; settings that gain no accuracy are off the front.
     order = np.lexsort((-score, cost))
     score, cost = score[order], cost[order]
     best_before = np.concatenate([[-np.inf], np.maximum.accumulate(score)[:-1]])
@@ -103,14 +103,14 @@ def spike_ratio(
 
     Args:
         accuracy: of the method [settings, seeds]; a failed run at chance.
-        spikes: an inference, above 0 [settings, seeds].
+        spikes: per inference, above 0 [settings, seeds].
         reference_accuracy: of the reference [its settings, seeds].
         reference_spikes: of the reference [its settings, seeds].
         target: in the unit of the accuracy.
         confidence: of the interval.
 
     Raises:
-        InputError: where tables are incomplete or do not fit, or spikes are not above 0.
+        InputError: tables are incomplete or do not fit, or spikes are not above 0.
 
     >>> accuracy, spikes = np.full((2, 5), [[80.0], [90.0]]), np.full((2, 5), [[100.0], [400.0]])
     >>> result = spike_ratio(accuracy, spikes / 2, accuracy, spikes, target=85)

@@ -1,4 +1,4 @@
-"""What tuning buys and how forgiving a method is: statistics over the settings that were tried."""
+"""Statistics over tried settings: the gain by tuning, and the sensitivity to settings."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ DRAWS = 2000
 
 @dataclass(frozen=True)
 class Trial:
-    """Describes one setting: what selects it (the larger the better), its test score, and its slope if any."""
+    """Holds the scores of one setting."""
 
-    validation: float
+    validation: float  # selects settings, the larger the better
     test: float
-    slope: float | None
+    slope: float | None  # of the surrogate, if it has one
     runs: int
-    failed: int
+    failed: int  # runs
 
 
 def expected_best(trials: Sequence[Trial]) -> tuple[Floats, Floats]:
@@ -40,7 +40,7 @@ def expected_best(trials: Sequence[Trial]) -> tuple[Floats, Floats]:
     Source: Dodge et al. 2019, D19-1224; Tang et al. 2020, arXiv:2004.13705, for the bias.
 
     Returns:
-        expected validation and test score for n = 1, 2, ..., N.
+        Expected validation and test score for n = 1, 2, ..., N.
 
     >>> trials = [Trial(0.5, 0.4, None, 1, 0), Trial(0.7, 0.8, None, 1, 0)]
     >>> validation, test = expected_best(trials)
@@ -66,13 +66,13 @@ def best_band(
     Source: Dodge et al. 2019, D19-1224, for the curve; Efron & Tibshirani 1993, chapter 13, for percentiles.
 
     Args:
-        trials: the settings; of one there is no band but the point itself.
-        generator: draws.
+        trials: the settings; with a single one the band has no width.
+        generator: of the bootstrap.
         share: of the draws that the band holds.
-        draws: how many.
+        draws: count of bootstrap draws.
 
     Returns:
-        lower and upper end for n = 1, 2, ..., N.
+        Lower and upper end for n = 1, 2, ..., N.
 
     >>> low, high = best_band([Trial(0.5, 0.4, None, 1, 0), Trial(0.7, 0.8, None, 1, 0)], np.random.default_rng(0))
     >>> low.tolist(), high.tolist()
@@ -81,17 +81,17 @@ def best_band(
     total = len(trials)
     weights = np.array([_weights(n, total) for n in range(1, total + 1)])
     ordered = sorted(trials, key=lambda trial: (trial.validation, trial.test))
-    # In the order of validation, a draw is its sorted places.
-    places = np.sort(generator.integers(total, size=(draws, total)), axis=1)
-    curves = np.array([trial.test for trial in ordered])[places] @ weights.T
+    # With trials in the order of validation, a draw in that order is its sorted indices.
+    indices = np.sort(generator.integers(total, size=(draws, total)), axis=1)
+    curves = np.array([trial.test for trial in ordered])[indices] @ weights.T
     low, high = np.quantile(curves, [(1 - share) / 2, (1 + share) / 2], axis=0)
     return low, high
 
 
 def median_of_bests(bests: Sequence[float]) -> float:
-    """Compute AlgoPerf's score: the median over studies of each one's best, of an even number the lower middle one.
+    """Compute AlgoPerf's score: the median of the best scores of studies, or the lower middle one of an even count.
 
-    The larger is the better; a study that found nothing counts as minus infinity, which no mean may meet.
+    Larger is better; a study that found nothing counts as minus infinity, which a mean of two would spread.
 
     Source: Dahl et al. 2023, arXiv:2306.07179, section 4.3.
 
@@ -102,18 +102,18 @@ def median_of_bests(bests: Sequence[float]) -> float:
 
 
 def _weights(n: int, total: int) -> list[float]:
-    """Return the chance of each rank to be the best of n settings drawn without replacement."""
+    """Compute the probability of each rank to be the best of n settings drawn without replacement."""
     every = math.comb(total, n)
     return [math.comb(index, n - 1) / every for index in range(total)]
 
 
 def slope_sensitivity(trials: Sequence[Trial]) -> float | None:
-    r"""Average scores over slopes, each weighted by its share of the logarithmic axis; None for one slope.
+    r"""Average scores over slopes, weighted by their share of the logarithmic axis; None for a single slope.
 
     .. math:: \frac{1}{\log k_\max - \log k_\min} \int_{\log k_\min}^{\log k_\max} s(k) \, d\log k
 
-    By trapezoids. Where one slope was tried with several other settings, the best on validation stands for it.
-    Equal to the best score for a method whose slope does not matter; the less the more it does.
+    By trapezoids. A slope that was tried with several other settings has the score of the best on validation. The
+    result equals the best score if the slope does not matter, and falls the more it matters.
 
     >>> flat = [Trial(0.9, 0.9, slope, 1, 0) for slope in (1.0, 10.0, 100.0)]
     >>> peaked = [Trial(score, score, slope, 1, 0) for slope, score in ((1.0, 0.1), (10.0, 0.9), (100.0, 0.1))]
@@ -130,10 +130,10 @@ def slope_sensitivity(trials: Sequence[Trial]) -> float | None:
             best[slope] = trial
     if len(best) < MIN_SLOPES:
         return None
-    places = np.log(sorted(best))
+    log_slopes = np.log(sorted(best))
     scores = np.array([best[slope].test for slope in sorted(best)])
-    area = ((scores[1:] + scores[:-1]) / 2 * np.diff(places)).sum()
-    return float(area / (places[-1] - places[0]))
+    area = ((scores[1:] + scores[:-1]) / 2 * np.diff(log_slopes)).sum()
+    return float(area / (log_slopes[-1] - log_slopes[0]))
 
 
 def best_cells(trials: Sequence[Trial], *, count: int = BEST_CELLS) -> float:

@@ -135,7 +135,7 @@ def _settings(specs: Sequence[RunSpec], reference: ProtocolReference) -> Iterato
         return
     lines = list(found)
     more = f"; and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
-    overrides = dict.fromkeys(line.word for line in lines[:SHOWN] if line.word is not None)
+    overrides = dict.fromkeys(line.override for line in lines[:SHOWN] if line.override is not None)
     remedy = f"; ranked with {' '.join(overrides)}" if overrides else ""
     yield (
         f"note: {'; '.join(line.text for line in lines[:SHOWN])}{more}: not ranked on {reference.protocol.name}, "

@@ -69,7 +69,7 @@ def as_text(results: Results, again: str) -> str:
     lines = [
         f"{results.name}: {sum(states.values())} runs of {results.protocol} in {results.root}: {counts}",
         "",
-        *aligned(rows, words=text_columns),
+        *aligned(rows, text_columns=text_columns),
         "",
         *show_notes(results),
         *(f"best by validation: {_best_text(row)}" for row in best_rows(results)),

@@ -10,7 +10,7 @@ from sgbench.tables.text import NONE
 
 
 def as_html(table: Table, notes: Sequence[str] = ()) -> str:
-    """Write a table without its caption, followed by its notes and others.
+    """Write a table without its caption, followed by its own notes and then `notes`, a paragraph each.
 
     >>> from sgbench.tables.table import texts
     >>> as_html(Table("t", texts("a"), ((Cell("<1>"),),)), ["n"])

@@ -1,4 +1,4 @@
-"""A table as LaTeX for a paper: rules of the package booktabs, every sign of a stranger's text escaped."""
+"""A table as LaTeX for a paper, with the rules of the package booktabs and all untrusted text escaped."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ ESCAPES = {
     "\u00d7": r"$\times$",
 }
 MINUS = re.compile(r"(?<![\w.\]})-])-(?=\d)")
-"""A minus sign, which is no hyphen of a range or of a word."""
+"""A minus sign, as opposed to the hyphen of a range or of a compound."""
 
 
 def escape(text: str) -> str:
-    r"""Write a text so that LaTeX takes it letter by letter, on one line.
+    r"""Write a text on one line, its special characters escaped, so that LaTeX prints it as it is.
 
     >>> print(escape("a_b 5 % {x} \\input{y}"))
     a\_b 5 \% \{x\} \textbackslash{}input\{y\}
@@ -46,7 +46,7 @@ def escape(text: str) -> str:
 
 
 def as_latex(table: Table, notes: Sequence[str] = ()) -> str:
-    r"""Write a tabular with the rules of booktabs, numbers to the right, and notes below it in small print.
+    r"""Write a tabular with the rules of booktabs, numbers aligned right, and the notes below it in small print.
 
     >>> from sgbench.tables.table import number, numbers, texts
     >>> rows = ((Cell("atan", is_code=True), number(93.2, "93.2 ± 0.4")),)

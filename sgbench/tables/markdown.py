@@ -9,7 +9,7 @@ from sgbench.tables.text import NONE, code, prose
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Iterable[int]) -> str:
-    """Write a Markdown table with the columns at the given places to the right, the others to the left.
+    """Write a Markdown table; `numbers` are the indices of the columns that are aligned right.
 
     >>> print(markdown(["name", "peak"], [["atan", "1"]], numbers=[1]))
     | name | peak |
@@ -17,7 +17,7 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: I
     | atan | 1 |
     """
     right = set(numbers)
-    rule = ["--:" if place in right else ":--" for place in range(len(header))]
+    rule = ["--:" if index in right else ":--" for index in range(len(header))]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
 
 
@@ -33,8 +33,8 @@ def as_markdown(table: Table) -> str:
     1. why
     """
     head = [f"{prose(column.title)}{_marks(column.notes)}" for column in table.columns]
-    places = [place for place, column in enumerate(table.columns) if column.is_number]
-    lines = markdown(head, ([_cell(cell) for cell in row] for row in table.rows), numbers=places)
+    right = [index for index, column in enumerate(table.columns) if column.is_number]
+    lines = markdown(head, ([_cell(cell) for cell in row] for row in table.rows), numbers=right)
     notes = "\n".join(f"{number}. {prose(note)}" for number, note in enumerate(table.notes, start=1))
     return f"{lines}\n\n{notes}" if notes else lines
 

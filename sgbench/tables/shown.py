@@ -1,4 +1,4 @@
-"""What prints itself as a table in a notebook and in a paper."""
+"""A base class of values that a notebook and a paper show as a table."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from sgbench.tables.table import Table
 
 
 class ShownTable:
-    """Shows its one table as HTML in a notebook and as LaTeX for a paper."""
+    """Shows the table of a subclass as HTML in a notebook and as LaTeX in a paper."""
 
     def table(self) -> Table:
-        """Make the table, as it prints."""
+        """Make the table that is shown."""
         raise NotImplementedError
 
     def table_notes(self) -> Sequence[str]:
-        """Return lines that stand below the table."""
+        """Return the lines below the table."""
         return ()
 
     def to_latex(self) -> str:

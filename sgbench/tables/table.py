@@ -1,4 +1,4 @@
-"""A table as a plain value: what each cell says, what it is sorted by, and where it leads."""
+"""A table as a plain value: the text, sort key and link of each cell."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from dataclasses import dataclass
 
 from sgbench.tables.text import NONE
 
-KEY_DIGITS = 6  # of what a column is sorted by
+KEY_DIGITS = 6  # significant digits of a sort key
 PLAIN_NUMBER = re.compile(r"-?[\d,]+(?:\.\d+)?")
-"""What the script reads as a number."""
+"""A text that the page's sorting script reads as a number."""
 ONE_LINE, MANY_LINES = 20, 45  # characters that are not broken, and those that need some width
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Describes one cell; its text is escaped where it is put into a page."""
+    """Describes one cell; renderers escape its text."""
 
     text: str
-    order: float | None = None  # what a column of numbers is sorted by; None comes last
-    link: str | None = None  # where it leads, from the top of the site or from the page that it is on
+    order: float | None = None  # sort key in a column of numbers; None comes last
+    link: str | None = None  # target, relative to the top of the site or to the page of the table
     notes: tuple[int, ...] = ()  # numbers of the notes below the table
     is_code: bool = False
 
     @property
     def key(self) -> str | None:
-        """Return the sort key of the cell, or None where its text is the key.
+        """Return the sort key of the cell, or None if its text is the key.
 
         >>> Cell("2,454", 2454.0).key, Cell("2,454", 2454.2).key, Cell("1 to 7", 1.0).key, Cell("-").key
         (None, '2454.2', '1', None)
@@ -50,7 +50,7 @@ class Cell:
 
     @property
     def is_long(self) -> bool:
-        """Return whether the cell needs a least width, lest a narrow window squeeze it to a word a line."""
+        """Return whether the cell needs a minimum width, without which a narrow window breaks it at every word."""
         return len(self.text) > MANY_LINES
 
 
@@ -61,7 +61,7 @@ class Column:
     title: str
     is_number: bool = False
     notes: tuple[int, ...] = ()
-    group: str = ""  # that a reader shows or hides together; the columns of none are always shown
+    group: str = ""  # columns that a reader shows or hides together; without a group always shown
 
 
 @dataclass(frozen=True)
@@ -79,21 +79,21 @@ class Table:
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
-    head: int = 0  # the column whose cells name their rows
+    head: int = 0  # index of the column whose cells name their rows
     notes: tuple[str, ...] = ()
     is_filtered: bool = False  # whether a page offers to filter its rows
 
 
-def plain_table(caption: str, rows: Sequence[Sequence[str]], *, words: int) -> Table:
-    """Make a table of texts, of which the first line is the head.
+def plain_table(caption: str, rows: Sequence[Sequence[str]], *, text_columns: int) -> Table:
+    """Make a table from texts.
 
     Args:
-        caption: what it shows.
-        rows: with as many cells each.
-        words: how many of the first columns hold words; the others hold numbers.
+        caption: title of the table.
+        rows: texts of the cells, all rows of equal length; the first row is the head.
+        text_columns: count of leading columns of text; the others hold numbers.
     """
     head, *lines = rows
-    columns = (*texts(*head[:words]), *numbers(*head[words:]))
+    columns = (*texts(*head[:text_columns]), *numbers(*head[text_columns:]))
     return Table(caption, columns, tuple(tuple(map(Cell, line)) for line in lines))
 
 

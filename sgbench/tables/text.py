@@ -1,4 +1,4 @@
-"""Numbers for people and text in columns, and a stranger's words made inert."""
+"""Numbers as text, tables as aligned columns, and untrusted text made harmless."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 NONE = "-"
-"""What stands where there is no value."""
+"""Text of a missing value."""
 
 WHOLE_FROM = 1000  # from here on three significant digits would hide whole units
 POWERS_FROM = 1e15
 ACTIVE = re.compile(r"[`|<>&]")
-"""What could end a code span, a cell of a table or a tag."""
+"""Characters that could end a code span, a cell of a table or a tag."""
 SMALLEST_P = 0.001
 
 
 def number_text(value: float | None, digits: int = 3) -> str:
-    """Write a number with so many significant digits, in whole units from a thousand on.
+    """Write a number with `digits` significant digits, and from 1,000 on as a whole number.
 
     >>> [number_text(value) for value in (0.012345, 12.345, 12345.6, 7, float("inf"), None)]
     ['0.0123', '12.3', '12,346', '7', 'infinite', '-']
@@ -32,17 +32,17 @@ def number_text(value: float | None, digits: int = 3) -> str:
     return f"{value + 0.0:.{digits}g}"
 
 
-def decimal_text(value: float | None, places: int) -> str:
-    """Write a number with so many digits behind the point.
+def decimal_text(value: float | None, decimals: int) -> str:
+    """Write a number with a fixed count of decimals.
 
     >>> decimal_text(-2.0, 1), decimal_text(12345.678, 2), decimal_text(None, 1)
     ('-2.0', '12,345.68', '-')
     """
-    return NONE if value is None or math.isnan(value) else f"{value:,.{places}f}"
+    return NONE if value is None or math.isnan(value) else f"{value:,.{decimals}f}"
 
 
 def p_text(p: float | None) -> str:
-    """Write a p-value with two digits that count.
+    """Write a p-value with two significant digits.
 
     >>> p_text(0.0312), p_text(0.00001), p_text(1.0), p_text(None)
     ('0.031', '< 0.001', '1', '-')
@@ -53,7 +53,7 @@ def p_text(p: float | None) -> str:
 
 
 def counted(amount: int, noun: str) -> str:
-    """Write a number of things, with an s where it is not one.
+    """Write a count and its noun, in the plural unless the count is 1.
 
     >>> counted(1, "method"), counted(0, "record"), counted(1200, "record")
     ('1 method', '0 records', '1,200 records')
@@ -62,7 +62,7 @@ def counted(amount: int, noun: str) -> str:
 
 
 def ranges(numbers: Iterable[int]) -> str:
-    """Write whole numbers in order, three neighbours or more as from where to where.
+    """Write whole numbers in order; three or more in a row become "first to last".
 
     >>> ranges(range(200, 240)), ranges([0, 1]), ranges([7, 100, 101, 102, 3])
     ('200 to 239', '0, 1', '3, 7, 100 to 102')
@@ -79,17 +79,17 @@ def ranges(numbers: Iterable[int]) -> str:
     return ", ".join(text for run in texts for text in run)
 
 
-def aligned(rows: Sequence[Sequence[str]], *, words: int) -> list[str]:
-    """Pad the columns of a table: align the first `words` columns left, and the numbers behind them right.
+def aligned(rows: Sequence[Sequence[str]], *, text_columns: int) -> list[str]:
+    """Pad the cells of a table's columns: the first `text_columns` are aligned left, the others right.
 
-    >>> aligned([["name", "peak"], ["atan", "1"]], words=1)
+    >>> aligned([["name", "peak"], ["atan", "1"]], text_columns=1)
     ['name  peak', 'atan     1']
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
         cells = [
-            f"{cell:<{wide}}" if position < words else f"{cell:>{wide}}"
+            f"{cell:<{wide}}" if position < text_columns else f"{cell:>{wide}}"
             for position, (cell, wide) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(cells).rstrip())
@@ -97,7 +97,7 @@ def aligned(rows: Sequence[Sequence[str]], *, words: int) -> list[str]:
 
 
 def few(lines: Sequence[str], all_named: str, *, most: int = 10) -> list[str]:
-    """Return the first lines, and say how many more there are.
+    """Return the first `most` lines, then one with the count of the others and `all_named`, where they are listed.
 
     >>> few(["a", "b", "c", "d"], "--json names all", most=3)
     ['a', 'b', '2 more; --json names all']
@@ -128,12 +128,12 @@ class Notes:
         return tuple(numbers)
 
     def marks(self, texts: Iterable[str]) -> str:
-        """Write the numbers of a cell's notes as they stand behind it, e.g. ' [1] [3]'."""
+        """Write the numbers of a cell's notes as its text ends, e.g. ' [1] [3]'."""
         return "".join(f" [{number}]" for number in self.numbers(texts))
 
 
 def inert(text: str) -> str:
-    r"""Write a stranger's text as one line of ASCII that cannot end a code span, a table cell or a tag.
+    r"""Write untrusted text as one line of ASCII that cannot end a code span, a table cell or a tag.
 
     >>> inert("a`b\nc|d")
     'a\\u0060b c\\u007cd'
@@ -147,7 +147,7 @@ def inert(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """Put a code span around words that may come from a stranger.
+    """Write untrusted text as a Markdown code span.
 
     >>> code("atan(alpha=2)")
     '`atan(alpha=2)`'
@@ -156,7 +156,7 @@ def code(text: str) -> str:
 
 
 def prose(text: str) -> str:
-    """Write the catalogue's own text as one line that cannot end a table cell or begin a tag.
+    """Write text of the catalogue as one line that cannot end a table cell or begin a tag.
 
     >>> prose("less than 5 pJ | 0.8 V")
     'less than 5 pJ &#124; 0.8 V'

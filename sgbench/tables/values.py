@@ -10,13 +10,13 @@ from sgbench.tables.table import Cell, Table
 from sgbench.tables.text import NONE, inert
 
 DIGITS = 9
-"""Of a number in a file: as many as every version of the libraries agrees in."""
+"""Significant digits of a number in a file: as many as agree between versions of the libraries."""
 RUN = ("=", "+", "-", "@", "\t", "\r")
-"""What a text may not begin with, or a spreadsheet takes it for a formula."""
+"""Characters that begin a formula in a spreadsheet; texts that begin with one are quoted."""
 
 
 def as_csv(table: Table) -> bytes:
-    r"""Return a table as comma-separated values, a number with nine digits.
+    r"""Return a table as comma-separated values, numbers with nine significant digits.
 
     >>> from sgbench.tables.table import numbers, texts
     >>> rows = ((Cell("a, b"), Cell("1.5", 1.4996)), (Cell("b"), Cell("-")))
@@ -32,12 +32,12 @@ def as_csv(table: Table) -> bytes:
 
 
 def _unrun(raw: str | float | None) -> str | float | None:
-    """Put a text into quotes that a spreadsheet would take for a formula; return everything else unchanged."""
+    """Put quotes around a text that a spreadsheet would take for a formula; return all other values unchanged."""
     return inert(json.dumps(raw)) if isinstance(raw, str) and raw.startswith(RUN) else raw
 
 
 def as_json(table: Table) -> bytes:
-    r"""Return a table as a list of objects, one a row; what is not known is null.
+    r"""Return a table as a list of objects, one for each row; a missing value is null.
 
     >>> from sgbench.tables.table import texts
     >>> as_json(Table("t", texts("name"), ((Cell("-"),),)))
@@ -49,7 +49,7 @@ def as_json(table: Table) -> bytes:
 
 
 def value(cell: Cell) -> str | float | None:
-    """Return the value of a cell: a number where its text is nothing else, unrounded; None of a dash.
+    """Return the value of a cell: the unrounded number if its text is a number, None for a dash, else the text.
 
     >>> value(Cell("2,454", 2454.2)), value(Cell("1 to 7", 1.0)), value(Cell("-"))
     (2454.2, '1 to 7', None)

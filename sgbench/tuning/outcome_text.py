@@ -80,7 +80,7 @@ def lines_of(result: Found, task: Task) -> list[str]:
     lines = [
         f"{task.protocol.name} {task.base.method.label}: {monitor}, mean over seeds {seeds}",
         "",
-        *aligned(rows, words=1),
+        *aligned(rows, text_columns=1),
         "",
         f"median over studies of their best: {_score_text(result.score, task)}",
     ]

@@ -1,4 +1,4 @@
-"""A network of spiking neurons in torch on sgbench's engine, with the weights that it has."""
+"""Run a user's own spiking network in torch on sgbench's engine, with its own weights."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LEAST = 2
 """Dimensions of an input: time and batch."""
 PROBE_TOLERANCE = 1e-4
 ROUNDS = 3
-"""Of the measurement."""
+"""Repeats of the timing."""
 
 
 class Pass(NamedTuple):
@@ -38,15 +38,15 @@ class BothWays(NamedTuple):
 
     all_steps: AllSteps
     by_steps: StepByStep
-    why: str  # its forward could not be followed; empty where it could
+    why: str  # why its forward could not be traced; empty if it was
 
 
 class Accelerated(nn.Module):
     """Runs a network of spiking neurons over all time steps at once.
 
-    Its parameters are the network's own, so optimisers of either serve both. Keys of its `state_dict` begin with
-    `network.`; save the network's own to load it elsewhere. Decays, thresholds and all else are read off the
-    network in each pass. What its `forward` decides by `self.training` is followed anew when a mode changes.
+    Its parameters are those of the network, so an optimiser of either updates both. Keys of its `state_dict` begin
+    with `network.`; save the network's own to load it elsewhere. Decays, thresholds and other values are read from
+    the network in each pass. Its `forward` is traced again when `self.training` changes.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -54,17 +54,17 @@ class Accelerated(nn.Module):
         self.network = network
         self.times_faster: float | None = None
         self._both: dict[tuple[bool, ...], BothWays] = {}
-        _ = self.both_ways  # refused as soon as possible
+        _ = self.both_ways  # raises here what a call would raise
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Accelerated:
-        """Return the same for a copy of the network."""
+        """Return an accelerated copy of the network."""
         made = memo[id(self)] = Accelerated(copy.deepcopy(self.network, memo))
         made.times_faster, made.training = self.times_faster, self.training
         return made
 
     @property
     def both_ways(self) -> BothWays:
-        """Return both ways to run the network, with its modules in training or not as they are now."""
+        """Return both ways to run the network, with its modules in their current training mode."""
         modes = tuple(module.training for module in self.network.modules())
         if modes not in self._both:
             graph, why = graph_of(self.network)
@@ -73,17 +73,17 @@ class Accelerated(nn.Module):
 
     @property
     def all_steps(self) -> AllSteps:
-        """Return the way over all steps at once."""
+        """Return the runner of all time steps at once."""
         return self.both_ways.all_steps
 
     @property
     def by_steps(self) -> StepByStep:
-        """Return the way step by step."""
+        """Return the runner step by step."""
         return self.both_ways.by_steps
 
     @property
     def traced(self) -> bool:
-        """Return whether the network's forward could be followed."""
+        """Return whether the network's forward could be traced."""
         return not self.both_ways.why
 
     def forward(self, x: Tensor) -> Pass:
@@ -93,7 +93,7 @@ class Accelerated(nn.Module):
             x: input [T, B, ...].
 
         Raises:
-            InputError: another shape, or the network has become one that the engine does not run.
+            InputError: x has another shape, or the network was changed to one that the engine cannot run.
         """
         if x.dim() <= LEAST:
             raise InputError(
@@ -104,7 +104,7 @@ class Accelerated(nn.Module):
 
     @property
     def stays(self) -> bool:
-        """Return whether the network was faster in torch, step by step, and so stays there."""
+        """Return whether the network runs in torch, step by step, since that was faster."""
         return self.times_faster is not None and self.times_faster < 1
 
     def extra_repr(self) -> str:
@@ -134,25 +134,25 @@ def accelerate(
 ) -> Accelerated:
     """Run a network of spiking neurons on the fast engine: equal spikes, potentials and gradients.
 
-    Neurons are snnTorch's `Leaky`, `Synaptic`, `RLeaky` and `RSynaptic`, and any of sgbench or of one's own that
-    has a `step`. Around them may be whatever torch computes of one step alone: matrices, convolutions, pooling,
-    batch normalisation, dropout, sums of residual branches. A `forward` of one step is followed as it is written.
-    One that has the loop over time in it is not called: its modules are passed in the order in which they were
-    made, of which an example makes sure. Nothing within a step may mix samples, such as a softmax or a mean over
-    the batch: all steps lie in it, which an example finds as well.
+    Neurons are snnTorch's `Leaky`, `Synaptic`, `RLeaky` and `RSynaptic`, and any of sgbench or of your own with a
+    `step`. Other modules may compute anything from the values of one time step: linear layers, convolutions,
+    pooling, batch normalisation, dropout, sums of residual branches. A `forward` of one step is traced. A `forward`
+    with a loop over time is not called: its modules run in the order of their creation, and an example checks that
+    this gives the same spikes. No module may mix samples, such as a softmax or a mean over the batch, since all
+    time steps are in the batch; an example finds this too.
 
     Args:
-        network: of one step, such as an `nn.Sequential`. Weights are shared, not copied.
-        batch: input [T, B, ...] on which both ways are compared and timed, in training or not as the network is;
-            where the engine is slower the network stays in torch. The gain is `times_faster` of what is returned.
-        example: the same without the timing.
+        network: a module of one step, such as an `nn.Sequential`. Weights are shared, not copied.
+        batch: input [T, B, ...] on which both ways are compared and timed, in the network's training mode; if the
+            engine is slower, the network stays in torch. The speed-up is the result's `times_faster`.
+        example: the same as `batch`, without the timing.
 
     Returns:
-        A module: x [T, B, ...] to spikes and potentials [T, B, C] of the last neurons. Potentials of sgbench's
-        neurons are those above the threshold.
+        A module that maps x [T, B, ...] to spikes and potentials [T, B, C] of the last neurons. Potentials of
+        sgbench's neurons are relative to the threshold.
 
     Raises:
-        InputError: a module that the engine cannot run, or another result on the batch; one line that says which.
+        InputError: the engine cannot run a module, or its result on the batch differs; one line that names it.
 
     Source: snnTorch 1.0 (Eshraghian et al. 2023, Proceedings of the IEEE 111(9)).
 
@@ -179,7 +179,7 @@ def accelerate(
 
 
 def _compare(fast: Accelerated, x: Tensor) -> None:
-    """Compare the network step by step, or its own forward of all steps, with the fast one; refuse a difference."""
+    """Refuse a network whose results step by step, or by its own forward of all steps, differ from the engine's."""
     one, other = (Accelerated(copy.deepcopy(fast.network)) for _ in range(2))
     for network in (one, other):
         _silence(network.network)
@@ -194,16 +194,16 @@ def _compare(fast: Accelerated, x: Tensor) -> None:
                 f"accelerate: the network's forward gives {name} of shape {tuple(getattr(slow, 'shape', ()))} on "
                 f"the example, not {tuple(quick.shape)}; let it take all time steps, or leave the example out"
             )
-        apart = float((slow - quick).abs().max())
-        if not apart <= PROBE_TOLERANCE:
+        error = float((slow - quick).abs().max())
+        if not error <= PROBE_TOLERANCE:
             raise InputError(
-                f"accelerate: the network's forward gives other {name} on the example (by {apart:.2g}): it does "
+                f"accelerate: the network's forward gives other {name} on the example (by {error:.2g}): it does "
                 f"more than pass its modules in turn"
             )
 
 
 def _compare_a_step(network: nn.Module, x: Tensor, ours: Tensor) -> None:
-    """Compare the spikes of the first step with those of the network's own forward, where it can be called."""
+    """Compare the spikes of the first step with those of the network's own forward, if it can be called."""
     if any(isinstance(module, Neuron) for module in network.modules()):  # whose calls take all steps
         return
     _silence(network)
@@ -213,31 +213,31 @@ def _compare_a_step(network: nn.Module, x: Tensor, ours: Tensor) -> None:
     try:
         with torch.no_grad():
             theirs = _by_kind(network(x))[0]
-    except Exception as error:  # such as neurons of an nn.Sequential that return their states
+    except Exception as error:  # e.g. neurons of an nn.Sequential return their states
         log.debug("accelerate: the network's forward was not compared: %s", error)
         return
-    apart = float((theirs - ours).abs().max()) if theirs.shape == ours.shape else float("inf")
-    if not apart <= PROBE_TOLERANCE:
+    error = float((theirs - ours).abs().max()) if theirs.shape == ours.shape else float("inf")
+    if not error <= PROBE_TOLERANCE:
         raise InputError(
-            f"accelerate: the network's forward gives other spikes in its first step (by {apart:.2g}) than what "
+            f"accelerate: the network's forward gives other spikes in its first step (by {error:.2g}) than what "
             f"was followed; write a forward of one step that decides nothing by values"
         )
 
 
 def _by_kind(given: Any) -> tuple[Any, ...]:
-    """Return what a forward gives, spikes alone or more, as a tuple."""
+    """Return the output of a forward as a tuple, whether spikes alone or more."""
     return tuple(given) if isinstance(given, tuple | list) else (given,)
 
 
 def _silence(network: nn.Module) -> None:
-    """Let what draws numbers pass all on: a comparison is of what remains."""
+    """Turn off the dropout of a network, so that two passes over it can be compared."""
     for module in network.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd):
             module.p = 0.0
 
 
 def _measured(fast: Accelerated, x: Tensor) -> float:
-    """Measure how many times faster the engine is, forward and backward, in turn with the other way."""
+    """Measure the speed-up of the engine over torch, forward and backward, timed in alternation."""
 
     def time_of(run: Callable[[Tensor], Any]) -> float:
         begun_s = time.process_time()
@@ -246,7 +246,7 @@ def _measured(fast: Accelerated, x: Tensor) -> float:
             total.backward()
         return time.process_time() - begun_s
 
-    time_of(fast.all_steps)  # which may compile
+    time_of(fast.all_steps)  # the first call may compile
     slow: Callable[[Tensor], Any] = fast.by_steps if fast.traced else fast.network
     pairs = [(time_of(slow), time_of(fast.all_steps)) for _ in range(ROUNDS)]
     return statistics.median(one / max(other, 1e-9) for one, other in pairs)

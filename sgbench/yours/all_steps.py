@@ -1,6 +1,7 @@
-"""One step of a user's network run for all time steps at once: what has no state, folded; neurons, on the engine.
+"""Run a traced step of a user's network for all time steps at once.
 
-Legend: T steps, B batch. A value lies folded, [T B, ...].
+Stateless modules run once, with time folded into the batch: values are [T B, ...] for T steps and batch size B.
+Neurons run over time on the engine.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from sgbench.yours.snntorch_neurons import converted
 from sgbench.yours.step_graph import evaluate, is_hooked, is_neuron_node, last_neuron, spiking
 
 SPARSE = 0.25
-"""Share of inputs that are not 0 up to which they are followed one by one."""
+"""Largest share of non-zero inputs for which convolutions process them one by one, as events."""
 
 
 IMAGES = 4
-"""Dimensions of folded images."""
+"""Dimensions of folded images [T B, C, H, W]."""
 
 
 class GivenCurrent(nn.Module):
@@ -56,13 +57,13 @@ class GivenCurrent(nn.Module):
 
 
 class SharedWeights(GivenCurrent):
-    """Holds neurons behind a matrix, and among them, with the weights of the user's modules.
+    """Holds a layer of neurons whose weights are those of the user's modules, not copies.
 
     Args:
-        name: of the neurons.
-        neuron: of the layer.
-        linear: into the neurons; None where their current is made elsewhere.
-        among: among the neurons, or None.
+        name: name of the neurons' module.
+        neuron: the neurons.
+        linear: the input weights; None if the current is computed outside this layer.
+        among: the module of the recurrent weights, or None.
     """
 
     def __init__(self, name: str, neuron: Neuron, linear: nn.Linear | None, among: nn.Module | None) -> None:
@@ -73,7 +74,7 @@ class SharedWeights(GivenCurrent):
             self.recurrent = by_columns(among.weight)
 
     def synapses(self) -> tuple[Tensor, Tensor | None] | None:
-        """Return the weight, and the sum of the biases that snnTorch adds in every step."""
+        """Return the input weight [N, inputs], and the sum of the biases [N] that snnTorch adds in every step."""
         if self.linear is None:
             return None
         biases = [module.bias for module in (self.linear, self.among) if module is not None]
@@ -82,7 +83,7 @@ class SharedWeights(GivenCurrent):
         return by_columns(self.linear.weight), bias
 
     def current(self, x: Tensor) -> Tensor:
-        """Return the current of any number of leading dimensions."""
+        """Return the input current [..., N] of inputs [..., inputs]."""
         given = self.synapses()
         if given is not None:
             return nn.functional.linear(x, *given)
@@ -90,38 +91,38 @@ class SharedWeights(GivenCurrent):
         return x if bias is None else x + bias
 
     def feedback(self, s: Tensor) -> Tensor:
-        """Return the recurrent current [B, N] of the last spikes."""
+        """Return the recurrent current [B, N] from the spikes s of the last step [B, N]."""
         return torch.zeros_like(s) if self.among is None else s @ self.among.weight.T  # type: ignore[operator]
 
 
 def by_columns(weight: Any) -> nn.Parameter:
-    """Lay out a weight's memory once, the values of one input side by side, as the engine reads them."""
+    """Store a weight [N, inputs] column by column in memory, as the engine reads it; its values stay equal."""
     if not weight.T.is_contiguous():
         weight.data = weight.data.T.contiguous().T
     return weight
 
 
 class AllSteps:
-    """Runs a network over all steps at once."""
+    """Runs a traced network over all time steps at once."""
 
     def __init__(self, graph: fx.Graph, network: nn.Module) -> None:
         self.graph, self.network = graph, network
         self.last = last_neuron(graph, network)
-        self.layers()  # refused as soon as possible, and laid out in memory
+        self.layers()  # raises here what a call would raise, and lays out weights in memory
 
     def layers(self) -> list[GivenCurrent]:
-        """Make a layer of each module of neurons, as it is."""
+        """Make an engine layer of each module of neurons, with its current parameters."""
         nodes = [node for node in self.graph.nodes if is_neuron_node(node, self.network)]
         return [self._layer(node, None) for node in nodes]
 
     def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute spikes and potentials of the last neurons [T, B, ...] from rest."""
+        """Compute spikes and potentials [T, B, ...] of the last neurons from the resting state."""
         steps, found, pooled = x.shape[:2], [], set()
         chains = {chain[-1]: chain for chain in self._chains()}  # as modules are now
         within = {node for chain in chains.values() for node in self._inside(chain)}
 
         def call(node: fx.Node, module: nn.Module, value: Any) -> Any:
-            if node in within:  # the chain's last neurons take what the first receive
+            if node in within:  # computed by the chain, when its last neurons are called
                 return value
             if node in pooled:
                 return value
@@ -147,7 +148,7 @@ class AllSteps:
         return self.network.get_submodule(str(node.target))
 
     def _linear(self, node: fx.Node) -> fx.Node | None:
-        """Return the matrix that makes the current of neurons alone, or None."""
+        """Return the linear layer whose output is the whole current of neurons, or None."""
         before = node.args[0]
         if not isinstance(before, fx.Node) or before.op != "call_module" or len(before.users) > 1:
             return None
@@ -155,7 +156,7 @@ class AllSteps:
         return before if type(module) is nn.Linear and not is_hooked(module) else None
 
     def _chains(self) -> list[list[fx.Node]]:
-        """Group neurons that hand their spikes to a matrix of the next neurons and to nothing else."""
+        """Group neurons into chains, in which spikes go only to the linear layer of the next neurons."""
         chains: list[list[fx.Node]] = []
         for node in self.graph.nodes:
             if not is_neuron_node(node, self.network):
@@ -171,12 +172,17 @@ class AllSteps:
         return chains
 
     def _inside(self, chain: Sequence[fx.Node]) -> list[fx.Node]:
-        """List what a chain computes by itself: its matrices and all neurons but the last."""
+        """List the nodes that a chain computes itself: its linear layers and all neurons but the last."""
         linears = [linear for linear in map(self._linear, chain) if linear is not None]
         return [*linears, *chain[:-1]]
 
     def _layer(self, node: fx.Node, features: tuple[int, ...] | None) -> GivenCurrent:
-        """Make a layer of neurons, with the matrix before them; features of one step, where they are known."""
+        """Make an engine layer of neurons and the linear layer before them.
+
+        Args:
+            node: the call of the neurons.
+            features: shape of their current in one step of one sample; None if unknown.
+        """
         name, module, linear = str(node.target), self._module(node), self._linear(node)
         if any(map(is_hooked, [module] if isinstance(module, Neuron) else module.modules())):
             raise InputError(
@@ -193,7 +199,7 @@ class AllSteps:
         return SharedWeights(name, neuron, matrix, among)
 
     def _pool_behind(self, node: fx.Node) -> fx.Node | None:
-        """Return the maximum over windows that alone follows a convolution, if both can be made in one loop."""
+        """Return the max pooling that alone follows a convolution, if one loop can compute both; else None."""
         if node.op != "call_module" or len(node.users) != 1 or not _is_plain(self._module(node)):
             return None
         (behind,) = node.users
@@ -201,7 +207,7 @@ class AllSteps:
         return behind if type(pool) is nn.MaxPool2d and not is_hooked(pool) and _side(pool) else None
 
     def _convolved(self, conv: Any, pool: fx.Node | None, value: Tensor, steps: torch.Size) -> Tensor:
-        """Compute a convolution, and the maximum over windows behind it if there is one, for all steps."""
+        """Compute a convolution and, if given, the max pooling after it, for all steps."""
         from sgbench.engine.event_convolution import Convolution, convolve
 
         side = 1 if pool is None else _side(self._module(pool))
@@ -212,7 +218,7 @@ class AllSteps:
         return out.view(len(value), *(of.geometry.filters, of.geometry.rows, of.geometry.columns))
 
     def _unrolled(self, chain: Sequence[fx.Node], x: Tensor) -> tuple[Tensor, Tensor]:
-        """Run neurons of a chain on the engine; potentials of the network's last alone."""
+        """Run the layers of a chain on the engine; only the network's last neurons return potentials."""
         layers = [self._layer(node, tuple(x.shape[2:])) for node in chain]
         ends, theirs = chain[-1] is self.last, not isinstance(self._module(chain[-1]), Neuron)
         first = layers[0].synapses()
@@ -239,21 +245,21 @@ class AllSteps:
 
 
 def _stateless(module: nn.Module, value: Any, steps: torch.Size) -> Any:
-    """Compute a module that has no states, for all steps."""
+    """Compute a stateless module for all steps."""
     if isinstance(module, _NormBase):
         keeps = module.running_mean is not None
-        if module.training if keeps else isinstance(module, _BatchNorm):  # its means are those of a step
+        if module.training if keeps else isinstance(module, _BatchNorm):  # its means are over one step
             return torch.cat([module(now) for now in value.unflatten(0, steps).unbind(0)])
     return module(value)
 
 
 def _by_events(value: Any) -> bool:
-    """Return whether convolutions of a value may follow events."""
+    """Return whether convolutions of a value may process its events one by one."""
     return value.dim() == IMAGES and value.device.type == "cpu" and fused.missing() is None
 
 
 def _is_plain(module: nn.Module) -> bool:
-    """Return whether a module is a convolution that events can be followed through."""
+    """Return whether a module is a convolution that can process events one by one."""
     if type(module) is not nn.Conv2d or is_hooked(module):
         return False
     if isinstance(module.padding, str) or module.padding_mode != "zeros":
@@ -264,23 +270,23 @@ def _is_plain(module: nn.Module) -> bool:
 
 
 def _side(pool: Any) -> int:
-    """Return the side of windows that lie side by side, or 0 for other windows."""
+    """Return the side of square pooling windows that do not overlap, or 0 for other windows."""
     sides = {pool.kernel_size, pool.stride} if isinstance(pool.kernel_size, int) else set()
     plain = not pool.padding and pool.dilation == 1 and not pool.ceil_mode and not pool.return_indices
     return int(pool.kernel_size) if plain and len(sides) == 1 else 0
 
 
 def _is_sparse(x: Tensor) -> bool:
-    """Return whether few inputs differ from 0, judged by every sixteenth sample."""
+    """Return whether at most the share SPARSE of inputs is not 0, estimated from every sixteenth sample."""
     some = x[:, ::16]
     return not x.requires_grad and int(some.count_nonzero()) <= SPARSE * some.numel()
 
 
 def _as_integrators(layer: GivenCurrent) -> Leaky | None:
-    """Turn neurons that nothing comes back to into integrators; return what they fire by, None for others.
+    """Turn a layer without reset and recurrence into integrators; return its neuron, or None for other layers.
 
-    Without reset and recurrence the output can be the potential, from which spikes follow afterwards. The engine
-    then keeps no potential of any other layer.
+    The output of integrators is the potential, from which the spikes follow afterwards. The engine then stores no
+    potential of any other layer.
     """
     neuron = layer.neuron
     if not isinstance(neuron, Leaky) or neuron.next_potential.reset != "none" or layer.recurrence != "none":

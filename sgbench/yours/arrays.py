@@ -1,4 +1,4 @@
-"""One part of a user's data, whatever it comes as: plain arrays of samples and labels."""
+"""Read one part of a user's data, in any of the accepted forms, as plain arrays of samples and labels."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ EXAMPLE = "give (x, y) with x [samples, time, channels], [samples, features] or 
 
 @dataclass(frozen=True)
 class EventArrays:
-    """Holds spikes of samples, each with its times [us] and channels."""
+    """Holds the spikes of samples as events."""
 
-    times_us: list[NDArray[np.int64]]  # whole numbers, one array a sample
-    channels: list[NDArray[np.int64]]  # of the same lengths
+    times_us: list[NDArray[np.int64]]  # times of the spikes of each sample [us]
+    channels: list[NDArray[np.int64]]  # channels of the same spikes
 
 
 @dataclass(frozen=True)
@@ -33,21 +33,21 @@ class Part:
     Args:
         values: an array [samples, features] or [samples, time, channels], a list of arrays [time, channels] of
             unlike lengths, or events.
-        labels: of any kind that can be compared, one a sample.
-        places: of the samples in `values`; None means all of them in order.
+        labels: one for each sample, of any kind that can be compared.
+        indices: of the samples in `values`; None means all of them in order.
     """
 
     values: NDArray[Any] | list[NDArray[Any]] | EventArrays
     labels: NDArray[Any]
-    places: NDArray[np.int64] | None = None
+    indices: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     @property
     def order(self) -> NDArray[np.int64]:
-        """Return the position in `values` of each sample."""
-        return np.arange(len(self)) if self.places is None else self.places
+        """Return the index in `values` of each sample."""
+        return np.arange(len(self)) if self.indices is None else self.indices
 
     def taken(self, chosen: NDArray[np.int64]) -> Part:
         """Select some of the samples without a copy."""
@@ -59,18 +59,18 @@ IN_MICROSECONDS: dict[Unit, float] = {"s": 1e6, "ms": 1e3, "us": 1.0}
 
 
 def part_of(given: Any, name: str, *, time_unit: Unit = "s") -> Part:
-    """Read one part of a user's data, in whatever form it comes.
+    """Read one part of a user's data.
 
-    Samples of a data set are asked for once, one by one; above 64 MB they wait in a file.
+    Each sample of a data set is read once; above 64 MB they are stored in a temporary file.
 
     Args:
         given: (x, y), a torch `Dataset` or `DataLoader`, or a tonic data set; x is an array or tensor, or a list of
             samples, each an array [time, channels], a pair (times, channels), or tonic's structured events.
-        name: of the part, for messages.
-        time_unit: of the times in pairs; tonic's are in microseconds.
+        name: name of the part, for messages.
+        time_unit: unit of the times in pairs; tonic's are in microseconds.
 
     Raises:
-        InputError: it is none of these, or samples and labels differ in number; one line.
+        InputError: the data have another form, or samples and labels differ in number; one line.
     """
     how = _Reading(name, time_unit, _sensor_size(given))
     if isinstance(given, tuple | list) and len(given) == PAIR:
@@ -88,7 +88,7 @@ def part_of(given: Any, name: str, *, time_unit: Unit = "s") -> Part:
 
 
 def _sensor_size(given: Any) -> tuple[int, int, int] | None:
-    """Find the width, height and polarities of the sensor of a tonic data set, or of one that wraps it."""
+    """Return the sensor's (width, height, polarities) of a tonic data set or of its wrapper; None for others."""
     while given is not None:
         stated = getattr(given, "sensor_size", None)
         known = UNSTATED.get(type(given).__name__)
@@ -96,21 +96,21 @@ def _sensor_size(given: Any) -> tuple[int, int, int] | None:
             return tuple(stated)
         if known is not None and hasattr(given, "sensor_size"):
             return known.sensor_size
-        given = getattr(given, "dataset", None)  # of a loader, a cache, a part
+        given = getattr(given, "dataset", None)  # of a loader, a cache or a subset
     return None
 
 
 def in_order(given: Any, name: str) -> Iterator[tuple[Any, Any]]:
-    """Yield samples and labels of what hands them out one by one, in its own order.
+    """Yield the (sample, label) pairs of a data set, loader or other iterable, in the order of the data set.
 
     Raises:
-        InputError: it does not, or not as pairs; one line.
+        InputError: it is not iterable, or yields no pairs; one line.
     """
     loaded = getattr(given, "dataset", None)
     if loaded is not None and hasattr(given, "batch_size"):
-        given = loaded  # a loader may shuffle, which would make other data of each call
+        given = loaded  # a loader may shuffle, and each call would read other data
     if hasattr(given, "__getitem__") and hasattr(given, "__len__") and not hasattr(given, "shape"):
-        items: Iterable[Any] = (given[place] for place in range(len(given)))
+        items: Iterable[Any] = (given[index] for index in range(len(given)))
     elif hasattr(given, "__iter__") and not hasattr(given, "shape"):
         items = given
     else:
@@ -123,11 +123,11 @@ def in_order(given: Any, name: str) -> Iterator[tuple[Any, Any]]:
 
 @dataclass(frozen=True)
 class _Reading:
-    """Says how the samples of a part are read."""
+    """Reads the samples of one part."""
 
-    name: str
-    unit: Unit
-    size: tuple[int, int, int] | None
+    name: str  # of the part, for messages
+    unit: Unit  # of spike times in pairs
+    size: tuple[int, int, int] | None  # width, height and polarities of the sensor
 
     def pairs(self, given: Any) -> tuple[NDArray[Any] | list[NDArray[Any]] | EventArrays, NDArray[Any]]:
         """Read samples and labels of a data set."""
@@ -142,7 +142,7 @@ class _Reading:
         return values, np.asarray(labels).reshape(-1)
 
     def values(self, x: Any) -> NDArray[Any] | list[NDArray[Any]] | EventArrays:
-        """Convert samples that are given together to arrays."""
+        """Convert samples given as one array, tensor or list to arrays."""
         if not hasattr(x, "shape") and isinstance(x, Sequence) and len(x):
             return self._each(x)
         array = plain(x)
@@ -151,13 +151,13 @@ class _Reading:
         return self._array(array)
 
     def _each(self, samples: Iterable[Any]) -> NDArray[Any] | list[NDArray[Any]] | EventArrays:
-        """Convert samples that come one by one to arrays."""
+        """Convert samples from an iterator to arrays."""
         times_us, others = SpilledArrays(), SpilledArrays()
         are_events = False
-        for place, sample in enumerate(samples):
-            are_events = _is_events(sample) if place == 0 else are_events
+        for index, sample in enumerate(samples):
+            are_events = _is_events(sample) if index == 0 else are_events
             if are_events:
-                time_us, channel = self._event_arrays(sample, place)
+                time_us, channel = self._event_arrays(sample, index)
                 times_us.add(time_us)
                 others.add(channel)
             else:
@@ -179,7 +179,7 @@ class _Reading:
         if array.dtype.kind not in "buif":
             raise InputError(f"{self.name}: samples are of type {array.dtype}, numbers are needed")
         if array.ndim > TRACES_AXES:
-            array = array.reshape(len(array), array.shape[1], -1)  # frames: all of a frame are channels
+            array = array.reshape(len(array), array.shape[1], -1)  # every pixel of a frame is a channel
         if array.ndim not in (VALUES_AXES, TRACES_AXES):
             raise InputError(f"{self.name}: x has shape {array.shape}; {EXAMPLE}")
         if len(array) and not array.size:
@@ -209,18 +209,18 @@ class _Reading:
             )
         return flat
 
-    def _event_arrays(self, sample: Any, place: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def _event_arrays(self, sample: Any, index: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Extract times [us] and channels of one sample of events."""
         if not _is_events(sample):
             raise InputError(
-                f"{self.name}: sample {place} holds no events, where the first does; give all alike"
+                f"{self.name}: sample {index} holds no events, where the first does; give all as events"
             )
         names = getattr(getattr(sample, "dtype", None), "names", None)
         if names and self.size is None and "y" in names:
             raise InputError(
                 f"{self.name}: events of a camera need the data set's sensor_size, which this one does not have"
             )
-        called = f"{self.name}: sample {place}"
+        called = f"{self.name}: sample {index}"
         time, channel = sample if not names else channels_of(sample, self.size or ENDLESS, called)
         exact = np.asarray(time, dtype=np.float64) * (1.0 if names else IN_MICROSECONDS[self.unit])
         whole = np.asarray(channel)
@@ -244,13 +244,13 @@ class _Reading:
 
 LARGEST_TIME_US = 2**31 - 1
 MOST_CHANNELS = 2**24
-"""Inputs of a network; a camera of 1280 x 720 pixels and two polarities has 1.8 million."""
+"""Most inputs of a network; a camera of 1280 x 720 pixels and two polarities has 1.8 million."""
 ENDLESS = (2**31, 1, 1)
-"""A line of sensors of unknown length."""
+"""Size of a sensor that is a line of unknown length."""
 
 
 def plain(numbers: Any) -> NDArray[Any]:
-    """Convert to an array, also from a tensor and from a sparse one as tonic's `ToSparseTensor` makes it."""
+    """Convert an array, a tensor or a sparse tensor, as of tonic's `ToSparseTensor`, to an array."""
     if hasattr(numbers, "detach"):
         numbers = (numbers.to_dense() if numbers.is_sparse else numbers).detach().cpu().numpy()
     return np.asarray(numbers)

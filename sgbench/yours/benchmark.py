@@ -1,4 +1,4 @@
-"""Surrogates on a user's own data, in one call."""
+"""Compare surrogates on a user's own data, in one call."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sgbench.yours.prepare import prepare
 USUAL = ("atan", "fast_sigmoid", "triangle", "constant")
 
 
-def prepared_entry(  # noqa: PLR0913 - what of data can be told
+def prepared_entry(  # noqa: PLR0913 - each has a default
     name: str,
     train: Any,
     test: Any | None = None,
@@ -30,7 +30,7 @@ def prepared_entry(  # noqa: PLR0913 - what of data can be told
     terms: Terms | None = None,
     data_dir: Path | None = None,
 ) -> WrittenEntry:
-    """Read a user's data in whatever form it comes, and write its catalogue entry; see `sgbench.benchmark`."""
+    """Read and check a user's data, and write its catalogue entry; arguments are those of `sgbench.benchmark`."""
     if dt_s is not None:
         require_number("dt_s", dt_s, low=0, high=1, open_low=True)
     parts = [
@@ -63,27 +63,27 @@ def benchmark(  # noqa: PLR0913 - each has a default
     """Compare surrogates on your own data: split, train side by side, and return the table, which prints itself.
 
     Samples are arrays [samples, time, channels] or [samples, features], lists of samples [time, channels] or of
-    (times, channels) of spikes, a torch `Dataset` or `DataLoader`, or a data set of tonic. The same call goes on
-    where it was, and every command works on its runs. `sgbench.plot(table, "mine.png")` draws the table.
+    (times, channels) of spikes, a torch `Dataset` or `DataLoader`, or a data set of tonic. The same call continues
+    an interrupted one, and every command works on its runs. `sgbench.plot(table, "mine.png")` draws the table.
 
     Args:
-        train: (x, y), or one of the others; what is learnt from.
-        test: what is reported; None takes a fifth of `train`.
+        train: (x, y), or one of the other forms; the training data.
+        test: the data of the reported score, in the same form; None takes a fifth of `train`.
         surrogates: names of entries of the catalogue.
         widths: full widths at half maximum [threshold units], or "auto" for one by `sgbench.calibrate`; None takes
             each surrogate's own.
-        seeds: how many runs of each combination.
-        name: of the task, in lower-case letters, digits and _.
-        validation: what selects the epoch and the best row; None takes a fifth of what is left of `train`.
-        groups: of the samples of `train`, such as who was recorded; no group is divided.
-        dt_s: duration of a time step [s]; of spikes None takes a hundredth of the longest sample.
-        time_unit: of times of spikes given as (times, channels): "s", "ms" or "us".
-        encoder: how samples become input; None takes spikes as they are, traces as currents, features by latency.
+        seeds: count of runs of each combination.
+        name: name of the task, in lower-case letters, digits and _.
+        validation: the data that select the epoch and the best setting; None takes a fifth of the rest of `train`.
+        groups: the group of each sample of `train` [samples], such as the recorded person; no group is divided.
+        dt_s: duration of a time step [s]; None takes a hundredth of the longest sample of spikes.
+        time_unit: unit of spike times given as (times, channels): "s", "ms" or "us".
+        encoder: name of the encoder; None takes spikes as they are, traces as currents, features by latency.
         hidden: neurons of each hidden layer.
-        epochs: of training; None makes about a thousand updates.
+        epochs: epochs of training; None makes about a thousand updates.
         batch_size: samples of a batch.
-        overrides: further words as on the command line, e.g. "neuron=synaptic", "logger=wandb".
-        workers: processes at a time; None takes one a core.
+        overrides: further Hydra overrides, e.g. "neuron=synaptic", "logger=wandb".
+        workers: parallel processes; None takes one for each core.
 
     Raises:
         InputError: data or a name cannot be used; one line with the remedy.
@@ -92,18 +92,18 @@ def benchmark(  # noqa: PLR0913 - each has a default
     terms = Terms(hidden=tuple(hidden), epochs=epochs, batch_size=batch_size, seeds=seeds, encoder=encoder)
     options: dict[str, Any] = {"groups": groups, "dt_s": dt_s, "time_unit": time_unit, "terms": terms}
     added = prepared_entry(name, train, test, validation, **options)
-    words = [*_words(added, surrogates, widths, seeds), *overrides]
-    return _with_notes(sweep(*words, workers=workers, title=name), added)
+    own = _overrides(added, surrogates, widths, seeds)
+    return _with_notes(sweep(*own, *overrides, workers=workers, title=name), added)
 
 
 def _with_notes(table: SweepTable, added: WrittenEntry) -> SweepTable:
-    """Say above the table what was decided about the data, and how to see the board."""
+    """Add notes to the table: how the data were read and divided, and the command that shows the board."""
     board = f"board: sgbench board show --from runs --protocol {added.protocol}"
     return SweepTable(table.results, (*lines(added), board))
 
 
 def _require_names(surrogates: Sequence[str], widths: Sequence[float | str] | None) -> None:
-    """Refuse unknown names, and widths that are no numbers, before any data are read."""
+    """Refuse unknown surrogates, and widths that are not positive numbers, before any data are read."""
     if (
         isinstance(surrogates, str)
         or not all(isinstance(surrogate, str) for surrogate in surrogates)
@@ -119,10 +119,10 @@ def _require_names(surrogates: Sequence[str], widths: Sequence[float | str] | No
         require_number("widths", width, low=0, open_low=True)
 
 
-def _words(
+def _overrides(
     added: WrittenEntry, surrogates: Sequence[str], widths: Sequence[float | str] | None, seeds: int
 ) -> list[str]:
-    """Build the words of the sweep, each name and width once."""
+    """Write the overrides of the sweep, each surrogate and width once."""
     chosen = [] if widths is None else [f"width_fwhm={','.join(map(str, dict.fromkeys(widths)))}"]
     return [
         f"experiment={added.name}",

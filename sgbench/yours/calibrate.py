@@ -1,4 +1,4 @@
-"""A width by passing steps, of a run's words or of a module of the user's own."""
+"""Choose a surrogate's width by passing steps, for a run or for a user's own module."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sgbench.training.creation import create
 
 
 def calibrate(
-    *words: str,
+    *overrides: str,
     network: nn.Module | None = None,
     batch: Any = None,
     surrogate: str = "atan",
@@ -29,29 +29,30 @@ def calibrate(
 ) -> Calibration:
     """Find the width at which a recurrent network passes its gradient on through a given number of steps.
 
-    One number for all layers, measured in one forward pass before training: of words with the weights and the
-    training data of the first tuning seed, so that no seed that reports takes part in it; of a module with the
-    weights that it has. `width_fwhm=auto` in the words of a run does the same first.
+    It is one number for all layers, measured in one forward pass before training. A run is measured with the
+    weights and training data of the first tuning seed, so that no reported seed is used; a module with its current
+    weights. The override `width_fwhm=auto` does the same at the start of a run.
 
     Args:
-        words: of a run, e.g. "experiment=fsdd_v2", "surrogate=triangle".
-        network: in place of words, a module of one's own with snnTorch's recurrent neurons, e.g. `snn.RLeaky`.
-        batch: what `network` takes; a batch of training data.
-        surrogate: of `network`, a name of the catalogue; words name their own.
-        target: passing steps; None takes those that lost least in the study of surrogates, by the reset's gradient.
+        overrides: Hydra overrides of a run, e.g. "experiment=fsdd_v2", "surrogate=triangle".
+        network: in place of overrides, your own module with snnTorch's recurrent neurons, e.g. `snn.RLeaky`.
+        batch: input of `network`, from the training data.
+        surrogate: name in the catalogue of the surrogate for `network`; overrides name their own.
+        target: passing steps; None takes those that lost least in the study of surrogates, which depend on whether
+            the reset passes a gradient.
         config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
 
     Raises:
         InputError: passing steps choose no width for such a network; one line that says why.
     """
-    if bool(words) == (network is not None) or (network is None) != (batch is None):
-        raise InputError("calibrate: give the words of a run, or a network with a batch that it takes")
+    if bool(overrides) == (network is not None) or (network is None) != (batch is None):
+        raise InputError("calibrate: give the overrides of a run, or a network with a batch that it takes")
     if target is not None:
         require_number("target", target, low=0, open_low=True)
     if network is not None:
         return calibrated_module(network, batch, create(f"surrogate/{surrogate}", width_fwhm=1.0), target)
-    own = [word for word in words if word.partition("=")[0] != WIDTH]
+    own = [override for override in overrides if override.partition("=")[0] != WIDTH]
     spec = compose([*own, f"{WIDTH}={AUTO}"], config_dirs=config_dirs, allow_targets=allow_targets)
     return calibration_of(spec, target)
 
@@ -59,12 +60,12 @@ def calibrate(
 def calibrated_module(
     network: nn.Module, batch: Any, surrogate: Surrogate, target: float | None = None
 ) -> Calibration:
-    """Choose a surrogate's width for a module of one's own, from one forward pass over a batch.
+    """Choose a surrogate's width for a user's module from one forward pass over a batch.
 
     Args:
-        network: with snnTorch's recurrent neurons, whose reset has no gradient.
-        batch: what its `forward` takes.
-        surrogate: whose width is chosen.
+        network: a module with snnTorch's recurrent neurons, whose reset passes no gradient.
+        batch: input of its `forward`.
+        surrogate: the surrogate whose width is chosen.
         target: passing steps; None takes those of a detached reset.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Surrogates compared in a user's own network, which is none of the catalogue's."""
+"""Compare surrogates in a user's own torch module with snnTorch's neurons."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def compare_in(  # noqa: PLR0913 - each has a default
 ) -> OwnTable:
     """Train your own network once with each surrogate and seed, all with equal weights, batches and epochs.
 
-    Each of snnTorch's neurons in the module gets the surrogate as its `spike_grad`; nothing else of it changes. A
+    Each of snnTorch's neurons in the module gets the surrogate as its `spike_grad`; nothing else changes. A
     LightningModule trains by its own `training_step` and `configure_optimizers`. Validation selects the epoch; the
     test part is scored once.
 
@@ -45,19 +45,19 @@ def compare_in(  # noqa: PLR0913 - each has a default
         make_module: makes a new, untrained module; it is called under the seed of each run.
         train: inputs [samples, ...] and classes [samples], or a torch `Dataset` or `DataLoader` of such pairs,
             whose samples are taken in the data set's own order.
-        test: the same, of what is reported; None takes a fifth of each class of `train`.
-        surrogates: names of the catalogue, or by name a surrogate or any function that snnTorch takes.
-        width_fwhm: of all surrogates given by name [threshold units]; "auto" takes one for each by
-            `sgbench.calibrate`, before any run; None takes each surrogate's own.
-        validation: the same, of what selects; None takes a fifth of what is left of `train`.
-        groups: of the samples of `train`, such as who was recorded; no group is divided.
-        seeds: runs of each surrogate.
-        epochs: of training.
+        test: the data of the reported score, in the same form; None takes a fifth of each class of `train`.
+        surrogates: names of the catalogue; or a mapping from names to surrogates or functions for `spike_grad`.
+        width_fwhm: full width at half maximum of all surrogates of the catalogue [threshold units]; "auto" chooses
+            one for each by `sgbench.calibrate`, before any run; None takes each surrogate's own.
+        validation: the data that select the epoch, in the same form; None takes a fifth of the rest of `train`.
+        groups: the group of each sample of `train` [samples], such as the recorded person; no group is divided.
+        seeds: count of runs of each surrogate.
+        epochs: epochs of training.
         batch_size: samples of a batch.
         lr: learning rate of Adam, for a module without `configure_optimizers`.
-        loss: from the module's output and the classes; None takes cross-entropy on outputs summed over time.
+        loss: function of the module's output and the classes; None takes cross-entropy on outputs summed over time.
         time_first: whether the module takes [time, batch, ...] where samples are [samples, time, ...].
-        progress: whether to show a bar.
+        progress: whether to show a progress bar.
 
     Returns:
         A table, marked as outside the catalogue, with rank intervals and letters as on boards.
@@ -88,7 +88,7 @@ def _require_numbers(counts: Mapping[str, int], lr: float) -> None:
 def _outcomes(
     setup: TrainingSetup, given: Mapping[str, Callable[[], Any]], seeds: int, progress: bool
 ) -> dict[str, dict[int, RunScores]]:
-    """Run each surrogate with each seed; returns what came of them by surrogate and seed."""
+    """Train with each surrogate and seed; return the scores by surrogate and seed."""
     scores: dict[str, dict[int, RunScores]] = {name: {} for name in given}
     runs = [(name, seed) for name in given for seed in range(seeds)]
     for name, seed in tqdm(runs, disable=not progress, unit="run", leave=False):
@@ -97,7 +97,7 @@ def _outcomes(
 
 
 def _rows(scores: Mapping[str, Mapping[int, RunScores]]) -> list[OwnRow]:
-    """Build a row for each surrogate, with the ranks that it may have."""
+    """Build a row for each surrogate, with the interval of its rank."""
     ranked = places({name: {seed: run.test for seed, run in runs.items()} for name, runs in scores.items()})
     return [
         OwnRow(
@@ -106,7 +106,7 @@ def _rows(scores: Mapping[str, Mapping[int, RunScores]]) -> list[OwnRow]:
             validation={seed: run.validation for seed, run in runs.items()},
             failed=tuple(seed for seed, run in runs.items() if run.failed),
             at_chance=tuple(seed for seed, run in runs.items() if run.at_chance),
-            place=ranked[name],
+            rank=ranked[name],
         )
         for name, runs in scores.items()
     ]
@@ -115,7 +115,7 @@ def _rows(scores: Mapping[str, Mapping[int, RunScores]]) -> list[OwnRow]:
 def _surrogates(
     given: Sequence[str] | Mapping[str, Any], width_fwhm: float | None = None
 ) -> dict[str, Callable[[], Any]]:
-    """Map each name to a maker of its surrogate; one that learns or counts is new in every run."""
+    """Map each name to a function that makes its surrogate, so that every run starts with a new one."""
     if isinstance(given, str) or not given:
         raise InputError(
             "surrogates: names are needed, e.g. ['atan', 'triangle'], or a mapping of names to functions"
@@ -130,5 +130,5 @@ def _surrogates(
 
 
 def _copies_of(surrogate: Any) -> Callable[[], Any]:
-    """Return a maker that copies a surrogate with all that it learns and counts."""
+    """Return a function that makes copies of a surrogate, state included."""
     return lambda: copy.deepcopy(surrogate)

@@ -1,4 +1,4 @@
-"""Neurons on the fast engine for a network of one's own that is written in torch."""
+"""Run the neurons of a user's own torch network on the fast engine."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ class AllStates(NamedTuple):
     """Holds the outputs of neurons at all time steps, and their state after the last."""
 
     output: Tensor  # spikes, or potentials of neurons that do not fire [T, B, ...]
-    potential: Tensor | None  # above the threshold [T, B, ...]; None of neurons that take all steps at once
+    potential: (
+        Tensor | None
+    )  # relative to the threshold [T, B, ...]; None of neurons that take all steps at once
     state: Any  # after the last step
 
 
 class CompiledNeuron(nn.Module):
-    """Runs neurons over all steps of a current.
+    """Runs neurons over all time steps of an input current.
 
     Args:
-        neuron: whose parameters are used as they are in each call.
+        neuron: the neurons; each call uses the current values of their parameters.
     """
 
     def __init__(self, neuron: nn.Module) -> None:
@@ -37,11 +39,11 @@ class CompiledNeuron(nn.Module):
         self.neuron = neuron
 
     def forward(self, current: Tensor, state: Any = None) -> AllStates:
-        """Run all steps.
+        """Run all time steps.
 
         Args:
-            current: of all steps [T, B, ...].
-            state: to go on from; None is rest.
+            current: input current of all steps [T, B, ...].
+            state: initial state, as returned by an earlier call; None is the resting state.
         """
         if current.dim() <= LEAST:
             raise InputError(
@@ -73,11 +75,11 @@ class CompiledNeuron(nn.Module):
 def compile(neuron: nn.Module) -> CompiledNeuron:
     """Run neurons on the fast engine, from currents of all steps to their spikes and potentials.
 
-    A loop of one's own computes the currents of all steps by one product and hands them over, in place of calling
-    `step` in each. Gradients reach currents and parameters, and equal those of the loop.
+    Use it in place of a loop over time that calls `step`: compute the currents of all steps [T, B, N] by one matrix
+    product, and pass them. Gradients reach currents and parameters, and equal those of the loop.
 
     Args:
-        neuron: of the catalogue, of one's own with a `step`, or snnTorch's `Leaky` or `Synaptic`.
+        neuron: a neuron of the catalogue, your own with a `step`, or snnTorch's `Leaky` or `Synaptic`.
 
     Raises:
         InputError: another module.
@@ -98,5 +100,5 @@ def compile(neuron: nn.Module) -> CompiledNeuron:
             f"compile: a {type(neuron).__name__} feeds back within a step; use sgbench.accelerate on its network"
         )
     made = CompiledNeuron(neuron)
-    _ = made.runs_on  # refused as soon as possible
+    _ = made.runs_on  # raises here what a call would raise
     return made

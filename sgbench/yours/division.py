@@ -1,4 +1,4 @@
-"""Divides samples into training, validation and test, by class or by group, and says how."""
+"""Divide samples into training, validation and test, by class or by group."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from sgbench.yours.arrays import Part
 VALIDATION_SHARE = 0.2
 SPLIT_SEED = 20260101
 LONGEST_LABEL, LARGEST_LABEL = 100, 2**53
-"""Characters of a class's name, and the largest number whose neighbours are numbers too."""
+"""Most characters of a class's name; the largest label for which all smaller integers are exact in float64."""
 SHOWN = 3
-"""Names that a line spells out."""
+"""Most names that a message lists."""
 
 Divided = dict[Split, tuple[Part, NDArray[np.int64]]]
-"""The samples of each part, and the numbers of their classes."""
+"""The samples of each split, and their class indices [samples]."""
 
 
 def divide(
     train: Part, test: Part | None, validation: Part | None, *, groups: Any | None, notes: list[str]
 ) -> tuple[Divided, list[str]]:
-    """Assign numbers to the classes of all parts, and split off the parts that are not given.
+    """Index the classes of all parts, and split validation and test off `train` if they are not given.
 
     Args:
-        train: what is learnt from.
-        test: what is reported, or None.
-        validation: what selects, or None.
-        groups: of the training samples, such as who was recorded, or None; a group is not divided.
-        notes: gets a line for each thing that was decided.
+        train: training samples.
+        test: samples of the reported score, or None.
+        validation: samples that select the epoch, or None.
+        groups: the group of each training sample, such as the recorded person, or None; a group is not divided.
+        notes: receives a line for each decision.
 
     Returns:
-        The three parts, and the names of the classes in their order.
+        The three splits, and the names of the classes by index.
 
     Raises:
         InputError: there are too few samples, classes or groups; one line.
@@ -59,7 +59,7 @@ def divide(
 
 
 def commonest_share(numbers: NDArray[np.int64]) -> float:
-    """Compute the share of the commonest class of a part: what always answering it scores.
+    """Compute the share of the commonest class: the accuracy of always predicting it.
 
     >>> commonest_share(np.array([0, 2, 2]))
     0.6666666666666666
@@ -68,7 +68,7 @@ def commonest_share(numbers: NDArray[np.int64]) -> float:
 
 
 def _numbered(parts: dict[Split, Part]) -> tuple[list[str], dict[Split, NDArray[np.int64]]]:
-    """Assign numbers to the labels of all parts in sorted order."""
+    """Return the sorted labels of all parts, and the class index of each sample by split."""
     kinds = {part.labels.dtype.kind in "buif" for part in parts.values()}
     if len(kinds) > 1:
         raise InputError("labels are numbers in one part and words in another; give all as the same")
@@ -105,7 +105,7 @@ def _lacking(labels: list[str], numbers: dict[Split, NDArray[np.int64]]) -> Iter
 def _split(
     target: NDArray[np.int64], groups: NDArray[Any] | None, name: str, notes: list[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Split positions into training and another part: a fifth of each class, or whole groups."""
+    """Split sample indices into training and another part: a fifth of each class, or whole groups."""
     random = np.random.Generator(np.random.PCG64(SPLIT_SEED))
     if groups is not None:
         return _by_group(target, groups, name, random, notes)

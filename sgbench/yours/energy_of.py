@@ -1,4 +1,4 @@
-"""What a network of the user's own costs on every target, from one call."""
+"""Price a user's own network on every energy target, in one call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sgbench.energy.priced import PricedNetwork
 from sgbench.errors import InputError, require_count, require_number
 
 
-def energy_of(  # noqa: PLR0913 - what is counted, and what it is priced by
+def energy_of(  # noqa: PLR0913 - each has a default
     network: nn.Module,
     batch: Tensor,
     *,
@@ -27,25 +27,25 @@ def energy_of(  # noqa: PLR0913 - what is counted, and what it is priced by
 ) -> PricedNetwork:
     r"""Price one inference of a torch or snnTorch module on every energy target.
 
-    One forward pass in evaluation mode counts the operations exactly. Each is then priced, is part of another
-    price, or is named below the table as left out, its number with a star.
+    One forward pass in evaluation mode counts the operations exactly. Each kind is then priced, is part of another
+    price, or is left out: it is named below the table, and the sum has a star.
 
     .. math:: E = \sum_l \sum_o \frac{n_{lo}}{\mathrm{samples}} e_o
 
     Args:
-        network: its `forward` takes the batch whole, with all time steps.
-        batch: samples along the first axis, or, where there are steps, along the one beside the axis of the steps.
-        input_kind: "binary" where the input is spikes, "real" where it is numbers.
+        network: a module whose `forward` takes the whole batch, with all time steps.
+        batch: input [samples, ...], or with time steps [samples, steps, ...] or [steps, samples, ...].
+        input_kind: "binary" for spikes, "real" for other numbers.
         steps: time steps of each sample; 1 for a network without time.
-        dt_s: length of a time step [s], on which latency and static energy rest.
-        bits: of a weight and of a state.
-        fold_batch_norm: whether batch normalisation is folded into the weights before it.
-        targets: names of price lists; none takes all.
-        config_dirs: folders with targets of your own.
+        dt_s: duration of a time step [s], which sets latency and static energy.
+        bits: bits of a weight and of a state variable.
+        fold_batch_norm: whether to fold batch normalisation into the weights before it.
+        targets: names of energy targets; empty takes all.
+        config_dirs: folders with your own targets.
 
     Raises:
-        InputError: a layer that the counter does not know, an unknown target, or a batch whose samples cannot be
-            told from its steps; one line that names it.
+        InputError: a layer that the counter does not know, an unknown target, or a batch whose samples and steps
+            cannot be distinguished; one line that names it.
 
     >>> import torch
     >>> network = nn.Sequential(nn.Conv1d(1, 2, 3), nn.ReLU(), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(6, 2))
@@ -70,7 +70,7 @@ def energy_of(  # noqa: PLR0913 - what is counted, and what it is priced by
 
 
 def _samples(batch: Tensor, steps: int) -> int:
-    """Count the samples of a batch: those of the first axis, or of the axis beside that of the steps."""
+    """Count the samples of a batch, along its first axis or along the axis next to that of the steps."""
     shape = tuple(batch.shape)
     if batch.dim() < 2:  # noqa: PLR2004 - an axis of samples and one of features
         raise InputError(f"the batch has shape {shape}: an axis of samples and one of features are needed")

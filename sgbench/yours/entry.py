@@ -1,4 +1,4 @@
-"""Writes the entry, the experiment and the protocol of a user's own data: YAML alone, no class."""
+"""Write the catalogue entry, experiment and protocol of a user's own data, as YAML."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from sgbench.yours.prepare import Prepared
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 ENCODERS: dict[Form, str] = {"values": "latency", "traces": "direct", "spikes": "binned"}
-"""The code of each form, unless another one is chosen."""
+"""The default encoder of each form of data."""
 TIME_CONSTANT_STEPS = 10
-"""Of membranes, unless told otherwise: as the catalogue's 10 ms at steps of 1 ms."""
+"""Default membrane time constant in time steps: the catalogue's 10 ms at steps of 1 ms."""
 HASH_DIGITS = 8
 FREE = (
     "surrogate",
@@ -49,45 +49,45 @@ FREE = (
 
 @dataclass(frozen=True)
 class Terms:
-    """Holds what of a protocol a user may set; all of it enters the protocol's name."""
+    """Holds the settings of a protocol that a user may choose; all enter the hash in its name."""
 
     hidden: tuple[int, ...] = (64,)  # neurons of each hidden layer
-    epochs: int | None = None  # of training, or None for as many as make about a thousand updates, 30 to 300
+    epochs: int | None = None  # of training; None: about a thousand updates, 30 to 300 epochs
     batch_size: int = 32  # samples of a batch
-    seeds: int = 5  # how many
-    encoder: str | None = None  # the code's name, or None for the one of the data's form
-    steps: int | None = None  # of a sample, or None for as many as the data have
+    seeds: int = 5  # count of seeds
+    encoder: str | None = None  # name of the encoder; None: the default of the data's form
+    steps: int | None = None  # time steps of a sample; None: those of the data
 
 
 @dataclass(frozen=True)
 class WrittenEntry:
-    """Holds an entry that has been written, or was there already."""
+    """Holds the name and folders of an entry on disk."""
 
-    name: str  # of the data set and the experiment; the protocol is this with `_v1`
+    name: str  # of the data set and the experiment; that of the protocol ends in `_v1`
     conf: Path  # folder of the entries
     data: Path  # folder of the samples
-    notes: list[str] = field(default_factory=list)  # lines on what was decided
+    notes: list[str] = field(default_factory=list)  # lines on how the data were read and divided
 
     @property
     def protocol(self) -> str:
-        """Return the name of the protocol under which records lie and boards are made."""
+        """Return the name of the protocol of its records and board."""
         return f"{self.name}_v1"
 
     @property
     def commands(self) -> tuple[str, ...]:
         """List the commands to type next."""
-        words = "surrogate=atan,triangle width_fwhm=0.1,0.5 seed=0,1,2,3,4"
+        overrides = "surrogate=atan,triangle width_fwhm=0.1,0.5 seed=0,1,2,3,4"
         return (
-            f"sgbench run -m hydra/launcher=replicas experiment={self.name} {words}",
+            f"sgbench run -m hydra/launcher=replicas experiment={self.name} {overrides}",
             f"sgbench board show --from runs --protocol {self.protocol}",
         )
 
 
 def add(name: str, prepared: Prepared, terms: Terms, *, data_dir: Path | None = None) -> WrittenEntry:
-    """Store samples and write the three files that make them an ordinary task.
+    """Store samples, and write the YAML files of their data set, experiment and protocol.
 
-    The name gets a hash of samples and terms, so that other data or terms never share a board; the same ones find
-    what is there.
+    The name gets a hash of samples and terms, so that other data or terms never share a board. An entry of the
+    same samples and terms is used as it is.
 
     Raises:
         InputError: the name or a term is not usable.
@@ -95,7 +95,7 @@ def add(name: str, prepared: Prepared, terms: Terms, *, data_dir: Path | None = 
     """
     if not NAME.fullmatch(name):
         raise InputError(f"name '{name}': lower-case letters, digits and _ are needed, e.g. my_gestures")
-    terms = _settled(terms, len(prepared.splits["train"].target))
+    terms = _with_epochs(terms, len(prepared.splits["train"].target))
     task = _task(prepared, terms)
     data, sha256, is_new = _stored(prepared, data_dir)
     text = json.dumps([sha256, task, asdict(terms)], sort_keys=True)
@@ -124,7 +124,7 @@ def add(name: str, prepared: Prepared, terms: Terms, *, data_dir: Path | None = 
 
 
 def _write_all(texts: dict[Path, str]) -> None:
-    """Write files, all of them or, where one cannot be written, none that was not there."""
+    """Write all files; if one cannot be written, remove those that were new."""
     new = [path for path in texts if not path.exists()]
     for folder in {path.parent for path in texts}:
         remove_abandoned(folder)
@@ -141,11 +141,11 @@ def _write_all(texts: dict[Path, str]) -> None:
 UPDATES, FEWEST_EPOCHS, MOST_EPOCHS = 1000, 30, 300
 
 
-def _settled(terms: Terms, samples: int) -> Terms:
-    """Complete the terms by a number of epochs.
+def _with_epochs(terms: Terms, samples: int) -> Terms:
+    """Set the epochs of terms that have none, by the count of training samples.
 
-    >>> _settled(Terms(), 72).epochs, _settled(Terms(), 640).epochs, _settled(Terms(epochs=2), 72).epochs
-    (300, 50, 2)
+    >>> _with_epochs(Terms(), 72).epochs, _with_epochs(Terms(), 640).epochs
+    (300, 50)
     """
     for key in ("batch_size", "seeds"):
         require_count(key, getattr(terms, key))
@@ -158,7 +158,7 @@ def _settled(terms: Terms, samples: int) -> Terms:
 
 
 def _stored(prepared: Prepared, data_dir: Path | None) -> tuple[Path, str, bool]:
-    """Store the samples once; return their folder, their checksum, and whether they were not there before."""
+    """Store the samples unless they exist; return their folder, their SHA-256, and whether they are new."""
     sha256 = fingerprint(prepared.splits)
     root = default_data_dir() if data_dir is None else data_dir
     sizes = [len(prepared.splits[split].target) for split in SPLITS]
@@ -177,14 +177,14 @@ def _stored(prepared: Prepared, data_dir: Path | None) -> tuple[Path, str, bool]
         with new_folder(folder) as passing:
             store(prepared.splits, passing)
             if folder.exists():
-                shutil.rmtree(folder)  # not whole: somebody took files out of it
+                shutil.rmtree(folder)  # incomplete: files were removed
             passing.chmod(0o755)
             passing.rename(folder)
     return folder, sha256, is_new
 
 
 def _task(prepared: Prepared, terms: Terms) -> dict[str, Any]:
-    """Determine what fixes the input: its code, steps and their duration."""
+    """Choose the encoder, the time steps and their duration [s]."""
     encoder = terms.encoder or ENCODERS[prepared.form]
     catalogue.entry("encoder", encoder)
     steps = prepared.steps if terms.steps is None else require_count("steps", terms.steps)
@@ -238,7 +238,7 @@ def _protocol(
         "superseded_by": None,
     }
     if commonest > even:
-        tree["meta"] = {"guess_accuracy": commonest}  # of who always says the commonest class
+        tree["meta"] = {"guess_accuracy": commonest}  # of always predicting the commonest class
     return tree
 
 
@@ -260,5 +260,5 @@ def _experiment(name: str, prepared: Prepared, task: dict[str, Any]) -> dict[str
 
 
 def lines(added: WrittenEntry) -> Sequence[str]:
-    """Describe in lines what was decided, and where things are."""
+    """Write lines on how the data were read, where the files are, and the next commands."""
     return [*added.notes, f"entries: {added.conf}", f"samples: {added.data}"]

@@ -1,4 +1,4 @@
-"""Parts of a user's data from `.npz` files, as `sgbench data add` takes them."""
+"""Read a user's data from `.npz` files, as `sgbench data add` takes them."""
 
 from __future__ import annotations
 
@@ -19,23 +19,22 @@ LABELS = ("y", "Y", "labels", "label", "target", "targets")
 EVENTS = ("sample", "time", "channel")
 GROUPS = "groups"
 NAME_LENGTHS_AT = 26
-"""Of a member's own header in a zip file, where the lengths of its name and of what else it has are."""
+"""Offset of the lengths of the name and of the extra field in a zip member's own header [bytes]."""
 ENDING = ".npy"
 MOST_UNPACKED_BYTES = 2**30
-"""Of one array that is packed, which has to be in memory as a whole."""
+"""Largest compressed array, which is read into memory as a whole."""
 KEYS = "x and y; or sample, time and channel of each spike, and y"
 
 
 def read_part(path: Path, groups: str | None = None) -> tuple[tuple[Any, NDArray[Any]], NDArray[Any] | None]:
     """Read samples and labels of one file, and the groups of its samples where it has any.
 
-    An array `x` with `y`; or, of spikes, three arrays of equal lengths (`sample`, `time`, `channel`) with `y`. A
-    name that is none of these is not looked at. Arrays are mapped where the file holds them as they are
-    (`numpy.savez`), and read whole where they are compressed.
+    The file holds arrays `x` and `y`; or, for spikes, `y` and three arrays of equal lengths, `sample`, `time` and
+    `channel`. Other names are ignored. Uncompressed arrays (`numpy.savez`) are memory-mapped, compressed ones read.
 
     Args:
-        path: of the file.
-        groups: name of the array of the groups; None takes `groups` where there is one.
+        path: the .npz file.
+        groups: name of the array of groups; None takes `groups` if the file has it.
 
     Raises:
         InputError: no such file, not NumPy's format, or arrays are missing; one line.
@@ -58,7 +57,7 @@ def read_part(path: Path, groups: str | None = None) -> tuple[tuple[Any, NDArray
 
 
 def _arrays(path: Path, wanted: set[str]) -> dict[str, Any]:
-    """Read the arrays of a file by name; those not asked for are None."""
+    """Read the wanted arrays of a file by name; the values of other names are None."""
     _require_file(path)
     try:
         with zipfile.ZipFile(path) as packed:
@@ -79,7 +78,7 @@ def _arrays(path: Path, wanted: set[str]) -> dict[str, Any]:
 
 
 def _require_file(path: Path) -> None:
-    """Refuse what is no file, such as a pipe, which would be waited for, and a file of one array."""
+    """Refuse anything but a regular file, such as a pipe, which would block, and an .npy file of one array."""
     if not path.exists():
         raise InputError(f"{path}: no such file")
     if not path.is_file():
@@ -92,7 +91,7 @@ def _require_file(path: Path) -> None:
 
 
 def _array(path: Path, packed: zipfile.ZipFile, member: zipfile.ZipInfo, where: str) -> NDArray[Any]:
-    """Map an uncompressed array into memory, a page of which is read when it is looked at; unpack another one."""
+    """Map an uncompressed array of a zip file into memory; decompress another one."""
     is_packed = member.compress_type != zipfile.ZIP_STORED
     if is_packed and member.file_size > MOST_UNPACKED_BYTES:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Batches of a user's data as their own network takes them: unscaled, in any shape."""
+"""Batches of a user's data for their own network: unscaled, in any shape."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from sgbench.yours.scratch import SpilledArrays, stacked
 
 @dataclass(frozen=True)
 class OwnData:
-    """Holds inputs and classes of three parts."""
+    """Holds inputs and classes of train, validation and test."""
 
-    parts: Divided  # their samples, and the numbers of their classes
-    labels: list[str]  # names of the classes, in their order
-    notes: list[str]  # lines on what was decided
+    parts: Divided  # samples and class indices by split
+    labels: list[str]  # names of the classes by index
+    notes: list[str]  # lines on how the data were read and divided
 
     @property
     def classes(self) -> int:
@@ -32,7 +32,7 @@ class OwnData:
 
     @property
     def guess(self) -> float:
-        """Compute what guessing scores: the share of the commonest class in the test part."""
+        """Compute the accuracy of guessing: the share of the commonest class in the test part."""
         return commonest_share(self.parts["test"][1])
 
     def count(self, split: Split) -> int:
@@ -40,7 +40,7 @@ class OwnData:
         return len(self.parts[split][0])
 
     def batch(self, split: Split, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        """Return inputs [B, ...] and classes [B] of some samples; floating-point numbers are float32."""
+        """Return inputs [B, ...] (real ones as float32) and class indices [B] of the samples `chosen` [B]."""
         part, numbers = self.parts[split]
         x = torch.from_numpy(np.asarray(part.values)[part.order[chosen.numpy()]])
         return x.float() if x.is_floating_point() else x, torch.from_numpy(numbers[chosen.numpy()])
@@ -50,10 +50,10 @@ def own_data(train: Any, test: Any | None, validation: Any | None, groups: Any |
     """Read and divide a user's data.
 
     Args:
-        train: (x, y), or a torch `Dataset` or `DataLoader`, whose order is its data set's own.
-        test: the same, or None.
-        validation: the same, or None.
-        groups: of the samples of `train`, or None; no group is divided.
+        train: (x, y), or a torch `Dataset` or `DataLoader`; samples keep the order of the data set.
+        test: the same, or None to split it off `train`.
+        validation: the same, or None to split it off `train`.
+        groups: the group of each sample of `train`, or None; no group is divided.
 
     Raises:
         InputError: data cannot be used; one line.
@@ -68,7 +68,7 @@ def own_data(train: Any, test: Any | None, validation: Any | None, groups: Any |
 
 
 def _part(given: Any, name: str) -> Part:
-    """Read inputs of one shape with their classes."""
+    """Read one part: inputs, all of one shape, and their classes."""
     if isinstance(given, tuple | list) and len(given) == PAIR:
         x, y = plain(given[0]), plain(given[1])
     else:
@@ -78,14 +78,14 @@ def _part(given: Any, name: str) -> Part:
     if x.dtype.kind not in "buif":
         raise InputError(f"{name}: inputs are of type {x.dtype}, numbers are needed; give frames of events")
     if x.dtype.kind == "f":
-        bad = next((place for place, sample in enumerate(x) if not np.isfinite(sample).all()), None)
+        bad = next((index for index, sample in enumerate(x) if not np.isfinite(sample).all()), None)
         if bad is not None:
             raise InputError(f"{name}: sample {bad} holds NaN or infinity; leave it out or fill it in")
     return Part(x, y)
 
 
 def _one_by_one(given: Any, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Collect what a data set hands out sample by sample; above 64 MB it is stored in a file."""
+    """Collect the inputs and classes of a data set sample by sample, above 64 MB in a file."""
     samples, labels = SpilledArrays(), []
     for sample, label in in_order(given, name):
         samples.add(plain(sample))
@@ -96,6 +96,6 @@ def _one_by_one(given: Any, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
     shapes = {array.shape for array in arrays}
     if len(shapes) > 1:
         raise InputError(
-            f"{name}: samples have shapes such as {sorted(shapes)[:2]}; your network needs them alike"
+            f"{name}: samples have shapes such as {sorted(shapes)[:2]}; your network needs equal shapes"
         )
     return stacked(arrays), np.asarray(labels)

@@ -1,4 +1,4 @@
-"""What surrogates reached in a user's own network, as a table that is no board."""
+"""The scores of surrogates in a user's own network, as a table."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class OwnRow:
     """Holds the scores of one surrogate in a user's network."""
 
     surrogate: str  # its name
-    test: dict[int, float]  # accuracies by seed; a run whose loss left the finite counts as guessing
-    validation: dict[int, float]  # the same of the selected epochs
-    failed: tuple[int, ...]  # seeds of such runs
-    at_chance: tuple[int, ...]  # seeds of runs that finished, and whose validation is no better than guessing
-    place: RankPlace | None  # ranks that it may have, None of a single seed
+    test: dict[int, float]  # accuracy by seed; a run whose loss was not finite counts as guessing
+    validation: dict[int, float]  # accuracy of the selected epoch by seed
+    failed: tuple[int, ...]  # seeds of runs whose loss was not finite
+    at_chance: tuple[int, ...]  # seeds of finished runs whose validation is no better than guessing
+    rank: RankPlace | None  # interval of its rank; None with a single seed
 
     @property
     def score(self) -> Summary:
@@ -42,9 +42,9 @@ class OwnTable(ShownTable):
     """Shows a row for each surrogate, the best first, marked as outside the catalogue.
 
     Args:
-        rows: in any order.
-        notes: lines on what was decided about the data.
-        guess: accuracy of guessing.
+        rows: one for each surrogate, in any order.
+        notes: lines on how the data were read and divided.
+        guess: accuracy of guessing, from 0 to 1.
     """
 
     def __init__(self, rows: Sequence[OwnRow], notes: Sequence[str] = (), *, guess: float) -> None:
@@ -53,14 +53,14 @@ class OwnTable(ShownTable):
         self.notes = tuple(notes)
 
     def __repr__(self) -> str:
-        return "\n".join([*self.notes, "", *aligned(self._cells(), words=3), "", *self._below()])
+        return "\n".join([*self.notes, "", *aligned(self._cells(), text_columns=3), "", *self._below()])
 
     def table(self) -> Table:
         """Make the table of the surrogates with their accuracies."""
-        return plain_table("Surrogates in a network of one's own", self._cells(), words=3)
+        return plain_table("Surrogates in a network of one's own", self._cells(), text_columns=3)
 
     def table_notes(self) -> tuple[str, ...]:
-        """Return the choices made about the data, and a note that no board ranks this."""
+        """Return the notes on the data, and one that no board ranks these results."""
         return (*self.notes, *self._below())
 
     def to_pandas(self) -> Any:
@@ -77,7 +77,7 @@ class OwnTable(ShownTable):
         return data_frame(("surrogate", "seed", "validation", "test", "failed", "at_chance"), runs)
 
     def _below(self) -> list[str]:
-        """List what is said below the table: which runs have learnt nothing, and what the table is."""
+        """List the lines below the table: runs that have learnt nothing, and how to read the table."""
         guessing = [
             Guessing(f"{row.surrogate} seed {seed}", "sgbench.diagnose_module")
             for row in self.rows
@@ -91,7 +91,7 @@ class OwnTable(ShownTable):
         rows = [["rank", "alike", "surrogate", self.measure.title, "seeds", "failed", "at chance"]]
         for row in self.rows:
             rank, letters = (
-                ("-", "") if row.place is None else (f"{row.place.low} to {row.place.high}", row.place.groups)
+                ("-", "") if row.rank is None else (f"{row.rank.low} to {row.rank.high}", row.rank.groups)
             )
             counts = [str(len(seeds)) for seeds in (row.test, row.failed, row.at_chance)]
             rows.append([rank, letters, row.surrogate, self.measure.summary(row.score), *counts])

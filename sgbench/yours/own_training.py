@@ -1,4 +1,4 @@
-"""The training of a user's own network: equal weights, batches and epochs for each surrogate."""
+"""Train a user's own network with equal weights, batches and epochs for each surrogate."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from sgbench.yours.calibrate import calibrated_module
 from sgbench.yours.own_data import OwnData
 
 Loss = Callable[[Any, Tensor], Tensor]
-OVER_TIME = 3  # axes of an output that has steps
+OVER_TIME = 3  # axes of an output with time steps
 
 
 class RunScores(NamedTuple):
-    """Holds what one run came to: two accuracies, and whether its loss left the finite or it learnt nothing."""
+    """Holds the scores of one run."""
 
-    validation: float
-    test: float
-    failed: bool
-    at_chance: bool
+    validation: float  # accuracy of the selected epoch
+    test: float  # accuracy
+    failed: bool  # whether the loss was not finite
+    at_chance: bool  # whether validation is no better than guessing
 
 
 def cross_entropy(output: Any, target: Tensor) -> Tensor:
-    """Compute cross-entropy on outputs summed over time; of a pair of spikes and potentials, on the spikes."""
+    """Compute the cross-entropy of outputs summed over time; of (spikes, potentials), the spikes are taken."""
     return nn.functional.cross_entropy(_logits(output), target)
 
 
 def _logits(output: Any) -> Tensor:
-    """Compute scores of the classes [B, C]: the sum over steps, and of spikes and potentials those of spikes."""
+    """Compute class scores [B, C]: the output summed over time steps; of (spikes, potentials), the spikes."""
     first = output[0] if isinstance(output, tuple | list) else output
     return first.sum(0) if first.dim() == OVER_TIME else first
 
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """Holds what all runs have in common."""
+    """Holds the data and settings that all runs share."""
 
     make_module: Callable[[], nn.Module]
     data: OwnData
@@ -56,7 +56,7 @@ class TrainingSetup:
     time_first: bool
 
     def run(self, make_surrogate: Callable[[], Any], seed: int) -> RunScores:
-        """Train once and return validation and test accuracy, and whether the loss left the finite."""
+        """Train a new module with a new surrogate under a seed, and score it."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             module = self.make_module()
@@ -72,7 +72,7 @@ class TrainingSetup:
             return RunScores(validation, test, failed=False, at_chance=validation <= most)
 
     def calibration(self, surrogate: Surrogate) -> Calibration:
-        """Choose a surrogate's width on the first training batch, with weights of a seed that no run has.
+        """Choose a surrogate's width on the first training batch, with weights of a seed that no run uses.
 
         Raises:
             InputError: as `sgbench.calibrate`.
@@ -84,7 +84,7 @@ class TrainingSetup:
         return calibrated_module(module, x, surrogate)
 
     def _fit(self, module: nn.Module, seed: int) -> None:
-        """Train a module and leave it with the weights of the epoch that validation selects."""
+        """Train a module, and load the weights of the epoch that validation selects."""
         optimizer = self._optimizer(module)
         own_step = _is_lightning(module)
         order = torch.Generator().manual_seed(seed)
@@ -114,8 +114,8 @@ class TrainingSetup:
 
     def _batches(self, split: Split, order: torch.Generator | None) -> Iterator[tuple[Tensor, Tensor]]:
         count = self.data.count(split)
-        places = torch.arange(count) if order is None else torch.randperm(count, generator=order)
-        for chosen in places.split(self.batch_size):
+        indices = torch.arange(count) if order is None else torch.randperm(count, generator=order)
+        for chosen in indices.split(self.batch_size):
             x, y = self.data.batch(split, chosen)
             yield (x.transpose(0, 1) if self.time_first else x), y
 
@@ -132,10 +132,10 @@ class TrainingSetup:
         return sum(right) / self.data.count(split)
 
     def _require_stateless(self, module: nn.Module) -> None:
-        """Require that a batch in another order gives the same outputs in that order, whatever came before.
+        """Require that outputs depend on the batch alone: a permuted batch gives the permuted outputs.
 
         Raises:
-            InputError: it does not.
+            InputError: the module keeps state between batches or mixes samples.
         """
         axis = 1 if self.time_first else 0
         (x, _), *_ = self._batches("train", None)
@@ -171,5 +171,5 @@ def _give(module: nn.Module, make_surrogate: Callable[[], Any]) -> None:
 
 
 def _is_lightning(module: nn.Module) -> bool:
-    """Return whether a module trains by steps and an optimiser of its own, as Lightning's do."""
+    """Return whether a module has its own `training_step` and optimiser, as a LightningModule."""
     return hasattr(module, "training_step") and hasattr(module, "configure_optimizers")

@@ -1,4 +1,4 @@
-"""From parts of a user's data to checked samples in three splits, and what was decided on the way."""
+"""Convert parts of a user's data to checked samples in three splits, with notes on every decision."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from sgbench.yours.samples import samples_of_arrays, samples_of_events
 
 @dataclass
 class Prepared:
-    """Samples as a data set holds them, and the facts that an entry states."""
+    """Holds samples in three splits, and the facts for their catalogue entry."""
 
     splits: dict[Split, Samples]  # train, validation and test
     form: Form
     n_inputs: int  # channels, traces or features
-    labels: list[str]  # of the classes, in their order
-    steps: int  # of the longest sample, or as many as a code takes
+    labels: list[str]  # names of the classes by index
+    steps: int  # time steps of the longest sample, or of the encoder
     dt_s: float  # duration of a step [s]
-    notes: list[str] = field(default_factory=list)  # lines on what was decided
+    notes: list[str] = field(default_factory=list)  # lines on how the data were read and divided
 
 
 def prepare(
@@ -37,13 +37,13 @@ def prepare(
     groups: NDArray[Any] | None = None,
     dt_s: float | None = None,
 ) -> Prepared:
-    """Check and scale samples, number classes, and split off a validation part where none is given.
+    """Check and scale samples, index classes, and split off parts that are not given.
 
     Args:
-        train: what is learnt from.
-        test: what is reported, or None.
-        validation: what selects, or None.
-        groups: of the training samples, such as who was recorded; a group is not divided.
+        train: training samples.
+        test: samples of the reported score, or None.
+        validation: samples that select the epoch, or None.
+        groups: the group of each training sample, such as the recorded person; a group is not divided.
         dt_s: duration of a step of events [s]; None takes a hundredth of the longest sample.
 
     Raises:

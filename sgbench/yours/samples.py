@@ -1,4 +1,4 @@
-"""From parts of a user's data to samples as a data set holds them: spikes packed, other numbers from 0 to 1."""
+"""Convert a user's data to the samples of a data set: packed spikes, or numbers from 0 to 1."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from sgbench.encoders.base import Form
 from sgbench.errors import InputError
 from sgbench.signals.spike_trains import SpikeTrains
 from sgbench.yours.arrays import TRACES_AXES, EventArrays, Part
-from sgbench.yours.scratch import SpilledArrays, room
+from sgbench.yours.scratch import SpilledArrays, empty_array
 
 STEP_US = 1000
-"""Duration of a step of arrays that come in steps; any would do, since time constants are counted in steps."""
+"""Duration of a step of arrays in steps [us]; any value would do, since time constants are counted in steps."""
 EVENT_STEPS = 100
-"""Steps into which events are put unless a step is given."""
+"""Time steps of the longest sample of events, unless the duration of a step is given."""
 LATENCY_STEPS = 25
-"""Steps of features that do not go over time."""
+"""Time steps of features without a time axis."""
 NO_SPIKE = "no sample has a spike, so there is nothing to learn from"
 AT_ONCE = 2**22
-"""Numbers that are looked at together."""
+"""Most numbers that are processed together."""
 
 
 class SplitSamples(NamedTuple):
-    """Holds the samples of train, validation and test, with their kind, inputs, steps and length of a step."""
+    """Holds the samples of train, validation and test, and their shape."""
 
     splits: dict[Split, Samples]
-    form: Form
-    n_inputs: int
-    steps: int
-    dt_s: float
+    form: Form  # spikes, traces over time or plain values
+    n_inputs: int  # channels, traces or features
+    steps: int  # time steps of the longest sample
+    dt_s: float  # duration of a step [s]
 
 
 def samples_of_events(
     parts: dict[Split, Part], targets: dict[Split, torch.Tensor], dt_s: float | None, notes: list[str]
 ) -> SplitSamples:
-    """Convert spikes with times of their own to samples, in the order of time."""
+    """Convert events, spikes with times [us], to samples sorted by time."""
     events_by_split: dict[Split, tuple[EventArrays, NDArray[np.int64]]] = {
         name: (part.values, part.order)
         for name, part in parts.items()
@@ -48,10 +48,10 @@ def samples_of_events(
     }
     last_us, last_channel, silent = 0, 0, 0
     for events, order in events_by_split.values():
-        for place in order:
-            last_us = max(last_us, int(events.times_us[place].max(initial=0)))
-            last_channel = max(last_channel, int(events.channels[place].max(initial=0)))
-            silent += not len(events.times_us[place])
+        for index in order:
+            last_us = max(last_us, int(events.times_us[index].max(initial=0)))
+            last_channel = max(last_channel, int(events.channels[index].max(initial=0)))
+            silent += not len(events.times_us[index])
     step_us = -(-(last_us + 1) // EVENT_STEPS) if dt_s is None else max(1, round(dt_s * 1e6))
     steps, n_inputs = last_us // step_us + 1, last_channel + 1
     if silent:
@@ -70,19 +70,19 @@ def samples_of_events(
 def _trains_of_events(
     events: EventArrays, order: NDArray[np.int64], duration_us: int, n_inputs: int
 ) -> Iterator[SpikeTrains]:
-    """Yield spike trains of some samples, about as many spikes at a time as are processed together."""
-    counts = np.cumsum([len(events.times_us[place]) for place in order])
+    """Yield the spike trains of samples in pieces of about AT_ONCE spikes."""
+    counts = np.cumsum([len(events.times_us[index]) for index in order])
     for chosen in np.split(order, np.flatnonzero(np.diff(counts // AT_ONCE)) + 1):
         times_us, channels = (
-            np.concatenate([np.zeros(0, np.int64), *(times[place] for place in chosen)])
+            np.concatenate([np.zeros(0, np.int64), *(times[index] for index in chosen)])
             for times in (events.times_us, events.channels)
         )
-        owner = np.repeat(np.arange(len(chosen)), [len(events.times_us[place]) for place in chosen])
+        owner = np.repeat(np.arange(len(chosen)), [len(events.times_us[index]) for index in chosen])
         yield SpikeTrains.of(owner, channels, times_us, np.full(len(chosen), duration_us), n_inputs)
 
 
 def _packed(pieces: Iterator[SpikeTrains]) -> SpikeTrains:
-    """Join the samples of all pieces one after another, in files where they are many."""
+    """Join the samples of all pieces, in memory or, if large, in files."""
     channel, time_us, counts, duration_us = SpilledArrays(), SpilledArrays(), [np.zeros(1, np.int64)], []
     n_channels = 0
     for piece in pieces:
@@ -103,7 +103,7 @@ def _packed(pieces: Iterator[SpikeTrains]) -> SpikeTrains:
 class _ArrayPart:
     """Reads the samples of a part in pieces of an array [samples, features] or [samples, steps, channels].
 
-    Samples of unlike lengths have zeros behind them.
+    Samples shorter than the longest are padded with zeros.
     """
 
     def __init__(self, part: Part) -> None:
@@ -113,7 +113,7 @@ class _ArrayPart:
         first = part.values[0]
         self.lengths: NDArray[np.int64] | None = None
         if isinstance(part.values, list):
-            self.lengths = np.array([len(part.values[place]) for place in self.order], np.int64)
+            self.lengths = np.array([len(part.values[index]) for index in self.order], np.int64)
             self.sample_shape: tuple[int, ...] = (int(self.lengths.max()), first.shape[1])
         else:
             self.sample_shape = first.shape
@@ -122,7 +122,7 @@ class _ArrayPart:
         self.dtype = np.asarray(first).dtype
 
     def pieces(self) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Yield the start of each piece, and its samples."""
+        """Yield the index of the first sample of each piece, and the piece's samples."""
         many = max(1, AT_ONCE // max(1, int(np.prod(self.sample_shape))))
         for start in range(0, len(self.order), many):
             chosen = self.order[start : start + many]
@@ -130,8 +130,8 @@ class _ArrayPart:
                 yield start, self.values[chosen]
                 continue
             piece = np.zeros((len(chosen), *self.sample_shape), self.dtype)
-            for row, place in zip(piece, chosen, strict=True):
-                row[: len(self.values[place])] = self.values[place]
+            for row, index in zip(piece, chosen, strict=True):
+                row[: len(self.values[index])] = self.values[index]
             yield start, piece
 
 
@@ -140,14 +140,14 @@ def samples_of_arrays(
 ) -> SplitSamples:
     """Convert arrays to samples: 0/1 arrays with a time axis become spikes, all others numbers from 0 to 1.
 
-    Where training numbers leave 0 to 1, each channel is scaled by its range in the training split; what lies beyond
-    that is cut.
+    If training numbers leave 0 to 1, each channel is scaled by its range in the training split, and numbers beyond
+    that range are clipped.
 
     Args:
         parts: the arrays of each split.
-        targets: of each split.
-        dt_s: length of a step, None for a default.
-        notes: gets a line about what was taken as what.
+        targets: class indices [samples] of each split.
+        dt_s: duration of a time step [s], None for a default.
+        notes: receives a line on how the arrays were read.
 
     Raises:
         InputError: shapes differ, a number is not finite, or the range is too large for float64.
@@ -156,7 +156,7 @@ def samples_of_arrays(
     shapes = {(len(part.sample_shape) + 1, part.sample_shape[-1]) for part in array_parts.values()}
     if len(shapes) > 1:
         shapes_text = ", ".join(str((len(part.order), *part.sample_shape)) for part in array_parts.values())
-        raise InputError(f"parts have unlike shapes: {shapes_text}; give all alike")
+        raise InputError(f"parts have unlike shapes: {shapes_text}; give all the same shape")
     ((axes, n_inputs),) = shapes
     for name, part in array_parts.items():
         bad = _first_bad(part)
@@ -181,7 +181,7 @@ def samples_of_arrays(
 def _value_samples(
     array_parts: dict[Split, _ArrayPart], targets: dict[Split, torch.Tensor], notes: list[str]
 ) -> dict[Split, Samples]:
-    """Convert arrays to samples of numbers from 0 to 1, scaled by the training split where that leaves 0 to 1."""
+    """Convert arrays to samples of numbers from 0 to 1, scaled by the range of training if that leaves 0 to 1."""
     low, high = _range(array_parts["train"])
     if (high / 2 - low / 2 > np.finfo(np.float64).max / 2).any():
         raise InputError("train: smallest and largest number are too far apart; scale the samples")
@@ -199,7 +199,7 @@ def _value_samples(
 
 
 def _first_bad(part: _ArrayPart) -> int | None:
-    """Find the first sample, by the user's numbering, that holds NaN or infinity; None without one."""
+    """Return the user's index of the first sample with NaN or infinity; None without one."""
     if part.dtype.kind != "f":
         return None
     for start, piece in part.pieces():
@@ -222,7 +222,7 @@ def _range(part: _ArrayPart) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def _scaled(part: _ArrayPart, low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.float32]:
-    scaled = room((len(part.order), *part.sample_shape), np.float32)
+    scaled = empty_array((len(part.order), *part.sample_shape), np.float32)
     span = np.where(high > low, high - low, 1.0)
     for start, piece in part.pieces():
         scaled[start : start + len(piece)] = np.clip((piece - low) / span, 0, 1)
@@ -230,7 +230,7 @@ def _scaled(part: _ArrayPart, low: NDArray[np.float64], high: NDArray[np.float64
 
 
 def _trains(part: _ArrayPart, step_us: int) -> Iterator[SpikeTrains]:
-    """Convert ones to spikes in the middle of their steps, piece by piece."""
+    """Yield spike trains in pieces: each 1 of an array becomes a spike in the middle of its time step."""
     for start, piece in part.pieces():
         sample, step, channel = np.nonzero(piece)
         lengths = None if part.lengths is None else part.lengths[start : start + len(piece)]

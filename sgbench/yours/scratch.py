@@ -1,4 +1,4 @@
-"""Numbers that may be more than memory holds: few stay in memory, many go into files without a name."""
+"""Arrays that may be larger than memory: small ones stay in memory, large ones are mapped from temporary files."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from numpy.typing import DTypeLike, NDArray
 from sgbench.paths import default_data_dir
 
 IN_MEMORY_BYTES = 2**26
-"""Above this, numbers go into a file, which the system removes when the last array of it is gone."""
+"""Largest array in memory; larger ones go into a file, which the system removes with its last array."""
 
 
 def nameless_file() -> BinaryIO:
-    """Open an empty temporary file in the data root, where there is room for samples; closing deletes it."""
+    """Open an empty temporary file in the data root; closing deletes it."""
     folder = default_data_dir()
     folder.mkdir(parents=True, exist_ok=True)
     return tempfile.TemporaryFile(dir=folder)  # type: ignore[return-value]
 
 
-def room(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """Create an empty array, in memory or in a file if it is large.
+def empty_array(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Create an array of arbitrary values, in memory or, if it is large, in a file.
 
     Raises:
-        OSError: the disk has no room for it.
+        OSError: the disk is too full.
 
-    >>> room((2, 3), np.float32).shape
+    >>> empty_array((2, 3), np.float32).shape
     (2, 3)
     """
     bytes_needed = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
@@ -45,12 +45,12 @@ def room(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
 
 
 class SpilledArrays:
-    """Collects arrays that come one by one, of which at most 64 MB wait in memory.
+    """Collects arrays one by one, at most 64 MB of them in memory and the others in a file.
 
-    >>> kept = SpilledArrays()
-    >>> kept.add(np.arange(2))
-    >>> kept.add(np.arange(3))
-    >>> [each.tolist() for each in kept.arrays()], kept.joined(np.int32).tolist()
+    >>> spilled = SpilledArrays()
+    >>> spilled.add(np.arange(2))
+    >>> spilled.add(np.arange(3))
+    >>> [each.tolist() for each in spilled.arrays()], spilled.joined(np.int32).tolist()
     ([[0, 1], [0, 1, 2]], [0, 1, 0, 1, 2])
     """
 
@@ -61,14 +61,14 @@ class SpilledArrays:
         self._file: BinaryIO | None = None
 
     def add(self, array: NDArray[Any]) -> None:
-        """Add one array, to memory or to the file."""
+        """Append one array."""
         self._held.append(array)
         self._held_bytes += array.nbytes
         if self._held_bytes > IN_MEMORY_BYTES:
             self._write()
 
     def arrays(self) -> list[NDArray[Any]]:
-        """Return all arrays, those of the file memory-mapped."""
+        """Return all arrays in order, those in the file memory-mapped."""
         if self._file is None:
             return self._held
         self._write()
@@ -82,13 +82,13 @@ class SpilledArrays:
         ]
 
     def joined(self, dtype: DTypeLike) -> NDArray[Any]:
-        """Join all arrays one after another."""
+        """Join all arrays along their first axis, converted to a dtype."""
         return concatenated(self.arrays(), dtype)
 
     def __del__(self) -> None:
         if self._file is not None:
-            with contextlib.suppress(OSError):  # of a disk that is full
-                self._file.close()  # what was mapped stays
+            with contextlib.suppress(OSError):  # the disk may be full
+                self._file.close()  # mapped arrays stay valid
 
     def _write(self) -> None:
         self._file = nameless_file() if self._file is None else self._file
@@ -99,10 +99,10 @@ class SpilledArrays:
 
 
 def concatenated(arrays: Sequence[NDArray[Any]], dtype: DTypeLike) -> NDArray[Any]:
-    """Join arrays of one row shape one after another."""
+    """Join arrays [n, ...] of equal shapes but for n along their first axis, converted to a dtype."""
     rows = sum(map(len, arrays))
     tail = arrays[0].shape[1:] if arrays else ()
-    joined = room((rows, *tail), dtype)
+    joined = empty_array((rows, *tail), dtype)
     start = 0
     for array in arrays:
         joined[start : start + len(array)] = array
@@ -111,12 +111,12 @@ def concatenated(arrays: Sequence[NDArray[Any]], dtype: DTypeLike) -> NDArray[An
 
 
 def stacked(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Stack arrays of one shape as the rows of one.
+    """Stack arrays of one shape along a new first axis.
 
     >>> stacked([np.zeros(2, int), np.ones(2)]).tolist()
     [[0.0, 0.0], [1.0, 1.0]]
     """
-    stack = room((len(arrays), *arrays[0].shape), np.result_type(*{array.dtype for array in arrays}))
-    for place, array in enumerate(arrays):
-        stack[place] = array
+    stack = empty_array((len(arrays), *arrays[0].shape), np.result_type(*{array.dtype for array in arrays}))
+    for index, array in enumerate(arrays):
+        stack[index] = array
     return stack

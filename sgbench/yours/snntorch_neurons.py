@@ -1,4 +1,4 @@
-"""Neurons of snnTorch as neurons that the engine runs, with the numbers that they have now."""
+"""Convert snnTorch's neurons to neurons that the engine runs, with the same parameters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sgbench.surrogates.fast_sigmoid import FastSigmoid
 from sgbench.surrogates.sigmoid import Sigmoid
 
 STATES = ("mem", "syn", "spk")
-"""Buffers that `init_hidden` keeps, which are no numbers of the neuron."""
+"""Buffers of `init_hidden`, which hold state, not parameters."""
 KINDS = ("Leaky", "Synaptic", "RLeaky", "RSynaptic")
 KNOWN: dict[str, Callable[[dict[str, Any]], Surrogate]] = {
     "atan": lambda given: Atan(alpha=given["alpha"], width_fwhm=None, normalisation="raw", scale=1.0),
@@ -27,20 +27,20 @@ KNOWN: dict[str, Callable[[dict[str, Any]], Surrogate]] = {
     ),
     "sigmoid": lambda given: Sigmoid(slope=given["slope"], width_fwhm=None, normalisation="raw", scale=1.0),
 }
-"""snnTorch's functions that the compiled engine knows by name, from what they were made with."""
+"""Catalogue entries of snnTorch's surrogates, with their parameters, that the compiled engine knows by name."""
 
 
 def converted(module: Any, name: str, features: tuple[int, ...] | None, by: str = "accelerate") -> Neuron:
-    """Make neurons of ours that do what a module of snnTorch does, for features of this shape where it is known.
+    """Make a catalogue neuron that computes the same as a module of snnTorch.
 
     Args:
-        module: of snnTorch.
-        name: of the module, for messages.
-        features: shape of one step of one sample; None where it is unknown.
-        by: the function that was called, for messages.
+        module: neurons of snnTorch.
+        name: name of the module, for messages.
+        features: shape of the current in one step of one sample; None if unknown.
+        by: name of the called function, for messages.
 
     Raises:
-        InputError: the module has an option that the engine does not do, or is another kind of neuron.
+        InputError: the module has an option that the engine lacks, or is another kind of neuron.
     """
     _require_plain(module, name, by)
     tensors = {key: value for key, value in module.state_dict().items() if key.split(".")[0] not in STATES}
@@ -48,7 +48,7 @@ def converted(module: Any, name: str, features: tuple[int, ...] | None, by: str 
 
 
 def _require_plain(neuron: Any, name: str, by: str) -> None:
-    """Refuse kinds and options of neurons that the engine treats otherwise, each by its name."""
+    """Refuse kinds and options of neurons that the engine does not compute in the same way, by name."""
     if type(neuron).__name__ not in KINDS:
         raise InputError(
             f"{by}: module '{name}' is a {type(neuron).__name__}; one of {', '.join(KINDS)} is expected"
@@ -74,7 +74,7 @@ def _require_plain(neuron: Any, name: str, by: str) -> None:
 
 
 def _surrogate(neuron: Any) -> Surrogate:
-    """Find the neuron's surrogate: our own object, one known by name, or one read off its backward pass."""
+    """Return a neuron's surrogate: one of sgbench, a known one of snnTorch, or one read from its backward pass."""
     given = neuron.spike_grad
     if isinstance(given, Surrogate):
         return given

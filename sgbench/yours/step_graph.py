@@ -1,4 +1,4 @@
-"""One step of a user's network as a graph of its modules, and its run step by step by the modules themselves."""
+"""Trace one time step of a user's network as a graph of its modules, and run that graph step by step."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from sgbench.errors import InputError, one_printable_line
 from sgbench.neurons.base import Neuron
 
 SEES_STEPS = (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention, nn.Transformer)
-"""Modules whose step is more than a function of their input."""
+"""Modules that need more than the input of one time step."""
 PARTS = ("_parameters", "_buffers", "_modules")
 ABSENT = object()
 CONSTANT = "_tensor_constant"
-"""Begins the names under which a trace keeps tensors that a forward makes."""
+"""Prefix of the names that torch.fx gives to tensors which a forward makes."""
 REMEDY = "write the step without it, or leave this part to torch"
 
 
@@ -31,20 +31,20 @@ def is_snntorch(module: nn.Module) -> bool:
 
 
 def is_neuron(module: nn.Module) -> bool:
-    """Return whether a module is a neuron, whose parts are its own affair."""
+    """Return whether a module is a neuron, which is one node of the graph whatever its submodules."""
     return is_snntorch(module) or isinstance(module, Neuron)
 
 
 class _Tracer(fx.Tracer):
-    """Stops at neurons, as at torch's own modules."""
+    """Traces a network with neurons and torch's own modules as single nodes."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Return whether a module is one node."""
+        """Return whether a module becomes one node of the graph."""
         return is_neuron(m) or super().is_leaf_module(m, module_qualified_name)
 
 
 def is_hooked(module: nn.Module) -> bool:
-    """Return whether a call of a module does more than its class says, so that it must be called and not read."""
+    """Return whether a module has hooks or a replaced `forward`, so that it must be called as it is."""
     hooks = (
         module._forward_pre_hooks,
         module._forward_hooks,
@@ -55,21 +55,21 @@ def is_hooked(module: nn.Module) -> bool:
 
 
 def graph_of(network: nn.Module) -> tuple[fx.Graph, str]:
-    """Write one step of a network as a graph, as its `forward` says, and say why if that could not be followed.
+    """Trace one time step of a network; return the graph, and why its `forward` was not traced (empty if it was).
 
-    A `forward` that has the loop over time in it cannot be traced. Its modules are then passed in turn. What a
-    `forward` decides by a number, such as `self.training`, is decided as it is now.
+    A `forward` with a loop over time cannot be traced; the graph then chains its modules in order. Branches of a
+    `forward`, such as on `self.training`, are taken by the current values.
 
     Raises:
-        InputError: a module that has no place in a step, by name and with the remedy; or a `forward` that needs
-            more than x, keeps a state in an attribute, or passes neurons twice.
+        InputError: a module cannot be part of a time step, by name and with the remedy; or a `forward` needs more
+            than x, keeps a state in an attribute, or calls neurons twice.
     """
     _require_one_input(network)
     twin = _twin(network)
     graph, changed, why = None, "", ""
     try:
         graph, changed = _traced(twin)
-    except Exception as error:  # whatever a forward does with what is no tensor
+    except Exception as error:  # a forward may do anything with a traced value
         why = one_printable_line(error) or type(error).__name__
     if graph is not None and not _is_a_step(graph, network):
         _require_plain_loop(graph, network)
@@ -89,7 +89,7 @@ def graph_of(network: nn.Module) -> tuple[fx.Graph, str]:
 
 
 def _require_one_input(network: nn.Module) -> None:
-    """Refuse a network whose call needs more than x, or does more than its `forward`."""
+    """Refuse a network whose `forward` needs more than x, or which has hooks."""
     if is_hooked(network):
         raise InputError("accelerate: the network has hooks, which would not be called; remove them")
     further = [
@@ -105,7 +105,7 @@ def _require_one_input(network: nn.Module) -> None:
 
 
 def _twin(network: nn.Module) -> nn.Module:
-    """Copy a network for its forward to be traced; weights, which a trace only names, are shared."""
+    """Copy a network for tracing its forward; the weights are shared."""
     attributes = [
         one for module in network.modules() for one in vars(module).values() if isinstance(one, Tensor)
     ]
@@ -113,7 +113,7 @@ def _twin(network: nn.Module) -> nn.Module:
     held |= {id(one): one for one in network.parameters()}
     try:
         return copy.deepcopy(network, held)
-    except Exception as error:  # whatever a copy of an attribute does
+    except Exception as error:  # copying an attribute may raise anything
         raise InputError(
             f"accelerate: the network cannot be copied ({one_printable_line(error)}), as is needed to follow its "
             f"forward; take out what keeps it from that"
@@ -121,17 +121,17 @@ def _twin(network: nn.Module) -> nn.Module:
 
 
 def _traced(twin: nn.Module) -> tuple[fx.Graph, str]:
-    """Build the graph with further arguments at their defaults, and name an attribute that changed."""
+    """Trace a network, other arguments at their defaults; return the graph and the name of a changed attribute."""
     kind: Any = type(twin)
 
     def forward(self: nn.Module, x: Any) -> Any:
         return kind.forward(self, x)
 
     twin.__class__ = type(kind.__name__, (kind,), {"forward": forward, "__module__": kind.__module__})
-    kept: list[Any] = []  # so that no new object gets the identity of an old one
-    before = _marks(twin, kept)
+    alive: list[Any] = []  # so that no new object gets the identity of an old one
+    before = _marks(twin, alive)
     graph = _Tracer().trace(twin)
-    after = _marks(twin, kept)
+    after = _marks(twin, alive)
     for node in graph.nodes:
         if node.op == "get_attr" and str(node.target).startswith(CONSTANT):
             node.meta["constant"] = getattr(twin, str(node.target))
@@ -139,33 +139,33 @@ def _traced(twin: nn.Module) -> tuple[fx.Graph, str]:
     return graph, next(changed, "")
 
 
-def _marks(network: nn.Module, kept: list[Any]) -> dict[str, Any]:
-    """Return what tells whether attributes and buffers of a network change, those of neurons aside."""
+def _marks(network: nn.Module, alive: list[Any]) -> dict[str, Any]:
+    """Return by name a token of each attribute and buffer of a network that is no neuron's; see `_mark`."""
     marks = {}
     for name, module in network.named_modules():
         own = {key: value for key, value in vars(module).items() if key not in PARTS} | module._buffers
         for key, value in own.items():
             if not is_neuron(module) and not key.startswith(CONSTANT):
-                marks[f"{name}.{key}".lstrip(".")] = _mark(value, kept)
+                marks[f"{name}.{key}".lstrip(".")] = _mark(value, alive)
     return marks
 
 
-def _mark(value: Any, kept: list[Any]) -> Any:
-    """Return what differs where a value was replaced or changed."""
+def _mark(value: Any, alive: list[Any]) -> Any:
+    """Return a token that differs after a value was replaced or changed; objects are added to `alive`."""
     if isinstance(value, bool | int | float | str):
         return repr(value)
-    kept.append(value)
+    alive.append(value)
     if isinstance(value, Tensor):
         return id(value), value._version
     if isinstance(value, dict):
-        return id(value), [(_mark(key, kept), _mark(one, kept)) for key, one in value.items()]
+        return id(value), [(_mark(key, alive), _mark(one, alive)) for key, one in value.items()]
     if isinstance(value, list | tuple | collections.deque):
-        return id(value), [_mark(one, kept) for one in value]
+        return id(value), [_mark(one, alive) for one in value]
     return id(value), len(value) if isinstance(value, set) else None
 
 
 def _require_plain_loop(graph: fx.Graph, network: nn.Module) -> None:
-    """Refuse a traced forward that is no step, unless it passes all modules in turn, once for each time step."""
+    """Refuse a traced forward that is not one time step, unless it unrolls a loop over all modules in order."""
     calls = [node for node in graph.nodes if node.op == "call_module"]
     order = [name for name, _ in _leaves(network)]
     rounds = max(1, len(calls) // max(1, len(order)))
@@ -184,7 +184,7 @@ def _require_plain_loop(graph: fx.Graph, network: nn.Module) -> None:
 
 
 def _follows_a_module(node: fx.Node) -> bool:
-    """Return whether what a node takes comes from a module, and not from the input alone."""
+    """Return whether an input of a node comes from a module, not only from x."""
     current = node.all_input_nodes[:1]
     while current:
         one = current.pop()
@@ -195,7 +195,7 @@ def _follows_a_module(node: fx.Node) -> bool:
 
 
 def _is_a_step(graph: fx.Graph, network: nn.Module) -> bool:
-    """Return whether each neuron is called once, with its current alone."""
+    """Return whether each neuron is called once, with no argument but its current."""
     calls = [node for node in graph.nodes if node.op == "call_module"]
     neurons = [node for node in calls if is_neuron(network.get_submodule(str(node.target)))]
     once = len({node.target for node in neurons}) == len(neurons)
@@ -204,14 +204,14 @@ def _is_a_step(graph: fx.Graph, network: nn.Module) -> bool:
 
 
 def _shows_states(calls: list[fx.Node], network: nn.Module) -> bool:
-    """Return whether states that neurons return go elsewhere than to the output."""
+    """Return whether states returned by neurons are used by anything but the output."""
     neurons = [node for node in calls if is_neuron_node(node, network)]
     picked = [user for node in neurons for user in node.users if user.target is operator.getitem]
     return any(user.op != "output" for pick in picked if pick.args[1] != 0 for user in pick.users)
 
 
 def _in_turn(network: nn.Module, why: str) -> fx.Graph:
-    """Write a graph of the innermost modules, one behind the other."""
+    """Build a graph that chains the innermost modules in order."""
     graph = fx.Graph()
     node = graph.placeholder("x")
     for name, module in _leaves(network):
@@ -226,7 +226,7 @@ def _in_turn(network: nn.Module, why: str) -> fx.Graph:
 
 
 def _leaves(network: nn.Module, above: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """Yield the innermost modules with their names; a neuron's parts are none."""
+    """Yield the names and innermost modules; a neuron is innermost, whatever its submodules."""
     for name, module in network.named_children():
         path = f"{above}{name}"
         if is_neuron(module) or not any(True for _ in module.children()):
@@ -245,10 +245,10 @@ def _require_place(name: str, module: nn.Module) -> None:
 
 
 def last_neuron(graph: fx.Graph, network: nn.Module) -> fx.Node:
-    """Return the neurons whose spikes a step returns.
+    """Return the call of the neurons whose spikes are the output of a step.
 
     Raises:
-        InputError: it returns anything else.
+        InputError: the output is anything else.
     """
     (output,) = (node for node in graph.nodes if node.op == "output")
     given = output.args[0]
@@ -262,7 +262,7 @@ def last_neuron(graph: fx.Graph, network: nn.Module) -> fx.Node:
 
 
 def spiking(node: fx.Node) -> fx.Node:
-    """Return the neurons behind a node that picks their spikes out of what they return."""
+    """Return the call of neurons from which a node takes the spikes; a node that takes none is returned itself."""
     picks = node.op == "call_function" and node.target is operator.getitem and node.args[1] == 0
     return node.args[0] if picks and isinstance(node.args[0], fx.Node) else node
 
@@ -270,15 +270,15 @@ def spiking(node: fx.Node) -> fx.Node:
 def evaluate(
     graph: fx.Graph, network: nn.Module, x: Any, call: Callable[[fx.Node, nn.Module, Any], Any]
 ) -> dict[fx.Node, Any]:
-    """Compute the values of all nodes, modules by `call`."""
+    """Compute the values of all nodes for an input x; `call(node, module, value)` computes those of modules."""
     values: dict[fx.Node, Any] = {}
     for node in graph.nodes:
         args, options = map_arg((node.args, node.kwargs), values.__getitem__)
         if node.op == "placeholder":
             values[node] = x
         elif node.op == "get_attr":
-            kept = node.meta.get("constant")
-            values[node] = operator.attrgetter(str(node.target))(network) if kept is None else kept
+            constant = node.meta.get("constant")
+            values[node] = operator.attrgetter(str(node.target))(network) if constant is None else constant
         elif node.op == "call_module":
             values[node] = call(node, network.get_submodule(str(node.target)), *args, **options)
         elif node.op == "call_method":
@@ -299,7 +299,7 @@ def is_neuron_node(node: Any, network: nn.Module) -> bool:
 
 
 class StepByStep:
-    """Runs a network as its modules are written, one step after another."""
+    """Runs a traced network by calling its modules, one time step after another."""
 
     def __init__(self, graph: fx.Graph, network: nn.Module) -> None:
         self.graph, self.network = graph, network
@@ -323,7 +323,7 @@ class StepByStep:
         return torch.stack(spikes), torch.stack(potentials)
 
     def _call(self, node: fx.Node, module: nn.Module, current: Any) -> Tensor:
-        """Call a module, neurons with the states that they have left."""
+        """Call a module; neurons get their states of the last step."""
         if not is_neuron(module):
             return module(current)  # type: ignore[no-any-return]
         if isinstance(module, Neuron):
@@ -336,7 +336,7 @@ class StepByStep:
         return self._snntorch(node, module, current)
 
     def _snntorch(self, node: fx.Node, module: Any, current: Tensor) -> Tensor:
-        """Call neurons of snnTorch with their states in the open, whether or not they would keep them."""
+        """Call neurons of snnTorch with explicit states, also with `init_hidden`."""
         if node not in self.states:
             begun = module.reset_mem()
             self.states[node] = begun if isinstance(begun, tuple) else (begun,)

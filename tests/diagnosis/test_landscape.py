@@ -29,7 +29,7 @@ def test_the_line_of_a_soft_network_integrates_to_the_difference_of_its_loss() -
     """Mathematics: the integral of a gradient along any way is the difference of the function at its ends."""
     soft = relaxed(network([5, 4, 2], functools.partial(sigmoid, 3.0), gain=1.0))
     loss = whole_loss(soft, [batch(6, 2, 5, 2)], objective())
-    start = loss.place()
+    start = loss.weights()
     end = start + 0.3 * torch.randn(
         len(start), generator=torch.Generator().manual_seed(3), dtype=torch.float64
     )
@@ -44,7 +44,7 @@ def test_the_line_of_a_soft_network_integrates_to_the_difference_of_its_loss() -
 def test_the_line_of_a_spiking_network_does_not() -> None:
     """Must differ: with steps in place of curves the surrogate's integral misses the loss."""
     loss = whole_loss(network([5, 4, 2], sigmoid, gain=2.0), [batch(6, 2, 5, 2)], objective())
-    start = loss.place()
+    start = loss.weights()
     line = line_between(loss, start, 0.5 * start, points=21)
     change = (line[-1].loss or 0.0) - (line[0].loss or 0.0)
     assert abs(integral(line) - change) > 0.1 * abs(change)
@@ -86,7 +86,7 @@ def test_loops_of_a_soft_network_close_and_of_a_spiking_one_do_not() -> None:
 def test_lines_and_loops_out_of_range_are_refused() -> None:
     """Each message names the option."""
     loss = whole_loss(network([3, 2], sigmoid), [batch(2, 2, 3, 2)], objective())
-    start = loss.place()
+    start = loss.weights()
     with pytest.raises(InputError, match="--points=2"):
         line_between(loss, start, 2 * start, points=2)
     with pytest.raises(InputError, match="the line has to go up"):

@@ -167,7 +167,7 @@ def test_weights_that_saw_the_test_set_take_no_rank(copy: Path) -> None:
     assert row.listing.provenance.best is not None
     assert (row.method_id, row.listing.provenance.best.tier) == (SUBMITTED, "reinferred")
     assert row.score.mean > before.rows[0].score.mean
-    assert max(other.place.high for other in before.rows if other.place) == 7
+    assert max(other.rank.high for other in before.rows if other.rank) == 7
     (caught,) = put(copy, audit([retraining(SUBMITTED, 0, 358 / 360, 334 / 360)])).claimed  # 92.78 %
     assert caught.listing is not None
     assert caught.listing.provenance.failed is not None
@@ -193,7 +193,7 @@ def test_own_rows_that_fail_lose_their_rank(copy: Path) -> None:
         line.startswith("A has no rank, since it failed when it was retrained: seed 0") for line in said
     )
     assert any(line.startswith("B has no rank yet: it was handed in") for line in said)
-    ranked = [row for row in found.rows if row.place][:2]
+    ranked = [row for row in found.rows if row.rank][:2]
     assert not any("no rank" in line for line in explain(found, *ranked, hits={}).sentences)
 
 

@@ -70,9 +70,9 @@ def test_not_run_again(copy: Path, how: str) -> None:
         change(verification(copy, "rescored"), passed=False)
     found = board(copy)
     assert [row.method_id for row in found.claimed] == [SUBMITTED]
-    assert found.claimed[0].place is None
+    assert found.claimed[0].rank is None
     assert SUBMITTED not in {row.method_id for row in found.rows}
-    assert max(row.place.high for row in found.rows if row.place) == 7
+    assert max(row.rank.high for row in found.rows if row.rank) == 7
     above, _, below = to_markdown(found, layout="leaderboards").partition(
         "## Below the line: claimed, and not repeated"
     )

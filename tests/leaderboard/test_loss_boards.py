@@ -77,7 +77,7 @@ def test_less_is_better():
     other = make_board(mirrored, protocol=protocol(), targets={}, classes=2)
     assert [row.method_id for row in found.rows] == [row.method_id for row in other.rows]
     for ours, theirs in zip(found.rows, other.rows, strict=True):
-        assert (ours.place.low, ours.place.high) == (theirs.place.low, theirs.place.high)
+        assert (ours.rank.low, ours.rank.high) == (theirs.rank.low, theirs.rank.high)
 
 
 def test_page_table_and_picture_speak_of_losses():

@@ -114,7 +114,7 @@ def test_unlike_letters_do_not_prove_a_difference() -> None:
     ]
     board = make_board(records, protocol=protocol(), targets={}, classes=10)
     (first, second, third) = board.rows
-    assert [row.place.groups for row in board.rows if row.place] == ["", "a", "a"]
+    assert [row.rank.groups for row in board.rows if row.rank] == ["", "a", "a"]
     text = " ".join(statements(board))
     assert "of the 2 pairs without a letter in common 1 differ by their own test" in text
     verdicts = [explain(board, first, other, hits={}).verdict for other in (second, third)]

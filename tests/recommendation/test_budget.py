@@ -255,7 +255,7 @@ def test_unknown_targets_and_lists_without_a_total_are_one_line() -> None:
         (["--steps", "80", "--target", "loihi1", "--max-nj", "50"], "--steps: --target answers"),
         (["--for", "spikes", "--target", "loihi1", "--max-nj", "50"], "--for: --target answers"),
         (["--budget", "0", "--target", "loihi1", "--max-nj", "50"], "--budget: --target answers"),
-        (["experiment=digits", "--recurrent"], "--recurrent: is of a network without words"),
+        (["experiment=digits", "--recurrent"], "--recurrent: describes a network given by --layers"),
         (["--layers", "2", "--data-dir", "data"], "--data-dir: is of a run"),
         (["--target", "loihi1", "--max-nj", "50", "--run", "nowhere"], "nowhere"),
     ],
@@ -270,7 +270,7 @@ def test_words_of_the_command_that_do_not_go_together(capsys, words: list[str], 
 def test_python_refuses_as_the_command_does() -> None:
     with pytest.raises(InputError, match="a budget needs a target"):
         sgbench.recommend("experiment=digits", max_nj=50)  # type: ignore[call-overload]
-    with pytest.raises(InputError, match="no words or network"):
+    with pytest.raises(InputError, match="no overrides or network"):
         sgbench.recommend("experiment=digits", target="loihi1", max_nj=50)  # type: ignore[call-overload]
 
 
@@ -300,7 +300,9 @@ def test_the_command_answers_as_python_does(tmp_path: Path, capsys) -> None:
     assert [one["title"] for one in tree["tasks"]] == [one.title for one in found.tasks]
     for one, told in zip(found.tasks, tree["tasks"], strict=True):
         assert one.title in text
-        assert (told["chosen"] and told["chosen"]["words"]) == (one.chosen and list(one.chosen.setting.words))
+        assert (told["chosen"] and told["chosen"]["words"]) == (
+            one.chosen and list(one.chosen.setting.overrides)
+        )
     assert (tmp_path / "front.png").read_bytes().startswith(b"\x89PNG")
 
 

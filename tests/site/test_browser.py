@@ -15,7 +15,7 @@ import pytest
 
 from sgbench.leaderboard.deviation import References, compose_reference
 from sgbench.leaderboard.explaining import explain_two
-from sgbench.leaderboard.site.beside import Beside, pictures_in
+from sgbench.leaderboard.site.beside import SiteExtras, pictures_in
 from sgbench.leaderboard.site.build import build_site
 from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.recommendation.front import shipped_advice
@@ -76,8 +76,8 @@ KNOWN = """id => new Promise(done => {
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site of the committed boards."""
     into = tmp_path_factory.mktemp("whole") / "site"
-    beside = Beside(shipped_advice(), pictures=pictures_in(ROOT / "docs" / "catalogue"))
-    build_site(ROOT / "leaderboards", into, references=References(), commit="c" * 40, beside=beside)
+    extras = SiteExtras(shipped_advice(), pictures=pictures_in(ROOT / "docs" / "catalogue"))
+    build_site(ROOT / "leaderboards", into, references=References(), commit="c" * 40, extras=extras)
     return into
 
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from sgbench.leaderboard.site.beside import Beside
+from sgbench.leaderboard.site.beside import SiteExtras
 from sgbench.leaderboard.site.feed import NEVER, NEWEST, feed_file
 from sgbench.leaderboard.site.pending import HEAD, RUN_AGAIN, TRAIN_AGAIN, pending_page, read_waiting
 from sgbench.leaderboard.site.sources import Sources
@@ -101,7 +101,7 @@ def test_every_form_of_a_time_is_a_date(tmp_path: Path) -> None:
     assert [text(entry, "updated")[:10] for entry in entries] == ["2026-02-03", "2025-12-29"]
     page = html(
         pending_page(
-            replace(sources_of(root), beside=Beside(waiting=(head(created_utc="20260131T000000Z"),)))
+            replace(sources_of(root), extras=SiteExtras(waiting=(head(created_utc="20260131T000000Z"),)))
         )
     )
     assert "2026-01-31" in Document(page).text
@@ -138,7 +138,7 @@ def test_what_waits(tmp_path: Path) -> None:
     waiting, left_out = read_waiting(folder)
     assert (waiting, left_out) == ([handed_in], [])
     runs = made("atan", 1)
-    sources = replace(sources_of(root, runs), beside=Beside(waiting=tuple(waiting)))
+    sources = replace(sources_of(root, runs), extras=SiteExtras(waiting=tuple(waiting)))
     page = Document(html(pending_page(sources)))
     assert "someone@example.org" in page.text
     assert "maintainer's review" in page.text

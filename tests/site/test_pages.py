@@ -18,7 +18,7 @@ from scipy.stats import t
 from sgbench.leaderboard.pages.explain import explain
 from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.site.answer import answer_of, listed
-from sgbench.leaderboard.site.beside import Beside
+from sgbench.leaderboard.site.beside import SiteExtras
 from sgbench.leaderboard.site.method_curves import curve_charts
 from sgbench.leaderboard.site.pages import site_files
 from sgbench.leaderboard.site.pictures import size_in
@@ -81,7 +81,7 @@ def test_a_board_and_its_methods(tmp_path: Path) -> None:
     assert page.text.index("90.00") < page.text.index("50.00")
     (board,) = sources.boards
     first, second = board.rows
-    assert [first.place.low, second.place.low] == [1, 2]
+    assert [first.rank.low, second.rank.low] == [1, 2]
     assert f"../methods/toy_v1/{first.method_id}.html" in page.values("a", "href")
     assert found["protocols/toy_v1.csv"] == to_csv(board, digits=9)
     typed = json.loads(found["protocols/toy_v1.json"])
@@ -90,7 +90,7 @@ def test_a_board_and_its_methods(tmp_path: Path) -> None:
     assert [row["test_accuracy_mean"] for row in typed] == [0.9, 0.5]
     assert typed[0]["method_id"] == first.method_id
     assert [(row["rank_low"], row["rank_high"], row["seeds"]) for row in typed] == [
-        (each.place.low, each.place.high, len(each.scores)) for each in board.rows
+        (each.rank.low, each.rank.high, len(each.scores)) for each in board.rows
     ]
     assert typed[0]["tuning_trials"] is None
     own = Document(found[f"methods/toy_v1/{first.method_id}.html"])
@@ -287,7 +287,7 @@ def test_the_front_page_begins_with_what_the_study_says(tmp_path: Path) -> None:
     summary = read_summary(shipped_summary())
     advice = tuple(advice_by_kind(summary))
     sources = sources_of(tmp_path / "boards", two_methods())
-    told = replace(sources, beside=Beside(advice, has_docs=True))
+    told = replace(sources, extras=SiteExtras(advice, has_docs=True))
     told.__dict__.update(surrogates=sources.surrogates, neurons=sources.neurons)
     page = documents(told)["index.html"]
     plain = documents(sources)["index.html"]

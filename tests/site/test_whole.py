@@ -15,7 +15,7 @@ import pytest
 from sgbench.cli.main import main
 from sgbench.composition.compose import compose
 from sgbench.leaderboard.deviation import References
-from sgbench.leaderboard.site.command import experiments, method_words
+from sgbench.leaderboard.site.command import experiments, method_overrides
 from sgbench.leaderboard.store.tree import RecordTree, RowRecords, read_methods
 from sgbench.records.method import method_id
 from sgbench.records.spec import Method
@@ -126,7 +126,7 @@ def methods_of(*protocols: str) -> Iterator[Method]:
 
 def require_remade(method: Method, references: References) -> None:
     """The words of a method's page compose a method of the same id."""
-    words = method_words(method, references.of(method.protocol.name), experiments(()))
+    words = method_overrides(method, references.of(method.protocol.name), experiments(()))
     assert method_id(compose(words).method) == method_id(method), words
 
 

@@ -229,7 +229,7 @@ def test_a_module_without_recurrent_layers_is_refused():
         sgbench.calibrate(network=plain, batch=torch.rand(5, 4))
     with pytest.raises(InputError, match="does not take the batch"):
         sgbench.calibrate(network=Net(), batch=torch.rand(12, 5, 2))
-    with pytest.raises(InputError, match="give the words of a run, or a network"):
+    with pytest.raises(InputError, match="give the overrides of a run, or a network"):
         sgbench.calibrate(*WORDS, network=Net(), batch=torch.rand(12, 5, 4))
     with pytest.raises(InputError, match="no recurrent neuron fires"):
         sgbench.calibrate(network=Net(), batch=torch.zeros(12, 5, 4) - 5)

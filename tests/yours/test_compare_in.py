@@ -99,7 +99,7 @@ def test_every_surrogate_starts_from_the_same_weights_and_ends_in_a_table() -> N
     assert not torch.equal(first, second)
     assert repr(compare(lr=0.02)) == repr(table)
     assert {row.surrogate for row in table.rows} == {"atan", "zero"}
-    assert all(row.place is not None for row in table.rows)
+    assert all(row.rank is not None for row in table.rows)
     assert "outside the catalogue" in repr(table)
     assert "outside the catalogue" in table._repr_html_()
 

@@ -37,7 +37,7 @@ def brief_table(board: Board) -> Table:
     """Make the table of rank, name, score and costs of all rows that are shown."""
     shown = (*board.rows, *board.claimed, *board.baselines)
     rows = [brief_head(board), *(brief_cells(row, board) for row in shown)]
-    return plain_table(board.protocol.name, rows, words=3)
+    return plain_table(board.protocol.name, rows, text_columns=3)
 
 
 def brief_head(board: Board) -> list[str]:

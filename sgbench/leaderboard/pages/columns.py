@@ -108,10 +108,10 @@ def _method_columns(board: Board) -> Iterator[BoardColumn]:
     yield BoardColumn(
         METHOD,
         {"page": "rank", "site": "rank", "brief": "rank"},
-        lambda row: BoardCell(rank_text(row), None if row.place is None else float(row.place.low)),
+        lambda row: BoardCell(rank_text(row), None if row.rank is None else float(row.rank.low)),
         lambda row: {
-            "rank_low": None if row.place is None else row.place.low,
-            "rank_high": None if row.place is None else row.place.high,
+            "rank_low": None if row.rank is None else row.rank.low,
+            "rank_high": None if row.rank is None else row.rank.high,
         },
     )
     yield BoardColumn(
@@ -152,7 +152,7 @@ def _method_columns(board: Board) -> Iterator[BoardColumn]:
 
 
 def _letters(row: MethodRow) -> str:
-    return "" if row.place is None else row.place.groups
+    return "" if row.rank is None else row.rank.groups
 
 
 def _accuracy_columns(board: Board) -> Iterator[BoardColumn]:
@@ -177,7 +177,7 @@ def _accuracy_columns(board: Board) -> Iterator[BoardColumn]:
         return BoardCell(" to ".join(map(measure.text, both)), both[1] - both[0])
 
     def alone(row: MethodRow) -> tuple[Note, ...]:
-        return (Note(ALONE),) if row.place is None and len(row.scores) < MIN_SEEDS else ()
+        return (Note(ALONE),) if row.rank is None and len(row.scores) < MIN_SEEDS else ()
 
     yield BoardColumn(
         ACCURACY,
@@ -332,9 +332,9 @@ def _listing_values(row: MethodRow, kind: str) -> dict[str, Value]:
 
 def rank_text(row: MethodRow) -> str:
     """Write the ranks that a method may have, or a dash where one seed gives none."""
-    if row.place is None:
+    if row.rank is None:
         return NONE
-    low, high = row.place.low, row.place.high
+    low, high = row.rank.low, row.rank.high
     return f"{low}" if low == high else f"{low} to {high}"
 
 

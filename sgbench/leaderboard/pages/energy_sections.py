@@ -54,7 +54,7 @@ def _beside(board: Board, rows: Sequence[tuple[MethodRow, Matched]]) -> str:
         ]
         for row, energies in rows
     ]
-    return grid(header, lines, words=2)
+    return grid(header, lines, text_columns=2)
 
 
 def _against(one: EnergyComparison | None) -> tuple[str, str]:
@@ -100,7 +100,7 @@ def _stability(board: Board) -> Iterator[str]:
         ]
         mean = mean_share(by_pair, row.method_id)
         lines.append([code(row.label), row.method_id, *cells, NONE if mean is None else f"{100 * mean:.0f}"])
-    yield grid(header, lines, words=2)
+    yield grid(header, lines, text_columns=2)
     yield _about_stability(by_pair, cut=len(board.rows) > MOST_DUELS)
 
 

@@ -176,7 +176,7 @@ def duel(board: Board, a: MethodRow, b: MethodRow) -> tuple[Comparison, str]:
 
 def _adjusted(board: Board, a: MethodRow, b: MethodRow) -> tuple[float | None, int]:
     """Compute the pair's p-value after Holm's correction over all ranked pairs, and count these."""
-    ranked = [row for row in board.rows if row.place is not None]
+    ranked = [row for row in board.rows if row.rank is not None]
     names = [row.method_id for row in ranked]
     if a.method_id not in names or b.method_id not in names:
         return None, 0

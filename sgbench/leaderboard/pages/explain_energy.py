@@ -9,8 +9,8 @@ from sgbench.leaderboard.matched import (
     ALWAYS,
     matched_row,
     order,
+    rate_extreme,
     rate_text,
-    rate_word,
     share_text,
     shown_targets,
 )
@@ -79,7 +79,7 @@ def _outcome(one: EnergyComparison) -> str:
         "always": "less energy than {other} however many connections it uses",
         "never": "more energy than {other} however few connections it uses",
     }
-    word = None if one.crossover is None else rate_word(one.crossover)
+    word = None if one.crossover is None else rate_extreme(one.crossover)
     if word is not None:
         return words[word]
     return f"less energy than {{other}} while it uses below {rate_text(one.crossover)} %"

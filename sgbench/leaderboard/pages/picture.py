@@ -66,7 +66,7 @@ def _row(row: MethodRow, board: Board, unit: float) -> BoardRow:
 
 def _rank(row: MethodRow) -> str:
     """Write a rank as in the table, in little space."""
-    groups = "" if row.place is None else row.place.groups[:MAX_GROUPS]
+    groups = "" if row.rank is None else row.rank.groups[:MAX_GROUPS]
     return f"{rank_text(row).replace(' to ', '-')} {groups}".strip()
 
 

@@ -31,9 +31,9 @@ MARKS = {
 """Evidence that is weaker than a number read in its source, in words."""
 
 
-def grid(header: Sequence[str], rows: Iterable[Sequence[str]], *, words: int) -> str:
-    """Write a Markdown table; the first `words` columns hold text, the others numbers."""
-    return markdown(header, rows, numbers=range(words, len(header)))
+def grid(header: Sequence[str], rows: Iterable[Sequence[str]], *, text_columns: int) -> str:
+    """Write a Markdown table; the first `text_columns` columns hold text, the others numbers."""
+    return markdown(header, rows, numbers=range(text_columns, len(header)))
 
 
 def sections(board: Board) -> Iterator[str]:
@@ -41,20 +41,20 @@ def sections(board: Board) -> Iterator[str]:
     if board.rows:
         yield "## Every seed"
         yield _every_seed(board)
-    others = [row for row in board.rows[1:] if row.place is not None]
-    if others and board.rows[0].place is not None:
+    others = [row for row in board.rows[1:] if row.rank is not None]
+    if others and board.rows[0].rank is not None:
         yield "## Against the first"
         yield _against_first(board.rows[0], others, board.measure)
         if has_solved(board):
-            yield grid(COMPARED, solved_rows(board), words=2)
+            yield grid(COMPARED, solved_rows(board), text_columns=2)
     if board.baselines:
         yield "## Baselines without spikes"
-        yield grid(*baseline_cells(board), words=2)
+        yield grid(*baseline_cells(board), text_columns=2)
         yield about_baselines()
     studies = searches(board)
     if studies:
         yield "## Searches of settings"
-        yield grid(*search_table(board, studies), words=2)
+        yield grid(*search_table(board, studies), text_columns=2)
         yield ABOUT if have_one_budget(studies) else f"{ABOUT} {UNEQUAL}"
     shown = (*board.rows, *board.claimed, *board.baselines, *board.retired)
     checked = [row for row in shown if _verifications(row)]
@@ -64,7 +64,7 @@ def sections(board: Board) -> Iterator[str]:
     header, fresh = fresh_table(board)
     if fresh:
         yield "## Stored weights on samples drawn anew"
-        yield grid(header, fresh, words=2)
+        yield grid(header, fresh, text_columns=2)
     if board.outsiders:
         yield "## Code outside the catalogue"
         yield _outsiders(board)
@@ -80,7 +80,7 @@ def _every_seed(board: Board) -> str:
         [code(row.label), row.method_id, *(_seed(row, seed, measure) for seed in seeds)] for row in board.rows
     ]
     unit = ", loss" if measure.is_loss else ", %"
-    return grid(["method", "id", *(f"seed {seed}{unit}" for seed in seeds)], rows, words=2)
+    return grid(["method", "id", *(f"seed {seed}{unit}" for seed in seeds)], rows, text_columns=2)
 
 
 def _seed(row: MethodRow, seed: int, measure: Measure) -> str:
@@ -99,7 +99,7 @@ def _against_first(first: MethodRow, others: Sequence[MethodRow], measure: Measu
         "p, Holm",
         "seeds to see it",
     ]
-    return grid(header, [_behind(first, row, measure) for row in others], words=2)
+    return grid(header, [_behind(first, row, measure) for row in others], text_columns=2)
 
 
 def _compared(a: MethodRow, b: MethodRow, measure: Measure) -> Comparison:
@@ -110,7 +110,7 @@ def _behind(first: MethodRow, row: MethodRow, measure: Measure) -> list[str]:
     comparison = _compared(first, row, measure)
     better = probability_of_improvement(measure.signed(first.scores), measure.signed(row.scores))
     needed = None if comparison.spread is None else seeds_needed(comparison.difference, comparison.spread)
-    p = None if row.place is None else row.place.p_first
+    p = None if row.rank is None else row.rank.p_first
     return [
         code(row.label),
         row.method_id,
@@ -168,7 +168,7 @@ def _checks(rows: Sequence[MethodRow], measure: Measure) -> str:
         for row in rows
         for check in _verifications(row)
     ]
-    return grid(header, lines, words=7)
+    return grid(header, lines, text_columns=7)
 
 
 def _outsiders(board: Board) -> str:
@@ -191,7 +191,7 @@ def _outsiders(board: Board) -> str:
             ", ".join(seeds),
         ]
         lines.append(line)
-    return grid(header, lines, words=3)
+    return grid(header, lines, text_columns=3)
 
 
 def _outside_text(provenance: MethodProvenance) -> str:
@@ -210,12 +210,12 @@ def _retired(rows: Sequence[MethodRow], measure: Measure) -> str:
             by = NONE if notice.superseded_by is None else notice.superseded_by
             score = measure.text(row.score.mean)
             lines.append([code(row.label), row.method_id, notice.kind, by, prose(notice.reason), score])
-    return grid(["method", "id", "what", "by", "why", measure.title], lines, words=5)
+    return grid(["method", "id", "what", "by", "why", measure.title], lines, text_columns=5)
 
 
 def _unlike_letters(board: Board) -> str:
     """Say how many pairs have no letter in common and yet no difference by their own test."""
-    placed = [row.place for row in board.rows if row.place is not None]
+    placed = [row.rank for row in board.rows if row.rank is not None]
     unlike, apart = sum(place.unlike for place in placed), sum(place.unlike_apart for place in placed)
     if apart == unlike:
         return ""
@@ -323,7 +323,7 @@ class Power:
 
 def power(board: Board) -> Power | None:
     """Compute what the seeds at hand can show, or return None where no pair of methods has two seeds."""
-    ranked = [row for row in board.rows if row.place is not None]
+    ranked = [row for row in board.rows if row.rank is not None]
     comparisons = [_compared(ranked[0], row, board.measure) for row in ranked[1:]]
     spreads = [comparison.spread for comparison in comparisons if comparison.spread is not None]
     if not spreads:

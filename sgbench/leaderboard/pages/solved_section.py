@@ -10,7 +10,7 @@ import numpy as np
 
 from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.statistics.pairs import holm
-from sgbench.statistics.solved import Share, SharesApart, compare_shares, wilson
+from sgbench.statistics.solved import Share, ShareDifference, compare_shares, wilson
 from sgbench.tables import code, p_text
 
 PERCENT = 100
@@ -36,15 +36,15 @@ def solved_text(row: MethodRow, board: Board) -> str:
 
 
 @functools.cache
-def _apart(solved_a: int, runs_a: int, solved_b: int, runs_b: int) -> SharesApart:
+def _compared(solved_a: int, runs_a: int, solved_b: int, runs_b: int) -> ShareDifference:
     """Compare two shares once for each pair of counts, since the methods of a board share few."""
     return compare_shares(solved_a, runs_a, solved_b, runs_b)
 
 
-def compare_solved(a: MethodRow, b: MethodRow, board: Board) -> SharesApart:
+def compare_solved(a: MethodRow, b: MethodRow, board: Board) -> ShareDifference:
     """Compare how often two methods solve the task, by Boschloo's exact test."""
     counts = [(int(share.count), int(share.runs)) for share in (solved_share(row, board) for row in (a, b))]
-    return _apart(*counts[0], *counts[1])
+    return _compared(*counts[0], *counts[1])
 
 
 def corrected_for_pairs(rows: Sequence[MethodRow], board: Board) -> dict[tuple[str, str], float]:
@@ -56,7 +56,7 @@ def corrected_for_pairs(rows: Sequence[MethodRow], board: Board) -> dict[tuple[s
 
 def solved_rows(board: Board) -> Iterator[list[str]]:
     """Yield a line for each ranked method but the first: how much more often the first one solves the task."""
-    first, *others = [row for row in board.rows if row.place is not None]
+    first, *others = [row for row in board.rows if row.rank is not None]
     p = corrected_for_pairs([first, *others], board)
     for row in others:
         apart = compare_solved(first, row, board)
@@ -84,7 +84,7 @@ def solved_statement(board: Board) -> str:
 def solved_sentence(a: MethodRow, b: MethodRow, board: Board) -> str:
     """Write how often two methods solve the task, and whether that tells them apart."""
     apart = compare_solved(a, b, board)
-    ranked = [row for row in board.rows if row.place is not None]
+    ranked = [row for row in board.rows if row.rank is not None]
     names = [row.method_id for row in ranked]
     corrected = ""
     if {a.method_id, b.method_id} <= set(names):

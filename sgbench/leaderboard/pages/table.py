@@ -59,7 +59,7 @@ def _table(rows: Sequence[MethodRow], board: Board, link: Link) -> Iterator[str]
     columns, notes = columns_in(board, "page"), Notes()
     header = [f"{column.titles['page']}{_marks(column.notes, notes)}" for column in columns]
     words = sum(column.group == METHOD for column in columns)  # the others are set to the right
-    yield grid(header, [_cells(columns, row, notes, link) for row in rows], words=words)
+    yield grid(header, [_cells(columns, row, notes, link) for row in rows], text_columns=words)
     yield "\n".join(f"{number}. {text}" for number, text in enumerate(notes.texts, start=1))
 
 

@@ -63,12 +63,12 @@ def _cells(
 
 
 def _crossover(one: EnergyComparison | None) -> str:
-    from sgbench.leaderboard.matched import end_text, rate_word
+    from sgbench.leaderboard.matched import end_text, rate_extreme
 
     if one is None or one.crossover is None:
         return NONE
     low, high = end_text(one.crossover.low), end_text(one.crossover.high)
-    return rate_word(one.crossover) or (low if low == high else f"{low}-{high}")
+    return rate_extreme(one.crossover) or (low if low == high else f"{low}-{high}")
 
 
 def _notes() -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""All rows of all boards as one table, for files and papers."""
+"""Collect the rows of all boards in one table, for files and papers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from sgbench.records.release import Part
 from sgbench.tables import NONE
 from sgbench.tables.table import Cell, Table, numbers, texts
 
-WORDS = ("board", "id", "method", "part", "measure", "alike", "division", "checked")
+DESCRIBED = ("board", "id", "method", "part", "measure", "alike", "division", "checked")
 COSTS = ("parameters", "spikes", "synaptic_operations", "training_s")
 
 
 def parts_of(board: Board) -> Iterator[tuple[Part, MethodRow]]:
-    """Yield all rows of a board with the part of it that they are in."""
+    """Yield all rows of a board with their part, such as ranked or claimed."""
     parts: dict[Part, Sequence[MethodRow]] = {
         "ranked": board.rows,
         "claimed": board.claimed,
@@ -28,32 +28,32 @@ def parts_of(board: Board) -> Iterator[tuple[Part, MethodRow]]:
 
 
 def table_of_rows(boards: Iterable[Board]) -> Table:
-    """Make the table of all rows of some boards: where each stands, its score, and its costs per inference."""
+    """Make the table of all rows of boards: ids, ranks, scores, and costs per inference."""
     held = list(boards)
     targets = sorted({target.name for board in held for target in board.targets})
     scores = ("rank_low", "rank_high", "score", "low", "high", "seeds", "failed_seeds")
-    columns = (*texts(*WORDS), *numbers(*scores, *COSTS, *(f"{name}_nj" for name in targets)))
+    columns = (*texts(*DESCRIBED), *numbers(*scores, *COSTS, *(f"{name}_nj" for name in targets)))
     rows = [_cells(board, part, row, targets) for board in held for part, row in parts_of(board)]
     return Table("Rows of all boards", columns, tuple(rows))
 
 
 def _cells(board: Board, part: Part, row: MethodRow, targets: Sequence[str]) -> tuple[Cell, ...]:
-    listing, place, costs = row.listing, row.place, row.costs
-    words = (
+    listing, rank, costs = row.listing, row.rank, row.costs
+    described = (
         *(board.protocol.name, row.method_id, row.label, part, board.measure.kind),
-        "" if place is None else place.groups,
+        "" if rank is None else rank.groups,
         "" if listing is None else listing.division,
         "" if listing is None else checked_text(listing.provenance),
     )
     low, high = row.score.ends or (None, None)
     energies = (costs.energies[name].dynamic_nj if name in costs.energies else None for name in targets)
     values = (
-        *((None, None) if place is None else (place.low, place.high)),
+        *((None, None) if rank is None else (rank.low, rank.high)),
         *(row.score.mean, low, high, len(row.scores), len(row.failed_seeds)),
         *(costs.parameters, costs.spikes.value, costs.synaptic_operations.value, costs.training_s),
         *(None if energy is None else energy.value for energy in energies),
     )
-    return (*(Cell(word) for word in words), *map(_number, values))
+    return (*(Cell(text) for text in described), *map(_number, values))
 
 
 def _number(value: float | None) -> Cell:

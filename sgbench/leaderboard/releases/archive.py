@@ -1,4 +1,4 @@
-"""The archive of a release: written alike from the same files, and read as a stranger's."""
+"""Pack a release into a reproducible zip archive, and unpack untrusted ones strictly."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MANIFEST = "manifest.json"
 MAX_ARCHIVE_BYTES = 256 * 1024**2
 MAX_PLAIN_BYTES = 512 * 1024**2
 LONGEST_AGO = (1980, 1, 1, 0, 0, 0)
-"""The date of each file: zip knows none earlier, and the time of packing would make no two archives alike."""
+"""The date of all files, the earliest in zip, so that equal files give equal archives."""
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 ENCRYPTED = 0x1
 REMEDY = "take it from where it was published"
@@ -27,7 +27,7 @@ REMEDY = "take it from where it was published"
 
 @dataclass(frozen=True)
 class UnpackedRelease:
-    """Holds a release whose files all have the hashes that its manifest states."""
+    """Holds a release whose files all have the hashes in its manifest."""
 
     manifest: Release
     stated: bytes
@@ -39,12 +39,12 @@ class UnpackedRelease:
 
 
 def folder_of(name: str) -> str:
-    """Name the one folder in the archive of a release."""
+    """Return the name of the one folder in the archive of a release."""
     return f"sgbench-boards-{name}"
 
 
 def pack_release(name: str, files: Mapping[str, bytes]) -> bytes:
-    """Write files as a zip archive, in the order of their names and with neither times nor owners."""
+    """Write files as a zip archive, sorted by name, without times and owners."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for path in sorted(files):
@@ -56,17 +56,17 @@ def pack_release(name: str, files: Mapping[str, bytes]) -> bytes:
 
 
 def unpack_release(path: Path, *, sha256: str | None = None) -> UnpackedRelease:
-    """Read the archive of a release, which is whole if each file is there with the hash that the manifest states.
+    """Read the archive of a release, and check each file against the hash in the manifest.
 
-    Nothing is written. A link, a path that leads elsewhere, a file that the manifest does not name, and what
-    unpacks to more than it may are refused.
+    Nothing is written. Links, paths outside the folder, files that the manifest does not name, and archives that
+    unpack to more than the limit are refused.
 
     Args:
         path: of the archive.
-        sha256: that the archive has to have; None: the reader did not say.
+        sha256: expected SHA-256 of the archive; None checks none.
 
     Raises:
-        InputError: it is no such archive, or not whole.
+        InputError: it is no archive of a release, or a file is missing or differs.
     """
     data = read_bytes(path, limit=MAX_ARCHIVE_BYTES)
     found = hashlib.sha256(data).hexdigest()
@@ -86,7 +86,7 @@ def unpack_release(path: Path, *, sha256: str | None = None) -> UnpackedRelease:
 
 
 def _files(archive: zipfile.ZipFile) -> Iterator[tuple[str, bytes]]:
-    """Yield each file by its path in the folder of the release."""
+    """Yield path and content of each file in the folder of the release."""
     members = archive.infolist()
     if len(members) > MAX_FILES:
         raise InputError(f"holds {len(members):,} files, more than {MAX_FILES:,}")

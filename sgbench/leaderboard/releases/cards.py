@@ -1,4 +1,4 @@
-"""What catalogues of data read of a release: Zenodo, a citation, Croissant, and a page for people."""
+"""Write the metadata of a release: for Zenodo, a citation, Croissant, and a README."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ def cards(
     rows: Sequence[ReleasedRow],
     changes: Sequence[RowChange],
 ) -> dict[str, bytes]:
-    """Write the cards of a release, the same bytes for the same release.
+    """Write the files of metadata of a release by name, the same bytes for the same release.
 
     Args:
         name: of the release.
         commit: of the boards.
-        created_utc: when that was made.
+        created_utc: time of the commit.
         files: rows.csv and records.csv, which Croissant describes.
         rows: of all boards.
         changes: since the release before.
@@ -198,7 +198,7 @@ def _croissant(name: str, created_utc: str, files: Mapping[str, bytes]) -> dict[
 
 def _columns(data: bytes) -> list[tuple[str, list[str]]]:
     head, *lines = csv.reader(io.StringIO(data.decode()))
-    return [(name, [line[place] for line in lines]) for place, name in enumerate(head)]
+    return [(name, [line[index] for line in lines]) for index, name in enumerate(head)]
 
 
 def _field(table: str, column: str, cells: Sequence[str]) -> dict[str, Any]:
@@ -213,7 +213,7 @@ def _field(table: str, column: str, cells: Sequence[str]) -> dict[str, Any]:
 
 
 def _type(cells: Sequence[str]) -> str:
-    """Find the narrowest type that all filled cells of a column have."""
+    """Return the narrowest Croissant type of all non-empty cells of a column."""
     for name, read in (("sc:Integer", int), ("sc:Float", float)):
         try:
             for cell in cells:

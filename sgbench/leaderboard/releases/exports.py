@@ -1,4 +1,4 @@
-"""Rows of boards for other tools: flat tables, papers, bibliographies, and NeuroBench's metrics."""
+"""Export rows of boards for other tools: flat tables, LaTeX, BibTeX, and NeuroBench's metrics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sgbench.composition.citations import bibliography, cite_entries, entries_of
 from sgbench.energy.neurobench import VERSION, neurobench_metrics
 from sgbench.leaderboard.pages.brief import brief_latex
 from sgbench.leaderboard.pages.export import NUMBER, TEXT, encode
-from sgbench.leaderboard.releases.all_rows import WORDS, parts_of, table_of_rows
+from sgbench.leaderboard.releases.all_rows import DESCRIBED, parts_of, table_of_rows
 from sgbench.leaderboard.rows import Board, Measured, MethodRow
 from sgbench.tables.values import as_csv, as_json, value
 
@@ -22,15 +22,15 @@ def _latex(boards: Sequence[Board], _: Methods) -> bytes:
 
 
 def _parquet(boards: Sequence[Board], _: Methods) -> bytes:
-    """Write the table of rows by column; one that no row fills has its type all the same."""
+    """Write the table of rows as Parquet; columns without a value have their type too."""
     table = table_of_rows(boards)
     titles = [column.title for column in table.columns]
-    cells = {title: [value(row[place]) for row in table.rows] for place, title in enumerate(titles)}
-    return encode(cells, "parquet", {title: TEXT if title in WORDS else NUMBER for title in titles})
+    cells = {title: [value(row[index]) for row in table.rows] for index, title in enumerate(titles)}
+    return encode(cells, "parquet", {title: TEXT if title in DESCRIBED else NUMBER for title in titles})
 
 
 def _bibtex(boards: Sequence[Board], methods: Methods) -> bytes:
-    """Collect the sources of every entry that a row of the boards is made of, each once."""
+    """Collect the sources of all entries in the rows of boards, each once, as BibTeX."""
     found = {
         (entry.group, entry.name): entry
         for board in boards
@@ -41,7 +41,7 @@ def _bibtex(boards: Sequence[Board], methods: Methods) -> bytes:
 
 
 def _neurobench(boards: Sequence[Board], _: Methods) -> bytes:
-    """Write the metrics of each row, by board and method."""
+    """Write the metrics of each row by board and method, as JSON."""
     tree = {
         board.protocol.name: {row.method_id: _metrics(row, board) for _, row in parts_of(board)}
         for board in boards
@@ -64,4 +64,4 @@ EXPORTS: dict[str, Export] = {
     "bibtex": _bibtex,
     "neurobench": _neurobench,
 }
-"""By form, what writes the rows of some boards in it."""
+"""The functions that write the rows of boards, by format."""

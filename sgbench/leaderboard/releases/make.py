@@ -1,4 +1,4 @@
-"""What a release of all boards consists of, computed from a leaderboards folder and a heading alone."""
+"""Compute the files of a release from a leaderboards folder and a heading."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ ROWS, RECORDS = "rows.csv", "records.csv"
 
 @dataclass(frozen=True)
 class ReleaseHeading:
-    """Says what boards alone do not: the name of a release, its commit and date, and the release before."""
+    """Holds the name of a release, its commit and date, and the release before."""
 
     name: str
     commit: str
-    created_utc: str  # when that was made
+    created_utc: str  # time of the commit
     sgbench: str  # version of the package
     since: EarlierRelease | None = None  # the release before, if there was one
 
 
 def release_files(root: Path, heading: ReleaseHeading) -> dict[str, bytes]:
-    """Compute all files of a release by their paths, the manifest among them.
+    """Compute all files of a release by path, the manifest included.
 
     Raises:
         InputError: there is no such folder, or a file in it cannot be used.
@@ -88,7 +88,7 @@ def release_files(root: Path, heading: ReleaseHeading) -> dict[str, bytes]:
 
 
 def changed(before: Sequence[ReleasedRow], after: Sequence[ReleasedRow]) -> Iterator[RowChange]:
-    """Yield each row that is new, is no longer ranked, or has another score or other ranks."""
+    """Yield a change for each row that is new, lost its rank, or has another score or rank interval."""
     old = {(row.protocol, row.method_id): row for row in before}
     new = {(row.protocol, row.method_id): row for row in after}
     for key in sorted({*old, *new}):
@@ -109,8 +109,8 @@ def changed(before: Sequence[ReleasedRow], after: Sequence[ReleasedRow]) -> Iter
 
 
 def _standing(row: ReleasedRow) -> str:
-    place = row.part if row.rank is None else f"rank {row.rank[0]} to {row.rank[1]}"
-    return f"{place}, {row.score:.6g}"
+    rank = row.part if row.rank is None else f"rank {row.rank[0]} to {row.rank[1]}"
+    return f"{rank}, {row.score:.6g}"
 
 
 def _rows(board: Board) -> Iterator[ReleasedRow]:
@@ -120,7 +120,7 @@ def _rows(board: Board) -> Iterator[ReleasedRow]:
             method_id=row.method_id,
             method=row.label,
             part=part,
-            rank=None if row.place is None else (row.place.low, row.place.high),
+            rank=None if row.rank is None else (row.rank.low, row.rank.high),
             score=float(f"{row.score.mean:.9g}"),
         )
 

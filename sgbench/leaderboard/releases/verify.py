@@ -1,4 +1,4 @@
-"""A release held against itself, and taken in place of the boards that came with the package."""
+"""Verify a release by its own records, and install it in place of the boards shipped with the package."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ AGENT = "sgbench (board update)"
 
 @contextmanager
 def opened(release: UnpackedRelease) -> Iterator[Path]:
-    """Lay the files of a release into a passing folder, and yield its leaderboards folder."""
+    """Write the files of a release into a temporary folder, and yield its leaderboards folder."""
     with tempfile.TemporaryDirectory(prefix="sgbench_release_") as passing:
         write_folder(Path(passing) / "release", release.files)
         yield Path(passing) / "release" / BOARDS
 
 
 def verify_release(release: UnpackedRelease) -> list[Finding]:
-    """Compute every table of a release anew from its records, and name the files that are not what these give."""
+    """Recompute every table of a release from its records, and return a finding for each file that differs."""
     given = release.manifest
     heading = ReleaseHeading(given.name, given.commit, given.created_utc, given.sgbench, given.since)
     with opened(release) as root:
@@ -57,14 +57,14 @@ def verify_release(release: UnpackedRelease) -> list[Finding]:
 
 
 def update(path: Path, *, sha256: str | None = None) -> Registry:
-    """Take a release in place of the boards that came with the package, for commands without a folder of records.
+    """Install a release in place of the boards shipped with the package, for commands without a folder of records.
 
     Args:
         path: of its archive.
-        sha256: that the archive has to have; None: the reader did not say.
+        sha256: expected SHA-256 of the archive; None checks none.
 
     Raises:
-        InputError: it is no whole release, holds a record that cannot be used, or is not newer than what is there.
+        InputError: the release is incomplete, holds an unusable record, or is not newer than the installed one.
         StorageError: the data folder cannot be written.
     """
     release = unpack_release(path, sha256=sha256)
@@ -79,10 +79,10 @@ def update(path: Path, *, sha256: str | None = None) -> Registry:
 
 
 def fetch_release(address: str, path: Path) -> None:
-    """Fetch an archive from an https address; what it is is checked by who reads it.
+    """Download an archive from an https address; its reader checks the content.
 
     Raises:
-        InputError: the address is another, the server has no such file, or sends more than an archive may have.
+        InputError: the address is not https, the server has no such file, or it is larger than an archive may be.
         StorageError: it cannot be written.
     """
     request = urllib.request.Request(_https(address), headers={"User-Agent": AGENT})  # noqa: S310

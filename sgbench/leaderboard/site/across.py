@@ -1,4 +1,4 @@
-"""Surrogates over all tasks: the page, and the numbers that the front page answers from."""
+"""The page of surrogates over all tasks, and the comparison behind the front page."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ CAPTION = (
 )
 
 EACH = "each task"
-"""Group of the columns that a reader asks for."""
+"""Group of columns that are shown on request."""
 
 
 def compared(sources: Sources) -> AcrossTasks | str:
-    """Compare surrogates over all boards that have ranks; return the comparison, or a line that says why not."""
+    """Compare surrogates over all boards with ranks; return a line with the reason if that is not possible."""
     measured = {name: methods for name, methods in sources.ranked.items() if methods}
     measures = {board.protocol.name: board.measure for board in sources.boards}
     try:
@@ -33,7 +33,7 @@ def compared(sources: Sources) -> AcrossTasks | str:
 
 
 def across_page(comparison: AcrossTasks | str, answer: FrontPageAnswer, sources: Sources) -> Page:
-    """Build the page of surrogates over all tasks, with what separates methods board by board."""
+    """Build the page of surrogates over all tasks, with comparisons of methods on each board."""
     tables: dict[str, Table | None] = {}
     values: dict[str, object] = {"why_not": comparison}
     if isinstance(comparison, AcrossTasks):
@@ -65,7 +65,7 @@ def across_page(comparison: AcrossTasks | str, answer: FrontPageAnswer, sources:
 
 
 def standings_table(comparison: AcrossTasks, sources: Sources) -> Table:
-    """Build the table of surrogates, one line each, the best interquartile mean first."""
+    """Build the table of surrogates, one line for each, the best interquartile mean first."""
     columns = (
         *texts("surrogate"),
         *numbers("interquartile mean, %"),
@@ -95,7 +95,7 @@ def standings_table(comparison: AcrossTasks, sources: Sources) -> Table:
 
 
 def rank_sentence(comparison: AcrossTasks) -> str:
-    """Write the sentence on what the mean ranks over tasks show."""
+    """Write the sentence on significant differences of mean ranks over tasks."""
     if comparison.ranks is None:
         return "One task, or one surrogate, has no ranks to average."
     return (

@@ -1,6 +1,6 @@
-"""The answer to "which surrogate should I use?", with its evidence and its doubts, from what boards say today.
+"""The answer of the front page to "which surrogate should I use?", with evidence and doubts from the boards.
 
-The advice of a study, which whoever builds the site hands in, comes first.
+The advice of a study, if given, comes first.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ PER_CENT = 100
 
 @dataclass(frozen=True)
 class BoardDuel:
-    """Holds what one board says of two of its methods."""
+    """Holds the comparison of two methods of one board."""
 
     protocol: str
     a: Cell
     b: Cell
-    difference: Cell  # a minus b with its interval, in the board's own unit
+    difference: Cell  # a minus b with its interval, in the board's unit
     share: Estimate  # the same in percent of the distance from chance to a perfect score
-    is_decided: bool  # whether the two are told apart
+    is_decided: bool  # whether the difference is significant
 
 
 @dataclass(frozen=True)
 class FrontPageAnswer:
-    """Holds what a front page says: one line, why, what speaks against it, and board by board."""
+    """Holds the answer of the front page, with its evidence and doubts."""
 
     headline: str
-    advice: Table | None  # what the study says, a line a kind of network
-    asked: tuple[str, ...]  # the commands that say the same
+    advice: Table | None  # of the study, one line for each kind of network
+    asked: tuple[str, ...]  # the commands that print the advice
     evidence: tuple[str, ...]
     doubts: tuple[str, ...]
-    seconds: tuple[BoardDuel, ...]  # the first of each board against the second
-    controls: tuple[BoardDuel, ...]  # the best surrogate against the best control
-    powers: Table | None  # what the seeds of each board can show
+    seconds: tuple[BoardDuel, ...]  # first against second method of each board
+    controls: tuple[BoardDuel, ...]  # best surrogate against best control of each board
+    powers: Table | None  # the differences that the seeds of each board can show
 
 
 def answer_of(sources: Sources, comparison: AcrossTasks | str) -> FrontPageAnswer:
-    """Answer from the boards which surrogate to use, for the front page.
+    """Answer for the front page which surrogate to use, from boards and study.
 
     Args:
         sources: the boards.
@@ -62,13 +62,13 @@ def answer_of(sources: Sources, comparison: AcrossTasks | str) -> FrontPageAnswe
         evidence: tuple[str, ...] = (f"Nothing is compared over tasks: {reason}.",)
     else:
         headline, evidence = _headline(comparison, sources), tuple(_evidence(comparison, sources))
-    if any(advice.surrogate for advice in sources.beside.advice):
+    if any(advice.surrogate for advice in sources.extras.advice):
         evidence = (headline, *evidence)
-        headline = _sentence([advice.sentence for advice in sources.beside.advice])
+        headline = _sentence([advice.sentence for advice in sources.extras.advice])
     return FrontPageAnswer(
         headline,
         _advice_table(sources),
-        tuple(advice.command for advice in sources.beside.advice if advice.surrogate),
+        tuple(advice.command for advice in sources.extras.advice if advice.surrogate),
         evidence,
         (*_not_tried(sources), *_doubts(boards, sources)),
         tuple(_duel(board, board.rows[0], board.rows[1]) for board in boards if len(board.rows) > 1),
@@ -81,12 +81,12 @@ def answer_of(sources: Sources, comparison: AcrossTasks | str) -> FrontPageAnswe
 
 
 def _headline(comparison: AcrossTasks, sources: Sources) -> str:
-    alike = [standing.name for standing in _alike(comparison, sources)]
+    tied = [standing.name for standing in _tied(comparison, sources)]
     if len(comparison.tasks) == 1:
-        return f"{alike[0]} leads on the one task here; its board says from which others it is told apart."
-    if len(alike) == 1:
-        return f"{alike[0]}, on these tasks."
-    return f"Any of {listed(alike)}: these tasks do not tell them apart."
+        return f"{tied[0]} leads on the one task here; its board says from which others it is told apart."
+    if len(tied) == 1:
+        return f"{tied[0]}, on these tasks."
+    return f"Any of {listed(tied)}: these tasks do not tell them apart."
 
 
 def _sentence(parts: Sequence[str]) -> str:
@@ -113,7 +113,7 @@ def _advice_table(sources: Sources) -> Table | None:
             ),
             Cell(advice.rests_on or NONE),
         )
-        for advice in sources.beside.advice
+        for advice in sources.extras.advice
     ]
     columns = (
         *texts("a network with", "take"),
@@ -127,14 +127,14 @@ def _advice_table(sources: Sources) -> Table | None:
 
 
 def _not_tried(sources: Sources) -> Iterator[str]:
-    """Yield what the study cannot say, each part once."""
-    unknown = dict.fromkeys(what for advice in sources.beside.advice for what in advice.unknown)
+    """Yield the limits of the study's advice, each once."""
+    unknown = dict.fromkeys(what for advice in sources.extras.advice for what in advice.unknown)
     if unknown:
         yield f"Not known: {'; '.join(unknown)}."
 
 
-def _alike(comparison: AcrossTasks, sources: Sources) -> list[FamilyStanding]:
-    """List surrogates, controls left out, whose mean ranks are not told apart from the best of them."""
+def _tied(comparison: AcrossTasks, sources: Sources) -> list[FamilyStanding]:
+    """List surrogates without controls whose mean ranks do not differ significantly from the best one's."""
     own = [standing for standing in comparison.standings if not sources.is_control(standing.name)] or [
         *comparison.standings
     ]
@@ -176,7 +176,7 @@ def _evidence(comparison: AcrossTasks, sources: Sources) -> Iterator[str]:
 
 
 def _doubts(boards: Sequence[Board], sources: Sources) -> Iterator[str]:
-    """Yield what speaks against the answer, what weighs most first; each board has rows."""
+    """Yield doubts about the answer, the strongest first; each board must have rows."""
     won = [board.protocol.name for board in boards if _is_control(board.rows[0], sources)]
     if won:
         yield f"A control has the highest mean on {listed(won)}: no surrogate shows its worth there."
@@ -200,10 +200,8 @@ def _doubts(boards: Sequence[Board], sources: Sources) -> Iterator[str]:
 
 
 def _near(board: Board, sources: Sources) -> bool:
-    """Return whether a control may have the first place, by its interval of ranks."""
-    return any(
-        row.place is not None and row.place.low == 1 for row in board.rows if _is_control(row, sources)
-    )
+    """Return whether the rank interval of a control includes the first rank."""
+    return any(row.rank is not None and row.rank.low == 1 for row in board.rows if _is_control(row, sources))
 
 
 def _powers(boards: Sequence[Board]) -> Table | None:
@@ -241,7 +239,7 @@ def _is_control(row: MethodRow, sources: Sources) -> bool:
 
 
 def _controls(boards: Sequence[Board], sources: Sources) -> Iterator[tuple[Board, MethodRow]]:
-    """Yield each board that has a control and something else, with the best control."""
+    """Yield each board with a control and other methods, and its best control."""
     for board in boards:
         rows = [row for row in board.rows if _is_control(row, sources)]
         if rows and len(rows) < len(board.rows):
@@ -254,9 +252,9 @@ def _best_other(board: Board, sources: Sources) -> MethodRow:
 
 def _duel(board: Board, a: MethodRow, b: MethodRow) -> BoardDuel:
     measure, (comparison, verdict) = board.measure, duel(board, a, b)
-    whole = measure.guess if measure.is_loss else 1.0 - measure.guess  # from guessing to perfection
+    whole = measure.guess if measure.is_loss else 1.0 - measure.guess  # from chance to a perfect score
     low, high = measure.ends(comparison) or (comparison.difference, comparison.difference)
-    words = {"better": "", "worse": "", "not told apart": ", not told apart", "unknown": ", too few seeds"}
+    notes = {"better": "", "worse": "", "not told apart": ", not told apart", "unknown": ", too few seeds"}
     unit = " in loss" if measure.is_loss else ""
     first, second = (
         Cell(row.label, link=method_path(board.protocol.name, row.method_id), is_code=True) for row in (a, b)
@@ -265,14 +263,14 @@ def _duel(board: Board, a: MethodRow, b: MethodRow) -> BoardDuel:
         board.protocol.name,
         first,
         second,
-        Cell(f"{measure.difference(comparison)}{unit}{words[verdict]}", comparison.difference),
+        Cell(f"{measure.difference(comparison)}{unit}{notes[verdict]}", comparison.difference),
         Estimate(*(PER_CENT * end / whole for end in (comparison.difference, low, high))),
         verdict in ("better", "worse"),
     )
 
 
 def duels_table(answer: FrontPageAnswer) -> Table | None:
-    """Make the table of the first method of each board beside the second and beside the best control."""
+    """Make the table that compares the first method of each board with the second and with the best control."""
     controls = {each.protocol: each for each in answer.controls}
     rows = [
         (
@@ -295,7 +293,7 @@ def _against(control: BoardDuel | None) -> tuple[Cell, Cell]:
 
 
 def duels_columns(answer: FrontPageAnswer) -> tuple[ForestColumn, ...]:
-    """Make the panels of the picture that shows the same."""
+    """Make the panels of the picture with the same comparisons."""
     panels = {
         "the first minus the second": answer.seconds,
         "best surrogate minus best control": answer.controls,
@@ -306,12 +304,12 @@ def duels_columns(answer: FrontPageAnswer) -> tuple[ForestColumn, ...]:
 
 
 def _forest_mark(duel: BoardDuel) -> ForestMark:
-    words = f"{duel.a.text} minus {duel.b.text}"
-    return ForestMark(duel.protocol, duel.share, duel.is_decided, words, protocol_path(duel.protocol))
+    label = f"{duel.a.text} minus {duel.b.text}"
+    return ForestMark(duel.protocol, duel.share, duel.is_decided, label, protocol_path(duel.protocol))
 
 
 def listed(names: Sequence[str]) -> str:
-    """Write names as a list in a sentence; of many, the first six.
+    """Write names as a list in a sentence; of many, the first six and the count of others.
 
     >>> listed(["a"]), listed(["a", "b", "c"]), listed([str(n) for n in range(9)])
     ('a', 'a, b and c', '0, 1, 2, 3, 4, 5 and 3 more')

@@ -1,4 +1,4 @@
-"""What a site shows beside its records, from whoever builds it: advice, the documentation, pictures, what waits."""
+"""What a site shows in addition to records: advice, documentation, pictures, pending submissions."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ PICTURED = ("surrogate", "neuron")
 
 @dataclass(frozen=True)
 class Advice:
-    """Holds what a study recommends for one kind of network, in words; without a surrogate, why it cannot yet."""
+    """Holds the recommendation of a study for one kind of network, or why there is none, as text."""
 
-    network: str  # "several hidden layers"
-    command: str  # which says the same
-    why_not: str = ""
+    network: str  # e.g. "several hidden layers"
+    command: str  # that prints it
+    why_not: str = ""  # if no surrogate is recommended
     surrogate: str = ""
-    width_fwhm: float | None = None  # in thresholds; None: by passing steps
-    attached: bool = False  # whether the reset's gradient is
-    widths: str = ""  # that lose little
-    learning_rates: str = ""
-    loss: str = ""  # expected, against the best that is known
-    rests_on: str = ""
+    width_fwhm: float | None = None  # [threshold units]; None: chosen by passing steps
+    attached: bool = False  # whether the reset is attached to the gradient
+    widths: str = ""  # range that loses little
+    learning_rates: str = ""  # range
+    loss: str = ""  # expected, to the best known cell
+    rests_on: str = ""  # evidence
     out_of_sample: str = ""
-    unknown: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()  # limits of the evidence
 
     @property
     def sentence(self) -> str:
-        """Write the advice in a few words.
+        """Write the advice as part of a sentence.
 
         >>> Advice("recurrence", "", why_not="no run is stored").sentence
         'with recurrence it is not known yet'
@@ -46,20 +46,20 @@ class Advice:
 
 
 @dataclass(frozen=True)
-class Beside:
-    """Holds what a site shows beside its records."""
+class SiteExtras:
+    """Holds what a site shows in addition to records."""
 
-    advice: tuple[Advice, ...] = ()  # a line a kind of network
+    advice: tuple[Advice, ...] = ()  # one for each kind of network
     has_docs: bool = False  # whether the documentation is, or will be, in docs/ of the site
-    pictures: Mapping[str, Path] = field(default_factory=dict)  # of entries, by their places on the site
-    waiting: tuple[Submission, ...] = ()  # handed in and not accepted yet
+    pictures: Mapping[str, Path] = field(default_factory=dict)  # of entries, by path on the site
+    waiting: tuple[Submission, ...] = ()  # pending submissions
 
 
 def pictures_in(catalogue: Path) -> dict[str, Path]:
-    """Return the drawn pictures of entries, by their places on the site.
+    """Return the drawn pictures of entries, by path on the site.
 
     Args:
-        catalogue: where the build of the catalogue's pages put them, or a folder that is not there.
+        catalogue: folder of the catalogue's pages with pictures; it need not exist.
     """
     pictures = {}
     for group in PICTURED:
@@ -69,13 +69,13 @@ def pictures_in(catalogue: Path) -> dict[str, Path]:
 
 
 def pictures_of(listed: Iterable[str], site: Path, drawn: Mapping[str, Path]) -> dict[str, Path]:
-    """Return the pictures that a site has, so that it can be built again as it was.
+    """Return the pictures of a built site, by path on it, so that it can be rebuilt equally.
 
     Args:
         listed: paths of the files of the site.
-        site: its folder, whose own picture stands for one that is not drawn.
-        drawn: pictures that are, by their places.
+        site: its folder, which provides pictures that are not in `drawn`.
+        drawn: drawn pictures, by path on the site.
     """
-    places = tuple(f"{group}s/" for group in PICTURED)
-    wanted = [path for path in listed if path.endswith(".svg") and path.startswith(places)]
+    folders = tuple(f"{group}s/" for group in PICTURED)
+    wanted = [path for path in listed if path.endswith(".svg") and path.startswith(folders)]
     return {path: drawn.get(path, site / path) for path in wanted}

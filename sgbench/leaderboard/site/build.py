@@ -1,4 +1,4 @@
-"""Builds a site from a leaderboards folder, and checks that one is what its records give."""
+"""Build a site from a leaderboards folder, and check a built site against its records."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from pathlib import Path
 
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References
-from sgbench.leaderboard.site.beside import Beside, pictures_of
+from sgbench.leaderboard.site.beside import SiteExtras, pictures_of
 from sgbench.leaderboard.site.folder import compare_site, links_docs, listed, require_ours, write_site
 from sgbench.leaderboard.site.pages import site_files
-from sgbench.leaderboard.site.sources import NOTHING_BESIDE, read_sources
+from sgbench.leaderboard.site.sources import NO_EXTRAS, read_sources
 from sgbench.leaderboard.store.reading import Finding
 
 
 @dataclass(frozen=True)
 class BuiltSite:
-    """Lists what was built, and what was left out."""
+    """Counts the parts of a built site, and lists what was left out."""
 
-    into: str
+    into: str  # its folder
     boards: int
     methods: int
     files: int
@@ -27,16 +27,16 @@ class BuiltSite:
 
 
 def build_site(
-    root: Path, into: Path, *, references: References, commit: str, beside: Beside = NOTHING_BESIDE
+    root: Path, into: Path, *, references: References, commit: str, extras: SiteExtras = NO_EXTRAS
 ) -> BuiltSite:
     """Build the site of a leaderboards folder.
 
     Args:
         root: the leaderboards folder.
         into: the folder of the site, which may hold an older one and nothing else.
-        references: what the catalogue says of protocols.
-        commit: of the records, or words in its place.
-        beside: what is shown beside the records.
+        references: of protocols in the catalogue.
+        commit: of the records, or a text if there is none.
+        extras: what is shown in addition to records.
 
     Raises:
         InputError: a folder is missing, holds other files, or lies inside the other.
@@ -46,30 +46,30 @@ def build_site(
     inside = root.resolve()
     if inside == into.resolve() or inside in into.resolve().parents:
         raise InputError(f"--into {into}: lies inside {root}, where folders are protocols; choose another")
-    sources = read_sources(root, references=references, commit=commit, beside=beside)
-    written = write_site(into, site_files(sources), has_docs=beside.has_docs)
+    sources = read_sources(root, references=references, commit=commit, extras=extras)
+    written = write_site(into, site_files(sources), has_docs=extras.has_docs)
     return BuiltSite(
-        str(into), len(sources.boards), len(sources.places), written.files, written.bytes, sources.findings
+        str(into), len(sources.boards), len(sources.shown), written.files, written.bytes, sources.findings
     )
 
 
 def check_site(
-    root: Path, site: Path, *, references: References, commit: str, beside: Beside = NOTHING_BESIDE
+    root: Path, site: Path, *, references: References, commit: str, extras: SiteExtras = NO_EXTRAS
 ) -> tuple[Finding, ...]:
-    """Build a site in memory and return how another differs from it.
+    """Build a site in memory, and return a finding for each difference of a stored one.
 
     Args:
         root: the leaderboards folder.
         site: the folder of the site.
-        references: what the catalogue says of protocols.
-        commit: of the records, or words in its place.
-        beside: what is shown beside the records; whether the documentation and pictures of entries are there, the
-            site's own list says.
+        references: of protocols in the catalogue.
+        commit: of the records, or a text if there is none.
+        extras: what is shown in addition to records; the list of the stored site decides whether it has
+            documentation and pictures of entries.
 
     Raises:
         InputError: a folder is missing, or the second is no site.
     """
-    pictures = pictures_of(listed(site) or {}, site, beside.pictures)
-    as_built = replace(beside, has_docs=links_docs(site), pictures=pictures)
-    sources = read_sources(root, references=references, commit=commit, beside=as_built)
+    pictures = pictures_of(listed(site) or {}, site, extras.pictures)
+    as_built = replace(extras, has_docs=links_docs(site), pictures=pictures)
+    sources = read_sources(root, references=references, commit=commit, extras=as_built)
     return (*sources.findings, *compare_site(site, site_files(sources)))

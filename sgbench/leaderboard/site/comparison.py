@@ -1,4 +1,4 @@
-"""The page that compares two methods in a browser, and what it reads of each: a script beside the method's page."""
+"""The page that compares two methods in a browser, and the script with the data of each method."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sgbench.leaderboard.labels import parameter_text
 from sgbench.leaderboard.pages.explain import figures
 from sgbench.leaderboard.site.files import Page
 from sgbench.leaderboard.site.method_curves import MEAN
-from sgbench.leaderboard.site.sources import BoardPlace, Sources
+from sgbench.leaderboard.site.sources import ShownRow, Sources
 from sgbench.plots.chart import Charts
 from sgbench.records.spec import GROUPS, Method
 from sgbench.statistics.intervals import t_quantile
@@ -20,12 +20,12 @@ DIGITS = 6  # of a curve's numbers
 
 
 def comparison_page(sources: Sources) -> Page:
-    """Build the one page that compares any two methods of a board, which its address names.
+    """Build the page that compares any two methods of a board, whose ids are in its address.
 
     Args:
-        sources: whose largest number of seeds says how many quantiles of Student's t the page needs.
+        sources: their largest count of seeds sets how many quantiles of Student's t the page contains.
     """
-    most = max((len(place.row.scores) for place in sources.places.values()), default=2)
+    most = max((len(shown.row.scores) for shown in sources.shown.values()), default=2)
     quantiles = [f"{t_quantile(CONFIDENCE, degrees):.9g}" for degrees in range(1, max(most, 2))]
     return Page(
         PATH,
@@ -37,23 +37,23 @@ def comparison_page(sources: Sources) -> Page:
     )
 
 
-def method_script(method: Method, place: BoardPlace, curves: Charts) -> bytes:
-    """Write what the page compares of a method, as a script: a page of a folder may not read other files.
+def method_script(method: Method, shown: ShownRow, curves: Charts) -> bytes:
+    """Write the data of a method for the page as a script, since a page opened from disk may load no other files.
 
     Args:
         method: with its settings.
-        place: its board and its row.
+        shown: its board and its row.
         curves: of the method's own page.
     """
-    row, measure = place.row, place.board.measure
+    row, measure = shown.row, shown.board.measure
     unit = 1.0 if measure.is_loss else 100.0
     value = {
         "id": row.method_id,
-        "board": place.board.protocol.name,
+        "board": shown.board.protocol.name,
         "label": row.label,
         "isLoss": measure.is_loss,
         "scores": {str(seed): unit * score for seed, score in sorted(row.scores.items())},
-        "figures": figures(row, place.board),
+        "figures": figures(row, shown.board),
         "settings": dict(_settings(method)),
         "curves": [
             {
@@ -70,12 +70,12 @@ def method_script(method: Method, place: BoardPlace, curves: Charts) -> bytes:
             for panel in curves.panels
         ],
     }
-    told = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return f"(self.methods ??= []).push(\n{told}\n);\n".encode()
+    data = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return f"(self.methods ??= []).push(\n{data}\n);\n".encode()
 
 
 def _settings(method: Method) -> Iterator[tuple[str, str]]:
-    """Yield every entry and number that makes a method, by the words of a command."""
+    """Yield every entry and parameter of a method as (key of an override, value) pairs."""
     for group in GROUPS:
         yield group, method.choices[group]
         for key, number in method.parameters[group].items():

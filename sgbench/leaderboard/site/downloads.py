@@ -1,4 +1,4 @@
-"""The tables of a page as files for computing, which lie beside it."""
+"""The tables of a page as CSV and JSON files next to it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from sgbench.tables.values import as_csv, as_json
 
 
 def downloads_of(path: str, tables: Mapping[str, Table]) -> tuple[Download, ...]:
-    """Return the links to the tables of a page.
+    """Return the links to the files of a page's tables.
 
     Args:
         path: of the page.
-        tables: by their names; that of an only table may be empty.
+        tables: by name; the name of a single table may be empty.
     """
     return tuple(
-        Download(f"{name} {kind.upper()}".strip(), _place(path, name, kind))
+        Download(f"{name} {kind.upper()}".strip(), _path(path, name, kind))
         for name in tables
         for kind in ("csv", "json")
     )
@@ -26,10 +26,10 @@ def downloads_of(path: str, tables: Mapping[str, Table]) -> tuple[Download, ...]
 def table_files(path: str, tables: Mapping[str, Table]) -> Iterator[SiteFile]:
     """Yield the files that `downloads_of` links to."""
     for name, table in tables.items():
-        yield SiteFile(_place(path, name, "csv"), lambda table=table: as_csv(table))
-        yield SiteFile(_place(path, name, "json"), lambda table=table: as_json(table))
+        yield SiteFile(_path(path, name, "csv"), lambda table=table: as_csv(table))
+        yield SiteFile(_path(path, name, "json"), lambda table=table: as_json(table))
 
 
-def _place(path: str, name: str, kind: str) -> str:
+def _path(path: str, name: str, kind: str) -> str:
     middle = f".{name.replace(' ', '_')}" if name else ""
     return f"{path.removesuffix('.html')}{middle}.{kind}"

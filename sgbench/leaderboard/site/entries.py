@@ -1,4 +1,4 @@
-"""The pages of surrogates and neurons: formula, numbers, presets, and how they did on every board."""
+"""The pages of surrogates and neurons: formula, parameters, presets, and results on every board."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ REFERENCES: dict[str, Callable[[re.Match[str]], str]] = {
     r"\$\{protocol\.dt_s\}": lambda _: "dt",
     r"\$\{protocol\.steps\}": lambda _: "steps",
 }
-"""What an entry's file may refer to, and what that is called on a page."""
-PLACES = {
+"""Patterns of interpolations in an entry's file, and functions that write them as text."""
+SYMBOLS = {
     "surrogate": "u is the membrane potential minus the threshold; a formula is the slope before normalisation.",
     "neuron": "I is the current, u the membrane potential before its reset, s what the neuron sends.",
 }
 
 
 UNDRAWN = "no digest"
-"""Stands for that of a picture which carries none."""
+"""Digest of a picture without one."""
 MOST = 5
-"""Results of an entry on one board that its page shows; its files have all."""
+"""Most results of an entry on one board on its page; its files have all."""
 
 
 def entry_files(group: str, sources: Sources) -> Iterator[Page | SiteFile]:
-    """Yield the pages of one group, the list of all first.
+    """Yield the pages of the entries of one group, their list first.
 
     Args:
         group: "surrogate" or "neuron".
@@ -51,54 +51,56 @@ def entry_files(group: str, sources: Sources) -> Iterator[Page | SiteFile]:
     for preset in filter(is_preset, known.values()):
         presets.setdefault(canonical_name(preset), []).append(preset)
     done, ranks = _boards_of(group, sources), _ranks_of(group, sources)
-    small = [found for entry in canonical.values() if (found := _small(entry, sources.beside.pictures))]
+    small = [found for entry in canonical.values() if (found := _small(entry, sources.extras.pictures))]
     yield from (file for _, file in small)
     yield _list_page(group, canonical, done, presets, [(name, file.path) for name, file in small])
     for entry in canonical.values():
-        picture = _picture(entry, sources.beside.pictures)
+        picture = _picture(entry, sources.extras.pictures)
         if picture is not None:
             yield picture[1]
         names = presets.get(entry.name, []), done.get(entry.name, []), ranks.get(entry.name, {})
-        yield _entry_page(entry, *names, picture, has_docs=sources.beside.has_docs)
+        yield _entry_page(entry, *names, picture, has_docs=sources.extras.has_docs)
 
 
 def _boards_of(group: str, sources: Sources) -> dict[str, list[tuple[Cell, ...]]]:
-    """Find for each canonical entry one row a method that uses it."""
+    """Collect for each canonical entry a table row for each method with it."""
     boards: dict[str, list[tuple[Cell, ...]]] = {}
     known = sources.group(group)
-    for method_id, place in sources.places.items():
+    for method_id, shown in sources.shown.items():
         pick = sources.by_id[method_id].method.choices[group]
         if pick not in known:
             continue
-        row, measure, name = place.row, place.board.measure, place.board.protocol.name
+        row, measure, name = shown.row, shown.board.measure, shown.board.protocol.name
         cells = (
             Cell(name, link=protocol_path(name), is_code=True),
             Cell(row.label, link=method_path(name, method_id), is_code=True),
-            number(None if row.place is None else float(row.place.low), rank_text(row)),
-            Cell(str(len(place.board.rows)), float(len(place.board.rows))),
-            Cell(NONE if row.place is None else row.place.groups),
+            number(None if row.rank is None else float(row.rank.low), rank_text(row)),
+            Cell(str(len(shown.board.rows)), float(len(shown.board.rows))),
+            Cell(NONE if row.rank is None else row.rank.groups),
             Cell(measure.title),
             Cell(measure.summary(row.score), row.score.mean),
-            Cell("" if place.part == "ranked" else place.part),
+            Cell("" if shown.part == "ranked" else shown.part),
         )
         boards.setdefault(canonical_name(known[pick]), []).append(cells)
     return boards
 
 
 def _ranks_of(group: str, sources: Sources) -> dict[str, dict[str, list[ChartPoint]]]:
-    """Find for each canonical entry and board the ranks of its methods, as shares of the way from first to last."""
+    """Collect for each canonical entry and board the ranks of its methods, from 0 (first) to 100 (last)."""
     ranks: dict[str, dict[str, list[ChartPoint]]] = {}
     known = sources.group(group)
-    for method_id, place in sources.places.items():
-        pick, row, name = sources.by_id[method_id].method.choices[group], place.row, place.board.protocol.name
-        last = len(place.board.rows) - 1
-        if pick in known and row.place is not None and last:
+    for method_id, shown in sources.shown.items():
+        pick, row, name = sources.by_id[method_id].method.choices[group], shown.row, shown.board.protocol.name
+        last = len(shown.board.rows) - 1
+        if pick in known and row.rank is not None and last:
             boards = ranks.setdefault(canonical_name(known[pick]), {})
-            low, high = (100 * (rank - 1) / last for rank in (row.place.low, row.place.high))
-            told = f"{name}: {row.label}, rank {rank_text(row)} of {last + 1}"
+            low, high = (100 * (rank - 1) / last for rank in (row.rank.low, row.rank.high))
+            label = f"{name}: {row.label}, rank {rank_text(row)} of {last + 1}"
             points = boards.setdefault(name, [])
             link = method_path(name, method_id)
-            points.append(ChartPoint((low + high) / 2, [*boards].index(name), told, link, x_ends=(low, high)))
+            points.append(
+                ChartPoint((low + high) / 2, [*boards].index(name), label, link, x_ends=(low, high))
+            )
     return ranks
 
 
@@ -140,14 +142,14 @@ def _list_page(
         f"{group.capitalize()}s",
         f"The {count_text} of the catalogue, with formulas.",
         "entries.html",
-        {"group": group, "place": PLACES[group], "table": table, "small": small},
+        {"group": group, "place": SYMBOLS[group], "table": table, "small": small},
         f"{group}s.html",
         tables={"": table},
     )
 
 
 def _small(entry: Entry, drawn: Mapping[str, Path]) -> tuple[str, SiteFile] | None:
-    """Return the name of an entry and its small drawing, where that was made."""
+    """Return the name of an entry and the file of its sparkline; None without a picture."""
     where = f"{entry.group}s/{entry.name}{SMALL_END}"
     path = drawn.get(where)
     if path is None:
@@ -157,7 +159,7 @@ def _small(entry: Entry, drawn: Mapping[str, Path]) -> tuple[str, SiteFile] | No
 
 
 def _picture(entry: Entry, drawn: Mapping[str, Path]) -> tuple[Picture, SiteFile] | None:
-    """Return the picture of an entry with its file, where it was drawn."""
+    """Return the picture of an entry and its file; None if it was not drawn."""
     where = f"{entry.group}s/{entry.name}.svg"
     path = drawn.get(where)
     if path is None:
@@ -199,7 +201,7 @@ def _entry_page(
         "entry.html",
         {
             "entry": entry,
-            "place": PLACES[entry.group],
+            "place": SYMBOLS[entry.group],
             "family": str(entry.meta.get("family") or NONE).replace("_", " "),
             "aliases": [str(alias) for alias in entry.meta.get("aliases") or []],
             "formula": str(entry.meta.get("formula") or ""),
@@ -218,22 +220,22 @@ def _entry_page(
 
 
 def best_of_each(rows: Sequence[tuple[Cell, ...]]) -> list[tuple[Cell, ...]]:
-    """Keep the first rows of each board, which the first cell names.
+    """Select the first MOST rows of each board, whose name is in the first cell.
 
     >>> len(best_of_each([(Cell("a"),)] * 7 + [(Cell("b"),)]))
     6
     """
     counts: Counter[str] = Counter()
-    kept = []
+    selected = []
     for row in rows:
         counts[row[0].text] += 1
         if counts[row[0].text] <= MOST:
-            kept.append(row)
-    return kept
+            selected.append(row)
+    return selected
 
 
 def _search_words(entry: Entry, presets: list[Entry]) -> Iterator[str]:
-    """Yield what else an entry is looked for by: its formula, its other names, its names elsewhere, its sources."""
+    """Yield the search terms of an entry: formula, other names, names of presets, sources."""
     yield str(entry.meta.get("formula") or "")
     yield from (str(alias) for alias in entry.meta.get("aliases") or [])
     yield from (f"{preset.name} {preset.meta.get('calls') or ''}" for preset in presets)
@@ -242,25 +244,25 @@ def _search_words(entry: Entry, presets: list[Entry]) -> Iterator[str]:
 
 def _numbers(entry: Entry) -> Table:
     rows = tuple(
-        (Cell(name, is_code=True), Cell(told(value), is_code=True))
+        (Cell(name, is_code=True), Cell(default_text(value), is_code=True))
         for name, value in entry.parameters.items()
     )
     return Table("Numbers and their defaults", texts("number", "default"), rows)
 
 
-def told(value: object) -> str:
-    """Write a default for people: what an entry's file refers to is put in words.
+def default_text(value: object) -> str:
+    """Write a default of an entry's file as text, with known interpolations spelled out.
 
-    >>> told(None), told(1.0), told("${width_fwhm}"), told("${decay:0.010,${protocol.dt_s}}")
-    ('null', '1.0', 'null', 'exp(-dt / 10 ms)')
-    >>> told("${unless:${.width_fwhm},2.0}"), told("${protocol.dt_s}")
+    >>> [default_text(value) for value in (None, 1.0, "${width_fwhm}", "${decay:0.010,${protocol.dt_s}}")]
+    ['null', '1.0', 'null', 'exp(-dt / 10 ms)']
+    >>> default_text("${unless:${.width_fwhm},2.0}"), default_text("${protocol.dt_s}")
     ('2.0, unless width_fwhm is given', 'dt')
     """
     text = "null" if value is None else str(value)
-    for pattern, words in REFERENCES.items():
+    for pattern, write in REFERENCES.items():
         match = re.fullmatch(pattern, text)
         if match is not None:
-            return words(match)
+            return write(match)
     return text
 
 

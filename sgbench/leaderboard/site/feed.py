@@ -1,4 +1,4 @@
-"""The feed of new rows and of rows that no longer count, in the Atom format."""
+"""The Atom feed of new rows and of notices on rows."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ FEED = "feed.xml"
 ATOM = "http://www.w3.org/2005/Atom"
 NEWEST = 50
 NEVER = "1970-01-01T00:00:00Z"
-"""When a feed without entries was changed, since the format asks for a time."""
+"""Time of change of a feed without entries, which the format requires."""
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "sgbench/leaderboards")
-"""Of the ids, which may not depend on where a site lies."""
+"""Namespace of the ids, which must not depend on the address of the site."""
 
 
 @dataclass(frozen=True)
 class Event:
     """Holds one entry of the feed."""
 
-    key: str  # what the entry is of, the same in each build
-    updated: str  # when it came about
+    key: str  # identifies the entry, equal in each build
+    updated: str  # time of the event
     title: str  # in one line
     summary: str  # in one sentence
     link: str  # from the top of the site
@@ -42,8 +42,8 @@ def feed_file(sources: Sources) -> SiteFile:
 
 def _events(sources: Sources) -> Iterator[Event]:
     """Yield an event for each row by the time of its runs, and one for each notice."""
-    for place in sources.places.values():
-        row, board = place.row, place.board
+    for shown in sources.shown.values():
+        row, board = shown.row, shown.board
         made, link = sources.by_id[row.method_id].made_utc, method_path(board.protocol.name, row.method_id)
         provenance = MethodProvenance() if row.listing is None else row.listing.provenance
         if made:
@@ -51,7 +51,7 @@ def _events(sources: Sources) -> Iterator[Event]:
                 f"row/{board.protocol.name}/{row.method_id}",
                 in_seconds(made),
                 f"{board.protocol.name}: {row.label}",
-                f"{_score(row, board)}; {place.part}; {checked_text(provenance)}.",
+                f"{_score(row, board)}; {shown.part}; {checked_text(provenance)}.",
                 link,
             )
         yield from _notices(board, row.method_id, row.label, provenance, link)

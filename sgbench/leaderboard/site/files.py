@@ -1,4 +1,4 @@
-"""What a site is made of: files with their paths, of which some are pages and some are pictures."""
+"""The parts of a site: files, pages, pictures and downloads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sgbench.tables.table import Table
 
 @dataclass(frozen=True)
 class SiteFile:
-    """Describes one file of the site; its bytes are made when they are asked for."""
+    """Describes one file of the site, whose bytes are made on demand."""
 
     path: str  # from the top of the site, with slashes
     make: Callable[[], bytes]
@@ -19,7 +19,7 @@ class SiteFile:
 
 @dataclass(frozen=True)
 class Download:
-    """Holds a file that a page offers."""
+    """Holds a file that a page offers for download."""
 
     label: str
     path: str
@@ -27,28 +27,28 @@ class Download:
 
 @dataclass(frozen=True)
 class Picture:
-    """Holds a picture on a page, with what it shows in words.
+    """Holds a picture on a page.
 
     Its size is part of the page, so that nothing moves when the picture appears.
     """
 
     path: str
-    alt: str
+    alt: str  # the picture described in text
     caption: str
-    size: tuple[int, int] | None  # width and height [px]; None where nobody knows them
+    size: tuple[int, int] | None  # width and height [px]; None if unknown
 
 
 @dataclass(frozen=True)
 class Page:
-    """Holds a page before it is put into its template."""
+    """Holds the template and the values of a page."""
 
     path: str
     title: str
     about: str  # one sentence, for search engines and lists of tabs
     template: str
     values: Mapping[str, object]
-    section: str = ""  # path of the entry of the navigation that it belongs to
+    section: str = ""  # path of its entry in the navigation
     downloads: tuple[Download, ...] = field(default=())
-    tables: Mapping[str, Table] = field(default_factory=dict)  # that lie beside it as files, by name
-    kind: str = "page"  # what the search calls it
-    words: str = ""  # that it is found by, beside its title and what it is about
+    tables: Mapping[str, Table] = field(default_factory=dict)  # by name, also written as files
+    kind: str = "page"  # in the search
+    words: str = ""  # search terms besides `title` and `about`

@@ -1,4 +1,4 @@
-"""The folder of a site: written whole or not at all, and held against what it should be."""
+"""Write the folder of a site atomically, and compare a stored one with what it should be."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from sgbench.records.files import parse_tree, read_bytes
 from sgbench.records.unfinished import new_folder, remove_abandoned_of
 
 MANIFEST = "site.json"
-"""Lists the files of a site with their hashes; the folder that has it is a site of ours."""
+"""Name of the list of a site's files with their hashes, which marks a folder as a site of sgbench."""
 KIND = "sgbench site 1"
 LARGEST = 256 * 1024 * 1024  # bytes of a file that is compared
-ATTEMPTS = 20  # to take the place of a site while others do too
+ATTEMPTS = 20  # to replace a site while other builds do too
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,16 @@ class Written:
 
 
 def write_site(into: Path, files: Iterable[SiteFile], *, has_docs: bool = False) -> Written:
-    """Write a site beside its place and move it there in one step, replacing an earlier site of ours.
+    """Write a site into a temporary folder, and move it to its path in one step, replacing an earlier site.
 
     Args:
-        into: the folder, which may hold a site of ours and nothing else.
+        into: the folder, which may hold an earlier site of sgbench and nothing else.
         files: its files.
-        has_docs: whether its pages link to documentation beside them, which its list then says.
+        has_docs: whether its pages link to documentation in docs/, which is stored in its list.
 
     Raises:
         InputError: the folder holds something else.
-        StorageError: it cannot be written; then what was there is still there.
+        StorageError: it cannot be written; an earlier site is left unchanged.
     """
     require_ours(into)
     try:
@@ -51,7 +51,7 @@ def write_site(into: Path, files: Iterable[SiteFile], *, has_docs: bool = False)
         with new_folder(into.absolute()) as passing:
             written = _fill(passing, files, has_docs=has_docs)
             passing.chmod(0o755)
-            require_ours(into)  # it may have changed meanwhile
+            require_ours(into)  # again, since it may have changed
             _put(passing, into.absolute())
     except OSError as error:
         reason = error.strerror or str(error)
@@ -77,7 +77,7 @@ def _fill(folder: Path, files: Iterable[SiteFile], *, has_docs: bool) -> Written
 
 
 def _put(passing: Path, into: Path) -> None:
-    """Move a finished site to its place; of two builds at the same moment the later one stays."""
+    """Move a finished site to its path; of two simultaneous builds the later one remains."""
     for attempt in range(ATTEMPTS):
         with new_folder(into) as aside:
             old = aside / "old"
@@ -86,7 +86,7 @@ def _put(passing: Path, into: Path) -> None:
             try:
                 passing.rename(into)
             except OSError:
-                # Another build took the place between the two steps, or it cannot be had at all.
+                # Another build has moved its site there, or the path cannot be written.
                 if attempt + 1 < ATTEMPTS and into.exists():
                     continue
                 if old.exists() and not into.exists():
@@ -96,10 +96,10 @@ def _put(passing: Path, into: Path) -> None:
 
 
 def require_ours(into: Path) -> None:
-    """Refuse a folder that holds anything but an earlier site of ours.
+    """Refuse a folder that holds anything but an earlier site of sgbench.
 
     Raises:
-        InputError: it is a link or a file, or holds what no build of a site wrote.
+        InputError: it is a link or a file, or holds other files than a site.
     """
     if into.is_symlink() or (into.exists() and not into.is_dir()):
         raise InputError(f"--into {into}: is no folder; choose another name")
@@ -118,13 +118,13 @@ def require_ours(into: Path) -> None:
 
 
 def listed(folder: Path) -> dict[str, str] | None:
-    """Read the hashes that a site's list states, by path; None where the folder is no site of ours."""
+    """Read the hashes in a site's list, by path; None if the folder is no site of sgbench."""
     files = _list_of(folder).get("files")
     return {str(path): str(text) for path, text in files.items()} if isinstance(files, dict) else None
 
 
 def links_docs(folder: Path) -> bool:
-    """Return whether the pages of a site link to documentation beside them."""
+    """Return whether the pages of a site link to documentation in docs/."""
     return _list_of(folder).get("docs") is True
 
 
@@ -138,7 +138,7 @@ def _list_of(folder: Path) -> dict[str, object]:
 
 
 def found_in(folder: Path) -> list[str]:
-    """List the files below a folder, with slashes, in the order of their names; links count as files."""
+    """List the paths of files below a folder, with slashes and sorted; links count as files."""
     present = []
     for where, folders, names in os.walk(folder):
         links = [name for name in folders if (Path(where) / name).is_symlink()]
@@ -147,14 +147,14 @@ def found_in(folder: Path) -> list[str]:
 
 
 def compare_site(folder: Path, files: Iterable[SiteFile]) -> Iterator[Finding]:
-    """Yield what is stale, edited, missing or left over in a site.
+    """Yield a finding for each stale, edited, missing or additional file of a site.
 
     Args:
         folder: of the site.
         files: its files, as they should be; pictures are not drawn.
 
     Raises:
-        InputError: it is no site of ours.
+        InputError: it is no site of sgbench.
     """
     known = listed(folder) if folder.is_dir() else None
     if known is None:

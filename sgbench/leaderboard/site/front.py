@@ -1,4 +1,4 @@
-"""The front page: which surrogate to use, and whether to believe it."""
+"""The front page: which surrogate to use, and how sure that is."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from sgbench.tables import counted
 from sgbench.tables.table import Table
 
 MAP = "regime map"
-"""Name of the chart of the study that the front page shows a part of."""
+"""Name of the study's chart, a part of which is on the front page."""
 BRIEF, MOST_DOUBTS = 6, 3
-"""Columns of the study's advice and doubts that the front page shows; the page over all tasks has the others."""
+"""Columns of the study's advice, and doubts, on the front page; the page over all tasks has the others."""
 FOREST_CAPTION = (
     "Points with 95 % intervals. Orange: told apart after correction for all pairs of the board. Blue: not told "
     "apart, which is no proof that they are equal."
@@ -26,16 +26,16 @@ FOREST_CAPTION = (
 
 
 def front_files(sources: Sources, answer: FrontPageAnswer) -> Iterator[Page | SiteFile]:
-    """Yield the front page, with the study's regime map where a checkout has it.
+    """Yield the front page, with the study's regime map if a checkout has it.
 
     Args:
         sources: boards and catalogue.
-        answer: what the page says.
+        answer: of the page.
     """
-    records = sum(len(place.row.scores) for place in sources.places.values())
-    sizes = (len(sources.boards), "board"), (len(sources.places), "method"), (records, "record")
+    records = sum(len(shown.row.scores) for shown in sources.shown.values())
+    sizes = (len(sources.boards), "board"), (len(sources.shown), "method"), (records, "record")
     panels = duels_columns(answer)
-    charts = study_charts(sources) if sources.beside.advice else {}
+    charts = study_charts(sources) if sources.extras.advice else {}
     shown = None if MAP not in charts else _one_a_kind(charts[MAP])
     yield Page(
         "index.html",
@@ -48,7 +48,7 @@ def front_files(sources: Sources, answer: FrontPageAnswer) -> Iterator[Page | Si
             "doubts": answer.doubts[:MOST_DOUBTS],
             "map": None if shown is None else laid_out(shown),
             "tasks": 0 if shown is None else len(charts[MAP].panels),
-            "study": "docs/study/README.html" if sources.beside.has_docs else None,
+            "study": "docs/study/README.html" if sources.extras.has_docs else None,
             "size": ", ".join(counted(*size) for size in sizes),
             "forest": laid_out(duels_charts(panels, FOREST_CAPTION)) if panels else None,
         },
@@ -58,13 +58,13 @@ def front_files(sources: Sources, answer: FrontPageAnswer) -> Iterator[Page | Si
 
 
 def _brief(advice: Table) -> Table:
-    """Leave out the last columns of a table, on what its numbers rest."""
+    """Cut a table to its first BRIEF columns, without those on its evidence."""
     rows = tuple(row[:BRIEF] for row in advice.rows)
     return replace(advice, columns=advice.columns[:BRIEF], rows=rows)
 
 
 def _one_a_kind(charts: Charts) -> Charts:
-    """Keep the first task of each kind of network, which stands behind the comma of a title."""
+    """Select the first task of each kind of network; the kind is in a title after the comma."""
     first: dict[str, Chart] = {}
     for chart in charts.panels:
         first.setdefault(chart.title.rpartition(", ")[2].partition(" that ")[0], chart)

@@ -1,4 +1,4 @@
-"""The curves of a method's page: every seed, and the mean of all with its interval."""
+"""The learning curves of a method's page: every seed, and the mean of all with its interval."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def curve_charts(records: Sequence[RunRecord], board: Board, *, claim: str = "")
 
     Args:
         records: of the method.
-        board: that it stands on.
-        claim: words on who vouches for what no check repeats.
+        board: of the method.
+        claim: note on who states the values that no check repeats.
     """
     if board.measure.is_loss:
         first = _chart(records, "validation loss", lambda epoch: epoch.validation_loss, "positive")

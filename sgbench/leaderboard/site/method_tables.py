@@ -18,12 +18,12 @@ SHOWN_COMMIT = 12
 
 
 def seed_table(records: Sequence[RunRecord], board: Board, *, claim: str = "") -> Table:
-    """Build a table with one line a seed: scores, selected epoch, costs, and why a run failed.
+    """Build a table with one line for each seed: scores, selected epoch, costs, and why a run failed.
 
     Args:
         records: of the method.
-        board: that it stands on.
-        claim: words on who vouches for what no check repeats.
+        board: of the method.
+        claim: note on who states the values that no check repeats.
     """
     is_loss = board.measure.is_loss
     columns = (Column("seed", is_number=True), *texts("status"))
@@ -50,7 +50,7 @@ def _seed(record: RunRecord, is_loss: bool) -> tuple[Cell, ...]:
 
 
 def layer_table(records: Sequence[RunRecord]) -> Table | None:
-    """Build the table of firing and operations of each layer, means over finished seeds; None without counts."""
+    """Build the table of firing and operations of each layer, averaged over finished seeds; None without counts."""
     activity: dict[str, list[LayerActivity]] = {}
     counts: dict[str, list[tuple[LayerCounts, int]]] = {}
     for record in records:
@@ -105,7 +105,7 @@ def mean(values: Sequence[float]) -> float | None:
 def _mean_count(
     counts: Sequence[tuple[LayerCounts, int]], pick: Callable[[LayerCounts], Sequence[Count]]
 ) -> float | None:
-    """Average one of the counts an inference over seeds; None where a seed was not counted."""
+    """Average a count per inference over seeds; None if a seed was not counted."""
     y = []
     for layer, samples in counts:
         totals = [count.total for count in pick(layer)]
@@ -116,7 +116,7 @@ def _mean_count(
 
 
 def energy_tables(row: MethodRow, board: Board) -> list[Table]:
-    """Build one table a target with the energy of an inference term by term; what is left out stands below."""
+    """Build a table for each target with the terms of the energy of an inference, and notes on missing ones."""
     counts = row.costs.counts
     if counts is None:
         return []
@@ -143,7 +143,7 @@ def energy_tables(row: MethodRow, board: Board) -> list[Table]:
 
 
 def verification_table(row: MethodRow, board: Board) -> Table | None:
-    """Build the table of claimed beside verified scores, one line a check; None where nobody has checked."""
+    """Build the table of claimed and verified scores, one line for each check; None without a check."""
     checks = () if row.listing is None else row.listing.provenance.verifications
     if not checks:
         return None

@@ -1,4 +1,4 @@
-"""The page of each method, from one method's records at a time."""
+"""Build the page of each method, from one method's records at a time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sgbench.leaderboard.labels import parameter_text
 from sgbench.leaderboard.pages.columns import CLAIMED, rank_text
 from sgbench.leaderboard.pages.export import encode, to_table
 from sgbench.leaderboard.pages.sections import checked_text
-from sgbench.leaderboard.site.command import experiments, method_words, run_line
+from sgbench.leaderboard.site.command import experiments, method_overrides, run_line
 from sgbench.leaderboard.site.comparison import method_script
 from sgbench.leaderboard.site.files import Download, Page, SiteFile
 from sgbench.leaderboard.site.method_curves import curve_charts
@@ -22,7 +22,7 @@ from sgbench.leaderboard.site.method_tables import (
     seed_table,
     verification_table,
 )
-from sgbench.leaderboard.site.sources import BoardPlace, Sources, method_path, protocol_path
+from sgbench.leaderboard.site.sources import ShownRow, Sources, method_path, protocol_path
 from sgbench.leaderboard.site.tuning_maps import method_maps
 from sgbench.leaderboard.store.method_provenance import MethodProvenance
 from sgbench.leaderboard.store.reading import Finding, RecordFile
@@ -37,7 +37,7 @@ from sgbench.tables import NONE, inert
 from sgbench.tables.table import Cell, Table, texts
 
 PAGED = {"surrogate": "surrogate", "neuron": "neuron", "readout": "neuron"}
-"""Choices whose entries have pages, with the group that these belong to."""
+"""Choices whose entries have pages, with the group of these pages."""
 PARTS = {
     "ranked": "",
     "claimed": "Without a rank: not repeated with success, so all of it is claimed.",
@@ -51,36 +51,36 @@ def method_files(sources: Sources, files: Sequence[RecordFile]) -> Iterator[Page
 
     Args:
         sources: boards and catalogue.
-        files: of its records, those of a method side by side.
+        files: of its records, those of a method in sequence.
     """
     known = experiments(sources.references.config_dirs)
     for row in read_files(files, sources.tree):
-        place = None if isinstance(row, Finding) else sources.places.get(row.row_id)
-        if place is not None and not isinstance(row, Finding):
-            yield from _files_of(row.records, place, sources, known)
+        shown = None if isinstance(row, Finding) else sources.shown.get(row.row_id)
+        if shown is not None and not isinstance(row, Finding):
+            yield from _files_of(row.records, shown, sources, known)
 
 
 def _files_of(
-    group: Sequence[RunRecord], place: BoardPlace, sources: Sources, known: Sequence[str]
+    group: Sequence[RunRecord], shown: ShownRow, sources: Sources, known: Sequence[str]
 ) -> Iterator[Page | SiteFile]:
-    stem = method_path(group[0].protocol, place.row.method_id).removesuffix(".html")
-    listing = place.row.listing
+    stem = method_path(group[0].protocol, shown.row.method_id).removesuffix(".html")
+    listing = shown.row.listing
     table = to_table([group], listing_of=None if listing is None else lambda _: listing)
     yield SiteFile(f"{stem}.csv", partial(encode, table, "csv"))
     yield SiteFile(f"{stem}.json", partial(encode, table, "json"))
     for record in group:
-        link = _record_file(record, place.row.method_id, sources).link
+        link = _record_file(record, shown.row.method_id, sources).link
         if link is not None:
             yield SiteFile(link, partial(to_json, record))
     records = sorted(group, key=lambda record: record.seed)
-    curves = curve_charts(records, place.board, claim="" if listing is None else CLAIMED)
-    yield SiteFile(f"{stem}.js", partial(method_script, records[0].method, place, curves))
-    yield _page(records, curves, place, sources, known)
+    curves = curve_charts(records, shown.board, claim="" if listing is None else CLAIMED)
+    yield SiteFile(f"{stem}.js", partial(method_script, records[0].method, shown, curves))
+    yield _page(records, curves, shown, sources, known)
 
 
 def _record_file(record: RunRecord, row_id: str, sources: Sources) -> Cell:
-    """Write where a record is: its file in the repository, or the site's own where it is a line of a shard."""
-    folder = Path(sources.root.resolve().name)  # whoever builds it, wherever it lies
+    """Write the link to a record: its file in the repository, or the site's own for a line of a shard."""
+    folder = Path(sources.root.resolve().name)  # independent of where the repository is
     text = record_path(folder / record.protocol, row_id, record.seed).as_posix()
     if record_path(sources.root / record.protocol, row_id, record.seed).exists():
         return Cell(text, is_code=True)
@@ -89,9 +89,9 @@ def _record_file(record: RunRecord, row_id: str, sources: Sources) -> Cell:
 
 
 def _page(
-    records: Sequence[RunRecord], curves: Charts, place: BoardPlace, sources: Sources, known: Sequence[str]
+    records: Sequence[RunRecord], curves: Charts, shown: ShownRow, sources: Sources, known: Sequence[str]
 ) -> Page:
-    row, board = place.row, place.board
+    row, board = shown.row, shown.board
     path = method_path(board.protocol.name, row.method_id)
     stem = path.removesuffix(".html")
     claim = "" if row.listing is None else CLAIMED
@@ -104,10 +104,10 @@ def _page(
             "row": row,
             "board": board,
             "protocol": protocol_path(board.protocol.name),
-            "part": PARTS[place.part],
-            "facts": _facts(place),
+            "part": PARTS[shown.part],
+            "facts": _facts(shown),
             "origin": MethodProvenance() if row.listing is None else row.listing.provenance,
-            "superseded_by": _superseded_by(place, sources),
+            "superseded_by": _superseded_by(shown, sources),
             "command": _command(records, sources, known),
             "choices": _choices(records[0].method, sources),
             "seeds": seed_table(records, board, claim=claim),
@@ -124,11 +124,11 @@ def _page(
     )
 
 
-def _facts(place: BoardPlace) -> list[tuple[str, str]]:
-    row, measure = place.row, place.board.measure
+def _facts(shown: ShownRow) -> list[tuple[str, str]]:
+    row, measure = shown.row, shown.board.measure
     facts = [("method id", row.method_id), (measure.title, measure.summary(row.score))]
-    if row.place is not None:
-        facts.append(("rank", f"{rank_text(row)} of {len(place.board.rows)}, group {row.place.groups}"))
+    if row.rank is not None:
+        facts.append(("rank", f"{rank_text(row)} of {len(shown.board.rows)}, group {row.rank.groups}"))
     if row.listing is not None:
         facts += [("division", row.listing.division), ("checked", checked_text(row.listing.provenance))]
     if row.costs.parameters is not None:
@@ -136,20 +136,22 @@ def _facts(place: BoardPlace) -> list[tuple[str, str]]:
     return facts
 
 
-def _superseded_by(place: BoardPlace, sources: Sources) -> str | None:
-    notice = None if place.row.listing is None else place.row.listing.provenance.notice
-    if notice is None or notice.superseded_by not in sources.places:
+def _superseded_by(shown: ShownRow, sources: Sources) -> str | None:
+    notice = None if shown.row.listing is None else shown.row.listing.provenance.notice
+    if notice is None or notice.superseded_by not in sources.shown:
         return None
-    return method_path(place.board.protocol.name, notice.superseded_by)
+    return method_path(shown.board.protocol.name, notice.superseded_by)
 
 
 def _command(records: Sequence[RunRecord], sources: Sources, known: Sequence[str]) -> str:
-    """Write the command that runs a method again; empty where the catalogue no longer has its protocol."""
+    """Write the command that runs a method again; empty if the catalogue lacks its protocol."""
     try:
         reference = sources.references.of(records[0].protocol)
     except InputError:
         return ""
-    return run_line(method_words(records[0].method, reference, known), (record.seed for record in records))
+    return run_line(
+        method_overrides(records[0].method, reference, known), (record.seed for record in records)
+    )
 
 
 def _choices(method: Method, sources: Sources) -> Table:

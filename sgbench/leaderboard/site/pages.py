@@ -1,4 +1,4 @@
-"""Which pages a site has, in which order."""
+"""List the files of a site in order."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def _of_methods(sources: Sources, files: Sequence[RecordFile]) -> Iterator[tuple
 def _finished(
     pages: Iterable[Page | SiteFile], sources: Sources, named: list[Page] | None = None
 ) -> Iterator[SiteFile]:
-    """Put pages into their templates, each after the files of its tables; `named` collects them for the search."""
+    """Yield pages rendered by their templates, each after the files of its tables; append them to `named`."""
     for item in pages:
         if isinstance(item, Page):
             if named is not None:
                 named.append(item)
             yield from table_files(item.path, item.tables)
             page = replace(item, downloads=(*item.downloads, *downloads_of(item.path, item.tables)))
-            yield rendered(page, commit=sources.commit, docs=sources.beside.has_docs)
+            yield rendered(page, commit=sources.commit, docs=sources.extras.has_docs)
         else:
             yield item
 

@@ -1,4 +1,4 @@
-"""The page of what waits: submissions that nobody has accepted yet, and rows that nobody has repeated yet."""
+"""The page of pending submissions, and of rows that nobody has repeated yet."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ RUN_AGAIN, TRAIN_AGAIN = "its weights run again", "a seed trained again"
 
 
 def read_waiting(folder: Path) -> tuple[list[Submission], list[Finding]]:
-    """Read the heads of submissions that lie in a checkout, the oldest first; a bad one is named and left out.
+    """Read the heads of the submissions in a checkout, the oldest first, with findings for bad ones.
 
     Args:
-        folder: with a folder for each protocol, and in it one for each submission; it need not be there.
+        folder: with a folder for each protocol, and in it one for each submission; it need not exist.
     """
     waiting, left_out = [], []
     for path in sorted(folder.glob(f"*/*/{HEAD}")):
@@ -47,8 +47,8 @@ def read_waiting(folder: Path) -> tuple[list[Submission], list[Finding]]:
 
 
 def pending_page(sources: Sources) -> Page:
-    """Build the page of what waits."""
-    rows = [_submitted(head, sources) for head in sources.beside.waiting]
+    """Build the page of pending submissions and unrepeated rows."""
+    rows = [_submitted(head, sources) for head in sources.extras.waiting]
     rows += [_claimed(row, board) for board in sources.boards for row in board.claimed]
     columns = texts("protocol", "method", "handed in by", "since", "waits for")
     table = Table("Handed in and not repeated yet", columns, tuple(rows), head=2) if rows else None
@@ -96,7 +96,7 @@ def _claimed(row: MethodRow, board: Board) -> tuple[Cell, ...]:
 
 
 def _missing(row: MethodRow) -> Iterator[str]:
-    """Yield what a row without a rank lacks, or which check it failed."""
+    """Yield the checks that a row without a rank lacks, or the one that it failed."""
     provenance = None if row.listing is None else row.listing.provenance
     if provenance is None:
         return

@@ -1,4 +1,4 @@
-"""Pictures of entries: their size on a page, the digest of their numbers inside, and curves as small as a word."""
+"""Pictures of entries: their size, the digest of their numbers inside, and sparklines for lists."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ DIGEST = re.compile(rb"<dc:description>([0-9a-f]{64})</dc:description>")
 
 
 def small_drawing(stem: str, values: Sequence[float]) -> SiteFile:
-    """Make the file of a curve as small as a word, for lists of entries.
+    """Make the SVG file of a sparkline, for lists of entries.
 
     Args:
         stem: its path without an ending.
-        values: heights at equal steps, thinned to 61.
+        values: of the curve at equal steps, thinned to 61.
 
     >>> b"M4 44L92 4" in small_drawing("atan", [0.0, 1.0]).make()
     True
@@ -35,12 +35,12 @@ def small_drawing(stem: str, values: Sequence[float]) -> SiteFile:
     finite = [value for value in values if math.isfinite(value)]
     last = len(finite) - 1
     count = min(last, SMALL_STEPS)
-    heights = [finite[round(place * last / count)] for place in range(count + 1)] if count > 0 else [0.0, 0.0]
+    heights = [finite[round(index * last / count)] for index in range(count + 1)] if count > 0 else [0.0, 0.0]
     low, high = min(heights), max(heights)
     tall = (high - low) or 1.0
     points = "L".join(
-        f"{4 + 88 * place / (len(heights) - 1):.4g} {44 - 40 * (height - low) / tall:.3g}"
-        for place, height in enumerate(heights)
+        f"{4 + 88 * index / (len(heights) - 1):.4g} {44 - 40 * (height - low) / tall:.3g}"
+        for index, height in enumerate(heights)
     )
     digest = numbers_digest(heights)
     text = SMALL.format(digest=digest, points=points)
@@ -48,7 +48,7 @@ def small_drawing(stem: str, values: Sequence[float]) -> SiteFile:
 
 
 def size_in(data: bytes) -> tuple[int, int] | None:
-    """Read the size of a PNG, or of an SVG of matplotlib, in pixels; None of anything else."""
+    """Read width and height [px] of a PNG or of an SVG of matplotlib; None for other data."""
     if data.startswith(PNG_HEAD) and len(data) >= len(PNG_HEAD) + 8:
         width, height = struct.unpack_from(">II", data, len(PNG_HEAD))
         return width, height
@@ -60,6 +60,6 @@ def size_in(data: bytes) -> tuple[int, int] | None:
 
 
 def digest_in(data: bytes) -> str | None:
-    """Read the digest that a picture carries; None where there is none."""
+    """Read the digest inside a picture; None without one."""
     match = DIGEST.search(data)
     return None if match is None else match.group(1).decode()

@@ -1,4 +1,4 @@
-"""The charts of a protocol's page: scores with their seeds, what they cost, and how they answer to settings."""
+"""The charts of a protocol's page: scores of all seeds, costs, and sensitivity to settings."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from sgbench.plots.estimate import Estimate
 from sgbench.plots.layout import Drawing, laid_out
 
 MOST_IN_FRONT = 24
-MIN_SETTINGS, MOST_SETTINGS = 2, 200  # of a curve, whose time grows with their square
+MIN_SETTINGS, MOST_SETTINGS = 2, 200  # of a curve, whose computing time grows with their square
 
 
 def protocol_charts(board: Board, sources: Sources) -> list[Drawing]:
-    """Collect the charts of a protocol's page; none of a board without rows."""
+    """Collect the charts of a protocol's page; empty for a board without rows."""
     if not board.rows:
         return []
     charts = [_scores(board), *_ranks(board), *_tuning(board, sources)]
@@ -42,14 +42,14 @@ def _scored(row: MethodRow, board: Board) -> ScoredRow:
         board.measure.estimate(row.score),
         tuple(unit * score for seed, score in row.scores.items() if seed not in row.failed_seeds),
         tuple(unit * score for seed, score in row.scores.items() if seed in row.failed_seeds),
-        None if row.place is None else (row.place.low, row.place.high),
-        "" if row.place is None else row.place.groups,
+        None if row.rank is None else (row.rank.low, row.rank.high),
+        "" if row.rank is None else row.rank.groups,
     )
 
 
 def _ranks(board: Board) -> Iterator[Charts]:
-    """Draw the ranks that methods may have, and which are not told apart."""
-    placed = [_scored(row, board) for row in board.rows if row.place is not None]
+    """Yield the chart of rank intervals and of groups without significant differences."""
+    placed = [_scored(row, board) for row in board.rows if row.rank is not None]
     if len(placed) >= MIN_SETTINGS:
         caption = (
             "The places that each method may have, from paired tests with Holm's correction. A letter in common "
@@ -59,10 +59,10 @@ def _ranks(board: Board) -> Iterator[Charts]:
 
 
 def cost_charts(board: Board) -> Drawing | None:
-    """Draw scores against spikes, and against each energy of which the methods have a total.
+    """Draw scores over spikes, and over the energy on each target with a total.
 
     Args:
-        board: with its rows, of which the first 24 are drawn.
+        board: its first 24 rows are drawn.
     """
     rows = board.rows[:MOST_IN_FRONT]
     unit = 1 if board.measure.is_loss else 100
@@ -99,7 +99,7 @@ def _panels(board: Board, rows: Sequence[MethodRow]) -> Iterator[FrontPanel]:
 
 
 def _tuning(board: Board, sources: Sources) -> Iterator[Charts]:
-    """Draw how surrogates respond to the settings that were run; nothing where there are too many."""
+    """Yield the chart of surrogates' scores over settings that were run; nothing if there are too many."""
     measured = families(sources.ranked[board.protocol.name], ("surrogate",))
     families_tuned: list[Tuned] = [
         tuned(name, family, board.measure)

@@ -1,4 +1,4 @@
-"""The rows of a board as a table of a page: the columns of `table.md`, each with what sorts it."""
+"""The rows of a board as a table of a page: the columns of `table.md` with sort keys."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from sgbench.tables.table import Cell, Column, Table
 
 
 def row_table(board: Board, rows: Sequence[MethodRow], *, caption: str) -> Table:
-    """Build the page's table of some rows of a board, in their order.
+    """Build the table of some rows of a board, in their order.
 
     Args:
-        board: on which they are.
-        rows: ranked ones, or a part of the others.
-        caption: what the table shows.
+        board: the board of the rows.
+        rows: ranked rows, or those of another part.
+        caption: of the table.
     """
     columns, notes = columns_in(board, "site"), Notes()
     heads = tuple(_head(column, notes) for column in columns)
-    named = next(place for place, column in enumerate(columns) if column.titles["site"] == "method")
+    named = next(index for index, column in enumerate(columns) if column.titles["site"] == "method")
     lines = []
     for row in rows:
         link = method_path(board.protocol.name, row.method_id)
         cells = enumerate(cells_of(columns, row))
-        lines.append(tuple(_cell(cell, notes, link if place == named else None) for place, cell in cells))
+        lines.append(tuple(_cell(cell, notes, link if index == named else None) for index, cell in cells))
     return Table(
         caption, heads, tuple(lines), head=named, notes=tuple(notes.texts), is_filtered=len(rows) > 1
     )
 
 
 def _head(column: BoardColumn, notes: Notes) -> Column:
-    """Make the head of a column; those that name and score a method are always shown."""
+    """Make the head of a column; columns with the name and the score of a method are always shown."""
     group = "" if column.group in (METHOD, ACCURACY) else column.group
     return Column(column.titles["site"], column.is_number, _numbers(column.notes, notes), group)
 

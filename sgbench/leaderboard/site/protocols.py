@@ -1,4 +1,4 @@
-"""The page of each protocol, and the list of all."""
+"""Build the page of each protocol, and the list of all."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _line(board: Board) -> tuple[Cell, ...]:
 
 
 def _first_cell(board: Board) -> Cell:
-    """Build the cell of a board's first row with its score, or with the reason why there is none."""
+    """Build the cell with a board's first method and its score, or with the reason why there is none."""
     if not board.rows:
         return Cell(without_rows(board))
     row = board.rows[0]
@@ -63,7 +63,7 @@ def _first_cell(board: Board) -> Cell:
 
 
 def protocol_files(board: Board, sources: Sources) -> Iterator[Page | SiteFile]:
-    """Yield the page of a protocol, its tables for computing and its badge."""
+    """Yield the page of a protocol, the files of its tables, and its badge."""
     name = board.protocol.name
     values = to_csv(board, digits=DIGITS)
     stem = f"protocols/{name}"
@@ -110,7 +110,7 @@ def _page(board: Board, sources: Sources) -> Page:
 
 
 def run_command(board: Board, sources: Sources) -> str:
-    """Write the command that runs a protocol with every one of its seeds."""
+    """Write the command that runs a protocol with all its seeds."""
     name, seeds = board.protocol.name, board.protocol.seeds
     experiment = experiment_of(name, sources.references.config_dirs)
     first = "" if experiment is None else f"experiment={experiment} "
@@ -138,7 +138,7 @@ def _settings(board: Board) -> Table:
 
 
 def _parts(board: Board) -> list[tuple[str, str, Table]]:
-    """List the groups of rows that are shown and not ranked: heading, explanation and table."""
+    """List heading, explanation and table of each part of the board that is not ranked."""
     parts = []
     if board.claimed:
         about = "Handed in and not repeated with success, or a check failed: all of it is a claim."

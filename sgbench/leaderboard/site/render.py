@@ -1,4 +1,4 @@
-"""Puts plain values into templates; every text is escaped, and nothing is marked as safe."""
+"""Render pages from templates and plain values; every text is escaped, and nothing is marked as safe."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DOCS_SECTIONS = (
     ("docs/study/README.html", "Study"),
     ("docs/index.html", "Docs"),
 )
-"""What stands in it beside these where the documentation lies in the site's own docs/."""
+"""Its further entries if the documentation is in docs/ of the site."""
 PACKAGE = "sgbench.leaderboard.site"
 STATIC = ("site.css", "site.js", "charts.js", "compare.js", "search.js")
 LINK = re.compile(r"https://\S+")
@@ -38,10 +38,10 @@ PAPERS = {"arXiv:": "https://arxiv.org/abs/", "doi:": "https://doi.org/"}
 
 
 def bar(*, docs: bool) -> tuple[tuple[str, str], ...]:
-    """Build the navigation bar of a site, which the pages of the documentation show too.
+    """Build the navigation bar of a site as (title, path) pairs, which the documentation shows too.
 
     Args:
-        docs: whether the documentation lies beside the boards.
+        docs: whether the documentation is in docs/ of the site.
     """
     return (*SECTIONS, *DOCS_SECTIONS) if docs else SECTIONS
 
@@ -50,21 +50,21 @@ def rendered(page: Page, *, commit: str, docs: bool = False) -> SiteFile:
     """Render a page from its template to its file.
 
     Args:
-        page: its values.
-        commit: of the records, which each page names.
-        docs: whether the documentation lies beside the boards.
+        page: template and values.
+        commit: of the records, shown on each page.
+        docs: whether the documentation is in docs/ of the site.
     """
     return SiteFile(page.path, lambda: _html(page, commit, docs=docs))
 
 
 def static_files() -> Iterator[SiteFile]:
-    """Yield the style sheet and the script, which pages do without."""
+    """Yield the style sheet and the scripts, without which pages work too."""
     for name in STATIC:
         yield SiteFile(f"static/{name}", (files(PACKAGE) / "static" / name).read_bytes)
 
 
 def svg(template: str, **values: object) -> bytes:
-    """Render a small picture that is text, a badge."""
+    """Render a badge from an SVG template."""
     return _environment().get_template(template).render(values).encode()
 
 
@@ -98,17 +98,17 @@ def _environment() -> Environment:
 
 
 def spans(text: str) -> list[tuple[bool, str]]:
-    """Split a sentence at its backticks, and say of each part whether it stood between them.
+    """Split a sentence at its backticks into (whether it is code, text) pairs.
 
     >>> spans("see `sgbench run` first")
     [(False, 'see '), (True, 'sgbench run'), (False, ' first')]
     """
     parts = text.split("`")
-    return [(bool(place % 2), part) for place, part in enumerate(parts) if part]
+    return [(bool(index % 2), part) for index, part in enumerate(parts) if part]
 
 
 def pieces(text: str) -> list[str]:
-    """Split a title where a line may end inside a long name of a method.
+    """Split a title at the characters after which a line may break.
 
     >>> pieces("mlp(recurrence_gradient=cut) on digits_v1")
     ['mlp(', 'recurrence_', 'gradient=', 'cut) on digits_', 'v1']
@@ -117,7 +117,7 @@ def pieces(text: str) -> list[str]:
 
 
 def address(text: str | None) -> str | None:
-    """Check the address of a paper or code; None of what is no address with https.
+    """Return the https address of a paper or code; None for other texts.
 
     >>> address("arXiv:1901.09948"), address("http://example.org"), address("javascript:alert(1)")
     ('https://arxiv.org/abs/1901.09948', None, None)

@@ -1,4 +1,4 @@
-"""The page of reproductions as values: the table that `sgbench reproduce --update` wrote, failing figures first."""
+"""Parse the page of reproductions that `sgbench reproduce --update` writes, for the site."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ NUMBERED = ("seeds", "minutes")
 PUBLISHED = re.compile(r"(?:at least |at most )?(-?\d[\d.e+-]*)(?: ± [\d.e+-]+)?")
 OURS = re.compile(r"(-?\d[\d.e+-]*)(?: ± (\d[\d.e+-]*))?")
 LEAST, MOST = 0.1, 10.0
-"""Ends of the axis of ratios; what lies beyond is drawn at its end."""
+"""Ends of the axis of ratios; ratios beyond are drawn at its end."""
 SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
 LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
-"""Pages of single reproductions are no part of the site, so that their place is told in place of a link."""
+"""A Markdown link; pages of single reproductions are not on the site, so that links to them become paths."""
 ITEM = re.compile(r"^- (.+(?:\n  .+)*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class ReproductionText:
-    """Holds what is said of one reproduction beside its figures."""
+    """Holds the text on one reproduction."""
 
     name: str
     line: str
@@ -35,7 +35,7 @@ class ReproductionText:
 
 @dataclass(frozen=True)
 class Reproductions:
-    """Holds all figures, and what is said of each reproduction."""
+    """Holds all figures, and the text on each reproduction."""
 
     summary: str
     table: Table
@@ -44,10 +44,10 @@ class Reproductions:
 
 
 def read_reproductions(path: Path) -> Reproductions | None:
-    """Read the page that lies beside the boards in a checkout.
+    """Read the page of reproductions.
 
     Returns:
-        None where it has no table of the expected form.
+        None if it has no table of the expected form.
 
     Raises:
         InputError: the file is missing or a link.
@@ -80,7 +80,7 @@ def read_reproductions(path: Path) -> Reproductions | None:
 
 
 def _named(rows: list[list[str]]) -> list[list[str]]:
-    """Fill in the name of the reproduction in each row, which the page leaves out below the first."""
+    """Fill in the name of the reproduction in rows below the first, where the page leaves it out."""
     name = ""
     for row in rows:
         name = row[0] or name
@@ -112,7 +112,7 @@ def _sections(text: str, failing: set[str]) -> list[ReproductionText]:
 
 
 def _charts(rows: list[dict[str, str]]) -> Charts:
-    """Draw ours over published, a row a figure; where nothing or less was published there is no ratio."""
+    """Draw the ratio of measured to published, one row for each figure with a ratio."""
     points: dict[bool, list[ChartPoint]] = {True: [], False: []}
     names: list[str] = []
     for row in rows:
@@ -120,12 +120,12 @@ def _charts(rows: list[dict[str, str]]) -> Charts:
         if published is None or ours is None or float(published[1]) <= 0 or float(ours[1]) <= 0:
             continue
         number, mean, spread = float(published[1]), float(ours[1]), float(ours[2] or 0)
-        words = f"{row['reproduction']}, {row['figure']}: published {row['published']}, ours {row['ours']}"
+        label = f"{row['reproduction']}, {row['figure']}: published {row['published']}, ours {row['ours']}"
         ends = ((mean - spread) / number, (mean + spread) / number) if spread else None
         agrees = row[VERDICT] == AGREES
         ratio = mean / number
         points[agrees].append(
-            ChartPoint(ratio, len(names), f"{words}, {told(ratio)} times as much", x_ends=ends)
+            ChartPoint(ratio, len(names), f"{label}, {told(ratio)} times as much", x_ends=ends)
         )
         names.append(f"{row['reproduction']}: {row['figure']}")
     series = (

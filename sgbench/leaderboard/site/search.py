@@ -1,4 +1,4 @@
-"""The search over boards, methods, entries and texts: its page, and the list that it looks through."""
+"""The search over boards, methods, entries and texts: its page and its index."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sgbench.leaderboard.site.files import Page, SiteFile
-from sgbench.leaderboard.site.sources import BoardPlace, Sources, method_path
+from sgbench.leaderboard.site.sources import ShownRow, Sources, method_path
 
 LIST, DOCS_LIST = "searched.js", "docs/searched.js"
-"""Scripts with what can be found: the boards' own, and that of the documentation, which its build writes."""
+"""Scripts with the index of the boards, and of the documentation, which its own build writes."""
 
 
 @dataclass(frozen=True)
 class Findable:
-    """Describes one thing that can be found."""
+    """Describes one item of the search index."""
 
     title: str
     path: str  # from the top of the site
@@ -24,10 +24,10 @@ class Findable:
 
 
 def search_files(pages: Iterable[Page], sources: Sources) -> Iterator[Page | SiteFile]:
-    """Yield the page of the search and its list.
+    """Yield the page of the search and its index.
 
     Args:
-        pages: those that are listed, each with its title and what it is about.
+        pages: the pages to index.
         sources: for the methods.
     """
     listed = [
@@ -35,12 +35,12 @@ def search_files(pages: Iterable[Page], sources: Sources) -> Iterator[Page | Sit
     ]
     listed += [
         Findable(
-            place.row.label,
-            method_path(place.board.protocol.name, method_id),
+            shown.row.label,
+            method_path(shown.board.protocol.name, method_id),
             "method",
-            _scored(place),
+            _scored(shown),
         )
-        for method_id, place in sources.places.items()
+        for method_id, shown in sources.shown.items()
     ]
     yield SiteFile(LIST, lambda: as_script(listed))
     yield Page(
@@ -48,18 +48,18 @@ def search_files(pages: Iterable[Page], sources: Sources) -> Iterator[Page | Sit
         "Search",
         "One search over boards, methods, surrogates, neurons and texts.",
         "search.html",
-        {"lists": (LIST, DOCS_LIST) if sources.beside.has_docs else (LIST,)},
+        {"lists": (LIST, DOCS_LIST) if sources.extras.has_docs else (LIST,)},
         "search.html",
     )
 
 
-def _scored(place: BoardPlace) -> str:
-    board = place.board
-    return f"on {board.protocol.name}: {board.measure.title} {board.measure.summary(place.row.score)}"
+def _scored(shown: ShownRow) -> str:
+    board = shown.board
+    return f"on {board.protocol.name}: {board.measure.title} {board.measure.summary(shown.row.score)}"
 
 
 def as_script(found: Sequence[Findable]) -> bytes:
-    """Write a list as the script that a page of a folder may load, which may not read other files.
+    """Write an index as a script, since a page opened from disk may load scripts but no other files.
 
     >>> as_script([Findable("atan", "surrogates/atan.html", "surrogate", "a bell")]).decode().splitlines()[1]
     '["atan","surrogates/atan.html","surrogate","a bell"]'

@@ -1,4 +1,4 @@
-"""All that pages are made of, read once: boards, measured methods, the catalogue, and what the checkout says."""
+"""The sources of all pages, read once: boards, measured methods, the catalogue and the checkout."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from sgbench.composition.selection import canonical_name, is_preset
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import References
 from sgbench.leaderboard.rows import Board, Measured, MethodRow
-from sgbench.leaderboard.site.beside import Beside
+from sgbench.leaderboard.site.beside import SiteExtras
 from sgbench.leaderboard.store.reading import Finding
 from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.paths import conf_dir
 
-NOTHING_BESIDE = Beside()
+NO_EXTRAS = SiteExtras()
 CONTROL = "control"
-"""Family of the surrogates that are there to be beaten."""
+"""Family of control surrogates, against which others are compared."""
 
 
 @dataclass(frozen=True)
-class BoardPlace:
-    """Says where a method stands: on which board, in which row, and as what."""
+class ShownRow:
+    """Holds a row of a board, and the part of the board with it."""
 
     board: Board
     row: MethodRow
@@ -35,15 +35,15 @@ class BoardPlace:
 
 @dataclass(frozen=True)
 class Sources:
-    """Holds what a site is built from."""
+    """Holds the sources of a site."""
 
     root: Path  # the leaderboards folder
-    references: References  # what the catalogue says of protocols
-    commit: str  # of the records, or words in its place
+    references: References  # of protocols in the catalogue
+    commit: str  # of the records, or a text if there is none
     boards: tuple[Board, ...]  # of all protocols
-    measured: Mapping[str, Sequence[Measured]]  # methods by protocol, whether ranked or not
-    findings: tuple[Finding, ...] = field(default=())  # what was left out
-    beside: Beside = field(default=NOTHING_BESIDE)  # what is shown beside the records
+    measured: Mapping[str, Sequence[Measured]]  # methods by protocol, ranked or not
+    findings: tuple[Finding, ...] = field(default=())  # on files left out
+    extras: SiteExtras = field(default=NO_EXTRAS)  # what is shown in addition to records
 
     @property
     def tree(self) -> RecordTree:
@@ -51,8 +51,8 @@ class Sources:
         return RecordTree(self.root, "leaderboards", self.references)
 
     @cached_property
-    def places(self) -> dict[str, BoardPlace]:
-        """Find where each method stands, by its id."""
+    def shown(self) -> dict[str, ShownRow]:
+        """Index all shown rows by the id of their method."""
         by_method = {}
         for board in self.boards:
             parts = {
@@ -62,7 +62,7 @@ class Sources:
                 "retired": board.retired,
             }
             for part, rows in parts.items():
-                by_method |= {row.method_id: BoardPlace(board, row, part) for row in rows}
+                by_method |= {row.method_id: ShownRow(board, row, part) for row in rows}
         return by_method
 
     @cached_property
@@ -79,7 +79,7 @@ class Sources:
 
     @cached_property
     def surrogates(self) -> dict[str, Entry]:
-        """Read the entries of the surrogates, presets of libraries among them."""
+        """Read the entries of the surrogates, with presets of libraries."""
         return catalogue.entries("surrogate", self.references.config_dirs)
 
     @cached_property
@@ -97,7 +97,7 @@ class Sources:
         return entry is not None and entry.meta.get("family") == CONTROL
 
     def page_of(self, group: str, name: str) -> str | None:
-        """Find the page of an entry, or of the one that a preset belongs to; None where there is none."""
+        """Return the path of an entry's page, of a preset that of its canonical entry; None without one."""
         entry = self.group(group).get(name)
         if entry is None:
             return None
@@ -108,27 +108,27 @@ class Sources:
 
     @property
     def docs(self) -> Path | None:
-        """Find the folder of the documentation in a checkout, if there is one."""
+        """Return the folder of the documentation in a checkout; None outside a checkout."""
         folder = conf_dir().parent / "docs"
         return folder if (folder / "index.md").is_file() else None
 
 
 def read_sources(
-    root: Path, *, references: References, commit: str, beside: Beside = NOTHING_BESIDE
+    root: Path, *, references: References, commit: str, extras: SiteExtras = NO_EXTRAS
 ) -> Sources:
-    """Read from a leaderboards folder all that a site is built from.
+    """Read the sources of a site from a leaderboards folder.
 
     Args:
         root: the folder.
-        references: what the catalogue says of protocols.
-        commit: of the records, or words in its place.
-        beside: what is shown beside the records.
+        references: of protocols in the catalogue.
+        commit: of the records, or a text if there is none.
+        extras: what is shown in addition to records.
 
     Raises:
         InputError: there is no such folder, or an energy target's file is not usable.
     """
     boards = show(RecordTree(root, "leaderboards", references))
-    return Sources(root, references, commit, boards.boards, boards.measured, boards.findings, beside)
+    return Sources(root, references, commit, boards.boards, boards.measured, boards.findings, extras)
 
 
 def method_path(protocol: str, method_id: str) -> str:
@@ -142,7 +142,7 @@ def protocol_path(name: str) -> str:
 
 
 def plain(sentence: str) -> str:
-    """Convert a sentence of a board's Markdown page to plain text, which pages escape themselves.
+    """Convert a sentence of a board's Markdown page to plain text, which templates escape.
 
     >>> plain("less than 5 pJ &#124; 0.8 V")
     'less than 5 pJ | 0.8 V'

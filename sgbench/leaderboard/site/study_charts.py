@@ -1,4 +1,4 @@
-"""The page of charts that studies made, as the checkout's documentation has them."""
+"""Build the pages of the charts of studies, read from the checkout's documentation."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from sgbench.plots.layout import Drawing, laid_out
 from sgbench.records.files import read_bytes
 
 STUDIES = ("study", "passing_steps", "chip")
-"""Folders of the documentation that hold the reports."""
+"""Folders of the documentation with the reports of studies."""
 
 
 def study_charts(sources: Sources) -> dict[str, Charts]:
-    """Read the charts of all reports, by name; none from a wheel.
+    """Read the charts of all reports, by name; empty in a wheel.
 
     Raises:
-        InputError: a file holds something else.
+        InputError: a file holds other data.
     """
     found: dict[str, Charts] = {}
     for study in STUDIES:
@@ -35,13 +35,13 @@ def study_charts(sources: Sources) -> dict[str, Charts]:
 
 
 def charts_pages(sources: Sources) -> Iterator[Page]:
-    """Yield a page for each kind of chart of the studies, and the list of these, where there are some."""
+    """Yield a page for each kind of chart of the studies, and their list; nothing without charts."""
     kinds: dict[str, dict[str, Drawing]] = {}
     for name, charts in study_charts(sources).items():
         drawing = laid_out(charts)
         if drawing is not None:
             kinds.setdefault(name.partition(":")[0], {})[name] = drawing
-    study = "docs/study/README.html" if sources.beside.has_docs else None
+    study = "docs/study/README.html" if sources.extras.has_docs else None
     links = []
     for kind, drawings in kinds.items():
         path, title = f"measured/{kind.replace(' ', '_')}.html", f"{kind[0].upper()}{kind[1:]}"

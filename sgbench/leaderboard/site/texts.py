@@ -1,4 +1,4 @@
-"""Pages of text: energy validation, reproductions, methodology, how to submit, and what no longer counts."""
+"""Pages of text: energy validation, reproductions, methodology, how to submit, and retired rows."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ STATISTICS = Table(
         )
     ),
 )
-"""How a board computes what it says, with the source of each method."""
+"""The statistics of a board, each with its source."""
 
 
 MEASURED_CAPTION = (
@@ -177,15 +177,15 @@ def _submit(sources: Sources) -> Page:
 def _retired(sources: Sources) -> Page:
     columns = texts("protocol", "method", "what", "by", "why", "since")
     rows = []
-    for place in sources.places.values():
-        notice = None if place.row.listing is None else place.row.listing.provenance.notice
+    for shown in sources.shown.values():
+        notice = None if shown.row.listing is None else shown.row.listing.provenance.notice
         if notice is None:
             continue
-        name, by = place.board.protocol.name, notice.superseded_by
-        link = method_path(name, by) if by in sources.places and by is not None else None
+        name, by = shown.board.protocol.name, notice.superseded_by
+        link = method_path(name, by) if by in sources.shown and by is not None else None
         row = (
             Cell(name, link=protocol_path(name), is_code=True),
-            Cell(place.row.label, link=method_path(name, place.row.method_id), is_code=True),
+            Cell(shown.row.label, link=method_path(name, shown.row.method_id), is_code=True),
             Cell(notice.kind),
             Cell(by or NONE, link=link, is_code=True),
             Cell(notice.reason),

@@ -1,4 +1,4 @@
-"""Maps of slopes, learning rates and other numbers that were tried: validation scores from the logs of tunings."""
+"""Charts of validation scores over the slopes, learning rates and other numbers tried in tuning logs."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ Points = list[tuple[float, float]]
 
 
 def method_maps(row: MethodRow, board: Board, sources: Sources) -> list[Drawing]:
-    """Collect how one method's score responds to each number that was tried for it.
+    """Make a chart of one method's validation score over each number that was tried for it.
 
     Args:
         row: the method.
-        board: on which it is.
-        sources: the store with its log, if it has one.
+        board: of the method.
+        sources: the store with its tuning log, if it has one.
     """
     return _charts({row.label: _tried(row, board, sources)}, board, "of its tuning")
 
 
 def board_maps(board: Board, sources: Sources) -> list[Drawing]:
-    """Collect how the methods of a board respond to each number that was tried, one line a method."""
+    """Make a chart of validation scores over each tried number, with a line for each method of a board."""
     rows = (*board.rows, *board.claimed)
     return _charts(
         {row.label: _tried(row, board, sources) for row in rows}, board, "of every method with a log"
@@ -56,7 +56,7 @@ def _line(label: str, name: str, points: Points) -> Series:
 
 
 def _tried(row: MethodRow, board: Board, sources: Sources) -> dict[str, Points]:
-    """Collect for each number the values that were tried, the others as handed in, with their mean scores."""
+    """Collect for each number the tried values with their mean scores, other numbers as submitted."""
     submission = None if row.listing is None else row.listing.provenance.submission
     log = None if submission is None else log_of(submission, sources.root / board.protocol.name)
     if log is None:
@@ -70,7 +70,7 @@ def _tried(row: MethodRow, board: Board, sources: Sources) -> dict[str, Points]:
 
 
 def _points(name: str, trials: Iterable[TuningTrial], method: Method, *, is_loss: bool) -> Points:
-    """Collect the values of one number with the mean over finished seeds, in ascending order."""
+    """Collect the values of one number with their mean score over finished seeds, in ascending order."""
     own = _own(name, method)
     scores: dict[float, list[float]] = {}
     for trial in trials:
@@ -92,7 +92,7 @@ def _own(name: str, method: Method) -> float | None:
 
 
 def _number(text: str | None) -> float | None:
-    """Read a setting as a number that an axis has a place for, or return None.
+    """Read a setting as a finite number; None for other text.
 
     >>> _number("0.5"), _number("subtract"), _number("-inf"), _number(None)
     (0.5, None, None, None)

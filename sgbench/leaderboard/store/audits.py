@@ -1,4 +1,4 @@
-"""What a board's audit says of each method: whether seeds trained again agree with their records."""
+"""Judge the audit of a board: whether retrained seeds agree with their records, method by method."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from sgbench.statistics.solved import compare_shares
 
 AUDIT = "audit.json"
 REFUSED = 0.01
-"""In how many boards an honest row is refused."""
+"""Share of boards in which an honest row is refused."""
 LEAST_LOSS = 0.01
-"""Relative: no smaller difference of losses is looked at."""
+"""Relative difference of losses below which two losses agree."""
 MIN_PAIRS = 5
-"""Re-made runs from which a spread is taken."""
+"""Least retrained runs from which a spread is computed."""
 MIN_SOLVED = 5
-"""Seeds of a method from which a share that solves the task is compared."""
+"""Least seeds of a method for a comparison of the share that solves the task."""
 ROUNDING = 1e-9
 
 
 def read_audit(folder: Path, findings: list[Finding]) -> Audit | None:
-    """Read the audit of one protocol of a leaderboards folder; None where there is none that can be read."""
+    """Read the audit of one protocol of a leaderboards folder; None without a readable one, with a finding."""
     path = folder / AUDIT
     if not path.exists() and not path.is_symlink():
         return None
@@ -43,7 +43,7 @@ def read_audit(folder: Path, findings: list[Finding]) -> Audit | None:
 
 
 def by_method(audit: Audit) -> dict[str, list[tuple[AuditSession, Retraining]]]:
-    """Group what was trained again by method, with the session of each, in the order in which it was."""
+    """Group retrainings by method, each with its session, in their order."""
     groups: dict[str, list[tuple[AuditSession, Retraining]]] = {}
     for session in audit.sessions:
         for retraining in session.retrainings:
@@ -52,7 +52,7 @@ def by_method(audit: Audit) -> dict[str, list[tuple[AuditSession, Retraining]]]:
 
 
 def verdicts(audit: Audit) -> Iterator[Verification]:
-    """Yield a verification for each method of which enough was trained again; none before there is a tolerance."""
+    """Yield a verification for each method with enough retrained seeds; none without a tolerance."""
     if audit.tolerance is None:
         return
     for method_id, done in by_method(audit).items():
@@ -91,7 +91,7 @@ def verdicts(audit: Audit) -> Iterator[Verification]:
 
 
 def judge(retrainings: Sequence[Retraining], tolerance: Tolerance, *, is_loss: bool) -> tuple[bool, str]:
-    """Decide whether what seeds of one method gave again agrees with their records, and say why in one line.
+    """Decide whether the retrained seeds of one method agree with their records; return that and a line why.
 
     Args:
         retrainings: of one method.
@@ -104,7 +104,7 @@ def judge(retrainings: Sequence[Retraining], tolerance: Tolerance, *, is_loss: b
 
 
 def _within(retrainings: Sequence[Retraining], tolerance: Tolerance, *, is_loss: bool) -> tuple[bool, str]:
-    """Compare each claim with the range of what its seed gave again, on one engine or several."""
+    """Compare each claim with the range of its seed's retrained scores, on one engine or several."""
     ranges: dict[int, list[Retraining]] = {}
     for retraining in retrainings:
         ranges.setdefault(retraining.seed, []).append(retraining)
@@ -129,20 +129,20 @@ def _within(retrainings: Sequence[Retraining], tolerance: Tolerance, *, is_loss:
 
 
 def outside_of(retrainings: Sequence[Retraining]) -> float:
-    """Compute how far a seed's claim lies outside the range of what it gave again."""
+    """Compute how far a seed's claim lies outside the range of its retrained scores."""
     low, high = (end(retraining.again for retraining in retrainings) for end in (min, max))
     claimed = retrainings[0].claimed
     return max(low - claimed, claimed - high, 0.0)
 
 
 def _as_often(retrainings: Sequence[Retraining], solved_from: float) -> tuple[bool, str]:
-    """Compare how many of the same seeds solve the task in the records and again."""
+    """Compare how many of the same seeds solve the task in the records and after retraining."""
     first = {retraining.seed: retraining for retraining in reversed(retrainings)}
     claimed, again = (
         sum(getattr(retraining, name) >= solved_from for retraining in first.values())
         for name in ("claimed", "again")
     )
-    p = _p_apart(claimed, again, len(first))
+    p = _p_differs(claimed, again, len(first))
     statement = (
         f"of {len(first)} seeds {again} solve the task again, and {claimed} in their records; p {p:.2g} by "
         f"Boschloo's exact test, {REFUSED:g} is needed"
@@ -151,8 +151,8 @@ def _as_often(retrainings: Sequence[Retraining], solved_from: float) -> tuple[bo
 
 
 @functools.cache
-def _p_apart(claimed: int, again: int, seeds: int) -> float:
-    """Compare two counts once, since the rows of a board share few."""
+def _p_differs(claimed: int, again: int, seeds: int) -> float:
+    """Return the p-value of two counts of solved seeds, cached since the rows of a board share few."""
     return compare_shares(claimed, seeds, again, seeds).p
 
 
@@ -168,23 +168,23 @@ def tolerance_of(
     solved_from: float,
     widest: float,
 ) -> Tolerance:
-    r"""Compute how far a seed trained again may lie from its claim, from re-made runs of a board.
+    r"""Compute the largest difference between a retrained seed and its claim, from retrained runs of a board.
 
     .. math:: T = \max\left(t_{n-1, 1 - 0.01 / m} \, s, \; d\right), \quad
         s = \sqrt{\frac{1}{n - 1} \sum_{i=2}^{n} d_{(i)}^2}
 
-    The largest of the n differences is left out of the spread s, so that no row sets its own bar. The quantile is
-    Bonferroni's over the m = n + 1 rows: an honest row is refused in one of a hundred boards. With fewer than
-    five differences s is sqrt(2) times the pooled standard deviation of a method's seeds, since two runs of a seed
-    differ no more than two seeds do. Where T is wider than `widest` the seeds hang on rounding, and shares that
-    solve the task are compared.
+    The largest of the n differences is left out of the spread s, so that no row sets its own tolerance. The
+    quantile is Bonferroni's over the m = n + 1 rows: an honest row is refused in one of a hundred boards. With
+    fewer than five differences s is sqrt(2) times the pooled standard deviation of a method's seeds, since two runs
+    of a seed differ no more than two seeds do. If T is above `widest`, rounding decides the outcome of seeds, and
+    the shares of seeds that solve the task are compared instead.
 
     Args:
-        differences: of re-made runs from their records.
+        differences: of retrained runs from their records.
         seeds: scores of each method's seeds.
-        least: d; no smaller difference is looked at.
+        least: d; smaller differences agree.
         solved_from: the score from which a seed solves the task.
-        widest: T of which it says nothing.
+        widest: largest useful T.
     """
     ordered = sorted(map(abs, differences))[:-1]
     if len(differences) >= MIN_PAIRS:
@@ -211,7 +211,7 @@ def _between_seeds(seeds: Sequence[Sequence[float]]) -> tuple[float, int]:
 
 
 def contradicted(audit: Audit, scores: Mapping[str, Mapping[int, float]], path: Path) -> Iterator[Finding]:
-    """Yield each claim of an audit that is not what the record says."""
+    """Yield a finding for each claim of an audit that differs from the record."""
     for method_id, done in by_method(audit).items():
         for _, retraining in done:
             there = scores.get(method_id, {}).get(retraining.seed)

@@ -1,4 +1,4 @@
-"""The index of a board: which of its records are lines of a study's shards, so that none is stored twice."""
+"""The index of a board: which of its records are lines of a study's shards and not stored again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sgbench.records.files import read_bytes, write_atomic
 from sgbench.records.shards import read_shard, shard_lines
 
 INDEX = "index.csv"
-"""In the folder of a protocol; a board whose records are all files has none."""
+"""Name of the index in the folder of a protocol; a board whose records are all files has none."""
 HEADER = "row,seed,shard,line,sha256"
 ENTRY = re.compile(
     r"([0-9a-f]{12}(?:-[0-9a-f]{8})?),(0|[1-9][0-9]{0,9}),"
@@ -27,7 +27,7 @@ RowSeed = tuple[str, int]
 
 
 class LinePlace(NamedTuple):
-    """Says where a record is a line of a shard."""
+    """Holds the address of a record in a shard."""
 
     shard: str
     """Path from the folder that holds leaderboards and studies, e.g. study/surrogates/A3b-000.jsonl.xz."""
@@ -38,7 +38,7 @@ class LinePlace(NamedTuple):
 
 
 class ShardReader:
-    """Reads lines of the shards of a checkout, each file once."""
+    """Reads lines of the shards of a checkout, with a cache of files."""
 
     def __init__(self, leaderboards: Path) -> None:
         self._base = Path(os.path.normpath(leaderboards / os.pardir))
@@ -52,7 +52,7 @@ class ShardReader:
         """Return the lines of a shard.
 
         Raises:
-            InputError: it is not there, or cannot be read.
+            InputError: the shard is missing or cannot be read.
         """
         if shard not in self._lines:
             path = self.path(shard)
@@ -67,7 +67,7 @@ class ShardReader:
         """Return one line of a shard.
 
         Raises:
-            InputError: its shard cannot be read, or the line is not what the index names.
+            InputError: its shard cannot be read, or the line has another hash.
         """
         lines = self.lines(place.shard)
         line = lines[place.line - 1] if place.line <= len(lines) else b""
@@ -79,10 +79,10 @@ class ShardReader:
 
 
 def read_index(folder: Path) -> dict[RowSeed, LinePlace]:
-    """Read the index in the folder of a protocol; empty where there is none.
+    """Read the index in the folder of a protocol; empty without one.
 
     Raises:
-        InputError: it is no index, or names a record twice.
+        InputError: it is no valid index, or names a record twice.
     """
     path = folder / INDEX
     if not path.exists() and not path.is_symlink():
@@ -106,7 +106,7 @@ def read_index(folder: Path) -> dict[RowSeed, LinePlace]:
 
 
 def write_index(folder: Path, places: Mapping[RowSeed, LinePlace]) -> None:
-    """Write the index of a board, rows and seeds in order; without a record there is no file.
+    """Write the index of a board, sorted by row and seed; without a record the file is removed.
 
     Raises:
         StorageError: it cannot be written.

@@ -1,4 +1,4 @@
-"""Whether a board still holds every file of the submissions that it accepted, and nothing that was left over."""
+"""Check that a board holds every file of its accepted submissions, and no hidden files."""
 
 from __future__ import annotations
 
@@ -22,10 +22,9 @@ REMEDY = "restore it from the repository's history, or accept the submission ane
 
 
 def lost_files(folder: Path, provenances: Provenances) -> Iterator[Finding]:
-    """Yield every file of an accepted submission that is not in the store as it was handed in.
+    """Yield a finding for each file of an accepted submission that is missing or changed.
 
-    The content of objects is checked where these are (see `Objects.check`); here they have to be there, or the
-    reference to where they lie.
+    Objects must exist, or a reference to their address; their content is checked by `Objects.check`.
     """
     records = StoredRecords(folder)
     submissions = (provenance.submission for provenance in provenances.by_method.values())
@@ -40,9 +39,9 @@ def lost_files(folder: Path, provenances: Provenances) -> Iterator[Finding]:
 
 
 def hidden_files(folder: Path) -> Iterator[Finding]:
-    """Yield every hidden file and folder in the store, none of which is read, though git would commit most.
+    """Yield a finding for each hidden file and folder in the store, which nothing reads.
 
-    What a running command is writing is left out.
+    Files that a running command is writing are left out.
     """
     left = {*abandoned(folder)}
     for where, folders, files in os.walk(folder):
@@ -56,7 +55,7 @@ def hidden_files(folder: Path) -> Iterator[Finding]:
 
 
 def place_of_file(folder: Path, submission: Submission, note: FileNote) -> Path:
-    """Return the path where the store holds one file of an accepted submission."""
+    """Return the path in the store of one file of an accepted submission."""
     kind, _, name = note.path.partition("/")
     if kind == "records":
         where = EXTERNAL if submission.division == "external" else RECORDS
@@ -76,7 +75,7 @@ def _changed(path: Path, note: FileNote, records: StoredRecords) -> str | None:
 
 
 def _record_bytes(path: Path, records: StoredRecords) -> bytes | None:
-    """Read the file of a record, or what it would be of one that the board's index names; None without either."""
+    """Return the bytes of a record's file, also if the record is a line of a shard; None without the record."""
     if path.is_symlink() or path.exists() or path.parent.parent.name != RECORDS:
         return read_bytes(path) if path.is_file() else None
     record = records.record(path.parent.name, int(path.stem))

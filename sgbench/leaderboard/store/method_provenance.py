@@ -1,4 +1,4 @@
-"""What lies beside the records of a method: its submission, its verifications, a notice."""
+"""Read and store the provenance of a method: its submission, its verifications and notices."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ LOG_FILE = "tuning.json"
 
 
 def log_of(submission: Submission, folder: Path) -> TuningLog | None:
-    """Return the log that was handed in with a submission, or None where there is none that can be read."""
+    """Return the tuning log of a submission; None without a readable one."""
     note = next((file for file in submission.files if file.path == LOG_FILE), None)
     if note is None:
         return None
-    with suppress(InputError):  # `board check` says what is wrong with it
+    with suppress(InputError):  # `board check` reports it
         data = Objects(folder).get(note.sha256, "json")
         return None if data is None else parse_model(data, TuningLog, LOG_FILE)
     return None
 
 
 SUBMISSIONS, VERIFICATIONS, NOTICES = "submissions", "verifications", "notices"
-MIN_TRIED = 2  # settings, of which one was chosen
+MIN_TRIED = 2  # least settings of a tuning
 Stored = TypeVar("Stored", Submission, Verification, Notice)
 
 
 @dataclass(frozen=True)
 class MethodProvenance:
-    """Holds submission, verifications and notice of one method; empty where only its records are known."""
+    """Holds submission, verifications and notice of one method; empty if only its records are known."""
 
     submission: Submission | None = None
     verifications: tuple[Verification, ...] = ()  # in the order of the tiers
     notice: Notice | None = None
     tuning: TuningLog | None = None  # of a submission whose settings were chosen among several
-    passed_over: str | None = None  # why none of its seeds was trained again
-    fresh: tuple[FreshScore, ...] = ()  # of its weights on samples drawn later
+    passed_over: str | None = None  # why none of its seeds was retrained
+    fresh: tuple[FreshScore, ...] = ()  # scores of its weights on samples drawn later
 
     @property
     def best(self) -> Verification | None:
@@ -56,10 +56,10 @@ class MethodProvenance:
         return passed[-1] if passed else None
 
     def is_claimed(self, finished: Iterable[int]) -> bool:
-        """Return whether a method has no rank: it failed a check, or was handed in and not repeated with success.
+        """Return whether a method is not ranked: it failed a check, or is a submission that nobody has repeated.
 
-        Repeated is what was handed in once the weights of all finished seeds were run again and a seed was trained
-        again. Weights may have seen the test set, which training alone shows.
+        A submission is repeated when the weights of all finished seeds were evaluated and a seed was retrained.
+        Weights may have been trained on the test set, which only retraining shows.
         """
         if self.failed is not None:
             return True
@@ -72,7 +72,7 @@ class MethodProvenance:
 
     @property
     def is_trained_again(self) -> bool:
-        """Return whether somebody trained a seed again and it agreed."""
+        """Return whether a retrained seed agreed."""
         return any(check.tier == "retrained" and check.passed for check in self.verifications)
 
     @property
@@ -83,14 +83,14 @@ class MethodProvenance:
 
 @dataclass(frozen=True)
 class Provenances:
-    """Holds the provenance of each method of a protocol, files that say nothing, and what was trained again."""
+    """Holds the provenance of each method of a protocol, unusable files, and the audit."""
 
     by_method: Mapping[str, MethodProvenance]
     findings: tuple[Finding, ...]
     audit: Audit | None = None
 
     def of(self, method_id: str) -> MethodProvenance:
-        """Return the provenance of a method; an empty one where nothing lies beside its records."""
+        """Return the provenance of a method, empty if only its records are known."""
         return self.by_method.get(method_id, MethodProvenance())
 
 
@@ -128,7 +128,7 @@ def _tuning(submission: Submission | None, folder: Path) -> TuningLog | None:
 
 
 def fitting(provenances: Provenances, folder: Path, measure: Measure) -> Provenances:
-    """Remove verifications of another score than the board compares, each of which becomes a finding."""
+    """Replace verifications of another score than the board's by findings."""
     findings, by_method = list(provenances.findings), {}
     for name, provenance in provenances.by_method.items():
         comparable = [
@@ -152,17 +152,17 @@ def _order(check: Verification) -> tuple[int, str]:
 
 
 def place_of(folder: Path, stored: Submission | Verification | Notice) -> Path:
-    """Return the path where a file of a provenance belongs."""
+    """Return the path of a file of a provenance in the folder of a protocol."""
     if isinstance(stored, Verification):
         return folder / VERIFICATIONS / stored.method_id / f"{stored.tier}.json"
     return folder / (SUBMISSIONS if isinstance(stored, Submission) else NOTICES) / f"{stored.method_id}.json"
 
 
 def place(folder: Path, stored: Submission | Verification | Notice) -> Path:
-    """Write a file of a provenance once and return its path; a further verification lies beside its tier's first.
+    """Write a file of a provenance once, and return its path; further verifications of a tier have a suffix.
 
     Raises:
-        InputError: another one is there, which is never overwritten.
+        InputError: another file is there, which is never overwritten.
         StorageError: the folder cannot be written.
     """
     path = place_of(folder, stored)

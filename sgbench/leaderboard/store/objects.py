@@ -1,4 +1,4 @@
-"""Files that lie beside records under the name of their hash: predictions, weights, tuning logs."""
+"""Store predictions, weights and tuning logs of records by their hash."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_OBJECT_BYTES = 64 * 1024 * 1024
 
 
 class ObjectAddress(Strict):
-    """Says where a file lies that is too large for the repository; its hash shows whether the right one came."""
+    """Holds the address and hash of a file that is too large for the repository."""
 
     sha256: Sha256
     bytes: Natural
@@ -30,7 +30,7 @@ class ObjectAddress(Strict):
 
 
 class Objects:
-    """Finds the large files of one protocol by their hash."""
+    """Reads and writes the large files of one protocol by their hash."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / OBJECTS
@@ -48,10 +48,10 @@ class Objects:
         return sha256
 
     def refer(self, data: bytes, kind: Kind, url: str) -> None:
-        """Store the address where bytes lie, in place of the bytes.
+        """Store the address of bytes in place of the bytes.
 
         Raises:
-            InputError: the address is none.
+            InputError: the address is not valid.
             StorageError: the folder cannot be written.
         """
         sha256 = hashlib.sha256(data).hexdigest()
@@ -62,10 +62,10 @@ class Objects:
         write_atomic(self._path(sha256, kind).with_suffix(f".{kind}.ref"), to_json(reference))
 
     def get(self, sha256: str, kind: Kind) -> bytes | None:
-        """Read the bytes of this hash, or return None where they are not stored here.
+        """Return the bytes with this hash; None if they are not stored here.
 
         Raises:
-            InputError: what is here has another hash.
+            InputError: the stored bytes have another hash.
         """
         path = self._path(sha256, kind)
         if not path.exists():
@@ -76,7 +76,7 @@ class Objects:
         return data
 
     def check(self) -> Iterator[Finding]:
-        """Yield everything below the folder that is not what its name says."""
+        """Yield a finding for each file whose content does not match its name."""
         if not self.folder.is_dir() or self.folder.is_symlink():
             return
         for path in sorted(self.folder.iterdir()):

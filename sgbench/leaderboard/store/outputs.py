@@ -1,4 +1,4 @@
-"""Tables of test outputs, numbers for each step of each sample, where a task has no classes: read strictly."""
+"""Parse tables of test outputs for tasks without classes, strictly: numbers for each step of each sample."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 from sgbench.errors import InputError
 from sgbench.leaderboard.store.predictions import NUMBER, Floats, lines_of, other_columns, table_of
 
-PLACE = ("index", "step")
+INDICES = ("index", "step")
 MAX_OUTPUTS = 1000
-MAX_VALUE = 1e30  # means of squares stay within what a record may state
+MAX_VALUE = 1e30  # so that means of squares stay within the range of records
 _LINE = re.compile(rf"\d{{1,9}},\d{{1,9}}(?:,{NUMBER})*")
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """Holds wanted and given outputs of one run on the test set, in the order of the split."""
+    """Holds targets and outputs of one run on the test set, in the order of the split."""
 
     target: Floats  # [samples, steps, outputs]
     output: Floats  # [samples, steps, outputs]
@@ -27,19 +27,19 @@ class Outputs:
 def parse_outputs(data: bytes, name: str) -> Outputs:
     r"""Read a table of outputs: index, step, a target and an output for each neuron of the readout.
 
-    Every sample stands once, in order, with the same steps; numbers are plain decimal ones.
+    Every sample occurs once, in order, with equal steps; numbers are plain decimals.
 
     Raises:
-        InputError: the first line that is not so, and why.
+        InputError: the first line that differs, and why.
 
     >>> parse_outputs(b"index,step,target_0,output_0\n0,0,1,0.5\n0,1,0,0.25\n", "it").output.tolist()
     [[[0.5], [0.25]]]
     """
     header, body = lines_of(data, name)
     count = _outputs(header, name)
-    table = table_of(body, _LINE, len(PLACE) + 2 * count, name)
-    steps = _steps(table[:, : len(PLACE)], name)
-    values = table[:, len(PLACE) :]
+    table = table_of(body, _LINE, len(INDICES) + 2 * count, name)
+    steps = _steps(table[:, : len(INDICES)], name)
+    values = table[:, len(INDICES) :]
     if not (np.abs(values) <= MAX_VALUE).all():
         raise InputError(f"{name}: a value is beyond {MAX_VALUE:g}")
     shaped = values.reshape(-1, steps, 2, count)
@@ -47,22 +47,22 @@ def parse_outputs(data: bytes, name: str) -> Outputs:
 
 
 def _outputs(header: str, name: str) -> int:
-    count, rest = divmod(header.count(",") + 1 - len(PLACE), 2)
-    if rest or not 1 <= count <= MAX_OUTPUTS:  # before names are made up for so many
+    count, rest = divmod(header.count(",") + 1 - len(INDICES), 2)
+    if rest or not 1 <= count <= MAX_OUTPUTS:  # checked before names are made for all of them
         raise other_columns(name, header, "index,step,target_0,...,output_0,...")
     kinds = [f"{kind}_{number}" for kind in ("target", "output") for number in range(count)]
-    if header.split(",") != [*PLACE, *kinds]:
-        raise other_columns(name, header, ",".join([*PLACE, *kinds]))
+    if header.split(",") != [*INDICES, *kinds]:
+        raise other_columns(name, header, ",".join([*INDICES, *kinds]))
     return count
 
 
-def _steps(place: Floats, name: str) -> int:
-    """Return how many steps each sample has, the same number in all."""
-    steps = int((place[:, 0] == place[0, 0]).sum())
-    line = np.arange(len(place))
-    wrong = np.flatnonzero((place[:, 0] != line // steps) | (place[:, 1] != line % steps))
-    if len(wrong) or len(place) % steps:
-        row = int(wrong[0]) if len(wrong) else len(place) - 1
+def _steps(indices: Floats, name: str) -> int:
+    """Return the count of steps of a sample, equal in all; `indices` are sample and step of each line."""
+    steps = int((indices[:, 0] == indices[0, 0]).sum())
+    line = np.arange(len(indices))
+    wrong = np.flatnonzero((indices[:, 0] != line // steps) | (indices[:, 1] != line % steps))
+    if len(wrong) or len(indices) % steps:
+        row = int(wrong[0]) if len(wrong) else len(indices) - 1
         raise InputError(
             f"{name}: line {row + 2} is out of order; state each step of each sample once, {steps} a sample"
         )

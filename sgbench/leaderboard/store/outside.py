@@ -1,4 +1,4 @@
-"""Results of code outside the catalogue: shown beside a board, never ranked among its methods."""
+"""Read and store results of code outside the catalogue, which boards show without a rank."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ EXTERNAL = "external"
 
 @dataclass(frozen=True)
 class Outsider:
-    """Holds one result of code outside this package, as it was submitted."""
+    """Holds one submitted result of code outside the catalogue."""
 
     method_id: str
     score: Summary
-    scores: dict[int, float]  # test accuracy or loss by seed; a failed one as by guessing
+    scores: dict[int, float]  # test accuracy or loss by seed; a failed seed as by guessing
     failed_seeds: tuple[int, ...]
     provenance: MethodProvenance
 
@@ -32,12 +32,12 @@ class Outsider:
 def read_outsiders(
     folder: Path, provenances: Provenances, *, measure: Measure
 ) -> tuple[tuple[Outsider, ...], list[Finding]]:
-    """Read the external results in the folder of one protocol, the best first, and name what was left out.
+    """Read the external results of one protocol, the best first, with findings for those left out.
 
     Args:
         folder: of the protocol, in a leaderboards folder.
         provenances: of that folder; a result without a submission is a finding.
-        measure: what the protocol compares.
+        measure: the score of the protocol.
     """
     start = folder / EXTERNAL
     findings: list[Finding] = []
@@ -77,15 +77,15 @@ def _outsider(group: list[ExternalRecord], provenances: Provenances, measure: Me
 
 
 def place_of_external(folder: Path, record: ExternalRecord) -> Path:
-    """Return where an external result belongs in the folder of its protocol."""
+    """Return the path of an external result in the folder of its protocol."""
     return folder / EXTERNAL / record.method_id / f"{record.seed}.json"
 
 
 def place_external(folder: Path, record: ExternalRecord) -> Path:
-    """Write an external result once; returns where.
+    """Write an external result once, and return its path.
 
     Raises:
-        InputError: another one is there, which is never overwritten.
+        InputError: another result is there, which is never overwritten.
         StorageError: the folder cannot be written.
     """
     path = place_of_external(folder, record)

@@ -1,4 +1,4 @@
-"""What a run answered on the test set, whatever the task asks for, and whether that gives what is claimed of it."""
+"""Parse a run's predictions or outputs on the test set, and check them against the claimed score."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ from sgbench.records.submission import ExternalRecord
 
 PredictionTable = Predictions | Outputs
 ROUNDING = 1e-9
-"""Of an accuracy."""
+"""Tolerance of an accuracy."""
 TOO_LONG = 2
-"""Times the lines that a protocol asks for."""
+"""Lines of a table, relative to those of the protocol, from which it is refused unread."""
 SAME_LOSS = 1e-5
-"""Relative: outputs are stored with nine digits, and were summed in single precision."""
+"""Relative tolerance of a loss: outputs are stored with nine digits, and were summed in single precision."""
 SAME_TARGET = 1e-6
-"""Of the targets' spread: code outside may hold them in double precision."""
+"""Tolerance of targets relative to their spread: code outside may have them in double precision."""
 
 
 class Judge(Protocol):
-    """Decides what only data sets, losses and networks themselves can say; handed in, since these need torch."""
+    """Computes from data sets, losses and networks what needs torch; callers pass it in."""
 
     def loss_of(self, outputs: Outputs, reference: ProtocolReference) -> float:
-        """Compute the loss that a protocol fixes."""
+        """Compute the loss of a protocol on outputs."""
         ...
 
     def wanted(self, reference: ProtocolReference, seed: int) -> PredictionTable | None:
-        """Return the targets of a seed's test split (its answers mean nothing); None without its files."""
+        """Return the targets of a seed's test split (predictions are arbitrary); None without its files."""
         ...
 
     def impossible(self, method: Method) -> str | None:
-        """Explain why nothing can be built from a method's names and numbers, or return None where it can."""
+        """Return why a method's network cannot be built from its entries and numbers; None if it can."""
         ...
 
     def misfit(self, record: RunRecord, weights: bytes, name: str) -> str | None:
-        """Describe where a finished record disagrees with its network, or return None.
+        """Return where a finished record disagrees with its network; None if it agrees.
 
         Raises:
             InputError: the weights are not those of this network.
@@ -57,23 +57,23 @@ class Judge(Protocol):
 
 @dataclass(frozen=True)
 class ScoreClaim:
-    """Holds what a record says of its run on the test set."""
+    """Holds the test scores that a record claims."""
 
     accuracy: float | None
     loss: float | None  # of a task without classes
     samples: int
-    labels: int | None  # labelled steps, where each has a class
+    labels: int | None  # count of labelled steps, if each step has a class
 
     @property
     def score(self) -> float:
-        """Return the score that the run's board compares, accuracy or loss."""
+        """Return the score of the run's board, accuracy or loss."""
         value = self.loss if self.accuracy is None else self.accuracy
         assert value is not None  # noqa: S101 - the schema of both records has one
         return value
 
 
 def claim_of(record: RunRecord | ExternalRecord) -> ScoreClaim | None:
-    """Return the scores that a record claims, or None for a failed one."""
+    """Return the test scores that a record claims; None for a failed run."""
     if isinstance(record, ExternalRecord):
         failed = record.status == "failed"
         return None if failed else ScoreClaim(record.accuracy, record.loss, record.samples, record.labels)
@@ -85,39 +85,39 @@ def claim_of(record: RunRecord | ExternalRecord) -> ScoreClaim | None:
 
 
 def parse_prediction_table(data: bytes, name: str, reference: ProtocolReference) -> PredictionTable:
-    """Read the table of answers that a protocol asks for.
+    """Parse the table of predictions or outputs that a protocol requires.
 
     Raises:
-        InputError: it is another one, and why.
+        InputError: the table differs from the required one, and how.
     """
     _require_lines(data, name, reference)
     if reference.classes is None:
         return _outputs(data, name, reference)
     predictions = parse_predictions(data, name)
-    if (predictions.place is not None) != reference.labels_steps:
+    if (predictions.steps is not None) != reference.labels_steps:
         wanted = "labelled step" if reference.labels_steps else "sample"
         raise InputError(f"{name}: {reference.protocol.name} needs one answer for each {wanted}")
     if reference.labels_steps:
         largest = int(max(predictions.target.max(), predictions.prediction.max()))
         if largest >= reference.classes:
             raise InputError(f"{name}: class {largest} is beyond 0..{reference.classes - 1}")
-        _require_places(predictions.place, name, reference)
+        _require_steps(predictions.steps, name, reference)
     elif predictions.logits.shape[1] != reference.classes:
         raise InputError(f"{name}: {reference.classes} logits a sample are needed, one for each class")
     return predictions
 
 
 def _require_lines(data: bytes, name: str, reference: ProtocolReference) -> None:
-    """Count the lines before they are read, so that a long table costs no time."""
+    """Refuse a table with too many lines before it is parsed."""
     by_step = reference.classes is None or reference.labels_steps
     most = reference.test_samples * (reference.protocol.steps if by_step else 1)
     count = data.count(b"\n") - 1
-    if count > TOO_LONG * most:  # of one that is nearly right the wrong line is named
+    if count > TOO_LONG * most:  # for a nearly correct table the parser names the wrong line
         raise InputError(f"{name}: has {count} lines of answers; state each once, at most {most}")
 
 
 def _outputs(data: bytes, name: str, reference: ProtocolReference) -> Outputs:
-    """Read outputs of exactly all samples and steps, since losses need memory for the square of their number."""
+    """Parse outputs of exactly all samples and steps, since losses need memory for the square of their count."""
     outputs, wanted = parse_outputs(data, name), (reference.test_samples, reference.protocol.steps)
     if outputs.output.shape[:2] != wanted:
         samples, steps = wanted
@@ -127,21 +127,21 @@ def _outputs(data: bytes, name: str, reference: ProtocolReference) -> Outputs:
     return outputs
 
 
-def _require_places(place: Ints | None, name: str, reference: ProtocolReference) -> None:
+def _require_steps(steps_of: Ints | None, name: str, reference: ProtocolReference) -> None:
     samples, steps = reference.test_samples, reference.protocol.steps
-    if place is not None and (place >= (samples, steps)).any():
+    if steps_of is not None and (steps_of >= (samples, steps)).any():
         raise InputError(f"{name}: names a step beyond the test split, {samples} samples of {steps} steps")
 
 
 def targets_apart(given: PredictionTable, truth: PredictionTable, name: str) -> int:
-    """Count the labels or target values that are not those of the test split.
+    """Count the targets in a table that differ from those of the test split.
 
     Raises:
-        InputError: they are not of the same samples and steps.
+        InputError: the tables have other samples or steps.
     """
     if given.target.shape != truth.target.shape:
         raise InputError(f"{name}: has {_extent(given)}, the test split {_extent(truth)}")
-    if not same_places(given, truth):
+    if not same_steps(given, truth):
         raise InputError(f"{name}: answers for other steps than those that the data set labels")
     near = SAME_TARGET * float(truth.target.std()) if isinstance(truth, Outputs) else 0.0
     return int((np.abs(given.target - truth.target) > near).sum())
@@ -151,12 +151,12 @@ def _extent(predictions: PredictionTable) -> str:
     if isinstance(predictions, Outputs):
         samples, steps, outputs = predictions.target.shape
         return f"{samples} samples of {steps} steps and {outputs} outputs"
-    return f"{len(predictions.target)} {'samples' if predictions.place is None else 'labelled steps'}"
+    return f"{len(predictions.target)} {'samples' if predictions.steps is None else 'labelled steps'}"
 
 
-def same_places(one: PredictionTable, other: PredictionTable) -> bool:
-    """Return whether two runs answer for the same steps, where each has a class of its own."""
-    first, second = (each.place if isinstance(each, Predictions) else None for each in (one, other))
+def same_steps(one: PredictionTable, other: PredictionTable) -> bool:
+    """Return whether two tables are for the same labelled steps, if each step has a class."""
+    first, second = (each.steps if isinstance(each, Predictions) else None for each in (one, other))
     if first is None or second is None:
         return first is second
     return np.array_equal(first, second)
@@ -165,10 +165,10 @@ def same_places(one: PredictionTable, other: PredictionTable) -> bool:
 def require_claim(
     predictions: PredictionTable, claim: ScoreClaim, name: str, *, loss: float | None = None
 ) -> None:
-    """Refuse answers that do not give what is claimed of them.
+    """Refuse predictions or outputs whose score is not the claimed one.
 
     Raises:
-        InputError: with both numbers.
+        InputError: names both scores.
     """
     if isinstance(predictions, Predictions):
         _require_accuracy(predictions, claim, name)
@@ -189,10 +189,10 @@ def _stated(value: float | None, what: str, name: str) -> float:
 
 
 def _require_accuracy(predictions: Predictions, claim: ScoreClaim, name: str) -> None:
-    if (claim.labels is None) != (predictions.place is None):
+    if (claim.labels is None) != (predictions.steps is None):
         where = "no step has a class of its own" if claim.labels else "each step has a class of its own"
         raise InputError(
-            f"{name}: its record states {claim.labels or 'no'} labels, but {where}; make it anew"
+            f"{name}: its record states {claim.labels or 'no'} labels, but {where}; make it again"
         )
     count, accuracy = claim.labels or claim.samples, _stated(claim.accuracy, "accuracy", name)
     if len(predictions.target) != count or abs(predictions.accuracy - accuracy) > ROUNDING:
@@ -203,10 +203,10 @@ def _require_accuracy(predictions: Predictions, claim: ScoreClaim, name: str) ->
 
 
 def check_predictions(record: RunRecord, folder: Path) -> None:
-    """Score the answers beside a finished record again; of outputs, see that they are the run's own.
+    """Recompute the accuracy of the predictions stored with a finished record; of outputs, check only their hash.
 
     Raises:
-        InputError: the file is missing, is not the one that was recorded, or gives another accuracy.
+        InputError: the file is missing, is not the recorded one, or gives another accuracy.
     """
     claim = claim_of(record)
     if claim is None:

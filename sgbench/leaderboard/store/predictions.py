@@ -1,4 +1,4 @@
-"""Tables of test predictions, a class for each sample or labelled step: read strictly."""
+"""Parse tables of test predictions strictly: a class for each sample or labelled step."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sgbench.errors import InputError, printable
 
 MAX_PREDICTION_BYTES = 64 * 1024 * 1024
 MAX_CLASSES = 10_000
-MAX_LOGIT = 1e100  # sums of the squares of more would overflow
-SHOWN_CHARS = 120  # of a first line, in a message
+MAX_LOGIT = 1e100  # so that sums of squares do not overflow
+SHOWN_CHARS = 120  # of a first line in a message
 FIXED = ("index", "target", "prediction")
 STEPPED = ("index", "step", "target", "prediction")
 _STEP = re.compile(r"\d{1,9},\d{1,9},\d{1,5},\d{1,5}")
@@ -26,35 +26,35 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Predictions:
-    """Holds right and predicted classes of one run on the test set, in the order of the split.
+    """Holds targets and predicted classes of one run on the test set, in the order of the split.
 
-    Where each step has a class of its own, it is labelled steps that are counted here, sample after sample.
+    If each time step has a class, "samples" below are the labelled steps of all samples in order.
     """
 
     target: Ints  # [samples]
     prediction: Ints  # [samples]
-    logits: Floats  # [samples, classes], or [samples, 0] where none were kept
-    place: Ints | None = None  # [steps, 2] sample and step of each, where each step has a class of its own
+    logits: Floats  # [samples, classes], or [samples, 0] if none were stored
+    steps: Ints | None = None  # [samples, 2] sample and time step of each, if each step has a class
 
     @property
     def hits(self) -> NDArray[np.bool_]:
-        """Compare predictions with targets: whether each sample is right [samples]."""
+        """Return whether each sample is classified correctly [samples]."""
         return self.target == self.prediction
 
     @property
     def accuracy(self) -> float:
-        """Compute the share of samples that are right."""
+        """Compute the share of samples that are classified correctly."""
         return float(self.hits.mean())
 
 
 def parse_predictions(data: bytes, name: str) -> Predictions:
     r"""Read a table of predictions: index, target, prediction, and a logit for each class.
 
-    Every sample stands once, in order; numbers are plain decimal ones; a prediction has the largest logit. Where
-    each step has a class of its own a line is a labelled step: index, step, target, prediction.
+    Every sample occurs once, in order; numbers are plain decimals; a prediction has the largest logit. If each time
+    step has a class, a line is a labelled step: index, step, target, prediction.
 
     Raises:
-        InputError: the first line that is not so, and why.
+        InputError: the first line that differs, and why.
 
     >>> parse_predictions(b"index,target,prediction\n0,3,3\n1,4,3\n", "it").accuracy
     0.5
@@ -70,7 +70,7 @@ def lines_of(data: bytes, name: str) -> tuple[str, list[str]]:
     """Split a table into its first line and the others.
 
     Raises:
-        InputError: these are no lines of plain text, or there is one alone.
+        InputError: the data are not lines of plain text, or only one line.
     """
     if b"\r" in data:
         raise InputError(
@@ -87,10 +87,10 @@ def lines_of(data: bytes, name: str) -> tuple[str, list[str]]:
 
 
 def table_of(body: list[str], line_of: re.Pattern[str], columns: int, name: str) -> Floats:
-    """Read the numbers in a table's lines as an array [lines, columns].
+    """Parse the lines of a table as an array of numbers [lines, columns].
 
     Raises:
-        InputError: the first line that is not so many plain numbers.
+        InputError: the first line that does not have `columns` plain numbers.
     """
     for number, line in enumerate(body):
         if not line_of.fullmatch(line) or line.count(",") != columns - 1:
@@ -120,7 +120,7 @@ def _classes(header: str, name: str) -> int:
 
 
 def other_columns(name: str, header: str, wanted: str) -> InputError:
-    """Make the error about a first line that names other columns."""
+    """Return the error about a table with other columns."""
     shown = textwrap.shorten(header.replace(",", ", "), SHOWN_CHARS, placeholder=" ...").replace(", ", ",")
     wanted = textwrap.shorten(wanted.replace(",", ", "), SHOWN_CHARS, placeholder=" ...").replace(", ", ",")
     return InputError(

@@ -1,4 +1,4 @@
-"""Reading records that strangers wrote: what is shared by many is checked and kept once."""
+"""Read untrusted records strictly; parts that many records share are checked once."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from sgbench.records.record import KnownMethods, RunRecord
 from sgbench.records.shards import ShardLine
 
 Layout = Literal["runs", "leaderboards", "registry"]
-"""Of a folder of records; a registry is one file that holds no records."""
+"""Layout of a folder of records; a registry is one file without records."""
 WHOSE = re.compile(r"^method [0-9a-f]{12} seed \d+ ")
-"""Begins a reason, which is otherwise the same for many runs."""
+"""Prefix of a reason that names one run of many with the same reason."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Names a file that was left out or is stale, and says why."""
+    """Names a file that was left out or is stale, with the reason."""
 
     path: str
     reason: str
 
 
 def by_cause(findings: Iterable[Finding]) -> list[str]:
-    """Write a line for each cause: the first file that has it, and how many more do.
+    """Write a line for each cause, with its first file and the count of others.
 
     >>> reason = "method 0123456789ab seed {} deviates from toy_v1: clip_norm is 1, the protocol says null"
     >>> lines = by_cause([Finding(f"{seed}.json", reason.format(seed)) for seed in (7, 8, 9)])
@@ -48,17 +48,17 @@ def by_cause(findings: Iterable[Finding]) -> list[str]:
 
 
 class ChoosesSettingsError(InputError):
-    """Says that settings are chosen with a run's seed: it is no row of a board, and nothing is wrong with it."""
+    """Says that a run has a tuning seed: it is no row of a board, and no error."""
 
 
 def finding(path: Path, error: InputError) -> Finding:
-    """Make a finding about a file from an error."""
+    """Convert an error about a file to a finding."""
     reason = " ".join(str(error).split())
     return Finding(str(path), reason.removeprefix(f"{path}: "))
 
 
 class RecordFile(NamedTuple):
-    """Holds where a record lies: in a file, or as a line of a study's shard that a board's index names."""
+    """Holds a record's file, or its line of a study's shard that a board's index names."""
 
     path: Path
     """Of the file; of a line, where the file would lie."""
@@ -69,7 +69,7 @@ class RecordFile(NamedTuple):
         """Read the record.
 
         Raises:
-            InputError: it is no record; one line.
+            InputError: it is no valid record; one line.
         """
         if self.line is None:
             return parse_model(read_bytes(self.path), RunRecord, str(self.path), context=context)
@@ -77,11 +77,11 @@ class RecordFile(NamedTuple):
 
 
 class RecordReader:
-    """Reads the records of one command.
+    """Reads and checks the records of one command.
 
     Args:
-        references: against which each record is checked.
-        trials: whether runs of seeds that settings are chosen with are wanted too.
+        references: of protocols, against which each record is checked.
+        trials: whether to accept runs with tuning seeds.
     """
 
     def __init__(self, references: References, *, trials: bool = False) -> None:
@@ -89,11 +89,16 @@ class RecordReader:
         self._trials = trials
         self._known = KnownMethods()
 
-    def comparable(self, file: RecordFile, place: Iterable[str], layout: Layout) -> RunRecord:
-        """Read a record if it can be compared with others on its board.
+    def comparable(self, file: RecordFile, location: Iterable[str], layout: Layout) -> RunRecord:
+        """Read a record, and check that it can be compared with others on its board.
+
+        Args:
+            file: the record.
+            location: parts of its path below the root, which must match its content.
+            layout: of the root.
 
         Raises:
-            ChoosesSettingsError: it was run to choose settings, and such runs are not wanted.
+            ChoosesSettingsError: it has a tuning seed, and `trials` is false.
             InputError: why it is no row of a board, on one line.
         """
         path, record = file.path, file.read(self._known)
@@ -103,7 +108,7 @@ class RecordReader:
             else (record.protocol, "records", record.method_id, f"{record.seed}.json")
         )
         second = (*expected[:2], f"{record.method_id}-{source_of(record)}", expected[-1])
-        if tuple(place) != expected and (layout == "runs" or tuple(place) != second):
+        if tuple(location) != expected and (layout == "runs" or tuple(location) != second):
             raise InputError(f"{path}: misplaced: what it says of itself belongs to {'/'.join(expected)}")
         chooses = self._references.of(record.protocol).protocol.is_tuning_seed(record.seed)
         if layout == "runs" and not self._trials and chooses:
@@ -115,7 +120,7 @@ class RecordReader:
         """Refuse a record that deviates from its protocol.
 
         Raises:
-            InputError: why it is no row of a board, on one line that begins with the name.
+            InputError: the deviation, on one line that begins with `name`.
         """
         reference = self._references.of(record.protocol)
         reason = deviation(record, reference, known=self._known, trials=self._trials)

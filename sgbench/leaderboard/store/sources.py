@@ -1,4 +1,4 @@
-"""Two people's classes of one name are told apart: each source of a method's own classes has a row of its own."""
+"""Give each source of a user's own classes its own row, since two people may use one class name."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ SHOWN_DIGITS = 8
 
 
 def source_of(record: RunRecord) -> str | None:
-    """Return the first digits of the hash of a record's own classes; None where it states none.
+    """Return the first digits of the hash of a record's own classes; None if it states none.
 
-    None is of the catalogue's classes alone, of a source that could not be read, or from before it was stated.
+    A record has none if it uses only the catalogue's classes, if the source could not be read, or if it is older.
     """
     stated = record.provenance.own_sources
     if not stated:
@@ -24,7 +24,7 @@ def source_of(record: RunRecord) -> str | None:
 
 
 def method_of_row(row_id: str) -> str:
-    """Return the id of a row's method, which is the row's unless another source of the method came before.
+    """Return the method's id in the id of a row.
 
     >>> method_of_row("0123456789ab-5eed5eed"), method_of_row("0123456789ab")
     ('0123456789ab', '0123456789ab')
@@ -33,11 +33,11 @@ def method_of_row(row_id: str) -> str:
 
 
 def row_beside(record: RunRecord, first: str | None) -> str:
-    """Return the id of a record's row on a board.
+    """Return the id of a record's row on a board: its method's id, with the source if the first row has another.
 
     Args:
-        record: of a method of which there may be others.
-        first: source of the method's first row, or None where none states any; it goes with every other.
+        record: the record to add.
+        first: source of the method's first row; None, if unknown, agrees with every source.
     """
     source = source_of(record)
     same = source is None or first is None or source == first
@@ -45,7 +45,7 @@ def row_beside(record: RunRecord, first: str | None) -> str:
 
 
 def require_same_source(record: RunRecord, other: RunRecord) -> None:
-    """Hold the sources of classes of one's own against those of another record of the same method.
+    """Require that two records of one method have the same source of a user's own classes.
 
     Raises:
         InputError: they differ; one line with the remedy.

@@ -1,4 +1,4 @@
-"""The records of one board, whether each is a file of its own or a line of a study's shard."""
+"""Open and add the records of one board, whether each is a file or a line of a study's shard."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class AnotherRecordError(InputError):
 
 
 def record_path(folder: Path, row_id: str, seed: int) -> Path:
-    """Return where a record of a row belongs, or would if it were a file, in the folder of its protocol."""
+    """Return the path of a record of a row as a file in the folder of its protocol."""
     return folder / RECORDS / row_id / f"{seed}.json"
 
 
@@ -42,7 +42,7 @@ class StoredRecords:
 
     @property
     def indexed_rows(self) -> frozenset[str]:
-        """Return the ids of rows of which records are lines of shards.
+        """Return the ids of rows with records in shards.
 
         Raises:
             InputError: the index is damaged.
@@ -69,10 +69,10 @@ class StoredRecords:
         return sorted(files | {seed for row, seed in self._index if row == row_id})
 
     def record(self, row_id: str, seed: int) -> RunRecord | None:
-        """Read a record; None where the board has none.
+        """Read a record; None if the board has none.
 
         Raises:
-            InputError: it cannot be read, or is not what the index names.
+            InputError: it cannot be read, or differs from the hash in the index.
         """
         path = record_path(self.folder, row_id, seed)
         if path.is_symlink() or path.exists():
@@ -84,7 +84,7 @@ class StoredRecords:
         return parse_model(line, ShardLine, f"{self._shards.path(place.shard)}:{place.line}").record
 
     def row_of(self, record: RunRecord) -> str:
-        """Return the id of the row that a record belongs to, by those of its method that are there already.
+        """Return the id of the row that a record belongs to, by the stored records of its method.
 
         Raises:
             InputError: a record of its method cannot be read.
@@ -94,7 +94,7 @@ class StoredRecords:
         return row_beside(record, next(self._sources(record.method_id), None))
 
     def _sources(self, row_id: str) -> Iterator[str]:
-        """Yield the sources of the records of a row that state one."""
+        """Yield the sources stated by the records of a row."""
         for seed in self.seeds(row_id):
             there = self.record(row_id, seed)
             source = None if there is None else source_of(there)
@@ -105,19 +105,19 @@ class StoredRecords:
         """Return whether the board has this record already.
 
         Raises:
-            AnotherRecordError: it has another one of this row and seed.
+            AnotherRecordError: it has another record of this row and seed.
         """
-        # As records, because one that an older version wrote may lack a group added since.
+        # Compared as records, since a file of an older version may lack a group with a neutral value.
         there = self.record(row_id, record.seed)
         if there is not None and there != record:
             raise AnotherRecordError(record_path(self.folder, row_id, record.seed))
         return there is not None
 
     def add(self, row_id: str, record: RunRecord) -> bool:
-        """Write a new record as a file; return False where it is there already.
+        """Write a new record as a file; return False if it is there already.
 
         Raises:
-            AnotherRecordError: another one is there, which is never overwritten.
+            AnotherRecordError: another record is there, which is never overwritten.
             StorageError: the folder cannot be written.
         """
         if self.holds(row_id, record):
@@ -136,7 +136,7 @@ class StoredRecords:
             write_index(self.folder, self._index)
 
     def remove(self, row_id: str, seed: int) -> None:
-        """Take a record off the board: its file, or its line in the index.
+        """Remove a record from the board: its file, or its line in the index.
 
         Raises:
             StorageError: the folder cannot be written.

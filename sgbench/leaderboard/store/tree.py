@@ -1,4 +1,4 @@
-"""Folders of records: reading what strangers wrote, and adding to a board without ever overwriting."""
+"""Read folders of untrusted records, and add records to a board without overwriting any."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ RUN_DEPTH = 3  # <protocol>/<method_id>/<seed>
 
 
 class RowRecords(NamedTuple):
-    """Holds the records behind one row of a board: of one method and, of classes of one's own, one source."""
+    """Holds the records behind one row of a board: of one method and, with a user's own classes, of one source."""
 
-    row_id: str  # the method's id, and a source behind it where another one came before
+    row_id: str  # the method's id, with a suffix for a further source
     records: list[RunRecord]
 
 
 @dataclass(frozen=True)
 class RecordsAdded:
-    """Holds what became of the records of `add`."""
+    """Lists the records that `add` has added, found there already, or refused."""
 
     added: tuple[str, ...]
     already_there: tuple[str, ...]
@@ -54,8 +54,8 @@ def protocols(root: Path, *, only: str | None = None, layout: Layout = "runs") -
 
     Args:
         root: a runs folder or a leaderboards folder.
-        only: this one alone.
-        layout: which of the two; they are filled in different ways.
+        only: the one protocol to list; None: all.
+        layout: "runs" or "leaderboards", the kind of folder.
 
     Raises:
         InputError: there is no such folder.
@@ -80,42 +80,41 @@ def protocols(root: Path, *, only: str | None = None, layout: Layout = "runs") -
 
 @dataclass(frozen=True)
 class RecordTree:
-    """Names a folder of records, how it is laid out, and what of it is read."""
+    """Names a folder of records, its layout, and the protocols to read."""
 
     root: Path  # a runs folder or a leaderboards folder
-    layout: Layout  # which of the two
-    references: References  # what the catalogue says of protocols, against which each record is checked
-    only: str | None = None  # the one protocol that is read, or None for all
+    layout: Layout  # the kind of folder
+    references: References  # of protocols in the catalogue, against which each record is checked
+    only: str | None = None  # the one protocol to read; None: all
 
     def protocols(self) -> list[str]:
-        """List the protocols that are read.
+        """List the protocols to read.
 
         Raises:
-            InputError: `root` is no folder, or has none for the protocol asked for.
+            InputError: `root` is no folder, or lacks the protocol asked for.
         """
         return protocols(self.root, only=self.only, layout=self.layout)
 
     def indexed_rows(self, protocol: str) -> frozenset[str]:
-        """Return the ids of a protocol's rows with records that are lines of shards; none of a damaged index."""
-        with suppress(InputError):  # which `candidates` names
+        """Return the ids of a protocol's rows with records in shards; empty for a damaged index."""
+        with suppress(InputError):  # reported by `candidates`
             if self.layout == "leaderboards":
                 return StoredRecords(self.root / protocol).indexed_rows
         return frozenset()
 
     def candidates(self) -> tuple[list[RecordFile], list[Finding]]:
-        """List what has to be records; see the function of this name."""
+        """List the files and lines that should be records; see the function of this name."""
         return candidates(self.root, layout=self.layout, only=self.only)
 
 
 def read_methods(tree: RecordTree) -> Iterator[RowRecords | Finding]:
-    """Read the records of one row after the other, so that ten thousand are never in memory together.
+    """Yield the records of one row after another, so that few are in memory.
 
-    Nothing in the tree is trusted. In place of a file that cannot be read, does not lie where its content says, or
-    deviates from the protocol a finding comes; the others still count. Runs that settings were chosen with are
-    neither rows nor findings.
+    Nothing in the tree is trusted. A file that cannot be read, is not where its content belongs, or deviates from
+    the protocol gives a finding; the others still count. Runs with tuning seeds give neither rows nor findings.
 
     Raises:
-        InputError: the root is no folder, or has none for the protocol asked for.
+        InputError: the root is no folder, or lacks the protocol asked for.
     """
     files, findings = tree.candidates()
     yield from findings
@@ -125,12 +124,12 @@ def read_methods(tree: RecordTree) -> Iterator[RowRecords | Finding]:
 def candidates(
     root: Path, *, layout: Layout, only: str | None = None
 ) -> tuple[list[RecordFile], list[Finding]]:
-    """List what of a tree has to be records, those of one method side by side, and what was left out.
+    """List the files of a tree that should be records, those of one method in sequence, and findings for others.
 
-    Of a leaderboards folder the lines of shards that its indices name are among them.
+    In a leaderboards folder, lines of shards that its indices name are included.
 
     Raises:
-        InputError: `root` is no folder, or has none for the protocol asked for.
+        InputError: `root` is no folder, or lacks the protocol asked for.
     """
     names = protocols(root, only=only, layout=layout)
     starts = [root / name if layout == "runs" else root / name / RECORDS for name in names]
@@ -150,12 +149,12 @@ def candidates(
 
 
 def _indexed(root: Path, names: Sequence[str], there: Set[Path]) -> tuple[list[RecordFile], list[Finding]]:
-    """Fetch the lines of shards that the indices of some protocols name.
+    """Fetch the lines of shards that the indices of protocols name.
 
     Args:
         root: a leaderboards folder.
         names: of the protocols.
-        there: records that are files, which no index may name too.
+        there: paths of records that are files, which an index must not name.
     """
     reader, files = ShardReader(root), []
     findings: list[Finding] = []
@@ -173,7 +172,7 @@ def _indexed(root: Path, names: Sequence[str], there: Set[Path]) -> tuple[list[R
                 findings.append(Finding(str(path), f"stands in {INDEX} too; remove one of both"))
             else:
                 by_shard.setdefault(place.shard, []).append((path, place))
-    for shard, lines in by_shard.items():  # one after the other, so that one alone is in memory
+    for shard, lines in by_shard.items():  # one after another, so that only one is in memory
         found, left_out = _lines_of(shard, lines, reader)
         files += found
         findings += left_out
@@ -183,7 +182,7 @@ def _indexed(root: Path, names: Sequence[str], there: Set[Path]) -> tuple[list[R
 def _lines_of(
     shard: str, lines: Sequence[tuple[Path, LinePlace]], reader: ShardReader
 ) -> tuple[list[RecordFile], list[Finding]]:
-    """Fetch lines of one shard; a shard that is lost or altered is one finding."""
+    """Fetch lines of one shard; a lost or altered shard gives one finding."""
     files = []
     problems: list[InputError] = []
     for path, place in lines:
@@ -201,7 +200,7 @@ def _lines_of(
 
 
 def read_files(files: Iterable[RecordFile], tree: RecordTree) -> Iterator[RowRecords | Finding]:
-    """Read these records, one row after the other; see `read_methods`."""
+    """Yield the records of files, one row after another; see `read_methods`."""
     reader = RecordReader(tree.references)
     on_board = tree.layout == "leaderboards"
     depth = len(tree.root.parts)
@@ -211,7 +210,7 @@ def read_files(files: Iterable[RecordFile], tree: RecordTree) -> Iterator[RowRec
             try:
                 record = reader.comparable(file, file.path.parts[depth:], tree.layout)
                 first = next((record for of in rows.values() for record in of if source_of(record)), record)
-                if on_board:  # whose folders have one source each
+                if on_board:  # each folder there has one source
                     require_same_source(record, first)
                 row = folder[-1] if on_board else row_beside(record, source_of(first))
             except ChoosesSettingsError:
@@ -226,14 +225,14 @@ def read_files(files: Iterable[RecordFile], tree: RecordTree) -> Iterator[RowRec
 def add(sources: Sequence[Path], board_dir: Path, *, references: References) -> RecordsAdded:
     """Copy the records below `sources` into <board_dir>/<protocol>/records/<method_id>/<seed>.json.
 
-    A board only grows: a record that is there already is left alone, and another one for the same protocol,
-    method and seed is refused. Of classes of one's own, those of another source than the first ones of a method
+    A board only grows: a record that is there already is left unchanged, and another one for the same protocol,
+    method and seed is refused. Records of a user's own classes with another source than the method's first ones
     become a row of their own, <method_id>-<source>.
 
     Args:
         sources: runs folders, or any folder inside one.
-        board_dir: the leaderboards folder; made if needed.
-        references: against which each record is checked.
+        board_dir: the leaderboards folder; created if needed.
+        references: of protocols, against which each record is checked.
 
     Raises:
         InputError: a source is no folder.
@@ -242,7 +241,7 @@ def add(sources: Sequence[Path], board_dir: Path, *, references: References) -> 
     for source in sources:
         if not source.is_dir():
             raise InputError(f"{source}: no such folder; name a runs folder, or one inside it")
-    remove_abandoned(board_dir)  # by one that was killed
+    remove_abandoned(board_dir)  # files of a killed process
     done = [
         add_runs(read_runs(source, references=references), board_dir, check=check_predictions)
         for source in sources
@@ -265,10 +264,10 @@ def add_runs(
 
     Args:
         runs: of a runs folder, or of a study.
-        board_dir: the leaderboards folder; made if needed.
-        check: asked of each record and its folder before it is added; None: nothing lies beside them.
-        lines: by what stands for a record's path, where the record is a line of a shard beside the board; such
-            records are named in the board's index, and all others are copied.
+        board_dir: the leaderboards folder; created if needed.
+        check: called with each record and its folder before it is added, and raises to refuse it; None: no check.
+        lines: places of records in shards of a study, by the record's path in `runs`; such records are named in
+            the board's index, all others are copied.
 
     Raises:
         StorageError: the board cannot be written.
@@ -304,7 +303,7 @@ def add_runs(
 
 @dataclass(frozen=True)
 class Runs:
-    """Holds comparable records of a runs folder with their files, and everything that was left out."""
+    """Holds comparable records of a runs folder with their files, and findings for others."""
 
     records: tuple[tuple[RunRecord, Path], ...]
     findings: tuple[Finding, ...]
@@ -315,8 +314,8 @@ def read_runs(source: Path, *, references: References, trials: bool = False) -> 
 
     Args:
         source: the folder.
-        references: against which each record is checked.
-        trials: whether runs of seeds that settings are chosen with are wanted too.
+        references: of protocols, against which each record is checked.
+        trials: whether to include runs with tuning seeds.
 
     Raises:
         InputError: there is no such folder.
@@ -324,7 +323,7 @@ def read_runs(source: Path, *, references: References, trials: bool = False) -> 
     if not source.is_dir():
         raise InputError(f"{source}: no such folder; name a runs folder, or one inside it")
     reader = RecordReader(references, trials=trials)
-    # A source may be the folder of one run, so its own parents count for the place of a record.
+    # A source may be the folder of one run, so its parents are part of a record's path.
     full = source.resolve()
     paths, findings = _files(source, "runs")
     records: list[tuple[RunRecord, Path]] = []
@@ -340,7 +339,7 @@ def read_runs(source: Path, *, references: References, trials: bool = False) -> 
 
 
 def _files(start: Path, layout: Layout) -> tuple[list[Path], list[Finding]]:
-    """List the paths of candidate files in sorted order; links to folders are named, not followed."""
+    """List the paths of candidate files in sorted order; links to folders give findings."""
     paths: list[Path] = []
     findings: list[Finding] = []
 
@@ -352,7 +351,7 @@ def _files(start: Path, layout: Layout) -> tuple[list[Path], list[Finding]]:
     for where, folders, files in os.walk(start, onerror=complain):
         here = Path(where)
         if layout == "runs" and RECORD in files:
-            folders.clear()  # the rest of a run's folder belongs to loggers
+            folders.clear()  # the other folders in a run's folder belong to loggers
         depth = len(here.relative_to(start).parts)
         links = [name for name in folders if (here / name).is_symlink() and depth < RUN_DEPTH]
         findings += [_link(here / name) for name in links]

@@ -91,7 +91,7 @@ def verdict_table(result: JudgedCandidate, kind: str, verdicts: Mapping[str, Reg
             else f"{each.low:z.1f} to {each.high:z.1f} ({confidence})"
         )
         rows.append([each.regime, each.word, f"{each.difference:+z.1f}", ends, str(each.seeds), more])
-    return plain_table(f"Candidate minus the best known shape, {kind}", rows, words=2)
+    return plain_table(f"Candidate minus the best known shape, {kind}", rows, text_columns=2)
 
 
 def _summary(result: JudgedCandidate, verdicts: Mapping[str, RegimeVerdict]) -> str:
@@ -167,7 +167,7 @@ def _scores(result: JudgedCandidate) -> Table:
                 *(known.get(shape, NONE) for shape in shapes),
             ]
         )
-    return plain_table("Test accuracy at own best, %", rows, words=1)
+    return plain_table("Test accuracy at own best, %", rows, text_columns=1)
 
 
 def _calibrated(result: JudgedCandidate) -> Table:
@@ -180,7 +180,7 @@ def _calibrated(result: JudgedCandidate) -> Table:
             widths = [runs[0].width_fwhm, trial.cell["width_fwhm"]]
             means = [f"{np.mean(values):.1f}" for values in (_values(runs), best)]
             rows.append([trial.task.title, *(NONE if one is None else f"{one:g}" for one in widths), *means])
-    return plain_table("Test accuracy at the calibrated width, %", rows, words=1)
+    return plain_table("Test accuracy at the calibrated width, %", rows, text_columns=1)
 
 
 def _costs(result: JudgedCandidate) -> Table:
@@ -199,7 +199,7 @@ def _costs(result: JudgedCandidate) -> Table:
         counts = [sum(run.failed for run in trial.runs), sum(run.at_chance for run in trial.runs)]
         shares = [f"{count} of {len(trial.runs)}" for count in counts]
         rows.append([trial.task.title, *shares, *_over_widths(trial)])
-    return plain_table("Failures, runs at chance, forgivingness and spikes", rows, words=1)
+    return plain_table("Failures, runs at chance, forgivingness and spikes", rows, text_columns=1)
 
 
 def _over_widths(trial: TaskTrial) -> list[str]:
@@ -259,7 +259,7 @@ def _energy(result: JudgedCandidate, targets: Mapping[str, EnergyTarget]) -> Tab
             ]
             cells.append(number_text(float(np.mean(found))) if found else NONE)
         rows.append([trial.task.title, *cells])
-    return plain_table("Dynamic energy of an inference at own best", rows, words=1)
+    return plain_table("Dynamic energy of an inference at own best", rows, text_columns=1)
 
 
 def _row(trial: TaskTrial) -> JudgedRow:

@@ -13,7 +13,7 @@ from sgbench.datasets.batches import SpikingData
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import ProtocolReference
 from sgbench.leaderboard.store.outputs import Outputs
-from sgbench.leaderboard.store.prediction_tables import PredictionTable, parse_prediction_table, same_places
+from sgbench.leaderboard.store.prediction_tables import PredictionTable, parse_prediction_table, same_steps
 from sgbench.leaderboard.store.predictions import Predictions
 from sgbench.signals.trajectory import Trajectory, scored_target
 from sgbench.training.artefacts import predictions_table
@@ -77,7 +77,7 @@ def agreement(again: PredictionTable, claimed: PredictionTable, name: str) -> fl
     Raises:
         InputError: they are not of the same samples and steps.
     """
-    if again.target.shape != claimed.target.shape or not same_places(again, claimed):
+    if again.target.shape != claimed.target.shape or not same_steps(again, claimed):
         raise InputError(f"{name} has not one answer for each that its network gives")
     if isinstance(again, Predictions) and isinstance(claimed, Predictions):
         return float((again.prediction == claimed.prediction).mean())

@@ -8,7 +8,7 @@ from sgbench.composition.compose import compose
 from sgbench.errors import InputError
 from sgbench.leaderboard.deviation import References, method_deviations
 from sgbench.records.method import NEUTRAL
-from sgbench.records.spec import Method, RunSpec, choice_words
+from sgbench.records.spec import Method, RunSpec, choice_overrides
 
 
 def recompose(method: Method, seed: int, *, runs_dir: Path, references: References) -> RunSpec:
@@ -32,7 +32,7 @@ def recompose(method: Method, seed: int, *, runs_dir: Path, references: Referenc
         "trainer.progress=false",
     ]
     spec = compose(
-        [*words, *choice_words(method.choices)],
+        [*words, *choice_overrides(method.choices)],
         config_dirs=references.config_dirs,
         allow_targets=references.allow_targets,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sgbench.recommendation.start import start_of_spec, start_of_words
+from sgbench.recommendation.start import start_of_overrides, start_of_spec
 from sgbench.recommendation.summary import STARTS, Starts, read_starts
 from sgbench.records.files import to_json, write_atomic
 from sgbench.study.cells import StudyPoint, points
@@ -43,4 +43,4 @@ def _measured(loaded: Loaded, place: StudyFolders) -> Iterator[tuple[str, tuple[
     data = [] if place.data_dir is None else [f"paths.data_dir={place.data_dir}"]
     for task in loaded.study.blocks[UNSEEN].tasks if UNSEEN in loaded.study.blocks else ():
         words = [*loaded.study.tasks[task].words, *data]
-        yield task, start_of_words(words, place.config_dirs).start_spikes
+        yield task, start_of_overrides(words, place.config_dirs).start_spikes

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from sgbench.errors import require_number
 from sgbench.statistics.equivalence import Verdict, Word
-from sgbench.statistics.solved import SharesApart, compare_shares, wilson
+from sgbench.statistics.solved import ShareDifference, compare_shares, wilson
 
 STEPS = 60
 SMALLEST = 1e-12  # p-value, below which the interval is not widened further
@@ -64,7 +64,7 @@ def share_verdict(
     return Verdict(word, apart.difference, apart.low, apart.high, margin, differs, p_equal, p_beyond, None)
 
 
-def _smallest_level(apart: SharesApart, holds: Callable[[float, float], bool]) -> float:
+def _smallest_level(apart: ShareDifference, holds: Callable[[float, float], bool]) -> float:
     """Find the smallest one-sided level at which the difference's interval lies where it should; 1 if none does."""
     low, high = SMALLEST, 0.5 - SMALLEST
     if not holds(*_ends(apart, high)):
@@ -76,7 +76,7 @@ def _smallest_level(apart: SharesApart, holds: Callable[[float, float], bool]) -
     return high
 
 
-def _ends(apart: SharesApart, level: float) -> tuple[float, float]:
+def _ends(apart: ShareDifference, level: float) -> tuple[float, float]:
     """Compute Newcombe's interval of the difference with the confidence 1 - 2 level."""
     a, b = (wilson(share.count, share.runs, confidence=1 - 2 * level) for share in (apart.a, apart.b))
     difference = a.share - b.share

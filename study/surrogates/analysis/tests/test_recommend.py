@@ -18,7 +18,7 @@ from sgbench.cli.main import main
 from sgbench.errors import InputError
 from sgbench.recommendation.advice import advise, held_out
 from sgbench.recommendation.fit import CellRegret, StudyFit, fit
-from sgbench.recommendation.start import start_of_module, start_of_words
+from sgbench.recommendation.start import start_of_module, start_of_overrides
 from sgbench.recommendation.summary import CellSummary, LaterTask, Shape, StudySummary, TaskSummary
 from sgbench.records.files import to_json
 from sgbench.study.cells import Cell, StudyPoint
@@ -268,15 +268,15 @@ def test_a_network_of_ones_own_is_measured_by_a_hand_count() -> None:
 def test_the_network_of_words_starts_louder_with_larger_weights() -> None:
     """One layer of digits: nothing at a threshold beyond reach, more at twice the gain."""
     words = ["experiment=digits"]
-    plain, loud = start_of_words(words), start_of_words([*words, "init.gain=2"])
+    plain, loud = start_of_overrides(words), start_of_overrides([*words, "init.gain=2"])
     assert (plain.layers, plain.recurrent) == (1, False)
     assert plain.start_spikes is not None
     assert loud.start_spikes is not None
     assert 0 < plain.start_spikes[0] < loud.start_spikes[0]
-    silent = start_of_words([*words, "neuron.threshold=1000"])
+    silent = start_of_overrides([*words, "neuron.threshold=1000"])
     assert silent.start_spikes == (0.0,)
     with pytest.raises(InputError, match="no hidden layer that sends spikes"):
-        start_of_words([*words, "network=linear"])
+        start_of_overrides([*words, "network=linear"])
 
 
 def test_the_command_and_python_say_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -290,7 +290,7 @@ def test_the_command_and_python_say_the_same(tmp_path: Path, capsys: pytest.Capt
     assert main(["recommend", "--layers", "1", "--recurrent", "--summary", str(path)]) == 0
     assert "recurrent networks: take surrogate=" in capsys.readouterr().out
     for words, says in (
-        ([], "name the words of a run"),
+        ([], "give the overrides of a run"),
         (["--layers", "2", "--start-spikes", "1"], "2 numbers of 0 or more"),
         (["--layers", "0"], "1 or more are needed"),
         (["--layers", "1", "--summary", str(tmp_path / "none")], "no summary of a study"),
