@@ -58,8 +58,8 @@ def _hits(tree: RecordTree, protocol: str, row: MethodRow) -> Hits:
             data = None if sha256 is None else objects.get(sha256, "csv")
         else:
             path = folder / method_of_row(row.method_id) / str(seed) / RECORD
-            stored = path.with_name(PREDICTIONS)
-            data = read_bytes(stored, limit=MAX_PREDICTION_BYTES) if stored.is_file() else None
+            table = path.with_name(PREDICTIONS)
+            data = read_bytes(table, limit=MAX_PREDICTION_BYTES) if table.is_file() else None
         if data is not None:
             hits[seed] = parse_predictions(data, str(path)).hits
     return hits

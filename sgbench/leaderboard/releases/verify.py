@@ -34,7 +34,7 @@ def opened(release: UnpackedRelease) -> Iterator[Path]:
 
 
 def verify_release(release: UnpackedRelease) -> list[Finding]:
-    """Recompute every table of a release from its records, and return a finding for each file that differs."""
+    """Rebuild every table of a release from its records, and return a finding for each file that differs."""
     given = release.manifest
     heading = ReleaseHeading(given.name, given.commit, given.created_utc, given.sgbench, given.since)
     with opened(release) as root:
@@ -57,7 +57,7 @@ def verify_release(release: UnpackedRelease) -> list[Finding]:
 
 
 def update(path: Path, *, sha256: str | None = None) -> Registry:
-    """Install a release in place of the boards shipped with the package, for commands without a folder of records.
+    """Store a release in place of the boards shipped with the package, for commands without a folder of records.
 
     Args:
         path: of its archive.
@@ -79,7 +79,7 @@ def update(path: Path, *, sha256: str | None = None) -> Registry:
 
 
 def fetch_release(address: str, path: Path) -> None:
-    """Download an archive from an https address; its reader checks the content.
+    """Fetch an archive from an https address; its reader checks the content.
 
     Raises:
         InputError: the address is not https, the server has no such file, or it is larger than an archive may be.

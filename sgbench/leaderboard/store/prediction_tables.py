@@ -203,7 +203,7 @@ def _require_accuracy(predictions: Predictions, claim: ScoreClaim, name: str) ->
 
 
 def check_predictions(record: RunRecord, folder: Path) -> None:
-    """Recompute the accuracy of the predictions stored with a finished record; of outputs, check only their hash.
+    """Check the predictions stored with a finished record by their accuracy, and outputs by their hash.
 
     Raises:
         InputError: the file is missing, is not the recorded one, or gives another accuracy.
