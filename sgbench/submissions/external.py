@@ -101,7 +101,7 @@ def _external_record(
 ) -> ExternalRecord:
     predictions = None if result is None else result.predictions
     by_class = predictions if isinstance(predictions, Predictions) else None
-    stepped = by_class is not None and by_class.place is not None
+    stepped = by_class is not None and by_class.steps is not None
     answered = reference.test_samples if predictions is None or stepped else len(predictions.target)
     return ExternalRecord(
         schema_version=SUBMISSION_VERSION,
