@@ -12,11 +12,12 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from _pytest.doctest import DoctestModule
 from filelock import FileLock
 
 from tests import kept_merges
 from tests.budget import Ledger, Report
-from tests.thinned import left_out
+from tests.thinned import has_example, left_out
 
 # Before torch is loaded: two threads on small tensors are slower, and much slower beside a busy neighbour.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -45,6 +46,13 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         kept_merges.forget_older()
         config.pluginmanager.register(Report(ledger, config), "sgbench-budget")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(file_path: Path) -> Iterator[None]:
+    """Look for examples where a file has one: to find none, pytest imports a module and walks all it holds."""
+    found = yield
+    return [each for each in found if not isinstance(each, DoctestModule) or has_example(file_path)]
 
 
 @pytest.hookimpl(tryfirst=True)

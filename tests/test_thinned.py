@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import binascii
+import importlib
 from collections.abc import Iterable
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from _pytest.doctest import DoctestModule
 
 import conftest
+from tests.rooms import ROOT
 from tests.thinned import left_out
 
 
@@ -66,3 +70,27 @@ def test_only_cases_of_marked_tests_become_slow(cases):
     conftest.pytest_collection_modifyitems(config, [*plain, *thin])
     assert [item.name for item in plain if item.get_closest_marker("slow")] == []
     assert [item.name for item in thin if not item.get_closest_marker("slow")] == ["thin[b]"]
+
+
+def test_examples_are_collected_where_there_are_some(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Must match: a file with an example; must differ: one without, whose tests are collected all the same."""
+    shown, plain = tmp_path / "shown.py", tmp_path / "plain.py"
+    shown.write_text('"""Adds.\n\n>>> 1 + 1\n2\n"""\n')
+    plain.write_text('"""Adds."""\n')
+    for path, kinds in ((shown, [pytest.Module, DoctestModule]), (plain, [pytest.Module])):
+        parent = request.session
+        found = [kind.from_parent(parent, path=path) for kind in (pytest.Module, DoctestModule)]
+        wrapped = conftest.pytest_collect_file(path)
+        next(wrapped)
+        with pytest.raises(StopIteration) as left:
+            wrapped.send(found)
+        assert [type(each) for each in left.value.value] == kinds
+
+
+def test_every_module_can_be_imported() -> None:
+    """Those without an example too, with warnings as errors; what starts a command when it is run is left out."""
+    for folder in ("sgbench", "study", "registry"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            if path.name != "__main__.py" and not path.name.startswith("test_"):
+                name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+                importlib.import_module(name.removesuffix(".__init__"))

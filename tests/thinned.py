@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,6 +40,11 @@ def is_chosen(name: str, every: int) -> bool:
     A new case moves no other one into the sample or out of it, and each test takes other cases of a catalogue.
     """
     return zlib.crc32(name.encode()) % every == 0
+
+
+def has_example(path: Path) -> bool:
+    """Return whether a file has an example of an interactive session, which doctest would run."""
+    return b">>> " in path.read_bytes()
 
 
 def left_out(items: Iterable[pytest.Item]) -> Iterator[pytest.Item]:
