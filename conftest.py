@@ -106,6 +106,15 @@ def every_merge_is_hydras(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compose, "merge", inspect.unwrap(compose.merge))
 
 
+@pytest.fixture
+def loops_in_python() -> Iterator[None]:
+    """`auto` takes the generated engine, whose loops run as the Python that they are written in."""
+    from tools.search_engines import loops
+
+    with loops.loops_in_python():
+        yield
+
+
 @pytest.fixture(scope="session")
 def all_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which each test's runs have one."""

@@ -1,8 +1,10 @@
-"""Hydra takes a quarter of a second to merge the files of a run; the tests have it merge each list of words once.
+"""Hydra takes a quarter of a second to merge the files of a run; the tests have it merge each set of files once.
 
-A tree is kept on disk for the next process and the next session, below `.pytest_cache`. Its key is what it
-follows from: the bytes of all shipped files and of the code that merges them, Hydra's version, the places where
-plugins add files, and the words. Words with folders of their own, and refused ones, are merged each time.
+What it makes is kept on disk for the next process and the next session, below `.pytest_cache`: the list of files
+that a set of choices leads to, their merged tree, and the whole tree of a list of words. Values are set by Hydra in
+a copy of the tree of files. A key is what a tree follows from: the bytes of all shipped files and of the code that
+merges them, Hydra's version, the places where plugins add files, and the words. Words with folders of their own,
+and refused ones, are merged each time.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from typing import Any
 
 import hydra
 import omegaconf
+from hydra._internal import config_loader_impl
+from hydra._internal.defaults_list import DefaultsList, Overrides
 from hydra.core.config_store import ConfigStore
 from omegaconf import open_dict, read_write
 
@@ -34,6 +38,9 @@ def install() -> None:
     from sgbench.composition import compose, hydra_internals
 
     compose.merge = _without_folders(compose.merge)
+    config_loader_impl.create_defaults_list = _lists_once(config_loader_impl.create_defaults_list)
+    loader = config_loader_impl.ConfigLoaderImpl
+    loader._compose_config_from_defaults_list = _files_once(loader._compose_config_from_defaults_list)
     hydra_internals.merge_ours = functools.partial(_kept, "ours", inspect.unwrap(hydra_internals.merge_ours))
 
 
@@ -42,24 +49,71 @@ def _without_folders(merge: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(merge)
     def merged_once(words: Sequence[str], folders: Sequence[Path]) -> Any:
+        passing = any(
+            tempfile.gettempdir() in word for word in words
+        )  # comes once, so it is not worth its place
         return (
             merge(words, folders)
-            if folders
+            if folders or passing
             else _kept("checked", lambda given: merge(given, []), tuple(words))
         )
 
     return merged_once
 
 
+def _lists_once(create: Callable[..., DefaultsList]) -> Callable[..., DefaultsList]:
+    """Keep which files are merged for choices, with whatever values they stand."""
+
+    @functools.wraps(create)
+    def created_once(
+        repo: Any, config_name: str, overrides_list: list[Any], prepend_hydra: bool, skip_missing: bool
+    ) -> DefaultsList:
+        values = Overrides(repo, overrides_list).config_overrides
+        choices = [given for given in overrides_list if not any(given is value for value in values)]
+
+        def make() -> DefaultsList:
+            return create(repo, config_name, choices, prepend_hydra, skip_missing)
+
+        words = [config_name, f"{prepend_hydra} {skip_missing}", *(given.input_line for given in choices)]
+        found = _loaded("list", words, make) if _is_ours(repo) else make()
+        found.config_overrides = values
+        return found
+
+    return created_once
+
+
+def _files_once(merge: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep the tree of a list of files."""
+
+    @functools.wraps(merge)
+    def merged_once(loader: Any, defaults: list[Any], repo: Any) -> Any:
+        if not _is_ours(repo):
+            return merge(loader, defaults, repo)
+        return _loaded("files", map(repr, defaults), lambda: merge(loader, defaults, repo))
+
+    return merged_once
+
+
+def _is_ours(repo: Any) -> bool:
+    """Return whether files are looked for where those of sgbench and of plugins are, and nowhere else."""
+    ours = {place.path.removeprefix("pkg://").removeprefix("file://") for place in _search_path()}
+    return {source.path for source in repo.get_sources() if source.path} <= ours
+
+
 def _kept(kind: str, merge: Callable[[tuple[str, ...]], Any], words: tuple[str, ...]) -> Any:
     """Return the tree of words from the disk, or merge and keep it; the working folder in it is today's."""
-    path = FOLDER / _sources(str(_conf_dir())) / f"{digest([kind, *_places(), *words])}.pickle"
-    if not path.is_file():
-        _write(path, pickle.dumps(merge(words)))
-    tree = pickle.loads(path.read_bytes())  # noqa: S301 - written above
+    tree = _loaded(kind, words, lambda: merge(words))
     with read_write(tree), open_dict(tree):
         tree.hydra.runtime.cwd = os.getcwd()  # noqa: PTH109 - as Hydra writes it
     return tree
+
+
+def _loaded(kind: str, words: Iterable[str], make: Callable[[], Any]) -> Any:
+    """Return a copy of what was made of words, from the disk, or make and keep it."""
+    path = FOLDER / _sources(str(_conf_dir())) / f"{digest([kind, *_places(), *words])}.pickle"
+    if not path.is_file():
+        _write(path, pickle.dumps(make()))
+    return pickle.loads(path.read_bytes())  # noqa: S301 - written above
 
 
 def _conf_dir() -> Path:
@@ -70,11 +124,15 @@ def _conf_dir() -> Path:
 
 def _places() -> Iterator[str]:
     """Yield where files are looked for, and the names of all trees that plugins have registered."""
-    from sgbench.composition import hydra_internals
-
-    for place in hydra_internals.create_config_search_path(str(_conf_dir())).get_path():
+    for place in _search_path():
         yield f"{place.provider} {place.path}"
     yield repr(_names(ConfigStore.instance().repo))
+
+
+def _search_path() -> Any:
+    from sgbench.composition import hydra_internals
+
+    return hydra_internals.create_config_search_path(str(_conf_dir())).get_path()
 
 
 def _names(repository: dict[str, Any]) -> list[Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import functools
 import tomllib
 from pathlib import Path
 
@@ -9,6 +11,12 @@ from sgbench.composition import catalogue
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "sgbench"
+
+
+@functools.cache
+def syntax(text: str) -> ast.Module:
+    """Parse a text, once a process for all tests that look at it; none of them changes the tree."""
+    return ast.parse(text)
 
 
 def folders_and_modules() -> set[str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.rooms import PACKAGE
+from tests.rooms import PACKAGE, syntax
 
 
 def sources() -> dict[str, str]:
@@ -24,7 +24,7 @@ def imports(texts: Mapping[str, str]) -> dict[str, set[str]]:
     """The modules that each module imports anywhere in its text."""
     found = {}
     for name, text in texts.items():
-        nodes = [*ast.walk(ast.parse(text))]
+        nodes = [*ast.walk(syntax(text))]
         named = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
         for node in nodes:
             if isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -24,7 +24,7 @@ from sgbench.composition import catalogue
 from sgbench.composition.citations import cite_package
 from sgbench.paths import conf_dir
 from sgbench.training import provenance
-from tests.rooms import ROOT, catalogue_folders
+from tests.rooms import ROOT, catalogue_folders, syntax
 from tests.run.tiny import WORDS
 from tests.verbs import CLASS_VERBS, VERBS, third_person
 
@@ -228,7 +228,7 @@ def test_functions_stay_short() -> None:
     functions = [
         (f"{path.relative_to(ROOT)}:{node.name}", length_of(node))
         for path in own_code()
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(syntax(path.read_text()))
         if isinstance(node, ast.FunctionDef)
     ]
     assert {name for name, length in functions if length > 60} == set()
@@ -248,7 +248,7 @@ def begins_with_a_verb(docstring: str, verbs: Collection[str] = VERBS) -> bool:
 def documented(*kinds: type[ast.AST]) -> Iterator[tuple[str, str]]:
     """Yield the place and the docstring of each function or class of our own code that has one."""
     for path in own_code():
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(syntax(path.read_text())):
             text = ast.get_docstring(node) if isinstance(node, kinds) else None  # type: ignore[arg-type]
             if text:
                 yield f"{path.relative_to(ROOT)}:{node.lineno}", text  # type: ignore[attr-defined]
@@ -324,7 +324,7 @@ def test_no_two_public_classes_share_a_name() -> None:
     classes = []
     for path in own_code():
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        nodes = ast.parse(path.read_text()).body
+        nodes = syntax(path.read_text()).body
         classes += [f"{module}.{node.name}" for node in nodes if isinstance(node, ast.ClassDef)]
     public = [name for name in classes if not name.rpartition(".")[2].startswith("_")]
     groups = catalogue.TARGET_GROUPS

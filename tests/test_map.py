@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.rooms import PACKAGE, ROOT, catalogue_folders, contract_floors, folders_and_modules
+from tests.rooms import PACKAGE, ROOT, catalogue_folders, contract_floors, folders_and_modules, syntax
 from tools.documentation.outside import PAGES_OF
 
 MAP = ROOT / "docs" / "architecture.md"
@@ -85,13 +85,13 @@ def test_sentences_are_the_docstrings_of_the_rooms() -> None:
     for room in rooms(MAP.read_text()):
         init = PACKAGE / room.name / "__init__.py"
         if init.is_file() and room.name not in catalogue_folders():
-            assert ast.get_docstring(ast.parse(init.read_text())) == room.sentence, room.name
+            assert ast.get_docstring(syntax(init.read_text())) == room.sentence, room.name
 
 
 @functools.cache
 def names_in(path: Path) -> frozenset[str]:
     """What a module defines: functions, classes and constants, and the methods and fields of its classes."""
-    return frozenset(_names(ast.parse(path.read_text()).body, ""))
+    return frozenset(_names(syntax(path.read_text()).body, ""))
 
 
 def _names(body: list[ast.stmt], prefix: str) -> Iterator[str]:

@@ -22,6 +22,7 @@ from sgbench.composition import catalogue
 from sgbench.composition.data_facts import facts_of
 from sgbench.datasets.base import fingerprint
 from tests.benchmarks.tiny import QUICK, TINY, TINY_W1, bench
+from tests.messages import lines_naming
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ def test_whole_run_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_whole_run_is_gated(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(whole_run._Bench, "run", lambda self: setattr(self, "run_losses", (9.0,)))
     assert bench("run --steps 10 --hidden 8 --batch 512 --epochs 1 --default-allocator") == 1
-    assert "gate: the training loss of epoch 0 is 9.000000 in the run" in capsys.readouterr().err
+    assert lines_naming(capsys.readouterr().err, "epoch 0", "9.000000")
 
 
 def test_data_of_the_whole_run_are_those_published() -> None:

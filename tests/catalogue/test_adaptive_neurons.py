@@ -31,6 +31,7 @@ from tests.catalogue.leaky_cases import (
     surrogate,
     unroll,
 )
+from tests.messages import raises_naming
 from tests.thinned import thinned, thinned_rows
 
 RHO, KAPPA, A, B = 0.93, 0.25, 0.3, 0.4
@@ -291,7 +292,7 @@ def test_numbers_that_are_none_are_refused(kind, name, value):
 def test_unknown_choices_are_refused(kind):
     """Expected: an InputError that names the option and lists its values; per_neuron without a size."""
     for name in NAMES[kind]:
-        with pytest.raises(InputError, match=rf"neuron\.learn_{name}='each': one of .* is needed"):
+        with raises_naming(InputError, f"neuron.learn_{name}='each'", "none", "per_neuron"):
             make(kind, **{f"learn_{name}": "each"})
-    with pytest.raises(InputError, match=r"neuron\.learn_threshold=per_neuron: .*features.* is needed"):
+    with raises_naming(InputError, "neuron.learn_threshold=per_neuron", "features"):
         Threshold(1.0, learn="per_neuron", features=None)

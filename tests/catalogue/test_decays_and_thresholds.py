@@ -10,7 +10,7 @@ from sgbench.errors import InputError
 from sgbench.neurons.leaky_readout import LeakyReadout
 from sgbench.neurons.quantity import LOGIT_BOUND, Decay
 from tests.catalogue.leaky_cases import KINDS, OPTIMISERS, SIZE, make_neuron
-from tests.messages import missing
+from tests.messages import missing, raises_naming
 from tests.thinned import thinned
 
 pytestmark = pytest.mark.usefixtures("no_snntorch_neurons_left")
@@ -121,7 +121,7 @@ def test_unknown_choice_is_refused(kind, name, value):
 @pytest.mark.parametrize(("kind", "name"), [("leaky", "beta"), ("synaptic", "alpha"), ("synaptic", "beta")])
 def test_decay_to_be_learnt_at_a_bound_is_refused(kind, name, learn, value):
     """Expected: an InputError; a logit of 0 or 1 is infinite."""
-    with pytest.raises(InputError, match=rf"neuron\.{name}={value}: .* strictly between 0 and 1"):
+    with raises_naming(InputError, f"neuron.{name}={value}", "between 0 and 1"):
         make_neuron(kind, **{name: value, f"learn_{name}": learn})
 
 

@@ -15,6 +15,7 @@ from hydra.core.plugins import Plugins
 
 from sgbench.cli.main import main
 from sgbench.errors import InputError
+from tests.messages import lines_naming
 from tests.run.tiny import WORDS
 
 
@@ -48,7 +49,7 @@ def test_a_failed_point_does_not_end_a_sweep(
     assert main(["run", "-m", *WORDS, "seed=0,1"]) == 1
     captured = capfd.readouterr()
     assert "1 of 2 runs finished" in captured.out
-    assert "atan seed 0: epoch 0: made to fail" in captured.err
+    assert lines_naming(captured.err, "atan", "seed 0", "epoch 0", "made to fail")
     statuses = sorted(json.loads(path.read_text())["status"] for path in runs_dir.rglob("record.json"))
     assert statuses == ["failed", "finished"]
 

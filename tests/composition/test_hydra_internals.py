@@ -18,13 +18,12 @@ from sgbench.composition.compose import raw_config, register_resolvers
 from sgbench.composition.hydra_internals import run_as_job
 from sgbench.errors import InputError
 from sgbench.paths import conf_dir
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.rooms import ROOT, syntax
 
 
 def imported(path: Path, *, at_import: bool = False) -> Iterator[str]:
     """Modules that a file imports, or those that it imports when it is imported itself."""
-    tree = ast.parse(path.read_text())
+    tree = syntax(path.read_text())
     for node in tree.body if at_import else ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)

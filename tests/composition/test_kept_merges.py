@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import inspect
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from hydra._internal import config_loader_impl
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
@@ -24,22 +28,81 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "merged"
 
 
+@contextmanager
+def hydra_itself() -> Iterator[None]:
+    """Nothing that Hydra makes is kept meanwhile."""
+    loader = config_loader_impl.ConfigLoaderImpl
+    with (
+        mock.patch.object(
+            config_loader_impl,
+            "create_defaults_list",
+            inspect.unwrap(config_loader_impl.create_defaults_list),
+        ),
+        mock.patch.object(
+            loader,
+            "_compose_config_from_defaults_list",
+            inspect.unwrap(loader._compose_config_from_defaults_list),
+        ),
+    ):
+        yield
+
+
+def outcome(words: list[str]) -> str:
+    """What is merged of words, as text; or how they are refused."""
+    try:
+        return OmegaConf.to_yaml(inspect.unwrap(compose.merge)(words, []))
+    except HydraException as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def is_choice(word: str) -> bool:
+    """Whether a word of these tests names an entry."""
+    return word.startswith(("surrogate=", "+surrogate=", "neuron@"))
+
+
+def written(folder: Path) -> dict[Path, int]:
+    """All kept files, and when each was written."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*.pickle")}
+
+
 def test_a_kept_tree_is_the_one_that_hydra_merges(folder, tmp_path, monkeypatch):
     """Must match: Hydra's own tree, when it is kept and when it is read, from another working folder too."""
     compose.register_resolvers()
-    expected = OmegaConf.to_container(inspect.unwrap(compose.merge)(WORDS, []))
+    with hydra_itself():
+        expected = OmegaConf.to_container(inspect.unwrap(compose.merge)(WORDS, []))
     first = compose.merge(WORDS, [])
     assert OmegaConf.to_container(first) == expected
-    (kept,) = folder.rglob("*.pickle")
-    before = kept.stat().st_mtime_ns
+    kept = written(folder)
+    assert len(kept) == 3, "the list of files, their tree, and that of the words"
     first.seed = 99  # of this caller alone
     monkeypatch.chdir(tmp_path)
     again = OmegaConf.to_container(compose.merge(WORDS, []))
     assert again["hydra"]["runtime"].pop("cwd") == str(tmp_path)
     del expected["hydra"]["runtime"]["cwd"]
     assert again == expected
-    assert [kept] == list(folder.rglob("*.pickle"))
-    assert kept.stat().st_mtime_ns == before, "it was read"
+    assert written(folder) == kept, "they were read"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["neuron.threshold=2", "+width_fwhm=0.5", "++seed=3", "paths.runs_dir={folder}"],
+        ["neuron={beta:0.5}", "neuron@readout=leaky", "~neuron.meta", "hydra.job.name=mine"],
+        ["~neuron.nobody"],
+        ["+surrogate=atan"],
+    ],
+    ids=" ".join,
+)
+def test_values_are_set_in_kept_files_as_hydra_sets_them(words, folder, tmp_path):
+    """Must match: Hydra's own tree or refusal, where the files of these choices are kept for other values."""
+    compose.register_resolvers()
+    given = ["surrogate=triangle", *(word.replace("{folder}", str(tmp_path)) for word in words)]
+    with hydra_itself():
+        expected = outcome(given)
+    outcome([word for word in given if is_choice(word)])
+    before = written(folder)
+    assert outcome(given) == expected
+    assert written(folder) == before, "values lead to no other files"
 
 
 def test_refused_words_keep_nothing(folder):

@@ -19,6 +19,7 @@ from sgbench.errors import InputError
 from sgbench.paths import default_data_dir
 from sgbench.signals.spike_trains import SpikeTrains
 from tests.entries import made
+from tests.messages import raises_naming
 from tests.thinned import thinned
 
 NAMES = list(catalogue.entries("dataset"))
@@ -96,7 +97,7 @@ def test_a_class_takes_its_facts_from_its_entry():
     assert (Named.n_classes, Named.target, Named.sizes) == (0, "trace", meta["sizes"])
     assert (Named.origin, Named.sha256, Named.licence) == ("generated", meta["sha256"], "mine")
     assert not hasattr(DataSet, "sha256")
-    with pytest.raises(InputError, match="dataset 'mackey_gas' does not exist; did you mean 'mackey_glass'"):
+    with raises_naming(InputError, "'mackey_gas'", "'mackey_glass'"):
         type("Misspelt", (DataSet,), {}, entry="mackey_gas")
 
 

@@ -17,6 +17,7 @@ from sgbench.datasets.braille import FILE, Braille, BrailleDelta, send_on_delta
 from sgbench.datasets.formats.npz import read_npz
 from sgbench.errors import InputError
 from tests.datasets.fakes import fake_braille
+from tests.messages import raises_naming
 
 
 @pytest.fixture
@@ -145,7 +146,7 @@ def test_an_array_that_unpacks_to_too_much_is_not_unpacked(tmp_path, monkeypatch
     path = tmp_path / "bomb.npz"
     np.savez_compressed(path, x=np.zeros(2**20, np.uint8))
     assert path.stat().st_size < 2**20 / 100
-    with pytest.raises(InputError, match=rf"unpacks to {2**20 + 128} bytes, at most {2**20} are read"):
+    with raises_naming(InputError, f"{2**20 + 128} bytes", f"{2**20}"):
         read_npz(path, ["x"])
 
 

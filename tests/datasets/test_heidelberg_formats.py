@@ -16,6 +16,7 @@ from sgbench.datasets.ssc import Ssc
 from sgbench.errors import InputError
 from tests.datasets import original_formats as formats
 from tests.datasets.against_tonic import by_tonic, tonic, whole
+from tests.messages import raises_naming
 
 pytestmark = pytest.mark.usefixtures("offline")
 
@@ -171,7 +172,7 @@ def test_a_speaker_nobody_is(tmp_path):
     """Expected: the known ones are named; a wrong list is refused before any file."""
     formats.heidelberg(tmp_path / "SHD" / "shd_train.h5", speakers=[0, 3] * 30, classes=20, seed=0)
     formats.heidelberg(tmp_path / "SHD" / "shd_test.h5", speakers=[4] * 20, classes=20, seed=1)
-    with pytest.raises(InputError, match=r"nobody is speaker 9; speakers are 0, 3$"):
+    with raises_naming(InputError, "speaker 9", "0, 3"):
         SmallShd(validation_speakers=[9]).load(tmp_path)
     for wrong in ([], "9", [True], [-1]):
         with pytest.raises(InputError, match=r"^dataset\.validation_speakers=.* a list of numbers"):

@@ -11,6 +11,7 @@ from sgbench.encoders.binned import Binned
 from sgbench.errors import InputError
 from sgbench.signals.spike_trains import SpikeTrains, in_microseconds
 from sgbench.signals.spikes import SparseSpikes
+from tests.messages import raises_naming
 
 
 def some(count: int = 400, samples: int = 7, channels: int = 5, last_us: int = 20_000) -> SpikeTrains:
@@ -108,7 +109,7 @@ def test_cropping_drops_what_is_late_and_nothing_else():
 
 def test_crop_is_a_switch():
     """Expected: an InputError that names the option."""
-    with pytest.raises(InputError, match=r"^encoder\.crop='yes': true or false is needed$"):
+    with raises_naming(InputError, "encoder.crop='yes'", "true", "false"):
         Binned(steps=6, dt_s=0.001, crop="yes")
 
 

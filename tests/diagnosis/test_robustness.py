@@ -26,6 +26,7 @@ from sgbench.records.content import Scores
 from sgbench.signals.spikes import SparseSpikes, dense
 from sgbench.signals.trajectory import SPIKES, Batch, Trajectory
 from tests.diagnosis.made import network, rectangle
+from tests.messages import raises_naming
 
 STEPS, SAMPLES, CHANNELS = 6, 8, 5
 NETWORK = functools.partial(network, [CHANNELS, 7, 3], rectangle, gain=3.0)
@@ -223,7 +224,7 @@ def test_what_a_disturbance_is_not_defined_for_is_a_reason_and_nonsense_is_refus
     by_step = some_batch()._replace(target=torch.zeros(SAMPLES, STEPS).long())
     with pytest.raises(InputError, match="each step has a target of its own"):
         of_input.turned_round(1.0, drawn(), 1e-3)(by_step)
-    with pytest.raises(InputError, match="--what jitter: did you mean 'jitter_s'"):
+    with raises_naming(InputError, "--what jitter", "'jitter_s'"):
         checked_names(["jitter"])
     for name, levels, said in (
         ("delete", [1.5], r"--levels of delete=1.5: a number in \[0, 1\]"),

@@ -16,6 +16,7 @@ from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
 from sgbench.signals.trajectory import SPIKES, Batch
 from tests.energy.counted import make_network
+from tests.messages import lines_naming
 from tests.run.tiny import WORDS
 
 STEPS = 6
@@ -108,4 +109,4 @@ def test_the_last_step_of_a_run_is_its_record(firing, capsys, tmp_path, monkeypa
     operations = sum(group.effective.total or 0 for layer in record.counts.layers for group in layer.synapses)
     assert last["dynamic_nj"]["value"] == pytest.approx(operations / record.counts.samples * 0.9 / 1000)
     assert main([*words, "--confidence", "2"]) == 2
-    assert "--confidence 2: a number between 0 and 1" in capsys.readouterr().err
+    assert lines_naming(capsys.readouterr().err, "--confidence 2", "0", "1")

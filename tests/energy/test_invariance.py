@@ -13,7 +13,6 @@ from sgbench.records.counts import OpCounts
 from sgbench.signals.spikes import SparseSpikes
 from sgbench.signals.trajectory import SPIKES, Batch
 from tests.energy.counted import make_network
-from tests.engine.conftest import loops_in_python  # noqa: F401 - a fixture
 from tests.engine.tiles_in_numpy import tiles_in_numpy
 
 

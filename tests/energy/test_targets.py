@@ -14,6 +14,7 @@ from sgbench.errors import InputError
 from sgbench.records.counts import Count, LayerCounts, OpCounts
 from sgbench.records.energy import Chip, EnergyTarget, MemoryPrice, Price
 from tests.energy.networks import layer, network, spiking, synapses
+from tests.messages import lines_naming
 
 TARGETS = load_targets(everything=True)
 every_target = pytest.mark.parametrize("target", TARGETS.values(), ids=list(TARGETS))
@@ -273,7 +274,7 @@ def test_a_memory_beyond_every_price_leaves_no_total():
     counts = network(layer("big", 2000, synapses(10, 2000 * 2000), weight_reads=10))
     found = price(counts, target=TARGETS["horowitz_45nm_sram"], dt_s=1e-3)
     assert found.dynamic_nj is None
-    assert "weight_read: big: a memory of 16,000,000 bytes" in found.reasons[0]
+    assert lines_naming(found.reasons[0], "weight_read", "big", "16,000,000 bytes")
 
 
 def test_weights_of_a_convolution_are_shared():

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-
-from tools.search_engines import loops
 
 
 @pytest.fixture(autouse=True)
-def loops_in_python() -> Iterator[None]:
-    """`auto` takes the generated engine, and nothing is compiled or kept."""
-    with loops.loops_in_python():
-        yield
+def nothing_is_compiled(loops_in_python: None) -> None:
+    """Every test of this room has it so, where it does not ask for more."""

@@ -39,6 +39,7 @@ from tests.engine.cases import (
     spikes,
 )
 from tests.engine.test_networks import Saturating, SaturatingState
+from tests.messages import raises_naming
 
 X = spikes(8, 2, 6)
 ALL = [name for name in catalogue.entries("neuron") if not neuron(name, 2).sees_all_steps]
@@ -220,7 +221,7 @@ def test_what_is_not_a_number_stops_with_the_name_of_the_layer():
     network.layers = nn.ModuleList([layer])
     run = Engine("generated").unroll([layer], torch.ones_like(X))[0]
     reached = Trajectory(run.output, torch.full((2,), 8), (), (), (run.state,))
-    with pytest.raises(NonFiniteError, match="layer 'hidden0': the membrane potential is not finite"):
+    with raises_naming(NonFiniteError, "'hidden0'", "membrane potential"):
         check_finite(network, reached)
 
 

@@ -32,6 +32,7 @@ from sgbench.surrogates.sigmoid import Sigmoid
 from sgbench.surrogates.triangle import Triangle
 from sgbench.surrogates.zero import Zero
 from sgbench.training.build import build
+from tests.messages import raises_naming
 
 N = 60
 RESETS = [
@@ -238,5 +239,5 @@ def test_a_run_takes_them_from_its_words(init, tmp_path: Path):
     assert fitted(0) == fitted(0) != fitted(1)
     with pytest.raises(InputError, match=rf"init={init}: .*\.recurrence_gradient=full"):
         fitted(0, "network.recurrence_gradient=cut")
-    with pytest.raises(InputError, match=f"init={init}: layer 'hidden0' needs recurrent weights"):
+    with raises_naming(InputError, f"init={init}", "'hidden0'", "recurrent weights"):
         fitted(0, "network.recurrence=none")

@@ -28,6 +28,7 @@ from sgbench.leaderboard.store.tree import RecordTree
 from sgbench.plots.board import MAX_ROWS, board_figure
 from sgbench.plots.estimate import Estimate
 from tests.leaderboard.factory import ToyReferences, method, record, write_board_record
+from tests.messages import raises_naming
 
 REFERENCES = ToyReferences()
 
@@ -206,6 +207,6 @@ def test_no_damage_raises(tmp_path: Path, board: Board) -> None:
 
 def test_no_file_is_an_error_of_one_line(tmp_path: Path) -> None:
     """Expected: the path, by name."""
-    with pytest.raises(InputError, match=r"board\.png: a regular file is needed"):
+    with raises_naming(InputError, "board.png", "regular file"):
         read_digest(tmp_path / "board.png")
     assert stale(tmp_path / "board.png", table_csv="a") == "a regular file is needed"

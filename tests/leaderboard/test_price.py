@@ -14,6 +14,7 @@ from sgbench.paths import conf_dir
 from sgbench.records.counts import Count
 from sgbench.records.energy import EnergyTarget
 from tests.leaderboard.factory import SAMPLES, counts, layer, synapses, target
+from tests.messages import raises_naming
 
 UNKNOWN = Count(reason="the layer has no counter")
 POWER = {
@@ -229,5 +230,5 @@ def test_target_of_another_name_is_refused(tmp_path: Path) -> None:
     (tmp_path / "energy").mkdir()
     text = (conf_dir() / "energy" / "horowitz_45nm.yaml").read_text()
     (tmp_path / "energy" / "mine.yaml").write_text(text)
-    with pytest.raises(InputError, match=r"mine\.yaml: name is horowitz_45nm"):
+    with raises_naming(InputError, "mine.yaml", "horowitz_45nm"):
         load_targets([tmp_path])

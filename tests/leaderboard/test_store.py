@@ -28,6 +28,7 @@ from tests.leaderboard.factory import (
     write_board_record,
     write_run,
 )
+from tests.messages import raises_naming
 
 REFERENCES = ToyReferences()
 
@@ -216,7 +217,7 @@ def test_missing_folder_and_unknown_protocol_are_input_errors(tmp_path: Path) ->
     with pytest.raises(InputError, match="no such folder"):
         read(tmp_path / "nowhere")
     write_run(tmp_path, record())
-    with pytest.raises(InputError, match="has no protocol 'toy_v2'; did you mean 'toy_v1'"):
+    with raises_naming(InputError, "'toy_v2'", "'toy_v1'"):
         read(tmp_path, only="toy_v2")
 
 

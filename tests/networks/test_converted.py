@@ -19,6 +19,7 @@ from sgbench.networks.base import Provided
 from sgbench.networks.converted import Converted
 from sgbench.signals.trajectory import SPIKES, Batch
 from sgbench.training.build import build
+from tests.messages import raises_naming
 from tests.networks.parts import leaky, readout
 from tests.run.tiny import WORDS
 
@@ -150,7 +151,7 @@ def test_what_goes_step_by_step_is_refused(words: tuple[str, ...], says: str) ->
 
 def test_nir_is_told_no_half_threshold() -> None:
     """Expected: refused, since NIR's neurons start at rest."""
-    with pytest.raises(InputError, match="Converted is no chain of layers"):
+    with raises_naming(InputError, "NIR", "Converted"):
         to_nir(network(4, [5], 2, levels=4), dt_s=1e-3)
 
 

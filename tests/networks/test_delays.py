@@ -16,6 +16,7 @@ from sgbench.errors import InputError
 from sgbench.networks.base import Provided
 from sgbench.networks.mlp import Mlp
 from sgbench.signals.trajectory import SPIKES
+from tests.messages import raises_naming
 from tests.networks.sequence_parts import (
     BATCH,
     CLASSES,
@@ -115,7 +116,7 @@ def test_gaussians_narrow_with_progress():
 
 
 def test_delays_refuse_a_single_step():
-    with pytest.raises(InputError, match="layer 'hidden0': delays need the input of all time steps at once"):
+    with raises_naming(InputError, "'hidden0'", "input of all time steps"):
         delayed().layers[0].current(torch.zeros(BATCH, 4))
 
 
@@ -144,7 +145,7 @@ def test_recurrent_current_is_a_sum_over_lags(kernel):
             if k <= t:
                 expected[t, :, i] += layer.recurrent[i, j] * weights[k] / weights.sum() * s[t - k, :, j]
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
-    with pytest.raises(InputError, match="layer 'hidden0': delays need the spikes of all time steps at once"):
+    with raises_naming(InputError, "'hidden0'", "spikes of all time steps"):
         layer.feedback(s[0])
 
 
@@ -237,5 +238,5 @@ def test_engines_without_recurrent_delays_refuse_them(engine):
     layers = list(delayed(recurrent_delays=True).layers)
     assert Engine("auto").pick(layers[0])[0] == "reference"
     assert Engine("auto").pick(delayed().layers[0])[0] != "reference"
-    with pytest.raises(InputError, match=f"engine={engine}: layer 'hidden0' .* its recurrent synapses delay"):
+    with raises_naming(InputError, f"engine={engine}", "'hidden0'", "recurrent synapses"):
         Engine(engine).pick(layers[0])

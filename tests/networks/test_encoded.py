@@ -77,6 +77,7 @@ def gated(features: int) -> Neuron:
     return Slstm(leaky(features).surrogate, features, **options, learn_threshold="none")
 
 
+@pytest.mark.usefixtures("loops_in_python")
 @pytest.mark.one_in(4)
 @pytest.mark.parametrize("make", [leaky, gated])
 def test_it_is_a_dense_layer_without_the_other_synapses(make):

@@ -22,6 +22,7 @@ from sgbench.neurons.base import Neuron
 from sgbench.normalisations.tdbn import Tdbn
 from sgbench.signals.trajectory import POTENTIAL, SPIKES, Batch
 from sgbench.training.runner import run_spec
+from tests.messages import raises_naming
 from tests.networks.parts import BATCH, FULL, LENGTHS, given, leaky, readout, spikes
 from tests.run.tiny import WORDS
 
@@ -220,14 +221,14 @@ def test_gates_need_spikes_of_0_and_1():
         Ternary(threshold=1.0).begin(neuron.surrogate)
         return neuron
 
-    with pytest.raises(InputError, match=r"network\.connect=and: .* send signed; use network\.connect=add"):
+    with raises_naming(InputError, "network.connect=and", "signed", "network.connect=add"):
         resnet("and", signed)
     assert resnet("add", signed).unroll(spikes(48), FULL).output.isfinite().all()
 
 
 def test_it_is_not_written_as_nir():
     """Expected: one line that says why."""
-    with pytest.raises(InputError, match="SpikingResnet is no chain of layers"):
+    with raises_naming(InputError, "NIR", "SpikingResnet"):
         to_nir(resnet(), dt_s=0.001)
 
 

@@ -9,6 +9,7 @@ from sgbench.inits.kaiming import Kaiming
 from sgbench.inits.uniform import Uniform
 from sgbench.networks.mlp import Mlp
 from sgbench.signals.streams import generator
+from tests.messages import raises_naming
 from tests.networks.small_mlp import every_recurrence, network
 
 
@@ -102,5 +103,5 @@ def test_streams_of_one_seed_are_unrelated():
 @pytest.mark.parametrize("init", [Kaiming, Uniform])
 def test_bad_gain_is_refused_by_name(init, name, value):
     """Expected: an InputError that names the gain."""
-    with pytest.raises(InputError, match=rf"init\.{name}={value!r}: a number in \[0, inf"):
+    with raises_naming(InputError, f"init.{name}={value!r}", "[0, inf"):
         init(**{"gain": 1.0, "recurrent_gain": 1.0, name: value})

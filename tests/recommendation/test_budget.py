@@ -22,6 +22,7 @@ from sgbench.recommendation.summary import Shape, read_summary, shipped_summary
 from sgbench.records.counts import OpCounts
 from sgbench.records.energy_case import CaseLayer, CasePoint, Range
 from tests.figures import figures
+from tests.messages import lines_naming, raises_naming
 from tests.rooms import ROOT
 
 EVENT_NJ = 0.0236
@@ -77,8 +78,8 @@ def test_the_best_of_validation_within_the_energy_is_taken() -> None:
     assert enough.rounded.setting == Setting("atan", 1.0, 1.0, "rounded", 4)
     assert enough.rounded.test.mean == pytest.approx(0.69)
     below = str(advice(Budget("loihi1", max_nj=900 * EVENT_NJ + 0.01, min_accuracy=93.5)))
-    assert "In the test that is below 93.5 %." in below
-    assert "over 2 seeds with intervals of 95 %" in below
+    assert lines_naming(below, "93.5 %")
+    assert lines_naming(below, "2 seeds", "95 %")
     # Must differ: a smaller budget leaves the setting with a cost on activity.
     less = advice(Budget("loihi1", max_nj=900 * EVENT_NJ - 0.01)).tasks[0]
     assert less.chosen is not None
@@ -172,7 +173,7 @@ def test_a_task_without_spikes_does_not_hide_another() -> None:
 
 def test_where_spikes_cost_nothing_no_setting_is_advised() -> None:
     """A processor computes as much whatever neurons send."""
-    with pytest.raises(InputError, match="--target cpu_i7: spikes of neurons cost nothing there"):
+    with raises_naming(InputError, "--target cpu_i7"):
         advise_budget((task("one", USUAL),), Budget("cpu_i7", max_nj=1e12), own=(counts(2000), 0.001))
 
 
@@ -185,9 +186,7 @@ def test_what_no_setting_moves_is_told_before_advice() -> None:
     own = own.model_copy(update={"layers": (given,)})
     assert moved_nj(own, target=load_targets()["loihi1"], dt_s=0.001) == 0
     assert moved_nj(counts(1000), target=load_targets()["loihi1"], dt_s=0.001) == pytest.approx(23.6)
-    with pytest.raises(
-        InputError, match=r"of the 23\.6 nJ of this run 23.6 nJ stay if no neuron sends a spike"
-    ):
+    with raises_naming(InputError, "23.6 nJ of this run", "23.6 nJ stay"):
         advise_budget((task("one", USUAL),), Budget("loihi1", max_nj=10), own=(own, 0.001))
 
 
@@ -236,9 +235,9 @@ def test_what_cannot_be_kept_is_one_line(budget: dict[str, float], reason: str) 
 
 
 def test_unknown_targets_and_lists_without_a_total_are_one_line() -> None:
-    with pytest.raises(InputError, match=r"'loihi' does not exist; .*loihi1"):
+    with raises_naming(InputError, "'loihi'", "loihi1"):
         advice(Budget("loihi", max_nj=50))
-    with pytest.raises(InputError, match="--target akida: no total for 'one'"):
+    with raises_naming(InputError, "--target akida", "'one'"):
         advice(Budget("akida", max_nj=50))
 
 

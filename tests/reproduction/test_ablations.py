@@ -20,6 +20,7 @@ from sgbench.reproduction.runs import (
 )
 from sgbench.reproduction.stored import ReproductionRun, read_runs, write_runs
 from sgbench.reproduction.verdict import Judged
+from tests.messages import lines_naming
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 ABLATED = [name for name in names() if read(name).ablations]
@@ -165,7 +166,7 @@ def test_an_ablation_that_was_not_made_is_no_success(monkeypatch, capsys):
     known = run(method_id(own.method), 0, 1.0)
     monkeypatch.setattr("sgbench.reproduction.runs.runs_of", lambda *given: {known.key: known})
     assert main(["reproduce", "temporal_xor", "--ablations"]) == 1
-    assert "sgbench: error: temporal_xor: seed 0: no memory" in capsys.readouterr().err
+    assert lines_naming(capsys.readouterr().err, "temporal_xor", "seed 0", "no memory")
     assert main(["reproduce", "temporal_xor", "--stored"]) == 0
 
 

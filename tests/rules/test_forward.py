@@ -22,6 +22,7 @@ from sgbench.signals.trajectory import Batch
 from sgbench.training.build import Parts, build
 from tests.entries import spec_with
 
+pytestmark = pytest.mark.usefixtures("loops_in_python")
 SIZES: dict[str, Any] = {
     "protocol.steps": 12,
     "protocol.batch_size": 4,

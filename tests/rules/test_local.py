@@ -28,6 +28,7 @@ from sgbench.signals.trajectory import Batch, Trajectory
 from sgbench.training.build import build
 from sgbench.training.run_folder import folder_of
 from tests.entries import spec_with
+from tests.messages import raises_naming
 from tests.networks.parts import BATCH, CLASSES, LENGTHS, STEPS, given, leaky, mlp, spikes
 from tests.run.tiny import WORDS
 
@@ -231,9 +232,7 @@ def test_local_losses_begin_behind_the_burn_in():
         assert (without[f"layers.{place}.weight"] - expected).abs().max() > 1e-3 * expected.abs().max()
         signal = sent.detach()
     assert torch.equal(found["layers.2.weight"], without["layers.2.weight"])
-    with pytest.raises(
-        InputError, match=r"a sample of 1 steps ends within a burn-in of 2 steps; use rule\.burn_in_s=null"
-    ):
+    with raises_naming(InputError, "1 steps", "2 steps", "rule.burn_in_s=null"):
         list(Local(gain=1.0, burn_in_s=0.004, dt_s=0.002).gradients(net, batch(), PLAIN))
 
 

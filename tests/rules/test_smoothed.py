@@ -15,8 +15,10 @@ from sgbench.signals.trajectory import Batch
 from sgbench.training.build import Parts, build
 from tests.contracts.rows import batch_of
 from tests.entries import spec_with
+from tests.messages import raises_naming
 from tests.run.tiny import WORDS
 
+pytestmark = pytest.mark.usefixtures("loops_in_python")
 SMALL: dict[str, Any] = {
     "protocol.steps": 5,
     "protocol.batch_size": 4,
@@ -89,7 +91,7 @@ def test_stepping_sends_the_spikes_of_the_same_weights() -> None:
 def test_an_initialisation_that_reshapes_the_slope_is_refused(init: str) -> None:
     """Expected: one line with the remedy, since the slope would be that of another curve."""
     words = ("firing=soft", "surrogate.normalisation=area1", "network.recurrence=all_to_all", f"init={init}")
-    with pytest.raises(sgbench.InputError, match=r"firing=soft: .*use init=kaiming$"):
+    with raises_naming(sgbench.InputError, "firing=soft", "init=kaiming"):
         build(compose([*WORDS, *words]))
 
 

@@ -27,6 +27,7 @@ from sgbench.training.build import build
 from sgbench.training.run_folder import TEST_ACCESS, folder_of, read_access
 from sgbench.training.runner import run_spec
 from tests.leaderboard.factory import record, reference
+from tests.messages import lines_naming, raises_naming
 from tests.run.tiny import WORDS
 
 ENGINE = "engine=reference"
@@ -127,7 +128,7 @@ def test_a_seed_that_settings_are_chosen_with_leaves_it_closed(finished, tmp_pat
         assert made.test_access == ()
         assert (made.curve, made.best_epoch) == (finished.curve, finished.best_epoch)
         assert made.validation == finished.validation
-        with pytest.raises(SgbenchError, match="settings are chosen with seed 0, so it has no test scores"):
+        with raises_naming(SgbenchError, "seed 0"):
             _ = made.scored
     for folder in map(folder_of, (alone, beside)):
         assert (folder / WEIGHTS).exists()
@@ -146,7 +147,7 @@ def test_nothing_of_the_test_is_for_tuning_seeds_alone():
 
     chooses = {"seeds": (1, 2), "tuning_seeds": (0,)}
     assert of(chooses, without) == of(chooses, {}) == of({}, {}) == []
-    assert "a finished run needs test, counts, predictions_sha256" in of({}, without)
+    assert lines_naming(of({}, without), "test", "counts", "predictions_sha256")
     assert "a finished run has touched its test split" in of({}, without)
     assert of(chooses, without | {"test": whole.test, "test_access": None}) == [
         "a finished run needs counts, predictions_sha256"

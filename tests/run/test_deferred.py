@@ -22,6 +22,7 @@ from sgbench.training.build import build, optimizer_of
 from sgbench.training.epoch_loop import Training
 from sgbench.training.finiteness import Deferred
 from sgbench.training.train_loop import TrainLoop
+from tests.messages import raises_naming
 from tests.run.synchronisations import FAKE, Synchronisations
 from tests.run.test_train_step import PLAIN, Infinite
 from tests.run.tiny import WORDS
@@ -117,7 +118,7 @@ def test_nothing_is_scored_behind_a_step_that_was_not_finite():
     with torch.no_grad():
         parts.network.layers[0].weight[0] = math.nan
     training.train(second, parts.optimizer)
-    with pytest.raises(NonFiniteError, match=r"^layer 'hidden0': the membrane potential is not finite$"):
+    with raises_naming(NonFiniteError, "'hidden0'", "membrane potential"):
         training.begin_scoring("validation", selected=False)
     assert training.best.epoch is None
     assert not training.curve

@@ -18,6 +18,7 @@ from sgbench.inspection.stored_run import folder_with_record, load_selected, sto
 from sgbench.records.diagnosis import Diagnosis
 from sgbench.records.files import read_model
 from sgbench.records.record import RunRecord
+from tests.messages import lines_naming, raises_naming
 from tests.run.tiny import WORDS, comparable
 
 PANELS = ("trainer.diagnose=[flow,activity]", "trainer.diagnose_every=2", "trainer.watch_agreement=true")
@@ -140,7 +141,7 @@ def test_planes_and_loops_are_told_and_drawn(
     assert main(["diagnose", "loop", folder, "--points", "3", "--planes", "2", "--plot", picture]) == 0
     assert "plane" in capsys.readouterr().out
     assert main(["diagnose", "plane", folder, "--weights", "selected", "--towards", "selected"]) == 2
-    assert "the middle are the selected weights; use --weights initial" in capsys.readouterr().err
+    assert lines_naming(capsys.readouterr().err, "--weights initial")
 
 
 @pytest.mark.slow
@@ -154,7 +155,7 @@ def test_what_is_gone_or_wrong_is_said_in_a_line(
     assert folder_with_record(str(folder / "record.json")) == folder
     run = stored_run([str(folder)])
     (folder / "weights.safetensors").write_bytes(b"other")
-    with pytest.raises(InputError, match="not the weights that the record names; use --weights initial"):
+    with raises_naming(InputError, "--weights initial"):
         load_selected(run)
     (folder / "weights.safetensors").unlink()
     with pytest.raises(InputError, match="the weights of a finished run lie there"):

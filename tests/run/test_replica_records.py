@@ -91,7 +91,13 @@ def words_of(rule: str) -> tuple[str, ...]:
         pytest.param(
             ("protocol.hidden=[8],[6]", "neuron.learn_beta=per_neuron,none"), marks=pytest.mark.slow
         ),
-        ("firing=masked", "surrogate=sigmoid", "init=fluctuation", "init.sigma_u=0.5,1.0"),
+        (
+            "firing=masked",
+            "surrogate=sigmoid",
+            "init=fluctuation",
+            "init.sigma_u=0.5,1.0",
+            "engine=reference",
+        ),
         pytest.param(
             ("rule=frozen", "rule.learn=none,readout", "optimizer.weight_decay=0.1"), marks=pytest.mark.slow
         ),

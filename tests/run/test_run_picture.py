@@ -16,6 +16,7 @@ from sgbench.inspection.run_picture import RunPicture, no_epochs
 from sgbench.inspection.stored_run import load_selected, stored_run
 from sgbench.records.files import to_json
 from sgbench.records.record import RunRecord
+from tests.messages import lines_naming, raises_naming
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_an_older_record_says_why_it_has_no_rates_by_epoch(
     assert finished.validation_rates is not None
     cut = finished.validation_rates[0].model_copy(update={"rate_per_step": (0.1,)})
     path.write_bytes(to_json(finished.model_copy(update={"validation_rates": (cut,)})))
-    with pytest.raises(InputError, match="hidden0 has 1 rates of 3 epochs"):
+    with raises_naming(InputError, "hidden0", "1", "3"):
         run_picture.draw_run(path.parent, tmp_path / "run.png", samples=0)
 
 
@@ -92,7 +93,7 @@ def test_the_command_draws_a_run_and_refuses_by_name_what_is_gone(
     assert main(["show", str(folder), "--plot", str(tmp_path / "refused.png")]) == 2
     error = capsys.readouterr().err
     assert "weights.safetensors" in error
-    assert "--samples 0 draws the learning curves alone" in error
+    assert lines_naming(error, "--samples 0")
     sgbench.plot(folder, tmp_path / "curves.png", samples=0)
     sizes = [(tmp_path / name).stat().st_size for name in ("whole.png", "curves.png")]
     assert sizes[0] > sizes[1] > 0

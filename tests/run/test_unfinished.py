@@ -10,6 +10,7 @@ import pytest
 from sgbench.errors import InputError, StorageError
 from sgbench.records.files import write_atomic, write_folder
 from sgbench.records.unfinished import abandoned, new_file, new_folder, remove_abandoned
+from tests.messages import raises_naming
 
 FILES = {"submission.json": b"{}", "records/0.json": b"0", "records/1.json": b"1"}
 
@@ -77,7 +78,7 @@ def test_a_folder_is_written_once(tmp_path: Path) -> None:
     write_folder(folder, FILES)
     assert {name: (folder / name).read_bytes() for name in names(folder)} == FILES
     assert folder.stat().st_mode & 0o777 == 0o755
-    with pytest.raises(InputError, match="aaaa: is there already; remove it"):
+    with raises_naming(InputError, "aaaa", "remove it"):
         write_folder(folder, {"submission.json": b"other"})
     assert {name: (folder / name).read_bytes() for name in names(folder)} == FILES
     assert [path.name for path in folder.parent.iterdir()] == ["aaaa"]
@@ -98,7 +99,7 @@ def test_a_folder_on_a_full_disk_leaves_nothing(
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
-        with pytest.raises(StorageError, match="aaaa cannot be written: No space left on device; free space"):
+        with raises_naming(StorageError, "aaaa", "No space left on device", "free space"):
             write_folder(folder, FILES)
     assert list(tmp_path.iterdir()) == []
     write_folder(folder, FILES)

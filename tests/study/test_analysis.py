@@ -19,6 +19,7 @@ from study.__main__ import main
 from study.reporting.analysis import FUNCTIONS, function_of
 from study.reporting.pages import extension
 from study.reporting.report import UNVERIFIED, make_report, pages_folder
+from tests.messages import raises_naming
 from tests.study.toy import TREE
 from tests.study.toy import loaded as toy
 
@@ -131,7 +132,7 @@ def test_an_extension_has_the_pages_of_its_mother_or_those_of_any_study(root: Pa
 def test_a_module_without_its_function_is_refused(root: Path) -> None:
     """Must differ: a module of the right name that lacks what the command calls."""
     Path("study/toy/analysis/plan.py").write_text("planned = ()\n")
-    with pytest.raises(InputError, match=r"study/toy/analysis/plan\.py: has no function plan"):
+    with raises_naming(InputError, "study/toy/analysis/plan.py", "function plan"):
         function_of(toy(root / "conf"), "plan")
 
 

@@ -20,6 +20,7 @@ from sgbench.study.store import Store
 from sgbench.training.build import build
 from sgbench.training.runner import run_spec
 from tests.datasets.original_formats import heidelberg
+from tests.messages import raises_naming
 from tests.study.truth import REFERENCE, study
 
 SETTLED_MINE = {"A1": {"mine": [REFERENCE]}}
@@ -95,7 +96,7 @@ def test_standard_size_is_the_same_plan_on_other_tasks() -> None:
     assert full.name == "surrogates_full"
     assert {run.task for run in points(full.study, "A1", {})} == {"shd"}
     assert len(points(full.study, "A1", {})) == 64
-    with pytest.raises(InputError, match="--task T1: no task of standard size"):
+    with raises_naming(InputError, "--task T1", "standard size"):
         full_scale(study(), ["T1"])
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from sgbench.errors import InputError
 from sgbench.study.judge.trial import run_of
+from tests.messages import raises_naming
 from tools import judged
 
 
@@ -32,7 +33,7 @@ def test_a_stored_candidate_gives_its_page() -> None:
             assert np.abs(pixels - expected).mean() < 1
         else:
             assert data == stored.read_bytes(), file
-    with pytest.raises(InputError, match="has no run of T1, search"):
+    with raises_naming(InputError, "T1", "search"):
         judged.judged("cubed", entry)
 
 

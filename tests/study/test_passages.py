@@ -7,6 +7,7 @@ import pytest
 from sgbench.errors import InputError
 from sgbench.study.store import Store
 from study.reporting.report import Passage, Report, own_checkout
+from tests.messages import raises_naming
 
 DOCUMENT = "# Title\n\nby hand\n\n<!-- study:toy -->\nold\n<!-- /study -->\n\nby hand too\n"
 
@@ -33,7 +34,7 @@ def test_a_report_writes_its_passage_and_nothing_else(tmp_path: Path) -> None:
 )
 def test_a_document_without_one_place_is_refused(document: str) -> None:
     """Must differ: none, two, one within another, and one that does not end."""
-    with pytest.raises(InputError, match=r"page\.md: one <!-- study:toy -->"):
+    with raises_naming(InputError, "page.md", "<!-- study:toy -->"):
         Passage("page.md", "toy", "new").within(document)
 
 

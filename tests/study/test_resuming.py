@@ -23,6 +23,7 @@ from sgbench.study.settle import SETTLED, read_settled
 from sgbench.study.store import Store
 from sgbench.training.provenance import Code
 from sgbench.training.run_folder import folder_of
+from tests.messages import lines_naming, raises_naming
 from tests.study.toy import TREE, FakeRunner, loaded, record_of
 from tests.thinned import thinned_rows
 
@@ -95,9 +96,7 @@ def test_results_of_another_commit_are_no_results_of_this_one(tmp_path: Path) ->
     study = loaded(tmp_path)
     with pytest.raises(KeyboardInterrupt):
         run(study, "first", place(tmp_path), Killed(1))
-    with pytest.raises(
-        InputError, match=r"runs.*commit aaaaaaaaaaaa, which is not what runs here.*--runs-dir"
-    ):
+    with raises_naming(InputError, "aaaaaaaaaaaa", "--runs-dir"):
         run(study, "first", place(tmp_path), FakeRunner(), code=OTHER)
     changed = Code(CODE.commit, True, {}, "cpu")
     runner = FakeRunner()
@@ -125,7 +124,7 @@ def test_a_record_that_lies_in_the_wrong_folder_is_refused(tmp_path: Path) -> No
     one = planned[0]
     other = next(spec for spec in planned if spec.method == one.method and spec.seed != one.seed)
     write_atomic(folder_of(other) / "record.json", to_json(record_of(one, 0.5)))
-    with pytest.raises(InputError, match="seed 100, which is not what runs here"):
+    with raises_naming(InputError, "seed 100"):
         run(study, "first", where, FakeRunner())
 
 
@@ -150,7 +149,7 @@ def test_a_run_without_a_result_is_named(tmp_path: Path) -> None:
     assert not run(loaded(tmp_path), "first", place(tmp_path), Killed(4, "MemoryError"), said=said)
     line = next(line for line in said if "no record that counts" in line)
     assert "16 runs" in line
-    assert "MemoryError: epoch 3: it went wrong" in line
+    assert lines_naming(line, "MemoryError", "epoch 3")
     assert "digits_v1" in line
 
 
@@ -187,7 +186,7 @@ def test_cells_that_were_settled_by_hand_are_refused(tmp_path: Path) -> None:
     tree = json.loads(honest)
     tree["first"]["A"][0]["optimizer.lr"] *= 2
     path.write_text(json.dumps(tree))
-    with pytest.raises(InputError, match="cells of block first are not those that its records select"):
+    with raises_naming(InputError, "first"):
         run(study, "second", where, FakeRunner())
     path.write_bytes(honest)
     assert run(study, "second", where, FakeRunner())

@@ -25,6 +25,7 @@ from sgbench.records.files import read_model
 from sgbench.records.method import method_id
 from sgbench.records.spec import RunSpec
 from sgbench.statistics.sampling import drawn
+from tests.messages import lines_naming
 from tests.submission.conftest import BOARD
 
 REFERENCES = References()
@@ -195,7 +196,7 @@ def test_curve_needs_a_tolerance_and_tells_it(
     out = capsys.readouterr().out
     curve = json.loads(out[out.index("\n{") :])["digits_v1"]["curve"]
     assert [point["caught"] for point in curve] == [0, 0, 0, 1, 1, 1]
-    assert "digits_v1: a row doctored by 2 tolerances: caught in 100.0 % of draws (6 of 6)" in out
+    assert lines_naming(out, "digits_v1", "2 tolerances", "100.0 %", "6 of 6")
 
 
 def test_boards_are_no_submissions(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ from sgbench.cli.main import main
 from sgbench.errors import InputError
 from sgbench.submissions.check import Checked, check
 from tests.leaderboard.factory import method
+from tests.messages import lines_naming
 from tests.submission.corpus import CONTENT, FOLDER
 from tests.submission.factory import (
     JUDGE,
@@ -172,5 +173,5 @@ def test_command_says_one_line_a_problem(tmp_path: Path, capsys: pytest.CaptureF
     assert main(words) == 1
     out = capsys.readouterr().out.splitlines()
     assert out[0].startswith("error: ")
-    assert "protocol 'toy_v1' does not exist" in out[0]
+    assert lines_naming(out[0], "'toy_v1'")
     assert len(out) == 2

@@ -21,6 +21,7 @@ from sgbench.records.submission import TuningLog
 from sgbench.submissions.tuning import complaints
 from sgbench.training.build import build
 from tests.leaderboard.factory import method, protocol, record, reference
+from tests.messages import raises_naming
 from tests.submission.factory import method_id, trial
 
 WIDTH = SearchRange(low=0.5, high=2, scale="log", unit="threshold")
@@ -80,7 +81,7 @@ def test_band_refuses_before_a_run_and_on_a_board():
     """Expected: one line with the band and the remedy; must differ: inside the band, and a baseline, which has the
     size of what it stands beside."""
     words = ["protocol=digits_tuned_v1", "engine=reference"]
-    with pytest.raises(InputError, match=r"74,000.*allows 4,000 to 10,000; change network\.hidden"):
+    with raises_naming(InputError, "4,000", "10,000", "network.hidden"):
         build(compose([*words, "network.hidden=[1000]"]))
     build(compose([*words, "network.hidden=[60]"]))
     build(compose([*words[:1], "network=linear"]))

@@ -25,6 +25,7 @@ from sgbench.tuning.request import Request, Task, task_of
 from sgbench.tuning.search import Search, pruning_thresholds
 from sgbench.tuning.space import Interval, space_of
 from tests.leaderboard import factory
+from tests.messages import raises_naming
 
 WIDTH, RATE = "surrogate.width_fwhm", "optimizer.lr"
 Score = Callable[[RunSpec], float | None]
@@ -315,5 +316,5 @@ def test_settings_tried_elsewhere_count(tmp_path: Path) -> None:
     """Twenty-four by another strategy and two more are beyond 25; must differ: one more."""
     searched(task(tmp_path, studies=4, trials=6), Toy())
     assert len(searched(task(tmp_path, studies=1, trials=1, strategy="random"), Toy())) == 1
-    with pytest.raises(InputError, match="24 other settings of this method were tried there"):
+    with raises_naming(InputError, "24"):
         searched(task(tmp_path, studies=1, trials=2, strategy="random"), Toy())
