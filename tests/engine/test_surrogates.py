@@ -310,7 +310,7 @@ def test_what_no_other_engine_may_run(kind, reason):
     """Expected: a refusal with the reason; `auto` writes loops, or takes `reference` where neurons mix."""
     layers = network(kind(**PLAIN))
     for engine in BY_HAND:
-        with raises_naming(InputError, "'hidden0'", f"{reason}", "engine=auto"):
+        with raises_naming(InputError, "'hidden0'", reason, "engine=auto"):
             Engine(engine).unroll(layers, X)
     choice = Engine("auto").describe(layers)
     taken = "reference" if kind is Normalised else "generated"

@@ -124,7 +124,7 @@ def test_explain_says_whose_energy_is_lower() -> None:
         "A needs more energy than B on 1 price list, at the low and at the high end of every price." in text
     )
     other = "the same network without spikes (run once a sample)"
-    assert lines_naming(text, f"{other}", "28.7", "27.5 to 29.4")
+    assert lines_naming(text, other, "28.7", "27.5 to 29.4")
     assert lines_naming(text, "A", "1 of 1")
     assert "A needs less energy than B" in " ".join(explain(sure, b, a, hits={}).sentences)
     torn = board(

@@ -131,7 +131,7 @@ def test_a_run_that_is_not_comparable_is_left_out_by_name(tmp_path: Path) -> Non
 def test_too_few_reporting_seeds(tmp_path: Path) -> None:
     """Nine of ten: the one that is missing is named."""
     chosen = write_runs(tmp_path / "runs", range(200, 209), 1.0)
-    with raises_naming(InputError, f"{chosen}", "209"):
+    with raises_naming(InputError, chosen, "209"):
         make(tmp_path / "runs", tmp_path / "out", AUTHOR, references=Apart(), method=chosen)
 
 
