@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from sgbench.engine.fused import missing
 from sgbench.errors import InputError, require_choice, require_number
 from sgbench.networks.base import Provided
-from sgbench.networks.event_simulation import run_events
 from sgbench.networks.layers import DenseLayer
 from sgbench.networks.spike_times import (
     NEVER,
@@ -54,7 +54,7 @@ class EventDriven(SpikeTimes):
         dt_s: duration of a step [s].
 
     Raises:
-        InputError: a value out of range.
+        InputError: a value out of range, or no compiled loops on this machine.
 
     Source: Wunderlich & Pehle 2021, Scientific Reports 11:12829.
     """
@@ -81,6 +81,9 @@ class EventDriven(SpikeTimes):
                 f"network.tau_syn_s={tau_syn_s:g}: is network.tau_mem_s to a thousandth, where the solution has "
                 f"another form; use network.tau_syn_s={0.99 * tau_mem_s:g}"
             )
+        lacking = missing()
+        if lacking is not None:
+            raise InputError(f"network=event_driven: {lacking}")
         super().__init__(
             provided,
             hidden=hidden,
@@ -92,12 +95,17 @@ class EventDriven(SpikeTimes):
 
     def fired(self, layer: DenseLayer, arrivals: Arrivals, ends: Tensor) -> tuple[Spikes, Tensor]:
         """Compute all spikes of each neuron, and the share of samples in which it is silent."""
+        from sgbench.networks.event_simulation import run_events
+
         recurrent = None if layer.recurrent is None else layer.recurrent.double()
         spikes, _ = run_events(arrivals, ends, self.membrane, recurrent)
-        return spikes, first_of_each(spikes, layer.neurons).detach().isinf().double().mean(0)
+        first = first_of_each(Spikes(spikes.times.detach(), spikes.source), layer.neurons)
+        return spikes, first.isinf().double().mean(0)
 
     def answered(self, layer: DenseLayer, arrivals: Arrivals, lengths: Tensor, steps: int) -> ReadoutActivity:
         """Compute the answer: potentials of the readout, or the first of its spikes."""
+        from sgbench.networks.event_simulation import run_events
+
         if layer.neuron.output == "real":
             output = potentials(arrivals, steps, self.membrane)
             last = (lengths - 1).view(1, -1, 1).expand(1, -1, output.shape[2])
@@ -113,14 +121,8 @@ def first_of_each(spikes: Spikes, neurons: int) -> Tensor:
     >>> first_of_each(Spikes(torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[1, 1, 0]])), 3).tolist()
     [[3.0, 1.0, inf]]
     """
-    index = torch.arange(neurons, device=spikes.source.device)
-    times = torch.where(spikes.source[..., None] == index, spikes.times[..., None], NEVER)
-    return nothing_before(times).amin(1)
-
-
-def nothing_before(times: Tensor) -> Tensor:
-    """Put a time that never comes behind all others [B, M + 1, N], so that there is a smallest."""
-    return torch.nn.functional.pad(times, (0, 0, 0, 1), value=NEVER)
+    never = spikes.times.new_full((len(spikes.times), neurons), NEVER)
+    return never.scatter_reduce(1, spikes.source, spikes.times, "amin")
 
 
 def potentials(arrivals: Arrivals, steps: int, membrane: Membrane) -> Tensor:

@@ -11,11 +11,13 @@ from torch import Tensor
 
 from sgbench.composition.compose import compose
 from sgbench.energy.count import OperationCounter
+from sgbench.engine import arrays
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError, NonFiniteError
 from sgbench.exchange.nir_export import to_nir
 from sgbench.inits.shifted import Shifted
 from sgbench.losses.first_spike import FirstSpike as FirstSpikeLoss
+from sgbench.networks import event_driven
 from sgbench.networks.base import Provided
 from sgbench.networks.event_driven import EventDriven, potentials
 from sgbench.networks.event_simulation import run_events
@@ -147,6 +149,99 @@ def test_recurrent_events_are_those_of_scalars() -> None:
         assert spikes.source[sample][there].tolist() == list(sources)
         assert spikes.times[sample][there].tolist() == pytest.approx(times, abs=1e-9)
     assert there.sum() > 8
+
+
+def implicit(
+    arrivals: Arrivals, spikes: list[tuple[float, int]], membrane: Membrane, sends: Tensor
+) -> Tensor:
+    """Return the spike times of one sample as functions of what it is given, by one step of Newton's from each.
+
+    V is a sum of kernels of earlier events; autograd differentiates the step, whose slope is held.
+    """
+    mem, syn = membrane.tau_mem, membrane.tau_syn
+    made: list[Tensor] = []
+
+    def potential_of(n: int, at: Tensor) -> Tensor:
+        since = at - torch.stack([*arrivals.times[0], *made])
+        weights = torch.cat(
+            [arrivals.jumps[0, :, n], sends[n, [source for _, source in spikes[: len(made)]]]]
+        )
+        own = torch.tensor(
+            [False] * len(arrivals.times[0]) + [source == n for _, source in spikes[: len(made)]]
+        )
+        slow, fast = (-since / mem).exp(), (-since / syn).exp()
+        each = membrane.share * weights * (slow - fast) - membrane.threshold * torch.where(own, slow, 0.0)
+        return each[since > 0].sum()
+
+    for time, n in spikes:
+        at = torch.tensor(time, dtype=torch.float64, requires_grad=True)
+        (slope,) = torch.autograd.grad(potential_of(n, at), at, retain_graph=True)
+        made.append(at.detach() - (potential_of(n, at.detach()) - membrane.threshold) / slope)
+    return torch.stack(made)
+
+
+@pytest.mark.parametrize("joined", [False, True], ids=["apart", "recurrent"])
+def test_slopes_of_spike_times_are_those_of_implicit_functions(joined: bool) -> None:
+    """Must match: by arrivals, jumps and recurrent weights, to 1e-10. Must differ: where no reset moves."""
+    membrane, end = Membrane(20.0, TAU, 0.5), torch.tensor([40.0]).double()
+    random = torch.Generator().manual_seed(3)
+    sends = torch.randn(5, 5, generator=random, dtype=torch.float64) * (1.0 if joined else 0.0)
+    given = (*drawn(1, 6, 5, seed=2), sends)
+    found, expected, held = ([part.clone().requires_grad_() for part in given] for _ in range(3))
+    spikes, _ = run_events(Arrivals(*found[:2]), end, membrane, found[2] if joined else None)
+    there = list(zip(spikes.times[0].tolist(), spikes.source[0].tolist(), strict=True))
+    worth = torch.randn(len(there), generator=random, dtype=torch.float64)
+    (spikes.times[0] * worth).sum().backward()
+    times = implicit(Arrivals(*expected[:2]), there, membrane, expected[2])
+    torch.testing.assert_close(spikes.times[0], times, rtol=0, atol=1e-12)
+    (times * worth).sum().backward()
+    still = implicit(Arrivals(*held[:2]), there, membrane._replace(threshold=0.0), held[2])
+    (still * worth).sum().backward()
+    for one, other, wrong in list(zip(found, expected, held, strict=True))[: 3 if joined else 2]:
+        torch.testing.assert_close(
+            one.grad, other.grad, rtol=1e-10, atol=1e-10 * other.grad.abs().max().item()
+        )
+        assert not torch.allclose(one.grad, wrong.grad, rtol=1e-3, atol=0)
+    assert len(there) >= 8
+    assert torch.bincount(spikes.source[0]).max() > 1  # some fire again
+
+
+def test_a_neuron_may_fire_as_often_as_it_will() -> None:
+    """Must match: all spikes of the loop over scalars, where a neuron fires 60 times before each arrival."""
+    arrivals, membrane = drawn(2, 3, 1, seed=4), Membrane(20.0, TAU, 0.5)
+    arrivals = arrivals._replace(jumps=arrivals.jumps.abs() * 150)
+    spikes, _ = run_events(arrivals, torch.full((2,), 40.0).double(), membrane, None)
+    for sample in range(2):
+        times = [time for time, _ in scalar_events(arrivals, sample, membrane, torch.zeros(1, 1), 40.0)]
+        assert spikes.times[sample][spikes.times[sample].isfinite()].tolist() == pytest.approx(
+            times, abs=1e-9
+        )
+        assert len(times) > 150
+
+
+def test_threads_do_not_change_a_bit_of_spike_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Expected: equal bits of times and slopes with one thread and with three, whose borders are uneven."""
+    monkeypatch.setattr(arrays, "MIN_WORK", 1)
+    threads, results = torch.get_num_threads(), []
+    try:
+        for number in (1, 3):
+            torch.set_num_threads(number)
+            given = [part.requires_grad_() for part in drawn(7, 6, 8)]
+            spikes, u = run_events(
+                Arrivals(*given), torch.full((7,), 40.0).double(), Membrane(20.0, TAU, 1.0), None
+            )
+            torch.where(spikes.times.isfinite(), spikes.times, 0.0).square().sum().backward()
+            results.append((spikes.times.detach(), spikes.source, u, *(part.grad for part in given)))
+    finally:
+        torch.set_num_threads(threads)
+    assert all(map(torch.equal, *results))
+
+
+def test_a_machine_without_compiled_loops_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Expected: one line that names the network and what lacks."""
+    monkeypatch.setattr(event_driven, "missing", lambda: "numba cannot be imported (gone)")
+    with pytest.raises(InputError, match=r"network=event_driven: numba cannot be imported"):
+        network("potential")
 
 
 WAYS: dict[str, tuple[type[SpikeTimes], dict[str, Any]]] = {
@@ -352,7 +447,6 @@ def test_what_a_closed_form_cannot_hold_is_refused() -> None:
         first_spikes(arrivals, torch.tensor([4000.0]).double(), NO_LEAK)
 
 
-@pytest.mark.slow
 def test_firing_without_end_stops_the_run() -> None:
     """Expected: an error that a run records as its failure, where recurrence excites itself beyond all bounds."""
     arrivals = drawn(1, 3, 2)
