@@ -110,8 +110,8 @@ def _array(values: Tensor) -> np.ndarray:
 
 def _simulated(membrane: loops.Membrane, arriving: loops.Arriving) -> tuple[loops.Fired, np.ndarray]:
     """Run a layer; return its spikes in the order of time and the last potentials."""
-    batch, _, neurons = arriving.jumps.shape
-    room = 4 * neurons + 64
+    batch, arrivals, neurons = arriving.jumps.shape
+    room = 4 * neurons + arrivals  # a first guess
     while True:
         fired = loops.Fired(
             np.full((batch, room), NEVER),

@@ -182,7 +182,7 @@ class SpikeTimes(Network):
             sent = [*sent, answer.spikes]
         layers = [*self.hidden_layers, *([self.readout] if answer.spikes is not None else [])]
         grids = [
-            on_grid(spikes, steps, layer.neurons).to(dtype)
+            on_grid(spikes, steps, layer.neurons, dtype)
             for spikes, layer in zip(sent, layers, strict=True)
             if SPIKES in keep
         ]
@@ -243,12 +243,15 @@ def input_events(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     >>> times.tolist(), rows.tolist()
     ([[1.0]], [[[2.0]]])
     """
-    x = x.double().masked_fill(~valid_steps(lengths, len(x))[..., None], 0.0).transpose(0, 1)
-    comes = (x != 0).any(2)
-    most = int(comes.sum(1).max()) if comes.numel() else 0
-    order = (~comes).to(torch.int8).argsort(dim=1, stable=True)[:, :most]  # what comes first, in order
-    times = torch.where(comes.gather(1, order), order.double(), NEVER)
-    return times, x.gather(1, order[..., None].expand(-1, -1, x.shape[2]))
+    comes = (x != 0).any(2) & valid_steps(lengths, len(x))
+    sample, step = comes.T.nonzero(as_tuple=True)
+    counts = comes.sum(0)
+    rank = torch.arange(len(sample), device=x.device) - (counts.cumsum(0) - counts)[sample]
+    shape = (len(counts), int(counts.max()) if len(counts) else 0)
+    times = torch.full(shape, NEVER, dtype=torch.float64, device=x.device)
+    rows = torch.zeros(*shape, x.shape[2], dtype=torch.float64, device=x.device)
+    arrived = x[step, sample].double()
+    return times.index_put((sample, rank), step.double()), rows.index_put((sample, rank), arrived)
 
 
 def in_order(times: Tensor) -> Spikes:
@@ -257,15 +260,16 @@ def in_order(times: Tensor) -> Spikes:
     return Spikes(ordered, source)
 
 
-def on_grid(spikes: Spikes, steps: int, neurons: int) -> Tensor:
+def on_grid(spikes: Spikes, steps: int, neurons: int, dtype: torch.dtype) -> Tensor:
     """Put spikes into steps, [T, B, N] of 0 and 1.
 
-    >>> on_grid(Spikes(torch.tensor([[0.5, 0.7, 2.0]]), torch.tensor([[1, 1, 0]])), 3, 2)[:, 0].tolist()
+    >>> spikes = Spikes(torch.tensor([[0.5, 0.7, 2.0]]), torch.tensor([[1, 1, 0]]))
+    >>> on_grid(spikes, 3, 2, torch.float32)[:, 0].tolist()
     [[0.0, 1.0], [0.0, 0.0], [1.0, 0.0]]
     """
     times, source = spikes.times.detach(), spikes.source
     sample, rank = times.isfinite().nonzero(as_tuple=True)
-    grid = times.new_zeros(steps, len(times), neurons)
+    grid = times.new_zeros(steps, len(times), neurons, dtype=dtype)
     grid[times[sample, rank].long(), sample, source[sample, rank]] = 1.0
     return grid
 
