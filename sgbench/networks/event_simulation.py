@@ -129,8 +129,8 @@ def _simulated(membrane: loops.Membrane, arriving: loops.Arriving) -> tuple[loop
             break
         room = most
     order = fired.times[:, :most].argsort(axis=1, kind="stable")  # of a neuron on the other
-    columns = (np.take_along_axis(column[:, :most], order, 1) for column in fired[:4])
-    return loops.Fired(*columns, fired.count), u
+    times, source, slope, before = (np.take_along_axis(column[:, :most], order, 1) for column in fired[:4])
+    return loops.Fired(times, source, slope, before, fired.count), u
 
 
 @functools.cache
