@@ -63,7 +63,7 @@ def run_events(
     >>> round(spikes.times.item(), 6)  # x - x^2 = 1/5, x = e^(-t/4)
     1.294029
     """
-    _compiled()
+    _compile_loops()
     given = (arrivals.times, arrivals.jumps, recurrent, ends, membrane)
     times, source, u = _Events.apply(*given)  # type: ignore[no-untyped-call]
     return Spikes(times, source), u
@@ -77,10 +77,10 @@ class _Events(torch.autograd.Function):
         ctx: Any, times: Tensor, jumps: Tensor, recurrent: Tensor | None, ends: Tensor, membrane: Membrane
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Simulate the layer and return its spikes, their sources and the last potentials."""
-        sends = np.empty((0, 0)) if recurrent is None else _array(recurrent.T)
-        ctx.arriving = loops.Arriving(_array(times), _array(jumps), _array(ends), sends)
+        sends = np.empty((0, 0)) if recurrent is None else _to_numpy(recurrent.T)
+        ctx.arriving = loops.Arriving(_to_numpy(times), _to_numpy(jumps), _to_numpy(ends), sends)
         ctx.membrane = loops.Membrane(membrane.tau_mem, membrane.tau_syn, membrane.share, membrane.threshold)
-        ctx.fired, u = _simulated(ctx.membrane, ctx.arriving)
+        ctx.fired, u = _simulate(ctx.membrane, ctx.arriving)
         found = [torch.from_numpy(part).to(jumps.device) for part in (ctx.fired.times, ctx.fired.source, u)]
         ctx.mark_non_differentiable(*found[1:])
         return found[0].clone(), found[1], found[2]  # what backward reads is not what others may write to
@@ -95,7 +95,7 @@ class _Events(torch.autograd.Function):
         gradients = loops.Gradients(
             *(np.zeros_like(part) for part in (arriving.times, arriving.jumps, arriving.sends))
         )
-        whole = ctx.membrane, arriving, ctx.fired, _array(by_time).copy(), adjoints, gradients
+        whole = ctx.membrane, arriving, ctx.fired, _to_numpy(by_time).copy(), adjoints, gradients
         if arriving.sends.size:
             loops.pull_back(*whole, 0, batch)
         else:
@@ -104,11 +104,11 @@ class _Events(torch.autograd.Function):
         return to_times, to_jumps, to_sends.T if arriving.sends.size else None, None, None
 
 
-def _array(values: Tensor) -> np.ndarray:
+def _to_numpy(values: Tensor) -> np.ndarray:
     return values.detach().cpu().contiguous().numpy()
 
 
-def _simulated(membrane: loops.Membrane, arriving: loops.Arriving) -> tuple[loops.Fired, np.ndarray]:
+def _simulate(membrane: loops.Membrane, arriving: loops.Arriving) -> tuple[loops.Fired, np.ndarray]:
     """Run a layer; return its spikes in the order of time and the last potentials."""
     batch, arrivals, neurons = arriving.jumps.shape
     room = 4 * neurons + arrivals  # a first guess
@@ -128,17 +128,17 @@ def _simulated(membrane: loops.Membrane, arriving: loops.Arriving) -> tuple[loop
         if most <= room:
             break
         room = most
-    order = fired.times[:, :most].argsort(axis=1, kind="stable")  # of a neuron on the other
+    order = fired.times[:, :most].argsort(axis=1, kind="stable")  # neurons of a window follow each other
     times, source, slope, before = (np.take_along_axis(column[:, :most], order, 1) for column in fired[:4])
     return loops.Fired(times, source, slope, before, fired.count), u
 
 
 @functools.cache
-def _compiled() -> None:
+def _compile_loops() -> None:
     """Compile the loops, or load them; announce it where they are compiled."""
     arriving = loops.Arriving(np.zeros((1, 1)), np.ones((1, 1, 1)), np.ones(1), np.empty((0, 0)))
     membrane = loops.Membrane(2.0, 1.0, 1.0, 1.0)
     with event.install_listener("numba:compile", CompileNote("compiling spike times, once for this machine")):
-        fired, u = _simulated(membrane, arriving)
+        fired, u = _simulate(membrane, arriving)
         given = loops.Adjoints(u, u.copy(), u.copy()), loops.Gradients(*arriving[:2], arriving.sends)
         loops.pull_back(membrane, arriving, fired, np.zeros_like(fired.times), *given, 0, 1)

@@ -39,7 +39,7 @@ class Arriving(NamedTuple):
 
 
 class Fired(NamedTuple):
-    """Holds the spikes of each sample, in any order that has those behind an arrival behind those before it."""
+    """Holds the spikes of each sample, those after an arrival after those before it."""
 
     times: np.ndarray  # [B, R]
     source: np.ndarray  # int64, which neuron
@@ -82,18 +82,18 @@ def advance(u, i, b, n, span, membrane):
 
 
 @row
-def note(fired, b, place, at, n, u, i, k, membrane):
-    """Write down that neuron n fires before arrival k, if there is room; return the next place."""
-    if place < fired.times.shape[1]:
-        fired.times[b, place] = at
-        fired.source[b, place] = n
-        fired.slope[b, place] = (i[b, n] - u[b, n]) / membrane.tau_mem
-        fired.before[b, place] = k
-    return place + 1
+def record_spike(fired, b, number, at, n, u, i, k, membrane):
+    """Write down that neuron n fires before arrival k, if there is room; return how many there are."""
+    if number < fired.times.shape[1]:
+        fired.times[b, number] = at
+        fired.source[b, number] = n
+        fired.slope[b, number] = (i[b, n] - u[b, n]) / membrane.tau_mem
+        fired.before[b, number] = k
+    return number + 1
 
 
 @row
-def fire_apart(membrane, u, i, fired, b, k, now, barrier, place):
+def fire_apart(membrane, u, i, fired, b, k, now, barrier, number):
     """Advance neurons that do not hear each other to arrival k, each with a clock of its own."""
     for n in range(u.shape[1]):
         at, left, firings = now, max(barrier - now, 0.0), 0
@@ -104,16 +104,16 @@ def fire_apart(membrane, u, i, fired, b, k, now, barrier, place):
             firings += 1
             advance(u, i, b, n, delay, membrane)
             at = min(at + delay, barrier)
-            place = note(fired, b, place, at, n, u, i, k, membrane)
+            number = record_spike(fired, b, number, at, n, u, i, k, membrane)
             u[b, n] = 0.0
             left = max(barrier - at, 0.0)
             delay = crossing(0.0, i[b, n], left, membrane)
         advance(u, i, b, n, left, membrane)
-    return place
+    return number
 
 
 @row
-def fire_together(membrane, sends, u, i, delay, fired, b, k, now, barrier, place):
+def fire_together(membrane, sends, u, i, delay, fired, b, k, now, barrier, number):
     """Advance neurons that hear each other to arrival k: all wait for the first, and those at once fire at once."""
     neurons = u.shape[1]
     for _ in range(MOST_FIRINGS):
@@ -126,11 +126,11 @@ def fire_together(membrane, sends, u, i, delay, fired, b, k, now, barrier, place
         for n in range(neurons):
             advance(u, i, b, n, span, membrane)
         if not fires:
-            return place
+            return number
         now = min(now + span, barrier)
         for n in range(neurons):
             if delay[b, n] <= span:
-                place = note(fired, b, place, now, n, u, i, k, membrane)
+                number = record_spike(fired, b, number, now, n, u, i, k, membrane)
         for n in range(neurons):
             if delay[b, n] <= span:
                 u[b, n] = 0.0
@@ -140,8 +140,8 @@ def fire_together(membrane, sends, u, i, delay, fired, b, k, now, barrier, place
 
 
 @row
-def coming(arriving, b):
-    """Return how many arrivals of a sample come before its end."""
+def count_coming(arriving, b):
+    """Count how many arrivals of a sample come before its end."""
     k = 0
     while k < arriving.times.shape[1] and arriving.times[b, k] < arriving.ends[b]:
         k += 1
@@ -152,20 +152,22 @@ def coming(arriving, b):
 def simulate(membrane, arriving, u, i, delay, fired, low, high):
     """Run samples [low, high) to their ends; u and i [B, N] are 0, `delay` [B, N] is room of recurrent layers."""
     for b in range(low, high):
-        now, place, come = 0.0, 0, coming(arriving, b)
+        now, number, come = 0.0, 0, count_coming(arriving, b)
         for k in range(come + 1):
             barrier = arriving.times[b, k] if k < come else arriving.ends[b]
             if arriving.sends.size:
-                place = fire_together(membrane, arriving.sends, u, i, delay, fired, b, k, now, barrier, place)
+                number = fire_together(
+                    membrane, arriving.sends, u, i, delay, fired, b, k, now, barrier, number
+                )
             else:
-                place = fire_apart(membrane, u, i, fired, b, k, now, barrier, place)
-            if place == WITHOUT_END:
+                number = fire_apart(membrane, u, i, fired, b, k, now, barrier, number)
+            if number == WITHOUT_END:
                 break
             if k < come:
                 for n in range(u.shape[1]):
                     i[b, n] += arriving.jumps[b, k, n]
             now = barrier
-        fired.count[b] = place
+        fired.count[b] = number
 
 
 class Adjoints(NamedTuple):
@@ -201,11 +203,11 @@ def later(adjoints, b, n, membrane):
 
 
 @row_backward
-def cross(adjoints, fired, by_time, b, m, membrane):
+def cross_spike(adjoints, fired, by_time, b, m, membrane):
     """Move the adjoint of a potential across spike m, of which `by_time` is what its delay is worth."""
     n, slope = fired.source[b, m], fired.slope[b, m]
-    behind = slope + membrane.threshold / membrane.tau_mem
-    adjoints.p[b, n] = (behind * adjoints.p[b, n] - by_time[b, m]) / slope
+    after = slope + membrane.threshold / membrane.tau_mem
+    adjoints.p[b, n] = (after * adjoints.p[b, n] - by_time[b, m]) / slope
 
 
 @row_backward
@@ -223,7 +225,7 @@ def cross_together(adjoints, fired, by_time, arriving, gradients, b, m, membrane
             by_time[b, s] += later(adjoints, b, j, membrane) * sends[n, j]
             gradients.sends[n, j] += adjoints.q[b, j]
     for s in range(first, m + 1):
-        cross(adjoints, fired, by_time, b, s, membrane)
+        cross_spike(adjoints, fired, by_time, b, s, membrane)
     return first
 
 
@@ -235,7 +237,7 @@ def pull_back(membrane, arriving, fired, by_time, adjoints, gradients, low, high
     `gradients.sends` over samples, so one call takes them all.
     """
     for b in range(low, high):
-        come, m = coming(arriving, b), fired.count[b] - 1
+        come, m = count_coming(arriving, b), fired.count[b] - 1
         for n in range(adjoints.p.shape[1]):
             adjoints.p[b, n] = adjoints.q[b, n] = 0.0
             adjoints.at[b, n] = arriving.ends[b]
@@ -250,5 +252,5 @@ def pull_back(membrane, arriving, fired, by_time, adjoints, gradients, low, high
                     m = cross_together(adjoints, fired, by_time, arriving, gradients, b, m, membrane)
                 else:
                     bring(adjoints, b, fired.source[b, m], fired.times[b, m], membrane)
-                    cross(adjoints, fired, by_time, b, m, membrane)
+                    cross_spike(adjoints, fired, by_time, b, m, membrane)
                 m -= 1
