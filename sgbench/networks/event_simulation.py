@@ -78,9 +78,9 @@ class _Events(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Simulate the layer and return its spikes, their sources and the last potentials."""
         sends = np.empty((0, 0)) if recurrent is None else _to_numpy(recurrent.T)
-        ctx.arriving = loops.Arriving(_to_numpy(times), _to_numpy(jumps), _to_numpy(ends), sends)
-        ctx.membrane = loops.Membrane(membrane.tau_mem, membrane.tau_syn, membrane.share, membrane.threshold)
-        ctx.fired, u = _simulate(ctx.membrane, ctx.arriving)
+        ctx.arriving = loops.TimedArrivals(_to_numpy(times), _to_numpy(jumps), _to_numpy(ends), sends)
+        ctx.membrane = membrane
+        ctx.fired, u = _simulate(membrane, ctx.arriving)
         found = [torch.from_numpy(part).to(jumps.device) for part in (ctx.fired.times, ctx.fired.source, u)]
         ctx.mark_non_differentiable(*found[1:])
         return found[0].clone(), found[1], found[2]  # what backward reads is not what others may write to
@@ -89,7 +89,7 @@ class _Events(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, by_time: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor | None, None, None]:
         """Compute the adjoints by going through the events from the end."""
-        arriving: loops.Arriving = ctx.arriving
+        arriving: loops.TimedArrivals = ctx.arriving
         batch, _, neurons = arriving.jumps.shape
         adjoints = loops.Adjoints(*np.zeros((3, batch, neurons)))
         gradients = loops.Gradients(
@@ -108,12 +108,12 @@ def _to_numpy(values: Tensor) -> np.ndarray:
     return values.detach().cpu().contiguous().numpy()
 
 
-def _simulate(membrane: loops.Membrane, arriving: loops.Arriving) -> tuple[loops.Fired, np.ndarray]:
+def _simulate(membrane: Membrane, arriving: loops.TimedArrivals) -> tuple[loops.TimedSpikes, np.ndarray]:
     """Run a layer; return its spikes in the order of time and the last potentials."""
     batch, arrivals, neurons = arriving.jumps.shape
     room = 4 * neurons + arrivals  # a first guess
     while True:
-        fired = loops.Fired(
+        fired = loops.TimedSpikes(
             np.full((batch, room), NEVER),
             np.zeros((batch, room), np.int64),
             np.zeros((batch, room)),
@@ -130,14 +130,14 @@ def _simulate(membrane: loops.Membrane, arriving: loops.Arriving) -> tuple[loops
         room = most
     order = fired.times[:, :most].argsort(axis=1, kind="stable")  # neurons of a window follow each other
     times, source, slope, before = (np.take_along_axis(column[:, :most], order, 1) for column in fired[:4])
-    return loops.Fired(times, source, slope, before, fired.count), u
+    return loops.TimedSpikes(times, source, slope, before, fired.count), u
 
 
 @functools.cache
 def _compile_loops() -> None:
     """Compile the loops, or load them; announce it where they are compiled."""
-    arriving = loops.Arriving(np.zeros((1, 1)), np.ones((1, 1, 1)), np.ones(1), np.empty((0, 0)))
-    membrane = loops.Membrane(2.0, 1.0, 1.0, 1.0)
+    arriving = loops.TimedArrivals(np.zeros((1, 1)), np.ones((1, 1, 1)), np.ones(1), np.empty((0, 0)))
+    membrane = Membrane(2.0, 1.0, 1.0)
     with event.install_listener("numba:compile", CompileNote("compiling spike times, once for this machine")):
         fired, u = _simulate(membrane, arriving)
         given = loops.Adjoints(u, u.copy(), u.copy()), loops.Gradients(*arriving[:2], arriving.sends)

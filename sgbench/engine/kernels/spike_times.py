@@ -1,7 +1,7 @@
 """Current-based neurons from spike to spike, and the adjoint of their spike times, compiled by numba.
 
 Legend: B samples, K arrivals of a sample, N neurons, R room for spikes of a sample. Times and time constants count
-steps. The equations are in `sgbench.networks.event_simulation`.
+steps. The equations are in `sgbench.networks.event_simulation`, and so is what a `membrane` holds.
 """
 
 from __future__ import annotations
@@ -20,16 +20,7 @@ NEWTON_STEPS = 100
 ROUNDING = 1e-15  # of a step of Newton's, in synaptic time constants
 
 
-class Membrane(NamedTuple):
-    """Holds numbers of a layer's neurons."""
-
-    tau_mem: float
-    tau_syn: float
-    share: float  # tau_syn / (tau_mem - tau_syn)
-    threshold: float
-
-
-class Arriving(NamedTuple):
+class TimedArrivals(NamedTuple):
     """Holds what reaches a layer, and what its neurons send to each other."""
 
     times: np.ndarray  # [B, K] ascending
@@ -38,7 +29,7 @@ class Arriving(NamedTuple):
     sends: np.ndarray  # [N, N], row n of what neuron n sends; empty without recurrence
 
 
-class Fired(NamedTuple):
+class TimedSpikes(NamedTuple):
     """Holds the spikes of each sample, those after an arrival after those before it."""
 
     times: np.ndarray  # [B, R]
@@ -49,13 +40,20 @@ class Fired(NamedTuple):
 
 
 @row
+def share(membrane):
+    """Return by what a current is multiplied in the potential that it makes."""
+    return membrane.tau_syn / (membrane.tau_mem - membrane.tau_syn)
+
+
+@row
 def crossing(u, i, left, membrane):
     """Return the steps until a potential reaches the threshold; infinite if more than `left`.
 
     It rises up to its only extremum and is concave there, so Newton's steps from 0 come to the root from one side.
     """
     mem, syn, theta = membrane.tau_mem, membrane.tau_syn, membrane.threshold
-    a, b = u + membrane.share * i, membrane.share * i
+    b = share(membrane) * i
+    a = u + b
     ratio = b * mem / (a * syn)
     if not (i > u and ratio > 0.0):
         return NEVER
@@ -77,7 +75,7 @@ def crossing(u, i, left, membrane):
 def advance(u, i, b, n, span, membrane):
     """Move the potential and the current of a neuron over a window without events."""
     slow, fast = math.exp(-span / membrane.tau_mem), math.exp(-span / membrane.tau_syn)
-    u[b, n] = slow * u[b, n] + membrane.share * (slow - fast) * i[b, n]
+    u[b, n] = slow * u[b, n] + share(membrane) * (slow - fast) * i[b, n]
     i[b, n] = fast * i[b, n]
 
 
@@ -191,7 +189,7 @@ def bring(adjoints, b, n, to, membrane):
     """Move the adjoints of a neuron back to an earlier moment, over a window without events."""
     p, q, span = adjoints.p, adjoints.q, adjoints.at[b, n] - to
     slow, fast = math.exp(-span / membrane.tau_mem), math.exp(-span / membrane.tau_syn)
-    q[b, n] = fast * q[b, n] + membrane.share * (slow - fast) * p[b, n]
+    q[b, n] = fast * q[b, n] + share(membrane) * (slow - fast) * p[b, n]
     p[b, n] = slow * p[b, n]
     adjoints.at[b, n] = to
 
@@ -231,7 +229,7 @@ def cross_together(adjoints, fired, by_time, arriving, gradients, b, m, membrane
 
 @loop_backward
 def pull_back(membrane, arriving, fired, by_time, adjoints, gradients, low, high):
-    """Go back through samples [low, high), whose spikes are in the order of time; all gradients are 0.
+    """Propagate adjoints back through samples [low, high), with spikes in the order of time and gradients of 0.
 
     `by_time` [B, R] are derivatives of the loss by spike times, and is written to. A recurrent layer adds up
     `gradients.sends` over samples, so one call takes them all.
