@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -39,6 +40,9 @@ class Measured:
     test_samples: frozenset[int]
     steps_per_sample: frozenset[float]
     made_utc: str = ""  # end of its last run; empty in a registry of an older release
+    data_sha256: tuple[
+        str, ...
+    ] = ()  # of the data of its seeds, each once; empty in a registry of an older release
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,9 @@ class MethodRow:
     at_chance: tuple[int, ...]  # finished seeds that are no better than guessing on the test split
     costs: Costs
     listing: Listing | None  # None for records of a runs folder
+    data_sha256: tuple[
+        str, ...
+    ] = ()  # of its data, if no maintainer has accepted the data set's files; else empty
 
     @property
     def label(self) -> str:
@@ -96,6 +103,10 @@ class Board:
     latency_s: float | None  # modelled duration of one inference; None if records differ
     in_time: bool  # whether samples are time series, so that a network without spikes runs once a step
     is_data_accepted: bool = True  # whether a maintainer has accepted the data set's files
+
+    def has_other_data(self, row: MethodRow) -> bool:
+        """Return whether a row rests on other data than the first one, so that neither score says of the other."""
+        return bool(self.rows) and row.data_sha256 != self.rows[0].data_sha256
 
 
 def measure(
@@ -136,6 +147,7 @@ def measure(
         test_samples=frozenset(record.test.samples for record in ordered if record.test),
         steps_per_sample=frozenset(count.steps / count.samples for count in counts),
         made_utc=max(record.provenance.created_utc for record in ordered),
+        data_sha256=tuple(sorted({data for record in ordered if (data := record.provenance.data_sha256)})),
     )
 
 
@@ -184,6 +196,11 @@ def board_of(  # noqa: PLR0913 - the parts of a board
     twice = {method_of_row(method.method_id) for method in ordered if "-" in method.method_id}
     rows = [_row(method, varying, listings.get(method.method_id), score, twice) for method in ordered]
     plain = _plain_rows([method for method in everything if method.method.is_baseline], listings, score)
+    if not is_data_accepted:
+        known = {method.method_id: method.data_sha256 for method in everything}
+        rows, plain = (
+            [replace(row, data_sha256=known[row.method_id]) for row in part] for part in (rows, plain)
+        )
     return Board(
         protocol=protocol,
         targets=tuple(targets),
@@ -245,9 +262,20 @@ def _is_retired(row: MethodRow) -> bool:
 
 
 def _ranked(rows: Iterable[MethodRow], score: Measure) -> tuple[MethodRow, ...]:
+    """Rank rows that rest on the same data; rows on other data than most have no rank."""
     unranked = list(rows)
-    ranks = places({row.method_id: score.signed(row.scores) for row in unranked})
-    return _in_order([replace(row, rank=ranks[row.method_id]) for row in unranked], score)
+    usual = _usual_data(unranked)
+    ranks = places({row.method_id: score.signed(row.scores) for row in unranked if row.data_sha256 == usual})
+    return _in_order([replace(row, rank=ranks.get(row.method_id)) for row in unranked], score)
+
+
+def _usual_data(rows: Iterable[MethodRow]) -> tuple[str, ...]:
+    """Find the data that most rows rest on with all seeds; of equally many those whose hash sorts first.
+
+    Rows that state no data come last: nothing says that these are the same.
+    """
+    counted = Counter(row.data_sha256 for row in rows if len(row.data_sha256) <= 1)
+    return min(counted, key=lambda data: (not data, -counted[data], data), default=())
 
 
 def _in_order(rows: Sequence[MethodRow], score: Measure) -> tuple[MethodRow, ...]:

@@ -16,15 +16,17 @@ from sgbench.errors import InputError
 from sgbench.leaderboard.board import show
 from sgbench.leaderboard.deviation import ProtocolReference, References, deviation
 from sgbench.leaderboard.pages.brief import brief_cells
-from sgbench.leaderboard.pages.columns import UNACCEPTED
+from sgbench.leaderboard.pages.columns import OTHER_DATA, UNACCEPTED
+from sgbench.leaderboard.pages.explain import explain
 from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv, to_json
 from sgbench.leaderboard.rows import Board
 from sgbench.leaderboard.site.protocol_table import row_table
 from sgbench.leaderboard.store.tree import RecordTree
+from sgbench.records.record import RunRecord
 from sgbench.tables import prose
 from tests.leaderboard import factory
-from tests.leaderboard.factory import TOY_FACTS, record, toy_entry, write_board_record
+from tests.leaderboard.factory import TOY_FACTS, method, record, toy_entry, write_board_record
 
 UNKNOWN: dict[str, Any] = {"sizes": {"train": None, "validation": None, "test": 100}, "sha256": None}
 
@@ -65,12 +67,65 @@ def test_rows_of_unread_data_are_ranked_and_marked_on_every_form(tmp_path: Path)
     (values,) = csv.DictReader(io.StringIO(to_csv(marked)))
     (known,) = csv.DictReader(io.StringIO(to_csv(plain)))
     assert values.pop("data") == "not accepted"
+    assert values.pop("data_sha256") == TOY_FACTS["sha256"]
     assert values == known
     assert json.loads(to_json(marked))[0]["data"] == "not accepted"
     assert "atan (width_fwhm=1), data not accepted" in brief_cells(marked.rows[0], marked)
     assert "data not accepted" not in " ".join(brief_cells(plain.rows[0], plain))
     notes = [row_table(found, found.rows, caption="rows").notes for found in (marked, plain)]
     assert [UNACCEPTED in each for each in notes] == [True, False]
+
+
+def on(data: str | None, width: float, accuracies: tuple[float, ...]) -> list[RunRecord]:
+    """A row of a method on files of this hash."""
+    found = []
+    for seed, accuracy in enumerate(accuracies):
+        made = record(
+            seed=seed, accuracy=accuracy, of=method(parameters={"surrogate": {"width_fwhm": width}})
+        )
+        provenance = made.provenance.model_copy(update={"data_sha256": data})
+        found.append(made.model_copy(update={"provenance": provenance}))
+    return found
+
+
+def shown(root: Path, *rows: list[RunRecord]) -> Board:
+    for made in (made for row in rows for made in row):
+        write_board_record(root, made)
+    (found,) = show(RecordTree(root, "leaderboards", UNREAD_DATA)).boards
+    return found
+
+
+def widths(board: Board) -> list[tuple[str, tuple[int, int] | None]]:
+    """Each row's method and ranks, in the order of the board."""
+    return [
+        (row.surrogate, None if row.rank is None else (row.rank.low, row.rank.high)) for row in board.rows
+    ]
+
+
+def test_rows_on_other_files_have_no_rank(tmp_path: Path) -> None:
+    """Expected by hand: two rows on one file are ranked as without the others, a better one on another file and one
+    of two files or of none stand behind them, marked; must differ: on the same file it is the first.
+    """
+    best, good, bad = (0.97, 0.98, 0.97), (0.9, 0.92, 0.91), (0.5, 0.53, 0.51)
+    same = [on("a" * 64, 1.0, good), on("a" * 64, 2.0, bad)]
+    alone = shown(tmp_path / "alone", *same)
+    mixed = [*on("a" * 64, 4.0, best[:1]), *on("b" * 64, 4.0, best)[1:]]
+    others = [on("b" * 64, 3.0, best), mixed, on(None, 5.0, best)]
+    board = shown(tmp_path / "beside", *same, *others)
+    assert widths(board)[:2] == widths(alone)
+    assert [rank for _, rank in widths(board)[2:]] == [None, None, None]
+    assert widths(shown(tmp_path / "one", *same, on("a" * 64, 3.0, best)))[0][1] == (1, 1)
+    values = list(csv.DictReader(io.StringIO(to_csv(board))))
+    assert [row["data"] for row in values] == ["not accepted"] * 2 + ["not accepted, other files"] * 3
+    assert {row["data_sha256"] for row in values[2:]} == {"b" * 64, f"{'a' * 64} {'b' * 64}", ""}
+    page = to_markdown(board, layout="leaderboards")
+    assert f". {prose(OTHER_DATA)}\n" in page
+    assert prose(OTHER_DATA) not in to_markdown(alone, layout="leaderboards")
+    assert "data not accepted, other files" in " ".join(brief_cells(board.rows[2], board))
+    first, second, other, *_ = board.rows
+    said = "A and B rest on different files"
+    assert said in " ".join(explain(board, first, other, hits={}).short)
+    assert said not in " ".join(explain(board, first, second, hits={}).short)
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def _cells(row: MethodRow, board: Board) -> list[str]:
 
 
 def _above(row: MethodRow, board: Board) -> str:
-    if not board.rows:
+    if not board.rows or board.has_other_data(row):
         return NONE
     measure = board.measure
     return measure.difference(compare(measure.signed(row.scores), measure.signed(board.rows[0].scores)))

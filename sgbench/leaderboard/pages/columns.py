@@ -27,6 +27,7 @@ UNACCEPTED = (
     "data not accepted: no maintainer has accepted what holders of the original files found, so rows may rest on "
     "different files; see: sgbench data confirm"
 )
+OTHER_DATA = "rests on other files than the first row, and is neither ranked nor compared with it"
 
 
 class Note(NamedTuple):
@@ -122,22 +123,35 @@ def _method_columns(board: Board) -> Iterator[BoardColumn]:
         is_number=False,
     )
     marks = () if board.is_data_accepted else (Note(UNACCEPTED),)
-    word = "" if board.is_data_accepted else ", data not accepted"
+
+    def word(row: MethodRow) -> str:
+        return f"not accepted{', other files' if board.has_other_data(row) else ''}"
+
     yield BoardColumn(
         METHOD,
         {"brief": "method"},
-        lambda row: BoardCell(row.label.replace("(", " (") + word),  # a narrow column breaks there
+        lambda row: BoardCell(  # a narrow column breaks there
+            row.label.replace("(", " (") + ("" if board.is_data_accepted else f", data {word(row)}")
+        ),
         is_number=False,
     )
     yield BoardColumn(
         METHOD,
         {"page": "surrogate", "site": "method"},
-        lambda row: BoardCell(row.surrogate, notes=marks, is_code=True),
+        lambda row: BoardCell(
+            row.surrogate,
+            notes=(*marks, Note(OTHER_DATA)) if board.has_other_data(row) else marks,
+            is_code=True,
+        ),
         lambda row: {
             "surrogate": row.surrogate,
             **({"baseline": "yes" if row in board.baselines else "no"} if board.baselines else {}),
             **({"claimed": "yes" if row in board.claimed else "no"} if board.claimed else {}),
-            **({} if board.is_data_accepted else {"data": "not accepted"}),
+            **(
+                {}
+                if board.is_data_accepted
+                else {"data": word(row), "data_sha256": " ".join(row.data_sha256)}
+            ),
         },
         is_number=False,
     )

@@ -341,7 +341,9 @@ def _caveat(board: Board) -> str:
 
 
 def _notices(a: MethodRow, b: MethodRow) -> Iterator[str]:
-    """Yield what is to be known of either method: withdrawn, disputed, or not checked yet."""
+    """Yield what is to be known of either method: of other data, withdrawn, disputed, or not checked yet."""
+    if a.data_sha256 != b.data_sha256:
+        yield "A and B rest on different files, so that the difference may be that of the files."
     for name, row in (("A", a), ("B", b)):
         listing = row.listing
         if listing is None:

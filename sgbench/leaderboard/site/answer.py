@@ -71,7 +71,7 @@ def answer_of(sources: Sources, comparison: AcrossTasks | str) -> FrontPageAnswe
         tuple(advice.command for advice in sources.extras.advice if advice.surrogate),
         evidence,
         (*_not_tried(sources), *_doubts(boards, sources)),
-        tuple(_duel(board, board.rows[0], board.rows[1]) for board in boards if len(board.rows) > 1),
+        tuple(_duel(board, board.rows[0], board.rows[1]) for board in boards if _is_a_pair(board)),
         tuple(
             _duel(board, _best_other(board, sources), control)
             for board, control in _controls(boards, sources)
@@ -248,6 +248,11 @@ def _controls(boards: Sequence[Board], sources: Sources) -> Iterator[tuple[Board
 
 def _best_other(board: Board, sources: Sources) -> MethodRow:
     return next(row for row in board.rows if not _is_control(row, sources))
+
+
+def _is_a_pair(board: Board) -> bool:
+    """Return whether a board has a second row, on the same data as the first."""
+    return len(board.rows) > 1 and not board.has_other_data(board.rows[1])
 
 
 def _duel(board: Board, a: MethodRow, b: MethodRow) -> BoardDuel:
