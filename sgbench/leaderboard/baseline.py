@@ -8,8 +8,12 @@ from sgbench.composition.catalogue import Entry
 from sgbench.records.method import canonical, same
 from sgbench.records.spec import NEUTRAL_CHOICES, NOTHING, SPIKING_CHOICES, Method, Protocol
 
-WITHOUT = {**NEUTRAL_CHOICES, **dict.fromkeys(SPIKING_CHOICES, NOTHING), "regulariser": "none"}
-"""Entries of a network without spikes in groups that concern only spikes."""
+WITHOUT = {
+    **{group: name for group, name in NEUTRAL_CHOICES.items() if group not in ("augmentation", "schedule")},
+    **dict.fromkeys(SPIKING_CHOICES, NOTHING),
+    "regulariser": "none",
+}
+"""Entries of a network without spikes in groups that concern only layers of spiking neurons."""
 
 
 def is_baseline(entry: Entry | None) -> bool:
@@ -25,7 +29,12 @@ def baseline_deviations(method: Method, protocol: Protocol, entry: Entry | None)
         if method.choices[group] != name or (method.parameters[group] and name == NOTHING):
             yield f"{group} is {method.choices[group]}, a network without spikes has {name}"
     given = method.parameters["network"]
+    size, band = given.get("parameters"), protocol.parameters
     expected = {"parameters": None, "match_hidden": protocol.hidden, "steps": protocol.steps}
+    if isinstance(size, int) and "network" in protocol.free:  # a choice, within the bounds of the methods
+        expected = {"match_hidden": None, "steps": protocol.steps}
+        if band is not None and not band[0] <= size <= band[1]:
+            yield f"network.parameters is {size:,}, {protocol.name} allows {band[0]:,} to {band[1]:,}"
     for key, ours in expected.items():
         if key in given and not same(given[key], ours):
             yield f"network.{key} is {canonical(given[key])[:60]}, a baseline has {canonical(ours)[:60]}"

@@ -12,13 +12,14 @@ from torch import nn
 
 from sgbench.composition import catalogue
 from sgbench.composition.compose import compose
+from sgbench.composition.data_facts import in_time
 from sgbench.composition.plan import plan
 from sgbench.energy.plain import PlainCounter
 from sgbench.engine.choose import Engine
 from sgbench.errors import InputError
 from sgbench.exchange.nir_export import to_nir
 from sgbench.inits.kaiming import Kaiming
-from sgbench.leaderboard.deviation import compose_reference, method_deviations
+from sgbench.leaderboard.deviation import compose_reference, experiment_of, method_deviations
 from sgbench.networks.base import Network, Provided
 from sgbench.networks.baseline import InputView
 from sgbench.networks.baseline_gru import Gru
@@ -42,6 +43,13 @@ every_gated = pytest.mark.parametrize(("kind", "theirs", "gates"), GATED, ids=["
 LENGTHS = torch.tensor([6, 4, 2])
 X = (torch.rand(STEPS, 3, N_IN, generator=torch.Generator().manual_seed(0)) < 0.5).double()
 SIZE = {"match_hidden": None, "match_recurrence": None, "match_bias": None}
+
+SEQUENCES = [
+    name
+    for name, entry in catalogue.entries("protocol").items()
+    if experiment_of(name) and in_time(entry.parameters["fixed"]["dataset"])
+]
+"""Protocols of samples in time that have an experiment."""
 
 
 def made(kind: type[Network], **options: object) -> Network:
@@ -246,6 +254,18 @@ def test_a_protocol_takes_it_as_a_baseline():
     assert "encoder is" in found
     forged = method.model_copy(update={"choices": {**method.choices, "network": "mlp"}})
     assert any("is no baseline" in line for line in method_deviations(forged, 0, reference))
+
+
+@pytest.mark.one_in(20)
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_every_sequence_protocol_takes_gated_units(name):
+    """Expected: nothing deviates, with the schedule of the methods beside them."""
+    reference = compose_reference(name)
+    words = [f"experiment={experiment_of(name)}", f"protocol={name}"]
+    for network in ("lstm", "gru"):
+        method = compose([*words, f"network={network}", "normalisation=none", "dropout=none"]).method
+        assert list(method_deviations(method, reference.protocol.seeds[0], reference)) == []
+        assert method.choices["schedule"] == reference.method.choices["schedule"]
 
 
 @pytest.mark.slow

@@ -217,5 +217,15 @@ def test_a_network_without_spikes_is_as_large_as_a_recipe(words: list[str]) -> N
 
 
 def test_each_board_has_a_network_without_spikes() -> None:
-    boards = {compose(words).method.protocol.name for words in BASELINES}
+    """Expected: what the page tells to type deviates nowhere; must differ: more parameters than methods have."""
+    boards = set()
+    for words in BASELINES:
+        method = compose(words).method
+        boards.add(method.protocol.name)
+        reference = compose_reference(method.protocol.name)
+        assert list(method_deviations(method, 200, reference)) == []
+        *_, most = reference.protocol.parameters or ()
+        larger = compose([*words, f"network.parameters={most + 1}"]).method
+        (why,) = method_deviations(larger, 200, reference)
+        assert why.startswith(f"network.parameters is {most + 1:,}, ")
     assert boards == {"shd_v2", "ssc_v2", "nmnist_v2", "dvs_gesture_v2", "cifar10_dvs_v2"}
