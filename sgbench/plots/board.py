@@ -1,4 +1,4 @@
-"""A board as one picture: accuracy with every seed, spikes, and energy, beside each other."""
+"""Draw a board: scores of every seed, spikes, and energy, side by side."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ LEGEND_COLUMNS = 4
 LINE_INCHES = 0.22  # each line of a row's label
 FONT_SIZE = 13  # readable at half the picture's size
 MAX_ROWS = 60
-RANK_POINTS = 66  # between a row's name and its numbers
+RANK_POINTS = 66  # distance of a row's name and its numbers [points]
 MAX_LABEL, MOST_LINES = 42, 3
-MIN_TICK_GAP = 0.08  # of the axis of scores
-ABOVE, BELOW = -0.12, 0.2  # where a row's mean and its seeds stand
+MIN_TICK_GAP = 0.08  # relative to the axis of scores
+ABOVE, BELOW = -0.12, 0.2  # positions of a row's mean and of its seeds
 LOG_FROM_RATIO = 20
 NARROW_RATIO = 100  # up to here ticks at 1 and 3 do not touch
 
@@ -46,41 +46,41 @@ class BoardRow:
     """Holds one method's row of a picture; scores are accuracies in % or losses."""
 
     name: str
-    choices: str  # what else tells it apart, on a line of its own; empty where nothing does
+    choices: str  # further settings in which rows differ, on their own line; may be empty
     rank: str
     mean: Estimate
-    seeds: tuple[float, ...]  # of finished runs
-    failed: tuple[float, ...]  # what failed runs count as
-    spikes: float | None  # per inference; None where they were not counted
+    seeds: tuple[float, ...]  # scores of finished runs
+    failed: tuple[float, ...]  # scores of failed runs, as by guessing
+    spikes: float | None  # per inference; None if not counted
     energies: tuple[Estimate | None, ...]  # per inference on each target [nJ]; None without a total
 
     @property
     def label(self) -> str:
-        """Write what stands beside the row: its name on one line, what else tells it apart on up to three."""
+        """Write the row's label: its name on one line, further settings on up to three."""
         lines = wrapped(self.name, MAX_LABEL), wrapped(self.choices, MAX_LABEL, MOST_LINES)
         return "\n".join(line for line in lines if line)
 
 
 @dataclass(frozen=True)
 class EnergyColumn:
-    """Holds a target for which energies are given, and whether they are a part of what it needs."""
+    """Holds an energy target with a panel."""
 
     name: str
-    is_partial: bool
+    is_partial: bool  # whether its energies leave out some operations
 
 
 @dataclass(frozen=True)
 class BoardPicture:
-    """Holds what a board's picture shows."""
+    """Holds the rows and panels of a board's picture."""
 
     title: str
     rows: tuple[BoardRow, ...]  # from the top; at least one, at most `MAX_ROWS` are drawn
-    methods: int  # how many rows the board has
+    methods: int  # count of all rows of the board
     targets: tuple[EnergyColumn, ...]
     baselines: tuple[tuple[str, float], ...]  # networks without spikes: name and mean score
     is_loss: bool
-    least_error: float  # the smallest that is told apart from none, in the unit of the scores
-    guess: float  # the score without learning; not a number where nobody knows it
+    least_error: float  # smallest error that differs from none, in the unit of the scores
+    guess: float  # the score of guessing; NaN if unknown
 
     @property
     def axis(self) -> ErrorAxis:
@@ -89,7 +89,7 @@ class BoardPicture:
 
 
 def board_figure(picture: BoardPicture) -> Figure:
-    """Draw a board: one row a method, with panels of scores, spikes and energies."""
+    """Draw a board: one row for each method, with panels of scores, spikes and energies."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -125,10 +125,7 @@ def board_size(picture: BoardPicture) -> tuple[float, float]:
 
 
 def _strip_inches(picture: BoardPicture) -> tuple[float, float]:
-    """Compute the heights of the panels' legend and of the strip above the panels, which no row's label reaches.
-
-    The strip holds the title and both legends.
-    """
+    """Compute the heights [inches] of the panels' legend, and of the strip with the title and both legends."""
     plain = LEGEND_INCHES * math.ceil(len(picture.baselines) / LEGEND_COLUMNS)
     return plain, HEAD_INCHES + LEGEND_INCHES * math.ceil(len(picture.targets) / LEGEND_COLUMNS) + plain
 
@@ -144,11 +141,11 @@ def _frame(axes: Axes, rows: int) -> None:
 
 
 def _label_rows(axes: Axes, rows: Sequence[BoardRow]) -> None:
-    """Write names, choices and ranks beside the rows."""
+    """Write names, settings and ranks to the left of the rows."""
     axes.set_yticks(range(len(rows)), [row.label for row in rows])
     axes.tick_params(axis="y", pad=RANK_POINTS + 6)
     for label in axes.get_yticklabels():
-        label.set_parse_math(False)  # a record's text is no formula
+        label.set_parse_math(False)  # a record's text must not be parsed as a formula
     for index, text in [(-0.75, "rank"), *enumerate(row.rank for row in rows)]:
         axes.annotate(
             text,
@@ -171,7 +168,7 @@ def _draw_scores(axes: Axes, rows: Sequence[BoardRow], picture: BoardPicture) ->
     means = [Estimate(*map(axis.shown, row.mean)) for row in rows]
     heights = [index + ABOVE for index in range(len(rows))]
     plain = [axis.shown(score) for _, score in picture.baselines]
-    # The scale comes first, so that what is drawn need not be placed anew.
+    # The scale is set first, so that nothing is transformed twice.
     everything = [
         *(score for score, _ in (*seeds, *failed)),
         *(end for mean in means for end in mean),
@@ -190,8 +187,8 @@ def _draw_scores(axes: Axes, rows: Sequence[BoardRow], picture: BoardPicture) ->
         )
     guess, (low, high) = picture.guess, ends
     if low < guess < high or (guess > low and not picture.is_loss):
-        word = "without learning" if picture.is_loss else "chance"
-        axes.axvline(guess, color=SOFT, linestyle="--", linewidth=1.2, label=word)
+        label = "without learning" if picture.is_loss else "chance"
+        axes.axvline(guess, color=SOFT, linestyle="--", linewidth=1.2, label=label)
     axes.plot([], [], "o-", ms=9, label="mean, 95 % interval", **MEAN_STYLE)
     axes.scatter([], [], s=34, label="one seed", **SEED_STYLE)
     if failed:
@@ -232,17 +229,17 @@ def _draw_energies(axes: Axes, rows: Sequence[BoardRow], targets: Sequence[Energ
     axes.set_xlabel(f"dynamic energy, nJ\nper inference{partial}", fontsize=FONT_SIZE, color=INK)
     if targets:
         legend = axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=LEGEND_COLUMNS, **LEGEND_STYLE)
-        legend.set_in_layout(False)  # it may reach over the empty space to its left
+        legend.set_in_layout(False)  # it may extend over the empty space to its left
 
 
 def _say(axes: Axes, index: int, text: str) -> None:
-    """Write a text at the right end of a row, for what cannot be drawn."""
-    place = axes.get_yaxis_transform()
-    axes.text(0.985, index + 0.3, text, transform=place, ha="right", va="center", fontsize=11, color=SOFT)
+    """Write a text at the right end of a row, for a value that cannot be drawn."""
+    transform = axes.get_yaxis_transform()
+    axes.text(0.985, index + 0.3, text, transform=transform, ha="right", va="center", fontsize=11, color=SOFT)
 
 
 def _cost_axis(axes: Axes, values: Sequence[float]) -> None:
-    """Scale an axis of costs: from zero, or by logarithms where values differ tenfold and none is zero."""
+    """Scale an axis of costs: from zero, or logarithmic if values differ much and none is zero."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     if not values:

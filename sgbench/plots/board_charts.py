@@ -1,4 +1,4 @@
-"""Charts of boards: scores with every seed, places that methods may have, and scores over settings and tasks."""
+"""Build charts of boards: scores of every seed, rank intervals, and scores over settings and tasks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Ends, Series, ends_of, thinned, told
+from sgbench.plots.chart import (
+    Chart,
+    ChartAxis,
+    ChartPoint,
+    Charts,
+    Ends,
+    Series,
+    ends_of,
+    thinned,
+    value_text,
+)
 from sgbench.plots.estimate import Estimate
 
 if TYPE_CHECKING:
@@ -26,34 +36,34 @@ SEED_BELOW = 0.24  # of a row, from its mean to its seeds
 
 @dataclass(frozen=True)
 class ScoredRow:
-    """Describes one method: its scores as accuracies in % or as losses, and the places that it may have."""
+    """Describes one method: its scores as accuracies in % or as losses, and its rank interval."""
 
     name: str
     link: str
     mean: Estimate
-    seeds: tuple[float, ...]  # of finished runs
-    failed: tuple[float, ...] = ()  # what failed runs count as
-    ranks: tuple[int, int] | None = None  # first and last, from 1 on
-    groups: str = ""  # letters of the groups of methods that are not told apart
+    seeds: tuple[float, ...]  # scores of finished runs
+    failed: tuple[float, ...] = ()  # scores of failed runs, as by guessing
+    ranks: tuple[int, int] | None = None  # best and worst, from 1
+    groups: str = ""  # letters of its groups of methods without significant differences
 
 
 def score_charts(rows: Sequence[ScoredRow], *, is_loss: bool, guess: float, caption: str) -> Charts:
-    """Build the chart of means with their intervals, every seed below its mean, the best method on top.
+    """Build the chart of means with their intervals, and of all seeds below, the best method on top.
 
-    Errors stand in place of accuracies, so that a logarithmic axis tells good methods apart.
+    Errors are drawn in place of accuracies, on a logarithmic axis, so that good methods are distinguishable.
 
     Args:
         rows: the first sixty are drawn.
         is_loss: whether scores are losses.
-        guess: the score without learning, a line where it lies among the scores.
-        caption: what is shown.
+        guess: the score of guessing, a line if it lies among the scores.
+        caption: of the chart.
     """
     shown = [*enumerate(rows[:MAX_ROWS])]
-    means = [_mean(row, place, is_loss=is_loss) for place, row in shown]
+    means = [_mean(row, index, is_loss=is_loss) for index, row in shown]
     seeds, failed = (
         [
-            ChartPoint(_lost(score, is_loss=is_loss), place + SEED_BELOW)
-            for place, row in shown
+            ChartPoint(_lost(score, is_loss=is_loss), index + SEED_BELOW)
+            for index, row in shown
             for score in (row.failed if is_failed else row.seeds)
         ]
         for is_failed in (False, True)
@@ -74,12 +84,12 @@ def score_charts(rows: Sequence[ScoredRow], *, is_loss: bool, guess: float, capt
     )
 
 
-def _mean(row: ScoredRow, place: int, *, is_loss: bool) -> ChartPoint:
-    """Make the point of a mean; its interval, which of few seeds is far wider, may leave the axis."""
+def _mean(row: ScoredRow, index: int, *, is_loss: bool) -> ChartPoint:
+    """Make the point of a mean; its interval may extend beyond the axis."""
     low, high = sorted(_lost(end, is_loss=is_loss) for end in row.mean[1:])
-    words = f"{row.name}: {told(row.mean.value, ends_of(row.mean), '' if is_loss else ' %')}"
+    tooltip = f"{row.name}: {value_text(row.mean.value, ends_of(row.mean), '' if is_loss else ' %')}"
     ends = (low, high) if low < high else None
-    return ChartPoint(_lost(row.mean.value, is_loss=is_loss), place, words, row.link, x_ends=ends)
+    return ChartPoint(_lost(row.mean.value, is_loss=is_loss), index, tooltip, row.link, x_ends=ends)
 
 
 def _lost(score: float, *, is_loss: bool) -> float:
@@ -87,22 +97,22 @@ def _lost(score: float, *, is_loss: bool) -> float:
 
 
 def rank_charts(rows: Sequence[ScoredRow], *, caption: str) -> Charts:
-    """Build the chart of the places that methods may have, with the letters of those that are not told apart.
+    """Build the chart of rank intervals, with the letters of groups without significant differences.
 
     Args:
         rows: the first sixty with ranks are drawn.
-        caption: what is shown.
+        caption: of the chart.
     """
     ranked = [(row, row.ranks) for row in rows if row.ranks is not None]
     points = [
         ChartPoint(
             end,
-            place,
-            f"{row.name}: {_place_words(ranks)}, alike: {row.groups}",
+            index,
+            f"{row.name}: {_ranks_text(ranks)}, alike: {row.groups}",
             row.link,
             x_ends=ranks if end == ranks[0] < ranks[1] else None,
         )
-        for place, (row, ranks) in enumerate(ranked[:MAX_ROWS])
+        for index, (row, ranks) in enumerate(ranked[:MAX_ROWS])
         for end in dict.fromkeys(ranks)
     ]
     names = tuple(f"{row.name} · {row.groups}" for row, _ in ranked[:MAX_ROWS])
@@ -110,7 +120,7 @@ def rank_charts(rows: Sequence[ScoredRow], *, caption: str) -> Charts:
     return Charts(caption, (Chart("Ranks", x_axis, ChartAxis(names=names), (Series("", tuple(points)),)),))
 
 
-def _place_words(ranks: tuple[int, int]) -> str:
+def _ranks_text(ranks: tuple[int, int]) -> str:
     first, last = ranks
     return f"place {first}" if first == last else f"places {first} to {last}"
 
@@ -121,21 +131,21 @@ def tuning_charts(curves: Sequence[TuningCurve], *, axis: str, caption: str) -> 
     Args:
         curves: the first two dozen are drawn, four of them with their band.
         axis: name and unit of the scores.
-        caption: what is shown.
+        caption: of the chart.
     """
-    series = tuple(_tuned(place, curve) for place, curve in enumerate(curves[:MAX_LINES]))
+    series = tuple(_tuned(index, curve) for index, curve in enumerate(curves[:MAX_LINES]))
     chart = Chart("Settings", ChartAxis("settings tried, of those here"), ChartAxis(axis), series)
     return Charts(caption, (chart,))
 
 
-def _tuned(place: int, curve: TuningCurve) -> Series:
-    has_band = place < MOST_BANDS
+def _tuned(index: int, curve: TuningCurve) -> Series:
+    has_band = index < MOST_BANDS
     ends = zip(curve.low, curve.high, strict=True)
     points = [
         ChartPoint(
             tried,
             score,
-            f"{curve.name}, {tried} tried: {told(score, both)}",
+            f"{curve.name}, {tried} tried: {value_text(score, both)}",
             y_ends=both if has_band else None,
         )
         for tried, (score, both) in enumerate(zip(curve.scores, ends, strict=True), start=1)
@@ -147,12 +157,12 @@ def _tuned(place: int, curve: TuningCurve) -> Series:
 def across_charts(profiles: Sequence[PerformanceProfile], ranks: MeanRanks | None, *, caption: str) -> Charts:
     """Build the charts of performance profiles and, with several tasks, of mean ranks.
 
-    Two mean ranks are told apart where their whiskers, each a critical difference long, do not meet.
+    Two mean ranks differ significantly if their whiskers, each a critical difference long, do not overlap.
 
     Args:
         profiles: the best method first; the first two dozen are drawn.
         ranks: None with one task or one method.
-        caption: what is shown.
+        caption: of the charts.
     """
     x_axis, y_axis = ChartAxis("normalised score (0 guessing, 1 perfect)"), ChartAxis("runs above it, %")
     lines = tuple(_profile(profile) for profile in profiles[:MAX_LINES])
@@ -161,10 +171,10 @@ def across_charts(profiles: Sequence[PerformanceProfile], ranks: MeanRanks | Non
 
 
 def _profile(profile: PerformanceProfile) -> Series:
-    """Draw a profile as steps: above a score the share is that of the runs beyond it, up to the next one."""
+    """Make the series of a profile as steps: between two scores the share is that of runs above the lower one."""
     last = len(profile.scores) - 1
-    kept = np.unique(np.linspace(0, last, min(last + 1, MOST_STEPS)).round().astype(int))
-    pairs: list[Ends] = [(float(profile.scores[place]), float(profile.shares[place])) for place in kept]
+    chosen = np.unique(np.linspace(0, last, min(last + 1, MOST_STEPS)).round().astype(int))
+    pairs: list[Ends] = [(float(profile.scores[index]), float(profile.shares[index])) for index in chosen]
     steps = [pairs[0]] + [
         step for (_, share), after in pairwise(pairs) for step in ((after[0], share), after)
     ]
@@ -175,8 +185,8 @@ def _mean_ranks(ranks: MeanRanks) -> Chart:
     ranked = sorted((rank, name) for name, rank in ranks.by_name.items())
     half = ranks.critical_difference / 2
     points = tuple(
-        ChartPoint(rank, place, f"{name}: mean rank {rank:.2f}", x_ends=(rank - half, rank + half))
-        for place, (rank, name) in enumerate(ranked)
+        ChartPoint(rank, index, f"{name}: mean rank {rank:.2f}", x_ends=(rank - half, rank + half))
+        for index, (rank, name) in enumerate(ranked)
     )
     title = f"Mean rank over {ranks.tasks} tasks (1 the best)"
     names = ChartAxis(names=tuple(name for _, name in ranked))

@@ -1,4 +1,4 @@
-"""The picture of accuracy against energy under a budget, a panel a task."""
+"""Draw accuracy over energy under a budget, one panel for each task."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ TITLE_LETTERS, TITLE_LINES = 52, 2
 class BudgetPoint:
     """Holds one setting: the kind of its weights, its energy and its accuracy."""
 
-    kind: str  # of its weights, which has a colour and a marker
+    kind: str  # of its weights; each kind has a colour and a marker
     energy_nj: float
     accuracy: Estimate  # in percent, with its interval over seeds
-    on_front: bool  # whether no other setting beats it by validation
-    chosen: bool  # whether it is the one that is advised
+    on_front: bool  # whether it is on the Pareto front by validation
+    chosen: bool  # whether it is the advised setting
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class BudgetPanel:
 def budget_figure(
     panels: Sequence[BudgetPanel], *, target: str, max_nj: float | None, min_accuracy: float | None
 ) -> Figure:
-    """Draw each task's settings; a line joins the front, a ring marks what is advised, the budget is shaded.
+    """Draw each task's settings, with the Pareto front as a line, the advised one in a ring, and the budget shaded.
 
     Args:
-        panels: one a task.
-        target: name of the price list.
-        max_nj: right end of the shaded area; None: none is drawn.
+        panels: one for each task.
+        target: name of the energy target.
+        max_nj: right end of the shaded area [nJ]; None: no area.
         min_accuracy: its lower end [%].
 
     Raises:
@@ -54,7 +54,7 @@ def budget_figure(
     if not panels:
         raise InputError("no measured task to draw")
     kinds = sorted({point.kind for panel in panels for point in panel.points})
-    looks = {kind: (COLOURS[place], MARKERS[place]) for place, kind in enumerate(kinds)}
+    looks = {kind: (COLOURS[index], MARKERS[index]) for index, kind in enumerate(kinds)}
     across = min(ACROSS, len(panels))
     down = -(-len(panels) // across)
     width, height = PANEL_INCHES
@@ -76,7 +76,7 @@ def budget_figure(
 
 
 def _shade(axes: Axes, max_nj: float | None, min_accuracy: float | None) -> None:
-    """Mark what a budget allows."""
+    """Shade the area that a budget allows."""
     if max_nj is not None:
         axes.axvspan(0, max_nj, ymin=0, color=BAND, linewidth=0, zorder=0)
         axes.axvline(max_nj, color=SOFT, linewidth=1)

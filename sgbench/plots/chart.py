@@ -1,4 +1,4 @@
-"""A chart as a plain value: what it shows, what each point says, and where it leads."""
+"""A chart as a plain value: axes, series, and the text and link of each point."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from sgbench.plots.estimate import Estimate
 
 MOST_POINTS = 200
 SHADES = 10
-"""Steps of colour that cells are told apart by, from the least value to the largest."""
+"""Count of colour shades of cells, from the least value to the largest."""
 CHARTS = "charts.json"
-"""File beside the pages of a report, with its charts for the web site."""
+"""Name of the file with a report's charts for the web site, next to its pages."""
 Ends = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class ChartAxis:
-    """Describes one axis: its label, whether it is logarithmic, and names that stand at 0, 1, 2 ... for numbers."""
+    """Describes one axis."""
 
     label: str = ""
     is_log: bool = False
-    names: tuple[str, ...] = ()
-    ends: Ends | None = None  # where it begins and ends, if not with its points
+    names: tuple[str, ...] = ()  # tick labels at 0, 1, 2 ... of an axis of categories
+    ends: Ends | None = None  # limits; None: those of its points
 
 
 @dataclass(frozen=True)
 class ChartPoint:
-    """Describes one point, with the ends of its intervals and what is said of it."""
+    """Describes one point, with the ends of its intervals."""
 
     x: float
     y: float
-    told: str = ""
+    told: str = ""  # tooltip
     link: str | None = None  # from the top of the site
-    label: str = ""  # beside it, in the picture
+    label: str = ""  # text next to it in the picture
     x_ends: Ends | None = None
     y_ends: Ends | None = None
     shade: int | None = None  # of a cell, from 0
@@ -46,44 +46,44 @@ class ChartPoint:
 
 @dataclass(frozen=True)
 class Series:
-    """Describes points of one name, which readers show and hide together."""
+    """Describes a series of points, which readers show and hide together."""
 
     name: str
     points: tuple[ChartPoint, ...]
     is_line: bool = False
     is_marked: bool = True
-    has_band: bool = False  # between the ends of its points; else these are whiskers
-    tone: str = ""  # "soft", "good" or "bad" in place of a colour of its own
-    key: str = ""  # the name that it shares with others in the legend
+    has_band: bool = False  # whether intervals are drawn as a band; else as whiskers
+    tone: str = ""  # "soft", "good" or "bad" in place of its own colour
+    key: str = ""  # name in the legend, if several series share one
 
 
 @dataclass(frozen=True)
 class Chart:
-    """Describes a chart: its axes, its series, and lines that stand at a value of the x axis or the y axis."""
+    """Describes a chart: its axes, its series, and reference lines."""
 
     title: str
     x: ChartAxis
     y: ChartAxis
     series: tuple[Series, ...]
-    x_lines: tuple[float, ...] = ()
-    y_lines: tuple[float, ...] = ()
+    x_lines: tuple[float, ...] = ()  # x of vertical lines
+    y_lines: tuple[float, ...] = ()  # y of horizontal lines
 
 
 @dataclass(frozen=True)
 class Charts:
-    """Holds charts side by side that one legend explains."""
+    """Holds charts side by side with one legend."""
 
     caption: str
     panels: tuple[Chart, ...]
 
 
 def ends_of(estimate: Estimate) -> Ends | None:
-    """Return the ends of an estimate; None where they are the number itself."""
+    """Return the ends of an estimate; None if they equal its value."""
     return None if estimate.low == estimate.high else (estimate.low, estimate.high)
 
 
 def told(value: float, ends: Ends | None = None, unit: str = "") -> str:
-    """Write a number with its interval as a chart says it.
+    """Write a number with its interval, as in tooltips.
 
     >>> told(92.5, (90.0, 94.25), " %"), told(0.1234567)
     ('92.5 % (90 to 94.25)', '0.1235')
@@ -93,7 +93,7 @@ def told(value: float, ends: Ends | None = None, unit: str = "") -> str:
 
 
 def line_of(name: str, points: Sequence[Ends], *, key: str = "", tone: str = "") -> Series:
-    """Make a line of at most 200 points, evenly spread; what is no finite number is left out.
+    """Make a line of at most 200 evenly spread points, without points that are not finite.
 
     >>> len(line_of("a", [(x, 0.0) for x in range(1000)]).points), line_of("a", [(0, math.nan)]).points
     (200, ())
@@ -103,15 +103,15 @@ def line_of(name: str, points: Sequence[Ends], *, key: str = "", tone: str = "")
 
 
 def thinned(points: Sequence[ChartPoint]) -> tuple[ChartPoint, ...]:
-    """Select at most 200 points, the first and the last among them."""
+    """Select at most 200 points, the first and the last included."""
     if len(points) <= MOST_POINTS:
         return tuple(points)
     last = len(points) - 1
-    return tuple(points[round(place * last / (MOST_POINTS - 1))] for place in range(MOST_POINTS))
+    return tuple(points[round(index * last / (MOST_POINTS - 1))] for index in range(MOST_POINTS))
 
 
 def shade(value: float, low: float, high: float) -> int:
-    """Return which of ten steps of colour a value has between two ends.
+    """Return the shade of a value between two ends, from 0 to 9.
 
     >>> shade(0.0, 0.0, 1.0), shade(0.55, 0.0, 1.0), shade(1.0, 0.0, 1.0), shade(3.0, 3.0, 3.0)
     (0, 5, 9, 9)
@@ -136,13 +136,13 @@ def charts_of_json(data: bytes) -> dict[str, Charts]:
     """Read what `charts_json` wrote.
 
     Raises:
-        ValueError: these are no charts.
+        ValueError: the data are no charts.
     """
     return TypeAdapter(dict[str, Charts]).validate_json(data)
 
 
 def _plain(value: Any) -> Any:
-    """Round numbers, and leave out what has its default."""
+    """Convert to plain values, with rounded numbers and without fields at their default."""
     if isinstance(value, float):
         return float(f"{value:.9g}")
     if isinstance(value, dict):

@@ -43,16 +43,16 @@ WIDTHS = {
 
 
 def widths_figure(layers: Mapping[str, Mapping[str, Sequence[float | None]]]) -> Figure:
-    """Draw what adaptive widths go by: a panel for each measure, a line for each layer, over time steps.
+    """Draw the statistics for adaptive widths over time steps: a panel for each measure, a line for each layer.
 
     Args:
-        layers: by name, each measure by step.
+        layers: by layer name and by measure, the values of each step.
     """
     figure = Figure(figsize=(11.0, 6.8), layout="constrained")
     for panel, (name, label) in zip(figure.subplots(2, 2).flat, WIDTHS.items(), strict=True):
-        for place, (layer, measures) in enumerate(layers.items()):
+        for index, (layer, measures) in enumerate(layers.items()):
             steps = np.asarray(measures[name], dtype=float)
-            look: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "marker": "o", "markersize": 3}
+            look: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "marker": "o", "markersize": 3}
             panel.plot(range(len(steps)), steps, label=layer, linewidth=1.5, **look)
         panel.set(xlabel="time step", ylabel=label)
         if name == "variation" and any(value for measures in layers.values() for value in measures[name]):
@@ -63,38 +63,41 @@ def widths_figure(layers: Mapping[str, Mapping[str, Sequence[float | None]]]) ->
 
 def _draw_norms(panel: Axes, diagnosis: Diagnosis) -> None:
     drawn = False
-    for place, layer in enumerate(diagnosis.layers):
+    for index, layer in enumerate(diagnosis.layers):
         norms = np.asarray(layer.grad_norm_by_step or (), dtype=float)
         if norms.size and (norms > 0).any():
             drawn = True
             norms = np.where(norms > 0, norms, np.nan)
-            look: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "marker": "o", "markersize": 3}
+            look: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "marker": "o", "markersize": 3}
             panel.plot(range(len(norms)), norms, label=layer.name, linewidth=1.5, **look)
     panel.set(xlabel="time step", ylabel="norm of dL/dI")
     if drawn:
         panel.set_yscale("log")
         panel.legend(frameon=False, fontsize=9)
     else:
-        _say_nothing(panel, "no gradient in any layer")
+        _write_reason(panel, "no gradient in any layer")
 
 
 def _draw_shares(panel: Axes, diagnosis: Diagnosis) -> None:
-    places = np.arange(len(diagnosis.layers))
+    positions = np.arange(len(diagnosis.layers))
     names = [name for name in SHARES if any(getattr(layer, name) is not None for layer in diagnosis.layers)]
     height = 0.8 / max(1, len(names))
     for number, name in enumerate(names):
         values = [getattr(layer, name) for layer in diagnosis.layers]
         known = [math.nan if value is None else value for value in values]
         offset = (number - (len(names) - 1) / 2) * height
-        panel.barh(places + offset, known, height * 0.9, color=COLOURS[number], label=SHARES[name])
+        panel.barh(positions + offset, known, height * 0.9, color=COLOURS[number], label=SHARES[name])
     panel.set(
-        xlim=(0, 1.0), xlabel="share", yticks=places, yticklabels=[layer.name for layer in diagnosis.layers]
+        xlim=(0, 1.0),
+        xlabel="share",
+        yticks=positions,
+        yticklabels=[layer.name for layer in diagnosis.layers],
     )
     panel.invert_yaxis()
     if names:
         panel.legend(frameon=False, fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     else:
-        _say_nothing(panel, "no shares were asked for")
+        _write_reason(panel, "no shares were asked for")
 
 
 def _draw_cosines(panel: Axes, diagnosis: Diagnosis) -> None:
@@ -115,8 +118,8 @@ def _draw_cosines(panel: Axes, diagnosis: Diagnosis) -> None:
     if lines:
         panel.legend(frameon=False, fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     else:
-        _say_nothing(panel, "no gradient to compare")
+        _write_reason(panel, "no gradient to compare")
 
 
-def _say_nothing(panel: Axes, words: str) -> None:
-    panel.text(0.5, 0.5, words, ha="center", va="center", transform=panel.transAxes, color=SOFT)
+def _write_reason(panel: Axes, text: str) -> None:
+    panel.text(0.5, 0.5, text, ha="center", va="center", transform=panel.transAxes, color=SOFT)

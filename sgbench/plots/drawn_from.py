@@ -1,4 +1,4 @@
-"""What a picture says of the numbers that it was drawn from, the same on every machine."""
+"""Hash the numbers behind a picture, equally on every machine."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 NOUGHT = 1e-12
-"""Below which a number is nought: a difference of equal means is one rounding or another."""
+"""Numbers below this are written as 0, since a difference of equal means is rounding."""
 
 
 def numbers_digest(numbers: object) -> str:
-    """Hash what a picture is drawn from, to nine digits, since the last ones vary between processors.
+    """Hash the numbers behind a picture to nine digits, since the last ones vary between processors.
 
     >>> numbers_digest([0.1 + 0.2]) == numbers_digest([0.3])
     True
@@ -21,7 +21,7 @@ def numbers_digest(numbers: object) -> str:
 
 
 def numbers_text(numbers: Any) -> str:
-    """Write dataclasses, mappings, lists and arrays as text with nine digits a number.
+    """Write dataclasses, mappings, lists and arrays as text, numbers with nine digits.
 
     >>> numbers_text([("a", 0.1 + 0.2), None, 0.3 - 0.1 - 0.2])
     '[[a 0.3] None 0]'

@@ -1,15 +1,15 @@
-"""The forest of a front page: what separates two methods, a row a board."""
+"""Build the forest plot of the front page: differences of two methods, one row for each board."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, told
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, value_text
 from sgbench.plots.estimate import Estimate
 
 LEAST_REACH = 5.0
-"""Points to both sides that an axis shows at least."""
+"""Least extent of an axis to both sides [points]."""
 WORDS = {True: "told apart", False: "not told apart"}
 TONES = {True: "bad", False: ""}
 
@@ -20,21 +20,21 @@ class ForestMark:
 
     board: str
     difference: Estimate
-    is_decided: bool  # whether the two are told apart
-    words: str = ""  # what is compared
+    is_decided: bool  # whether the difference is significant
+    words: str = ""  # names of the compared methods
     link: str | None = None
 
 
 @dataclass(frozen=True)
 class ForestColumn:
-    """Holds one panel: what is compared, board by board."""
+    """Holds one panel with a comparison on each board."""
 
     title: str
     rows: tuple[ForestMark, ...]
 
 
 def duels_charts(columns: Sequence[ForestColumn], caption: str) -> Charts:
-    """Build a panel a question, boards as rows, differences with their intervals; 0 is no difference."""
+    """Build a panel for each column, with boards as rows and differences with their intervals."""
     boards = list(dict.fromkeys(row.board for column in columns for row in column.rows))
     return Charts(caption, tuple(_panel(column, boards) for column in columns))
 
@@ -43,8 +43,8 @@ def _panel(column: ForestColumn, boards: Sequence[str]) -> Chart:
     points: dict[bool, list[ChartPoint]] = {True: [], False: []}
     for row in column.rows:
         value, low, high = row.difference
-        words = f"{row.board}: {row.words} {told(value, (low, high))} points".replace("  ", " ")
-        point = ChartPoint(value, boards.index(row.board), words, row.link, x_ends=(low, high))
+        tooltip = f"{row.board}: {row.words} {value_text(value, (low, high))} points".replace("  ", " ")
+        point = ChartPoint(value, boards.index(row.board), tooltip, row.link, x_ends=(low, high))
         points[row.is_decided].append(point)
     ends = [abs(end) for row in column.rows for end in row.difference]
     reach = max(LEAST_REACH, 1.05 * max(ends, default=0))

@@ -1,4 +1,4 @@
-"""The picture of accuracy against energy: who is worth what it costs, and how far that is known."""
+"""Draw accuracy over energy, with the Pareto front and the uncertainty of both."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sgbench.errors import InputError
-from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, ends_of, told
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, ends_of, value_text
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.labels import lines_of, wrapped
 from sgbench.plots.style import COLOURS, GRID, INK, MARKERS, SOFT
@@ -21,17 +21,17 @@ MOST_PANELS = 6
 ACROSS = 3
 LEGEND_COLUMNS, LEGEND_LINES = 4, 3
 LETTER_INCHES, LINE_INCHES = 0.09, 0.2  # of a legend's text
-MARK_INCHES = 0.55  # a marker and the space around it
+MARK_INCHES = 0.55  # width of a marker with the space around it
 LONGEST_LABEL = 60
 ANN_LABEL = "the same without spikes"
 
 
 @dataclass(frozen=True)
 class FrontMethod:
-    """Describes one method, the same in every panel."""
+    """Describes one method, equal in every panel."""
 
     label: str
-    accuracies: tuple[float, ...]  # by seed [%], or losses
+    accuracies: tuple[float, ...]  # of each seed [%], or losses
     link: str | None = None  # to its page, from the top of a site
 
     @property
@@ -42,17 +42,17 @@ class FrontMethod:
 
 @dataclass(frozen=True)
 class FrontPanel:
-    """Holds what one energy target says of the methods."""
+    """Holds the energies of the methods on one target."""
 
     name: str
-    energies: tuple[Estimate, ...]  # of each method, an inference [nJ]
-    ann_nj: float | None  # of the network without spikes, where it is the same for all methods
-    axis: str = "dynamic energy an inference, nJ"  # what the horizontal axis shows
+    energies: tuple[Estimate, ...]  # of an inference of each method [nJ]
+    ann_nj: float | None  # of the network without spikes, if it is equal for all methods
+    axis: str = "dynamic energy an inference, nJ"  # label of the horizontal axis
 
 
 @dataclass(frozen=True)
 class _Legend:
-    """Holds the texts of a legend that is no wider than its figure, and what it takes."""
+    """Holds the texts of a legend that fits into the width of its figure."""
 
     texts: dict[str, str]  # by label
     columns: int
@@ -60,7 +60,7 @@ class _Legend:
 
     @classmethod
     def of(cls, labels: Sequence[str], width: float) -> _Legend:
-        """Wrap labels into lines and spread them over as many columns as a width in inches holds."""
+        """Wrap labels into lines and arrange them in the columns that fit into a width [inches]."""
         longest = min(LONGEST_LABEL, int((width - MARK_INCHES) / LETTER_INCHES))
         texts = {label: wrapped(label, longest, LEGEND_LINES) for label in labels}
         letters = max(len(line) for text in texts.values() for line in text.split("\n"))
@@ -75,12 +75,12 @@ class _Legend:
 def front_figure(
     methods: Sequence[FrontMethod], panels: Sequence[FrontPanel], *, is_loss: bool = False
 ) -> Figure:
-    """Draw accuracy against energy, one panel a target; the first six.
+    """Draw accuracy over energy, one panel for each of the first six targets.
 
     Args:
-        methods: each with a colour and a marker of its own.
-        panels: targets that tell methods apart.
-        is_loss: whether scores are losses, of which less is better.
+        methods: each gets its own colour and marker.
+        panels: targets on which methods differ.
+        is_loss: whether scores are losses, where less is better.
 
     Raises:
         InputError: there is no panel.
@@ -109,8 +109,8 @@ def front_figure(
     handles: dict[str, Any] = {}
     for axes in grid.flat:
         handles |= dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    place: Any = {"loc": "lower left", "ncols": legend.columns, "frameon": False, "fontsize": 11}
-    figure.legend(list(handles.values()), [legend.texts[name] for name in handles], **place)
+    style: Any = {"loc": "lower left", "ncols": legend.columns, "frameon": False, "fontsize": 11}
+    figure.legend(list(handles.values()), [legend.texts[name] for name in handles], **style)
     return figure
 
 
@@ -137,7 +137,9 @@ def _draw(axes: Axes, panel: FrontPanel, methods: Sequence[FrontMethod], *, is_l
         axes.plot(ends, [method.mean] * 2, "|-", linewidth=1.4, alpha=0.6, markersize=9, **look)
         spread = [min(method.accuracies), max(method.accuracies)]
         axes.plot([energy.value] * 2, spread, linewidth=1, **look)
-        marker = MARKERS[(index + index // len(COLOURS)) % len(MARKERS)]  # a colour's second turn has another
+        marker = MARKERS[
+            (index + index // len(COLOURS)) % len(MARKERS)
+        ]  # a repeated colour has another marker
         axes.plot([energy.value], [method.mean], marker, markersize=8, label=method.label, **look)
     sign = -1 if is_loss else 1
     points = zip(methods, panel.energies, strict=True)
@@ -153,19 +155,19 @@ def _draw(axes: Axes, panel: FrontPanel, methods: Sequence[FrontMethod], *, is_l
 def front_charts(
     methods: Sequence[FrontMethod], panels: Sequence[FrontPanel], *, is_loss: bool, caption: str
 ) -> Charts:
-    """Build the charts of scores against costs, one panel a target, with the Pareto front named.
+    """Build the charts of scores over costs, one panel for each target, with labels on the Pareto front.
 
     Args:
-        methods: the same in every panel; whiskers are their least and largest seed.
-        panels: targets that tell methods apart.
-        is_loss: whether scores are losses, of which less is better.
-        caption: what is shown.
+        methods: equal in every panel; whiskers are their least and largest seed.
+        panels: targets on which methods differ.
+        is_loss: whether scores are losses, where less is better.
+        caption: of the charts.
     """
     return Charts(caption, tuple(_chart(panel, methods, is_loss=is_loss) for panel in panels))
 
 
 def _chart(panel: FrontPanel, methods: Sequence[FrontMethod], *, is_loss: bool) -> Chart:
-    """Draw losses, or errors in place of accuracies, whose logarithm tells good methods apart."""
+    """Make the chart of losses, or of errors in place of accuracies, on a logarithmic axis."""
     sign = -1 if is_loss else 1
     pairs = [(method, energy) for method, energy in zip(methods, panel.energies, strict=True)]
     best = {*front_of([(energy.value, sign * method.mean) for method, energy in pairs])}
@@ -174,11 +176,12 @@ def _chart(panel: FrontPanel, methods: Sequence[FrontMethod], *, is_loss: bool) 
         ends = min(method.accuracies), max(method.accuracies)
         is_best = (energy.value, sign * method.mean) in best
         unit = "" if is_loss else " %"
-        words = f"{method.label}: {told(method.mean, unit=unit)} at {told(energy.value, ends_of(energy))}"
+        energy_text = value_text(energy.value, ends_of(energy))
+        tooltip = f"{method.label}: {value_text(method.mean, unit=unit)} at {energy_text}"
         point = ChartPoint(
             energy.value,
             _lost(method.mean, is_loss=is_loss),
-            f"{words} {'spikes' if panel.ann_nj is None and 'spikes' in panel.axis else 'nJ'}",
+            f"{tooltip} {'spikes' if panel.ann_nj is None and 'spikes' in panel.axis else 'nJ'}",
             method.link,
             method.label if is_best else "",
             ends_of(energy),
@@ -200,7 +203,7 @@ def _lost(score: float, *, is_loss: bool) -> float:
 
 
 def front_of(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Select the points that no other beats in both, by energy.
+    """Select the Pareto-optimal points (energy, accuracy), sorted by energy.
 
     >>> front_of([(1, 90), (2, 95), (3, 94)])
     [(1, 90), (2, 95)]

@@ -1,4 +1,4 @@
-"""The picture of predicted energies beside measured ones, a row each, by target."""
+"""Draw predicted energies relative to measured ones, one row for each, grouped by target."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sgbench.errors import InputError
-from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, told
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, value_text
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.style import BAND, BLUE, GRID, INK, ORANGE, SOFT
 
 ROW_INCHES, HEAD_INCHES = 0.27, 1.5
 LEAST, MOST = 1e-3, 10.0
-"""Ends of the axis of ratios; what lies beyond is an arrow at its end."""
+"""Ends of the axis of ratios; ratios beyond are drawn as arrows at its ends."""
 FONT_SIZE = 11
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """Holds one predicted energy beside the measured one, both in the same unit."""
+    """Holds one predicted and the measured energy, in the same unit."""
 
     target: str
     label: str
@@ -37,10 +37,10 @@ class Prediction:
 
 
 def measured_figure(predictions: Sequence[Prediction]) -> Figure:
-    """Draw predictions as shares of what was measured, those of one target together.
+    """Draw predictions relative to measurements, grouped by target.
 
-    The line at 1 is the measurement, the grey bar on it the measurement's own interval, and whiskers are the ends
-    of the prices. A prediction holds where whisker and bar meet.
+    The line at 1 is the measurement, the grey bar on it its interval, and whiskers are the ends of the prices. A
+    prediction holds if whisker and bar overlap.
 
     Raises:
         InputError: there is no prediction.
@@ -77,12 +77,12 @@ def measured_figure(predictions: Sequence[Prediction]) -> Figure:
 
 
 def measured_size(predictions: int) -> tuple[float, float]:
-    """Compute width and height of the picture of so many predictions in inches."""
+    """Compute width and height of the picture from the count of predictions [inches]."""
     return 11.0, HEAD_INCHES + ROW_INCHES * predictions
 
 
 def _draw(axes: Axes, row: int, one: Prediction) -> None:
-    """Draw one prediction, at the axis' end with an arrow where it lies beyond."""
+    """Draw one prediction; one beyond the axis as an arrow at its end."""
     colour = BLUE if one.holds else ORANGE
     measured = [one.measured.low / one.measured.value, one.measured.high / one.measured.value]
     axes.plot(measured, [row, row], color=SOFT, linewidth=7, alpha=0.5, solid_capstyle="butt")
@@ -93,13 +93,15 @@ def _draw(axes: Axes, row: int, one: Prediction) -> None:
 
 
 def measured_charts(predictions: Sequence[Prediction], caption: str) -> Charts:
-    """Build the chart of predictions as multiples of what was measured, a row each, by target."""
+    """Build the chart of predictions relative to measurements, one row for each, grouped by target."""
     ordered = sorted(predictions, key=lambda one: one.target)
     points: dict[bool, list[ChartPoint]] = {True: [], False: []}
     for row, one in enumerate(ordered):
         value, low, high = one.ratio
-        words = f"{one.target}, {one.label}: predicted {told(value, (low, high))} times what was measured"
-        points[one.holds].append(ChartPoint(value, row, words, x_ends=(low, high)))
+        tooltip = (
+            f"{one.target}, {one.label}: predicted {value_text(value, (low, high))} times what was measured"
+        )
+        points[one.holds].append(ChartPoint(value, row, tooltip, x_ends=(low, high)))
     series = (
         Series("the prediction holds", tuple(points[True]), tone="good"),
         Series("it does not", tuple(points[False]), tone="bad"),

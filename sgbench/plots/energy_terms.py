@@ -1,4 +1,4 @@
-"""The picture of energies: what share each term of each layer has, on every target."""
+"""Draw the terms of an energy by operation and layer, one bar for each target."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ FAMILIES = {
     "reading weights": ("weight_read",),
     "states in memory": ("state_read", "state_write", "event_state_read", "event_state_write"),
 }
-"""Terms that a reader wants to tell apart, in the order of the bar."""
+"""Families of operations with their own colour, in the order of a bar."""
 FAMILY_COLOURS = (BLUE, ORANGE, SOFT, PURPLE, GREEN, SKY)
 HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++", "oo", "----", "||||", "**")
-"""Of the layers, in order; an eleventh begins anew."""
+"""Hatches of the layers in order, repeated from the eleventh on."""
 WIDTH_INCHES, ROW_INCHES, HEAD_INCHES = 12.0, 0.36, 1.42
 LEGEND_ROW_INCHES, PATCH_INCHES, LETTER_INCHES = 0.24, 0.75, 0.09
 LONGEST_LABEL = 40
-SMALL = 1e-3  # of a bar: nothing to see
+SMALL = 1e-3  # share of a bar below which a term is invisible
 
 
 class DrawnTerm(NamedTuple):
-    """Holds energy of one operation in one layer."""
+    """Holds the energy of one operation in one layer."""
 
     operation: str  # one of those in `FAMILIES`
     layer: str | None
@@ -63,7 +63,7 @@ class EnergyBar:
 
     target: str
     terms: tuple[DrawnTerm, ...]
-    note: str  # to the right of the bar: the total, and how well it is known
+    note: str  # to the right of the bar: the total and its uncertainty
 
     @property
     def total_nj(self) -> float:
@@ -72,7 +72,7 @@ class EnergyBar:
 
 
 def terms_figure(bars: Sequence[EnergyBar], *, title: str) -> Figure:
-    """Draw one bar a target, split into terms by colour and into layers by hatching.
+    """Draw one bar for each target, split into terms by colour and into layers by hatching.
 
     Raises:
         InputError: there is no bar.
@@ -110,13 +110,13 @@ def terms_figure(bars: Sequence[EnergyBar], *, title: str) -> Figure:
 
 
 def _columns(patches: Sequence[Patch]) -> int:
-    """Compute how many patches with their labels stand side by side in the legend."""
+    """Compute the count of columns of the legend."""
     longest = max(len(str(patch.get_label())) for patch in patches)
     return max(1, int(WIDTH_INCHES / (PATCH_INCHES + LETTER_INCHES * longest)))
 
 
 def _families(bar: EnergyBar) -> list[str]:
-    """List the families of which something is to be seen in a bar."""
+    """List the families of operations that are visible in a bar."""
     return [
         family
         for family, operations in FAMILIES.items()
@@ -125,7 +125,7 @@ def _families(bar: EnergyBar) -> list[str]:
 
 
 def _legend(drawn: set[str], layers: Sequence[str | None]) -> list[Patch]:
-    """Build the legend: a patch for each family that is drawn and for each layer."""
+    """Build the legend: a patch for each drawn family and for each layer."""
     colours = dict(zip(FAMILIES, FAMILY_COLOURS, strict=True))
     patches = [Patch(facecolor=colours[name], label=name) for name in FAMILIES if name in drawn]
     for index, layer in enumerate(layers):

@@ -1,4 +1,4 @@
-"""The axis on which scores are compared: equal ratios of errors have equal lengths."""
+"""A logarithmic axis of errors for scores: equal ratios of errors have equal lengths."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ ACCURACY_TICKS = (
     *(0, 20, 40, 60, 70, 80, 85, 90, 92, 94, 95, 96, 97, 98),
     *(98.5, 99, 99.5, 99.8, 99.9, 99.95, 99.99),
 )
-ACCURACY_STEPS = (1, 0.5, 0.2, 0.1, 0.05)  # % between ticks where scores lie close together
+ACCURACY_STEPS = (1, 0.5, 0.2, 0.1, 0.05)  # [%] between ticks if scores are close together
 LOSS_TICKS = (
     *((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)),
     tuple(1 + step / 10 for step in range(90)),
 )
-"""Of each decade, from few to many."""
+"""Ticks of a decade, from few to many."""
 MIN_TICKS = 4
-CHARACTER = 0.028  # of a horizontal axis, as wide as one of a label
-MARGIN, LEAST_MARGIN = 0.05, 0.1  # beyond the outermost score, of the spread and in decades
-BEYOND = 0.4  # of the spread of the scores, up to which their intervals may widen the axis
-NO_ERROR = 1e-12  # what has no logarithm stands here
+CHARACTER = 0.028  # width of a label's character relative to a horizontal axis
+MARGIN, LEAST_MARGIN = 0.05, 0.1  # beyond the outermost score, relative to the spread and [decades]
+BEYOND = 0.4  # most by which intervals widen the axis, relative to the spread of scores
+NO_ERROR = 1e-12  # error for a perfect score, which has no logarithm
 
 
 @dataclass(frozen=True)
@@ -41,37 +41,37 @@ class ErrorAxis:
     ([0.0, 1.0, 2.0], 99.95)
     """
 
-    is_loss: bool = False  # whether scores are losses, of which less is better, rather than accuracies in %
-    least: float = 0.05  # the smallest error that is told apart from none, in the unit of the scores
+    is_loss: bool = False  # whether scores are losses, where less is better, rather than accuracies in %
+    least: float = 0.05  # smallest error that differs from none, in the unit of the scores
 
     @property
     def scale_note(self) -> str:
-        """Return the words by which a label names the scale."""
+        """Return the name of the scale for axis labels."""
         return "(scale: log)" if self.is_loss else "(scale: log of the error)"
 
     def shown(self, scores: Any) -> Any:
-        """Limit scores to what can be told apart from perfect, for drawing."""
+        """Clip scores to an error of at least `least`, for drawing."""
         if self.is_loss:
             return np.maximum(scores, self.least)
         return np.clip(scores, 0.0, 100 - self.least)
 
     def place(self, scores: Any) -> Any:
-        """Convert scores to places on the axis, in decades of the error."""
+        """Convert scores to positions on the axis [decades of the error]."""
         if self.is_loss:
             return np.log10(np.maximum(scores, NO_ERROR))
         return 0.0 - np.log10(np.maximum(1 - np.asarray(scores) / 100, NO_ERROR))
 
-    def score(self, places: Any) -> Any:
-        """Convert places on the axis to scores; the inverse of `place`."""
-        decades = np.power(10.0, places)
+    def score(self, positions: Any) -> Any:
+        """Convert positions on the axis to scores; the inverse of `place`."""
+        decades = np.power(10.0, positions)
         return decades if self.is_loss else 100 * (1 - 1 / decades)
 
     def limits(self, scores: Iterable[float], intervals: Iterable[float] = ()) -> tuple[float, float]:
-        """Compute the ends that the axis needs.
+        """Compute the limits of the axis.
 
         Args:
-            scores: what has to be seen.
-            intervals: ends that are seen too unless they dwarf the spread of the scores.
+            scores: scores that must be inside.
+            intervals: ends of intervals, which are inside unless they are far beyond the spread of the scores.
         """
         seen = [float(self.place(self.shown(score))) for score in scores] or [0.0, 1.0]
         ends = [float(self.place(self.shown(end))) for end in intervals]
@@ -82,17 +82,17 @@ class ErrorAxis:
         return float(self.score(low - margin)), float(self.score(high + margin))
 
     def ticks(self, low: float, high: float, *, gap: float, character: float = 0.0) -> dict[float, str]:
-        """Choose ticks inside an axis whose labels do not touch, and return them with their labels.
+        """Choose ticks of an axis whose labels do not touch, and return their labels by score.
 
         Args:
-            low: left or lower end, a score.
-            high: the other end.
+            low: left or lower end, as a score.
+            high: the other end, as a score.
             gap: least distance of two ticks, as a fraction of the axis.
             character: width of a label's character, as a fraction of the axis; 0 for a vertical axis.
         """
         best: dict[float, str] = {}
         for candidates in self._candidates(low, high):
-            ticks = self._apart(candidates, low, high, gap, character)
+            ticks = self._spaced(candidates, low, high, gap, character)
             if len(ticks) > len(best):
                 best = ticks
             if len(best) >= MIN_TICKS:
@@ -100,7 +100,7 @@ class ErrorAxis:
         return best
 
     def frame(self, axes: Axes, side: Literal["x", "y"], ends: tuple[float, float], *, gap: float) -> None:
-        """Apply this scale, these ends, and ticks to an axis of a panel.
+        """Apply this scale, limits and ticks to an axis of a panel.
 
         Args:
             axes: the panel.
@@ -122,7 +122,7 @@ class ErrorAxis:
         axes.minorticks_off()
 
     def _candidates(self, low: float, high: float) -> Iterator[Sequence[float]]:
-        """Yield sets of ticks to choose from, from few to many."""
+        """Yield candidate sets of ticks, from few to many."""
         if not self.is_loss:
             yield ACCURACY_TICKS
             for step in ACCURACY_STEPS:
@@ -132,16 +132,18 @@ class ErrorAxis:
         for parts in LOSS_TICKS:
             yield [part * 10.0**decade for decade in decades for part in parts]
 
-    def _apart(
+    def _spaced(
         self, candidates: Sequence[float], low: float, high: float, gap: float, character: float
     ) -> dict[float, str]:
-        """Select each tick that is far enough from the one selected before it."""
+        """Select each tick that is far enough from the selected one before it."""
         first, last = float(self.place(low)), float(self.place(high))
         labels: dict[float, str] = {}
         previous = -math.inf
-        for tick, place in zip(candidates, self.place(np.asarray(candidates, float)).tolist(), strict=True):
+        for tick, position in zip(
+            candidates, self.place(np.asarray(candidates, float)).tolist(), strict=True
+        ):
             label = f"{tick:.3g}" if self.is_loss else f"{tick:g}"
             least = max(gap, character * len(label)) * (last - first)
-            if first <= place <= last and place - previous > least:
-                labels[tick], previous = label, place
+            if first <= position <= last and position - previous > least:
+                labels[tick], previous = label, position
         return labels

@@ -1,4 +1,4 @@
-"""A number between two ends, as pictures draw it: a mark on a line."""
+"""A number with an interval, as pictures draw it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Estimate(NamedTuple):
-    """Holds a number with the ends of its interval; where it has none, both ends are the number itself."""
+    """Holds a number with the ends of its interval; without an interval both ends equal the number."""
 
     value: float
     low: float
@@ -26,9 +26,9 @@ def columns(points: Iterable[tuple[float, float]]) -> tuple[list[float], list[fl
 
 
 def broken_line(intervals: Sequence[Estimate], heights: Sequence[float]) -> tuple[list[float], list[float]]:
-    """Join horizontal lines, one an interval, into x and y of a single line with gaps.
+    """Join horizontal lines, one for each interval, into x and y of a single line with gaps.
 
-    A thousand lines of their own would take seconds to draw.
+    A thousand separate lines would take seconds to draw.
 
     >>> broken_line([Estimate(2.0, 1.0, 3.0)], [0.5])
     ([1.0, 3.0, nan], [0.5, 0.5, nan])

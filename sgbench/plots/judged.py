@@ -1,4 +1,4 @@
-"""A candidate beside the known shapes: each at its own best, and how both fare over widths, a row a task."""
+"""Draw a candidate and the known shapes: each at its own best, and over widths, one row for each task."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ class JudgedRow:
 
     Args:
         title: of the task.
-        scores: test accuracy in % of the candidate, first, and of each known shape, by name.
-        widths: validation accuracy in % by width of the candidate, and of the best known shape; may be empty.
-        known: name of the latter.
+        scores: name and test accuracy [%] of the candidate, then of each known shape.
+        widths: width and validation accuracy [%] of the candidate; may be empty.
+        known_widths: the same of the best known shape.
+        known: name of the best known shape.
     """
 
     title: str
@@ -32,7 +33,7 @@ class JudgedRow:
 
 
 def judged_figure(rows: Sequence[JudgedRow]) -> Figure:
-    """Draw a row of two panels for each task: accuracies with their intervals, and accuracy against width."""
+    """Draw two panels for each task: accuracies with their intervals, and accuracy over width."""
     figure = Figure(figsize=(ROW[0], ROW[1] * len(rows)), layout="constrained")
     for row, (left, right) in zip(rows, figure.subplots(len(rows), 2, squeeze=False), strict=True):
         for height, (_, score) in enumerate(reversed(row.scores)):

@@ -1,4 +1,4 @@
-"""Names beside rows and in legends: over several lines where they are long, and cut where even these do not do."""
+"""Wrap long names of rows and in legends into lines, and shorten them if there are too few."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 def wrapped(text: str, width: int, most: int = 1) -> str:
-    r"""Wrap a text between its words into lines, and end it with an ellipsis where they are too few.
+    r"""Wrap a text between its words into at most `most` lines; a longer text ends with an ellipsis.
 
     >>> wrapped("atan(alpha=2), eprop, adam(lr=0.01)", 22, most=2)
     'atan(alpha=2), eprop,\nadam(lr=0.01)'
@@ -21,5 +21,5 @@ def wrapped(text: str, width: int, most: int = 1) -> str:
 
 
 def lines_of(texts: Iterable[str]) -> int:
-    """Count the lines of the longest of several wrapped texts; one where there is none."""
+    """Count the lines of the longest of several wrapped texts; 1 without texts."""
     return max((text.count("\n") + 1 for text in texts), default=1)

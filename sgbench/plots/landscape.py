@@ -1,4 +1,4 @@
-"""Pictures of the loss along lines, around loops and over planes of weights, and of exact gradients."""
+"""Draw the loss along lines, around loops and over planes of weights, and comparisons with exact gradients."""
 
 from __future__ import annotations
 
@@ -44,21 +44,21 @@ def _known(values: Sequence[float | None]) -> list[float]:
 
 
 def loops_figure(loops: Sequence[Sequence[float]]) -> Figure:
-    """Draw what a gradient collects on its way around closed loops; that of any function comes back to 0.
+    """Draw the cumulative integral of a gradient around closed loops; that of a true gradient returns to 0.
 
     Args:
-        loops: for each loop the shares g . dr of its points.
+        loops: g . dr at each point of each loop.
     """
     figure = Figure(figsize=(8.0, 5.0), layout="constrained")
     panel = figure.subplots()
-    for place, shares in enumerate(loops):
+    for index, shares in enumerate(loops):
         path = sum(map(abs, shares)) or 1.0
         collected = np.concatenate([[0.0], np.cumsum(shares)]) / path
         turns = np.linspace(0, 360, len(collected))
-        look: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "linewidth": 1.5}
+        look: dict[str, Any] = {"color": COLOURS[index % len(COLOURS)], "linewidth": 1.5}
         panel.plot(turns, collected, **look)
         panel.plot(
-            turns[-1:], collected[-1:], marker="o", label=f"plane {place}: {collected[-1]:+.2g}", **look
+            turns[-1:], collected[-1:], marker="o", label=f"plane {index}: {collected[-1]:+.2g}", **look
         )
     panel.axhline(0, color=SOFT, linewidth=0.8)
     panel.set(xlabel="way around the loop [degrees]", ylabel="collected, by the path of the loop")
@@ -76,14 +76,14 @@ def plane_figure(
     labels: tuple[str, str],
     marks: Sequence[tuple[float, float, str]],
 ) -> Figure:
-    """Draw the loss over a plane of weights as a map with contours; what is not finite stays white.
+    """Draw the loss over a plane of weights as a map with contours; losses that are not finite stay white.
 
     Args:
-        first: of each column.
-        second: of each row.
-        losses: by rows.
+        first: coordinate of each column.
+        second: coordinate of each row.
+        losses: by rows; None: not finite.
         labels: of the two directions.
-        marks: places with a word.
+        marks: labelled points, as (first, second, label).
     """
     figure = Figure(figsize=(7.2, 5.8), layout="constrained")
     panel = figure.subplots()
@@ -94,17 +94,17 @@ def plane_figure(
     if np.isfinite(values).all() and values.min() < values.max():
         lines = panel.contour(first, second, values, levels=LEVELS, colors="white", linewidths=0.7)
         panel.clabel(lines, fontsize=8, fmt="%.3g")
-    for x, y, word in marks:
+    for x, y, label in marks:
         panel.plot([x], [y], marker="o", color=VERMILION, markeredgecolor="white", markersize=9)
         box = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
-        panel.annotate(word, (x, y), (8, 8), textcoords="offset points", color=INK, fontsize=10, bbox=box)
+        panel.annotate(label, (x, y), (8, 8), textcoords="offset points", color=INK, fontsize=10, bbox=box)
     panel.set(xlabel=labels[0], ylabel=labels[1])
     figure.colorbar(drawn, ax=panel, label="loss")
     return figure
 
 
 def exact_figure(cosines: Sequence[float], norm_ratios: Sequence[float], *, title: str) -> Figure:
-    """Draw how a surrogate's gradient compares with the exact one, network by network."""
+    """Draw cosine and norm ratio of a surrogate's gradient and the exact one, for each network."""
     figure = Figure(figsize=(9.0, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2)
     for panel, values, best in ((left, cosines, 1.0), (right, norm_ratios, 1.0)):
@@ -117,7 +117,7 @@ def exact_figure(cosines: Sequence[float], norm_ratios: Sequence[float], *, titl
     left.set_ylabel("cosine with the exact gradient")
     left.set_ylim(min(0.0, *cosines) - 0.05, 1.05)
     right.set(ylabel="norm by that of the exact gradient", yscale="log")
-    for panel, place in ((left, "lower right"), (right, "best")):
-        panel.legend(frameon=False, fontsize=9, loc=place)
+    for panel, corner in ((left, "lower right"), (right, "best")):
+        panel.legend(frameon=False, fontsize=9, loc=corner)
     figure.suptitle(title, fontsize=11)
     return figure

@@ -1,4 +1,4 @@
-"""Lays charts out as plain numbers of an SVG, which pages write in a reader's own colours."""
+"""Lay out charts as coordinates and paths of an SVG, whose colours the page's style sheet sets."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Ends, Seri
 WIDTH, HEIGHT = 640, 260
 LEFT, RIGHT, TOP, BOTTOM = 64, 12, 12, 44
 WIDE, ROW, LETTER, MOST_LEFT, MOST_LETTERS = 920, 20, 8.4, 520, 67
-"""Width of a chart with long names of rows, height of a row, width of a letter, and the most that names take."""
+"""Width of a chart with row names, height of a row, width of a letter, and the most width and letters of names."""
 TALL = 15  # of a label
-ROOM = 0.04  # of an axis, beyond its marks
+MARGIN = 0.04  # of an axis beyond its marks, relative
 TICKS = 5
-STEPS = (1, 2, 5, 10)  # of a decade, between ticks
+STEPS = (1, 2, 5, 10)  # distances of ticks within a decade
 FEW_DECADES = 2.5
 COLOURS = 8
 TONES = ("soft", "good", "bad")
@@ -23,47 +23,47 @@ TONES = ("soft", "good", "bad")
 
 @dataclass(frozen=True)
 class Tick:
-    """Describes one mark of an axis: where it stands and what it says."""
+    """Describes one tick of an axis."""
 
-    at: float
+    at: float  # coordinate [px]
     text: str
 
 
 @dataclass(frozen=True)
 class Mark:
-    """Describes one mark: its path, what is said of it, where it leads, and its label with the label's place."""
+    """Describes one mark."""
 
     path: str
-    told: str
+    told: str  # tooltip
     link: str | None
     label: str
-    at: tuple[float, float]
+    at: tuple[float, float]  # coordinates of the label [px]
     shade: int | None
 
 
 @dataclass(frozen=True)
 class DrawnSeries:
-    """Holds the paths of one series; empty where it has none."""
+    """Holds the SVG paths of one series; those it lacks are empty."""
 
     name: str
-    place: int  # of its name in the legend
-    look: str  # the class of its colour
+    place: int  # index in the legend
+    look: str  # style class
     line: str
     band: str
     whiskers: str
-    dots: str  # marks that are no links and have no labels
+    dots: str  # marks without links and labels
     marks: tuple[Mark, ...]
-    told: tuple[str, ...]  # of the points of a line or of dots, where they say something
+    told: tuple[str, ...]  # tooltips of the points of a line or of dots, if any
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Holds one chart as it is drawn."""
+    """Holds the layout of one chart."""
 
     title: str
     x: ChartAxis
     y: ChartAxis
-    x_ends: Ends  # what the frame shows: values, or their logarithms to base 10
+    x_ends: Ends  # limits of the frame: values, or their logarithms to base 10
     y_ends: Ends
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
@@ -79,21 +79,21 @@ class Panel:
 
     @property
     def leads(self) -> bool:
-        """Return whether one of its marks is a link."""
+        """Return whether a mark has a link."""
         return any(mark.link for series in self.series for mark in series.marks)
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """Holds charts as they are drawn, with the names and looks of their legend."""
+    """Holds the layout of charts with their legend."""
 
     caption: str
-    key: tuple[tuple[str, str, bool], ...]  # name, look, and whether it is a line
+    key: tuple[tuple[str, str, bool], ...]  # name, style class, and whether it is a line
     panels: tuple[Panel, ...]
 
 
 def laid_out(charts: Charts) -> Drawing | None:
-    """Lay charts out; None where none of them has a point.
+    """Lay out charts; None if none of them has a point.
 
     >>> from sgbench.plots.chart import line_of
     >>> line = line_of("seed 0", [(0, 0.0), (1, 1.0)])
@@ -116,11 +116,11 @@ def laid_out(charts: Charts) -> Drawing | None:
 
 
 class _Frame:
-    """Converts values of a chart to places of its drawing."""
+    """Converts values of a chart to coordinates [px]."""
 
     def __init__(self, chart: Chart) -> None:
         points = [point for series in chart.series for point in series.points]
-        room = ROOM if any(series.is_marked for series in chart.series) else 0.0
+        margin = MARGIN if any(series.is_marked for series in chart.series) else 0.0
         rows, letters = len(chart.y.names), max(map(len, chart.y.names), default=0)
         self.left = min(MOST_LEFT, round(LETTER * letters) + (40 if chart.y.label else 20)) if rows else LEFT
         self.width = WIDE if letters * LETTER > WIDTH / 2 else WIDTH
@@ -129,9 +129,9 @@ class _Frame:
         self.logs = chart.x.is_log, chart.y.is_log
         across = [value for point in points for value in (point.x, *(point.x_ends or ()))]
         up = [value for point in points for value in (point.y, *(point.y_ends or ()))]
-        self.x_ends = _ends(chart.x, [*across, *chart.x_lines], room)
-        low, high = _ends(chart.y, [*up, *chart.y_lines], room)
-        self.y_ends = (high, low) if chart.y.names else (low, high)  # names go from top to bottom
+        self.x_ends = _ends(chart.x, [*across, *chart.x_lines], margin)
+        low, high = _ends(chart.y, [*up, *chart.y_lines], margin)
+        self.y_ends = (high, low) if chart.y.names else (low, high)  # names are listed from top to bottom
 
     def x(self, value: float) -> float:
         low, high = self.x_ends
@@ -148,7 +148,7 @@ class _Frame:
 
 
 def _inside(share: float) -> float:
-    """Keep what lies beyond an axis at its end."""
+    """Clip a share of an axis to its ends."""
     return min(max(share, 0.0), 1.0)
 
 
@@ -158,16 +158,16 @@ def _scaled(value: float, is_log: bool) -> float:
     return math.log10(value) if value > 0 else -math.inf
 
 
-def _ends(axis: ChartAxis, values: Sequence[float], room: float) -> Ends:
-    """Choose where an axis begins and ends, scaled; a single value gets some room."""
+def _ends(axis: ChartAxis, values: Sequence[float], margin: float) -> Ends:
+    """Choose the limits of an axis, scaled, with a relative margin; a single value gets some space."""
     if axis.names:
         return -0.5, len(axis.names) - 0.5
     scaled = [found for value in axis.ends or values if math.isfinite(found := _scaled(value, axis.is_log))]
     low, high = min(scaled), max(scaled)
     if high - low <= 1e-9 * max(abs(low), abs(high), 1e-300):
-        room, high = 0.0, high + 0.05 * max(abs(high), 1.0)
+        margin, high = 0.0, high + 0.05 * max(abs(high), 1.0)
         low -= 0.05 * max(abs(low), 1.0)
-    reach = 0.0 if axis.ends else room * (high - low)
+    reach = 0.0 if axis.ends else margin * (high - low)
     return low - reach, high + reach
 
 
@@ -217,9 +217,9 @@ def _series(frame: _Frame, series: Series, place: int, look: str) -> DrawnSeries
 
 
 def _without_overlap(marks: Sequence[Mark]) -> tuple[Mark, ...]:
-    """Leave out the labels of marks that would lie on another label; pointing at a mark reads it."""
+    """Remove the labels of marks that would overlap another label; tooltips still have their text."""
     taken: list[tuple[float, float, float]] = []
-    kept = []
+    labelled = []
     for mark in marks:
         x, y = mark.at
         long = LETTER * len(mark.label)
@@ -228,12 +228,12 @@ def _without_overlap(marks: Sequence[Mark]) -> tuple[Mark, ...]:
         )
         label = "" if lies and mark.shade is None else mark.label
         taken += [(x, y, long)] if label else []
-        kept.append(replace(mark, label=label))
-    return tuple(kept)
+        labelled.append(replace(mark, label=label))
+    return tuple(labelled)
 
 
 def _mark(frame: _Frame, point: ChartPoint) -> Mark:
-    """Draw a mark as a line of no length with round ends, and a cell as its four corners."""
+    """Make a mark: a line of length 0 with round ends, or the four corners of a cell."""
     x, y = point.x, point.y
     if point.shade is None:
         path = f"M{frame.path([(x, y)])}h0"
@@ -245,13 +245,13 @@ def _mark(frame: _Frame, point: ChartPoint) -> Mark:
 
 def _ticks(axis: ChartAxis, ends: Ends) -> list[tuple[float, str]]:
     if axis.names:
-        return [(float(place), _shortened(name)) for place, name in enumerate(axis.names)]
+        return [(float(index), _shortened(name)) for index, name in enumerate(axis.names)]
     values = log_ticks(*ends) if axis.is_log else ticks(*ends)
     return [(value, f"{value:g}") for value in values]
 
 
 def _shortened(name: str) -> str:
-    """Cut a long name in its middle, as ends tell names apart; what its mark says has all of it.
+    """Shorten a long name in its middle, since ends distinguish names; the tooltip has the whole name.
 
     >>> _shortened("short"), _shortened("b" * 40 + "a" * 40).count("a")
     ('short', 33)
@@ -271,11 +271,11 @@ def ticks(low: float, high: float) -> list[float]:
     step = next(size * decade for size in STEPS if size * decade >= rough * (1 - 1e-9))
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
-    return [float(f"{place * step:.10g}") for place in range(first, last + 1)]
+    return [float(f"{index * step:.10g}") for index in range(first, last + 1)]
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Choose powers of ten between two logarithms as ticks, with 2 and 5 times these where there are few.
+    """Choose powers of ten between two logarithms as ticks, with 2 and 5 times these if they are few.
 
     >>> log_ticks(-1, 1), log_ticks(0, 9)
     ([0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0], [1.0, 100.0, 10000.0, 1000000.0, 100000000.0])

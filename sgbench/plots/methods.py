@@ -28,11 +28,11 @@ LEGEND: dict[str, Any] = {"frameon": False, "loc": "outside right center", "font
 
 @dataclass(frozen=True)
 class TuningCurve:
-    """Holds expected test scores of the setting that validation selects, of 1, 2, ... settings tried."""
+    """Holds the expected test score of the setting that validation selects, among 1, 2, ... tried settings."""
 
     name: str
     scores: tuple[float, ...]  # accuracies in % or losses
-    low: tuple[float, ...]  # the ends of the band around each
+    low: tuple[float, ...]  # lower end of the band around each
     high: tuple[float, ...]
 
 
@@ -41,13 +41,13 @@ class PerformanceProfile:
     """Holds the share of a method's runs above each normalised score."""
 
     name: str
-    scores: NDArray[np.float64]  # rising
-    shares: NDArray[np.float64]  # between each score and the next, in %
+    scores: NDArray[np.float64]  # in ascending order
+    shares: NDArray[np.float64]  # of runs above, between each score and the next [%]
 
 
 @dataclass(frozen=True)
 class MeanRanks:
-    """Holds mean ranks over tasks, and how far two lie apart that are told apart."""
+    """Holds mean ranks over tasks, and the critical difference of two."""
 
     by_name: dict[str, float]  # 1 the best
     critical_difference: float
@@ -62,7 +62,7 @@ def tuning_figure(curves: Sequence[TuningCurve], *, what: str) -> Figure:
         what: the score's name and unit, e.g. "test accuracy, %".
 
     Raises:
-        InputError: no method has two settings, so that no curve is one.
+        InputError: no method has two settings.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -79,7 +79,7 @@ def tuning_figure(curves: Sequence[TuningCurve], *, what: str) -> Figure:
     for number, curve in enumerate(curves[:MAX_LINES]):
         settings = np.arange(1, len(curve.scores) + 1)
         look = _look(number) | {"marker": MARKERS[number % len(MARKERS)], "markersize": 7}
-        # A share of the picture's diagonal between markers; one point alone would get none.
+        # A share of the picture's diagonal is the distance of markers; a single point would get none.
         look["markevery"] = 0.2 if len(settings) > MOST_MARKED else 1
         axes.plot(settings, curve.scores, label=curve.name, **look)
         if number < MOST_BANDS:
@@ -94,7 +94,7 @@ def tuning_figure(curves: Sequence[TuningCurve], *, what: str) -> Figure:
 
 
 def across_figure(profiles: Sequence[PerformanceProfile], ranks: MeanRanks | None) -> Figure:
-    """Draw performance profiles, and under them mean ranks where there are several tasks.
+    """Draw performance profiles and, with several tasks, mean ranks below them.
 
     Args:
         profiles: the best method first; the first two dozen are drawn.
@@ -119,7 +119,7 @@ def across_size(profiles: Sequence[PerformanceProfile], ranks: MeanRanks | None)
 
 
 def _look(number: int) -> dict[str, Any]:
-    """Return colour and line of the method with this number."""
+    """Return colour and line style of a method by its index."""
     return {
         "color": COLOURS[number % len(COLOURS)],
         "linestyle": LINE_STYLES[number // len(COLOURS) % len(LINE_STYLES)],
@@ -135,32 +135,32 @@ def _frame(axes: Axes) -> None:
 def _draw_profiles(axes: Axes, profiles: Sequence[PerformanceProfile]) -> None:
     _frame(axes)
     for number, profile in enumerate(profiles[:MAX_LINES]):
-        # Above a score the share is that of the runs beyond it, up to the next one.
+        # Between two scores the share is that of the runs above the lower one.
         axes.plot(profile.scores, profile.shares, label=profile.name, drawstyle="steps-post", **_look(number))
     axes.set_xlabel("normalised score (0 guessing, 1 perfect)", fontsize=FONT_SIZE, color=INK)
     axes.set_ylabel("runs above it, %", fontsize=FONT_SIZE, color=INK)
 
 
 def _draw_ranks(axes: Axes, ranks: MeanRanks) -> None:
-    """Draw mean ranks, a bar as long as the critical difference, and bars over groups that are not told apart."""
+    """Draw mean ranks, a bar of the critical difference, and bars over groups without significant differences."""
     ranked = sorted((rank, name) for name, rank in ranks.by_name.items())
     reach = ranks.critical_difference
-    words: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 12, "color": INK}
+    style: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 12, "color": INK}
     _frame(axes)
     axes.grid(visible=False, axis="y")
     axes.set_ylim(len(ranked) - 0.3, -1.6)
     axes.set_xlim(0.7, len(ranked) + 0.3 + 0.25 * len(ranked))
     for row, (rank, name) in enumerate(ranked):
         axes.plot([rank], [row], "o", ms=8, color=INK)
-        axes.annotate(name, (rank, row), (9, 0), **words)
-        # A bar reaches from the first of a group to the last that is not told apart from it.
+        axes.annotate(name, (rank, row), (9, 0), **style)
+        # A bar reaches from the first of a group to the last that does not differ significantly from it.
         group = [other for other, (value, _) in enumerate(ranked) if 0 <= value - rank < reach]
         is_first = row == 0 or ranked[group[-1]][0] - ranked[row - 1][0] >= reach
         if len(group) > 1 and is_first:
             ends = [rank, ranked[group[-1]][0]]
             axes.plot(ends, [row + 0.42] * 2, color=SOFT, linewidth=4, alpha=0.6, zorder=1)
     axes.plot([1, 1 + reach], [-0.9, -0.9], color=INK, linewidth=2.5)
-    axes.annotate(f"critical difference {reach:.2f}", (1 + reach, -0.9), (8, 0), **words)
+    axes.annotate(f"critical difference {reach:.2f}", (1 + reach, -0.9), (8, 0), **style)
     axes.set_xticks([tick for tick in axes.get_xticks() if 1 <= tick <= len(ranked)])
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)

@@ -1,7 +1,6 @@
-"""The one look of every picture: a palette for any colour vision, one style, the same bytes for the same picture.
+"""The style of all pictures: a palette for any colour vision, and equal bytes for equal figures.
 
-Pictures are drawn from numbers: plain frozen dataclasses of this room, or arrays. Whoever has records, neurons or
-samples turns them into these first.
+Pictures are drawn from frozen dataclasses of this room or arrays; callers convert records, neurons or samples.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ if TYPE_CHECKING:
 BLUE, VERMILION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 ORANGE, SKY, BLACK, BROWN = "#E69F00", "#56B4E9", "#000000", "#5C4B00"
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK, BROWN)
-"""The palette of Okabe & Ito for any colour vision; its yellow, too light for a line, is a brown here."""
+"""The palette of Okabe & Ito for any colour vision, with brown in place of yellow, which is too light for lines."""
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "<")
 INK, SOFT, GRID, BAND = "#222222", "#777777", "#dddddd", "#f4f4f4"
-"""Text; what is said in passing; lines of a grid; every second row."""
+"""Colours of text, secondary text, grid lines, and every second row."""
 STYLE: dict[str, Any] = {
     "font.size": 12,
     "axes.spines.top": False,
@@ -37,14 +36,14 @@ UNDATED: dict[str, dict[str, str | None]] = {
     ".svg": {"Date": None},
     ".pdf": {"CreationDate": None},
 }
-"""Kinds of pictures, and what of their metadata would make two of the same picture differ."""
+"""Kinds of picture files, with the metadata to remove so that equal figures give equal bytes."""
 
 
 def check_picture_path(path: Path) -> None:
-    """Refuse a picture that could not be written, before anything is computed for it.
+    """Refuse a picture's path that cannot be written, before anything is computed for it.
 
     Raises:
-        InputError: the path ends in no known kind, or lies in a folder that does not exist.
+        InputError: the path has an unknown suffix, or its folder does not exist.
     """
     if path.suffix.lower() not in UNDATED:
         raise InputError(f"--plot {path}: {suggest(path.suffix, tuple(UNDATED))}")
@@ -59,18 +58,18 @@ def encode(
     texts: Mapping[str, str] | None = None,
     style_changes: Mapping[str, Any] | None = None,
 ) -> bytes:
-    """Draw a figure in the house's style and encode it as a file's bytes: equal ones for equal figures.
+    """Draw a figure in sgbench's style and encode it as the bytes of a file, equal for equal figures.
 
     Args:
-        draw: makes the figure; called inside the style.
+        draw: returns the figure; called with the style set.
         kind: suffix of the file, ".png", ".svg" or ".pdf".
-        texts: what the file says of itself, by keyword, e.g. {"Description": "..."}.
-        style_changes: settings of matplotlib that go before the house's.
+        texts: metadata of the file by keyword, e.g. {"Description": "..."}.
+        style_changes: settings of matplotlib that override the style.
     """
     from matplotlib import style
 
     out = io.BytesIO()
-    # From matplotlib's defaults, so that nobody's own settings change a picture.
+    # Starts from matplotlib's defaults, so that a user's settings do not change pictures.
     with style.context(["default", {**STYLE, **(style_changes or {})}]):
         figure = draw()
         if kind == ".png":
@@ -80,7 +79,7 @@ def encode(
 
 
 def _lay_out(figure: Figure) -> None:
-    """Lay a figure out once, since saving would otherwise draw it twice to do so."""
+    """Lay out a figure once, since saving would otherwise draw it twice."""
     layout = figure.get_layout_engine()
     if layout is not None:
         layout.execute(figure)
@@ -88,15 +87,15 @@ def _lay_out(figure: Figure) -> None:
 
 
 def save(draw: Callable[[], Figure], path: Path, *, style_changes: Mapping[str, Any] | None = None) -> None:
-    """Draw a figure in the house's style and write it: the same bytes for the same figure.
+    """Draw a figure in sgbench's style and write it, with equal bytes for equal figures.
 
     Args:
-        draw: makes the figure; called inside the style.
-        path: of the file, whose suffix says the kind.
-        style_changes: settings of matplotlib that go before the house's.
+        draw: returns the figure; called with the style set.
+        path: of the file, with the suffix of its kind.
+        style_changes: settings of matplotlib that override the style.
 
     Raises:
-        InputError: the path is no picture's.
+        InputError: the path does not end as a picture's.
         StorageError: the file cannot be written.
     """
     check_picture_path(path)

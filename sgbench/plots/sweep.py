@@ -1,4 +1,4 @@
-"""The picture of a sweep: heat maps, curves or dots, whichever its axes call for."""
+"""Draw a sweep as heat maps, curves or dots, depending on its axes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def sweep_figure(picture: SweepPicture) -> Figure:
     """Draw a sweep: heat maps of width and learning rate, curves over a width, or dots.
 
     Raises:
-        InputError: there are more curves or panels than can be told apart, or failures have no map.
+        InputError: there are too many curves or panels, or failures are asked for without a heat map.
     """
     width, rate = picture.width, picture.rate
     is_heat = width is not None and rate is not None
@@ -60,7 +60,7 @@ def sweep_figure(picture: SweepPicture) -> Figure:
 
 
 def _notes(picture: SweepPicture, *, is_heat: bool) -> list[str]:
-    """Write the caption: what was averaged, what is missing, and why this is not the test accuracy."""
+    """Write the caption: averages, missing runs, and why this is not the test accuracy."""
     what = "One seed, so no interval" if picture.seeds == 1 else f"Mean over {picture.seeds} seeds"
     if picture.seeds > 1 and not is_heat:
         what += " with its 95 % interval"

@@ -1,4 +1,4 @@
-"""Accuracy against width or slope, one curve with its interval for each of everything else."""
+"""Draw accuracy over width or slope, one curve with its interval for each combination of the other axes."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def draw_curves(figure: Figure, picture: SweepPicture, across: SweptAxis) -> Non
     if len(chances) == 1 and axes.get_ylim()[0] <= min(chances):
         axes.axhline(min(chances), color=SOFT, linestyle="--", linewidth=1.2, label="chance", zorder=1)
     others = ", ".join(axis.short for axis in other_axes(picture, (across,)))
-    place: Any = {"frameon": False, "loc": "outside right center", "fontsize": 13, "title_fontsize": 13}
-    figure.legend(*axes.get_legend_handles_labels(), title=others or "surrogate", **place)
+    beside: Any = {"frameon": False, "loc": "outside right center", "fontsize": 13, "title_fontsize": 13}
+    figure.legend(*axes.get_legend_handles_labels(), title=others or "surrogate", **beside)
 
 
 def _curves(picture: SweepPicture, across: SweptAxis) -> dict[str, list[SweepRow]]:
-    """Sort rows into curves, or raise where they are too many to be told apart."""
+    """Group rows into curves; raise an InputError if they are too many to distinguish."""
     curves = curves_of(picture, (across,))
     if len(curves) > MAX_CURVES:
         raise InputError(
@@ -69,7 +69,7 @@ def _look(position: int) -> dict[str, Any]:
 
 
 def _by_number(rows: Sequence[SweepRow], across: SweptAxis) -> dict[float, SweepRow]:
-    """Sort rows by the number that is swept, from small to large."""
+    """Index rows by the swept number, from small to large."""
     by_number = {float(row.settings[across.key]): row for row in rows}
     return dict(sorted(by_number.items()))
 
@@ -77,16 +77,16 @@ def _by_number(rows: Sequence[SweepRow], across: SweptAxis) -> dict[float, Sweep
 def _curve(
     axes: Axes, axis: ErrorAxis, name: str, rows: Mapping[float, SweepRow], look: dict[str, Any]
 ) -> None:
-    """Draw mean and band of a curve; where a setting has no run, the line breaks."""
-    places = list(rows)
+    """Draw mean and band of a curve, with a gap at settings without a run."""
+    x = list(rows)
     means, lows, highs = axis.shown([row.mean or NO_RUN for row in rows.values()]).T
-    for place, mean, row in zip(places, means, rows.values(), strict=True):
+    for at, mean, row in zip(x, means, rows.values(), strict=True):
         if row.is_short:
-            axes.annotate("*", (place, mean), (5, 3), textcoords="offset points", color=INK)
-    axes.fill_between(places, lows, highs, color=look["color"], alpha=0.13, linewidth=0, zorder=2)
+            axes.annotate("*", (at, mean), (5, 3), textcoords="offset points", color=INK)
+    axes.fill_between(x, lows, highs, color=look["color"], alpha=0.13, linewidth=0, zorder=2)
     for ends in (lows, highs):
-        axes.plot(places, ends, color=look["color"], alpha=0.35, linewidth=0.8, zorder=2)
-    axes.plot(places, means, label=name, linewidth=2.2, markersize=7, zorder=3, **look)
+        axes.plot(x, ends, color=look["color"], alpha=0.35, linewidth=0.8, zorder=2)
+    axes.plot(x, means, label=name, linewidth=2.2, markersize=7, zorder=3, **look)
 
 
 def _frame(axes: Axes, axis: ErrorAxis, curves: Mapping[str, Sequence[SweepRow]], across: SweptAxis) -> None:

@@ -37,7 +37,7 @@ def dots_size(picture: SweepPicture) -> tuple[float, float]:
 
 
 def draw_dots(figure: Figure, picture: SweepPicture) -> None:
-    """Draw dots into a figure of `dots_size`, the best first where a single axis is swept."""
+    """Draw dots into a figure of `dots_size`; with a single swept axis, the best first."""
     axes = figure.subplots()
     rows = list(picture.rows)
     if len(picture.axes) == 1:
@@ -58,15 +58,15 @@ def draw_dots(figure: Figure, picture: SweepPicture) -> None:
     if picture.failed:
         axes.scatter([], [], s=60, color=VERMILION, marker="x", label="failed seed")
     # In the line of the head, which has no dots.
-    place: Any = {"frameon": False, "loc": "upper right", "ncols": 4, "fontsize": 12, "borderaxespad": 0.2}
-    axes.legend(**place)
+    style: Any = {"frameon": False, "loc": "upper right", "ncols": 4, "fontsize": 12, "borderaxespad": 0.2}
+    axes.legend(**style)
 
 
 def _draw_row(axes: Axes, axis: ErrorAxis, position: int, row: SweepRow) -> None:
     if position % 2 == 0:
         axes.axhspan(position - 0.5, position + 0.5, color=BAND, linewidth=0, zorder=0)
     if row.mean is None:
-        place = axes.get_yaxis_transform()
+        transform = axes.get_yaxis_transform()
         style: Any = {
             "ha": "center",
             "va": "center",
@@ -74,7 +74,7 @@ def _draw_row(axes: Axes, axis: ErrorAxis, position: int, row: SweepRow) -> None
             "color": SOFT,
             "backgroundcolor": "white",
         }
-        axes.text(0.5, position, "no run yet", transform=place, **style)
+        axes.text(0.5, position, "no run yet", transform=transform, **style)
         return
     below, above = position + 0.2, position - 0.12
     seeds, failed = axis.shown(row.seeds), axis.shown(row.failed)
@@ -86,7 +86,7 @@ def _draw_row(axes: Axes, axis: ErrorAxis, position: int, row: SweepRow) -> None
 
 
 def _labels(rows: Sequence[SweepRow], picture: SweepPicture) -> list[str]:
-    """Write a head that names the axes, and the rows' settings below it in columns of equal width."""
+    """Write a head with the names of the axes, and the rows' settings in aligned columns."""
     cells = [[axis.short for axis in picture.axes] or ["surrogate"]]
     for row in rows:
         cells.append([row.settings[axis.key] for axis in picture.axes] or [row.surrogate])

@@ -1,4 +1,4 @@
-"""Heat maps of a sweep: learning rate against width, one panel for each of everything else."""
+"""Draw heat maps of a sweep: learning rate over width, one panel for each combination of the other axes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from sgbench.plots.sweep_numbers import FAILED, LOSS, SweepPicture, SweepRow, Sw
 
 MAX_PANELS = 16
 MAX_COLUMNS = 3
-SQUARE = 4  # panels that stand in two rows of two
-FEW = 9  # cells a side, up to which each is annotated
-CELL = (0.66, 0.5)  # inches of an annotated cell
-SMALL = 0.3  # inches of another one
-DARK = 0.18  # luminance, below which white is read better than black
+SQUARE = 4  # panels that are arranged in two rows of two
+FEW = 9  # most cells along a side for annotations
+CELL = (0.66, 0.5)  # size of an annotated cell [inches]
+SMALL = 0.3  # size of another cell [inches]
+DARK = 0.18  # luminance below which white text is more legible than black
 LIGHTNESS = "viridis"  # even steps of lightness, for any colour vision
 LACKING: Any = {"facecolor": BAND, "edgecolor": SOFT, "hatch": "////", "linewidth": 0}
 
@@ -69,7 +69,7 @@ def draw_heat(figure: Figure, picture: SweepPicture, across: SweptAxis, rate: Sw
 
 
 def _panels(picture: SweepPicture, across: SweptAxis, rate: SweptAxis) -> dict[str, list[SweepRow]]:
-    """Sort rows into panels, or raise where they are too many."""
+    """Group rows into panels; raise an InputError if they are too many."""
     panels = curves_of(picture, (across, rate))
     if len(panels) > MAX_PANELS:
         raise InputError(
@@ -80,7 +80,7 @@ def _panels(picture: SweepPicture, across: SweptAxis, rate: SweptAxis) -> dict[s
 
 
 def _layout(panels: int) -> tuple[int, int]:
-    """Return columns and rows of so many panels."""
+    """Return the count of columns and rows for a count of panels."""
     columns = 2 if panels == SQUARE else min(panels, MAX_COLUMNS)
     return columns, math.ceil(panels / columns)
 
@@ -104,9 +104,9 @@ def _panel(
         (lines.index(row.settings[rate.key]), columns.index(row.settings[across.key])): row for row in rows
     }
     values = np.full((len(lines), len(columns)), math.nan)
-    for place, row in cells.items():
+    for cell, row in cells.items():
         if row.mean is not None:
-            values[place] = row.mean.value
+            values[cell] = row.mean.value
     image = axes.imshow(values, cmap=LIGHTNESS, norm=scale, origin="lower", aspect="auto")
     for line, column in zip(*np.nonzero(np.isnan(values)), strict=True):
         axes.add_patch(Rectangle((column - 0.5, line - 0.5), 1, 1, **LACKING))

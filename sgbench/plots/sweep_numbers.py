@@ -1,4 +1,4 @@
-"""What a picture of a sweep shows: its axes, and the accuracies of each combination of them."""
+"""The numbers in a picture of a sweep: its axes, and the scores of each combination."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class SweptAxis:
     """Describes one key with the values that are swept."""
 
     key: str
-    label: str  # what it shows and its unit
+    label: str  # quantity and unit
     values: tuple[str, ...]
-    numbers: tuple[float, ...]  # the values as numbers; empty where one of them is none
+    numbers: tuple[float, ...]  # the values as numbers; empty if one is no number
 
     @property
     def short(self) -> str:
-        """Return the last word of the key.
+        """Return the last part of the key.
 
         >>> SweptAxis("neuron.reset_gradient", "", (), ()).short
         'reset_gradient'
@@ -37,12 +37,12 @@ class SweepRow:
 
     settings: dict[str, str]  # value by the key of an axis
     surrogate: str
-    mean: Estimate | None  # over seeds, with its interval; None where no seed has a run
-    seeds: tuple[float, ...]  # of finished runs
-    failed: tuple[float, ...]  # what failed runs count as
+    mean: Estimate | None  # over seeds, with its interval; None without a run
+    seeds: tuple[float, ...]  # scores of finished runs
+    failed: tuple[float, ...]  # scores of failed runs, as by guessing
     is_short: bool  # whether some but not all seeds have a run
-    chance: float
-    spikes: float | None = None  # per inference, where they were counted
+    chance: float  # score of guessing
+    spikes: float | None = None  # per inference; None if not counted
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,14 @@ class SweepPicture:
     title: str
     axes: tuple[SweptAxis, ...]
     width: SweptAxis | None  # the axis of widths or slopes, if one is swept
-    rate: SweptAxis | None  # that of learning rates, if one is swept
+    rate: SweptAxis | None  # the axis of learning rates, if one is swept
     rows: tuple[SweepRow, ...]
-    seeds: int  # asked for
-    what: str = ACCURACY  # is drawn
+    seeds: int  # count of seeds of each combination
+    what: str = ACCURACY  # the drawn quantity
 
     @property
     def is_loss(self) -> bool:
-        """Return whether the sweep's scores are losses, of which less is better."""
+        """Return whether the sweep's scores are losses, where less is better."""
         return self.what != ACCURACY
 
     @property
@@ -80,7 +80,7 @@ def other_axes(picture: SweepPicture, taken: Sequence[SweptAxis]) -> list[SweptA
 
 
 def curves_of(picture: SweepPicture, taken: Sequence[SweptAxis]) -> dict[str, list[SweepRow]]:
-    """Group rows by what tells them apart besides the axes taken; by the surrogate where nothing does."""
+    """Group rows by their values on the other axes, or by surrogate if there are none."""
     others = other_axes(picture, taken)
     curves: dict[str, list[SweepRow]] = {}
     for row in picture.rows:

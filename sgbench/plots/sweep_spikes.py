@@ -1,4 +1,4 @@
-"""What a sweep buys with spikes: scores on validation against spikes per inference, a dot for each combination."""
+"""Draw validation scores over spikes per inference, one dot for each combination of a sweep."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ LOG_FROM_RATIO = 4.0  # so that at least two numbers stand at the axis
 
 
 def spikes_figure(picture: SweepPicture) -> Figure:
-    """Draw scores against spikes; the better and the sparser, the nearer to the upper left.
+    """Draw scores over spikes, so that better and sparser settings are at the upper left.
 
     Raises:
-        InputError: no run has counted any, or there are more kinds of dots than can be told apart.
+        InputError: no run has counted spikes, or there are too many kinds of dots to distinguish.
     """
     kinds = _kinds(picture)
     figure = Figure(figsize=(10.5, 5.6), layout="constrained")
@@ -48,7 +48,7 @@ def spikes_figure(picture: SweepPicture) -> Figure:
 
 
 def _scale(axes: Axes, spikes: Sequence[float]) -> None:
-    """Scale the axis of spikes by logarithms, with plain numbers, where they differ much and none is zero."""
+    """Scale the axis of spikes logarithmically, with plain numbers, if they differ much and none is zero."""
     if min(spikes) > 0 and max(spikes) / min(spikes) > LOG_FROM_RATIO:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
@@ -57,7 +57,7 @@ def _scale(axes: Axes, spikes: Sequence[float]) -> None:
 
 
 def _kinds(picture: SweepPicture) -> dict[str, list[SweepRow]]:
-    """Group rows with a score and spikes by the first axis that chooses among few values, or by their surrogate."""
+    """Group rows with a score and spikes by the first axis with few values that are no numbers, or by surrogate."""
     first = next((axis.key for axis in picture.axes if not axis.numbers), None)
     kinds: dict[str, list[SweepRow]] = {}
     for row in picture.rows:

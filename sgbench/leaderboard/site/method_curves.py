@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from sgbench.leaderboard.rows import Board
-from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, line_of, thinned, told
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, line_of, thinned, value_text
 from sgbench.records.content import EpochScores
 from sgbench.records.record import RunRecord
 from sgbench.statistics.intervals import Scale, summarise
@@ -66,4 +66,4 @@ def _mean(epoch: float, values: Sequence[float], unit: float, scale: Scale) -> C
     summary = summarise(values, scale=scale if is_inside else "real")
     ends = None if summary.ends is None else (unit * summary.ends[0], unit * summary.ends[1])
     y = unit * summary.mean
-    return ChartPoint(epoch, y, f"epoch {epoch:g}, {told(y, ends)}", y_ends=ends)
+    return ChartPoint(epoch, y, f"epoch {epoch:g}, {value_text(y, ends)}", y_ends=ends)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, told
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, value_text
 from sgbench.records.files import read_bytes
 from sgbench.tables.table import Cell, Column, Table
 
@@ -125,7 +125,7 @@ def _charts(rows: list[dict[str, str]]) -> Charts:
         agrees = row[VERDICT] == AGREES
         ratio = mean / number
         points[agrees].append(
-            ChartPoint(ratio, len(names), f"{label}, {told(ratio)} times as much", x_ends=ends)
+            ChartPoint(ratio, len(names), f"{label}, {value_text(ratio)} times as much", x_ends=ends)
         )
         names.append(f"{row['reproduction']}: {row['figure']}")
     series = (

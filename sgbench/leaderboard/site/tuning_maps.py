@@ -9,7 +9,7 @@ from sgbench.leaderboard.rows import Board, MethodRow
 from sgbench.leaderboard.site.method_tables import mean
 from sgbench.leaderboard.site.sources import Sources
 from sgbench.leaderboard.store.method_provenance import log_of
-from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, told
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, value_text
 from sgbench.plots.layout import Drawing, laid_out
 from sgbench.records.spec import Method
 from sgbench.records.submission import TuningTrial
@@ -51,7 +51,7 @@ def _charts(tried: Mapping[str, Mapping[str, Points]], board: Board, whose: str)
 
 
 def _line(label: str, name: str, points: Points) -> Series:
-    marked = (ChartPoint(x, y, f"{name}={x:g}, {told(y)}") for x, y in points)
+    marked = (ChartPoint(x, y, f"{name}={x:g}, {value_text(y)}") for x, y in points)
     return Series(label, tuple(marked), is_line=True)
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, told
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, value_text
 from sgbench.recommendation import tries
 from sgbench.records.calibration import Reset
 from sgbench.study.definition import load_study
@@ -99,7 +99,7 @@ def steps_charts(evidence: Mapping[Reset, Evidence], titles: Sequence[str]) -> C
             ChartPoint(
                 steps,
                 lost,
-                f"{shape} at width {width:g}: {told(steps)} passing steps, {told(lost)} points lost",
+                f"{shape} at width {width:g}: {value_text(steps)} passing steps, {value_text(lost)} points lost",
             )
             for steps, lost, shape, width in sorted(cells)
             if steps > 0

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 
-from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, ends_of, told
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, ends_of, value_text
 from sgbench.plots.error_axis import ErrorAxis
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.style import GRID, INK, MARKERS, SOFT, VERMILION
@@ -137,6 +137,6 @@ def _chart(panel: MapPanel) -> Chart:
 
 def _point(point: MapPoint) -> ChartPoint:
     ends = ends_of(point.score)
-    words = f"width {point.width:g}, {told(point.score.value, ends, ' %')}"
+    words = f"width {point.width:g}, {value_text(point.score.value, ends, ' %')}"
     failed = f"; {100 * point.failed:.0f} % of runs failed" if point.failed else ""
     return ChartPoint(point.width, point.score.value, words + failed, y_ends=ends)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, ends_of, told
+from sgbench.plots.chart import Chart, ChartAxis, ChartPoint, Charts, Series, ends_of, value_text
 from sgbench.plots.error_axis import ErrorAxis
 from sgbench.plots.estimate import Estimate
 from sgbench.plots.style import BLUE, GRID, INK, SOFT, VERMILION
@@ -99,7 +99,7 @@ def methods_charts(names: Sequence[str], panels: Sequence[MethodPanel], caption:
 
     def chart(panel: MethodPanel) -> Chart:
         points = tuple(
-            ChartPoint(one.value, row, f"{name} {told(one.value, ends_of(one))}", x_ends=ends_of(one))
+            ChartPoint(one.value, row, f"{name} {value_text(one.value, ends_of(one))}", x_ends=ends_of(one))
             for row, (name, one) in enumerate(zip(names, panel.values, strict=True))
             if one is not None
         )
