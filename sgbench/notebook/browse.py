@@ -1,4 +1,4 @@
-"""The catalogue from Python: what there is, and one entry."""
+"""List the catalogue and show entries in Python."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sgbench.tables.table import Table, plain_table
 
 
 class Names(ShownTable, Sequence[str]):
-    """Lists names of entries or groups, which print with a line on each.
+    """Lists names of entries or groups, printed with a line on each.
 
     >>> names = Names([("atan", "a bell"), ("zero", "a control")])
     >>> names
@@ -28,13 +28,13 @@ class Names(ShownTable, Sequence[str]):
         self.rows = tuple(rows)
 
     @overload
-    def __getitem__(self, place: int) -> str: ...
+    def __getitem__(self, index: int) -> str: ...
 
     @overload
-    def __getitem__(self, place: slice) -> list[str]: ...
+    def __getitem__(self, index: slice) -> list[str]: ...
 
-    def __getitem__(self, place: int | slice) -> str | list[str]:
-        return [row[0] for row in self.rows][place]
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        return [row[0] for row in self.rows][index]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -46,7 +46,7 @@ class Names(ShownTable, Sequence[str]):
         return columns(self.rows).rstrip("\n") if self.rows else "nothing"
 
     def table(self) -> Table:
-        """Make the table of names with what is said of each."""
+        """Make the table of names with the line on each."""
         width = max(map(len, self.rows), default=1)
         filled = [(*row, *[""] * (width - len(row))) for row in self.rows]
         return plain_table("Names", [("name", *[""] * (width - 1)), *filled], text_columns=width)
@@ -79,7 +79,7 @@ class Shown(ShownTable):
 
 
 def list_entries(group: str | None = None, *, config_dirs: Sequence[Path] = ()) -> Names:
-    """Name the groups of the catalogue, or the entries of one group, with a line on each.
+    """List the groups of the catalogue, or the entries of one group, with a line on each.
 
     Args:
         group: e.g. "surrogate"; None names the groups.
@@ -105,7 +105,7 @@ def show_entry(name: str, *, config_dirs: Sequence[Path] = ()) -> Shown:
         config_dirs: folders with entries of your own.
 
     Raises:
-        InputError: there is none of this name.
+        InputError: there is no such entry.
 
     >>> show_entry("surrogate/atan").to_dict()["name"]
     'atan'

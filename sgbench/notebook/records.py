@@ -1,4 +1,4 @@
-"""Records and boards from Python."""
+"""Load records and boards in Python."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ COLUMNS = ("protocol", "method", "method_id", "seed", "status", "validation", "t
 
 
 class Records(ShownTable, Sequence[RunRecord]):
-    """Records that were read, and what was left out.
+    """Lists records, and the files that were left out.
 
     Args:
-        records: by protocol, method and seed.
-        left_out: a line on each file that is no comparable record.
+        records: sorted by protocol, method and seed.
+        left_out: a line on each file that is no record.
     """
 
     def __init__(self, records: Sequence[RunRecord], left_out: Sequence[str]) -> None:
@@ -44,13 +44,13 @@ class Records(ShownTable, Sequence[RunRecord]):
         self.left_out = tuple(left_out)
 
     @overload
-    def __getitem__(self, place: int) -> RunRecord: ...
+    def __getitem__(self, index: int) -> RunRecord: ...
 
     @overload
-    def __getitem__(self, place: slice) -> tuple[RunRecord, ...]: ...
+    def __getitem__(self, index: slice) -> tuple[RunRecord, ...]: ...
 
-    def __getitem__(self, place: int | slice) -> RunRecord | tuple[RunRecord, ...]:
-        return self.records[place]
+    def __getitem__(self, index: int | slice) -> RunRecord | tuple[RunRecord, ...]:
+        return self.records[index]
 
     def __len__(self) -> int:
         return len(self.records)
@@ -92,11 +92,11 @@ def _cells(record: RunRecord) -> tuple[str, ...]:
 
 
 def load_records(root: Path | str | None = None, *, layout: Layout = "runs") -> Records:
-    """Read the records of a folder, each checked; those that deviate from their protocol are among them.
+    """Read and check the records of a folder, including those that deviate from their protocol.
 
     Args:
-        root: a runs or leaderboards folder; None takes the usual one.
-        layout: which of the two.
+        root: a runs or leaderboards folder; None takes the default one.
+        layout: "runs" or "leaderboards", the kind of folder.
 
     Raises:
         InputError: there is no such folder.
@@ -113,11 +113,11 @@ def load_records(root: Path | str | None = None, *, layout: Layout = "runs") -> 
 
 
 class BoardTable(ShownTable):
-    """Shows a board that prints itself; its rows have ranks, scores with intervals, and costs.
+    """Shows a board: the rank, score with interval, and costs of each method.
 
     Args:
-        board: made of records.
-        findings: the files that are no rows; `left_out` has a line on each.
+        board: the board.
+        findings: on files that were left out; `left_out` has a line on each.
     """
 
     def __init__(self, board: Board, findings: Sequence[Finding] = ()) -> None:
@@ -134,7 +134,7 @@ class BoardTable(ShownTable):
         return brief_table(self.board)
 
     def table_notes(self) -> tuple[str, ...]:
-        """Return why files are no rows, each cause once."""
+        """Return why files were left out, each cause once."""
         return tuple(self._causes)
 
     def to_pandas(self) -> Any:
@@ -151,7 +151,7 @@ class BoardTable(ShownTable):
 
 
 def _values(row: MethodRow, board: Board) -> dict[str, object]:
-    """Collect the values of a row; a method without a rank has none in its place."""
+    """Collect the values of a row; a method without a rank has None as its ranks."""
     energies = {name: energy.dynamic_nj for name, energy in row.costs.energies.items()}
     return {
         "rank_low": None if row.rank is None else row.rank.low,
@@ -180,9 +180,9 @@ def board(
     """Make the board of one protocol from records, in memory.
 
     Args:
-        protocol: its name; may be left out where records of one alone are there.
-        root: a runs or leaderboards folder; None takes the usual one.
-        layout: which of the two, or "registry": the boards that came with the package.
+        protocol: its name; not needed if there are records of only one.
+        root: a runs or leaderboards folder; None takes the default one.
+        layout: "runs" or "leaderboards", the kind of folder, or "registry": the boards shipped with the package.
         config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
 
@@ -207,7 +207,7 @@ def board(
 
 
 class Sentences(str):
-    """Holds an explanation in sentences, a line each; `explanation` has its numbers."""
+    """Holds an explanation, one sentence on each line; `explanation` has its numbers."""
 
     explanation: Explanation
     __slots__ = ("explanation",)
@@ -226,14 +226,14 @@ def explain(
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
 ) -> Sentences:
-    """Say in sentences which of two methods of a board is better, how sure that is, and at what cost.
+    """Explain in sentences which of two methods of a board is better, how sure that is, and at what cost.
 
     Args:
-        a: the first: its id, its beginning, or its surrogate's name.
-        b: the second.
-        protocol: may be left out where records of one alone are there.
-        root: a runs or leaderboards folder; None takes the usual one.
-        layout: which of the two, or "registry": the boards that came with the package.
+        a: id, beginning of an id, or surrogate of the first method.
+        b: the same of the second.
+        protocol: its name; not needed if there are records of only one.
+        root: a runs or leaderboards folder; None takes the default one.
+        layout: "runs" or "leaderboards", the kind of folder, or "registry": the boards shipped with the package.
         config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
 
@@ -248,9 +248,9 @@ def explain(
 
 
 def _tree(root: Path | str | None, layout: Layout, references: References) -> RecordTree:
-    """Name what boards are made of; the registry is that of the package, or one taken from a release."""
-    place = (_root(root, layout), layout) if root is not None or layout != "registry" else installed()
-    return RecordTree(*place, references)
+    """Return the source of boards: a folder of records, or the newest registry."""
+    source = (_root(root, layout), layout) if root is not None or layout != "registry" else installed()
+    return RecordTree(*source, references)
 
 
 def _root(root: Path | str | None, layout: Layout) -> Path:

@@ -1,4 +1,4 @@
-"""A sweep from Python: every point checked, then run side by side, then a table."""
+"""Run a sweep in Python: check every point, run them side by side, and return a table."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ from sgbench.training.memory import uncollected
 
 
 def sweep(
-    *words: str,
+    *overrides: str,
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
     workers: int | None = None,
     title: str | None = None,
 ) -> SweepTable:
-    """Run every combination of words side by side and return the table of results.
+    """Run every combination of overrides side by side, and return the table of results.
 
-    A finished run is read, not repeated, and an interrupted one goes on.
+    A finished run is read, not repeated, and an interrupted one continues.
 
     Args:
-        words: as on the command line, e.g. "surrogate=atan,triangle", "seed=0,1,2"; the first may be the name of a
+        overrides: Hydra overrides, e.g. "surrogate=atan,triangle", "seed=0,1,2"; the first may be the name of a
             shipped sweep, e.g. "quickstart".
         config_dirs: folders with entries of your own.
         allow_targets: exact names of classes outside the catalogue that may be imported.
-        workers: processes at a time; None takes one a core.
-        title: what the table is called.
+        workers: parallel processes; None takes one for each core.
+        title: of the table.
 
     Raises:
-        InputError: a word or a value is not usable; nothing has run then.
+        InputError: an override is not usable; nothing has run then.
     """
-    every = list(words)
+    every = list(overrides)
     if every and "=" not in every[0]:
         catalogue.entry("sweep", every[0], config_dirs)
         every[0] = f"sweep={every[0]}"
     if not every:
-        raise InputError("sweep(): words are needed, e.g. sweep('surrogate=atan,triangle', 'seed=0,1,2')")
+        raise InputError("sweep(): overrides are needed, e.g. sweep('surrogate=atan,triangle', 'seed=0,1,2')")
     folders = [Path(folder) for folder in config_dirs]
     with uncollected():
         planned = plan(every, multirun=True, config_dirs=folders, allow_targets=allow_targets)
@@ -68,6 +68,6 @@ def sweep(
         largest=None,
         headline=partial(headline, names=names_of(planned)),
     )
-    called = title or next((word[6:] for word in every if word.startswith("sweep=")), "sweep")
+    called = title or next((override[6:] for override in every if override.startswith("sweep=")), "sweep")
     grid = grid_of(called, every, config_dirs=folders, allow_targets=allow_targets)
     return SweepTable(read_results(grid, config_dirs=folders))

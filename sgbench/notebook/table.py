@@ -1,4 +1,4 @@
-"""What came of a sweep, for Python."""
+"""The results of a sweep as a Python object, and pictures of sweeps and runs."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def data_frame(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> obje
 
 @dataclass(frozen=True, repr=False)
 class SweepTable(ShownTable):
-    """Holds a row for each combination of a sweep, with means over seeds; prints as `sgbench sweep show` does."""
+    """Holds the means over seeds of each combination of a sweep; prints as `sgbench sweep show` does."""
 
     results: Results  # by combination
-    notes: tuple[str, ...] = field(default=())  # lines on how it came to be
+    notes: tuple[str, ...] = field(default=())  # lines on the data and the runs
 
     @property
     def best(self) -> tuple[SettingRow, ...]:
-        """Find the rows that validation selects."""
+        """Return the combinations that validation selects."""
         return tuple(best_rows(self.results))
 
     def __iter__(self) -> Iterator[SettingRow]:
@@ -61,11 +61,11 @@ class SweepTable(ShownTable):
         return plain_table(self.results.name, rows, text_columns=text_columns)
 
     def table_notes(self) -> tuple[str, ...]:
-        """Return how the sweep came to be, and how to read its scores."""
+        """Return notes on the data and the runs, and on how to read the scores."""
         return (*self.notes, *show_notes(self.results))
 
     def to_pandas(self) -> Any:
-        """Build a DataFrame with a row a combination; scores are fractions, or losses where there are no classes.
+        """Build a DataFrame with a row for each combination; scores are from 0 to 1, or losses without classes.
 
         Raises:
             InputError: pandas is not installed.
@@ -92,7 +92,7 @@ class SweepTable(ShownTable):
 
 
 class PictureFile(type(Path())):
-    """Names the file of a picture, which a notebook shows where the cell ends with it."""
+    """Names the file of a picture, which a notebook shows as the result of a cell."""
 
     def _repr_png_(self) -> bytes | None:
         return self.read_bytes() if self.suffix == ".png" else None
@@ -105,16 +105,16 @@ def plot(what: SweepTable | RunRecord | str | Path, path: str | Path, *, samples
     """Draw a sweep, or a run: learning curves and rates, spikes and potentials of replayed validation samples.
 
     Args:
-        what: the table of a sweep of a task with classes; a record, or the folder of a run. A record's folder is
-            looked for where runs are written by default.
+        what: the table of a sweep of a task with classes, a record, or the folder of a run. The folder of a record
+            is searched in the default runs folder.
         path: of the picture, .png, .svg or .pdf.
-        samples: of a run that are replayed with the selected weights; 0 needs neither weights nor data.
+        samples: count of samples of a run to replay with the selected weights; 0 needs neither weights nor data.
 
     Returns:
         The path; a notebook shows the picture.
 
     Raises:
-        InputError: another kind of file, the scores of a sweep are losses, or weights or data of a run are gone.
+        InputError: another kind of file, a sweep with losses as scores, or missing weights or data of a run.
     """
     picture = PictureFile(path)
     if not isinstance(what, SweepTable):
@@ -134,7 +134,7 @@ def plot(what: SweepTable | RunRecord | str | Path, path: str | Path, *, samples
 
 
 def _folder(run: RunRecord | str | Path) -> Path:
-    """Find the folder of a run, or the one where the run of a record is written by default."""
+    """Return the folder of a run; for a record, its folder in the default runs folder."""
     if isinstance(run, str | Path):
         return Path(run)
     return run_dir(default_runs_dir(), run.protocol, run.method_id, run.seed)

@@ -1,4 +1,4 @@
-"""From a block to the words of each of its runs."""
+"""Expand a block of a study into the Hydra overrides of its runs."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from sgbench.errors import InputError
 from sgbench.study.definition import CellGrid, Draw, RandomSettings, Study, StudyBlock, Word
 
 DIGITS = 3
-"""Significant digits of a number that is drawn, so that words stay short."""
+"""Significant digits of a drawn number, so that overrides stay short."""
 Cell = dict[str, Word]
 Settled = Mapping[str, Mapping[str, Sequence[Cell]]]
-"""By block and task, the cells that the block has settled on."""
+"""The best cells by block and task, chosen on validation."""
 
 
 @dataclass(frozen=True)
 class StudyPoint:
     """Describes one run of a study."""
 
-    block: str  # it is a run of
+    block: str  # name of its block
     task: str  # name in the study
-    cell: Cell  # what tells it apart from other runs of its task and seed, by key
+    cell: Cell  # settings, by key, that distinguish it from other runs of its task and seed
     seed: int
-    words: tuple[str, ...]  # as on the command line of `sgbench run`
+    words: tuple[str, ...]  # Hydra overrides
 
 
 def points(study: Study, name: str, settled: Settled) -> list[StudyPoint]:
     """List all runs of a block, task by task and seed by seed, so that neighbours share their batches.
 
     Raises:
-        InputError: something that the block starts from is not settled.
+        InputError: the best settings of an earlier block that it needs are missing.
     """
     block = study.blocks[name]
     points: list[StudyPoint] = []
@@ -47,22 +47,22 @@ def points(study: Study, name: str, settled: Settled) -> list[StudyPoint]:
         ]
         for seed in sorted({seed for _, seeds in cells for seed in seeds}):
             for cell in (cell for cell, seeds in cells if seed in seeds):
-                words = [*study.tasks[task].words, *words_of({**reference, **cell}), f"seed={seed}"]
-                points.append(StudyPoint(name, task, cell, seed, tuple(words)))
+                overrides = [*study.tasks[task].words, *overrides_of({**reference, **cell}), f"seed={seed}"]
+                points.append(StudyPoint(name, task, cell, seed, tuple(overrides)))
     return points
 
 
 def task_reference(study: Study, name: str, task: str, settled: Settled) -> Cell:
-    """Collect the settings that every run of a task starts from in a block: the study's, then what was settled.
+    """Collect the base settings of a task in a block: the study's, then the best ones of its reference block.
 
     Raises:
-        InputError: the block that settles them has settled nothing yet.
+        InputError: the reference block has no best settings yet.
     """
     return {**study.tasks[task].reference, **_reference(study.blocks[name], task, settled)}
 
 
 def _reference(block: StudyBlock, task: str, settled: Settled) -> Cell:
-    """Return the setting that an earlier block has settled for a task, if it had that task."""
+    """Return the best setting of a block's reference block on a task; empty if that block lacks the task."""
     if block.reference is None:
         return {}
     if block.reference not in settled:
@@ -71,7 +71,7 @@ def _reference(block: StudyBlock, task: str, settled: Settled) -> Cell:
 
 
 def _settled_cells(name: str, task: str, settled: Settled) -> Sequence[Cell]:
-    """Return the cells that a block has settled on for a task, or raise where it has not run."""
+    """Return the best cells of a block on a task; raise an InputError if it has not run."""
     cells = settled.get(name, {}).get(task)
     if not cells:
         raise InputError(f"block {name} has not settled on a cell for task {task}; run it first")
@@ -81,7 +81,7 @@ def _settled_cells(name: str, task: str, settled: Settled) -> Sequence[Cell]:
 def _cells_with_seeds(
     block: StudyBlock, grid: CellGrid, task: str, reference: Cell, settled: Settled
 ) -> Iterator[tuple[Cell, tuple[int, ...]]]:
-    """Yield every cell of a grid on one task, with the seeds that it is run with."""
+    """Yield every cell of a grid on one task, with its seeds."""
     if grid.tasks is not None and task not in grid.tasks:
         return
     seeds = (grid.seeds or block.seeds).values
@@ -106,13 +106,13 @@ def _cells_with_seeds(
 def random_settings(
     settings: RandomSettings, task: str, more: Mapping[str, Draw] | None = None
 ) -> list[Cell]:
-    """Draw the settings of one task, a function of the file alone.
+    """Draw the random settings of one task, which depend only on the file.
 
     Args:
-        settings: how many, from which seed and ranges.
-        task: draws of its own, so that tasks do not share settings.
-        more: ranges of some cells; those of the same keys are drawn from at the same places, a further key leaves
-            what is drawn for all others as it is.
+        settings: their count, seed and ranges.
+        task: name of the task; each task has its own draws.
+        more: ranges of some cells. Ranges of equal keys replace those of `settings` at the same random numbers; a
+            further key does not change the values of others.
 
     >>> ranges = {"optimizer.lr": Draw(low=0.001, high=0.1)}
     >>> first, second = random_settings(RandomSettings(count=2, seed=1, ranges=ranges), "T1")
@@ -132,13 +132,13 @@ def random_settings(
 
 
 def _draws(ranges: Mapping[str, Draw], count: int, seed: Sequence[int]) -> list[Cell]:
-    """Draw from every range, so many times."""
+    """Draw `count` values from every range."""
     random = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed)))
     return [{key: _drawn(draw, random.random()) for key, draw in ranges.items()} for _ in range(count)]
 
 
 def _drawn(draw: Draw, share: float) -> Word:
-    """Map a share between 0 and 1 to the value there in a range, or in a list of values."""
+    """Map a share between 0 and 1 to a value of a range or of a list."""
     if draw.values is not None:
         return draw.values[int(share * len(draw.values))]
     low, high = draw.low or 0.0, draw.high or 0.0
@@ -148,7 +148,7 @@ def _drawn(draw: Draw, share: float) -> Word:
 
 
 def rounded(value: float) -> float:
-    """Round a number to three significant digits, as it is written into words.
+    """Round a number to three significant digits, as it is written into overrides.
 
     >>> rounded(0.0123456), rounded(12345.0)
     (0.0123, 12300.0)
@@ -156,13 +156,13 @@ def rounded(value: float) -> float:
     return float(f"{value:.{DIGITS}g}")
 
 
-def words_of(values: Mapping[str, Word]) -> list[str]:
+def overrides_of(values: Mapping[str, Word]) -> list[str]:
     """Write settings as Hydra overrides, choices (`neuron=lif`) before their values (`neuron.beta=0.9`)."""
     return [f"{key}={_text(value)}" for key, value in sorted(values.items(), key=lambda pair: "." in pair[0])]
 
 
 def _text(value: Word) -> str:
-    """Write a value as it stands in an override."""
+    """Write a value as in a Hydra override."""
     if isinstance(value, str):
         return value
     return f"{value:.12g}" if isinstance(value, float) else json.dumps(value)

@@ -1,4 +1,4 @@
-"""What a study is: tasks, blocks of cells, and which seeds tune, map and report."""
+"""The definition of a study: tasks, blocks of cells, and the seeds that tune, map and report."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from sgbench.records.files import first_problem
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=40)]
 Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_@/]*(\.[a-zA-Z_]+)*$", max_length=80)]
 MAX_NODES = 100_000
-"""Values and groups of values that a study's file may have."""
+"""Most nodes of the YAML tree of a study's file."""
 Word = bool | int | float | str | None
-"""A value as it stands in a word of the command line."""
+"""A value of a Hydra override."""
 Purpose = Literal["tuning", "map", "report", "second_look"]
-"""What seeds are for; a second look has new ones, for what the seeds before left open."""
+"""Purpose of seeds; a second look has new seeds, for comparisons that the earlier ones left open."""
 
 
 class Seeds(Strict):
@@ -51,7 +51,7 @@ class Draw(Strict):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Draw:
-        """Refuse a draw that is neither a range nor a list of values, and a range without room."""
+        """Refuse a draw that is neither a range nor a list of values, and an empty range."""
         is_range = self.low is not None and self.high is not None
         if is_range == (self.values is not None):
             raise ValueError("either low and high, or values, are needed")
@@ -161,7 +161,7 @@ class StudyBlock(Strict):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Name the blocks that have to be settled, and their settlement committed, before this one runs."""
+        """Name the earlier blocks whose best settings must be committed before this one runs."""
         wanted = [self.reference, *(grid.best_of for grid in self.grids)]
         return tuple(dict.fromkeys(name for name in wanted if name is not None))
 
@@ -204,7 +204,7 @@ class Study(Strict):
 
 
 def _require_ranges_of_its_own(name: str, block: StudyBlock) -> None:
-    """Refuse ranges of cells where nothing is drawn, of a task that they have not, or of a key that they state."""
+    """Refuse ranges of cells in a block without random settings, of another task, or of a key that cells state."""
     for grid in block.grids:
         if grid.ranges and block.settings is None:
             raise ValueError(
@@ -251,10 +251,10 @@ def load_study(name: str, config_dirs: Iterable[Path] = ()) -> Loaded:
 
 
 def parse_study(tree: dict[str, Any], where: str) -> Study:
-    """Turn the tree of a study's file into a study.
+    """Convert the tree of a study's file to a study.
 
     Raises:
-        InputError: the first thing that is wrong, on one line.
+        InputError: the first problem, on one line.
     """
     try:
         return Study.model_validate(_tuples(tree, iter(range(MAX_NODES))))
@@ -268,7 +268,7 @@ def parse_study(tree: dict[str, Any], where: str) -> Study:
 
 
 def block_number(study: Study, name: str) -> int:
-    """Return the place of a block in the study's order, from 1."""
+    """Return the number of a block in the study's order, from 1."""
     return [*study.blocks].index(name) + 1
 
 
@@ -289,11 +289,11 @@ def pick_blocks(study: Study, names: Iterable[str]) -> list[str]:
 
 
 def _tuples(tree: Any, left: Iterator[int]) -> Any:
-    """Turn lists into tuples, which frozen values need.
+    """Convert lists to tuples, which frozen models need.
 
     Args:
         tree: as read from YAML, where aliases may make it endless, or far larger than its file.
-        left: runs out with the nodes that a study may have.
+        left: iterator with one item for each node that is still allowed.
 
     Raises:
         InputError: there are more nodes.

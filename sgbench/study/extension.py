@@ -1,4 +1,4 @@
-"""The blocks of a study on other tasks: a user's own data, or data of standard size."""
+"""Extend a study to other tasks: a user's own data, or data sets of standard size."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ from sgbench.study.definition import CellGrid, Loaded, RandomSettings, Study, St
 def extended(study: Study, tasks: Mapping[str, StudyTask]) -> Study:
     """Make a study of the same blocks, shapes, widths and seeds on other tasks.
 
-    A task has the cells and the ranges of random settings of the task that it is like. A block without such a task
-    is left out, and so are one whose cells have ranges of their own, such as time constants of neurons, which hold
-    for the steps of the study's tasks alone, one that scores what such a block has chosen, and a second look at
-    what a hypothesis of the study left open.
+    A task gets the cells and the ranges of random settings of the task that its `like` names. Left out are blocks
+    without such a task, blocks whose cells have ranges of their own (such as time constants, which hold only for
+    the steps of the study's tasks), blocks that use the choices of those, and second looks.
 
     Raises:
-        InputError: a task is like none of the study's.
+        InputError: the `like` of a task names no task of the study.
     """
     likes: dict[str, str] = {}
     for name, task in tasks.items():
@@ -38,14 +37,14 @@ def extended(study: Study, tasks: Mapping[str, StudyTask]) -> Study:
             not grid.ranges and grid.best_of in {None, *blocks} for grid in block.grids
         )
         if part is not None and fits:
-            # Without the block that settles a reference, runs start from what the task states.
+            # Without its reference block, runs start from the settings of the task.
             reference = part.reference if part.reference in blocks else None
             blocks[name] = part.model_copy(update={"reference": reference})
     return study.model_copy(update={"tasks": dict(tasks), "blocks": blocks})
 
 
 def _block(block: StudyBlock, likes: Mapping[str, str]) -> StudyBlock | None:
-    """Return a block on other tasks, or None where none of its own tasks is like them."""
+    """Return a block on other tasks; None if it has no task that they are like."""
     members = [name for name, like in likes.items() if like in block.tasks]
     if not members:
         return None
@@ -56,7 +55,7 @@ def _block(block: StudyBlock, likes: Mapping[str, str]) -> StudyBlock | None:
 
 
 def _grid(grid: CellGrid, members: Sequence[str], likes: Mapping[str, str]) -> CellGrid | None:
-    """Move a grid to other tasks; one made for some tasks alone goes to tasks that are like those."""
+    """Return a grid for other tasks; None if it is limited to tasks that they are not like."""
     if grid.tasks is None:
         return grid
     tasks = tuple(name for name in members if likes[name] in grid.tasks)
@@ -64,20 +63,20 @@ def _grid(grid: CellGrid, members: Sequence[str], likes: Mapping[str, str]) -> C
 
 
 def _settings(settings: RandomSettings, members: Sequence[str], likes: Mapping[str, str]) -> RandomSettings:
-    """Extend random settings: further tasks get the further ranges of the study's tasks that they are like."""
+    """Return random settings in which other tasks have the extra ranges of the tasks that they are like."""
     ranges = {name: settings.by_task[likes[name]] for name in members if likes[name] in settings.by_task}
     return settings.model_copy(update={"by_task": ranges})
 
 
 def full_scale(loaded: Loaded, names: Sequence[str] = ()) -> Loaded:
-    """Make the study of the tasks of standard size that the file of a study names.
+    """Make the study of the tasks of standard size in the file of a study.
 
     Args:
         loaded: the study.
-        names: of such tasks; all by default.
+        names: of such tasks; empty takes all.
 
     Raises:
-        InputError: the file names no such task.
+        InputError: the file has no such task.
     """
     tasks = {name: task for name, task in loaded.study.tasks.items() if task.scale == "full"}
     for name in names:
@@ -93,26 +92,26 @@ def full_scale(loaded: Loaded, names: Sequence[str] = ()) -> Loaded:
 def own_task(
     study: Study,
     name: str,
-    words: Sequence[str],
+    overrides: Sequence[str],
     *,
     like: str,
     title: str,
     run_s: float | None,
     config_dirs: Sequence[Path],
 ) -> StudyTask:
-    """Make a task of a study from the words of a run, which has to compose.
+    """Make a task of a study from the overrides of a run.
 
     Args:
-        study: that is extended.
+        study: the study to extend.
         name: of the task.
-        words: as on the command line of `sgbench run`.
-        like: title or name of the study's task whose cells it takes.
+        overrides: Hydra overrides of a run.
+        like: title or name of the study's task whose cells it gets.
         title: for readers.
-        run_s: CPU seconds of a run; None: those of the task that it is like.
-        config_dirs: folders with entries of the user's own.
+        run_s: CPU seconds of a run; None: those of the task `like`.
+        config_dirs: folders with the user's own entries.
 
     Raises:
-        InputError: the words are not those of a run, or something else is no task.
+        InputError: the overrides do not compose a run, or another argument is not valid.
     """
     titles = {task.title: key for key, task in study.tasks.items() if task.scale == "small"}
     like = titles.get(like, like)
@@ -121,11 +120,11 @@ def own_task(
     if name in study.tasks:
         raise InputError(f"--task {name}: the study has a task of this name; take another")
     model = study.tasks[like]
-    spec = PointComposer([folder for folder in config_dirs if folder.is_dir()], ()).spec(words)
+    spec = PointComposer([folder for folder in config_dirs if folder.is_dir()], ()).spec(overrides)
     lr = spec.method.parameters["optimizer"].get("lr")
     tree = {
         "title": title,
-        "words": tuple(words),
+        "words": tuple(overrides),
         "reference": {} if lr is None else {"optimizer.lr": lr},
         "outcome": model.outcome,
         "solved_from": model.solved_from,

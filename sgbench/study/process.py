@@ -1,4 +1,4 @@
-"""Be the only study of a runs folder, and one that can be held and continued from another terminal."""
+"""Let one study run in a runs folder, and let another terminal pause and continue it."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from sgbench.errors import InputError, StorageError
 from sgbench.records.spec import RunSpec
 
 PID_FILE = "study.pid"
-"""In the runs folder: number of the process that runs a study there, and the study's name."""
+"""File in the runs folder with the process id and the name of the study that runs there."""
 LOCK_FILE = ".study.lock"
 NICENESS = 10
 
 
 @contextmanager
 def only_one(runs_dir: Path, name: str) -> Iterator[None]:
-    """Hold the lock of a runs folder, so that one study runs there, and let it be paused by a signal.
+    """Hold the lock of a runs folder in a `with` block, and handle the signals that pause this process.
 
     Raises:
-        InputError: another one runs there.
+        InputError: another study runs there.
         StorageError: the folder cannot be written.
     """
     path, before = runs_dir / PID_FILE, None
@@ -52,7 +52,7 @@ def only_one(runs_dir: Path, name: str) -> Iterator[None]:
 
 
 def send(number: int | None, runs_dir: Path, name: str) -> None:
-    """Send a signal to the study of this name that runs in a folder, and to nothing else.
+    """Send a signal to the process of the study of this name in a runs folder, and to no other.
 
     Raises:
         InputError: no study of this name runs there.
@@ -62,7 +62,7 @@ def send(number: int | None, runs_dir: Path, name: str) -> None:
     try:
         process, there = path.read_text(encoding="utf-8").split()
         with FileLock(runs_dir / LOCK_FILE, timeout=0):
-            running = None  # a killed one has left its number, which may be that of another program by now
+            running = None  # a killed study left its process id, which another program may have
     except Timeout:
         running = there
     except (OSError, ValueError):
@@ -87,13 +87,13 @@ def _hold(*_: object) -> None:
 
 
 def give_way() -> None:
-    """Lower this process's priority, whatever it was started with."""
+    """Lower this process's priority."""
     if hasattr(os, "nice"):
         os.nice(max(0, NICENESS - os.nice(0)))
 
 
 def side_by_side(specs: Sequence[RunSpec]) -> None:
-    """Train runs side by side in one process."""
+    """Train runs side by side, as replicas in one process."""
     from sgbench.replicas.sweep import run_sweep
     from sgbench.sweeps.outcome import headline
 

@@ -1,4 +1,4 @@
-"""Is what a study builds on committed: its own file, and what its earlier blocks settled."""
+"""Require that a study's file and the best settings of its earlier blocks are committed to git."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ def require_committed(folder: Path, needs: Sequence[str]) -> None:
 
 
 def require_registered_file(path: Path) -> None:
-    """Refuse a study of the user's own that is not committed; those of sgbench are part of its commit.
+    """Refuse a user's study whose file is not committed; those of sgbench are part of its commit.
 
     Raises:
-        InputError: the file is in no repository, or differs from what is committed.
+        InputError: the file is in no repository, or differs from the committed one.
     """
     if not path.resolve().is_relative_to(conf_dir().resolve()) and not is_committed(path):
         raise InputError(f"{path}: commit it first; a study is registered before its first run")
 
 
 def is_committed(path: Path) -> bool | None:
-    """Return whether a file lies in a repository as it is committed there; None where there is no repository.
+    """Return whether a file is committed unchanged in its repository; None outside a repository.
 
     Raises:
-        InputError: there is one, and git cannot say.
+        InputError: git fails in a repository.
     """
-    place = path.resolve()
-    words = ["status", "--porcelain", "--ignored", "--untracked-files=all", "--", place.name]
+    file = path.resolve()
+    arguments = ["status", "--porcelain", "--ignored", "--untracked-files=all", "--", file.name]
     try:
-        changes = git.ask(place.parent, *words, timeout_s=GIT_S)
+        changes = git.ask(file.parent, *arguments, timeout_s=GIT_S)
     except git.FAILURES as error:
-        if not any((folder / ".git").exists() for folder in place.parents):
+        if not any((folder / ".git").exists() for folder in file.parents):
             return None
         stderr: bytes = getattr(error, "stderr", None) or b""
         said = stderr.decode(errors="replace") or error

@@ -1,4 +1,4 @@
-"""Run the blocks of a study: what is stored is not repeated, and time ends at a whole group."""
+"""Run the blocks of a study: stored runs are not repeated, and a time limit ends after a whole group."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sgbench.training.run_folder import folder_of, stored_record
 
 HOUR_S = 3600.0
 STUDY_OVERRIDES = ("trainer.progress=false", "trainer.test_tuning_seeds=true")
-"""How runs are executed: the registered figures on margins are of test scores, of tuning seeds too."""
+"""Overrides of all runs of a study; tuning seeds are tested too, since margins are registered for test scores."""
 Runner = Callable[[Sequence[RunSpec]], None]
 """Runs specs and leaves their records in the runs folder."""
 RunKey = tuple[str, str, int]
@@ -34,45 +34,45 @@ RunKey = tuple[str, str, int]
 
 @dataclass(frozen=True)
 class StudyFolders:
-    """Names the folders in which a study finds its store, runs, data and entries."""
+    """Names the folders of a study's store, runs, data and entries."""
 
     store: Store  # its shards
-    runs_dir: Path  # where records lie until their block is stored
-    data_dir: Path | None = None  # of files of data sets, or None for the default
-    config_dirs: tuple[Path, ...] = ()  # folders with entries of the user's own
+    runs_dir: Path  # of records until their block is stored
+    data_dir: Path | None = None  # of files of data sets; None: the default
+    config_dirs: tuple[Path, ...] = ()  # folders with the user's own entries
     allow_targets: tuple[str, ...] = ()  # classes outside the catalogue that may be imported
 
 
 @dataclass(frozen=True)
 class RunGroup:
-    """Holds the runs of one task and seed, which share their batches and are run together."""
+    """Holds the runs of one task and seed, which share their batches and run together."""
 
     points: tuple[StudyPoint, ...]
     specs: tuple[RunSpec, ...]
 
 
-def composed(points: Sequence[StudyPoint], place: StudyFolders) -> list[RunSpec]:
+def composed(points: Sequence[StudyPoint], folders: StudyFolders) -> list[RunSpec]:
     """Compose and check the runs of a block.
 
     Raises:
         InputError: the first run that is not usable.
     """
-    composer = PointComposer(place.config_dirs, place.allow_targets)
-    folders = {"runs_dir": str(place.runs_dir)}
-    folders |= {} if place.data_dir is None else {"data_dir": str(place.data_dir)}
+    composer = PointComposer(folders.config_dirs, folders.allow_targets)
+    paths = {"runs_dir": str(folders.runs_dir)}
+    paths |= {} if folders.data_dir is None else {"data_dir": str(folders.data_dir)}
     specs: list[RunSpec] = []
     for point in points:
         try:
             spec = composer.spec([*point.words, *STUDY_OVERRIDES])
         except InputError as error:
             raise InputError(f"block {point.block}, task {point.task}: {error}") from error
-        # No words, in which a folder's name would have to be quoted.
-        specs.append(spec.model_copy(update={"paths": spec.paths.model_copy(update=folders)}))
+        # Not as overrides, in which a folder's name would need quotes.
+        specs.append(spec.model_copy(update={"paths": spec.paths.model_copy(update=paths)}))
     return calibrated_specs(specs)
 
 
 def groups(points: Sequence[StudyPoint], specs: Sequence[RunSpec]) -> Iterator[RunGroup]:
-    """Put neighbouring runs of one task and seed together; the same run twice counts once."""
+    """Group consecutive runs of one task and seed; a repeated run counts once."""
     pairs = zip(points, specs, strict=True)
     for _, members in itertools.groupby(pairs, key=lambda pair: (pair[0].task, pair[0].seed)):
         once = {(method_id(spec.method), spec.seed): (point, spec) for point, spec in members}
@@ -82,7 +82,7 @@ def groups(points: Sequence[StudyPoint], specs: Sequence[RunSpec]) -> Iterator[R
 def run_block(
     loaded: Loaded,
     name: str,
-    place: StudyFolders,
+    folders: StudyFolders,
     *,
     code: Code,
     runner: Runner,
@@ -95,24 +95,24 @@ def run_block(
     Args:
         loaded: the study.
         name: of the block.
-        place: where it runs.
-        code: what runs here; records of other code do not count.
-        runner: trains what it is given.
-        deadline_s: on the monotonic clock; a group that would end later is not begun. None: no limit.
-        say: told one line a group.
+        folders: of the study.
+        code: the running code; records of other code do not count.
+        runner: trains a sequence of specs.
+        deadline_s: on the monotonic clock [s]; a group that would end later is not started. None: no limit.
+        say: called with one line for each group.
         epoch: of the study, see `Shard`.
 
     Raises:
-        InputError: a run cannot be composed, an earlier block is not settled as its records say, or the runs folder
-            holds results of other code.
+        InputError: a run cannot be composed, the best settings of an earlier block are not those that its records
+            select, or the runs folder holds results of other code.
         StorageError: the store cannot be written.
     """
     block = loaded.study.blocks[name]
     for needed in block.needs:
-        require_settled(loaded, needed, place)
-    planned = points(loaded.study, name, read_settled(place.store.folder))
-    specs = composed(planned, place)
-    stored = {entry.key for entry in place.store.entries()}
+        require_settled(loaded, needed, folders)
+    planned = points(loaded.study, name, read_settled(folders.store.folder))
+    specs = composed(planned, folders)
+    stored = {entry.key for entry in folders.store.entries()}
     left = [
         group for group in groups(planned, specs) if not all(key_of(spec) in stored for spec in group.specs)
     ]
@@ -122,16 +122,18 @@ def run_block(
     ]
     total = sum(map(len, to_make))
     say(f"block {name}: {len(planned)} runs, {total} to make")
-    complete = _make(loaded, block, name, left, to_make, runner=runner, deadline_s=deadline_s, say=say)
-    stored |= _store_ended(loaded, name, left, stored, place, code=code, epoch=epoch, say=say)
+    complete = _train_missing(
+        loaded, block, name, left, to_make, runner=runner, deadline_s=deadline_s, say=say
+    )
+    stored |= _store_ended(loaded, name, left, stored, folders, code=code, epoch=epoch, say=say)
     missing = [spec for group in left for spec in group.specs if key_of(spec) not in stored]
     if complete and missing:
         say(
             f"block {name}: {len(missing)} runs have no record that counts, first {_why_missing(missing[0])}; "
             f"the same command tries them again"
         )
-    if not missing and block.settles is not None and name not in read_settled(place.store.folder):
-        path = write_settled(place.store.folder, name, best_cells(block.settles, planned, specs, place))
+    if not missing and block.settles is not None and name not in read_settled(folders.store.folder):
+        path = write_settled(folders.store.folder, name, best_cells(block.settles, planned, specs, folders))
         say(f"block {name}: settled in {path}; commit it before a block that needs it runs")
     return not missing
 
@@ -141,14 +143,14 @@ def _store_ended(
     name: str,
     left: Sequence[RunGroup],
     stored: Collection[RunKey],
-    place: StudyFolders,
+    folders: StudyFolders,
     *,
     code: Code,
     epoch: int,
     say: Callable[[str], None],
 ) -> set[RunKey]:
-    """Store the groups of which every run has ended; returns the keys of their records."""
-    # Runs that fail end early: of a group that was stopped, they alone would have records, and bias every figure.
+    """Store the groups whose runs have all ended; return the keys of their records."""
+    # Failed runs end early: from an interrupted group, they alone would be stored, and bias every figure.
     ended = [
         group
         for group in left
@@ -160,15 +162,15 @@ def _store_ended(
         for point, spec in zip(group.points, group.specs, strict=True)
         if (record := counted(spec, code)) is not None
     ]
-    shard = place.store.append(name, entries, study_sha256=loaded.sha256, epoch=epoch)
+    shard = folders.store.append(name, entries, study_sha256=loaded.sha256, epoch=epoch)
     if shard is not None:
         say(
-            f"block {name}: {shard.records} records in {place.store.folder / shard.name}, {shard.bytes:,} bytes"
+            f"block {name}: {shard.records} records in {folders.store.folder / shard.name}, {shard.bytes:,} bytes"
         )
     return {entry.key for entry in entries}
 
 
-def _make(
+def _train_missing(
     loaded: Loaded,
     block: StudyBlock,
     name: str,
@@ -179,12 +181,12 @@ def _make(
     deadline_s: float | None,
     say: Callable[[str], None],
 ) -> bool:
-    """Train the runs that groups lack, group by group; return False where time is too short for the next."""
+    """Train the missing runs group by group; return False if time is too short for the next group."""
     total, finished, stated_s, began_s = sum(map(len, to_make)), 0, 0.0, time.monotonic()
     for group, specs in zip(left, to_make, strict=True):
         if not specs:
             continue
-        # By what the file says of the task, corrected by how much longer earlier groups took than it says.
+        # The estimate is the time stated in the file, corrected by the ratio of earlier groups.
         group_s = len(specs) * loaded.study.tasks[group.points[0].task].run_s * block.run_s_factor
         slowness = (time.monotonic() - began_s) / stated_s if stated_s else 1.0
         if deadline_s is not None and time.monotonic() + group_s * slowness > deadline_s:
@@ -201,28 +203,28 @@ def _make(
 
 
 def best_cells(
-    rule: Settle, planned: Sequence[StudyPoint], specs: Sequence[RunSpec], place: StudyFolders
+    rule: Settle, planned: Sequence[StudyPoint], specs: Sequence[RunSpec], folders: StudyFolders
 ) -> dict[str, list[Cell]]:
     """Choose the best settings of each task from the runs that a block plans.
 
     A planned run counts whichever block has stored it; a stored run that is not planned here does not.
 
     Args:
-        rule: over which keys scores are averaged, and by which keys there is a best setting of its own.
+        rule: the keys over which scores are averaged, and the keys whose values each have their own best setting.
         planned: the runs of the block.
         specs: of these runs, in the same order.
-        place: where they are stored.
+        folders: of the study.
 
     Raises:
         InputError: a run is not stored.
     """
-    stored = {entry.key: entry for entry in place.store.entries()}
+    stored = {entry.key: entry for entry in folders.store.entries()}
     runs: dict[tuple[str, str, int], StoreEntry] = {}
     for point, spec in zip(planned, specs, strict=True):
         entry = stored.get(key_of(spec))
         if entry is None:
             raise InputError(
-                f"{place.store.folder}: block {point.block} lacks task {point.task}, seed {point.seed}, "
+                f"{folders.store.folder}: block {point.block} lacks task {point.task}, seed {point.seed}, "
                 f"{point.cell}; run it first, or take the store from the repository"
             )
         runs[point.task, repr(sorted(point.cell.items())), point.seed] = StoreEntry(
@@ -231,30 +233,30 @@ def best_cells(
     return settle(runs.values(), rule)
 
 
-def require_settled(loaded: Loaded, name: str, place: StudyFolders) -> None:
-    """Refuse settled cells of a block that are not the ones its stored records select.
+def require_settled(loaded: Loaded, name: str, folders: StudyFolders) -> None:
+    """Refuse best cells of a block in the file that are not those that its records select.
 
     Raises:
         InputError: the cells were changed by hand, or records are missing.
     """
-    settled = read_settled(place.store.folder)
+    settled = read_settled(folders.store.folder)
     rule = loaded.study.blocks[name].settles
     if rule is None or name not in settled:
-        return  # what starts from it says that nothing is settled
+        return  # reported by the block that needs it
     planned = points(loaded.study, name, settled)
-    cells = best_cells(rule, planned, composed(planned, place), place)
+    cells = best_cells(rule, planned, composed(planned, folders), folders)
     if json.loads(json.dumps(cells)) != settled[name]:
         raise InputError(
-            f"{place.store.folder / SETTLED}: the cells of block {name} are not those that its records select; "
+            f"{folders.store.folder / SETTLED}: the cells of block {name} are not those that its records select; "
             f"remove {name} from it and run sgbench study run {loaded.name} --block {name}"
         )
 
 
 def counted(spec: RunSpec, code: Code) -> RunRecord | None:
-    """Return a run's record if it is a result and was made by this code from this specification.
+    """Return a run's record if it is a result of this code and this spec; else None.
 
     Raises:
-        InputError: there is a finished one of other code, of another run, or without a test score.
+        InputError: there is a finished record of other code, of another run, or without a test score.
     """
     record = stored_record(spec)
     if record is None or not counts(record):
@@ -270,7 +272,7 @@ def counted(spec: RunSpec, code: Code) -> RunRecord | None:
     else:
         whose = f"method {record.method_id} seed {record.seed}"
     if record.status == "failed":
-        return None  # such a run is made again in any case
+        return None  # such a run is repeated anyway
     raise InputError(
         f"{folder_of(spec)}: holds a record of {whose}, which is not what runs here; name an empty folder with "
         f"--runs-dir"
@@ -278,14 +280,14 @@ def counted(spec: RunSpec, code: Code) -> RunRecord | None:
 
 
 def _why_missing(spec: RunSpec) -> str:
-    """Say in which folder a run without a result lies, and what its record says."""
+    """Write the folder of a run without a result, and the failure in its record."""
     record = stored_record(spec)
     failure = None if record is None else record.failure
     return f"{folder_of(spec)}, {'no record' if failure is None else f'{failure.kind}: {failure.message}'}"
 
 
 def counts(record: RunRecord) -> bool:
-    """Return whether a record is a result: finished, or failed for a reason that is the method's own."""
+    """Return whether a record is a result: finished, or failed because of the method."""
     return record.status == "finished" or (
         record.failure is not None and record.failure.kind in METHOD_FAILURES
     )
@@ -296,11 +298,11 @@ def require_commit(store: Store, code: Code, *, new_epoch: bool) -> int:
 
     Args:
         store: of the study.
-        code: what runs here.
-        new_epoch: whether the user wants to go on with another commit; reports then name both.
+        code: the running code.
+        new_epoch: whether to continue with another commit; reports then name both.
 
     Raises:
-        InputError: the commit is not known, has uncommitted changes, or is another one.
+        InputError: the commit is unknown, has uncommitted changes, or differs.
     """
     if code.commit is None:
         raise InputError(

@@ -1,4 +1,4 @@
-"""From the records of a study to plain numbers: one score a run, found by task, purpose, cell and seed."""
+"""Convert the records of a study to plain numbers: one score for each run, by task, purpose, cell and seed."""
 
 from __future__ import annotations
 
@@ -22,36 +22,35 @@ from sgbench.study.store import StoreEntry
 
 PERCENT = 100.0
 DEFAULT_MARGIN = {"accuracy": 2.0, "solved": 0.2}
-"""By outcome, in points of accuracy and in shares of solved runs."""
+"""Default margin by outcome: in points of accuracy, and as a share of solved runs."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """Holds what one run counts for in a comparison."""
+    """Holds the scores of one run."""
 
-    block: str  # it was stored with
+    block: str  # with which it was stored
     task: str  # name in the study
     purpose: str  # of its seed: tuning, map or report
     seed: int
-    cell: Mapping[str, object]  # what its block says of it, by key
-    # The value of every key that the study varies on the task, as the run's method has it.
-    settings: Mapping[str, Word]
-    accuracy: float  # on the test split, in points; that of guessing where the run failed
+    cell: Mapping[str, object]  # its settings in the block, by key
+    settings: Mapping[str, Word]  # the method's value of every key that the study varies on the task
+    accuracy: float  # on the test split [points]; that of guessing for a failed run
     validation: float  # the same on the validation split
-    # Natural logarithm of spikes an inference; None where the run failed or sent none.
-    log_spikes: float | None
+    log_spikes: (
+        float | None
+    )  # natural logarithm of spikes per inference; None for a failed run or without spikes
     failed: bool  # whether a loss or gradient was not finite
-    # Whether the test accuracy is the task's threshold or more; None where the task has none.
-    solved: bool | None
-    guess: float  # accuracy of guessing, in points
+    solved: bool | None  # whether the test accuracy reaches the task's threshold; None without a threshold
+    guess: float  # accuracy of guessing [points]
 
 
 def score_of(entry: StoreEntry, study: Study) -> Score:
     """Compute the score of a stored run.
 
     Raises:
-        InputError: the run's method is not what its cell says, its task or block is none of the study's, or it has
-            no test score.
+        InputError: the run's method contradicts its cell, its task or block is not in the study, or it has no test
+            score.
     """
     record = entry.record
     if entry.task not in study.tasks or entry.block not in study.blocks:
@@ -89,7 +88,7 @@ def score_of(entry: StoreEntry, study: Study) -> Score:
 
 
 def log_spikes_of(record: RunRecord) -> float | None:
-    """Return the natural logarithm of the spikes that all layers send during one inference."""
+    """Return the natural logarithm of the spikes of all layers per inference; None without counts or spikes."""
     if record.counts is None:
         return None
     sent = [layer.spikes_sent.total for layer in record.counts.layers]
@@ -100,7 +99,7 @@ def log_spikes_of(record: RunRecord) -> float | None:
 
 
 def setting(method: Method, key: str) -> Word:
-    """Look up the value that a method has for a key of a cell; None where it has none."""
+    """Return a method's value of a key of a cell; None if it has no such parameter."""
     if key == "width_fwhm":
         value = method.parameters["surrogate"].get(key)
     elif key == "clip_norm":
@@ -130,7 +129,7 @@ def varied_keys(study: Study, task: str) -> tuple[str, ...]:
 
 
 def canonical(value: object) -> str:
-    """Return one text for equal values: 1 and 1.0 are equal, and so are lists with and without blanks.
+    """Write a value so that equal values give equal texts: 1 and 1.0, and lists with and without spaces.
 
     >>> canonical(1), canonical(1.0), canonical("[64, 64]"), canonical(None)
     ('1', '1', '[64,64]', 'None')
@@ -142,13 +141,13 @@ def canonical(value: object) -> str:
 
 @dataclass(frozen=True)
 class RunTable:
-    """Holds runs of several cells with the same seeds: as many of the planned seeds as have a run of every cell."""
+    """Holds runs of several cells on those planned seeds that have a run of every cell."""
 
     cells: tuple[Cell, ...]  # rows
-    seeds: tuple[int, ...]  # columns, those that are complete
+    seeds: tuple[int, ...]  # columns, the complete seeds
     runs: tuple[tuple[Score, ...], ...]  # by cell and seed [cells, seeds]
-    planned: int  # how many seeds there should be
-    missing: int  # how many runs of the planned seeds are not stored
+    planned: int  # count of planned seeds
+    missing: int  # count of runs of planned seeds that are not stored
 
     @property
     def complete(self) -> bool:
@@ -177,25 +176,25 @@ class RunTable:
 
     @property
     def log_spikes(self) -> Floats:
-        """Return the logarithm of spikes an inference, NaN where there is none [cells, seeds]."""
+        """Return the logarithm of spikes per inference, NaN without spikes [cells, seeds]."""
         return self._numbers("log_spikes")
 
     def _numbers(self, name: str) -> Floats:
-        """Return one number of each run [cells, seeds]; NaN where a run has none."""
+        """Return one attribute of each run as a number [cells, seeds]; None becomes NaN."""
         table = np.array([[getattr(run, name) for run in row] for row in self.runs], dtype=float)
         return table.reshape(len(self.cells), len(self.seeds))
 
 
 def points_of(task: StudyTask, runs: RunTable) -> Floats:
-    """Return scores in points [cells, seeds]: test accuracy, or 100 for a solved run where that is what counts."""
+    """Return scores [cells, seeds] in points: test accuracy, or if the outcome is `solved` 100 for a solved run."""
     return PERCENT * runs.solved if task.outcome == "solved" else runs.accuracy
 
 
 class StudyScores:
-    """Finds all runs of a study by their settings, whichever block they were stored with.
+    """Indexes all runs of a study by their settings, whichever block they were stored with.
 
-    A run that two blocks share is stored once. A cell is therefore looked up by what it sets: its own keys, then
-    the settings that its task starts from, then what the task's experiment has where nothing is stated.
+    A run that two blocks share is stored once, so a cell is looked up by its values of all varied keys: its own,
+    then those of the task's base settings, then those of the task's experiment.
     """
 
     def __init__(self, study: Study, settled: Settled, runs: Iterable[Score]) -> None:
@@ -213,15 +212,15 @@ class StudyScores:
         Args:
             task: name in the study.
             purpose: of the seeds: tuning, map or report.
-            cell: what it sets.
-            start: the block whose starting point fills in what the cell leaves open; None: the task's own.
+            cell: its own settings.
+            start: the block whose base settings complete the cell; None: those of the task.
         """
         if start is not None and not self.may_start(start):
-            return {}  # nothing can have been run from a starting point that nothing has settled
-        return self._index.get((task, purpose, self._place(task, cell, start)), {})
+            return {}  # without the best settings of its reference block, no run can exist
+        return self._index.get((task, purpose, self._index_key(task, cell, start)), {})
 
     def may_start(self, block: str) -> bool:
-        """Return whether the settings that a block starts from are settled, so that runs of it can exist."""
+        """Return whether the best settings of a block's reference block exist, so that it can have runs."""
         return self.study.blocks[block].reference in {None, *self.settled}
 
     def table(
@@ -233,13 +232,13 @@ class StudyScores:
         *,
         start: str | None = None,
     ) -> RunTable:
-        """Return the runs of several cells, of the seeds that all of them have.
+        """Return the runs of several cells on the seeds that all of them have.
 
         Args:
             task: name in the study.
             purpose: of the seeds.
             cells: the rows.
-            seeds: that were planned.
+            seeds: the planned seeds.
             start: see `cell`.
         """
         rows = [self.cell(task, purpose, cell, start=start) for cell in cells]
@@ -250,7 +249,7 @@ class StudyScores:
 
     @cached_property
     def _keys(self) -> dict[str, tuple[str, ...]]:
-        """List the settings that vary, by task."""
+        """List the keys of settings that vary, by task."""
         return {task: varied_keys(self.study, task) for task in self.study.tasks}
 
     @cached_property
@@ -263,13 +262,13 @@ class StudyScores:
         """Index runs by task, purpose and varied settings, then by seed."""
         index: dict[tuple[str, str, tuple[str, ...]], dict[int, Score]] = {}
         for run in self.runs:
-            place = tuple(canonical(run.settings[key]) for key in self._keys[run.task])
-            index.setdefault((run.task, run.purpose, place), {})[run.seed] = run
+            values = tuple(canonical(run.settings[key]) for key in self._keys[run.task])
+            index.setdefault((run.task, run.purpose, values), {})[run.seed] = run
         return index
 
     @cached_property
     def _unstated(self) -> dict[tuple[str, str, str], Word]:
-        """Collect by task, key and choice of the key's group the value where no cell states one."""
+        """Collect the default of each task, key and entry of the key's group, from cells that do not set it."""
         values: dict[tuple[str, str, str], Counter[str]] = {}
         known: dict[str, Word] = {}
         for run in self.runs:
@@ -277,17 +276,17 @@ class StudyScores:
             for key in run.settings.keys() - stated.keys():
                 value = run.settings[key]
                 known[canonical(value)] = value
-                place = (run.task, key, canonical(run.settings.get(_group(key))))
-                values.setdefault(place, Counter())[canonical(value)] += 1
-        return {place: known[counted.most_common(1)[0][0]] for place, counted in values.items()}
+                case = (run.task, key, canonical(run.settings.get(_group(key))))
+                values.setdefault(case, Counter())[canonical(value)] += 1
+        return {case: known[counted.most_common(1)[0][0]] for case, counted in values.items()}
 
-    def _place(self, task: str, cell: Cell, start: str | None) -> tuple[str, ...]:
-        """Return the place of a cell in the index: its varied settings, those not stated filled in."""
+    def _index_key(self, task: str, cell: Cell, start: str | None) -> tuple[str, ...]:
+        """Return the values of a cell for all varied keys, which index it."""
         reference = self.study.tasks[task].reference
         if start is not None:
             reference = task_reference(self.study, start, task, self.settled)
         stated: Cell = {**reference, **cell}
-        # Choices first: what a number is by default depends on what is chosen for its group.
+        # Entries first: the default of a parameter depends on the entry of its group.
         for key in sorted(self._keys[task], key=lambda key: "." in key):
             if key not in stated:
                 stated[key] = self._unstated.get((task, key, canonical(stated.get(_group(key)))))
@@ -295,7 +294,7 @@ class StudyScores:
 
 
 def _group(key: str) -> str:
-    """Return the group of a key, e.g. surrogate of surrogate.tail; none of a choice."""
+    """Return the group of a parameter's key, e.g. surrogate of surrogate.tail; empty for other keys."""
     return key.partition(".")[0] if "." in key else ""
 
 
@@ -303,7 +302,7 @@ def read_scores(study: Study, settled: Settled, entries: Iterable[StoreEntry]) -
     """Build the scores of a study from a store's entries.
 
     Raises:
-        InputError: a record's method is not what its cell says.
+        InputError: a record's method contradicts its cell.
     """
     return StudyScores(study, settled, (score_of(entry, study) for entry in entries))
 

@@ -1,4 +1,4 @@
-"""What a block settles for later ones: the best cell of each task on validation, kept beside the store."""
+"""Choose the best cell of each task of a block on validation, and store it for later blocks."""
 
 from __future__ import annotations
 
@@ -24,35 +24,35 @@ CELLS = TypeAdapter(dict[str, dict[str, Annotated[list[Cell], Field(min_length=1
 
 
 def settle(entries: Iterable[StoreEntry], rule: Settle) -> dict[str, list[Cell]]:
-    """Find the best cell of each task: by mean validation accuracy over seeds, a failed run as by guessing.
+    """Choose the best cell of each task by mean validation accuracy over seeds; failed runs count as guessing.
+
+    Of equal means the cell with the lower mean validation loss wins, then the first in the order of its text.
 
     Args:
         entries: all runs of the block.
-        rule: over which keys scores are averaged, and by which keys there is a best cell of its own.
-
-    Of equal means the cell with the lower mean validation loss wins, then the first in the order of its text.
+        rule: the keys over which scores are averaged, and the keys whose values each have their own best cell.
     """
     scores: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
     cells: dict[tuple[str, str, str], Cell] = {}
     for entry in entries:
         cell = {key: value for key, value in entry.cell.items() if key not in rule.over}
         group = {key: cell.get(key) for key in rule.by}
-        place = (entry.task, _text(group), _text(cell))
-        cells[place] = dict(cell)  # type: ignore[arg-type]
-        scores.setdefault(place, []).append(selection(entry.record))
+        key = (entry.task, _text(group), _text(cell))
+        cells[key] = dict(cell)  # type: ignore[arg-type]
+        scores.setdefault(key, []).append(selection(entry.record))
     best: dict[tuple[str, str], tuple[str, str, str]] = {}
-    for place in sorted(scores):
-        rival = best.get(place[:2])
-        if rival is None or _mean(scores[place]) > _mean(scores[rival]):
-            best[place[:2]] = place
-    settled: dict[str, list[Cell]] = {}
-    for (task, _), place in sorted(best.items()):
-        settled.setdefault(task, []).append(cells[place])
-    return settled
+    for key in sorted(scores):
+        rival = best.get(key[:2])
+        if rival is None or _mean(scores[key]) > _mean(scores[rival]):
+            best[key[:2]] = key
+    chosen: dict[str, list[Cell]] = {}
+    for (task, _), key in sorted(best.items()):
+        chosen.setdefault(task, []).append(cells[key])
+    return chosen
 
 
 def selection(record: RunRecord) -> tuple[float, float]:
-    """Return the key that selects runs: validation accuracy, then minus its loss; a failed run counts as guessing.
+    """Return the sort key of a run: validation accuracy, then minus its loss; a failed run counts as guessing.
 
     Raises:
         InputError: the task has no classes, so that there is no accuracy.
@@ -69,7 +69,7 @@ def _mean(scores: list[tuple[float, float]]) -> tuple[float, float]:
 
 
 def read_settled(folder: Path) -> dict[str, dict[str, list[Cell]]]:
-    """Read the cells that the blocks of a study have settled on; empty where nothing is settled.
+    """Read the best cells by block and task of a study; empty without the file.
 
     Raises:
         InputError: the file is damaged.
@@ -88,7 +88,7 @@ def read_settled(folder: Path) -> dict[str, dict[str, list[Cell]]]:
 
 
 def write_settled(folder: Path, block: str, settled: Mapping[str, list[Cell]]) -> Path:
-    """Write the cells that a block has chosen on validation into the file beside the store; return its path.
+    """Write the best cells of a block into the file next to the records, and return its path.
 
     Raises:
         StorageError: it cannot be written.

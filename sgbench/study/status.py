@@ -1,4 +1,4 @@
-"""How far a study is: runs of each block that are stored, that failed and that are left."""
+"""The status of a study: stored, failed and missing runs of each block."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ HOUR_S = 3600.0
 
 @dataclass(frozen=True)
 class BlockState:
-    """Says how far one block of a study is."""
+    """Holds the status of one block of a study."""
 
-    number: int  # in the study's order, from 1; `--block` takes it
+    number: int  # in the study's order, from 1, as `--block` takes it
     name: str
     block: StudyBlock
     runs: int
@@ -31,13 +31,13 @@ class BlockState:
 
     @property
     def cells(self) -> list[str]:
-        """Write one block's state as the cells of a table's line."""
+        """Write the status of the block as cells of a table."""
         numbers = [f"{self.runs:,}", f"{self.stored:,}", f"{self.failed:,}", f"{self.left_h:.1f}"]
         return [str(self.number), *numbers, str(len(self.block.tasks)), self.block.about]
 
     @property
     def tree(self) -> dict[str, Any]:
-        """Describe one block's state under stable keys."""
+        """Convert the status of the block to plain values under stable keys."""
         return {
             "block": self.name,
             "tasks": list(self.block.tasks),
@@ -49,7 +49,7 @@ class BlockState:
 
 
 def block_states(study: Study, names: Sequence[str], store: Store) -> list[BlockState]:
-    """Count what is stored of each block; see `states_of`.
+    """Count the stored runs of each block; see `states_of`.
 
     Raises:
         InputError: the store is damaged.
@@ -58,7 +58,7 @@ def block_states(study: Study, names: Sequence[str], store: Store) -> list[Block
 
 
 def states_of(scores: StudyScores, names: Sequence[str]) -> list[BlockState]:
-    """Count what is stored of each block; a run that two blocks share counts for both."""
+    """Count the stored runs of each block; a run that two blocks share counts for both."""
     study, states = scores.study, []
     for name in names:
         runs, hours = block_cost(study, name)
@@ -71,18 +71,18 @@ def states_of(scores: StudyScores, names: Sequence[str]) -> list[BlockState]:
 
 
 def _stored(scores: StudyScores, name: str) -> list[Score]:
-    """List the runs of a block that are stored, with that block or another."""
+    """List the stored runs of a block, whichever block they were stored with."""
     purpose = scores.study.blocks[name].purpose
     try:
         planned = points(scores.study, name, scores.settled)
-    except InputError:  # what it starts from is not settled, so that none of it was run
+    except InputError:  # the best settings that it needs are missing, so it has no runs
         return []
     runs = [scores.cell(point.task, purpose, point.cell, start=name).get(point.seed) for point in planned]
     return [run for run in runs if run is not None]
 
 
 def block_cost(study: Study, name: str) -> tuple[int, float]:
-    """Estimate runs and core-hours of a block from the seconds that its tasks state, before anything is settled."""
+    """Estimate runs and core-hours of a block from the seconds stated by its tasks, before anything is run."""
     block = study.blocks[name]
     runs, seconds = 0, 0.0
     for task in block.tasks:
@@ -99,7 +99,7 @@ def cost_rows(study: Study, names: Sequence[str]) -> list[list[str]]:
     for name in names:
         block = study.blocks[name]
         if block.withdrawn is not None:
-            continue  # none of its runs is made
+            continue  # a withdrawn block is not run
         runs, hours = block_cost(study, name)
         total_h += hours
         numbers = [f"{runs:,}", f"{hours:.1f}", f"{total_h:.1f}", str(len(block.tasks))]
@@ -108,7 +108,7 @@ def cost_rows(study: Study, names: Sequence[str]) -> list[list[str]]:
 
 
 def _runs(block: StudyBlock, grid: CellGrid, task: str) -> int:
-    """Count the runs of a grid on one task; where it starts from settled cells, as many as shapes settle."""
+    """Count the runs of a grid on one task; from the best cells of a block, by the expected count of those."""
     if grid.tasks is not None and task not in grid.tasks:
         return 0
     starts = len(grid.cells) or grid.expected_starts

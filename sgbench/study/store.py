@@ -1,7 +1,7 @@
-"""The records of a study in compressed shards: appended, never changed, each named by its hash.
+"""The records of a study in compressed shards: appended, never changed, and listed with their hashes.
 
-A shard is an xz file of JSON lines, one a run. A manifest beside the shards lists them with their hashes. A record
-of 12 kB takes a few hundred bytes in a shard, since the records of a block are alike.
+A shard is an xz file of JSON lines, one for each run. A manifest next to the shards lists them with their hashes. A
+record of 12 kB takes a few hundred bytes in a shard, since the records of a block are similar.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sgbench.study.definition import Name
 MANIFEST = "manifest.json"
 LOCK = ".lock"
 LOCK_S = 60.0
-"""How long a process waits while another one adds to the store."""
+"""Longest wait [s] for another process that adds to the store."""
 PRESET = 9 | lzma.PRESET_EXTREME
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 MethodId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")]
@@ -76,7 +76,7 @@ class Manifest(Strict):
 
 
 class StorePlace(NamedTuple):
-    """Says which line of which shard a run is, and the hash of that line."""
+    """Holds the shard and line of a run, with the hash of that line."""
 
     shard: str
     line: int
@@ -85,7 +85,7 @@ class StorePlace(NamedTuple):
 
 @dataclass(frozen=True)
 class StoreEntry:
-    """Describes one run in a store: its block, task and cell beside its record."""
+    """Holds one run in a store: its block, task, cell and record."""
 
     block: str
     task: str
@@ -108,7 +108,7 @@ class Store:
         self.study = study
 
     def manifest(self) -> Manifest | None:
-        """Read the manifest of the store, or None where nothing is stored.
+        """Read the manifest of the store; None for an empty store.
 
         Raises:
             InputError: the manifest cannot be read, or is another study's.
@@ -124,10 +124,10 @@ class Store:
         return manifest
 
     def entries(self, blocks: Iterable[str] = ()) -> Iterator[StoreEntry]:
-        """Yield every stored run that counts, block by block in the order in which they were stored.
+        """Yield every valid stored run, block by block in the order in which they were stored.
 
         Raises:
-            InputError: a shard is missing, changed, or holds something else than records, or a run is stored twice.
+            InputError: a shard is missing, changed, or holds other data than records, or a run is stored twice.
         """
         seen: set[tuple[str, str, int]] = set()
         for shard, entry, counts in self._all(blocks):
@@ -142,11 +142,11 @@ class Store:
             yield entry
 
     def void_entries(self, blocks: Iterable[str] = ()) -> Iterator[StoreEntry]:
-        """Yield every stored run that counts no more; see `entries`."""
+        """Yield every voided run; see `entries`."""
         return (entry for _, entry, counts in self._all(blocks) if not counts)
 
     def _all(self, blocks: Iterable[str]) -> Iterator[tuple[Shard, StoreEntry, bool]]:
-        """Yield every run with its shard, and whether it counts."""
+        """Yield every run with its shard, and whether it is valid."""
         wanted = set(blocks)
         manifest = self.manifest()
         if manifest is None:
@@ -158,10 +158,10 @@ class Store:
                 yield shard, entry, manifest.holds(shard.name, entry)
 
     def record(self, method_id: str, seed: int) -> StoreEntry:
-        """Find one stored run by its method and seed.
+        """Return the stored run of a method and seed.
 
         Raises:
-            InputError: there is none.
+            InputError: there is no such run.
         """
         for entry in self.entries():
             if entry.record.method_id == method_id and entry.record.seed == seed:
@@ -171,7 +171,7 @@ class Store:
     def append(
         self, block: str, entries: Sequence[StoreEntry], *, study_sha256: str, epoch: int = 0
     ) -> Shard | None:
-        """Add a block's runs that are not stored yet as one more shard; return it, or None where all are stored.
+        """Add a block's runs that are not stored yet as a new shard, and return it; None if all are stored.
 
         The shard is written before the manifest names it, so a crash between the two leaves a file that the next
         call replaces.
@@ -189,7 +189,7 @@ class Store:
         except OSError as error:
             why = error.strerror or error
             raise StorageError(f"{self.folder} cannot be written: {why}; name another --store") from error
-        try:  # what another process added meanwhile would be lost with its manifest
+        try:  # locked, since a concurrent write would lose the other process's manifest
             return self._append(block, entries, study_sha256, epoch)
         finally:
             lock.release()
@@ -197,7 +197,7 @@ class Store:
     def _append(
         self, block: str, entries: Sequence[StoreEntry], study_sha256: str, epoch: int
     ) -> Shard | None:
-        """Write the entries that are not stored yet to a new shard; None where all are."""
+        """Write the entries that are not stored yet to a new shard; None if all are stored."""
         manifest = self.manifest()
         shards = () if manifest is None else manifest.shards
         stored = {entry.key for entry in self.entries()}
@@ -240,7 +240,7 @@ class Store:
 
 
 def _plain(block: str, entries: Sequence[StoreEntry]) -> bytes:
-    """Encode runs as one JSON line each, sorted so that neighbours are alike."""
+    """Encode runs as JSON lines, sorted so that similar ones are adjacent."""
     ordered = sorted(entries, key=lambda entry: (entry.task, entry.record.method_id, entry.record.seed))
     lines = [
         json.dumps(
@@ -260,7 +260,7 @@ def _plain(block: str, entries: Sequence[StoreEntry]) -> bytes:
 
 
 def _entry(line: bytes, where: str, shard: Shard, place: StorePlace) -> StoreEntry:
-    """Read a line of a shard, or raise where it is not a run of the shard's block."""
+    """Parse a line of a shard; raise an InputError if it is not a run of the shard's block."""
     run = parse_model(line, ShardLine, where)
     if run.block != shard.block:
         raise InputError(f"{where}: is not a run of block {shard.block}")

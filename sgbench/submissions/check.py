@@ -1,4 +1,4 @@
-"""What CI asks of a submission; nothing in it is imported, unpickled, instantiated or followed."""
+"""Check a submission as CI does; nothing in it is imported, unpickled, instantiated or followed."""
 
 from __future__ import annotations
 
@@ -41,35 +41,35 @@ from sgbench.training import git
 
 GIT_S = 10.0
 OURS = "sgbench/engine/version.py"
-"""A file that every commit of sgbench has."""
+"""A file in every commit of sgbench."""
 
 
 def strange(commits: Iterable[str], folder: Path) -> Iterator[str]:
-    """Yield the commits that are not in the history of sgbench, as far as a folder's repository has it.
+    """Yield the commits that are not in the history of sgbench, as known from a checkout.
 
     Args:
         commits: in 40 hexadecimal digits.
-        folder: in a checkout; where that is none of sgbench, or has a part of the history alone, nothing is known.
+        folder: in a checkout; nothing is yielded outside a checkout of sgbench with its whole history.
     """
     if not folder.is_dir() or not _knows(folder):
         return
     for commit in dict.fromkeys(commits):
-        if not _says_yes(folder, "merge-base", "--is-ancestor", commit, "HEAD"):
+        if not _succeeds(folder, "merge-base", "--is-ancestor", commit, "HEAD"):
             yield commit
 
 
 def _knows(folder: Path) -> bool:
-    """Return whether a folder lies in a checkout of sgbench with the whole history."""
+    """Return whether a folder is in a checkout of sgbench with its whole history."""
     try:
         shallow = git.ask(folder, "rev-parse", "--is-shallow-repository", timeout_s=GIT_S).decode().strip()
     except git.FAILURES:
         return False
-    return shallow == "false" and _says_yes(folder, "cat-file", "-e", f"HEAD:{OURS}")
+    return shallow == "false" and _succeeds(folder, "cat-file", "-e", f"HEAD:{OURS}")
 
 
-def _says_yes(folder: Path, *words: str) -> bool:
+def _succeeds(folder: Path, *arguments: str) -> bool:
     try:
-        git.ask(folder, *words, timeout_s=GIT_S)
+        git.ask(folder, *arguments, timeout_s=GIT_S)
     except git.FAILURES:
         return False
     return True
@@ -81,26 +81,26 @@ MAX_MESSAGE = 400
 
 @dataclass(frozen=True)
 class Checked:
-    """Holds a submission and everything that is wrong with it; `submission` is None where that cannot be read."""
+    """Holds a submission and its problems; `submission` is None if submission.json cannot be read."""
 
     submission: Submission | None
     records: tuple[Result, ...]
     problems: tuple[Problem, ...]
 
     def refused(self, *, strict: bool) -> bool:
-        """Return whether the submission is refused; strict counts warnings too."""
+        """Return whether the submission is refused; with `strict`, warnings refuse it too."""
         return any(strict or problem.level == "error" for problem in self.problems)
 
 
 def check(root: Path, *, references: References, judge: Judge, board: Path | None = None) -> Checked:
-    """Check a submission's folder and list what is wrong with it.
+    """Check a submission's folder, and list its problems.
 
     Args:
         root: the folder.
-        references: composes what each protocol asks for.
-        judge: knows data sets and losses.
+        references: of protocols.
+        judge: computes from data sets, losses and networks.
         board: a leaderboards folder that is searched for equal or similar submissions, and whose checkout must have
-            the commits named; None skips both.
+            the named commits; None skips both.
 
     Raises:
         InputError: there is no such folder, or it is an archive or a link.
@@ -140,8 +140,8 @@ def _submission(contents: Contents, problems: list[Problem]) -> Submission | Non
 
 
 def _markup(path: str, stored: BaseModel) -> Iterator[Problem]:
-    for place in unplain(stored.model_dump()):
-        yield Problem("text", path, complaint(place)[:MAX_MESSAGE])
+    for key in unplain(stored.model_dump()):
+        yield Problem("text", path, complaint(key)[:MAX_MESSAGE])
 
 
 def _problem(code: str, path: str, error: InputError) -> Problem:
@@ -159,7 +159,7 @@ def _reference(
 
 
 def _commits(submission: Submission, records: Iterable[Result], board: Path) -> Iterator[Problem]:
-    """Name the commits that sgbench's repository does not have: nobody can go back to them."""
+    """Yield a problem for each commit that sgbench's repository lacks, to which nobody can go back."""
     environment = submission.environment
     stated = [None if environment is None else environment.commit]
     stated += [record.provenance.commit for record in records if isinstance(record, RunRecord)]
@@ -186,7 +186,7 @@ class _Run:
         self.problems = problems
         self.records: dict[int, Result] = {}
         self.predictions: dict[int, PredictionTable] = {}
-        self.buildable = False  # whether a network can be made of the method
+        self.buildable = False  # whether the method's network can be built
 
     def read(self) -> None:
         """Read and compare all files of the submission."""
@@ -209,7 +209,7 @@ class _Run:
         self.problems += self._labels()
 
     def _build(self) -> None:
-        """Compose and build the method, once a record of it follows the protocol."""
+        """Compose and build the method if a record of it follows the protocol."""
         method = self.submission.method
         if method is None or not self.records:
             return
@@ -266,7 +266,7 @@ class _Run:
                 self._say("plausible", path, message)
             self.problems += _markup(path, record)
         if to_json(record) != data:
-            # The store writes it so, and gives back what has the hash that submission.json names.
+            # The store writes records in this form, and must return the bytes with the hash in submission.json.
             self._say(
                 "layout", path, "is laid out otherwise than a run writes it; hand in the run's own file"
             )
@@ -299,7 +299,7 @@ class _Run:
             self._say("network", f"records/{seed}.json", misfit)
 
     def _labels(self) -> Iterator[Problem]:
-        """Check that targets are those of the data set, or at least the same in all seeds."""
+        """Check that targets are those of the data set or, without its files, equal in all seeds."""
         per_seed = self.reference.protocol.draw == "per_seed"
         first = None if per_seed else next(iter(self.predictions.values()), None)
         for seed, predictions in self.predictions.items():
@@ -307,13 +307,13 @@ class _Run:
             whose = "the first seed's" if truth is None else "the data set's"
             path = f"predictions/{seed}.csv"
             try:
-                apart = targets_apart(predictions, truth or first or predictions, path)
+                differing = targets_apart(predictions, truth or first or predictions, path)
             except InputError as error:
                 yield _problem("labels", path, error)
                 continue
-            if apart:
+            if differing:
                 what = "targets" if self.reference.classes is None else "labels"
-                yield Problem("labels", path, f"{apart} of its {what} are not {whose}")
+                yield Problem("labels", path, f"{differing} of its {what} are not {whose}")
 
     def _tuning(self) -> None:
         path = self.contents.files.get(TUNING)

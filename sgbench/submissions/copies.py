@@ -1,4 +1,4 @@
-"""Results that are another's: the same or nearly the same predictions, and inputs that cannot differ."""
+"""Find copied results: equal or nearly equal predictions, and inputs that must be equal."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ SAME_ANSWERS = 0.995
 SAME_ERRORS = 0.9
 MIN_ERRORS = 5
 SAME_LOGITS = SAME_OUTPUTS = 0.9995
-"""Of fifteen surrogates with one seed, two share at most 98.6 % of answers and 79 % of errors, and correlate at
-most at 0.990, on digits_v1, delayed_xor_v1 and yin_yang_v1."""
+"""Least shares of equal predictions and errors, and least correlations, of a copy. Of fifteen surrogates with one
+seed, two share at most 98.6 % of predictions and 79 % of errors, and correlate at most at 0.990, on digits_v1,
+delayed_xor_v1 and yin_yang_v1."""
 MIN_DISTINCT = 100
-"""Different answers below which none of this holds: on temporal_xor_v1, whose networks give at most nine, honest
-runs of two surrogates answer all alike."""
+"""Least distinct outputs for a comparison: on temporal_xor_v1, whose networks have at most nine, honest runs of two
+surrogates have equal predictions."""
 Result = RunRecord | ExternalRecord
 
 
 def is_copy(one: PredictionTable, other: PredictionTable) -> bool:
-    """Return whether two runs answer so much the same that one copies the other, or both are one method."""
+    """Return whether two runs are so similar that one copies the other, or both are one method."""
     if one.target.shape != other.target.shape:
         return False
     if isinstance(one, Outputs) and isinstance(other, Outputs):
@@ -46,13 +47,13 @@ def is_copy(one: PredictionTable, other: PredictionTable) -> bool:
 
 
 def _same_outputs(one: Outputs, other: Outputs) -> bool:
-    """Return whether both the outputs and their errors agree: good runs have like outputs, bad ones like errors."""
+    """Return whether outputs and errors both correlate: good runs have similar outputs, bad ones similar errors."""
     pairs = ((one.output, other.output), (one.output - one.target, other.output - other.target))
     return all(_correlated(first, second, SAME_OUTPUTS) for first, second in pairs)
 
 
 def _correlated(first: Floats, second: Floats, least: float) -> bool:
-    """Return whether two arrays correlate enough; silence, or no error at all, is never a match."""
+    """Return whether two arrays correlate by at least `least`; false if one is constant."""
     if first.std() == 0 or second.std() == 0:
         return False
     return bool(np.corrcoef(first.ravel(), second.ravel())[0, 1] >= least)
@@ -75,11 +76,11 @@ def _distinct(logits: Floats) -> int:
 
 
 def copied_seeds(predictions: Mapping[int, PredictionTable], *, outside: bool) -> Iterator[Problem]:
-    """Yield a problem for each seed of one submission that answers like another.
+    """Yield a problem for each seed of one submission whose predictions copy another seed's.
 
     Args:
         predictions: by seed.
-        outside: whether they are of code outside the catalogue, which may draw nothing at random.
+        outside: whether they are of code outside the catalogue, which may be deterministic.
     """
     mend = "so it is no run of its own; run every seed"
     if outside:
@@ -113,12 +114,12 @@ def likenesses(
     reference: ProtocolReference,
     folder: Path,
 ) -> Iterator[Problem]:
-    """Yield a problem for each run or input that a submission has in common with a board.
+    """Yield a problem for each run of a submission that copies one on a board, or has other data for a seed.
 
     Args:
-        submission: what is handed in.
-        records: of it, by seed.
-        predictions: of it, by seed.
+        submission: the submission.
+        records: of the submission, by seed.
+        predictions: of the submission, by seed.
         reference: of the protocol.
         folder: of the protocol, in a leaderboards folder.
     """
@@ -129,15 +130,15 @@ def likenesses(
             theirs = None if same else _stored(other.predictions_sha256, objects, reference)
             yield from _against(submission, records[other.seed], predictions.get(other.seed), other, theirs)
         except InputError:
-            continue  # the board's own check names it
+            continue  # reported by the check of the board
 
 
 def _others(folder: Path, seeds: Sequence[int]) -> Iterator[Result]:
-    """Yield what a board holds of these seeds: records seed by seed, then results of code outside."""
+    """Yield the results of some seeds on a board: records seed by seed, then results of code outside."""
     stored = StoredRecords(folder)
     for seed in seeds:
         for row in stored.rows():
-            with suppress(InputError):  # the board's own check names it
+            with suppress(InputError):  # reported by the check of the board
                 record = stored.record(row, seed)
                 if record is not None:
                     yield record
@@ -181,7 +182,7 @@ def _against(
 
 
 def _other_labels(predicted: PredictionTable, theirs: PredictionTable, path: str) -> bool:
-    """Return whether two tables of answers hold different labels; code outside is no judge of them."""
+    """Return whether two tables have different targets."""
     same = theirs.target.shape == predicted.target.shape
     return same and targets_apart(predicted, theirs, path) > 0
 

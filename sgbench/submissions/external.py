@@ -1,4 +1,4 @@
-"""From the answers of code outside the catalogue to a folder that can be handed in."""
+"""Make a submission from the predictions of code outside the catalogue."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def make_external(
     protocol: str,
     failed: Sequence[int] = (),
 ) -> SubmissionSummary:
-    """Collect the answers of code outside the catalogue, of which nothing else can be checked: <seed>.csv each.
+    """Write the submission of code outside the catalogue from its predictions, <seed>.csv for each seed.
 
     Args:
         source: the folder of predictions.
-        target: where <protocol>/<id> is made.
-        author: who hands in; `code` is needed.
+        target: folder in which <protocol>/<id> is made.
+        author: of the submission; `code` is required.
         references: of the protocols.
-        judge: knows data sets and losses.
-        protocol: on which the predictions were made.
-        failed: seeds of the protocol that gave no result.
+        judge: computes losses of outputs.
+        protocol: name of the protocol.
+        failed: seeds of the protocol without a result.
 
     Raises:
-        InputError: a seed's file is missing or no table of predictions; the line says what to do.
+        InputError: a seed's file is missing or no table of predictions; the line has the remedy.
         StorageError: the folder cannot be written.
     """
     reference = references.of(protocol)
@@ -69,14 +69,14 @@ def make_external(
 
 
 class _Result(NamedTuple):
-    """Holds what one seed predicted, and the file that says so."""
+    """Holds the predictions of one seed, and the bytes of their file."""
 
     predictions: PredictionTable
     data: bytes
 
 
 def _results(source: Path, reference: ProtocolReference, failed: Sequence[int]) -> dict[int, _Result | None]:
-    """Read the result of every seed; None for those that gave none."""
+    """Read the result of every seed; None for failed seeds."""
     seeds = reference.protocol.seeds
     for seed in failed:
         if seed not in seeds:
@@ -90,7 +90,7 @@ def _results(source: Path, reference: ProtocolReference, failed: Sequence[int]) 
         path = source / f"{seed}.csv"
         if not path.is_file():
             raise InputError(f"{path}: no predictions of seed {seed}; make them, or say --failed {seed}")
-        # As Python's csv writes them by default; what is handed in has one newline.
+        # Python's csv writes \r\n by default; submissions have \n.
         data = read_bytes(path, limit=MAX_PREDICTION_BYTES).replace(b"\r\n", b"\n")
         results[seed] = _Result(parse_prediction_table(data, str(path), reference), data)
     return results

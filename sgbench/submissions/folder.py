@@ -1,4 +1,4 @@
-"""A submission's folder, read without trusting it: names, kinds and sizes first, content last."""
+"""Read a submission's untrusted folder: names, kinds and sizes of files first, content last."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Level = Literal["error", "warning"]
 
 @dataclass(frozen=True)
 class Problem:
-    """Describes one thing that is wrong with a submission, and how to mend it."""
+    """Describes one problem of a submission, and its remedy."""
 
     code: str
     path: str
@@ -59,7 +59,7 @@ class Contents:
 
 
 def list_contents(root: Path) -> tuple[Contents, list[Problem]]:
-    """List what lies in a folder; nothing is opened, no link is followed.
+    """List the files of a folder and the problems with them; nothing is opened, and no link is followed.
 
     Raises:
         InputError: there is no such folder, or it is an archive or a link.
@@ -95,7 +95,7 @@ def list_contents(root: Path) -> tuple[Contents, list[Problem]]:
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, tuple[str, str] | None]]:
-    """Yield the files two levels deep, each with what is wrong with its kind."""
+    """Yield the paths two levels deep, each with the problem of its kind, if any."""
     for entry in sorted(os.scandir(root), key=lambda entry: entry.name):
         if entry.is_dir(follow_symlinks=False) and entry.name in FOLDERS:
             for inner in sorted(os.scandir(entry.path), key=lambda inner: inner.name):

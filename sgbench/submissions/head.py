@@ -1,4 +1,4 @@
-"""What a submission says of itself as a whole, against its files and its protocol."""
+"""Check submission.json against the files of the submission and its protocol."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sgbench.tables import ranges
 
 MAX_AHEAD = timedelta(days=1)
 BOASTS = ("verif", "rank", "referenc", "author", "official", "rescore", "reinfer", "retrain", "sgbench")
-"""Beginnings of words by which a name would say what a board alone says."""
+"""Beginnings of words with which a name would claim a status that only a board assigns."""
 
 
 def file_list_problems(contents: Contents, submission: Submission) -> Iterator[Problem]:
@@ -80,7 +80,7 @@ def header_problems(submission: Submission, reference: ProtocolReference) -> Ite
 
 
 def boasts(name: str) -> list[str]:
-    """List the words of a name that claim a check, a rank or a standing.
+    """List the words of a name that claim a check, a rank or a status.
 
     >>> boasts("Reference of the authors, v\u00e9rified, rank 1"), boasts("Frank's preferences")
     (['Reference', 'authors', 'v\u00e9rified', 'rank'], [])
@@ -93,8 +93,8 @@ def boasts(name: str) -> list[str]:
 
 
 def _data(submission: Submission, reference: ProtocolReference) -> Iterator[Problem]:
-    """Check the data that a submission names against the published ones; code outside may not know their hash."""
-    # Where every seed draws data of its own, each record names theirs.
+    """Check the hash of a submission's data against the published one; code outside may not know it."""
+    # If each seed draws its own data, each record names their hash.
     published = None if reference.protocol.draw == "per_seed" else reference.facts.sha256
     given = submission.data_sha256
     if published is None and not reference.facts.is_accepted:

@@ -1,4 +1,4 @@
-"""From finished runs to a folder that can be handed in."""
+"""Make a submission, a folder with the finished runs of one method."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ from sgbench.tables import ranges
 
 
 def searched(folder: Path, chosen: Method) -> tuple[dict[str, int], list[StoppedTrial]]:
-    """Collect which study asked for each setting, and the runs that were stopped early.
+    """Collect the study of each searched setting by method id, and the runs that were stopped early.
 
-    Only settings that differ from the method handed in by searched numbers alone are its tuning; what a journal
-    says counts where it gives the id of the setting.
+    Only settings that differ from the submitted method by searched numbers alone are its tuning. A line of a
+    journal counts if it states the id of its setting.
     """
     ours = identity(chosen)
     studies: dict[str, int] = {}
@@ -52,17 +52,17 @@ def searched(folder: Path, chosen: Method) -> tuple[dict[str, int], list[Stopped
 
 
 def _pruned(folder: Path, asked: Asked, chosen: Method) -> Iterator[Pruned]:
-    """Yield the runs of a setting that were stopped early and never run to their end."""
+    """Yield the runs of a setting that were stopped early and never finished."""
     for seed in chosen.protocol.trial_seeds:
-        place = folder / asked.method_id / str(seed)
+        run = folder / asked.method_id / str(seed)
         with contextlib.suppress(InputError):
-            pruned = read_model(place / PRUNED, Pruned)
-            if not (place / RECORD).exists() and (pruned.method_id, pruned.seed) == (asked.method_id, seed):
+            pruned = read_model(run / PRUNED, Pruned)
+            if not (run / RECORD).exists() and (pruned.method_id, pruned.seed) == (asked.method_id, seed):
                 yield pruned
 
 
 class Author(Strict):
-    """Names who hands in, and under what terms."""
+    """Names the author of a submission, and its licence."""
 
     name: Title
     contact: Contact
@@ -93,24 +93,24 @@ def make(
     method: str | None = None,
     protocol: str | None = None,
 ) -> SubmissionSummary:
-    """Collect the records of one method with all that is needed to check them.
+    """Write the submission of one method: its records with the files that check them.
 
-    The method is the one that validation selects among the runs with its choices of entries; runs of it with other
-    numbers are its tuning. Failed seeds are handed in like others.
+    The method is the one that validation selects among the runs with its entries; runs with other numbers are its
+    tuning. Failed seeds are submitted like others.
 
     Args:
         source: a runs folder, or one inside it.
-        target: where <protocol>/<method_id> is made.
-        author: who hands in.
+        target: folder in which <protocol>/<method_id> is made.
+        author: of the submission.
         references: of the protocols.
-        method: the id of the method, or its beginning, where the runs are of several.
-        protocol: where the runs are of several.
+        method: the id of the method, or its beginning, if the runs are of several.
+        protocol: name of the protocol, if the runs are of several.
 
     Raises:
-        InputError: runs are missing, ambiguous or not comparable; the line says what to do.
+        InputError: runs are missing, ambiguous or not comparable; the line has the remedy.
         StorageError: the folder cannot be written.
     """
-    records, places, left_out = comparable_runs(source, references, protocol)
+    records, folders, left_out = comparable_runs(source, references, protocol)
     chosen = _chosen(records, method)
     of = next(record.method for record in records if record.method_id == chosen)
     reference = references.of(of.protocol.name)
@@ -119,10 +119,10 @@ def make(
         [record for record in records if record.method_id == chosen and record.seed in seeds]
     )
     trials = reference.protocol.trial_seeds
-    alike = [record for record in records if record.method.choices == of.choices and record.seed in trials]
-    studies, stopped = searched(next(iter(places.values())).parent.parent, of)
-    log = make_log(of, chosen, alike, stopped, studies)
-    files = _files(ours, places) | {TUNING: to_json(log)}
+    tried = [record for record in records if record.method.choices == of.choices and record.seed in trials]
+    studies, stopped = searched(next(iter(folders.values())).parent.parent, of)
+    log = make_log(of, chosen, tried, stopped, studies)
+    files = _files(ours, folders) | {TUNING: to_json(log)}
     submission = Submission.model_validate(
         head_of(author, of.protocol.name, chosen, files)
         | {
@@ -140,12 +140,12 @@ def make(
 def comparable_runs(
     source: Path, references: References, protocol: str | None
 ) -> tuple[list[RunRecord], Mapping[tuple[str, int], Path], tuple[str, ...]]:
-    """Read the runs of a folder that follow one protocol, their folders by method and seed, and what is left out.
+    """Read the records of a folder that follow one protocol, with their folders and the reasons of others.
 
     Args:
         source: a runs folder, or one inside it.
         references: of the protocols.
-        protocol: where the runs are of several.
+        protocol: name of the protocol, if the runs are of several.
 
     Raises:
         InputError: there is no such run, or runs are of several protocols.
@@ -161,12 +161,12 @@ def comparable_runs(
             raise InputError(f"--protocol {protocol}: no run of it in {source}; {suggest(protocol, names)}")
         more = f"; first: {left[0].path}: {left[0].reason}" if left else ""
         raise InputError(f"{source}: no comparable run{more}")
-    places = {(record.method_id, record.seed): path.parent for record, path in chosen}
+    folders = {(record.method_id, record.seed): path.parent for record, path in chosen}
     folder = f"/{chosen[0][0].protocol}/"
     left_out = tuple(
         f"{finding.path}: {finding.reason}" for finding in runs.findings if folder in f"/{finding.path}"
     )
-    return [record for record, _ in chosen], places, left_out
+    return [record for record, _ in chosen], folders, left_out
 
 
 def _chosen(records: Sequence[RunRecord], asked: str | None) -> str:
@@ -198,10 +198,10 @@ def _chosen(records: Sequence[RunRecord], asked: str | None) -> str:
 
 
 def _complete(records: Sequence[RunRecord], chosen: str, protocol: Protocol) -> tuple[int, ...]:
-    """Find the largest complete set of a protocol's seeds that a method has runs of.
+    """Return the largest set of a protocol's seeds for which a method has all runs.
 
     Raises:
-        InputError: it has not even those of the smallest.
+        InputError: runs of the smallest set are missing.
     """
     there = {record.seed for record in records if record.method_id == chosen}
     for seeds in reversed(protocol.complete_seeds):
@@ -214,19 +214,19 @@ def _complete(records: Sequence[RunRecord], chosen: str, protocol: Protocol) -> 
 
 
 def _of_one_source(records: list[RunRecord]) -> list[RunRecord]:
-    """Return the records, if one's own classes behind them have one source."""
+    """Return the records if all have the same source of a user's own classes, else raise an InputError."""
     for record in records:
         require_same_source(record, records[0])
     return records
 
 
-def _files(records: Sequence[RunRecord], places: Mapping[tuple[str, int], Path]) -> dict[str, bytes]:
+def _files(records: Sequence[RunRecord], folders: Mapping[tuple[str, int], Path]) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     for record in records:
         files[f"records/{record.seed}.json"] = to_json(record)
         if record.status == "failed":
             continue
-        folder = places[record.method_id, record.seed]
+        folder = folders[record.method_id, record.seed]
         for kind, name in (("predictions", PREDICTIONS), ("weights", WEIGHTS)):
             suffix, max_bytes = FOLDERS[kind]
             files[f"{kind}/{record.seed}.{suffix}"] = read_bytes(folder / name, limit=max_bytes)
@@ -259,7 +259,7 @@ def head_of(author: Author, protocol: str, name: str, files: Mapping[str, bytes]
 
 
 def write(target: Path, submission: Submission, files: Mapping[str, bytes]) -> SubmissionSummary:
-    """Write the submission's folder, the whole of it or nothing.
+    """Write the submission's folder atomically.
 
     Raises:
         InputError: it is there already.

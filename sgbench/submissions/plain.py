@@ -1,4 +1,4 @@
-"""Text in records and logs that could act on a page or a terminal, found wherever it stands."""
+"""Find text in records and logs that could act as markup on a page or as control characters in a terminal."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from sgbench.records.formula import canonical_formula
 from sgbench.records.text import LETTERS, SCRIPT
 
 ALLOWED = ".,:;'\"()[]+-/=%_^@"
-"""What machines, versions and reasons are written with, beside letters, digits and spaces."""
+"""Punctuation in the names of machines, versions and reasons."""
 _PLAIN = re.compile(rf"[{LETTERS} {re.escape(ALLOWED)}]*")
-_LINK = re.compile(r"\]\s*[(:\[]|@(?! )")  # of Markdown, and a mention; '2 cores @ 3 GHz' is none
+_LINK = re.compile(r"\]\s*[(:\[]|@(?! )")  # a Markdown link or a mention, unlike '2 cores @ 3 GHz'
 FORMULA = "parameters.surrogate.formula"
-"""Where a formula belongs, whose operators no other text has."""
+"""Key of the only text that may be a formula, with its operators."""
 OWN_RULES = frozenset({"contact", "paper", "code"})
-"""Fields in which an address belongs, each with a rule of its own."""
+"""Keys of addresses, which have their own rules."""
 
 
-def unplain(tree: object, place: str = "") -> Iterator[str]:
-    """Yield the places of all texts and names that hold more than plain text.
+def unplain(tree: object, key: str = "") -> Iterator[str]:
+    """Yield the dotted keys of all texts and names in a tree that are not plain text.
 
     >>> list(unplain({"name": "atan", "layers": [{"reason": "<b>"}]}))
     ['layers.0.reason']
     """
     if isinstance(tree, dict):
-        for key, value in tree.items():
-            inner = f"{place}.{key}" if place else str(key)
-            if not is_plain(str(key)):
-                yield place
+        for name, value in tree.items():
+            inner = f"{key}.{name}" if key else str(name)
+            if not is_plain(str(name)):
+                yield key
             elif inner not in OWN_RULES:
                 yield from unplain(value, inner)
     elif isinstance(tree, list | tuple):
         for index, value in enumerate(tree):
-            yield from unplain(value, f"{place}.{index}")
-    elif isinstance(tree, str) and not is_plain(tree) and not (place.endswith(FORMULA) and is_formula(tree)):
-        yield place
+            yield from unplain(value, f"{key}.{index}")
+    elif isinstance(tree, str) and not is_plain(tree) and not (key.endswith(FORMULA) and is_formula(tree)):
+        yield key
 
 
 def is_formula(text: str) -> bool:
-    """Return whether a text is a slope's formula in its one form, whose signs and names can be no markup.
+    """Return whether a text is a slope's formula in canonical form, whose characters cannot be markup.
 
     >>> is_formula("1/(1+abs(a*u))**2"), is_formula("u<b>0")
     (True, False)
@@ -60,9 +60,9 @@ def is_plain(text: str) -> bool:
     return bool(_PLAIN.fullmatch(text)) and not _LINK.search(text) and not SCRIPT.search(text)
 
 
-def complaint(place: str) -> str:
-    """Write the complaint about text that is not plain at one of these places."""
+def complaint(key: str) -> str:
+    """Write the message about text that is not plain at a dotted key."""
     return (
-        f"{printable(place)}: plain text is needed: Latin letters, digits, spaces and {ALLOWED}, no address "
+        f"{printable(key)}: plain text is needed: Latin letters, digits, spaces and {ALLOWED}, no address "
         "and no markup"
     )

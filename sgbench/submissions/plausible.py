@@ -1,4 +1,4 @@
-"""Numbers that follow from others, checked where a record could have been written by hand."""
+"""Check that the numbers of a record are consistent, since it could have been written by hand."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_AHEAD = timedelta(days=1)
 
 
 def implausible(record: RunRecord) -> Iterator[str]:
-    """Yield everything in a finished record that its own numbers do not bear out, with the mend."""
+    """Yield a line for each inconsistency in the numbers of a finished record, with the remedy."""
     if datetime.fromisoformat(record.provenance.created_utc) > datetime.now(UTC) + MAX_AHEAD:
         yield "was made in the future; correct the clock and repeat the run"
     if record.status == "failed":
@@ -31,12 +31,12 @@ def implausible(record: RunRecord) -> Iterator[str]:
 
 
 def _selection(record: RunRecord) -> Iterator[str]:
-    """Check that the curve is whole, and that validation selects the epoch that the record says."""
+    """Check that the learning curve is complete, and that validation selects the recorded epoch."""
     protocol, epoch = record.method.protocol, record.best_epoch
     if protocol.patience is None and len(record.curve) != protocol.epochs:
         yield f"its curve has {len(record.curve)} epochs of {protocol.epochs}; hand in the whole run"
     if epoch is None or epoch >= len(record.curve):
-        return  # said by the schema
+        return  # reported by the schema
     sign = -1 if protocol.monitor == "validation_loss" else 1
     scores = [sign * getattr(line, protocol.monitor) for line in record.curve]
     if scores[epoch] < max(scores):
@@ -44,7 +44,7 @@ def _selection(record: RunRecord) -> Iterator[str]:
 
 
 def _touched(record: RunRecord) -> Iterator[str]:
-    """Check that the test split is used once, in the last step; a resumed run may find it half used."""
+    """Check that the test split was used once, in the last step; a resumed run may have used it in part before."""
     if record.test_selected is not None:
         yield (
             "its test split was scored after every epoch (test_selected): a run that shows what selecting on it "
@@ -62,14 +62,14 @@ def _touched(record: RunRecord) -> Iterator[str]:
 
 
 def _counts(record: RunRecord) -> Iterator[str]:
-    """Check that dense counts are whole multiples: a clocked machine executes every synapse in every step."""
+    """Check that dense counts are integer multiples: a clocked machine executes every synapse in every step."""
     counts = record.counts
     if counts is None:
         return
     for layer in counts.layers:
         for group in layer.synapses:
             dense = group.dense.total
-            whole = group.wiring != "convolution"  # at the border of an image neurons have fewer
+            whole = group.wiring != "convolution"  # neurons at the border of an image have fewer synapses
             if whole and dense is not None and dense % (layer.neurons * counts.steps):
                 yield f"counts: {layer.name} has no whole number of synapses from {group.source} to each neuron"
     yield from _spread(counts)

@@ -1,4 +1,4 @@
-"""Which settings were tried before one was handed in: the log, and whether it holds together."""
+"""Make and check the tuning log, the settings that were tried before one was submitted."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ THRESHOLD = "neuron.threshold"
 def outside_space(
     ours: Mapping[str, str], trials: Sequence[TuningTrial], protocol: Protocol
 ) -> Iterator[str]:
-    """Yield the first number searched though the protocol keeps it, and the first beyond its range.
+    """Yield the first searched number that the protocol fixes, and the first beyond its search range.
 
     Args:
-        ours: identity of the method handed in; its own numbers have to lie within too.
-        trials: every run that took part in the choice.
-        protocol: the catalogue's own.
+        ours: identity of the submitted method, whose numbers must be within the ranges too.
+        trials: all runs of the tuning.
+        protocol: as in the catalogue.
     """
     space = protocol.search_space
     if space is None:
@@ -51,7 +51,7 @@ def _beyond(settings: Mapping[str, str | None], space: Mapping[str, SearchRange]
     for key, allowed in space.items():
         value = _number(settings.get(key))
         if value is None:
-            continue  # this method has no such number, or leaves it to another
+            continue  # the method has no such number, or derives it from another
         threshold = 1.0 if allowed.unit == "number" else _number(settings.get(THRESHOLD))
         if threshold is None or threshold <= 0:
             yield f"{key}: {name} asks for it {allowed.text}, but the neuron has no one positive threshold"
@@ -73,7 +73,7 @@ NONE: Studies = MappingProxyType({})
 
 
 class StoppedTrial(NamedTuple):
-    """Holds a run that was stopped early, with what has to be set to turn the method handed in into its own."""
+    """Holds a run that was stopped early, with the settings in which its method differs from the submitted one."""
 
     settings: Change
     pruned: Pruned
@@ -86,14 +86,14 @@ def make_log(
     stopped: Sequence[StoppedTrial] = (),
     studies: Studies = NONE,
 ) -> TuningLog:
-    """Make the log of all runs that took part in a choice; a run that was not tuned for has none in it.
+    """Make the log of all runs of a tuning; it is empty for a method that was not tuned.
 
     Args:
-        chosen: the method that is handed in.
+        chosen: the submitted method.
         name: its id.
-        records: of it and of what else was tried.
+        records: of the method and of other tried settings.
         stopped: runs that were stopped early, which count as tried.
-        studies: which study asked for a method, by its id.
+        studies: number of the search study that tried a method, by its id.
     """
     tried = {record.method_id for record in records} | {trial.pruned.method_id for trial in stopped}
     trials = [_trial(chosen, record, studies) for record in records]
@@ -136,7 +136,7 @@ def _stopped_trial(stopped: StoppedTrial, studies: Studies) -> TuningTrial:
 
 
 def changes(one: Mapping[str, str], other: Mapping[str, str]) -> Change:
-    """List the settings (None: left out) that turn one identity into another.
+    """Return the settings that turn one identity into another; None removes a setting.
 
     >>> changes({"a": "1", "b": "2"}, {"a": "3", "c": "4"})
     {'a': '3', 'b': None, 'c': '4'}
@@ -153,9 +153,9 @@ def id_of(chosen: Mapping[str, str], settings: Change) -> str:
 
 
 def best(trials: Sequence[TuningTrial], protocol: Protocol) -> str | None:
-    """Find the setting that validation selects: the best mean of the protocol's monitor over its seeds.
+    """Return the id of the setting that validation selects, by the mean of the protocol's monitor over its seeds.
 
-    A setting of which a run failed, or was stopped early, has no mean and is not selected.
+    A setting with a failed or stopped run has no mean and is not selected.
     """
     groups = by_method(trials)
     scores = {name: [_score(trial, protocol.monitor) for trial in group] for name, group in groups.items()}
@@ -168,7 +168,7 @@ def best(trials: Sequence[TuningTrial], protocol: Protocol) -> str | None:
 
 
 def _score(trial: TuningTrial, monitor: str) -> float | None:
-    """Score a trial, the larger the better; one stopped early has no score that could be selected."""
+    """Return the score of a trial, larger is better; None if it failed or was stopped early."""
     if trial.status == "pruned":
         return None
     if monitor == "validation_accuracy":
@@ -177,7 +177,7 @@ def _score(trial: TuningTrial, monitor: str) -> float | None:
 
 
 def complaints(log: TuningLog, method: Method, reference: ProtocolReference) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with a tuning log: a code, and a line with the mend."""
+    """Yield the problems of a tuning log, each a code and a line with the remedy."""
     ours, protocol = identity(method), reference.protocol
     if not log.trials:
         yield from (("search", line) for line in outside_space(ours, (), protocol))
@@ -217,7 +217,7 @@ def complaints(log: TuningLog, method: Method, reference: ProtocolReference) -> 
 
 
 def unconfirmed(log: TuningLog, protocol: Protocol) -> str | None:
-    """Say which tuning seeds the setting handed in was chosen without; None where it has run with all of them."""
+    """Write which tuning seeds the submitted setting was not run with; None if it was run with all."""
     ran = {trial.seed for trial in log.trials if trial.method_id == log.method_id}
     missing = {*(protocol.tuning_seeds or ())} - ran
     if not log.trials or not missing:
@@ -226,7 +226,7 @@ def unconfirmed(log: TuningLog, protocol: Protocol) -> str | None:
 
 
 def _foreign_seeds(log: TuningLog, protocol: Protocol) -> Iterator[tuple[str, str]]:
-    """Yield a complaint about the first trial whose seed is none that a protocol has for choosing settings."""
+    """Yield a problem about the first trial whose seed is no tuning seed of the protocol."""
     if protocol.tuning_seeds is None:
         return
     for trial in log.trials:

@@ -1,4 +1,4 @@
-"""Weights in safetensors form, looked at without loading them: header, shapes, finite numbers."""
+"""Check weights in the safetensors format without loading them: header, shapes, finite numbers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_HEADER_BYTES = 1024 * 1024
 MAX_TENSORS = 10_000
 MAX_DIMENSIONS = 8
 MATRIX = 2
-MASK = "BOOL"  # which inputs reach which current of a neuron
+MASK = "BOOL"  # mask of the inputs of each current of a neuron
 KINDS = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"), MASK: np.dtype("u1")}
 PRECISIONS = {"float32": "F32", "float64": "F64", "bfloat16": "F32"}
 _LAYER = re.compile(r"layers\.(\d{1,4})\.(?:weight|parametrizations\.weight\.original)")
@@ -27,23 +27,23 @@ _LAYER = re.compile(r"layers\.(\d{1,4})\.(?:weight|parametrizations\.weight\.ori
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """Describes one tensor: its kind and shape, and where its bytes lie behind the header."""
+    """Describes one tensor of a file."""
 
-    kind: str
+    kind: str  # safetensors' name of its dtype
     shape: tuple[int, ...]
-    begin: int
+    begin: int  # offset of its bytes after the header
     end: int
 
 
 def parse_weights(data: bytes, name: str) -> dict[str, StoredTensor]:
-    """Read the tensors that a file holds, without a byte between or beside them.
+    """Parse the header of a file, whose tensors must fill it without gaps.
 
     Args:
         data: the file.
         name: of the file, for messages.
 
     Raises:
-        InputError: the first thing that is not as the format has it.
+        InputError: the first violation of the format.
     """
     header, body = _split(data, name)
     tensors: dict[str, StoredTensor] = {}
@@ -53,19 +53,19 @@ def parse_weights(data: bytes, name: str) -> dict[str, StoredTensor]:
         tensors[key] = _tensor(key, value, name)
     if len(tensors) > MAX_TENSORS:
         raise InputError(f"{name}: more than {MAX_TENSORS:,} tensors")
-    place = 0
+    offset = 0
     for key, tensor in sorted(tensors.items(), key=lambda item: (item[1].begin, item[1].end)):
-        if tensor.begin != place:
+        if tensor.begin != offset:
             raise InputError(f"{name}: the bytes of {_short(key)} overlap others or leave a gap")
-        place = tensor.end
-    if place != len(body):
-        raise InputError(f"{name}: {len(body) - place} bytes belong to no tensor")
+        offset = tensor.end
+    if offset != len(body):
+        raise InputError(f"{name}: {len(body) - offset} bytes belong to no tensor")
     _require_numbers(tensors, body, name)
     return tensors
 
 
 def _require_numbers(tensors: dict[str, StoredTensor], body: bytes, name: str) -> None:
-    """Refuse numbers that are not finite, masks that are not 0 and 1, and weights that are all zero."""
+    """Refuse weights that are not finite or all zero, and masks with values other than 0 and 1."""
     zeros = []
     for key, tensor in tensors.items():
         numbers = (tensor.end - tensor.begin) // KINDS[tensor.kind].itemsize
@@ -101,7 +101,7 @@ def _tensor(key: str, value: object, name: str) -> StoredTensor:
     if not (_naturals(shape) and len(shape) <= MAX_DIMENSIONS):
         raise InputError(f"{name}: the shape of {_short(key)} is no list of sizes")
     if not (_naturals(offsets) and len(offsets) == 2):  # noqa: PLR2004 - begin and end
-        raise InputError(f"{name}: data_offsets of {_short(key)} are no pair of places")
+        raise InputError(f"{name}: data_offsets of {_short(key)} are no pair of offsets")
     begin, end = offsets
     if end - begin != math.prod(shape) * KINDS[kind].itemsize:
         raise InputError(f"{name}: {_short(key)} has another number of bytes than its shape")
@@ -117,7 +117,7 @@ def _short(value: object) -> str:
 
 
 def require_fit(tensors: dict[str, StoredTensor], record: RunRecord, name: str) -> None:
-    """Refuse weights that are not those of the record's network, as far as the record tells its shapes.
+    """Refuse weights that do not fit the record's network, as far as its shapes are recorded.
 
     Raises:
         InputError: a tensor of another kind, layer or shape, or fewer numbers than the record has parameters.
@@ -141,6 +141,6 @@ def require_fit(tensors: dict[str, StoredTensor], record: RunRecord, name: str) 
         if index >= len(record.counts.layers):
             raise InputError(f"{name}: {key} is of a layer that the record has not")
         neurons = record.counts.layers[index].neurons
-        shared = len(tensor.shape) > MATRIX  # by the places of an image
+        shared = len(tensor.shape) > MATRIX  # weights of a convolution, shared by the pixels of an image
         if not shared and (not tensor.shape or tensor.shape[0] % neurons):  # several currents a neuron
             raise InputError(f"{name}: {key} has shape {list(tensor.shape)}, its layer {neurons} neurons")

@@ -79,7 +79,7 @@ def test_run_refuses_a_sweep_of_many_runs() -> None:
     """It used to run one point in silence."""
     with pytest.raises(sgbench.InputError, match=r"use sgbench\.sweep\('quickstart'\)"):
         sgbench.run("sweep=quickstart")
-    with pytest.raises(sgbench.InputError, match="words are needed"):
+    with pytest.raises(sgbench.InputError, match="overrides are needed"):
         sgbench.sweep()
     with raises_naming(sgbench.InputError, "'quikstart'", "'quickstart'"):
         sgbench.sweep("quikstart")

@@ -1,4 +1,4 @@
-"""What the seeds show of a candidate, regime by regime: looks at more and more seeds, at one level for them all."""
+"""Decide on a candidate by regime, in interim analyses of more and more seeds with one level for them all."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from sgbench.statistics.equivalence import Word, verdict
 from sgbench.statistics.pairs import Floats
 
 LOOKS = ((5, 0.002), (10, 0.01), (20, 0.01))
-"""After so many seeds, the nominal level of the look over all regimes.
+"""Interim analyses: seeds, and the nominal level over all regimes.
 
-They hold for normal differences; of those drawn from stored runs more verdicts are false: `FALSE_SIMULATED`."""
+The levels hold for normal differences; differences drawn from stored runs give more false verdicts, see
+`FALSE_SIMULATED`."""
 FALSE_SIMULATED = (34, 1000)
-"""Candidates simulated from stored runs that get a false verdict in some regime, of how many.
+"""Simulated candidates with a false verdict in some regime, and all simulated ones, drawn from stored runs.
 
 Each has one true difference in all regimes, 0 or the margin; tuning is left out (`tests/study/test_judge.py`)."""
 MARGIN = 2.0
@@ -24,31 +25,30 @@ MARGIN = 2.0
 
 @dataclass(frozen=True)
 class RegimeVerdict:
-    """Says what the seeds show of candidate minus reference in one regime."""
+    """Holds the verdict on candidate minus reference in one regime."""
 
     regime: str  # kind of network
     word: Word  # better, equal, worse, or open
-    difference: float  # in points, mean over the regime's tasks and seeds
-    # End of the interval that lies within the margin exactly where equality is shown; None without spread.
-    low: float | None
-    high: float | None  # the other end
-    seeds: int  # that were looked at
-    level: float  # of the look, for this regime
-    # Of a new sample that would decide an open verdict if the true difference is the estimated one.
-    seeds_needed: int | None
+    difference: float  # [points], mean over the regime's tasks and seeds
+    low: float | None  # lower end of the interval, which is within the margin exactly if equality is shown
+    high: float | None  # upper end; both are None without a spread
+    seeds: int  # count of seeds in the analysis
+    level: float  # of the analysis, for this regime
+    seeds_needed: (
+        int | None
+    )  # in a new sample, to decide an open verdict if the true difference is the estimate
 
 
 def decide(differences: Mapping[str, Floats], margin: float = MARGIN) -> dict[str, RegimeVerdict]:
-    """Decide each regime at the first look that shows something; one that no look decides is open.
+    """Decide each regime at the first interim analysis with a significant result; without one it is open.
 
-    Each look has its share of the level, and each regime its share of the look's (Bonferroni's correction), so
-    that for normal differences the chance of any false verdict is at most their sum. Within a regime "differs" and
+    Each analysis has its share of the level, and each regime its share of that (Bonferroni's correction), so that
+    for normal differences the probability of any false verdict is at most their sum. Within a regime "differs" and
     "equal" cannot both be false.
 
     Args:
-        differences: by regime, candidate minus reference in points [tasks, seeds]; of each regime as many seeds as
-            there are.
-        margin: within which both count as equal.
+        differences: by regime, candidate minus reference [tasks, seeds] in points.
+        margin: within which both count as equal [points].
 
     >>> import numpy as np
     >>> shown = np.array([[4.0, 5.0, 4.5, 5.5, 4.2]])
@@ -60,7 +60,7 @@ def decide(differences: Mapping[str, Floats], margin: float = MARGIN) -> dict[st
 
 
 def _decided(name: str, table: Floats, regimes: int, margin: float) -> RegimeVerdict:
-    """Decide one regime, look by look."""
+    """Decide one regime at its first interim analysis with a significant result."""
     by_seed = table.mean(axis=0)
     result = None
     for seeds, share in LOOKS:

@@ -1,4 +1,4 @@
-"""The known shapes that a candidate is judged against: their stored runs, which are not made again."""
+"""Collect the stored runs of the known shapes that a candidate is judged against."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from sgbench.recommendation.summary import CellSummary, Setting, StudySummary, T
 from sgbench.study.definition import Study
 
 SETS = {"quick": ("T1", "T2d1", "T2d4", "T4"), "whole": ("T1", "T2d1", "T2d4", "T3", "T4", "T5")}
-"""Tasks of the study that a candidate runs on."""
+"""Tasks of the study on which a candidate runs, by the name of the set."""
 RECURRENT, DEEP, SHALLOW = "recurrent", "several layers", "one layer"
 
 
 @dataclass(frozen=True)
 class JudgedTask:
-    """Describes a task with what is known of it."""
+    """Describes a task with the stored runs of known shapes."""
 
     name: str  # in the study
-    title: str  # in words
-    words: tuple[str, ...]  # of a run, before a surrogate is chosen
-    reference: dict[str, Setting]  # settings that the stored runs start from
+    title: str  # for readers
+    words: tuple[str, ...]  # Hydra overrides of a run, without a surrogate
+    reference: dict[str, Setting]  # base settings of the stored runs
     run_s: float  # CPU seconds of one run
     regime: str  # kind of network
     cells: tuple[CellSummary, ...]  # of the map at the reference learning rate, by shape and width
@@ -46,13 +46,13 @@ class JudgedTask:
 
     @property
     def best_known(self) -> CellSummary:
-        """Return the shape that was best on the map's validation, at its own best; no reporting seed chose it."""
+        """Return the shape that is best on the validation scores of the map, at its own best."""
         best = max(self.cells, key=lambda cell: float(np.mean(cell.validation)))
         return next(cell for cell in self.own_best if cell.surrogate == best.surrogate)
 
 
 def judged_tasks(study: Study, summary: StudySummary, names: Sequence[str]) -> tuple[JudgedTask, ...]:
-    """Put together what a study says of its tasks and what its records show.
+    """Combine the tasks of a study with the results in its summary.
 
     Raises:
         InputError: a task has no stored runs of shapes at their own best.
@@ -81,7 +81,7 @@ def judged_tasks(study: Study, summary: StudySummary, names: Sequence[str]) -> t
 
 
 def regime_of(task: TaskSummary) -> str:
-    """Name the kind of a task's network."""
+    """Return the kind of a task's network."""
     if task.shape.recurrent:
         return RECURRENT
     return DEEP if task.shape.layers > 1 else SHALLOW

@@ -1,4 +1,4 @@
-"""Submissions of a judged candidate, with the seeds that boards ask for."""
+"""Make submissions of a judged candidate, with the seeds that boards require."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from sgbench.submissions.tuning import best, make_log
 def hand_in(court: Court, to: Path, author: Author, references: References) -> tuple[str, ...]:
     """Make a submission for each task whose protocol takes the candidate's runs; return a line for each task.
 
-    A board asks for more than a verdict does: each setting that was tried with all tuning seeds of the protocol,
-    and the setting that they select with the protocol's smallest set of reporting seeds. What is missing is run.
+    A board requires more than a verdict: each tried setting with all tuning seeds of the protocol, and the selected
+    setting with the protocol's smallest set of reporting seeds. Missing runs are made.
 
     Args:
-        court: that has judged the candidate.
+        court: has judged the candidate.
         to: folder in which submissions are made.
-        author: who hands in.
+        author: of the submissions.
         references: of the boards' protocols.
     """
     lines = []
     for trial in court.trials:
         try:
-            told = _submission(court, trial, to, author, references).folder
+            outcome = _submission(court, trial, to, author, references).folder
         except InputError as error:
-            told = f"no submission: {error}"
-        lines.append(f"{trial.task.title}: {told}")
+            outcome = f"no submission: {error}"
+        lines.append(f"{trial.task.title}: {outcome}")
     return tuple(lines)
 
 
@@ -68,7 +68,7 @@ def _submission(
 
 
 def _cell_of(record: RunRecord, *, has_width: bool) -> Cell:
-    """Return the width and learning rate that a run was made with."""
+    """Return the width and learning rate of a run."""
     keys = {"optimizer.lr": "optimizer", **({"width_fwhm": "surrogate"} if has_width else {})}
     cell: Cell = {}
     for key, group in keys.items():

@@ -1,4 +1,4 @@
-"""A candidate judged from first word to files."""
+"""Judge a candidate: run it, decide, and write the files of the verdict."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from sgbench.submissions.make import Author
 STUDY = "surrogates"
 FEW_SEEDS = 2
 MAP_SEEDS = {"quick": FEW_SEEDS, "whole": 5}
-"""Of the map of widths, by the set of tasks; tasks that are named have few."""
+"""Count of seeds of the map of widths, by the set of tasks; named tasks have FEW_SEEDS."""
 
 
 def judge(  # noqa: PLR0913 - its keywords are those of the command
-    *words: str,
+    *overrides: str,
     tasks: str | Sequence[str] = "quick",
     to: Path | None = None,
     calibrated: bool = False,
@@ -47,23 +47,24 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
 ) -> JudgedCandidate:
     """Judge a surrogate against the known shapes of the study, each at its own best, by kind of network.
 
-    The candidate alone is run: a map of widths, a search around its best, then reporting seeds until each kind of
-    network has a verdict or stored seeds end. Runs that have a record are not made again.
+    Only the candidate is run: a map of widths, a search around its best, then reporting seeds until each kind of
+    network has a verdict or stored seeds end. Runs with a record are not repeated.
 
     Args:
-        words: that choose it; the first may be the name of an entry, e.g. "formula", "surrogate.formula='...'".
+        overrides: Hydra overrides that choose the candidate; the first may be the name of an entry, e.g. "formula",
+            "surrogate.formula='...'".
         tasks: "quick", "whole", or names of the study's tasks.
-        to: folder that the verdict's files are written to; None: none.
-        calibrated: whether recurrent tasks are also run at the calibrated width, for a verdict of its own.
-        most_seeds: that report; fewer than the last look's end earlier, with more verdicts left open.
-        targets: names of energy targets that its energies are told for.
-        runs_dir: where its runs lie.
-        data_dir: of files of data sets.
-        workers: processes that train.
-        say: told one line a stage, with a time.
-        config_dirs: folders with entries of your own.
+        to: folder for the files of the verdict; None writes none.
+        calibrated: whether to run recurrent tasks also at the calibrated width, for a second verdict.
+        most_seeds: most reporting seeds; with fewer than those of the last analysis more verdicts stay open.
+        targets: names of energy targets on which its energy is reported.
+        runs_dir: folder of its runs.
+        data_dir: folder of files of data sets.
+        workers: count of processes that train.
+        say: called with one line for each stage, with a time.
+        config_dirs: folders with your own entries.
         allow_targets: exact names of classes outside the catalogue that may be imported.
-        author: who hands in; submissions to boards are made in the folder `submission` of `to`.
+        author: of submissions to boards, which are made in the folder `submission` of `to`; None makes none.
 
     Raises:
         InputError: no such surrogate, task or target, too few seeds, missing data, no width that could be
@@ -75,11 +76,13 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
     if isinstance(tasks, str) and tasks not in SETS:
         raise InputError(f"tasks={tasks}: {suggest(tasks, SETS)}")
     names, seeds = (SETS[tasks], MAP_SEEDS[tasks]) if isinstance(tasks, str) else (tasks, FEW_SEEDS)
-    candidate = Candidate.of(words, config_dirs)
+    candidate = Candidate.of(overrides, config_dirs)
     judged = judged_tasks(load_study(STUDY).study, read_summary(shipped_summary()), names)
-    place = TrialFolders(runs_folder(candidate, runs_dir), data_dir, tuple(config_dirs), tuple(allow_targets))
+    folders = TrialFolders(
+        runs_folder(candidate, runs_dir), data_dir, tuple(config_dirs), tuple(allow_targets)
+    )
     how: dict[str, Any] = {"runner": replicas(workers), "say": say, "most_seeds": most_seeds}
-    court = Court(candidate, judged, place, map_seeds=seeds, **how)
+    court = Court(candidate, judged, folders, map_seeds=seeds, **how)
     court.require_possible(calibrated=calibrated)
     result = court.judge(calibrated=calibrated)
     if to is not None:
@@ -92,7 +95,7 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
 
 
 def runs_folder(candidate: Candidate, runs_dir: Path | None) -> Path:
-    """Return where a candidate's runs lie: in a folder named by its entry and a hash of its words unless told."""
+    """Return the folder of a candidate's runs: `runs_dir`, or one named by its entry and a hash."""
     if runs_dir is not None:
         return runs_dir
     entry = candidate.words[0].partition("=")[2].replace("/", "_")
@@ -101,7 +104,7 @@ def runs_folder(candidate: Candidate, runs_dir: Path | None) -> Path:
 
 
 def replicas(workers: int) -> Runner:
-    """Train runs side by side."""
+    """Return a runner that trains runs side by side, as replicas in `workers` processes."""
 
     def run(specs: Sequence[RunSpec]) -> None:
         from sgbench.replicas.sweep import run_sweep

@@ -1,4 +1,4 @@
-"""The verdict on a candidate as files: a page, its picture, a table for a paper, and numbers for computing."""
+"""Write the verdict on a candidate as files: a page, a picture, a LaTeX table, and JSON."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WORDS = {
 
 
 def files_of(result: JudgedCandidate, targets: Mapping[str, EnergyTarget]) -> dict[str, bytes]:
-    """Write everything that is said of a candidate; equal runs give equal bytes."""
+    """Write all files of a verdict by name; equal runs give equal bytes."""
     kinds = [kind for kind in (OWN_BEST, CALIBRATED) if any(kind in trial.report for trial in result.tasks)]
     verdicts = {kind: result.verdicts(kind) for kind in kinds}
     tables = {kind: verdict_table(result, kind, verdicts[kind]) for kind in kinds}
@@ -95,7 +95,7 @@ def verdict_table(result: JudgedCandidate, kind: str, verdicts: Mapping[str, Reg
 
 
 def _summary(result: JudgedCandidate, verdicts: Mapping[str, RegimeVerdict]) -> str:
-    """Write one sentence a regime."""
+    """Write one sentence for each regime."""
     if not verdicts:
         return "No regime has as many seeds as the first look needs."
     return " ".join(
@@ -106,7 +106,7 @@ def _summary(result: JudgedCandidate, verdicts: Mapping[str, RegimeVerdict]) -> 
 
 
 def _how(result: JudgedCandidate) -> str:
-    """Write how the verdict was reached, and what it cost."""
+    """Write the method of the verdict, and its computing time."""
     runs = result.runs
     hours = number_text(sum(run.fit_s for run in runs) / HOUR_S)
     shapes = ", ".join(cell.surrogate for cell in result.tasks[0].task.own_best)
@@ -149,7 +149,7 @@ def _how(result: JudgedCandidate) -> str:
 
 
 def _scores(result: JudgedCandidate) -> Table:
-    """Make the table of accuracies: the candidate and each known shape at its own best."""
+    """Make the table of accuracies of the candidate and of each known shape, each at its own best."""
     shapes = [cell.surrogate for cell in result.tasks[0].task.own_best]
     rows = [["task", "candidate's width", "its learning rate", "reference", "candidate", *shapes]]
     for trial in result.tasks:
@@ -171,7 +171,7 @@ def _scores(result: JudgedCandidate) -> Table:
 
 
 def _calibrated(result: JudgedCandidate) -> Table:
-    """Make the table of accuracies at the calibrated width, beside those at own best."""
+    """Make the table of accuracies at the calibrated width and at own best."""
     rows = [["task", "calibrated width", "width at own best", "accuracy, %", "at own best, %"]]
     for trial in result.tasks:
         runs = [*trial.report.get(CALIBRATED, {}).values()]
@@ -210,21 +210,21 @@ def _over_widths(trial: TaskTrial) -> list[str]:
     seeds = sorted(next(iter(trial.map.values())))
     known = {cell.width_fwhm: cell for cell in task.cells if cell.surrogate == task.best_known.surrogate}
     own = np.array([[trial.map[width][seed].validation for seed in seeds] for width in task.widths])
-    places = [known[width].seeds.index(seed) for width in task.widths[:1] for seed in seeds]
-    other = np.array([[known[width].validation[place] for place in places] for width in task.widths])
+    indices = [known[width].seeds.index(seed) for width in task.widths[:1] for seed in seeds]
+    other = np.array([[known[width].validation[index] for index in indices] for width in task.widths])
     shares = forgiving_line(np.array([own, other]), task.widths, tolerance=MARGIN)
     written = [f"{100 * share.share:.0f} %" for share in shares]
-    return [*written, _ratio(trial, own, other, seeds, places)]
+    return [*written, _ratio(trial, own, other, seeds, indices)]
 
 
 def _ratio(
-    trial: TaskTrial, own: np.ndarray, other: np.ndarray, seeds: Sequence[int], places: Sequence[int]
+    trial: TaskTrial, own: np.ndarray, other: np.ndarray, seeds: Sequence[int], indices: Sequence[int]
 ) -> str:
-    """Write how many times the reference's spikes the candidate needs for the reference's best accuracy less 2."""
+    """Write the ratio of the candidate's spikes to the reference's, at 2 points below the reference's best."""
     task = trial.task
     known = {cell.width_fwhm: cell for cell in task.cells if cell.surrogate == task.best_known.surrogate}
     sent = [[trial.map[width][seed].log_spikes for seed in seeds] for width in task.widths]
-    others = [[known[width].log_spikes[place] for place in places] for width in task.widths]
+    others = [[known[width].log_spikes[index] for index in indices] for width in task.widths]
     lines = [index for index, line in enumerate(sent) if None not in line]
     other_lines = [index for index, line in enumerate(others) if None not in line]
     if not lines or not other_lines:
@@ -288,13 +288,13 @@ def _row(trial: TaskTrial) -> JudgedRow:
 
 
 def _validation(cell: CellSummary, seeds: Collection[int]) -> float:
-    """Average a stored cell over the candidate's seeds, or over all of its own where there are none."""
+    """Average a stored cell over the candidate's seeds, or over all of its own if they share none."""
     pairs = zip(cell.seeds, cell.validation, strict=True)
     return float(np.mean([value for seed, value in pairs if not seeds or seed in seeds]))
 
 
 def _estimate(values: Sequence[float]) -> Estimate:
-    """Return a mean in % with its interval, which ends where scores do."""
+    """Return a mean [%] with its interval, which is within the range of scores."""
     shown = summarise([value / 100 for value in values], scale="share")
     low, high = (shown.mean if end is None else end for end in (shown.low, shown.high))
     return Estimate(100 * shown.mean, 100 * low, 100 * high)
@@ -305,7 +305,7 @@ def _values(runs: Iterable[TrialRun]) -> list[float]:
 
 
 def _numbers(trial: TaskTrial) -> dict[str, object]:
-    """Collect a task's numbers for computing."""
+    """Collect the numbers of a task for JSON."""
     return {
         "reference": trial.task.best_known.surrogate,
         "own_best": dict(trial.cell),

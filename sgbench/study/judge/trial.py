@@ -1,4 +1,4 @@
-"""The runs of a candidate: a map of widths, a search around its best, and reporting seeds while much is open."""
+"""Run a candidate: a map of widths, a search around its best, and reporting seeds until all regimes are decided."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from sgbench.records.calibration import AUTO
 from sgbench.records.record import RunRecord
 from sgbench.records.spec import RunSpec
 from sgbench.statistics.pairs import Floats
-from sgbench.study.cells import Cell, rounded
-from sgbench.study.cells import words_of as cell_words
+from sgbench.study.cells import Cell, overrides_of, rounded
 from sgbench.study.judge.decide import LOOKS, RegimeVerdict, decide
 from sgbench.study.judge.field import RECURRENT, JudgedTask
 from sgbench.study.run import HOUR_S, Runner, counts
@@ -32,45 +31,47 @@ from sgbench.training.run_folder import stored_record
 TUNING_SEEDS = (100, 101)
 FIRST_REPORT = 200
 FACTORS = {"width_fwhm": (0.5, 1.0, 2.0), "optimizer.lr": (0.25, 1.0, 4.0)}
-"""Around the best width of the map, as the stored shapes were tuned."""
+"""Factors on the best width of the map and on the learning rate, as in the tuning of the stored shapes."""
 OWN_BEST, CALIBRATED = "own best", "calibrated width"
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Describes what is judged."""
+    """Describes the surrogate that is judged."""
 
-    words: tuple[str, ...]  # that choose it, e.g. "surrogate=formula" and "surrogate.formula=...".
-    has_width: bool  # whether the word `width_fwhm` reaches it
+    words: tuple[
+        str, ...
+    ]  # Hydra overrides that choose it, e.g. "surrogate=formula", "surrogate.formula=..."
+    has_width: bool  # whether the override `width_fwhm` sets its width
 
     @staticmethod
-    def of(words: Sequence[str], config_dirs: Sequence[Path] = ()) -> Candidate:
-        """Read the words of a candidate; the first may be the bare name of an entry.
+    def of(overrides: Sequence[str], config_dirs: Sequence[Path] = ()) -> Candidate:
+        """Make a candidate from overrides; the first may be the bare name of an entry.
 
         Raises:
             InputError: no surrogate is named, or it is not known.
         """
-        if not words:
+        if not overrides:
             raise InputError("name a surrogate, e.g. sgbench judge atan")
-        first = words[0] if "=" in words[0] else f"surrogate={words[0]}"
+        first = overrides[0] if "=" in overrides[0] else f"surrogate={overrides[0]}"
         if not first.startswith("surrogate="):
-            raise InputError(f"{words[0]}: the first word names a surrogate, e.g. surrogate=formula")
+            raise InputError(f"{overrides[0]}: the first override names a surrogate, e.g. surrogate=formula")
         entry = catalogue.entry("surrogate", first.partition("=")[2], list(config_dirs))
-        return Candidate((first, *words[1:]), "width_fwhm" in entry.parameters)
+        return Candidate((first, *overrides[1:]), "width_fwhm" in entry.parameters)
 
 
 @dataclass(frozen=True)
 class TrialRun:
-    """Holds what one run of the candidate came to; accuracies in points, that of guessing where it failed."""
+    """Holds the scores of one run of the candidate."""
 
-    accuracy: float
-    validation: float
-    log_spikes: float | None
+    accuracy: float  # [points]; that of guessing for a failed run
+    validation: float  # the same on validation
+    log_spikes: float | None  # natural logarithm of spikes per inference
     failed: bool
-    fit_s: float  # wall clock, with the test
+    fit_s: float  # wall time, with the test
     record: RunRecord
-    width_fwhm: float | None = None  # [threshold units]; None: it has none
-    at_chance: bool = False  # by the boards' rule, on test if it has one, else on validation
+    width_fwhm: float | None = None  # [threshold units]; None without a width
+    at_chance: bool = False  # by the boards' rule, on test if it was tested, else on validation
     silent: frozenset[str] = frozenset()  # layers without a spike on that split
 
 
@@ -78,29 +79,28 @@ class TrialRun:
 class TaskTrial:
     """Holds the candidate's runs on one task."""
 
-    task: JudgedTask  # with what is known of it
+    task: JudgedTask
     map: dict[float, dict[int, TrialRun]] = field(default_factory=dict)  # validation runs by width and seed
-    cell: Cell = field(default_factory=dict)  # width and learning rate that tuning chose
-    # By kind of width ("own best", "calibrated width"), runs by seed.
-    report: dict[str, dict[int, TrialRun]] = field(default_factory=dict)
+    cell: Cell = field(default_factory=dict)  # width and learning rate chosen by tuning
+    report: dict[str, dict[int, TrialRun]] = field(default_factory=dict)  # by kind of width and seed
     tuning: list[TrialRun] = field(default_factory=list)
 
     @property
     def runs(self) -> list[TrialRun]:
-        """List all runs on the task: of the map, of the search, and those that report."""
+        """List all runs on the task: of the map, of the search, and with reporting seeds."""
         mapped = [run for seeds in self.map.values() for run in seeds.values()]
         return [*mapped, *self.tuning, *(run for seeds in self.report.values() for run in seeds.values())]
 
     @property
     def at_edge(self) -> bool:
-        """Return whether the chosen learning rate is the lowest or the highest that was tried."""
+        """Return whether the chosen learning rate is the lowest or the highest tried one."""
         factors = FACTORS["optimizer.lr"]
         ends = [rounded(self.task.rate * by) for by in (min(factors), max(factors))]
         return self.cell["optimizer.lr"] in ends
 
     @property
     def silent(self) -> list[str]:
-        """List the layers that send no spike in any run at chance, of which there may be none."""
+        """List the layers without a spike in every run at chance; empty without such runs."""
         found = [run.silent for run in self.runs if run.at_chance]
         return sorted(frozenset.intersection(*found)) if found else []
 
@@ -113,11 +113,11 @@ class TaskTrial:
 
 @dataclass(frozen=True)
 class JudgedCandidate:
-    """Holds all runs of a candidate and what they show."""
+    """Holds all runs of a candidate, and decides on them."""
 
     candidate: Candidate
     tasks: tuple[TaskTrial, ...]
-    handed_in: tuple[str, ...] = ()  # a line a task: the folder of its submission, or why there is none
+    handed_in: tuple[str, ...] = ()  # for each task, the folder of its submission or why there is none
 
     def verdicts(self, kind: str = OWN_BEST) -> dict[str, RegimeVerdict]:
         """Decide each regime from the seeds that all of its tasks have."""
@@ -145,14 +145,14 @@ class JudgedCandidate:
 class TrialFolders:
     """Names the folders of a trial."""
 
-    runs_dir: Path  # where its records lie
-    data_dir: Path | None = None  # of files of data sets, or None for the default
-    config_dirs: tuple[Path, ...] = ()  # folders with entries of the user's own
+    runs_dir: Path  # of its records
+    data_dir: Path | None = None  # of files of data sets; None: the default
+    config_dirs: tuple[Path, ...] = ()  # folders with the user's own entries
     allow_targets: tuple[str, ...] = ()  # classes outside the catalogue that may be imported
 
 
 class Court:
-    """Runs a candidate on tasks, stage by stage; what has a record is not run again."""
+    """Runs a candidate on tasks, stage by stage; runs with a record are not repeated."""
 
     def __init__(
         self,
@@ -176,7 +176,7 @@ class Court:
         """Make every run that a verdict needs, and return them all.
 
         Args:
-            calibrated: whether recurrent tasks are also run at the width that passing steps choose.
+            calibrated: whether to run recurrent tasks also at the width chosen by passing steps.
 
         Raises:
             InputError: a run cannot be composed.
@@ -190,7 +190,7 @@ class Court:
         return result
 
     def require_possible(self, *, calibrated: bool) -> None:
-        """Read the data of each task, and measure the calibrated widths if asked to, before anything is trained.
+        """Read the data of each task and, with `calibrated`, measure the widths, before anything is trained.
 
         Raises:
             InputError: data are missing, no task is recurrent, or passing steps can choose no width.
@@ -219,7 +219,7 @@ class Court:
         }
 
     def _tune(self, trial: TaskTrial) -> None:
-        """Find the candidate's width and learning rate on one task, as those of the stored shapes were found."""
+        """Choose the candidate's width and learning rate on one task, in the same way as for the stored shapes."""
         task, best = trial.task, {}
         if self.candidate.has_width:
             seeds = task.map_seeds[: self.map_seeds]
@@ -237,11 +237,11 @@ class Court:
         ]
         trial.tuning = self.made(task, "search", [(cell, seed) for cell in around for seed in TUNING_SEEDS])
         size = len(TUNING_SEEDS)
-        means = [_mean(trial.tuning[place * size : (place + 1) * size]) for place in range(len(around))]
-        trial.cell = dict(around[max(range(len(around)), key=lambda place: (means[place], -place))])
+        means = [_mean(trial.tuning[index * size : (index + 1) * size]) for index in range(len(around))]
+        trial.cell = dict(around[max(range(len(around)), key=lambda index: (means[index], -index))])
 
     def _report(self, result: JudgedCandidate, kind: str, cells: Mapping[str, Cell]) -> None:
-        """Run reporting seeds, look by look, of the regimes that no look has decided."""
+        """Run reporting seeds of the undecided regimes, one interim analysis after another."""
         done = 0
         for seeds, _ in LOOKS:
             verdicts = result.verdicts(kind)
@@ -259,7 +259,7 @@ class Court:
             done = seeds
 
     def made(self, task: JudgedTask, stage: str, points: Sequence[tuple[Cell, int]]) -> list[TrialRun]:
-        """Train what has no record, and return all runs in order."""
+        """Train the runs without a record, and return all runs in order."""
         specs = calibrated_specs([self.spec(task, cell, seed) for cell, seed in points])
         missing = [spec for spec in specs if not _is_done(spec)]
         if missing:
@@ -275,8 +275,8 @@ class Court:
 
     def spec(self, task: JudgedTask, cell: Cell, seed: int) -> RunSpec:
         """Compose a run of the candidate on a task."""
-        words = [*task.words, *self.candidate.words, *cell_words({**task.reference, **cell}), f"seed={seed}"]
-        spec = self.composer.spec([*words, "trainer.progress=false"])
+        chosen = [*task.words, *self.candidate.words, *overrides_of({**task.reference, **cell})]
+        spec = self.composer.spec([*chosen, f"seed={seed}", "trainer.progress=false"])
         folders = {"runs_dir": str(self.folders.runs_dir)}
         folders |= {} if self.folders.data_dir is None else {"data_dir": str(self.folders.data_dir)}
         return spec.model_copy(update={"paths": spec.paths.model_copy(update=folders)})
@@ -291,7 +291,7 @@ class Court:
 
 
 def run_of(record: RunRecord) -> TrialRun:
-    """Read what a verdict needs off a record."""
+    """Extract the scores for a verdict from a record."""
     width = record.method.parameters["surrogate"].get("width_fwhm")
     measure, split = measure_of(record.classes, None), record.test or record.validation
     layers = () if split is None else split.activity
@@ -318,7 +318,7 @@ def _mean(runs: Iterable[TrialRun]) -> float:
 
 
 def hours_of(result: JudgedCandidate, verdict: RegimeVerdict) -> float | None:
-    """Return the wall-clock hours of the seeds that would decide a verdict, at the mean time of the own runs."""
+    """Estimate the wall time [h] of the seeds that would decide a verdict, from the mean time of the runs."""
     if verdict.seeds_needed is None:
         return None
     per_seed_s = sum(

@@ -1,4 +1,4 @@
-"""Answers made and scored again: what a data set wants, what a network says, and how far two runs agree."""
+"""Make tables of targets and of a network's predictions, score them again, and compare two tables."""
 
 from __future__ import annotations
 
@@ -19,39 +19,39 @@ from sgbench.signals.trajectory import Trajectory, scored_target
 from sgbench.training.artefacts import predictions_table
 
 SAME_OUTPUT = 0.01
-"""Of the outputs' spread: how far those of one sample may be off, in the root of the mean square, and agree."""
+"""Tolerance of a sample's outputs, as root mean square relative to the spread of all outputs."""
 SAME_STEPS = 0.01
-"""Of a sample's steps, in how many output spikes may differ: on other processors one may come a step later."""
+"""Share of a sample's steps whose output spikes may differ, since rounding may delay a spike by a step."""
 
 
 def answered(parts: Iterable[tuple[Tensor, Tensor, Tensor]], reference: ProtocolReference) -> PredictionTable:
-    """Return a network's answers as a stored table has them; see `sgbench.training.artefacts.predictions_table`."""
+    """Return a network's predictions as a parsed table; see `sgbench.training.artefacts.predictions_table`."""
     return parse_prediction_table(predictions_table(list(parts)), "what was inferred again", reference)
 
 
 def wanted(data: SpikingData, reference: ProtocolReference) -> PredictionTable:
-    """Return the targets of a data set's test split; the answers in it are zero and mean nothing."""
+    """Return a table with the targets of a data set's test split; its predictions are zero and meaningless."""
     with data.last_step():
-        if reference.labels_steps:  # the encoder says where each sample ends
+        if reference.labels_steps:  # the encoder knows where each sample ends
             pairs = [(batch.position, scored_target(batch)) for batch in data.evaluation("test")]
         else:
             target = data.splits["test"].target
             pairs = [(torch.arange(len(target)), target)]
     more = () if reference.classes is None else (reference.classes,)
     return answered(
-        [(place, target, torch.zeros(*target.shape, *more)) for place, target in pairs], reference
+        [(index, target, torch.zeros(*target.shape, *more)) for index, target in pairs], reference
     )
 
 
 def rescored(given: PredictionTable, truth: PredictionTable, reference: ProtocolReference) -> float:
-    """Compute the accuracy, or loss, of answers against what the data set wants."""
+    """Compute the accuracy, or loss, of a table of predictions against the targets of the data set."""
     if isinstance(given, Outputs):
         return loss_of(Outputs(np.asarray(truth.target, dtype=float), given.output), reference)
     return float((given.prediction == truth.target).mean())
 
 
 def loss_of(outputs: Outputs, reference: ProtocolReference) -> float:
-    """Compute the loss that a protocol fixes, of stored outputs.
+    """Compute the loss of a protocol on stored outputs.
 
     >>> from sgbench.leaderboard.deviation import compose_reference
     >>> outputs = Outputs(np.zeros((2, 3, 1)), np.full((2, 3, 1), 0.5))
@@ -72,10 +72,10 @@ def loss_of(outputs: Outputs, reference: ProtocolReference) -> float:
 
 
 def agreement(again: PredictionTable, claimed: PredictionTable, name: str) -> float:
-    """Compute the share of answers that are the same in two runs; of outputs, the share of samples.
+    """Compute the share of equal predictions in two tables; of outputs, the share of samples that agree.
 
     Raises:
-        InputError: they are not of the same samples and steps.
+        InputError: the tables are not of the same samples and steps.
     """
     if again.target.shape != claimed.target.shape or not same_steps(again, claimed):
         raise InputError(f"{name} has not one answer for each that its network gives")
@@ -84,7 +84,7 @@ def agreement(again: PredictionTable, claimed: PredictionTable, name: str) -> fl
     if not isinstance(again, Outputs) or not isinstance(claimed, Outputs):
         raise InputError(f"{name} answers another kind of question")
     if np.isin(claimed.output, (0, 1)).all():
-        apart = (again.output != claimed.output).any(axis=2).mean(axis=1)
-        return float((apart <= SAME_STEPS).mean())
+        differing = (again.output != claimed.output).any(axis=2).mean(axis=1)
+        return float((differing <= SAME_STEPS).mean())
     distance = np.sqrt(((again.output - claimed.output) ** 2).mean(axis=(1, 2)))
     return float((distance <= SAME_OUTPUT * claimed.output.std()).mean())

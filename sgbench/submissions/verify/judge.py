@@ -1,4 +1,4 @@
-"""What data sets, losses and networks alone can say of a submission; see `Judge` of the prediction tables."""
+"""Implement `Judge` of the prediction tables with data sets, losses and networks."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from sgbench.training.build import Parts, build
 
 
 class DataJudge:
-    """Asks the data sets that are on this machine, each once, and networks that it builds.
+    """Computes from the data sets on this machine, each loaded once, and from networks that it builds.
 
     Args:
         references: of the protocols.
-        data: whether it asks any; a tier that compares with them itself needs it not said twice.
+        data: whether to load data sets; a tier that compares with them itself passes false.
     """
 
     def __init__(self, references: References, *, data: bool = True) -> None:
@@ -32,20 +32,20 @@ class DataJudge:
         self._specs: dict[str, RunSpec] = {}  # by the method's text
 
     def loss_of(self, outputs: Outputs, reference: ProtocolReference) -> float:
-        """Compute the loss that a protocol fixes."""
+        """Compute the loss of a protocol on outputs."""
         return loss_of(outputs, reference)
 
     def wanted(self, reference: ProtocolReference, seed: int) -> PredictionTable | None:
-        """Return the targets of the test split of a seed; None where its files are not on this machine."""
+        """Return the targets of the test split of a seed; None if its files are not on this machine."""
         protocol = reference.protocol
-        # Only where every seed draws data of its own does the seed matter.
+        # The seed matters only if each seed draws its own data.
         key = (protocol.name, seed if protocol.draw == "per_seed" else protocol.seeds[0])
         if key not in self._wanted:
             self._wanted[key] = self._load(reference, key[1]) if self._data else None
         return self._wanted[key]
 
     def impossible(self, method: Method) -> str | None:
-        """Explain why nothing can be built from a method's names and numbers, or return None where it can."""
+        """Return why a method's network cannot be built from its entries and numbers; None if it can."""
         try:
             self._parts(method, self._references.of(method.protocol.name).protocol.seeds[0])
         except InputError as error:
@@ -53,7 +53,7 @@ class DataJudge:
         return None
 
     def misfit(self, record: RunRecord, weights: bytes, name: str) -> str | None:
-        """Describe what in a finished record its network contradicts, or return None.
+        """Return where a finished record disagrees with its network; None if it agrees.
 
         Raises:
             InputError: the weights are not those of this network.
@@ -63,7 +63,7 @@ class DataJudge:
         return summary(misfits(record, parts))
 
     def _parts(self, method: Method, seed: int) -> Parts:
-        """Build the parts of a method anew for a seed, composed once for all seeds."""
+        """Build the parts of a method for a seed; the method is composed once for all seeds."""
         key = method.model_dump_json()
         if key not in self._specs:
             first = self._references.of(method.protocol.name).protocol.seeds[0]

@@ -1,4 +1,4 @@
-"""What a network built from names and numbers says of a record, before anything runs."""
+"""Compare a record with a network built from its method and weights, without running it."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from sgbench.records.record import RunRecord
 from sgbench.training.build import DTYPES, Parts
 
 SHOWN = 3
-"""How many differences a message spells out."""
+"""Most differences that a message lists."""
 SHOWN_CHARS = 40
 Amount = int | str | None
 
 
 class Difference(NamedTuple):
-    """Names one number of a record that its network contradicts."""
+    """Names one number of a record that disagrees with its network."""
 
-    place: str  # in the record, e.g. counts.layers.0.state_reads
+    key: str  # in the record, e.g. counts.layers.0.state_reads
     claimed: Amount
     recounted: Amount
 
     def __str__(self) -> str:
-        return f"{self.place} is {_amount_text(self.claimed)}, its network has {_amount_text(self.recounted)}"
+        return f"{self.key} is {_amount_text(self.claimed)}, its network has {_amount_text(self.recounted)}"
 
 
 def load_weights(network: Network, data: bytes, name: str) -> None:
-    """Put stored weights into a network that has exactly their names and shapes.
+    """Load stored weights into a network with exactly their names and shapes.
 
     Args:
-        network: in place.
-        data: a safetensors file that was looked at before; see `sgbench.submissions.weights.parse_weights`.
+        network: modified in place.
+        data: a safetensors file, checked before by `sgbench.submissions.weights.parse_weights`.
         name: of the file, for messages.
 
     Raises:
-        InputError: a tensor is missing, or is none of the network.
+        InputError: a tensor is missing, or the network has no such tensor.
     """
     try:
         network.load_state_dict(load(data))
@@ -53,13 +53,13 @@ def load_weights(network: Network, data: bytes, name: str) -> None:
 
 
 def misfits(record: RunRecord, parts: Parts) -> Iterator[Difference]:
-    """Yield everything in a finished record that the shapes and the stored weights of its network contradict.
+    """Yield the numbers of a finished record that disagree with the shapes and weights of its network.
 
-    Events are taken as claimed, since they need a run; all that follows from them and from the shapes is counted.
+    Events are taken as claimed, since counting them needs a run; everything that follows from them is recomputed.
 
     Args:
-        record: whose counts are looked at.
-        parts: of its method, the network with the record's own weights.
+        record: the record.
+        parts: of its method, with the record's weights in the network.
     """
     parameters = parts.network.deployed_numbers
     if record.parameters != parameters:
@@ -72,7 +72,7 @@ def misfits(record: RunRecord, parts: Parts) -> Iterator[Difference]:
 
 
 def _following(claimed: OpCounts, counter: OperationCounter) -> OpCounts:
-    """Compute the counts that follow for the counter's network if the claimed events occurred."""
+    """Compute the counts of the counter's network from the claimed events."""
     counter.samples, counter.steps = claimed.samples, claimed.steps
     for total, layer in zip(counter.totals, claimed.layers, strict=False):
         total.update(_events(layer))
@@ -81,7 +81,7 @@ def _following(claimed: OpCounts, counter: OperationCounter) -> OpCounts:
 
 
 def _events(layer: LayerCounts) -> dict[str, int]:
-    """Return the counts of a layer that only a run can tell, by the counter's names; recurrent ones come last."""
+    """Return the counts of a layer that only a run can measure, by the counter's names; recurrent ones last."""
     through = [group.effective.total or 0 for group in layer.synapses]
     return {
         "spikes": layer.spikes_sent.total or 0,
@@ -96,29 +96,29 @@ def differences(claimed: OpCounts, recounted: OpCounts) -> Iterator[Difference]:
         dict(_amounts(recounted.model_dump(), "counts")),
         dict(_amounts(claimed.model_dump(), "counts")),
     )
-    for place in dict.fromkeys([*theirs, *ours]):
-        if theirs.get(place) != ours.get(place):
-            yield Difference(place, theirs.get(place), ours.get(place))
+    for key in dict.fromkeys([*theirs, *ours]):
+        if theirs.get(key) != ours.get(key):
+            yield Difference(key, theirs.get(key), ours.get(key))
 
 
-def _amounts(tree: object, place: str) -> Iterator[tuple[str, Amount]]:
-    """Yield every leaf by its place; a count is its total, or the reason why there is none."""
+def _amounts(tree: object, path: str) -> Iterator[tuple[str, Amount]]:
+    """Yield (dotted key, value) of every leaf of a tree; a count is its total, or the reason for none."""
     if isinstance(tree, dict):
         if tree.keys() == {"total", "reason"}:
-            yield place, tree["reason"] if tree["total"] is None else tree["total"]
+            yield path, tree["reason"] if tree["total"] is None else tree["total"]
             return
         for key, value in tree.items():
-            yield from _amounts(value, f"{place}.{key}")
+            yield from _amounts(value, f"{path}.{key}")
     elif isinstance(tree, list | tuple):
         for index, value in enumerate(tree):
-            yield from _amounts(value, f"{place}.{index}")
+            yield from _amounts(value, f"{path}.{index}")
     else:
         assert tree is None or isinstance(tree, int | str)  # noqa: S101 - counts hold nothing else
-        yield place, tree
+        yield path, tree
 
 
 def summary(contradicted: Iterable[Difference]) -> str | None:
-    """Describe the first differences in one line, or return None where there is none.
+    """Describe the first differences in one line; None without any.
 
     >>> summary([Difference("parameters", 1, 68)])
     'parameters is 1, its network has 68'
@@ -131,7 +131,7 @@ def summary(contradicted: Iterable[Difference]) -> str | None:
 
 
 def _amount_text(value: Amount) -> str:
-    """Write a value as plain text, whatever characters a stranger put in it."""
+    """Write an untrusted value as plain text."""
     if value is None:
         return "none"
     return " ".join(re.sub(r"[^A-Za-z0-9_.+-]", " ", str(value)).split())[:SHOWN_CHARS].strip()

@@ -1,4 +1,4 @@
-"""What a tier found, in the numbers that a board compares."""
+"""The outcome of a tier of verification, in the score of the board."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sgbench.records.trust import Tier
 
 @dataclass(frozen=True)
 class TierOutcome:
-    """Holds what a tier found; accuracies, or losses in their place, are means over the seeds looked at."""
+    """Holds the outcome of a tier; accuracies, or losses in their place, are means over the verified seeds."""
 
     tier: Tier
     passed: bool
@@ -38,17 +38,17 @@ def outcome(
     agreement: float | None = None,
     tolerance: float | None = None,
 ) -> TierOutcome:
-    """Make an outcome whose numbers are the means of these scores.
+    """Make an outcome with the means of claimed and verified scores.
 
     Args:
-        tier: that was gone through.
-        measure: what the board compares.
+        tier: of the verification.
+        measure: the score of the board.
         passed: whether the claim holds.
-        seeds: that were looked at.
-        scores: those claimed, and those that the tier gave.
-        statement: what was found, in words.
-        agreement: share of answers that are the same.
-        tolerance: how far the means may differ.
+        seeds: the verified seeds.
+        scores: claimed and verified scores of these seeds.
+        statement: the result in a sentence.
+        agreement: share of equal predictions.
+        tolerance: largest difference of the means.
     """
     claimed, verified = map(mean, scores)
     by_loss = measure.is_loss
@@ -67,7 +67,7 @@ def outcome(
 
 
 def mean(values: Sequence[float]) -> float:
-    """Compute the mean of scores, summed without rounding."""
+    """Compute the mean of scores with an exact sum."""
     return math.fsum(values) / len(values)
 
 

@@ -1,4 +1,4 @@
-"""A stranger's method with the catalogue's own classes: entry names and numbers, never a submitted target."""
+"""Compose an untrusted method from entry names and numbers, with the catalogue's own classes."""
 
 from __future__ import annotations
 
@@ -12,27 +12,26 @@ from sgbench.records.spec import Method, RunSpec, choice_overrides
 
 
 def recompose(method: Method, seed: int, *, runs_dir: Path, references: References) -> RunSpec:
-    """Compose the run that a method's names and numbers describe.
+    """Compose the run of a method from its entries and numbers.
 
-    The catalogue is composed with the names alone, which gives the classes; then the numbers, which are known to be
-    numbers of these entries, take the place of the defaults. The device is the processor, so that two verifiers see
-    the same.
+    The entries alone are composed, which gives the classes; then the method's numbers, checked to be parameters of
+    these entries, replace the defaults. The device is the CPU, so that all verifiers compute the same.
 
     Raises:
-        InputError: a name is not in the catalogue, or a number is none of the entry.
+        InputError: an entry is not in the catalogue, or a number is no parameter of its entry.
     """
     reference = references.of(method.protocol.name)
     first = next(method_deviations(method, seed, reference), None)
     if first is not None:
         raise InputError(f"{method.protocol.name}: {first}")
-    words = [
+    overrides = [
         f"protocol={method.protocol.name}",
         f"seed={seed}",
         "trainer.device=cpu",
         "trainer.progress=false",
     ]
     spec = compose(
-        [*words, *choice_overrides(method.choices)],
+        [*overrides, *choice_overrides(method.choices)],
         config_dirs=references.config_dirs,
         allow_targets=references.allow_targets,
     )
@@ -42,7 +41,7 @@ def recompose(method: Method, seed: int, *, runs_dir: Path, references: Referenc
 
 
 def completed(method: Method, composed: Method) -> Method:
-    """Add neutral values of parameters that a method's entries have got since it ran; its id stays."""
+    """Add neutral values of newer parameters of a method's entries; its id stays."""
     parameters = {}
     for group, own in method.parameters.items():
         later = {key: f"{group}.{key}" for key in composed.parameters[group] if key not in own}

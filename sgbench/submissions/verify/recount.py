@@ -1,4 +1,4 @@
-"""Whether running stored weights again gives what a record claims, number by number."""
+"""Compare the numbers of a record with those of its stored weights, run again."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from sgbench.records.record import RunRecord
 from sgbench.submissions.verify.network import Difference, differences
 
 COUNT_TOLERANCE = 0.01
-"""How far a count that depends on spikes may be off, relatively: other processors round otherwise."""
+"""Relative tolerance of a spike-dependent count, since rounding depends on the processor."""
 LEAST_LOSS = 0.01
-"""How far a loss may be off, relatively, for the same reason."""
+"""Relative tolerance of a loss, for the same reason."""
 DISAGREEMENT = 0.001
-"""Share of answers that may be others."""
+"""Share of predictions that may differ."""
 ROUNDING = 1e-9
 SMALL_LOSS = 1e-3
-"""Below which a loss of classes may be off by that much: one sample moves it further than rounding does."""
+"""Absolute tolerance of a loss of classes, which one sample changes by more than rounding does."""
 SPIKE_DEPENDENT = (
     "input_events",
     "spikes_sent",
@@ -28,11 +28,11 @@ SPIKE_DEPENDENT = (
     "delay_operations",
 )
 SUMS_OF_SQUARES = ("synaptic_operations_squared", "spikes_sent_squared")
-"""Counts that depend on spikes, and sums of their squares over samples; shapes and weights fix all others."""
+"""Sums over samples of squared spike-dependent counts; all counts but spike-dependent ones follow from shapes."""
 
 
 def recounted(record: RunRecord, counts: OpCounts, test: Scores, validation: Scores) -> Iterator[str]:
-    """Yield everything in which a record differs from what its weights gave again."""
+    """Yield a line for each number of a record that differs from that of its rerun weights."""
     if record.counts is not None:
         for difference in differences(record.counts, counts):
             if not _within(difference, counts):
@@ -47,21 +47,21 @@ def _within(difference: Difference, counts: OpCounts) -> bool:
     """Return whether rounding on another processor explains the difference of a spike-dependent count."""
     claimed, again = difference.claimed, difference.recounted
     if not isinstance(claimed, int) or not isinstance(again, int):
-        return difference.place.startswith("counts.spread") and claimed is None  # the record predates it
-    name = difference.place.rpartition(".")[2]
+        return difference.key.startswith("counts.spread") and claimed is None  # the record predates it
+    name = difference.key.rpartition(".")[2]
     if name not in SPIKE_DEPENDENT and name not in SUMS_OF_SQUARES:
         return False
     relative = COUNT_TOLERANCE if name in SPIKE_DEPENDENT else (1 + COUNT_TOLERANCE) ** 2 - 1
-    slack = COUNT_TOLERANCE * counts.samples * _operations_per_event(difference.place, counts)
+    slack = COUNT_TOLERANCE * counts.samples * _operations_per_event(difference.key, counts)
     return abs(claimed - again) <= max(relative * max(claimed, again), slack)
 
 
-def _operations_per_event(place: str, counts: OpCounts) -> int:
-    """Count the most operations that one event can add to a count, squared for a sum of squares.
+def _operations_per_event(key: str, counts: OpCounts) -> int:
+    """Return the most operations that one event can add to a count, squared for a sum of squares.
 
-    With it a layer that hardly fires may be off by one event in 100 samples.
+    It makes the tolerance of a layer that hardly fires one event in 100 samples.
     """
-    *before, name = place.split(".")
+    *before, name = key.split(".")
     if name in ("input_events", "spikes_sent", "spikes_sent_squared"):
         return 1
     if name == "synaptic_operations_squared":
@@ -71,7 +71,7 @@ def _operations_per_event(place: str, counts: OpCounts) -> int:
 
 
 def _scores(name: str, claimed: Scores, again: Scores) -> Iterator[str]:
-    """Compare the scores of one split; the share of answers that agree is checked elsewhere, and tells more."""
+    """Compare the scores of one split; the agreement of predictions, a stricter check, is computed elsewhere."""
     if (claimed.samples, claimed.labels) != (again.samples, again.labels):
         yield f"{name}.samples is {claimed.samples}, its network has {again.samples}"
     small = ROUNDING if claimed.accuracy is None else SMALL_LOSS
@@ -84,7 +84,7 @@ def _scores(name: str, claimed: Scores, again: Scores) -> Iterator[str]:
 
 
 def _activity(name: str, claimed: Scores, again: Scores, counts: OpCounts) -> Iterator[str]:
-    """Compare rates up to one event in 100 samples, and silent and saturated neurons up to one, or one in 100."""
+    """Compare rates to one event in 100 samples, and silent and saturated neurons to one, or one in 100."""
     theirs, ours = ({line.name: line for line in scores.activity} for scores in (claimed, again))
     if theirs.keys() != ours.keys():
         yield f"{name}.activity is of {len(theirs)} layers, its network has {len(ours)}, or other names"

@@ -1,4 +1,4 @@
-"""Training of a submission repeated from names and numbers."""
+"""Retrain a submission from the entries and numbers of its method."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def retrained(
     *,
     references: References,
 ) -> TierOutcome:
-    """Train some seeds of a method again, in temporary folders, and compare their mean with the claim.
+    """Train some seeds of a method again in temporary folders, and compare their mean with the claim.
 
     Args:
-        where: what is verified, for messages.
+        where: name of the submission, for messages.
         method: of the claim.
-        claims: its scores by seed, of all seeds that finished.
-        seeds: which of them are trained.
+        claims: claimed scores of all finished seeds, by seed.
+        seeds: the seeds to retrain.
         references: of the protocols.
 
     Raises:
@@ -64,7 +64,7 @@ def retrained(
 
 
 def tolerance_of(scores: Sequence[float], repeated: int, *, least: float) -> float:
-    r"""Compute how far a re-trained mean may lie from a claimed one.
+    r"""Compute the largest difference between the mean of retrained seeds and the claimed mean.
 
     .. math:: \max\left(3 \, s \sqrt{1/n + 1/k}, \; 2 s, \; d\right)
 

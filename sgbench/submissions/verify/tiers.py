@@ -1,4 +1,4 @@
-"""Three tiers of trust: predictions scored again, weights run again, training repeated."""
+"""Three tiers of verification: rescore predictions, rerun weights, retrain."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ from sgbench.training.build import Parts, build
 from sgbench.training.epoch_loop import Training
 
 AGREEMENT = 0.999
-"""Share of samples on which re-inference has to agree; other processors round otherwise."""
+"""Least share of samples on which rerun weights agree, since rounding depends on the processor."""
 Result = RunRecord | ExternalRecord
 
 
 class Verifier:
-    """Looks at the seeds of one checked submission."""
+    """Verifies seeds of one checked submission."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Verifier:
         """Run one tier of verification on these seeds.
 
         Raises:
-            InputError: the tier is not open to this submission, or its parts do not fit the catalogue's network.
+            InputError: the tier does not apply to this submission, or its parts do not fit the catalogue's network.
         """
         if not seeds:
             raise InputError(f"{self.root}: no finished seed to verify")
@@ -93,7 +93,7 @@ class Verifier:
         return [claim.score for claim in claims if claim is not None]
 
     def _rescored(self, seeds: Sequence[int]) -> TierOutcome:
-        """Score the stored answers against what the data set itself wants."""
+        """Score the stored predictions against the targets of the data set."""
         method = self.submission.method or self._reference.method
         scores, foreign = [], 0
         for seed in seeds:
@@ -116,7 +116,7 @@ class Verifier:
         )
 
     def _reinferred(self, seeds: Sequence[int]) -> TierOutcome:
-        """Run the stored weights in the catalogue's own network over the test set, and compare with the claims."""
+        """Run the stored weights in the catalogue's network over the test set, and compare with the claims."""
         agreements, test_scores, spikes, foreign, lies = [], [], [], 0, []
         for seed in seeds:
             try:
@@ -143,7 +143,7 @@ class Verifier:
             f"{100 * least:.2f} % of answers agree in the worst seed, {100 * AGREEMENT:g} % are needed; "
             f"spikes are {100 * off:.2f} % off at most, {100 * COUNT_TOLERANCE:g} % are allowed"
         )
-        # Outputs that agree may still lie nearer to what is wanted than the network's own.
+        # Outputs that agree may still be closer to the targets than the network's own.
         near = not self._measure.is_loss or all(
             math.isclose(one, other, rel_tol=LEAST_LOSS, abs_tol=ROUNDING)
             for one, other in zip(test_scores, expected, strict=True)
@@ -161,7 +161,7 @@ class Verifier:
 
     @property
     def _failed_score(self) -> float:
-        """Return the score of weights that give no numbers: that of guessing, as of a failed seed."""
+        """Return the score of weights whose outputs are not finite: that of guessing, as for a failed seed."""
         guess = self._measure.guess
         return guess if math.isfinite(guess) else sys.float_info.max
 
@@ -183,7 +183,7 @@ class Verifier:
         return parts
 
     def _retrained(self, seeds: Sequence[int]) -> TierOutcome:
-        """Train again from the method's names and numbers, and compare with the claims."""
+        """Train again from the method's entries and numbers, and compare with the claims."""
         method = self.submission.method
         assert method is not None  # noqa: S101 - refused before
         claims = dict(zip(self.records, self._claimed(self.records), strict=True))
@@ -191,9 +191,9 @@ class Verifier:
 
 
 def _scored(parts: Parts, method: Method, seed: int, epoch: int) -> tuple[Training, Scores]:
-    """Run the weights of an epoch over the validation and the test set, without any training."""
+    """Evaluate the weights of an epoch on the validation and the test set."""
     training = Training(parts, method, seed, made_by={})
-    training.best.epoch = epoch  # noise and steepness are scored as this epoch has them
+    training.best.epoch = epoch  # noise and slope schedule are those of this epoch
     training.begin_scoring("validation", selected=True)
     for batch in parts.data.evaluation("validation"):
         training.score(batch)
@@ -203,7 +203,7 @@ def _scored(parts: Parts, method: Method, seed: int, epoch: int) -> tuple[Traini
 
 
 def score_test(training: Training, parts: Parts) -> None:
-    """Run the weights that are in the network over the test split."""
+    """Evaluate the current weights of the network on the test split."""
     training.begin_scoring("test", selected=True)
     with parts.data.last_step():
         for batch in parts.data.evaluation("test"):
@@ -211,7 +211,7 @@ def score_test(training: Training, parts: Parts) -> None:
 
 
 def _spike_ratio(recounted: OpCounts, record: RunRecord) -> float:
-    """Divide the spikes counted again by those claimed; 1 where there is nothing to compare."""
+    """Divide the recounted spikes by the claimed ones; 1 if one of them is unknown."""
     if record.counts is None:
         return 1.0
     again, claim = (

@@ -17,7 +17,7 @@ from sgbench.diagnosis.agreement import DIRECTIONS
 from sgbench.records.base import Amount, Number, Strict, Text
 from sgbench.records.calibration import Reset
 from sgbench.records.files import read_model, to_json, write_atomic
-from sgbench.study.cells import words_of
+from sgbench.study.cells import overrides_of
 from sgbench.study.definition import load_study
 from study.passing_steps.analysis.cells import RESETS, cell
 from study.passing_steps.analysis.evidence import SHAPES, WIDTHS
@@ -68,7 +68,7 @@ def measure(more: Sequence[str]) -> Iterator[Direction]:
     """
     study = load_study("passing_steps").study
     for task, shape, width, reset in product(TASKS, SHAPES, WIDTHS, RESETS):
-        words = (*study.tasks[task].words, *words_of(cell(shape, width, reset)), f"seed={SEED}", *more)
+        words = (*study.tasks[task].words, *overrides_of(cell(shape, width, reset)), f"seed={SEED}", *more)
         found = sgbench.diagnose(*words, panels=["agreement", "activity"], batches=1)
         layer = found.layers[0]
         line = next(
