@@ -82,10 +82,10 @@ def ends_of(estimate: Estimate) -> Ends | None:
     return None if estimate.low == estimate.high else (estimate.low, estimate.high)
 
 
-def told(value: float, ends: Ends | None = None, unit: str = "") -> str:
+def value_text(value: float, ends: Ends | None = None, unit: str = "") -> str:
     """Write a number with its interval, as in tooltips.
 
-    >>> told(92.5, (90.0, 94.25), " %"), told(0.1234567)
+    >>> value_text(92.5, (90.0, 94.25), " %"), value_text(0.1234567)
     ('92.5 % (90 to 94.25)', '0.1235')
     """
     text = f"{value:.4g}{unit}"
