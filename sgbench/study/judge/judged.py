@@ -78,11 +78,9 @@ def judge(  # noqa: PLR0913 - its keywords are those of the command
     names, seeds = (SETS[tasks], MAP_SEEDS[tasks]) if isinstance(tasks, str) else (tasks, FEW_SEEDS)
     candidate = Candidate.of(overrides, config_dirs)
     judged = judged_tasks(load_study(STUDY).study, read_summary(shipped_summary()), names)
-    folders = TrialFolders(
-        runs_folder(candidate, runs_dir), data_dir, tuple(config_dirs), tuple(allow_targets)
-    )
+    runs = TrialFolders(runs_folder(candidate, runs_dir), data_dir, tuple(config_dirs), tuple(allow_targets))
     how: dict[str, Any] = {"runner": replicas(workers), "say": say, "most_seeds": most_seeds}
-    court = Court(candidate, judged, folders, map_seeds=seeds, **how)
+    court = Court(candidate, judged, runs, map_seeds=seeds, **how)
     court.require_possible(calibrated=calibrated)
     result = court.judge(calibrated=calibrated)
     if to is not None:
