@@ -55,7 +55,7 @@ class Cifar10Dvs(EventFiles, entry="cifar10_dvs"):
         return files
 
     def recordings(self, root: Path) -> Mapping[Split, Iterable[Recording]]:
-        """Assign recordings to splits as the file of the package says."""
+        """Assign recordings to splits by the package's own list of held-out numbers."""
         of_number = json.loads(SPLIT_FILE.read_text())
         parts: dict[Split, list[str]] = {"train": [], "validation": [], "test": []}
         for name in self.originals(root):

@@ -94,7 +94,7 @@ def _map_file(path: Path) -> Tensor:
 
 
 def store(splits: dict[Split, Samples], folder: Path) -> None:
-    """Write samples into the files that `Own` reads; the targets of training last, by which a folder is whole.
+    """Write samples into the files that `Own` reads; the targets of training last, which mark a complete folder.
 
     Raises:
         OSError: a file cannot be written.

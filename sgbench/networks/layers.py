@@ -123,8 +123,8 @@ class Layer(nn.Module):
     def pooling_operations(self) -> int:
         """Count the operations of pooling in one step: comparisons, or additions and multiplications."""
         before = 0 if self.pool_in is None else self.pool_in.operations
-        behind = 0 if self.pool_out is None else self.pool_out.operations * self.neuron.currents
-        return before + behind
+        after = 0 if self.pool_out is None else self.pool_out.operations * self.neuron.currents
+        return before + after
 
     @abstractmethod
     def reset_weights(self, init: Init, generator: torch.Generator) -> None:

@@ -15,11 +15,11 @@ FIXED_BYTES = 400 << 20  # libraries, data set and batches of one process
 
 
 def need_bytes(spec: RunSpec, network: Network) -> int:
-    r"""Estimate the memory of one replica: weights, what is kept of them, and one batch over time.
+    r"""Estimate the memory of one replica [bytes]: weights, copies of them, and one batch over time.
 
     .. math:: 11 P + T B \sum_l M_l
 
-    numbers, with P weights and M neurons of each layer.
+    numbers, with P weights, M neurons of each layer, T steps and B samples of a batch.
     """
     protocol = spec.method.protocol
     weights = list(network.parameters())

@@ -143,8 +143,8 @@ class SweepView:
         under_way = [point for point in self.open if self.kinds[point] == kind]
         if not under_way:
             return "-"
-        behind = sorted({self.epochs[point] for point in under_way})
-        epochs = str(behind[0]) if len(behind) == 1 else f"{behind[0]} to {behind[-1]}"
+        done = sorted({self.epochs[point] for point in under_way})
+        epochs = str(done[0]) if len(done) == 1 else f"{done[0]} to {done[-1]}"
         return f"{epochs} of {max(self.specs[point].method.protocol.epochs for point in under_way)}"
 
     def _name(self, point: int) -> str:

@@ -51,7 +51,7 @@ class Local(LearningRule):
     counts as a trace, not as an answer. The network's own readout learns from all steps.
 
     Two forms compute the same numbers. "unrolled" runs each layer's adjoint on the engine and remembers all steps.
-    "online" goes forward in time with traces of each synapse, behind the local readout's filter. Behind a readout
+    "online" goes forward in time with traces of each synapse, after the local readout's filter. After a readout
     that forgets at once (`readout.beta=0`), and in front of neurons of one decay, the traces are of what
     arrives, as many as there are neurons; then layers may be convolutions too. Online, weights may move in every
     step, as the paper's do, by the gradient of that step's losses.
@@ -162,7 +162,7 @@ class Local(LearningRule):
 
     def _online(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
         forward, readout = Forward(network, batch), ReadoutTraces(network)
-        total, behind = network.readout.weight.new_zeros(()), self._after_burn_in(batch)
+        total, after_burn_in = network.readout.weight.new_zeros(()), self._after_burn_in(batch)
         readouts: list[LocalReadout] = list(network.local_readouts)  # type: ignore[arg-type]
         traces = [Eligibility(layer, decay_of(network)) for layer in network.hidden_layers]
         states: list[Any] = [None] * len(readouts)
@@ -175,7 +175,7 @@ class Local(LearningRule):
                 local_run = walk(local, window.output, states[index], jacobians=False)  # type: ignore[arg-type]
                 states[index] = local_run.state
                 _, error = step_slopes(
-                    objective.loss, local_run.output, behind, span.first - self.burn_in_steps
+                    objective.loss, local_run.output, after_burn_in, span.first - self.burn_in_steps
                 )
                 with torch.no_grad():
                     traces[index].advance(window, error @ local.weight)
@@ -205,9 +205,9 @@ class Local(LearningRule):
 
     def _loss_behind_burn_in(self, output: Tensor, batch: Batch, objective: Objective) -> Tensor:
         """Compute a local loss of a readout's output [T, B, C], from the end of the burn-in on."""
-        behind = self._after_burn_in(batch)
-        local_run = Trajectory(output[self.burn_in_steps :], behind.lengths, (), (), ())
-        return objective.loss.whole(local_run, behind.target)
+        after_burn_in = self._after_burn_in(batch)
+        local_run = Trajectory(output[self.burn_in_steps :], after_burn_in.lengths, (), (), ())
+        return objective.loss.whole(local_run, after_burn_in.target)
 
     def _after_burn_in(self, batch: Batch) -> Batch:
         """Shift lengths, and targets of single steps, to after the burn-in."""

@@ -147,19 +147,19 @@ class A2sg(RisingWindow):
         """Multiply the gradient by the window that varies least, as in a last step."""
         return self.pull_back_before(u, grad, None)
 
-    def pull_back_before(self, u: Tensor, grad: Tensor, behind: Tensor | None) -> Tensor:
+    def pull_back_before(self, u: Tensor, grad: Tensor, later: Tensor | None) -> Tensor:
         """Multiply the gradient by the window whose width this step's gradients choose.
 
         Args:
             u: potential minus threshold, of any shape.
             grad: by the spikes, in the same shape.
-            behind: gradient of the step behind in the same shape, or None in the last step.
+            later: gradient of the next step in the same shape, or None in the last step.
         """
         through = torch.stack([self._multiply(u, grad, width) for width in self.tried])
         size = through.flatten(1).abs().mean(1)
         scores = -(through.flatten(1).var(1, correction=0) / size)
-        if behind is not None:
-            similarity = torch.cosine_similarity(through.flatten(1), behind.flatten()[None], dim=1, eps=0.0)
+        if later is not None:
+            similarity = torch.cosine_similarity(through.flatten(1), later.flatten()[None], dim=1, eps=0.0)
             scores = torch.where(similarity.isfinite().any(), similarity, scores)
         return through[scores.nan_to_num(-torch.inf).argmax()]
 
@@ -186,9 +186,9 @@ class _NumberedStep:
 
     def pull_back(self, u: Tensor, grad: Tensor) -> Tensor:
         """Choose the width by the gradient of the next step, where that is what was pulled back last."""
-        pulled, behind = self.surrogate.pulled, None
+        pulled, later = self.surrogate.pulled, None
         if pulled is not None and pulled[0] == self.number + 1 and pulled[1].shape == u.shape:
-            behind = pulled[1]
-        chosen = self.surrogate.pull_back_before(u, grad, behind)
+            later = pulled[1]
+        chosen = self.surrogate.pull_back_before(u, grad, later)
         self.surrogate.pulled = self.number, chosen.detach()
         return chosen

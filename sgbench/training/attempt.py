@@ -86,7 +86,7 @@ class Attempt:
         return time.perf_counter() - self.began_s
 
     def kept(self, name: str, *parts: str) -> dict[str, Any] | None:
-        """Find a whole checkpoint of this name to continue from, made by this same code."""
+        """Load a checkpoint of this name if it has these parts and was made by this same code, else return None."""
         path = self.folder / name
         if not path.is_file():
             return None
