@@ -56,10 +56,15 @@ class PlannedSweeper(BasicSweeper):
         self, overrides: list[Override], max_batch_size: int | None
     ) -> list[list[list[str]]]:
         """Make the points as `sgbench run` has planned them, in batches."""
-        from sgbench.composition.points import extra_points, joined
+        (points,) = BasicSweeper.split_arguments(overrides, None)
+        # An application of somebody else does without sgbench.
+        if any(content is not None for content in (self.points or {}).values()):
+            from sgbench.composition.points import (
+                extra_points,
+                joined,
+            )  # an application may do without sgbench
 
-        (grid,) = BasicSweeper.split_arguments(overrides, None)
-        points = joined(grid, extra_points(self.points))
+            points = joined(points, extra_points(self.points))
         size = len(points) if max_batch_size in (None, -1) else max_batch_size
         return [points[first : first + size] for first in range(0, len(points), size)]
 
