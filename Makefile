@@ -8,6 +8,7 @@ PEERS ?= .venv-peers
 INSTALLED_PEERS := $(PEERS)/.installed
 LOWEST ?= .venv-lowest
 INSTALLED_LOWEST := $(LOWEST)/.installed
+TRITON_TESTS := -m "slow and not gpu" tests/engine/test_triton.py
 # Their pages in docs/ are what their stores give; make docs looks.
 STUDIES := surrogates passing_steps chip recipes
 
@@ -60,17 +61,19 @@ test-cluster: $(if $(WITH),,$(INSTALLED_DEV)) ## sweeps on a real SLURM of one n
 
 test-triton: $(INSTALLED_DEV) ## the engine triton by Triton's interpreter and compiler, without a card (Linux)
 	$(BIN)/python -m pip install --quiet --editable '.[triton]'
-	TRITON_INTERPRET=1 $(BIN)/python -m pytest -m "slow and not gpu" tests/engine/test_triton.py
-	$(BIN)/python -m pytest -m "slow and not gpu" tests/engine/test_triton.py
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest $(TRITON_TESTS)
+	$(BIN)/python -m pytest $(TRITON_TESTS)
 
 # Old versions warn of what they do themselves; what a run loads is a matter of speed, held with the newest.
 test-lowest: $(INSTALLED_LOWEST) ## the tests with the lowest version of every dependency (a torch of 2.5 GB)
 	$(LOWEST)/bin/python -m pytest -W default --deselect tests/run/test_late_modules.py::test_a_run_loads_nothing_that_it_does_not_use
+	TRITON_INTERPRET=1 $(LOWEST)/bin/python -m pytest -W default $(TRITON_TESTS)
+	$(LOWEST)/bin/python -m pytest -W default $(TRITON_TESTS)
 
 $(INSTALLED_LOWEST): pyproject.toml
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet uv
-	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable '.[dev]'
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable '.[dev,triton]'
 	@touch $@
 
 test-peers: $(INSTALLED_PEERS) ## presets and statistics against the libraries that have them, in an environment of its own
