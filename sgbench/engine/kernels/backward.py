@@ -233,10 +233,10 @@ def backward_chunk(
     """
     rows, room = room_of_readout(readout, 0), room_of(adjoint.u.shape[1], 0, adjoint.u)
     plain = layer.fires and not (layer.second or layer.gained or layer.attached or layer.wiring)
-    more = reaching.x.size + reaching.u.size + reaching.w.size + kept.u.size + kept.spikes.size
+    more = reaching.x.size + reaching.u.size + reaching.w.size + kept.spikes.size
     if plain and reaching.output.size and layer.reset != ZERO and not more:
-        decay = layer.coefficients.decay
-        chunk_leaky(reaching.output, saved.x, curve, adjoint.u, decay, out, room.slope, low, high)
+        given = reaching.output, saved.x, curve, adjoint.u, layer.coefficients.decay, out, kept.u, kept.x
+        chunk_leaky(*given, room.slope, low, high)
         return
     backward_any(
         layer, curve, reaching, readout, rows, saved, arriving, out, kept, sums, adjoint, room,

@@ -121,14 +121,18 @@ def backward_leaky(
 
 
 @loop_backward
-def chunk_leaky(gs, x, curve, lu, decay, out, slope, low, high):
+def chunk_leaky(gs, x, curve, lu, decay, out, kept_u, kept_x, slope, low, high):
     """Compute what `backward_chunk` does, for neurons of one variable on which slope and decay act alone."""
     batch, size = lu.shape
     for begin in range(out.shape[0] - batch, -1, -batch):
         for b in range(low, high):
             r = begin + b
             slope_row(x, r, curve, r, slope)
+            for m in range(kept_x.shape[1]):
+                kept_x[r, m] = slope[m] * gs[r, m]
             for m in range(size):
                 lu[b, m] = slope[m] * gs[r, m] + decay[m] * lu[b, m]
+            for m in range(kept_u.shape[1]):
+                kept_u[r, m] = lu[b, m]
             for m in range(size):
                 out[r, m] = lu[b, m]
