@@ -32,6 +32,12 @@ def _repeated(value: float, neurons: int, width: int, number: type) -> np.ndarra
     return row
 
 
+def in_pieces(weights: np.ndarray) -> np.ndarray:
+    """Copy rows of weights [K, M] into pieces of sixteen columns, one behind the other [M / 16 K, 16]."""
+    pieces = weights.reshape(len(weights), -1, LANES).transpose(1, 0, 2)
+    return np.ascontiguousarray(pieces).reshape(-1, LANES)
+
+
 class BlockLayer:
     """Holds one layer's numbers, none of them as long as time.
 
@@ -162,7 +168,7 @@ class BlockLayer:
         return self._padded((self.matrix[None] if self.matrix.dim() == 1 else self.matrix.T).numpy())
 
     def rows_of_wires(self) -> np.ndarray:
-        """Copy V, or what is in its place on the way back, into padded rows [width, width] or [1, width].
+        """Copy V, or what is in its place on the way back, into pieces of [width, width], or a padded row [1, width].
 
         An empty array is returned where no gradient crosses it.
         """
@@ -174,7 +180,7 @@ class BlockLayer:
         room = np.zeros((self.width, self.width), self.number)
         neurons = self.plan.shape[2]
         room[:neurons, :neurons] = back.numpy()
-        return room
+        return in_pieces(room)
 
     def zero_gradients(self) -> Sums:
         """Create zeros for the gradients of columns, bias and V, in one piece that begins where a vector does."""

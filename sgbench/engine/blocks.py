@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sgbench.engine import density
 from sgbench.engine.arrays import NOTHING, bits_of, in_threads
-from sgbench.engine.block_layer import BlockLayer
+from sgbench.engine.block_layer import BlockLayer, in_pieces
 from sgbench.engine.event_product import EventProduct, Fired, GivenEvents
 from sgbench.engine.kernels.arguments import Sums
 from sgbench.engine.matmul import multiply
@@ -270,8 +270,8 @@ class _BackwardPass:
 
 
 def _sent_back(out: np.ndarray, next_weights: np.ndarray, layer: BlockLayer) -> tuple[np.ndarray, np.ndarray]:
-    """Return a layer's adjoint and the weights to multiply it by; for a wide layer, the product and no weights."""
+    """Return a layer's adjoint and pieces of the weights to multiply it by; for a wide layer, the product alone."""
     if layer.plan.shape[2] < WIDE:
-        return out, next_weights
+        return out, in_pieces(next_weights)
     narrow = torch.from_numpy(out)[:, : len(next_weights)]
     return multiply(narrow, torch.from_numpy(next_weights)).numpy(), next_weights[:0]

@@ -2,7 +2,8 @@
 
 Legend: T steps, B samples, n samples of a block, K inputs, M neurons, C classes. A row of what lies over time is
 t B + b, one of a block's own t n + o. M may be filled up with neurons of zeros to whole vectors, of which what lies
-over time has none. An array without a size is not there.
+over time has none. An array without a size is not there. Weights [K, M] in pieces are sixteen columns behind
+sixteen columns, [M / 16 K, 16].
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class NeuronArrays(NamedTuple):
     fires: bool
     uniform: bool  # whether all share one decay and one threshold, and rows are whole vectors
     wiring: int
-    wires: np.ndarray  # V transposed [M, M], or [1, M] of one-to-one; backward V, where gradient passes
+    wires: np.ndarray  # V transposed [M, M], or [1, M] of one-to-one; backward V in pieces, where gradient passes
 
 
 class InputCurrent(NamedTuple):
@@ -133,7 +134,7 @@ class Reaching(NamedTuple):
     u: np.ndarray  # of the state after the last step [B, M]
     w: np.ndarray
     next_adjoint: np.ndarray  # of the next layer's current [T n, its neurons], or times its weights
-    next_weights: np.ndarray  # [its neurons, M]
+    next_weights: np.ndarray  # [its neurons, M] in pieces
 
 
 class KeptAdjoints(NamedTuple):

@@ -11,16 +11,17 @@ TOGETHER = 8  # samples whose products are made at a time, so that a piece of we
 
 
 @row_backward
-def add_four_products(total, g, adjoints, first, weights, m):
+def add_four_products(total, g, adjoints, first, pieces, begin, size, m):
     """Compute the columns of total[g] += adjoints[first] weights from m on, for four rows in a row.
 
-    Their sums, a row of weights and a factor fit into the sixteen registers of a processor with AVX2.
+    Their weights are `size` rows of `pieces` from `begin` on. The sums, a row of weights and a factor fit into the
+    sixteen registers of a processor with AVX2.
     """
     kind = narrow(total)
     a, b = load(kind, total, g, m), load(kind, total, g + 1, m)
     c, d = load(kind, total, g + 2, m), load(kind, total, g + 3, m)
-    for k in range(weights.shape[0]):
-        w = load(kind, weights, k, m)
+    for k in range(size):
+        w = load(kind, pieces, begin + k, 0)
         a = a + spread(kind, adjoints[first, k]) * w
         b = b + spread(kind, adjoints[first + 1, k]) * w
         c = c + spread(kind, adjoints[first + 2, k]) * w
@@ -32,22 +33,28 @@ def add_four_products(total, g, adjoints, first, weights, m):
 
 
 @row_backward
-def add_products(total, adjoints, first, weights):
-    """Compute total[g] += adjoints[first + g] weights for eight rows g."""
+def add_products(total, adjoints, first, pieces):
+    """Compute total[g] += adjoints[first + g] weights for eight rows g.
+
+    Weights lie in pieces of sixteen columns, one behind the other: each then fits into the nearest cache.
+    """
+    size, begin = pieces.shape[0] // (total.shape[1] // NARROW), 0
     for m in range(0, total.shape[1], NARROW):
-        add_four_products(total, 0, adjoints, first, weights, m)
-        add_four_products(total, 4, adjoints, first + 4, weights, m)
+        add_four_products(total, 0, adjoints, first, pieces, begin, size, m)
+        add_four_products(total, 4, adjoints, first + 4, pieces, begin, size, m)
+        begin += size
 
 
 @loop_backward
-def add_product(total, g, adjoints, first, weights):
+def add_product(total, g, adjoints, first, pieces):
     """Compute total[g] += adjoints[first] weights, for the samples that are left where fewer than eight are."""
-    kind = narrow(total)
+    kind, size, begin = narrow(total), pieces.shape[0] // (total.shape[1] // NARROW), 0
     for m in range(0, total.shape[1], NARROW):
         row = load(kind, total, g, m)
-        for k in range(weights.shape[0]):
-            row = row + spread(kind, adjoints[first, k]) * load(kind, weights, k, m)
+        for k in range(size):
+            row = row + spread(kind, adjoints[first, k]) * load(kind, pieces, begin + k, 0)
         store(total, g, m, row)
+        begin += size
 
 
 @row_backward
@@ -81,9 +88,9 @@ def scatter(out, o, index, value, first, last, total):
 
 
 @loop_backward
-def call_products(total, adjoints, first, weights):
+def call_products(total, adjoints, first, pieces):
     """Compute what `add_products` does, as a call that is not inlined."""
-    add_products(total, adjoints, first, weights)
+    add_products(total, adjoints, first, pieces)
 
 
 @loop_backward
