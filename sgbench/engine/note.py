@@ -11,7 +11,7 @@ log = logging.getLogger("sgbench")
 
 
 class CompileNote(event.Listener):
-    """Says once that numba compiles, which it announces only for what is not in its cache."""
+    """Says once that numba compiles, which it announces only for what is not in its cache, and how far it is."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -25,3 +25,8 @@ class CompileNote(event.Listener):
 
     def on_end(self, event: Any) -> None:
         """Note that numba has finished compiling."""
+
+    def done(self, part: int, parts: int) -> None:
+        """Say which part of the loops is compiled, if any had to be."""
+        if self._is_said:
+            log.warning("compiled: %d of %d parts", part, parts)

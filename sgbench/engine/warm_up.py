@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -30,19 +31,19 @@ NOTE = "compiling the fused engine's loops for %s, once for this machine; half a
 @functools.cache
 def compiled(dtype: torch.dtype) -> None:
     """Compile every loop for one precision, or load it from numba's cache; announce it where one is compiled."""
-    with event.install_listener("numba:compile", CompileNote(NOTE % dtype)):
-        _call_all(FLOATS[dtype])
+    note = CompileNote(NOTE % dtype)
+    with event.install_listener("numba:compile", note):
+        calls = _calls(FLOATS[dtype])
+        for part, call in enumerate(calls, start=1):
+            call()
+            note.done(part, len(calls))
 
 
-def _call_all(number: type) -> None:
-    """Call each loop on a single neuron, with the types of arguments that it will get."""
+def _calls(number: type) -> list[Callable[[], object]]:
+    """Return calls of each loop on a single neuron, with the types of arguments that it will get."""
     row, line, nothing = np.zeros((1, 1), number), np.zeros(1, number), NOTHING[number]
     index, indptr = np.zeros(1, np.int32), np.array([0, 1])
     words, none = np.zeros((1, 1), np.uint64), np.empty(0, number)
-    events.gather(indptr, index, none, row, line, row, 0, 1)
-    events.transpose(indptr, index, none, indptr.copy(), index.copy(), none)
-    events.count_bits(words, indptr)
-    events.unpack(words, indptr, index)
     layer = NeuronArrays(
         Coefficients(*[line] * 9), codes.NONE, attached=False, second=False, gained=False, fires=True,
         uniform=False, wiring=codes.UNWIRED, wires=nothing,
@@ -50,11 +51,16 @@ def _call_all(number: type) -> None:
     arriving = InputCurrent(nothing, indptr, index, none, words, row, line)
     states, saved = States(row, row, row), Saved(row, nothing, nothing, nothing, words)
     readout, back = no_readout(number)
-    forward.advance(layer, arriving, states, saved, readout, 1, 0, 1)
     curve = SlopeSource(codes.ATAN, number(1), number(1), nothing)
     reaching = Reaching(row, 1, *[nothing] * 5)
     given = layer, curve, reaching, back, saved, arriving
-    backward.backward_block(*given, nothing, Sums(row, line, nothing), 1, 1, 0, 1)
-    backward.backward_chunk(
-        *given, row, KeptAdjoints(*[nothing] * 4), Sums(nothing, none, nothing), states, 1, 0, 1
-    )
+    kept, apart = KeptAdjoints(*[nothing] * 4), Sums(nothing, none, nothing)
+    return [
+        lambda: events.gather(indptr, index, none, row, line, row, 0, 1),
+        lambda: events.transpose(indptr, index, none, indptr.copy(), index.copy(), none),
+        lambda: events.count_bits(words, indptr),
+        lambda: events.unpack(words, indptr, index),
+        lambda: forward.advance(layer, arriving, states, saved, readout, 1, 0, 1),
+        lambda: backward.backward_block(*given, nothing, Sums(row, line, nothing), 1, 1, 0, 1),
+        lambda: backward.backward_chunk(*given, row, kept, apart, states, 1, 0, 1),
+    ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import logging
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numba
@@ -29,18 +31,25 @@ def test_loops_from_the_cache_are_not_said_to_be_compiled(caplog: pytest.LogCapt
 def test_what_is_compiled_is_said_once(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two new loops, which no cache has: one line, before the first of them has run."""
-    first, second = (numba.njit(lambda x, number=number: x + number) for number in (1, 2))
+    """Two new loops, which no cache has: one line before the first of them has run, and one after each."""
+    loops = [numba.njit(lambda x, number=number: x + number) for number in (1, 2)]
+    lines: list[int] = []
 
-    def call_all(number: type) -> None:
-        for loop in (first, second):
-            loop(np.zeros(1, number))
-            assert len(caplog.records) == 1
+    def call(loop: Callable[..., object], number: type) -> None:
+        loop(np.zeros(1, number))
+        lines.append(len(caplog.records))
 
-    monkeypatch.setattr(warm_up, "_call_all", call_all)
+    monkeypatch.setattr(
+        warm_up, "_calls", lambda number: [functools.partial(call, loop, number) for loop in loops]
+    )
     with caplog.at_level(logging.WARNING, logger="sgbench"):
         warm_up.compiled.__wrapped__(torch.float64)
-    assert "compiling the fused engine's loops for torch.float64" in caplog.text
+    assert lines == [1, 2]
+    assert "compiling the fused engine's loops for torch.float64" in caplog.records[0].message
+    assert [record.message for record in caplog.records[1:]] == [
+        "compiled: 1 of 2 parts",
+        "compiled: 2 of 2 parts",
+    ]
 
 
 def test_loops_are_kept_by_the_text_of_all_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
