@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sgbench.engine.arrays import FLOATS, NOTHING, rows_of
-from sgbench.engine.kernels import codes
+from sgbench.engine.kernels import codes, pieces
 from sgbench.engine.kernels.arguments import InputCurrent, Reaching, Readout, ReadoutBack, States, Sums
 from sgbench.engine.kernels.backward import backward_block
 from sgbench.engine.kernels.forward import advance
@@ -21,6 +21,7 @@ from sgbench.engine.numba_steps import curve_of, layer_of, saved_rows, slope_of
 from sgbench.engine.plan import Carry, LayerPlan, SavedActivations
 from sgbench.engine.spec import Coefficient
 
+MANY_A_ROW = 32  # events, from which on a layer's neurons are gone through by pieces
 LANES = NARROW  # numbers of which a row has a multiple: what is too much is 0 and stays so
 
 
@@ -32,10 +33,10 @@ def _repeated(value: float, neurons: int, width: int, number: type) -> np.ndarra
     return row
 
 
-def in_pieces(weights: np.ndarray) -> np.ndarray:
-    """Copy rows of weights [K, M] into pieces of sixteen columns, one behind the other [M / 16 K, 16]."""
-    pieces = weights.reshape(len(weights), -1, LANES).transpose(1, 0, 2)
-    return np.ascontiguousarray(pieces).reshape(-1, LANES)
+def in_pieces(weights: np.ndarray, columns: int = LANES) -> np.ndarray:
+    """Copy rows of weights [K, M] into pieces of so many columns, one behind the other [M / columns K, columns]."""
+    rows = torch.from_numpy(weights)  # whose memory begins where a vector does; NumPy's begins anywhere
+    return rows.view(len(rows), -1, columns).transpose(0, 1).contiguous().view(-1, columns).numpy()
 
 
 class BlockLayer:
@@ -46,16 +47,21 @@ class BlockLayer:
         weight: [M, K].
         bias: [M].
         back: [M, K] by which gradient goes back to what arrives; W itself mostly.
+        events_a_row: of the events that are given, on average.
     """
 
-    def __init__(self, plan: LayerPlan, weight: Tensor, bias: Tensor, back: Tensor) -> None:
+    def __init__(
+        self, plan: LayerPlan, weight: Tensor, bias: Tensor, back: Tensor, events_a_row: float = 0.0
+    ) -> None:
         self.plan = plan
         self.back = back
         self.number = FLOATS[weight.dtype]
         neurons = plan.shape[2]
         self.width = -(-neurons // LANES) * LANES
+        self.inputs = weight.shape[1]
+        self.by_pieces = events_a_row >= MANY_A_ROW and neurons % pieces.PIECE == 0
         self.weights = (weight.T.numpy(), bias.numpy())
-        self.columns, self.begin = (self._padded(weight) for weight in self.weights)
+        self.refresh()
         matrix = plan.layer.recurrent
         self.matrix = None if matrix is None else matrix.detach()
         decay, threshold = plan.spec.decay, plan.spec.threshold
@@ -67,7 +73,8 @@ class BlockLayer:
 
     def refresh(self) -> None:
         """Read the layer's present weights: a view where they lie as the loops read them, else a copy."""
-        self.columns, self.begin = (self._padded(weight) for weight in self.weights)
+        columns, self.begin = (self._padded(weight) for weight in self.weights)
+        self.columns = in_pieces(columns, pieces.PIECE) if self.by_pieces else columns
 
     def _padded_coefficient(self, value: Coefficient) -> np.ndarray:
         """Expand a coefficient to one number for each neuron, padded with zeros [width]."""
@@ -100,7 +107,13 @@ class BlockLayer:
     def arriving(self, rows: Rows, words: np.ndarray) -> InputCurrent:
         """Return what makes the layer's current: events in its float type, or the packed spikes that arrive."""
         events = rows.indptr, rows.index, rows.value_as(self.number)
-        return InputCurrent(NOTHING[self.number], *events, words, self.columns, self.begin)
+        return InputCurrent(self.begin[None], *events, words, self.columns, self.begin)
+
+    def arriving_summed(self, saved: SavedActivations, rows: Rows) -> InputCurrent:
+        """Return what stands for a current that is summed by pieces, where x is to be written: no events."""
+        current, indptr = rows_of(saved.x, self.width), np.zeros(len(rows.indptr), np.int64)
+        given = self.arriving(rows._replace(indptr=indptr), NOTHING[np.uint64])
+        return given._replace(current=current, columns=NOTHING[self.number])
 
     @property
     def traces(self) -> bool:
@@ -129,15 +142,33 @@ class BlockLayer:
         """Return the loop forward, to be called for ranges of samples."""
         layer = self.layer._replace(wires=self.columns_of_wires())  # V as it is in this pass
         states = States(*(rows_of(field, self.width) for field in carry))
-        given = layer, self.arriving(rows, words), states, saved_rows(saved, self.plan.shape[2])
-        return functools.partial(advance, *given, readout, self.plan.shape[1])
+        kept, batch = saved_rows(saved, self.plan.shape[2]), self.plan.shape[1]
+        if not self.by_pieces:
+            given = layer, self.arriving(rows, words), states, kept
+            return functools.partial(advance, *given, readout, batch)
+        summed, events = self.arriving_summed(saved, rows), self.arriving(rows, words)
+
+        def forward(low: int, high: int) -> tuple[int, int]:
+            given = (
+                events.indptr,
+                events.index,
+                events.value,
+                self.columns.ravel(),
+                self.begin,
+                summed.current,
+            )
+            pieces.gather_pieces(*given, batch, low, high)
+            return advance(layer, summed, states, kept, readout, batch, low, high)  # type: ignore[no-any-return]
+
+        return forward
 
     def bound_backward(
         self, rows: Rows, words: np.ndarray, saved: SavedActivations, gradient: Tensor | None
     ) -> Callable[..., None]:
         """Return the loop backward, to be called with the adjoint that arrives, what is written and the samples."""
         _, batch, neurons = self.plan.shape
-        layer, arriving = self.layer._replace(wires=self.rows_of_wires()), self.arriving(rows, words)
+        layer, events = self.layer._replace(wires=self.rows_of_wires()), self.arriving(rows, words)
+        arriving = self.arriving_summed(saved, rows) if self.by_pieces else events
         kept, window = saved_rows(saved, neurons), self.plan.window or self.plan.shape[0]
         nothing = NOTHING[self.number]
         reaching = Reaching(*self.gradient_rows(gradient), *[nothing] * 5)
@@ -146,11 +177,16 @@ class BlockLayer:
             next_adjoint: np.ndarray, next_weights: np.ndarray, readout: ReadoutBack, out: np.ndarray,
             sums: Sums, low: int, high: int,
         ) -> None:  # fmt: skip
+            if self.by_pieces:
+                out = np.empty((self.plan.shape[0] * (high - low), self.width), self.number)
             curve = self.curve._replace(psi=self.psi(saved, low, high))
             reached = reaching._replace(next_adjoint=next_adjoint, next_weights=next_weights)
             backward_block(
                 layer, curve, reached, readout, kept, arriving, out, sums, window, batch, low, high
             )
+            if self.by_pieces:
+                given = events.indptr, events.index, events.value, out, sums.columns.ravel()
+                pieces.scatter_pieces(*given, batch, low, high)
 
         return backward
 
@@ -168,7 +204,7 @@ class BlockLayer:
         return self._padded((self.matrix[None] if self.matrix.dim() == 1 else self.matrix.T).numpy())
 
     def rows_of_wires(self) -> np.ndarray:
-        """Copy V, or what is in its place on the way back, into pieces of [width, width], or a padded row [1, width].
+        """Copy V, or what is in its place on the way back, into pieces of [width, width] or a row [1, width].
 
         An empty array is returned where no gradient crosses it.
         """
@@ -184,10 +220,18 @@ class BlockLayer:
 
     def zero_gradients(self) -> Sums:
         """Create zeros for the gradients of columns, bias and V, in one piece that begins where a vector does."""
-        inputs = len(self.columns)
+        inputs = self.inputs
         wires = 0 if self.matrix is None else 1 if self.matrix.dim() == 1 else len(self.matrix)
         room = self.plan.nothing.new_zeros(inputs + 1 + wires, self.width).numpy()  # NumPy's begins anywhere
-        return Sums(room[:inputs], room[inputs], room[inputs + 1 :] if wires else NOTHING[self.number])
+        columns = room[:inputs].reshape(-1, pieces.PIECE if self.by_pieces else self.width)
+        return Sums(columns, room[inputs], room[inputs + 1 :] if wires else NOTHING[self.number])
+
+    def rows_of_gradient(self, columns: np.ndarray) -> np.ndarray:
+        """Return the gradient of columns as rows [K, width]."""
+        if not self.by_pieces:
+            return columns
+        rows = columns.reshape(-1, self.inputs, pieces.PIECE).transpose(1, 0, 2)
+        return rows.reshape(self.inputs, self.width)
 
     def gradient_rows(self, gradient: Tensor | None) -> tuple[np.ndarray, int]:
         """Reshape an output's gradient to rows, and return its rows a step: 0 where all steps share one."""

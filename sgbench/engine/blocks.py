@@ -20,14 +20,15 @@ from sgbench.engine.arrays import NOTHING, bits_of, in_threads
 from sgbench.engine.block_layer import BlockLayer, in_pieces
 from sgbench.engine.event_product import EventProduct, Fired, GivenEvents
 from sgbench.engine.kernels.arguments import Sums
-from sgbench.engine.matmul import multiply
+from sgbench.engine.matmul import multiply, prefers_loops
 from sgbench.engine.numba_events import Rows, no_readout
-from sgbench.engine.plan import Carry, LayerPlan, SavedActivations
+from sgbench.engine.plan import Carry, SavedActivations
 from sgbench.engine.recursion import OUTCOMES, Chunks, LayerOutcome, Link, Stage
 from sgbench.signals.spikes import SparseSpikes
 
 BLOCK = 32  # samples: states of 256 neurons then stay in the nearest cache
-WIDE = 64  # neurons of a layer from which on its product with weights is a library's
+WIDE = 64  # neurons of a layer from which on its product with weights may be a library's
+NEAR_BYTES = 2**19  # of weights, which stay in the cache of a core
 PARTS = 4  # of a batch, with gradients of their own; more threads than that find no work
 PART = 64  # samples of a part at least: gradients of a part cost time
 
@@ -48,11 +49,14 @@ class BlockPasses:
 
     def __init__(self, stages: Sequence[Stage]) -> None:
         products: list[EventProduct] = [stage.product for stage in stages]  # type: ignore[misc]
-        self.layers = [
-            BlockLayer(stage.plan, product.weight, product.bias, product.back)
-            for stage, product in zip(stages, products, strict=True)
-        ]
         self.input: GivenEvents = products[0].origin  # type: ignore[assignment]
+        a_row = [self.input.rows().count / max(1, self.input.steps * self.input.batch)]
+        self.layers = [
+            BlockLayer(stage.plan, product.weight, product.bias, product.back, events_a_row)
+            for stage, product, events_a_row in zip(
+                stages, products, a_row + [0.0] * (len(stages) - 1), strict=True
+            )
+        ]
         self.learns_bias = [product.learns_bias for product in products]
         self.arrived: list[int] = []  # events at each layer behind the first
 
@@ -71,7 +75,7 @@ class BlockPasses:
         gradients = pull_back_blocks(self.layers, self.input.rows(), activations, grad_outputs)
         weight_gradients: list[Tensor | None] = []
         for layer, own, learns_bias in zip(self.layers, gradients, self.learns_bias, strict=True):
-            weight_gradients += _of_weights(own, layer.plan, learns_bias=learns_bias)
+            weight_gradients += _of_weights(own, layer, learns_bias=learns_bias)
         return weight_gradients
 
     def _is_dense(self) -> bool:
@@ -171,11 +175,11 @@ def unroll_blocks(
     return [sum(counts) for counts in zip(*arrived, strict=True)]
 
 
-def _of_weights(sums: Sums, plan: LayerPlan, *, learns_bias: bool) -> list[Tensor | None]:
+def _of_weights(sums: Sums, layer: BlockLayer, *, learns_bias: bool) -> list[Tensor | None]:
     """Return the gradients of weight, bias and V, in the shapes that these have."""
-    neurons = plan.shape[2]
-    columns, bias, wires = (torch.from_numpy(field)[..., :neurons] for field in sums)
-    matrix = plan.layer.recurrent
+    fields = layer.rows_of_gradient(sums.columns), sums.bias, sums.wires
+    columns, bias, wires = (torch.from_numpy(field)[..., : layer.plan.shape[2]] for field in fields)
+    matrix = layer.plan.layer.recurrent
     d_matrix = None if matrix is None else wires[0] if matrix.dim() == 1 else wires.T
     return [columns.T, bias if learns_bias else None, d_matrix]
 
@@ -224,17 +228,20 @@ class _BackwardPass:
         grad_outputs: Sequence[Tensor | None],
     ) -> None:
         self.layers = layers
-        self.next_weights = [layer.rows_of_weights() for layer in layers[1:]]
         _, self.readout = no_readout(layers[0].number)
         self.nothing = self.readout
         looped = len(layers)
         if goes_along(layers) and grad_outputs[-1] is not None:
             looped -= 1
             gradient, per_step = layers[-1].gradient_rows(grad_outputs[-1])
-            words, weights = bits_of(activations[-2].words), self.next_weights[-1]
+            words, weights = bits_of(activations[-2].words), layers[-1].rows_of_weights()
             self.readout = self.readout._replace(
                 gradient=gradient, per_step=per_step, weights=weights, decay=layers[-1].decay, words=words
             )
+        self.next_weights = [
+            in_pieces(layer.rows_of_weights()) if _multiplies_in_loop(layer) else layer.rows_of_weights()
+            for layer in layers[1:looped]
+        ]
         arriving = [NOTHING[np.uint64], *(bits_of(saved.words) for saved in activations[:-1])]
         self.calls = [
             layer.bound_backward(rows, spikes, saved, gradient)
@@ -269,9 +276,15 @@ class _BackwardPass:
             )
 
 
+def _multiplies_in_loop(layer: BlockLayer) -> bool:
+    """Return whether the loop of the layer before makes the product with a layer's weights, not a library."""
+    is_near = layer.back.numel() * layer.back.itemsize <= NEAR_BYTES
+    return layer.plan.shape[2] < WIDE or (is_near and prefers_loops())
+
+
 def _sent_back(out: np.ndarray, next_weights: np.ndarray, layer: BlockLayer) -> tuple[np.ndarray, np.ndarray]:
-    """Return a layer's adjoint and pieces of the weights to multiply it by; for a wide layer, the product alone."""
-    if layer.plan.shape[2] < WIDE:
-        return out, in_pieces(next_weights)
+    """Return a layer's adjoint and pieces of the weights to multiply it by, or the product alone."""
+    if _multiplies_in_loop(layer):
+        return out, next_weights
     narrow = torch.from_numpy(out)[:, : len(next_weights)]
     return multiply(narrow, torch.from_numpy(next_weights)).numpy(), next_weights[:0]

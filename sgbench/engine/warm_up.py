@@ -10,7 +10,7 @@ import torch
 from numba.core import event
 
 from sgbench.engine.arrays import FLOATS, NOTHING
-from sgbench.engine.kernels import backward, codes, events, forward
+from sgbench.engine.kernels import backward, codes, events, forward, pieces
 from sgbench.engine.kernels.arguments import (
     Coefficients,
     InputCurrent,
@@ -42,6 +42,7 @@ def compiled(dtype: torch.dtype) -> None:
 def _calls(number: type) -> list[Callable[[], object]]:
     """Return calls of each loop on a single neuron, with the types of arguments that it will get."""
     row, line, nothing = np.zeros((1, 1), number), np.zeros(1, number), NOTHING[number]
+    piece = np.zeros(pieces.PIECE, number)
     index, indptr = np.zeros(1, np.int32), np.array([0, 1])
     words, none = np.zeros((1, 1), np.uint64), np.empty(0, number)
     layer = NeuronArrays(
@@ -60,6 +61,8 @@ def _calls(number: type) -> list[Callable[[], object]]:
         lambda: events.transpose(indptr, index, none, indptr.copy(), index.copy(), none),
         lambda: events.count_bits(words, indptr),
         lambda: events.unpack(words, indptr, index),
+        lambda: pieces.gather_pieces(indptr, index, none, piece, piece, piece[None], 1, 0, 1),
+        lambda: pieces.scatter_pieces(indptr, index, none, piece[None], piece, 1, 0, 1),
         lambda: forward.advance(layer, arriving, states, saved, readout, 1, 0, 1),
         lambda: backward.backward_block(*given, nothing, Sums(row, line, nothing), 1, 1, 0, 1),
         lambda: backward.backward_chunk(*given, row, kept, apart, states, 1, 0, 1),

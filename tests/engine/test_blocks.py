@@ -248,6 +248,45 @@ def test_single_precision_at_widths_of_whole_words_and_not(sizes, passed):
     assert passed
 
 
+@pytest.mark.parametrize("value", [1, 2])
+@pytest.mark.parametrize(
+    ("kind", "wiring"), [("leaky", WIRINGS[0]), ("leaky", WIRINGS[3]), ("alif", WIRINGS[0])]
+)
+def test_pieces_of_neurons_change_no_bit(kind, wiring, value, monkeypatch, passed):
+    """Expected: the bits of all neurons at once, and `reference`; an event more or less decides."""
+    layers, x, calls = network(kind, wiring, (64, 16)), X * value, []
+    original = block_layer.pieces.gather_pieces
+    monkeypatch.setattr(
+        block_layer.pieces, "gather_pieces", lambda *given: (calls.append(given), original(*given))
+    )
+    a_row = X.count_nonzero().item() / (12 * 7)
+    found = []
+    for many in (a_row + 1e-9, a_row):
+        assert not calls
+        monkeypatch.setattr(block_layer, "MANY_A_ROW", many)
+        found.append(result("fused", layers, packed(x), loss=readout_alone, keep_u=False, keep_spikes=False))
+    assert len(calls) == 1
+    assert len(passed) == 4
+    assert_equal_bits(*(each._replace(u=[]) for each in found), "pieces")
+    expected = result("reference", layers, x, loss=readout_alone, keep_u=False, keep_spikes=False)
+    assert_same(found[1], expected)
+
+
+@pytest.mark.parametrize("by_loops", [False, True])
+def test_adjoints_are_multiplied_in_the_loop_or_by_a_library(by_loops, monkeypatch, passed):
+    """Must match, on any processor: 70 neurons behind 64, whose product a library makes where loops are slower."""
+    products = []
+    original = blocks.multiply
+    monkeypatch.setattr(blocks, "multiply", lambda *given: (products.append(given), original(*given))[1])
+    monkeypatch.setattr(blocks, "prefers_loops", lambda: by_loops)
+    layers = network("leaky", WIRINGS[0], (64, 70))
+    found = result("fused", layers, packed(X), loss=readout_alone, keep_u=False, keep_spikes=False)
+    expected = result("reference", layers, X, loss=readout_alone, keep_u=False, keep_spikes=False)
+    assert_same(found, expected)
+    assert len(passed) == 2
+    assert bool(products) != by_loops
+
+
 WIDTHS = (1, 15, 16, 17, 48, 63, 64, 65, 79, 80, 81, 100, 112, 113, 120, 127, 128, 129, 191, 193)
 """Of a layer: whole vectors and words, one more and one less, and rows whose padding fills a word."""
 

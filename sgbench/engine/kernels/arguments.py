@@ -38,14 +38,16 @@ class NeuronArrays(NamedTuple):
     fires: bool
     uniform: bool  # whether all share one decay and one threshold, and rows are whole vectors
     wiring: int
-    wires: np.ndarray  # V transposed [M, M], or [1, M] of one-to-one; backward V in pieces, where gradient passes
+    wires: (
+        np.ndarray
+    )  # V transposed [M, M], or [1, M] of one-to-one; backward V in pieces, where gradient passes
 
 
 class InputCurrent(NamedTuple):
     """Holds what the input current of a layer is computed from.
 
     That is `current` itself; or `begin` plus the weight columns of the events that arrive, or of the spikes packed
-    in `words`.
+    in `words`. By blocks `current` is begin [1, M] then.
     """
 
     current: np.ndarray  # [T B, M], may be the memory of x
@@ -61,7 +63,7 @@ class Added(NamedTuple):
     """Holds what a loop of the commonest neurons adds up in each step, and from where."""
 
     columns: np.ndarray  # [K, M]
-    begin: np.ndarray  # [M]
+    begin: np.ndarray  # [T B, M], or [1, M] for all rows
     index: np.ndarray  # names of what arrives: of events, or unpacked
     value: np.ndarray  # empty where all are 1
     wires: np.ndarray  # V transposed [M, M]

@@ -36,23 +36,44 @@ def add_at(kind, factor, pieces, k, reached, o, t, i):
 
 
 @loop
-def spread_events(events, pieces, first, last, reached, cursor):
-    """Add to all samples what events of inputs [first, last) send; `cursor` is the next event of each row."""
-    for b in range(events.batch):
-        for t in range(events.steps):
+def sort_by_piece(events, at_once, starts, name, step, value):
+    """Sort events by pieces of so many inputs, then by samples; those of piece p and sample b begin at p B + b.
+
+    An event's name counts from the first input of its piece.
+    """
+    starts[:] = 0
+    for r in range(events.indptr.size - 1):
+        for e in range(events.indptr[r], events.indptr[r + 1]):
+            starts[events.index[e] // at_once * events.batch + r % events.batch + 1] += 1
+    for p in range(1, starts.size):
+        starts[p] += starts[p - 1]
+    for t in range(events.steps):
+        for b in range(events.batch):
             r = t * events.batch + b
-            e = cursor[r]
-            while e < events.indptr[r + 1] and events.index[e] < last:
-                k, i = events.index[e] - first, 0
-                factor = events.value[e] if events.value.size else pieces.dtype.type(1)
-                while i + WIDE <= pieces.shape[1]:
-                    add_at(wide(pieces), factor, pieces, k, reached, b, t, i)
-                    i += WIDE
-                while i < pieces.shape[1]:
-                    add_at(narrow(pieces), factor, pieces, k, reached, b, t, i)
-                    i += NARROW
-                e += 1
-            cursor[r] = e
+            for e in range(events.indptr[r], events.indptr[r + 1]):
+                piece = events.index[e] // at_once
+                target = starts[piece * events.batch + b]
+                name[target], step[target] = events.index[e] - piece * at_once, t
+                if value.size:
+                    value[target] = events.value[e]
+                starts[piece * events.batch + b] += 1
+    for p in range(starts.size - 1, 0, -1):
+        starts[p] = starts[p - 1]
+    starts[0] = 0
+
+
+@loop
+def spread_events(first, last, name, step, value, pieces, reached, b):
+    """Add to sample b what the events [first, last) send, in the order of time."""
+    for e in range(first, last):
+        i, k, t = 0, np.intp(name[e]), np.intp(step[e])
+        factor = value[e] if value.size else pieces.dtype.type(1)
+        while i + WIDE <= pieces.shape[1]:
+            add_at(wide(pieces), factor, pieces, k, reached, b, t, i)
+            i += WIDE
+        while i < pieces.shape[1]:
+            add_at(narrow(pieces), factor, pieces, k, reached, b, t, i)
+            i += NARROW
 
 
 @entry
@@ -61,22 +82,27 @@ def delay(events, weight, bias, out, low, high):
     filters, inputs, lags = weight.shape
     steps, batch = events.steps, events.batch
     at_once = max(1, NEAR_BYTES // (lags * NARROW * weight.itemsize))
+    starts = np.empty((inputs + at_once - 1) // at_once * batch + 1, np.int64)
+    name, step = np.empty(events.index.size, np.int32), np.empty(events.index.size, np.int32)
+    value = np.empty_like(events.value)
+    sort_by_piece(events, at_once, starts, name, step, value)
     pieces = np.zeros((at_once, lags * NARROW), weight.dtype)
     reached = np.empty((batch, (steps + lags - 1) * NARROW), weight.dtype)
     for m in range(low * NARROW, min(high * NARROW, filters), NARROW):
         own = min(NARROW, filters - m)
         reached[:] = 0
-        cursor = events.indptr[:-1].copy()
         for first in range(0, inputs, at_once):
-            last = min(first + at_once, inputs)
-            for k in range(last - first):
+            for k in range(min(at_once, inputs - first)):
                 for j in range(own):
                     for lag in range(lags):
                         pieces[k, lag * NARROW + j] = weight[m + j, first + k, lag]
-            spread_events(events, pieces, first, last, reached, cursor)
-        for r in range(steps * batch):
-            for j in range(own):
-                out[r, m + j] = reached[r % batch, r // batch * NARROW + j] + bias[m + j]
+            for b in range(batch):
+                p = first // at_once * batch + b
+                spread_events(starts[p], starts[p + 1], name, step, value, pieces, reached, b)
+        for t in range(steps):
+            for b in range(batch):
+                for j in range(own):
+                    out[t * batch + b, m + j] = reached[b, t * NARROW + j] + bias[m + j]
 
 
 @loop_backward
@@ -147,7 +173,7 @@ def pull_back(events, gradient, d_weight, low, high):
                     for j in range(own):
                         adjoint[(b - first) * length + t, j] = gradient[t * events.batch + b, m + j]
             gather_back(starts[group], place, value, adjoint, pieces)
-        for j in range(own):
-            for k in range(inputs):
+        for k in range(inputs):
+            for j in range(own):
                 for lag in range(lags):
                     d_weight[m + j, k, lag] = pieces[k, lag * NARROW + j]

@@ -28,7 +28,6 @@ from sgbench.engine.kernels.vectors import (
     WIDE,
     bits_above,
     load,
-    load_line,
     narrow,
     spread,
     store,
@@ -52,12 +51,12 @@ def ones_above(vector):
 
 
 @row
-def advance_lanes(kind, m, b, u, added, first, last, back, decay, theta, fires):
+def advance_lanes(kind, m, b, u, added, q, first, last, back, decay, theta, fires):
     """Make a step of sample b's neurons from m on; return how far they are above threshold, and who fires, as bits.
 
-    Events [first, last) and the names [0, back) of neurons that fired a step ago make the current.
+    Row q of `begin`, events [first, last) and the names [0, back) of neurons that fired a step ago are the current.
     """
-    now = load_line(kind, added.begin, m)
+    now = load(kind, added.begin, q, m)
     now = sum_rows(now, added.columns, m, added.index, added.value, first, last)
     now = sum_rows(now, added.wires, m, added.fired, added.value[:0], 0, back)
     before = load(kind, u, b, m)
@@ -110,7 +109,7 @@ def advance_leaky(layer, arriving, u, saved, readout, names, fired, batch, low, 
     decay, theta = layer.coefficients.decay[0], layer.coefficients.threshold[0]
     inside = arriving.words.size > 0
     index, value = (names, arriving.begin[:0]) if inside else (arriving.index, arriving.value)
-    added = Added(arriving.columns, arriving.begin, index, value, layer.wires, fired)
+    added = Added(arriving.columns, arriving.current, index, value, layer.wires, fired)
     for begin_of_step in range(0, saved.x.shape[0], batch):
         for b in range(low, high):
             r = begin_of_step + b
@@ -123,7 +122,8 @@ def advance_leaky(layer, arriving, u, saved, readout, names, fired, batch, low, 
                 first, last = arriving.indptr[r], arriving.indptr[r + 1]
             if layer.wiring == ALL_TO_ALL and begin_of_step:
                 back = unpack_row(saved.words, r - batch, fired, 0)
-            advance_row(u, b, saved, r, added, first, last, back, decay, theta, layer.fires)
+            q = r if arriving.current.shape[0] > 1 else 0
+            advance_row(u, b, saved, r, added, q, first, last, back, decay, theta, layer.fires)
             if readout.output.size:
                 sent += read_out(saved.words, r, names, readout, b)
     return arrived, sent
