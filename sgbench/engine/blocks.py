@@ -20,15 +20,14 @@ from sgbench.engine.arrays import NOTHING, bits_of, in_threads
 from sgbench.engine.block_layer import BlockLayer, in_pieces
 from sgbench.engine.event_product import EventProduct, Fired, GivenEvents
 from sgbench.engine.kernels.arguments import Sums
-from sgbench.engine.matmul import multiply, prefers_loops
+from sgbench.engine.matmul import multiply
 from sgbench.engine.numba_events import Rows, no_readout
 from sgbench.engine.plan import Carry, SavedActivations
 from sgbench.engine.recursion import OUTCOMES, Chunks, LayerOutcome, Link, Stage
 from sgbench.signals.spikes import SparseSpikes
 
 BLOCK = 32  # samples: states of 256 neurons then stay in the nearest cache
-WIDE = 64  # neurons of a layer from which on its product with weights may be a library's
-NEAR_BYTES = 2**19  # of weights, which stay in the cache of a core
+WIDE = 64  # neurons of a layer from which on its product with weights is a library's
 PARTS = 4  # of a batch, with gradients of their own; more threads than that find no work
 PART = 64  # samples of a part at least: gradients of a part cost time
 
@@ -239,7 +238,7 @@ class _BackwardPass:
                 gradient=gradient, per_step=per_step, weights=weights, decay=layers[-1].decay, words=words
             )
         self.next_weights = [
-            in_pieces(layer.rows_of_weights()) if _multiplies_in_loop(layer) else layer.rows_of_weights()
+            in_pieces(layer.rows_of_weights()) if layer.plan.shape[2] < WIDE else layer.rows_of_weights()
             for layer in layers[1:looped]
         ]
         arriving = [NOTHING[np.uint64], *(bits_of(saved.words) for saved in activations[:-1])]
@@ -276,15 +275,9 @@ class _BackwardPass:
             )
 
 
-def _multiplies_in_loop(layer: BlockLayer) -> bool:
-    """Return whether the loop of the layer before makes the product with a layer's weights, not a library."""
-    is_near = layer.back.numel() * layer.back.itemsize <= NEAR_BYTES
-    return layer.plan.shape[2] < WIDE or (is_near and prefers_loops())
-
-
 def _sent_back(out: np.ndarray, next_weights: np.ndarray, layer: BlockLayer) -> tuple[np.ndarray, np.ndarray]:
-    """Return a layer's adjoint and pieces of the weights to multiply it by, or the product alone."""
-    if _multiplies_in_loop(layer):
+    """Return a layer's adjoint and pieces of the weights to multiply it by; for a wide layer, the product alone."""
+    if layer.plan.shape[2] < WIDE:
         return out, next_weights
     narrow = torch.from_numpy(out)[:, : len(next_weights)]
     return multiply(narrow, torch.from_numpy(next_weights)).numpy(), next_weights[:0]

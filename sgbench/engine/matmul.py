@@ -48,19 +48,6 @@ def library(dtype: torch.dtype) -> str:
 
 
 @functools.cache
-def prefers_loops() -> bool:
-    """Return whether compiled loops multiply faster than torch, where their weights stay in a core's cache.
-
-    On AMD's processors with AVX2 MKL reaches four fifths of what the loops do.
-    """
-    from llvmlite import binding
-
-    return (
-        binding.get_host_cpu_name().startswith("znver") and torch.backends.cpu.get_cpu_capability() == "AVX2"
-    )
-
-
-@functools.cache
 def prefers_onednn() -> bool:
     """Return whether this processor is one on which MKL leaves half of the machine idle."""
     from llvmlite import binding

@@ -73,46 +73,53 @@ class CoefficientGradients:
 
     def _products(self, first: int, last: int, adjoints: ChunkAdjoints) -> dict:  # type: ignore[type-arg]
         """Return for each coefficient a function that gives its gradient's summands [n, B, M]."""
-        u, w, s = self._before(first, last)
+        rows = slice(max(0, first - 1), last - 1)
+        x, fires = self.saved.x[rows], self.plan.fires
         theta, beta, reset = self.values["threshold"], self.values["decay"], self.plan.spec.reset
+
+        def u() -> Tensor:
+            slope = self.values["threshold_slope"]
+            threshold = theta + slope * self.saved.w[rows] if self.plan.second else theta
+            return self._before(0, x + threshold if fires else x, first)
+
+        def w() -> Tensor:
+            return self._before(1, self.saved.w[rows], first)
+
+        def s() -> Tensor:
+            return self._before(2, (x > 0).to(x.dtype) if fires else torch.zeros_like(x), first)
+
         now, w_now = self.saved.now[first:last], self.saved.w[first:last]
 
         def decayed() -> Tensor:
             if reset == "subtract_decayed":
-                return u - theta * s
-            return (1 - s) * u if reset == "zero" else u
+                return u() - theta * s()
+            return (1 - s()) * u() if reset == "zero" else u()
 
         def thresholded() -> Tensor:
-            paid = {"subtract": s, "subtract_decayed": beta * s}.get(reset)
-            crossed = adjoints.x if self.plan.fires else torch.zeros_like(adjoints.x)
-            return -crossed if paid is None else -crossed - paid * adjoints.u
+            crossed = adjoints.x if fires else torch.zeros_like(adjoints.x)
+            if reset not in {"subtract", "subtract_decayed"}:
+                return -crossed
+            paid = s() if reset == "subtract" else beta * s()
+            return -crossed - paid * adjoints.u
 
         return {
             "decay": lambda: adjoints.u * decayed(),
             "threshold": thresholded,
             "input": lambda: adjoints.u * now,
             "coupling": lambda: adjoints.u * w_now,
-            "second_decay": lambda: adjoints.w * w,
-            "second_potential": lambda: adjoints.w * u,
+            "second_decay": lambda: adjoints.w * w(),
+            "second_potential": lambda: adjoints.w * u(),
             "second_input": lambda: adjoints.w * now,
-            "second_spike": lambda: adjoints.w * s,
+            "second_spike": lambda: adjoints.w * s(),
             "threshold_slope": lambda: -adjoints.x * w_now,
         }
 
-    def _before(self, first: int, last: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return u, w and s one step before each step of a chunk."""
-        plan, x = self.plan, self.saved.x[max(0, first - 1) : last - 1]
-        w = self.saved.w[max(0, first - 1) : last - 1] if plan.second else torch.zeros_like(x)
-        threshold = self.values["threshold"] + self.values["threshold_slope"] * w
-        u = x + threshold if plan.fires else x
-        s = (x > 0).to(x.dtype) if plan.fires else torch.zeros_like(x)
+    def _before(self, field: int, later: Tensor, first: int) -> Tensor:
+        """Return u, w or s one step before each step of a chunk: `later`, in the first chunk behind the initial one."""
         if first > 0:
-            return u, w, s
-        rest = torch.zeros(1, *plan.shape[1:], dtype=x.dtype, device=x.device)
-        initial = (rest if field is None else field[None] for field in plan.state)
-        return tuple(  # type: ignore[return-value]
-            torch.cat([start, rest_of]) for start, rest_of in zip(initial, (u, w, s), strict=True)
-        )
+            return later
+        state = self.plan.state[field]
+        return torch.cat([later.new_zeros(1, *later.shape[1:]) if state is None else state[None], later])
 
     def results(self) -> list[Tensor]:
         """Return the gradients in the order in which the function got its inputs, in the coefficients' shapes."""

@@ -272,21 +272,6 @@ def test_pieces_of_neurons_change_no_bit(kind, wiring, value, monkeypatch, passe
     assert_same(found[1], expected)
 
 
-@pytest.mark.parametrize("by_loops", [False, True])
-def test_adjoints_are_multiplied_in_the_loop_or_by_a_library(by_loops, monkeypatch, passed):
-    """Must match, on any processor: 70 neurons behind 64, whose product a library makes where loops are slower."""
-    products = []
-    original = blocks.multiply
-    monkeypatch.setattr(blocks, "multiply", lambda *given: (products.append(given), original(*given))[1])
-    monkeypatch.setattr(blocks, "prefers_loops", lambda: by_loops)
-    layers = network("leaky", WIRINGS[0], (64, 70))
-    found = result("fused", layers, packed(X), loss=readout_alone, keep_u=False, keep_spikes=False)
-    expected = result("reference", layers, X, loss=readout_alone, keep_u=False, keep_spikes=False)
-    assert_same(found, expected)
-    assert len(passed) == 2
-    assert bool(products) != by_loops
-
-
 WIDTHS = (1, 15, 16, 17, 48, 63, 64, 65, 79, 80, 81, 100, 112, 113, 120, 127, 128, 129, 191, 193)
 """Of a layer: whole vectors and words, one more and one less, and rows whose padding fills a word."""
 
