@@ -115,7 +115,7 @@ class CoefficientGradients:
         }
 
     def _before(self, field: int, later: Tensor, first: int) -> Tensor:
-        """Return u, w or s one step before each step of a chunk: `later`, in the first chunk behind the initial one."""
+        """Return u, w or s a step before those of a chunk: `later`, in the first chunk behind the initial state."""
         if first > 0:
             return later
         state = self.plan.state[field]

@@ -159,7 +159,7 @@ class Sums(NamedTuple):
 class Room(NamedTuple):
     """Holds room for what is used up within a step on the way back."""
 
-    total: np.ndarray  # [8, M], what reaches the spikes of samples that are taken together
+    total: np.ndarray  # [8 or n, M], what reaches the spikes of samples that are taken together
     slope: np.ndarray  # [M]
     names: np.ndarray  # int32, at least K and M; positions of what arrived
     fired: np.ndarray  # int32 [M], positions of own spikes

@@ -25,7 +25,7 @@ from sgbench.engine.kernels.events import unpack_row
 from sgbench.engine.kernels.prefetch import ask_row_to_read
 from sgbench.engine.kernels.readout import call_readout, room_of_readout
 from sgbench.engine.kernels.slopes import slope_row
-from sgbench.engine.kernels.sums import TOGETHER, call_gather, call_products, call_scatter
+from sgbench.engine.kernels.sums import TOGETHER, add_products, call_gather, call_scatter
 
 
 @loop_backward
@@ -150,11 +150,11 @@ def backward_any(
         if own and not linked:
             for field in adjoint:
                 field[:] = field.dtype.type(0)
-        for start in range(low, high, TOGETHER):
-            group, place = min(TOGETHER, high - start), t * turn + start - origin
+        for start in range(low, high, total.shape[0]):
+            group, place = min(total.shape[0], high - start), t * turn + start - origin
             call_gather(total, group, reaching, t * reaching.per_step + start, place)
             if own and layer.wiring == ALL_TO_ALL and layer.wires.size and linked:
-                call_products(total, adjoint.last, start - origin, layer.wires)
+                add_products(total, group, adjoint.last, start - origin, layer.wires)
             for g in range(group):
                 b, o, r = start + g, start + g - origin, t * batch + start + g
                 ask_row_to_read(saved.x, r, low, high, b, -batch)
@@ -179,9 +179,9 @@ def backward_any(
 
 
 @entry_backward
-def room_of(size, inputs, like):
-    """Create the room of a layer so wide, with so many inputs."""
-    total, slope = np.empty((TOGETHER, size), like.dtype), np.zeros(size, like.dtype)
+def room_of(size, inputs, together, like):
+    """Create the room of a layer so wide, with so many inputs, for so many samples at a time."""
+    total, slope = np.empty((together, size), like.dtype), np.zeros(size, like.dtype)
     return Room(total, slope, np.empty(max(size, inputs), np.int32), np.empty(size, np.int32))
 
 
@@ -193,8 +193,9 @@ def backward_block(layer, curve, reaching, readout, saved, arriving, out, sums, 
     `window` of steps to that before.
     """
     size, count, number = sums.bias.shape[0], high - low, sums.bias.dtype
-    rows, room = room_of_readout(readout, count), room_of(size, sums.columns.shape[0], sums.bias)
-    lu = np.zeros((count + TOGETHER, size), number)
+    together = count if layer.wiring == ALL_TO_ALL else TOGETHER
+    rows, room = room_of_readout(readout, count), room_of(size, sums.columns.shape[0], together, sums.bias)
+    lu = np.zeros((count, size), number)
     special = layer.attached or layer.reset == ZERO or layer.wiring == ONE_TO_ONE
     if layer.uniform and not (layer.second or layer.gained or special):
         backward_leaky(
@@ -231,7 +232,7 @@ def backward_chunk(
     `adjoint` holds those of the step after the chunk, and then those of its first step. The gradient of the output
     and `out` may be the same memory. There is no readout, and gradients of weights are made elsewhere.
     """
-    rows, room = room_of_readout(readout, 0), room_of(adjoint.u.shape[1], 0, adjoint.u)
+    rows, room = room_of_readout(readout, 0), room_of(adjoint.u.shape[1], 0, TOGETHER, adjoint.u)
     plain = layer.fires and not (layer.second or layer.gained or layer.attached or layer.wiring)
     more = reaching.x.size + reaching.u.size + reaching.w.size + kept.spikes.size
     if plain and reaching.output.size and layer.reset != ZERO and not more:

@@ -10,7 +10,7 @@ from sgbench.engine.kernels.events import unpack_row
 from sgbench.engine.kernels.prefetch import ask_row_to_read
 from sgbench.engine.kernels.readout import pull_readout
 from sgbench.engine.kernels.slopes import slope_lanes, slope_row
-from sgbench.engine.kernels.sums import TOGETHER, add_to_rows, call_products, gather_adjoints
+from sgbench.engine.kernels.sums import add_products, add_to_rows, gather_adjoints
 from sgbench.engine.kernels.vectors import (
     NARROW,
     WIDE,
@@ -96,12 +96,12 @@ def backward_leaky(
         linked = t + 1 < steps and (t + 1) % window > 0
         if not linked:
             lu[:] = lu.dtype.type(0)
-        for start in range(0, count, TOGETHER):
-            group, place = min(TOGETHER, count - start), t * count + start
+        for start in range(0, count, total.shape[0]):
+            group, place = min(total.shape[0], count - start), t * count + start
             if not alone:
                 gather_adjoints(total, group, reaching, t * reaching.per_step + low + start, place)
                 if through_wires and linked:
-                    call_products(total, lu, start, layer.wires)
+                    add_products(total, group, lu, start, layer.wires)
             for g in range(group):
                 o = start + g
                 r = t * batch + low + o

@@ -7,7 +7,9 @@ import numpy as np
 from sgbench.engine.kernels.codes import loop_backward, row_backward
 from sgbench.engine.kernels.vectors import NARROW, WIDE, load, narrow, spread, store, wide
 
-TOGETHER = 8  # samples whose products are made at a time, so that a piece of weights is near for all
+TOGETHER = (
+    8  # samples that are taken at a time; with recurrent weights all of a block, for which each is near once
+)
 
 
 @row_backward
@@ -33,27 +35,27 @@ def add_four_products(total, g, adjoints, first, pieces, begin, size, m):
 
 
 @row_backward
-def add_products(total, adjoints, first, pieces):
-    """Compute total[g] += adjoints[first + g] weights for eight rows g.
-
-    Weights lie in pieces of sixteen columns, one behind the other: each then fits into the nearest cache.
-    """
-    size, begin = pieces.shape[0] // (total.shape[1] // NARROW), 0
-    for m in range(0, total.shape[1], NARROW):
-        add_four_products(total, 0, adjoints, first, pieces, begin, size, m)
-        add_four_products(total, 4, adjoints, first + 4, pieces, begin, size, m)
-        begin += size
+def add_one_product(total, g, adjoints, first, pieces, begin, size, m):
+    """Compute what `add_four_products` does, for one row of those that are left."""
+    kind = narrow(total)
+    row = load(kind, total, g, m)
+    for k in range(size):
+        row = row + spread(kind, adjoints[first, k]) * load(kind, pieces, begin + k, 0)
+    store(total, g, m, row)
 
 
 @loop_backward
-def add_product(total, g, adjoints, first, pieces):
-    """Compute total[g] += adjoints[first] weights, for the samples that are left where fewer than eight are."""
-    kind, size, begin = narrow(total), pieces.shape[0] // (total.shape[1] // NARROW), 0
+def add_products(total, group, adjoints, first, pieces):
+    """Compute total[g] += adjoints[first + g] weights for `group` rows g, as a call that is not inlined.
+
+    Weights lie in pieces of sixteen columns, one behind the other: each then fits into the nearest cache.
+    """
+    size, begin, fours = pieces.shape[0] // (total.shape[1] // NARROW), 0, group - group % 4
     for m in range(0, total.shape[1], NARROW):
-        row = load(kind, total, g, m)
-        for k in range(size):
-            row = row + spread(kind, adjoints[first, k]) * load(kind, pieces, begin + k, 0)
-        store(total, g, m, row)
+        for g in range(0, fours, 4):
+            add_four_products(total, g, adjoints, first + g, pieces, begin, size, m)
+        for g in range(fours, group):
+            add_one_product(total, g, adjoints, first + g, pieces, begin, size, m)
         begin += size
 
 
@@ -88,12 +90,6 @@ def scatter(out, o, index, value, first, last, total):
 
 
 @loop_backward
-def call_products(total, adjoints, first, pieces):
-    """Compute what `add_products` does, as a call that is not inlined."""
-    add_products(total, adjoints, first, pieces)
-
-
-@loop_backward
 def call_scatter(out, o, index, value, first, last, total):
     """Compute what `scatter` does, as a call that is not inlined."""
     scatter(out, o, index, value, first, last, total)
@@ -112,11 +108,8 @@ def gather_adjoints(total, group, reaching, first, place):
             for g in range(group):
                 for m in range(total.shape[1]):
                     total[g, m] += reaching.next_adjoint[place + g, m]
-        elif group == TOGETHER:
-            add_products(total, reaching.next_adjoint, place, reaching.next_weights)
         else:
-            for g in range(group):
-                add_product(total, g, reaching.next_adjoint, place + g, reaching.next_weights)
+            add_products(total, group, reaching.next_adjoint, place, reaching.next_weights)
 
 
 @loop_backward
