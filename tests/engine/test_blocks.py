@@ -267,7 +267,7 @@ def test_pieces_of_neurons_change_no_bit(kind, wiring, value, monkeypatch, passe
         found.append(result("fused", layers, packed(x), loss=readout_alone, keep_u=False, keep_spikes=False))
     assert len(calls) == 1
     assert len(passed) == 4
-    assert_equal_bits(*(each._replace(u=[]) for each in found), "pieces")
+    assert_equal_bits(found[0]._replace(u=[]), found[1]._replace(u=[]), "pieces")
     expected = result("reference", layers, x, loss=readout_alone, keep_u=False, keep_spikes=False)
     assert_same(found[1], expected)
 
