@@ -57,12 +57,9 @@ class PlannedSweeper(BasicSweeper):
     ) -> list[list[list[str]]]:
         """Make the points as `sgbench run` has planned them, in batches."""
         (points,) = BasicSweeper.split_arguments(overrides, None)
-        # An application of somebody else does without sgbench.
+        # Without such points, an application of somebody else runs without sgbench.
         if any(content is not None for content in (self.points or {}).values()):
-            from sgbench.composition.points import (
-                extra_points,
-                joined,
-            )  # an application may do without sgbench
+            from sgbench.composition.points import extra_points, joined
 
             points = joined(points, extra_points(self.points))
         size = len(points) if max_batch_size in (None, -1) else max_batch_size
