@@ -1,4 +1,4 @@
-"""Layers made from somebody else's numbers, which stay as they are to the last bit."""
+"""Layers with parameters from another library, which are kept to the last bit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MakeSurrogate = Callable[[], Surrogate]
 
 
 def leaky(surrogate: Surrogate, neurons: int, *, beta: Tensor, threshold: Tensor, reset: str) -> Leaky:
-    """Make leaky neurons with these fixed numbers, one for all or one of each [N]."""
+    """Make leaky neurons with these fixed parameters, one for all or one of each [N]."""
     neuron = Leaky(
         surrogate,
         neurons,
@@ -39,7 +39,7 @@ def leaky(surrogate: Surrogate, neurons: int, *, beta: Tensor, threshold: Tensor
 def synaptic(
     surrogate: Surrogate, neurons: int, *, alpha: Tensor, beta: Tensor, threshold: Tensor, reset: str
 ) -> Synaptic:
-    """Make neurons with a synaptic current, with these fixed numbers, one for all or one of each [N]."""
+    """Make neurons with a synaptic current and these fixed parameters, one for all or one of each [N]."""
     neuron = Synaptic(
         surrogate,
         neurons,
@@ -64,7 +64,7 @@ def readout(neurons: int, *, beta: Tensor) -> LeakyReadout:
 
 
 def _range(name: str, value: Tensor, neurons: int) -> float | list[float]:
-    """Reduce numbers to what a quantity's check looks at: one for all, or the smallest and the largest."""
+    """Reduce values to those that a quantity's check reads: one for all, or the smallest and the largest."""
     flat = value.detach().double().flatten()
     if len(flat) not in (1, neurons) or not bool(flat.isfinite().all()):
         raise InputError(f"{name}: a finite number, or one for each of {neurons} neurons, is needed")
@@ -73,7 +73,7 @@ def _range(name: str, value: Tensor, neurons: int) -> float | list[float]:
 
 
 def _spread(*pairs: tuple[Quantity, Tensor]) -> None:
-    """Give quantities that differ from neuron to neuron their own values in place of an even spread."""
+    """Set quantities that differ between neurons to their own values in place of an even spread."""
     for quantity, value in pairs:
         if quantity.spread is not None:
             quantity.spread = value.detach().double().flatten().clone()

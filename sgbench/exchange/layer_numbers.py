@@ -1,4 +1,4 @@
-"""A layer's neurons and weights as plain numbers, which other libraries can be told."""
+"""A layer's neurons and weights as plain numbers, for export to other libraries."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class LayerNumbers:
         return self.layer.name
 
     def scaled(self, gain: Tensor, reader: str) -> LayerNumbers:
-        """Multiply all that reaches each neuron by a gain of it, float64 [N].
+        """Multiply each neuron's input by a gain, float64 [N].
 
         Raises:
             InputError: gains that differ within an image, whose weights are shared.
@@ -64,7 +64,7 @@ class LayerNumbers:
         return dataclasses.replace(self, weight=_times(self.weight, rows), bias=bias, among=among)
 
     def fed_back(self, weight: Tensor, note: str, reader: str) -> LayerNumbers:
-        """Let each spike come back to its own neuron one step later by a weight, float64 [N].
+        """Add a recurrent weight from each neuron to itself, one step later, float64 [N].
 
         Raises:
             InputError: a convolution among the neurons, which has no room for it.
@@ -78,7 +78,7 @@ class LayerNumbers:
         return dataclasses.replace(self, among=joined, note=note)
 
     def refused(self, reader: str, reason: str) -> InputError:
-        """Return the error of a layer that a reader cannot be told."""
+        """Return the error of a layer that cannot be exported to a reader."""
         fact, mark, remedy = reason.partition("; ")
         return InputError(f"layer '{self.name}': {fact}, so {reader} cannot hold it{mark}{remedy}")
 
@@ -99,7 +99,7 @@ def numbers_of(network: Network, reader: str) -> list[LayerNumbers]:
 
 
 def require_steps(layer: object, reader: str) -> Layer:
-    """Require a dense or convolutional layer that goes step by step, and return it."""
+    """Require a dense or convolutional layer that is simulated step by step, and return it."""
     if not isinstance(layer, Layer) or layer.needs_all_steps is not None:
         reason = getattr(layer, "needs_all_steps", None) or f"layer '{getattr(layer, 'name', layer)}'"
         raise InputError(f"{reader} has no such layer: {reason}")
@@ -107,7 +107,7 @@ def require_steps(layer: object, reader: str) -> Layer:
 
 
 def require_linear(layer: Layer, reader: str) -> LinearSpec:
-    """Return the coefficients of a layer's neurons, if they are leaky, with a synapse or without.
+    """Return the coefficients of a layer's leaky neurons, with a synapse or without.
 
     Raises:
         InputError: other neurons, or spikes that are not those of a step at threshold.
@@ -135,7 +135,7 @@ def is_zero(value: Coefficient) -> bool:
 
 
 def _require_step(name: str, surrogate: Surrogate, reader: str) -> None:
-    """Refuse spikes that are not those of a step at threshold."""
+    """Refuse spikes of any function but a step at threshold."""
     if surrogate.output != "binary" or surrogate.stochastic or surrogate.firing is not None:
         raise InputError(
             f"layer '{name}': its spikes are not those of a step at threshold, which {reader}'s are; use a run of "
@@ -144,7 +144,7 @@ def _require_step(name: str, surrogate: Surrogate, reader: str) -> None:
 
 
 def _numbers(layer: Layer, reader: str) -> LayerNumbers:
-    """Take a layer's weights and coefficients, with the gain of its currents in the weights."""
+    """Read a layer's weights and coefficients; the weights include the gain of its currents."""
     spec = require_linear(layer, reader)
     weight, bias = layer.acting()
 

@@ -1,4 +1,4 @@
-"""Libraries that networks are written for: what their neurons do, and how a layer of them is run."""
+"""Libraries that networks are exported to: their neuron models, and the code that runs a layer of them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _layer(begin: str, *step: str) -> str:
 
 
 def _snntorch(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbers, str]:
-    """Write snnTorch's neurons, whose membrane is read where they do not fire."""
+    """Write snnTorch's neurons; a readout that does not fire is its membrane potential."""
     name = numbers.name
     if numbers.reset == "subtract_decayed":
         if numbers.synapse is not None:
@@ -58,7 +58,7 @@ def _snntorch(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbers, 
 
 
 def _spikingjelly(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbers, str]:
-    """Write SpikingJelly's neurons, which have one number for all of a layer."""
+    """Write SpikingJelly's neurons, which share each parameter within a layer."""
     _ = given
     reader, decay = "SpikingJelly", _one(numbers, "decays", numbers.decay)
     if numbers.threshold is None:
@@ -87,7 +87,7 @@ def _spikingjelly(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbe
 
 
 def _norse(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbers, str]:
-    """Write Norse's boxes, whose currents have the gain 1 - beta, behind a box for the synapse."""
+    """Write Norse's `LIFBox`, whose input has the gain 1 - beta, behind a module for the synaptic current."""
     reader, name = "Norse", numbers.name
     integrates = bool((numbers.decay == 1).all())
     if integrates and numbers.reset == "zero" and numbers.synapse is None:
@@ -117,7 +117,7 @@ def _norse(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbers, str
 
 
 def _norse_reset(numbers: LayerNumbers, given: CodeTensors) -> list[str]:
-    """Write what a spike takes: the potential, nothing, or an amount that Norse keeps as the potential of reset."""
+    """Write the reset: to zero, none, or by an amount that Norse stores as its reset potential."""
     if numbers.reset == "zero":
         return []
     if numbers.reset == "none":
@@ -127,7 +127,7 @@ def _norse_reset(numbers: LayerNumbers, given: CodeTensors) -> list[str]:
 
 
 def _sinabs(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbers, str]:
-    """Write sinabs' neurons, with decays as parameters and a synapse that decays what arrives at once."""
+    """Write sinabs' neurons, with decays as parameters and a synapse that decays its input in the same step."""
     name, reader = numbers.name, "sinabs"
     options = [f"tau_mem={_steps(given, numbers, 'mem', numbers.decay)}"]
     if numbers.threshold is None:
@@ -150,7 +150,7 @@ def _sinabs(numbers: LayerNumbers, given: CodeTensors) -> tuple[LayerNumbers, st
 
 
 def _steps(given: CodeTensors, numbers: LayerNumbers, part: str, decay: Tensor) -> str:
-    """Write time constants in steps, and keep the decays themselves, which sinabs then need not compute."""
+    """Write time constants in steps, and store the decays, so that sinabs need not compute them."""
     alpha = decay[0] if bool((decay == decay[0]).all()) else decay
     given.tensors[f"{numbers.name}.neurons.alpha_{part}"] = alpha.to(given.dtype)
     return given.tensor(f"{numbers.name}.tau_{part}", (-1 / decay.log()).abs())
@@ -175,13 +175,13 @@ def _threshold(numbers: LayerNumbers) -> Tensor:
 
 
 def _above(numbers: LayerNumbers, dtype: torch.dtype) -> Tensor:
-    """Return the next larger numbers: libraries that fire at their threshold then fire where we do, above ours."""
+    """Return the next larger floats: a library that fires at its threshold then fires strictly above ours."""
     threshold = _threshold(numbers).to(dtype)
     return threshold.nextafter(torch.full_like(threshold, torch.inf)).double()
 
 
 def _one(numbers: LayerNumbers, what: str, values: Tensor) -> float:
-    """Return the number that all neurons share, or refuse."""
+    """Return the value that all neurons share, or refuse."""
     if bool((values != values[0]).any()):
         raise numbers.refused("SpikingJelly", f"its {what} differ from neuron to neuron")
     return float(values[0])
@@ -224,4 +224,4 @@ LIBRARIES = {
         _sinabs,
     ),
 }
-"""Libraries by the word of the command."""
+"""Libraries by their names on the command line."""

@@ -16,7 +16,7 @@ from sgbench.networks.pool import Image, Pool
 
 
 class CodeTensors:
-    """Collects the tensors that go beside the code, and writes numbers into it."""
+    """Collects the tensors that are stored with the code, and writes numbers into it."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         self.dtype = dtype
@@ -89,7 +89,7 @@ def network(path=Path(__file__).with_suffix(".pt")):
 
 
 def write(network: Network, library: Library, about: Sequence[str] = ()) -> LibraryCode:
-    """Write a network as Python that runs it with another library's neurons.
+    """Write a network as Python code for another library's neurons.
 
     The file's `network()` returns a module that takes x [T, B, N] to the spikes or the potentials of the last layer
     [T, B, C]; each of its parts does so for one layer. Readout, resets, thresholds, synapses and recurrence are
@@ -153,7 +153,7 @@ def _product(numbers: LayerNumbers, given: CodeTensors) -> str:
 
 
 def _among(numbers: LayerNumbers, given: CodeTensors) -> str:
-    """Write the weights among a layer's neurons."""
+    """Write a layer's recurrent weights."""
     among, layer = numbers.among, numbers.layer
     if among is None:
         raise AssertionError("asked for only where there are some")

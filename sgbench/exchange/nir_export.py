@@ -33,7 +33,7 @@ def nir_module() -> types.ModuleType:
 
 
 def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistance: bool = False) -> Any:
-    r"""Convert a network to a graph, with what it leaves open in its metadata.
+    r"""Convert a network to a graph; its metadata state what NIR leaves open.
 
     A layer is the means of spikes that reach it (AvgPool2d), its weights (Linear, Affine or Conv2d), its
     neurons (LIF, CubaLIF, IF, LI, CubaLI or I, by their numbers) and the weights among them, through which a
@@ -89,7 +89,7 @@ def to_nir(network: Network, *, dt_s: float, step: str = "euler", unit_resistanc
 
 
 def unread(graph: Any) -> list[str]:
-    """Say which nodes of a graph other readers do not take as they are meant; nothing where there are none."""
+    """List the nodes of a graph that other readers interpret differently; empty where there are none."""
     kinds = {type(node).__name__ for node in graph.nodes.values()}
     silent = sorted(kinds & {"LI", "I", "CubaLI"})
     if not silent:
@@ -123,7 +123,7 @@ def _layer_graph(
 
 
 def _metadata(network: Chain | SpikeTimes, dt_s: float, step: str) -> dict[str, Any]:
-    """Say what a graph leaves open: the time step, how to step, and when a spike arrives."""
+    """Write what a graph leaves open: the time step, the integration scheme, and the delay of a spike."""
     metadata: dict[str, Any] = {
         "dt_s": dt_s,
         "step": step,
@@ -137,7 +137,7 @@ def _metadata(network: Chain | SpikeTimes, dt_s: float, step: str) -> dict[str, 
 
 
 def _sayable(layer: object) -> Layer:
-    """Require a layer that NIR can say, one that goes step by step and pools spikes alone, by their mean."""
+    """Require a layer that NIR can express: simulated step by step, with average pooling of spikes only."""
     found = require_steps(layer, "NIR")
     if found.pool_out is not None or (found.pool_in is not None and found.pool_in.kind != "average"):
         raise InputError(
@@ -148,13 +148,13 @@ def _sayable(layer: object) -> Layer:
 
 
 def _means(pool: Pool) -> Any:
-    """Make the node that averages windows side by side; pixels that fill none are left out."""
+    """Make the node of average pooling over disjoint windows; pixels outside the last whole window are left out."""
     side = np.array(pool.window)
     return nir_module().AvgPool2d(kernel_size=side, stride=side, padding=np.zeros(2, int))
 
 
 def _fold_gain(name: str, neurons: Any, products: list[Any]) -> None:
-    """Move the gain of a node's current into the weights that lead there."""
+    """Move the gain of a node's current into its incoming weights."""
     gain = neurons.r * getattr(neurons, "w_in", 1.0)
     for one in {"r", "w_in"} & vars(neurons).keys():
         setattr(neurons, one, np.ones_like(gain))
@@ -188,7 +188,7 @@ def _product(layer: Layer) -> Any:
 
 
 def _recurrence(layer: Layer) -> Any:
-    """Convert the weights among a layer's neurons."""
+    """Convert a layer's recurrent weights."""
     nir = nir_module()
     weight = _array(layer.recurrent)  # type: ignore[arg-type]
     if layer.recurrence == "one_to_one":
@@ -207,7 +207,7 @@ def _conv2d(image: tuple[int, int, int], weight: np.ndarray, stride: int, bias: 
 
 
 def _neurons(layer: Layer, shape: tuple[int, ...], dt_s: float, step: str) -> Any:
-    """Make the NIR node of a layer's neurons, or refuse neurons that NIR has none for."""
+    """Make the NIR node of a layer's neurons, or refuse neurons without one."""
     nir = nir_module()
     spec = _expressible(layer)
 
@@ -238,13 +238,13 @@ def _neurons(layer: Layer, shape: tuple[int, ...], dt_s: float, step: str) -> An
 
 
 def _integrates_behind_a_synapse(layer: Layer) -> bool:
-    """Return whether its neurons sum up a synaptic current without a leak, for which NIR has two nodes."""
+    """Return whether its neurons integrate a synaptic current without a leak, for which NIR has two nodes."""
     spec = layer.neuron.recurrence_spec()
     return spec is not None and spec.second is not None and bool((torch.as_tensor(spec.decay) == 1).all())
 
 
 def _synapses(layer: Layer, shape: tuple[int, ...], dt_s: float, step: str) -> Any:
-    """Make the node of the current alone."""
+    """Make the node of the synaptic current."""
     spec: Any = layer.neuron.recurrence_spec()
     alpha = np.full(shape, float(spec.second_decay))
     tau = time_constant(alpha, dt_s, step)

@@ -37,7 +37,7 @@ class GraphLayer(NamedTuple):
 
 
 def in_order(graph: Any) -> list[GraphLayer]:
-    """List the layers from input to output; a graph inside the graph stands for its nodes.
+    """List the layers from input to output; a nested graph is replaced by its nodes.
 
     Raises:
         InputError: a branch, a node of a kind that there is no layer for, or weights without neurons behind them.
@@ -77,7 +77,7 @@ def _kind(node: Any) -> str:
 
 
 def _inlined(graph: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """Collect all nodes and edges, those of graphs inside the graph among them."""
+    """Collect all nodes and edges, including those of nested graphs."""
     nodes: dict[str, Any] = {}
     edges = [(str(a), str(b)) for a, b in dict.fromkeys(map(tuple, graph.edges))]
     for name, node in graph.nodes.items():
@@ -101,7 +101,7 @@ def _inlined(graph: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:
 
 
 def _behind(here: str, nodes: dict[str, Any], edges: list[tuple[str, str]]) -> list[str]:
-    """List the nodes that a node sends to, without those of recurrent weights."""
+    """List the successors of a node, without recurrent weights."""
     successors = [b for a, b in edges if a == here]
     missing = [name for name in successors if name not in nodes]
     if missing:
@@ -110,19 +110,19 @@ def _behind(here: str, nodes: dict[str, Any], edges: list[tuple[str, str]]) -> l
 
 
 def _loops(weights: str, neurons: str, edges: list[tuple[str, str]]) -> bool:
-    """Return whether weights lead from neurons back to them and nowhere else."""
+    """Return whether weights are recurrent: from neurons to themselves and nowhere else."""
     return [b for a, b in edges if a == weights] == [neurons]
 
 
 def _only(names: list[str], here: str) -> str:
-    """Return the only name, or raise where a node goes on to none or several."""
+    """Return the only successor, or raise where a node has none or several."""
     if len(names) != 1:
         raise InputError(f"node '{here}': goes on to {len(names)} nodes; layers one after another are needed")
     return names[0]
 
 
 def _recurrent(neurons: str, nodes: dict[str, Any], edges: list[tuple[str, str]]) -> Any | None:
-    """Return the node of the weights among neurons, or None where there are none."""
+    """Return the node of the recurrent weights, or None where there are none."""
     recurrent = [b for a, b in edges if a == neurons and _loops(b, neurons, edges)]
     if len(recurrent) > 1:
         raise InputError(f"node '{neurons}': has {len(recurrent)} recurrent connections; one is known here")
@@ -140,7 +140,7 @@ MATRIX = 2  # dimensions of dense weights
 def from_nir(
     graph: Any, *, make_surrogate: MakeSurrogate, dt_s: float | None = None, step: str | None = None
 ) -> Chain:
-    """Build a network that does what a graph says; its numbers are fixed, its weights can be trained.
+    """Build the network that a graph describes; neuron parameters are fixed, weights can be trained.
 
     Gains other than 1 go into the weights. A neuron that fires is reset to 0 before the next step, and recurrent
     spikes arrive one step later.
@@ -176,7 +176,7 @@ def from_nir(
 
 
 def _pool(node: Any, before: Layer, layer: Layer) -> Pool:
-    """Build what averages the spikes of one layer before they reach the next."""
+    """Build the average pooling between one layer's spikes and the next layer."""
     window, stride = (tuple(np.broadcast_to(side, 2).tolist()) for side in (node.kernel_size, node.stride))
     if not isinstance(before, ConvLayer) or window != stride or np.any(node.padding):
         raise InputError("means are taken of images, in windows side by side without padding")
@@ -223,7 +223,7 @@ def _layer(
 
 
 def _among(recurrent: Any, layer: DenseLayer | ConvLayer, gain: Tensor, of_rows: Tensor) -> nn.Parameter:
-    """Take the weights among neurons from a node, checked against the layer that they are for."""
+    """Read recurrent weights from a node, checked against their layer."""
     if hasattr(recurrent, "scale"):
         scale = np.broadcast_to(np.reshape(recurrent.scale, -1), (layer.neurons,))
         return _times(scale, gain)
@@ -235,7 +235,7 @@ def _among(recurrent: Any, layer: DenseLayer | ConvLayer, gain: Tensor, of_rows:
 
 
 def _neurons(node: Any, make_surrogate: MakeSurrogate, clock: _Clock) -> tuple[Neuron, Tensor]:
-    """Make a node's neurons, and the gain [N] of their current, which goes into the weights."""
+    """Make a node's neurons, and the gain [N] of their current, which the weights absorb."""
     kind = type(node).__name__
     for name in ("v_leak", "v_reset"):
         if np.any(getattr(node, name, 0.0) != 0):
@@ -286,7 +286,7 @@ def _convolution(
 
 
 def _check_convolution(product: Any, *, stride: int) -> None:
-    """Refuse a convolution of a kind that `ConvLayer` does not do."""
+    """Refuse a convolution that `ConvLayer` does not support."""
     sides = np.shape(product.weight)[2:]
     same = "same" if isinstance(product.padding, str) else tuple(np.ravel(product.padding).tolist())
     half = sides[-1] // 2

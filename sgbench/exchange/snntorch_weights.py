@@ -36,7 +36,7 @@ def from_snntorch(
     stride: int = 1,
     reset_delay: bool = True,
 ) -> Chain:
-    """Build a network that does what a snnTorch network of Linear or Conv2d and spiking neurons in turn does.
+    """Build the counterpart of a snnTorch network that alternates Linear or Conv2d with spiking neurons.
 
     Leaky, Synaptic, RLeaky and RSynaptic are told by their tensors, which have to lie in the order in which signals
     pass them. Decays and thresholds stay fixed, decays clipped to [0, 1] as snnTorch clips them; weights can be
@@ -90,7 +90,7 @@ def neurons_of_snntorch(
 
 
 def _modules(state_dict: Mapping[str, Tensor]) -> list[_Module]:
-    """Group the tensors by module, in their order; a recurrence belongs to its neurons."""
+    """Group the tensors by module, in their order; recurrent weights belong to their neurons."""
     by_prefix: dict[str, dict[str, Tensor]] = {}
     for key, value in state_dict.items():
         if not isinstance(value, Tensor):
@@ -149,7 +149,7 @@ def _weight(module: _Module) -> Tensor:
 
 
 def _recurrence(module: _Module) -> tuple[Tensor | None, Tensor | None]:
-    """Return the weights among neurons and their bias, which snnTorch adds in every step; None without."""
+    """Return recurrent weights and their bias, which snnTorch adds in every step; None without."""
     tensors = module.tensors
     one_to_one = tensors.get("recurrent.V", tensors.get("V"))
     return (tensors.get("recurrent.weight") if one_to_one is None else one_to_one), tensors.get(
@@ -166,7 +166,7 @@ def _neurons(
     *,
     reset_delay: bool,
 ) -> Neuron:
-    """Make leaky or synaptic neurons with the module's numbers."""
+    """Make leaky or synaptic neurons with the module's parameters."""
     tensors, reset = module.tensors, _reset(module, wiring, reset_delay=reset_delay)
 
     def number(key: str) -> Tensor:
@@ -236,7 +236,7 @@ def _convolution(
 
 
 def _fitting(module: _Module, back: Tensor, layer: DenseLayer | ConvLayer) -> Tensor:
-    """Reshape the weights among neurons to the layer's own shape."""
+    """Reshape recurrent weights to the layer's own shape."""
     if layer.recurrence == "one_to_one":
         if back.numel() not in (1, layer.neurons):
             raise InputError(f"module '{module.name}': {back.numel()} weights among {layer.neurons} neurons")

@@ -1,4 +1,4 @@
-"""A network of quantised weights in whole numbers alone: as data for a chip, and as a program that runs them."""
+"""A network of quantised weights in integer arithmetic: as data for a chip, and as a program that runs it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from sgbench.quantisers.base import Quantiser
 
 Whole = NDArray[np.int64]
 FINE_BITS = 20
-"""Behind the point of a potential, and of a decay, where nothing says otherwise."""
+"""Default fractional bits of a potential, and of a decay."""
 MOST_BITS = 62
-"""Of a size, so that the sum of two fits into 64 bits with its sign."""
+"""Most bits of a magnitude, so that the sum of two fits into a signed 64-bit integer."""
 
 
 class Precision(NamedTuple):
-    """Says how fine potentials and decays are.
+    """Sets the fixed-point precision of potentials and decays.
 
     Args:
-        below_unit_bits: of a potential below the smallest weight's unit; None: `FINE_BITS` behind the point.
-        decay_bits: of a decay.
-        rounds_to_zero: whether what a decay leaves over is cut off; rounded to the nearest otherwise.
+        below_unit_bits: bits of a potential below the smallest weight's unit; None: `FINE_BITS` fractional bits.
+        decay_bits: fractional bits of a decay.
+        rounds_to_zero: whether a decayed potential is truncated; otherwise it is rounded to the nearest.
     """
 
     below_unit_bits: int | None = None
@@ -41,7 +41,7 @@ FINE = Precision()
 
 @dataclass(frozen=True)
 class WholeLayer:
-    r"""Describes one layer in whole numbers; a weight is its number times 2 to the power of its exponent.
+    r"""Describes one layer in integers; a weight is its integer times 2 to the power of its exponent.
 
     .. math::
         i[t] &= \alpha i[t-1] + 2^e W x[t] + 2^f V s[t-1] \\
@@ -74,7 +74,7 @@ class WholeLayer:
         return {f"{self.name}.{key}": value for key, value in given.items() if value is not None}
 
     def run(self, x: Whole, precision: Precision = FINE) -> tuple[Whole, NDArray[np.float64]]:
-        """Run the layer over all steps in whole numbers.
+        """Run the layer over all steps in integer arithmetic.
 
         Args:
             x: spikes that arrive [T, B, inputs].
@@ -112,25 +112,25 @@ class WholeLayer:
         return np.stack(sent), np.stack(seen)
 
     def _point(self, precision: Precision) -> int:
-        """Return how many bits of a potential lie behind the point."""
+        """Return the count of fractional bits of a potential."""
         exponents = [self.weight_exponent, *([] if self.among is None else [self.among_exponent])]
         if precision.below_unit_bits is None:
             return max(FINE_BITS, -min(exponents))
         return precision.below_unit_bits - min(exponents)
 
     def _whole_threshold(self, threshold: NDArray[np.float64], point: int) -> Whole:
-        """Write a threshold in units of the last bit."""
+        """Convert a threshold to units of the last bit."""
         units = np.round(threshold * 2.0**point)
         self._require_room(units, 0)
         return units.astype(np.int64)
 
     def _shifted(self, values: Whole, bits: int) -> Whole:
-        """Shift whole numbers to the left, where they have room for it."""
+        """Shift integers to the left, or refuse an overflow."""
         self._require_room(values, bits)
         return values << bits
 
     def _require_room(self, values: Whole | NDArray[np.float64], bits: int) -> None:
-        """Refuse numbers that have no room for `bits` more."""
+        """Refuse integers that overflow with `bits` more."""
         if not np.abs(values).max(initial=0) < 2.0 ** (MOST_BITS - bits):
             raise InputError(
                 f"layer '{self.name}': a number is too large for whole numbers of 64 bits; train with smaller "
@@ -157,7 +157,7 @@ class WholeLayer:
 
 
 def _decayed(value: Whole, decay: Whole, precision: Precision) -> Whole:
-    """Multiply by a decay in whole numbers."""
+    """Multiply by a decay in integer arithmetic."""
     product = value * decay
     if precision.rounds_to_zero:
         return np.sign(product) * (np.abs(product) >> precision.decay_bits)
@@ -165,7 +165,7 @@ def _decayed(value: Whole, decay: Whole, precision: Precision) -> Whole:
 
 
 def whole_layers(network: Network, reader: str) -> tuple[WholeLayer, ...]:
-    """Write the layers of a network in whole numbers.
+    """Convert the layers of a network to integers.
 
     Args:
         network: a chain of dense layers with quantised weights, in evaluation mode.
@@ -180,7 +180,7 @@ def whole_layers(network: Network, reader: str) -> tuple[WholeLayer, ...]:
 def run_layers(
     layers: Sequence[WholeLayer], x: Whole, precision: Precision = FINE
 ) -> tuple[list[Whole], NDArray[np.float64]]:
-    """Run layers one after another; return the spikes of each and what the last one answers with.
+    """Run layers one after another; return the spikes of each and the output of the last.
 
     Args:
         layers: of a network.
@@ -233,7 +233,7 @@ def _read(name: str, arrays: Mapping[str, NDArray[np.generic]]) -> WholeLayer:
 
 
 def _whole(numbers: LayerNumbers, reader: str) -> WholeLayer:
-    """Write one layer in whole numbers."""
+    """Convert one layer to integers."""
     layer = numbers.layer
     if not isinstance(layer, DenseLayer):
         raise numbers.refused(reader, "convolutions are not written in whole numbers; use network=mlp")
@@ -259,7 +259,7 @@ def _whole(numbers: LayerNumbers, reader: str) -> WholeLayer:
 
 
 def _units(numbers: LayerNumbers, acting: Tensor, name: str, reader: str) -> tuple[Whole, int]:
-    """Return the whole numbers of weights, and the exponent of their unit."""
+    """Return the integers of weights, and the exponent of their unit."""
     quantised = getattr(numbers.layer, "parametrizations", {})
     if name not in quantised:
         raise numbers.refused(reader, "its weights have all bits; train with weights=int8, int4 or ternary")

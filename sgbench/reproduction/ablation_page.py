@@ -1,4 +1,4 @@
-"""A page of one reproduction: why figures are missed, by changing settings of theirs."""
+"""The page of a reproduction's ablations, which explain missed figures."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from sgbench.tables.markdown import markdown
 HEAD = ("changed", "figure", "bound", "before", "after", "verdict", "each seed before", "each seed after")
 NUMBERS = (2, 3, 4)
 BEFORE = (HEAD.index("before"), HEAD.index("each seed before"))
-"""Columns of runs without a change, left out where none of these is stored."""
+"""Columns of runs without the ablation, left out where none of these runs is stored."""
 
 
 def folder_beside(page: Path) -> Path:
-    """Return the folder of single reproductions, docs/reproductions beside docs/reproductions.md."""
+    """Return the folder of single reproductions, docs/reproductions."""
     return page.with_suffix("")
 
 

@@ -69,13 +69,13 @@ class Figure(Strict):
 
 
 class Ablation(Strict):
-    """States one experiment on a figure: what is changed in its conditions."""
+    """Describes one ablation: the overrides that change the conditions of figures."""
 
     line: Line
-    words: Words  # for each condition of the figures, in place of what it says of the same keys
+    words: Words  # overrides for each condition of the figures, which replace those of the same keys
     of: Annotated[tuple[Line, ...], Field(min_length=1)]  # figures, by their lines
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] | None = None
-    asks: Text  # what it decides, and which outcome would say otherwise
+    asks: Text  # the question, and the outcome that would refute it
     found: Text | None = None  # written by hand
     is_control: bool = (
         False  # shows what the measurement would see; the bound of its figures says nothing of it
@@ -90,19 +90,21 @@ class Ablation(Strict):
         return self
 
     def changed(self, condition: Iterable[str]) -> list[str]:
-        """Return the words of a condition with those of the ablation.
+        """Return the overrides of a condition with those of the ablation.
 
-        Where the ablation chooses another entry of a group, the condition's settings of that group go.
+        Where the ablation chooses another entry of a group, the condition's settings of that group are dropped.
 
         >>> ablation = Ablation(line="faster", words=("optimizer.lr=0.1",), of=("error",), asks="too slow?")
         >>> ablation.changed(["rule=eprop", "optimizer.lr=0.003,0.01"])
         ['rule=eprop', 'optimizer.lr=0.1']
         """
-        keys = {word.partition("=")[0] for word in self.words}
-        kept = (
-            word for word in condition if keys.isdisjoint((word.partition("=")[0], word.partition(".")[0]))
+        keys = {override.partition("=")[0] for override in self.words}
+        unchanged = (
+            override
+            for override in condition
+            if keys.isdisjoint((override.partition("=")[0], override.partition(".")[0]))
         )
-        return [*kept, *self.words]
+        return [*unchanged, *self.words]
 
 
 class Reproduction(Strict):
@@ -148,7 +150,7 @@ class Reproduction(Strict):
 
     @model_validator(mode="after")
     def _figures_known(self) -> Reproduction:
-        """Require ablations of figures that are there, of runs, each once, and one behind every cause."""
+        """Require ablations of existing figures with runs, each once, and an ablation for every stated cause."""
         if self.ablations and self.calculation is not None:
             raise ValueError("ablations: a calculation has no runs in which something could be changed")
         lines = [figure.line for figure in self.figures]

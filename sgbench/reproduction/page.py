@@ -1,4 +1,4 @@
-"""The page of all reproductions, which is updated by those that were run here."""
+"""The page of all reproductions, updated with the results of this machine."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ SHOWN_METHODS = 4
 WIDTH = 116
 NUMBERS = (2, 3, 4, 7)  # columns of the table
 RULE = markdown(HEAD, (), numbers=NUMBERS).splitlines()[1]
-"""The line below the table's head, from which on its rows are read."""
+"""The line below the table's head; rows follow it."""
 VERDICT = HEAD.index("verdict")
 REVISED = HEAD.index("revised")
 UNMEASURED = "not measured"
 
 
 class PageEntry(NamedTuple):
-    """Holds what the page says of one reproduction."""
+    """Holds the page's entry of one reproduction."""
 
     rows: tuple[str, ...]  # of the table, one a figure
     section: str
@@ -90,7 +90,7 @@ def as_page(results: Sequence[ReproductionResult], before: str = "") -> str:
 
 
 def read_page(text: str) -> dict[str, PageEntry]:
-    """Read by name what a page says.
+    """Read the entries of a page by name.
 
     >>> read_page("")
     {}
@@ -118,7 +118,7 @@ def _entry(result: ReproductionResult) -> PageEntry:
 
 
 def _with_kept(result: ReproductionResult, entry: PageEntry, before: PageEntry | None) -> PageEntry:
-    """Keep what the page before says of figures that are not measured here and are still the same."""
+    """Keep the earlier page's values of unchanged figures that are not measured here."""
     if before is None:
         return entry
     earlier = {tuple(cells_of(row)[1:3]): cells_of(row) for row in before.rows}
@@ -153,13 +153,13 @@ def _items(section: str) -> list[str]:
 
 
 def _condition(items: Iterable[str], name: str) -> str | None:
-    """Return what a section says of a condition."""
+    """Return a section's item on a condition."""
     starts = (f"Condition {name}:", f"Condition {name} (`")
     return next((item for item in items if item.startswith(starts)), None)
 
 
 def _commits(items: Iterable[str]) -> list[str]:
-    """List the commits whose runs a section names."""
+    """List the commits that a section names for its runs."""
     start = "Runs of commit "
     told = next((item for item in items if item.startswith(start)), start)
     return [commit for commit in told.removeprefix(start).rstrip(".").split(", ") if commit]
@@ -196,7 +196,7 @@ def _section(result: ReproductionResult) -> list[str]:
 
 
 def _moved(before: Judged, after: Judged) -> str:
-    """Say what a change did to a figure."""
+    """Write the effect of an ablation on a figure."""
     end = ours(after) if after.note is None else f"no number, {after.note}"
     return f"{after.figure.line} {'' if before.ours is None else f'from {ours(before)} to '}{end}"
 

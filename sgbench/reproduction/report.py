@@ -1,4 +1,4 @@
-"""Ours beside theirs: as a table and as JSON."""
+"""Published and measured figures side by side, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HEAD = ("reproduction", "figure", "published", "ours", "seeds", "verdict", "revi
 
 
 def rows(results: Sequence[ReproductionResult]) -> list[list[str]]:
-    """Build one row a figure; what belongs to a reproduction stands in its first row."""
+    """Build one row for each figure; cells of the whole reproduction are in its first row."""
     table_rows = []
     for result in results:
         for place, judged in enumerate(result.judged):
@@ -33,7 +33,7 @@ def rows(results: Sequence[ReproductionResult]) -> list[list[str]]:
 
 
 def ours(judged: Judged) -> str:
-    """Write what was measured, with the standard deviation over seeds, by four digits or powers of ten.
+    """Write a measured figure and its standard deviation over seeds, with four digits or powers of ten.
 
     What the verdict takes for rounding has neither digits nor a deviation: those differ between processors.
 

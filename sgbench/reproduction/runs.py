@@ -1,4 +1,4 @@
-"""The runs of a reproduction: made by the ordinary machinery, read from the ordinary records."""
+"""The runs of a reproduction, executed and recorded like all others."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from sgbench.reproduction.verdict import ConditionCell, Judged, judge
 
 @dataclass(frozen=True)
 class ReproductionFolders:
-    """Says where runs and data are, and what of the user's own may be used."""
+    """Holds the folders of runs and data, and the user's own entries."""
 
     root: Path | None = None  # of runs
     data_dir: Path | None = None
     config_dirs: tuple[Path, ...] = ()
 
-    def words(self) -> list[str]:
-        """Write the folders as overrides, quoted, since a path may hold what Hydra's grammar minds."""
+    def overrides(self) -> list[str]:
+        """Write the folders as overrides, quoted, since a path may contain characters of Hydra's grammar."""
         given = {"paths.runs_dir": self.root, "paths.data_dir": self.data_dir}
         return [f"{key}={_quoted(str(path))}" for key, path in given.items() if path is not None]
 
@@ -56,7 +56,7 @@ class ReproductionGrid:
 
 @dataclass(frozen=True)
 class ReproductionResult:
-    """Holds what came of a reproduction."""
+    """Holds the results of a reproduction."""
 
     reproduction: Reproduction
     judged: tuple[Judged, ...]
@@ -69,7 +69,7 @@ class ReproductionResult:
 
 
 class AblationResult(NamedTuple):
-    """Holds what came of changing one thing, beside the same seeds without the change."""
+    """Holds the results of an ablation and those of the same seeds without it."""
 
     ablation: Ablation
     base: ReproductionResult
@@ -79,7 +79,7 @@ class AblationResult(NamedTuple):
 def grid_of(
     reproduction: Reproduction,
     seeds: Sequence[int] | None,
-    place: ReproductionFolders,
+    folders: ReproductionFolders,
     *,
     count: int | None = None,
 ) -> ReproductionGrid:
@@ -87,46 +87,46 @@ def grid_of(
 
     Args:
         reproduction: whose conditions are composed.
-        seeds: of every condition; None for those that its figures ask for.
-        place: of runs and data.
-        count: how many of the seeds, from the first on; None for all.
+        seeds: seeds of every condition; None for those that its figures require.
+        folders: folders of runs and data.
+        count: use the first seeds only, this many; None for all.
 
     Raises:
         InputError: a condition is not usable.
     """
     by_condition = {}
-    for name, words in reproduction.conditions.items():
+    for name, condition in reproduction.conditions.items():
         own = list(reproduction.condition_seeds(name) if seeds is None else seeds)[:count]
         asked = [
             f"experiment={FOLDER}{reproduction.name}",
             "trainer.progress=false",
-            *place.words(),
-            *words,
+            *folders.overrides(),
+            *condition,
             f"seed={','.join(map(str, own))}",
         ]
-        specs = plan(asked, multirun=True, config_dirs=place.config_dirs).specs
-        # The last word varies fastest, so the seeds of one cell are neighbours.
+        specs = plan(asked, multirun=True, config_dirs=folders.config_dirs).specs
+        # The last override varies fastest, so the seeds of one cell are neighbours.
         starts = range(0, len(specs), len(own))
         by_condition[name] = [{spec.seed: spec for spec in specs[at : at + len(own)]} for at in starts]
     return ReproductionGrid(by_condition)
 
 
 def grids_of(
-    reproduction: Reproduction, count: int | None, place: ReproductionFolders, *, with_ablations: bool
+    reproduction: Reproduction, count: int | None, folders: ReproductionFolders, *, with_ablations: bool
 ) -> list[ReproductionGrid]:
-    """Compose the runs of the figures and, behind them, those of each ablation without and with its change.
+    """Compose the runs of the figures, then those of each ablation without and with its change.
 
     Args:
-        reproduction: as its file states it.
-        count: how many seeds, from the first on; None for all.
-        place: of runs and data.
-        with_ablations: False composes those of the figures alone.
+        reproduction: the reproduction, as its file states it.
+        count: use the first seeds only, this many; None for all.
+        folders: folders of runs and data.
+        with_ablations: False composes only the runs of the figures.
 
     Raises:
         InputError: a condition or a change is not usable.
     """
     asked = _asked(reproduction) if with_ablations else [reproduction]
-    return [grid_of(each, None, place, count=count) for each in asked]
+    return [grid_of(each, None, folders, count=count) for each in asked]
 
 
 def _asked(one: Reproduction) -> list[Reproduction]:
@@ -140,7 +140,7 @@ def _asked(one: Reproduction) -> list[Reproduction]:
 def carry_out(
     grids: Sequence[ReproductionGrid], *, workers: int | None, headline: Callable[[RunRecord], str]
 ) -> list[str]:
-    """Run what has no record yet, side by side where possible; return a line for each that failed to start.
+    """Make the runs that have no record, in parallel where possible; return a line for each that failed to start.
 
     Raises:
         InputError: files of the data set are not there, or a run is not usable.
@@ -160,11 +160,11 @@ def carry_out(
 
 
 def unfinished(grids: Sequence[ReproductionGrid]) -> tuple[list[RunSpec], list[int]]:
-    """List each run once, and the places of those without a finished record."""
+    """List each run once, and the indices of those without a finished record."""
     from sgbench.training.run_folder import finished_record
 
     specs = _specs(grids)
-    return specs, [place for place, spec in enumerate(specs) if finished_record(spec) is None]
+    return specs, [index for index, spec in enumerate(specs) if finished_record(spec) is None]
 
 
 def _specs(grids: Sequence[ReproductionGrid]) -> list[RunSpec]:
@@ -176,7 +176,7 @@ def _specs(grids: Sequence[ReproductionGrid]) -> list[RunSpec]:
 def runs_of(
     grids: Sequence[ReproductionGrid], stored: Mapping[RunKey, ReproductionRun]
 ) -> dict[RunKey, ReproductionRun]:
-    """Find what is known of the runs of grids: their records or, without one, what a checkout stores.
+    """Find the measures of the runs of grids: from their records, else from those stored in a checkout.
 
     Args:
         grids: of a reproduction.
@@ -198,7 +198,7 @@ def runs_of(
 def still_asked(
     grids: Sequence[ReproductionGrid], stored: Mapping[RunKey, ReproductionRun]
 ) -> dict[RunKey, ReproductionRun]:
-    """Return the stored runs of methods that grids have, of whichever seed."""
+    """Return the stored runs of the grids' methods, of any seed."""
     methods = {method_id(spec.method) for spec in _specs(grids)}
     return {key: run for key, run in stored.items() if key[0] in methods}
 
@@ -206,7 +206,7 @@ def still_asked(
 def judged_runs(
     reproduction: Reproduction, grid: ReproductionGrid, runs: Mapping[RunKey, ReproductionRun]
 ) -> ReproductionResult:
-    """Judge the figures by the runs that are there."""
+    """Judge the figures by the runs that are available."""
     own_keys = {(method_id(spec.method), spec.seed) for spec in grid.specs()}
     own_runs = [runs[key] for key in sorted(own_keys & runs.keys())]
 
@@ -237,7 +237,7 @@ def judged_runs(
 def judged_grids(
     one: Reproduction, grids: Sequence[ReproductionGrid], runs: Mapping[RunKey, ReproductionRun]
 ) -> ReproductionResult:
-    """Judge the figures of a reproduction and, where their grids are there, of its ablations.
+    """Judge the figures of a reproduction and, where their grids are given, of its ablations.
 
     Args:
         one: the reproduction.

@@ -1,4 +1,4 @@
-"""What figures need of each run, kept in a checkout so that pages are made again without training."""
+"""Measures of each run, stored in a checkout so that pages are rebuilt without training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DIGITS = 9
 
 
 class ReproductionRun(Strict):
-    """Holds the measures of one run, by which method and seed it is found, and what it cost."""
+    """Holds the measures of one run, its method and seed, and its training time."""
 
     method: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")]
     seed: Annotated[int, Field(ge=0)]
@@ -30,7 +30,7 @@ class ReproductionRun(Strict):
 
     @property
     def key(self) -> RunKey:
-        """Return what the run is found by."""
+        """Return the key of the run: method and seed."""
         return self.method, self.seed
 
 
@@ -38,7 +38,7 @@ RunKey = tuple[str, int]
 
 
 def measured_run(method: str, record: RunRecord) -> ReproductionRun:
-    """Extract from a record what figures are made of."""
+    """Extract the measures of a record that figures use."""
     measures: dict[Measure, float] = {}
     for name in RUN_MEASURES:
         value = measured(record, name)
@@ -57,7 +57,7 @@ def measured_run(method: str, record: RunRecord) -> ReproductionRun:
 
 
 def measured(record: RunRecord, measure: Measure) -> float | None:
-    """Return the measure of one run; one that turned to NaN counts as chance, other failures give None."""
+    """Return the measure of one run; a run that diverged to NaN counts as chance, other failures give None."""
     if record.status == "failed":
         of_method = record.failure is not None and record.failure.kind == "NonFiniteError"
         chance = even_guess(record.classes) if of_method else None

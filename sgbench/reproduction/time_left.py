@@ -1,4 +1,4 @@
-"""How long a list of reproductions takes: what their files state, at the pace of those that have been run."""
+"""Estimates how long a list of reproductions takes, from their stated times and the pace of finished runs."""
 
 from __future__ import annotations
 

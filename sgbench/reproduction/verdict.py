@@ -1,4 +1,4 @@
-"""From what was measured to a verdict."""
+"""Judges measured figures against published ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ConditionCell(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """Compares a published figure with what was measured here, and says whether the two agree."""
+    """Holds a published figure, its measured value, and whether the two agree."""
 
     figure: Figure
     ours: float | None
@@ -33,7 +33,7 @@ class Judged(NamedTuple):
 
 
 def judge(figure: Figure, cells: Mapping[str, Sequence[ConditionCell]]) -> Judged:
-    """Compare one published figure with what was measured.
+    """Compare one published figure with its measured value.
 
     A condition is worth the mean over its seeds, and over its best cells if the figure names how many; `gap` is the
     smallest of all conditions but the last above the last, `spread` the largest above the smallest.
@@ -63,7 +63,7 @@ def judge(figure: Figure, cells: Mapping[str, Sequence[ConditionCell]]) -> Judge
 
 
 def _worth(cells: Sequence[ConditionCell], best: int | None) -> dict[int, float]:
-    """Average the measure over the cells that count, by seed."""
+    """Average the measure over the selected cells, by seed."""
     counting = sorted(cells, key=lambda cell: -cell.rank)[:best]
     return {
         seed: statistics.fmean(cell.values[seed] for cell in counting)  # type: ignore[misc] - none is None here

@@ -1,1 +1,1 @@
-"""Writes a board as Markdown, as values for computing, and as sentences."""
+"""Writes a board as Markdown, as CSV and JSON, and as sentences."""

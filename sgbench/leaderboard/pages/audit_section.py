@@ -1,4 +1,4 @@
-"""What was trained again of a board, and what that says of the rest."""
+"""The section on retrained rows of a board, and the bound that follows for the others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RULE_OF_THREE = 3
 
 
 def fresh_table(board: Board) -> tuple[list[str], list[list[str]]]:
-    """Return head and lines of what stored weights score on samples drawn after they were handed in."""
+    """Return head and rows of the scores of stored weights on samples drawn after submission."""
     unit = "" if board.measure.is_loss else ", %"
     header = ["method", "id", "draw", "seeds", "samples", f"claimed{unit}", f"on samples drawn anew{unit}"]
     rows = (*board.rows, *board.claimed, *board.baselines)
@@ -35,8 +35,8 @@ def fresh_table(board: Board) -> tuple[list[str], list[list[str]]]:
 
 
 def audit_statements(board: Board) -> Iterator[str]:
-    """Yield how many rows were trained again, what that bounds, and which were not and why."""
-    failed = [row for row in board.claimed if _gave_something_else(row)]
+    """Yield how many rows were retrained, the bound that follows, and which rows were not and why."""
+    failed = [row for row in board.claimed if _disagrees(row)]
     rows = [row for row in (*board.rows, *board.baselines, *failed) if row.listing is not None]
     done = [row for row in rows if _is_done(row)]
     drawn = [*done, *failed]
@@ -64,14 +64,14 @@ def audit_statements(board: Board) -> Iterator[str]:
 
 
 def _bound(drawn: Sequence[MethodRow], rows: int, failed: int) -> str:
-    """Write what a random sample, with those of it that do not agree, says of a board, with 95 % confidence.
+    """Write the 95 % confidence bound on the share of wrong rows that a random sample gives.
 
-    A row that agrees is clean only where all its seeds were trained again; otherwise the bound is on seeds.
+    A row that agrees counts as correct only where all its seeds were retrained; otherwise the bound is on seeds.
 
     Args:
-        drawn: rows of which a seed was trained again.
-        rows: from which they were drawn, so without those that were passed over.
-        failed: rows of them that do not agree.
+        drawn: rows with a retrained seed.
+        rows: count of rows from which they were drawn, without those that were passed over.
+        failed: count of drawn rows that do not agree.
     """
     is_all = len(drawn) == rows
     if all(_finished(row) <= {seed for check in _repeats(row) for seed in check.seeds} for row in drawn):
@@ -100,13 +100,13 @@ def _finished(row: MethodRow) -> set[int]:
 
 
 def _repeats(row: MethodRow) -> list[Verification]:
-    """Return the verifications of a row of which seeds were trained again."""
+    """Return the verifications of a row by retraining."""
     checks = () if row.listing is None else row.listing.provenance.verifications
     return [check for check in checks if check.tier == "retrained"]
 
 
-def _gave_something_else(row: MethodRow) -> bool:
-    """Return whether a seed of a row was trained again and does not agree."""
+def _disagrees(row: MethodRow) -> bool:
+    """Return whether a retrained seed of a row does not agree."""
     return any(not check.passed for check in _repeats(row))
 
 

@@ -1,4 +1,4 @@
-"""The part of a board's page about networks without spikes."""
+"""The section of a board's page on baselines without spikes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _above(row: MethodRow, board: Board) -> str:
 
 
 def about_baselines() -> str:
-    """Explain below the table what its baselines without spikes are and how they are compared."""
+    """Write the note below the table: what the baselines without spikes are and how they are compared."""
     return (
         "Networks without spikes on the same data in the same code, for as many epochs, with about as many "
         "parameters as the protocol's spiking network where they have hidden layers. They are not ranked. One that "

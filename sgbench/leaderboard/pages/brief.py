@@ -1,4 +1,4 @@
-"""A board in the few columns that a terminal, a README or a notebook has room for."""
+"""A board with few columns, for a terminal, a README or a notebook."""
 
 from __future__ import annotations
 

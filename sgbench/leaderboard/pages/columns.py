@@ -1,4 +1,4 @@
-"""The columns of a board, declared once in groups: page, values, terminal and site read them here."""
+"""The columns of a board, declared once in groups for page, CSV, terminal and site."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sgbench.statistics.pairs import MIN_SEEDS
 from sgbench.tables import NONE, inert, number_text
 
 METHOD, ACCURACY, ACTIVITY, ENERGY, PROVENANCE = "method", "accuracy", "activity", "energy", "provenance"
-"""Groups of columns; a page of the site shows the last three on request."""
+"""Groups of columns; the site shows the last three on request."""
 Form = Literal["page", "site", "brief"]
 Value = str | float | int | None
 CLAIMED = "claimed by who ran it: no tier repeats it"
@@ -31,14 +31,14 @@ OTHER_DATA = "rests on other files than the first row, and is neither ranked nor
 
 
 class Note(NamedTuple):
-    """Holds a note below a table: words of ours, followed by words that come from a record."""
+    """Holds a note below a table: our text, followed by text from a record."""
 
     text: str
     quoted: str = ""
 
 
 class BoardCell(NamedTuple):
-    """Holds what a row has in a column: its text, what it is sorted by, and its notes."""
+    """Holds a cell: its text, its sort key, and its notes."""
 
     text: str
     order: float | None = None
@@ -101,7 +101,7 @@ def columns_in(board: Board, form: Form) -> list[BoardColumn]:
 
 
 def is_handed_in(board: Board) -> bool:
-    """Return whether anything stands beside the records of this board: who handed them in, what was verified."""
+    """Return whether the board has data on submission: who submitted the records, what was verified."""
     return any(row.listing is not None for row in (*board.rows, *board.claimed, *board.baselines))
 
 
@@ -345,7 +345,7 @@ def _listing_values(row: MethodRow, kind: str) -> dict[str, Value]:
 
 
 def rank_text(row: MethodRow) -> str:
-    """Write the ranks that a method may have, or a dash where one seed gives none."""
+    """Write the range of a method's rank, or a dash where one seed gives none."""
     if row.rank is None:
         return NONE
     low, high = row.rank.low, row.rank.high

@@ -1,4 +1,4 @@
-"""Why a board has no row: what there is of a protocol that is not ranked."""
+"""Explains why a board has no row: the results of its protocol that are not ranked."""
 
 from __future__ import annotations
 

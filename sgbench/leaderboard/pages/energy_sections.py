@@ -1,4 +1,4 @@
-"""The parts of a board's page on energy: methods beside networks without spikes, and how stable their order is."""
+"""Sections of a board's page on energy: comparison with networks without spikes, and stability of the ranking."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def energy_sections(board: Board) -> Iterator[str]:
     rows = matched_rows(board)
     if rows:
         yield "## Beside networks without spikes"
-        yield _beside(board, rows)
-        yield _about_beside(rows, cut=len(board.rows) > MOST_BESIDE)
+        yield _matched_table(board, rows)
+        yield _about_matched(rows, cut=len(board.rows) > MOST_BESIDE)
     yield from _stability(board)
 
 
-def _beside(board: Board, rows: Sequence[tuple[MethodRow, Matched]]) -> str:
+def _matched_table(board: Board, rows: Sequence[tuple[MethodRow, Matched]]) -> str:
     shown = shown_targets(board, rows)
     header = ["method", "id", "events, %"]
     for comparison in shown:
@@ -68,7 +68,7 @@ def _of(wins: tuple[int, int]) -> str:
     return f"{won} of {all_of_them}" if all_of_them else NONE
 
 
-def _about_beside(rows: Sequence[tuple[MethodRow, Matched]], *, cut: bool) -> str:
+def _about_matched(rows: Sequence[tuple[MethodRow, Matched]], *, cut: bool) -> str:
     bits = " or ".join(map(str, sorted({energies.activation_bits for _, energies in rows})))
     passes = " or ".join(sorted({energies.passes for _, energies in rows}))
     more = f" The first {MOST_BESIDE} methods; {EVERYTHING}." if cut else ""

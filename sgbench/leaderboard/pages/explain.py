@@ -1,4 +1,4 @@
-"""Two methods of a board in plain sentences: which is better, how sure, at what cost, and what would settle it."""
+"""Compares two methods of a board in sentences: score, significance, cost, and the seeds that would decide."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NOETHER = f"That A wins three of four runs takes {pairs_needed(SURE)} pairs of r
 
 @dataclass(frozen=True)
 class Explanation:
-    """Holds an explanation in sentences and in short, and what it rests on."""
+    """Holds a comparison in sentences and in short, with its statistics."""
 
     a: str  # the id of one method
     b: str
@@ -42,14 +42,14 @@ class Explanation:
     p: float | None  # of the paired test
     p_holm: float | None  # the same after Holm's correction over all pairs of the board
     verdict: str  # of a few words
-    sentences: tuple[str, ...]  # all that can be said
+    sentences: tuple[str, ...]  # of the full comparison
     table: tuple[tuple[str, str, str], ...]  # rows of a name, A's value and B's value, the head first
     # The sentences that matter most: which is better, whose energy is lower, and what would settle it.
     short: tuple[str, ...]
 
 
-def find_row(board: Board, word: str) -> MethodRow:
-    """Find the one method that a word names by its id, the beginning of it, its label or its surrogate.
+def find_row(board: Board, name: str) -> MethodRow:
+    """Find the one method with this id, beginning of an id, label or surrogate.
 
     Spaces do not matter, since tables write `atan (alpha=2)` where files have `atan(alpha=2)`.
 
@@ -57,21 +57,21 @@ def find_row(board: Board, word: str) -> MethodRow:
         InputError: none or several; the line lists them.
     """
     rows = [*board.rows, *board.claimed, *board.baselines, *board.retired]
-    given = word.replace(" ", "")
+    spaceless = name.replace(" ", "")
     for fits in (
-        lambda row: given in (row.method_id, row.label.replace(" ", "")),
-        lambda row: row.method_id.startswith(word),
-        lambda row: given in (row.surrogate.partition("(")[0], row.surrogate.replace(" ", "")),
+        lambda row: spaceless in (row.method_id, row.label.replace(" ", "")),
+        lambda row: row.method_id.startswith(name),
+        lambda row: spaceless in (row.surrogate.partition("(")[0], row.surrogate.replace(" ", "")),
     ):
         matches = [row for row in rows if fits(row)]
         if len(matches) == 1:
             return matches[0]
         if matches:
             names = ", ".join(f"{row.method_id} {row.label}" for row in matches[:6])
-            raise InputError(f"'{word}' names {len(matches)} methods; give an id: {names}")
+            raise InputError(f"'{name}' names {len(matches)} methods; give an id: {names}")
     known = [row.method_id for row in rows] + [row.surrogate.partition("(")[0] for row in rows]
     raise InputError(
-        f"{board.protocol.name} has no method '{word}'; {suggest(word, set(known), 'sgbench board show')}"
+        f"{board.protocol.name} has no method '{name}'; {suggest(name, set(known), 'sgbench board show')}"
     )
 
 
@@ -135,7 +135,7 @@ def explain(
 
 
 def _table(a: MethodRow, b: MethodRow, board: Board) -> Iterator[tuple[str, str, str]]:
-    """Yield the figures of two methods beside each other, the head first; without what one of them lacks."""
+    """Yield the figures of two methods side by side, the head first; without those that one of them lacks."""
     yield "", a.label, b.label
     yield "method", a.method_id, b.method_id
     one, other = figures(a, board), figures(b, board)
@@ -145,14 +145,14 @@ def _table(a: MethodRow, b: MethodRow, board: Board) -> Iterator[tuple[str, str,
 
 
 def figures(row: MethodRow, board: Board) -> dict[str, str]:
-    """Write the figures of a method by their names, without energies that are not known.
+    """Write the figures of a method by their names, without unknown energies.
 
     Args:
         row: the method's.
         board: on which it is.
     """
     text, ends, costs = board.measure.text, row.score.ends, row.costs
-    told = {
+    figures_by_name = {
         board.measure.title: text(row.score.mean),
         "95 % interval": NONE if ends is None else " to ".join(map(text, ends)),
         "seeds": str(row.score.n),
@@ -164,8 +164,8 @@ def figures(row: MethodRow, board: Board) -> dict[str, str]:
         priced = costs.energies.get(target.name)
         if priced is not None and priced.dynamic_nj is not None:
             name = f"nJ, {target.name}{' (a part)' if target.missing else ''}"
-            told[name] = number_text(priced.dynamic_nj.value)
-    return told
+            figures_by_name[name] = number_text(priced.dynamic_nj.value)
+    return figures_by_name
 
 
 def duel(board: Board, a: MethodRow, b: MethodRow) -> tuple[Comparison, str]:
@@ -183,8 +183,8 @@ def _adjusted(board: Board, a: MethodRow, b: MethodRow) -> tuple[float | None, i
     _, p = all_pairs([board.measure.signed(row.scores) for row in ranked])
     first, second = sorted((names.index(a.method_id), names.index(b.method_id)))
     n = len(names)
-    place = first * n - first * (first + 1) // 2 + second - first - 1
-    return float(holm(p)[place]), len(p)
+    index = first * n - first * (first + 1) // 2 + second - first - 1
+    return float(holm(p)[index]), len(p)
 
 
 def _verdict(comparison: Comparison, adjusted: float | None) -> str:
@@ -261,7 +261,7 @@ def _chance(a: MethodRow, b: MethodRow, measure: Measure) -> Iterator[str]:
 
 
 def _on_samples(a: MethodRow, b: MethodRow, hits: Mapping[str, Hits], board: Board) -> Iterator[str]:
-    """Yield sentences on McNemar's test of each pair of seeds, and on what another test set might say."""
+    """Yield sentences on McNemar's test of each pair of seeds, and on a bootstrap of the test set."""
     missing = [name for name, row in (("A", a), ("B", b)) if row.method_id not in hits]
     if missing:
         yield f"Sample by sample nothing can be said: predictions of {' and '.join(missing)} are not in the store."
@@ -302,8 +302,8 @@ def _cost(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
         if first is None or second is None or first.dynamic_nj is None or second.dynamic_nj is None:
             continue
         partial = " (a part)" if target.missing else ""
-        word = f"dynamic energy on {target.name}{partial}"
-        parts.append(_ratio(word, first.dynamic_nj.value, second.dynamic_nj.value, " nJ"))
+        what = f"dynamic energy on {target.name}{partial}"
+        parts.append(_ratio(what, first.dynamic_nj.value, second.dynamic_nj.value, " nJ"))
     yield f"Per inference A needs {'; '.join(parts)}."
 
 
@@ -315,7 +315,7 @@ def _ratio(what: str, a: float | None, b: float | None, unit: str) -> str:
 
 
 def _settle(comparison: Comparison, measure: Measure) -> str:
-    """Describe the experiment that would settle which of two methods is better."""
+    """Describe the experiment that would decide which of two methods is better."""
     if comparison.spread is None:
         return "To settle it, run at least the seeds of the protocol for both."
     n = max(2, min(comparison.seeds))
@@ -334,14 +334,14 @@ def _settle(comparison: Comparison, measure: Measure) -> str:
 
 
 def _caveat(board: Board) -> str:
-    """Say what the intervals leave out."""
+    """Write what the intervals do not include."""
     sizes = " or ".join(f"{size:,}" for size in board.test_samples)
     of_size = f" of {sizes} samples" if sizes else ""
     return f"The intervals over seeds cover training noise on one fixed test set{of_size}."
 
 
 def _notices(a: MethodRow, b: MethodRow) -> Iterator[str]:
-    """Yield what is to be known of either method: of other data, withdrawn, disputed, or not checked yet."""
+    """Yield notices on either method: of other data, withdrawn, disputed, or not checked yet."""
     if a.data_sha256 != b.data_sha256:
         yield "A and B rest on different files, so that the difference may be that of the files."
     for name, row in (("A", a), ("B", b)):

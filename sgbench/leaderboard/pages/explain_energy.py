@@ -1,4 +1,4 @@
-"""Two methods' energy in plain sentences: whose is lower, and what networks without spikes would need."""
+"""Explains two methods' energy in sentences: which is lower, and what networks without spikes would need."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def energy_sentences(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
     for name, row in (("A", a), ("B", b)):
         energies = matched_row(board, row)
         if energies is not None:
-            yield _beside(name, row, energies, board)
+            yield _against_matched(name, row, energies, board)
 
 
 def _stable(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
@@ -39,8 +39,8 @@ def _stable(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
     if not lists:
         yield f"A and B need the same energy on all {tied} price lists."
     elif duel.certain:
-        word = "less" if duel.mean == ALWAYS else "more"
-        yield f"A needs {word} energy than B on {of}, at the low and at the high end of every price.{also}"
+        relation = "less" if duel.mean == ALWAYS else "more"
+        yield f"A needs {relation} energy than B on {of}, at the low and at the high end of every price.{also}"
     else:
         yield (
             f"A or B needs less energy, depending on the prices: A under {share_text(duel)} % of the combinations "
@@ -48,8 +48,8 @@ def _stable(a: MethodRow, b: MethodRow, board: Board) -> Iterator[str]:
         )
 
 
-def _beside(name: str, row: MethodRow, energies: Matched, board: Board) -> str:
-    """Hold a method against its networks without spikes: how active it is, and where each needs less."""
+def _against_matched(name: str, row: MethodRow, energies: Matched, board: Board) -> str:
+    """Compare a method with its matched networks without spikes: its activity, and where each needs less."""
     shown = shown_targets(board, [(row, energies)])
     return " ".join(
         [
@@ -64,24 +64,24 @@ def _beside(name: str, row: MethodRow, energies: Matched, board: Board) -> str:
 
 
 def _compared(name: str, shown: Sequence[EnergyComparison], other: str, quantised: bool) -> Iterator[str]:
-    """Yield a sentence for each outcome that some price lists share: always more, always less, or up to a share."""
-    places: dict[str, list[str]] = {}
+    """Yield a sentence for each outcome with its price lists: always more, always less, or up to a share."""
+    targets_by_outcome: dict[str, list[str]] = {}
     for one in shown:
         if one.quantised is quantised and one.crossover is not None:
-            places.setdefault(_outcome(one), []).append(one.target)
-    for outcome, targets in places.items():
+            targets_by_outcome.setdefault(_outcome(one), []).append(one.target)
+    for outcome, targets in targets_by_outcome.items():
         yield f"It needs {outcome.format(other=other)} on {', '.join(targets)}."
 
 
 def _outcome(one: EnergyComparison) -> str:
-    """Say when the spiking network needs less than the other one."""
-    words = {
+    """Write when the spiking network needs less than the other one."""
+    texts = {
         "always": "less energy than {other} however many connections it uses",
         "never": "more energy than {other} however few connections it uses",
     }
-    word = None if one.crossover is None else rate_extreme(one.crossover)
-    if word is not None:
-        return words[word]
+    extreme = None if one.crossover is None else rate_extreme(one.crossover)
+    if extreme is not None:
+        return texts[extreme]
     return f"less energy than {{other}} while it uses below {rate_text(one.crossover)} %"
 
 

@@ -167,7 +167,7 @@ def _cell(value: Value) -> Cell:
 
 
 class Listings:
-    """Tells how methods of a leaderboards folder stand, reading what lies beside their records once a protocol."""
+    """Finds division and provenance of methods in a leaderboards folder, reading each protocol's files once."""
 
     def __init__(self, root: Path, *, references: References, findings: list[Finding]) -> None:
         self._root, self._references, self._findings = root, references, findings
@@ -238,12 +238,12 @@ def encode(table: Table, kind: Format, types: Mapping[str, str] = TYPES) -> byte
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(table)
-    writer.writerows(zip(*map(_as_words, table.values()), strict=True))
+    writer.writerows(zip(*map(_as_literals, table.values()), strict=True))
     return out.getvalue().encode()
 
 
-def _as_words(cells: list[Cell]) -> list[Cell]:
-    """Convert booleans to the words that JSON has for them."""
+def _as_literals(cells: list[Cell]) -> list[Cell]:
+    """Convert booleans to JSON's literals."""
     return [WORDS[cell] if isinstance(cell, bool) else cell for cell in cells]
 
 

@@ -1,4 +1,4 @@
-"""A board as the numbers of its picture, and the bytes of that picture."""
+"""The picture of a board: the numbers that it shows, and its bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a picture of a board says of itself: from which table it was drawn, and what its pixels are."""
+"""Digests inside a board's picture: of the table that it was drawn from, and of its pixels."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def stamped(data: bytes) -> bytes:
     """Put into a PNG the digest of its own pixels, in front of them."""
     chunks = _chunks(data)
     text = (b"tEXt", f"{PIXELS}\0{_pixels_digest(chunks)}".encode())
-    place = [kind for kind, _ in chunks].index(b"IDAT")
-    return SIGNATURE + b"".join(_written(*chunk) for chunk in [*chunks[:place], text, *chunks[place:]])
+    index = [kind for kind, _ in chunks].index(b"IDAT")
+    return SIGNATURE + b"".join(_written(*chunk) for chunk in [*chunks[:index], text, *chunks[index:]])
 
 
 def read_digest(path: Path) -> str | None:
@@ -56,15 +56,15 @@ def _chunks(data: bytes) -> Chunks:
     if not data.startswith(SIGNATURE):
         return []
     found: Chunks = []
-    place = len(SIGNATURE)
-    while place + 12 <= len(data):
-        (length,) = struct.unpack_from(">I", data, place)
-        kind, content = data[place + 4 : place + 8], data[place + 8 : place + 8 + length]
-        place += 12 + length
-        if place > len(data) or data[place - 4 : place] != struct.pack(">I", zlib.crc32(kind + content)):
+    offset = len(SIGNATURE)
+    while offset + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, offset)
+        kind, content = data[offset + 4 : offset + 8], data[offset + 8 : offset + 8 + length]
+        offset += 12 + length
+        if offset > len(data) or data[offset - 4 : offset] != struct.pack(">I", zlib.crc32(kind + content)):
             return []
         found.append((kind, content))
-    is_whole = place == len(data) and found and found[0][0] == b"IHDR" and found[-1][0] == b"IEND"
+    is_whole = offset == len(data) and found and found[0][0] == b"IHDR" and found[-1][0] == b"IEND"
     return found if is_whole else []
 
 

@@ -1,4 +1,4 @@
-"""The parts of a board's page beside its table: every seed, comparisons, checks, and what it all means."""
+"""Sections of a board's page besides its table: every seed, comparisons, verifications, and explanations."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MARKS = {
     "derived": "computed from published numbers",
     "memory": "recalled without a source at hand",
 }
-"""Evidence that is weaker than a number read in its source, in words."""
+"""Descriptions of evidence that is weaker than a number read in its source."""
 
 
 def grid(header: Sequence[str], rows: Iterable[Sequence[str]], *, text_columns: int) -> str:
@@ -37,7 +37,7 @@ def grid(header: Sequence[str], rows: Iterable[Sequence[str]], *, text_columns: 
 
 
 def sections(board: Board) -> Iterator[str]:
-    """Yield the sections beside the table that this board has, headings included."""
+    """Yield the sections besides the table that this board has, headings included."""
     if board.rows:
         yield "## Every seed"
         yield _every_seed(board)
@@ -122,16 +122,16 @@ def _behind(first: MethodRow, row: MethodRow, measure: Measure) -> list[str]:
 
 
 def trust_text(row: MethodRow) -> str:
-    """Name the highest tier of verification that a method passed, or say that nobody has checked it."""
+    """Name the highest tier of verification that a method passed, or state that nobody has checked it."""
     return NONE if row.listing is None else checked_text(row.listing.provenance)
 
 
 ANSWERS_ALONE = "answers alone"
-"""What was scored again of code outside, whose answers may be written by hand."""
+"""Verification of outside code by its stored answers, which may be written by hand."""
 
 
 def checked_text(provenance: MethodProvenance, *, outside: bool = False) -> str:
-    """Name the tier of verification that was failed, else the highest passed, else say that nobody has checked."""
+    """Name the failed tier of verification, else the highest passed, else state that nobody has checked."""
     check = provenance.failed or provenance.best
     if check is None:
         return "self-reported"
@@ -195,7 +195,7 @@ def _outsiders(board: Board) -> str:
 
 
 def _outside_text(provenance: MethodProvenance) -> str:
-    """Say who has checked a result from outside, or why it no longer counts."""
+    """Write who has checked a result from outside, or why it no longer counts."""
     notice = provenance.notice
     return (
         checked_text(provenance, outside=True) if notice is None else f"{notice.kind}: {prose(notice.reason)}"
@@ -214,7 +214,7 @@ def _retired(rows: Sequence[MethodRow], measure: Measure) -> str:
 
 
 def _unlike_letters(board: Board) -> str:
-    """Say how many pairs have no letter in common and yet no difference by their own test."""
+    """Write how many pairs have no letter in common, yet no significant difference by their own test."""
     placed = [row.rank for row in board.rows if row.rank is not None]
     unlike, apart = sum(place.unlike for place in placed), sum(place.unlike_apart for place in placed)
     if apart == unlike:
@@ -267,7 +267,7 @@ def statements(board: Board) -> list[str]:
 
 
 def _mean(board: Board) -> str:
-    """Say what stands in the column of scores."""
+    """Describe the column of scores."""
     if board.measure.is_loss:
         return (
             "Loss is the mean over seeds, less is better, with a 95 % interval: Student's t on the logarithm."
@@ -286,7 +286,7 @@ def _guess(board: Board) -> str:
 
 
 def _at_chance(board: Board) -> str:
-    """Say which seeds are at chance."""
+    """Write which seeds are at chance."""
     if board.measure.is_loss:
         return "A seed is at chance whose test loss is no less than that."
     return (
@@ -312,7 +312,7 @@ def _budget(board: Board) -> str:
 
 @dataclass(frozen=True)
 class Power:
-    """Says which differences, in the unit of the scores, the seeds at hand can show."""
+    """Holds the statistical power of the available seeds, in the unit of the scores."""
 
     seeds: int
     spread: float  # the median of that of differences to the first
@@ -322,7 +322,7 @@ class Power:
 
 
 def power(board: Board) -> Power | None:
-    """Compute what the seeds at hand can show, or return None where no pair of methods has two seeds."""
+    """Compute the power of the available seeds, or return None where no pair of methods has two seeds."""
     ranked = [row for row in board.rows if row.rank is not None]
     comparisons = [_compared(ranked[0], row, board.measure) for row in ranked[1:]]
     spreads = [comparison.spread for comparison in comparisons if comparison.spread is not None]
@@ -337,7 +337,7 @@ def power(board: Board) -> Power | None:
 
 
 def _power_sentence(board: Board) -> Iterator[str]:
-    """Yield a sentence on what the seeds at hand can show."""
+    """Yield a sentence on the power of the available seeds."""
     least = power(board)
     if least is None:
         return

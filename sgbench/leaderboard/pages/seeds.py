@@ -1,4 +1,4 @@
-"""How many seeds a method ran with, and what became of them, in a few words."""
+"""Text on the seeds of a method: how many ran, failed, or stayed at chance."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sgbench.leaderboard.store.outside import Outsider
 
 
 def seeds_of(row: MethodRow, *, planned: int = 0) -> str:
-    """Write a row's seeds: how many, of how many that are planned, and those that failed or learnt nothing."""
+    """Write a row's count of seeds, planned seeds, and those that failed or stayed at chance."""
     return seeds_text(len(row.scores), len(row.failed_seeds), len(row.at_chance), planned)
 
 

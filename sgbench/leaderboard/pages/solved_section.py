@@ -1,4 +1,4 @@
-"""Tasks that a seed solves or does not: the share of seeds that do, and methods compared by it."""
+"""Success rates: the share of seeds that solve the task, and comparisons of methods by it."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def corrected_for_pairs(rows: Sequence[MethodRow], board: Board) -> dict[tuple[s
 
 
 def solved_rows(board: Board) -> Iterator[list[str]]:
-    """Yield a line for each ranked method but the first: how much more often the first one solves the task."""
+    """Yield a row for each ranked method but the first: how much more often the first one solves the task."""
     first, *others = [row for row in board.rows if row.rank is not None]
     p = corrected_for_pairs([first, *others], board)
     for row in others:
-        apart = compare_solved(first, row, board)
+        compared = compare_solved(first, row, board)
         difference, low, high = (
-            f"{round(PERCENT * end)}" for end in (apart.difference, apart.low, apart.high)
+            f"{round(PERCENT * end)}" for end in (compared.difference, compared.low, compared.high)
         )
         yield [
             code(row.label),
@@ -82,8 +82,8 @@ def solved_statement(board: Board) -> str:
 
 
 def solved_sentence(a: MethodRow, b: MethodRow, board: Board) -> str:
-    """Write how often two methods solve the task, and whether that tells them apart."""
-    apart = compare_solved(a, b, board)
+    """Write how often two methods solve the task, and whether the difference is significant."""
+    compared = compare_solved(a, b, board)
     ranked = [row for row in board.rows if row.rank is not None]
     names = [row.method_id for row in ranked]
     corrected = ""
@@ -92,6 +92,6 @@ def solved_sentence(a: MethodRow, b: MethodRow, board: Board) -> str:
         p = corrected_for_pairs(ranked, board)[first, second]
         corrected = f", {p_text(p)} after Holm's correction for all pairs"
     return (
-        f"A solves the task in {solved_text(a, board)} seeds, B in {solved_text(b, board)}; p {p_text(apart.p)} by "
-        f"Boschloo's exact test{corrected}."
+        f"A solves the task in {solved_text(a, board)} seeds, B in {solved_text(b, board)}; p {p_text(compared.p)} "
+        f"by Boschloo's exact test{corrected}."
     )

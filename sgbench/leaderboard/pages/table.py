@@ -16,7 +16,7 @@ from sgbench.leaderboard.store.stored import RECORDS
 from sgbench.tables import Notes, code, prose
 
 Link = Callable[[MethodRow], str]
-"""Where the records of a row are, from the page."""
+"""Path from the page to the records of a row."""
 
 
 def to_markdown(board: Board, *, layout: Layout, indexed: Collection[str] = ()) -> str:
@@ -25,7 +25,7 @@ def to_markdown(board: Board, *, layout: Layout, indexed: Collection[str] = ()) 
     Args:
         board: the rows.
         layout: where the page will lie; decides the links to the records.
-        indexed: rows with records that are no files but lines of shards, which the board's index names.
+        indexed: rows with records in lines of shards, which the board's index names, not in files.
     """
 
     def link(row: MethodRow) -> str:
@@ -58,13 +58,13 @@ def _table(rows: Sequence[MethodRow], board: Board, link: Link) -> Iterator[str]
     """Yield the lines of the table's rows and of the notes below them."""
     columns, notes = columns_in(board, "page"), Notes()
     header = [f"{column.titles['page']}{_marks(column.notes, notes)}" for column in columns]
-    words = sum(column.group == METHOD for column in columns)  # the others are set to the right
-    yield grid(header, [_cells(columns, row, notes, link) for row in rows], text_columns=words)
+    texts = sum(column.group == METHOD for column in columns)  # the others are aligned to the right
+    yield grid(header, [_cells(columns, row, notes, link) for row in rows], text_columns=texts)
     yield "\n".join(f"{number}. {text}" for number, text in enumerate(notes.texts, start=1))
 
 
 def _cells(columns: Sequence[BoardColumn], row: MethodRow, notes: Notes, link: Link) -> list[str]:
-    """Write a row's cells; the last one leads to its records."""
+    """Write a row's cells; the last one links to its records."""
     cells = cells_of(columns, row)
     texts = [f"{code(cell.text) if cell.is_code else cell.text}{_marks(cell.notes, notes)}" for cell in cells]
     return [*texts[:-1], f"[{texts[-1]}]({link(row)})"]
@@ -78,7 +78,7 @@ def _marks(texts: Iterable[Note], notes: Notes) -> str:
 
 
 def _claimed(board: Board, link: Link) -> Iterator[str]:
-    """Yield the table of what was not repeated with success, with the same columns, below the ranked rows."""
+    """Yield the table of rows without a successful repetition, with the same columns, below the ranked rows."""
     if board.claimed:
         yield "## Below the line: claimed, and not repeated"
         yield (

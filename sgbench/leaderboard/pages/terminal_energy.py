@@ -1,4 +1,4 @@
-"""What `sgbench board show` says below its table: networks without spikes, and how stable an order by energy is."""
+"""What `sgbench board show` prints below its table: networks without spikes, and stability of ranks by energy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def add_energy(console: Console, board: Board, *, spacious: bool) -> None:
-    """Print a table of methods beside their matched networks without spikes; nothing where there are none."""
+    """Print a table of methods with their matched networks without spikes; nothing where there are none."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

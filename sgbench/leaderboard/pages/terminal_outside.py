@@ -1,4 +1,4 @@
-"""What `sgbench board show` says of code outside the catalogue: a block of its own, without ranks."""
+"""The table of `sgbench board show` for code outside the catalogue, without ranks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def outsider_cells(board: Board) -> Iterator[list[str]]:
-    """Yield the head, then a line for each result from outside, the best first."""
+    """Yield the head, then a row for each result from outside, the best first."""
     from sgbench.leaderboard.pages.sections import checked_text
     from sgbench.leaderboard.pages.seeds import seeds_outside
 

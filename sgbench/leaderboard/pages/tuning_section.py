@@ -1,4 +1,4 @@
-"""What the searches of a board's methods came to: the best of each study, and the median of these."""
+"""Tuning results of a board's methods: the best of each study, and the median over studies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A board as comma-separated values and as JSON, for computing; same bytes from the same records."""
+"""A board as CSV and JSON; same bytes from the same records."""
 
 from __future__ import annotations
 
