@@ -34,7 +34,7 @@ def is_slow(words: tuple[str, ...]) -> bool:
             ("neuron=dh_lif", "network.recurrence=one_to_one"),
             ("network=conv", "network.recurrence=all_to_all", "neuron=sgru"),
             ("network=conv", "network.pooling=average", "network.pooling_of=spikes", "network.stride=1"),
-            ("network=delayed", "network.readout_delays=true"),
+            ("network=delayed", "network.readout_delays=true", "protocol.precision=float64"),
             ("network=delayed", "network.recurrent_delays=true"),
         )
     ],
