@@ -99,10 +99,25 @@ def test_values_are_set_in_kept_files_as_hydra_sets_them(words, folder, tmp_path
     given = ["surrogate=triangle", *(word.replace("{folder}", str(tmp_path)) for word in words)]
     with hydra_itself():
         expected = outcome(given)
+    outcome(["surrogate=atan"])  # other choices, whose files are kept beside these
     outcome([word for word in given if is_choice(word)])
     before = written(folder)
     assert outcome(given) == expected
     assert written(folder) == before, "values lead to no other files"
+
+
+def test_files_of_others_are_read_each_time(folder, tmp_path):
+    """Must differ: an entry of a folder of one's own, when its file has another value, and when it is gone."""
+    compose.register_resolvers()
+    own = tmp_path / "own" / "surrogate" / "mine.yaml"
+    own.parent.mkdir(parents=True)
+    text = (conf_dir() / "surrogate" / "atan.yaml").read_text()
+    for name in ("one", "other"):
+        own.write_text(text.replace("_target_:", f"name_of_file: {name}\n_target_:"))
+        assert compose.merge(["surrogate=mine"], [own.parent.parent]).surrogate.name_of_file == name
+    own.unlink()
+    with pytest.raises(HydraException):
+        compose.merge(["surrogate=mine"], [own.parent.parent])
 
 
 def test_refused_words_keep_nothing(folder):

@@ -21,6 +21,7 @@ from sgbench.engine.codegen.program import record
 from sgbench.engine.codegen.source import LoopSource
 from sgbench.engine.numba_events import nothing_along
 from tests.engine.cases import Given, Wired, assert_same, neuron, result, spikes
+from tests.thinned import thinned
 
 SOURCE = '''import numpy as np
 
@@ -104,9 +105,8 @@ def test_two_processes_that_want_the_same(folder):
     assert len(list(folder.glob("*.py"))) == 1
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["adex", "izhikevich", "slstm", "noisy", "dh_lif"])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("kind", thinned(["izhikevich", "adex", "slstm", "noisy", "dh_lif"], 5))
+@pytest.mark.parametrize("dtype", thinned([torch.float64, torch.float32], 2), ids=str)
 def test_compiled_loops_equal_the_reference(folder, monkeypatch, kind, dtype):
     """Expected: `reference`, in float32 to 1e-5, in float64 to 1e-12; and the same bits as the source in Python."""
     layer = Wired(6, neuron(kind, 3, learn="per_neuron"), 3, gain=3.0, wiring=("all_to_all", "full")).to(
