@@ -160,7 +160,7 @@ def test_a_firing_with_a_slope_of_its_own_learns_by_its_own_curve_alone():
     _Doubled().begin(fires)
     learns.learn_stretch()
     for refused in (fires.learn_stretch, lambda: _Doubled().begin(learns)):
-        with pytest.raises(InputError, match=r"names no primitive of what it sends.*use steepness=fixed"):
+        with raises_naming(InputError, "primitive", "steepness=fixed"):
             refused()
     named = type("Named", (_Doubled,), {"primitive": lambda _, u, surrogate: 2 * surrogate.primitive(u)})
     named().begin(fires)

@@ -200,5 +200,5 @@ def test_gates_refuse_spikes_of_either_sign(kind):
     """Expected: an InputError that names the surrogate's output; a gate is open or shut."""
     signed = surrogate()
     Ternary(threshold=1.0).begin(signed)
-    with pytest.raises(InputError, match="its gates are open or shut, and the surrogate sends signed spikes"):
+    with raises_naming(InputError, "gates", "signed"):
         kind(signed)

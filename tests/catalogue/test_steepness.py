@@ -14,6 +14,7 @@ from sgbench.training.build import build
 from sgbench.training.epochs import Epochs
 from sgbench.training.learner import Learner
 from tests.entries import made
+from tests.messages import raises_naming
 from tests.run.tiny import WORDS
 from tests.thinned import thinned
 
@@ -103,7 +104,7 @@ def test_a_learnt_steepness_moves_on_every_engine(engine):
 
 def test_a_surrogate_without_primitive_does_not_learn_its_steepness():
     """Expected: one line with the remedy, before anything runs."""
-    with pytest.raises(InputError, match=r"has no primitive.*use steepness=fixed"):
+    with raises_naming(InputError, "primitive", "steepness=fixed"):
         sgbench.run(*WORDS, "surrogate=multi_spike", "steepness=learned")
 
 

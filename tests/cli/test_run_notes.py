@@ -10,6 +10,7 @@ import pytest
 
 from sgbench.composition.plan import plan
 from sgbench.sweeps.notes import unranked
+from tests.messages import lines_naming
 
 ROW = "(a row has the first 10, the first 20 or all 40)"
 
@@ -88,9 +89,9 @@ def test_each_protocol_of_a_sweep_has_its_own_note() -> None:
     first, second = told(
         "experiment=digits,yin_yang_v2,delayed_xor_v2", "seed=0,1", "surrogate=atan,triangle"
     )
-    assert "yin_yang_v2 ranks seeds 200 to 239; its 4 runs have seeds 0, 1: no rank" in first
-    assert "write in a sweep of its own: experiment=yin_yang_v2 seed=200,201 (" in first
-    assert "write in a sweep of its own: experiment=delayed_xor_v2 seed=200,201 (" in second
+    assert lines_naming(first, "yin_yang_v2", "200 to 239", "4 runs", "0, 1", "no rank")
+    assert lines_naming(first, "experiment=yin_yang_v2 seed=200,201")
+    assert lines_naming(second, "experiment=delayed_xor_v2 seed=200,201")
     assert all("sweep of its own" not in line for line in told("experiment=yin_yang_v2,delayed_xor_v2"))
     short = told("experiment=digits,yin_yang_v2", "seed=0", "protocol.epochs=1")
     assert [line for line in short if "protocol.epochs is 1" in line and "not ranked on digits_v1" in line]

@@ -200,5 +200,5 @@ def test_a_damaged_file_is_one_line(root, how, complaint):
 @pytest.mark.parametrize("threshold", [0, -1, 2.5, "10", True, None])
 def test_threshold_is_a_whole_number(threshold):
     """Expected: one line that names the option."""
-    with pytest.raises(InputError, match=r"^dataset\.threshold=.*: a whole number of at least 1 is needed$"):
+    with raises_naming(InputError, "dataset.threshold=", "at least 1"):
         BrailleDelta(threshold=threshold)

@@ -226,9 +226,7 @@ def test_a_full_disk_is_one_line_and_harms_nothing(root, cache, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Writer, "add", full)
-    with pytest.raises(
-        StorageError, match=r"cache: data set toy cannot be prepared: No space left"
-    ) as caught:
+    with raises_naming(StorageError, "toy", "No space left on device") as caught:
         Toy().load(root)
     assert caught.value.exit_code == 2
     assert "SGBENCH_CACHE" in str(caught.value)

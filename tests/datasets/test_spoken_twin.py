@@ -210,7 +210,7 @@ def test_without_the_program_one_line_says_what_to_install(monkeypatch, tmp_path
     said = capsys.readouterr().err.strip()
     assert said.endswith("espeak-ng is not installed; install it, on Debian: apt-get install espeak-ng")
     assert "\n" not in said
-    assert "run: sgbench data make spoken_twin --first 240" in (twin().missing(tmp_path) or "")
+    assert lines_naming(twin().missing(tmp_path) or "", "sgbench data make spoken_twin --first 240")
 
 
 def test_another_version_is_refused_with_the_remedy(monkeypatch, tmp_path):

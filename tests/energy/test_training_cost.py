@@ -20,6 +20,7 @@ from sgbench.training.build import build
 from sgbench.training.learning import learning_of
 from tests.entries import spec_of
 from tests.leaderboard.factory import record
+from tests.messages import raises_naming
 
 SIZES = {"train": 10, "validation": 5}
 WITH_CURRENTS = ("neuron=synaptic", "neuron@readout=synaptic_readout")
@@ -191,7 +192,7 @@ def test_neurons_that_fire_again_are_priced_again():
 
 def test_what_is_not_counted_is_said():
     """A rule that does not say what it takes, and a record without counts."""
-    with pytest.raises(InputError, match="rule=bptt: what its training multiplies is not known"):
+    with raises_naming(InputError, "rule=bptt", "training"):
         training_cost(costed(), None, SIZES)
     with pytest.raises(InputError, match="without operation counts"):
         training_cost(record().model_copy(update={"counts": None}), None, SIZES)

@@ -18,6 +18,7 @@ from sgbench.engine.codegen.snapshot import Snapshot
 from sgbench.engine.codegen.source import LoopSource
 from sgbench.records.spec import RunSpec
 from tests.entries import spec_with
+from tests.messages import lines_naming
 from tools.search_engines.lock_step import alone, compare, side_by_side
 from tools.search_engines.runs import engines_of, member, on
 
@@ -127,4 +128,4 @@ def test_numbers_that_replicas_recall_by_identity_are_found(
     """Must differ: the same of replicas, whose numbers are rows of a matrix."""
     monkeypatch.setattr(generated, "recalled", by_identity)
     found = differences_together(run("klif", "adamw", "none", tmp_path))
-    assert "epoch 1, validation: logits off by" in str(found)
+    assert lines_naming(str(found), "epoch 1", "validation", "logits")

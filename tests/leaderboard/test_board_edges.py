@@ -56,7 +56,7 @@ def test_board_that_a_withdrawal_empties(tmp_path: Path, capsys: pytest.CaptureF
     assert "| rank |" not in page
     picture.write_bytes(drawn)
     assert sgbench("check", root=tmp_path) == 1
-    assert f"{picture}: shows a board without rows; rebuild with" in capsys.readouterr().out
+    assert lines_naming(capsys.readouterr().out, f"{picture}", "without rows")
 
 
 ALWAYS: Prices = {

@@ -20,6 +20,7 @@ from sgbench.leaderboard.pages.table import to_markdown
 from sgbench.leaderboard.pages.values import to_csv
 from sgbench.leaderboard.rows import Board
 from sgbench.leaderboard.store.tree import RecordTree
+from tests.messages import lines_naming
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "leaderboards" / "digits_v1"
 SUBMITTED = "e3367789b010"
@@ -116,7 +117,7 @@ def test_commands_show_it_apart(copy: Path, capsys: pytest.CaptureFixture[str]) 
     where = ["--from", "leaderboards", "--root", str(copy), "--protocol", "digits_v1"]
     assert main(["board", "show", *where]) == 0
     out = capsys.readouterr().out
-    assert "not repeated with success, so all of it is claimed: gaussian(width_fwhm=4)" in out
+    assert lines_naming(out, "claimed", "gaussian(width_fwhm=4)")
     assert main(["board", "across", *where, "--json"]) == 0
     told = {each["name"] for each in json.loads(capsys.readouterr().out)["standings"]}
     assert "gaussian" not in told

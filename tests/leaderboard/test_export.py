@@ -271,7 +271,7 @@ def test_withdrawn(board: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["board", "export", "--root", str(board)]) == 1
     said = capsys.readouterr()
     assert len(said.out.splitlines()) == 6
-    assert f"left out: {board}/digits_v1/notices/{name}.json" in said.err
+    assert lines_naming(said.err, "left out", f"{board}/digits_v1/notices/{name}.json")
 
 
 def test_check_of_another_score(board: Path, capsys: pytest.CaptureFixture[str]) -> None:

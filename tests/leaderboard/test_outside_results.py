@@ -60,7 +60,7 @@ def test_results_from_outside_stand_below_the_others(tmp_path: Path, capsys) -> 
     hand_in(tmp_path, 0.90, 0.92)
     write_board_record(tmp_path, record(of=compose_reference("digits_v1").method))
     assert sgbench("build", root=tmp_path) == 0
-    assert "digits_v1: 1 method, 1 record, 1 from outside;" in capsys.readouterr().out
+    assert lines_naming(capsys.readouterr().out, "digits_v1", "1 method", "1 record", "1 from outside")
     assert sgbench("show", root=tmp_path) == 0
     shown = capsys.readouterr().out
     assert shown.index("atan") < shown.index("My net")

@@ -18,7 +18,7 @@ from sgbench.errors import InputError, StorageError, disk_full
 from sgbench.records.files import require_writable, write_atomic
 from sgbench.training.run_folder import folder_of
 from tests.datasets.fakes import fake_idx_images
-from tests.messages import lines_naming
+from tests.messages import lines_naming, raises_naming
 from tests.run.tiny import WORDS
 
 RUN = ["run", *WORDS, "engine=reference"]
@@ -89,7 +89,7 @@ def test_what_is_stored_stays(monkeypatch, tmp_path):
 def test_a_full_disk_is_found_before_a_run(monkeypatch, tmp_path):
     """Expected: a page is written to try a folder; an error inside another is recognised, and others are not."""
     monkeypatch.setattr("sgbench.records.files.tempfile.TemporaryFile", full)
-    with pytest.raises(OSError, match="No space left on device; choose another folder"):
+    with raises_naming(OSError, "No space left on device", "another folder"):
         require_writable(tmp_path)
     outer = RuntimeError("a logger failed")
     outer.__cause__ = OSError(errno.ENOSPC, "No space left on device")

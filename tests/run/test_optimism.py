@@ -26,6 +26,7 @@ from sgbench.training.run_folder import folder_of
 from sgbench.training.runner import run_spec
 from sgbench.training.train_loop import BestEpoch
 from tests.leaderboard.factory import record
+from tests.messages import lines_naming
 from tests.run.tiny import comparable
 
 TINY = (
@@ -215,7 +216,7 @@ def test_a_record_may_state_what_can_be():
         assert parse_model(to_json(grown), RunRecord, "it") == grown
         found = [each for each in implausible(grown) if "test" in each]
         assert len(found) == 1
-        assert "trainer.watch_test_score=false" in found[0]
+        assert lines_naming(found[0], "trainer.watch_test_score=false")
     failed = record(accuracy=None).model_copy(update={"test_selected": stating(HONEST).test_selected})
     with pytest.raises(ValueError, match="a failed run has no test_selected"):
         RunRecord.model_validate(failed.model_dump())

@@ -20,7 +20,7 @@ from sgbench.sweeps.outcome import problem
 from sgbench.training.learner import Learner
 from sgbench.training.run_folder import folder_of
 from sgbench.training.runner import run_spec
-from tests.messages import lines_naming
+from tests.messages import lines_naming, raises_naming
 from tests.run.hooks import first_in_fit
 from tests.run.tiny import WORDS
 from tests.thinned import thinned
@@ -124,7 +124,7 @@ def test_a_folder_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> No
     """A file stands where the runs' folder should be."""
     blocked = tmp_path / "blocked"
     blocked.write_text("")
-    with pytest.raises(StorageError, match=r"cannot be written.*paths.runs_dir"):
+    with raises_naming(StorageError, "paths.runs_dir", f"{blocked}"):
         sgbench.run(*WORDS, f"paths.runs_dir={blocked}")
 
 

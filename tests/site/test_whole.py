@@ -19,6 +19,7 @@ from sgbench.leaderboard.site.command import experiments, method_overrides
 from sgbench.leaderboard.store.tree import RecordTree, RowRecords, read_methods
 from sgbench.records.method import method_id
 from sgbench.records.spec import Method
+from tests.messages import lines_naming
 from tests.rooms import ROOT
 from tests.site.documents import Document
 
@@ -110,8 +111,8 @@ def test_a_site_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[st
     (site / "across.csv").unlink()
     assert main(check) == 1
     said = capsys.readouterr().out
-    assert f"problem: {page}: edited: not what the build wrote" in said
-    assert f"problem: {site / 'across.csv'}: missing" in said
+    assert lines_naming(said, f"{page}", "edited")
+    assert lines_naming(said, f"{site / 'across.csv'}", "missing")
     assert "2 problems" in said
     assert main(["board", "site", "--from", str(boards), "--into", str(boards / "site")]) == 2
     assert "lies inside" in capsys.readouterr().err

@@ -25,6 +25,7 @@ from sgbench.training.calibration import (
     seed_for_choosing,
     with_width,
 )
+from tests.messages import raises_naming
 
 WORDS = ("experiment=delayed_xor_v2", "dataset.samples=[120,20,20]", "protocol.batch_size=40")
 
@@ -225,7 +226,7 @@ def test_a_module_of_snntorch_is_calibrated_by_its_own_potentials():
 def test_a_module_without_recurrent_layers_is_refused():
     """Expected: one line; so are a batch that does not fit, and words beside a network."""
     plain = torch.nn.Sequential(torch.nn.Linear(4, 3), snntorch.Leaky(beta=0.9, init_hidden=True))
-    with pytest.raises(InputError, match="no recurrent layer of snnTorch's"):
+    with raises_naming(InputError, "recurrent", "snnTorch's"):
         sgbench.calibrate(network=plain, batch=torch.rand(5, 4))
     with pytest.raises(InputError, match="does not take the batch"):
         sgbench.calibrate(network=Net(), batch=torch.rand(12, 5, 2))
