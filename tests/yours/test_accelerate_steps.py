@@ -202,6 +202,7 @@ class Own(Neuron):
         return self.inner.centred(state)
 
 
+@pytest.mark.usefixtures("loops_in_python")
 @pytest.mark.one_in(5)
 @pytest.mark.parametrize("shape", [(6,), (2, 3, 3)])
 @pytest.mark.parametrize(
