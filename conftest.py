@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import inspect
 import itertools
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -83,16 +84,21 @@ def _compile_once(session: pytest.Session) -> None:
 
     from sgbench.engine import warm_up
 
-    compile_all = warm_up._call_all
+    calls_of = warm_up._calls
 
-    def one_at_a_time(number: type) -> None:
+    def one_at_a_time(number: type) -> list[Callable[[], object]]:
         name = f"sgbench-{os.environ['PYTEST_XDIST_TESTRUNUID']}-{number.__name__}.lock"
-        with FileLock(session.config._tmp_path_factory.getbasetemp().parent / name):
-            compile_all(number)
+        lock = FileLock(session.config._tmp_path_factory.getbasetemp().parent / name)
+        return [functools.partial(_called_with, lock, call) for call in calls_of(number)]
 
-    warm_up._call_all = one_at_a_time
+    warm_up._calls = one_at_a_time
     if len(session.items) > MANY_TESTS:
         warm_up.compiled(torch.float64 if worker == "gw0" else torch.float32)
+
+
+def _called_with(lock: FileLock, call: Callable[[], object]) -> None:
+    with lock:
+        call()
 
 
 # --- fixtures
