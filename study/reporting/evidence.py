@@ -1,4 +1,4 @@
-"""What the pages of any report are written from: scores, facts of the runs, and the registration."""
+"""Data of a report's pages: scores, facts of the runs, and the registration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from study.reporting.registration import Registration
 
 @dataclass(frozen=True)
 class RunFacts:
-    """Holds what one run took, and by what it was made."""
+    """Holds the time of one run, its failure, and its commit and machine."""
 
     block: str
     task: str
@@ -46,7 +46,7 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class StudyEvidence:
-    """Holds what a study's store and registration say, whatever its analysis makes of it."""
+    """Holds the contents of a study's store and registration, before any analysis."""
 
     loaded: Loaded  # the study
     scores: StudyScores

@@ -1,4 +1,4 @@
-"""How often runs fail, such as by a gradient that is not finite: shares with intervals, and comparisons."""
+"""Failure rates of runs, e.g. by a gradient that is not finite: shares with intervals, and comparisons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What would decide an open claim: runs, their cost, and the chance, by drawing the stored seeds again."""
+"""Power analysis of an open claim: runs that would decide it, their cost and power, by a bootstrap of seeds."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class AskedCell:
 
 
 class WatchedScores(StudyScores):
-    """Notes which cells and seeds a decision looks at.
+    """Records the cells and seeds that a decision reads.
 
     Args:
         scores: that are looked at.
@@ -130,7 +130,7 @@ def planned(
     random: np.random.Generator,
     tries: int = TRIES,
 ) -> PlanLine:
-    """Plan more seeds of the cells that a claim looks at.
+    """Plan more seeds of the cells that a claim reads.
 
     What a further seed brings is drawn from those that are stored, the same one for all cells of a task, so that
     pairs stay pairs.

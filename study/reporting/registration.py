@@ -1,4 +1,4 @@
-"""Was a study registered before its runs: commits of its registration, of its file and of its records."""
+"""Checks that a study was registered before its runs, by commits of its registration, file and records."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Registration:
-    """Holds what the repository says of a study."""
+    """Holds a study's registration as the repository records it."""
 
     registered: tuple[Version, ...]  # versions of the registration, the first one first
     files: tuple[Version, ...]  # versions of the study's file, the first one first
@@ -158,7 +158,7 @@ def deviations(
     entries: Sequence[StoreEntry],
     registration: Registration | None,
 ) -> list[str]:
-    """List what was done otherwise than registered, one sentence each.
+    """List deviations from the registration, one sentence each.
 
     Args:
         loaded: the study as its file stands now.
@@ -199,7 +199,7 @@ def deviations(
 
 
 def _unlike(loaded: Loaded, settled: Settled, entries: Iterable[StoreEntry]) -> list[str]:
-    """List the blocks that come out otherwise when they are settled anew from their records."""
+    """List the blocks whose settings differ when they are chosen again from their records."""
     by_block: dict[str, list[StoreEntry]] = {}
     for entry in entries:
         by_block.setdefault(entry.block, []).append(entry)

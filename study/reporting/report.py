@@ -45,7 +45,7 @@ class Passage:
     text: str  # of the passage, Markdown
 
     def within(self, document: str) -> str:
-        """Return the document with this passage in its place.
+        """Return the document with this passage inserted.
 
         Raises:
             InputError: the document has no such place, or several.

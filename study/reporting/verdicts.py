@@ -1,4 +1,4 @@
-"""What a registered hypothesis comes to: confirmed, refuted or open, with the numbers behind it."""
+"""Verdicts on registered hypotheses: confirmed, refuted or open, with their statistics."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from sgbench.statistics.pairs import holm
 
 VerdictWord = Literal["confirmed", "refuted", "open"]
 Item = str | float | int | None
-"""What stands in a cell of a table."""
+"""Content of a table cell."""
 
 
 @dataclass(frozen=True)
 class HypothesisResult:
-    """Describes one hypothesis and what the runs say of it."""
+    """Describes one hypothesis and its test on the runs."""
 
     name: str  # H1 to H9
     claim: str  # in words
@@ -53,7 +53,7 @@ class HypothesisResult:
         return self._word(self.p_corrected)
 
     def _word(self, p: float | None) -> VerdictWord:
-        """Return the word for a corrected p-value of the hypothesis."""
+        """Return the verdict for a corrected p-value of the hypothesis."""
         if p is None or p > self.level or self.p_confirmed is None or self.p_refuted is None:
             return "open"
         return "confirmed" if self.p_confirmed <= self.p_refuted else "refuted"

@@ -1,4 +1,4 @@
-"""What the study took, by what it was made, and what was done otherwise than registered."""
+"""Cost of the study, the code and machines of its runs, and deviations from the registration."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _message(evidence: StudyEvidence) -> str:
 
 
 def _registration(evidence: StudyEvidence) -> list[str]:
-    """Write what the repository says of the registration, with the versions of its files."""
+    """Write the registration's history in the repository, with the versions of its files."""
     if evidence.registration is None:
         return ["Not verified: the report was written outside of a checkout."]
     document = evidence.loaded.study.registration

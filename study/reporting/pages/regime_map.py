@@ -1,4 +1,4 @@
-"""The regime map: when does the choice of a surrogate and its width matter."""
+"""The regime map: when the choice of a surrogate and its width matters."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def score(runs: list[Score]) -> Estimate:
 
 
 def _sentence(evidence: StudyEvidence, task: str, cells: dict[tuple[str, float], list[Score]]) -> str:
-    """Describe how far shapes and widths lie apart on a task."""
+    """Describe how much shapes and widths differ on a task."""
     means = {place: score(runs).value for place, runs in cells.items()}
     shape, width = max(means, key=lambda place: means[place])
     at_one = [mean for (_, other), mean in means.items() if other == 1.0]
@@ -164,7 +164,7 @@ def _deep(evidence: StudyEvidence) -> str:
 
 
 def row(task: str, shape: str, width: float, runs: list[Score]) -> list[str | float | int]:
-    """Write a cell as a line of the table behind a picture."""
+    """Write a cell as a row of the table of a picture."""
     mean = score(runs)
     ends = (mean.low, mean.high) if len(runs) >= MIN_SEEDS else (None, None)
     failed = sum(run.failed for run in runs)

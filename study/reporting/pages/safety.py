@@ -20,7 +20,7 @@ REMEDIES = {
     "surrogate.normalisation": "height",
     "clip_norm": "clipped at norm",
 }
-"""What a remedy changes, and how it is called."""
+"""Changed settings of each remedy, and its name."""
 
 
 def page(evidence: StudyEvidence) -> StudyPage:

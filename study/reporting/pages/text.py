@@ -136,7 +136,7 @@ def details(summary: str, body: str) -> str:
 
 
 def cell_text(cell: Mapping[str, object] | Cell, *, without: Sequence[str] = ()) -> str:
-    """Write the settings of a cell in words.
+    """Write the settings of a cell as text.
 
     >>> cell_text({"surrogate": "atan", "optimizer.lr": 0.01}, without=["surrogate"])
     'learning rate 0.01'

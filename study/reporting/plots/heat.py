@@ -1,4 +1,4 @@
-"""How to tune: mean validation accuracy over width and learning rate, a panel a shape."""
+"""Heat maps of mean validation accuracy over width and learning rate, a panel a shape."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class HeatMaps:
 
 
 def heat_figure(maps: HeatMaps) -> Figure:
-    """Draw a heat map a shape on one scale, with a frame round what is close to the best."""
+    """Draw a heat map for each shape on one scale, with a frame around cells close to the best."""
     columns = min(COLUMNS, len(maps.panels))
     rows = math.ceil(len(maps.panels) / columns)
     wide, high = 0.75 * len(maps.widths) + 0.5, 0.62 * len(maps.rates) + 0.9

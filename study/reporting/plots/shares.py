@@ -1,4 +1,4 @@
-"""Shares with intervals: how forgiving a shape is, and how many runs learn as a network gets deeper."""
+"""Pictures of shares with intervals: solved runs by shape, and runs that learn by depth."""
 
 from __future__ import annotations
 

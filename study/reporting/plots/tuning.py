@@ -1,4 +1,4 @@
-"""What tuning buys: the expected test score of the best of n settings, a panel a task and a line a shape."""
+"""Gain by tuning: the expected test score of the best of n settings, a panel a task and a line a shape."""
 
 from __future__ import annotations
 
