@@ -141,7 +141,7 @@ def _result(
         _carry_out(one, _asked(grids, args), args)
     known = {} if path is None else still_asked(grids, read_runs(path))
     runs = {**known, **runs_of(grids, known)}
-    if path is not None and runs and one.ablations:
+    if path is not None and runs:
         path.parent.mkdir(exist_ok=True)
         write_runs(path, runs)
     return judged_grids(one, grids, runs)

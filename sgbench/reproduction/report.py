@@ -100,6 +100,7 @@ def as_tree(results: Sequence[ReproductionResult]) -> list[dict[str, Any]]:
                     "ours": judged.ours,
                     "standard_deviation": judged.deviation,
                     "seeds": judged.seeds,
+                    "by_seed": list(judged.by_seed),
                     "verdict": judged.verdict,
                     "note": judged.note,
                     "cause": judged.figure.cause,

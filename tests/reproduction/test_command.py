@@ -8,12 +8,15 @@ import yaml
 from sgbench.cli.main import main
 from sgbench.datasets.fashion_mnist import FashionMnist
 from sgbench.paths import conf_dir
+from sgbench.records.method import method_id
 from sgbench.reproduction.definition import names, read
 from sgbench.reproduction.page import as_page, read_page
-from sgbench.reproduction.runs import ReproductionResult, calculated
+from sgbench.reproduction.runs import ReproductionFolders, ReproductionResult, calculated, grids_of
+from sgbench.reproduction.stored import ReproductionRun, read_runs
 from sgbench.reproduction.verdict import Judged
 
 QUICK = {  # two short runs of a condition each, of which one figure must agree and one must not
+    "ablations": [],  # of figures of its own
     "seeds": [0, 1],
     "conditions": {"short": ["protocol.epochs=1", "protocol.hidden=[3]"]},
     "figures": [
@@ -58,6 +61,28 @@ def test_run_and_read_again(mine, tmp_path, capsys):
     scores = [json.loads(path.read_text())["test"]["accuracy"] for path in records]
     assert after["figures"][0]["ours"] == pytest.approx(sum(scores) / 2)
     assert after["minutes"] > 0
+
+
+def test_runs_are_stored_without_ablations_too(mine, tmp_path, capsys, monkeypatch):
+    """Expected: both runs in the file beside the page, and each seed's measure in JSON, without a record.
+
+    Must differ: a page whose file is not there knows nothing.
+    """
+    words = ["reproduce", "quick", f"--config-dir={mine}", f"--root={tmp_path / 'none'}", "--stored", "--json"]
+    grids = grids_of(read("quick", [mine]), None, ReproductionFolders(config_dirs=(mine,)), with_ablations=False)
+    keys = [(method_id(spec.method), spec.seed) for spec in grids[0].specs()]
+    known = {key: ReproductionRun(method=key[0], seed=key[1], measures={"test_accuracy": 0.25 + key[1] / 2},
+                                  rank=0.0, total_s=1.0) for key in keys}  # fmt: skip
+    page = tmp_path / "pages.md"
+    page.write_text(as_page([]))
+    with monkeypatch.context() as given:
+        given.setattr("sgbench.reproduction.runs.runs_of", lambda *_: known)
+        main([*words, f"--update={page}"])
+    assert read_runs(tmp_path / "pages" / "quick.jsonl") == known
+    capsys.readouterr()
+    main([*words, f"--update={page}"])
+    assert json.loads(capsys.readouterr().out)[0]["figures"][0]["by_seed"] == [0.25, 0.75]
+    assert main(words) == 1
 
 
 def test_a_page_of_two():
