@@ -55,7 +55,7 @@ def test_all_that_is_asked_for_is_there():
     "name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in RUN]
 )
 def test_every_run_follows_its_own_protocol(name):
-    """Expected: each condition has runs of its own, and leaves its protocol in epochs that it names alone."""
+    """Expected: each condition has runs of its own, and leaves its protocol in epochs and schedule it names."""
     one = read(name)
     last = one.seeds[-1]
     specs = grid(name, last).specs()
@@ -71,7 +71,9 @@ def test_every_run_follows_its_own_protocol(name):
         for method in (spec.method for cell in cells for spec in cell.values()):
             assert method.protocol == protocol.protocol.model_copy(update={"epochs": epochs})
             left = [text.split()[0] for text in method_deviations(method, last, protocol)]
-            assert left == ["protocol.epochs"] * (epochs != protocol.protocol.epochs)
+            scheduled = any(word.startswith("schedule=") for word in one.conditions[condition])
+            longer = epochs != protocol.protocol.epochs
+            assert left == ["protocol.epochs"] * longer + ["schedule"] * scheduled
     cells = [cell for cells in grid(name, last).cells.values() for cell in cells]
     assert all(list(cell) == [last] for cell in cells)
     assert len(specs) == len(cells)  # no two conditions are the same
