@@ -137,7 +137,7 @@ class EProp(LearningRule):
         error = ("own_trace", "errors_of_others")
         weights = ("weights_of_others",) if self.feedback == "symmetric" else ()
         learnt = sizes.straight if self.feedback == "adaptive" else 0
-        traced = TraceCost(0.0, 0.0)
+        traced = TraceCost(numbers=0.0, products=0.0)
         if self.form == "online":
             traced = traced_forward(network, sizes, window=self._window, kappa=decay_of(network))
         return Demand(

@@ -89,7 +89,7 @@ class Eventprop(LearningRule):
         return Demand(
             numbers=sizes.steps * sizes.states,
             weight_products=sizes.synapses,
-            error_products=sizes.between + sizes.crossed_within,
+            error_products=sizes.between + sizes.uncut_recurrent,
             needs=("errors_of_others", "weights_of_others", "future"),
         )
 
@@ -112,7 +112,8 @@ class Eventprop(LearningRule):
         loss, by_output, by_time = _slopes(trajectory, batch, objective.loss, fires=passes[-1].fires)
         arriving = torch.zeros_like(passes[-1].output)
         for one_pass in reversed(passes):
-            # A loss on times says what a spike's delay is worth, one on potentials what these are worth.
+            # The loss's own slopes enter at the readout alone, by its outputs or by its spike times;
+            # a layer before it gets `arriving`, what the next layer makes of its spikes.
             arriving = one_pass.backward(
                 arriving, by_output if one_pass is passes[-1] else None, by_time, inside
             )
@@ -206,7 +207,10 @@ def _forward(layer: DenseLayer, signal: Tensor) -> _Pass:
 def _slopes(
     trajectory: Trajectory, batch: Batch, loss: Loss, *, fires: bool
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Return the loss, and its derivatives by outputs [T, B, C] or by the steps of first spikes [B, C]."""
+    """Return the loss, and its derivatives by outputs [T, B, C] or by the steps of first spikes [B, C].
+
+    The other of the two is None: potentials of a readout have no spike times, and one that fires is read by these.
+    """
     with torch.enable_grad():
         if not fires:
             output = trajectory.output.detach().requires_grad_()

@@ -295,7 +295,18 @@ def _check_convolutions(rule: str, network: Network, instead: str) -> None:
 
 
 def check_layers(rule: str, network: Network, instead: str, *, convolved: bool = False) -> None:
-    """Refuse hidden layers through which synapses have no traces, and neurons in them that learn."""
+    """Refuse hidden layers whose synapses have no traces, and neurons in them that learn.
+
+    Args:
+        rule: name in messages.
+        network: what is checked.
+        instead: overrides that accept what is refused here, for messages.
+        convolved: whether convolutional layers are accepted beside dense ones.
+
+    Raises:
+        InputError: a network that needs all steps at once, a layer of another kind, or neurons that learn or take
+            several currents.
+    """
     if network.needs_all_steps is not None:
         raise InputError(f"rule={rule}: goes step by step, but {network.needs_all_steps}; use rule=bptt")
     for layer in network.hidden_layers:

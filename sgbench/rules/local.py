@@ -135,14 +135,14 @@ class Local(LearningRule):
         """Count all steps as remembered, local readouts' too, whose weights are crossed there and back."""
         readout = sizes.readout
         local = len(sizes.hidden) * readout.neurons * readout.states
-        traced, held = TraceCost(sizes.steps * sizes.states, 0.0), sizes.steps
+        traced, held = TraceCost(numbers=sizes.steps * sizes.states, products=0.0), sizes.steps
         if self.form == "online":
             held = min(self._window(network), sizes.steps)
             traced = traced_forward(network, sizes, window=held, kappa=decay_of(network))
         return Demand(
             numbers=traced.numbers + held * local,
             weight_products=sizes.synapses + traced.products,
-            error_products=2 * sizes.straight + sizes.crossed_within,
+            error_products=2 * sizes.straight + sizes.uncut_recurrent,
             needs=needs(("own_error",), sizes.within_layers),
         )
 

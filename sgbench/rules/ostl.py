@@ -87,14 +87,17 @@ class Ostl(LearningRule):
             check_forward("ostl", network, objective)
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
-        """Count all steps as remembered where unrolled, traces online; errors go down by the layers' weights."""
-        traced = TraceCost(sizes.steps * sizes.states, 0.0)
+        """Count the states of all steps where unrolled, and the traces instead where online.
+
+        Errors go back over the synapses between layers, and over recurrent ones that are not cut.
+        """
+        traced = TraceCost(numbers=sizes.steps * sizes.states, products=0.0)
         if self.form == "online":
             traced = traced_forward(network, sizes, kappa=0.0)
         return Demand(
             numbers=traced.numbers,
             weight_products=sizes.synapses + traced.products,
-            error_products=sizes.between + sizes.crossed_within,
+            error_products=sizes.between + sizes.uncut_recurrent,
             needs=needs(("errors_of_others", "weights_of_others"), sizes.within_layers),
         )
 

@@ -81,12 +81,12 @@ class Rtrl(LearningRule):
         return Demand(
             numbers=(weights + 1) * sizes.states,
             weight_products=sizes.synapses,
-            error_products=weights * (sizes.between + sizes.crossed_within),
+            error_products=weights * (sizes.between + sizes.uncut_recurrent),
             needs=("own_trace", "errors_of_others", "weights_of_others"),
         )
 
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """Carry all influences forward in time and yield the gradients once a batch."""
+        """Carry all influences forward in time, add to the `.grad` of the weights, and yield once a batch."""
         weights, x = learnt(network), dense(batch.x)
         total, loss = x.new_zeros(sum(weight.numel() for weight in weights.values())), x.new_zeros(())
         at: Carried = (weights,)

@@ -93,7 +93,7 @@ class STllr(LearningRule):
 
     @torch.no_grad()
     def gradients(self, network: Network, batch: Batch, objective: Objective) -> Iterator[Progress]:
-        """Run forward in windows of time, and yield the gradients once a batch."""
+        """Run forward in windows of time, add to the `.grad` of the weights, and yield once a batch."""
         forward, readout = Forward(network, batch), ReadoutTraces(network)
         pairs = [_Pairs(layer, self) for layer in network.hidden_layers]
         total = network.readout.weight.new_zeros(())

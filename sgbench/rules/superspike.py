@@ -129,7 +129,7 @@ class SuperSpike(LearningRule):
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
         """Count all steps as remembered where unrolled, online two traces a synapse; outputs alone send errors."""
-        traced = TraceCost(sizes.steps * sizes.states, 0.0)
+        traced = TraceCost(numbers=sizes.steps * sizes.states, products=0.0)
         if self.form == "online":
             traced = traced_forward(network, sizes, filters=2, readout=True)
         weights = ("weights_of_others",) if self.feedback == "symmetric" else ()
