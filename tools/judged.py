@@ -39,7 +39,7 @@ from sgbench.study.judge.trial import (
     TrialRun,
     run_of,
 )
-from sgbench.study.run import HOUR_S, RunKey, counts, key_of
+from sgbench.study.run import HOUR_S, RunKey, is_result, key_of
 from sgbench.study.store import Store, StoreEntry
 from sgbench.tables import number_text
 from sgbench.tables.markdown import as_markdown
@@ -255,7 +255,7 @@ def recorded(specs: Sequence[RunSpec], runs_dir: Path, *, train: bool = False) -
     ]
     if train:
         replicas(1)([spec for spec in placed if stored_record(spec) is None])
-    records = [record for spec in placed if (record := stored_record(spec)) is not None and counts(record)]
+    records = [record for spec in placed if (record := stored_record(spec)) is not None and is_result(record)]
     if len(records) < len(specs):
         raise InputError(f"{runs_dir}: {len(specs) - len(records)} of {len(specs)} runs have no result")
     return records

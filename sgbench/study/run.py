@@ -117,7 +117,7 @@ def run_block(
         group for group in groups(planned, specs) if not all(key_of(spec) in stored for spec in group.specs)
     ]
     to_make = [
-        [spec for spec in group.specs if key_of(spec) not in stored and counted(spec, code) is None]
+        [spec for spec in group.specs if key_of(spec) not in stored and result_of(spec, code) is None]
         for group in left
     ]
     total = sum(map(len, to_make))
@@ -160,7 +160,7 @@ def _store_ended(
         StoreEntry(name, point.task, point.cell, record, epoch)
         for group in ended
         for point, spec in zip(group.points, group.specs, strict=True)
-        if (record := counted(spec, code)) is not None
+        if (record := result_of(spec, code)) is not None
     ]
     shard = folders.store.append(name, entries, study_sha256=loaded.sha256, epoch=epoch)
     if shard is not None:
@@ -252,19 +252,23 @@ def require_settled(loaded: Loaded, name: str, folders: StudyFolders) -> None:
         )
 
 
-def counted(spec: RunSpec, code: Code) -> RunRecord | None:
-    """Return a run's record if it is a result of this code and this spec; else None.
+def result_of(spec: RunSpec, code: Code) -> RunRecord | None:
+    """Return a run's stored record if it is a result of this code and this spec; None where the run is to be made.
+
+    A result is scored on the test split, or failed because of the method. A failure of other code or of another run
+    gives None. Runs with a class from elsewhere are always stored as unclean, since a commit does not say what it
+    was; for them the commit alone must be equal.
 
     Raises:
         InputError: there is a finished record of other code, of another run, or without a test score.
     """
     record = stored_record(spec)
-    if record is None or not counts(record):
+    if record is None or not is_result(record):
         return None
-    own_classes = foreign_classes(spec.targets)
+    has_foreign = bool(foreign_classes(spec.targets))
     provenance = record.provenance
     if (record.protocol, record.method_id, record.seed) == key_of(spec):
-        ours = provenance.commit == code.commit and (provenance.clean or own_classes)
+        ours = provenance.commit == code.commit and (provenance.clean or has_foreign)
         if ours and (record.test is not None or record.status == "failed"):
             return record
         whose = f"commit {(provenance.commit or 'none')[:12]}{'' if provenance.clean else ' with changes'}"
@@ -286,7 +290,7 @@ def _why_missing(spec: RunSpec) -> str:
     return f"{folder_of(spec)}, {'no record' if failure is None else f'{failure.kind}: {failure.message}'}"
 
 
-def counts(record: RunRecord) -> bool:
+def is_result(record: RunRecord) -> bool:
     """Return whether a record is a result: finished, or failed because of the method."""
     return record.status == "finished" or (
         record.failure is not None and record.failure.kind in METHOD_FAILURES
@@ -294,12 +298,14 @@ def counts(record: RunRecord) -> bool:
 
 
 def require_commit(store: Store, code: Code, *, new_epoch: bool) -> int:
-    """Refuse to continue a store whose records were made by another commit; return the epoch.
+    """Refuse to continue a store whose records were made by another commit; return the epoch of its code.
+
+    An epoch numbers the commits that made a store: 0 for the first, and one more where another commit continues.
 
     Args:
         store: of the study.
         code: the running code.
-        new_epoch: whether to continue with another commit; reports then name both.
+        new_epoch: whether to continue with another commit, in the next epoch; reports then name both.
 
     Raises:
         InputError: the commit is unknown, has uncommitted changes, or differs.

@@ -21,7 +21,7 @@ from sgbench.statistics.pairs import Floats
 from sgbench.study.cells import Cell, overrides_of, rounded
 from sgbench.study.judge.decide import LOOKS, RegimeVerdict, decide
 from sgbench.study.judge.field import RECURRENT, JudgedTask
-from sgbench.study.run import HOUR_S, Runner, counts
+from sgbench.study.run import HOUR_S, Runner, is_result
 from sgbench.study.scores import PERCENT, log_spikes_of
 from sgbench.study.settle import selection
 from sgbench.training.build import build
@@ -283,7 +283,7 @@ class Court:
 
     def _run(self, spec: RunSpec) -> TrialRun:
         record = stored_record(spec)
-        if record is None or not counts(record):
+        if record is None or not is_result(record):
             raise InputError(
                 f"{self.folders.runs_dir}: a run has no result; see its folder, and repeat the same command"
             )
@@ -310,7 +310,7 @@ def run_of(record: RunRecord) -> TrialRun:
 
 def _is_done(spec: RunSpec) -> bool:
     record = stored_record(spec)
-    return record is not None and counts(record)
+    return record is not None and is_result(record)
 
 
 def _mean(runs: Iterable[TrialRun]) -> float:
