@@ -57,7 +57,7 @@ class Brackets(SymbolTask, entry="brackets"):
         )
 
     def sequences(self, random: np.random.Generator, count: int) -> tuple[Numbers, Numbers]:
-        """Draw words one after another until so many have a bracket open at the end."""
+        """Draw words with a bracket open at the end [samples, places], and its kind as class [samples]."""
         words: list[list[int]] = []
         classes: list[int] = []
         while len(words) < count:

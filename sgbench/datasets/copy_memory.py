@@ -60,7 +60,7 @@ class CopyMemory(SymbolTask, entry="copy_memory"):
         )
 
     def sequences(self, random: np.random.Generator, count: int) -> tuple[Numbers, Numbers]:
-        """Draw the letters, which the steps of the answer have as their class."""
+        """Draw letters, silence and cues, and the letters as classes of the cues, both [samples, places]."""
         letters = whole(random, self.letters, count * self.items).reshape(count, self.items)
         silence = np.full((count, self.silence), SILENCE)
         unlabelled = np.full((count, self.items + self.silence), UNLABELLED)

@@ -56,7 +56,7 @@ class DelayedXor(Generated, entry="delayed_xor"):
         super().__init__(samples=samples, seed=seed)
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """Draw the samples of all splits, each from numbers of its own."""
+        """Draw each split by a generator of its own, see `each_split`; `data_dir` is not read."""
         return {name: self._generate(size, random) for name, size, random in self.each_split()}
 
     def _generate(self, count: int, random: np.random.Generator) -> Samples:

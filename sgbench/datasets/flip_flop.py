@@ -57,7 +57,7 @@ class FlipFlop(SymbolTask, entry="flip_flop"):
         )
 
     def sequences(self, random: np.random.Generator, count: int) -> tuple[Numbers, Numbers]:
-        """Draw pulses symbol by symbol and follow the state that they leave."""
+        """Draw pulses [samples, places], and the states that they leave as classes [samples, places]."""
         symbols = np.full((count, self.places), SILENCE)
         target = np.full((count, self.places), UNLABELLED)
         state = np.zeros(count, dtype=np.int64)

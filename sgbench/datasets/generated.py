@@ -41,7 +41,10 @@ class Generated(DataSet):
         self.sha256: str | None = self.published_sha256()
 
     def random(self, *stream: int) -> np.random.Generator:
-        """Make the generator for one purpose of this data set; only its `random` is to be used."""
+        """Make the generator for one purpose of this data set; only its `random` is to be used.
+
+        Its seeds are the data set's, `stream`, and the run's where each run draws its own samples.
+        """
         sequence = np.random.SeedSequence([self.seed, *stream], spawn_key=self.run_seed)
         return np.random.Generator(np.random.PCG64(sequence))
 
@@ -52,7 +55,7 @@ class Generated(DataSet):
         return other
 
     def each_split(self) -> list[tuple[Split, int, np.random.Generator]]:
-        """List name, size and generator of each split; a split does not depend on the size of another."""
+        """List name, size and generator, see `random`, of each split; the size of one changes no other."""
         return [(name, self.sizes[name], self.random(number)) for number, name in enumerate(SPLITS)]
 
 

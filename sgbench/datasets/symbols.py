@@ -46,7 +46,7 @@ class SymbolTask(Generated):
         """Draw symbols [samples, places], some of them `SILENCE`, and classes [samples] or [samples, places]."""
 
     def load(self, data_dir: Path) -> dict[Split, Samples]:
-        """Draw the samples of all splits, each from numbers of its own."""
+        """Draw each split by a generator of its own, see `each_split`; `data_dir` is not read."""
         return {name: self._generate(size, random) for name, size, random in self.each_split()}
 
     def _generate(self, count: int, random: np.random.Generator) -> Samples:

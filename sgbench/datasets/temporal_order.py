@@ -70,7 +70,10 @@ class TemporalOrder(SymbolTask, entry="temporal_order"):
         )
 
     def sequences(self, random: np.random.Generator, count: int) -> tuple[Numbers, Numbers]:
-        """Draw distractors everywhere, and within their spans the two symbols that decide the class."""
+        """Draw symbols [samples, places] and classes [samples].
+
+        Each span holds one of the two symbols that decide the class; distractors are everywhere else.
+        """
         target = permutation(random, count) % TELLING**2
         symbols = TELLING + whole(random, self.distractors, count * self.places).reshape(count, self.places)
         for (low, high), symbol in ((self.early, target // TELLING), (self.middle, target % TELLING)):
