@@ -139,25 +139,23 @@ class BlockLayer:
     def bound_forward(
         self, rows: Rows, words: np.ndarray, saved: SavedActivations, carry: Carry, readout: Readout
     ) -> Callable[[int, int], tuple[int, int]]:
-        """Return the loop forward, to be called for ranges of samples."""
+        """Return the loop forward, to be called for ranges of samples.
+
+        A layer `by_pieces` first sums the currents of all steps, one piece of its neurons after another. Any other
+        layer sums the current of a step within the loop.
+        """
         layer = self.layer._replace(wires=self.columns_of_wires())  # V as it is in this pass
         states = States(*(rows_of(field, self.width) for field in carry))
         kept, batch = saved_rows(saved, self.plan.shape[2]), self.plan.shape[1]
         if not self.by_pieces:
-            given = layer, self.arriving(rows, words), states, kept
-            return functools.partial(advance, *given, readout, batch)
+            return functools.partial(advance, layer, self.arriving(rows, words), states, kept, readout, batch)
         summed, events = self.arriving_summed(saved, rows), self.arriving(rows, words)
 
         def forward(low: int, high: int) -> tuple[int, int]:
-            given = (
-                events.indptr,
-                events.index,
-                events.value,
-                self.columns.ravel(),
-                self.begin,
-                summed.current,
+            row_events = events.indptr, events.index, events.value
+            pieces.gather_pieces(
+                *row_events, self.columns.ravel(), self.begin, summed.current, batch, low, high
             )
-            pieces.gather_pieces(*given, batch, low, high)
             return advance(layer, summed, states, kept, readout, batch, low, high)  # type: ignore[no-any-return]
 
         return forward
@@ -185,8 +183,8 @@ class BlockLayer:
                 layer, curve, reached, readout, kept, arriving, out, sums, window, batch, low, high
             )
             if self.by_pieces:
-                given = events.indptr, events.index, events.value, out, sums.columns.ravel()
-                pieces.scatter_pieces(*given, batch, low, high)
+                row_events = events.indptr, events.index, events.value
+                pieces.scatter_pieces(*row_events, out, sums.columns.ravel(), batch, low, high)
 
         return backward
 

@@ -162,13 +162,15 @@ def layer_run(plan: LayerPlan, outcome: LayerOutcome, begin: Any, *, keep_u: boo
 
     Args:
         plan: of the layer that ran.
-        outcome: flat; u is the last potential, w its second variable, s the last spikes, x is u - threshold.
+        outcome: flat; u is the last potential, w the second variable and s the spikes beside it. Its x [T, B, M] is
+            the potential minus threshold of each step, which `LayerRun` calls u.
         begin: the state before the first step, whose kind the last state has.
-        keep_u: whether x over all steps is wanted.
+        keep_u: whether the potentials of all steps are wanted.
     """
     full = plan.layout.full
     w, s = (None if field is None else full(field) for field in (outcome.w, outcome.s))
-    x = outcome.output if outcome.x is None else outcome.x  # a readout's output is its potential
+    # A readout has no x apart: without a threshold its output, the potential, is x.
+    x = outcome.output if outcome.x is None else outcome.x
     return LayerRun(
         output=None if outcome.output is None else full(outcome.output),
         u=full(x) if keep_u and x is not None else None,

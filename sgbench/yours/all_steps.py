@@ -21,7 +21,7 @@ from sgbench.neurons.base import Neuron
 from sgbench.neurons.leaky import Leaky
 from sgbench.signals.spikes import SparseSpikes
 from sgbench.yours.snntorch_neurons import converted
-from sgbench.yours.step_graph import evaluate, is_hooked, is_neuron_node, last_neuron, spiking
+from sgbench.yours.step_graph import evaluate, is_hooked, is_neuron_node, last_neuron, spike_source
 
 SPARSE = 0.25
 """Largest share of non-zero inputs for which convolutions process them one by one, as events."""
@@ -164,7 +164,7 @@ class AllSteps:
             linear = self._linear(node)
             arriving = None if linear is None else linear.args[0]
             alone = isinstance(arriving, fx.Node) and len(arriving.users) == 1
-            sender = spiking(arriving) if alone else None  # type: ignore[arg-type]
+            sender = spike_source(arriving) if alone else None  # type: ignore[arg-type]
             if chains and sender is chains[-1][-1] and len(sender.users) == 1:  # type: ignore[union-attr]
                 chains[-1].append(node)
             else:

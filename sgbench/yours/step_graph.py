@@ -251,17 +251,17 @@ def last_neuron(graph: fx.Graph, network: nn.Module) -> fx.Node:
         InputError: the output is anything else.
     """
     (output,) = (node for node in graph.nodes if node.op == "output")
-    given = output.args[0]
-    given = given[0] if isinstance(given, tuple | list) and given else given
-    given = spiking(given) if isinstance(given, fx.Node) else None
-    if given is None or given.op != "call_module" or not is_neuron(network.get_submodule(str(given.target))):
+    value = output.args[0]
+    first = value[0] if isinstance(value, tuple | list) and value else value  # spikes come before states
+    call = spike_source(first) if isinstance(first, fx.Node) else None
+    if call is None or not is_neuron_node(call, network):
         raise InputError(
             "accelerate: a network that ends in neurons is needed; add the neurons of the output"
         )
-    return given
+    return call
 
 
-def spiking(node: fx.Node) -> fx.Node:
+def spike_source(node: fx.Node) -> fx.Node:
     """Return the call of neurons from which a node takes the spikes; a node that takes none is returned itself."""
     picks = node.op == "call_function" and node.target is operator.getitem and node.args[1] == 0
     return node.args[0] if picks and isinstance(node.args[0], fx.Node) else node
