@@ -53,7 +53,7 @@ Merge = Callable[[tuple[str, ...]], DictConfig]
 
 
 def check_foreign(config: DictConfig, overrides: Sequence[Override], merge: Merge) -> None:
-    """Refuse what a file that is neither sgbench's nor a plugin's may not say; each in one line.
+    """Refuse what a file that is neither sgbench's nor a plugin's may not say.
 
     Args:
         config: merged from all files, with its `hydra` node.
@@ -61,7 +61,7 @@ def check_foreign(config: DictConfig, overrides: Sequence[Override], merge: Merg
         merge: merges other overrides with the files of sgbench and its plugins alone.
 
     Raises:
-        InputError: names the key and the remedy.
+        InputError: names the first such key and the remedy.
     """
     if not _is_foreign(config):
         return

@@ -40,13 +40,16 @@ class CheckedLoader(ConfigLoaderImpl):
     """
 
     def load_configuration(self, config_name: str | None, overrides: list[str], **settings: Any) -> Any:
-        """Merge files and overrides.
+        """Merge files and overrides, and check what they set.
+
+        Keys that a protocol's file may leave out are marked by `++`, by which Hydra adds them. The overrides that
+        the tree lists are without this mark.
 
         Raises:
             InputError: a file of somebody else, or an override, sets what it may not.
         """
-        given = with_left_out(overrides)
-        config = super().load_configuration(config_name, overrides=given, **settings)
+        marked = with_left_out(overrides)
+        config = super().load_configuration(config_name, overrides=marked, **settings)
         config.hydra.overrides.task = [
             _without_prefix(text, overrides) for text in config.hydra.overrides.task
         ]
@@ -57,6 +60,7 @@ class CheckedLoader(ConfigLoaderImpl):
 
 
 def _without_prefix(text: str, overrides: Sequence[str]) -> str:
+    """Return an override as it was typed, without the `++` of `with_left_out`."""
     return text if text in overrides else text.removeprefix("++")
 
 

@@ -44,10 +44,11 @@ def take_out_choices(
 def take_out_settings(
     config: DictConfig, choices: dict[str, Any], picked: dict[str, str], catalogue: CatalogueReader
 ) -> None:
-    """Remove settings that an experiment or sweep makes for its own choice of an entry, where another is chosen.
+    """Remove an experiment's or sweep's settings for an entry that another choice has replaced.
 
-    A setting that the chosen entry has too stays; so does one that was changed on the command line, and is then
-    refused as unknown. An entry's `takes` (in `meta`) says under what name it takes a setting all the same.
+    A setting stays if the entry chosen instead has a parameter of its name. So does one that was changed on the
+    command line, and is then refused as unknown. The chosen entry's `takes` (in `meta`) may name a parameter of its
+    own that gets the value of a setting taken out, unless it was changed.
 
     Args:
         config: the merged tree, unresolved.

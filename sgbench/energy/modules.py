@@ -149,7 +149,7 @@ class ModuleCounter:
     def received(self, module: nn.Module, x: Tensor) -> Received:
         """Return a module's input with its origin; one that no module made, e.g. a first state, is real-valued.
 
-        A module inside a spiking one carries that one's last spikes.
+        A module inside a spiking one, e.g. its recurrent weights, receives the last spikes of that one.
         """
         if module in self.within:
             return Received(x, self.within[module], "binary")

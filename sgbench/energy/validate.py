@@ -70,7 +70,7 @@ def load_cases(config_dirs: Iterable[Path] = ()) -> dict[str, EnergyCase]:
 
 
 def validate(cases: Mapping[str, EnergyCase], targets: Mapping[str, EnergyTarget]) -> list[EnergyVerdict]:
-    """Predict every measured point of every case and compare.
+    """Compare predicted with measured energy; return one verdict for each point of a case and each of its targets.
 
     Raises:
         InputError: a case names a target that does not exist, or whose prices give no total for it.

@@ -62,7 +62,10 @@ class VanRossum(OutputLoss):
             )
 
     def kernel(self, steps: int, dtype: torch.dtype = torch.float64) -> Tensor:
-        """Evaluate the smoothing kernel in its first steps [steps], scaled to a peak of 1 over all of them."""
+        """Evaluate the smoothing kernel in its first steps [steps].
+
+        Its largest value in whole steps is 1, also where that comes after the steps asked for.
+        """
         curve = self._curve(torch.arange(steps, dtype=torch.float64))
         return (curve / self._curve(self._peak_steps()).max()).to(dtype)
 

@@ -111,11 +111,14 @@ class DelayedLayer(DenseLayer):
         return self.longest * logit.sigmoid()
 
     def kernels(self) -> Tensor:
-        """Compute the weights over lags of 0 to D steps, adding up to 1 [currents N, inputs, D + 1]."""
+        """Compute the share of each synapse's spike that arrives at each lag [currents N, inputs, D + 1].
+
+        Lags are 0 to D steps, and the shares of a synapse add up to 1.
+        """
         return self._kernels(self.delays())
 
     def _kernels(self, delays: Tensor) -> Tensor:
-        """Compute the weights over lags of synapses with these delays."""
+        """Compute the shares over lags of synapses with these delays."""
         lag = torch.arange(self.longest + 1, device=self.weight.device, dtype=self.weight.dtype)
         apart = lag - delays[..., None]
         if self.kernel == "triangle":

@@ -12,7 +12,9 @@ NOUGHT = 1e-12
 
 
 def numbers_digest(numbers: object) -> str:
-    """Hash the numbers behind a picture to nine digits, since the last ones vary between processors.
+    """Hash the numbers behind a picture, each rounded to nine significant digits.
+
+    Further digits vary between processors.
 
     >>> numbers_digest([0.1 + 0.2]) == numbers_digest([0.3])
     True
@@ -21,7 +23,7 @@ def numbers_digest(numbers: object) -> str:
 
 
 def numbers_text(numbers: Any) -> str:
-    """Write dataclasses, mappings, lists and arrays as text, numbers with nine digits.
+    """Write dataclasses, mappings, lists and arrays as text, numbers with nine significant digits.
 
     >>> numbers_text([("a", 0.1 + 0.2), None, 0.3 - 0.1 - 0.2])
     '[[a 0.3] None 0]'

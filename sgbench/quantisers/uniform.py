@@ -58,7 +58,10 @@ class Uniform(Quantiser):
         return (weight / unit).round(), unit
 
     def slope(self, weight: Tensor, unit: Tensor) -> Tensor | float:
-        """Return 1, or the derivative of soft steps, whose mean over a step is 1."""
+        """Return the derivative of the rounded by the exact weight, without unit: 1, or that of soft steps.
+
+        The derivative of soft steps has a mean of 1 over each step, whose height and width are both `unit`.
+        """
         if self.gradient == "straight_through":
             return 1.0
         ratio = weight / unit

@@ -57,7 +57,8 @@ def batches_key(spec: RunSpec) -> tuple[object, ...]:
 def groups(specs: Sequence[RunSpec], points: Sequence[int], workers: int) -> list[PointGroup]:
     """Split points into groups, the largest first.
 
-    Points of one seed stay together, for they share every batch; there are enough groups for every worker.
+    Points that see the same batches are sorted by seed and cut into about equal parts: one a worker, or one a point
+    where there are fewer. A seed that lies on a cut is divided. A point that `why_alone` refuses is a group alone.
 
     Args:
         specs: all points of the sweep.

@@ -84,7 +84,10 @@ class Slurm:
         return [job.job_id for job in jobs_started]
 
     def ended(self, handles: Sequence[str]) -> Mapping[str, str]:
-        """Ask SLURM's controller which jobs have ended; one that does not answer has ended nothing."""
+        """Ask SLURM's controller which jobs have ended; nothing while it does not answer.
+
+        An earlier answer about these jobs stays in use until the next one.
+        """
         if handles and time.monotonic() - self.asked_s >= ASK_S:
             self.asked_s = time.monotonic()
             self._ask(handles)

@@ -24,7 +24,9 @@ THRESHOLD = "neuron.threshold"
 def outside_space(
     ours: Mapping[str, str], trials: Sequence[TuningTrial], protocol: Protocol
 ) -> Iterator[str]:
-    """Yield the first searched number that the protocol fixes, and the first beyond its search range.
+    """Yield complaints: of the first setting searched that the protocol fixes, and of the first value out of range.
+
+    Each is a line for the author; none where the protocol limits no search.
 
     Args:
         ours: identity of the submitted method, whose numbers must be within the ranges too.

@@ -14,11 +14,17 @@ if TYPE_CHECKING:
 
 
 def built(planned: RunPlan) -> tuple[Parts | None, dict[str, float | None]]:
-    """Build every method once, without data, so that a value out of range stops before anything is written.
+    """Build every method once, without data, and check that wandb answers and folders can be written.
+
+    So what cannot run stops before anything is written. Weights & Biases is asked where a logger is online.
 
     Returns:
-        The parts of a single run, which it is made of; None of a sweep, which may run in other processes. And by
-        surrogate the first width of a hidden layer's [threshold units], None where it has none.
+        The parts that a single run goes on with; None for a sweep, whose runs may be in other processes. And by
+        surrogate the full width at half maximum in the first layer that has one [threshold units], or None.
+
+    Raises:
+        InputError: a value out of range, or Weights & Biases has no account or does not answer.
+        StorageError: a folder of runs cannot be written.
     """
     from sgbench.networks.base import surrogates
     from sgbench.training.build import build

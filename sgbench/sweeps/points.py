@@ -53,7 +53,7 @@ class SweepPoint:
 class SweepGrid:
     """Holds a sweep with the user's overrides."""
 
-    name: str
+    name: str  # of the sweep, as tables and pictures of it are headed
     axes: tuple[Axis, ...]  # with two or more values, without the seed
     points: tuple[SweepPoint, ...]
 
@@ -87,7 +87,7 @@ def grid_of(
     config_dirs: Sequence[Path] = (),
     allow_targets: Sequence[str] = (),
 ) -> SweepGrid:
-    """Compose the combinations of any swept overrides without running them, see `read_grid`."""
+    """Compose the combinations of any swept overrides as a grid named `title`; see `read_grid`."""
     from sgbench.composition.plan import plan
 
     combinations = _combinations(overrides, config_dirs)

@@ -144,12 +144,16 @@ class Attempt:
         return {} if norms is None else norms.by_layer()
 
     def show_histograms(self, step: int) -> None:
-        """Hand distributions to loggers that were asked for them, from the first batch of validation."""
+        """Hand distributions of potentials and of gradients to the loggers that were asked for them.
+
+        Potentials are those of the first validation batch, gradients those of the last training step.
+        """
         norms = self.training.loop.norms
         if norms is None or not self.showing:
             return
         from sgbench.training.gradient_norms import log_histograms
 
+        # As in the epoch's own validation: out of training mode, with its steepness and its noise.
         self.training.epochs.begin(self.parts.network, "validation", self.training.epoch)
         batch = next(iter(self.parts.data.evaluation("validation")))
         device = self.parts.device

@@ -242,7 +242,7 @@ class Training:
         return line
 
     def rate_curves(self) -> tuple[RateCurve, ...] | None:
-        """Return the rates of each layer that fires, or None where none does or no epoch was finished."""
+        """Return each layer's validation rates by epoch; None where no layer fires or no epoch has ended."""
         return (
             tuple(RateCurve(name=name, rate_per_step=tuple(rates)) for name, rates in self.rates.items())
             or None
