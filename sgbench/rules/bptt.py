@@ -63,7 +63,7 @@ class Bptt(LearningRule):
         remembered = (
             min(self.window or sizes.steps, sizes.steps) if self.update == "per_window" else sizes.steps
         )
-        within = 0 if self.window == 1 else sizes.uncut_recurrent
+        within = 0 if self.window == 1 else sizes.crossed_within
         arrived = sizes.synapses if isinstance(network, SpikeTimes) else 0  # where each source fires once
         return Demand(
             numbers=remembered * sizes.states + arrived,

@@ -54,7 +54,7 @@ class Sizes(NamedTuple):
         return sum(layer.from_layers for layer in self.layers)
 
     @property
-    def uncut_recurrent(self) -> int:
+    def crossed_within(self) -> int:
         """Count the recurrent synapses over which errors go back: none where these are cut."""
         return 0 if self.cut else sum(layer.within for layer in self.layers)
 
@@ -72,9 +72,7 @@ class Sizes(NamedTuple):
     def within_layers(self) -> tuple[Need, ...]:
         """Return a layer's needs for credit over time: traces suffice where each neuron hears itself alone."""
         return (
-            ("own_trace",)
-            if not self.uncut_recurrent
-            else ("weights_of_others", "errors_of_others", "future")
+            ("own_trace",) if not self.crossed_within else ("weights_of_others", "errors_of_others", "future")
         )
 
 

@@ -90,7 +90,7 @@ class DirectFeedback(LearningRule):
         return Demand(
             numbers=sizes.steps * sizes.states,
             weight_products=sizes.synapses,
-            error_products=sizes.straight + sizes.uncut_recurrent,
+            error_products=sizes.straight + sizes.crossed_within,
             needs=needs(error, () if self.temporal == "none" else sizes.within_layers),  # type: ignore[arg-type]
         )
 

@@ -89,7 +89,7 @@ class Eventprop(LearningRule):
         return Demand(
             numbers=sizes.steps * sizes.states,
             weight_products=sizes.synapses,
-            error_products=sizes.between + sizes.uncut_recurrent,
+            error_products=sizes.between + sizes.crossed_within,
             needs=("errors_of_others", "weights_of_others", "future"),
         )
 

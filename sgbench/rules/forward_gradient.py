@@ -56,7 +56,7 @@ class ForwardGradient(LearningRule):
 
     def demand(self, network: Network, sizes: Sizes) -> Demand:
         """Count one step and its tangents; each direction is a pass of values and one of tangents."""
-        carried = sizes.between + sizes.uncut_recurrent
+        carried = sizes.between + sizes.crossed_within
         return Demand(
             numbers=2 * sizes.states,
             weight_products=self.draws * sizes.synapses,

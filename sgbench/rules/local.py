@@ -142,7 +142,7 @@ class Local(LearningRule):
         return Demand(
             numbers=traced.numbers + held * local,
             weight_products=sizes.synapses + traced.products,
-            error_products=2 * sizes.straight + sizes.uncut_recurrent,
+            error_products=2 * sizes.straight + sizes.crossed_within,
             needs=needs(("own_error",), sizes.within_layers),
         )
 

@@ -97,7 +97,7 @@ class Ostl(LearningRule):
         return Demand(
             numbers=traced.numbers,
             weight_products=sizes.synapses + traced.products,
-            error_products=sizes.between + sizes.uncut_recurrent,
+            error_products=sizes.between + sizes.crossed_within,
             needs=needs(("errors_of_others", "weights_of_others"), sizes.within_layers),
         )
 

@@ -81,7 +81,7 @@ class Rtrl(LearningRule):
         return Demand(
             numbers=(weights + 1) * sizes.states,
             weight_products=sizes.synapses,
-            error_products=weights * (sizes.between + sizes.uncut_recurrent),
+            error_products=weights * (sizes.between + sizes.crossed_within),
             needs=("own_trace", "errors_of_others", "weights_of_others"),
         )
 
