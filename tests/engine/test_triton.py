@@ -134,8 +134,8 @@ def test_a_chain_by_events_windows_and_images():
 @pytest.mark.parametrize("recurrence", ["none", "all_to_all"])
 def test_a_training(recurrence, tmp_path):
     """Expected: losses, weights and scores of a training asked for by words, batch by batch, of the reference."""
-    words = (*WORDS, "protocol.epochs=1", f"network.recurrence={recurrence}", f"paths.runs_dir={tmp_path}")
-    spec = compose([*words, "engine=triton"])
+    words = (*WORDS, "protocol.precision=float64", "protocol.epochs=1", f"network.recurrence={recurrence}")
+    spec = compose([*words, f"paths.runs_dir={tmp_path}", "engine=triton"])
     assert spec.engine == "triton"
     assert compare([alone(on(spec, "reference"))], alone(spec)) is None
 
