@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sgbench.errors import InputError, suggest
 from sgbench.records.files import write_atomic
 
@@ -32,11 +34,13 @@ STYLE: dict[str, Any] = {
     "svg.hashsalt": "sgbench",
 }
 UNDATED: dict[str, dict[str, str | None]] = {
-    ".png": {"Software": None},
+    ".png": {},
     ".svg": {"Date": None},
     ".pdf": {"CreationDate": None},
 }
 """Kinds of picture files, with the metadata to remove so that equal figures give equal bytes."""
+MAX_COLOURS = 256
+"""Colours of a PNG: a palette, with one byte a pixel, makes files about a third as large as three bytes do."""
 
 
 def check_picture_path(path: Path) -> None:
@@ -73,8 +77,26 @@ def encode(
     with style.context(["default", {**STYLE, **(style_changes or {})}]):
         figure = draw()
         if kind == ".png":
-            _lay_out(figure)
+            return _png(figure, texts or {})
         figure.savefig(out, format=kind[1:], metadata={**UNDATED[kind], **(texts or {})})
+    return out.getvalue()
+
+
+def _png(figure: Figure, texts: Mapping[str, str]) -> bytes:
+    """Encode a figure as a PNG with a palette of its `MAX_COLOURS` most important colours."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image, PngImagePlugin
+
+    _lay_out(figure)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    metadata = PngImagePlugin.PngInfo()
+    for keyword, text in texts.items():
+        metadata.add_text(keyword, text)
+    out = io.BytesIO()
+    palette = pixels.quantize(MAX_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    palette.save(out, "PNG", pnginfo=metadata, dpi=(figure.dpi, figure.dpi))
     return out.getvalue()
 
 

@@ -48,6 +48,25 @@ def test_what_a_png_says_of_itself() -> None:
         assert picture.size == (240, 180)  # 120 dots an inch
 
 
+def test_a_png_has_the_colours_that_matplotlib_draws() -> None:
+    """Must match: matplotlib's own picture, to 16 of 255 levels. Must differ: it has more colours."""
+
+    def many_colours() -> Figure:
+        figure = Figure(figsize=(3, 3))
+        figure.subplots().imshow(np.add.outer(np.arange(40), np.arange(40) ** 2 / 40), cmap="viridis")
+        return figure
+
+    own = io.BytesIO()
+    with mpl.style.context(["default", style.STYLE]):
+        many_colours().savefig(own, format="png")
+    with Image.open(own) as drawn, Image.open(io.BytesIO(style.encode(many_colours, ".png"))) as kept:
+        expected, found = (np.asarray(picture.convert("RGB"), dtype=int) for picture in (drawn, kept))
+        assert kept.mode == "P"
+        assert len(kept.palette.colors) <= style.MAX_COLOURS < len(drawn.convert("RGB").getcolors(10**6))
+    assert abs(found - expected).max() <= 16
+    assert np.median(abs(found - expected)) <= 1
+
+
 def test_pictures_that_cannot_be_written(tmp_path: Path) -> None:
     """Expected: one line with the path and the remedy; nothing is drawn for a wrong path."""
     with pytest.raises(InputError, match=r"x\.bmp: .*\.png"):

@@ -79,11 +79,12 @@ def _text(chunks: Chunks, keyword: str) -> str | None:
 
 
 def _pixels_digest(chunks: Chunks) -> str | None:
-    """Hash size, kind and unpacked rows of a picture; None where they are damaged, or more than any board's."""
+    """Hash size, kind, palette and rows of a picture; None where they are damaged, or more than any board's."""
     unpacking = zlib.decompressobj()
     try:
         packed = b"".join(content for kind, content in chunks if kind == b"IDAT")
         rows = unpacking.decompress(packed, MOST_PIXEL_BYTES)
     except zlib.error:
         return None
-    return hashlib.sha256(chunks[0][1] + rows).hexdigest() if unpacking.eof else None
+    palette = b"".join(content for kind, content in chunks if kind == b"PLTE")
+    return hashlib.sha256(chunks[0][1] + palette + rows).hexdigest() if unpacking.eof else None
